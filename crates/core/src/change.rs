@@ -1,0 +1,153 @@
+//! What core knows of the outside world: opaque documents, and changes that a person can read.
+
+use std::time::Duration;
+
+use belay_plan::duration::text as duration_text;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::id::RunId;
+
+/// The present state of one step's resource, as its actuator wrote it down. Core never looks inside.
+pub type Doc = Value;
+
+/// What an apply handed back (a change id, an ARN). Given to later looks of the same step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// The [`Change::id`] that it answers.
+    pub change: String,
+    /// When the answer was journaled.
+    pub at: Timestamp,
+    pub body: Value,
+}
+
+/// How far a resource is from its target.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Assessment {
+    /// The target state holds, and nothing is under way.
+    InPlace,
+    /// A change that was accepted is taking its time.
+    Settling(Progress),
+    /// These changes are still to be sent; the first goes next.
+    Remaining(Vec<Change>),
+    /// A verdict: the target cannot be reached (a snapshot that is gone). Not an error of reading.
+    Failed { why: String },
+    /// What was found cannot be told apart from somebody else's work; a person decides.
+    Ambiguous { why: String },
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// From 0.0 to 1.0, where the system tells.
+    pub fraction: Option<f64>,
+    /// For a person: "creating (3 min of about 12)".
+    pub note: String,
+    /// What is expected to be left of it, where the system or experience tells.
+    pub expected_left_s: Option<u64>,
+}
+
+/// One mutating call, as data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// Names the change within its step, the same at every look: `weights`, `restore`, `rename_failed`.
+    pub id: String,
+    /// One line for a person: "www.example.com A: blue 0 -> 100, green 100 -> 0".
+    pub title: String,
+    /// The before-image, small and readable: what `after` replaces.
+    pub before: Value,
+    pub after: Value,
+    /// The AWS call: `route53:ChangeResourceRecordSets`.
+    pub call: String,
+    /// Everything that `apply` needs to send it.
+    pub args: Value,
+    pub effects: Vec<Effect>,
+    pub repeats: Repeats,
+    /// How long it usually takes from sending to settled.
+    #[serde(with = "duration_text")]
+    pub expected: Duration,
+}
+
+/// What a change does to the world beyond its own resource.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// Traffic moves. Every destination is listed, also the ones that keep their share.
+    Traffic { shares: Vec<Share> },
+    /// What was written since is lost to the application (the data itself is kept under another name).
+    LosesData { since: Option<Timestamp> },
+    /// The resource does not answer for about this long.
+    Outage {
+        #[serde(with = "duration_text")]
+        expected: Duration,
+    },
+    /// A job starts elsewhere.
+    StartsJob { name: String },
+}
+
+/// One destination's part of the traffic, in the weights of its own system.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Share {
+    pub destination: String,
+    pub before: u32,
+    pub after: u32,
+    pub proof: Proof,
+}
+
+/// Whether the actuator itself saw that a destination can take traffic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Proof {
+    Healthy {
+        evidence: String,
+    },
+    Unhealthy {
+        evidence: String,
+    },
+    /// It cannot tell (a target group in state `unused`, a record without a health check).
+    None {
+        why: String,
+    },
+}
+
+/// What sending the same change twice does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Repeats {
+    /// Twice is the same as once: absolute weights, a restore to a name derived from the run.
+    Converges,
+    /// The call carries an idempotency token derived from the key.
+    Token,
+    /// Twice harms, and the outcome cannot be looked up.
+    Never,
+}
+
+/// Names one send. Resource names and idempotency tokens derive from it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    pub run: RunId,
+    pub step: String,
+    /// Counts the sends of this step from 1.
+    pub attempt: u32,
+}
+
+/// The known-good state of one step's resource.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BaselineEntry {
+    pub action: String,
+    /// The plan's resource key; a baseline of another resource is never used.
+    pub resource: String,
+    pub doc: Doc,
+}
+
+/// What the actuators observed before the cutover.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Baseline {
+    pub migration: String,
+    pub captured: Timestamp,
+    pub plan_sha256: String,
+    /// By step. Every step whose action can be observed is in it, also those with a target of their own: a restore
+    /// takes its settings from here.
+    pub steps: indexmap::IndexMap<String, BaselineEntry>,
+}

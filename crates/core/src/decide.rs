@@ -1,0 +1,105 @@
+//! Deciding: what happened, and what follows from it. Nothing here changes state; the events that come out do, when they
+//! are durable.
+
+use jiff::Timestamp;
+
+use crate::{
+    event::Event,
+    input::{Input, Refusal},
+    migration::{Corrupt, Migration},
+    reading::Reading,
+};
+
+/// A chain of consequences longer than this is a bug: a plan has at most a few thousand steps.
+const CONSEQUENCES_MAX: usize = 100_000;
+
+impl Migration {
+    /// The events that an input leads to, with everything that follows at once. `entropy` is used for new ids.
+    ///
+    /// # Errors
+    /// [`Refusal`] when a command does not fit the present state. Then nothing has happened.
+    pub fn decide(&self, now: Timestamp, entropy: u32, input: &Input) -> Result<Vec<Event>, Refusal> {
+        let mut deciding = Deciding { state: self.clone(), now, entropy, events: Vec::new() };
+        match input {
+            Input::Command(command) => deciding.command(command)?,
+            Input::Reading(reading) => deciding.reading(reading),
+            Input::Looked { step, result } => deciding.looked(step, result),
+            Input::Applied { step, attempt, result } => deciding.applied(step, *attempt, result),
+            Input::Tick => {}
+            Input::Resumed { belay_version } => deciding.resumed(belay_version),
+        }
+        deciding.follow();
+        Ok(deciding.events)
+    }
+
+    /// Whether anything is to be watched or done: a stream without is left alone after a restart.
+    pub fn is_live(&self) -> bool {
+        self.armed.is_some() || self.open_run().is_some()
+    }
+}
+
+/// A decision being made: a scratch copy of the state that runs ahead of the journal.
+pub(crate) struct Deciding {
+    pub(crate) state: Migration,
+    pub(crate) now: Timestamp,
+    pub(crate) entropy: u32,
+    pub(crate) events: Vec<Event>,
+}
+
+impl Deciding {
+    pub(crate) fn emit(&mut self, event: Event) {
+        let applied: Result<(), Corrupt> = self.state.apply(self.now, "belay", &event).map_err(|why| Corrupt {
+            stream: self.state.name.clone(),
+            seq: self.state.seq,
+            why,
+        });
+        debug_assert!(applied.is_ok(), "decided an event that cannot be folded: {applied:?} {event:?}");
+        if applied.is_ok() {
+            self.events.push(event);
+        }
+    }
+
+    /// Everything that follows, in a fixed order, until nothing more does.
+    fn follow(&mut self) {
+        for _ in 0..CONSEQUENCES_MAX {
+            let before = self.events.len();
+            self.follow_blindness();
+            self.follow_triggers();
+            self.follow_incident();
+            self.follow_run();
+            if self.events.len() == before {
+                return;
+            }
+        }
+        debug_assert!(false, "consequences do not end: {:?}", &self.events[self.events.len().saturating_sub(8)..]);
+    }
+
+    /// A signal was read. Only edges are journaled; open gates look at every reading.
+    fn reading(&mut self, reading: &Reading) {
+        let Some(known) = self.state.signals.get(&reading.signal) else {
+            return;
+        };
+        let first = !known.read;
+        if first || known.health != reading.health || known.unreadable != reading.unreadable {
+            self.emit(Event::SignalTurned {
+                signal: reading.signal.clone(),
+                from: known.health,
+                to: reading.health,
+                evidence: reading.evidence.clone(),
+                source: reading.source.clone(),
+                unreadable: reading.unreadable,
+            });
+        }
+        self.gates_read(reading);
+    }
+
+    fn resumed(&mut self, belay_version: &str) {
+        if self.state.is_live() {
+            let outage_s = self.state.at.map_or(0, |last| self.now.as_second() - last.as_second());
+            self.emit(Event::WatchResumed {
+                belay_version: belay_version.to_owned(),
+                outage_s: u64::try_from(outage_s).unwrap_or(0),
+            });
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! Everything that can have happened to a migration. An event is journaled in a [`Record`] and folded into the state.
+//!
+//! Events are facts: an old journal is folded by every later version, so variants and fields are added, never changed
+//! in meaning; [`EVENT_VERSION`] goes up when an old reader would misunderstand.
+
+use std::sync::Arc;
+
+use belay_plan::model::{Answer, Name, Plan};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    change::{Baseline, Change, Receipt},
+    id::{IncidentId, RunId},
+    reading::Health,
+};
+
+/// The version that this code writes. A record with a higher one makes its stream read-only.
+pub const EVENT_VERSION: u32 = 1;
+
+/// An event with its place in the chain.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    pub stream: String,
+    /// Counts from 1 without a gap.
+    pub seq: u64,
+    pub version: u32,
+    pub at: Timestamp,
+    /// `belay`, or the person who asked.
+    pub actor: String,
+    pub event: Event,
+    /// Hash of the record before; 64 zeros for the first.
+    pub prev: String,
+    /// SHA-256 in hex over the record without this field; see the journal.
+    pub hash: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    // --- the migration -------------------------------------------------------------------------------------------
+    /// An operator asked for something; the events that follow in the same append are what came of it.
+    Commanded {
+        verb: String,
+        reason: String,
+        detail: Value,
+    },
+    /// The plan from here on. Arming and a run without a daemon both pin.
+    PlanPinned {
+        plan: Arc<Plan>,
+        plan_sha256: String,
+    },
+    BaselineCaptured {
+        baseline: Arc<Baseline>,
+    },
+    /// `waits_for_green`: triggers that were red at arming and are asleep until they have been green once.
+    Armed {
+        waits_for_green: Vec<Name>,
+    },
+    Disarmed {
+        why: String,
+    },
+    CutoverMarked,
+    /// A process took the stream up again, or had been asleep: every signal is unread, no dwell has run meanwhile.
+    WatchResumed {
+        belay_version: String,
+        outage_s: u64,
+    },
+
+    // --- signals and triggers ------------------------------------------------------------------------------------
+    SignalTurned {
+        signal: Name,
+        from: Health,
+        to: Health,
+        evidence: String,
+        source: String,
+        unreadable: bool,
+    },
+    DwellStarted {
+        trigger: Name,
+    },
+    /// `held_ms`: what the dwell had come to.
+    DwellPaused {
+        trigger: Name,
+        held_ms: u64,
+    },
+    DwellResumed {
+        trigger: Name,
+    },
+    DwellReset {
+        trigger: Name,
+    },
+    TriggerFired {
+        trigger: Name,
+        evidence: Vec<String>,
+    },
+    /// A trigger that was red at arming has been green once and is awake.
+    TriggerGreen {
+        trigger: Name,
+    },
+    /// A trigger that had fired is false again; it heals after its dwell.
+    HealingStarted {
+        trigger: Name,
+    },
+    HealingReset {
+        trigger: Name,
+    },
+    TriggerHealed {
+        trigger: Name,
+    },
+    TriggerUnknown {
+        trigger: Name,
+        why: String,
+    },
+    TriggerKnown {
+        trigger: Name,
+    },
+    /// `if_unknown` ran out and its answer is to tell people.
+    UnknownAlerted {
+        trigger: Name,
+        why: String,
+    },
+    /// Everything from one source turned unknown together.
+    Blinded {
+        source: String,
+        why: String,
+    },
+    Sighted {
+        source: String,
+    },
+
+    // --- incidents -----------------------------------------------------------------------------------------------
+    IncidentOpened {
+        incident: IncidentId,
+        trigger: Name,
+    },
+    IncidentJoined {
+        trigger: Name,
+    },
+    /// `trigger`: the one that the answer is for.
+    Decided {
+        trigger: Name,
+        answer: Answer,
+        why: String,
+    },
+    IncidentClosed {
+        outcome: IncidentOutcome,
+    },
+
+    // --- runs ----------------------------------------------------------------------------------------------------
+    RunStarted {
+        run: RunId,
+        kind: RunKind,
+        reason: String,
+        only: Vec<Name>,
+        incident: Option<IncidentId>,
+    },
+    RunHeld {
+        why: String,
+    },
+    RunResumed,
+    /// `abort`: nothing new is sent; the run ends when the calls under way are answered.
+    RunAborting {
+        why: String,
+    },
+    /// Every step is over and at least one wants a person.
+    RunHalted {
+        why: String,
+    },
+    ConfirmOpened,
+    RunEnded {
+        outcome: RunOutcome,
+        why: String,
+    },
+    Step {
+        step: Name,
+        #[serde(flatten)]
+        what: StepEvent,
+    },
+    /// A gate of the run's confirmation.
+    Confirm {
+        signal: Name,
+        #[serde(flatten)]
+        what: GateEvent,
+    },
+    /// A dry run, whole: it has changed nothing, so it is one event.
+    Rehearsed {
+        run: RunId,
+        reason: String,
+        plan: Arc<Plan>,
+        plan_sha256: String,
+        report: Value,
+    },
+}
+
+/// What happened to one step of the run under way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "did", rename_all = "snake_case")]
+pub enum StepEvent {
+    /// Starts observing; the time-out counts from here. `fallback_for` names the failed step it stands in for.
+    Started {
+        fallback_for: Option<Name>,
+    },
+    /// A look that could not be completed; journaled when the reason changes.
+    LookFailed {
+        why: String,
+    },
+    /// The first look: what is to be done. Empty when all is in place.
+    Planned {
+        changes: Vec<Change>,
+    },
+    ApprovalAwaited {
+        why: String,
+        by_hand: bool,
+    },
+    Approved,
+    RequireOpened,
+    Require {
+        signal: Name,
+        #[serde(flatten)]
+        what: GateEvent,
+    },
+    RequirePassed,
+    /// A traffic-raising change has no proof of health; a person may override it.
+    Unproven {
+        destination: String,
+        why: String,
+    },
+    /// A person takes responsibility for one interlock or destination by name.
+    Overridden {
+        subject: String,
+    },
+    /// The intent: durable before the send. `send_within_ms` is checked on the monotonic clock right before sending.
+    Intended {
+        attempt: u32,
+        change: Change,
+        send_within_ms: u64,
+    },
+    Accepted {
+        attempt: u32,
+        receipt: Receipt,
+    },
+    /// It certainly had no effect. `again_at`: when the next look is due; none when it is not worth another try.
+    NoEffect {
+        attempt: u32,
+        why: String,
+        throttled: bool,
+        again_at: Option<Timestamp>,
+    },
+    /// Nobody knows: the next look finds out.
+    OutcomeUnknown {
+        attempt: u32,
+        why: String,
+        again_at: Timestamp,
+    },
+    /// A look shows that a change that was sent has taken effect.
+    Effective {
+        change: String,
+    },
+    /// `wait` only: nothing outside Belay to look at.
+    WaitStarted {
+        until: Timestamp,
+    },
+    /// The target state holds. `changed`: whether Belay sent anything for it.
+    Settled {
+        changed: bool,
+    },
+    VerifyOpened,
+    Verify {
+        signal: Name,
+        #[serde(flatten)]
+        what: GateEvent,
+    },
+    Done,
+    Unchanged,
+    Failed {
+        code: FailureCode,
+        why: String,
+    },
+    Skipped {
+        why: String,
+    },
+    /// Cannot start because `by` failed.
+    Blocked {
+        by: Name,
+    },
+    /// An operator's `retry`, or a blocked step whose blocker is out of the way: back to pending.
+    Reset,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "gate", rename_all = "snake_case")]
+pub enum GateEvent {
+    /// Healthy evidence taken after the gate opened; `for` counts from here.
+    Holding {
+        evidence: String,
+    },
+    /// Not healthy (any more): `for` starts again. Journaled when the health changes.
+    Broken {
+        health: Health,
+        evidence: String,
+    },
+    Passed,
+    Failed {
+        why: String,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunKind {
+    Real,
+    Dry,
+    Drill,
+    Simulated,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunOutcome {
+    RolledBack,
+    Aborted,
+    Rehearsed,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IncidentOutcome {
+    /// The trigger healed by itself.
+    Recovered,
+    RolledBack,
+    Aborted,
+    Disarmed,
+}
+
+/// Why a step failed; `status` and the exit message build on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureCode {
+    /// An interlock was not healthy in time.
+    Require,
+    /// A gate after the step was not healthy in time.
+    Verify,
+    /// No proof that a destination can take the traffic it would get.
+    Unproven,
+    TimedOut,
+    /// The resource could not be read, and reading again will not help.
+    Unreadable,
+    /// The call was refused, or the attempts are used up.
+    Refused,
+    /// The actuator's verdict: the target cannot be reached.
+    Verdict,
+    /// A change that must not be sent twice has an unknown outcome, or the resource is in a state nobody can explain.
+    Ambiguous,
+    /// Somebody else reverted what Belay had put back.
+    Contested,
+    /// A person said no, or did not answer in time.
+    Denied,
+    /// The change would leave no traffic anywhere.
+    AllZero,
+}

@@ -1,0 +1,162 @@
+//! What reaches core from outside: commands, readings, answers of tasks, and ticks.
+
+use std::sync::Arc;
+
+use belay_plan::model::{Name, Plan};
+use serde_json::Value;
+
+use crate::{
+    change::{Assessment, Baseline, Doc},
+    event::RunKind,
+    id::RunId,
+    reading::Reading,
+};
+
+#[derive(Debug, Clone)]
+pub enum Input {
+    Command(Command),
+    Reading(Reading),
+    /// A look at a step's resource came back.
+    Looked {
+        step: Name,
+        result: Result<Look, LookFailure>,
+    },
+    /// A send came back.
+    Applied {
+        step: Name,
+        attempt: u32,
+        result: Result<Value, SendFailure>,
+    },
+    /// Time has passed; deadlines are looked at.
+    Tick,
+    /// The process took the stream up, or was asleep for longer than it should.
+    Resumed {
+        belay_version: String,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Look {
+    pub doc: Doc,
+    pub assessment: Assessment,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LookFailure {
+    pub why: String,
+    /// Looking again will not help (access denied, a resource that does not exist).
+    pub permanent: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SendFailure {
+    /// It certainly had no effect.
+    NoEffect {
+        why: String,
+        retry: bool,
+        throttled: bool,
+    },
+    OutcomeUnknown {
+        why: String,
+    },
+}
+
+/// An operator's wish.
+#[derive(Debug, Clone)]
+pub struct Command {
+    pub actor: String,
+    pub reason: String,
+    pub verb: Verb,
+}
+
+#[derive(Debug, Clone)]
+pub enum Verb {
+    /// `baseline`: captured or given just now; none keeps the one in the journal. `readings`: taken just now, for `red_at_arm`.
+    Arm {
+        plan: Arc<Plan>,
+        plan_sha256: String,
+        baseline: Option<Arc<Baseline>>,
+        readings: Vec<Reading>,
+    },
+    Disarm,
+    Cutover,
+    /// With a plan: pins it first (a run without a daemon). Without: rolls back the armed migration.
+    Rollback {
+        kind: RunKind,
+        only: Vec<Name>,
+        pin: Option<Pin>,
+    },
+    /// A decision inside an open incident: roll back after all.
+    Decide {
+        roll_back: bool,
+    },
+    Approve {
+        run: RunId,
+        step: Name,
+        approve: bool,
+    },
+    Override {
+        run: RunId,
+        step: Name,
+        subject: String,
+    },
+    Retry {
+        run: RunId,
+        step: Name,
+    },
+    Skip {
+        run: RunId,
+        step: Name,
+    },
+    Hold {
+        run: RunId,
+    },
+    Resume {
+        run: RunId,
+    },
+    Abort {
+        run: RunId,
+    },
+    /// A finished dry run goes on record, as a run of its own.
+    Rehearsed {
+        plan: Arc<Plan>,
+        plan_sha256: String,
+        only: Vec<Name>,
+        report: Value,
+    },
+}
+
+/// A plan with its baseline, pinned for one run.
+#[derive(Debug, Clone)]
+pub struct Pin {
+    pub plan: Arc<Plan>,
+    pub plan_sha256: String,
+    pub baseline: Option<Arc<Baseline>>,
+}
+
+/// Why an input was refused; nothing has changed. `possible` names the verbs that the state does allow.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct Refusal {
+    pub kind: RefusalKind,
+    pub why: String,
+    /// What to do next, for a person.
+    pub help: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// The migration, run or step is in the wrong state for this verb.
+    WrongState,
+    /// A rollback is under way already.
+    AlreadyRunning {
+        run: RunId,
+    },
+    NoBaseline,
+    /// The plan asks for something that this version does not execute yet.
+    Unsupported,
+    /// A trigger is red, and the plan says to refuse.
+    RedAtArm,
+    /// No such run or step.
+    NotFound,
+}

@@ -1,0 +1,27 @@
+//! The state machines of a migration: triggers, incident, run. No I/O, no clock, no async.
+//!
+//! [`Migration::decide`](migration::Migration::decide) says what follows from an input,
+//! [`Migration::evolve`](migration::Migration::evolve) is the only way that state changes, and
+//! [`Migration::wants`](migration::Migration::wants) says what the state wants of the outside.
+
+pub mod change;
+mod decide;
+pub mod event;
+pub mod gate;
+pub mod id;
+pub mod incident;
+pub mod input;
+mod look;
+pub mod migration;
+pub mod proof;
+pub mod reading;
+pub mod run;
+pub mod scope;
+mod steps;
+pub mod support;
+mod verbs;
+mod vigil;
+pub mod wants;
+pub mod watch;
+
+pub use verbs::needs_baseline;

@@ -1,0 +1,237 @@
+//! What follows from looking at a step's resource, and from the answers to its sends.
+
+use std::time::Duration;
+
+use belay_plan::model::Retry;
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    change::{Assessment, Change, Receipt, Repeats},
+    decide::Deciding,
+    event::{Event, FailureCode, StepEvent},
+    id::RunId,
+    input::{Look, LookFailure, SendFailure},
+    proof::{self, Verdict},
+    run::{Fate, Phase, Run, RunState, StepState},
+};
+
+/// An intent that could not be sent within this time is not sent: what it was based on may have changed.
+const SEND_WITHIN_MS: u64 = 30_000;
+
+/// AWS shows an accepted change within this time, or somebody has reverted it.
+const VISIBLE_WITHIN: Duration = Duration::from_secs(60);
+
+impl Deciding {
+    pub(crate) fn looked(&mut self, name: &str, result: &Result<Look, LookFailure>) {
+        let Some((run, state)) = self.run().and_then(|run| Some((run, run.steps.get(name)?))) else {
+            return;
+        };
+        if !wants_look(run, name, state) {
+            return;
+        }
+        let guarding = matches!(state.phase, Phase::Verifying | Phase::Done | Phase::Unchanged);
+        match result {
+            Err(_) if guarding => {} // its gates tell; a look that fails proves nothing against it
+            Err(failure) if failure.permanent => {
+                let why = failure.why.clone();
+                self.fail(name, FailureCode::Unreadable, why);
+            }
+            Err(failure) if state.why != failure.why => {
+                let why = failure.why.clone();
+                self.step(name, StepEvent::LookFailed { why });
+            }
+            Err(_) => {}
+            Ok(look) if guarding => self.guard(name, &look.assessment),
+            Ok(look) => self.assessed(name, &look.assessment),
+        }
+    }
+
+    /// A step whose target held once: anything else now is somebody else's doing.
+    fn guard(&mut self, name: &str, found: &Assessment) {
+        if let Assessment::Remaining(changes) = found {
+            let titles: Vec<&str> = changes.iter().map(|change| change.title.as_str()).collect();
+            let why = format!("it was in place and is not any more; somebody else changed it ({})", titles.join("; "));
+            self.fail(name, FailureCode::Contested, why);
+        }
+    }
+
+    fn assessed(&mut self, name: &str, found: &Assessment) {
+        match found {
+            Assessment::InPlace => {
+                self.note_effect(name, &[]);
+                let changed = self.state_of(name).is_some_and(StepState::has_begun);
+                self.settled(name, changed);
+            }
+            Assessment::Settling(_) => {}
+            Assessment::Failed { why } => self.fail(name, FailureCode::Verdict, why.clone()),
+            Assessment::Ambiguous { why } => self.fail(name, FailureCode::Ambiguous, why.clone()),
+            Assessment::Remaining(changes) => self.remaining(name, changes),
+        }
+    }
+
+    /// Changes remain: is the last one visible, contested, to be waited for, or is the next one to be sent?
+    fn remaining(&mut self, name: &str, changes: &[Change]) {
+        let Some(next) = changes.first() else { return };
+        self.note_effect(name, changes);
+        let Some((run, state)) = self.run().and_then(|run| Some((run, run.steps.get(name)?))) else {
+            return;
+        };
+        if state.effective.contains(&next.id) {
+            let why = format!("somebody else reverted what Belay had put back; still to be done: {}", next.title);
+            return self.fail(name, FailureCode::Contested, why);
+        }
+        if let Some(intent) = state.intent.as_ref().filter(|intent| intent.change.id == next.id) {
+            match intent.fate {
+                Fate::Accepted { at } if self.now < at + VISIBLE_WITHIN => return,
+                Fate::Accepted { .. } => {
+                    let why = format!("AWS accepted it, but it does not show, or somebody reverted it: {}", next.title);
+                    return self.fail(name, FailureCode::Contested, why);
+                }
+                Fate::Unknown if next.repeats == Repeats::Never => {
+                    let why =
+                        format!("it is not known whether this took effect, and doing it twice harms: {}", next.title);
+                    return self.fail(name, FailureCode::Ambiguous, why);
+                }
+                _ => {}
+            }
+        }
+        if run.suspicious && !explainable(state, next) {
+            let why = format!(
+                "Belay was away for a while, and {name} is now in a state that it did not leave; look at it, then resume: {}",
+                next.title
+            );
+            return self.emit(Event::RunHeld { why });
+        }
+        if state.planned.is_empty() {
+            self.step(name, StepEvent::Planned { changes: changes.to_vec() });
+        }
+        self.proceed(name, next);
+    }
+
+    /// Approval, interlocks, proof; then the intent.
+    fn proceed(&mut self, name: &str, next: &Change) {
+        let Some((run, state)) = self.run().and_then(|run| Some((run, run.steps.get(name)?))) else {
+            return;
+        };
+        let plan = &run.plan.steps[name];
+        if let Some(why) = proof::loses_too_much(&run.plan.objectives, next, self.now).filter(|_| !state.approved) {
+            return self.step(name, StepEvent::ApprovalAwaited { why, by_hand: false });
+        }
+        if !plan.require.is_empty() && !state.require_passed {
+            return self.step(name, StepEvent::RequireOpened);
+        }
+        if run.state != RunState::Running || run.aborting || state.again_at.is_some_and(|at| self.now < at) {
+            return; // looked at again when it is resumed, or when the back-off is over
+        }
+        match proof::check(next, state, !plan.require.is_empty()) {
+            Verdict::Fine => {}
+            Verdict::AllZero { why } => return self.fail(name, FailureCode::AllZero, why),
+            Verdict::Unproven { destination, why } => {
+                self.step(name, StepEvent::Unproven { destination, why: why.clone() });
+                return self.fail(name, FailureCode::Unproven, why);
+            }
+        }
+        let attempt = state.attempt + 1;
+        self.step(name, StepEvent::Intended { attempt, change: next.clone(), send_within_ms: SEND_WITHIN_MS });
+    }
+
+    /// A sent change that does not remain has taken effect.
+    fn note_effect(&mut self, name: &str, remaining: &[Change]) {
+        let Some(intent) = self.state_of(name).and_then(|state| state.intent.as_ref()) else {
+            return;
+        };
+        let sent = matches!(intent.fate, Fate::Accepted { .. } | Fate::Unknown);
+        if sent && remaining.iter().all(|change| change.id != intent.change.id) {
+            let change = intent.change.id.clone();
+            self.step(name, StepEvent::Effective { change });
+        }
+    }
+
+    pub(crate) fn applied(&mut self, name: &str, attempt: u32, result: &Result<serde_json::Value, SendFailure>) {
+        let Some((run, state)) = self.run().and_then(|run| Some((run, run.steps.get(name)?))) else {
+            return;
+        };
+        let Some(intent) = state.intent.as_ref().filter(|i| i.attempt == attempt && i.fate == Fate::InFlight) else {
+            return;
+        };
+        let retry = &run.plan.steps[name].retry;
+        let again_at = backoff(self.now, retry, &run.id, name, attempt, state.setbacks);
+        match result {
+            Ok(body) => {
+                let receipt = Receipt { change: intent.change.id.clone(), at: self.now, body: body.clone() };
+                self.step(name, StepEvent::Accepted { attempt, receipt });
+            }
+            Err(SendFailure::NoEffect { why, retry: may_retry, throttled }) => {
+                // Throttling is normal, not an error: the step's time-out bounds it, not its attempts.
+                let again = *may_retry && (*throttled || state.failures + 1 < retry.attempts);
+                let (why, throttled) = (why.clone(), *throttled);
+                let again_at = again.then_some(again_at);
+                self.step(name, StepEvent::NoEffect { attempt, why: why.clone(), throttled, again_at });
+                if !again {
+                    self.fail(name, FailureCode::Refused, why);
+                }
+            }
+            Err(SendFailure::OutcomeUnknown { why }) => {
+                let last = state.failures + 1 >= retry.attempts;
+                let why = why.clone();
+                self.step(name, StepEvent::OutcomeUnknown { attempt, why: why.clone(), again_at });
+                if last {
+                    // The next look would still tell, but nothing more is sent: `retry` looks again.
+                    self.fail(name, FailureCode::Refused, format!("{why} (attempt {attempt}, the last)"));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn state_of(&self, name: &str) -> Option<&StepState> {
+        self.run()?.steps.get(name)
+    }
+}
+
+/// Whether somebody should look at this step's resource now.
+pub(crate) fn wants_look(run: &Run, name: &str, state: &StepState) -> bool {
+    let plan = &run.plan.steps[name];
+    if plan.action == crate::steps::MANUAL || plan.action == crate::steps::WAIT {
+        return false;
+    }
+    match (run.state, state.phase) {
+        (RunState::Running | RunState::Held, Phase::Observing | Phase::Settling) => true,
+        (RunState::Running | RunState::Held, Phase::Applying) => !state.in_flight(),
+        (
+            RunState::Running | RunState::Held | RunState::Confirming,
+            Phase::Verifying | Phase::Done | Phase::Unchanged,
+        ) => is_guarded(run, name),
+        _ => false,
+    }
+}
+
+/// What Belay has put back is watched to the end of the run, unless another step of the run moves it on.
+fn is_guarded(run: &Run, name: &str) -> bool {
+    let resource = &run.plan.steps[name].resource;
+    run.plan
+        .steps
+        .iter()
+        .all(|(other, step)| other == name || step.resource != *resource || !run.steps.contains_key(other))
+}
+
+/// After a long outage: before-image, target or own intermediate?
+fn explainable(state: &StepState, next: &Change) -> bool {
+    let known = state.planned.iter().find(|planned| planned.id == next.id);
+    match (&state.intent, known) {
+        (None, None) => true,
+        (Some(intent), _) if intent.change.id == next.id => intent.change.before == next.before,
+        (Some(_), Some(_)) => state.effective.iter().all(|done| *done != next.id),
+        (None, Some(planned)) => planned.before == next.before,
+        (Some(_), None) => false,
+    }
+}
+
+/// Exponential, with jitter between one half and the whole, derived from the attempt so that replay and simulation see
+/// the same.
+fn backoff(now: Timestamp, retry: &Retry, run: &RunId, step: &str, attempt: u32, setbacks: u32) -> Timestamp {
+    let base = retry.backoff_min.saturating_mul(1 << setbacks.min(16)).min(retry.backoff_max);
+    let digest = Sha256::digest(format!("{run}/{step}/{attempt}"));
+    let half = base / 2;
+    now + half + half.mul_f64(f64::from(digest[0]) / 255.0)
+}

@@ -1,0 +1,276 @@
+//! The state of one migration: a pure fold over its records, the same live and on replay.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use belay_plan::model::{Name, Plan};
+use indexmap::IndexMap;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::{
+    change::Baseline,
+    event::{EVENT_VERSION, Event, Record, RunKind, RunOutcome},
+    gate::GateState,
+    id::RunId,
+    incident::Incident,
+    run::{Run, RunState, StepState},
+    watch::{SignalState, TriggerState},
+};
+
+/// After an outage longer than this in the middle of a run, what is found must be explainable before anything is sent.
+pub const LONG_OUTAGE_S: u64 = 600;
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Migration {
+    pub name: Name,
+    /// The last record's sequence and hash.
+    pub seq: u64,
+    pub head: String,
+    /// When the last record was written.
+    pub at: Option<Timestamp>,
+    pub plan: Option<Arc<Plan>>,
+    pub plan_sha256: String,
+    pub baseline: Option<Arc<Baseline>>,
+    pub armed: Option<Timestamp>,
+    pub cutover: Option<Timestamp>,
+    /// Signals of the armed plan, or of the plan of the run under way.
+    pub signals: IndexMap<Name, SignalState>,
+    pub triggers: IndexMap<Name, TriggerState>,
+    /// Sources from which everything turned unknown together, and since when.
+    pub blind: BTreeMap<String, Timestamp>,
+    pub incident: Option<Incident>,
+    /// The run under way, or the last one.
+    pub run: Option<Run>,
+    pub past_incidents: Vec<Arc<Incident>>,
+    pub past_runs: Vec<Arc<Run>>,
+}
+
+/// What the outside calls the state of a migration (DESIGN 7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MigrationState {
+    Disarmed,
+    Armed,
+    Incident,
+    RollingBack,
+    Confirming,
+    Halted,
+    RolledBack,
+    Aborted,
+}
+
+/// A record that cannot be folded: the journal and this state do not belong together.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("record {seq} of {stream} cannot be understood: {why}")]
+pub struct Corrupt {
+    pub stream: String,
+    pub seq: u64,
+    pub why: String,
+}
+
+impl Migration {
+    pub fn new(name: impl Into<Name>) -> Self {
+        Self {
+            name: name.into(),
+            seq: 0,
+            head: "0".repeat(64),
+            at: None,
+            plan: None,
+            plan_sha256: String::new(),
+            baseline: None,
+            armed: None,
+            cutover: None,
+            signals: IndexMap::new(),
+            triggers: IndexMap::new(),
+            blind: BTreeMap::new(),
+            incident: None,
+            run: None,
+            past_incidents: Vec::new(),
+            past_runs: Vec::new(),
+        }
+    }
+
+    /// Folds one record. The only way that state changes.
+    ///
+    /// # Errors
+    /// [`Corrupt`] when the record does not follow the last one, is of a newer version, or names what is not there.
+    pub fn evolve(&mut self, record: &Record) -> Result<(), Corrupt> {
+        let corrupt = |why: String| Corrupt { stream: record.stream.clone(), seq: record.seq, why };
+        if record.version > EVENT_VERSION {
+            return Err(corrupt(format!(
+                "it has version {}; this Belay understands up to {EVENT_VERSION}",
+                record.version
+            )));
+        }
+        if record.seq != self.seq + 1 || record.prev != self.head {
+            return Err(corrupt(format!("it does not follow record {}", self.seq)));
+        }
+        self.apply(record.at, &record.actor, &record.event).map_err(corrupt)?;
+        self.seq = record.seq;
+        self.head.clone_from(&record.hash);
+        Ok(())
+    }
+
+    /// The fold itself, also used on a scratch copy while deciding.
+    pub(crate) fn apply(&mut self, at: Timestamp, actor: &str, event: &Event) -> Result<(), String> {
+        self.at = Some(at);
+        match event {
+            Event::Commanded { .. } => {}
+            Event::PlanPinned { plan, plan_sha256 } => self.pin(at, plan, plan_sha256),
+            Event::BaselineCaptured { baseline } => self.baseline = Some(baseline.clone()),
+            Event::Armed { waits_for_green } => self.arm(at, waits_for_green),
+            Event::Disarmed { .. } => self.armed = None,
+            Event::CutoverMarked => self.cutover = Some(at),
+            Event::WatchResumed { outage_s, .. } => self.resume_watch(at, *outage_s),
+            Event::IncidentOpened { .. }
+            | Event::IncidentJoined { .. }
+            | Event::Decided { .. }
+            | Event::IncidentClosed { .. } => self.apply_incident(at, event)?,
+            Event::RunStarted { .. }
+            | Event::RunHeld { .. }
+            | Event::RunResumed
+            | Event::RunAborting { .. }
+            | Event::RunHalted { .. }
+            | Event::ConfirmOpened
+            | Event::RunEnded { .. }
+            | Event::Rehearsed { .. }
+            | Event::Step { .. }
+            | Event::Confirm { .. } => self.apply_run(at, actor, event)?,
+            _ => self.apply_watch(at, event)?,
+        }
+        Ok(())
+    }
+
+    fn pin(&mut self, at: Timestamp, plan: &Arc<Plan>, sha256: &str) {
+        self.signals = plan.signals.keys().map(|name| (name.clone(), SignalState::unread(at))).collect();
+        self.triggers = plan.triggers.keys().map(|name| (name.clone(), TriggerState::quiet())).collect();
+        self.blind.clear();
+        self.plan = Some(plan.clone());
+        sha256.clone_into(&mut self.plan_sha256);
+    }
+
+    fn arm(&mut self, at: Timestamp, waits_for_green: &[Name]) {
+        self.armed = Some(at);
+        if let Some(run) = self.run.take_if(|run| run.state.is_over()) {
+            self.past_runs.push(Arc::new(run));
+        }
+        for name in waits_for_green {
+            if let Some(trigger) = self.triggers.get_mut(name) {
+                trigger.waits_for_green = true;
+            }
+        }
+    }
+
+    fn resume_watch(&mut self, at: Timestamp, outage_s: u64) {
+        for signal in self.signals.values_mut() {
+            *signal = SignalState::unread(at);
+        }
+        for trigger in self.triggers.values_mut() {
+            trigger.interrupt(at);
+        }
+        self.blind.clear();
+        if let Some(run) = &mut self.run {
+            run.resume_watch(at, outage_s, LONG_OUTAGE_S);
+        }
+    }
+
+    fn apply_run(&mut self, at: Timestamp, actor: &str, event: &Event) -> Result<(), String> {
+        match event {
+            Event::RunStarted { run, kind, reason, only, incident } => {
+                let plan = self.plan.clone().ok_or("a run started without a plan")?;
+                if let Some(last) = self.run.take() {
+                    self.past_runs.push(Arc::new(last));
+                }
+                let included = crate::scope::included(&plan, only);
+                let steps = included.into_iter().map(|name| (name, StepState::new(at))).collect();
+                if let Some(open) = &mut self.incident {
+                    open.run = Some(run.clone());
+                }
+                let mut started = Run::new(run, *kind, at, &plan, &self.plan_sha256);
+                started.reason.clone_from(reason);
+                actor.clone_into(&mut started.actor);
+                started.only.clone_from(only);
+                started.incident.clone_from(incident);
+                started.baseline.clone_from(&self.baseline);
+                started.cutover = self.cutover;
+                started.steps = steps;
+                self.run = Some(started);
+            }
+            Event::Rehearsed { run, reason, plan, plan_sha256, report } => {
+                let mut rehearsal = Run::new(run, RunKind::Dry, at, plan, plan_sha256);
+                rehearsal.reason.clone_from(reason);
+                actor.clone_into(&mut rehearsal.actor);
+                rehearsal.report = Some(report.clone());
+                rehearsal.end(at, RunOutcome::Rehearsed, "");
+                self.past_runs.push(Arc::new(rehearsal));
+            }
+            _ => {
+                let run = self.run.as_mut().ok_or("there is no run")?;
+                match event {
+                    Event::RunHeld { why } => {
+                        run.state = RunState::Held;
+                        run.why.clone_from(why);
+                    }
+                    Event::RunResumed => {
+                        run.state = RunState::Running;
+                        run.ended = None;
+                        run.suspicious = false;
+                        run.confirm.clear();
+                        run.why.clear();
+                        run.restart_clocks(at);
+                    }
+                    Event::RunAborting { why } => {
+                        run.aborting = true;
+                        run.why.clone_from(why);
+                    }
+                    Event::RunHalted { why } => {
+                        run.state = RunState::Halted;
+                        run.ended = Some(at);
+                        run.why.clone_from(why);
+                    }
+                    Event::ConfirmOpened => {
+                        run.state = RunState::Confirming;
+                        run.confirm = run.plan.confirm.iter().map(|gate| GateState::open(gate, at)).collect();
+                    }
+                    Event::RunEnded { outcome, why } => {
+                        run.end(at, *outcome, why);
+                        if *outcome == RunOutcome::RolledBack {
+                            self.cutover = None; // undone: the next cutover is marked anew
+                        }
+                    }
+                    Event::Step { step, what } => run.apply_step(at, step, what)?,
+                    Event::Confirm { signal, what } => run.apply_confirm(at, signal, what),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the outside calls the present state.
+    pub fn state(&self) -> MigrationState {
+        match self.run.as_ref().map(|run| run.state) {
+            Some(RunState::Running | RunState::Held) => return MigrationState::RollingBack,
+            Some(RunState::Confirming) => return MigrationState::Confirming,
+            Some(RunState::Halted) => return MigrationState::Halted,
+            _ => {}
+        }
+        match (self.armed, &self.incident, self.run.as_ref().map(|run| run.state)) {
+            (Some(_), Some(_), _) => MigrationState::Incident,
+            (Some(_), None, _) => MigrationState::Armed,
+            (None, _, Some(RunState::RolledBack)) => MigrationState::RolledBack,
+            (None, _, Some(RunState::Aborted)) => MigrationState::Aborted,
+            (None, ..) => MigrationState::Disarmed,
+        }
+    }
+
+    /// The run under way or halted, if there is one.
+    pub fn open_run(&self) -> Option<&Run> {
+        self.run.as_ref().filter(|run| !run.state.is_over())
+    }
+
+    /// A run of this migration, present or past.
+    pub fn find_run(&self, id: &RunId) -> Option<&Run> {
+        self.run.iter().chain(self.past_runs.iter().map(AsRef::as_ref)).find(|run| run.id == *id)
+    }
+}

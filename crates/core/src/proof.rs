@@ -1,0 +1,74 @@
+//! Never make it worse (DESIGN invariant 5): what a change has to show before it is sent.
+
+use belay_plan::{duration, model::Objectives};
+use jiff::Timestamp;
+
+use crate::{
+    change::{Change, Effect, Proof, Share},
+    run::StepState,
+};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Fine,
+    AllZero { why: String },
+    Unproven { destination: String, why: String },
+}
+
+/// `interlocked`: the step has interlocks, and they have just passed.
+pub(crate) fn check(change: &Change, step: &StepState, interlocked: bool) -> Verdict {
+    for effect in &change.effects {
+        let Effect::Traffic { shares } = effect else {
+            continue;
+        };
+        if shares.iter().all(|share| share.after == 0) {
+            return Verdict::AllZero { why: format!("it would leave no traffic anywhere: {}", change.title) };
+        }
+        for share in shares.iter().filter(|share| rises(share, shares)) {
+            let name = &share.destination;
+            if step.overrides.contains(name) {
+                continue;
+            }
+            let why = match &share.proof {
+                Proof::Healthy { .. } => continue,
+                Proof::None { .. } if interlocked => continue,
+                Proof::None { why } => {
+                    format!("nothing proves that {name} is healthy ({why}), and the step has no `require`")
+                }
+                Proof::Unhealthy { evidence } => {
+                    format!("{name} would get more traffic, but it is not healthy: {evidence}")
+                }
+            };
+            return Verdict::Unproven { destination: name.clone(), why };
+        }
+    }
+    Verdict::Fine
+}
+
+/// Whether a destination's part of the whole grows. With all weights zero before, the split was equal (Route 53).
+pub fn rises(share: &Share, shares: &[Share]) -> bool {
+    let total = |weight: fn(&Share) -> u32| shares.iter().map(|share| u64::from(weight(share))).sum::<u64>();
+    let (before, after) = (total(|share| share.before), total(|share| share.after));
+    if after == 0 {
+        return false;
+    }
+    if before == 0 {
+        return u64::from(share.after) * shares.len() as u64 > after;
+    }
+    u64::from(share.after) * before > u64::from(share.before) * after
+}
+
+/// The recovery point objective: data written since is lost, and it is more than the plan allows without a person.
+pub(crate) fn loses_too_much(objectives: &Objectives, change: &Change, now: Timestamp) -> Option<String> {
+    let rpo = objectives.rpo?;
+    change.effects.iter().find_map(|effect| {
+        let Effect::LosesData { since: Some(since) } = effect else {
+            return None;
+        };
+        let lost = std::time::Duration::try_from(now.duration_since(*since)).unwrap_or_default();
+        (lost > rpo).then(|| {
+            let lost = duration::format(std::time::Duration::from_secs(lost.as_secs()));
+            format!("what was written in the last {lost} would be lost; the plan's rpo is {}", duration::format(rpo))
+        })
+    })
+}

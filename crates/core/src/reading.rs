@@ -1,0 +1,28 @@
+//! What a sensor says of a signal.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Health {
+    Healthy,
+    Unhealthy,
+    /// Never taken for healthy. The evidence says why.
+    Unknown,
+}
+
+/// One reading of one signal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading {
+    pub signal: String,
+    /// When the read began: evidence is never younger than this.
+    pub taken: Timestamp,
+    pub health: Health,
+    /// For a person: "ALARM since 02:11:07: Threshold Crossed ...", "2 of 3 targets healthy", "timed out after 5 s".
+    pub evidence: String,
+    /// Where it came from, for telling blindness from an outage: "cloudwatch 111122223333/eu-west-1".
+    pub source: String,
+    /// The source itself could not be read (as against: it answered, and its answer decides nothing).
+    pub unreadable: bool,
+}

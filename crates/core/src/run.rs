@@ -1,0 +1,508 @@
+//! One execution of the steps: its state, and how events change it.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use belay_plan::model::{Name, OnFailure, Plan, Target};
+use indexmap::IndexMap;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::{
+    change::{Baseline, BaselineEntry, Change, Receipt},
+    event::{FailureCode, GateEvent, RunKind, RunOutcome, StepEvent},
+    gate::GateState,
+    id::{IncidentId, RunId},
+};
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    pub id: RunId,
+    pub kind: RunKind,
+    pub reason: String,
+    /// Who asked: `belay`, or a person.
+    pub actor: String,
+    pub only: Vec<Name>,
+    pub incident: Option<IncidentId>,
+    pub plan: Arc<Plan>,
+    pub plan_sha256: String,
+    pub baseline: Option<Arc<Baseline>>,
+    pub cutover: Option<Timestamp>,
+    pub started: Timestamp,
+    pub ended: Option<Timestamp>,
+    pub state: RunState,
+    /// Why it is held, halted or ended.
+    pub why: String,
+    pub aborting: bool,
+    /// The run was taken up again after so long that what is found must be explainable before anything is sent.
+    pub suspicious: bool,
+    /// In the order of the plan.
+    pub steps: IndexMap<Name, StepState>,
+    pub confirm: Vec<GateState>,
+    /// A dry run's findings.
+    pub report: Option<serde_json::Value>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    Running,
+    Held,
+    Confirming,
+    Halted,
+    RolledBack,
+    Aborted,
+    Rehearsed,
+}
+
+impl RunState {
+    /// Nothing moves it any more.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::RolledBack | Self::Aborted | Self::Rehearsed)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    Pending,
+    Observing,
+    AwaitingApproval,
+    Requiring,
+    Applying,
+    Settling,
+    Verifying,
+    Done,
+    Unchanged,
+    Failed,
+    Skipped,
+    Blocked,
+}
+
+impl Phase {
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Done | Self::Unchanged | Self::Failed | Self::Skipped | Self::Blocked)
+    }
+}
+
+/// What has become of the last send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    InFlight,
+    Accepted {
+        at: Timestamp,
+    },
+    NoEffect,
+    Unknown,
+    /// A look has shown it.
+    Effective,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Intent {
+    pub attempt: u32,
+    pub change: Change,
+    pub send_within_ms: u64,
+    pub fate: Fate,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepState {
+    pub phase: Phase,
+    /// When the phase began.
+    pub since: Timestamp,
+    pub started: Option<Timestamp>,
+    pub ended: Option<Timestamp>,
+    pub deadline: Option<Timestamp>,
+    /// Sends so far; numbers the intents of this step.
+    pub attempt: u32,
+    /// Sends of the present change that failed without being throttled; `retry.attempts` bounds them.
+    pub failures: u32,
+    /// Failed or throttled sends in a row: the back-off grows with them.
+    pub setbacks: u32,
+    /// Found at the first look.
+    pub planned: Vec<Change>,
+    pub intent: Option<Intent>,
+    pub receipts: Vec<Receipt>,
+    /// Changes of which a look has shown the effect.
+    pub effective: Vec<String>,
+    pub again_at: Option<Timestamp>,
+    pub wait_until: Option<Timestamp>,
+    pub require: Vec<GateState>,
+    pub require_passed: bool,
+    pub verify: Vec<GateState>,
+    pub approved: bool,
+    pub overrides: BTreeSet<String>,
+    pub failure: Option<FailureCode>,
+    pub blocked_by: Option<Name>,
+    pub fallback_for: Option<Name>,
+    /// Why it is in this phase, where there is something to say.
+    pub why: String,
+    /// Counts the reasons to look anew; part of the look's id.
+    pub look: u32,
+}
+
+impl StepState {
+    pub(crate) fn new(at: Timestamp) -> Self {
+        Self {
+            phase: Phase::Pending,
+            since: at,
+            started: None,
+            ended: None,
+            deadline: None,
+            attempt: 0,
+            failures: 0,
+            setbacks: 0,
+            planned: Vec::new(),
+            intent: None,
+            receipts: Vec::new(),
+            effective: Vec::new(),
+            again_at: None,
+            wait_until: None,
+            require: Vec::new(),
+            require_passed: false,
+            verify: Vec::new(),
+            approved: false,
+            overrides: BTreeSet::new(),
+            failure: None,
+            blocked_by: None,
+            fallback_for: None,
+            why: String::new(),
+            look: 0,
+        }
+    }
+
+    pub fn in_flight(&self) -> bool {
+        self.intent.as_ref().is_some_and(|intent| intent.fate == Fate::InFlight)
+    }
+
+    /// Belay has sent something for this step that took effect, or may have.
+    pub fn has_begun(&self) -> bool {
+        !self.effective.is_empty()
+            || self.intent.as_ref().is_some_and(|intent| intent.fate != Fate::NoEffect)
+            || !self.receipts.is_empty()
+    }
+
+    fn enter(&mut self, at: Timestamp, phase: Phase) {
+        if self.phase != phase {
+            self.phase = phase;
+            self.since = at;
+            self.look += 1;
+        }
+        if phase.is_over() {
+            self.ended = Some(at);
+            self.deadline = None;
+            self.again_at = None;
+        }
+    }
+
+    pub(crate) fn apply(&mut self, at: Timestamp, plan: &belay_plan::model::Step, event: &StepEvent) {
+        match event {
+            StepEvent::Started { fallback_for } => {
+                self.enter(at, Phase::Observing);
+                self.started.get_or_insert(at);
+                self.deadline = Some(at + plan.timeout);
+                self.fallback_for.clone_from(fallback_for);
+            }
+            StepEvent::LookFailed { why } => self.why.clone_from(why),
+            StepEvent::Planned { changes } => {
+                self.planned.clone_from(changes);
+                self.why.clear();
+                self.enter(at, Phase::Applying);
+            }
+            StepEvent::ApprovalAwaited { why, .. } => {
+                self.enter(at, Phase::AwaitingApproval);
+                self.why.clone_from(why);
+                self.deadline = None;
+            }
+            StepEvent::Approved => {
+                self.approved = true;
+                self.why.clear();
+                self.enter(at, Phase::Applying);
+                self.deadline = Some(at + plan.timeout);
+            }
+            StepEvent::RequireOpened => {
+                self.enter(at, Phase::Requiring);
+                self.require = plan.require.iter().map(|gate| GateState::open(gate, at)).collect();
+                for gate in self.require.iter_mut().filter(|gate| self.overrides.contains(&gate.gate.signal)) {
+                    gate.apply(at, &GateEvent::Passed);
+                }
+                self.deadline = None;
+            }
+            StepEvent::Require { signal, what } => apply_gate(&mut self.require, at, signal, what),
+            StepEvent::RequirePassed => {
+                self.require_passed = true;
+                self.enter(at, Phase::Applying);
+                self.deadline = Some(at + plan.timeout);
+            }
+            StepEvent::Unproven { why, .. } => self.why.clone_from(why),
+            StepEvent::Overridden { subject } => {
+                self.overrides.insert(subject.clone());
+                apply_gate(&mut self.require, at, subject, &GateEvent::Passed);
+            }
+            StepEvent::Intended { attempt, change, send_within_ms } => {
+                if self.intent.as_ref().is_some_and(|last| last.change.id != change.id) {
+                    self.failures = 0;
+                    self.setbacks = 0;
+                }
+                self.attempt = *attempt;
+                self.again_at = None;
+                self.why.clear();
+                self.enter(at, Phase::Applying);
+                self.intent = Some(Intent {
+                    attempt: *attempt,
+                    change: change.clone(),
+                    send_within_ms: *send_within_ms,
+                    fate: Fate::InFlight,
+                });
+            }
+            StepEvent::Accepted { receipt, .. } => {
+                self.receipts.push(receipt.clone());
+                self.setbacks = 0;
+                self.settle_intent(Fate::Accepted { at });
+                self.enter(at, Phase::Settling);
+            }
+            StepEvent::NoEffect { why, throttled, again_at, .. } => {
+                self.setback(at, why, !throttled, *again_at, Fate::NoEffect);
+                self.require_passed = self.require_passed && self.has_begun();
+            }
+            StepEvent::OutcomeUnknown { why, again_at, .. } => {
+                self.setback(at, why, true, Some(*again_at), Fate::Unknown);
+            }
+            StepEvent::Effective { change } => {
+                if !self.effective.contains(change) {
+                    self.effective.push(change.clone());
+                }
+                self.failures = 0;
+                self.settle_intent(Fate::Effective);
+            }
+            StepEvent::WaitStarted { until } => {
+                self.wait_until = Some(*until);
+                self.enter(at, Phase::Settling);
+                self.deadline = None;
+            }
+            StepEvent::Settled { changed } => {
+                self.settled(at, *changed);
+                self.why.clear();
+            }
+            StepEvent::VerifyOpened => {
+                self.enter(at, Phase::Verifying);
+                self.verify = plan.verify.iter().map(|gate| GateState::open(gate, at)).collect();
+            }
+            StepEvent::Verify { signal, what } => apply_gate(&mut self.verify, at, signal, what),
+            StepEvent::Done => self.enter(at, Phase::Done),
+            StepEvent::Unchanged => self.enter(at, Phase::Unchanged),
+            StepEvent::Failed { code, why } => {
+                self.failure = Some(*code);
+                self.why.clone_from(why);
+                self.enter(at, Phase::Failed);
+            }
+            StepEvent::Skipped { why } => {
+                self.failure = None;
+                self.why.clone_from(why);
+                self.enter(at, Phase::Skipped);
+            }
+            StepEvent::Blocked { by } => {
+                self.why = format!("{by} did not succeed");
+                self.blocked_by = Some(by.clone());
+                self.enter(at, Phase::Blocked);
+            }
+            StepEvent::Reset => self.reset(at),
+        }
+    }
+
+    fn settle_intent(&mut self, fate: Fate) {
+        if let Some(intent) = &mut self.intent {
+            intent.fate = fate;
+        }
+    }
+
+    fn setback(&mut self, at: Timestamp, why: &str, counts: bool, again_at: Option<Timestamp>, fate: Fate) {
+        self.settle_intent(fate);
+        self.setbacks += 1;
+        self.failures += u32::from(counts);
+        self.why = why.to_owned();
+        self.again_at = again_at;
+        self.enter(at, Phase::Observing);
+    }
+
+    /// The target holds: verifying comes next, and the time-out is over.
+    fn settled(&mut self, at: Timestamp, changed: bool) {
+        self.deadline = None;
+        self.again_at = None;
+        self.enter(at, Phase::Verifying);
+        self.verify.clear();
+        if changed {
+            self.why.clear();
+        }
+    }
+
+    /// A person says: once more. What was sent stays known, so that the next look can recognise it.
+    fn reset(&mut self, at: Timestamp) {
+        self.enter(at, Phase::Pending);
+        self.ended = None;
+        self.failures = 0;
+        self.setbacks = 0;
+        self.again_at = None;
+        self.wait_until = None;
+        self.failure = None;
+        self.blocked_by = None;
+        self.require.clear();
+        self.require_passed = false;
+        self.verify.clear();
+        self.planned.clear();
+        self.effective.clear();
+        self.why.clear();
+        if self.intent.as_ref().is_some_and(|intent| intent.fate != Fate::InFlight) {
+            self.intent = None;
+        }
+    }
+}
+
+fn apply_gate(gates: &mut [GateState], at: Timestamp, signal: &str, event: &GateEvent) {
+    for gate in gates.iter_mut().filter(|gate| gate.gate.signal == signal && gate.is_open()) {
+        gate.apply(at, event);
+    }
+}
+
+impl Run {
+    pub(crate) fn new(id: &RunId, kind: RunKind, at: Timestamp, plan: &Arc<Plan>, plan_sha256: &str) -> Self {
+        Self {
+            id: id.clone(),
+            kind,
+            reason: String::new(),
+            actor: String::new(),
+            only: Vec::new(),
+            incident: None,
+            plan: plan.clone(),
+            plan_sha256: plan_sha256.to_owned(),
+            baseline: None,
+            cutover: None,
+            started: at,
+            ended: None,
+            state: RunState::Running,
+            why: String::new(),
+            aborting: false,
+            suspicious: false,
+            steps: IndexMap::new(),
+            confirm: Vec::new(),
+            report: None,
+        }
+    }
+
+    pub(crate) fn apply_step(&mut self, at: Timestamp, step: &str, event: &StepEvent) -> Result<(), String> {
+        let plan = self.plan.steps.get(step).ok_or_else(|| format!("the plan has no step {step}"))?;
+        let state = self.steps.get_mut(step).ok_or_else(|| format!("the run has no step {step}"))?;
+        state.apply(at, plan, event);
+        Ok(())
+    }
+
+    pub(crate) fn apply_confirm(&mut self, at: Timestamp, signal: &str, event: &GateEvent) {
+        apply_gate(&mut self.confirm, at, signal, event);
+    }
+
+    pub(crate) fn end(&mut self, at: Timestamp, outcome: RunOutcome, why: &str) {
+        self.ended = Some(at);
+        why.clone_into(&mut self.why);
+        self.state = match outcome {
+            RunOutcome::RolledBack => RunState::RolledBack,
+            RunOutcome::Aborted => RunState::Aborted,
+            RunOutcome::Rehearsed => RunState::Rehearsed,
+        };
+    }
+
+    /// Held or halted time counts for no time-out and no gate.
+    pub(crate) fn restart_clocks(&mut self, at: Timestamp) {
+        for (name, step) in &mut self.steps {
+            if let (Some(_), Some(plan)) = (step.deadline, self.plan.steps.get(name)) {
+                step.deadline = Some(at + plan.timeout);
+            }
+            for gate in step.require.iter_mut().chain(&mut step.verify) {
+                gate.reopen(at);
+            }
+        }
+    }
+
+    /// The process was away: nobody looked meanwhile, so gates open anew and time-outs move on.
+    pub(crate) fn resume_watch(&mut self, at: Timestamp, outage_s: u64, long_outage_s: u64) {
+        self.suspicious = outage_s > long_outage_s && self.state == RunState::Running;
+        let outage = std::time::Duration::from_secs(outage_s);
+        for gate in &mut self.confirm {
+            gate.reopen(at);
+        }
+        for step in self.steps.values_mut() {
+            step.deadline = step.deadline.map(|deadline| deadline + outage);
+            step.look += 1;
+            for gate in step.require.iter_mut().chain(&mut step.verify) {
+                gate.reopen(at);
+            }
+            // Whoever was waiting for the answer is gone: the next look finds out.
+            if step.in_flight() {
+                step.settle_intent(Fate::Unknown);
+                step.enter(at, Phase::Observing);
+            }
+        }
+    }
+
+    /// The steps that stand in for another when it fails.
+    pub(crate) fn is_fallback(&self, step: &str) -> bool {
+        self.plan.steps.values().any(|other| matches!(&other.on_failure, OnFailure::Fallback(name) if name == step))
+    }
+
+    /// What a need on this step looks like to those that need it.
+    pub(crate) fn standing(&self, step: &str) -> Standing {
+        let (Some(state), Some(plan)) = (self.steps.get(step), self.plan.steps.get(step)) else {
+            return Standing::Satisfied; // left out by --only, which keeps everything that is needed
+        };
+        match state.phase {
+            Phase::Done | Phase::Unchanged | Phase::Skipped => Standing::Satisfied,
+            Phase::Blocked => Standing::Broken,
+            Phase::Failed if state.failure.is_some_and(always_halts) => Standing::Broken,
+            Phase::Failed => match &plan.on_failure {
+                OnFailure::Continue => Standing::Satisfied,
+                OnFailure::Halt => Standing::Broken,
+                OnFailure::Fallback(name) => match self.steps.get(name).map(|fallback| fallback.phase) {
+                    Some(Phase::Done | Phase::Unchanged) => Standing::Satisfied,
+                    Some(Phase::Failed | Phase::Skipped | Phase::Blocked) | None => Standing::Broken,
+                    Some(_) => Standing::Open,
+                },
+            },
+            _ => Standing::Open,
+        }
+    }
+
+    /// The baseline entry of a step, if it is of the same resource.
+    pub fn baseline_of(&self, step: &str) -> Option<&BaselineEntry> {
+        baseline_entry(self.baseline.as_deref(), &self.plan, step)
+    }
+}
+
+/// Whether those that need a step may start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Open,
+    Satisfied,
+    Broken,
+}
+
+/// Failures that always want a person, whatever `on_failure` says: going on would fight another controller, or do twice
+/// what harms twice.
+pub(crate) fn always_halts(code: FailureCode) -> bool {
+    matches!(code, FailureCode::Ambiguous | FailureCode::Contested)
+}
+
+pub(crate) fn baseline_entry<'a>(baseline: Option<&'a Baseline>, plan: &Plan, step: &str) -> Option<&'a BaselineEntry> {
+    let entry = baseline?.steps.get(step)?;
+    let plan = plan.steps.get(step)?;
+    (entry.resource == plan.resource && entry.action == plan.action).then_some(entry)
+}
+
+/// Steps of the plan that go back to a baseline which is not there.
+pub fn missing_baseline(plan: &Plan, baseline: Option<&Baseline>, included: &dyn Fn(&str) -> bool) -> Vec<Name> {
+    plan.steps
+        .iter()
+        .filter(|(name, step)| {
+            included(name) && step.to == Target::Baseline && baseline_entry(baseline, plan, name).is_none()
+        })
+        .map(|(name, _)| name.clone())
+        .collect()
+}

@@ -1,0 +1,332 @@
+//! What follows in a run: steps start, gates pass or run out, the run ends.
+
+use belay_plan::model::{Name, OnFailure};
+use jiff::Timestamp;
+
+use crate::{
+    decide::Deciding,
+    event::{Event, FailureCode, GateEvent, RunOutcome, StepEvent},
+    gate::GateState,
+    migration::Migration,
+    reading::Reading,
+    run::{Fate, Phase, Run, RunState, Standing, StepState, always_halts},
+};
+
+/// The two actions that involve nothing outside Belay: core does them itself.
+pub(crate) const MANUAL: &str = "manual";
+pub(crate) const WAIT: &str = "wait";
+
+impl Deciding {
+    pub(crate) fn step(&mut self, step: &str, what: StepEvent) {
+        self.emit(Event::Step { step: step.to_owned(), what });
+    }
+
+    pub(crate) fn fail(&mut self, step: &str, code: FailureCode, why: impl Into<String>) {
+        self.step(step, StepEvent::Failed { code, why: why.into() });
+    }
+
+    pub(crate) fn run(&self) -> Option<&Run> {
+        self.state.open_run()
+    }
+
+    /// One pass over the run under way; called until nothing more follows.
+    pub(crate) fn follow_run(&mut self) {
+        let Some(run) = self.run() else { return };
+        if run.aborting {
+            return self.follow_abort();
+        }
+        match run.state {
+            RunState::Running => {
+                for name in run.steps.keys().cloned().collect::<Vec<_>>() {
+                    self.follow_step(&name);
+                }
+                self.follow_end();
+            }
+            RunState::Confirming => self.follow_confirm(),
+            _ => {}
+        }
+    }
+
+    fn follow_step(&mut self, name: &Name) {
+        let Some((run, state)) = self.run().and_then(|run| Some((run, run.steps.get(name)?))) else {
+            return;
+        };
+        match state.phase {
+            Phase::Pending => {
+                if let Some(event) = start_event(run, name) {
+                    self.step(name, event);
+                    self.enter_builtin(name);
+                }
+            }
+            Phase::Blocked if is_unblocked(run, name) => self.step(name, StepEvent::Reset),
+            Phase::Requiring => self.follow_gates(name, true),
+            Phase::Verifying => self.follow_gates(name, false),
+            Phase::Settling if state.wait_until.is_some_and(|until| self.now >= until) => {
+                self.settled(name, false);
+            }
+            Phase::Observing | Phase::Applying | Phase::Settling if self.timed_out(state) => {
+                let timeout = belay_plan::duration::format(run.plan.steps[name].timeout);
+                let why = match (&state.why, &state.intent) {
+                    (why, _) if !why.is_empty() => format!("not settled within {timeout}: {why}"),
+                    (_, Some(intent)) => format!("not settled within {timeout} after: {}", intent.change.title),
+                    _ => format!("not settled within {timeout}"),
+                };
+                self.fail(name, FailureCode::TimedOut, why);
+            }
+            _ => {}
+        }
+    }
+
+    /// A call under way is waited for: its own time-out is short, and its outcome matters more than the deadline.
+    fn timed_out(&self, state: &StepState) -> bool {
+        state.deadline.is_some_and(|deadline| self.now >= deadline) && !state.in_flight()
+    }
+
+    /// `manual` and `wait` have nothing to observe.
+    fn enter_builtin(&mut self, name: &Name) {
+        let Some(run) = self.run() else { return };
+        let plan = &run.plan.steps[name];
+        if plan.action == MANUAL || plan.action == WAIT {
+            if plan.require.is_empty() { self.begin_builtin(name) } else { self.step(name, StepEvent::RequireOpened) }
+        }
+    }
+
+    fn begin_builtin(&mut self, name: &Name) {
+        let Some(run) = self.run() else { return };
+        let plan = &run.plan.steps[name];
+        if plan.action == MANUAL {
+            let why = plan.with["instructions"].as_str().unwrap_or_default().to_owned();
+            self.step(name, StepEvent::ApprovalAwaited { why, by_hand: true });
+        } else {
+            let time = plan.with["for"].as_str().and_then(|text| belay_plan::duration::parse(text).ok());
+            let until = self.now + time.unwrap_or_default();
+            self.step(name, StepEvent::WaitStarted { until });
+        }
+    }
+
+    fn follow_gates(&mut self, name: &Name, require: bool) {
+        let Some((run, state)) = self.run().and_then(|run| Some((run, run.steps.get(name)?))) else {
+            return;
+        };
+        let gates = if require { &state.require } else { &state.verify };
+        if let Some(failed) = gates.iter().find(|gate| gate.status == crate::gate::GateStatus::Failed) {
+            let (code, why) =
+                (if require { FailureCode::Require } else { FailureCode::Verify }, failed.evidence.clone());
+            return self.fail(name, code, why);
+        }
+        if gates.iter().all(GateState::has_passed) {
+            let builtin = matches!(run.plan.steps[name].action.as_str(), MANUAL | WAIT);
+            let changed = state.has_begun() || builtin;
+            match (require, changed) {
+                (true, _) => {
+                    self.step(name, StepEvent::RequirePassed);
+                    if builtin {
+                        self.begin_builtin(name);
+                    }
+                }
+                (false, true) => self.step(name, StepEvent::Done),
+                (false, false) => self.step(name, StepEvent::Unchanged),
+            }
+            return;
+        }
+        let expired: Vec<_> =
+            gates.iter().filter_map(|gate| Some((gate.gate.signal.clone(), gate.expire(self.now)?))).collect();
+        for (signal, what) in expired {
+            self.step(name, gate_event(require, signal, what));
+        }
+    }
+
+    /// The target holds: verifying begins, or the step is over.
+    pub(crate) fn settled(&mut self, name: &str, changed: bool) {
+        let Some(run) = self.run() else { return };
+        let has_gates = !run.plan.steps[name].verify.is_empty();
+        self.step(name, StepEvent::Settled { changed });
+        if has_gates {
+            self.step(name, StepEvent::VerifyOpened);
+        }
+    }
+
+    fn follow_end(&mut self) {
+        let Some(run) = self.run() else { return };
+        if run.state != RunState::Running {
+            return;
+        }
+        let idle_fallback = |name: &Name, step: &StepState| step.phase == Phase::Pending && run.is_fallback(name);
+        if !run.steps.iter().all(|(name, step)| step.phase.is_over() || idle_fallback(name, step)) {
+            return;
+        }
+        let broken: Vec<String> = run
+            .steps
+            .iter()
+            .filter(|(name, step)| step.phase == Phase::Failed && run.standing(name) == Standing::Broken)
+            .map(|(name, step)| format!("{name}: {}", step.why))
+            .collect();
+        if !broken.is_empty() {
+            return self.emit(Event::RunHalted { why: broken.join("; ") });
+        }
+        let idle: Vec<Name> =
+            run.steps.iter().filter(|(name, step)| idle_fallback(name, step)).map(|(name, _)| name.clone()).collect();
+        let confirm = !run.plan.confirm.is_empty();
+        for name in idle {
+            self.step(&name, StepEvent::Skipped { why: "the step that it stands in for did not fail".to_owned() });
+        }
+        if confirm { self.emit(Event::ConfirmOpened) } else { self.end_rolled_back() }
+    }
+
+    fn follow_confirm(&mut self) {
+        let Some(run) = self.run() else { return };
+        if let Some((name, step)) = run.steps.iter().find(|(_, step)| step.failure.is_some_and(always_halts)) {
+            let why = format!("{name}: {}", step.why);
+            return self.emit(Event::RunHalted { why });
+        }
+        if let Some(failed) = run.confirm.iter().find(|gate| gate.status == crate::gate::GateStatus::Failed) {
+            let why = format!("every step is over, but the confirmation did not hold: {}", failed.evidence);
+            return self.emit(Event::RunHalted { why });
+        }
+        if run.confirm.iter().all(GateState::has_passed) {
+            return self.end_rolled_back();
+        }
+        let expired: Vec<_> =
+            run.confirm.iter().filter_map(|gate| Some((gate.gate.signal.clone(), gate.expire(self.now)?))).collect();
+        for (signal, what) in expired {
+            self.emit(Event::Confirm { signal, what });
+        }
+    }
+
+    fn end_rolled_back(&mut self) {
+        let failed: Vec<&str> = self
+            .run()
+            .map(|run| {
+                run.steps.iter().filter(|(_, s)| s.phase == Phase::Failed).map(|(name, _)| name.as_str()).collect()
+            })
+            .unwrap_or_default();
+        let why =
+            if failed.is_empty() { String::new() } else { format!("failed, and passed over: {}", failed.join(", ")) };
+        self.end_run(RunOutcome::RolledBack, why);
+    }
+
+    fn end_run(&mut self, outcome: RunOutcome, why: String) {
+        self.emit(Event::RunEnded { outcome, why });
+        if self.state.armed.is_some() {
+            self.emit(Event::Disarmed {
+                why: "a run has ended; arm again when the migration is to be guarded again".to_owned(),
+            });
+        }
+        if self.state.incident.is_some() {
+            let outcome = match outcome {
+                RunOutcome::RolledBack => crate::event::IncidentOutcome::RolledBack,
+                _ => crate::event::IncidentOutcome::Aborted,
+            };
+            self.emit(Event::IncidentClosed { outcome });
+        }
+    }
+
+    /// Between calls, never within one.
+    fn follow_abort(&mut self) {
+        let Some(run) = self.run() else { return };
+        if run.steps.values().any(StepState::in_flight) {
+            return;
+        }
+        let open: Vec<(Name, String)> = run
+            .steps
+            .iter()
+            .filter(|(_, step)| !step.phase.is_over())
+            .map(|(name, step)| (name.clone(), abort_note(step)))
+            .collect();
+        let why = run.why.clone();
+        for (name, note) in open {
+            self.step(&name, StepEvent::Skipped { why: note });
+        }
+        self.end_run(RunOutcome::Aborted, why);
+    }
+
+    /// Open gates look at every reading.
+    pub(crate) fn gates_read(&mut self, reading: &Reading) {
+        let Some(run) = self.run().filter(|run| !matches!(run.state, RunState::Halted)) else {
+            return;
+        };
+        let mut events = Vec::new();
+        for (name, step) in &run.steps {
+            let (gates, require) = match step.phase {
+                Phase::Requiring => (&step.require, true),
+                Phase::Verifying => (&step.verify, false),
+                _ => continue,
+            };
+            for gate in gates {
+                if let Some(what) = gate.react(reading) {
+                    let what = gate_event(require, gate.gate.signal.clone(), what);
+                    events.push(Event::Step { step: name.clone(), what });
+                }
+            }
+        }
+        if run.state == RunState::Confirming {
+            for gate in &run.confirm {
+                if let Some(what) = gate.react(reading) {
+                    events.push(Event::Confirm { signal: gate.gate.signal.clone(), what });
+                }
+            }
+        }
+        events.dedup();
+        events.into_iter().for_each(|event| self.emit(event));
+    }
+
+    /// When the run next wants a tick.
+    pub(crate) fn run_deadline(state: &Migration) -> Option<Timestamp> {
+        let run = state.open_run()?;
+        let steps = run.steps.values().filter(|_| run.state == RunState::Running).flat_map(|step| {
+            let gates: &[GateState] = match step.phase {
+                Phase::Requiring => &step.require,
+                Phase::Verifying => &step.verify,
+                _ => &[],
+            };
+            let deadline = step.deadline.filter(|_| !step.in_flight());
+            let wait = step.wait_until.filter(|_| step.phase == Phase::Settling);
+            gates.iter().filter(|gate| gate.is_open()).map(GateState::deadline).chain(deadline).chain(wait)
+        });
+        let confirm = run
+            .confirm
+            .iter()
+            .filter(|gate| run.state == RunState::Confirming && gate.is_open())
+            .map(GateState::deadline);
+        steps.chain(confirm).min()
+    }
+}
+
+fn gate_event(require: bool, signal: Name, what: GateEvent) -> StepEvent {
+    if require { StepEvent::Require { signal, what } } else { StepEvent::Verify { signal, what } }
+}
+
+fn is_unblocked(run: &Run, name: &str) -> bool {
+    run.plan.steps[name].needs.iter().all(|need| run.standing(need) != Standing::Broken)
+}
+
+/// Starts a pending step when its needs allow it, or says what blocks it.
+fn start_event(run: &Run, name: &Name) -> Option<StepEvent> {
+    let mut standings = run.plan.steps[name].needs.iter().map(|need| (need, run.standing(need)));
+    if let Some((by, _)) = standings.clone().find(|(_, standing)| *standing == Standing::Broken) {
+        return Some(StepEvent::Blocked { by: by.clone() });
+    }
+    if standings.any(|(_, standing)| standing == Standing::Open) {
+        return None;
+    }
+    if !run.is_fallback(name) {
+        return Some(StepEvent::Started { fallback_for: None });
+    }
+    let stands_in_for = run.plan.steps.iter().find(|(failed, step)| {
+        matches!(&step.on_failure, OnFailure::Fallback(fallback) if fallback == name)
+            && run
+                .steps
+                .get(*failed)
+                .is_some_and(|state| state.phase == Phase::Failed && !state.failure.is_some_and(always_halts))
+    });
+    stands_in_for.map(|(failed, _)| StepEvent::Started { fallback_for: Some(failed.clone()) })
+}
+
+/// What a person has to know of a step that an abort leaves.
+fn abort_note(step: &StepState) -> String {
+    match &step.intent {
+        Some(intent) if intent.fate == Fate::NoEffect => "aborted; nothing of it was changed".to_owned(),
+        Some(intent) => format!("aborted half way; the last call was: {}", intent.change.title),
+        None => "aborted before it began".to_owned(),
+    }
+}

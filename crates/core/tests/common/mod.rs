@@ -1,0 +1,245 @@
+//! A stage for the state machine: feeds inputs, keeps the journal, and checks on every record that replay gives the live
+//! state.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)] // each test binary uses a part of it
+
+use std::{sync::Arc, time::Duration};
+
+use belay_core::{
+    change::{Assessment, Change, Effect, Proof, Repeats, Share},
+    event::{EVENT_VERSION, Event, Record, StepEvent},
+    id::RunId,
+    input::{Command, Input, Look, Pin, Refusal, Verb},
+    migration::Migration,
+    reading::{Health, Reading},
+    run::{Phase, RunState},
+    wants::{Task, Wants},
+};
+use belay_plan::model::*;
+use indexmap::IndexMap;
+use jiff::Timestamp;
+use serde_json::json;
+
+pub struct Stage {
+    pub now: Timestamp,
+    pub state: Migration,
+    pub journal: Vec<Record>,
+}
+
+impl Stage {
+    pub fn new() -> Self {
+        Self { now: "2026-01-01T02:00:00Z".parse().unwrap(), state: Migration::new("shop"), journal: Vec::new() }
+    }
+
+    pub fn pass(&mut self, seconds: u64) {
+        self.now += Duration::from_secs(seconds);
+    }
+
+    pub fn feed(&mut self, input: Input) -> Result<Vec<Event>, Refusal> {
+        let before = self.state.clone();
+        let entropy = u32::try_from(self.journal.len()).unwrap();
+        let decided = self.state.decide(self.now, entropy, &input);
+        assert_eq!(before, self.state, "deciding changes nothing");
+        let events = decided?;
+        for event in &events {
+            self.append(event.clone());
+        }
+        Ok(events)
+    }
+
+    fn append(&mut self, event: Event) {
+        let seq = self.state.seq + 1;
+        let record = Record {
+            stream: self.state.name.clone(),
+            seq,
+            version: EVENT_VERSION,
+            at: self.now,
+            actor: "belay".to_owned(),
+            event,
+            prev: self.state.head.clone(),
+            hash: format!("{seq:064}"),
+        };
+        // What is journaled is text: it has to survive the way there and back.
+        let text = serde_json::to_string(&record).unwrap();
+        let record: Record = serde_json::from_str(&text).unwrap();
+        self.state.evolve(&record).unwrap();
+        self.journal.push(record);
+    }
+
+    pub fn replay(&self) -> Migration {
+        let mut state = Migration::new(self.state.name.clone());
+        self.journal.iter().for_each(|record| state.evolve(record).unwrap());
+        state
+    }
+
+    pub fn command(&mut self, verb: Verb) -> Result<Vec<Event>, Refusal> {
+        self.feed(Input::Command(Command { actor: "ada".to_owned(), reason: "test".to_owned(), verb }))
+    }
+
+    pub fn arm(&mut self, plan: &Plan) {
+        let plan = Arc::new(plan.clone());
+        self.command(Verb::Arm { plan, plan_sha256: "p".to_owned(), baseline: None, readings: vec![] }).unwrap();
+    }
+
+    /// A run as `belay run` starts it.
+    pub fn run(&mut self, plan: &Plan, only: &[&str]) -> RunId {
+        let pin = Pin { plan: Arc::new(plan.clone()), plan_sha256: "p".to_owned(), baseline: None };
+        let only = only.iter().map(|name| (*name).to_owned()).collect();
+        self.command(Verb::Rollback { kind: belay_core::event::RunKind::Real, only, pin: Some(pin) }).unwrap();
+        self.state.run.as_ref().unwrap().id.clone()
+    }
+
+    pub fn read(&mut self, signal: &str, health: Health) -> Vec<Event> {
+        self.read_from(signal, health, "cloudwatch", false)
+    }
+
+    pub fn read_from(&mut self, signal: &str, health: Health, source: &str, unreadable: bool) -> Vec<Event> {
+        let reading = Reading {
+            signal: signal.to_owned(),
+            taken: self.now,
+            health,
+            evidence: format!("{signal} reads {health:?}"),
+            source: source.to_owned(),
+            unreadable,
+        };
+        self.feed(Input::Reading(reading)).unwrap()
+    }
+
+    pub fn look(&mut self, step: &str, assessment: Assessment) -> Vec<Event> {
+        self.feed(Input::Looked { step: step.to_owned(), result: Ok(Look { doc: json!({}), assessment }) }).unwrap()
+    }
+
+    pub fn accept(&mut self, step: &str) -> Vec<Event> {
+        let attempt = self.step(step).attempt;
+        self.feed(Input::Applied { step: step.to_owned(), attempt, result: Ok(json!({})) }).unwrap()
+    }
+
+    pub fn tick(&mut self) -> Vec<Event> {
+        self.feed(Input::Tick).unwrap()
+    }
+
+    pub fn step(&self, name: &str) -> &belay_core::run::StepState {
+        &self.state.run.as_ref().unwrap().steps[name]
+    }
+
+    pub fn phase(&self, name: &str) -> Phase {
+        self.step(name).phase
+    }
+
+    pub fn run_state(&self) -> RunState {
+        self.state.run.as_ref().unwrap().state
+    }
+
+    pub fn wants(&self) -> Wants {
+        self.state.wants()
+    }
+
+    /// Looks and sends of a step until it is through, as a world without faults would answer.
+    pub fn put_back(&mut self, step: &str) {
+        self.look(step, Assessment::Remaining(vec![change("weights")]));
+        if self.phase(step) == Phase::Applying && !self.step(step).in_flight() {
+            self.look(step, Assessment::Remaining(vec![change("weights")]));
+        }
+        self.accept(step);
+        self.look(step, Assessment::InPlace);
+    }
+}
+
+pub fn is_sending(wants: &Wants, step: &str) -> bool {
+    wants.tasks.values().any(|task| matches!(task, Task::Apply(apply) if apply.key.step == step))
+}
+
+pub fn intents(events: &[Event]) -> usize {
+    events.iter().filter(|event| matches!(event, Event::Step { what: StepEvent::Intended { .. }, .. })).count()
+}
+
+/// A change that moves traffic to blue, which the actuator has seen healthy.
+pub fn change(id: &str) -> Change {
+    change_with(id, Proof::Healthy { evidence: "2 of 2 targets healthy".to_owned() })
+}
+
+pub fn change_with(id: &str, proof: Proof) -> Change {
+    let share =
+        |destination: &str, before, after, proof| Share { destination: destination.to_owned(), before, after, proof };
+    let none = Proof::None { why: "it loses traffic".to_owned() };
+    Change {
+        id: id.to_owned(),
+        title: format!("{id}: blue 0 -> 100"),
+        before: json!({ "blue": 0, "green": 100 }),
+        after: json!({ "blue": 100, "green": 0 }),
+        call: "route53:ChangeResourceRecordSets".to_owned(),
+        args: json!({}),
+        effects: vec![Effect::Traffic { shares: vec![share("blue", 0, 100, proof), share("green", 100, 0, none)] }],
+        repeats: Repeats::Converges,
+        expected: Duration::from_secs(60),
+    }
+}
+
+pub fn gate(signal: &str, within_s: u64, hold_s: u64) -> Gate {
+    Gate { signal: signal.to_owned(), within: Duration::from_secs(within_s), hold: Duration::from_secs(hold_s) }
+}
+
+pub fn step(needs: &[&str]) -> Step {
+    Step {
+        action: "route53.weights".to_owned(),
+        with: json!({}),
+        aws: AwsTarget::default(),
+        to: Target::Explicit(json!({ "blue": 100, "green": 0 })),
+        others: None,
+        resource: String::new(),
+        needs: needs.iter().map(|name| (*name).to_owned()).collect(),
+        require: vec![],
+        verify: vec![],
+        timeout: Duration::from_secs(180),
+        retry: Retry { attempts: 3, backoff_min: Duration::from_secs(1), backoff_max: Duration::from_secs(30) },
+        on_failure: OnFailure::Halt,
+        loses_data: false,
+        approve: None,
+        stages: None,
+        expect: None,
+        on_drift: None,
+    }
+}
+
+pub fn trigger(when: Condition, dwell_s: u64) -> Trigger {
+    Trigger {
+        when,
+        dwell: Duration::from_secs(dwell_s),
+        severity: Severity::Critical,
+        scope: TriggerScope::SystemWide,
+        fix: Fix::Unknown,
+        if_unknown: None,
+        red_at_arm: RedAtArm::Refuse,
+        problem: None,
+    }
+}
+
+/// A plan with these steps, one trigger on `errors`, and the signals `errors`, `latency`, `blue_ready`.
+pub fn plan(steps: Vec<(&str, Step)>) -> Plan {
+    let signal = |kind: &str| Signal { kind: kind.to_owned(), spec: json!({}), aws: AwsTarget::default() };
+    let mut steps: IndexMap<Name, Step> = steps.into_iter().map(|(name, step)| (name.to_owned(), step)).collect();
+    for (name, step) in &mut steps {
+        step.resource = format!("test:{name}");
+    }
+    Plan {
+        migration: "shop".to_owned(),
+        summary: None,
+        aws: AwsTarget::default(),
+        objectives: Objectives::default(),
+        signals: ["errors", "latency", "blue_ready"].iter().map(|name| ((*name).to_owned(), signal("alarm"))).collect(),
+        triggers: [("hurt".to_owned(), trigger(Condition::Signal("errors".to_owned()), 60))].into_iter().collect(),
+        decision: Decision {
+            rules: vec![rule(Some(Severity::Critical), None, Answer::RollBack), rule(None, None, Answer::FixForward)],
+            authority: vec![],
+            custom: false,
+        },
+        window: None,
+        steps,
+        confirm: vec![],
+        notify: IndexMap::new(),
+        overlays: None,
+    }
+}
+
+pub fn rule(severity: Option<Severity>, scope: Option<TriggerScope>, then: Answer) -> Rule {
+    Rule { severity, scope, fix: None, then, timebox: None }
+}

@@ -1,0 +1,510 @@
+//! The life cycle of steps and runs.
+
+mod common;
+
+use std::time::Duration;
+
+use belay_core::{
+    change::{Assessment, Change, Effect, Progress, Proof, Repeats},
+    event::FailureCode,
+    input::{Input, LookFailure, RefusalKind, SendFailure, Verb},
+    reading::Health,
+    run::{Phase, RunState},
+    wants::Task,
+};
+use belay_plan::model::*;
+use common::*;
+
+fn no_effect(stage: &mut Stage, name: &str, retry: bool, throttled: bool) {
+    let attempt = stage.step(name).attempt;
+    let failure = SendFailure::NoEffect { why: "Throttling: Rate exceeded".to_owned(), retry, throttled };
+    stage.feed(Input::Applied { step: name.to_owned(), attempt, result: Err(failure) }).unwrap();
+}
+
+fn lost(stage: &mut Stage, name: &str) {
+    let attempt = stage.step(name).attempt;
+    let failure = SendFailure::OutcomeUnknown { why: "connection reset".to_owned() };
+    stage.feed(Input::Applied { step: name.to_owned(), attempt, result: Err(failure) }).unwrap();
+}
+
+fn remaining(ids: &[&str]) -> Assessment {
+    Assessment::Remaining(ids.iter().map(|id| change(id)).collect())
+}
+
+#[test]
+fn observe_apply_settle_done() {
+    let mut stage = Stage::new();
+    stage.run(&plan(vec![("dns", step(&[]))]), &[]);
+    assert_eq!(stage.phase("dns"), Phase::Observing);
+    let events = stage.look("dns", remaining(&["weights"]));
+    assert_eq!(intents(&events), 1);
+    assert!(is_sending(&stage.wants(), "dns"));
+    stage.accept("dns");
+    assert_eq!(stage.phase("dns"), Phase::Settling);
+    stage.look("dns", Assessment::Settling(Progress::default()));
+    stage.look("dns", Assessment::InPlace);
+    assert_eq!(stage.phase("dns"), Phase::Done);
+    assert_eq!(stage.run_state(), RunState::RolledBack);
+    assert!(stage.wants().tasks.is_empty());
+}
+
+#[test]
+fn what_is_there_already_is_unchanged_and_still_verified() {
+    let mut dns = step(&[]);
+    dns.verify = vec![gate("errors", 300, 60)];
+    let mut stage = Stage::new();
+    stage.run(&plan(vec![("dns", dns)]), &[]);
+    stage.look("dns", Assessment::InPlace);
+    assert_eq!(stage.phase("dns"), Phase::Verifying);
+    stage.read("errors", Health::Healthy);
+    stage.pass(60);
+    stage.read("errors", Health::Healthy);
+    assert_eq!(stage.phase("dns"), Phase::Unchanged);
+}
+
+#[test]
+fn needs_are_waited_for_and_independent_steps_run_together() {
+    let mut stage = Stage::new();
+    stage.run(&plan(vec![("a", step(&[])), ("b", step(&[])), ("c", step(&["a", "b"]))]), &[]);
+    assert_eq!(
+        (stage.phase("a"), stage.phase("b"), stage.phase("c")),
+        (Phase::Observing, Phase::Observing, Phase::Pending)
+    );
+    stage.put_back("a");
+    assert_eq!(stage.phase("c"), Phase::Pending);
+    stage.put_back("b");
+    assert_eq!(stage.phase("c"), Phase::Observing);
+}
+
+#[test]
+fn an_interlock_is_read_afresh_and_a_red_one_stops_the_step() {
+    let mut dns = step(&[]);
+    dns.require = vec![gate("blue_ready", 0, 0)];
+    let plan = plan(vec![("dns", dns), ("after", step(&["dns"])), ("beside", step(&[]))]);
+    let mut stage = Stage::new();
+    let run = stage.run(&plan, &[]);
+    stage.look("dns", remaining(&["weights"]));
+    assert_eq!(stage.phase("dns"), Phase::Requiring);
+    assert!(!is_sending(&stage.wants(), "dns"));
+    stage.read("blue_ready", Health::Unhealthy);
+    assert_eq!(stage.phase("dns"), Phase::Failed);
+    assert_eq!(stage.step("dns").failure, Some(FailureCode::Require));
+    assert_eq!(stage.phase("after"), Phase::Blocked);
+    assert_eq!(stage.run_state(), RunState::Running, "independent branches finish");
+    stage.put_back("beside");
+    assert_eq!(stage.run_state(), RunState::Halted);
+
+    stage.command(Verb::Override { run, step: "dns".to_owned(), subject: "blue_ready".to_owned() }).unwrap();
+    stage.look("dns", remaining(&["weights"]));
+    stage.look("dns", remaining(&["weights"]));
+    assert!(is_sending(&stage.wants(), "dns"), "a person took it on by name");
+}
+
+#[test]
+fn an_interlock_that_waits_passes_when_its_signal_turns() {
+    let mut dns = step(&[]);
+    dns.require = vec![gate("blue_ready", 120, 30)];
+    let mut stage = Stage::new();
+    stage.run(&plan(vec![("dns", dns)]), &[]);
+    stage.look("dns", remaining(&["weights"]));
+    stage.read("blue_ready", Health::Unhealthy);
+    stage.pass(10);
+    stage.read("blue_ready", Health::Healthy);
+    stage.pass(10);
+    stage.read("blue_ready", Health::Unknown);
+    stage.pass(10);
+    stage.read("blue_ready", Health::Healthy);
+    stage.pass(29);
+    stage.read("blue_ready", Health::Healthy);
+    assert_eq!(stage.phase("dns"), Phase::Requiring);
+    stage.pass(1);
+    stage.read("blue_ready", Health::Healthy);
+    assert_eq!(stage.phase("dns"), Phase::Applying);
+    assert!(!stage.step("dns").in_flight(), "it looks once more, so that the before-image is fresh");
+    stage.look("dns", remaining(&["weights"]));
+    assert!(is_sending(&stage.wants(), "dns"));
+}
+
+#[test]
+fn traffic_is_not_raised_without_proof() {
+    let cases = [
+        (Proof::None { why: "no health check".to_owned() }, false),
+        (Proof::Unhealthy { evidence: "0 of 2 targets healthy".to_owned() }, false),
+        (Proof::Healthy { evidence: "2 of 2 targets healthy".to_owned() }, true),
+    ];
+    for (proof, sent) in cases {
+        let mut stage = Stage::new();
+        let run = stage.run(&plan(vec![("dns", step(&[]))]), &[]);
+        let found = || Assessment::Remaining(vec![change_with("weights", proof.clone())]);
+        stage.look("dns", found());
+        assert_eq!(is_sending(&stage.wants(), "dns"), sent, "{proof:?}");
+        if !sent {
+            assert_eq!(stage.step("dns").failure, Some(FailureCode::Unproven));
+            assert_eq!(stage.run_state(), RunState::Halted);
+            let subject = "blue".to_owned();
+            stage.command(Verb::Override { run, step: "dns".to_owned(), subject }).unwrap();
+            stage.look("dns", found());
+            assert!(is_sending(&stage.wants(), "dns"), "a person took it on by name");
+        }
+    }
+}
+
+#[test]
+fn traffic_is_never_zero_everywhere() {
+    let mut nothing = change("weights");
+    if let Effect::Traffic { shares } = &mut nothing.effects[0] {
+        shares.iter_mut().for_each(|share| share.after = 0);
+    }
+    let mut stage = Stage::new();
+    stage.run(&plan(vec![("dns", step(&[]))]), &[]);
+    stage.look("dns", Assessment::Remaining(vec![nothing]));
+    assert_eq!(stage.step("dns").failure, Some(FailureCode::AllZero));
+}
+
+#[test]
+fn a_refused_call_is_tried_again_with_its_own_intent_until_the_attempts_are_used_up() {
+    let mut stage = Stage::new();
+    stage.run(&plan(vec![("dns", step(&[]))]), &[]);
+    for attempt in 1..=3 {
+        let events = stage.look("dns", remaining(&["weights"]));
+        assert_eq!(intents(&events), 1, "attempt {attempt}");
+        no_effect(&mut stage, "dns", true, false);
+        if attempt < 3 {
+            assert_eq!(stage.phase("dns"), Phase::Observing);
+            let again = stage.step("dns").again_at.unwrap();
+            assert!(again > stage.now);
+            assert_eq!(intents(&stage.look("dns", remaining(&["weights"]))), 0, "not before the back-off is over");
+            stage.now = again;
+        }
+    }
+    assert_eq!(stage.step("dns").failure, Some(FailureCode::Refused));
+    assert_eq!(stage.run_state(), RunState::Halted);
+}
+
+#[test]
+fn throttling_is_bounded_by_time_and_not_by_attempts() {
+    let mut stage = Stage::new();
+    stage.run(&plan(vec![("dns", step(&[]))]), &[]);
+    for _ in 0..30 {
+        stage.look("dns", remaining(&["weights"]));
+        no_effect(&mut stage, "dns", true, true);
+        match stage.step("dns").again_at {
+            Some(again) => stage.now = again,
+            None => break,
+        }
+        stage.tick();
+    }
+    assert!(stage.step("dns").attempt > 5);
+    assert_eq!(stage.step("dns").failure, Some(FailureCode::TimedOut));
+    assert!(stage.step("dns").why.contains("Rate exceeded"), "{}", stage.step("dns").why);
+}
+
+#[test]
+fn a_lost_answer_is_resolved_by_looking() {
+    // It had taken effect.
+    let mut stage = Stage::new();
+    stage.run(&plan(vec![("dns", step(&[]))]), &[]);
+    stage.look("dns", remaining(&["weights"]));
+    lost(&mut stage, "dns");
+    stage.look("dns", Assessment::InPlace);
+    assert_eq!((stage.phase("dns"), stage.step("dns").attempt), (Phase::Done, 1));
+
+    // It had not: sent once more.
+    let mut stage = Stage::new();
+    stage.run(&plan(vec![("dns", step(&[]))]), &[]);
+    stage.look("dns", remaining(&["weights"]));
+    lost(&mut stage, "dns");
+    stage.now = stage.step("dns").again_at.unwrap();
+    stage.look("dns", remaining(&["weights"]));
+    assert_eq!(stage.step("dns").attempt, 2);
+}
+
+#[test]
+fn what_must_not_be_sent_twice_halts_when_its_outcome_is_unknown() {
+    let never = || Change { repeats: Repeats::Never, ..change("job") };
+    let mut stage = Stage::new();
+    let run = stage.run(&plan(vec![("job", step(&[]))]), &[]);
+    stage.look("job", Assessment::Remaining(vec![never()]));
+    lost(&mut stage, "job");
+    stage.pass(60);
+    stage.look("job", Assessment::Remaining(vec![never()]));
+    assert_eq!(stage.step("job").failure, Some(FailureCode::Ambiguous));
+    assert_eq!(stage.run_state(), RunState::Halted);
+    stage.command(Verb::Retry { run, step: "job".to_owned() }).unwrap();
+    stage.look("job", Assessment::Remaining(vec![never()]));
+    assert!(is_sending(&stage.wants(), "job"), "a person said so");
+}
+
+#[test]
+fn an_accepted_change_is_waited_for_and_never_sent_again() {
+    let mut stage = Stage::new();
+    stage.run(&plan(vec![("dns", step(&[]))]), &[]);
+    stage.look("dns", remaining(&["weights"]));
+    stage.accept("dns");
+    assert_eq!(intents(&stage.look("dns", remaining(&["weights"]))), 0);
+    stage.pass(61);
+    assert_eq!(intents(&stage.look("dns", remaining(&["weights"]))), 0);
+    assert_eq!(stage.step("dns").failure, Some(FailureCode::Contested));
+}
+
+#[test]
+fn somebody_elses_revert_is_contested_while_verifying_and_while_confirming() {
+    let mut dns = step(&[]);
+    dns.verify = vec![gate("errors", 300, 60)];
+    dns.on_failure = OnFailure::Continue;
+    let mut plan = plan(vec![("dns", dns)]);
+    plan.confirm = vec![gate("errors", 900, 600)];
+    let mut stage = Stage::new();
+    stage.run(&plan, &[]);
+    stage.put_back("dns");
+    stage.look("dns", remaining(&["weights"]));
+    assert_eq!(stage.step("dns").failure, Some(FailureCode::Contested));
+    assert_eq!(stage.run_state(), RunState::Halted, "even with on_failure: continue");
+
+    let mut stage = Stage::new();
+    stage.run(&plan, &[]);
+    stage.put_back("dns");
+    stage.read("errors", Health::Healthy);
+    stage.pass(60);
+    stage.read("errors", Health::Healthy);
+    assert_eq!(stage.run_state(), RunState::Confirming);
+    stage.look("dns", remaining(&["weights"]));
+    assert_eq!(stage.run_state(), RunState::Halted);
+}
+
+#[test]
+fn a_dance_of_several_changes_sends_each_once_and_goes_through_after_the_first() {
+    let mut db = step(&[]);
+    db.require = vec![gate("blue_ready", 0, 0)];
+    let mut stage = Stage::new();
+    stage.run(&plan(vec![("db", db)]), &[]);
+    stage.look("db", remaining(&["restore", "rename_failed", "rename_restored"]));
+    stage.read("blue_ready", Health::Healthy);
+    stage.look("db", remaining(&["restore", "rename_failed", "rename_restored"]));
+    stage.accept("db");
+    stage.look("db", Assessment::Settling(Progress::default()));
+    stage.look("db", remaining(&["rename_failed", "rename_restored"]));
+    assert!(is_sending(&stage.wants(), "db"), "half way through is no place to stop at an interlock");
+    stage.accept("db");
+    stage.look("db", remaining(&["rename_restored"]));
+    stage.accept("db");
+    stage.look("db", Assessment::InPlace);
+    assert_eq!((stage.phase("db"), stage.step("db").attempt), (Phase::Done, 3));
+}
+
+#[test]
+fn a_step_that_does_not_settle_times_out_and_a_retry_goes_on() {
+    let mut stage = Stage::new();
+    let run = stage.run(&plan(vec![("dns", step(&[]))]), &[]);
+    stage.look("dns", remaining(&["weights"]));
+    stage.accept("dns");
+    stage.pass(180);
+    stage.tick();
+    assert_eq!(stage.step("dns").failure, Some(FailureCode::TimedOut));
+    stage.command(Verb::Retry { run, step: "dns".to_owned() }).unwrap();
+    stage.look("dns", Assessment::InPlace);
+    assert_eq!((stage.phase("dns"), stage.run_state()), (Phase::Done, RunState::RolledBack));
+    assert_eq!(stage.step("dns").attempt, 1);
+}
+
+#[test]
+fn reads_that_fail_for_good_fail_the_step_at_once_others_are_tried_again() {
+    let failed = |permanent| Input::Looked {
+        step: "dns".to_owned(),
+        result: Err(LookFailure { why: "AccessDenied".to_owned(), permanent }),
+    };
+    let mut stage = Stage::new();
+    stage.run(&plan(vec![("dns", step(&[]))]), &[]);
+    assert_eq!(stage.feed(failed(false)).unwrap().len(), 1);
+    assert_eq!(stage.feed(failed(false)).unwrap().len(), 0, "the same reason is journaled once");
+    stage.feed(failed(true)).unwrap();
+    assert_eq!(stage.step("dns").failure, Some(FailureCode::Unreadable));
+}
+
+#[test]
+fn a_fallback_runs_only_as_one_and_satisfies_those_who_wait() {
+    let mut a = step(&[]);
+    a.on_failure = OnFailure::Fallback("plan_b".to_owned());
+    let plan = plan(vec![("a", a), ("plan_b", step(&[])), ("after", step(&["a"]))]);
+
+    let mut stage = Stage::new();
+    stage.run(&plan, &[]);
+    assert_eq!(stage.phase("plan_b"), Phase::Pending);
+    stage.look("a", Assessment::Failed { why: "gone".to_owned() });
+    assert_eq!((stage.phase("plan_b"), stage.phase("after")), (Phase::Observing, Phase::Pending));
+    stage.put_back("plan_b");
+    stage.put_back("after");
+    assert_eq!(stage.run_state(), RunState::RolledBack);
+
+    let mut stage = Stage::new();
+    stage.run(&plan, &[]);
+    stage.put_back("a");
+    stage.put_back("after");
+    assert_eq!((stage.phase("plan_b"), stage.run_state()), (Phase::Skipped, RunState::RolledBack));
+}
+
+#[test]
+fn continue_goes_on_and_is_named_at_the_end() {
+    let mut a = step(&[]);
+    a.on_failure = OnFailure::Continue;
+    let mut stage = Stage::new();
+    stage.run(&plan(vec![("a", a), ("after", step(&["a"]))]), &[]);
+    stage.look("a", Assessment::Failed { why: "gone".to_owned() });
+    stage.put_back("after");
+    let run = stage.state.run.as_ref().unwrap();
+    assert_eq!(run.state, RunState::RolledBack);
+    assert!(run.why.contains('a'), "{}", run.why);
+}
+
+#[test]
+fn the_confirmation_decides_and_can_be_checked_again() {
+    let mut plan = plan(vec![("dns", step(&[]))]);
+    plan.confirm = vec![gate("errors", 900, 600)];
+    let mut stage = Stage::new();
+    let run = stage.run(&plan, &[]);
+    stage.put_back("dns");
+    assert_eq!(stage.run_state(), RunState::Confirming);
+    stage.read("errors", Health::Unhealthy);
+    stage.pass(900);
+    stage.tick();
+    assert_eq!(stage.run_state(), RunState::Halted);
+    stage.command(Verb::Resume { run }).unwrap();
+    assert_eq!(stage.run_state(), RunState::Confirming);
+    stage.read("errors", Health::Healthy);
+    stage.pass(600);
+    stage.read("errors", Health::Healthy);
+    assert_eq!(stage.run_state(), RunState::RolledBack);
+}
+
+#[test]
+fn manual_waits_for_a_person_and_wait_for_the_time() {
+    let mut by_hand = step(&[]);
+    by_hand.action = "manual".to_owned();
+    by_hand.to = Target::Own;
+    by_hand.with = serde_json::json!({ "instructions": "Scale the workers to zero." });
+    let mut pause = step(&["by_hand"]);
+    pause.action = "wait".to_owned();
+    pause.with = serde_json::json!({ "for": "2m" });
+    let plan = plan(vec![("by_hand", by_hand), ("pause", pause)]);
+    let mut stage = Stage::new();
+    let run = stage.run(&plan, &[]);
+    assert_eq!(stage.phase("by_hand"), Phase::AwaitingApproval);
+    stage.pass(3600);
+    stage.tick();
+    assert_eq!(stage.phase("by_hand"), Phase::AwaitingApproval);
+    stage.command(Verb::Approve { run, step: "by_hand".to_owned(), approve: true }).unwrap();
+    assert_eq!((stage.phase("by_hand"), stage.phase("pause")), (Phase::Done, Phase::Settling));
+    assert_eq!(stage.wants().deadline, Some(stage.now + Duration::from_secs(120)));
+    stage.pass(120);
+    stage.tick();
+    assert_eq!(stage.run_state(), RunState::RolledBack);
+}
+
+#[test]
+fn losing_more_data_than_the_rpo_asks_a_person() {
+    let mut plan = plan(vec![("db", step(&[]))]);
+    plan.objectives.rpo = Some(Duration::from_secs(300));
+    let lossy = |stage: &Stage, ago: u64| {
+        let since = Some(stage.now - Duration::from_secs(ago));
+        Assessment::Remaining(vec![Change { effects: vec![Effect::LosesData { since }], ..change("restore") }])
+    };
+    let mut stage = Stage::new();
+    stage.run(&plan, &[]);
+    let found = lossy(&stage, 299);
+    stage.look("db", found);
+    assert!(is_sending(&stage.wants(), "db"));
+
+    let mut stage = Stage::new();
+    let run = stage.run(&plan, &[]);
+    let found = lossy(&stage, 301);
+    stage.look("db", found.clone());
+    assert_eq!(stage.phase("db"), Phase::AwaitingApproval);
+    stage.command(Verb::Approve { run, step: "db".to_owned(), approve: true }).unwrap();
+    stage.look("db", found);
+    assert!(is_sending(&stage.wants(), "db"));
+}
+
+#[test]
+fn only_runs_the_named_steps_and_what_they_need() {
+    let plan = plan(vec![("a", step(&[])), ("b", step(&["a"])), ("c", step(&[]))]);
+    let mut stage = Stage::new();
+    stage.run(&plan, &["b"]);
+    let names: Vec<_> = stage.state.run.as_ref().unwrap().steps.keys().cloned().collect();
+    assert_eq!(names, ["a", "b"]);
+}
+
+#[test]
+fn a_hold_sends_nothing_and_a_resume_goes_on() {
+    let mut stage = Stage::new();
+    let run = stage.run(&plan(vec![("dns", step(&[]))]), &[]);
+    stage.command(Verb::Hold { run: run.clone() }).unwrap();
+    assert_eq!(intents(&stage.look("dns", remaining(&["weights"]))), 0);
+    stage.command(Verb::Resume { run }).unwrap();
+    assert_eq!(intents(&stage.look("dns", remaining(&["weights"]))), 1);
+}
+
+#[test]
+fn an_abort_waits_for_the_call_under_way() {
+    let mut stage = Stage::new();
+    let run = stage.run(&plan(vec![("dns", step(&[])), ("after", step(&["dns"]))]), &[]);
+    stage.look("dns", remaining(&["weights"]));
+    stage.command(Verb::Abort { run }).unwrap();
+    assert_eq!(stage.run_state(), RunState::Running);
+    stage.accept("dns");
+    assert_eq!(stage.run_state(), RunState::Aborted);
+    assert!(stage.step("dns").why.contains("half way"), "{}", stage.step("dns").why);
+}
+
+#[test]
+fn a_second_rollback_is_refused_with_the_first_ones_id() {
+    let plan = plan(vec![("dns", step(&[]))]);
+    let mut stage = Stage::new();
+    let run = stage.run(&plan, &[]);
+    let pin = belay_core::input::Pin { plan: plan.into(), plan_sha256: "p".to_owned(), baseline: None };
+    let refusal = stage
+        .command(Verb::Rollback { kind: belay_core::event::RunKind::Real, only: vec![], pin: Some(pin) })
+        .unwrap_err();
+    assert_eq!(refusal.kind, RefusalKind::AlreadyRunning { run });
+}
+
+#[test]
+fn a_rollback_to_a_baseline_that_is_not_there_is_refused() {
+    let mut dns = step(&[]);
+    dns.to = Target::Baseline;
+    let pin =
+        belay_core::input::Pin { plan: plan(vec![("dns", dns)]).into(), plan_sha256: "p".to_owned(), baseline: None };
+    let mut stage = Stage::new();
+    let refusal = stage
+        .command(Verb::Rollback { kind: belay_core::event::RunKind::Real, only: vec![], pin: Some(pin) })
+        .unwrap_err();
+    assert_eq!(refusal.kind, RefusalKind::NoBaseline);
+    assert!(stage.journal.is_empty());
+}
+
+#[test]
+fn after_a_crash_the_call_under_way_is_looked_up() {
+    let mut stage = Stage::new();
+    stage.run(&plan(vec![("dns", step(&[]))]), &[]);
+    stage.look("dns", remaining(&["weights"]));
+    stage.pass(2);
+    stage.feed(Input::Resumed { belay_version: "1".to_owned() }).unwrap();
+    let wants = stage.wants();
+    assert!(matches!(wants.tasks.values().next(), Some(Task::Look(_))), "it is observed, not sent again");
+    stage.look("dns", Assessment::InPlace);
+    assert_eq!(stage.run_state(), RunState::RolledBack);
+}
+
+#[test]
+fn after_a_long_outage_what_nobody_can_explain_waits_for_a_person() {
+    let mut stage = Stage::new();
+    let run = stage.run(&plan(vec![("dns", step(&[]))]), &[]);
+    stage.look("dns", remaining(&["weights"]));
+    stage.pass(601);
+    stage.feed(Input::Resumed { belay_version: "1".to_owned() }).unwrap();
+    let strange = Change { before: serde_json::json!({ "blue": 7, "green": 93 }), ..change("weights") };
+    stage.look("dns", Assessment::Remaining(vec![strange.clone()]));
+    assert_eq!(stage.run_state(), RunState::Held);
+    stage.command(Verb::Resume { run }).unwrap();
+    stage.look("dns", Assessment::Remaining(vec![strange]));
+    assert!(is_sending(&stage.wants(), "dns"));
+}

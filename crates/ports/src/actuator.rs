@@ -1,0 +1,88 @@
+//! The code behind an action: observe, assess, apply.
+
+use belay_core::{
+    change::{Assessment, BaselineEntry, Change, Doc, Key, Receipt},
+    id::RunId,
+};
+use belay_plan::model::{AwsTarget, Others, Target};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::Fut;
+
+/// Everything an actuator is told of the step it works for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scope {
+    pub migration: String,
+    pub step: String,
+    /// None when a baseline is captured or nothing runs yet.
+    pub run: Option<RunId>,
+    pub aws: AwsTarget,
+    /// The step's `with:` in normal form.
+    pub with: Value,
+    pub to: Target,
+    pub others: Option<Others>,
+    pub baseline: Option<BaselineEntry>,
+    /// When the cutover was marked.
+    pub cutover: Option<Timestamp>,
+}
+
+/// One AWS system's actions: what each of these does is DESIGN section 5.
+pub trait Actuator: Send + Sync {
+    /// Reads the present state. Never mutates. `receipts`: what earlier applies of this step handed back.
+    fn observe<'a>(&'a self, scope: &'a Scope, receipts: &'a [Receipt]) -> Fut<'a, Result<Doc, ReadError>>;
+
+    /// Pure: how far is `now` from the scope's target? With `Target::Baseline` and no baseline it is an error.
+    ///
+    /// # Errors
+    /// [`Corrupt`] when a document or the scope cannot be understood.
+    fn assess(&self, scope: &Scope, now: &Doc, receipts: &[Receipt]) -> Result<Assessment, Corrupt>;
+
+    /// Sends one change, once: no retry of any kind below this call.
+    fn apply<'a>(&'a self, scope: &'a Scope, key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>>;
+
+    /// The IAM statements that observe and apply need, scoped to the resource.
+    fn permissions(&self, scope: &Scope) -> Vec<Permission>;
+}
+
+/// One IAM statement: `route53:ChangeResourceRecordSets` on `arn:aws:route53:::hostedzone/Z...`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Permission {
+    pub action: String,
+    /// `*` where the API has no resource-level permissions.
+    pub resource: String,
+    /// Whether the call changes anything: a dry run needs only the others.
+    pub mutates: bool,
+}
+
+/// A look that could not be completed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct ReadError {
+    /// The call, the resource and what AWS said.
+    pub why: String,
+    /// Looking again will not help.
+    pub permanent: bool,
+}
+
+/// A send that was not answered with success.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ApplyError {
+    /// AWS said no, or the call never left: it certainly had no effect.
+    #[error("{why}")]
+    NoEffect {
+        why: String,
+        /// Whether another try can help.
+        retry: bool,
+        throttled: bool,
+    },
+    /// The answer was lost, or it was a 5xx: it may have taken effect.
+    #[error("{why}")]
+    OutcomeUnknown { why: String },
+}
+
+/// A document, a scope or a change that the actuator cannot understand.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Corrupt(pub String);

@@ -1,0 +1,55 @@
+//! The durable record of a stream. See DESIGN invariants 2, 3 and 9.
+
+use belay_core::event::{Event, Record};
+use jiff::Timestamp;
+
+use crate::Fut;
+
+/// An event on its way into the journal.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewRecord {
+    pub at: Timestamp,
+    pub actor: String,
+    pub event: Event,
+}
+
+pub trait Journal: Send + Sync {
+    /// Appends all or nothing. When it answers, the records are durable. `after`: the sequence that the caller knows as
+    /// the last one (0 for an empty stream).
+    fn append<'a>(
+        &'a self,
+        stream: &'a str,
+        after: u64,
+        records: Vec<NewRecord>,
+    ) -> Fut<'a, Result<Vec<Record>, AppendError>>;
+
+    /// All records of a stream after a sequence, in order, the hash chain verified.
+    fn read<'a>(&'a self, stream: &'a str, after: u64) -> Fut<'a, Result<Vec<Record>, ReadFailure>>;
+
+    fn streams<'a>(&'a self) -> Fut<'a, Result<Vec<String>, ReadFailure>>;
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// Somebody else appended: this process is not the owner any more and must stop acting.
+    #[error("the journal of {stream} is at record {found}, not {expected}: another process wrote to it")]
+    Conflict { stream: String, expected: u64, found: u64 },
+    /// Nothing was written, and nothing will be (a full disk, a read-only file, a broken file).
+    #[error("the journal cannot be written: {why}")]
+    Refused { why: String },
+    /// The commit failed in a way that leaves its outcome open: reopen and compare the tail.
+    #[error("it is not known whether the journal took the last records: {why}")]
+    Unknown { why: String },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadFailure {
+    #[error("the journal cannot be read: {why}")]
+    Unreadable { why: String },
+    /// The chain is broken: a record was changed, or one is missing.
+    #[error("the journal of {stream} is broken at record {seq}: {why}")]
+    Broken { stream: String, seq: u64, why: String },
+    /// Written by a newer Belay: the stream can be read by that version only.
+    #[error("record {seq} of {stream} has version {version}, which is newer than this Belay understands")]
+    Newer { stream: String, seq: u64, version: u32 },
+}

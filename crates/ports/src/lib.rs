@@ -1,0 +1,54 @@
+//! The traits between the engine and the outside. A new AWS system is one file that implements [`System`] and exports
+//! its spec for the plan's catalogue; a new signal is one [`Sensor`].
+
+use std::{future::Future, pin::Pin};
+
+pub mod actuator;
+pub mod clock;
+pub mod journal;
+pub mod sensor;
+pub mod system;
+
+pub use actuator::{Actuator, ApplyError, Corrupt, Permission, ReadError, Scope};
+pub use clock::{Clock, Entropy};
+pub use journal::{AppendError, Journal, NewRecord, ReadFailure};
+pub use sensor::{Query, Sensor};
+pub use system::{System, Typed};
+
+/// A boxed future: the traits stay dyn-compatible.
+pub type Fut<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+use std::sync::Arc;
+
+/// Everything that the engine reaches the outside through.
+#[derive(Clone)]
+pub struct Ports {
+    pub actuators: Arc<dyn Actuators>,
+    pub sensors: Arc<dyn Sensors>,
+    pub journal: Arc<dyn Journal>,
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// Finds the actuator of an action. One set reads and writes; a dry run gets a set whose clients cannot mutate.
+pub trait Actuators: Send + Sync {
+    /// None for an action this build does not know, and for `manual` and `wait`, which core does by itself.
+    fn actuator(&self, action: &str) -> Option<Arc<dyn Actuator>>;
+    /// Verifies that the credentials belong to the account that `aws` names, before anything else is read there.
+    /// Answers who we are, for the record: "arn:aws:sts::111122223333:assumed-role/belay/i-0abc".
+    fn verify_account<'a>(&'a self, aws: &'a belay_plan::model::AwsTarget) -> Fut<'a, Result<String, AccountError>>;
+}
+
+/// Finds the sensor of a signal's kind.
+pub trait Sensors: Send + Sync {
+    fn sensor(&self, kind: &str) -> Option<Arc<dyn Sensor>>;
+}
+
+/// The credentials are not of the plan's account, or could not be verified.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AccountError {
+    #[error("the plan guards AWS account {expected}, but the credentials belong to {found} ({identity})")]
+    Wrong { expected: String, found: String, identity: String },
+    #[error("could not find out which AWS account the credentials belong to: {why}")]
+    Unverified { why: String },
+}

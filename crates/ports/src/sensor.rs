@@ -1,0 +1,27 @@
+//! The code behind a signal.
+
+use belay_core::reading::Reading;
+use belay_plan::model::{AwsTarget, Name};
+use serde_json::Value;
+
+use crate::{Fut, actuator::Permission};
+
+/// One signal to read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Query {
+    pub signal: Name,
+    /// The signal's entry in normal form.
+    pub spec: Value,
+    pub aws: AwsTarget,
+    /// For signals that compare with the baseline: the document of each step, by the step's resource.
+    pub baseline: Vec<(String, Value)>,
+}
+
+/// Reads signals of one kind, many at once: a CloudWatch sensor turns a hundred alarms into one call.
+pub trait Sensor: Send + Sync {
+    /// One reading for each query, in the same order. A read that fails is a reading too: unknown, with the reason.
+    /// It answers within a bounded time (10 s).
+    fn read<'a>(&'a self, queries: &'a [Query]) -> Fut<'a, Vec<Reading>>;
+
+    fn permissions(&self, query: &Query) -> Vec<Permission>;
+}
