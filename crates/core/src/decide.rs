@@ -20,16 +20,33 @@ impl Migration {
     /// [`Refusal`] when a command does not fit the present state. Then nothing has happened.
     pub fn decide(&self, now: Timestamp, entropy: u32, input: &Input) -> Result<Vec<Event>, Refusal> {
         let mut deciding = Deciding { state: self.clone(), now, entropy, events: Vec::new() };
-        match input {
-            Input::Command(command) => deciding.command(command)?,
-            Input::Reading(reading) => deciding.reading(reading),
-            Input::Looked { step, result } => deciding.looked(step, result),
-            Input::Applied { step, attempt, result } => deciding.applied(step, *attempt, result),
-            Input::Tick => {}
-            Input::Resumed { belay_version } => deciding.resumed(belay_version),
-        }
-        deciding.follow();
+        deciding.input(input)?;
         Ok(deciding.events)
+    }
+
+    /// Decides one input after the other, each on the state that the ones before lead to: what several inputs that are
+    /// ready together come to. Each input comes with its entropy.
+    pub fn decide_all<'i>(
+        &self,
+        now: Timestamp,
+        inputs: impl IntoIterator<Item = (u32, &'i Input)>,
+    ) -> Vec<Result<Vec<Event>, Refusal>> {
+        let mut deciding = Deciding { state: self.clone(), now, entropy: 0, events: Vec::new() };
+        let decide = |(entropy, input)| {
+            // Only commands are refused, and then nothing of them has happened.
+            let before = matches!(input, &Input::Command(_)).then(|| deciding.state.clone());
+            deciding.entropy = entropy;
+            let outcome = deciding.input(input);
+            let events = std::mem::take(&mut deciding.events);
+            match outcome {
+                Ok(()) => Ok(events),
+                Err(refusal) => {
+                    deciding.state = before.unwrap_or_else(|| self.clone());
+                    Err(refusal)
+                }
+            }
+        };
+        inputs.into_iter().map(decide).collect()
     }
 
     /// Whether anything is to be watched or done: a stream without is left alone after a restart.
@@ -47,6 +64,19 @@ pub(crate) struct Deciding {
 }
 
 impl Deciding {
+    fn input(&mut self, input: &Input) -> Result<(), Refusal> {
+        match input {
+            Input::Command(command) => self.command(command)?,
+            Input::Reading(reading) => self.reading(reading),
+            Input::Looked { step, result } => self.looked(step, result),
+            Input::Applied { step, attempt, result } => self.applied(step, *attempt, result),
+            Input::Tick => {}
+            Input::Resumed { belay_version } => self.resumed(belay_version),
+        }
+        self.follow();
+        Ok(())
+    }
+
     pub(crate) fn emit(&mut self, event: Event) {
         let applied: Result<(), Corrupt> = self.state.apply(self.now, "belay", &event).map_err(|why| Corrupt {
             stream: self.state.name.clone(),

@@ -1,4 +1,5 @@
 //! The life cycle of steps and runs.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Triggers, dwell, blindness and incidents.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 
