@@ -1,0 +1,107 @@
+//! What a plan can do and see, as data: the binary assembles a [`Catalogue`] from the specs that each system exports.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::{
+    builtin,
+    decode::below,
+    shape::{Field, Shape},
+};
+
+/// Every action and signal that plans may use.
+#[derive(Debug, Clone)]
+pub struct Catalogue {
+    pub actions: Vec<ActionSpec>,
+    pub signals: Vec<SignalSpec>,
+}
+
+impl Catalogue {
+    /// The built-in actions (`manual`, `wait`) together with those of the systems.
+    pub fn new(actions: impl IntoIterator<Item = ActionSpec>, signals: impl IntoIterator<Item = SignalSpec>) -> Self {
+        Self {
+            actions: builtin::actions().into_iter().chain(actions).collect(),
+            signals: signals.into_iter().collect(),
+        }
+    }
+
+    pub fn action(&self, name: &str) -> Option<&ActionSpec> {
+        self.actions.iter().find(|spec| spec.name == name)
+    }
+
+    pub fn signal(&self, key: &str) -> Option<&SignalSpec> {
+        self.signals.iter().find(|spec| spec.key == key)
+    }
+}
+
+/// What an action takes, and what is known about it without asking AWS.
+#[derive(Debug, Clone)]
+pub struct ActionSpec {
+    /// As plans write it: `route53.weights`.
+    pub name: &'static str,
+    pub summary: &'static str,
+    /// An object shape.
+    pub with: Shape,
+    /// What `to:` may name besides `baseline`. None: the action names its own target, and `to:` is refused.
+    pub to: Option<Shape>,
+    /// Whether `others:` has a meaning: the target may leave members unnamed.
+    pub others: bool,
+    /// From observing to settled, where a plan does not say.
+    pub default_timeout: Duration,
+    /// True when data written since the target state is always lost.
+    pub loses_data: bool,
+    /// What the step acts on, from its `with`: `route53:Z0123456789ABC/checkout.example.com/A`. Empty: nothing.
+    pub resource: fn(with: &Value) -> String,
+    /// What the shapes cannot say. Values are in normal form; `to` is None for `baseline`. Pointers are from the
+    /// step: `/with/record`, `/to/blue`.
+    pub check: fn(with: &Value, to: Option<&Value>) -> Vec<Finding>,
+}
+
+/// What a signal of one kind takes: `{ KEY: value, siblings... }`.
+#[derive(Debug, Clone)]
+pub struct SignalSpec {
+    /// The key that says what kind of signal it is: `alarm`.
+    pub key: &'static str,
+    pub summary: &'static str,
+    /// What stands behind the key.
+    pub value: Shape,
+    /// The keys beside it (`healthy`, `datapoints`, `missing`); `aws` goes without saying.
+    pub siblings: Vec<Field>,
+    /// What the shapes cannot say. `spec` is the whole entry in normal form; pointers are from the entry: `/healthy`.
+    pub check: fn(spec: &Value) -> Vec<Finding>,
+}
+
+/// Something wrong at a place in a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// A JSON pointer.
+    pub pointer: String,
+    pub message: String,
+    pub help: Option<String>,
+}
+
+impl Finding {
+    pub fn new(pointer: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), message: message.into(), help: None }
+    }
+
+    pub fn help(self, help: impl Into<String>) -> Self {
+        Self { help: Some(help.into()), ..self }
+    }
+}
+
+/// For specs whose shapes say everything about a signal.
+pub fn no_signal_findings(_spec: &Value) -> Vec<Finding> {
+    Vec::new()
+}
+
+/// For specs whose shapes say everything about an action.
+pub fn no_action_findings(_with: &Value, _to: Option<&Value>) -> Vec<Finding> {
+    Vec::new()
+}
+
+/// A JSON pointer from its parts, for keys that are free text: ARNs hold slashes.
+pub fn pointer(parts: &[&str]) -> String {
+    parts.iter().fold(String::new(), |pointer, part| below(&pointer, part))
+}

@@ -1,0 +1,275 @@
+//! What a plan means: names that must exist, orders that must be possible, numbers that must fit together.
+//!
+//! Works on the normal form, where null stands for what did not decode: that is skipped, never complained about twice.
+
+use serde_json::{Map, Value};
+
+use crate::{
+    catalogue::{Catalogue, Finding},
+    decode::{Decoded, Places, below},
+    duration,
+    lower::{merged_aws, rules_of},
+    model::{Answer, Fix, Rule, Severity, TriggerScope},
+    suggest::instead_of,
+    syntax::Problem,
+};
+
+/// Everything wrong with the meaning of a decoded file.
+pub(crate) fn check(decoded: &Decoded, catalogue: &Catalogue) -> Vec<Problem> {
+    let mut checker = Checker {
+        root: &decoded.value,
+        places: &decoded.places,
+        catalogue,
+        signals: match decoded.value.get("signals") {
+            Some(Value::Null) => None,
+            signals => Some(signals.map(keys).unwrap_or_default()),
+        },
+        problems: Vec::new(),
+    };
+    checker.aws("");
+    checker.signals();
+    checker.triggers();
+    checker.decision();
+    checker.gates("/confirm");
+    for name in keys(&decoded.value["steps"]) {
+        checker.step(name);
+    }
+    checker.problems.extend(crate::check_steps::check(decoded, catalogue));
+    checker.problems
+}
+
+/// The entries of an object, or nothing.
+pub(crate) fn entries(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    value.as_object().into_iter().flat_map(Map::iter)
+}
+
+fn keys(value: &Value) -> Vec<&str> {
+    entries(value).map(|(key, _)| key.as_str()).collect()
+}
+
+struct Checker<'d> {
+    root: &'d Value,
+    places: &'d Places,
+    catalogue: &'d Catalogue,
+    /// None where the whole section did not decode: then any name may be right.
+    signals: Option<Vec<&'d str>>,
+    problems: Vec<Problem>,
+}
+
+impl<'d> Checker<'d> {
+    fn at(&self, pointer: &str) -> &'d Value {
+        self.root.pointer(pointer).unwrap_or(&Value::Null)
+    }
+
+    fn duration(&self, pointer: &str) -> Option<std::time::Duration> {
+        duration::parse(self.at(pointer).as_str()?).ok()
+    }
+
+    fn complain(&mut self, pointer: &str, message: impl Into<String>, help: impl Into<String>) {
+        self.problems.push(Problem::new(self.places.value(pointer), message).help(help));
+    }
+
+    fn findings(&mut self, pointer: &str, findings: Vec<Finding>) {
+        for finding in findings {
+            let span = self.places.value(&format!("{pointer}{}", finding.pointer));
+            self.problems.push(Problem { help: finding.help, ..Problem::new(span, finding.message) });
+        }
+    }
+
+    fn signals(&mut self) {
+        for (name, spec) in entries(&self.root["signals"]) {
+            let pointer = below("/signals", name);
+            self.aws(&pointer);
+            let known = self.catalogue.signals.iter().find(|known| !spec[known.key].is_null());
+            if let Some(known) = known.filter(|_| self.places.is_sound(&pointer)) {
+                let findings = (known.check)(spec);
+                self.findings(&pointer, findings);
+            }
+        }
+    }
+
+    /// A role belongs to an account: that of another one could never pass the account guard.
+    fn aws(&mut self, pointer: &str) {
+        let own = self.at(&format!("{pointer}/aws"));
+        let (Some(role), Some(account)) =
+            (own["role"].as_str(), merged_aws(&self.root["aws"], own)["account"].as_str().map(str::to_owned))
+        else {
+            return;
+        };
+        let role_account = role.split(':').nth(4).unwrap_or_default();
+        if role_account != account {
+            let message = format!("the role belongs to account {role_account}, but the account here is {account}");
+            self.complain(&format!("{pointer}/aws/role"), message, "name a role of the account that is acted in");
+        }
+    }
+
+    fn triggers(&mut self) {
+        for name in keys(&self.root["triggers"]) {
+            self.condition(&format!("{}/when", below("/triggers", name)));
+        }
+    }
+
+    fn condition(&mut self, pointer: &str) {
+        match self.at(pointer) {
+            Value::String(signal) => self.signal(pointer, signal),
+            Value::Object(condition) => {
+                let (list, least) = match condition.get("at_least") {
+                    Some(at_least) => (format!("{pointer}/at_least/of"), at_least["n"].as_u64()),
+                    None => (format!("{pointer}/{}", keys_of(condition)), None),
+                };
+                let length = self.at(&list).as_array().map_or(0, Vec::len);
+                if let Some(n) = least.filter(|n| *n > length as u64 && length > 0) {
+                    let message = format!("at least {n} of {length} can never be true");
+                    self.complain(
+                        &format!("{pointer}/at_least/n"),
+                        message,
+                        format!("give a number from 1 to {length}"),
+                    );
+                }
+                for index in 0..length {
+                    self.condition(&format!("{list}/{index}"));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn signal(&mut self, pointer: &str, name: &str) {
+        if let Some(signals) = &self.signals
+            && !signals.contains(&name)
+        {
+            let help = instead_of(name, "the signals of this plan", signals.iter().copied());
+            self.complain(pointer, format!("unknown signal `{name}`"), help);
+        }
+    }
+
+    fn gates(&mut self, list: &str) {
+        for index in 0..self.at(list).as_array().map_or(0, Vec::len) {
+            let pointer = format!("{list}/{index}");
+            match self.at(&pointer) {
+                Value::String(signal) => self.signal(&pointer, signal),
+                gate => {
+                    if let Some(signal) = gate["signal"].as_str() {
+                        self.signal(&format!("{pointer}/signal"), signal);
+                    }
+                    self.gate_times(&pointer);
+                }
+            }
+        }
+    }
+
+    fn gate_times(&mut self, pointer: &str) {
+        let (within, hold) = (format!("{pointer}/within"), format!("{pointer}/for"));
+        if let (Some(within), Some(hold_for)) = (self.duration(&within), self.duration(&hold))
+            && hold_for > within
+        {
+            let (hold_for, within) = (duration::format(hold_for), duration::format(within));
+            let message = format!("healthy for {hold_for} cannot be seen within {within}");
+            self.complain(&hold, message, format!("give a `within` of {hold_for} or longer, or a shorter `for`"));
+        }
+    }
+
+    fn decision(&mut self) {
+        for index in 0..self.at("/decision/rules").as_array().map_or(0, Vec::len) {
+            let pointer = format!("/decision/rules/{index}");
+            let answer = self.at(&format!("{pointer}/do")).as_str().unwrap_or("fix_first");
+            let timebox = format!("{pointer}/timebox");
+            if answer != "fix_first" && !self.at(&timebox).is_null() {
+                let message = format!("`{answer}` has no timebox");
+                self.complain(&timebox, message, "remove it, or let the rule say `do: fix_first`");
+            }
+        }
+        if self.places.is_sound("/decision/rules") && !self.at("/decision/rules").is_null() {
+            self.decision_rules(&rules_of(&self.root["decision"]));
+        }
+    }
+
+    /// There are few enough situations to go through all of them.
+    fn decision_rules(&mut self, rules: &[Rule]) {
+        let mut reached = vec![false; rules.len()];
+        for situation in situations() {
+            if let Some(index) = rules.iter().position(|rule| matches(rule, &situation)) {
+                reached[index] = true;
+            }
+        }
+        let Some(last) = rules.len().checked_sub(1) else { return };
+        for index in (0..=last).filter(|index| !reached[*index]) {
+            let message = "this rule is never reached: the rules before it match all that it matches";
+            self.complain(&format!("/decision/rules/{index}"), message, "remove it, or move it further up");
+        }
+        let Rule { severity: None, scope: None, fix: None, .. } = rules[last] else {
+            let answer = match rules[last].then {
+                Answer::RollBack => "roll_back",
+                Answer::FixFirst => "fix_first",
+                Answer::FixForward => "fix_forward",
+            };
+            let message = "the last rule must match everything, so that every incident gets an answer";
+            let help = format!("add a last rule without conditions, for example `- {{ do: {answer} }}`");
+            return self.complain(&format!("/decision/rules/{last}"), message, help);
+        };
+    }
+
+    fn step(&mut self, name: &str) {
+        let pointer = below("/steps", name);
+        self.aws(&pointer);
+        self.gates(&format!("{pointer}/require"));
+        self.gates(&format!("{pointer}/verify"));
+        self.timings(&pointer);
+        let step = self.at(&pointer);
+        let Some(spec) = step["action"].as_str().and_then(|action| self.catalogue.action(action)) else { return };
+        if spec.loses_data && step["loses_data"] == false {
+            let message = format!("`{}` always loses the data written since", spec.name);
+            self.complain(&format!("{pointer}/loses_data"), message, "write `loses_data: true`, or leave it out");
+        }
+        let (with, to) = (format!("{pointer}/with"), format!("{pointer}/to"));
+        if self.places.is_sound(&with) && self.places.is_sound(&to) {
+            let target = Some(&step["to"]).filter(|to| to.is_object());
+            let findings = (spec.check)(&step["with"], target);
+            self.findings(&pointer, findings);
+        }
+    }
+
+    fn timings(&mut self, pointer: &str) {
+        let timeout = format!("{pointer}/timeout");
+        if self.duration(&timeout).is_some_and(|timeout| timeout.is_zero()) {
+            self.complain(
+                &timeout,
+                "a timeout of 0s leaves no time for anything",
+                "give the step time, for example `5m`",
+            );
+        }
+        let backoff = format!("{pointer}/retry/backoff");
+        let Some((least, most)) = self.at(&backoff).as_str().and_then(|text| text.split_once("..")) else { return };
+        match (duration::parse(least), duration::parse(most)) {
+            (Ok(least_wait), Ok(most_wait)) if least_wait > most_wait => {
+                let message = format!("a back-off from {least} to {most} runs backwards");
+                self.complain(&backoff, message, format!("write `{most}..{least}`"));
+            }
+            (Ok(_), Ok(_)) => {}
+            (Err(error), _) | (_, Err(error)) => {
+                self.complain(&backoff, error.to_string(), "a back-off is two durations, for example `1s..30s`");
+            }
+        }
+    }
+}
+
+fn keys_of(condition: &Map<String, Value>) -> &str {
+    condition.keys().next().map_or("", String::as_str)
+}
+
+/// Every situation that a trigger can describe.
+fn situations() -> impl Iterator<Item = (Severity, TriggerScope, Fix)> {
+    let severities = [Severity::Critical, Severity::Major, Severity::Minor];
+    let scopes = [TriggerScope::SystemWide, TriggerScope::Isolated];
+    let fixes = [Fix::Short, Fix::Medium, Fix::Long, Fix::Unknown];
+    severities
+        .into_iter()
+        .flat_map(move |severity| scopes.map(|scope| (severity, scope)))
+        .flat_map(move |(severity, scope)| fixes.map(|fix| (severity, scope, fix)))
+}
+
+fn matches(rule: &Rule, (severity, scope, fix): &(Severity, TriggerScope, Fix)) -> bool {
+    rule.severity.is_none_or(|wanted| wanted == *severity)
+        && rule.scope.is_none_or(|wanted| wanted == *scope)
+        && rule.fix.is_none_or(|wanted| wanted == *fix)
+}

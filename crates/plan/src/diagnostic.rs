@@ -1,0 +1,128 @@
+//! What is wrong in a file, where, and what would be right.
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use serde::Serialize;
+
+use crate::syntax::{Problem, Span};
+
+/// One error in a plan file. It carries the lines it points at, so it can be shown without the file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Diagnostic {
+    pub message: String,
+    #[serde(flatten)]
+    pub place: Place,
+    /// What would be right.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+    /// A second place that belongs to it: where a duplicate key was first given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub related: Option<Related>,
+}
+
+/// A stretch of one line. What spans several lines is cut to the first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Place {
+    pub file: String,
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+    /// The column just behind the last character that is meant.
+    pub column_end: usize,
+    pub source_line: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Related {
+    pub message: &'static str,
+    #[serde(flatten)]
+    pub place: Place,
+}
+
+impl Diagnostic {
+    /// As a compiler would show it: the place, the source line with the culprit underlined, the help. No line end follows.
+    pub fn render(&self, colour: bool) -> String {
+        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+        let primary = AnnotationKind::Primary.span(self.place.bytes());
+        let mut group =
+            Level::ERROR.primary_title(self.message.as_str()).element(self.place.snippet().annotation(primary));
+        if let Some(related) = &self.related {
+            let context = AnnotationKind::Context.span(related.place.bytes()).label(related.message);
+            group = group.element(related.place.snippet().annotation(context));
+        }
+        if let Some(help) = &self.help {
+            group = group.element(Level::HELP.message(help.as_str()));
+        }
+        renderer.render(&[group])
+    }
+}
+
+impl Place {
+    fn snippet<T: Clone>(&self) -> Snippet<'_, T> {
+        Snippet::source(self.source_line.as_str()).line_start(self.line).path(self.file.as_str())
+    }
+
+    fn bytes(&self) -> Span {
+        let offset = |column: usize| {
+            self.source_line.char_indices().nth(column - 1).map_or(self.source_line.len(), |(offset, _)| offset)
+        };
+        offset(self.column)..offset(self.column_end)
+    }
+}
+
+/// Problems as diagnostics, in the order of the file.
+pub(crate) fn diagnose(file: &str, text: &str, mut problems: Vec<Problem>) -> Vec<Diagnostic> {
+    problems.sort_by_key(|problem| problem.span.start);
+    let text = without_secrets(text, &problems);
+    let source = Source::new(file, &text);
+    let mut diagnostics: Vec<Diagnostic> = problems
+        .into_iter()
+        .map(|problem| Diagnostic {
+            message: problem.message,
+            place: source.place(&problem.span),
+            help: problem.help,
+            related: problem.related.map(|(span, message)| Related { message, place: source.place(&span) }),
+        })
+        .collect();
+    diagnostics.dedup();
+    diagnostics
+}
+
+/// The text with stars for every byte that must not be shown, so that all places stay where they are.
+fn without_secrets(text: &str, problems: &[Problem]) -> String {
+    let mut text = text.to_owned();
+    for span in problems.iter().flat_map(|problem| &problem.conceal) {
+        text.replace_range(span.clone(), &"*".repeat(span.len()));
+    }
+    text
+}
+
+/// A text with the places where its lines start, so that many places are found quickly.
+struct Source<'t> {
+    file: &'t str,
+    text: &'t str,
+    line_starts: Vec<usize>,
+}
+
+impl<'t> Source<'t> {
+    fn new(file: &'t str, text: &'t str) -> Self {
+        let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(newline, _)| newline + 1)).collect();
+        Self { file, text, line_starts }
+    }
+
+    fn place(&self, span: &Span) -> Place {
+        let start = span.start.min(self.text.len());
+        let line = self.line_starts.partition_point(|line_start| *line_start <= start);
+        let line_start = self.line_starts[line - 1];
+        let line_end = self.text[start..].find(['\n', '\r']).map_or(self.text.len(), |newline| start + newline);
+        let end = span.end.clamp(start, line_end);
+        let column = self.text[line_start..start].chars().count() + 1;
+        Place {
+            file: self.file.to_owned(),
+            line,
+            column,
+            column_end: column + self.text[start..end].chars().count(),
+            source_line: self.text[line_start..line_end].to_owned(),
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! The grammar of plans (DESIGN, section 3), as one [`Shape`] over a catalogue.
+
+use serde_json::json;
+
+use crate::{
+    catalogue::{ActionSpec, Catalogue, SignalSpec},
+    shape::{
+        Field, NAME, Shape, TaggedShape, Variant, any, boolean, duration, field, filled_list, filled_map, integer,
+        list, map, name, object, one_of, pattern, secret, text, words,
+    },
+};
+
+/// The whole plan file.
+pub(crate) fn plan(catalogue: &Catalogue) -> Shape {
+    object([
+        field("belay", integer(1, 1), "The version of the plan language."),
+        field("migration", name(), "The name of the migration that this plan guards."),
+        field("summary", text("a short text"), "What is migrated, in a sentence.").optional(),
+        field("aws", plan_aws(), "The account and region that the plan acts in.").optional(),
+        field("objectives", objectives(), "What a rollback has to achieve; drills measure it.").optional(),
+        field("signals", map(NAME, signal(catalogue)), "What can be observed, by name.").optional_section(),
+        field("triggers", map(NAME, trigger()), "What opens an incident, by name.").optional_section(),
+        field("decision", decision(), "Which answer an incident gets; left out: the default matrix.").optional(),
+        field("window", window(), "How long rolling back is possible.").optional(),
+        field("steps", filled_map(NAME, step(catalogue)), "What is put back, by name."),
+        field("confirm", list(gate("5m")), "Healthy this long after the last step: rolled back.").optional_section(),
+        field("notify", map(NAME, notice()), "Who is told what, by name.").optional_section(),
+        field("overlays", any(), "Reserved.").optional(),
+    ])
+}
+
+fn account() -> Shape {
+    pattern("an AWS account (twelve digits, in quotes)", "^[0-9]{12}$")
+}
+
+fn region() -> Shape {
+    pattern("an AWS region such as `eu-west-1`", "^[a-z]{2}(-[a-z]+)+-[0-9]+$")
+}
+
+fn role_fields() -> [Field; 2] {
+    let role = pattern("the ARN of an IAM role", "^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$");
+    [
+        field("role", role, "The role to assume.").optional(),
+        field("external_id", text("an external id"), "The external id that the role asks for.").optional(),
+    ]
+}
+
+fn plan_aws() -> Shape {
+    object(
+        [
+            field("account", account(), "Credentials of another account are refused."),
+            field("region", region(), "The region of everything that does not say its own."),
+        ]
+        .into_iter()
+        .chain(role_fields()),
+    )
+}
+
+/// The `aws:` of a step or a signal: what it says stands over the plan's.
+fn own_aws() -> Field {
+    let fields = [
+        field("account", account(), "Credentials of another account are refused.").optional(),
+        field("region", region(), "The region.").optional(),
+    ];
+    field("aws", object(fields.into_iter().chain(role_fields())), "Stands over the plan's `aws`.").optional()
+}
+
+fn objectives() -> Shape {
+    object([
+        field("rto", duration(), "Recovery time: from the trigger to the confirmed rollback.").optional(),
+        field("rpo", duration(), "Recovery point: how much written data may be lost.").optional(),
+        field("confidence", duration(), "How long the system has to be stable to be believed.").optional(),
+    ])
+}
+
+fn signal(catalogue: &Catalogue) -> Shape {
+    let form = |spec: &SignalSpec| {
+        let key = field(spec.key, spec.value.clone(), spec.summary);
+        object([key].into_iter().chain(spec.siblings.iter().cloned()).chain([own_aws()]))
+    };
+    let keys: Vec<String> = catalogue.signals.iter().map(|spec| format!("`{}`", spec.key)).collect();
+    one_of(format!("an object with exactly one of {}", keys.join(", ")), catalogue.signals.iter().map(form))
+}
+
+fn trigger() -> Shape {
+    let if_unknown = object([
+        field("after", duration(), "How long the trigger must be undecidable.").or("5m"),
+        field("do", words(["alert", "roll_back", "ignore"]), "What then happens.").or("alert"),
+    ]);
+    object([
+        field("when", condition(), "What must be true of signals: a name is true when the signal is unhealthy."),
+        field("for", duration(), "Dwell: how long it must hold.").or("0s"),
+        field("severity", severity(), "How bad it is."),
+        field("scope", scope(), "How far it reaches.").or("system_wide"),
+        field("fix", fix(), "The expected time to fix the cause instead.").or("unknown"),
+        field("if_unknown", if_unknown, "What happens when it cannot be decided.")
+            .or(json!({"after": "5m", "do": "alert"})),
+        field("red_at_arm", words(["refuse", "wait_for_green"]), "When it is already true at arming.").or("refuse"),
+        field("problem", any(), "Reserved.").optional(),
+    ])
+}
+
+fn condition() -> Shape {
+    Shape::Recursive { name: "condition", shape: condition_forms }
+}
+
+fn condition_forms() -> Shape {
+    let conditions = || filled_list(condition());
+    let at_least =
+        object([field("n", integer(1, 1_000), "How many must be true."), field("of", conditions(), "Of which.")]);
+    one_of(
+        "a signal's name, or one of { any: [...] }, { all: [...] }, { at_least: { n, of: [...] } }",
+        [
+            name(),
+            object([field("any", conditions(), "True when one of them is.")]),
+            object([field("all", conditions(), "True when all of them are.")]),
+            object([field("at_least", at_least, "True when so many of them are.")]),
+        ],
+    )
+}
+
+fn severity() -> Shape {
+    words(["critical", "major", "minor"])
+}
+
+fn scope() -> Shape {
+    words(["system_wide", "isolated"])
+}
+
+fn fix() -> Shape {
+    words(["short", "medium", "long", "unknown"])
+}
+
+fn decision() -> Shape {
+    let rule = object([
+        field("severity", severity(), "Left out: any.").optional(),
+        field("scope", scope(), "Left out: any.").optional(),
+        field("fix", fix(), "Left out: any.").optional(),
+        field("do", words(["roll_back", "fix_first", "fix_forward"]), "The answer."),
+        field("timebox", duration(), "How long `fix_first` may take; 30m unless given.").optional(),
+    ]);
+    object([
+        field("rules", filled_list(rule), "The first that matches decides; the last must match everything.").optional(),
+        field("authority", list(name()), "The roles that may decide inside a timebox.").or(json!([])),
+    ])
+}
+
+fn window() -> Shape {
+    object([
+        field("point_of_no_return", duration(), "Counted from the cutover mark.").optional(),
+        field("past", words(["require_approval", "refuse"]), "What happens past it.").or("require_approval"),
+        field("opens", any(), "Reserved.").optional(),
+    ])
+}
+
+fn step(catalogue: &Catalogue) -> Shape {
+    Shape::Tagged(TaggedShape {
+        tag: "action",
+        doc: "What is done.",
+        common: step_fields(),
+        variants: catalogue.actions.iter().map(action).collect(),
+    })
+}
+
+fn step_fields() -> Vec<Field> {
+    let backoff = pattern("a back-off such as `1s..30s`", "^([0-9]+(d|h|m|s|ms))+[.][.]([0-9]+(d|h|m|s|ms))+$");
+    let retry = object([
+        field("attempts", integer(1, 100), "Sends of one change, the first included.").or(5),
+        field("backoff", backoff, "The shortest and the longest wait between two.").or("1s..30s"),
+    ]);
+    let on_failure = one_of(
+        "`halt`, `continue` or { fallback: STEP }",
+        [words(["halt", "continue"]), object([field("fallback", name(), "The step that runs instead.")])],
+    );
+    let approve = object([
+        field("role", name(), "Who is asked."),
+        field("quorum", integer(1, 100), "How many have to agree.").or(1),
+        field("within", duration(), "How long to wait for them; left out: without end.").optional(),
+        field("otherwise", words(["halt", "skip"]), "When they do not.").or("halt"),
+    ]);
+    vec![
+        own_aws(),
+        field("needs", list(name()), "The steps that come before.").or(json!([])),
+        field("require", list(gate("0s")), "Interlocks: read afresh right before the step applies.").or(json!([])),
+        field("verify", list(gate("5m")), "Gates: read after the step has settled.").or(json!([])),
+        field("timeout", duration(), "From observing to settled; left out: the action's own.").optional(),
+        field("retry", retry, "How changes are sent again.").or(json!({"attempts": 5, "backoff": "1s..30s"})),
+        field("on_failure", on_failure, "What a failure means for the run.").or("halt"),
+        field("loses_data", boolean(), "Whether data written since is lost; left out: the action's own.").optional(),
+        field("approve", approve, "Who must agree first.").optional(),
+        field("stages", any(), "Reserved.").optional(),
+        field("expect", any(), "Reserved.").optional(),
+        field("on_drift", any(), "Reserved.").optional(),
+    ]
+}
+
+fn action(spec: &ActionSpec) -> Variant {
+    let mut fields = vec![field("with", spec.with.clone(), "The action's own settings.")];
+    let mut refused = Vec::new();
+    match &spec.to {
+        Some(to) => {
+            let what = format!("`baseline`, or {}", crate::decode::describe(to));
+            fields.push(
+                field("to", one_of(what, [words(["baseline"]), to.clone()]), "The state to return to.").or("baseline"),
+            );
+        }
+        None => refused.push(("to", format!("`{}` names its own target", spec.name))),
+    }
+    match spec.others {
+        true => fields.push(field("others", words(["keep", "zero"]), "Members that `to` does not name.").optional()),
+        false => refused.push(("others", format!("a target of `{}` leaves nothing unnamed", spec.name))),
+    }
+    Variant { name: spec.name.to_owned(), summary: spec.summary, fields, refused }
+}
+
+/// An entry of `require`, `verify` or `confirm`.
+fn gate(within: &'static str) -> Shape {
+    let long = object([
+        field("signal", name(), "The signal that has to be healthy."),
+        field("within", duration(), "Before this has run out.").or(within),
+        field("for", duration(), "Without a break for this long.").or("0s"),
+    ]);
+    one_of("a signal's name, or { signal, within, for }", [name(), long])
+}
+
+fn notice() -> Shape {
+    let topic = pattern("the ARN of an SNS topic", "^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:.+$");
+    let channels = [
+        field("slack", secret(), "A Slack webhook."),
+        field("sns", topic, "An SNS topic."),
+        field("webhook", secret(), "A webhook."),
+        field("pagerduty", secret(), "A PagerDuty routing key."),
+    ];
+    let events = words(["incident", "decision", "approval", "step_failed", "halted", "finished"]);
+    let form = |channel: Field| {
+        object([
+            channel,
+            field("events", filled_list(events.clone()), "What is told; left out: everything.").optional(),
+            field("when", words(["customer_facing"]), "Only for such incidents.").optional(),
+            field("within", duration(), "How soon it has to be told.").optional(),
+            field("after", duration(), "Not before an incident is this old.").optional(),
+            field("every", duration(), "Told again this often while an incident is open.").optional(),
+        ])
+    };
+    one_of("an object with exactly one of `slack`, `sns`, `webhook`, `pagerduty`", channels.map(form))
+}

@@ -1,0 +1,333 @@
+//! The plan as everything after decoding sees it: typed, complete, with every default filled in.
+//!
+//! A [`Plan`] is journaled as JSON when it is armed (DESIGN invariant 8), so these types only ever grow:
+//! a field added later needs a serde default that keeps the old meaning.
+
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::duration::text as duration_text;
+
+/// `[a-z][a-z0-9_-]{0,62}`; checked when the plan is decoded.
+pub type Name = String;
+
+/// One plan file, guarding one migration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    pub migration: Name,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    #[serde(default)]
+    pub aws: AwsTarget,
+    #[serde(default)]
+    pub objectives: Objectives,
+    #[serde(default)]
+    pub signals: IndexMap<Name, Signal>,
+    #[serde(default)]
+    pub triggers: IndexMap<Name, Trigger>,
+    #[serde(default)]
+    pub decision: Decision,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
+    pub steps: IndexMap<Name, Step>,
+    #[serde(default)]
+    pub confirm: Vec<Gate>,
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub notify: IndexMap<Name, Value>,
+    /// Reserved: parsed, refused at arming.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlays: Option<Value>,
+}
+
+/// Which account and region, and as whom. A step's or a signal's own `aws:` is already merged over the plan's.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct AwsTarget {
+    /// Twelve digits. Credentials of another account are refused before anything else is read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Objectives {
+    /// Recovery time: from the trigger to the confirmed rollback.
+    #[serde(default, with = "duration_text::option", skip_serializing_if = "Option::is_none")]
+    pub rto: Option<Duration>,
+    /// Recovery point: how much written data may be lost.
+    #[serde(default, with = "duration_text::option", skip_serializing_if = "Option::is_none")]
+    pub rpo: Option<Duration>,
+    #[serde(default, with = "duration_text::option", skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<Duration>,
+}
+
+/// Something observable. `kind` is the sensor's key in the plan (`alarm`, `metric`, `http`, ...); `spec` is the whole
+/// entry in normal form, without `aws`; for example `{"alarm": "checkout-5xx", "missing": "unknown"}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Signal {
+    pub kind: String,
+    pub spec: Value,
+    #[serde(default)]
+    pub aws: AwsTarget,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Trigger {
+    pub when: Condition,
+    /// Dwell: how long the condition must hold.
+    #[serde(default, rename = "for", with = "duration_text")]
+    pub dwell: Duration,
+    pub severity: Severity,
+    pub scope: TriggerScope,
+    pub fix: Fix,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub if_unknown: Option<IfUnknown>,
+    pub red_at_arm: RedAtArm,
+    /// Reserved: parsed, refused at arming.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Value>,
+}
+
+/// A condition over signals: true when signals are unhealthy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    Signal(Name),
+    Any(Vec<Condition>),
+    All(Vec<Condition>),
+    AtLeast { n: u32, of: Vec<Condition> },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    Critical,
+    Major,
+    Minor,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TriggerScope {
+    SystemWide,
+    Isolated,
+}
+
+/// The expected time to fix the cause instead of rolling back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fix {
+    Short,
+    Medium,
+    Long,
+    Unknown,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IfUnknown {
+    #[serde(with = "duration_text")]
+    pub after: Duration,
+    #[serde(rename = "do")]
+    pub then: UnknownPolicy,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownPolicy {
+    Alert,
+    RollBack,
+    Ignore,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RedAtArm {
+    Refuse,
+    WaitForGreen,
+}
+
+/// Which answer an incident gets. `rules` is never empty: the default matrix stands in where the plan has none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    pub rules: Vec<Rule>,
+    #[serde(default)]
+    pub authority: Vec<Name>,
+    /// True when the plan wrote rules of its own.
+    #[serde(default)]
+    pub custom: bool,
+}
+
+/// The matrix of a plan that writes none (DESIGN 3.2).
+impl Default for Decision {
+    fn default() -> Self {
+        let rule = |severity, scope, fix, then, timebox| Rule { severity, scope, fix, then, timebox };
+        let half_an_hour = Duration::from_secs(30 * 60);
+        Self {
+            rules: vec![
+                rule(
+                    Some(Severity::Critical),
+                    Some(TriggerScope::Isolated),
+                    Some(Fix::Short),
+                    Answer::FixFirst,
+                    Some(half_an_hour),
+                ),
+                rule(Some(Severity::Critical), None, None, Answer::RollBack, None),
+                rule(Some(Severity::Major), Some(TriggerScope::SystemWide), None, Answer::RollBack, None),
+                rule(None, None, None, Answer::FixForward, None),
+            ],
+            authority: Vec::new(),
+            custom: false,
+        }
+    }
+}
+
+/// One row of the matrix; what is left out matches everything.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rule {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity: Option<Severity>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<TriggerScope>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fix: Option<Fix>,
+    #[serde(rename = "do")]
+    pub then: Answer,
+    #[serde(default, with = "duration_text::option", skip_serializing_if = "Option::is_none")]
+    pub timebox: Option<Duration>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    RollBack,
+    FixFirst,
+    FixForward,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    #[serde(default, with = "duration_text::option", skip_serializing_if = "Option::is_none")]
+    pub point_of_no_return: Option<Duration>,
+    pub past: PastWindow,
+    /// Reserved: parsed, refused at arming.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opens: Option<Value>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PastWindow {
+    RequireApproval,
+    Refuse,
+}
+
+/// One thing to put back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    pub action: String,
+    /// The action's own settings, in normal form.
+    #[serde(default)]
+    pub with: Value,
+    #[serde(default)]
+    pub aws: AwsTarget,
+    pub to: Target,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub others: Option<Others>,
+    /// What this step acts on, for example `route53:Z0123456789ABC/checkout.example.com/A`: two armed migrations may
+    /// not share one. Empty where the action touches nothing outside Belay.
+    #[serde(default)]
+    pub resource: String,
+    #[serde(default)]
+    pub needs: Vec<Name>,
+    #[serde(default)]
+    pub require: Vec<Gate>,
+    #[serde(default)]
+    pub verify: Vec<Gate>,
+    /// From observing to settled.
+    #[serde(with = "duration_text")]
+    pub timeout: Duration,
+    pub retry: Retry,
+    pub on_failure: OnFailure,
+    #[serde(default)]
+    pub loses_data: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approve: Option<Approve>,
+    /// Reserved: parsed, refused at arming.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stages: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_drift: Option<Value>,
+}
+
+/// The state to return to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// What was observed before the cutover.
+    Baseline,
+    /// Named in the plan, in the action's normal form, for example `{"blue": 100, "green": 0}`.
+    Explicit(Value),
+    /// The action names its own target (`rds.restore` by its `from`, `manual`, `wait`).
+    Own,
+}
+
+/// What happens to members that `to` does not name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Others {
+    Keep,
+    Zero,
+}
+
+/// A signal that has to be healthy without a break for `hold`, before `within` has run out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gate {
+    pub signal: Name,
+    #[serde(with = "duration_text")]
+    pub within: Duration,
+    #[serde(rename = "for", with = "duration_text")]
+    pub hold: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retry {
+    /// Sends of one change, the first included; at least 1.
+    pub attempts: u32,
+    #[serde(with = "duration_text")]
+    pub backoff_min: Duration,
+    #[serde(with = "duration_text")]
+    pub backoff_max: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    Halt,
+    Continue,
+    Fallback(Name),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approve {
+    pub role: Name,
+    pub quorum: u32,
+    #[serde(default, with = "duration_text::option", skip_serializing_if = "Option::is_none")]
+    pub within: Option<Duration>,
+    pub otherwise: Otherwise,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Otherwise {
+    Halt,
+    Skip,
+}

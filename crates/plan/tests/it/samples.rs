@@ -1,0 +1,104 @@
+//! Every sample: the good ones load, the bad ones say exactly what is wrong with them.
+
+use std::time::Duration;
+
+use belay_plan::{
+    Loaded, load,
+    model::{Condition, Decision, OnFailure, Plan, Target},
+};
+
+use crate::{catalogue::catalogue, golden, samples_in};
+
+pub(crate) fn good(name: &str) -> Loaded {
+    let (_, text) = samples_in("valid").into_iter().find(|(sample, _)| sample == name).expect("the sample");
+    load(name, &text, &catalogue()).expect("a valid plan")
+}
+
+#[test]
+fn good_samples_load_and_survive_the_journal() {
+    for (name, text) in samples_in("valid") {
+        let loaded = load(&name, &text, &catalogue()).unwrap_or_else(|diagnostics| {
+            let rendered: Vec<String> = diagnostics.iter().map(|diagnostic| diagnostic.render(false)).collect();
+            panic!("{name}:\n{}", rendered.join("\n\n"))
+        });
+        let journaled = serde_json::to_string(&loaded.plan).expect("JSON");
+        let read_back: Plan = serde_json::from_str(&journaled).expect("the plan");
+        assert_eq!(read_back, loaded.plan, "{name}");
+        golden(&format!("tests/samples/valid/{name}.json"), &format!("{:#}\n", serde_json::json!(loaded.plan)));
+    }
+}
+
+#[test]
+fn bad_samples_say_what_is_wrong() {
+    for (name, text) in samples_in("invalid") {
+        let diagnostics = load(&format!("{name}.yaml"), &text, &catalogue()).expect_err(&name);
+        let rendered: Vec<String> = diagnostics.iter().map(|diagnostic| diagnostic.render(false)).collect();
+        golden(&format!("tests/samples/invalid/{name}.txt"), &format!("{}\n", rendered.join("\n\n")));
+    }
+}
+
+#[test]
+fn the_design_plan_means_what_it_says() {
+    let Loaded { plan, sha256, .. } = good("checkout");
+    assert_eq!(sha256.len(), 64);
+    assert_eq!(plan.migration, "checkout-cutover");
+    assert_eq!(plan.objectives.rto, Some(Duration::from_secs(900)));
+    let trigger = &plan.triggers["customers_hurt"];
+    let names = ["customer_errors", "latency"].map(|name| Condition::Signal(name.to_owned()));
+    assert_eq!(trigger.when, Condition::Any(Vec::from(names)));
+    assert_eq!(trigger.dwell, Duration::from_secs(60));
+    assert!(plan.decision.custom);
+    let dns = &plan.steps["dns_back"];
+    assert_eq!(dns.to, Target::Baseline);
+    assert_eq!(dns.resource, "route53:Z0123456789ABC/checkout.example.com/A");
+    assert_eq!(dns.require[0].within, Duration::ZERO);
+    assert_eq!(plan.steps["alb_back"].verify[0].within, Duration::from_secs(300));
+    let db = &plan.steps["db_back"];
+    assert_eq!(db.to, Target::Own);
+    assert!(db.loses_data);
+    assert_eq!(db.on_failure, OnFailure::Halt);
+    assert_eq!(db.timeout, Duration::from_secs(7_200));
+    assert_eq!(db.retry.attempts, 5);
+    assert_eq!(db.retry.backoff_max, Duration::from_secs(30));
+    assert_eq!(plan.signals["latency"].spec["metric"]["period"], "1m");
+    assert_eq!(
+        plan.signals["customer_errors"].spec,
+        serde_json::json!({"alarm": "checkout-5xx", "missing": "unknown"})
+    );
+    assert_eq!(plan.signals["customer_errors"].aws.region.as_deref(), Some("eu-west-1"));
+}
+
+#[test]
+fn defaults_are_filled_in() {
+    let Loaded { plan, .. } = good("smallest");
+    assert_eq!(plan.decision, Decision::default());
+    assert!(plan.triggers.is_empty() && plan.confirm.is_empty() && plan.window.is_none());
+}
+
+#[test]
+fn an_own_aws_stands_over_the_plans() {
+    let Loaded { plan, .. } = good("two-accounts");
+    let same_account = &plan.steps["same_account"].aws;
+    assert_eq!(same_account.role, plan.aws.role);
+    assert_eq!(same_account.region.as_deref(), Some("us-east-1"));
+    let other_account = &plan.steps["other_account"].aws;
+    assert_eq!(other_account.account.as_deref(), Some("444455556666"));
+    assert_eq!((&other_account.role, &other_account.external_id), (&None, &None));
+    assert_eq!(other_account.region, plan.aws.region);
+}
+
+#[test]
+fn json_carries_the_same_as_the_text() {
+    let text = "belay: 1\nmigration: m\nsteps:\n  a: { action: wait, with: { fro: 5s } }\n";
+    let diagnostics = load("plan.yaml", text, &catalogue()).expect_err("a typo");
+    let json = serde_json::to_value(&diagnostics[0]).expect("JSON");
+    assert_eq!(
+        json,
+        serde_json::json!({
+            "message": "`for` is missing",
+            "file": "plan.yaml", "line": 4, "column": 22, "column_end": 26,
+            "source_line": "  a: { action: wait, with: { fro: 5s } }",
+            "help": "`for`: How long to wait. It is a duration such as `30s`, `15m` or `1h30m`.",
+        })
+    );
+}
