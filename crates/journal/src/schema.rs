@@ -1,0 +1,174 @@
+//! The file: which ones are ours, and what is in them.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, ffi};
+
+use crate::{
+    fault,
+    lease::{Holder, LeaseError},
+};
+
+/// "BLAY": marks a file as a Belay journal (`file` and `PRAGMA application_id` show it).
+const APPLICATION_ID: i32 = 0x424c_4159;
+/// Goes up when an older Belay could not use the tables, or would use them wrongly.
+const SCHEMA_VERSION: i32 = 1;
+/// Nobody else writes to the file, so whoever locks it (a backup, a person with a shell) is gone in a moment or not at
+/// all.
+const BUSY_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// `position` orders the records of all streams as they arrived; it is no part of the chain. A body is the event's
+/// JSON, or `sha256:` and the name of a blob.
+const TABLES: &str = "
+CREATE TABLE blobs (
+    sha256 TEXT NOT NULL PRIMARY KEY,
+    data   TEXT NOT NULL
+) STRICT;
+CREATE TABLE records (
+    position INTEGER PRIMARY KEY,
+    stream   TEXT    NOT NULL,
+    seq      INTEGER NOT NULL,
+    version  INTEGER NOT NULL,
+    at       TEXT    NOT NULL,
+    actor    TEXT    NOT NULL,
+    type     TEXT    NOT NULL,
+    body     TEXT    NOT NULL,
+    prev     TEXT    NOT NULL,
+    hash     TEXT    NOT NULL,
+    blob     TEXT    AS (CASE WHEN body LIKE 'sha256:%' THEN substr(body, 8) END) REFERENCES blobs (sha256),
+    UNIQUE (stream, seq)
+) STRICT;
+";
+
+/// Why a journal could not be opened; nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Exit code 5: somebody else owns it.
+    #[error(
+        "{} is in use by {by}. Talk to that Belay with the other commands, or stop it: the journal is free as soon as \
+         its process has ended. `belay audit` reads it meanwhile",
+        path.display()
+    )]
+    Held { path: PathBuf, by: Holder },
+    #[error("{} is not a Belay journal ({why}). It was left as it is; name another file", path.display())]
+    Foreign { path: PathBuf, why: String },
+    #[error(
+        "{} was written by a newer Belay (schema {found}, this one knows up to {known}). Use that version, or name \
+         another file",
+        path.display()
+    )]
+    Newer { path: PathBuf, found: i32, known: i32 },
+    #[error("there is no journal at {}", path.display())]
+    Missing { path: PathBuf },
+    #[error("{} cannot be locked; check that its directory exists and that Belay may write there", lock.display())]
+    Lock { lock: PathBuf, source: io::Error },
+    #[error("the journal cannot be opened: {why}")]
+    Unusable { why: String },
+}
+
+impl OpenError {
+    pub(crate) fn of_lease(path: &Path, error: LeaseError) -> Self {
+        match error {
+            LeaseError::Held(by) => Self::Held { path: path.to_owned(), by },
+            LeaseError::Io { lock, source } => Self::Lock { lock, source },
+        }
+    }
+
+    pub(crate) fn of_sqlite(path: &Path, error: &rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => Self::Foreign {
+                path: path.to_owned(),
+                why: "it is not an SQLite file, or its first page is damaged".to_owned(),
+            },
+            _ => Self::Unusable { why: fault::explain(path, error) },
+        }
+    }
+}
+
+/// Opens the file for its owner, and makes it when it is new.
+pub(crate) fn open(path: &Path) -> Result<Connection, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let failed = |error: rusqlite::Error| OpenError::of_sqlite(path, &error);
+    let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+    // A file of somebody else is looked at before anything is written to it.
+    let fresh = identify(path, &connection)?;
+    refuse_read_only(path, &connection)?;
+    make_durable(path, &connection)?;
+    if fresh {
+        create(&mut connection).map_err(failed)?;
+    }
+    Ok(connection)
+}
+
+/// Opens an existing file for reading, beside an owner that may be writing.
+pub(crate) fn open_read_only(path: &Path) -> Result<Connection, OpenError> {
+    if !path.exists() {
+        return Err(OpenError::Missing { path: path.to_owned() });
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let failed = |error: rusqlite::Error| OpenError::of_sqlite(path, &error);
+    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+    match identify(path, &connection)? {
+        false => Ok(connection),
+        true => Err(OpenError::Foreign { path: path.to_owned(), why: "it is empty".to_owned() }),
+    }
+}
+
+/// Whether the file is still empty; an error when it is not ours.
+fn identify(path: &Path, connection: &Connection) -> Result<bool, OpenError> {
+    let number = |sql: &str| {
+        connection.query_row(sql, [], |row| row.get::<_, i32>(0)).map_err(|error| OpenError::of_sqlite(path, &error))
+    };
+    let application = number("PRAGMA application_id")?;
+    let version = number("PRAGMA user_version")?;
+    let objects = number("SELECT count(*) FROM sqlite_schema")?;
+    match (application, version, objects) {
+        (APPLICATION_ID, SCHEMA_VERSION, _) => Ok(false),
+        (APPLICATION_ID, found, _) if found > SCHEMA_VERSION => {
+            Err(OpenError::Newer { path: path.to_owned(), found, known: SCHEMA_VERSION })
+        }
+        (0, 0, 0) => Ok(true),
+        _ => Err(OpenError::Foreign {
+            path: path.to_owned(),
+            why: "it is the SQLite file of another program".to_owned(),
+        }),
+    }
+}
+
+/// SQLite opens a write-protected file without a word, and fails at the first write: too late for a safety net.
+pub(crate) fn refuse_read_only(path: &Path, connection: &Connection) -> Result<(), OpenError> {
+    let read_only = connection.is_readonly(MAIN_DB).map_err(|error| OpenError::of_sqlite(path, &error))?;
+    match read_only {
+        true => {
+            let error = rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_READONLY), None);
+            Err(OpenError::of_sqlite(path, &error))
+        }
+        false => Ok(()),
+    }
+}
+
+fn make_durable(path: &Path, connection: &Connection) -> Result<(), OpenError> {
+    let failed = |error: rusqlite::Error| OpenError::of_sqlite(path, &error);
+    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(failed)?;
+    if mode != "wal" {
+        let why = format!("{} has no write-ahead log (mode {mode}); keep it on a local disk", path.display());
+        return Err(OpenError::Unusable { why });
+    }
+    // fullfsync: on macOS a plain fsync does not reach the disk. Elsewhere it does nothing.
+    let settings = "PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA foreign_keys = ON;";
+    connection.execute_batch(settings).map_err(failed)
+}
+
+fn create(connection: &mut Connection) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    transaction.execute_batch(TABLES)?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    transaction.commit()
+}

@@ -1,0 +1,215 @@
+//! The journal in an SQLite file: a handle for the async side, and the one thread that owns the file.
+//!
+//! The thread takes everything that waits in its queue and commits all appends of it in one transaction (group commit):
+//! under load the price of a sync is shared, without load nothing waits.
+
+use std::{
+    path::{Path, PathBuf, absolute},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::{self, JoinHandle},
+};
+
+use belay_core::event::Record;
+use belay_ports::{AppendError, Fut, Journal, NewRecord, ReadFailure};
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    lease::Lease,
+    schema::{self, OpenError},
+    store::{Append, Appended, Disk, Store},
+};
+
+struct Owned(PathBuf);
+
+impl Disk for Owned {
+    fn open(&self) -> Result<Connection, OpenError> {
+        schema::open(&self.0)
+    }
+}
+
+struct ReadOnly(PathBuf);
+
+impl Disk for ReadOnly {
+    fn open(&self) -> Result<Connection, OpenError> {
+        schema::open_read_only(&self.0)
+    }
+}
+
+/// Requests that may wait; who comes then waits without blocking.
+const QUEUE: usize = 1024;
+/// Requests taken at once, so that the first of them is not kept waiting for a queue that never empties.
+const BATCH: usize = 256;
+
+enum Request {
+    Append(Append, oneshot::Sender<Appended>),
+    Query(Query),
+}
+
+enum Query {
+    Read { stream: String, after: u64, reply: oneshot::Sender<Result<Vec<Record>, ReadFailure>> },
+    Streams(oneshot::Sender<Result<Vec<String>, ReadFailure>>),
+}
+
+/// The owner's thread is gone, which only a panic there can do.
+enum Gone {
+    BeforeAsking,
+    /// The request may have been carried out.
+    BeforeAnswering,
+}
+
+/// Dropping it answers what is queued, closes the file and gives the lease back; that blocks for as long as a commit.
+pub struct SqliteJournal {
+    /// None only while dropping.
+    requests: Option<mpsc::Sender<Request>>,
+    owner: Option<JoinHandle<()>>,
+    commits: Arc<AtomicU64>,
+    /// None when opened for reading only. Given back after the thread has closed the file.
+    lease: Option<Lease>,
+}
+
+impl SqliteJournal {
+    /// Opens the journal at `path` as its one owner, and makes it when there is none. Blocks on the disk.
+    ///
+    /// # Errors
+    /// [`OpenError::Held`] when another process owns it; others when the file is not ours, is too new, or cannot be
+    /// used.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        let path = resolve(path.as_ref());
+        Self::open_on(path.clone(), Box::new(Owned(path)))
+    }
+
+    /// Opens an existing journal for reading, beside its owner. Appends are refused. Blocks on the disk.
+    ///
+    /// # Errors
+    /// [`OpenError::Missing`] when there is none; others when the file is not ours, is too new, or cannot be used.
+    pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        let path = resolve(path.as_ref());
+        Self::start(path.clone(), Box::new(ReadOnly(path)), None)
+    }
+
+    /// How often it was committed. Appends that waited together share one.
+    pub fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
+    }
+
+    /// Opens as the owner, on a disk that may have faults.
+    pub(crate) fn open_on(path: PathBuf, disk: Box<dyn Disk>) -> Result<Self, OpenError> {
+        let lease = Lease::take(&path).map_err(|error| OpenError::of_lease(&path, error))?;
+        Self::start(path, disk, Some(lease))
+    }
+
+    fn start(path: PathBuf, disk: Box<dyn Disk>, lease: Option<Lease>) -> Result<Self, OpenError> {
+        let store = Store::open(path, disk)?;
+        let commits = store.commits();
+        let (requests, queue) = mpsc::channel(QUEUE);
+        let owner = thread::Builder::new()
+            .name("belay-journal".to_owned())
+            .spawn(move || serve(store, queue))
+            .map_err(|error| OpenError::Unusable { why: format!("no thread can be started for it: {error}") })?;
+        Ok(Self { requests: Some(requests), owner: Some(owner), commits, lease })
+    }
+
+    async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, Gone> {
+        let (reply, answer) = oneshot::channel();
+        let requests = self.requests.as_ref().ok_or(Gone::BeforeAsking)?;
+        requests.send(request(reply)).await.map_err(|_| Gone::BeforeAsking)?;
+        answer.await.map_err(|_| Gone::BeforeAnswering)
+    }
+}
+
+impl Journal for SqliteJournal {
+    fn append<'a>(
+        &'a self,
+        stream: &'a str,
+        after: u64,
+        records: Vec<NewRecord>,
+    ) -> Fut<'a, Result<Vec<Record>, AppendError>> {
+        Box::pin(async move {
+            if self.lease.is_none() {
+                return Err(AppendError::Refused { why: "it was opened for reading only".to_owned() });
+            }
+            let append = Append { stream: stream.to_owned(), after, records };
+            let gone = "its thread has ended; start Belay again";
+            self.ask(|reply| Request::Append(append, reply)).await.unwrap_or_else(|when| {
+                Err(match when {
+                    Gone::BeforeAsking => AppendError::Refused { why: gone.to_owned() },
+                    Gone::BeforeAnswering => AppendError::Unknown { why: gone.to_owned() },
+                })
+            })
+        })
+    }
+
+    fn read<'a>(&'a self, stream: &'a str, after: u64) -> Fut<'a, Result<Vec<Record>, ReadFailure>> {
+        Box::pin(async move {
+            self.ask(|reply| Request::Query(Query::Read { stream: stream.to_owned(), after, reply }))
+                .await
+                .unwrap_or_else(|_| Err(unreadable()))
+        })
+    }
+
+    fn streams<'a>(&'a self) -> Fut<'a, Result<Vec<String>, ReadFailure>> {
+        Box::pin(async move {
+            self.ask(|reply| Request::Query(Query::Streams(reply))).await.unwrap_or_else(|_| Err(unreadable()))
+        })
+    }
+}
+
+impl Drop for SqliteJournal {
+    fn drop(&mut self) {
+        // The thread ends when nobody can ask any more and the queue is empty.
+        self.requests = None;
+        if let Some(owner) = self.owner.take() {
+            // A panic there has been seen by whoever was waiting for an answer.
+            let _ = owner.join();
+        }
+    }
+}
+
+fn unreadable() -> ReadFailure {
+    ReadFailure::Unreadable { why: "its thread has ended; start Belay again".to_owned() }
+}
+
+/// The thread. Everything in one batch was asked at the same time, so that the appends go first is no reordering.
+fn serve(mut store: Store, mut queue: mpsc::Receiver<Request>) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while queue.blocking_recv_many(&mut batch, BATCH) > 0 {
+        let (mut appends, mut appenders, mut queries) = (Vec::new(), Vec::new(), Vec::new());
+        for request in batch.drain(..) {
+            match request {
+                Request::Append(append, reply) => {
+                    appends.push(append);
+                    appenders.push(reply);
+                }
+                Request::Query(query) => queries.push(query),
+            }
+        }
+        // Who asked may have gone away meanwhile; then the answer is dropped.
+        if !appends.is_empty() {
+            for (reply, appended) in appenders.into_iter().zip(store.append_all(&appends)) {
+                let _ = reply.send(appended);
+            }
+        }
+        for query in queries {
+            match query {
+                Query::Read { stream, after, reply } => drop(reply.send(store.read(&stream, after))),
+                Query::Streams(reply) => drop(reply.send(store.streams())),
+            }
+        }
+    }
+}
+
+/// The file itself: two names of one file must not get two locks.
+fn resolve(path: &Path) -> PathBuf {
+    let path = absolute(path).unwrap_or_else(|_| path.to_owned());
+    if let Ok(file) = path.canonicalize() {
+        return file;
+    }
+    match (path.parent().map(Path::canonicalize), path.file_name()) {
+        (Some(Ok(directory)), Some(name)) => directory.join(name),
+        _ => path,
+    }
+}

@@ -1,0 +1,328 @@
+//! Records in SQLite, and what to make of a commit that failed.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    slice,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use belay_core::event::Record;
+use belay_ports::{AppendError, NewRecord, ReadFailure};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
+
+use crate::{
+    chain::{self, Link, Tail},
+    fault,
+    schema::OpenError,
+};
+
+/// Bytes of a body that a record holds itself; a longer one becomes a blob, named by its SHA-256.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// The calls that can fail in ways worth testing; a test puts its own faults here.
+pub(crate) trait Disk: Send {
+    /// Opens the file, now and after a failed commit.
+    fn open(&self) -> Result<Connection, OpenError>;
+
+    fn commit(&self, transaction: Transaction<'_>) -> rusqlite::Result<()> {
+        transaction.commit()
+    }
+}
+
+pub(crate) type Appended = Result<Vec<Record>, AppendError>;
+
+/// What one caller wants appended.
+pub(crate) struct Append {
+    pub(crate) stream: String,
+    pub(crate) after: u64,
+    pub(crate) records: Vec<NewRecord>,
+}
+
+pub(crate) struct Store {
+    path: PathBuf,
+    disk: Box<dyn Disk>,
+    /// None after a commit failed, until the file is open again and ends in a way that it may.
+    connection: Option<Connection>,
+    /// The streams that the last failed commit was about.
+    doubts: Vec<Doubt>,
+    commits: Arc<AtomicU64>,
+}
+
+/// A stream that ends in one of two ways.
+#[derive(Clone)]
+struct Doubt {
+    stream: String,
+    before: Tail,
+    after: Tail,
+}
+
+/// Where a doubtful commit turned out to be.
+#[derive(PartialEq, Eq)]
+enum Outcome {
+    Written,
+    NotWritten,
+}
+
+/// An append that is part of a transaction under way.
+struct Pending {
+    records: Vec<Record>,
+    doubt: Doubt,
+}
+
+/// What became of a batch.
+enum Written {
+    /// What is not an error is durable.
+    Committed(Vec<Result<Pending, AppendError>>),
+    NotBegun {
+        why: String,
+    },
+    /// SQLite rolled everything back because of one append.
+    RolledBack {
+        why: String,
+    },
+    InDoubt(Vec<Result<Pending, AppendError>>, rusqlite::Error),
+}
+
+impl Store {
+    pub(crate) fn open(path: PathBuf, disk: Box<dyn Disk>) -> Result<Self, OpenError> {
+        let connection = disk.open()?;
+        Ok(Self { path, disk, connection: Some(connection), doubts: Vec::new(), commits: Arc::default() })
+    }
+
+    /// Counts the transactions that were committed.
+    pub(crate) fn commits(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.commits)
+    }
+
+    /// Appends in one transaction what can be appended; one answer each, in the order of the batch.
+    pub(crate) fn append_all(&mut self, batch: &[Append]) -> Vec<Appended> {
+        let refuse_all = |why: String| batch.iter().map(|_| Err(AppendError::Refused { why: why.clone() })).collect();
+        let mut connection = match self.take_connection() {
+            Ok(connection) => connection,
+            Err(why) => return refuse_all(why),
+        };
+        let written = self.write(&mut connection, batch);
+        self.connection = Some(connection);
+        match written {
+            Written::Committed(pending) => {
+                pending.into_iter().map(|added| added.map(|pending| pending.records)).collect()
+            }
+            // One that does not fit must not fail the others: each on its own.
+            Written::RolledBack { .. } if batch.len() > 1 => {
+                batch.iter().flat_map(|append| self.append_all(slice::from_ref(append))).collect()
+            }
+            Written::RolledBack { why } | Written::NotBegun { why } => refuse_all(why),
+            Written::InDoubt(pending, error) => self.answer_in_doubt(pending, &error),
+        }
+    }
+
+    pub(crate) fn read(&mut self, stream: &str, after: u64) -> Result<Vec<Record>, ReadFailure> {
+        let links = self.query(|connection| links(connection, stream, after))?;
+        chain::verified(stream, after, links)
+    }
+
+    pub(crate) fn streams(&mut self) -> Result<Vec<String>, ReadFailure> {
+        self.query(|connection| {
+            connection
+                .prepare_cached("SELECT DISTINCT stream FROM records ORDER BY stream")?
+                .query_map([], |row| text(row, 0))?
+                .collect()
+        })
+    }
+
+    fn query<T>(&mut self, ask: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, ReadFailure> {
+        let unreadable = |why| ReadFailure::Unreadable { why };
+        let connection = self.take_connection().map_err(unreadable)?;
+        let answer = ask(&connection).map_err(|error| unreadable(fault::explain(&self.path, &error)));
+        self.connection = Some(connection);
+        answer
+    }
+
+    fn write(&self, connection: &mut Connection, batch: &[Append]) -> Written {
+        let mut transaction = match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
+            Ok(transaction) => transaction,
+            Err(error) => return Written::NotBegun { why: fault::explain(&self.path, &error) },
+        };
+        let mut pending = Vec::with_capacity(batch.len());
+        for append in batch {
+            let added = add(&mut transaction, append, &self.path);
+            if let (true, Err(AppendError::Refused { why })) = (transaction.is_autocommit(), &added) {
+                return Written::RolledBack { why: why.clone() };
+            }
+            pending.push(added);
+        }
+        if pending.iter().any(Result::is_ok) {
+            if let Err(error) = self.disk.commit(transaction) {
+                return Written::InDoubt(pending, error);
+            }
+            self.commits.fetch_add(1, Ordering::Relaxed);
+        }
+        Written::Committed(pending)
+    }
+
+    /// A write that failed may have reached the disk all the same, so the outcome is open. Only that of a full disk is
+    /// looked up at once: it is no reason to mistrust the disk, so what is found there decides.
+    fn answer_in_doubt(
+        &mut self,
+        pending: Vec<Result<Pending, AppendError>>,
+        error: &rusqlite::Error,
+    ) -> Vec<Appended> {
+        let why = fault::explain(&self.path, error);
+        self.connection = None;
+        self.doubts = doubts(&pending);
+        let mut certain = false;
+        if fault::is_disk_full(error)
+            && let Ok((connection, outcome)) = self.settle()
+        {
+            self.connection = Some(connection);
+            certain = outcome == Outcome::NotWritten;
+        }
+        let answer = |pending| match pending {
+            Ok(_) if !certain => AppendError::Unknown { why: why.clone() },
+            // A conflict may have been with an append of this very batch.
+            Ok(_) | Err(AppendError::Conflict { .. }) => AppendError::Refused { why: why.clone() },
+            Err(error) => error,
+        };
+        pending.into_iter().map(|pending| Err(answer(pending))).collect()
+    }
+
+    /// The connection, settled first after a failed commit. Whoever takes it puts it back.
+    fn take_connection(&mut self) -> Result<Connection, String> {
+        match self.connection.take() {
+            Some(connection) => Ok(connection),
+            None => self.settle().map(|(connection, _)| connection),
+        }
+    }
+
+    /// After a failed commit: opens the file again and finds out where its streams end. What is there is first brought
+    /// from the write-ahead log into the file and synced: what can be read back might still be in memory alone.
+    fn settle(&self) -> Result<(Connection, Outcome), String> {
+        let connection = self.disk.open().map_err(|error| error.to_string())?;
+        let failed = |error: rusqlite::Error| fault::explain(&self.path, &error);
+        let busy: bool =
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(failed)?;
+        if busy {
+            return Err(format!(
+                "another program that reads {} keeps it from being synced; close it",
+                self.path.display()
+            ));
+        }
+        let (mut written, mut not_written) = (true, true);
+        for Doubt { stream, before, after } in &self.doubts {
+            let found = tail(&connection, stream).map_err(failed)?;
+            written &= found == *after;
+            not_written &= found == *before;
+        }
+        match (written, not_written) {
+            (true, _) => Ok((connection, Outcome::Written)),
+            (false, true) => Ok((connection, Outcome::NotWritten)),
+            (false, false) => Err(format!(
+                "after a failed write, {} ends neither as before it nor as after it; run `belay audit`, and start \
+                 Belay again when you know why",
+                self.path.display()
+            )),
+        }
+    }
+}
+
+/// Before and after the whole batch, by stream: a commit is all or nothing, so what lies between is never an end.
+fn doubts(pending: &[Result<Pending, AppendError>]) -> Vec<Doubt> {
+    let mut doubts: BTreeMap<&str, Doubt> = BTreeMap::new();
+    for Pending { doubt, .. } in pending.iter().flatten() {
+        doubts
+            .entry(&doubt.stream)
+            .and_modify(|whole| whole.after = doubt.after.clone())
+            .or_insert_with(|| doubt.clone());
+    }
+    doubts.into_values().collect()
+}
+
+/// Adds one append to the transaction, all or nothing.
+fn add(transaction: &mut Transaction<'_>, append: &Append, path: &Path) -> Result<Pending, AppendError> {
+    let refused = |error: rusqlite::Error| AppendError::Refused { why: fault::explain(path, &error) };
+    let Append { stream, after, records: new } = append;
+    let before = tail(transaction, stream).map_err(refused)?;
+    before.admit(stream, *after)?;
+    let savepoint = transaction.savepoint().map_err(refused)?;
+    let mut last = before.clone();
+    let mut records = Vec::with_capacity(new.len());
+    for new in new {
+        let (link, record) = chain::seal(stream, &last, new)?;
+        insert(&savepoint, stream, &link).map_err(refused)?;
+        last = Tail::from(&link);
+        records.push(record);
+    }
+    savepoint.commit().map_err(refused)?;
+    Ok(Pending { records, doubt: Doubt { stream: stream.clone(), before, after: last } })
+}
+
+fn tail(connection: &Connection, stream: &str) -> rusqlite::Result<Tail> {
+    let tail = connection
+        .prepare_cached("SELECT seq, version, hash FROM records WHERE stream = ?1 ORDER BY seq DESC LIMIT 1")?
+        .query_row([stream], |row| Ok(Tail { seq: seq(row, 0)?, version: version(row, 1)?, hash: text(row, 2)? }))
+        .optional()?;
+    Ok(tail.unwrap_or_else(Tail::of_nothing))
+}
+
+fn insert(connection: &Connection, stream: &str, link: &Link) -> rusqlite::Result<()> {
+    let reference;
+    let mut body = &link.body;
+    if body.len() > BODY_BYTES_MAX {
+        let name = chain::blob_name(body);
+        connection
+            .prepare_cached("INSERT INTO blobs (sha256, data) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
+            .execute([&name, body])?;
+        reference = format!("sha256:{name}");
+        body = &reference;
+    }
+    let sequence = i64::try_from(link.seq).unwrap_or(i64::MAX);
+    connection
+        .prepare_cached(
+            "INSERT INTO records (stream, seq, version, at, actor, type, body, prev, hash)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?
+        .execute(params![stream, sequence, link.version, link.at, link.actor, link.kind, body, link.prev, link.hash])?;
+    Ok(())
+}
+
+/// The links of a stream from the record `from` on, that one included.
+fn links(connection: &Connection, stream: &str, from: u64) -> rusqlite::Result<Vec<Link>> {
+    connection
+        .prepare_cached(
+            "SELECT seq, version, at, actor, type, coalesce(data, body), prev, hash
+             FROM records LEFT JOIN blobs ON sha256 = blob
+             WHERE stream = ?1 AND seq >= ?2 ORDER BY seq",
+        )?
+        .query_map(params![stream, i64::try_from(from).unwrap_or(i64::MAX)], |row| {
+            Ok(Link {
+                seq: seq(row, 0)?,
+                version: version(row, 1)?,
+                at: text(row, 2)?,
+                actor: text(row, 3)?,
+                kind: text(row, 4)?,
+                body: text(row, 5)?,
+                prev: text(row, 6)?,
+                hash: text(row, 7)?,
+            })
+        })?
+        .collect()
+}
+
+// A column that holds what Belay never writes there was changed by somebody. It is read as something that cannot have
+// the right hash, so that it is reported as a broken chain, with its place.
+
+fn seq(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(u64::MAX))
+}
+
+fn version(row: &Row<'_>, column: usize) -> rusqlite::Result<u32> {
+    Ok(u32::try_from(row.get::<_, i64>(column)?).unwrap_or(u32::MAX))
+}
+
+fn text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
+    Ok(String::from_utf8_lossy(row.get_ref(column)?.as_bytes()?).into_owned())
+}

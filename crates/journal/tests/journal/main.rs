@@ -1,0 +1,9 @@
+//! The journal from outside, on real files.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+mod agree;
+mod files;
+mod owner;
+mod round_trip;
+mod samples;
+mod tamper;

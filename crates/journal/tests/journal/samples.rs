@@ -1,0 +1,192 @@
+//! Events of every kind.
+
+use std::{sync::Arc, time::Duration};
+
+use belay_core::{
+    change::{Baseline, BaselineEntry, Change, Effect, Proof, Receipt, Repeats, Share},
+    event::{Event, FailureCode, GateEvent, IncidentOutcome, RunKind, RunOutcome, StepEvent},
+    id::{IncidentId, RunId},
+    reading::Health,
+};
+use belay_plan::model::{Answer, AwsTarget, Decision, Objectives, Plan};
+use belay_ports::NewRecord;
+use indexmap::IndexMap;
+use jiff::Timestamp;
+use serde_json::json;
+
+pub(crate) fn at(second: i64) -> Timestamp {
+    Timestamp::new(1_767_225_600 + second, 123_456_789).unwrap()
+}
+
+pub(crate) fn record(event: Event) -> NewRecord {
+    NewRecord { at: at(0), actor: "belay".to_owned(), event }
+}
+
+/// A short event, told apart by its text.
+pub(crate) fn note(why: impl Into<String>) -> NewRecord {
+    record(Event::Disarmed { why: why.into() })
+}
+
+pub(crate) fn events() -> Vec<Event> {
+    let why = || "why: \u{1f9d7} \"quoted\"\n".to_owned();
+    let name = || "blue_ready".to_owned();
+    let run = || RunId("0mjq1x2c0abc".to_owned());
+    let incident = || IncidentId("0mjq1x2c0abd".to_owned());
+    let mut events = vec![
+        Event::Commanded { verb: "arm".to_owned(), reason: why(), detail: json!({ "z": 1, "a": [0.1, -0.0, 1e300] }) },
+        Event::PlanPinned { plan: Arc::new(plan()), plan_sha256: "ab".repeat(32) },
+        Event::BaselineCaptured { baseline: Arc::new(baseline()) },
+        Event::Armed { waits_for_green: vec![name()] },
+        Event::Disarmed { why: why() },
+        Event::CutoverMarked,
+        Event::WatchResumed { belay_version: "0.1.0".to_owned(), outage_s: u64::MAX },
+        Event::SignalTurned {
+            signal: name(),
+            from: Health::Unknown,
+            to: Health::Unhealthy,
+            evidence: why(),
+            source: "cloudwatch".to_owned(),
+            unreadable: true,
+        },
+        Event::DwellStarted { trigger: name() },
+        Event::DwellPaused { trigger: name(), held_ms: 0 },
+        Event::DwellResumed { trigger: name() },
+        Event::DwellReset { trigger: name() },
+        Event::TriggerFired { trigger: name(), evidence: vec![why(), String::new()] },
+        Event::TriggerGreen { trigger: name() },
+        Event::HealingStarted { trigger: name() },
+        Event::HealingReset { trigger: name() },
+        Event::TriggerHealed { trigger: name() },
+        Event::TriggerUnknown { trigger: name(), why: why() },
+        Event::TriggerKnown { trigger: name() },
+        Event::UnknownAlerted { trigger: name(), why: why() },
+        Event::Blinded { source: name(), why: why() },
+        Event::Sighted { source: name() },
+        Event::IncidentOpened { incident: incident(), trigger: name() },
+        Event::IncidentJoined { trigger: name() },
+        Event::Decided { trigger: name(), answer: Answer::RollBack, why: why() },
+        Event::IncidentClosed { outcome: IncidentOutcome::Recovered },
+        Event::RunStarted {
+            run: run(),
+            kind: RunKind::Real,
+            reason: why(),
+            only: vec![name()],
+            incident: Some(incident()),
+        },
+        Event::RunHeld { why: why() },
+        Event::RunResumed,
+        Event::RunHalted { why: why() },
+        Event::ConfirmOpened,
+        Event::RunEnded { outcome: RunOutcome::RolledBack, why: why() },
+        Event::RunAborting { why: why() },
+        Event::Rehearsed {
+            run: run(),
+            reason: why(),
+            plan: Arc::new(plan()),
+            plan_sha256: "ab".repeat(32),
+            report: json!({ "type": "not an event", "steps": [] }),
+        },
+    ];
+    events.extend(gate_events().into_iter().map(|what| Event::Confirm { signal: name(), what }));
+    events.extend(step_events().into_iter().map(|what| Event::Step { step: name(), what }));
+    events
+}
+
+fn gate_events() -> Vec<GateEvent> {
+    vec![
+        GateEvent::Holding { evidence: "200".to_owned() },
+        GateEvent::Broken { health: Health::Unknown, evidence: String::new() },
+        GateEvent::Passed,
+        GateEvent::Failed { why: "in vain".to_owned() },
+    ]
+}
+
+fn step_events() -> Vec<StepEvent> {
+    let why = || "why".to_owned();
+    let name = || "page_works".to_owned();
+    let receipt = Receipt { change: "weights".to_owned(), at: at(7), body: json!({ "id": "/change/C1" }) };
+    let mut events = vec![
+        StepEvent::Started { fallback_for: Some(name()) },
+        StepEvent::LookFailed { why: why() },
+        StepEvent::Planned { changes: vec![change()] },
+        StepEvent::ApprovalAwaited { why: why(), by_hand: true },
+        StepEvent::Approved,
+        StepEvent::RequireOpened,
+        StepEvent::RequirePassed,
+        StepEvent::Unproven { destination: name(), why: why() },
+        StepEvent::Overridden { subject: name() },
+        StepEvent::Intended { attempt: 1, change: change(), send_within_ms: 5_000 },
+        StepEvent::Accepted { attempt: 1, receipt },
+        StepEvent::NoEffect { attempt: u32::MAX, why: why(), throttled: true, again_at: None },
+        StepEvent::OutcomeUnknown { attempt: 2, why: why(), again_at: at(9) },
+        StepEvent::Effective { change: "weights".to_owned() },
+        StepEvent::WaitStarted { until: at(10) },
+        StepEvent::Settled { changed: false },
+        StepEvent::VerifyOpened,
+        StepEvent::Done,
+        StepEvent::Unchanged,
+        StepEvent::Failed { code: FailureCode::Contested, why: why() },
+        StepEvent::Skipped { why: why() },
+        StepEvent::Blocked { by: name() },
+        StepEvent::Reset,
+    ];
+    events.extend(gate_events().into_iter().map(|what| StepEvent::Require { signal: name(), what }));
+    events.extend(gate_events().into_iter().map(|what| StepEvent::Verify { signal: name(), what }));
+    events
+}
+
+fn change() -> Change {
+    let share = Share {
+        destination: "blue".to_owned(),
+        before: 0,
+        after: 100,
+        proof: Proof::None { why: "unused".to_owned() },
+    };
+    Change {
+        id: "weights".to_owned(),
+        title: "www A: blue 0 -> 100".to_owned(),
+        before: json!({ "blue": 0, "ratio": 0.30000000000000004 }),
+        after: json!({ "blue": 100 }),
+        call: "route53:ChangeResourceRecordSets".to_owned(),
+        args: json!(null),
+        effects: vec![
+            Effect::Traffic { shares: vec![share] },
+            Effect::LosesData { since: Some(at(3)) },
+            Effect::Outage { expected: Duration::from_millis(1_500) },
+            Effect::StartsJob { name: "restore".to_owned() },
+        ],
+        repeats: Repeats::Converges,
+        expected: Duration::from_secs(60),
+    }
+}
+
+fn baseline() -> Baseline {
+    let entry = BaselineEntry {
+        action: "route53.weights".to_owned(),
+        resource: "route53:Z1/www/A".to_owned(),
+        doc: json!({ "blue": 100 }),
+    };
+    Baseline {
+        migration: "checkout".to_owned(),
+        captured: at(1),
+        plan_sha256: "cd".repeat(32),
+        steps: IndexMap::from([("dns_back".to_owned(), entry)]),
+    }
+}
+
+fn plan() -> Plan {
+    Plan {
+        migration: "checkout".to_owned(),
+        summary: Some("x".repeat(100_000)),
+        aws: AwsTarget::default(),
+        objectives: Objectives { rto: Some(Duration::from_secs(900)), ..Objectives::default() },
+        signals: IndexMap::new(),
+        triggers: IndexMap::new(),
+        decision: Decision::default(),
+        window: None,
+        steps: IndexMap::new(),
+        confirm: Vec::new(),
+        notify: IndexMap::new(),
+        overlays: None,
+    }
+}
