@@ -1,0 +1,46 @@
+//! The harness of Belay's end-to-end tests: real processes of other people's making, and ways to make them fail.
+//!
+//! ```no_run
+//! use belay_tests::{Belay, Emulator, Kind, Proxy, When, World};
+//!
+//! let aws = Emulator::fakecloud();
+//! let world = World::seed(aws.url(), &["--prefix", "shop", "--seed", "7"]);
+//! let proxy = Proxy::to(aws.url());
+//! proxy.fault("route53", "ChangeResourceRecordSets", When::First(2), Kind::Throttle);
+//!
+//! let belay = Belay::at(proxy.url());
+//! let plan = belay.write("plan.yaml", "belay: 1\n...");
+//! let done = belay.run(&["run", &plan, "--reason", "test"]);
+//! assert_eq!(done.code, 0, "{done}");
+//! assert_eq!(world.dns_weights()["blue"], 100);
+//! assert_eq!(proxy.count("route53", "ChangeResourceRecordSets"), 3);
+//! ```
+//!
+//! Everything stops when it is dropped, and also when the test process is killed.
+//! Nothing here waits for a fixed time: [`wait_until`] polls, bounded, and says what it waited for.
+
+// Where processes are run and waited for, the real clock is the right one.
+#![allow(clippy::disallowed_methods)]
+
+mod belay;
+mod boto;
+mod emulator;
+mod http;
+pub mod killpoint;
+mod proxy;
+mod server;
+mod targets;
+pub mod testbed;
+mod wait;
+mod world;
+
+pub use belay::{Belay, Finished, Process};
+pub use boto::Boto;
+pub use emulator::Emulator;
+pub use http::{HttpAnswer, http, http_get, http_post};
+pub use killpoint::KillPoint;
+pub use proxy::{Call, FaultHandle, Kind, Outcome, Proxy, Reaction, When};
+pub use rustix::process::Signal;
+pub use targets::Target;
+pub use wait::{wait_until, wait_until_within};
+pub use world::World;
