@@ -1,0 +1,28 @@
+//! CloudWatch's signals: the state of an alarm (`alarm`), and a metric against a threshold (`metric`).
+
+mod alarm;
+mod metric;
+mod metric_calls;
+
+use aws_sdk_cloudwatch::primitives::DateTime;
+use belay_plan::shape::{Field, field, words};
+use jiff::Timestamp;
+
+pub use self::{
+    alarm::{Alarm, spec as alarm_spec},
+    metric::{Metric, spec as metric_spec},
+};
+
+/// The signals' keys in plans.
+pub const ALARM: &str = "alarm";
+pub const METRIC: &str = "metric";
+
+/// What missing data reads as.
+fn missing_field() -> Field {
+    field("missing", words(["unknown", "healthy", "unhealthy"]), "What missing data reads as.").or("unknown")
+}
+
+/// Whole seconds are all that evidence needs.
+fn timestamp(time: &DateTime) -> Option<Timestamp> {
+    Timestamp::from_second(time.secs()).ok()
+}

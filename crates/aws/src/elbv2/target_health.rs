@@ -1,0 +1,207 @@
+//! The `target_health` signal: how many targets of a group are healthy.
+
+use std::sync::Arc;
+
+use belay_core::{
+    change::Proof,
+    reading::{Health, Reading},
+};
+use belay_plan::{
+    catalogue::{SignalSpec, no_signal_findings},
+    shape::{Shape, field, integer, object, one_of, words},
+};
+use belay_ports::{Clock, Fut, Permission, Query, ReadError, Sensor};
+use futures::future::join_all;
+use serde::Deserialize;
+
+use super::{
+    RESOURCE, State, TARGET_GROUP,
+    health::{self, GroupHealth},
+};
+use crate::{
+    sensing::{Deadline, Finding},
+    session::Aws,
+};
+
+/// The signal's key in plans.
+pub const KEY: &str = "target_health";
+
+/// What `target_health` takes.
+pub fn signal_spec() -> SignalSpec {
+    let at_least = one_of("a number, or `baseline`", [integer(1, 10_000), words(["baseline"])]);
+    SignalSpec {
+        key: KEY,
+        summary: "How many targets of a group are healthy.",
+        value: object([
+            field("target_group", Shape::Text(TARGET_GROUP), "The target group."),
+            field("at_least", at_least, "How many have to be healthy; `baseline`: as many as before the cutover."),
+        ]),
+        siblings: Vec::new(),
+        check: no_signal_findings,
+    }
+}
+
+/// The sensor of `target_health`.
+pub struct TargetHealth {
+    aws: Aws,
+    clock: Arc<dyn Clock>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Spec {
+    target_health: Settings,
+}
+
+#[derive(Debug, Deserialize)]
+struct Settings {
+    target_group: String,
+    at_least: AtLeast,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum AtLeast {
+    Number(usize),
+    Word(Baseline),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Baseline {
+    Baseline,
+}
+
+impl TargetHealth {
+    pub fn new(aws: Aws, clock: Arc<dyn Clock>) -> Self {
+        Self { aws, clock }
+    }
+
+    async fn find(&self, query: &Query, deadline: &Deadline<'_>) -> Finding {
+        let settings = match Spec::deserialize(&query.spec) {
+            Ok(spec) => spec.target_health,
+            Err(error) => return Finding::unknown(format!("the signal cannot be understood: {error}")),
+        };
+        match deadline.bound(self.observe(query, &settings.target_group)).await {
+            Ok(health) => decide(&settings, health.as_ref(), &query.baseline),
+            Err(why) => Finding::Unreadable { why },
+        }
+    }
+
+    async fn observe(&self, query: &Query, group: &str) -> Result<Option<GroupHealth>, ReadError> {
+        let client = &self.aws.clients(&query.aws).await?.elbv2.read;
+        let arn = match group.starts_with("arn:") {
+            true => Some(group.to_owned()),
+            false => health::find(client, group).await?,
+        };
+        match arn {
+            Some(arn) => health::observe(client, &arn).await,
+            None => Ok(None),
+        }
+    }
+}
+
+/// `health`: None when there is no such group.
+fn decide(settings: &Settings, health: Option<&GroupHealth>, baseline: &[(String, serde_json::Value)]) -> Finding {
+    let group = &settings.target_group;
+    let Some(health) = health else {
+        return Finding::unknown(format!("there is no target group {group}"));
+    };
+    let at_least = match settings.at_least {
+        AtLeast::Number(number) => number,
+        AtLeast::Word(Baseline::Baseline) => match healthy_at_baseline(group, baseline) {
+            None => {
+                return Finding::unknown(format!("the baseline does not say how many targets of {group} were healthy"));
+            }
+            Some(0) => {
+                return Finding::unknown(format!("no target of {group} was healthy when the baseline was captured"));
+            }
+            Some(number) => number,
+        },
+    };
+    let evidence = format!("{}, at least {at_least} needed", health.evidence());
+    match (health.healthy() >= at_least, health.proof()) {
+        (true, _) => Finding::new(Health::Healthy, evidence),
+        // Nothing checks its targets.
+        (false, Proof::None { why }) => Finding::unknown(why),
+        (false, _) => Finding::new(Health::Unhealthy, evidence),
+    }
+}
+
+/// From the steps that forward to the group.
+fn healthy_at_baseline(group: &str, baseline: &[(String, serde_json::Value)]) -> Option<usize> {
+    let forwards = baseline.iter().filter(|(resource, _)| resource.starts_with(RESOURCE));
+    let mut states = forwards.filter_map(|(_, doc)| State::deserialize(doc).ok());
+    states.find_map(|state| state.health(group).map(GroupHealth::healthy))
+}
+
+impl Sensor for TargetHealth {
+    fn read<'a>(&'a self, queries: &'a [Query]) -> Fut<'a, Vec<Reading>> {
+        Box::pin(async move {
+            let taken = self.clock.now();
+            let deadline = Deadline::start(self.clock.as_ref());
+            let findings = join_all(queries.iter().map(|query| self.find(query, &deadline))).await;
+            let readings = findings.into_iter().zip(queries);
+            readings.map(|(finding, query)| finding.reading(query, taken, "elbv2")).collect()
+        })
+    }
+
+    fn permissions(&self, _query: &Query) -> Vec<Permission> {
+        let actions = ["elasticloadbalancing:DescribeTargetGroups", "elasticloadbalancing:DescribeTargetHealth"];
+        let statement =
+            |action: &str| Permission { action: action.to_owned(), resource: "*".to_owned(), mutates: false };
+        actions.map(statement).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const ARN: &str = "arn:aws:elasticloadbalancing:eu-west-1:111122223333:targetgroup/blue/1";
+
+    fn group(states: &[(&str, usize)]) -> GroupHealth {
+        GroupHealth { states: states.iter().map(|(state, count)| ((*state).to_owned(), *count)).collect() }
+    }
+
+    fn found(at_least: Value, health: Option<&GroupHealth>, baseline: &[(String, Value)]) -> Health {
+        let settings = serde_json::from_value(json!({"target_group": "blue", "at_least": at_least})).unwrap();
+        match decide(&settings, health, baseline) {
+            Finding::Read { health, .. } => health,
+            Finding::Unreadable { why } => panic!("{why}"),
+        }
+    }
+
+    fn baseline(healthy: usize) -> Vec<(String, Value)> {
+        let groups = BTreeMap::from([(ARN.to_owned(), group(&[("healthy", healthy)]))]);
+        let state = State { actions: Vec::new(), groups };
+        vec![("route53:Z1/a/A".to_owned(), json!({})), ("alb:arn:l".to_owned(), serde_json::to_value(state).unwrap())]
+    }
+
+    #[test]
+    fn a_number_of_healthy_targets() {
+        let two = group(&[("healthy", 2), ("unhealthy", 1)]);
+        assert_eq!(found(json!(2), Some(&two), &[]), Health::Healthy);
+        assert_eq!(found(json!(3), Some(&two), &[]), Health::Unhealthy);
+        assert_eq!(found(json!(1), Some(&group(&[])), &[]), Health::Unhealthy);
+    }
+
+    #[test]
+    fn what_nobody_checks_and_what_is_not_there_is_unknown() {
+        let unused = group(&[("unused: no listener forwards to the group", 2)]);
+        assert_eq!(found(json!(1), Some(&unused), &[]), Health::Unknown);
+        assert_eq!(found(json!(1), None, &[]), Health::Unknown);
+    }
+
+    #[test]
+    fn as_many_as_at_the_baseline() {
+        let three = group(&[("healthy", 3)]);
+        assert_eq!(found(json!("baseline"), Some(&three), &baseline(3)), Health::Healthy);
+        assert_eq!(found(json!("baseline"), Some(&three), &baseline(4)), Health::Unhealthy);
+        assert_eq!(found(json!("baseline"), Some(&three), &baseline(0)), Health::Unknown);
+        assert_eq!(found(json!("baseline"), Some(&three), &[]), Health::Unknown);
+    }
+}

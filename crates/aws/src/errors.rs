@@ -1,0 +1,310 @@
+//! What a failed AWS call means: one mapping for all systems.
+//!
+//! For a mutating call the question is only whether it may have taken effect. Where that is open the answer is
+//! [`ApplyError::OutcomeUnknown`], and the next look at AWS decides.
+
+use std::{error::Error, io};
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
+use belay_ports::{ApplyError, ReadError};
+
+/// AWS messages are shown and journaled: they are cut after this many characters.
+const MESSAGE_CHARS_MAX: usize = 600;
+
+/// Codes by which AWS asks for fewer calls. The call had no effect, whatever its status.
+/// `PriorRequestNotComplete` is Route 53's, per hosted zone.
+const THROTTLING: [&str; 12] = [
+    "BandwidthLimitExceeded",
+    "EC2ThrottledException",
+    "PriorRequestNotComplete",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "SlowDown",
+    "ThrottledException",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequests",
+    "TooManyRequestsException",
+];
+
+/// Refusals that pass by themselves: credentials are renewed, an instance leaves its present state.
+const PASSING: [&str; 8] = [
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InsufficientDBInstanceCapacity",
+    "InvalidDBClusterStateFault",
+    "InvalidDBInstanceState",
+    "InvalidDBSnapshotState",
+    "RequestExpired",
+    "RequestTimeTooSkewed",
+];
+
+const DENIED: [&str; 5] =
+    ["AccessDenied", "AccessDeniedException", "AuthorizationError", "NotAuthorized", "UnauthorizedOperation"];
+
+/// What is known about a call that did not succeed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// It never left, or AWS said no.
+    NoEffect { retry: bool, throttled: bool },
+    /// It may have been carried out.
+    Unknown,
+}
+
+/// The error of a read. `call` is the IAM action (`route53:GetChange`), `resource` what it was about, as an ARN where
+/// there is one.
+pub fn read<E>(error: SdkError<E>, call: &str, resource: &str) -> ReadError
+where
+    E: Error + ProvideErrorMetadata + 'static,
+{
+    let permanent = outcome(&error) == Outcome::NoEffect { retry: false, throttled: false };
+    ReadError { why: why(&error, call, resource), permanent }
+}
+
+/// The error of a mutating call that was sent without retries. `call` and `resource` as for [`read`].
+pub fn apply<E>(error: SdkError<E>, call: &str, resource: &str) -> ApplyError
+where
+    E: Error + ProvideErrorMetadata + 'static,
+{
+    let why = why(&error, call, resource);
+    match outcome(&error) {
+        Outcome::NoEffect { retry, throttled } => ApplyError::NoEffect { why, retry, throttled },
+        Outcome::Unknown => ApplyError::OutcomeUnknown { why },
+    }
+}
+
+/// The AWS code of an error that AWS answered: `NoSuchHostedZone`.
+pub fn code<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Option<&str> {
+    error.as_service_error().and_then(ProvideErrorMetadata::code)
+}
+
+fn outcome<E>(error: &SdkError<E>) -> Outcome
+where
+    E: Error + ProvideErrorMetadata + 'static,
+{
+    match error {
+        // The request could not be built, or the guard refused it: the next one would be the same.
+        SdkError::ConstructionFailure(_) => Outcome::NoEffect { retry: false, throttled: false },
+        SdkError::DispatchFailure(_) if never_sent(error) => Outcome::NoEffect { retry: true, throttled: false },
+        SdkError::ServiceError(answer) => {
+            answered(answer.err().code().or_else(|| unwrapped_code(error)), answer.raw().status().as_u16())
+        }
+        _ => Outcome::Unknown,
+    }
+}
+
+/// Route 53 may refuse a batch without the usual `ErrorResponse` around the error; the SDK then finds no code in it.
+fn unwrapped_code<E>(error: &SdkError<E>) -> Option<&'static str> {
+    const CODE: &str = "InvalidChangeBatch";
+    body(error)?.contains(&format!("<{CODE} ")).then_some(CODE)
+}
+
+fn body<E>(error: &SdkError<E>) -> Option<&str> {
+    std::str::from_utf8(error.raw_response()?.body().bytes()?).ok().filter(|body| !body.is_empty())
+}
+
+/// `status`: of HTTP. A refusal counts only with an AWS code: without one it may be a proxy that speaks.
+fn answered(code: Option<&str>, status: u16) -> Outcome {
+    match (code, status) {
+        (Some(code), _) if THROTTLING.contains(&code) => Outcome::NoEffect { retry: true, throttled: true },
+        (_, 429) => Outcome::NoEffect { retry: true, throttled: true },
+        // A request time-out says that the server stopped waiting, not what it did.
+        (_, 408) => Outcome::Unknown,
+        (Some(code), 400..=499) => {
+            Outcome::NoEffect { retry: PASSING.contains(&code) || code.ends_with("InProgress"), throttled: false }
+        }
+        _ => Outcome::Unknown,
+    }
+}
+
+/// Whether it failed before any byte of the request was sent: there were no credentials, or no connection.
+fn never_sent(error: &(dyn Error + 'static)) -> bool {
+    chain(error).any(|cause| {
+        cause.is::<CredentialsError>()
+            || cause.downcast_ref::<hyper_util::client::legacy::Error>().is_some_and(|error| error.is_connect())
+            || cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+    })
+}
+
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| (**error).source())
+}
+
+fn why<E>(error: &SdkError<E>, call: &str, resource: &str) -> String
+where
+    E: Error + ProvideErrorMetadata + 'static,
+{
+    let Some(answer) = error.as_service_error() else {
+        let cause = match error {
+            // The root cause says it all; what stands before it is how the SDK is built.
+            SdkError::ConstructionFailure(_) => chain(error).last().map_or_else(String::new, ToString::to_string),
+            _ => causes(error),
+        };
+        return format!("{call} on {resource}: {}", bounded(&cause));
+    };
+    let status = error.raw_response().map_or(0, |response| response.status().as_u16());
+    let code = answer.code().or_else(|| unwrapped_code(error));
+    let message = answer.message().or_else(|| body(error));
+    let message = message.map(|message| format!(": {}", bounded(message))).unwrap_or_default();
+    let advice = code.map(|code| advice(code, call, resource)).unwrap_or_default();
+    let code = code.map_or_else(|| format!("HTTP {status} without an AWS error code"), ToOwned::to_owned);
+    format!("{call} on {resource}: {code}{message}{advice}")
+}
+
+/// What to do next, where that is known.
+fn advice(code: &str, call: &str, resource: &str) -> String {
+    match code {
+        code if DENIED.contains(&code) => {
+            // These have no resource-level permissions.
+            let unscoped = ["cloudwatch:", "elasticloadbalancing:Describe"].iter().any(|calls| call.starts_with(calls));
+            format!(" (the role needs {call} on {})", if unscoped { "*" } else { resource })
+        }
+        "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" => {
+            " (renew the credentials, for example with `aws sso login`)".to_owned()
+        }
+        _ => String::new(),
+    }
+}
+
+/// The chain of causes in one line, without those that only repeat the one before.
+fn causes(error: &(dyn Error + 'static)) -> String {
+    let mut text = String::new();
+    for cause in chain(error).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text.push_str(if text.is_empty() { "" } else { ": " });
+            text.push_str(&cause);
+        }
+    }
+    text
+}
+
+/// Cuts what AWS wrote, which may be long, to what is shown and journaled.
+pub(crate) fn bounded(message: &str) -> String {
+    match message.char_indices().nth(MESSAGE_CHARS_MAX) {
+        Some((end, _)) => format!("{}...", &message[..end]),
+        None => message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_route53::operation::get_change::GetChangeError;
+    use aws_sdk_sts::error::{ConnectorError, ErrorMetadata};
+    use aws_smithy_runtime_api::{client::orchestrator::HttpResponse, http::StatusCode};
+
+    use super::*;
+
+    const CALL: &str = "route53:ChangeResourceRecordSets";
+    const ZONE: &str = "arn:aws:route53:::hostedzone/Z1";
+
+    fn answer(status: u16, code: Option<&str>) -> SdkError<GetChangeError> {
+        let mut meta = ErrorMetadata::builder().message("not today");
+        if let Some(code) = code {
+            meta = meta.code(code);
+        }
+        let response = HttpResponse::new(StatusCode::try_from(status).unwrap(), "".into());
+        SdkError::service_error(GetChangeError::generic(meta.build()), response)
+    }
+
+    fn applied(error: SdkError<GetChangeError>) -> (bool, bool, bool) {
+        match apply(error, CALL, ZONE) {
+            ApplyError::NoEffect { retry, throttled, .. } => (true, retry, throttled),
+            ApplyError::OutcomeUnknown { .. } => (false, false, false),
+        }
+    }
+
+    #[test]
+    fn an_answer_decides_by_code_and_status() {
+        let cases = [
+            (400, Some("Throttling"), (true, true, true)),
+            (400, Some("PriorRequestNotComplete"), (true, true, true)),
+            (503, Some("RequestLimitExceeded"), (true, true, true)),
+            (429, None, (true, true, true)),
+            (400, Some("InvalidInput"), (true, false, false)),
+            (403, Some("AccessDenied"), (true, false, false)),
+            (403, Some("ExpiredToken"), (true, true, false)),
+            (400, Some("SomethingInProgress"), (true, true, false)),
+            (400, Some("InvalidDBInstanceState"), (true, true, false)),
+            (404, None, (false, false, false)),
+            (408, Some("RequestTimeout"), (false, false, false)),
+            (500, Some("InternalFailure"), (false, false, false)),
+            (503, Some("ServiceUnavailable"), (false, false, false)),
+        ];
+        for (status, code, expected) in cases {
+            assert_eq!(applied(answer(status, code)), expected, "{status} {code:?}");
+        }
+    }
+
+    #[test]
+    fn a_lost_answer_leaves_the_outcome_open() {
+        let reset = io::Error::from(io::ErrorKind::ConnectionReset);
+        let lost = [
+            SdkError::timeout_error("operation timed out"),
+            SdkError::dispatch_failure(ConnectorError::io(reset.into())),
+            SdkError::dispatch_failure(ConnectorError::timeout("no answer".into())),
+            SdkError::response_error("not XML", HttpResponse::new(StatusCode::try_from(200).unwrap(), "".into())),
+        ];
+        for error in lost {
+            let text = format!("{error:?}");
+            assert_eq!(applied(error), (false, false, false), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_never_left_had_no_effect() {
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+        let connection = SdkError::dispatch_failure(ConnectorError::io(refused.into()));
+        let credentials = ConnectorError::other(CredentialsError::not_loaded("no profile").into(), None);
+        assert_eq!(applied(connection), (true, true, false));
+        assert_eq!(applied(SdkError::dispatch_failure(credentials)), (true, true, false));
+        assert_eq!(applied(SdkError::construction_failure("no bucket")), (true, false, false));
+    }
+
+    #[test]
+    fn a_refused_batch_is_understood_without_its_wrapping_too() {
+        let body = "<?xml version=\"1.0\"?>\n\
+                    <InvalidChangeBatch xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\">\
+                    <Messages><Message>no such zone</Message></Messages></InvalidChangeBatch>";
+        let response = HttpResponse::new(StatusCode::try_from(400).unwrap(), body.into());
+        let unparsed = GetChangeError::generic(ErrorMetadata::builder().build());
+        let ApplyError::NoEffect { why, retry: false, throttled: false } =
+            apply(SdkError::service_error(unparsed, response), CALL, ZONE)
+        else {
+            panic!("it had no effect")
+        };
+        assert!(why.contains("InvalidChangeBatch") && why.contains("no such zone"), "{why}");
+    }
+
+    #[test]
+    fn only_refusals_make_a_read_error_permanent() {
+        let permanent = |error| read(error, CALL, ZONE).permanent;
+        assert!(permanent(answer(404, Some("NoSuchHostedZone"))));
+        assert!(permanent(answer(403, Some("AccessDenied"))));
+        assert!(!permanent(answer(400, Some("Throttling"))));
+        assert!(!permanent(answer(500, Some("InternalFailure"))));
+        assert!(!permanent(SdkError::timeout_error("slow")));
+    }
+
+    #[test]
+    fn the_text_names_call_resource_code_message_and_cure() {
+        let error = read(answer(403, Some("AccessDenied")), CALL, ZONE);
+        assert_eq!(
+            error.why,
+            "route53:ChangeResourceRecordSets on arn:aws:route53:::hostedzone/Z1: AccessDenied: not today (the role \
+             needs route53:ChangeResourceRecordSets on arn:aws:route53:::hostedzone/Z1)"
+        );
+        let error = read(answer(403, Some("AccessDenied")), "cloudwatch:DescribeAlarms", "1/eu-west-1");
+        assert!(error.why.ends_with("(the role needs cloudwatch:DescribeAlarms on *)"), "{}", error.why);
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+        let error = read(SdkError::<GetChangeError>::dispatch_failure(ConnectorError::io(refused.into())), CALL, ZONE);
+        assert!(error.why.ends_with("dispatch failure: io error: connection refused"), "{}", error.why);
+    }
+
+    #[test]
+    fn long_messages_are_cut_between_characters() {
+        assert_eq!(bounded(&"é".repeat(700)).chars().count(), MESSAGE_CHARS_MAX + 3);
+        assert_eq!(bounded("short"), "short");
+    }
+}

@@ -1,0 +1,17 @@
+//! AWS systems: one file a system, its actuators and sensors on the AWS SDK.
+
+pub mod cloudwatch;
+pub mod elbv2;
+pub mod errors;
+mod guard;
+mod place;
+pub mod rds;
+pub mod route53;
+mod sensing;
+pub mod session;
+mod systems;
+#[cfg(test)]
+mod testing;
+mod weights;
+
+pub use systems::{AwsSystems, action_specs, signal_specs};

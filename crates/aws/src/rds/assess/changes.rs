@@ -1,0 +1,206 @@
+//! The changes of a restore, as a person reads them and as they are sent.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use belay_core::change::{Change, Effect, Repeats};
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::{MIGRATION_TAG, RUN_TAG, STEP_TAG, View};
+use crate::rds::{
+    Settings, Source, Time,
+    calls::Call,
+    state::{Attached, Instance},
+};
+
+pub(super) const RESTORE: &str = "restore";
+pub(super) const CARRY: &str = "carry";
+pub(super) const RENAME_FAILED: &str = "rename_failed";
+pub(super) const RENAME_RESTORED: &str = "rename_restored";
+
+/// Typical of a small instance; AWS gives no figures, and it grows with the engine and with Multi-AZ.
+pub(super) const RESTORE_EXPECTED: Duration = Duration::from_secs(15 * 60);
+pub(super) const CARRY_EXPECTED: Duration = Duration::from_secs(5 * 60);
+/// Typical: the rename and the reboot that it brings.
+pub(super) const RENAME_EXPECTED: Duration = Duration::from_secs(3 * 60);
+
+/// Tags that only AWS sets begin so; a call that passes one is refused.
+const AWS_TAGS: &str = "aws:";
+const BELAY_TAGS: &str = "belay:";
+
+impl View<'_> {
+    /// `since`: the state of the data that is brought back.
+    pub(super) fn restore_onwards(&self, old: &Instance, since: Option<Timestamp>) -> Vec<Change> {
+        let (on_restore, later) = self.wanted(old).split();
+        let mut changes = vec![self.restore(old, on_restore, since)];
+        if !later.is_empty() {
+            changes.push(self.carry(old, None, later));
+        }
+        changes.extend([self.rename_failed(old), self.rename_restored(Some(old), None)]);
+        changes
+    }
+
+    pub(super) fn carry_onwards(&self, old: &Instance, new: &Instance, missing: Settings) -> Vec<Change> {
+        let mut changes = vec![self.carry(old, Some(new), missing)];
+        changes.extend(self.renames(old, new));
+        changes
+    }
+
+    pub(super) fn renames(&self, old: &Instance, new: &Instance) -> Vec<Change> {
+        vec![self.rename_failed(old), self.rename_restored(Some(old), Some(new))]
+    }
+
+    fn restore(&self, old: &Instance, settings: Settings, since: Option<Timestamp>) -> Change {
+        let name = self.names.restored.clone();
+        let source = match &self.with.from {
+            Source::Snapshot(snapshot) => match &self.now.snapshot {
+                Some(found) if !found.instance.eq_ignore_ascii_case(&old.name) => {
+                    format!("snapshot {snapshot} of {}", found.instance)
+                }
+                _ => format!("snapshot {snapshot}"),
+            },
+            Source::Time(Time::Latest) => format!("the latest state of {}", old.name),
+            Source::Time(_) => format!("an earlier state of {}", old.name),
+        };
+        let data_of = since.map(|since| format!(", data of {since}")).unwrap_or_default();
+        let groups = self.other_engine(self.known_good.unwrap_or(old)).map(|engine| {
+            format!("; with the default parameter and option group, since those of now do not fit {engine}")
+        });
+        let tags = self.tags(old);
+        Change {
+            id: RESTORE.to_owned(),
+            title: format!("restore {name} from {source}{data_of}{}", groups.unwrap_or_default()),
+            before: Value::Null,
+            after: json!({
+                "db_instance_identifier": name,
+                "from": source,
+                "data_of": since,
+                "settings": settings,
+                "tags": tags,
+            }),
+            // Asked for before the time that a restore takes is spent, though it comes with the rename.
+            effects: vec![Effect::LosesData { since }],
+            ..change(self.restore_call(old, name, settings, tags), RESTORE_EXPECTED)
+        }
+    }
+
+    fn restore_call(&self, old: &Instance, name: String, settings: Settings, tags: BTreeMap<String, String>) -> Call {
+        let time = match &self.with.from {
+            Source::Snapshot(snapshot) => {
+                return Call::RestoreFromSnapshot { snapshot: snapshot.clone(), name, settings, tags };
+            }
+            Source::Time(Time::Latest) => None,
+            Source::Time(Time::At(time)) => Some(*time),
+            Source::Time(Time::Cutover) => self.scope.cutover,
+        };
+        Call::RestoreToPointInTime { source: old.name.clone(), time, name, settings, tags }
+    }
+
+    /// Of the instance that is replaced: RDS copies the source's only if none are passed.
+    fn tags(&self, old: &Instance) -> BTreeMap<String, String> {
+        let from = self.known_good.unwrap_or(old);
+        let carried = from.tags.iter().filter(|(key, _)| !key.starts_with(AWS_TAGS) && !key.starts_with(BELAY_TAGS));
+        let mut tags: BTreeMap<String, String> = carried.map(|(key, value)| (key.clone(), value.clone())).collect();
+        let run = self.scope.run.as_ref().map_or("<run>", |run| run.0.as_str());
+        for (key, value) in [(RUN_TAG, run), (STEP_TAG, &self.scope.step), (MIGRATION_TAG, &self.scope.migration)] {
+            tags.insert(key.to_owned(), value.to_owned());
+        }
+        tags
+    }
+
+    /// `new` is None before it exists; `settings` then are those that no restore takes.
+    pub(super) fn carry(&self, old: &Instance, new: Option<&Instance>, settings: Settings) -> Change {
+        let name = new.map_or(&self.names.restored, |new| &new.name).clone();
+        let after = settings.fields();
+        let has = new.map(|new| new.settings.fields()).unwrap_or_default();
+        let before: Map<String, Value> =
+            after.keys().map(|key| (key.clone(), has.get(key).cloned().unwrap_or(Value::Null))).collect();
+        let fields = after.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let model = if self.known_good.is_some() { "in the baseline".to_owned() } else { format!("on {}", old.name) };
+        let logs_before = new.and_then(|new| new.settings.cloudwatch_logs_exports.clone()).unwrap_or_default();
+        Change {
+            id: CARRY.to_owned(),
+            title: format!("set {fields} of {name} as {model}"),
+            before: Value::Object(before),
+            after: Value::Object(after),
+            effects: Vec::new(),
+            ..change(Call::Carry { name, settings, logs_before }, CARRY_EXPECTED)
+        }
+    }
+
+    fn rename_failed(&self, old: &Instance) -> Change {
+        let stays = staying(&old.attached);
+        let title = match stays.is_empty() {
+            true => format!("rename {} to {} (kept)", old.name, self.names.failed),
+            false => format!("rename {} to {} (kept, with its {})", old.name, self.names.failed, stays.join(", ")),
+        };
+        Change {
+            id: RENAME_FAILED.to_owned(),
+            title,
+            before: json!({ "db_instance_identifier": old.name }),
+            after: json!({
+                "db_instance_identifier": self.names.failed,
+                "stays_with_it": stays,
+                "not_looked_up": "RDS Proxy targets, which stay with it too",
+            }),
+            effects: vec![Effect::Outage { expected: RENAME_EXPECTED }],
+            ..change(Call::Rename { from: old.name.clone(), to: self.names.failed.clone() }, RENAME_EXPECTED)
+        }
+    }
+
+    /// `old`: None when somebody has deleted it meanwhile; `new`: None before it exists.
+    pub(super) fn rename_restored(&self, old: Option<&Instance>, new: Option<&Instance>) -> Change {
+        let (from, to) = (self.names.restored.clone(), self.names.instance.clone());
+        let missing = self.not_carried(old, new);
+        let note = if missing.is_empty() { String::new() } else { format!(" (without its {})", missing.join(", ")) };
+        let mut after = json!({ "db_instance_identifier": to, "not_carried": missing });
+        if old.is_some_and(|old| old.attached.managed_password) {
+            after["master_password"] = json!("the one of the restored data; it is not managed in Secrets Manager");
+        }
+        Change {
+            id: RENAME_RESTORED.to_owned(),
+            title: format!("rename {from} to {to}{note}"),
+            before: json!({ "db_instance_identifier": from }),
+            after,
+            effects: vec![Effect::Outage { expected: RENAME_EXPECTED }],
+            ..change(Call::Rename { from, to }, RENAME_EXPECTED)
+        }
+    }
+
+    /// Settings and tags that the restored instance does not have, though it was asked to.
+    fn not_carried(&self, old: Option<&Instance>, new: Option<&Instance>) -> Vec<String> {
+        let (Some(from), Some(new)) = (self.known_good.or(old), new) else { return Vec::new() };
+        // Before `carry` was sent it is not known yet.
+        let settings = match self.receipt(CARRY) {
+            Some(_) => self.wanted(from).missing_from(&new.settings),
+            None => Settings::default(),
+        };
+        let tags = self.tags(from);
+        let tags =
+            tags.iter().filter(|(key, value)| new.tags.get(*key) != Some(value)).map(|(key, _)| format!("tag {key}"));
+        settings.fields().keys().cloned().chain(tags).collect()
+    }
+}
+
+/// For people.
+fn staying(attached: &Attached) -> Vec<String> {
+    let replicas = attached.read_replicas.iter().map(|name| format!("read replica {name}"));
+    let roles = attached.iam_roles.iter().map(|arn| format!("IAM role {arn}"));
+    let password = attached.managed_password.then(|| "managed master password".to_owned());
+    replicas.chain(roles).chain(password).collect()
+}
+
+/// What all changes have in common; what people read is filled in by each.
+fn change(call: Call, expected: Duration) -> Change {
+    Change {
+        id: String::new(),
+        title: String::new(),
+        before: Value::Null,
+        after: Value::Null,
+        call: call.action().to_owned(),
+        args: serde_json::to_value(&call).expect("a call is plain data with text keys"),
+        effects: Vec::new(),
+        repeats: Repeats::Converges,
+        expected,
+    }
+}

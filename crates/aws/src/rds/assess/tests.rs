@@ -1,0 +1,451 @@
+//! The whole dance, state by state: every point at which a crash can leave it, with and without the receipts of what
+//! was accepted.
+
+use belay_core::{
+    change::{Change, Effect, Repeats},
+    id::RunId,
+};
+use belay_plan::model::Target;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    rds::{
+        calls::Call,
+        state::{Attached, Snapshot},
+    },
+    testing::{failed, target},
+};
+
+const RUN: &str = "01k8abcd2345";
+const NEW_NAME: &str = "checkout-restored-01k8abcd2345";
+const OLD_NAME: &str = "checkout-failed-01k8abcd2345";
+
+const WHOLE_DANCE: [&str; 4] = [RESTORE, CARRY, RENAME_FAILED, RENAME_RESTORED];
+
+fn time(text: &str) -> Timestamp {
+    format!("2026-03-01T{text}Z").parse().unwrap()
+}
+
+fn settings() -> Settings {
+    Settings {
+        db_instance_class: Some("db.r6g.large".to_owned()),
+        db_parameter_group: Some("checkout-postgres15".to_owned()),
+        multi_az: Some(true),
+        maintenance_window: Some("sun:05:00-sun:06:00".to_owned()),
+        ..Settings::default()
+    }
+}
+
+fn instance(name: &str, resource_id: &str) -> Instance {
+    Instance {
+        name: name.to_owned(),
+        resource_id: Some(resource_id.to_owned()),
+        status: "available".to_owned(),
+        renaming_to: None,
+        modifying: false,
+        created: Some(time("01:00:00")),
+        engine: "postgres".to_owned(),
+        engine_version: "15.4".to_owned(),
+        cluster: None,
+        latest_restorable: Some(time("01:55:00")),
+        settings: settings(),
+        tags: [("team", "shop"), ("aws:cloudformation:stack-name", "shop"), ("belay:run", "01k7earlier1")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
+        attached: Attached::default(),
+    }
+}
+
+fn old(name: &str) -> Instance {
+    instance(name, "db-OLD")
+}
+
+/// As a restore of ours leaves it.
+fn new(name: &str) -> Instance {
+    let tags = [("team", "shop"), (RUN_TAG, RUN), (STEP_TAG, "db_back"), (MIGRATION_TAG, "checkout")];
+    Instance { tags: tags.map(|(key, value)| (key.to_owned(), value.to_owned())).into(), ..instance(name, "db-NEW") }
+}
+
+fn with_status(instance: Instance, status: &str) -> Instance {
+    Instance { status: status.to_owned(), ..instance }
+}
+
+fn snapshot(status: &str) -> Snapshot {
+    Snapshot {
+        status: status.to_owned(),
+        percent_progress: Some(40),
+        taken: Some(time("01:30:00")),
+        instance: "checkout".to_owned(),
+        engine: "postgres".to_owned(),
+        engine_version: "15.2".to_owned(),
+    }
+}
+
+fn state(instance: Option<Instance>, restored: Option<Instance>, failed: Option<Instance>) -> State {
+    State {
+        looked: time("02:00:00"),
+        instance,
+        restored,
+        failed,
+        snapshot: Some(snapshot("available")),
+        earliest_restorable: Some(time("00:00:00")),
+    }
+}
+
+/// Accepted three seconds ago.
+fn accepted(change: &str) -> Receipt {
+    accepted_at(change, "01:59:57")
+}
+
+fn accepted_at(change: &str, at: &str) -> Receipt {
+    Receipt { change: change.to_owned(), at: time(at), body: Value::Null }
+}
+
+fn scope() -> Scope {
+    Scope {
+        migration: "checkout".to_owned(),
+        step: "db_back".to_owned(),
+        run: Some(RunId(RUN.to_owned())),
+        aws: target(),
+        with: Value::Null,
+        to: Target::Own,
+        others: None,
+        baseline: None,
+        cutover: None,
+    }
+}
+
+fn from(source: Value) -> With {
+    serde_json::from_value(json!({ "instance": "checkout", "from": source })).unwrap()
+}
+
+fn from_snapshot() -> With {
+    from(json!({ "snapshot": "checkout-pre" }))
+}
+
+fn assessed(now: &State, receipts: &[Receipt]) -> Assessment {
+    assess(&scope(), &from_snapshot(), now, None, receipts)
+}
+
+fn assessed_from(source: Value, now: &State) -> Assessment {
+    assess(&scope(), &from(source), now, None, &[])
+}
+
+fn changes(assessment: Assessment) -> Vec<Change> {
+    match assessment {
+        Assessment::Remaining(changes) => changes,
+        other => panic!("nothing remains: {other:?}"),
+    }
+}
+
+fn ids(assessment: Assessment) -> Vec<String> {
+    changes(assessment).into_iter().map(|change| change.id).collect()
+}
+
+fn note(assessment: Assessment) -> String {
+    match assessment {
+        Assessment::Settling(progress) => progress.note,
+        other => panic!("not settling: {other:?}"),
+    }
+}
+
+fn ambiguity(assessment: Assessment) -> String {
+    match assessment {
+        Assessment::Ambiguous { why } => why,
+        other => panic!("not ambiguous: {other:?}"),
+    }
+}
+
+#[test]
+fn every_point_of_the_dance_is_recognised_without_any_receipt() {
+    let differs = Instance { settings: Settings::default(), ..new(NEW_NAME) };
+    let remaining = [
+        (state(Some(old("checkout")), None, None), &WHOLE_DANCE[..]),
+        (state(Some(old("checkout")), Some(differs), None), &WHOLE_DANCE[1..]),
+        (state(Some(old("checkout")), Some(new(NEW_NAME)), None), &WHOLE_DANCE[2..]),
+        (state(None, Some(new(NEW_NAME)), Some(old(OLD_NAME))), &WHOLE_DANCE[3..]),
+        // The failed one still reboots: the name is free, and nothing answers to it, so nothing is waited for.
+        (state(None, Some(new(NEW_NAME)), Some(with_status(old(OLD_NAME), "rebooting"))), &WHOLE_DANCE[3..]),
+        // Somebody has deleted it, or it is listed under neither name for a moment.
+        (state(None, Some(new(NEW_NAME)), None), &WHOLE_DANCE[3..]),
+    ];
+    for (now, expected) in remaining {
+        assert_eq!(ids(assessed(&now, &[])), expected, "{now:?}");
+    }
+    assert_eq!(assessed(&state(Some(new("checkout")), None, Some(old(OLD_NAME))), &[]), Assessment::InPlace);
+    // Whoever deletes the failed one afterwards changes nothing.
+    assert_eq!(assessed(&state(Some(new("checkout")), None, None), &[]), Assessment::InPlace);
+}
+
+#[test]
+fn what_is_under_way_is_waited_for() {
+    let creating = Instance { settings: Settings::default(), ..with_status(new(NEW_NAME), "creating") };
+    let renaming_old = Instance { renaming_to: Some(OLD_NAME.to_owned()), ..old("checkout") };
+    let renaming_new = Instance { renaming_to: Some("checkout".to_owned()), ..new(NEW_NAME) };
+    let cases = [
+        (state(Some(old("checkout")), Some(creating), None), "is creating"),
+        (state(Some(old("checkout")), Some(with_status(new(NEW_NAME), "backing-up")), None), "is backing-up"),
+        (state(Some(old("checkout")), Some(with_status(new(NEW_NAME), "modifying")), None), "is modifying"),
+        (
+            state(Some(with_status(old("checkout"), "modifying")), Some(new(NEW_NAME)), None),
+            "can be renamed after that",
+        ),
+        (state(Some(with_status(old("checkout"), "renaming")), Some(new(NEW_NAME)), None), "checkout is renaming"),
+        (state(Some(renaming_old), Some(new(NEW_NAME)), None), "is being renamed to checkout-failed-"),
+        (state(Some(old("checkout")), Some(new(NEW_NAME)), Some(old(OLD_NAME))), "listed under two names"),
+        (state(None, Some(with_status(new(NEW_NAME), "renaming")), Some(old(OLD_NAME))), "is renaming"),
+        (state(None, Some(renaming_new), Some(old(OLD_NAME))), "is being renamed to checkout"),
+        (state(Some(new("checkout")), Some(new(NEW_NAME)), Some(old(OLD_NAME))), "listed under two names"),
+        (state(Some(with_status(new("checkout"), "rebooting")), None, Some(old(OLD_NAME))), "checkout is rebooting"),
+    ];
+    for (now, expected) in cases {
+        let note = note(assessed(&now, &[]));
+        assert!(note.contains(expected), "{note}");
+    }
+}
+
+#[test]
+fn an_accepted_change_that_does_not_show_yet_is_waited_for() {
+    let differs = || Instance { settings: Settings::default(), ..new(NEW_NAME) };
+    let pending = || Instance { modifying: true, ..differs() };
+    let cases = [
+        (state(Some(old("checkout")), None, None), RESTORE, "is not listed yet"),
+        (state(Some(old("checkout")), Some(differs()), None), CARRY, "do not show yet"),
+        (state(Some(old("checkout")), Some(pending()), None), CARRY, "do not show yet"),
+        (state(Some(old("checkout")), Some(new(NEW_NAME)), None), RENAME_FAILED, "has it not yet"),
+        (state(None, Some(new(NEW_NAME)), None), RENAME_FAILED, "listed under neither name"),
+        (state(None, Some(new(NEW_NAME)), Some(old(OLD_NAME))), RENAME_RESTORED, "has it not yet"),
+        (state(None, None, Some(old(OLD_NAME))), RENAME_RESTORED, "listed under neither name"),
+    ];
+    for (now, change, expected) in cases {
+        let note = note(assessed(&now, &[accepted(change)]));
+        assert!(note.contains(expected), "{note}");
+    }
+}
+
+#[test]
+fn what_never_shows_remains() {
+    let late = |change| [accepted_at(change, "01:45:00")];
+    let start = state(Some(old("checkout")), None, None);
+    assert_eq!(ids(assessed(&start, &late(RESTORE))), WHOLE_DANCE);
+    let restored = state(Some(old("checkout")), Some(new(NEW_NAME)), None);
+    assert_eq!(ids(assessed(&restored, &late(RENAME_FAILED))), WHOLE_DANCE[2..]);
+    let between = state(None, Some(new(NEW_NAME)), Some(old(OLD_NAME)));
+    assert_eq!(ids(assessed(&between, &late(RENAME_RESTORED))), WHOLE_DANCE[3..]);
+}
+
+#[test]
+fn settings_that_rds_does_not_take_are_named_and_hold_up_nothing() {
+    let stubborn = Instance {
+        settings: Settings { maintenance_window: Some("mon:00:00-mon:01:00".to_owned()), ..settings() },
+        ..new(NEW_NAME)
+    };
+    let now = state(Some(old("checkout")), Some(stubborn.clone()), None);
+    let changes = changes(assessed(&now, &[accepted_at(CARRY, "01:59:00")]));
+    assert_eq!(changes[0].id, RENAME_FAILED);
+    assert_eq!(changes[1].title, format!("rename {NEW_NAME} to checkout (without its maintenance_window)"));
+    let swapped = state(Some(Instance { name: "checkout".to_owned(), ..stubborn }), None, Some(old(OLD_NAME)));
+    assert_eq!(assessed(&swapped, &[accepted_at(CARRY, "01:59:00")]), Assessment::InPlace);
+}
+
+#[test]
+fn names_settings_tags_and_effects_are_those_of_the_run() {
+    let attached = Attached {
+        read_replicas: vec!["checkout-replica".to_owned()],
+        iam_roles: vec!["arn:aws:iam::111122223333:role/s3".to_owned()],
+        managed_password: true,
+    };
+    let now = state(Some(Instance { attached, ..old("checkout") }), None, None);
+    let changes = changes(assessed(&now, &[]));
+    assert!(changes.iter().all(|change| change.repeats == Repeats::Converges));
+    let titles: Vec<&str> = changes.iter().map(|change| change.title.as_str()).collect();
+    assert_eq!(
+        titles,
+        [
+            format!("restore {NEW_NAME} from snapshot checkout-pre, data of 2026-03-01T01:30:00Z"),
+            format!("set maintenance_window of {NEW_NAME} as on checkout"),
+            format!(
+                "rename checkout to {OLD_NAME} (kept, with its read replica checkout-replica, IAM role \
+                 arn:aws:iam::111122223333:role/s3, managed master password)"
+            ),
+            format!("rename {NEW_NAME} to checkout"),
+        ]
+    );
+    assert_eq!(changes[0].effects, [Effect::LosesData { since: Some(time("01:30:00")) }]);
+    for rename in &changes[2..] {
+        assert_eq!(rename.effects, [Effect::Outage { expected: changes::RENAME_EXPECTED }]);
+        assert_eq!(rename.call, "rds:ModifyDBInstance");
+    }
+    let restore: Call = serde_json::from_value(changes[0].args.clone()).unwrap();
+    assert_eq!(
+        restore,
+        Call::RestoreFromSnapshot {
+            snapshot: "checkout-pre".to_owned(),
+            name: NEW_NAME.to_owned(),
+            settings: settings().split().0,
+            tags: new(NEW_NAME).tags,
+        }
+    );
+    let renamed: Call = serde_json::from_value(changes[3].args.clone()).unwrap();
+    assert_eq!(renamed, Call::Rename { from: NEW_NAME.to_owned(), to: "checkout".to_owned() });
+}
+
+#[test]
+fn before_images_stay_the_same_while_things_settle() {
+    let before = |old_status: &str| {
+        let now = state(Some(with_status(old("checkout"), old_status)), Some(new(NEW_NAME)), None);
+        changes(assessed(&now, &[])).into_iter().map(|change| change.before).collect::<Vec<_>>()
+    };
+    assert_eq!(before("available"), before("storage-optimization"));
+}
+
+#[test]
+fn a_baseline_comes_before_what_the_instance_is_now() {
+    let mut baseline = state(Some(old("checkout")), None, None);
+    let known_good = baseline.instance.as_mut().unwrap();
+    known_good.settings.db_instance_class = Some("db.r6g.xlarge".to_owned());
+    known_good.tags = [("team".to_owned(), "before".to_owned())].into();
+
+    let now = state(Some(old("checkout")), None, None);
+    let found = changes(assess(&scope(), &from_snapshot(), &now, Some(&baseline), &[]));
+    assert_eq!(found[0].after["settings"]["db_instance_class"], "db.r6g.xlarge");
+    assert_eq!(found[0].after["tags"]["team"], "before");
+
+    // In place, and then changed by somebody.
+    let swapped = state(Some(new("checkout")), None, Some(old(OLD_NAME)));
+    let found = changes(assess(&scope(), &from_snapshot(), &swapped, Some(&baseline), &[]));
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].title, "set db_instance_class of checkout as in the baseline");
+    assert_eq!(found[0].before, json!({ "db_instance_class": "db.r6g.large" }));
+}
+
+#[test]
+fn where_no_tags_are_kept_the_names_tell() {
+    let untagged = |instance: Instance| Instance { tags: [].into(), ..instance };
+    let swapped = state(Some(untagged(new("checkout"))), None, Some(untagged(old(OLD_NAME))));
+    assert_eq!(assessed(&swapped, &[]), Assessment::InPlace);
+    let restored = state(Some(untagged(old("checkout"))), Some(untagged(new(NEW_NAME))), None);
+    assert_eq!(ids(assessed(&restored, &[])), WHOLE_DANCE[2..]);
+}
+
+#[test]
+fn an_emulator_that_copies_resource_ids_does_not_confuse() {
+    let copy = Instance { resource_id: Some("db-OLD".to_owned()), created: Some(time("01:58:00")), ..new(NEW_NAME) };
+    assert_eq!(ids(assessed(&state(Some(old("checkout")), Some(copy), None), &[])), WHOLE_DANCE[2..]);
+}
+
+#[test]
+fn somebody_elses_instances_are_left_alone() {
+    let of_run = |run: &str, step: &str| {
+        let mut instance = new(NEW_NAME);
+        instance.tags.insert(RUN_TAG.to_owned(), run.to_owned());
+        instance.tags.insert(STEP_TAG.to_owned(), step.to_owned());
+        instance
+    };
+    let why = ambiguity(assessed(&state(Some(old("checkout")), Some(of_run("01k9another1", "db_back")), None), &[]));
+    assert!(why.contains("made by run 01k9another1"), "{why}");
+    let why = ambiguity(assessed(&state(Some(old("checkout")), Some(of_run(RUN, "shard_2_back")), None), &[]));
+    assert!(why.contains("made by step shard_2_back of this run"), "{why}");
+
+    let stranger = instance("checkout", "db-STRANGER");
+    for restored in [None, Some(new(NEW_NAME))] {
+        let why = ambiguity(assessed(&state(Some(stranger.clone()), restored, Some(old(OLD_NAME))), &[]));
+        assert!(why.contains("now there is another checkout"), "{why}");
+    }
+}
+
+#[test]
+fn what_cannot_succeed_is_a_verdict() {
+    let stuck = state(Some(old("checkout")), Some(with_status(new(NEW_NAME), "incompatible-parameters")), None);
+    assert!(failed(assessed(&stuck, &[])).contains("repair its parameter group"));
+    let broken = state(None, Some(with_status(new(NEW_NAME), "failed")), Some(old(OLD_NAME)));
+    assert!(failed(assessed(&broken, &[])).contains("is failed"));
+    assert!(failed(assessed(&state(None, None, None), &[])).contains("there is no instance checkout, and neither"));
+    assert!(failed(assessed(&state(None, None, Some(old(OLD_NAME))), &[])).contains("kept as checkout-failed-"));
+    let member = Instance { cluster: Some("aurora-1".to_owned()), ..old("checkout") };
+    assert!(failed(assessed(&state(Some(member), None, None), &[])).contains("cluster aurora-1"));
+}
+
+#[test]
+fn the_snapshot_has_to_be_there_and_available() {
+    let with_snapshot = |snapshot| State { snapshot, ..state(Some(old("checkout")), None, None) };
+    assert_eq!(failed(assessed(&with_snapshot(None), &[])), "there is no snapshot checkout-pre");
+    assert!(failed(assessed(&with_snapshot(Some(snapshot("failed"))), &[])).contains("is failed"));
+    match assessed(&with_snapshot(Some(snapshot("creating"))), &[]) {
+        Assessment::Settling(progress) => assert_eq!(progress.fraction, Some(0.4)),
+        other => panic!("{other:?}"),
+    }
+    // Once the restore has begun, it is not needed any more.
+    let restored = State { snapshot: None, ..state(Some(old("checkout")), Some(new(NEW_NAME)), None) };
+    assert_eq!(ids(assessed(&restored, &[])), WHOLE_DANCE[2..]);
+}
+
+#[test]
+fn groups_of_another_major_version_are_left_out_and_said() {
+    let upgraded = Instance { engine_version: "16.1".to_owned(), ..old("checkout") };
+    let found = changes(assessed(&state(Some(upgraded), None, None), &[]));
+    assert_eq!(found[0].after["settings"].get("db_parameter_group"), None);
+    assert!(found[0].title.contains("do not fit postgres 15.2"), "{}", found[0].title);
+    assert_eq!(family("postgres", "15.4"), "15");
+    assert_eq!(family("mysql", "8.0.35"), "8.0");
+    assert_eq!(family("oracle-ee", "19"), "19");
+}
+
+#[test]
+fn points_in_time_have_to_be_within_reach() {
+    let now = state(Some(old("checkout")), None, None);
+    let at = |time: &str| json!({ "time": format!("2026-03-01T{time}Z") });
+
+    let found = changes(assessed_from(at("01:40:00"), &now));
+    assert_eq!(found[0].call, "rds:RestoreDBInstanceToPointInTime");
+    assert_eq!(found[0].effects, [Effect::LosesData { since: Some(time("01:40:00")) }]);
+    let latest = changes(assessed_from(json!({ "time": "latest" }), &now));
+    assert_eq!(latest[0].effects, [Effect::LosesData { since: Some(time("01:55:00")) }]);
+    assert_eq!(latest[0].args["restore_to_point_in_time"]["time"], Value::Null);
+
+    assert!(failed(assessed_from(at("03:00:00"), &now)).contains("in the future"));
+    let late = State { earliest_restorable: Some(time("01:50:00")), ..now.clone() };
+    assert!(failed(assessed_from(at("01:40:00"), &late)).contains("before 2026-03-01T01:50:00Z, the earliest"));
+    // Logs are shipped about every five minutes.
+    assert!(note(assessed_from(at("01:58:00"), &now)).contains("can be restored up to 2026-03-01T01:55:00Z"));
+    let stale = Instance { latest_restorable: Some(time("01:00:00")), ..old("checkout") };
+    let stale = state(Some(stale), None, None);
+    assert!(failed(assessed_from(at("01:58:00"), &stale)).contains("has not happened for 30 minutes"));
+    let no_backups = state(Some(Instance { latest_restorable: None, ..old("checkout") }), None, None);
+    assert!(failed(assessed_from(at("01:40:00"), &no_backups)).contains("automated backups are off"));
+}
+
+#[test]
+fn the_cutover_has_to_be_marked() {
+    let now = state(Some(old("checkout")), None, None);
+    let with = from(json!({ "time": "cutover" }));
+    assert!(failed(assess(&scope(), &with, &now, None, &[])).contains("the cutover was not marked"));
+    let marked = Scope { cutover: Some(time("01:45:00")), ..scope() };
+    let found = changes(assess(&marked, &with, &now, None, &[]));
+    assert_eq!(found[0].args["restore_to_point_in_time"]["time"], "2026-03-01T01:45:00Z");
+}
+
+#[test]
+fn without_a_run_it_says_what_would_be_done() {
+    let no_run = Scope { run: None, ..scope() };
+    let now = state(Some(old("checkout")), None, None);
+    let found = changes(assess(&no_run, &from_snapshot(), &now, None, &[]));
+    let whole: Vec<&str> = found.iter().map(|change| change.id.as_str()).collect();
+    assert_eq!(whole, WHOLE_DANCE);
+    assert_eq!(found[3].title, "rename checkout-restored-<run> to checkout");
+    let none = assess(&no_run, &from_snapshot(), &state(None, None, None), None, &[]);
+    assert_eq!(failed(none), "there is no instance checkout");
+}
+
+#[test]
+fn progress_tells_how_long_it_has_taken() {
+    let creating = state(Some(old("checkout")), Some(with_status(new(NEW_NAME), "creating")), None);
+    match assessed(&creating, &[accepted_at(RESTORE, "01:57:00")]) {
+        Assessment::Settling(progress) => {
+            assert_eq!(progress.note, format!("{NEW_NAME} is creating (3m of about 15m)"));
+            assert_eq!(progress.expected_left_s, Some(12 * 60));
+        }
+        other => panic!("{other:?}"),
+    }
+}

@@ -1,0 +1,369 @@
+//! Clients for the accounts and regions that plans name. Nothing reaches AWS except through a [`Aws`].
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use aws_config::{
+    AppName, BehaviorVersion, Region, SdkConfig, retry::RetryConfig, sts::AssumeRoleProvider, timeout::TimeoutConfig,
+};
+use aws_sdk_sts::config::SharedCredentialsProvider;
+use belay_plan::model::AwsTarget;
+use belay_ports::{AccountError, ApplyError, ReadError};
+use tokio::sync::OnceCell;
+
+use crate::{errors, guard::Guard};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const READ_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(8);
+/// All attempts of one read together.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// A send that has no answer by then has an unknown outcome.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+const READ_ATTEMPTS: u32 = 4;
+/// Doubled after each attempt: a reading that waits for seconds is worth less than one that says what failed.
+const READ_BACKOFF: Duration = Duration::from_millis(100);
+
+/// The role session and the user agent say who it was, in CloudTrail too.
+const NAME: &str = "belay";
+
+/// Whether a session may change anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Every call that is not a known read is refused before it leaves the process.
+    ReadOnly,
+    ReadWrite,
+}
+
+/// Sessions with AWS. Cheap to clone; clones share their clients.
+#[derive(Debug, Clone)]
+pub struct Aws(Arc<Inner>);
+
+struct Inner {
+    access: Access,
+    /// The standard AWS configuration, loaded at first use.
+    base: OnceCell<SdkConfig>,
+    sessions: Mutex<HashMap<AwsTarget, Arc<Session>>>,
+}
+
+#[derive(Default)]
+struct Session {
+    clients: OnceCell<Arc<Clients>>,
+    /// Set once the account was found to be the right one.
+    verified: OnceCell<()>,
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Aws").field("access", &self.access).finish_non_exhaustive()
+    }
+}
+
+/// The clients of one [`AwsTarget`].
+#[derive(Debug)]
+pub struct Clients {
+    pub route53: Pair<aws_sdk_route53::Client>,
+    pub elbv2: Pair<aws_sdk_elasticloadbalancingv2::Client>,
+    pub rds: Pair<aws_sdk_rds::Client>,
+    pub cloudwatch: aws_sdk_cloudwatch::Client,
+    pub sts: aws_sdk_sts::Client,
+    pub region: String,
+}
+
+/// Two clients of one service.
+#[derive(Debug)]
+pub struct Pair<C> {
+    /// Retries by itself, and is refused everything that is not a known read.
+    pub read: C,
+    /// Sends each call exactly once: Belay retries, each send with an intent of its own (invariant 2).
+    pub write: C,
+}
+
+/// There are no clients for a target.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SessionError {
+    #[error(
+        "no AWS region is known: set `aws.region` in the plan, AWS_REGION in the environment or `region` in the \
+         profile"
+    )]
+    NoRegion,
+    #[error(transparent)]
+    Account(#[from] AccountError),
+}
+
+impl SessionError {
+    /// Whether another try may end differently without anybody changing anything.
+    fn may_pass(&self) -> bool {
+        matches!(self, Self::Account(AccountError::Unverified { .. }))
+    }
+}
+
+impl From<SessionError> for ReadError {
+    fn from(error: SessionError) -> Self {
+        Self { why: error.to_string(), permanent: !error.may_pass() }
+    }
+}
+
+impl From<SessionError> for ApplyError {
+    /// Without clients nothing was sent.
+    fn from(error: SessionError) -> Self {
+        Self::NoEffect { why: error.to_string(), retry: error.may_pass(), throttled: false }
+    }
+}
+
+impl Aws {
+    /// With the standard AWS configuration: environment, profile, SSO, container and instance roles,
+    /// `AWS_ENDPOINT_URL`.
+    pub fn new(access: Access) -> Self {
+        Self::with_base(access, OnceCell::new())
+    }
+
+    /// With a configuration that is already there.
+    pub fn from_config(access: Access, base: SdkConfig) -> Self {
+        Self::with_base(access, OnceCell::new_with(Some(base)))
+    }
+
+    fn with_base(access: Access, base: OnceCell<SdkConfig>) -> Self {
+        Self(Arc::new(Inner { access, base, sessions: Mutex::default() }))
+    }
+
+    /// The clients of a target. They are handed out only after its account, if it names one, was verified: no other
+    /// call comes first.
+    ///
+    /// # Errors
+    /// [`SessionError`] when no region is known, or the account is wrong or could not be verified; the next call
+    /// tries again.
+    pub async fn clients(&self, target: &AwsTarget) -> Result<Arc<Clients>, SessionError> {
+        let session = self.session(target);
+        let clients = self.unverified_clients(&session, target).await?;
+        if let Some(account) = &target.account {
+            session.verified.get_or_try_init(|| async { verify(&clients, account).await.map(drop) }).await?;
+        }
+        Ok(clients)
+    }
+
+    /// Asks AWS afresh whose the credentials are, and answers the identity's ARN. A target without an account
+    /// accepts any.
+    ///
+    /// # Errors
+    /// [`AccountError::Wrong`] for another account, [`AccountError::Unverified`] when it could not be found out.
+    pub async fn verify_account(&self, target: &AwsTarget) -> Result<String, AccountError> {
+        let session = self.session(target);
+        let clients = self.unverified_clients(&session, target).await.map_err(|error| match error {
+            SessionError::Account(error) => error,
+            SessionError::NoRegion => AccountError::Unverified { why: error.to_string() },
+        })?;
+        match &target.account {
+            Some(account) => verify(&clients, account).await,
+            None => whoami(&clients).await.map(|identity| identity.arn),
+        }
+    }
+
+    fn session(&self, target: &AwsTarget) -> Arc<Session> {
+        let mut sessions = self.0.sessions.lock().expect("nothing panics while it holds this lock");
+        sessions.entry(target.clone()).or_default().clone()
+    }
+
+    async fn unverified_clients(&self, session: &Session, target: &AwsTarget) -> Result<Arc<Clients>, SessionError> {
+        let connect = || async { connect(self.0.access, self.base().await, target).await.map(Arc::new) };
+        session.clients.get_or_try_init(connect).await.cloned()
+    }
+
+    async fn base(&self) -> &SdkConfig {
+        let load = || async {
+            aws_config::defaults(BehaviorVersion::latest())
+                .app_name(AppName::new(NAME).expect("only letters"))
+                .retry_config(read_retries())
+                .timeout_config(read_timeouts())
+                .load()
+                .await
+        };
+        self.0.base.get_or_init(load).await
+    }
+}
+
+fn read_retries() -> RetryConfig {
+    RetryConfig::adaptive().with_max_attempts(READ_ATTEMPTS).with_initial_backoff(READ_BACKOFF)
+}
+
+fn read_timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(READ_ATTEMPT_TIMEOUT)
+        .operation_timeout(READ_TIMEOUT)
+        .build()
+}
+
+fn write_timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(WRITE_TIMEOUT).build()
+}
+
+async fn connect(access: Access, base: &SdkConfig, target: &AwsTarget) -> Result<Clients, SessionError> {
+    let region = target.region.clone().or_else(|| base.region().map(ToString::to_string));
+    let region = region.ok_or(SessionError::NoRegion)?;
+    let mut config = base.to_builder().region(Region::new(region.clone())).build();
+    if let Some(role) = &target.role {
+        let mut provider = AssumeRoleProvider::builder(role).session_name(NAME).configure(&config);
+        if let Some(external_id) = &target.external_id {
+            provider = provider.external_id(external_id);
+        }
+        let provider = SharedCredentialsProvider::new(provider.build().await);
+        config = config.into_builder().credentials_provider(provider).build();
+    }
+    let read = config.to_builder().retry_config(read_retries()).timeout_config(read_timeouts()).build();
+    let write = config.into_builder().retry_config(RetryConfig::disabled()).timeout_config(write_timeouts()).build();
+
+    /// Every client is made here, so that none is without its guard.
+    macro_rules! client {
+        ($service:ident, $config:expr, $access:expr) => {{
+            let guard = Guard::new($access);
+            $service::Client::from_conf($service::config::Builder::from($config).interceptor(guard).build())
+        }};
+    }
+    macro_rules! pair {
+        ($service:ident) => {
+            Pair { read: client!($service, &read, Access::ReadOnly), write: client!($service, &write, access) }
+        };
+    }
+    Ok(Clients {
+        route53: pair!(aws_sdk_route53),
+        elbv2: pair!(aws_sdk_elasticloadbalancingv2),
+        rds: pair!(aws_sdk_rds),
+        cloudwatch: client!(aws_sdk_cloudwatch, &read, Access::ReadOnly),
+        sts: client!(aws_sdk_sts, &read, Access::ReadOnly),
+        region,
+    })
+}
+
+struct Identity {
+    account: String,
+    arn: String,
+}
+
+async fn whoami(clients: &Clients) -> Result<Identity, AccountError> {
+    let answer = clients.sts.get_caller_identity().send().await.map_err(|error| AccountError::Unverified {
+        why: errors::read(error, "sts:GetCallerIdentity", "the credentials in use").why,
+    })?;
+    match (answer.account, answer.arn) {
+        (Some(account), Some(arn)) => Ok(Identity { account, arn }),
+        _ => Err(AccountError::Unverified { why: "sts:GetCallerIdentity answered without an account".to_owned() }),
+    }
+}
+
+async fn verify(clients: &Clients, expected: &str) -> Result<String, AccountError> {
+    let Identity { account: found, arn: identity } = whoami(clients).await?;
+    match found == expected {
+        true => Ok(identity),
+        false => Err(AccountError::Wrong { expected: expected.to_owned(), found, identity }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+    use crate::testing::{aws, endpoint, http};
+
+    fn identity(account: &str) -> String {
+        let arn = format!("arn:aws:sts::{account}:assumed-role/belay/i-1");
+        http(
+            "200 OK",
+            &format!(
+                "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\
+                 <GetCallerIdentityResult>\
+                 <Arn>{arn}</Arn><UserId>A</UserId><Account>{account}</Account></GetCallerIdentityResult>\
+                 </GetCallerIdentityResponse>"
+            ),
+        )
+    }
+
+    fn target(account: Option<&str>) -> AwsTarget {
+        AwsTarget { account: account.map(ToOwned::to_owned), ..AwsTarget::default() }
+    }
+
+    async fn delete_rule(client: &aws_sdk_elasticloadbalancingv2::Client) -> ApplyError {
+        let sent = client.delete_rule().rule_arn("arn:aws:elasticloadbalancing:rule").send().await;
+        errors::apply(sent.unwrap_err(), "elasticloadbalancing:DeleteRule", "a rule")
+    }
+
+    #[tokio::test]
+    async fn a_read_only_session_cannot_mutate() {
+        let endpoint = endpoint(http("500 Internal Server Error", "")).await;
+        let clients = aws(Access::ReadOnly, &endpoint).await.clients(&target(None)).await.unwrap();
+        for client in [&clients.elbv2.read, &clients.elbv2.write] {
+            let error = delete_rule(client).await;
+            assert!(matches!(error, ApplyError::NoEffect { retry: false, throttled: false, .. }), "{error}");
+            assert!(error.to_string().contains("DeleteRule is not a read"), "{error}");
+        }
+        let record = clients.route53.write.change_resource_record_sets().hosted_zone_id("Z1").change_batch(
+            aws_sdk_route53::types::ChangeBatch::builder().set_changes(Some(Vec::new())).build().unwrap(),
+        );
+        let error = errors::apply(record.send().await.unwrap_err(), "route53:ChangeResourceRecordSets", "Z1");
+        assert!(error.to_string().contains("ChangeResourceRecordSets is not a read"), "{error}");
+        assert_eq!(endpoint.connections.load(Ordering::SeqCst), 0);
+    }
+
+    #[tokio::test]
+    async fn only_the_write_client_of_a_read_write_session_mutates_and_it_sends_once() {
+        let endpoint = endpoint(http("500 Internal Server Error", "")).await;
+        let clients = aws(Access::ReadWrite, &endpoint).await.clients(&target(None)).await.unwrap();
+        let refused = delete_rule(&clients.elbv2.read).await;
+        assert!(refused.to_string().contains("is not a read"), "{refused}");
+        assert_eq!(endpoint.connections.load(Ordering::SeqCst), 0);
+        let sent = delete_rule(&clients.elbv2.write).await;
+        assert!(matches!(sent, ApplyError::OutcomeUnknown { .. }), "{sent}");
+        assert_eq!(endpoint.connections.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn credentials_of_another_account_get_no_clients() {
+        let endpoint = endpoint(identity("999999999999")).await;
+        let aws = aws(Access::ReadWrite, &endpoint).await;
+        let wrong = AccountError::Wrong {
+            expected: "111122223333".to_owned(),
+            found: "999999999999".to_owned(),
+            identity: "arn:aws:sts::999999999999:assumed-role/belay/i-1".to_owned(),
+        };
+        let ours = target(Some("111122223333"));
+        assert_eq!(aws.verify_account(&ours).await, Err(wrong.clone()));
+        assert_eq!(aws.clients(&ours).await.unwrap_err(), SessionError::Account(wrong));
+        assert!(aws.clients(&target(Some("999999999999"))).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_refused_connection_had_no_effect() {
+        let endpoint = endpoint(String::new()).await;
+        let aws = aws(Access::ReadWrite, &endpoint).await;
+        drop(endpoint);
+        let clients = aws.clients(&target(None)).await.unwrap();
+        let error = delete_rule(&clients.elbv2.write).await;
+        assert!(matches!(error, ApplyError::NoEffect { retry: true, throttled: false, .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_account_that_is_not_told_is_unverified() {
+        let endpoint = endpoint(http("403 Forbidden", "")).await;
+        let aws = aws(Access::ReadOnly, &endpoint).await;
+        assert!(matches!(aws.verify_account(&target(None)).await, Err(AccountError::Unverified { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_cut_leaves_the_outcome_open() {
+        let endpoint = endpoint(String::new()).await;
+        let clients = aws(Access::ReadWrite, &endpoint).await.clients(&target(None)).await.unwrap();
+        let error = delete_rule(&clients.elbv2.write).await;
+        assert!(matches!(error, ApplyError::OutcomeUnknown { .. }), "{error}");
+        assert_eq!(endpoint.connections.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn without_a_region_there_are_no_clients() {
+        let config = aws_config::defaults(BehaviorVersion::latest()).empty_test_environment().load().await;
+        let aws = Aws::from_config(Access::ReadOnly, config);
+        assert_eq!(aws.clients(&target(None)).await.unwrap_err(), SessionError::NoRegion);
+    }
+}

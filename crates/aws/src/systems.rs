@@ -1,0 +1,82 @@
+//! All AWS systems together: what the binary plugs into the engine and into the plan's catalogue.
+
+use std::sync::Arc;
+
+use belay_plan::{
+    catalogue::{ActionSpec, SignalSpec},
+    model::AwsTarget,
+};
+use belay_ports::{AccountError, Actuator, Actuators, Clock, Fut, Sensor, Sensors, Typed};
+
+use crate::{cloudwatch, elbv2, rds, route53, session::Aws};
+
+/// The actions that plans may use.
+pub fn action_specs() -> Vec<ActionSpec> {
+    vec![route53::spec(), elbv2::spec(), rds::spec()]
+}
+
+/// The signals that plans may use.
+pub fn signal_specs() -> Vec<SignalSpec> {
+    vec![cloudwatch::alarm_spec(), cloudwatch::metric_spec(), elbv2::signal_spec(), rds::signal_spec()]
+}
+
+/// The actuators and sensors over one [`Aws`]: what that may do, they may do.
+#[derive(Clone)]
+pub struct AwsSystems {
+    aws: Aws,
+    clock: Arc<dyn Clock>,
+}
+
+impl AwsSystems {
+    pub fn new(aws: Aws, clock: Arc<dyn Clock>) -> Self {
+        Self { aws, clock }
+    }
+}
+
+impl Actuators for AwsSystems {
+    fn actuator(&self, action: &str) -> Option<Arc<dyn Actuator>> {
+        let aws = self.aws.clone();
+        Some(match action {
+            route53::ACTION => Arc::new(Typed(route53::Route53Weights::new(aws))),
+            elbv2::ACTION => Arc::new(Typed(elbv2::AlbForward::new(aws))),
+            rds::ACTION => Arc::new(Typed(rds::RdsRestore::new(aws, self.clock.clone()))),
+            _ => return None,
+        })
+    }
+
+    fn verify_account<'a>(&'a self, target: &'a AwsTarget) -> Fut<'a, Result<String, AccountError>> {
+        Box::pin(self.aws.verify_account(target))
+    }
+}
+
+impl Sensors for AwsSystems {
+    fn sensor(&self, kind: &str) -> Option<Arc<dyn Sensor>> {
+        let (aws, clock) = (self.aws.clone(), self.clock.clone());
+        Some(match kind {
+            cloudwatch::ALARM => Arc::new(cloudwatch::Alarm::new(aws, clock)),
+            cloudwatch::METRIC => Arc::new(cloudwatch::Metric::new(aws, clock)),
+            elbv2::TARGET_HEALTH => Arc::new(elbv2::TargetHealth::new(aws, clock)),
+            rds::STATUS => Arc::new(rds::RdsStatus::new(aws, clock)),
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{session::Access, testing::Still};
+
+    #[test]
+    fn there_is_something_behind_every_spec() {
+        let systems = AwsSystems::new(Aws::new(Access::ReadOnly), Arc::new(Still { wakes: false }));
+        for spec in action_specs() {
+            assert!(systems.actuator(spec.name).is_some(), "{}", spec.name);
+        }
+        for spec in signal_specs() {
+            assert!(systems.sensor(spec.key).is_some(), "{}", spec.key);
+        }
+        assert!(systems.actuator("manual").is_none());
+        assert!(systems.sensor("http").is_none());
+    }
+}

@@ -1,0 +1,125 @@
+//! What the unit tests of the systems share.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use aws_config::{BehaviorVersion, Region};
+use aws_sdk_sts::config::{Credentials, SharedCredentialsProvider};
+use belay_core::change::{Assessment, Change, Effect, Proof};
+use belay_plan::model::{AwsTarget, Others, Target};
+use belay_ports::{Clock, Fut, Scope};
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    task::JoinSet,
+};
+
+use crate::session::{Access, Aws};
+
+pub(crate) fn target() -> AwsTarget {
+    AwsTarget { account: Some("111122223333".to_owned()), region: Some("eu-west-1".to_owned()), ..AwsTarget::default() }
+}
+
+/// A step that returns to `to`, or to the baseline.
+pub(crate) fn scope(with: Value, to: Option<Value>, others: Option<Others>) -> Scope {
+    Scope {
+        migration: "checkout".to_owned(),
+        step: "back".to_owned(),
+        run: None,
+        aws: target(),
+        with,
+        to: to.map_or(Target::Baseline, Target::Explicit),
+        others,
+        baseline: None,
+        cutover: None,
+    }
+}
+
+/// The one change that remains.
+pub(crate) fn remaining(assessment: Assessment) -> Change {
+    match assessment {
+        Assessment::Remaining(mut changes) if changes.len() == 1 => changes.remove(0),
+        other => panic!("not one remaining change: {other:?}"),
+    }
+}
+
+pub(crate) fn failed(assessment: Assessment) -> String {
+    match assessment {
+        Assessment::Failed { why } => why,
+        other => panic!("not failed: {other:?}"),
+    }
+}
+
+/// The proof of one destination of a change.
+pub(crate) fn proof<'a>(change: &'a Change, destination: &str) -> &'a Proof {
+    let [Effect::Traffic { shares }] = change.effects.as_slice() else { panic!("not only traffic: {change:?}") };
+    &shares.iter().find(|share| share.destination == destination).expect("a share").proof
+}
+
+/// An endpoint that counts the connections it gets, and answers each with one response.
+pub(crate) struct Endpoint {
+    url: String,
+    pub(crate) connections: Arc<AtomicUsize>,
+    _server: JoinSet<io::Result<()>>,
+}
+
+pub(crate) async fn endpoint(response: String) -> Endpoint {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let connections = Arc::new(AtomicUsize::new(0));
+    let mut server = JoinSet::new();
+    let count = connections.clone();
+    server.spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await?;
+            count.fetch_add(1, Ordering::SeqCst);
+            let _request = stream.read(&mut [0; 16 * 1024]).await?;
+            stream.write_all(response.as_bytes()).await?;
+        }
+    });
+    Endpoint { url, connections, _server: server }
+}
+
+pub(crate) fn http(status: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {status}\r\ncontent-type: text/xml\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    )
+}
+
+pub(crate) async fn aws(access: Access, endpoint: &Endpoint) -> Aws {
+    let credentials = SharedCredentialsProvider::new(Credentials::new("test", "test", None, None, "test"));
+    let config = aws_config::defaults(BehaviorVersion::latest())
+        .empty_test_environment()
+        .region(Region::new("eu-west-1"))
+        .endpoint_url(&endpoint.url)
+        .credentials_provider(credentials);
+    Aws::from_config(access, config.load().await)
+}
+
+/// A clock that stands still: a sleep is over at once, or never.
+pub(crate) struct Still {
+    pub(crate) wakes: bool,
+}
+
+impl Clock for Still {
+    fn now(&self) -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn sleep<'a>(&'a self, _time: Duration) -> Fut<'a, ()> {
+        if self.wakes { Box::pin(std::future::ready(())) } else { Box::pin(std::future::pending()) }
+    }
+}
