@@ -124,7 +124,7 @@ impl Deciding {
         if run.state != RunState::Running || run.aborting || state.again_at.is_some_and(|at| self.now < at) {
             return; // looked at again when it is resumed, or when the back-off is over
         }
-        match proof::check(next, state, !plan.require.is_empty()) {
+        match proof::check(next, &state.overrides, !plan.require.is_empty()) {
             Verdict::Fine => {}
             Verdict::AllZero { why } => return self.fail(name, FailureCode::AllZero, why),
             Verdict::Unproven { destination, why } => {

@@ -1,22 +1,22 @@
 //! Never make it worse (DESIGN invariant 5): what a change has to show before it is sent.
 
+use std::collections::BTreeSet;
+
 use belay_plan::{duration, model::Objectives};
 use jiff::Timestamp;
 
-use crate::{
-    change::{Change, Effect, Proof, Share},
-    run::StepState,
-};
+use crate::change::{Change, Effect, Proof, Share};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub enum Verdict {
     Fine,
     AllZero { why: String },
     Unproven { destination: String, why: String },
 }
 
-/// `interlocked`: the step has interlocks, and they have just passed.
-pub(crate) fn check(change: &Change, step: &StepState, interlocked: bool) -> Verdict {
+/// `overrides`: what a person has taken responsibility for by name. `interlocked`: the step has interlocks, and they
+/// have just passed.
+pub fn check(change: &Change, overrides: &BTreeSet<String>, interlocked: bool) -> Verdict {
     for effect in &change.effects {
         let Effect::Traffic { shares } = effect else {
             continue;
@@ -26,7 +26,7 @@ pub(crate) fn check(change: &Change, step: &StepState, interlocked: bool) -> Ver
         }
         for share in shares.iter().filter(|share| rises(share, shares)) {
             let name = &share.destination;
-            if step.overrides.contains(name) {
+            if overrides.contains(name) {
                 continue;
             }
             let why = match &share.proof {
@@ -59,7 +59,7 @@ pub fn rises(share: &Share, shares: &[Share]) -> bool {
 }
 
 /// The recovery point objective: data written since is lost, and it is more than the plan allows without a person.
-pub(crate) fn loses_too_much(objectives: &Objectives, change: &Change, now: Timestamp) -> Option<String> {
+pub fn loses_too_much(objectives: &Objectives, change: &Change, now: Timestamp) -> Option<String> {
     let rpo = objectives.rpo?;
     change.effects.iter().find_map(|effect| {
         let Effect::LosesData { since: Some(since) } = effect else {

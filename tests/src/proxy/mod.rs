@@ -13,7 +13,7 @@ use hyper::http::request::Parts;
 pub use call::{Call, Outcome};
 pub use fault::{Kind, When};
 
-use crate::server::Server;
+use crate::server::{Cut, Server};
 use fault::Rule;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -78,7 +78,11 @@ impl Proxy {
         let shared =
             Arc::new(Shared { upstream: upstream.to_owned(), state: Mutex::default(), changed: Condvar::new() });
         let handler = Arc::clone(&shared);
-        let server = Server::start(move |request| forward::forward(Arc::clone(&handler), request));
+        let server = Server::start(move |request| {
+            // A task of its own: what has been sent reaches AWS, and is recorded, also when the caller dies meanwhile.
+            let forwarded = tokio::spawn(forward::forward(Arc::clone(&handler), request));
+            async { forwarded.await.unwrap_or(Err(Cut)) }
+        });
         Self { url: format!("http://{}", server.address), shared, _server: server }
     }
 

@@ -74,6 +74,8 @@ impl RdsStatus {
             why: format!("the signal's `{KEY}` cannot be understood: {error}"),
             permanent: true,
         })?;
+        // As RDS stores it, and as the policy names it: IAM knows case.
+        let instance = instance.to_ascii_lowercase();
         let clients = self.aws.clients(&query.aws).await?;
         Ok(match describe_instance(&clients.rds.read, &instance).await? {
             Some(found) if found.status == wanted => Finding::new(Health::Healthy, format!("{instance} is {wanted}")),

@@ -245,6 +245,9 @@ fn settings_that_rds_does_not_take_are_named_and_hold_up_nothing() {
     let changes = changes(assessed(&now, &[accepted_at(CARRY, "01:59:00")]));
     assert_eq!(changes[0].id, RENAME_FAILED);
     assert_eq!(changes[1].title, format!("rename {NEW_NAME} to checkout (without its maintenance_window)"));
+    // Unless it says that it still will.
+    let pending = state(Some(old("checkout")), Some(Instance { modifying: true, ..stubborn.clone() }), None);
+    assert!(note(assessed(&pending, &[accepted_at(CARRY, "01:59:00")])).contains("do not show yet"));
     let swapped = state(Some(Instance { name: "checkout".to_owned(), ..stubborn }), None, Some(old(OLD_NAME)));
     assert_eq!(assessed(&swapped, &[accepted_at(CARRY, "01:59:00")]), Assessment::InPlace);
 }

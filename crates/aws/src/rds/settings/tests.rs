@@ -232,6 +232,9 @@ fn what_rds_takes_only_together_comes_together() {
     let fewer_iops = Settings { iops: Some(3500), ..full() };
     let missing = full().missing_from(&fewer_iops).fields();
     assert_eq!(missing.keys().collect::<Vec<_>>(), ["storage_type", "iops", "storage_throughput"]);
+    let rarer = Settings { monitoring_interval_s: Some(15), ..full() };
+    let missing = full().missing_from(&rarer).fields();
+    assert_eq!(missing.keys().collect::<Vec<_>>(), ["monitoring_interval_s", "monitoring_role"]);
 }
 
 #[test]

@@ -1,0 +1,85 @@
+//! Puts the parts together: what plans can name, and what the engine reaches the outside through.
+
+use std::sync::Arc;
+
+use belay_aws::{
+    AwsSystems,
+    session::{Access, Aws},
+};
+use belay_journal::{OpenError, SqliteJournal, StateUrl};
+use belay_plan::catalogue::Catalogue;
+use belay_ports::{Clock, Journal, Ports, Sensor, Sensors};
+use belay_probes::Probes;
+
+use crate::{
+    clock::{SystemClock, SystemEntropy},
+    exit::{Exit, Failure},
+};
+
+/// Everything that a plan can name.
+pub(crate) fn catalogue() -> Catalogue {
+    Catalogue::new(belay_aws::action_specs(), belay_aws::signal_specs().into_iter().chain(Probes::specs()))
+}
+
+/// Where the journal is.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct State {
+    /// Where the journal is kept
+    #[arg(long = "state", env = "BELAY_STATE", default_value = "sqlite:belay.db", value_name = "URL")]
+    pub(crate) url: StateUrl,
+}
+
+/// Takes the journal and its lease: from here on this process is the one that acts.
+pub(crate) fn open_to_write(url: &StateUrl) -> Result<SqliteJournal, Failure> {
+    let StateUrl::Sqlite(path) = url;
+    SqliteJournal::open(path).map_err(journal_failure)
+}
+
+/// Looks into the journal beside whoever owns it.
+pub(crate) fn open_to_read(url: &StateUrl) -> Result<SqliteJournal, Failure> {
+    let StateUrl::Sqlite(path) = url;
+    SqliteJournal::open_read_only(path).map_err(journal_failure)
+}
+
+fn journal_failure(error: OpenError) -> Failure {
+    let exit = match &error {
+        OpenError::Held { .. } | OpenError::Newer { .. } => Exit::Refused,
+        OpenError::Missing { .. } | OpenError::Foreign { .. } => Exit::Usage,
+        OpenError::Lock { .. } | OpenError::Unusable { .. } => Exit::Unexpected,
+    };
+    let help = match &error {
+        OpenError::Missing { .. } | OpenError::Lock { .. } => "say where it is with --state or BELAY_STATE",
+        _ => "",
+    };
+    Failure::new(exit, error).help(help)
+}
+
+/// The real world. `access` decides whether anything can be changed in it.
+pub(crate) fn ports(access: Access, journal: Arc<dyn Journal>) -> Ports {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+    let aws = AwsSystems::new(Aws::new(access), clock.clone());
+    Ports {
+        sensors: Arc::new(EverySensor { aws: aws.clone(), probes: Probes::new(clock.clone()) }),
+        actuators: Arc::new(aws),
+        journal,
+        clock,
+        entropy: Arc::new(SystemEntropy),
+    }
+}
+
+struct EverySensor {
+    aws: AwsSystems,
+    probes: Probes,
+}
+
+impl Sensors for EverySensor {
+    fn sensor(&self, kind: &str) -> Option<Arc<dyn Sensor>> {
+        self.aws.sensor(kind).or_else(|| self.probes.sensor(kind))
+    }
+}
+
+/// Who acts, as it goes on record.
+pub(crate) fn actor() -> String {
+    let user = ["USER", "LOGNAME"].into_iter().filter_map(|name| std::env::var(name).ok());
+    user.into_iter().find(|name| !name.is_empty()).unwrap_or_else(|| "operator".to_owned())
+}

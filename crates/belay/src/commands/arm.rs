@@ -1,0 +1,57 @@
+use std::{fs, path::PathBuf};
+
+use belay_core::change::Baseline;
+use serde_json::json;
+
+use crate::{
+    client::{Daemon, reason_body},
+    exit::{Exit, Failure},
+    output::Output,
+};
+
+/// Arm a migration: capture the baseline, and watch from now on
+///
+/// Arm before the cutover: what is observed now is what a rollback returns to. The plan is pinned as it is; arm again
+/// after editing it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  belay arm\n  belay arm checkout-cutover --reason \"change 4711\"")]
+pub(crate) struct Args {
+    /// Needed only where the daemon has several
+    migration: Option<String>,
+    /// A baseline that `belay capture` wrote, instead of what is there now
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+    /// Why; goes on record
+    #[arg(long)]
+    reason: Option<String>,
+    #[command(flatten)]
+    pub(crate) daemon: Daemon,
+}
+
+impl Args {
+    pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
+        let mut body = reason_body(self.reason.as_deref());
+        if let Some(path) = &self.baseline {
+            body["baseline"] = json!(read_baseline(path)?);
+        }
+        let client = self.daemon.client()?;
+        let migration = client.migration(self.migration.as_deref()).await?;
+        let answer = client.post(&format!("migrations/{migration}/arm"), &body).await?;
+        if output.json {
+            output.document(&answer);
+        } else {
+            output.line(format_args!("{migration} is {}", output.good().apply_to("armed")));
+            output.line("mark the cutover when it begins: belay cutover");
+        }
+        Ok(Exit::Done)
+    }
+}
+
+/// A baseline from a file that `belay capture` wrote.
+pub(crate) fn read_baseline(path: &PathBuf) -> Result<Baseline, Failure> {
+    let read = || -> anyhow::Result<Baseline> { Ok(serde_json::from_str(&fs::read_to_string(path)?)?) };
+    read().map_err(|error| {
+        Failure::new(Exit::Usage, error.context(format!("the baseline {} cannot be read", path.display())))
+            .help("`belay capture PLAN -o FILE` writes one")
+    })
+}

@@ -1,0 +1,84 @@
+use belay_journal::{AuditFailure, AuditReport, audit};
+use belay_ports::{Journal, ReadFailure};
+use serde_json::json;
+
+use crate::{
+    assembly::{State, open_to_read},
+    exit::{Exit, Failure},
+    output::Output,
+};
+
+/// Verify the journal: no record was changed, and none is missing
+///
+/// A chain of hashes shows every change. That its end was cut off shows only against a hash noted before: keep the
+/// `head` that an audit prints, and give it to a later one.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  belay audit
+  belay audit checkout-cutover --head 3f1c...  # also: the end is not cut off behind this record")]
+pub(crate) struct Args {
+    /// The migration to verify; all, if left out
+    migration: Option<String>,
+    /// The hash of a record that must still be there
+    #[arg(long, value_name = "HASH")]
+    head: Option<String>,
+    #[command(flatten)]
+    state: State,
+    /// One JSON document on standard output, and nothing else
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl Args {
+    pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
+        let journal = open_to_read(&self.state.url)?;
+        let streams = match &self.migration {
+            Some(migration) => vec![migration.clone()],
+            None => journal.streams().await?,
+        };
+        if streams.len() > 1 && self.head.is_some() {
+            return Err(Failure::message(Exit::Usage, "a hash belongs to one migration")
+                .help(format!("name it: {}", streams.join(", "))));
+        }
+        let mut reports = Vec::new();
+        let mut broken = Vec::new();
+        for stream in &streams {
+            match audit(&journal, stream, self.head.as_deref()).await {
+                Ok(report) => {
+                    output.line(good(&report, output));
+                    reports.push(report);
+                }
+                Err(failure @ AuditFailure::NoStream { .. }) => {
+                    return Err(
+                        Failure::new(Exit::Usage, failure).help("`belay audit` without a name verifies them all")
+                    );
+                }
+                Err(AuditFailure::Read(failure @ ReadFailure::Unreadable { .. })) => return Err(failure.into()),
+                Err(failure) => {
+                    output.line(format_args!("{} {stream}: {failure}", output.bad().apply_to("broken")));
+                    broken.push(json!({ "stream": stream, "why": failure.to_string() }));
+                }
+            }
+        }
+        let exit = if broken.is_empty() { Exit::Done } else { Exit::No };
+        if output.json {
+            output.document(&json!({ "intact": broken.is_empty(), "streams": reports, "broken": broken }));
+        } else if streams.is_empty() {
+            output.line("the journal is empty");
+        }
+        Ok(exit)
+    }
+}
+
+fn good(report: &AuditReport, output: Output) -> String {
+    let AuditReport { stream, records, head, first_at, last_at, clock_steps_back } = report;
+    let mut line = format!(
+        "{} {stream}: {records} records from {first_at:.0} to {last_at:.0}\n  head {head}",
+        output.good().apply_to("intact")
+    );
+    if *clock_steps_back > 0 {
+        line.push_str(&format!("\n  the clock went back {clock_steps_back} times"));
+    }
+    line
+}

@@ -1,0 +1,35 @@
+use crate::{
+    client::{Daemon, reason_body},
+    exit::{Exit, Failure},
+    output::Output,
+};
+
+/// Mark that the cutover begins
+///
+/// The mark is what `from: { time: cutover }` and the window of a plan count from.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  belay arm && belay cutover && ./shift-the-traffic.sh")]
+pub(crate) struct Args {
+    /// Needed only where the daemon has several
+    migration: Option<String>,
+    /// Why; goes on record
+    #[arg(long)]
+    reason: Option<String>,
+    #[command(flatten)]
+    pub(crate) daemon: Daemon,
+}
+
+impl Args {
+    pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
+        let client = self.daemon.client()?;
+        let migration = client.migration(self.migration.as_deref()).await?;
+        let answer =
+            client.post(&format!("migrations/{migration}/cutover"), &reason_body(self.reason.as_deref())).await?;
+        if output.json {
+            output.document(&answer);
+        } else {
+            output.line(format_args!("the cutover of {migration} is marked"));
+        }
+        Ok(Exit::Done)
+    }
+}

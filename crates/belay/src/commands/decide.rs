@@ -1,0 +1,50 @@
+use clap::ValueEnum;
+use serde_json::json;
+
+use crate::{
+    client::Daemon,
+    exit::{Exit, Failure},
+    output::Output,
+    text,
+};
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Decision {
+    RollBack,
+    FixForward,
+}
+
+/// Decide an open incident: roll back, or fix forward
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  belay decide fix-forward --reason \"the cause is found, the fix is out\"")]
+pub(crate) struct Args {
+    #[arg(value_enum)]
+    decision: Decision,
+    /// Why; goes on record
+    #[arg(long)]
+    reason: String,
+    /// Needed only where several are open
+    #[arg(long, value_name = "ID")]
+    incident: Option<String>,
+    #[command(flatten)]
+    pub(crate) daemon: Daemon,
+}
+
+impl Args {
+    pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
+        let decision = match self.decision {
+            Decision::RollBack => "roll_back",
+            Decision::FixForward => "fix_forward",
+        };
+        let client = self.daemon.client()?;
+        let incident = client.incident(self.incident.as_deref()).await?;
+        let body = json!({ "decision": decision, "reason": self.reason });
+        let answer = client.post(&format!("incidents/{incident}/decide"), &body).await?;
+        if output.json {
+            output.document(&answer);
+        } else {
+            output.line(format_args!("incident {incident}: {}", text::words(decision)));
+        }
+        Ok(Exit::Done)
+    }
+}

@@ -1,0 +1,33 @@
+use crate::{
+    client::{Daemon, reason_body},
+    exit::{Exit, Failure},
+    output::Output,
+};
+
+/// Disarm a migration: it is not watched any more
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  belay disarm --reason \"the cutover holds\"")]
+pub(crate) struct Args {
+    /// Needed only where the daemon has several
+    migration: Option<String>,
+    /// Why; goes on record
+    #[arg(long)]
+    reason: Option<String>,
+    #[command(flatten)]
+    pub(crate) daemon: Daemon,
+}
+
+impl Args {
+    pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
+        let client = self.daemon.client()?;
+        let migration = client.migration(self.migration.as_deref()).await?;
+        let answer =
+            client.post(&format!("migrations/{migration}/disarm"), &reason_body(self.reason.as_deref())).await?;
+        if output.json {
+            output.document(&answer);
+        } else {
+            output.line(format_args!("{migration} is {}: nothing watches it", output.warn().apply_to("disarmed")));
+        }
+        Ok(Exit::Done)
+    }
+}

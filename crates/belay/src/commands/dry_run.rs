@@ -1,0 +1,79 @@
+use std::{path::PathBuf, sync::Arc};
+
+use belay_aws::session::Access;
+use belay_core::migration::Migration;
+use belay_engine::DryRunError;
+use belay_journal::{MemoryJournal, StateUrl};
+use belay_ports::Journal;
+
+use crate::{
+    assembly::{State, catalogue, open_to_read, ports},
+    commands::arm::read_baseline,
+    dry_report,
+    exit::{Exit, Failure},
+    output::Output,
+    plan_file,
+    problem::{account_failure, no_baseline},
+};
+
+/// Say exactly what a rollback would do now, with reads only
+///
+/// Every signal is read and every step is looked at in the live account. The answer is no, with exit code 3, when an
+/// interlock or anything else would stop the rollback. Its AWS clients refuse every call that is not a read.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  belay dry-run checkout.yaml
+  belay dry-run checkout.yaml --baseline checkout.baseline.json
+  belay dry-run checkout.yaml --only dns_back --json")]
+pub(crate) struct Args {
+    plan: PathBuf,
+    /// These steps and the ones that they need
+    #[arg(long, value_name = "STEP", value_delimiter = ',')]
+    only: Vec<String>,
+    /// A baseline that `belay capture` wrote, instead of the one that the journal keeps
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+    #[command(flatten)]
+    state: State,
+    /// One JSON document on standard output, and nothing else
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl Args {
+    pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
+        let loaded = plan_file::load(&self.plan, &catalogue(), output)?;
+        let given = self.baseline.as_ref().map(read_baseline).transpose()?;
+        let kept = kept(&self.state.url, &loaded.plan.migration).await?;
+        let baseline = given.as_ref().or(kept.baseline.as_deref());
+        let ports = ports(Access::ReadOnly, Arc::new(MemoryJournal::default()));
+        let report =
+            belay_engine::dry_run(&ports, &loaded.plan, &loaded.sha256, baseline, kept.cutover, &self.only).await;
+        let report = report.map_err(failure)?;
+        if output.json {
+            output.document(&report);
+        }
+        Ok(dry_report::answer(&report, output))
+    }
+}
+
+/// What the journal knows of a migration. A dry run only looks: it takes no lease, and makes no file.
+async fn kept(url: &StateUrl, migration: &str) -> Result<Migration, Failure> {
+    let mut state = Migration::new(migration);
+    let StateUrl::Sqlite(path) = url;
+    if path.exists() {
+        for record in open_to_read(url)?.read(migration, 0).await? {
+            state.evolve(&record)?;
+        }
+    }
+    Ok(state)
+}
+
+fn failure(error: DryRunError) -> Failure {
+    match error {
+        DryRunError::Account(error) => account_failure(error),
+        error @ DryRunError::NoBaseline { .. } => no_baseline(error),
+        error @ (DryRunError::Unknown(_) | DryRunError::NoSuchStep { .. }) => Failure::new(Exit::Usage, error),
+    }
+}

@@ -1,0 +1,20 @@
+//! One file a command.
+
+pub(crate) mod arm;
+pub(crate) mod audit;
+pub(crate) mod capture;
+pub(crate) mod completions;
+pub(crate) mod cutover;
+pub(crate) mod decide;
+pub(crate) mod demo;
+pub(crate) mod disarm;
+pub(crate) mod dry_run;
+pub(crate) mod graph;
+pub(crate) mod rollback;
+pub(crate) mod run;
+pub(crate) mod run_verbs;
+pub(crate) mod schema;
+pub(crate) mod serve;
+pub(crate) mod status;
+pub(crate) mod step_verbs;
+pub(crate) mod validate;

@@ -1,0 +1,127 @@
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use belay_aws::session::Access;
+use belay_core::event::RunKind;
+use belay_engine::{Engine, Options, Request, RunError, Sampler, run_foreground};
+use belay_plan::model::Plan;
+
+use crate::{
+    assembly::{State, actor, catalogue, open_to_write, ports},
+    commands::arm::read_baseline,
+    exit::{Exit, Failure},
+    follow::{Approvals, Ending, Screen, follow_engine, show_summary},
+    output::Output,
+    plan_file,
+    problem::{account_failure, command_failure},
+};
+
+/// How often signals are read: a person watches, and the run is short.
+const POLL: Duration = Duration::from_secs(2);
+
+/// Roll back now, in the foreground, without a daemon
+///
+/// Steps that wait for a person are asked about on this terminal. Ctrl-C stops in order: the journal is complete, and
+/// the same command goes on where it stopped. It takes the same lease on the journal as the daemon, so the two never
+/// act at once.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  belay run checkout.yaml --reason \"errors after the cutover\"
+  belay run checkout.yaml --baseline checkout.baseline.json --reason \"errors after the cutover\"
+  belay run checkout.yaml --only dns_back --reason \"only the traffic\" --json")]
+pub(crate) struct Args {
+    plan: PathBuf,
+    /// Why; goes on record
+    #[arg(long)]
+    reason: String,
+    /// These steps and the ones that they need
+    #[arg(long, value_name = "STEP", value_delimiter = ',')]
+    only: Vec<String>,
+    /// A baseline that `belay capture` wrote, instead of the one that the journal keeps
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+    #[command(flatten)]
+    state: State,
+    /// JSON lines on standard output, and nothing else: each record as it happens, the run itself as the last
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl Args {
+    pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
+        let loaded = plan_file::load(&self.plan, &catalogue(), output)?;
+        self.refuse_unknown_steps(&loaded.plan)?;
+        let baseline = self.baseline.as_ref().map(read_baseline).transpose()?;
+        let journal = Arc::new(open_to_write(&self.state.url)?);
+        let ports = ports(Access::ReadWrite, journal);
+        let sampler = Sampler::start(ports.sensors.clone(), ports.clock.clone(), POLL);
+        let options = Options { sampler, belay_version: env!("CARGO_PKG_VERSION").to_owned() };
+        let handle = Engine::open(ports.clone(), &loaded.plan.migration, options).await?;
+        let records = handle.records();
+        let objective = loaded.plan.objectives.rto;
+        let request = Request {
+            plan: Arc::new(loaded.plan),
+            plan_sha256: loaded.sha256,
+            kind: RunKind::Real,
+            baseline,
+            only: self.only.clone(),
+            actor: actor(),
+            reason: self.reason.clone(),
+        };
+        let started = run_foreground(&handle, &ports, request).await.map_err(failure)?;
+        let mut screen = Screen::new(output);
+        if started.continued {
+            screen.note("the journal shows a run that is not over: it goes on, with the plan that it began with");
+        }
+        let approvals = Approvals::new(&started.run, &actor());
+        let id = started.run.to_string();
+        let clock = ports.clock.as_ref();
+        let ending = follow_engine(&handle, records, &id, clock, &mut screen, Some(approvals), interrupted()).await;
+        screen.finish();
+        handle.shutdown().await;
+        match ending? {
+            Ending::Stopped(run) => {
+                if output.json {
+                    output.json_line(&run.document);
+                }
+                show_summary(&run, objective, output);
+                Ok(run.exit())
+            }
+            Ending::Interrupted => Err(Failure::message(Exit::NotRolledBack, format!("run {id} was interrupted"))
+                .help("the journal is complete: run the same command again to go on")),
+        }
+    }
+}
+
+impl Args {
+    /// A run that goes on takes no other steps, but a name that means nothing is a mistake all the same.
+    fn refuse_unknown_steps(&self, plan: &Plan) -> Result<(), Failure> {
+        match self.only.iter().find(|step| !plan.steps.contains_key(*step)) {
+            None => Ok(()),
+            Some(step) => Err(Failure::message(Exit::Usage, format!("the plan has no step {step}"))
+                .help(format!("its steps are: {}", plan.steps.keys().cloned().collect::<Vec<_>>().join(", ")))),
+        }
+    }
+}
+
+/// Ctrl-C, or a supervisor that stops us.
+async fn interrupted() {
+    let terminated = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
+    }
+}
+
+fn failure(error: RunError) -> Failure {
+    match error {
+        RunError::Account(error) => account_failure(error),
+        RunError::Command(error) => command_failure(error),
+        error @ (RunError::Unknown(_) | RunError::OtherBaseline { .. }) => Failure::new(Exit::Usage, error),
+    }
+}

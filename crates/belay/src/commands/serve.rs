@@ -1,0 +1,89 @@
+use std::{path::PathBuf, sync::Arc};
+
+use belay_aws::session::Access;
+use belay_journal::StateUrl;
+use belay_server::{BuildError, Config, ConfigError, Parts, PlanFile, PlanFileError, ServeError};
+
+use crate::{
+    assembly::{catalogue, open_to_write, ports},
+    exit::{Exit, Failure},
+    output::Output,
+    plan_file::show_errors,
+    text,
+};
+
+/// Run the daemon: watch, and roll back when a trigger or a person says so
+///
+/// Unix signals: SIGUSR1 rolls back the armed migration, SIGUSR2 dry-runs it, SIGHUP reads the plans anew, SIGTERM and
+/// SIGINT stop in order. What is under way goes on at the next start.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  belay serve --plan checkout.yaml
+  belay serve --config /etc/belay/belay.yaml
+  BELAY_LISTEN=127.0.0.1:8000 BELAY_STATE=sqlite:/var/lib/belay/belay.db belay serve --plan 'plans/*.yaml'
+
+Environment, over the file: BELAY_LISTEN, BELAY_STATE, BELAY_POLL")]
+pub(crate) struct Args {
+    /// The daemon's configuration; without it the defaults hold
+    #[arg(long, env = "BELAY_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// A plan to guard, or a glob of plans; beside those of the configuration
+    #[arg(long = "plan", value_name = "PLAN", num_args = 1..)]
+    plans: Vec<String>,
+}
+
+impl Args {
+    pub(crate) async fn run(self, output: Output) -> Result<Exit, Failure> {
+        let mut config = Config::load(self.config.as_deref()).map_err(|error| config_failure(error, output))?;
+        config.plans.extend(self.plans);
+        let catalogue = catalogue();
+        let plans = load_plans(&config, &catalogue, output)?;
+        let url = StateUrl::parse(&config.state).map_err(|error| Failure::new(Exit::Usage, error))?;
+        let journal = Arc::new(open_to_write(&url)?);
+        let parts = Parts {
+            ports: ports(Access::ReadWrite, journal.clone()),
+            read_only: ports(Access::ReadOnly, journal),
+            catalogue,
+            plans,
+            belay_version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        belay_server::run(config, parts).await.map_err(|error| failure(error, output))?;
+        Ok(Exit::Done)
+    }
+}
+
+fn load_plans(
+    config: &Config,
+    catalogue: &belay_plan::catalogue::Catalogue,
+    output: Output,
+) -> Result<Vec<PlanFile>, Failure> {
+    belay_server::load_all(&config.plans, catalogue).map_err(|errors| {
+        for error in &errors {
+            match error {
+                PlanFileError::Invalid { diagnostics, .. } => show_errors(diagnostics, output),
+                PlanFileError::Unreadable { .. } => output.note(error),
+            }
+        }
+        let plans = text::count(errors.len(), "plan file");
+        Failure::message(Exit::Usage, format!("{plans} cannot be used"))
+            .help("correct what is shown above; `belay validate` checks without starting")
+    })
+}
+
+fn config_failure(error: ConfigError, output: Output) -> Failure {
+    if let ConfigError::Invalid(diagnostics) = &error {
+        show_errors(diagnostics, output);
+    }
+    Failure::new(Exit::Usage, error).help("config/belay.yaml shows every key with its default")
+}
+
+fn failure(error: ServeError, output: Output) -> Failure {
+    match error {
+        ServeError::Config(error) => config_failure(error, output),
+        ServeError::Bind { .. } => Failure::new(Exit::Unexpected, error)
+            .help("stop who listens there, or choose another port with BELAY_LISTEN"),
+        ServeError::Build(error @ BuildError::SameMigration { .. }) => Failure::new(Exit::Usage, error),
+        other => Failure::new(Exit::Unexpected, other),
+    }
+}

@@ -1,0 +1,64 @@
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::{
+    assembly::catalogue,
+    exit::{Exit, Failure},
+    output::Output,
+    plan_file, text,
+};
+
+/// Check plans, offline
+///
+/// Every error of a plan is shown at once, with its place and what would be right. Nothing is asked of AWS.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  belay validate config/examples/*.yaml")]
+pub(crate) struct Args {
+    /// Plan files
+    #[arg(required = true, value_name = "PLAN")]
+    plans: Vec<PathBuf>,
+    /// One JSON document on standard output, and nothing else
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl Args {
+    pub(crate) fn run(&self, output: Output) -> Result<Exit, Failure> {
+        let catalogue = catalogue();
+        let mut documents = Vec::new();
+        let mut exit = Exit::Done;
+        for path in &self.plans {
+            let file = path.display();
+            match plan_file::check(path, &catalogue)? {
+                Ok(loaded) => {
+                    let plan = &loaded.plan;
+                    output.line(format_args!(
+                        "{} {file}: {} ({}, {}, {})",
+                        output.good().apply_to("valid"),
+                        plan.migration,
+                        text::count(plan.steps.len(), "step"),
+                        text::count(plan.triggers.len(), "trigger"),
+                        text::count(plan.signals.len(), "signal"),
+                    ));
+                    documents.push(json!({
+                        "file": file.to_string(), "valid": true, "migration": plan.migration,
+                        "plan_sha256": loaded.sha256, "errors": [],
+                    }));
+                }
+                Err(errors) => {
+                    exit = Exit::Usage;
+                    if !output.json {
+                        plan_file::show_errors(&errors, output);
+                        output.note(format_args!("not valid: {file} ({})", text::count(errors.len(), "error")));
+                    }
+                    documents.push(json!({ "file": file.to_string(), "valid": false, "errors": errors }));
+                }
+            }
+        }
+        if output.json {
+            output.document(&json!({ "valid": exit == Exit::Done, "plans": Value::Array(documents) }));
+        }
+        Ok(exit)
+    }
+}

@@ -1,0 +1,86 @@
+//! Following a run of an engine in this process.
+
+use std::{future::Future, sync::Arc};
+
+use belay_core::event::Record;
+use belay_engine::Handle;
+use belay_ports::Clock;
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+
+use crate::{
+    exit::{Exit, Failure},
+    follow::{Approvals, Run, Screen},
+};
+
+/// How following ended.
+pub(crate) enum Ending {
+    /// The run is over, or halted.
+    Stopped(Run),
+    /// It was interrupted. The run goes on when Belay is started again.
+    Interrupted,
+}
+
+/// `records`: subscribed before the run began, so that nothing is missed. `approvals`: who is asked, if anybody.
+pub(crate) async fn follow(
+    handle: &Handle,
+    mut records: Receiver<Arc<Record>>,
+    run: &str,
+    clock: &dyn Clock,
+    screen: &mut Screen,
+    mut approvals: Option<Approvals>,
+    interrupt: impl Future<Output = ()>,
+) -> Result<Ending, Failure> {
+    let mut snapshots = handle.watch();
+    tokio::pin!(interrupt);
+    loop {
+        let snapshot = snapshots.borrow_and_update().clone();
+        drain(&mut records, screen);
+        if let Some(fault) = snapshot.faults.first() {
+            return Err(Failure::message(Exit::Unexpected, format!("Belay has stopped acting: {fault}"))
+                .help("nothing is lost: when the cause is gone, run again to go on"));
+        }
+        if let Some(seen) = Run::of(&snapshot, run, clock.now()) {
+            screen.run(&seen);
+            if seen.has_stopped() {
+                return Ok(Ending::Stopped(seen));
+            }
+            if let Some(approvals) = &mut approvals {
+                approvals.ask(&seen, screen);
+            }
+        }
+        tokio::select! {
+            changed = snapshots.changed() => if changed.is_err() {
+                return Err(Failure::message(Exit::Unexpected, "the loop of this migration has ended")
+                    .help("nothing is lost: run again to go on"));
+            },
+            record = records.recv() => show(record, screen),
+            verb = Approvals::answer(&mut approvals) => {
+                // It may have timed out while the person was typing; the next snapshot shows.
+                if let Some(command) = verb && let Err(error) = handle.command(command).await {
+                    screen.note(&error.to_string());
+                }
+            }
+            () = &mut interrupt => {
+                handle.shutdown().await;
+                drain(&mut records, screen);
+                return Ok(Ending::Interrupted);
+            }
+        }
+    }
+}
+
+fn show(record: Result<Arc<Record>, RecvError>, screen: &Screen) {
+    match record {
+        Ok(record) => screen.record(&record),
+        Err(RecvError::Lagged(missed)) => {
+            screen.note(&format!("{missed} records went by unseen; they are in the journal"))
+        }
+        Err(RecvError::Closed) => {}
+    }
+}
+
+fn drain(records: &mut Receiver<Arc<Record>>, screen: &Screen) {
+    while let Ok(record) = records.try_recv() {
+        screen.record(&record);
+    }
+}

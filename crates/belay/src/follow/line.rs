@@ -1,0 +1,203 @@
+//! What happened, a line each: a journal record as people read it.
+
+use belay_core::{
+    event::{Event, GateEvent, IncidentOutcome, Record, RunOutcome, StepEvent},
+    reading::Health,
+};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::{output::Output, text};
+
+/// How a line is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tone {
+    Plain,
+    Quiet,
+    Good,
+    Warn,
+    Bad,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) at: Timestamp,
+    /// The step, signal or trigger; empty for the migration itself.
+    pub(crate) subject: String,
+    pub(crate) text: String,
+    pub(crate) tone: Tone,
+}
+
+impl Line {
+    pub(crate) fn render(&self, output: Output) -> String {
+        let style = match self.tone {
+            Tone::Plain => output.plain(),
+            Tone::Quiet => output.dim(),
+            Tone::Good => output.good(),
+            Tone::Warn => output.warn(),
+            Tone::Bad => output.bad(),
+        };
+        let at = text::clock_time(self.at);
+        let subject = if self.subject.is_empty() { String::new() } else { format!("{}: ", self.subject) };
+        format!("{}  {}{}", output.dim().apply_to(at), output.bold().apply_to(subject), style.apply_to(&self.text))
+    }
+}
+
+/// The line of a record. None for what only machines need.
+pub(crate) fn line(record: &Record) -> Option<Line> {
+    let (subject, tone, text) = told(&record.actor, &record.event)?;
+    Some(Line { at: record.at, subject, text, tone })
+}
+
+type Told = Option<(String, Tone, String)>;
+
+#[allow(clippy::unnecessary_wraps)] // the form that the callers hand on
+fn tell(subject: &str, tone: Tone, text: impl Into<String>) -> Told {
+    Some((subject.to_owned(), tone, text.into()))
+}
+
+fn told(actor: &str, event: &Event) -> Told {
+    match event {
+        Event::Commanded { verb, reason, detail } => {
+            let subject = detail["step"].as_str().unwrap_or_default();
+            let because = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+            tell(subject, Tone::Plain, format!("{actor} says {}{because}", text::words(verb)))
+        }
+        Event::PlanPinned { plan_sha256, .. } => {
+            tell("", Tone::Quiet, format!("plan {} is pinned", plan_sha256.get(..12).unwrap_or(plan_sha256)))
+        }
+        Event::BaselineCaptured { baseline } => {
+            tell("", Tone::Plain, format!("baseline of {} captured", text::count(baseline.steps.len(), "step")))
+        }
+        Event::Armed { waits_for_green } if waits_for_green.is_empty() => tell("", Tone::Good, "armed"),
+        Event::Armed { waits_for_green } => {
+            tell("", Tone::Warn, format!("armed; these wait until they are green: {}", waits_for_green.join(", ")))
+        }
+        Event::Disarmed { .. } => tell("", Tone::Plain, "disarmed"),
+        Event::CutoverMarked => tell("", Tone::Plain, "the cutover begins"),
+        Event::WatchResumed { outage_s, .. } => {
+            tell("", Tone::Warn, format!("Belay is back after {outage_s}s; everything is looked at anew"))
+        }
+        Event::RunStarted { run, reason, .. } => tell("", Tone::Warn, format!("rollback {run} begins: {reason}")),
+        Event::RunHeld { why } => tell("", Tone::Warn, format!("held: {why}")),
+        Event::RunResumed => tell("", Tone::Plain, "the rollback goes on"),
+        Event::RunAborting { .. } => tell("", Tone::Warn, "aborting: nothing new is sent"),
+        Event::RunHalted { why } => tell("", Tone::Bad, format!("halted: {why}")),
+        Event::ConfirmOpened => tell("", Tone::Plain, "every step is over; waiting for the confirmation"),
+        Event::RunEnded { outcome, why } => {
+            let tone = if *outcome == RunOutcome::Aborted { Tone::Bad } else { Tone::Good };
+            tell("", tone, with_why(&name(outcome), why))
+        }
+        Event::Step { step, what } => step_told(step, what),
+        Event::Confirm { signal, what } => gate_told("confirm", signal, what),
+        Event::Rehearsed { run, .. } => tell("", Tone::Plain, format!("dry run {run} is on record")),
+        _ => watch_told(event),
+    }
+}
+
+fn watch_told(event: &Event) -> Told {
+    match event {
+        Event::SignalTurned { signal, from, to, evidence, .. } => {
+            let tone = match to {
+                Health::Healthy => Tone::Good,
+                Health::Unhealthy => Tone::Bad,
+                Health::Unknown => Tone::Warn,
+            };
+            tell(signal, tone, format!("{} -> {}: {evidence}", name(from), name(to)))
+        }
+        Event::DwellStarted { trigger } => tell(trigger, Tone::Warn, "the condition holds; it fires if that lasts"),
+        Event::DwellPaused { trigger, .. } => tell(trigger, Tone::Warn, "cannot be decided: its time stands still"),
+        Event::DwellResumed { trigger } => tell(trigger, Tone::Warn, "the condition holds again"),
+        Event::DwellReset { trigger } => tell(trigger, Tone::Good, "the condition does not hold any more"),
+        Event::TriggerFired { trigger, evidence } => tell(trigger, Tone::Bad, with_why("FIRED", &evidence.join("; "))),
+        Event::TriggerGreen { trigger } => tell(trigger, Tone::Good, "green for the first time: it is awake"),
+        Event::HealingStarted { trigger } => tell(trigger, Tone::Plain, "healing"),
+        Event::HealingReset { trigger } => tell(trigger, Tone::Warn, "red again"),
+        Event::TriggerHealed { trigger } => tell(trigger, Tone::Good, "healed"),
+        Event::TriggerUnknown { trigger, why } => tell(trigger, Tone::Warn, with_why("cannot be decided", why)),
+        Event::TriggerKnown { trigger } => tell(trigger, Tone::Plain, "can be decided again"),
+        Event::UnknownAlerted { trigger, why } => tell(trigger, Tone::Bad, with_why("still cannot be decided", why)),
+        Event::Blinded { source, why } => tell(source, Tone::Bad, with_why("cannot be read at all", why)),
+        Event::Sighted { source } => tell(source, Tone::Good, "can be read again"),
+        Event::IncidentOpened { incident, trigger } => {
+            tell("", Tone::Bad, format!("incident {incident} opened by {trigger}"))
+        }
+        Event::IncidentJoined { trigger } => tell("", Tone::Bad, format!("{trigger} joins the incident")),
+        Event::Decided { answer, why, .. } => {
+            let decision = name(answer);
+            let why = if why.ends_with(&format!(": {decision}")) { why.clone() } else { with_why(&decision, why) };
+            tell("", Tone::Warn, format!("decision: {why}"))
+        }
+        Event::IncidentClosed { outcome } => {
+            let tone = if *outcome == IncidentOutcome::Aborted { Tone::Bad } else { Tone::Good };
+            tell("", tone, format!("incident closed: {}", name(outcome)))
+        }
+        _ => None,
+    }
+}
+
+fn step_told(step: &str, event: &StepEvent) -> Told {
+    match event {
+        StepEvent::Started { fallback_for: Some(failed) } => {
+            tell(step, Tone::Warn, format!("stands in for {failed}, which failed"))
+        }
+        StepEvent::Started { fallback_for: None } => tell(step, Tone::Quiet, "looking"),
+        StepEvent::LookFailed { why } => tell(step, Tone::Warn, with_why("cannot be looked at", why)),
+        StepEvent::Planned { changes } => {
+            let titles: Vec<&str> = changes.iter().map(|change| change.title.as_str()).collect();
+            tell(step, Tone::Quiet, format!("to do: {}", titles.join("; then ")))
+        }
+        StepEvent::ApprovalAwaited { why, .. } => tell(step, Tone::Warn, format!("waits for a person: {why}")),
+        StepEvent::Approved => tell(step, Tone::Good, "approved"),
+        StepEvent::Require { signal, what } => gate_told(step, signal, what),
+        StepEvent::Verify { signal, what } => gate_told(step, signal, what),
+        StepEvent::Unproven { destination, why } => {
+            tell(step, Tone::Bad, format!("{destination} is not proven: {why}"))
+        }
+        StepEvent::Overridden { subject } => tell(step, Tone::Warn, format!("{subject} is overridden by a person")),
+        StepEvent::Intended { change, .. } => tell(step, Tone::Plain, format!("{}  [{}]", change.title, change.call)),
+        StepEvent::NoEffect { why, .. } => tell(step, Tone::Warn, with_why("the call had no effect", why)),
+        StepEvent::OutcomeUnknown { why, .. } => {
+            tell(step, Tone::Warn, with_why("the answer was lost, looking what came of it", why))
+        }
+        StepEvent::WaitStarted { until } => {
+            tell(step, Tone::Plain, format!("waits until {}", text::clock_time(*until)))
+        }
+        StepEvent::Settled { changed: true } => tell(step, Tone::Quiet, "in place"),
+        StepEvent::Done => tell(step, Tone::Good, "done"),
+        StepEvent::Unchanged => tell(step, Tone::Good, "unchanged: it was there already"),
+        StepEvent::Failed { why, .. } => tell(step, Tone::Bad, format!("FAILED: {why}")),
+        StepEvent::Skipped { why } => tell(step, Tone::Warn, why.as_str()),
+        StepEvent::Blocked { by } => tell(step, Tone::Warn, format!("blocked: {by} did not succeed")),
+        StepEvent::Reset => tell(step, Tone::Plain, "once more"),
+        StepEvent::RequireOpened
+        | StepEvent::RequirePassed
+        | StepEvent::Accepted { .. }
+        | StepEvent::Effective { .. }
+        | StepEvent::Settled { changed: false }
+        | StepEvent::VerifyOpened => None,
+    }
+}
+
+fn gate_told(step: &str, signal: &str, event: &GateEvent) -> Told {
+    match event {
+        GateEvent::Holding { evidence } => tell(step, Tone::Plain, with_why(&format!("{signal} is healthy"), evidence)),
+        GateEvent::Broken { health, evidence } => {
+            tell(step, Tone::Warn, with_why(&format!("waits: {signal} is {}", name(health)), evidence))
+        }
+        GateEvent::Passed => tell(step, Tone::Good, format!("{signal} passed")),
+        GateEvent::Failed { why } => tell(step, Tone::Bad, why.as_str()),
+    }
+}
+
+fn with_why(what: &str, why: &str) -> String {
+    if why.is_empty() { what.to_owned() } else { format!("{what}: {why}") }
+}
+
+/// An enum as the journal writes it, in words.
+fn name(value: &impl serde::Serialize) -> String {
+    match json!(value) {
+        Value::String(name) => text::words(&name),
+        other => other.to_string(),
+    }
+}

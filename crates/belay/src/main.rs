@@ -1,0 +1,42 @@
+//! `belay`: the command line and the assembly of the parts, nothing else.
+
+mod assembly;
+mod cli;
+mod client;
+mod clock;
+mod commands;
+mod demo;
+mod dry_report;
+mod exit;
+mod follow;
+mod logs;
+mod output;
+mod plan_file;
+mod problem;
+mod text;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::{cli::Cli, exit::Exit, output::Output};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse(); // wrong usage ends here, with exit code 2
+    let output = Output::detect(cli.command.wants_json());
+    logs::start(cli.log_format, cli.command.usual_logs(), output.colour_errors());
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output.failure(&error.into());
+            return ExitCode::from(Exit::Unexpected as u8);
+        }
+    };
+    let exit = runtime.block_on(cli.command.run(output)).unwrap_or_else(|failure| {
+        output.failure(&failure);
+        failure.exit
+    });
+    // A question at the terminal that nobody answers any more must not hold the process up.
+    runtime.shutdown_background();
+    ExitCode::from(exit as u8)
+}

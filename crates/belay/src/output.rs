@@ -1,0 +1,134 @@
+//! What people and programs get to see. Nothing else in this crate writes to standard output or standard error.
+
+use std::{
+    fmt::Display,
+    io::{IsTerminal, Write, stderr, stdin, stdout},
+};
+
+use console::Style;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::exit::Failure;
+
+/// How this process talks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Output {
+    pub(crate) json: bool,
+    /// Colour, tables and bars on standard output.
+    pub(crate) terminal: bool,
+    pub(crate) colour: bool,
+    colour_errors: bool,
+}
+
+impl Output {
+    pub(crate) fn detect(json: bool) -> Self {
+        // https://no-color.org: present and not empty.
+        let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let terminal = !json && stdout().is_terminal() && !dumb;
+        Self {
+            json,
+            terminal,
+            colour: terminal && !no_colour,
+            colour_errors: stderr().is_terminal() && !no_colour && !dumb,
+        }
+    }
+
+    /// One line for a person; nothing with `--json`.
+    pub(crate) fn line(self, text: impl Display) {
+        if !self.json {
+            write_line(&mut stdout().lock(), &text.to_string());
+        }
+    }
+
+    /// Text as it is, for programs and pipes too.
+    pub(crate) fn raw(self, text: &str) {
+        write_line(&mut stdout().lock(), text.trim_end_matches('\n'));
+    }
+
+    /// One JSON document, pretty: the whole answer.
+    pub(crate) fn document(self, document: &impl Serialize) {
+        self.raw(&format!("{:#}", json!(document)));
+    }
+
+    /// One JSON line of a stream.
+    pub(crate) fn json_line(self, document: &impl Serialize) {
+        self.raw(&json!(document).to_string());
+    }
+
+    /// A remark beside the answer, on standard error.
+    pub(crate) fn note(self, text: impl Display) {
+        write_line(&mut stderr().lock(), &text.to_string());
+    }
+
+    /// A failure: what, why, what to do next.
+    pub(crate) fn failure(self, failure: &Failure) {
+        let red = style(self.colour_errors).red().bold();
+        let dim = style(self.colour_errors).dim();
+        let mut text = format!("{} {}", red.apply_to("error:"), failure.error);
+        for cause in failure.causes() {
+            text.push_str(&format!("\n  {} {cause}", dim.apply_to("because:")));
+        }
+        if let Some(help) = &failure.help {
+            text.push_str(&format!("\n  {} {help}", style(self.colour_errors).cyan().apply_to("next:")));
+        }
+        self.note(text);
+        if self.json {
+            self.json_line(&json!({ "error": {
+                "exit": failure.exit as u8,
+                "kind": failure.exit,
+                "what": failure.error.to_string(),
+                "why": failure.causes(),
+                "help": failure.help,
+            }}));
+        }
+    }
+
+    pub(crate) fn colour_errors(self) -> bool {
+        self.colour_errors
+    }
+
+    pub(crate) fn plain(self) -> Style {
+        style(self.colour)
+    }
+
+    pub(crate) fn bold(self) -> Style {
+        style(self.colour).bold()
+    }
+
+    pub(crate) fn dim(self) -> Style {
+        style(self.colour).dim()
+    }
+
+    pub(crate) fn good(self) -> Style {
+        style(self.colour).green()
+    }
+
+    pub(crate) fn bad(self) -> Style {
+        style(self.colour).red()
+    }
+
+    pub(crate) fn warn(self) -> Style {
+        style(self.colour).yellow()
+    }
+
+    pub(crate) fn accent(self) -> Style {
+        style(self.colour).cyan()
+    }
+}
+
+/// Whether a person can be asked.
+pub(crate) fn can_ask() -> bool {
+    stdin().is_terminal()
+}
+
+fn style(colour: bool) -> Style {
+    Style::new().force_styling(colour)
+}
+
+/// A reader that has gone away must not end a rollback, so a failed write is not an error here.
+fn write_line(to: &mut impl Write, text: &str) {
+    let _ = writeln!(to, "{text}");
+    let _ = to.flush();
+}

@@ -1,0 +1,84 @@
+//! Small texts that several commands write.
+
+use std::{fmt, time::Duration};
+
+use jiff::{Timestamp, tz::TimeZone};
+use serde_json::Value;
+
+/// `a, b, c`
+pub(crate) struct Words<'a, T>(pub(crate) &'a [T]);
+
+impl<T: fmt::Display> fmt::Display for Words<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, word) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str(", ")?;
+            }
+            word.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+/// `1m 05s`, `12s`, `1h 02m`: for people, to the second.
+pub(crate) fn duration(time: Duration) -> String {
+    let seconds = time.as_secs() + u64::from(time.subsec_millis() >= 500);
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds}s"),
+        (0, minutes, seconds) => format!("{minutes}m {seconds:02}s"),
+        (hours, minutes, _) => format!("{hours}h {minutes:02}m"),
+    }
+}
+
+/// The time between two moments; none if they are the wrong way round.
+pub(crate) fn between(from: Timestamp, to: Timestamp) -> Duration {
+    Duration::try_from(to.duration_since(from)).unwrap_or_default()
+}
+
+/// `14:03:07`, in the time zone of whoever reads it.
+pub(crate) fn clock_time(at: Timestamp) -> String {
+    at.to_zoned(TimeZone::system()).strftime("%H:%M:%S").to_string()
+}
+
+/// A document on one line: `blue 0, green 100`.
+pub(crate) fn inline(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "-".to_owned(),
+        Value::Object(map) => {
+            map.iter().map(|(key, value)| format!("{key} {}", inline(value))).collect::<Vec<_>>().join(", ")
+        }
+        Value::Array(items) => items.iter().map(inline).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
+    }
+}
+
+/// `rolled_back` as people write it.
+pub(crate) fn words(name: &str) -> String {
+    name.replace('_', " ")
+}
+
+/// `1 step`, `3 steps`
+pub(crate) fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn durations_are_short() {
+        let cases = [(400, "0s"), (12_000, "12s"), (65_000, "1m 05s"), (3_720_000, "1h 02m")];
+        for (ms, text) in cases {
+            assert_eq!(duration(Duration::from_millis(ms)), text);
+        }
+    }
+
+    #[test]
+    fn documents_fit_on_a_line() {
+        assert_eq!(inline(&json!({ "blue": 100, "names": ["a", "b"], "none": null })), "blue 100, names a, b, none -");
+    }
+}

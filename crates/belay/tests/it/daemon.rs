@@ -1,0 +1,142 @@
+//! The commands that talk to a daemon, against one in this process that guards a simulated world.
+
+use std::{fs, net::SocketAddr, path::Path, sync::Arc};
+
+use belay_core::reading::Health;
+use belay_journal::MemoryJournal;
+use belay_server::{Config, Daemon, Parts, PlanFile, serve, unix_signals::UnixSignals};
+use belay_sim::{Faults, Rule, SeededEntropy, SimClock, World, ports, read_only_ports};
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+use crate::{belay, catalogue, text};
+
+const PLAN: &str = "\
+belay: 1
+migration: shop
+aws: { account: \"111122223333\", region: eu-west-1 }
+signals:
+  errors: { alarm: shop-5xx }
+  blue_ready: { target_health: { target_group: shop-blue, at_least: 1 } }
+triggers:
+  hurt: { when: errors, for: 30s, severity: critical, scope: system_wide, fix: unknown }
+steps:
+  dns_back:
+    action: route53.weights
+    with: { zone: Z0123456789ABC, record: shop.example.com, type: A }
+    to: baseline
+    require: [blue_ready]
+  tell_people:
+    needs: [dns_back]
+    action: manual
+    with: { instructions: Tell the shops. }
+";
+
+/// Ends when it is dropped.
+struct Guarded {
+    folder: tempfile::TempDir,
+    world: Arc<World>,
+    url: String,
+    _runtime: Runtime,
+}
+
+impl Guarded {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("shop.yaml");
+        fs::write(&path, PLAN).unwrap();
+        let file = PlanFile::load(&path, &catalogue()).unwrap();
+        let runtime = Runtime::new().unwrap();
+        let (world, url) = runtime.block_on(async {
+            let clock = SimClock::new("2026-03-01T22:00:00Z".parse().unwrap(), 50);
+            let world = Arc::new(World::new(&file.loaded.plan, Arc::new(clock), Faults::none()));
+            for signal in ["errors", "blue_ready"] {
+                world.set_rule(signal, Rule::Always(Health::Healthy));
+            }
+            let ports = ports(&world, Arc::new(MemoryJournal::default()), Arc::new(SeededEntropy::new(7)));
+            let config = Config { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..Config::default() };
+            let listener = serve::bind(&config).await.unwrap();
+            let url = format!("http://{}", listener.local_addr().unwrap());
+            let parts = Parts {
+                read_only: read_only_ports(&world, &ports),
+                ports,
+                catalogue: catalogue(),
+                plans: vec![file],
+                belay_version: "test".to_owned(),
+            };
+            let daemon = Daemon::build(config, parts).await.unwrap();
+            (world, (url, daemon, listener))
+        });
+        let (url, daemon, listener) = url;
+        runtime.block_on(async {
+            let signals = UnixSignals::install().unwrap();
+            tokio::task::spawn(serve::serve(daemon, listener, signals));
+        });
+        Self { folder, world, url, _runtime: runtime }
+    }
+
+    /// What it printed, and its exit code has to be this.
+    #[track_caller]
+    fn run(&self, arguments: &[&str], code: i32) -> String {
+        let folder: &Path = self.folder.path();
+        let done = belay(folder, arguments).env("BELAY_URL", &self.url).assert().code(code).get_output().clone();
+        text(&done.stdout) + &text(&done.stderr)
+    }
+
+    #[track_caller]
+    fn json(&self, arguments: &[&str]) -> Value {
+        let done = belay(self.folder.path(), arguments).env("BELAY_URL", &self.url).arg("--json").assert().code(0);
+        serde_json::from_slice(&done.get_output().stdout).unwrap()
+    }
+}
+
+#[test]
+fn a_cutover_is_guarded_and_rolled_back_by_hand() {
+    let guarded = Guarded::start();
+    assert!(guarded.run(&["status"], 0).contains("disarmed"));
+    assert!(guarded.run(&["cutover"], 5).contains("next: `belay arm` first"));
+    assert!(guarded.run(&["arm", "--reason", "tonight"], 0).contains("shop is armed"));
+    guarded.run(&["cutover"], 0);
+    guarded.world.cut_over();
+
+    let rehearsed = guarded.run(&["rollback", "--reason", "look first", "--dry-run", "--wait"], 0);
+    assert!(rehearsed.contains("nothing would stop the rollback now"), "{rehearsed}");
+
+    let begun = guarded.json(&["rollback", "--reason", "customers cannot pay"]);
+    let run = begun["run"].as_str().unwrap().to_owned();
+    assert!(guarded.run(&["rollback", "--reason", "again"], 5).contains(&run));
+    assert!(guarded.run(&["disarm"], 5).contains("error: "));
+    assert!(guarded.run(&["retry", "dns_back", "--reason", "r"], 5).contains("error: "));
+    guarded.run(&["hold", "--reason", "one moment"], 0);
+    guarded.run(&["resume", "--reason", "go on"], 0);
+    guarded.approve_when_it_waits("tell_people");
+    let status = guarded.wait_for_the_end(&run);
+    assert_eq!(status["state"], "rolled_back");
+    assert!(guarded.world.is_at_target("dns_back"));
+}
+
+#[test]
+fn what_is_not_there_is_named() {
+    let guarded = Guarded::start();
+    assert!(guarded.run(&["status", "nothing"], 2).contains("there is no migration nothing"));
+    assert!(guarded.run(&["hold", "--reason", "r"], 5).contains("there is no open run"));
+    assert!(guarded.run(&["decide", "roll-back", "--reason", "r"], 5).contains("there is no open incident"));
+    assert_eq!(guarded.json(&["status", "shop"])["name"], "shop");
+}
+
+impl Guarded {
+    /// Bounded by the number of tries, each a process of its own.
+    fn approve_when_it_waits(&self, step: &str) {
+        let approve = ["approve", step, "--reason", "done", "--url", &self.url];
+        let tried = (0..200).any(|_| belay(self.folder.path(), &approve).output().unwrap().status.success());
+        assert!(tried, "{step} never waited for approval");
+    }
+
+    /// Answers at once if the run is over by now.
+    fn wait_for_the_end(&self, run: &str) -> Value {
+        let status = (0..200).map(|_| self.json(&["status", "shop"])).find(|status| status["state"] == "rolled_back");
+        let status = status.unwrap_or_else(|| panic!("run {run} did not end"));
+        assert_eq!(status["run"]["id"], run);
+        status
+    }
+}

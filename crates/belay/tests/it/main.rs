@@ -1,0 +1,48 @@
+//! The binary from the outside.
+
+mod daemon;
+mod demo;
+mod examples;
+mod offline;
+mod refusals;
+
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+use belay_plan::catalogue::Catalogue;
+
+/// The binary in a folder of its own, with nothing of the surrounding shell that it listens to.
+fn belay(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_belay"));
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        if name.starts_with("BELAY_") || name.starts_with("AWS_") || name == "RUST_LOG" {
+            command.env_remove(name);
+        }
+    }
+    command.current_dir(folder).args(arguments).env("USER", "tester");
+    command
+}
+
+/// A file of the repository.
+fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
+}
+
+fn examples() -> Vec<PathBuf> {
+    let files = std::fs::read_dir(repository("config/examples")).expect("the examples");
+    let mut found: Vec<PathBuf> = files.map(|file| file.expect("a file").path()).collect();
+    found.push(repository("config/demo.yaml"));
+    found.sort();
+    found
+}
+
+/// As the binary has it.
+fn catalogue() -> Catalogue {
+    let signals = belay_aws::signal_specs().into_iter().chain(belay_probes::Probes::specs());
+    Catalogue::new(belay_aws::action_specs(), signals)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

@@ -1,0 +1,95 @@
+//! What works without AWS and without a daemon.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::{belay, examples, repository, text};
+
+const BROKEN: &str = "belay: 1\nmigration: m\nsteps:\n  a: { action: wait, with: { fro: 5s } }\n";
+
+#[test]
+fn the_examples_are_valid() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths: Vec<String> = examples().iter().map(|path| path.display().to_string()).collect();
+    let mut arguments = vec!["validate"];
+    arguments.extend(paths.iter().map(String::as_str));
+    let done = belay(folder.path(), &arguments).assert().code(0).get_output().clone();
+    assert_eq!(text(&done.stdout).lines().filter(|line| line.starts_with("valid ")).count(), paths.len());
+}
+
+#[test]
+fn every_error_of_a_plan_is_shown_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("plan.yaml"), BROKEN).unwrap();
+    for command in ["validate", "graph", "dry-run", "capture"] {
+        let done = belay(folder.path(), &[command, "plan.yaml"]).assert().code(2).get_output().clone();
+        let shown = text(&done.stderr);
+        assert!(shown.contains("plan.yaml:4:22") && shown.contains("`for` is missing"), "{command}: {shown}");
+        assert!(done.stdout.is_empty(), "{command}");
+    }
+}
+
+#[test]
+fn validate_answers_programs_in_json() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("plan.yaml"), BROKEN).unwrap();
+    let done = belay(folder.path(), &["validate", "plan.yaml", "--json"]).assert().code(2).get_output().clone();
+    let document: Value = serde_json::from_slice(&done.stdout).unwrap();
+    insta::assert_json_snapshot!(document, @r#"
+    {
+      "valid": false,
+      "plans": [
+        {
+          "file": "plan.yaml",
+          "valid": false,
+          "errors": [
+            {
+              "message": "`for` is missing",
+              "file": "plan.yaml",
+              "line": 4,
+              "column": 22,
+              "column_end": 26,
+              "source_line": "  a: { action: wait, with: { fro: 5s } }",
+              "help": "`for`: How long to wait. It is a duration such as `30s`, `15m` or `1h30m`."
+            }
+          ]
+        }
+      ]
+    }
+    "#);
+}
+
+#[test]
+fn the_schema_that_ships_is_the_one_of_this_binary() {
+    let folder = tempfile::tempdir().unwrap();
+    let done = belay(folder.path(), &["schema"]).assert().code(0).get_output().clone();
+    let shipped: Value = serde_json::from_slice(&fs::read(repository("config/belay.schema.json")).unwrap()).unwrap();
+    let printed: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert!(printed == shipped, "config/belay.schema.json is not what `belay schema` prints");
+}
+
+#[test]
+fn graphs_are_drawn_in_both_formats() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = repository("config/demo.yaml").display().to_string();
+    let mermaid = belay(folder.path(), &["graph", &plan]).assert().code(0).get_output().clone();
+    assert!(text(&mermaid.stdout).starts_with("flowchart TD"));
+    let svg = belay(folder.path(), &["graph", &plan, "--format", "svg"]).assert().code(0).get_output().clone();
+    assert!(text(&svg.stdout).starts_with("<svg"));
+}
+
+#[test]
+fn help_lists_what_is_built_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let done = belay(folder.path(), &["--help"]).assert().code(0).get_output().clone();
+    let help = text(&done.stdout);
+    for command in ["validate", "dry-run", "demo", "serve", "rollback", "audit"] {
+        assert!(help.contains(&format!("\n  {command} ")), "{command}");
+    }
+    for later in ["watch", "drill", "undo", "report", "checklist"] {
+        assert!(!help.contains(&format!("\n  {later} ")), "{later}");
+    }
+    belay(folder.path(), &["completions", "bash"]).assert().code(0);
+    belay(folder.path(), &["watch"]).assert().code(2);
+}

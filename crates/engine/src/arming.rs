@@ -1,0 +1,155 @@
+//! Arming: everything that can be found out beforehand is found out now, and not in the middle of a rollback.
+
+use std::sync::Arc;
+
+use belay_core::{
+    change::{Assessment, Baseline, BaselineEntry},
+    input::{Command, Input, RefusalKind, Verb},
+    migration::Migration,
+    reading::Reading,
+    watch::signals_of,
+};
+use belay_plan::model::{Name, Plan, Step, Target};
+use belay_ports::{AccountError, Corrupt, Ports, ReadError};
+use indexmap::IndexMap;
+use jiff::Timestamp;
+
+use crate::{
+    capture::{CaptureError, Looking, observe_all, observe_entries},
+    handle::{CommandError, Handle},
+    sampler::read_once,
+    scope::{self, Unknown},
+};
+
+/// Why a plan was not armed. Nothing has changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ArmError {
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    #[error(transparent)]
+    Unknown(#[from] Unknown),
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    #[error("the baseline is of the migration {found}, not of {expected}")]
+    OtherBaseline { expected: Name, found: Name },
+    /// What is there now is not what was there before the cutover.
+    #[error("the cutover was marked at {cutover}; the baseline cannot be captured any more for: {}", steps.join(", "))]
+    AfterCutover { cutover: Timestamp, steps: Vec<Name> },
+    #[error("step {step} cannot be observed: {error}")]
+    Unreadable { step: Name, error: ReadError },
+    #[error("step {step} could not be carried out: {why}")]
+    Impossible { step: Name, why: String },
+    #[error(transparent)]
+    Command(#[from] CommandError),
+}
+
+/// Arms a plan: verifies the accounts, captures what is missing of the baseline, assesses every step, reads the signals
+/// of all triggers, and only then pins it all. `baseline`: given by the operator, before what the journal keeps.
+///
+/// # Errors
+/// [`ArmError`] with the first thing that stands against it.
+pub async fn arm(
+    handle: &Handle,
+    ports: &Ports,
+    plan: Arc<Plan>,
+    sha256: &str,
+    baseline: Option<Baseline>,
+    actor: &str,
+    reason: &str,
+) -> Result<(), ArmError> {
+    let snapshot = handle.snapshot();
+    let state = snapshot.state.as_ref();
+    let command = |baseline: Option<Arc<Baseline>>, readings| Command {
+        actor: actor.to_owned(),
+        reason: reason.to_owned(),
+        verb: Verb::Arm { plan: plan.clone(), plan_sha256: sha256.to_owned(), baseline, readings },
+    };
+    refuse_early(state, ports.clock.now(), &command(None, Vec::new()))?;
+    scope::refuse_unknown(ports, &plan)?;
+    scope::verify_accounts(ports, &plan).await?;
+    let baseline = complete(state, ports, &plan, sha256, baseline).await?;
+    assess(ports, &plan, &baseline, state.cutover).await?;
+    let readings = read_triggers(ports, &plan, &baseline).await;
+    let baseline = (!baseline.steps.is_empty()).then(|| Arc::new(baseline));
+    handle.command(command(baseline, readings)).await?;
+    Ok(())
+}
+
+/// What core refuses whatever is found out, it refuses before AWS is asked anything.
+fn refuse_early(state: &Migration, now: Timestamp, command: &Command) -> Result<(), CommandError> {
+    match state.decide(now, 0, &Input::Command(command.clone())) {
+        Err(refusal) if matches!(refusal.kind, RefusalKind::AlreadyRunning { .. } | RefusalKind::Unsupported) => {
+            Err(refusal.into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The baseline from what is given, then what is kept, then what is there now.
+async fn complete(
+    state: &Migration,
+    ports: &Ports,
+    plan: &Plan,
+    sha256: &str,
+    given: Option<Baseline>,
+) -> Result<Baseline, ArmError> {
+    if let Some(given) = given.as_ref().filter(|given| given.migration != plan.migration) {
+        return Err(ArmError::OtherBaseline { expected: plan.migration.clone(), found: given.migration.clone() });
+    }
+    let kept = state.baseline.as_deref();
+    let mut steps: IndexMap<Name, BaselineEntry> = IndexMap::new();
+    let mut missing = Vec::new();
+    for (name, step) in &plan.steps {
+        let known = [given.as_ref(), kept].into_iter().flatten().find_map(|baseline| entry_of(baseline, name, step));
+        match known {
+            Some(entry) => drop(steps.insert(name.clone(), entry.clone())),
+            None => missing.push(name.clone()),
+        }
+    }
+    match state.cutover {
+        Some(cutover) => {
+            missing.retain(|name| plan.steps[name].to == Target::Baseline);
+            if !missing.is_empty() {
+                return Err(ArmError::AfterCutover { cutover, steps: missing });
+            }
+        }
+        None => steps.extend(observe_entries(ports, plan, missing, None).await?),
+    }
+    steps.sort_by_key(|name, _| plan.steps.get_index_of(name));
+    let known = given.as_ref().or(kept).filter(|known| known.steps == steps);
+    Ok(known.cloned().unwrap_or_else(|| Baseline {
+        migration: plan.migration.clone(),
+        captured: ports.clock.now(),
+        plan_sha256: sha256.to_owned(),
+        steps,
+    }))
+}
+
+/// A baseline of another resource, or by another action, is never used.
+fn entry_of<'b>(baseline: &'b Baseline, name: &str, step: &Step) -> Option<&'b BaselineEntry> {
+    baseline.steps.get(name).filter(|entry| entry.resource == step.resource && entry.action == step.action)
+}
+
+/// A step that could never succeed is found out now: a snapshot that is gone, a member that nobody names.
+async fn assess(ports: &Ports, plan: &Plan, baseline: &Baseline, cutover: Option<Timestamp>) -> Result<(), ArmError> {
+    let looks = plan.steps.keys().filter_map(|name| {
+        Looking::new(ports, plan, name.clone(), baseline.steps.get(name).cloned(), cutover)
+    });
+    for (looking, observed) in observe_all(looks.collect()).await {
+        let step = looking.scope.step.clone();
+        let doc = observed.map_err(|error| ArmError::Unreadable { step: step.clone(), error })?;
+        match looking.actuator.assess(&looking.scope, &doc, &[]) {
+            Ok(Assessment::Failed { why }) | Err(Corrupt(why)) => return Err(ArmError::Impossible { step, why }),
+            Ok(_) => {}
+        }
+    }
+    Ok(())
+}
+
+async fn read_triggers(ports: &Ports, plan: &Plan, baseline: &Baseline) -> Vec<Reading> {
+    let mut names: Vec<&Name> = plan.triggers.values().flat_map(|trigger| signals_of(&trigger.when)).collect();
+    names.sort_unstable();
+    names.dedup();
+    let queries = names.into_iter().filter_map(|name| scope::query(plan, Some(baseline), name)).collect();
+    read_once(ports, queries).await.into_values().collect()
+}

@@ -1,0 +1,464 @@
+//! The loop: collect what is ready, decide, append; when it is durable fold, publish, act. One task, one migration.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use belay_core::{
+    change::{Assessment, Progress},
+    event::Record,
+    input::Input,
+    migration::Migration,
+    reading::Reading,
+    wants::{Task, Wants},
+};
+use belay_plan::model::Name;
+use belay_ports::{AppendError, Clock, NewRecord, Ports};
+use futures::FutureExt;
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+use crate::{
+    handle::{CommandError, Message, Options, Reply, Snapshot},
+    sampler::{Sampler, Subscription, Wanted},
+    tasks::Tasks,
+};
+
+/// Inputs that are decided together, and so share an append.
+const BATCH_MAX: usize = 256;
+
+/// Being late by more than three polls and this means: the process was asleep.
+const LATE_MARGIN: Duration = Duration::from_secs(2);
+
+/// Calls under way get this long to answer when the loop is to stop.
+const GRACE: Duration = Duration::from_secs(8);
+
+/// How long to wait before asking a journal again that could not say what it holds; it doubles up to the second.
+const DOUBT_PAUSE: Duration = Duration::from_millis(250);
+const DOUBT_PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// A deadline that has passed and moved nothing is looked at again after this.
+const TICK_PAUSE: Duration = Duration::from_secs(1);
+
+pub(crate) struct Driver {
+    ports: Ports,
+    belay_version: String,
+    sampler: Sampler,
+    subscription: Subscription,
+    state: Arc<Migration>,
+    wants: Wants,
+    tasks: Tasks,
+    commands: mpsc::Receiver<Message>,
+    published: watch::Sender<Arc<Snapshot>>,
+    tail: broadcast::Sender<Arc<Record>>,
+    progress: BTreeMap<Name, Progress>,
+    /// When the present state was decided, on the monotonic clock.
+    decided: Duration,
+    /// Whether the last tick moved nothing.
+    idle_tick: bool,
+    wakefulness: Wakefulness,
+}
+
+/// An input on its way into a decision, and who waits for what comes of it.
+struct Pending {
+    input: Input,
+    reply: Option<Reply>,
+}
+
+/// What the loop woke up for.
+#[derive(Default)]
+struct Gathered {
+    pending: Vec<Pending>,
+    shutdown: Option<oneshot::Sender<()>>,
+}
+
+impl Gathered {
+    fn message(&mut self, message: Message) {
+        match message {
+            Message::Command(command, reply) => {
+                self.pending.push(Pending { input: Input::Command(command), reply: Some(reply) });
+            }
+            Message::Shutdown(done) => self.shutdown = Some(done),
+        }
+    }
+
+    fn input(&mut self, input: Input) {
+        self.pending.push(Pending { input, reply: None });
+    }
+}
+
+/// Why the loop does not act any more.
+struct Fault(String);
+
+impl Driver {
+    pub(crate) fn new(
+        ports: Ports,
+        options: Options,
+        state: Arc<Migration>,
+        commands: mpsc::Receiver<Message>,
+        published: watch::Sender<Arc<Snapshot>>,
+        tail: broadcast::Sender<Arc<Record>>,
+    ) -> Self {
+        let poll = options.sampler.poll();
+        Self {
+            tasks: Tasks::new(ports.clone()),
+            wakefulness: Wakefulness::new(ports.clock.as_ref(), poll),
+            belay_version: options.belay_version,
+            subscription: options.sampler.subscribe(),
+            sampler: options.sampler,
+            state,
+            wants: Wants::default(),
+            commands,
+            published,
+            tail,
+            progress: BTreeMap::new(),
+            decided: ports.clock.monotonic(),
+            idle_tick: false,
+            ports,
+        }
+    }
+
+    pub(crate) async fn run(mut self) {
+        let mut gathered = Gathered::default();
+        if let Err(Fault(why)) = self.admit().await {
+            return self.refuse_everything(why).await;
+        }
+        if self.state.seq > 0 {
+            gathered.input(self.resumed());
+        }
+        loop {
+            if let Err(Fault(why)) = self.settle(gathered.pending).await {
+                tracing::error!(migration = self.state.name, why, "stopped acting");
+                return self.refuse_everything(why).await;
+            }
+            if let Some(done) = gathered.shutdown {
+                self.finish().await;
+                let _ = done.send(()); // nobody may be waiting any more
+                return;
+            }
+            self.reconcile();
+            self.publish(&[]);
+            gathered = self.gather().await;
+        }
+    }
+
+    /// What the journal holds goes on only with the credentials that its plan names: before anything else is read.
+    async fn admit(&mut self) -> Result<(), Fault> {
+        let plan = self.state.open_run().map(|run| &run.plan).or(self.state.plan.as_ref());
+        let Some(plan) = plan.filter(|_| self.state.is_live()).cloned() else { return Ok(()) };
+        let mut pause = DOUBT_PAUSE;
+        while let Err(error) = crate::scope::verify_accounts(&self.ports, &plan).await {
+            tracing::error!(migration = self.state.name, %error, "not acting yet");
+            self.wait_in_doubt(&format!("{error}; this is tried again"), pause).await?;
+            pause = (pause * 2).min(DOUBT_PAUSE_MAX);
+        }
+        Ok(())
+    }
+
+    fn resumed(&self) -> Input {
+        Input::Resumed { belay_version: self.belay_version.clone() }
+    }
+
+    /// Waits for something to do, and takes what else is ready with it.
+    async fn gather(&mut self) -> Gathered {
+        let mut gathered = Gathered::default();
+        let clock = self.ports.clock.clone();
+        let nap = self.nap(clock.now());
+        tokio::select! {
+            biased;
+            message = self.commands.recv() => match message {
+                Some(message) => gathered.message(message),
+                None => std::future::pending().await, // the handle is gone: this task is being dropped
+            },
+            input = self.tasks.next() => self.answered(&mut gathered, input),
+            readings = self.subscription.next() => self.read(&mut gathered, readings),
+            () = clock.sleep(nap) => {}
+        }
+        while gathered.pending.len() < BATCH_MAX {
+            if let Ok(message) = self.commands.try_recv() {
+                gathered.message(message);
+            } else if let Some(input) = self.tasks.next().now_or_never() {
+                self.answered(&mut gathered, input);
+            } else if let Some(readings) = self.subscription.next().now_or_never() {
+                self.read(&mut gathered, readings);
+            } else {
+                break;
+            }
+        }
+        let due = self.wants.deadline.is_some_and(|deadline| deadline <= clock.now());
+        if gathered.pending.is_empty() && due {
+            gathered.input(Input::Tick);
+        }
+        if self.wakefulness.was_asleep(clock.as_ref(), nap) {
+            // First of all: nothing may be taken for watched time that was not.
+            gathered.pending.insert(0, Pending { input: self.resumed(), reply: None });
+        }
+        gathered
+    }
+
+    /// How long there is nothing to do at most. Never longer than a poll, to notice when the process was asleep.
+    fn nap(&self, now: Timestamp) -> Duration {
+        let until = |deadline: Timestamp| Duration::try_from(deadline.duration_since(now)).unwrap_or_default();
+        let due = self.wants.deadline.map_or(self.sampler.poll(), until);
+        let due = if self.idle_tick { due.max(TICK_PAUSE) } else { due };
+        due.min(self.sampler.poll())
+    }
+
+    fn answered(&mut self, gathered: &mut Gathered, input: Input) {
+        if let Input::Looked { step, result: Ok(look) } = &input {
+            match &look.assessment {
+                Assessment::Settling(progress) => self.progress.insert(step.clone(), progress.clone()),
+                _ => self.progress.remove(step),
+            };
+        }
+        gathered.input(input);
+    }
+
+    /// A reading of a signal that nobody wants any more is no news, nor is one from before the process was asleep.
+    fn read(&mut self, gathered: &mut Gathered, readings: Vec<Reading>) {
+        let now = self.ports.clock.now();
+        let is_wanted = |reading: &Reading| {
+            self.wants.watch.get(&reading.signal).is_some_and(|watch| reading.taken >= watch.fresh_after.min(now))
+        };
+        readings.into_iter().filter(is_wanted).for_each(|reading| gathered.input(Input::Reading(reading)));
+    }
+
+    /// Decides all inputs, makes it durable in one append, folds it, and tells those who wait.
+    async fn settle(&mut self, pending: Vec<Pending>) -> Result<(), Fault> {
+        if pending.is_empty() {
+            return Ok(());
+        }
+        let now = self.ports.clock.now();
+        let decided = self.ports.clock.monotonic();
+        let ticked = pending.iter().all(|pending| matches!(pending.input, Input::Tick));
+        let inputs: Vec<_> = pending.iter().map(|pending| (self.ports.entropy.draw(), &pending.input)).collect();
+        let decisions = self.state.decide_all(now, inputs);
+        let mut records = Vec::new();
+        let mut replies = Vec::new();
+        for (Pending { input, reply }, decision) in pending.into_iter().zip(decisions) {
+            let actor = match &input {
+                Input::Command(command) => command.actor.as_str(),
+                _ => "belay",
+            };
+            match decision {
+                Ok(events) => {
+                    let begin = records.len();
+                    records.extend(events.into_iter().map(|event| NewRecord { at: now, actor: actor.to_owned(), event }));
+                    replies.extend(reply.map(|reply| (reply, begin..records.len())));
+                }
+                // An error means that whoever asked has gone: the same to us.
+                Err(refusal) => drop(reply.map(|reply| reply.send(Err(CommandError::Refused(refusal))))),
+            }
+        }
+        self.idle_tick = ticked && records.is_empty();
+        let appended = if records.is_empty() { Ok(Vec::new()) } else { self.append(records).await };
+        let folded = appended.and_then(|records| self.fold(records));
+        match folded {
+            Ok(records) => {
+                if !records.is_empty() {
+                    self.decided = decided;
+                    self.publish(&records);
+                }
+                for (reply, range) in replies {
+                    let _ = reply.send(Ok(records[range].to_vec()));
+                }
+                Ok(())
+            }
+            Err(Fault(why)) => {
+                for (reply, _) in replies {
+                    let _ = reply.send(Err(CommandError::Stopped { why: why.clone() }));
+                }
+                Err(Fault(why))
+            }
+        }
+    }
+
+    fn fold(&mut self, records: Vec<Record>) -> Result<Vec<Record>, Fault> {
+        let state = Arc::make_mut(&mut self.state);
+        for record in &records {
+            state.evolve(record).map_err(|corrupt| Fault(corrupt.to_string()))?;
+        }
+        Ok(records)
+    }
+
+    /// Appends until the journal has taken it. What comes of a decision that has become old by then is harmless: its sends
+    /// are not sent any more.
+    async fn append(&mut self, records: Vec<NewRecord>) -> Result<Vec<Record>, Fault> {
+        let journal = self.ports.journal.clone();
+        let (stream, after) = (self.state.name.clone(), self.state.seq);
+        let mut pause = DOUBT_PAUSE;
+        loop {
+            let why = match journal.append(&stream, after, records.clone()).await {
+                Ok(appended) => return Ok(appended),
+                Err(error @ AppendError::Conflict { .. }) => return Err(Fault(error.to_string())),
+                Err(error) => format!("{error}; this is tried again, and nothing is sent meanwhile"),
+            };
+            tracing::warn!(migration = stream, why, "the journal did not take the last records");
+            let tail = loop {
+                self.wait_in_doubt(&why, pause).await?;
+                pause = (pause * 2).min(DOUBT_PAUSE_MAX);
+                match journal.read(&stream, after).await {
+                    Ok(tail) => break tail,
+                    Err(error) => tracing::warn!(migration = stream, %error, "the journal does not answer yet"),
+                }
+            };
+            if is_ours(&tail, &records) {
+                return Ok(tail);
+            }
+            if !tail.is_empty() {
+                let found = after + tail.len() as u64;
+                return Err(Fault(AppendError::Conflict { stream, expected: after, found }.to_string()));
+            }
+        }
+    }
+
+    /// Nothing is done meanwhile; who asks is told why.
+    async fn wait_in_doubt(&mut self, why: &str, pause: Duration) -> Result<(), Fault> {
+        self.publish_fault(why);
+        let clock = self.ports.clock.clone();
+        let over = clock.sleep(pause);
+        tokio::pin!(over);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut over => return Ok(()),
+                Some(message) = self.commands.recv() => match message {
+                    Message::Command(_, reply) => drop(reply.send(Err(CommandError::Stopped { why: why.to_owned() }))),
+                    Message::Shutdown(done) => {
+                        drop(done); // whoever waits for it learns that the loop has ended
+                        return Err(Fault(why.to_owned()));
+                    }
+                },
+            }
+        }
+    }
+
+    /// Starts and stops tasks and reads, as the state wants it.
+    fn reconcile(&mut self) {
+        let wants = self.state.wants();
+        self.tasks.reconcile(&wants.tasks, self.state.open_run(), self.decided);
+        if wants.watch != self.wants.watch {
+            self.subscription.want(self.wanted(&wants));
+        }
+        self.wants = wants;
+        let looked_at: BTreeSet<&Name> = self
+            .wants
+            .tasks
+            .values()
+            .filter_map(|task| if let Task::Look(look) = task { Some(&look.step) } else { None })
+            .collect();
+        self.progress.retain(|step, _| looked_at.contains(step));
+    }
+
+    fn wanted(&self, wants: &Wants) -> BTreeMap<Name, Wanted> {
+        let plan = self.state.open_run().map(|run| &run.plan).or(self.state.plan.as_ref());
+        let Some(plan) = plan else { return BTreeMap::new() };
+        // When the wall clock was set back, what is on record may lie ahead: no reading could be so fresh.
+        let now = self.ports.clock.now();
+        let wanted = wants.watch.iter().filter_map(|(name, watch)| {
+            let (kind, query) = crate::scope::query(plan, self.state.baseline.as_deref(), name)?;
+            Some((name.clone(), Wanted { kind, query: Arc::new(query), fresh_after: watch.fresh_after.min(now) }))
+        });
+        wanted.collect()
+    }
+
+    fn publish(&self, records: &[Record]) {
+        self.send_snapshot(Vec::new());
+        for record in records {
+            let _ = self.tail.send(Arc::new(record.clone())); // nobody may be listening
+        }
+    }
+
+    fn publish_fault(&self, why: &str) {
+        self.send_snapshot(vec![why.to_owned()]);
+    }
+
+    fn send_snapshot(&self, faults: Vec<String>) {
+        let snapshot = Snapshot {
+            state: self.state.clone(),
+            progress: self.progress.clone(),
+            faults,
+            poll: self.sampler.poll(),
+            at: self.ports.clock.now(),
+        };
+        self.published.send_if_modified(|last| {
+            let news = !Arc::ptr_eq(&last.state, &snapshot.state)
+                || last.progress != snapshot.progress
+                || last.faults != snapshot.faults;
+            if news {
+                *last = Arc::new(snapshot);
+            }
+            news
+        });
+    }
+
+    /// The orderly end: no new looks or sends; the answers of the sends under way are still put on record.
+    async fn finish(&mut self) {
+        self.tasks.stop_looks();
+        let clock = self.ports.clock.clone();
+        let over = clock.sleep(GRACE);
+        tokio::pin!(over);
+        while self.tasks.is_sending() {
+            let input = tokio::select! {
+                biased;
+                input = self.tasks.next() => input,
+                () = &mut over => return, // the next start finds out by looking
+            };
+            if self.settle(vec![Pending { input, reply: None }]).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Acting without a journal is worse than not acting. What was sent before goes on by itself.
+    async fn refuse_everything(mut self, why: String) {
+        self.tasks.stop_looks();
+        self.subscription.want(BTreeMap::new());
+        self.publish_fault(&why);
+        while let Some(message) = self.commands.recv().await {
+            match message {
+                Message::Command(_, reply) => drop(reply.send(Err(CommandError::Stopped { why: why.clone() }))),
+                Message::Shutdown(done) => {
+                    let _ = done.send(()); // nobody may be waiting any more
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Whether the journal's tail is what was sent to it.
+fn is_ours(tail: &[Record], records: &[NewRecord]) -> bool {
+    let same = |(found, sent): (&Record, &NewRecord)| {
+        found.at == sent.at && found.actor == sent.actor && found.event == sent.event
+    };
+    tail.len() == records.len() && tail.iter().zip(records).all(same)
+}
+
+/// Notices that the process was asleep: it woke up late, or the wall clock ran away from the monotonic one, which
+/// stands still while a machine is suspended.
+struct Wakefulness {
+    poll: Duration,
+    wall: Timestamp,
+    monotonic: Duration,
+}
+
+impl Wakefulness {
+    fn new(clock: &dyn Clock, poll: Duration) -> Self {
+        Self { poll, wall: clock.now(), monotonic: clock.monotonic() }
+    }
+
+    /// Since the last time that this was asked, when there was nothing to do for at most `nap`.
+    fn was_asleep(&mut self, clock: &dyn Clock, nap: Duration) -> bool {
+        let (wall, monotonic) = (clock.now(), clock.monotonic());
+        let gone = monotonic.saturating_sub(self.monotonic);
+        let drift = wall.duration_since(self.wall) - SignedDuration::try_from(gone).unwrap_or_default();
+        let limit = self.poll * 3 + LATE_MARGIN;
+        let late = gone > nap + limit;
+        let jumped = drift.unsigned_abs() > limit;
+        (self.wall, self.monotonic) = (wall, monotonic);
+        late || jumped
+    }
+}

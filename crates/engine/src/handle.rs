@@ -1,0 +1,166 @@
+//! How the rest of the program reaches the loop of a migration.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use belay_core::{
+    change::Progress,
+    event::Record,
+    input::{Command, Refusal},
+    migration::{Corrupt, Migration},
+};
+use belay_plan::model::Name;
+use belay_ports::{Ports, ReadFailure};
+use jiff::Timestamp;
+use tokio::{
+    sync::{broadcast, mpsc, oneshot, watch},
+    task::JoinSet,
+};
+
+use crate::{driver::Driver, sampler::Sampler};
+
+/// Commands that wait for the loop; whoever sends more waits to be let in.
+const COMMANDS_MAX: usize = 64;
+
+/// Records that a slow reader of the live tail may be behind before it is told that it missed some.
+const TAIL_MAX: usize = 1024;
+
+/// What an engine is started with.
+#[derive(Clone)]
+pub struct Options {
+    /// Shared by all migrations of one process: their signals are read together.
+    pub sampler: Sampler,
+    pub belay_version: String,
+}
+
+/// Opens migrations.
+pub struct Engine;
+
+impl Engine {
+    /// Reads the stream of a migration, folds it, and starts its loop. What was under way goes on.
+    ///
+    /// # Errors
+    /// [`OpenError`] when the journal cannot be read or understood.
+    pub async fn open(ports: Ports, migration: &str, options: Options) -> Result<Handle, OpenError> {
+        let records = ports.journal.read(migration, 0).await?;
+        let mut state = Migration::new(migration);
+        for record in &records {
+            state.evolve(record)?;
+        }
+        let state = Arc::new(state);
+        let snapshot = Snapshot {
+            state: state.clone(),
+            progress: BTreeMap::new(),
+            faults: Vec::new(),
+            poll: options.sampler.poll(),
+            at: ports.clock.now(),
+        };
+        let (inbox, commands) = mpsc::channel(COMMANDS_MAX);
+        let (published, snapshots) = watch::channel(Arc::new(snapshot));
+        let (tail, _) = broadcast::channel(TAIL_MAX);
+        let driver = Driver::new(ports, options, state, commands, published, tail.clone());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(driver.run());
+        let inner = Inner { migration: migration.to_owned(), inbox, snapshots, tail, _loop: tasks };
+        Ok(Handle { inner: Arc::new(inner) })
+    }
+}
+
+/// Why a migration could not be opened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    #[error(transparent)]
+    Unreadable(#[from] ReadFailure),
+    #[error(transparent)]
+    Corrupt(#[from] Corrupt),
+}
+
+/// The loop of one migration, from outside. When the last clone is dropped, the loop stops where it is, as in a crash;
+/// [`Handle::shutdown`] stops it in order. Either way nothing is lost.
+#[derive(Clone)]
+pub struct Handle {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    migration: Name,
+    inbox: mpsc::Sender<Message>,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    tail: broadcast::Sender<Arc<Record>>,
+    /// Dropping it stops the loop and all that it started.
+    _loop: JoinSet<()>,
+}
+
+pub(crate) enum Message {
+    Command(Command, Reply),
+    Shutdown(oneshot::Sender<()>),
+}
+
+pub(crate) type Reply = oneshot::Sender<Result<Vec<Record>, CommandError>>;
+
+/// What a migration looks like between two appends.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    pub state: Arc<Migration>,
+    /// Of steps that settle: live only, never journaled.
+    pub progress: BTreeMap<Name, Progress>,
+    /// Why the engine has stopped acting, if it has.
+    pub faults: Vec<String>,
+    /// The poll interval in force.
+    pub poll: Duration,
+    pub at: Timestamp,
+}
+
+/// Why a command had no effect.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The engine does not act any more, or not now.
+    #[error("Belay does not act on this migration: {why}")]
+    Stopped { why: String },
+}
+
+impl CommandError {
+    fn gone() -> Self {
+        Self::Stopped { why: "its loop has ended; the process is stopping".to_owned() }
+    }
+}
+
+impl Handle {
+    pub fn migration(&self) -> &str {
+        &self.inner.migration
+    }
+
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.inner.snapshots.borrow().clone()
+    }
+
+    /// Every snapshot from here on; a slow reader sees the latest. It closes when the loop ends.
+    pub fn watch(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.inner.snapshots.clone()
+    }
+
+    /// The journal's live tail. A reader that lags is told how many records it missed, and reads them from the journal.
+    pub fn records(&self) -> broadcast::Receiver<Arc<Record>> {
+        self.inner.tail.subscribe()
+    }
+
+    /// Carries out a command. When it answers, the records that came of it are durable.
+    ///
+    /// # Errors
+    /// [`CommandError`]: then nothing has changed.
+    pub async fn command(&self, command: Command) -> Result<Vec<Record>, CommandError> {
+        let (reply, answer) = oneshot::channel();
+        self.inner.inbox.send(Message::Command(command, reply)).await.map_err(|_| CommandError::gone())?;
+        answer.await.unwrap_or_else(|_| Err(CommandError::gone()))
+    }
+
+    /// Stops the loop: nothing new is sent, calls under way are waited for up to a few seconds, the journal is complete.
+    pub async fn shutdown(&self) {
+        let (done, stopped) = oneshot::channel();
+        if self.inner.inbox.send(Message::Shutdown(done)).await.is_ok() {
+            // An error means that the loop has ended by itself: the same to us.
+            let _ = stopped.await;
+        }
+    }
+}

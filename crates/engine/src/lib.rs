@@ -1,0 +1,26 @@
+//! The one loop that drives core through the ports, and what daemon and command line do with it.
+//!
+//! [`Engine::open`] starts one loop (`driver`) for one migration. It is the only place where the state of a migration
+//! changes: inputs are decided, the events appended, and only when they are durable folded, published and acted upon.
+//! Everything that waits (looks, sends, reads of signals) is a task beside it that answers with an input.
+//!
+//! **Architecture Invariant:** nothing in here knows AWS, HTTP or a file; the clock and chance come through the ports.
+
+mod arming;
+mod capture;
+mod driver;
+mod dry_run;
+mod handle;
+mod running;
+mod sampler;
+mod scope;
+mod tasks;
+pub mod view;
+
+pub use arming::{ArmError, arm};
+pub use capture::{CaptureError, capture};
+pub use dry_run::{DryChange, DryGate, DryRun, DryRunError, DrySignal, DryStep, Found, Stop, Verdict, dry_run};
+pub use handle::{CommandError, Engine, Handle, OpenError, Options, Snapshot};
+pub use running::{Foreground, Request, RunError, rollback, run_foreground};
+pub use sampler::{Sampler, Subscription, Wanted, read_once};
+pub use scope::Unknown;

@@ -1,0 +1,102 @@
+//! Rolling back: by a daemon's word for an armed migration, or in the foreground without a daemon.
+
+use std::sync::Arc;
+
+use belay_core::{
+    change::Baseline,
+    event::{Event, Record, RunKind},
+    id::RunId,
+    input::{Command, Pin, Verb},
+    run::RunState,
+};
+use belay_plan::model::{Name, Plan};
+use belay_ports::{AccountError, Ports};
+
+use crate::{
+    handle::{CommandError, Handle},
+    scope::{self, Unknown},
+};
+
+/// Rolls back what is armed. `only`: those steps and the ones that they need; empty for all.
+///
+/// # Errors
+/// [`CommandError`] when nothing is armed, a run is under way, or the engine does not act.
+pub async fn rollback(handle: &Handle, only: Vec<Name>, actor: &str, reason: &str) -> Result<RunId, CommandError> {
+    let verb = Verb::Rollback { kind: RunKind::Real, only, pin: None };
+    start(handle, Command { actor: actor.to_owned(), reason: reason.to_owned(), verb }).await
+}
+
+async fn start(handle: &Handle, command: Command) -> Result<RunId, CommandError> {
+    let records = handle.command(command).await?;
+    let started = records.into_iter().find_map(|record| match record {
+        Record { event: Event::RunStarted { run, .. }, .. } => Some(run),
+        _ => None,
+    });
+    started.ok_or_else(|| CommandError::Stopped { why: "the command was taken, but no run came of it".to_owned() })
+}
+
+/// A run without a daemon.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub plan: Arc<Plan>,
+    pub plan_sha256: String,
+    pub kind: RunKind,
+    /// None: what the journal keeps.
+    pub baseline: Option<Baseline>,
+    pub only: Vec<Name>,
+    pub actor: String,
+    pub reason: String,
+}
+
+/// The run that has come of a [`Request`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Foreground {
+    pub run: RunId,
+    /// The journal showed an unfinished run of this migration: it goes on, with the plan that it has pinned.
+    pub continued: bool,
+}
+
+/// Why no run was started.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RunError {
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    #[error(transparent)]
+    Unknown(#[from] Unknown),
+    #[error("the baseline is of the migration {found}, not of {expected}")]
+    OtherBaseline { expected: Name, found: Name },
+    #[error(transparent)]
+    Command(#[from] CommandError),
+}
+
+/// Starts a run of a plan that nobody has armed, or goes on with the one that the journal shows unfinished. It answers
+/// when the run has begun; its end shows in the snapshots.
+///
+/// # Errors
+/// [`RunError`]. Nothing was sent then.
+pub async fn run_foreground(handle: &Handle, ports: &Ports, request: Request) -> Result<Foreground, RunError> {
+    let snapshot = handle.snapshot();
+    let unfinished = snapshot.state.open_run();
+    let plan = unfinished.map_or(&request.plan, |run| &run.plan);
+    scope::refuse_unknown(ports, plan)?;
+    scope::verify_accounts(ports, plan).await?;
+    let command = |verb| Command { actor: request.actor.clone(), reason: request.reason.clone(), verb };
+    if let Some(run) = unfinished {
+        if matches!(run.state, RunState::Held | RunState::Halted) {
+            handle.command(command(Verb::Resume { run: run.id.clone() })).await?;
+        }
+        return Ok(Foreground { run: run.id.clone(), continued: true });
+    }
+    let expected = &request.plan.migration;
+    if let Some(other) = request.baseline.as_ref().filter(|baseline| baseline.migration != *expected) {
+        return Err(RunError::OtherBaseline { expected: expected.clone(), found: other.migration.clone() });
+    }
+    let pin = Pin {
+        plan: request.plan.clone(),
+        plan_sha256: request.plan_sha256.clone(),
+        baseline: request.baseline.clone().map(Arc::new),
+    };
+    let verb = Verb::Rollback { kind: request.kind, only: request.only.clone(), pin: Some(pin) };
+    let run = start(handle, command(verb)).await?;
+    Ok(Foreground { run, continued: false })
+}

@@ -1,0 +1,304 @@
+//! Reads signals. One sampler serves all migrations of a process, so that all alarms of all plans are read in the fewest
+//! calls: at every poll one [`Sensor::read`](belay_ports::Sensor::read) for each kind of signal. A signal that somebody
+//! needs fresher than its last reading is read at once, beside the sweep.
+
+use std::{
+    collections::BTreeMap,
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use belay_core::reading::{Health, Reading};
+use belay_plan::model::Name;
+use belay_ports::{Clock, Ports, Query, Sensors};
+use futures::FutureExt;
+use jiff::Timestamp;
+use tokio::{
+    sync::{Notify, mpsc},
+    task::JoinSet,
+};
+
+/// Sensors promise to answer within 10 s. The rest is for their own time-outs to speak first: they know more.
+const READ_MAX: Duration = Duration::from_secs(11);
+
+/// The least time between two reads of a signal whose reading comes back older than it was asked for.
+const REREAD_MIN: Duration = Duration::from_millis(250);
+
+/// Sweeps that a migration may be behind; what does not fit is read again.
+const SWEEPS_MAX: usize = 16;
+
+/// Reads signals for everybody who subscribes. Clones share it; the last one to go stops it.
+#[derive(Clone)]
+pub struct Sampler {
+    shared: Arc<Shared>,
+    poll: Duration,
+    _task: Arc<JoinSet<()>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    seats: Mutex<BTreeMap<u64, Seat>>,
+    next_seat: AtomicU64,
+    changed: Notify,
+}
+
+/// One subscription.
+struct Seat {
+    entries: BTreeMap<Name, Entry>,
+    readings: mpsc::Sender<Vec<Reading>>,
+}
+
+/// One signal of one subscription.
+struct Entry {
+    kind: String,
+    query: Arc<Query>,
+    fresh_after: Timestamp,
+    /// When the last reading that was handed on had been taken.
+    taken: Option<Timestamp>,
+    /// When the youngest read under way began.
+    asked: Option<Timestamp>,
+    /// On the monotonic clock.
+    not_before: Duration,
+}
+
+impl Entry {
+    /// Nothing that was read or is being read is fresh enough.
+    fn is_urgent(&self, monotonic: Duration) -> bool {
+        let stale = |at: Option<Timestamp>| at.is_none_or(|at| at < self.fresh_after);
+        stale(self.taken) && stale(self.asked) && monotonic >= self.not_before
+    }
+}
+
+/// What a subscriber wants to know of a signal.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wanted {
+    /// The sensor's key.
+    pub kind: String,
+    pub query: Arc<Query>,
+    /// If the last reading is older, the signal is read at once.
+    pub fresh_after: Timestamp,
+}
+
+/// One migration's seat at the sampler. Dropping it ends its reads.
+pub struct Subscription {
+    shared: Arc<Shared>,
+    seat: u64,
+    readings: mpsc::Receiver<Vec<Reading>>,
+}
+
+impl Sampler {
+    /// `poll`: how often every wanted signal is read.
+    pub fn start(sensors: Arc<dyn Sensors>, clock: Arc<dyn Clock>, poll: Duration) -> Self {
+        let shared = Arc::new(Shared::default());
+        let mut task = JoinSet::new();
+        task.spawn(sample(shared.clone(), sensors, clock, poll));
+        Self { shared, poll, _task: Arc::new(task) }
+    }
+
+    /// The poll interval in force.
+    pub fn poll(&self) -> Duration {
+        self.poll
+    }
+
+    pub fn subscribe(&self) -> Subscription {
+        let (sender, readings) = mpsc::channel(SWEEPS_MAX);
+        let seat = self.shared.next_seat.fetch_add(1, Ordering::Relaxed);
+        self.shared.seats().insert(seat, Seat { entries: BTreeMap::new(), readings: sender });
+        Subscription { shared: self.shared.clone(), seat, readings }
+    }
+}
+
+impl Shared {
+    fn seats(&self) -> MutexGuard<'_, BTreeMap<u64, Seat>> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Subscription {
+    /// These signals from here on, and no others.
+    pub fn want(&self, wanted: BTreeMap<Name, Wanted>) {
+        let mut seats = self.shared.seats();
+        let Some(seat) = seats.get_mut(&self.seat) else { return };
+        let mut before = std::mem::take(&mut seat.entries);
+        for (name, wanted) in wanted {
+            let known = before.remove(&name).filter(|entry| entry.kind == wanted.kind && entry.query == wanted.query);
+            let entry = match known {
+                Some(entry) => Entry { fresh_after: wanted.fresh_after, ..entry },
+                None => Entry {
+                    kind: wanted.kind,
+                    query: wanted.query,
+                    fresh_after: wanted.fresh_after,
+                    taken: None,
+                    asked: None,
+                    not_before: Duration::ZERO,
+                },
+            };
+            seat.entries.insert(name, entry);
+        }
+        drop(seats);
+        self.shared.changed.notify_one();
+    }
+
+    /// The next readings: of one sweep, or of a signal that was read on its own.
+    pub async fn next(&mut self) -> Vec<Reading> {
+        match self.readings.recv().await {
+            Some(readings) => readings,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.shared.seats().remove(&self.seat);
+    }
+}
+
+/// One call of a sensor.
+struct Batch {
+    kind: String,
+    /// A poll's sweep, as against a read of what is urgent.
+    sweep: bool,
+    items: Vec<(u64, Arc<Query>)>,
+}
+
+/// The polls of one kind of signal.
+#[derive(Default)]
+struct Sweep {
+    /// On the monotonic clock.
+    due: Duration,
+    under_way: bool,
+}
+
+async fn sample(shared: Arc<Shared>, sensors: Arc<dyn Sensors>, clock: Arc<dyn Clock>, poll: Duration) {
+    let mut sweeps: BTreeMap<String, Sweep> = BTreeMap::new();
+    let mut reads: JoinSet<(Batch, Vec<Reading>)> = JoinSet::new();
+    loop {
+        let (batches, next) = due(&shared, &mut sweeps, clock.as_ref(), poll);
+        for batch in batches {
+            let (sensors, clock) = (sensors.clone(), clock.clone());
+            reads.spawn(async move {
+                let queries: Vec<Query> = batch.items.iter().map(|(_, query)| query.as_ref().clone()).collect();
+                let readings = read_kind(sensors.as_ref(), clock.as_ref(), &batch.kind, &queries).await;
+                (batch, readings)
+            });
+        }
+        tokio::select! {
+            biased;
+            Some(Ok((batch, readings))) = reads.join_next() => {
+                if let Some(sweep) = sweeps.get_mut(&batch.kind).filter(|_| batch.sweep) {
+                    sweep.under_way = false;
+                }
+                hand_out(&shared, &batch, readings);
+            }
+            () = shared.changed.notified() => {}
+            () = clock.sleep(next) => {}
+        }
+    }
+}
+
+/// The reads that are due now, and how long until the next may be.
+fn due(
+    shared: &Shared,
+    sweeps: &mut BTreeMap<String, Sweep>,
+    clock: &dyn Clock,
+    poll: Duration,
+) -> (Vec<Batch>, Duration) {
+    let (now, monotonic) = (clock.now(), clock.monotonic());
+    let mut batches: BTreeMap<(String, bool), Batch> = BTreeMap::new();
+    let mut next = monotonic + poll;
+    for (seat, subscriber) in shared.seats().iter_mut() {
+        for entry in subscriber.entries.values_mut() {
+            let sweep = sweeps.entry(entry.kind.clone()).or_default();
+            let swept = !sweep.under_way && monotonic >= sweep.due;
+            if swept || entry.is_urgent(monotonic) {
+                entry.asked = Some(now);
+                entry.not_before = monotonic + REREAD_MIN;
+                let batch = batches.entry((entry.kind.clone(), swept)).or_insert_with(|| Batch {
+                    kind: entry.kind.clone(),
+                    sweep: swept,
+                    items: Vec::new(),
+                });
+                batch.items.push((*seat, entry.query.clone()));
+            } else if entry.taken.is_none_or(|taken| taken < entry.fresh_after) && entry.not_before > monotonic {
+                next = next.min(entry.not_before);
+            }
+        }
+    }
+    for batch in batches.values().filter(|batch| batch.sweep) {
+        sweeps.insert(batch.kind.clone(), Sweep { due: monotonic + poll, under_way: true });
+    }
+    let idle = sweeps.values().filter(|sweep| !sweep.under_way && sweep.due > monotonic);
+    next = idle.map(|sweep| sweep.due).fold(next, Duration::min);
+    (batches.into_values().collect(), next - monotonic)
+}
+
+fn hand_out(shared: &Shared, batch: &Batch, readings: Vec<Reading>) {
+    let mut seats = shared.seats();
+    let mut parcels: BTreeMap<u64, Vec<Reading>> = BTreeMap::new();
+    for ((seat, query), reading) in batch.items.iter().zip(readings) {
+        let entry = seats.get(seat).and_then(|seat| seat.entries.get(&query.signal));
+        // Somebody who has asked anew, or does not ask any more, gets no answer to the old question.
+        if entry.is_some_and(|entry| Arc::ptr_eq(&entry.query, query)) {
+            parcels.entry(*seat).or_default().push(reading);
+        }
+    }
+    for (seat, parcel) in parcels {
+        let Some(seat) = seats.get_mut(&seat) else { continue };
+        let taken: Vec<(Name, Timestamp)> =
+            parcel.iter().map(|reading| (reading.signal.clone(), reading.taken)).collect();
+        let arrived = seat.readings.try_send(parcel).is_ok();
+        for (name, taken) in taken {
+            let Some(entry) = seat.entries.get_mut(&name) else { continue };
+            entry.asked = None;
+            if arrived {
+                entry.taken = entry.taken.max(Some(taken));
+            }
+        }
+    }
+}
+
+/// Reads these signals now, each once, whatever anybody read before.
+pub async fn read_once(ports: &Ports, queries: Vec<(String, Query)>) -> BTreeMap<Name, Reading> {
+    let mut kinds: BTreeMap<String, Vec<Query>> = BTreeMap::new();
+    for (kind, query) in queries {
+        kinds.entry(kind).or_default().push(query);
+    }
+    let (sensors, clock) = (ports.sensors.as_ref(), ports.clock.as_ref());
+    let reads = kinds.iter().map(|(kind, queries)| read_kind(sensors, clock, kind, queries));
+    let readings = futures::future::join_all(reads).await;
+    readings.into_iter().flatten().map(|reading| (reading.signal.clone(), reading)).collect()
+}
+
+/// One call of one sensor. Whatever goes wrong, every query gets its reading.
+async fn read_kind(sensors: &dyn Sensors, clock: &dyn Clock, kind: &str, queries: &[Query]) -> Vec<Reading> {
+    let taken = clock.now();
+    let unknown = |query: &Query, why: &str| Reading {
+        signal: query.signal.clone(),
+        taken,
+        health: Health::Unknown,
+        evidence: why.to_owned(),
+        source: kind.to_owned(),
+        unreadable: true,
+    };
+    let all_unknown = |why: &str| queries.iter().map(|query| unknown(query, why)).collect();
+    let Some(sensor) = sensors.sensor(kind) else {
+        return all_unknown("this Belay cannot read signals of this kind");
+    };
+    tokio::select! {
+        biased;
+        answer = AssertUnwindSafe(sensor.read(queries)).catch_unwind() => match answer {
+            Ok(mut readings) => {
+                let missing = queries.iter().skip(readings.len());
+                readings.extend(missing.map(|query| unknown(query, "the sensor gave no reading")).collect::<Vec<_>>());
+                readings
+            }
+            Err(_) => all_unknown("the sensor failed in a way it should not; the log says more"),
+        },
+        () = clock.sleep(READ_MAX) => all_unknown("no answer within 10 s"),
+    }
+}

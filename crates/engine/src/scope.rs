@@ -1,0 +1,99 @@
+//! What actuators and sensors are told of a plan.
+
+use belay_core::{
+    change::{Baseline, BaselineEntry},
+    id::RunId,
+    run::Run,
+};
+use belay_plan::model::{AwsTarget, Name, Plan};
+use belay_ports::{AccountError, Actuators, Ports, Query, Scope};
+use jiff::Timestamp;
+
+/// The scope of one step. None for a step that the plan does not have.
+pub(crate) fn of_step(
+    plan: &Plan,
+    step: &str,
+    run: Option<RunId>,
+    baseline: Option<BaselineEntry>,
+    cutover: Option<Timestamp>,
+) -> Option<Scope> {
+    let found = plan.steps.get(step)?;
+    Some(Scope {
+        migration: plan.migration.clone(),
+        step: step.to_owned(),
+        run,
+        aws: found.aws.clone(),
+        with: found.with.clone(),
+        to: found.to.clone(),
+        others: found.others,
+        baseline,
+        cutover,
+    })
+}
+
+/// The same for a step of a run, from what the run has pinned.
+pub(crate) fn of_run(run: &Run, step: &str) -> Option<Scope> {
+    of_step(&run.plan, step, Some(run.id.clone()), run.baseline_of(step).cloned(), run.cutover)
+}
+
+/// What to ask for a signal. None for a signal that the plan does not have.
+pub(crate) fn query(plan: &Plan, baseline: Option<&Baseline>, name: &Name) -> Option<(String, Query)> {
+    let signal = plan.signals.get(name)?;
+    let entries = baseline.into_iter().flat_map(|baseline| baseline.steps.values());
+    let query = Query {
+        signal: name.clone(),
+        spec: signal.spec.clone(),
+        aws: signal.aws.clone(),
+        baseline: entries.map(|entry| (entry.resource.clone(), entry.doc.clone())).collect(),
+    };
+    Some((signal.kind.clone(), query))
+}
+
+/// Every account that the plan reaches into, once, in the order of the plan. What names neither account nor region (a
+/// manual step, a probe in a plan without `aws:`) reaches into none.
+fn targets(plan: &Plan, actuators: &dyn Actuators) -> Vec<AwsTarget> {
+    let steps = plan.steps.values().filter(|step| actuators.actuator(&step.action).is_some()).map(|step| &step.aws);
+    let mut found: Vec<AwsTarget> = Vec::new();
+    for target in steps.chain(plan.signals.values().map(|signal| &signal.aws)) {
+        if *target != AwsTarget::default() && !found.contains(target) {
+            found.push(target.clone());
+        }
+    }
+    found
+}
+
+/// The credentials must be of the accounts that the plan names, before anything else is read there.
+pub(crate) async fn verify_accounts(ports: &Ports, plan: &Plan) -> Result<(), AccountError> {
+    for target in targets(plan, ports.actuators.as_ref()) {
+        ports.actuators.verify_account(&target).await?;
+    }
+    Ok(())
+}
+
+/// A part of the plan that this build has no code for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unknown {
+    #[error("step {step}: this Belay has no action {action}")]
+    Action { step: Name, action: String },
+    #[error("signal {signal}: this Belay has no signal of the kind {kind}")]
+    Sensor { signal: Name, kind: String },
+}
+
+/// Core does these two by itself.
+pub(crate) fn is_builtin(action: &str) -> bool {
+    matches!(action, "manual" | "wait")
+}
+
+pub(crate) fn refuse_unknown(ports: &Ports, plan: &Plan) -> Result<(), Unknown> {
+    for (name, step) in &plan.steps {
+        if !is_builtin(&step.action) && ports.actuators.actuator(&step.action).is_none() {
+            return Err(Unknown::Action { step: name.clone(), action: step.action.clone() });
+        }
+    }
+    for (name, signal) in &plan.signals {
+        if ports.sensors.sensor(&signal.kind).is_none() {
+            return Err(Unknown::Sensor { signal: name.clone(), kind: signal.kind.clone() });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,254 @@
+//! The looks and sends under way, held against what the state wants.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::Duration,
+};
+
+use belay_core::{
+    input::{Input, Look, LookFailure, SendFailure},
+    run::Run,
+    wants::{ApplyTask, LookTask, Task},
+};
+use belay_plan::model::Name;
+use belay_ports::{Actuator, ApplyError, Clock, Ports, Scope};
+use futures::FutureExt;
+use tokio::{
+    sync::mpsc,
+    task::{AbortHandle, JoinSet},
+};
+
+/// Looks that have come back and wait for the loop; a look that finds it full waits.
+const LOOKS_MAX: usize = 256;
+
+/// A look that hangs for longer than this has failed.
+const LOOK_TIME_MAX: Duration = Duration::from_secs(60);
+
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LAST_PAUSE: Duration = Duration::from_secs(10);
+
+/// Everything that runs for one migration. Dropping it stops all of it, as a crash would.
+pub(crate) struct Tasks {
+    ports: Ports,
+    looks: BTreeMap<String, RunningLook>,
+    looked: mpsc::Receiver<Looked>,
+    looker: mpsc::Sender<Looked>,
+    serial: u64,
+    /// The sends that the state wants, by the id of the task.
+    sends: BTreeMap<String, WantedSend>,
+    under_way: HashMap<tokio::task::Id, (Name, u32)>,
+    set: JoinSet<Option<Input>>,
+}
+
+struct RunningLook {
+    serial: u64,
+    abort: AbortHandle,
+}
+
+struct Looked {
+    id: String,
+    /// An answer of a look that was stopped, and wanted again later, is not taken for one of the new look.
+    serial: u64,
+    input: Input,
+}
+
+/// Where the answers of one look go.
+struct Answers {
+    id: String,
+    serial: u64,
+    step: Name,
+    to: mpsc::Sender<Looked>,
+}
+
+impl Answers {
+    async fn send(&self, result: Result<Look, LookFailure>) {
+        let input = Input::Looked { step: self.step.clone(), result };
+        // An error means that the loop has gone; it takes this task with it.
+        let _ = self.to.send(Looked { id: self.id.clone(), serial: self.serial, input }).await;
+    }
+}
+
+struct WantedSend {
+    /// On the monotonic clock: later it is not sent any more.
+    send_before: Duration,
+    started: bool,
+}
+
+impl Tasks {
+    pub(crate) fn new(ports: Ports) -> Self {
+        let (looker, looked) = mpsc::channel(LOOKS_MAX);
+        Self {
+            ports,
+            looks: BTreeMap::new(),
+            looked,
+            looker,
+            serial: 0,
+            sends: BTreeMap::new(),
+            under_way: HashMap::new(),
+            set: JoinSet::new(),
+        }
+    }
+
+    /// Starts what is newly wanted, keeps what still is, stops the looks that are not. A send is never stopped: its
+    /// answer matters. `since`: when the state that wants all this was decided, on the monotonic clock.
+    pub(crate) fn reconcile(&mut self, wanted: &BTreeMap<String, Task>, run: Option<&Run>, since: Duration) {
+        self.looks.retain(|id, look| {
+            let keep = wanted.contains_key(id);
+            if !keep {
+                look.abort.abort();
+            }
+            keep
+        });
+        self.sends.retain(|id, _| wanted.contains_key(id));
+        let Some(run) = run else { return };
+        for (id, task) in wanted {
+            match task {
+                Task::Look(look) if !self.looks.contains_key(id) => self.start_look(id, look, run),
+                Task::Look(_) => {}
+                Task::Apply(apply) => self.start_send(id, apply, run, since),
+            }
+        }
+    }
+
+    fn start_look(&mut self, id: &str, look: &LookTask, run: &Run) {
+        self.serial += 1;
+        let serial = self.serial;
+        let prepared = prepare(&self.ports, run, &look.step);
+        let (clock, look) = (self.ports.clock.clone(), look.clone());
+        let answers = Answers { id: id.to_owned(), serial, step: look.step.clone(), to: self.looker.clone() };
+        let abort = self.set.spawn(async move {
+            look_repeatedly(clock.as_ref(), &look, prepared, answers).await;
+            None
+        });
+        self.looks.insert(id.to_owned(), RunningLook { serial, abort });
+    }
+
+    /// One send for one id, and one at a time for a step: when the process was asleep, core may want the next send while
+    /// the answer of the last is still out.
+    fn start_send(&mut self, id: &str, apply: &ApplyTask, run: &Run, since: Duration) {
+        let send_before = since + Duration::from_millis(apply.send_within_ms);
+        let busy = self.under_way.values().any(|(step, _)| *step == apply.key.step);
+        let send = self.sends.entry(id.to_owned()).or_insert(WantedSend { send_before, started: false });
+        if send.started || busy {
+            return;
+        }
+        send.started = true;
+        let (send_before, prepared, clock, apply) =
+            (send.send_before, prepare(&self.ports, run, &apply.key.step), self.ports.clock.clone(), apply.clone());
+        let (step, attempt) = (apply.key.step.clone(), apply.key.attempt);
+        let task = self.set.spawn(async move {
+            let result = send_once(clock.as_ref(), send_before, prepared, &apply).await;
+            Some(Input::Applied { step: apply.key.step, attempt: apply.key.attempt, result })
+        });
+        self.under_way.insert(task.id(), (step, attempt));
+    }
+
+    /// The next answer that somebody still wants.
+    pub(crate) async fn next(&mut self) -> Input {
+        loop {
+            tokio::select! {
+                biased;
+                Some(joined) = self.set.join_next_with_id() => {
+                    let (id, answer) = match joined {
+                        Ok((id, answer)) => (id, answer),
+                        Err(error) => (error.id(), None),
+                    };
+                    let Some((step, attempt)) = self.under_way.remove(&id) else { continue };
+                    return answer.unwrap_or_else(|| {
+                        let why = "the send failed in a way it should not; the log says more".to_owned();
+                        Input::Applied { step, attempt, result: Err(SendFailure::OutcomeUnknown { why }) }
+                    });
+                }
+                Some(looked) = self.looked.recv() => {
+                    if self.looks.get(&looked.id).is_some_and(|look| look.serial == looked.serial) {
+                        return looked.input;
+                    }
+                }
+            }
+        }
+    }
+
+    pub(crate) fn stop_looks(&mut self) {
+        std::mem::take(&mut self.looks).into_values().for_each(|look| look.abort.abort());
+    }
+
+    pub(crate) fn is_sending(&self) -> bool {
+        !self.under_way.is_empty()
+    }
+}
+
+type Prepared = Result<(Arc<dyn Actuator>, Scope), String>;
+
+fn prepare(ports: &Ports, run: &Run, step: &str) -> Prepared {
+    let scope = crate::scope::of_run(run, step).ok_or_else(|| format!("the plan has no step {step}"))?;
+    let action = &run.plan.steps[step].action;
+    let actuator =
+        ports.actuators.actuator(action).ok_or_else(|| format!("this Belay has no action {action}"))?;
+    Ok((actuator, scope))
+}
+
+/// Looks, and looks again for as long as nobody stops it: soon at first, then every 1% of the time gone.
+async fn look_repeatedly(clock: &dyn Clock, look: &LookTask, prepared: Prepared, answers: Answers) {
+    let (actuator, mut scope) = match prepared {
+        Ok(prepared) => prepared,
+        Err(why) => return answers.send(Err(LookFailure { why, permanent: true })).await,
+    };
+    scope.baseline.clone_from(&look.baseline);
+    if let Some(wait) = look.not_before.and_then(|at| Duration::try_from(at.duration_since(clock.now())).ok()) {
+        clock.sleep(wait).await;
+    }
+    loop {
+        answers.send(look_once(clock, actuator.as_ref(), &scope, look).await).await;
+        let gone = Duration::try_from(clock.now().duration_since(look.since)).unwrap_or_default();
+        clock.sleep((gone / 100).clamp(FIRST_PAUSE, LAST_PAUSE)).await;
+    }
+}
+
+async fn look_once(
+    clock: &dyn Clock,
+    actuator: &dyn Actuator,
+    scope: &Scope,
+    look: &LookTask,
+) -> Result<Look, LookFailure> {
+    let observed = async {
+        let doc = actuator
+            .observe(scope, &look.receipts)
+            .await
+            .map_err(|error| LookFailure { why: error.why, permanent: error.permanent })?;
+        let assessment = actuator
+            .assess(scope, &doc, &look.receipts)
+            .map_err(|corrupt| LookFailure { why: corrupt.0, permanent: true })?;
+        Ok(Look { doc, assessment })
+    };
+    tokio::select! {
+        biased;
+        looked = AssertUnwindSafe(observed).catch_unwind() => looked.unwrap_or_else(|_| {
+            let why = "the look failed in a way it should not; the log says more".to_owned();
+            Err(LookFailure { why, permanent: true })
+        }),
+        () = clock.sleep(LOOK_TIME_MAX) => {
+            Err(LookFailure { why: "no answer within a minute".to_owned(), permanent: false })
+        }
+    }
+}
+
+/// Sends one change, once; or not at all, if the time for it has run out.
+async fn send_once(
+    clock: &dyn Clock,
+    send_before: Duration,
+    prepared: Prepared,
+    apply: &ApplyTask,
+) -> Result<serde_json::Value, SendFailure> {
+    let (actuator, scope) =
+        prepared.map_err(|why| SendFailure::NoEffect { why, retry: false, throttled: false })?;
+    if clock.monotonic() > send_before {
+        let why = "it was not sent: too much time has passed since it was decided".to_owned();
+        return Err(SendFailure::NoEffect { why, retry: true, throttled: false });
+    }
+    actuator.apply(&scope, &apply.key, &apply.change).await.map_err(|error| match error {
+        ApplyError::NoEffect { why, retry, throttled } => SendFailure::NoEffect { why, retry, throttled },
+        ApplyError::OutcomeUnknown { why } => SendFailure::OutcomeUnknown { why },
+    })
+}

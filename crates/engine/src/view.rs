@@ -1,0 +1,223 @@
+//! The one view-model: what the command line prints, JSON shows and HTTP answers.
+
+mod run;
+mod waiting;
+
+use std::sync::Arc;
+
+use belay_core::{
+    incident::Incident,
+    migration::{Migration, MigrationState},
+    reading::Health,
+    run::Run,
+    watch::{Dwell, TriggerState},
+};
+use belay_plan::model::{Answer, Name, Severity, Trigger};
+use indexmap::IndexMap;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::handle::Snapshot;
+
+pub use run::{ChangeView, GateView, RunView, StepView};
+pub use waiting::WaitingFor;
+
+/// A migration as the outside sees it (DESIGN 7).
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MigrationView {
+    pub name: Name,
+    pub state: MigrationState,
+    /// Of the pinned plan; none before the first arming.
+    pub plan_sha256: Option<String>,
+    /// Of the file, when it is not what is pinned.
+    pub pending_plan: Option<String>,
+    pub summary: Option<String>,
+    pub armed: Option<Timestamp>,
+    pub cutover: Option<Timestamp>,
+    pub baseline: Option<BaselineView>,
+    pub triggers: IndexMap<Name, TriggerView>,
+    pub signals: IndexMap<Name, SignalView>,
+    /// Sources of which nothing can be read, and since when.
+    pub blind: IndexMap<String, Timestamp>,
+    /// The open one.
+    pub incident: Option<IncidentView>,
+    /// The one under way, or the last.
+    pub run: Option<RunView>,
+    pub waiting_for: Vec<WaitingFor>,
+    /// Why the engine has stopped acting, if it has.
+    pub faults: Vec<String>,
+    /// How often signals are read.
+    pub poll_s: f64,
+    /// The journal's last record.
+    pub seq: u64,
+    pub head: String,
+    pub at: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BaselineView {
+    pub captured: Timestamp,
+    pub plan_sha256: String,
+    pub steps: Vec<Name>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TriggerView {
+    pub severity: Severity,
+    pub state: TriggerWord,
+    /// How long the condition has held, and how long it must.
+    pub held_s: f64,
+    pub for_s: f64,
+    /// Set while the dwell runs: when it fires if nothing heals.
+    pub fires_at: Option<Timestamp>,
+    /// The condition cannot be decided since then.
+    pub unknown_since: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TriggerWord {
+    Quiet,
+    Dwelling,
+    Paused,
+    Fired,
+    Healing,
+    /// It was red at arming and sleeps until it has been green once.
+    WaitsForGreen,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SignalView {
+    pub health: Health,
+    pub since: Timestamp,
+    pub evidence: String,
+    pub source: String,
+    /// False when it has not been read since it is watched.
+    pub read: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct IncidentView {
+    pub id: String,
+    pub migration: Name,
+    pub opened: Timestamp,
+    pub closed: Option<Timestamp>,
+    pub triggers: Vec<Name>,
+    pub decision: Option<Answer>,
+    pub why: String,
+    pub run: Option<String>,
+    pub outcome: Option<belay_core::event::IncidentOutcome>,
+}
+
+impl MigrationView {
+    /// `file_sha256`: of the plan file as it is now, where there is one.
+    pub fn new(snapshot: &Snapshot, file_sha256: Option<&str>, now: Timestamp) -> Self {
+        let state = snapshot.state.as_ref();
+        let pinned = state.plan.as_ref().map(|_| state.plan_sha256.clone());
+        let triggers = state.plan.iter().flat_map(|plan| &plan.triggers);
+        Self {
+            name: state.name.clone(),
+            state: state.state(),
+            pending_plan: file_sha256.map(str::to_owned).filter(|sha256| pinned.as_ref() != Some(sha256)),
+            plan_sha256: pinned,
+            summary: state.plan.as_ref().and_then(|plan| plan.summary.clone()),
+            armed: state.armed,
+            cutover: state.cutover,
+            baseline: state.baseline.as_ref().map(|baseline| BaselineView {
+                captured: baseline.captured,
+                plan_sha256: baseline.plan_sha256.clone(),
+                steps: baseline.steps.keys().cloned().collect(),
+            }),
+            triggers: triggers
+                .filter_map(|(name, trigger)| {
+                    Some((name.clone(), TriggerView::new(trigger, state.triggers.get(name)?, now)))
+                })
+                .collect(),
+            signals: state.signals.iter().map(|(name, signal)| (name.clone(), SignalView::new(signal))).collect(),
+            blind: state.blind.iter().map(|(source, since)| (source.clone(), *since)).collect(),
+            incident: state.incident.as_ref().map(|incident| IncidentView::new(&state.name, incident)),
+            run: state.run.as_ref().map(|run| RunView::new(&state.name, run, Some(snapshot), now)),
+            waiting_for: waiting::of_migration(state),
+            faults: snapshot.faults.clone(),
+            poll_s: snapshot.poll.as_secs_f64(),
+            seq: state.seq,
+            head: state.head.clone(),
+            at: snapshot.at,
+        }
+    }
+}
+
+impl TriggerView {
+    fn new(trigger: &Trigger, state: &TriggerState, now: Timestamp) -> Self {
+        let seconds = |since: Timestamp| now.duration_since(since).as_secs_f64().max(0.0);
+        let (word, held_s) = match state.dwell {
+            _ if state.waits_for_green => (TriggerWord::WaitsForGreen, 0.0),
+            Dwell::Quiet => (TriggerWord::Quiet, 0.0),
+            Dwell::Running { since, held_ms } => (TriggerWord::Dwelling, ms_to_s(held_ms) + seconds(since)),
+            Dwell::Paused { held_ms } => (TriggerWord::Paused, ms_to_s(held_ms)),
+            Dwell::Fired => (TriggerWord::Fired, trigger.dwell.as_secs_f64()),
+            Dwell::Healing { since } => (TriggerWord::Healing, seconds(since)),
+        };
+        let fires_at = match state.dwell {
+            Dwell::Running { since, held_ms } if !state.waits_for_green => {
+                Some(since + trigger.dwell.saturating_sub(std::time::Duration::from_millis(held_ms)))
+            }
+            _ => None,
+        };
+        Self {
+            severity: trigger.severity,
+            state: word,
+            held_s,
+            for_s: trigger.dwell.as_secs_f64(),
+            fires_at,
+            unknown_since: state.unknown,
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a dwell is far below 2^53 milliseconds")]
+fn ms_to_s(time_ms: u64) -> f64 {
+    time_ms as f64 / 1000.0
+}
+
+impl SignalView {
+    fn new(signal: &belay_core::watch::SignalState) -> Self {
+        Self {
+            health: signal.health,
+            since: signal.since,
+            evidence: signal.evidence.clone(),
+            source: signal.source.clone(),
+            read: signal.read,
+        }
+    }
+}
+
+impl IncidentView {
+    pub fn new(migration: &str, incident: &Incident) -> Self {
+        Self {
+            id: incident.id.to_string(),
+            migration: migration.to_owned(),
+            opened: incident.opened,
+            closed: incident.closed,
+            triggers: incident.triggers.clone(),
+            decision: incident.answer,
+            why: incident.why.clone(),
+            run: incident.run.as_ref().map(ToString::to_string),
+            outcome: incident.outcome,
+        }
+    }
+}
+
+/// All incidents of a migration, the latest first.
+pub fn incidents(state: &Migration) -> Vec<IncidentView> {
+    let past = state.past_incidents.iter().rev().map(AsRef::as_ref);
+    state.incident.iter().chain(past).map(|incident| IncidentView::new(&state.name, incident)).collect()
+}
+
+/// All runs of a migration, the latest first.
+pub fn runs(snapshot: &Snapshot, now: Timestamp) -> Vec<RunView> {
+    let state = &snapshot.state;
+    let past = state.past_runs.iter().rev().map(Arc::as_ref).map(|run| (run, None));
+    let present = state.run.iter().map(|run: &Run| (run, Some(snapshot)));
+    present.chain(past).map(|(run, live)| RunView::new(&state.name, run, live, now)).collect()
+}

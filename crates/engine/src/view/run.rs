@@ -1,0 +1,243 @@
+//! A run as the outside sees it.
+
+use std::time::Duration;
+
+use belay_core::{
+    change::{Change, Effect, Progress},
+    event::RunKind,
+    gate::{GateState, GateStatus},
+    reading::Health,
+    run::{Phase, Run, RunState, StepState},
+};
+use belay_plan::{graph::Graph, model::Name};
+use indexmap::IndexMap;
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::waiting::{self, WaitingFor};
+use crate::{
+    dry_run::{expected, longest_hold},
+    handle::Snapshot,
+};
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RunView {
+    pub id: String,
+    pub migration: Name,
+    pub kind: RunKind,
+    pub state: RunState,
+    pub reason: String,
+    /// Who asked: `belay`, or a person.
+    pub actor: String,
+    pub only: Vec<Name>,
+    pub incident: Option<String>,
+    pub plan_sha256: String,
+    pub started: Timestamp,
+    pub ended: Option<Timestamp>,
+    /// Why it is held, halted or ended.
+    pub why: String,
+    /// `abort` was asked for, and calls under way are waited for.
+    pub aborting: bool,
+    /// What is left of the critical path as far as it is known; none when the run is over or waits for a person.
+    pub expected_left_s: Option<u64>,
+    pub steps: IndexMap<Name, StepView>,
+    pub confirm: Vec<GateView>,
+    pub waiting_for: Vec<WaitingFor>,
+    /// Of a dry run: its findings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub report: Option<Value>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StepView {
+    pub phase: Phase,
+    pub action: String,
+    pub needs: Vec<Name>,
+    /// Sends so far.
+    pub attempt: u32,
+    pub waiting_for: Vec<WaitingFor>,
+    pub why: String,
+    pub changes: Vec<ChangeView>,
+    pub require: Vec<GateView>,
+    pub verify: Vec<GateView>,
+    /// Live only.
+    pub progress: Option<Progress>,
+    pub overrides: Vec<String>,
+    pub fallback_for: Option<Name>,
+    pub since: Timestamp,
+    pub started: Option<Timestamp>,
+    pub ended: Option<Timestamp>,
+    /// When it times out.
+    pub deadline: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ChangeView {
+    pub id: String,
+    pub title: String,
+    pub before: Value,
+    pub after: Value,
+    pub call: String,
+    pub effects: Vec<Effect>,
+    pub expected_s: u64,
+    /// A look has shown its effect.
+    pub effective: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct GateView {
+    pub signal: Name,
+    pub within_s: u64,
+    pub for_s: u64,
+    pub state: GateWord,
+    /// Healthy without a break since then.
+    pub holding_since: Option<Timestamp>,
+    /// What broke it.
+    pub health: Option<Health>,
+    pub evidence: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GateWord {
+    Waiting,
+    Holding,
+    Broken,
+    Passed,
+    Failed,
+}
+
+impl RunView {
+    /// `live`: for a run under way, the snapshot that it is from.
+    pub fn new(migration: &str, run: &Run, live: Option<&Snapshot>, now: Timestamp) -> Self {
+        let progress = |step: &str| live.and_then(|live| live.progress.get(step));
+        let view = |(name, step): (&Name, &StepState)| (name.clone(), step_view(run, name, step, progress(name)));
+        Self {
+            id: run.id.to_string(),
+            migration: migration.to_owned(),
+            kind: run.kind,
+            state: run.state,
+            reason: run.reason.clone(),
+            actor: run.actor.clone(),
+            only: run.only.clone(),
+            incident: run.incident.as_ref().map(ToString::to_string),
+            plan_sha256: run.plan_sha256.clone(),
+            started: run.started,
+            ended: run.ended,
+            why: run.why.clone(),
+            aborting: run.aborting,
+            expected_left_s: expected_left(run, &progress, now),
+            steps: run.steps.iter().map(view).collect(),
+            confirm: run.confirm.iter().map(gate_view).collect(),
+            waiting_for: waiting::of_run(run),
+            report: run.report.clone(),
+        }
+    }
+}
+
+fn step_view(run: &Run, name: &str, step: &StepState, progress: Option<&Progress>) -> StepView {
+    let plan = &run.plan.steps[name];
+    StepView {
+        phase: step.phase,
+        action: plan.action.clone(),
+        needs: plan.needs.clone(),
+        attempt: step.attempt,
+        waiting_for: waiting::of_step(run, name, step),
+        why: step.why.clone(),
+        changes: changes(step).map(|change| change_view(step, change)).collect(),
+        require: step.require.iter().map(gate_view).collect(),
+        verify: step.verify.iter().map(gate_view).collect(),
+        progress: progress.cloned(),
+        overrides: step.overrides.iter().cloned().collect(),
+        fallback_for: step.fallback_for.clone(),
+        since: step.since,
+        started: step.started,
+        ended: step.ended,
+        deadline: step.deadline,
+    }
+}
+
+/// What was planned at the first look; and what is being sent, where that has come up since.
+fn changes(step: &StepState) -> impl Iterator<Item = &Change> {
+    let sent = step.intent.as_ref().map(|intent| &intent.change);
+    let unplanned = sent.filter(|sent| step.planned.iter().all(|planned| planned.id != sent.id));
+    step.planned.iter().chain(unplanned)
+}
+
+fn change_view(step: &StepState, change: &Change) -> ChangeView {
+    ChangeView {
+        id: change.id.clone(),
+        title: change.title.clone(),
+        before: change.before.clone(),
+        after: change.after.clone(),
+        call: change.call.clone(),
+        effects: change.effects.clone(),
+        expected_s: change.expected.as_secs(),
+        effective: step.effective.contains(&change.id),
+    }
+}
+
+fn gate_view(gate: &GateState) -> GateView {
+    let (state, holding_since, health) = match gate.status {
+        GateStatus::Waiting => (GateWord::Waiting, None, None),
+        GateStatus::Holding { since } => (GateWord::Holding, Some(since), None),
+        GateStatus::Broken { health } => (GateWord::Broken, None, Some(health)),
+        GateStatus::Passed => (GateWord::Passed, None, None),
+        GateStatus::Failed => (GateWord::Failed, None, None),
+    };
+    GateView {
+        signal: gate.gate.signal.clone(),
+        within_s: gate.gate.within.as_secs(),
+        for_s: gate.gate.hold.as_secs(),
+        state,
+        holding_since,
+        health,
+        evidence: gate.evidence.clone(),
+    }
+}
+
+fn expected_left<'p>(run: &Run, progress: &impl Fn(&str) -> Option<&'p Progress>, now: Timestamp) -> Option<u64> {
+    let confirm = longest_hold(&run.plan.confirm);
+    match run.state {
+        RunState::Running if run.steps.values().any(|step| step.phase == Phase::AwaitingApproval) => None,
+        RunState::Running => {
+            let left = |name: &str| {
+                let Some(step) = run.steps.get(name) else { return Duration::ZERO };
+                step_left(run, name, step, progress(name), now)
+            };
+            Some((Graph::new(&run.plan).critical_path(left).duration + confirm).as_secs())
+        }
+        RunState::Confirming => {
+            let gone = run.confirm.iter().map(|gate| gone(gate.opened, now)).max().unwrap_or_default();
+            Some(confirm.saturating_sub(gone).as_secs())
+        }
+        _ => None,
+    }
+}
+
+/// What is left of a step, as far as it is known: before the first look only its gates are.
+fn step_left(run: &Run, name: &str, step: &StepState, progress: Option<&Progress>, now: Timestamp) -> Duration {
+    let plan = &run.plan.steps[name];
+    if step.phase.is_over() {
+        return Duration::ZERO;
+    }
+    let verify = longest_hold(&plan.verify);
+    if step.phase == Phase::Verifying {
+        return verify.saturating_sub(gone(step.since, now));
+    }
+    if let Some(left_s) = progress.and_then(|progress| progress.expected_left_s) {
+        return Duration::from_secs(left_s) + verify;
+    }
+    if let Some(until) = step.wait_until {
+        return gone(now, until) + verify;
+    }
+    let open: Vec<Change> =
+        step.planned.iter().filter(|change| !step.effective.contains(&change.id)).cloned().collect();
+    let spent = if step.phase == Phase::Settling { gone(step.since, now) } else { Duration::ZERO };
+    expected(plan, &open).saturating_sub(spent).max(verify)
+}
+
+fn gone(since: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(since)).unwrap_or_default()
+}

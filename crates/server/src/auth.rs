@@ -1,0 +1,103 @@
+//! Who asks, and what they may do. A token is known only by its SHA-256.
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+/// What the bearer of a token may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Role {
+    /// Reads.
+    Viewer,
+    /// Reads and acts.
+    Operator,
+    /// A plan's own role (`incident_commander`): what it asks for in `approve` and `decision.authority`.
+    Named(String),
+}
+
+impl Role {
+    pub fn named(name: &str) -> Self {
+        match name {
+            "viewer" => Self::Viewer,
+            "operator" => Self::Operator,
+            other => Self::Named(other.to_owned()),
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Token {
+    /// Who it was given to; goes on record with everything that is done with it.
+    pub name: String,
+    pub roles: Vec<Role>,
+    pub sha256: TokenHash,
+}
+
+#[derive(Clone)]
+pub struct TokenHash([u8; 32]);
+
+impl TokenHash {
+    /// 64 hexadecimal digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits: Option<Vec<u8>> = text.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect();
+        let bytes: Vec<u8> =
+            digits?.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect();
+        (text.len() == 64).then(|| bytes.try_into().ok().map(Self)).flatten()
+    }
+
+    fn of(token: &str) -> Self {
+        Self(Sha256::digest(token).into())
+    }
+}
+
+impl fmt::Debug for TokenHash {
+    /// A hash of a weak token could be reversed, so it is not logged either.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenHash(..)")
+    }
+}
+
+/// Who asked, as it goes on record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    pub name: String,
+    roles: Vec<Role>,
+}
+
+impl Caller {
+    /// Whoever reaches a daemon that has no tokens: it listens on loopback only.
+    pub(crate) fn on_loopback() -> Self {
+        Self { name: "operator@loopback".to_owned(), roles: vec![Role::Operator] }
+    }
+
+    /// Reading is for everybody who is known; acting is not.
+    pub fn may_act(&self) -> bool {
+        self.roles.contains(&Role::Operator)
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Tokens(Vec<Token>);
+
+impl Tokens {
+    pub fn new(tokens: Vec<Token>) -> Self {
+        Self(tokens)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whose token it is. Every known token is compared, each in constant time: how long it takes tells nothing.
+    pub fn bearer(&self, token: &str) -> Option<Caller> {
+        let asked = TokenHash::of(token);
+        let mut found = None;
+        for known in &self.0 {
+            if bool::from(known.sha256.0.ct_eq(&asked.0)) {
+                found = Some(Caller { name: known.name.clone(), roles: known.roles.clone() });
+            }
+        }
+        found
+    }
+}

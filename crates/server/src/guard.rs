@@ -1,0 +1,113 @@
+//! One guarded migration: its engine, and its plan file as it is on disk now.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use belay_engine::{Handle, Snapshot};
+use belay_plan::{
+    Loaded,
+    catalogue::Catalogue,
+    model::{Plan, Step},
+};
+
+use crate::plan_files::PlanFile;
+
+pub(crate) struct Guard {
+    pub(crate) handle: Handle,
+    on_disk: Mutex<OnDisk>,
+}
+
+/// What the plan file says now. What is armed is in the journal, and does not change with the file.
+#[derive(Debug, Clone)]
+pub(crate) struct OnDisk {
+    /// The last that could be used; None when there was none at the start.
+    file: Option<PlanFile>,
+    /// Why what is on disk now cannot be used.
+    problem: Option<String>,
+}
+
+impl Guard {
+    pub(crate) fn new(handle: Handle, file: Option<PlanFile>) -> Self {
+        let problem = file.is_none().then(|| "there is no plan file for it".to_owned());
+        Self { handle, on_disk: Mutex::new(OnDisk { file, problem }) }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.handle.migration()
+    }
+
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        self.handle.snapshot()
+    }
+
+    pub(crate) fn path(&self) -> Option<PathBuf> {
+        self.lock().file.as_ref().map(|file| file.path.clone())
+    }
+
+    /// The plan that the file holds, or why it cannot be used.
+    pub(crate) fn loaded(&self) -> Result<Arc<Loaded>, String> {
+        match &*self.lock() {
+            OnDisk { file: Some(file), problem: None } => Ok(file.loaded.clone()),
+            OnDisk { problem, .. } => Err(problem.clone().unwrap_or_default()),
+        }
+    }
+
+    pub(crate) fn set_file(&self, file: PlanFile) {
+        *self.lock() = OnDisk { file: Some(file), problem: None };
+    }
+
+    /// Looks at the file again. Blocks on the disk.
+    pub(crate) fn refresh(&self, catalogue: &Catalogue) {
+        let Some(before) = self.lock().file.clone() else { return };
+        let (migration, path) = (self.name(), before.path.display());
+        let problem = match before.load_again(catalogue) {
+            Ok(file) if file.loaded.plan.migration != migration => {
+                format!("{path} guards {} now", file.loaded.plan.migration)
+            }
+            Ok(file) => {
+                if file.loaded.sha256 != before.loaded.sha256 {
+                    tracing::info!(migration, %path, "the plan file has changed; what is armed stays as it was armed");
+                }
+                return self.set_file(file);
+            }
+            Err(error) => error.to_string(),
+        };
+        let mut on_disk = self.lock();
+        if on_disk.problem.as_ref() != Some(&problem) {
+            tracing::error!(migration, "{problem}");
+        }
+        on_disk.problem = Some(problem);
+    }
+
+    /// Why what is on disk now cannot be used, if it cannot.
+    pub(crate) fn file_problem(&self) -> Option<String> {
+        self.lock().problem.clone()
+    }
+
+    /// The plan that acts or may act by itself: the armed one, or that of the run under way.
+    pub(crate) fn live_plan(&self) -> Option<Arc<Plan>> {
+        let state = self.snapshot().state.clone();
+        let running = state.open_run().map(|run| run.plan.clone());
+        running.or_else(|| state.plan.clone().filter(|_| state.armed.is_some()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, OnDisk> {
+        self.on_disk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A resource that both plans act on.
+pub(crate) fn shared_resource<'p>(one: &'p Plan, other: &Plan) -> Option<&'p str> {
+    let same = |a: &Step, b: &Step| {
+        let accounts = (&a.aws.account, &b.aws.account);
+        // The same name in another account is another thing; where an account is not named, nobody can know.
+        let elsewhere = matches!(accounts, (Some(a), Some(b)) if a != b);
+        !a.resource.is_empty() && a.resource == b.resource && !elsewhere
+    };
+    one.steps
+        .values()
+        .find(|step| other.steps.values().any(|other| same(step, other)))
+        .map(|step| step.resource.as_str())
+}

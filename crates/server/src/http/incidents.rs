@@ -1,0 +1,78 @@
+//! `/v1/incidents`
+
+use std::sync::Arc;
+
+use axum::{
+    Extension, Json,
+    extract::{Path, State},
+};
+use belay_core::{incident::Incident, input::Verb, migration::Migration};
+use belay_engine::view::IncidentView;
+use serde::Deserialize;
+
+use crate::{auth::Caller, daemon::Daemon, guard::Guard};
+
+use super::{
+    body::{Body, PageQuery, Reason},
+    page::{Page, page},
+    problem::Problem,
+    refusal::{self, Subject},
+};
+
+fn incidents(state: &Migration) -> impl Iterator<Item = &Incident> {
+    state.incident.iter().chain(state.past_incidents.iter().map(Arc::as_ref))
+}
+
+/// The migration that an incident is of, with the incident as it is now.
+fn find(daemon: &Daemon, id: &str) -> Result<(Arc<Guard>, IncidentView), Problem> {
+    let of = |guard: Arc<Guard>| {
+        let state = guard.snapshot().state.clone();
+        let found = incidents(&state).find(|incident| incident.id.0 == id)?;
+        Some((guard, IncidentView::new(&state.name, found)))
+    };
+    let found = daemon.guards().into_iter().find_map(of);
+    found.ok_or_else(|| Problem::not_found(format!("there is no incident {id}")).help("GET /v1/incidents lists them"))
+}
+
+pub(super) async fn list(State(daemon): State<Daemon>, query: PageQuery) -> Json<Page<IncidentView>> {
+    let states: Vec<Arc<Migration>> = daemon.guards().iter().map(|guard| guard.snapshot().state.clone()).collect();
+    let all = states.iter().flat_map(|state| incidents(state).map(|incident| (state.name.as_str(), incident)));
+    let mut latest_first: Vec<_> = all.map(|(name, incident)| (incident.id.0.clone(), (name, incident))).collect();
+    latest_first.sort_by(|(one, _), (other, _)| other.cmp(one));
+    page(&query, latest_first, |id, cursor| id < cursor, |(name, incident)| IncidentView::new(name, incident))
+}
+
+pub(super) async fn show(State(daemon): State<Daemon>, Path(id): Path<String>) -> Result<Json<IncidentView>, Problem> {
+    find(&daemon, &id).map(|(_, incident)| Json(incident))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Decision {
+    RollBack,
+    FixForward,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DecideBody {
+    decision: Decision,
+    reason: Reason,
+}
+
+pub(super) async fn decide(
+    State(daemon): State<Daemon>,
+    Path(id): Path<String>,
+    Extension(caller): Extension<Caller>,
+    Body(body): Body<DecideBody>,
+) -> Result<Json<IncidentView>, Problem> {
+    let (guard, incident) = find(&daemon, &id)?;
+    if incident.closed.is_some() {
+        let problem = Problem::wrong_state(format!("incident {id} is closed: there is nothing to decide any more"));
+        return Err(problem.with("state", "closed").with("possible", Vec::<String>::new()));
+    }
+    let verb = Verb::Decide { roll_back: body.decision == Decision::RollBack };
+    let decided = daemon.command(&guard, verb, &caller.name, &body.reason.0).await;
+    decided.map_err(|error| refusal::problem(error, &guard.snapshot().state, Subject::Migration))?;
+    find(&daemon, &id).map(|(_, incident)| Json(incident))
+}

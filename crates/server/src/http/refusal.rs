@@ -1,0 +1,196 @@
+//! Why something was refused, as a problem: its kind, the state it was refused in, and what is possible there.
+
+use axum::http::StatusCode;
+use belay_core::{
+    event::FailureCode,
+    id::RunId,
+    input::{Refusal, RefusalKind},
+    migration::{Migration, MigrationState},
+    run::{Phase, RunState, StepState},
+};
+use belay_engine::{ArmError, CaptureError, CommandError, DryRunError};
+use belay_ports::AccountError;
+use serde_json::json;
+
+use crate::operate::OperateError;
+
+use super::problem::Problem;
+
+/// What was to be moved.
+#[derive(Clone, Copy)]
+pub(crate) enum Subject<'a> {
+    Migration,
+    Run(&'a RunId),
+    Step(&'a RunId, &'a str),
+}
+
+/// `state`: as it is after the refusal.
+pub(crate) fn problem(error: OperateError, state: &Migration, subject: Subject<'_>) -> Problem {
+    let detail = error.to_string();
+    match error {
+        OperateError::Command(error) => of_command(error, state, subject),
+        OperateError::Arm(error) => of_arming(error, detail, state),
+        OperateError::DryRun(error) => of_dry_run(error, detail),
+        OperateError::PlanFile { .. } => unprocessable("plan_file", "The plan file cannot be used", detail)
+            .help("`belay validate` shows every error"),
+        OperateError::ResourceTaken { resource, other } => {
+            conflict("resource_taken", "Two migrations, one resource", detail)
+                .help(format!("disarm {other} first, or let one plan do what both do"))
+                .with("resource", resource)
+                .with("migration", other)
+        }
+        OperateError::NeedsRoles { role } => conflict("needs_roles", "The plan needs people with roles", detail)
+            .help(format!("give the daemon `tokens`, one of them with the role `{role}`")),
+        OperateError::Report(_) => Problem::unavailable(detail),
+    }
+}
+
+fn conflict(kind: &str, title: &'static str, detail: String) -> Problem {
+    Problem::new(StatusCode::CONFLICT, kind, title, detail)
+}
+
+fn unprocessable(kind: &str, title: &'static str, detail: String) -> Problem {
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, kind, title, detail)
+}
+
+fn of_command(error: CommandError, state: &Migration, subject: Subject<'_>) -> Problem {
+    match error {
+        CommandError::Stopped { .. } => {
+            Problem::unavailable(error.to_string()).help("`belay status` and the daemon's log say more")
+        }
+        CommandError::Refused(refusal) => of_refusal(refusal, state, subject),
+    }
+}
+
+fn of_refusal(refusal: Refusal, state: &Migration, subject: Subject<'_>) -> Problem {
+    let Refusal { kind, why, help } = refusal;
+    let problem = match kind {
+        RefusalKind::WrongState => Problem::wrong_state(why),
+        RefusalKind::AlreadyRunning { run } => {
+            conflict("already_running", "A rollback is under way", why).with("run", run.0)
+        }
+        RefusalKind::NoBaseline => no_baseline(why),
+        RefusalKind::RedAtArm => conflict("red_at_arm", "A trigger is red already", why),
+        RefusalKind::Unsupported => return unsupported(why).help(help),
+        RefusalKind::NotFound => match subject {
+            // The path was right: it is the body that names what is not there.
+            Subject::Migration => return Problem::invalid(why).help(help),
+            Subject::Run(_) | Subject::Step(..) => return Problem::not_found(why).help(help),
+        },
+    };
+    with_state(problem.help(help), state, subject)
+}
+
+fn no_baseline(detail: String) -> Problem {
+    conflict("no_baseline", "There is no baseline", detail)
+}
+
+fn unsupported(detail: String) -> Problem {
+    unprocessable("unsupported_plan", "This version cannot honour the plan", detail)
+}
+
+fn of_arming(error: ArmError, detail: String, state: &Migration) -> Problem {
+    match error {
+        ArmError::Command(error) => of_command(error, state, Subject::Migration),
+        ArmError::Account(error) => of_account(&error),
+        ArmError::Unknown(_) => unsupported(detail),
+        ArmError::Capture(error) => of_capture(error, detail),
+        ArmError::OtherBaseline { .. } => {
+            unprocessable("other_baseline", "The baseline is of another migration", detail)
+        }
+        ArmError::AfterCutover { .. } => {
+            let help = "give the baseline that was captured before the cutover: `belay arm --baseline FILE`";
+            with_state(no_baseline(detail).help(help), state, Subject::Migration)
+        }
+        ArmError::Unreadable { .. } => unreadable(detail),
+        ArmError::Impossible { .. } => conflict("impossible_step", "A step could never succeed", detail)
+            .help("`belay dry-run` shows every step as it would go now"),
+    }
+}
+
+fn of_capture(error: CaptureError, detail: String) -> Problem {
+    match error {
+        CaptureError::Account(error) => of_account(&error),
+        CaptureError::Unknown(_) => unsupported(detail),
+        CaptureError::Unreadable { .. } => unreadable(detail),
+    }
+}
+
+fn of_dry_run(error: DryRunError, detail: String) -> Problem {
+    match error {
+        DryRunError::Account(error) => of_account(&error),
+        DryRunError::Unknown(_) => unsupported(detail),
+        DryRunError::NoBaseline { .. } => no_baseline(detail).help("arming captures it; `belay capture` shows it"),
+        DryRunError::NoSuchStep { .. } => Problem::invalid(detail),
+    }
+}
+
+fn of_account(error: &AccountError) -> Problem {
+    let detail = error.to_string();
+    match error {
+        AccountError::Wrong { .. } => {
+            Problem::new(StatusCode::FORBIDDEN, "wrong_account", "The wrong AWS account", detail)
+                .help("give the daemon credentials of the plan's account, or the plan a `role` there")
+        }
+        AccountError::Unverified { .. } => Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "account_unverified",
+            "The AWS account could not be verified",
+            detail,
+        )
+        .help("the daemon's credentials and its way to AWS STS are where to look"),
+    }
+}
+
+fn unreadable(detail: String) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unreadable", "A resource could not be read", detail)
+        .help("`belay dry-run` shows every step; `belay iam` prints the permissions that it takes")
+}
+
+/// The state of what was to be moved, and the verbs that are possible there.
+fn with_state(problem: Problem, state: &Migration, subject: Subject<'_>) -> Problem {
+    let run = match subject {
+        Subject::Migration => None,
+        Subject::Run(id) | Subject::Step(id, _) => state.find_run(id),
+    };
+    let step = match (run, subject) {
+        (Some(run), Subject::Step(_, name)) if !run.state.is_over() => run.steps.get(name),
+        _ => None,
+    };
+    let (state, possible) = match (run, step) {
+        (_, Some(step)) => (json!(step.phase), of_step(step)),
+        (Some(run), None) => (json!(run.state), of_run(run.state)),
+        (None, None) => (json!(state.state()), of_migration(state)),
+    };
+    problem.with("state", state).with("possible", possible)
+}
+
+fn of_migration(state: &Migration) -> Vec<&'static str> {
+    match (state.open_run(), state.state()) {
+        (Some(run), _) => of_run(run.state),
+        (None, MigrationState::Armed) => vec!["arm", "disarm", "cutover", "rollback"],
+        (None, MigrationState::Incident) => vec!["decide", "rollback", "disarm"],
+        (None, _) => vec!["arm"],
+    }
+}
+
+fn of_run(state: RunState) -> Vec<&'static str> {
+    match state {
+        RunState::Running | RunState::Confirming => vec!["hold", "abort"],
+        RunState::Held => vec!["resume", "abort"],
+        RunState::Halted => vec!["resume", "retry", "skip", "abort"],
+        RunState::RolledBack | RunState::Aborted | RunState::Rehearsed => Vec::new(),
+    }
+}
+
+fn of_step(step: &StepState) -> Vec<&'static str> {
+    match (step.phase, step.failure) {
+        (Phase::Done | Phase::Unchanged | Phase::Skipped, _) => Vec::new(),
+        (Phase::Failed, Some(FailureCode::Require | FailureCode::Unproven)) => vec!["override", "retry", "skip"],
+        (Phase::Failed, _) => vec!["retry", "skip"],
+        (Phase::AwaitingApproval, _) => vec!["approve", "skip"],
+        (Phase::Requiring, _) => vec!["override", "skip"],
+        _ if step.in_flight() => Vec::new(),
+        _ => vec!["skip"],
+    }
+}

@@ -1,0 +1,175 @@
+//! `/v1/runs`
+
+use std::sync::Arc;
+
+use axum::{
+    Extension, Json,
+    extract::{Path, State},
+};
+use belay_core::{id::RunId, input::Verb, run::Run};
+use belay_engine::{Snapshot, view::RunView};
+use belay_plan::model::Name;
+use serde::Deserialize;
+
+use crate::{auth::Caller, daemon::Daemon, guard::Guard};
+
+use super::{
+    body::{Body, PageQuery, Reason},
+    page::{Page, page},
+    problem::Problem,
+    refusal::{self, Subject},
+};
+
+/// The migration that a run is of.
+fn find(daemon: &Daemon, run: &RunId) -> Result<Arc<Guard>, Problem> {
+    let found = daemon.guards().into_iter().find(|guard| guard.snapshot().state.find_run(run).is_some());
+    found.ok_or_else(|| Problem::not_found(format!("there is no run {run}")).help("GET /v1/runs lists them"))
+}
+
+fn view(daemon: &Daemon, snapshot: &Snapshot, run: &Run) -> RunView {
+    let state = &snapshot.state;
+    let live = state.run.as_ref().is_some_and(|present| present.id == run.id);
+    RunView::new(&state.name, run, live.then_some(snapshot), daemon.ports().clock.now())
+}
+
+fn runs(snapshot: &Snapshot) -> impl Iterator<Item = (String, (&Snapshot, &Run))> {
+    let state = &snapshot.state;
+    let runs = state.run.iter().chain(state.past_runs.iter().map(Arc::as_ref));
+    runs.map(move |run| (run.id.0.clone(), (snapshot, run)))
+}
+
+pub(super) async fn list(State(daemon): State<Daemon>, query: PageQuery) -> Json<Page<RunView>> {
+    let snapshots: Vec<Arc<Snapshot>> = daemon.guards().iter().map(|guard| guard.snapshot()).collect();
+    let mut latest_first: Vec<_> = snapshots.iter().flat_map(|snapshot| runs(snapshot)).collect();
+    latest_first.sort_by(|(one, _), (other, _)| other.cmp(one));
+    page(&query, latest_first, |id, cursor| id < cursor, |(snapshot, run)| view(&daemon, snapshot, run))
+}
+
+pub(super) async fn show(State(daemon): State<Daemon>, Path(run): Path<String>) -> Result<Json<RunView>, Problem> {
+    let run = RunId(run);
+    shown(&daemon, &*find(&daemon, &run)?, &run)
+}
+
+fn shown(daemon: &Daemon, guard: &Guard, run: &RunId) -> Result<Json<RunView>, Problem> {
+    let snapshot = guard.snapshot();
+    let found = snapshot.state.find_run(run).ok_or_else(|| Problem::not_found(format!("there is no run {run}")))?;
+    Ok(Json(view(daemon, &snapshot, found)))
+}
+
+async fn command(
+    daemon: &Daemon,
+    run: RunId,
+    step: Option<&str>,
+    verb: Verb,
+    caller: &Caller,
+    Reason(reason): Reason,
+) -> Result<Json<RunView>, Problem> {
+    let guard = find(daemon, &run)?;
+    let done = daemon.command(&guard, verb, &caller.name, &reason).await;
+    let subject = step.map_or(Subject::Run(&run), |step| Subject::Step(&run, step));
+    done.map_err(|error| refusal::problem(error, &guard.snapshot().state, subject))?;
+    shown(daemon, &guard, &run)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReasonBody {
+    reason: Reason,
+}
+
+pub(super) async fn hold(
+    State(daemon): State<Daemon>,
+    Path(run): Path<String>,
+    Extension(caller): Extension<Caller>,
+    Body(body): Body<ReasonBody>,
+) -> Result<Json<RunView>, Problem> {
+    let run = RunId(run);
+    command(&daemon, run.clone(), None, Verb::Hold { run }, &caller, body.reason).await
+}
+
+pub(super) async fn resume(
+    State(daemon): State<Daemon>,
+    Path(run): Path<String>,
+    Extension(caller): Extension<Caller>,
+    Body(body): Body<ReasonBody>,
+) -> Result<Json<RunView>, Problem> {
+    let run = RunId(run);
+    command(&daemon, run.clone(), None, Verb::Resume { run }, &caller, body.reason).await
+}
+
+pub(super) async fn abort(
+    State(daemon): State<Daemon>,
+    Path(run): Path<String>,
+    Extension(caller): Extension<Caller>,
+    Body(body): Body<ReasonBody>,
+) -> Result<Json<RunView>, Problem> {
+    let run = RunId(run);
+    command(&daemon, run.clone(), None, Verb::Abort { run }, &caller, body.reason).await
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Answer {
+    Approve,
+    Deny,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ApproveBody {
+    answer: Answer,
+    reason: Reason,
+}
+
+pub(super) async fn approve(
+    State(daemon): State<Daemon>,
+    Path((run, step)): Path<(String, Name)>,
+    Extension(caller): Extension<Caller>,
+    Body(body): Body<ApproveBody>,
+) -> Result<Json<RunView>, Problem> {
+    let run = RunId(run);
+    let approve = body.answer == Answer::Approve;
+    let verb = Verb::Approve { run: run.clone(), step: step.clone(), approve };
+    command(&daemon, run, Some(&step), verb, &caller, body.reason).await
+}
+
+pub(super) async fn retry(
+    State(daemon): State<Daemon>,
+    Path((run, step)): Path<(String, Name)>,
+    Extension(caller): Extension<Caller>,
+    Body(body): Body<ReasonBody>,
+) -> Result<Json<RunView>, Problem> {
+    let run = RunId(run);
+    let verb = Verb::Retry { run: run.clone(), step: step.clone() };
+    command(&daemon, run, Some(&step), verb, &caller, body.reason).await
+}
+
+pub(super) async fn skip(
+    State(daemon): State<Daemon>,
+    Path((run, step)): Path<(String, Name)>,
+    Extension(caller): Extension<Caller>,
+    Body(body): Body<ReasonBody>,
+) -> Result<Json<RunView>, Problem> {
+    let run = RunId(run);
+    let verb = Verb::Skip { run: run.clone(), step: step.clone() };
+    command(&daemon, run, Some(&step), verb, &caller, body.reason).await
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OverrideBody {
+    /// The interlock, or the destination without a proof, that the caller takes responsibility for.
+    signal: String,
+    reason: Reason,
+}
+
+pub(super) async fn override_interlock(
+    State(daemon): State<Daemon>,
+    Path((run, step)): Path<(String, Name)>,
+    Extension(caller): Extension<Caller>,
+    Body(body): Body<OverrideBody>,
+) -> Result<Json<RunView>, Problem> {
+    let run = RunId(run);
+    let verb = Verb::Override { run: run.clone(), step: step.clone(), subject: body.signal };
+    command(&daemon, run, Some(&step), verb, &caller, body.reason).await
+}

@@ -1,0 +1,25 @@
+//! The daemon: its configuration, one engine a migration, the HTTP interface, Unix signals.
+//!
+//! `config` says what is wanted, `daemon` opens the engines, `operate` is what people may ask of them, `http` and
+//! `unix_signals` are the ways to ask, `serve` puts it together.
+//!
+//! **Architecture Invariant:** nothing in here decides about a migration, and nothing waits for AWS while an engine waits
+//! for it: everything goes through an engine's handle.
+
+pub mod auth;
+pub mod config;
+pub mod daemon;
+pub mod http;
+pub mod operate;
+pub mod plan_files;
+pub mod serve;
+pub mod unix_signals;
+
+mod config_file;
+mod guard;
+mod reload;
+
+pub use config::{Config, ConfigError};
+pub use daemon::{BuildError, Daemon, Parts};
+pub use plan_files::{PlanFile, PlanFileError, load_all};
+pub use serve::{ServeError, run};

@@ -1,0 +1,137 @@
+//! Plan files: found by globs, loaded, and looked at again on SIGHUP.
+
+use std::{
+    collections::BTreeMap,
+    fmt, fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use belay_plan::{Loaded, catalogue::Catalogue, diagnostic::Diagnostic};
+
+/// A plan, and the file that it came from.
+#[derive(Debug, Clone)]
+pub struct PlanFile {
+    pub path: PathBuf,
+    pub loaded: Arc<Loaded>,
+}
+
+#[derive(Debug)]
+pub enum PlanFileError {
+    Unreadable {
+        path: PathBuf,
+        source: io::Error,
+    },
+    /// Shown by rendering the diagnostics.
+    Invalid {
+        path: PathBuf,
+        diagnostics: Vec<Diagnostic>,
+    },
+}
+
+impl fmt::Display for PlanFileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable { path, source } => write!(f, "{} cannot be read: {source}", path.display()),
+            Self::Invalid { path, diagnostics } => {
+                let errors = diagnostics.len();
+                let first =
+                    diagnostics.first().map_or(String::new(), |d| format!("line {}: {}", d.place.line, d.message));
+                write!(f, "{} is not a valid plan ({errors} errors); {first}", path.display())
+            }
+        }
+    }
+}
+
+impl std::error::Error for PlanFileError {}
+
+impl PlanFile {
+    /// Reads one file. Blocks on the disk.
+    ///
+    /// # Errors
+    /// [`PlanFileError`] when it cannot be read, or with everything that is wrong in it.
+    pub fn load(path: &Path, catalogue: &Catalogue) -> Result<Self, PlanFileError> {
+        Self::read(path, &read(path)?, catalogue)
+    }
+
+    /// The file as it is by now. Blocks on the disk.
+    pub(crate) fn load_again(&self, catalogue: &Catalogue) -> Result<Self, PlanFileError> {
+        let text = read(&self.path)?;
+        match text == self.loaded.text {
+            true => Ok(self.clone()),
+            false => Self::read(&self.path, &text, catalogue),
+        }
+    }
+
+    fn read(path: &Path, text: &str, catalogue: &Catalogue) -> Result<Self, PlanFileError> {
+        match belay_plan::load(&path.display().to_string(), text, catalogue) {
+            Ok(loaded) => Ok(Self { path: path.to_owned(), loaded: Arc::new(loaded) }),
+            Err(diagnostics) => Err(PlanFileError::Invalid { path: path.to_owned(), diagnostics }),
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<String, PlanFileError> {
+    fs::read_to_string(path).map_err(|source| PlanFileError::Unreadable { path: path.to_owned(), source })
+}
+
+/// Every plan file that globs name. Blocks on the disk.
+///
+/// # Errors
+/// Everything that is wrong in any of them.
+pub fn load_all(globs: &[String], catalogue: &Catalogue) -> Result<Vec<PlanFile>, Vec<PlanFileError>> {
+    let (files, errors): (Vec<_>, Vec<_>) =
+        find(globs).iter().map(|path| PlanFile::load(path, catalogue)).partition(Result::is_ok);
+    match errors.is_empty() {
+        true => Ok(files.into_iter().flatten().collect()),
+        false => Err(errors.into_iter().filter_map(Result::err).collect()),
+    }
+}
+
+/// The files that globs name, each once, sorted. A name without wildcards stands for itself, whether it is there or not:
+/// reading it then says what is wrong. Blocks on the disk.
+pub(crate) fn find(globs: &[String]) -> Vec<PathBuf> {
+    let mut found: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
+    for pattern in globs {
+        let mut paths: Vec<PathBuf> = match glob::glob(pattern) {
+            Ok(paths) => paths.filter_map(readable).collect(),
+            Err(error) => {
+                tracing::error!(%pattern, %error, "this is not a glob");
+                continue;
+            }
+        };
+        if paths.is_empty() {
+            match pattern.contains(['*', '?', '[']) {
+                true => tracing::warn!(%pattern, "no plan file matches"),
+                false => paths.push(PathBuf::from(pattern)),
+            }
+        }
+        for path in paths {
+            // `./a.yaml` and `a.yaml` are one file.
+            let file = fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
+            found.entry(file).or_insert(path);
+        }
+    }
+    found.into_values().collect()
+}
+
+fn readable(found: Result<PathBuf, glob::GlobError>) -> Option<PathBuf> {
+    found.inspect_err(|error| tracing::error!(%error, "a directory of plans cannot be read")).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn globs_find_each_file_once_and_names_stand_for_themselves() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in ["b.yaml", "a.yaml", "c.txt"] {
+            fs::write(at(name), "").unwrap();
+        }
+        let text = |path: PathBuf| path.to_str().unwrap().to_owned();
+        let found = find(&[text(at("*.yaml")), text(at("./a.yaml")), text(at("missing.yaml")), text(at("x*"))]);
+        assert_eq!(found, [at("a.yaml"), at("b.yaml"), at("missing.yaml")]);
+    }
+}

@@ -1,0 +1,109 @@
+//! From a configuration to a daemon that answers, and back to a process that has ended in order.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use tokio::{net::TcpListener, task::JoinSet, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::{Config, ConfigError},
+    daemon::{BuildError, Daemon, Parts},
+    http,
+    unix_signals::{UnixSignals, Wish},
+};
+
+/// How long a stop may take: the engines wait 8 s for the answers of calls under way.
+const STOP_MAX: Duration = Duration::from_millis(9_500);
+
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("{listen} cannot be listened on: {source}")]
+    Bind { listen: SocketAddr, source: io::Error },
+    #[error("Unix signals cannot be caught: {0}")]
+    Signals(io::Error),
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    #[error("the HTTP interface has ended: {0}")]
+    Http(io::Error),
+}
+
+/// Runs the daemon until a Unix signal stops it.
+///
+/// The port is bound before an engine is opened: a daemon that nobody could reach must not begin to act. It is served
+/// after that.
+///
+/// # Errors
+/// [`ServeError`] when it could not start, or could not go on.
+pub async fn run(config: Config, parts: Parts) -> Result<(), ServeError> {
+    // From here on SIGUSR1 does not end the process any more.
+    let signals = UnixSignals::install().map_err(ServeError::Signals)?;
+    let listener = bind(&config).await?;
+    let daemon = Daemon::build(config, parts).await?;
+    serve(daemon, listener, signals).await
+}
+
+/// Binds the port; port 0 takes a free one.
+///
+/// # Errors
+/// [`ServeError::Config`] when others could reach it without a token; [`ServeError::Bind`] when it is taken.
+pub async fn bind(config: &Config) -> Result<TcpListener, ServeError> {
+    config.refuse_exposed()?;
+    let listen = config.listen;
+    TcpListener::bind(listen).await.map_err(|source| ServeError::Bind { listen, source })
+}
+
+/// Answers on the port, and does what signals ask for, until one of them says stop.
+///
+/// # Errors
+/// [`ServeError::Http`] when nobody can be answered any more.
+pub async fn serve(daemon: Daemon, listener: TcpListener, mut signals: UnixSignals) -> Result<(), ServeError> {
+    let address = listener.local_addr().map_err(ServeError::Http)?;
+    let stop = CancellationToken::new();
+    let stopped = stop.clone().cancelled_owned();
+    let router = http::router(daemon.clone());
+    let mut http = JoinSet::new();
+    http.spawn(async move { axum::serve(listener, router).with_graceful_shutdown(stopped).await });
+    tracing::info!("listening on http://{address}");
+
+    let mut wishes = JoinSet::new();
+    let starting = daemon.clone();
+    wishes.spawn(async move { starting.arm_on_start().await });
+    let ended = loop {
+        tokio::select! {
+            wish = signals.next() => match wish {
+                Wish::Stop => break Ok(()),
+                wish => drop(wishes.spawn(fulfil(daemon.clone(), wish))),
+            },
+            Some(done) = wishes.join_next() => if let Err(error) = done {
+                tracing::error!(%error, "what was asked for was not done");
+            },
+            Some(ended) = http.join_next() => break Err(ServeError::Http(match ended {
+                Ok(Ok(())) => io::Error::other("it stopped by itself"),
+                Ok(Err(error)) => error,
+                Err(error) => io::Error::other(error),
+            })),
+        }
+    };
+    tracing::info!("stopping");
+    wishes.abort_all();
+    stop.cancel();
+    let drained = async { while http.join_next().await.is_some() {} };
+    let stopping = async { tokio::join!(daemon.shutdown(), drained) };
+    match timeout(STOP_MAX, stopping).await {
+        Ok(_) => tracing::info!("stopped; the journal is complete"),
+        // Calls whose answer is still out have their intent on record: the next start looks what has become of them.
+        Err(_) => tracing::warn!("stopped with answers still out; the next start finds out"),
+    }
+    ended
+}
+
+async fn fulfil(daemon: Daemon, wish: Wish) {
+    match wish {
+        Wish::RollBack => daemon.roll_back_by_signal().await,
+        Wish::DryRun => daemon.dry_run_by_signal().await,
+        Wish::Reload => daemon.reload().await,
+        Wish::Stop => {}
+    }
+}

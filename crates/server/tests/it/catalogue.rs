@@ -1,0 +1,30 @@
+//! A small plan language for tests: one action, one kind of signal.
+
+use std::time::Duration;
+
+use belay_plan::{
+    catalogue::{ActionSpec, Catalogue, SignalSpec, no_action_findings, no_signal_findings},
+    shape::{NAME, field, object, text, weights},
+};
+
+pub(crate) fn catalogue() -> Catalogue {
+    let action = ActionSpec {
+        name: "sim.weights",
+        summary: "Moves traffic.",
+        with: object([field("resource", text("the name of a resource"), "What it acts on.")]),
+        to: Some(weights(NAME, 1_000, None)),
+        others: false,
+        default_timeout: Duration::from_secs(60),
+        loses_data: false,
+        resource: |with| with["resource"].as_str().unwrap_or_default().to_owned(),
+        check: no_action_findings,
+    };
+    let signal = SignalSpec {
+        key: "probe",
+        summary: "Follows the world.",
+        value: text("the name of a probe"),
+        siblings: Vec::new(),
+        check: no_signal_findings,
+    };
+    Catalogue::new([action], [signal])
+}

@@ -1,0 +1,11 @@
+//! The daemon from the outside: its HTTP interface over a simulated world, in virtual time.
+
+mod catalogue;
+mod daemon;
+mod incidents;
+mod migrations;
+mod requests;
+mod runs;
+mod tokens;
+mod unix_signals;
+mod world;

@@ -1,0 +1,260 @@
+//! One actuator for any action: it moves a resource's document towards the step's target.
+
+use std::{sync::Arc, time::Duration};
+
+use belay_core::change::{Assessment, Change, Doc, Effect, Key, Progress, Receipt, Repeats, Share};
+use belay_plan::model::{AwsTarget, Others, Target};
+use belay_ports::{
+    AccountError, Actuator, Actuators, ApplyError, Corrupt, Fut, Permission, ReadError, Scope,
+};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    fault::SendFault,
+    world::{RESTORED, World, is_builtin},
+};
+
+/// How long a caller waits for an answer that is lost.
+const LOST_AFTER: Duration = Duration::from_secs(15);
+
+/// How long a slow answer takes.
+const SLOW: Duration = Duration::from_secs(12);
+
+/// Every action of a plan, except those that core does by itself.
+pub struct SimActuators {
+    world: Arc<World>,
+    read_only: bool,
+}
+
+impl SimActuators {
+    pub fn new(world: Arc<World>) -> Self {
+        Self { world, read_only: false }
+    }
+
+    /// Refuses everything that would change the world, before it gets there.
+    pub fn read_only(world: Arc<World>) -> Self {
+        Self { world, read_only: true }
+    }
+}
+
+impl Actuators for SimActuators {
+    fn actuator(&self, action: &str) -> Option<Arc<dyn Actuator>> {
+        (!is_builtin(action)).then(|| Arc::new(SimActuator { world: self.world.clone(), read_only: self.read_only }) as Arc<dyn Actuator>)
+    }
+
+    fn verify_account<'a>(&'a self, aws: &'a AwsTarget) -> Fut<'a, Result<String, AccountError>> {
+        Box::pin(async move {
+            let found = self.world.inner().account.clone().unwrap_or_default();
+            let identity = format!("arn:aws:sts::{found}:assumed-role/belay/simulated");
+            match &aws.account {
+                Some(expected) if *expected != found => {
+                    Err(AccountError::Wrong { expected: expected.clone(), found, identity })
+                }
+                _ => Ok(identity),
+            }
+        })
+    }
+}
+
+struct SimActuator {
+    world: Arc<World>,
+    read_only: bool,
+}
+
+impl Actuator for SimActuator {
+    fn observe<'a>(&'a self, scope: &'a Scope, _: &'a [Receipt]) -> Fut<'a, Result<Doc, ReadError>> {
+        Box::pin(async move {
+            let clock = self.world.clock();
+            let latency = self.world.inner().latency;
+            clock.sleep(latency).await;
+            let now = clock.now();
+            let mut inner = self.world.inner();
+            if let Some(permanent) = inner.faults.of_look(&scope.step) {
+                let why = if permanent { "access denied" } else { "the simulated API does not answer" };
+                return Err(ReadError { why: why.to_owned(), permanent });
+            }
+            let (takes, repeats) = match inner.steps.get(&scope.step) {
+                Some(place) => (place.takes, place.repeats),
+                None => return Err(ReadError { why: "there is no such resource".to_owned(), permanent: true }),
+            };
+            let Some(resource) = inner.resource_mut(&scope.step) else {
+                return Err(ReadError { why: "there is no such resource".to_owned(), permanent: true });
+            };
+            resource.settle(now);
+            let is = resource.is.clone();
+            let becoming = resource.becoming.as_ref().map(|becoming| {
+                json!({ "since": becoming.since, "left_ms": left_ms(becoming.at.duration_since(now)) })
+            });
+            let proofs: Map<String, Value> = is
+                .as_object()
+                .into_iter()
+                .chain(named(&scope.to))
+                .flat_map(Map::keys)
+                .map(|name| (name.clone(), json!(inner.proof(name))))
+                .collect();
+            Ok(json!({
+                "is": is, "becoming": becoming, "proofs": proofs, "repeats": repeats, "takes_ms": left_ms_of(takes),
+            }))
+        })
+    }
+
+    fn assess(&self, scope: &Scope, now: &Doc, _: &[Receipt]) -> Result<Assessment, Corrupt> {
+        let is = &now["is"];
+        if let Some(left_ms) = now["becoming"]["left_ms"].as_u64() {
+            let left_s = left_ms.div_ceil(1000);
+            let note = format!("about {left_s} s left");
+            return Ok(Assessment::Settling(Progress { fraction: None, note, expected_left_s: Some(left_s) }));
+        }
+        let target = match &scope.to {
+            Target::Own => return Ok(restore(now)),
+            Target::Baseline => {
+                let entry = scope.baseline.as_ref().ok_or_else(|| Corrupt("there is no baseline".to_owned()))?;
+                entry.doc["is"].clone()
+            }
+            Target::Explicit(target) => match complete(target, is, scope.others) {
+                Ok(target) => target,
+                Err(why) => return Ok(Assessment::Failed { why }),
+            },
+        };
+        if *is == target {
+            return Ok(Assessment::InPlace);
+        }
+        Ok(Assessment::Remaining(vec![set(scope, now, &target)]))
+    }
+
+    fn apply<'a>(&'a self, scope: &'a Scope, key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {
+        Box::pin(async move {
+            if self.read_only {
+                let why = "a dry run cannot change anything".to_owned();
+                return Err(ApplyError::NoEffect { why, retry: false, throttled: false });
+            }
+            let clock = self.world.clock();
+            let latency = self.world.inner().latency;
+            let (call, fault) = self.world.call(key, change);
+            let no_effect = |why: &str, retry, throttled| {
+                Err(ApplyError::NoEffect { why: format!("{why}: {}", change.call), retry, throttled })
+            };
+            let lost = || Err(ApplyError::OutcomeUnknown { why: format!("no answer: {}", change.call) });
+            clock.sleep(latency / 2).await;
+            match fault {
+                Some(SendFault::Failed) => return no_effect("internal failure", true, false),
+                Some(SendFault::Refused) => return no_effect("not allowed", false, false),
+                Some(SendFault::Throttled) => return no_effect("rate exceeded", true, true),
+                Some(SendFault::Vanished) => {
+                    clock.sleep(LOST_AFTER).await;
+                    return lost();
+                }
+                Some(SendFault::Slow | SendFault::AnswerLost) | None => {}
+            }
+            self.world.take_effect(call, &scope.step, change);
+            match fault {
+                Some(SendFault::AnswerLost) => {
+                    clock.sleep(LOST_AFTER).await;
+                    return lost();
+                }
+                Some(SendFault::Slow) => clock.sleep(SLOW).await,
+                _ => clock.sleep(latency / 2).await,
+            }
+            Ok(json!({ "call": call }))
+        })
+    }
+
+    fn permissions(&self, scope: &Scope) -> Vec<Permission> {
+        let permission = |action: &str, mutates| Permission {
+            action: format!("sim:{action}"),
+            resource: scope.step.clone(),
+            mutates,
+        };
+        vec![permission("Describe", false), permission("Change", true)]
+    }
+}
+
+fn left_ms(time: jiff::SignedDuration) -> u64 {
+    left_ms_of(Duration::try_from(time).unwrap_or_default())
+}
+
+fn left_ms_of(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn named(target: &Target) -> Option<&Map<String, Value>> {
+    match target {
+        Target::Explicit(Value::Object(named)) => Some(named),
+        _ => None,
+    }
+}
+
+/// The whole target: what the plan names, and what becomes of the members that it does not.
+fn complete(target: &Value, is: &Value, others: Option<Others>) -> Result<Value, String> {
+    let (Some(named), Some(present)) = (target.as_object(), is.as_object()) else { return Ok(target.clone()) };
+    let mut whole = present.clone();
+    for (name, weight) in &mut whole {
+        match (named.get(name), others) {
+            (Some(wanted), _) => *weight = wanted.clone(),
+            (None, Some(Others::Keep)) => {}
+            (None, Some(Others::Zero)) => *weight = json!(0),
+            (None, None) => return Err(format!("the target does not say what becomes of {name}; set `others`")),
+        }
+    }
+    for (name, weight) in named {
+        whole.entry(name.clone()).or_insert_with(|| weight.clone());
+    }
+    Ok(Value::Object(whole))
+}
+
+/// One change to another document. Where it holds weights, it moves traffic.
+fn set(scope: &Scope, now: &Doc, target: &Value) -> Change {
+    let is = &now["is"];
+    let weight = |doc: &Value, name: &str| doc[name].as_u64().and_then(|weight| u32::try_from(weight).ok());
+    let names: Vec<&String> = target.as_object().into_iter().flat_map(Map::keys).collect();
+    let shares: Vec<Share> = names
+        .iter()
+        .filter_map(|name| {
+            let after = weight(target, name)?;
+            let proof = serde_json::from_value(now["proofs"][name.as_str()].clone()).ok()?;
+            let before = weight(is, name).unwrap_or(0);
+            Some(Share { destination: (*name).clone(), before, after, proof })
+        })
+        .collect();
+    let moves: Vec<String> = shares
+        .iter()
+        .filter(|share| share.before != share.after)
+        .map(|share| format!("{} {} -> {}", share.destination, share.before, share.after))
+        .collect();
+    let weights = !shares.is_empty() && shares.len() == names.len();
+    let what = if weights { moves.join(", ") } else { format!("{is} -> {target}") };
+    let effects = if weights { vec![Effect::Traffic { shares }] } else { Vec::new() };
+    change(now, "set", format!("{}: {what}", scope.step), is, target, effects)
+}
+
+/// A restore goes in two: a copy beside what is broken, then the switch to it.
+fn restore(now: &Doc) -> Assessment {
+    let state = |state: &str| json!({ "state": state });
+    let is = &now["is"];
+    let copy = |is: &Value| {
+        let loss = vec![Effect::LosesData { since: None }];
+        change(now, "copy", "restore a copy beside it".to_owned(), is, &state("copied"), loss)
+    };
+    let outage = vec![Effect::Outage { expected: Duration::from_secs(30) }];
+    let switch = change(now, "switch", "switch to the copy".to_owned(), &state("copied"), &state(RESTORED), outage);
+    match is["state"].as_str() {
+        Some(RESTORED) => Assessment::InPlace,
+        Some("copied") => Assessment::Remaining(vec![switch]),
+        Some("lost") => Assessment::Failed { why: "there is nothing left to restore it from".to_owned() },
+        _ => Assessment::Remaining(vec![copy(is), switch]),
+    }
+}
+
+fn change(now: &Doc, id: &str, title: String, before: &Value, after: &Value, effects: Vec<Effect>) -> Change {
+    Change {
+        id: id.to_owned(),
+        title,
+        before: before.clone(),
+        after: after.clone(),
+        call: format!("sim:{id}"),
+        args: json!({ "doc": after }),
+        effects,
+        repeats: serde_json::from_value(now["repeats"].clone()).unwrap_or(Repeats::Converges),
+        expected: Duration::from_millis(now["takes_ms"].as_u64().unwrap_or(0)),
+    }
+}

@@ -1,0 +1,303 @@
+//! What must hold after every record and at every call (DESIGN 1), written down a second time and in other words than in
+//! core: an independent witness.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use belay_core::{
+    change::{Change, Effect, Key, Proof, Receipt, Repeats},
+    event::{Event, FailureCode, Record, StepEvent},
+    migration::Migration,
+    proof::rises,
+    run::{Fate, Phase, Run, StepState},
+};
+use belay_plan::model::{AwsTarget, Name, OnFailure};
+use belay_ports::{
+    AccountError, Actuator, Actuators, AppendError, ApplyError, Corrupt, Fut, Journal, NewRecord, Permission,
+    ReadError, ReadFailure, Scope,
+};
+use serde_json::Value;
+
+/// Sees every durable record and every call of one migration, and keeps what is wrong with them.
+pub struct Witness {
+    inner: Mutex<Seen>,
+}
+
+struct Seen {
+    state: Migration,
+    records: Vec<Record>,
+    /// By step: the changes that were accepted since it last began, and those of which nobody knows.
+    accepted: BTreeMap<Name, BTreeSet<String>>,
+    unknown: BTreeMap<Name, BTreeSet<String>>,
+    violations: Vec<String>,
+}
+
+impl Witness {
+    pub fn new(migration: &str) -> Arc<Self> {
+        let seen = Seen {
+            state: Migration::new(migration),
+            records: Vec::new(),
+            accepted: BTreeMap::new(),
+            unknown: BTreeMap::new(),
+            violations: Vec::new(),
+        };
+        Arc::new(Self { inner: Mutex::new(seen) })
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Everything that was wrong so far.
+    pub fn violations(&self) -> Vec<String> {
+        self.seen().violations.clone()
+    }
+
+    /// Every durable record so far.
+    pub fn records(&self) -> Vec<Record> {
+        self.seen().records.clone()
+    }
+
+    /// The state that the durable records come to.
+    pub fn state(&self) -> Migration {
+        self.seen().state.clone()
+    }
+
+    /// The journal, with this witness beside it.
+    pub fn journal(self: &Arc<Self>, journal: Arc<dyn Journal>) -> Arc<dyn Journal> {
+        Arc::new(WitnessedJournal { journal, witness: self.clone() })
+    }
+
+    /// The actuators, with this witness beside them.
+    pub fn actuators(self: &Arc<Self>, actuators: Arc<dyn Actuators>) -> Arc<dyn Actuators> {
+        Arc::new(WitnessedActuators { actuators, witness: self.clone() })
+    }
+
+    fn durable(&self, records: &[Record]) {
+        let mut seen = self.seen();
+        for record in records {
+            if record.seq > seen.state.seq {
+                seen.record(record);
+            }
+        }
+    }
+}
+
+impl Seen {
+    fn record(&mut self, record: &Record) {
+        if let Event::Step { step, what } = &record.event {
+            self.step(record, step, what);
+        }
+        if let (Event::RunEnded { .. }, Some(run)) = (&record.event, self.state.open_run()) {
+            let open: Vec<_> = run.steps.iter().filter(|(_, step)| !step.phase.is_over()).map(|(name, _)| name).collect();
+            if !open.is_empty() {
+                self.violated(record, format!("the run ended with open steps: {open:?}"));
+            }
+        }
+        if let Err(corrupt) = self.state.evolve(record) {
+            self.violated(record, corrupt.to_string());
+        }
+        self.records.push(record.clone());
+    }
+
+    fn step(&mut self, record: &Record, name: &Name, what: &StepEvent) {
+        let Some(run) = self.state.open_run().cloned() else {
+            return self.violated(record, format!("{name} moves without a run"));
+        };
+        let state = &run.steps[name];
+        match what {
+            StepEvent::Started { fallback_for } => {
+                if let Some(need) = unmet_need(&run, name) {
+                    self.violated(record, format!("{name} starts before its need {need}"));
+                }
+                if fallback_for.is_none() && is_fallback(&run, name) {
+                    self.violated(record, format!("the fallback {name} starts for nobody"));
+                }
+            }
+            StepEvent::Intended { attempt, change, .. } => {
+                let problems = self.intent_problems(&run, name, state, *attempt, change);
+                problems.into_iter().for_each(|problem| self.violated(record, problem));
+            }
+            StepEvent::Accepted { receipt, .. } => {
+                self.accepted.entry(name.clone()).or_default().insert(receipt.change.clone());
+            }
+            StepEvent::OutcomeUnknown { .. } => {
+                if let Some(intent) = &state.intent {
+                    self.unknown.entry(name.clone()).or_default().insert(intent.change.id.clone());
+                }
+            }
+            StepEvent::RequirePassed if state.require.iter().any(|gate| !gate.has_passed()) => {
+                self.violated(record, format!("{name} passes an interlock that has not passed"));
+            }
+            StepEvent::Done | StepEvent::Unchanged if state.verify.iter().any(|gate| !gate.has_passed()) => {
+                self.violated(record, format!("{name} is done, and a gate has not passed"));
+            }
+            StepEvent::Reset => {
+                self.accepted.remove(name);
+                self.unknown.remove(name);
+            }
+            _ => {}
+        }
+    }
+
+    fn intent_problems(&self, run: &Run, name: &Name, state: &StepState, attempt: u32, change: &Change) -> Vec<String> {
+        let mut problems = Vec::new();
+        let known = |changes: &BTreeMap<Name, BTreeSet<String>>| {
+            changes.get(name).is_some_and(|changes| changes.contains(&change.id))
+        };
+        if state.in_flight() || attempt != state.attempt + 1 {
+            problems.push(format!("{name} sends number {attempt} after {}, in flight: {}", state.attempt, state.in_flight()));
+        }
+        if known(&self.accepted) {
+            problems.push(format!("{name} sends {} again, which was accepted", change.id));
+        }
+        if known(&self.unknown) && change.repeats == Repeats::Never {
+            problems.push(format!("{name} sends {} again, whose outcome is unknown and which harms twice", change.id));
+        }
+        if let Some(need) = unmet_need(run, name) {
+            problems.push(format!("{name} sends before its need {need}"));
+        }
+        let interlocked = !run.plan.steps[name].require.is_empty();
+        if interlocked && !state.require_passed && state.overrides.is_empty() {
+            problems.push(format!("{name} sends before its interlocks have passed"));
+        }
+        for effect in &change.effects {
+            let Effect::Traffic { shares } = effect else { continue };
+            if shares.iter().all(|share| share.after == 0) {
+                problems.push(format!("{name} leaves no traffic anywhere"));
+            }
+            for share in shares.iter().filter(|share| rises(share, shares)) {
+                let proven = match share.proof {
+                    Proof::Healthy { .. } => true,
+                    Proof::None { .. } => interlocked,
+                    Proof::Unhealthy { .. } => false,
+                };
+                if !proven && !state.overrides.contains(&share.destination) {
+                    problems.push(format!("{name} raises {} without proof", share.destination));
+                }
+            }
+        }
+        problems
+    }
+
+    /// A call is about to leave: its intent must be the durable one.
+    fn call(&mut self, key: &Key, change: &Change) {
+        let intent = self
+            .state
+            .open_run()
+            .filter(|run| run.id == key.run)
+            .and_then(|run| run.steps.get(&key.step))
+            .and_then(|step| step.intent.as_ref());
+        let intended = intent.is_some_and(|intent| {
+            intent.attempt == key.attempt && intent.change == *change && intent.fate == Fate::InFlight
+        });
+        if !intended {
+            let Key { run, step, attempt } = key;
+            self.violations.push(format!("{run}/{step}/{attempt} was sent without a durable intent: {}", change.title));
+        }
+    }
+
+    fn violated(&mut self, record: &Record, what: String) {
+        self.violations.push(format!("record {}: {what}", record.seq));
+    }
+}
+
+fn is_fallback(run: &Run, step: &str) -> bool {
+    run.plan.steps.values().any(|other| matches!(&other.on_failure, OnFailure::Fallback(name) if name == step))
+}
+
+/// A need that is not satisfied (DESIGN 4).
+fn unmet_need(run: &Run, name: &str) -> Option<Name> {
+    let satisfied = |need: &Name| {
+        let Some(state) = run.steps.get(need) else { return true };
+        let passed_over = !matches!(state.failure, Some(FailureCode::Ambiguous | FailureCode::Contested));
+        match (state.phase, &run.plan.steps[need].on_failure) {
+            (Phase::Done | Phase::Unchanged | Phase::Skipped, _) => true,
+            (Phase::Failed, OnFailure::Continue) => passed_over,
+            (Phase::Failed, OnFailure::Fallback(other)) => {
+                passed_over && run.steps.get(other).is_some_and(|s| matches!(s.phase, Phase::Done | Phase::Unchanged))
+            }
+            _ => false,
+        }
+    };
+    run.plan.steps[name].needs.iter().find(|need| !satisfied(need)).cloned()
+}
+
+struct WitnessedJournal {
+    journal: Arc<dyn Journal>,
+    witness: Arc<Witness>,
+}
+
+impl Journal for WitnessedJournal {
+    fn append<'a>(
+        &'a self,
+        stream: &'a str,
+        after: u64,
+        records: Vec<NewRecord>,
+    ) -> Fut<'a, Result<Vec<Record>, AppendError>> {
+        Box::pin(async move {
+            let appended = self.journal.append(stream, after, records).await?;
+            self.witness.durable(&appended);
+            Ok(appended)
+        })
+    }
+
+    fn read<'a>(&'a self, stream: &'a str, after: u64) -> Fut<'a, Result<Vec<Record>, ReadFailure>> {
+        Box::pin(async move {
+            let records = self.journal.read(stream, after).await?;
+            self.witness.durable(&records);
+            Ok(records)
+        })
+    }
+
+    fn streams<'a>(&'a self) -> Fut<'a, Result<Vec<String>, ReadFailure>> {
+        self.journal.streams()
+    }
+}
+
+struct WitnessedActuators {
+    actuators: Arc<dyn Actuators>,
+    witness: Arc<Witness>,
+}
+
+impl Actuators for WitnessedActuators {
+    fn actuator(&self, action: &str) -> Option<Arc<dyn Actuator>> {
+        let actuator = self.actuators.actuator(action)?;
+        Some(Arc::new(WitnessedActuator { actuator, witness: self.witness.clone() }))
+    }
+
+    fn verify_account<'a>(&'a self, aws: &'a AwsTarget) -> Fut<'a, Result<String, AccountError>> {
+        self.actuators.verify_account(aws)
+    }
+}
+
+struct WitnessedActuator {
+    actuator: Arc<dyn Actuator>,
+    witness: Arc<Witness>,
+}
+
+impl Actuator for WitnessedActuator {
+    fn observe<'a>(&'a self, scope: &'a Scope, receipts: &'a [Receipt]) -> Fut<'a, Result<Value, ReadError>> {
+        self.actuator.observe(scope, receipts)
+    }
+
+    fn assess(
+        &self,
+        scope: &Scope,
+        now: &Value,
+        receipts: &[Receipt],
+    ) -> Result<belay_core::change::Assessment, Corrupt> {
+        self.actuator.assess(scope, now, receipts)
+    }
+
+    fn apply<'a>(&'a self, scope: &'a Scope, key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {
+        self.witness.seen().call(key, change);
+        self.actuator.apply(scope, key, change)
+    }
+
+    fn permissions(&self, scope: &Scope) -> Vec<Permission> {
+        self.actuator.permissions(scope)
+    }
+}

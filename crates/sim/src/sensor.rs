@@ -1,0 +1,109 @@
+//! Signals that follow the world.
+
+use std::{sync::Arc, time::Duration};
+
+use belay_core::reading::{Health, Reading};
+use belay_plan::model::Name;
+use belay_ports::{Fut, Permission, Query, Sensor, Sensors};
+
+use crate::world::World;
+
+/// What a signal follows.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Rule {
+    Always(Health),
+    /// Healthy while the resources of these steps are where the steps want them.
+    AtTarget(Vec<Name>),
+    /// Healthy while this destination of traffic is.
+    Destination(String),
+    /// From each time on (by the clock's monotonic time) this health; healthy before.
+    Script(Vec<(Duration, Health)>),
+    /// Nothing ever comes back.
+    Hangs,
+}
+
+/// Every kind of signal.
+pub struct SimSensors {
+    world: Arc<World>,
+}
+
+impl SimSensors {
+    pub fn new(world: Arc<World>) -> Self {
+        Self { world }
+    }
+}
+
+impl Sensors for SimSensors {
+    fn sensor(&self, kind: &str) -> Option<Arc<dyn Sensor>> {
+        Some(Arc::new(SimSensor { world: self.world.clone(), kind: kind.to_owned() }))
+    }
+}
+
+struct SimSensor {
+    world: Arc<World>,
+    kind: String,
+}
+
+impl Sensor for SimSensor {
+    fn read<'a>(&'a self, queries: &'a [Query]) -> Fut<'a, Vec<Reading>> {
+        Box::pin(async move {
+            let clock = self.world.clock();
+            let taken = clock.now();
+            let latency = self.world.inner().latency;
+            clock.sleep(latency).await;
+            if queries.iter().any(|query| self.world.rule(&query.signal) == Some(Rule::Hangs)) {
+                std::future::pending::<()>().await;
+            }
+            queries.iter().map(|query| self.reading(query, taken)).collect()
+        })
+    }
+
+    fn permissions(&self, query: &Query) -> Vec<Permission> {
+        vec![Permission { action: "sim:Read".to_owned(), resource: query.signal.clone(), mutates: false }]
+    }
+}
+
+impl SimSensor {
+    fn reading(&self, query: &Query, taken: jiff::Timestamp) -> Reading {
+        let failed = self.world.with_faults(crate::fault::Faults::of_reading);
+        let (health, evidence) = match failed {
+            true => (Health::Unknown, "the simulated API does not answer".to_owned()),
+            false => self.world.health(&query.signal),
+        };
+        Reading {
+            signal: query.signal.clone(),
+            taken,
+            health,
+            evidence,
+            source: format!("simulated {}", self.kind),
+            unreadable: failed,
+        }
+    }
+}
+
+impl World {
+    fn rule(&self, signal: &str) -> Option<Rule> {
+        self.inner().rules.get(signal).cloned()
+    }
+
+    fn health(&self, signal: &str) -> (Health, String) {
+        let now = self.clock().now();
+        match self.rule(signal) {
+            Some(Rule::Always(health)) => (health, "by rule".to_owned()),
+            Some(Rule::AtTarget(steps)) => {
+                let mut inner = self.inner();
+                match steps.iter().find(|step| !inner.is_at_target(step, now)) {
+                    Some(step) => (Health::Unhealthy, format!("{step} is not in place")),
+                    None => (Health::Healthy, "all is in place".to_owned()),
+                }
+            }
+            Some(Rule::Destination(name)) => (self.inner().health_of(&name), format!("destination {name}")),
+            Some(Rule::Script(script)) => {
+                let time = self.clock().monotonic();
+                let last = script.iter().rev().find(|(from, _)| *from <= time);
+                (last.map_or(Health::Healthy, |(_, health)| *health), "by script".to_owned())
+            }
+            Some(Rule::Hangs) | None => (Health::Unknown, "nothing is known of it".to_owned()),
+        }
+    }
+}
