@@ -4,10 +4,12 @@
 use jiff::Timestamp;
 
 use crate::{
+    change::Assessment,
     event::Event,
     input::{Input, Refusal},
     migration::{Corrupt, Migration},
     reading::Reading,
+    run::Phase,
 };
 
 /// A chain of consequences longer than this is a bug: a plan has at most a few thousand steps.
@@ -47,6 +49,34 @@ impl Migration {
             }
         };
         inputs.into_iter().map(decide).collect()
+    }
+
+    /// Whether an input can lead to anything, apart from what time alone leads to: most readings and looks repeat what is
+    /// known, and need no decision.
+    pub fn is_news(&self, input: &Input) -> bool {
+        match input {
+            Input::Reading(reading) => self.is_reading_news(reading),
+            Input::Looked { step, result: Ok(look) } => {
+                let phase = self.open_run().and_then(|run| run.steps.get(step)).map(|step| step.phase);
+                let guarding = matches!(phase, Some(Phase::Verifying | Phase::Done | Phase::Unchanged));
+                match look.assessment {
+                    Assessment::Settling(_) => false,
+                    Assessment::InPlace => !guarding,
+                    _ => true,
+                }
+            }
+            _ => true,
+        }
+    }
+
+    fn is_reading_news(&self, reading: &Reading) -> bool {
+        let Some(known) = self.signals.get(&reading.signal) else { return false };
+        let edge = !known.read || known.health != reading.health || known.unreadable != reading.unreadable;
+        let mut gates = self.open_run().into_iter().flat_map(|run| {
+            let steps = run.steps.values().flat_map(|step| step.require.iter().chain(&step.verify));
+            steps.chain(&run.confirm)
+        });
+        edge || gates.any(|gate| gate.is_open() && gate.gate.signal == reading.signal)
     }
 
     /// Whether anything is to be watched or done: a stream without is left alone after a restart.

@@ -132,9 +132,10 @@ fn entry_of<'b>(baseline: &'b Baseline, name: &str, step: &Step) -> Option<&'b B
 
 /// A step that could never succeed is found out now: a snapshot that is gone, a member that nobody names.
 async fn assess(ports: &Ports, plan: &Plan, baseline: &Baseline, cutover: Option<Timestamp>) -> Result<(), ArmError> {
-    let looks = plan.steps.keys().filter_map(|name| {
-        Looking::new(ports, plan, name.clone(), baseline.steps.get(name).cloned(), cutover)
-    });
+    let looks = plan
+        .steps
+        .keys()
+        .filter_map(|name| Looking::new(ports, plan, name.clone(), baseline.steps.get(name).cloned(), cutover));
     for (looking, observed) in observe_all(looks.collect()).await {
         let step = looking.scope.step.clone();
         let doc = observed.map_err(|error| ArmError::Unreadable { step: step.clone(), error })?;

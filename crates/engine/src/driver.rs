@@ -56,6 +56,8 @@ pub(crate) struct Driver {
     progress: BTreeMap<Name, Progress>,
     /// When the present state was decided, on the monotonic clock.
     decided: Duration,
+    /// Whether the state has changed, or a send has ended, since the tasks were last held against what is wanted.
+    moved: bool,
     /// Whether the last tick moved nothing.
     idle_tick: bool,
     wakefulness: Wakefulness,
@@ -115,6 +117,7 @@ impl Driver {
             tail,
             progress: BTreeMap::new(),
             decided: ports.clock.monotonic(),
+            moved: true,
             idle_tick: false,
             ports,
         }
@@ -138,7 +141,9 @@ impl Driver {
                 let _ = done.send(()); // nobody may be waiting any more
                 return;
             }
-            self.reconcile();
+            if std::mem::take(&mut self.moved) {
+                self.reconcile();
+            }
             self.publish(&[]);
             gathered = self.gather().await;
         }
@@ -191,6 +196,9 @@ impl Driver {
         if gathered.pending.is_empty() && due {
             gathered.input(Input::Tick);
         }
+        if !due {
+            gathered.pending.retain(|pending| self.state.is_news(&pending.input));
+        }
         if self.wakefulness.was_asleep(clock.as_ref(), nap) {
             // First of all: nothing may be taken for watched time that was not.
             gathered.pending.insert(0, Pending { input: self.resumed(), reply: None });
@@ -207,6 +215,7 @@ impl Driver {
     }
 
     fn answered(&mut self, gathered: &mut Gathered, input: Input) {
+        self.moved |= matches!(input, Input::Applied { .. });
         if let Input::Looked { step, result: Ok(look) } = &input {
             match &look.assessment {
                 Assessment::Settling(progress) => self.progress.insert(step.clone(), progress.clone()),
@@ -245,7 +254,11 @@ impl Driver {
             match decision {
                 Ok(events) => {
                     let begin = records.len();
-                    records.extend(events.into_iter().map(|event| NewRecord { at: now, actor: actor.to_owned(), event }));
+                    records.extend(events.into_iter().map(|event| NewRecord {
+                        at: now,
+                        actor: actor.to_owned(),
+                        event,
+                    }));
                     replies.extend(reply.map(|reply| (reply, begin..records.len())));
                 }
                 // An error means that whoever asked has gone: the same to us.
@@ -276,6 +289,7 @@ impl Driver {
     }
 
     fn fold(&mut self, records: Vec<Record>) -> Result<Vec<Record>, Fault> {
+        self.moved = true;
         let state = Arc::make_mut(&mut self.state);
         for record in &records {
             state.evolve(record).map_err(|corrupt| Fault(corrupt.to_string()))?;

@@ -214,8 +214,10 @@ impl Rehearsal<'_> {
         let ordered = graph.order().into_iter().filter(|name| self.names.iter().any(|included| included == name));
         let steps: IndexMap<Name, DryStep> =
             ordered.map(|name| (name.to_owned(), self.step(name, graph.is_fallback(name)))).collect();
-        let path = graph.critical_path(|name| steps.get(name).map_or(Duration::ZERO, |s| Duration::from_secs(s.expected_s)));
-        let critical_path = path.steps.into_iter().filter(|name| steps.contains_key(*name)).map(str::to_owned).collect();
+        let path =
+            graph.critical_path(|name| steps.get(name).map_or(Duration::ZERO, |s| Duration::from_secs(s.expected_s)));
+        let critical_path =
+            path.steps.into_iter().filter(|name| steps.contains_key(*name)).map(str::to_owned).collect();
         let expected = path.duration + longest_hold(&self.plan.confirm);
         let stopped_by: Vec<Stop> = steps.iter().flat_map(|(name, step)| self.stops(name, step)).collect();
         let rto = self.plan.objectives.rto;
@@ -240,7 +242,9 @@ impl Rehearsal<'_> {
         let step = &self.plan.steps[name];
         let (found, why, changes) = match (self.assessed.get(name), step.action.as_str()) {
             (Some(assessed), _) => (assessed.found, assessed.why.clone(), assessed.changes.as_slice()),
-            (None, "manual") => (Found::ByHand, step.with["instructions"].as_str().unwrap_or_default().to_owned(), &[][..]),
+            (None, "manual") => {
+                (Found::ByHand, step.with["instructions"].as_str().unwrap_or_default().to_owned(), &[][..])
+            }
             (None, _) => (Found::Wait, String::new(), &[][..]),
         };
         DryStep {
@@ -274,9 +278,11 @@ impl Rehearsal<'_> {
         let mut stops: Vec<Stop> = unhealthy.collect();
         let changes = self.assessed.get(name).map_or(&[][..], |assessed| &assessed.changes);
         let interlocked = !step.require.is_empty();
-        stops.extend(changes.iter().filter_map(|change| match proof::check(change, &Default::default(), interlocked) {
-            proof::Verdict::Fine => None,
-            proof::Verdict::AllZero { why } | proof::Verdict::Unproven { why, .. } => Some(stop(why)),
+        stops.extend(changes.iter().filter_map(|change| {
+            match proof::check(change, &Default::default(), interlocked) {
+                proof::Verdict::Fine => None,
+                proof::Verdict::AllZero { why } | proof::Verdict::Unproven { why, .. } => Some(stop(why)),
+            }
         }));
         stops
     }
@@ -288,7 +294,8 @@ impl Rehearsal<'_> {
             .collect();
         for (name, assessed) in &self.assessed {
             let objectives = &self.plan.objectives;
-            let losses = assessed.changes.iter().filter_map(|change| proof::loses_too_much(objectives, change, self.at));
+            let losses =
+                assessed.changes.iter().filter_map(|change| proof::loses_too_much(objectives, change, self.at));
             warnings.extend(losses.map(|why| format!("step {name} waits for an approval: {why}")));
         }
         let by_hand = self.names.iter().filter(|name| self.plan.steps[*name].action == "manual");

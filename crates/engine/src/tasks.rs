@@ -184,8 +184,7 @@ type Prepared = Result<(Arc<dyn Actuator>, Scope), String>;
 fn prepare(ports: &Ports, run: &Run, step: &str) -> Prepared {
     let scope = crate::scope::of_run(run, step).ok_or_else(|| format!("the plan has no step {step}"))?;
     let action = &run.plan.steps[step].action;
-    let actuator =
-        ports.actuators.actuator(action).ok_or_else(|| format!("this Belay has no action {action}"))?;
+    let actuator = ports.actuators.actuator(action).ok_or_else(|| format!("this Belay has no action {action}"))?;
     Ok((actuator, scope))
 }
 
@@ -241,8 +240,7 @@ async fn send_once(
     prepared: Prepared,
     apply: &ApplyTask,
 ) -> Result<serde_json::Value, SendFailure> {
-    let (actuator, scope) =
-        prepared.map_err(|why| SendFailure::NoEffect { why, retry: false, throttled: false })?;
+    let (actuator, scope) = prepared.map_err(|why| SendFailure::NoEffect { why, retry: false, throttled: false })?;
     if clock.monotonic() > send_before {
         let why = "it was not sent: too much time has passed since it was decided".to_owned();
         return Err(SendFailure::NoEffect { why, retry: true, throttled: false });

@@ -4,9 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use belay_core::change::{Assessment, Change, Doc, Effect, Key, Progress, Receipt, Repeats, Share};
 use belay_plan::model::{AwsTarget, Others, Target};
-use belay_ports::{
-    AccountError, Actuator, Actuators, ApplyError, Corrupt, Fut, Permission, ReadError, Scope,
-};
+use belay_ports::{AccountError, Actuator, Actuators, ApplyError, Corrupt, Fut, Permission, ReadError, Scope};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -39,7 +37,9 @@ impl SimActuators {
 
 impl Actuators for SimActuators {
     fn actuator(&self, action: &str) -> Option<Arc<dyn Actuator>> {
-        (!is_builtin(action)).then(|| Arc::new(SimActuator { world: self.world.clone(), read_only: self.read_only }) as Arc<dyn Actuator>)
+        (!is_builtin(action)).then(|| {
+            Arc::new(SimActuator { world: self.world.clone(), read_only: self.read_only }) as Arc<dyn Actuator>
+        })
     }
 
     fn verify_account<'a>(&'a self, aws: &'a AwsTarget) -> Fut<'a, Result<String, AccountError>> {
@@ -82,9 +82,9 @@ impl Actuator for SimActuator {
             };
             resource.settle(now);
             let is = resource.is.clone();
-            let becoming = resource.becoming.as_ref().map(|becoming| {
-                json!({ "since": becoming.since, "left_ms": left_ms(becoming.at.duration_since(now)) })
-            });
+            let becoming = resource.becoming.as_ref().map(
+                |becoming| json!({ "since": becoming.since, "left_ms": left_ms(becoming.at.duration_since(now)) }),
+            );
             let proofs: Map<String, Value> = is
                 .as_object()
                 .into_iter()

@@ -87,52 +87,56 @@ impl Witness {
 
 impl Seen {
     fn record(&mut self, record: &Record) {
-        if let Event::Step { step, what } = &record.event {
-            self.step(record, step, what);
-        }
-        if let (Event::RunEnded { .. }, Some(run)) = (&record.event, self.state.open_run()) {
-            let open: Vec<_> = run.steps.iter().filter(|(_, step)| !step.phase.is_over()).map(|(name, _)| name).collect();
-            if !open.is_empty() {
-                self.violated(record, format!("the run ended with open steps: {open:?}"));
+        let mut problems = match (&record.event, self.state.open_run()) {
+            (Event::Step { step, what }, Some(run)) => self.step_problems(run, step, what),
+            (Event::Step { step, .. }, None) => vec![format!("{step} moves without a run")],
+            (Event::RunEnded { .. }, Some(run)) => {
+                let open = run.steps.iter().filter(|(_, step)| !step.phase.is_over());
+                open.map(|(name, step)| format!("the run ended, and {name} is {:?}", step.phase)).collect()
             }
+            _ => Vec::new(),
+        };
+        if let Event::Step { step, what } = &record.event {
+            self.remember(step, what);
         }
-        if let Err(corrupt) = self.state.evolve(record) {
-            self.violated(record, corrupt.to_string());
-        }
+        problems.extend(self.state.evolve(record).err().map(|corrupt| corrupt.to_string()));
+        self.violations.extend(problems.into_iter().map(|problem| format!("record {}: {problem}", record.seq)));
         self.records.push(record.clone());
     }
 
-    fn step(&mut self, record: &Record, name: &Name, what: &StepEvent) {
-        let Some(run) = self.state.open_run().cloned() else {
-            return self.violated(record, format!("{name} moves without a run"));
-        };
+    fn step_problems(&self, run: &Run, name: &Name, what: &StepEvent) -> Vec<String> {
         let state = &run.steps[name];
-        match what {
-            StepEvent::Started { fallback_for } => {
-                if let Some(need) = unmet_need(&run, name) {
-                    self.violated(record, format!("{name} starts before its need {need}"));
-                }
-                if fallback_for.is_none() && is_fallback(&run, name) {
-                    self.violated(record, format!("the fallback {name} starts for nobody"));
-                }
+        let problem = match what {
+            StepEvent::Started { .. } if unmet_need(run, name).is_some() => {
+                format!("{name} starts before its need {}", unmet_need(run, name).unwrap_or_default())
+            }
+            StepEvent::Started { fallback_for: None } if is_fallback(run, name) => {
+                format!("the fallback {name} starts for nobody")
             }
             StepEvent::Intended { attempt, change, .. } => {
-                let problems = self.intent_problems(&run, name, state, *attempt, change);
-                problems.into_iter().for_each(|problem| self.violated(record, problem));
+                return self.intent_problems(run, name, state, *attempt, change);
             }
+            StepEvent::RequirePassed if state.require.iter().any(|gate| !gate.has_passed()) => {
+                format!("{name} passes an interlock that has not passed")
+            }
+            StepEvent::Done | StepEvent::Unchanged if state.verify.iter().any(|gate| !gate.has_passed()) => {
+                format!("{name} is done, and a gate has not passed")
+            }
+            _ => return Vec::new(),
+        };
+        vec![problem]
+    }
+
+    fn remember(&mut self, name: &Name, what: &StepEvent) {
+        match what {
             StepEvent::Accepted { receipt, .. } => {
                 self.accepted.entry(name.clone()).or_default().insert(receipt.change.clone());
             }
             StepEvent::OutcomeUnknown { .. } => {
-                if let Some(intent) = &state.intent {
+                let step = self.state.open_run().and_then(|run| run.steps.get(name));
+                if let Some(intent) = step.and_then(|step| step.intent.as_ref()) {
                     self.unknown.entry(name.clone()).or_default().insert(intent.change.id.clone());
                 }
-            }
-            StepEvent::RequirePassed if state.require.iter().any(|gate| !gate.has_passed()) => {
-                self.violated(record, format!("{name} passes an interlock that has not passed"));
-            }
-            StepEvent::Done | StepEvent::Unchanged if state.verify.iter().any(|gate| !gate.has_passed()) => {
-                self.violated(record, format!("{name} is done, and a gate has not passed"));
             }
             StepEvent::Reset => {
                 self.accepted.remove(name);
@@ -148,7 +152,11 @@ impl Seen {
             changes.get(name).is_some_and(|changes| changes.contains(&change.id))
         };
         if state.in_flight() || attempt != state.attempt + 1 {
-            problems.push(format!("{name} sends number {attempt} after {}, in flight: {}", state.attempt, state.in_flight()));
+            problems.push(format!(
+                "{name} sends number {attempt} after {}, in flight: {}",
+                state.attempt,
+                state.in_flight()
+            ));
         }
         if known(&self.accepted) {
             problems.push(format!("{name} sends {} again, which was accepted", change.id));
@@ -198,10 +206,6 @@ impl Seen {
             self.violations.push(format!("{run}/{step}/{attempt} was sent without a durable intent: {}", change.title));
         }
     }
-
-    fn violated(&mut self, record: &Record, what: String) {
-        self.violations.push(format!("record {}: {what}", record.seq));
-    }
 }
 
 fn is_fallback(run: &Run, step: &str) -> bool {
@@ -212,6 +216,10 @@ fn is_fallback(run: &Run, step: &str) -> bool {
 fn unmet_need(run: &Run, name: &str) -> Option<Name> {
     let satisfied = |need: &Name| {
         let Some(state) = run.steps.get(need) else { return true };
+        // It was satisfied when this one started, and somebody else has undone it since.
+        if state.failure == Some(FailureCode::Contested) && run.steps[name].started.is_some() {
+            return true;
+        }
         let passed_over = !matches!(state.failure, Some(FailureCode::Ambiguous | FailureCode::Contested));
         match (state.phase, &run.plan.steps[need].on_failure) {
             (Phase::Done | Phase::Unchanged | Phase::Skipped, _) => true,

@@ -305,8 +305,10 @@ fn migrated(good: &Value) -> Value {
     match good.as_object() {
         Some(weights) if !weights.is_empty() && weights.values().all(Value::is_u64) => {
             let total: u64 = weights.values().filter_map(Value::as_u64).sum();
-            let mut moved: serde_json::Map<String, Value> =
-                weights.iter().map(|(name, weight)| (name.clone(), json!(if weight == 0 { total } else { 0 }))).collect();
+            let mut moved: serde_json::Map<String, Value> = weights
+                .iter()
+                .map(|(name, weight)| (name.clone(), json!(if weight == 0 { total } else { 0 })))
+                .collect();
             if moved.values().all(|weight| weight == 0) {
                 moved.insert("migrated".to_owned(), json!(total));
             }

@@ -3,7 +3,7 @@ use serde_json::json;
 use crate::{
     client::Daemon,
     exit::{Exit, Failure},
-    follow::{Screen, follow_daemon, show_summary},
+    follow::{Screen, follow_daemon, show_summary, show_waiting},
     output::Output,
 };
 
@@ -58,6 +58,7 @@ impl Args {
             Some(report) => Ok(crate::dry_report::answer(&report, output)),
             None => {
                 show_summary(&run, None, output);
+                show_waiting(&run, output);
                 Ok(run.exit())
             }
         }

@@ -18,6 +18,9 @@ use crate::{
 /// How often signals are read: a person watches, and the run is short.
 const POLL: Duration = Duration::from_secs(2);
 
+const WHEN_HALTED: &str = "  next: when the cause is gone, run the same command again: it goes on where it stopped.
+  To override an interlock or to skip a step: belay serve --plan PLAN, then belay override or belay skip.";
+
 /// Roll back now, in the foreground, without a daemon
 ///
 /// Steps that wait for a person are asked about on this terminal. Ctrl-C stops in order: the journal is complete, and
@@ -85,6 +88,9 @@ impl Args {
                     output.json_line(&run.document);
                 }
                 show_summary(&run, objective, output);
+                if run.state == "halted" {
+                    output.line(WHEN_HALTED);
+                }
                 Ok(run.exit())
             }
             Ending::Interrupted => Err(Failure::message(Exit::NotRolledBack, format!("run {id} was interrupted"))

@@ -1,5 +1,6 @@
 //! A bad cutover in a simulated world, with a real daemon in front of it.
 
+mod dress;
 mod play;
 mod stage;
 

@@ -26,7 +26,7 @@ What next:
   belay graph config/examples/blue-green-web.yaml --format svg > plan.svg
   belay dry-run PLAN                        # your plan against your account, reads only
   belay serve --plan PLAN                   # the daemon; then: belay arm, belay cutover, belay status
-The README's sections \"Quick start\" and \"Writing a plan\" go on from here.";
+The README goes on from here, under \"Point it at AWS\".";
 
 pub(crate) struct Play<'s> {
     stage: &'s Stage,

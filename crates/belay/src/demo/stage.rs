@@ -12,7 +12,7 @@ use belay_sim::{Faults, Rule, SimClock, World, ports, read_only_ports};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-use super::SPEED;
+use super::{SPEED, dress::dress};
 use crate::{
     assembly::catalogue,
     clock::{SystemClock, SystemEntropy},
@@ -45,12 +45,12 @@ impl Stage {
         let clock = Arc::new(SimClock::new(SystemClock::start().now(), SPEED));
         let world = Arc::new(world(&plan, clock));
         let journal = Arc::new(MemoryJournal::default());
-        let ports = ports(&world, journal.clone(), Arc::new(SystemEntropy));
+        let simulated = ports(&world, journal.clone(), Arc::new(SystemEntropy));
         let config = Config { listen: SocketAddr::from(([127, 0, 0, 1], 0)), poll: POLL, ..Config::default() };
         let listener = bind(&config).await?;
         let parts = Parts {
-            read_only: read_only_ports(&world, &ports),
-            ports,
+            read_only: dress(read_only_ports(&world, &simulated)),
+            ports: dress(simulated),
             catalogue,
             plans: vec![file],
             belay_version: env!("CARGO_PKG_VERSION").to_owned(),

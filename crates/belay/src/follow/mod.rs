@@ -14,7 +14,7 @@ pub(crate) use self::{
     engine::{Ending, follow as follow_engine},
     line::{Line, line},
     run::{Run, Waiting},
-    summary::{show as show_summary, waiting_line},
+    summary::{show as show_summary, show_waiting, waiting_line},
 };
 
 use belay_core::event::Record;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    follow::run::{Run, Waiting},
+    follow::run::{Run, Step, Waiting},
     output::Output,
     text,
 };
@@ -28,10 +28,13 @@ pub(crate) fn show(run: &Run, objective: Option<Duration>, output: Output) {
     section("changed", changed(run), output);
     let kept: Vec<String> = run.kept_databases().into_iter().map(str::to_owned).collect();
     section("kept, nothing was deleted", kept, output);
-    section("not changed", untouched(run), output);
-    for waiting in &run.waiting_for {
-        output.line(waiting_line(waiting, output));
-    }
+    section("done by a person, or by waiting", without_a_call(run, true), output);
+    section("not changed", without_a_call(run, false), output);
+}
+
+/// What a run in a daemon waits for, and the commands that move it.
+pub(crate) fn show_waiting(run: &Run, output: Output) {
+    run.waiting_for.iter().for_each(|waiting| output.line(waiting_line(waiting, output)));
 }
 
 fn section(title: &str, lines: Vec<String>, output: Output) {
@@ -49,13 +52,16 @@ fn changed(run: &Run) -> Vec<String> {
     effective.collect()
 }
 
-fn untouched(run: &Run) -> Vec<String> {
-    let untouched = run.steps.iter().filter(|(_, step)| !step.changes.iter().any(|change| change.effective));
-    let line = |name: &String, phase: &str, why: &str| {
-        let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
-        format!("{name}: {}{why}", text::words(phase))
+/// Steps for which nothing was sent: done all the same, or not.
+fn without_a_call(run: &Run, done: bool) -> Vec<String> {
+    let sent_nothing = |step: &Step| !step.changes.iter().any(|change| change.effective);
+    let wanted = run.steps.iter().filter(|(_, step)| sent_nothing(step) && (step.phase == "done") == done);
+    let line = |(name, step): (&String, &Step)| match step.why.as_str() {
+        _ if done => name.clone(),
+        "" => format!("{name}: {}", text::words(&step.phase)),
+        why => format!("{name}: {} ({why})", text::words(&step.phase)),
     };
-    untouched.map(|(name, step)| line(name, &step.phase, &step.why)).collect()
+    wanted.map(line).collect()
 }
 
 /// What somebody has to do, and with which commands.

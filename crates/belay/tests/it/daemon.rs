@@ -4,10 +4,10 @@ use std::{fs, net::SocketAddr, path::Path, sync::Arc};
 
 use belay_core::reading::Health;
 use belay_journal::MemoryJournal;
-use belay_server::{Config, Daemon, Parts, PlanFile, serve, unix_signals::UnixSignals};
+use belay_server::{Config, Daemon, Parts, PlanFile, ServeError, serve, unix_signals::UnixSignals};
 use belay_sim::{Faults, Rule, SeededEntropy, SimClock, World, ports, read_only_ports};
 use serde_json::Value;
-use tokio::runtime::Runtime;
+use tokio::{runtime::Runtime, task::JoinSet};
 
 use crate::{belay, catalogue, text};
 
@@ -37,7 +37,31 @@ struct Guarded {
     folder: tempfile::TempDir,
     world: Arc<World>,
     url: String,
+    _serving: JoinSet<Result<(), ServeError>>,
     _runtime: Runtime,
+}
+
+async fn serve_a_world(file: PlanFile) -> (Arc<World>, String, JoinSet<Result<(), ServeError>>) {
+    let clock = SimClock::new("2026-03-01T22:00:00Z".parse().unwrap(), 50);
+    let world = Arc::new(World::new(&file.loaded.plan, Arc::new(clock), Faults::none()));
+    for signal in ["errors", "blue_ready"] {
+        world.set_rule(signal, Rule::Always(Health::Healthy));
+    }
+    let ports = ports(&world, Arc::new(MemoryJournal::default()), Arc::new(SeededEntropy::new(7)));
+    let config = Config { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..Config::default() };
+    let listener = serve::bind(&config).await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let parts = Parts {
+        read_only: read_only_ports(&world, &ports),
+        ports,
+        catalogue: catalogue(),
+        plans: vec![file],
+        belay_version: "test".to_owned(),
+    };
+    let daemon = Daemon::build(config, parts).await.unwrap();
+    let mut serving = JoinSet::new();
+    serving.spawn(serve::serve(daemon, listener, UnixSignals::install().unwrap()));
+    (world, url, serving)
 }
 
 impl Guarded {
@@ -47,32 +71,8 @@ impl Guarded {
         fs::write(&path, PLAN).unwrap();
         let file = PlanFile::load(&path, &catalogue()).unwrap();
         let runtime = Runtime::new().unwrap();
-        let (world, url) = runtime.block_on(async {
-            let clock = SimClock::new("2026-03-01T22:00:00Z".parse().unwrap(), 50);
-            let world = Arc::new(World::new(&file.loaded.plan, Arc::new(clock), Faults::none()));
-            for signal in ["errors", "blue_ready"] {
-                world.set_rule(signal, Rule::Always(Health::Healthy));
-            }
-            let ports = ports(&world, Arc::new(MemoryJournal::default()), Arc::new(SeededEntropy::new(7)));
-            let config = Config { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..Config::default() };
-            let listener = serve::bind(&config).await.unwrap();
-            let url = format!("http://{}", listener.local_addr().unwrap());
-            let parts = Parts {
-                read_only: read_only_ports(&world, &ports),
-                ports,
-                catalogue: catalogue(),
-                plans: vec![file],
-                belay_version: "test".to_owned(),
-            };
-            let daemon = Daemon::build(config, parts).await.unwrap();
-            (world, (url, daemon, listener))
-        });
-        let (url, daemon, listener) = url;
-        runtime.block_on(async {
-            let signals = UnixSignals::install().unwrap();
-            tokio::task::spawn(serve::serve(daemon, listener, signals));
-        });
-        Self { folder, world, url, _runtime: runtime }
+        let (world, url, serving) = runtime.block_on(serve_a_world(file));
+        Self { folder, world, url, _serving: serving, _runtime: runtime }
     }
 
     /// What it printed, and its exit code has to be this.

@@ -1,5 +1,8 @@
 //! The binary from the outside.
 
+// What a test cannot set up, it has failed.
+#![allow(clippy::unwrap_used)]
+
 mod daemon;
 mod demo;
 mod examples;

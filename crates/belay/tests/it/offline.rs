@@ -52,6 +52,15 @@ fn validate_answers_programs_in_json() {
               "column_end": 26,
               "source_line": "  a: { action: wait, with: { fro: 5s } }",
               "help": "`for`: How long to wait. It is a duration such as `30s`, `15m` or `1h30m`."
+            },
+            {
+              "message": "unknown key `fro`",
+              "file": "plan.yaml",
+              "line": 4,
+              "column": 30,
+              "column_end": 33,
+              "source_line": "  a: { action: wait, with: { fro: 5s } }",
+              "help": "did you mean `for`?"
             }
           ]
         }

@@ -63,7 +63,9 @@ pub(super) fn of_step(run: &Run, name: &str, step: &StepState) -> Vec<WaitingFor
     }
     let mut waiting: Vec<WaitingFor> = match step.phase {
         Phase::AwaitingApproval => vec![approval(run, name, step)],
-        Phase::Requiring => of_gates(&step.require, "the interlock needs", &["override", "skip", "hold", "abort"]).collect(),
+        Phase::Requiring => {
+            of_gates(&step.require, "the interlock needs", &["override", "skip", "hold", "abort"]).collect()
+        }
         Phase::Verifying => of_gates(&step.verify, "verified when", &["hold", "abort"]).collect(),
         Phase::Failed => failure(run, step).into_iter().collect(),
         Phase::Settling => match step.wait_until {
@@ -107,7 +109,11 @@ fn failure(run: &Run, step: &StepState) -> Option<WaitingFor> {
     Some(WaitingFor::new(format!("failed: {}", step.why), verbs))
 }
 
-fn of_gates<'g>(gates: &'g [GateState], what: &'g str, verbs: &'static [&'static str]) -> impl Iterator<Item = WaitingFor> + 'g {
+fn of_gates<'g>(
+    gates: &'g [GateState],
+    what: &'g str,
+    verbs: &'static [&'static str],
+) -> impl Iterator<Item = WaitingFor> + 'g {
     gates.iter().filter(|gate| gate.is_open()).map(move |gate| {
         let signal = &gate.gate.signal;
         let reason = match gate.status {

@@ -86,7 +86,8 @@ fn no_baseline(detail: String) -> Problem {
 }
 
 fn unsupported(detail: String) -> Problem {
-    unprocessable("unsupported_plan", "This version cannot honour the plan", detail)
+    // The request is fine, and so may the plan be: it is this version that refuses.
+    conflict("unsupported_plan", "This version cannot honour the plan", detail)
 }
 
 fn of_arming(error: ArmError, detail: String, state: &Migration) -> Problem {

@@ -52,8 +52,7 @@ pub(crate) fn trigger(signal: &str, dwell_s: u64) -> Trigger {
 
 /// A plan of these steps: the signal `in_place` is healthy when all is back, and its trigger has no dwell.
 pub(crate) fn plan(steps: impl IntoIterator<Item = (&'static str, Step)>) -> Plan {
-    let mut steps: IndexMap<Name, Step> =
-        steps.into_iter().map(|(name, step)| (name.to_owned(), step)).collect();
+    let mut steps: IndexMap<Name, Step> = steps.into_iter().map(|(name, step)| (name.to_owned(), step)).collect();
     for (name, step) in &mut steps {
         step.resource = format!("sim:{name}");
     }
@@ -94,7 +93,8 @@ pub(crate) fn random(chance: &mut Chance) -> Plan {
                 step.needs.push(format!("s{earlier}"));
             }
         }
-        step.resource = if matches!(step.action.as_str(), "manual" | "wait") { String::new() } else { format!("sim:{name}") };
+        step.resource =
+            if matches!(step.action.as_str(), "manual" | "wait") { String::new() } else { format!("sim:{name}") };
         if chance.per_mille(400) {
             let hold_s = chance.below(3) * 20;
             step.verify.push(gate(&format!("at_{name}"), 300, hold_s));
@@ -105,7 +105,8 @@ pub(crate) fn random(chance: &mut Chance) -> Plan {
         if chance.per_mille(120) {
             let name = format!("f{number}");
             let mut step = random_step(chance);
-            step.resource = if matches!(step.action.as_str(), "manual" | "wait") { String::new() } else { format!("sim:{name}") };
+            step.resource =
+                if matches!(step.action.as_str(), "manual" | "wait") { String::new() } else { format!("sim:{name}") };
             steps[&format!("s{number}")].on_failure = OnFailure::Fallback(name.clone());
             steps.insert(name, step);
         }

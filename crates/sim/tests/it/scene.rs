@@ -125,8 +125,12 @@ pub(crate) fn roll_back(only: &[&str]) -> Verb {
 }
 
 /// What a person does next about a run that waits for one. None when nothing waits for a person.
-pub(crate) fn next_verb(snapshot: &Snapshot, now: jiff::Timestamp, chance: &mut Chance, patience: bool) -> Option<Verb> {
-    let view = MigrationView::new(snapshot, None, now);
+pub(crate) fn next_verb(
+    snapshot: &Snapshot,
+    now: jiff::Timestamp,
+    chance: &mut Chance,
+    patience: bool,
+) -> Option<Verb> {
     let run = snapshot.state.open_run()?;
     let id = run.id.clone();
     let waits = matches!(run.state, RunState::Halted | RunState::Held)
@@ -137,6 +141,7 @@ pub(crate) fn next_verb(snapshot: &Snapshot, now: jiff::Timestamp, chance: &mut 
     if !patience {
         return Some(Verb::Abort { run: id });
     }
+    let view = MigrationView::new(snapshot, None, now);
     let needs_person = |verb: &&str| matches!(*verb, "approve" | "resume" | "retry" | "skip" | "override" | "abort");
     let choices: Vec<(&str, Option<String>)> = view
         .waiting_for

@@ -1,0 +1,20 @@
+//! The unmodified binary against an AWS that somebody else wrote: what Belay promises, seen from outside.
+//!
+//! Each test builds a world of its own, and looks at it through a proxy of its own: what one test breaks, no other sees.
+
+#![allow(clippy::unwrap_used)]
+
+mod journal;
+mod stage;
+
+mod crash;
+mod database;
+mod dry_run;
+mod faults;
+mod foreground;
+mod main_job;
+mod operators;
+mod permissions;
+mod refusals;
+mod sensors;
+mod unix_signals;

@@ -1,0 +1,301 @@
+//! What actuators and sensors declare that they need is what the binary calls: nothing more, or the policy made of it
+//! would not be enough; nothing less, or it would give away what nobody needs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use belay_aws::AwsSystems;
+use belay_aws::session::{Access, Aws};
+use belay_plan::catalogue::Catalogue;
+use belay_plan::model::Plan;
+use belay_ports::{Actuators, Clock, Fut, Permission, Query, Scope, Sensors};
+use belay_tests::{Belay, Call, Emulator, Proxy, Target, World, wait_until};
+use serde_json::{Value, json};
+
+use crate::database::{Instance, parameters};
+
+const ACCOUNT: &str = "123456789012";
+const REGION: &str = "us-east-1";
+
+/// Nothing here asks for the time: permissions are pure.
+struct NoClock;
+
+impl Clock for NoClock {
+    fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::UNIX_EPOCH
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn sleep<'a>(&'a self, _time: Duration) -> Fut<'a, ()> {
+        Box::pin(std::future::pending())
+    }
+}
+
+/// The plan as the binary reads it.
+fn load(text: &str) -> Plan {
+    let catalogue = Catalogue::new(belay_aws::action_specs(), belay_aws::signal_specs());
+    let loaded = belay_plan::load("plan.yaml", text, &catalogue);
+    loaded.unwrap_or_else(|errors| panic!("{}", errors[0].render(false))).plan
+}
+
+/// The permissions that the steps and the signals of a plan declare.
+fn declared(plan: &Plan) -> BTreeSet<Permission> {
+    let systems = AwsSystems::new(Aws::new(Access::ReadOnly), Arc::new(NoClock));
+    let steps = plan.steps.iter().filter_map(|(name, step)| {
+        let scope = Scope {
+            migration: plan.migration.clone(),
+            step: name.clone(),
+            run: None,
+            aws: step.aws.clone(),
+            with: step.with.clone(),
+            to: step.to.clone(),
+            others: step.others,
+            baseline: None,
+            cutover: None,
+        };
+        Some(systems.actuator(&step.action)?.permissions(&scope))
+    });
+    let signals = plan.signals.iter().filter_map(|(name, signal)| {
+        let query =
+            Query { signal: name.clone(), spec: signal.spec.clone(), aws: signal.aws.clone(), baseline: Vec::new() };
+        Some(systems.sensor(&signal.kind)?.permissions(&query))
+    });
+    steps.chain(signals).flatten().collect()
+}
+
+/// What IAM asks for a call: actions, each with a resource. Calls that carry tags or hand on a role need more than
+/// their own name.
+fn asked(call: &Call) -> Vec<(String, String)> {
+    let service = if call.service == "monitoring" { "cloudwatch" } else { call.service.as_str() };
+    let action = format!("{service}:{}", call.action);
+    let told = parameters(call);
+    let rds = |kind: &str, name: &str| format!("arn:aws:rds:{REGION}:{ACCOUNT}:{kind}:{name}");
+    let mut resources = Vec::new();
+    for (parameter, kind) in [
+        ("DBInstanceIdentifier", "db"),
+        ("NewDBInstanceIdentifier", "db"),
+        ("SourceDBInstanceIdentifier", "db"),
+        ("TargetDBInstanceIdentifier", "db"),
+        ("DBSnapshotIdentifier", "snapshot"),
+        ("DBParameterGroupName", "pg"),
+        ("OptionGroupName", "og"),
+        ("DBSubnetGroupName", "subgrp"),
+    ] {
+        resources.extend(told.get(parameter).map(|name| rds(kind, name)));
+    }
+    let path: Vec<&str> = call.path.split(['/', '?']).collect();
+    match (service, path.as_slice()) {
+        ("rds", _) if call.action == "DescribeDBInstanceAutomatedBackups" => resources = vec![rds("auto-backup", "ab-1")],
+        ("route53", [_, _, kind, id, ..]) => resources.push(format!("arn:aws:route53:::{kind}/{id}")),
+        ("elasticloadbalancing", _) if call.is_mutating() => {
+            resources.extend(["ListenerArn", "RuleArn"].iter().filter_map(|name| told.get(*name).cloned()));
+        }
+        ("rds", _) => {}
+        // These have no resource-level permissions.
+        _ => resources.push("*".to_owned()),
+    }
+    let mut asked: Vec<(String, String)> = resources.into_iter().map(|resource| (action.clone(), resource)).collect();
+    if told.keys().any(|name| name.starts_with("Tags.")) {
+        let made = told.get("DBInstanceIdentifier").or_else(|| told.get("TargetDBInstanceIdentifier"));
+        asked.extend(made.map(|name| ("rds:AddTagsToResource".to_owned(), rds("db", name))));
+    }
+    asked.extend(told.get("MonitoringRoleArn").map(|role| ("iam:PassRole".to_owned(), role.clone())));
+    asked
+}
+
+/// As IAM matches resources: `*` stands for anything.
+fn matches(pattern: &str, resource: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == resource,
+        Some((head, rest)) => resource
+            .strip_prefix(head)
+            .is_some_and(|left| (0..=left.len()).any(|skip| left.is_char_boundary(skip) && matches(rest, &left[skip..]))),
+    }
+}
+
+/// What was declared and what was used, by what declares it.
+#[derive(Default)]
+struct Ledger {
+    unused: BTreeMap<&'static str, BTreeSet<String>>,
+    used: BTreeMap<&'static str, BTreeSet<String>>,
+}
+
+impl Ledger {
+    /// Holds the calls of one scenario against what its plan declares.
+    #[track_caller]
+    fn enter(&mut self, subject: &'static str, plan: &str, reads_only: bool, calls: &[Call]) {
+        let declared = declared(&load(plan));
+        assert!(!calls.is_empty(), "{subject}: nothing was called");
+        for call in calls.iter().filter(|call| call.action != "GetCallerIdentity") {
+            assert!(!(reads_only && call.is_mutating()), "{subject}: {call:#?}");
+            for (action, resource) in asked(call) {
+                let allows = |permission: &&Permission| {
+                    permission.action == action && matches(&permission.resource, &resource)
+                };
+                let Some(permission) = declared.iter().find(allows) else {
+                    panic!("{subject}: {action} on {resource} is not declared:\n{declared:#?}\n{call:#?}");
+                };
+                assert!(permission.mutates || !call.is_mutating(), "{subject}: {action} is declared as a read");
+                self.used.entry(subject).or_default().insert(action);
+            }
+        }
+        self.unused.entry(subject).or_default().extend(declared.into_iter().map(|permission| permission.action));
+    }
+
+    /// Everything that was declared was used in one scenario or another.
+    #[track_caller]
+    fn close(mut self) {
+        for (subject, used) in &self.used {
+            let unused: Vec<_> = self.unused.remove(subject).into_iter().flatten().filter(|one| !used.contains(one)).collect();
+            assert!(unused.is_empty(), "{subject} declares what it does not need: {unused:?}");
+        }
+    }
+}
+
+/// Runs one command of the binary on a plan, and gives back the calls.
+fn calls_of(proxy: &Proxy, plan: &str, command: &str, expected: i32) -> Vec<Call> {
+    let belay = Belay::at(proxy.url());
+    let file = belay.write("plan.yaml", plan);
+    proxy.clear();
+    let done = match command {
+        "run" => belay.run(&["run", &file, "--reason", "test"]),
+        command => belay.run(&[command, &file]),
+    };
+    assert_eq!(done.code, expected, "{command}: {done}\n{plan}");
+    proxy.calls()
+}
+
+fn head() -> String {
+    format!("belay: 1\nmigration: policy\naws: {{ account: \"{ACCOUNT}\", region: {REGION} }}\n")
+}
+
+/// A plan with this signal alone.
+fn watching(signal: &str) -> String {
+    format!("{}signals:\n  seen: {{ {signal} }}\nsteps:\n  pause:\n    action: wait\n    with: {{ for: 1s }}\n", head())
+}
+
+/// A plan with this step alone.
+fn doing(step: &str) -> String {
+    format!("{}steps:\n  back:\n{step}", head())
+}
+
+#[test]
+fn sensors_call_what_they_declare() {
+    let aws = Emulator::fakecloud();
+    let world = World::seed(aws.url(), &["--database"]);
+    let proxy = Proxy::to(aws.url());
+    let mut ledger = Ledger::default();
+    let name = world.text("/name");
+    for (subject, signal) in [
+        ("alarm", format!("alarm: {}", world.text("/alarms/errors"))),
+        ("alarm", format!("alarm: {}", world.text("/alarms/composite"))),
+        ("alarm", "alarm: no-such-alarm".to_owned()),
+        ("metric", format!("metric: {{ namespace: Belay/{name}, name: errors, stat: Sum }}, healthy: \"< 5\"")),
+        (
+            "metric",
+            format!(
+                "metric: {{ expression: \"a + b\", metrics: {{ a: {{ namespace: Belay/{name}, name: errors, stat: Sum }}, \
+                 b: {{ namespace: Belay/{name}, name: latency, stat: Sum }} }} }}, healthy: \"< 5\""
+            ),
+        ),
+        (
+            "target_health",
+            format!("target_health: {{ target_group: {}, at_least: 1 }}", world.text("/alb/target_groups/blue/name")),
+        ),
+        (
+            "target_health",
+            format!("target_health: {{ target_group: \"{}\", at_least: 1 }}", world.text("/alb/target_groups/blue/arn")),
+        ),
+        ("rds_status", format!("rds_status: {{ instance: {} }}", world.text("/database/instance"))),
+        ("rds_status", "rds_status: { instance: No-Such-Database }".to_owned()),
+    ] {
+        let plan = watching(&signal);
+        let calls = calls_of(&proxy, &plan, "dry-run", 0);
+        ledger.enter(subject, &plan, true, &calls);
+    }
+    ledger.close();
+}
+
+#[test]
+fn traffic_is_shifted_with_what_is_declared() {
+    let aws = Emulator::fakecloud();
+    let blue = Target::start("blue");
+    let world = World::seed(aws.url(), &["--blue-target", &blue.address(), "--health-check"]);
+    wait_until("blue to be healthy", || (world.target_states("blue") == ["healthy"]).then_some(()));
+    let proxy = Proxy::to(aws.url());
+    let mut ledger = Ledger::default();
+
+    // A group that is not attached has to be found by its name.
+    let spare = json!({ "Name": "spare", "Protocol": "HTTP", "Port": 80, "VpcId": "vpc-0", "TargetType": "ip" });
+    let created = world.call("elbv2", "create_target_group", &spare);
+    assert_eq!(created["error"], Value::Null, "{created}");
+    let (blue, green) = (world.text("/alb/target_groups/blue/name"), world.text("/alb/target_groups/green/name"));
+    let forward = |with: &str| {
+        doing(&format!("    action: alb.forward\n    with: {{ {with} }}\n    to: {{ {blue}: 100, {green}: 0, spare: 0 }}\n"))
+    };
+    let weights = {
+        let (zone, record) = (world.text("/dns/zone"), world.text("/dns/record"));
+        let (blue, green) = (world.text("/dns/sets/blue/id"), world.text("/dns/sets/green/id"));
+        doing(&format!(
+            "    action: route53.weights\n    with: {{ zone: {zone}, record: {record}, type: A }}\n    \
+             to: {{ {blue}: 100, {green}: 0 }}\n"
+        ))
+    };
+    for (subject, plan) in [
+        ("alb.forward listener", forward(&format!("listener: \"{}\"", world.text("/alb/listener")))),
+        ("alb.forward rule", forward(&format!("rule: \"{}\"", world.text("/alb/rule")))),
+        ("route53.weights", weights),
+    ] {
+        world.set_weights(0, 100);
+        for command in ["capture", "dry-run", "run"] {
+            let calls = calls_of(&proxy, &plan, command, 0);
+            ledger.enter(subject, &plan, command != "run", &calls);
+        }
+    }
+    ledger.close();
+}
+
+#[test]
+fn databases_are_restored_with_what_is_declared() {
+    // moto keeps every setting that a restore carries over, so that every call is needed.
+    let aws = Emulator::moto();
+    let proxy = Proxy::to(aws.url());
+    let mut ledger = Ledger::default();
+    for (name, from) in [("orders", "snapshot: orders-before"), ("ledger", "time: latest"), ("carts", "time: EARLIER")] {
+        let instance = Instance::create(aws.url(), name);
+        let latest = instance.find(name).expect("it was just created")["LatestRestorableTime"].clone();
+        let latest = latest.as_str().expect("backups are on").replace(' ', "T");
+        let from = from.replace("EARLIER", &format!("\"{latest}\""));
+        let plan = doing(&format!(
+            "    action: rds.restore\n    with: {{ instance: {name}, from: {{ {from} }} }}\n    loses_data: true\n"
+        ));
+        for command in ["capture", "dry-run", "run"] {
+            let calls = calls_of(&proxy, &plan, command, 0);
+            ledger.enter("rds.restore", &plan, command != "run", &calls);
+        }
+    }
+    ledger.close();
+}
+
+#[test]
+fn the_ledger_sees_what_is_missing_and_what_is_too_much() {
+    assert!(matches("arn:aws:rds:*:1:db:a-failed-*", "arn:aws:rds:us-east-1:1:db:a-failed-01k8"));
+    assert!(!matches("arn:aws:rds:*:1:db:a-failed-*", "arn:aws:rds:us-east-1:1:db:a"));
+    assert!(matches("*", "*"));
+    let plan = watching("rds_status: { instance: orders }");
+    let refused = std::panic::catch_unwind(|| {
+        let aws = Emulator::moto();
+        let proxy = Proxy::to(aws.url());
+        let calls = calls_of(&proxy, &plan, "dry-run", 0);
+        Ledger::default().enter("rds_status", &watching("alarm: other"), true, &calls);
+    });
+    assert!(refused.is_err());
+    let mut ledger = Ledger::default();
+    ledger.unused.insert("rds_status", BTreeSet::from(["rds:DescribeEvents".to_owned()]));
+    ledger.used.insert("rds_status", BTreeSet::new());
+    assert!(std::panic::catch_unwind(|| ledger.close()).is_err());
+}
