@@ -63,6 +63,8 @@ struct Entry {
     asked: Option<Timestamp>,
     /// On the monotonic clock.
     not_before: Duration,
+    /// Sweeps pass it by until then: see [`Sensor::pace`](belay_ports::Sensor::pace). On the monotonic clock.
+    swept_from: Duration,
 }
 
 impl Entry {
@@ -135,6 +137,7 @@ impl Subscription {
                     taken: None,
                     asked: None,
                     not_before: Duration::ZERO,
+                    swept_from: Duration::ZERO,
                 },
             };
             seat.entries.insert(name, entry);
@@ -178,7 +181,7 @@ async fn sample(shared: Arc<Shared>, sensors: Arc<dyn Sensors>, clock: Arc<dyn C
     let mut sweeps: BTreeMap<String, Sweep> = BTreeMap::new();
     let mut reads: JoinSet<(Batch, Vec<Reading>)> = JoinSet::new();
     loop {
-        let (batches, next) = due(&shared, &mut sweeps, clock.as_ref(), poll);
+        let (batches, next) = due(&shared, sensors.as_ref(), &mut sweeps, clock.as_ref(), poll);
         for batch in batches {
             let (sensors, clock) = (sensors.clone(), clock.clone());
             reads.spawn(async move {
@@ -204,6 +207,7 @@ async fn sample(shared: Arc<Shared>, sensors: Arc<dyn Sensors>, clock: Arc<dyn C
 /// The reads that are due now, and how long until the next may be.
 fn due(
     shared: &Shared,
+    sensors: &dyn Sensors,
     sweeps: &mut BTreeMap<String, Sweep>,
     clock: &dyn Clock,
     poll: Duration,
@@ -214,10 +218,12 @@ fn due(
     for (seat, subscriber) in shared.seats().iter_mut() {
         for entry in subscriber.entries.values_mut() {
             let sweep = sweeps.entry(entry.kind.clone()).or_default();
-            let swept = !sweep.under_way && monotonic >= sweep.due;
+            let swept = !sweep.under_way && monotonic >= sweep.due && monotonic >= entry.swept_from;
             if swept || entry.is_urgent(monotonic) {
                 entry.asked = Some(now);
                 entry.not_before = monotonic + REREAD_MIN;
+                let pace = sensors.sensor(&entry.kind).map(|sensor| sensor.pace(&entry.query));
+                entry.swept_from = monotonic + pace.unwrap_or_default();
                 let batch = batches.entry((entry.kind.clone(), swept)).or_insert_with(|| Batch {
                     kind: entry.kind.clone(),
                     sweep: swept,
@@ -249,14 +255,17 @@ fn hand_out(shared: &Shared, batch: &Batch, readings: Vec<Reading>) {
     }
     for (seat, parcel) in parcels {
         let Some(seat) = seats.get_mut(&seat) else { continue };
-        let taken: Vec<(Name, Timestamp)> =
-            parcel.iter().map(|reading| (reading.signal.clone(), reading.taken)).collect();
+        let taken: Vec<(Name, Timestamp, bool)> =
+            parcel.iter().map(|reading| (reading.signal.clone(), reading.taken, reading.unreadable)).collect();
         let arrived = seat.readings.try_send(parcel).is_ok();
-        for (name, taken) in taken {
+        for (name, taken, unreadable) in taken {
             let Some(entry) = seat.entries.get_mut(&name) else { continue };
             entry.asked = None;
             if arrived {
                 entry.taken = entry.taken.max(Some(taken));
+            }
+            if unreadable || !arrived {
+                entry.swept_from = Duration::ZERO; // what was not read costs nothing to read again
             }
         }
     }

@@ -1,5 +1,7 @@
 //! The code behind a signal.
 
+use std::time::Duration;
+
 use belay_core::reading::Reading;
 use belay_plan::model::{AwsTarget, Name};
 use serde_json::Value;
@@ -22,6 +24,12 @@ pub trait Sensor: Send + Sync {
     /// One reading for each query, in the same order. A read that fails is a reading too: unknown, with the reason.
     /// It answers within a bounded time (10 s).
     fn read<'a>(&'a self, queries: &'a [Query]) -> Fut<'a, Vec<Reading>>;
+
+    /// The least time between two routine reads of a signal, where reading more often cannot tell more and costs money
+    /// (CloudWatch metrics: their period). A reading that somebody needs fresh is taken all the same.
+    fn pace(&self, _query: &Query) -> Duration {
+        Duration::ZERO
+    }
 
     fn permissions(&self, query: &Query) -> Vec<Permission>;
 }

@@ -16,6 +16,7 @@ use crate::database::{
     DANCE, Instance, RESTORE, accepted, arm_and_roll_back, assert_nothing_is_lost, plan as database_plan, renames, roll_back,
     run_id, serve, wait_for_end,
 };
+use crate::journal;
 
 /// As a process that a signal killed ends.
 const KILLED: i32 = 128 + 9;
@@ -65,6 +66,10 @@ impl Shop {
         let calls = self.proxy.calls();
         assert_looked_first(&calls[before..], moment);
         self.assert_rolled_back(&calls, moment);
+        // What a dead process has sent as well: each send has an intent of its own on record.
+        let sent = calls.iter().filter(|call| call.is_mutating()).count();
+        let intents = journal::intents(&journal::records(belay)).len();
+        assert!(intents >= sent, "{moment}: {sent} sent, {intents} intended");
     }
 
     /// The world is as it was before the cutover, and each change was made once.

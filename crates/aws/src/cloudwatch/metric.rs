@@ -289,6 +289,12 @@ impl Sensor for Metric {
         Box::pin(self.read_all(queries))
     }
 
+    /// Each metric asked for is paid, and a new value comes once a period.
+    fn pace(&self, query: &Query) -> Duration {
+        let period_s = Spec::deserialize(&query.spec).map_or(0, |spec| spec.period_s());
+        Duration::from_secs(u64::try_from(period_s).unwrap_or(0))
+    }
+
     /// `GetMetricData` has no resource-level permissions.
     fn permissions(&self, _query: &Query) -> Vec<Permission> {
         vec![Permission { action: "cloudwatch:GetMetricData".to_owned(), resource: "*".to_owned(), mutates: false }]
