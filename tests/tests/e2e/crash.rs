@@ -13,8 +13,8 @@ use belay_tests::{
 use serde_json::{Value, json};
 
 use crate::database::{
-    DANCE, Instance, RESTORE, accepted, arm_and_roll_back, assert_nothing_is_lost, plan as database_plan, renames, roll_back,
-    run_id, serve, wait_for_end,
+    DANCE, Instance, RESTORE, accepted, arm_and_roll_back, assert_nothing_is_lost, plan as database_plan, renames,
+    roll_back, run_id, serve, wait_for_end,
 };
 use crate::journal;
 
@@ -156,7 +156,11 @@ fn assert_looked_first(calls: &[Call], moment: &str) {
             "ModifyRule" => "DescribeRules",
             _ => "DescribeDBInstances",
         };
-        assert!(calls[..place].iter().any(|before| before.action == look), "{moment}: {} was sent blindly", call.action);
+        assert!(
+            calls[..place].iter().any(|before| before.action == look),
+            "{moment}: {} was sent blindly",
+            call.action
+        );
     }
 }
 

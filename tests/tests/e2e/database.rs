@@ -158,8 +158,12 @@ pub(crate) struct Instance {
 
 impl Instance {
     pub(crate) fn create(endpoint: &str, name: &str) -> Self {
-        let instance =
-            Self { boto: Boto::at(endpoint), name: name.to_owned(), snapshot: format!("{name}-before"), before: json!({}) };
+        let instance = Self {
+            boto: Boto::at(endpoint),
+            name: name.to_owned(),
+            snapshot: format!("{name}-before"),
+            before: json!({}),
+        };
         let identifier = json!({ "DBInstanceIdentifier": name });
         let created = json!({
             "Engine": "postgres", "EngineVersion": "16.4", "DBInstanceClass": "db.t3.micro", "AllocatedStorage": 20, "Port": 6543,
@@ -167,7 +171,8 @@ impl Instance {
             "Tags": [{ "Key": "team", "Value": "shop" }, { "Key": "cost-centre", "Value": "42" }],
         });
         instance.call("create_db_instance", &merged(&identifier, &created));
-        instance.call("create_db_snapshot", &merged(&identifier, &json!({ "DBSnapshotIdentifier": instance.snapshot })));
+        instance
+            .call("create_db_snapshot", &merged(&identifier, &json!({ "DBSnapshotIdentifier": instance.snapshot })));
         // moto restores the settings that the snapshot's source had at the time: so they are others by now.
         let group = format!("{name}-tuned");
         let group = group.replace("--", "-");
@@ -307,12 +312,8 @@ pub(crate) const DANCE: [(&str, &str, usize); 4] =
 #[test]
 fn what_goes_wrong_with_one_call_leaves_one_effect() {
     let aws = Emulator::moto();
-    let kinds = [
-        ("lost", Kind::LostAnswer),
-        ("cut", Kind::Cut),
-        ("throttled", Kind::Throttle),
-        ("error", Kind::Error500),
-    ];
+    let kinds =
+        [("lost", Kind::LostAnswer), ("cut", Kind::Cut), ("throttled", Kind::Throttle), ("error", Kind::Error500)];
     thread::scope(|scope| {
         // One after the other would be slow: most of the time they wait.
         for (fault, kind) in &kinds {

@@ -89,7 +89,9 @@ fn asked(call: &Call) -> Vec<(String, String)> {
     }
     let path: Vec<&str> = call.path.split(['/', '?']).collect();
     match (service, path.as_slice()) {
-        ("rds", _) if call.action == "DescribeDBInstanceAutomatedBackups" => resources = vec![rds("auto-backup", "ab-1")],
+        ("rds", _) if call.action == "DescribeDBInstanceAutomatedBackups" => {
+            resources = vec![rds("auto-backup", "ab-1")]
+        }
         ("route53", [_, _, kind, id, ..]) => resources.push(format!("arn:aws:route53:::{kind}/{id}")),
         ("elasticloadbalancing", _) if call.is_mutating() => {
             resources.extend(["ListenerArn", "RuleArn"].iter().filter_map(|name| told.get(*name).cloned()));
@@ -111,9 +113,9 @@ fn asked(call: &Call) -> Vec<(String, String)> {
 fn matches(pattern: &str, resource: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == resource,
-        Some((head, rest)) => resource
-            .strip_prefix(head)
-            .is_some_and(|left| (0..=left.len()).any(|skip| left.is_char_boundary(skip) && matches(rest, &left[skip..]))),
+        Some((head, rest)) => resource.strip_prefix(head).is_some_and(|left| {
+            (0..=left.len()).any(|skip| left.is_char_boundary(skip) && matches(rest, &left[skip..]))
+        }),
     }
 }
 
@@ -133,9 +135,8 @@ impl Ledger {
         for call in calls.iter().filter(|call| call.action != "GetCallerIdentity") {
             assert!(!(reads_only && call.is_mutating()), "{subject}: {call:#?}");
             for (action, resource) in asked(call) {
-                let allows = |permission: &&Permission| {
-                    permission.action == action && matches(&permission.resource, &resource)
-                };
+                let allows =
+                    |permission: &&Permission| permission.action == action && matches(&permission.resource, &resource);
                 let Some(permission) = declared.iter().find(allows) else {
                     panic!("{subject}: {action} on {resource} is not declared:\n{declared:#?}\n{call:#?}");
                 };
@@ -150,7 +151,8 @@ impl Ledger {
     #[track_caller]
     fn close(mut self) {
         for (subject, used) in &self.used {
-            let unused: Vec<_> = self.unused.remove(subject).into_iter().flatten().filter(|one| !used.contains(one)).collect();
+            let unused: Vec<_> =
+                self.unused.remove(subject).into_iter().flatten().filter(|one| !used.contains(one)).collect();
             assert!(unused.is_empty(), "{subject} declares what it does not need: {unused:?}");
         }
     }
@@ -208,7 +210,10 @@ fn sensors_call_what_they_declare() {
         ),
         (
             "target_health",
-            format!("target_health: {{ target_group: \"{}\", at_least: 1 }}", world.text("/alb/target_groups/blue/arn")),
+            format!(
+                "target_health: {{ target_group: \"{}\", at_least: 1 }}",
+                world.text("/alb/target_groups/blue/arn")
+            ),
         ),
         ("rds_status", format!("rds_status: {{ instance: {} }}", world.text("/database/instance"))),
         ("rds_status", "rds_status: { instance: No-Such-Database }".to_owned()),
@@ -235,7 +240,9 @@ fn traffic_is_shifted_with_what_is_declared() {
     assert_eq!(created["error"], Value::Null, "{created}");
     let (blue, green) = (world.text("/alb/target_groups/blue/name"), world.text("/alb/target_groups/green/name"));
     let forward = |with: &str| {
-        doing(&format!("    action: alb.forward\n    with: {{ {with} }}\n    to: {{ {blue}: 100, {green}: 0, spare: 0 }}\n"))
+        doing(&format!(
+            "    action: alb.forward\n    with: {{ {with} }}\n    to: {{ {blue}: 100, {green}: 0, spare: 0 }}\n"
+        ))
     };
     let weights = {
         let (zone, record) = (world.text("/dns/zone"), world.text("/dns/record"));
@@ -265,7 +272,8 @@ fn databases_are_restored_with_what_is_declared() {
     let aws = Emulator::moto();
     let proxy = Proxy::to(aws.url());
     let mut ledger = Ledger::default();
-    for (name, from) in [("orders", "snapshot: orders-before"), ("ledger", "time: latest"), ("carts", "time: EARLIER")] {
+    for (name, from) in [("orders", "snapshot: orders-before"), ("ledger", "time: latest"), ("carts", "time: EARLIER")]
+    {
         let instance = Instance::create(aws.url(), name);
         let latest = instance.find(name).expect("it was just created")["LatestRestorableTime"].clone();
         let latest = latest.as_str().expect("backups are on").replace(' ', "T");

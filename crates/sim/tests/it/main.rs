@@ -6,4 +6,5 @@ mod behaviour;
 mod crashes;
 mod explore_seeds;
 mod plans;
+mod sampling;
 mod scene;

@@ -1,0 +1,94 @@
+//! How often the sampler reads.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use belay_core::reading::{Health, Reading};
+use belay_engine::{Sampler, Wanted};
+use belay_plan::model::AwsTarget;
+use belay_ports::{Clock, Fut, Permission, Query, Sensor, Sensors};
+use belay_sim::SimClock;
+use serde_json::json;
+
+use crate::scene::virtually;
+
+/// Counts its reads; a routine read more often than every minute tells nothing new.
+struct Metric {
+    clock: Arc<SimClock>,
+    reads: AtomicUsize,
+    unreadable: bool,
+}
+
+impl Sensor for Metric {
+    fn read<'a>(&'a self, queries: &'a [Query]) -> Fut<'a, Vec<Reading>> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        let reading = |query: &Query| Reading {
+            signal: query.signal.clone(),
+            taken: self.clock.now(),
+            health: if self.unreadable { Health::Unknown } else { Health::Healthy },
+            evidence: "0.2".to_owned(),
+            source: "cloudwatch".to_owned(),
+            unreadable: self.unreadable,
+        };
+        let readings = queries.iter().map(reading).collect();
+        Box::pin(async move { readings })
+    }
+
+    fn pace(&self, _query: &Query) -> Duration {
+        Duration::from_secs(60)
+    }
+
+    fn permissions(&self, _query: &Query) -> Vec<Permission> {
+        Vec::new()
+    }
+}
+
+struct Only(Arc<Metric>);
+
+impl Sensors for Only {
+    fn sensor(&self, _kind: &str) -> Option<Arc<dyn Sensor>> {
+        Some(self.0.clone())
+    }
+}
+
+/// Reads in five minutes with a poll of 5 s; `urgent` asks for a fresh reading once, half way between two.
+async fn reads_in_five_minutes(unreadable: bool, urgent: bool) -> usize {
+    let clock = Arc::new(SimClock::new("2026-01-01T00:00:00Z".parse().unwrap(), 1));
+    let metric = Arc::new(Metric { clock: clock.clone(), reads: AtomicUsize::new(0), unreadable });
+    let sampler = Sampler::start(Arc::new(Only(metric.clone())), clock.clone(), Duration::from_secs(5));
+    let subscription = sampler.subscribe();
+    let query =
+        Arc::new(Query { signal: "slow".to_owned(), spec: json!({}), aws: AwsTarget::default(), baseline: Vec::new() });
+    let want = |fresh_after| {
+        let wanted = Wanted { kind: "metric".to_owned(), query: query.clone(), fresh_after };
+        subscription.want(BTreeMap::from([("slow".to_owned(), wanted)]));
+    };
+    want(clock.now());
+    clock.sleep(Duration::from_secs(150)).await;
+    if urgent {
+        want(clock.now());
+    }
+    clock.sleep(Duration::from_secs(149)).await;
+    metric.reads.load(Ordering::Relaxed)
+}
+
+#[test]
+fn a_signal_is_read_no_more_often_than_its_pace_unless_somebody_needs_it_fresh() {
+    virtually(async {
+        assert_eq!(reads_in_five_minutes(false, false).await, 5);
+        assert!((5..=6).contains(&reads_in_five_minutes(false, true).await));
+    });
+}
+
+#[test]
+fn what_could_not_be_read_is_asked_again_at_the_next_poll() {
+    virtually(async {
+        assert!(reads_in_five_minutes(true, false).await > 50);
+    });
+}
