@@ -36,7 +36,8 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     packages
         .iter()
         .map(|package| {
-            let normal = package["dependencies"].as_array().into_iter().flatten().filter(|found| found["kind"].is_null());
+            let normal =
+                package["dependencies"].as_array().into_iter().flatten().filter(|found| found["kind"].is_null());
             (name(package), normal.map(name).collect())
         })
         .collect()

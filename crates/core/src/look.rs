@@ -19,6 +19,9 @@ use crate::{
 /// An intent that could not be sent within this time is not sent: what it was based on may have changed.
 const SEND_WITHIN_MS: u64 = 30_000;
 
+/// A send that so many restarts in a row have interrupted is left to a person.
+const INTERRUPTIONS_MAX: u32 = 10;
+
 /// AWS shows an accepted change within this time, or somebody has reverted it.
 const VISIBLE_WITHIN: Duration = Duration::from_secs(60);
 
@@ -124,6 +127,14 @@ impl Deciding {
         if run.state != RunState::Running || run.aborting || state.again_at.is_some_and(|at| self.now < at) {
             return; // looked at again when it is resumed, or when the back-off is over
         }
+        if state.failures >= plan.retry.attempts {
+            let why = format!("{} attempts did not get through: {}", state.failures, next.title);
+            return self.fail(name, FailureCode::Refused, why);
+        }
+        if state.interruptions >= INTERRUPTIONS_MAX {
+            let why = format!("Belay was restarted {} times while it sent this: {}", state.interruptions, next.title);
+            return self.fail(name, FailureCode::Refused, why);
+        }
         match proof::check(next, &state.overrides, !plan.require.is_empty()) {
             Verdict::Fine => {}
             Verdict::AllZero { why } => return self.fail(name, FailureCode::AllZero, why),
@@ -173,19 +184,15 @@ impl Deciding {
                 }
             }
             Err(SendFailure::OutcomeUnknown { why }) => {
-                let last = state.failures + 1 >= retry.attempts;
+                // The next look tells, after the last attempt too.
                 let why = why.clone();
-                self.step(name, StepEvent::OutcomeUnknown { attempt, why: why.clone(), again_at });
-                if last {
-                    // The next look would still tell, but nothing more is sent: `retry` looks again.
-                    self.fail(name, FailureCode::Refused, format!("{why} (attempt {attempt}, the last)"));
-                }
+                self.step(name, StepEvent::OutcomeUnknown { attempt, why, again_at });
             }
         }
     }
 
     pub(crate) fn state_of(&self, name: &str) -> Option<&StepState> {
-        self.run()?.steps.get(name)
+        self.run()?.steps.get(name).map(AsRef::as_ref)
     }
 }
 

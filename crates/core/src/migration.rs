@@ -182,7 +182,7 @@ impl Migration {
                     self.past_runs.push(Arc::new(last));
                 }
                 let included = crate::scope::included(&plan, only);
-                let steps = included.into_iter().map(|name| (name, StepState::new(at))).collect();
+                let steps = included.into_iter().map(|name| (name, Arc::new(StepState::new(at)))).collect();
                 if let Some(open) = &mut self.incident {
                     open.run = Some(run.clone());
                 }

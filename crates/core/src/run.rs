@@ -35,8 +35,8 @@ pub struct Run {
     pub aborting: bool,
     /// The run was taken up again after so long that what is found must be explainable before anything is sent.
     pub suspicious: bool,
-    /// In the order of the plan.
-    pub steps: IndexMap<Name, StepState>,
+    /// In the order of the plan. Shared, so that a decision's scratch copy costs little.
+    pub steps: IndexMap<Name, Arc<StepState>>,
     pub confirm: Vec<GateState>,
     /// A dry run's findings.
     pub report: Option<serde_json::Value>,
@@ -117,6 +117,9 @@ pub struct StepState {
     pub attempt: u32,
     /// Sends of the present change that failed without being throttled; `retry.attempts` bounds them.
     pub failures: u32,
+    /// Sends of the present change in a row that a restart interrupted. They use up no attempts: a crash changes no
+    /// outcome. But a process that dies of sending must not send for ever.
+    pub interruptions: u32,
     /// Failed or throttled sends in a row: the back-off grows with them.
     pub setbacks: u32,
     /// Found at the first look.
@@ -151,6 +154,7 @@ impl StepState {
             deadline: None,
             attempt: 0,
             failures: 0,
+            interruptions: 0,
             setbacks: 0,
             planned: Vec::new(),
             intent: None,
@@ -241,8 +245,7 @@ impl StepState {
             }
             StepEvent::Intended { attempt, change, send_within_ms } => {
                 if self.intent.as_ref().is_some_and(|last| last.change.id != change.id) {
-                    self.failures = 0;
-                    self.setbacks = 0;
+                    self.forget_failures();
                 }
                 self.attempt = *attempt;
                 self.again_at = None;
@@ -272,7 +275,7 @@ impl StepState {
                 if !self.effective.contains(change) {
                     self.effective.push(change.clone());
                 }
-                self.failures = 0;
+                self.forget_failures();
                 self.settle_intent(Fate::Effective);
             }
             StepEvent::WaitStarted { until } => {
@@ -316,6 +319,12 @@ impl StepState {
         }
     }
 
+    fn forget_failures(&mut self) {
+        self.failures = 0;
+        self.interruptions = 0;
+        self.setbacks = 0;
+    }
+
     fn setback(&mut self, at: Timestamp, why: &str, counts: bool, again_at: Option<Timestamp>, fate: Fate) {
         self.settle_intent(fate);
         self.setbacks += 1;
@@ -340,8 +349,7 @@ impl StepState {
     fn reset(&mut self, at: Timestamp) {
         self.enter(at, Phase::Pending);
         self.ended = None;
-        self.failures = 0;
-        self.setbacks = 0;
+        self.forget_failures();
         self.again_at = None;
         self.wait_until = None;
         self.failure = None;
@@ -392,7 +400,7 @@ impl Run {
     pub(crate) fn apply_step(&mut self, at: Timestamp, step: &str, event: &StepEvent) -> Result<(), String> {
         let plan = self.plan.steps.get(step).ok_or_else(|| format!("the plan has no step {step}"))?;
         let state = self.steps.get_mut(step).ok_or_else(|| format!("the run has no step {step}"))?;
-        state.apply(at, plan, event);
+        Arc::make_mut(state).apply(at, plan, event);
         Ok(())
     }
 
@@ -413,6 +421,7 @@ impl Run {
     /// Held or halted time counts for no time-out and no gate.
     pub(crate) fn restart_clocks(&mut self, at: Timestamp) {
         for (name, step) in &mut self.steps {
+            let step = Arc::make_mut(step);
             if let (Some(_), Some(plan)) = (step.deadline, self.plan.steps.get(name)) {
                 step.deadline = Some(at + plan.timeout);
             }
@@ -430,6 +439,7 @@ impl Run {
             gate.reopen(at);
         }
         for step in self.steps.values_mut() {
+            let step = Arc::make_mut(step);
             step.deadline = step.deadline.map(|deadline| deadline + outage);
             step.look += 1;
             for gate in step.require.iter_mut().chain(&mut step.verify) {
@@ -437,8 +447,8 @@ impl Run {
             }
             // Whoever was waiting for the answer is gone: the next look finds out.
             if step.in_flight() {
-                step.settle_intent(Fate::Unknown);
-                step.enter(at, Phase::Observing);
+                step.interruptions += 1;
+                step.setback(at, "Belay was restarted before the call was answered", false, None, Fate::Unknown);
             }
         }
     }
@@ -468,6 +478,12 @@ impl Run {
             },
             _ => Standing::Open,
         }
+    }
+
+    /// The failed steps that keep the run from its end.
+    pub(crate) fn broken(&self) -> impl Iterator<Item = (&Name, &StepState)> {
+        let steps = self.steps.iter().map(|(name, step)| (name, step.as_ref()));
+        steps.filter(|(name, step)| step.phase == Phase::Failed && self.standing(name) == Standing::Broken)
     }
 
     /// The baseline entry of a step, if it is of the same resource.

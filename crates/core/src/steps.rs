@@ -155,12 +155,7 @@ impl Deciding {
         if !run.steps.iter().all(|(name, step)| step.phase.is_over() || idle_fallback(name, step)) {
             return;
         }
-        let broken: Vec<String> = run
-            .steps
-            .iter()
-            .filter(|(name, step)| step.phase == Phase::Failed && run.standing(name) == Standing::Broken)
-            .map(|(name, step)| format!("{name}: {}", step.why))
-            .collect();
+        let broken: Vec<String> = run.broken().map(|(name, step)| format!("{name}: {}", step.why)).collect();
         if !broken.is_empty() {
             return self.emit(Event::RunHalted { why: broken.join("; ") });
         }
@@ -224,7 +219,7 @@ impl Deciding {
     /// Between calls, never within one.
     fn follow_abort(&mut self) {
         let Some(run) = self.run() else { return };
-        if run.steps.values().any(StepState::in_flight) {
+        if run.steps.values().any(|step| step.in_flight()) {
             return;
         }
         let open: Vec<(Name, String)> = run

@@ -12,7 +12,7 @@ use crate::{
     id::{RunId, id_text},
     input::{Command, Pin, Refusal, RefusalKind, Verb},
     reading::Reading,
-    run::{Phase, RunState, missing_baseline},
+    run::{Phase, Run, RunState, missing_baseline},
     support::{self, For},
     watch::{Truth, truth},
 };
@@ -279,17 +279,8 @@ impl Deciding {
             return Err(wrong_run_state(state, "only a held or halted run can be resumed"));
         }
         self.commanded("resume", reason, json!({}));
-        let failed: Vec<Name> = self
-            .run()
-            .into_iter()
-            .filter(|run| run.state == RunState::Halted)
-            .flat_map(|run| {
-                let broken = |(name, step): &(&Name, &crate::run::StepState)| {
-                    step.phase == Phase::Failed && run.standing(name) == crate::run::Standing::Broken
-                };
-                run.steps.iter().filter(broken).map(|(name, _)| name.clone()).collect::<Vec<_>>()
-            })
-            .collect();
+        let halted = self.run().filter(|run| run.state == RunState::Halted);
+        let failed: Vec<Name> = halted.into_iter().flat_map(Run::broken).map(|(name, _)| name.clone()).collect();
         self.emit(Event::RunResumed);
         for step in failed {
             self.step(&step, StepEvent::Reset);

@@ -509,3 +509,30 @@ fn after_a_long_outage_what_nobody_can_explain_waits_for_a_person() {
     stage.look("dns", Assessment::Remaining(vec![strange]));
     assert!(is_sending(&stage.wants(), "dns"));
 }
+
+#[test]
+fn a_crash_uses_up_no_attempt_but_dying_of_a_send_has_an_end() {
+    let mut stage = Stage::new();
+    stage.run(&plan(vec![("dns", step(&[]))]), &[]);
+    for attempt in 1..=10 {
+        stage.look("dns", remaining(&["weights"]));
+        assert_eq!(stage.step("dns").attempt, attempt);
+        stage.pass(2);
+        stage.feed(Input::Resumed { belay_version: "1".to_owned() }).unwrap();
+    }
+    stage.look("dns", remaining(&["weights"]));
+    assert_eq!(stage.step("dns").failure, Some(FailureCode::Refused));
+}
+
+#[test]
+fn the_last_attempt_is_looked_up_like_any_other() {
+    let mut stage = Stage::new();
+    stage.run(&plan(vec![("dns", step(&[]))]), &[]);
+    for _ in 1..=3 {
+        stage.look("dns", remaining(&["weights"]));
+        lost(&mut stage, "dns");
+        stage.now = stage.step("dns").again_at.unwrap();
+    }
+    stage.look("dns", Assessment::InPlace);
+    assert_eq!(stage.run_state(), RunState::RolledBack);
+}

@@ -1,6 +1,6 @@
 //! A dry run: everything is read, nothing is sent. It says what a rollback would do now, and what would stop it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use belay_core::{
     change::{Assessment, Baseline, Change, Effect, Repeats},
@@ -56,6 +56,15 @@ pub struct DryRun {
 pub enum Verdict {
     WouldRollBack,
     WouldStop,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::WouldRollBack => "would_roll_back",
+            Self::WouldStop => "would_stop",
+        })
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,6 +8,7 @@ use belay_core::{
     id::RunId,
     input::{Command, Verb},
     migration::MigrationState,
+    support::{For, unsupported},
 };
 use belay_engine::{ArmError, CommandError, DryRun, DryRunError};
 use belay_plan::model::{Name, Plan};
@@ -53,7 +54,9 @@ impl Daemon {
         self.refresh(guard).await;
         let loaded = guard.loaded().map_err(|why| OperateError::PlanFile { why })?;
         self.refuse_shared_resources(guard, &loaded.plan)?;
-        if let Some(role) = roles(&loaded.plan).next().filter(|_| self.config().tokens.is_empty()) {
+        // What cannot be honoured at all is said first, by arming itself: tokens would not help it.
+        let honoured = unsupported(&loaded.plan, For::Guarding).is_empty();
+        if let Some(role) = roles(&loaded.plan).next().filter(|_| honoured && self.config().tokens.is_empty()) {
             return Err(OperateError::NeedsRoles { role: role.clone() });
         }
         let plan = Arc::new(loaded.plan.clone());
@@ -110,7 +113,7 @@ impl Daemon {
         let baseline = state.baseline.as_deref();
         let found =
             belay_engine::dry_run(self.read_only(), &plan, &plan_sha256, baseline, state.cutover, &only).await?;
-        tracing::info!(migration = guard.name(), actor, verdict = ?found.verdict, "dry run");
+        tracing::info!(migration = guard.name(), actor, verdict = %found.verdict, "dry run");
         let report = serde_json::to_value(&found).map_err(OperateError::Report)?;
         let verb = Verb::Rehearsed { plan, plan_sha256, only, report };
         let records = self.command(guard, verb, actor, reason).await?;
@@ -201,7 +204,7 @@ fn log_findings(run: &RunId, found: &DryRun) {
     for warning in &found.warnings {
         tracing::warn!(migration, warning, "SIGUSR2");
     }
-    tracing::info!(migration, ?verdict, expected_s, %run, "SIGUSR2: dry run");
+    tracing::info!(migration, %verdict, expected_s, %run, "SIGUSR2: dry run");
 }
 
 /// The roles that a plan asks people for.

@@ -1,6 +1,6 @@
 //! A run as the outside sees it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use belay_core::{
     change::{Change, Effect, Progress},
@@ -112,7 +112,7 @@ impl RunView {
     /// `live`: for a run under way, the snapshot that it is from.
     pub fn new(migration: &str, run: &Run, live: Option<&Snapshot>, now: Timestamp) -> Self {
         let progress = |step: &str| live.and_then(|live| live.progress.get(step));
-        let view = |(name, step): (&Name, &StepState)| (name.clone(), step_view(run, name, step, progress(name)));
+        let view = |(name, step): (&Name, &Arc<StepState>)| (name.clone(), step_view(run, name, step, progress(name)));
         Self {
             id: run.id.to_string(),
             migration: migration.to_owned(),
