@@ -61,7 +61,7 @@ fn steps(report: &DryRun, output: Output) -> comfy_table::Table {
             ]));
         }
         for change in &step.changes {
-            let images = format!("{} -> {}", text::inline(&change.before), text::inline(&change.after));
+            let images = text::difference(&change.before, &change.after);
             let cells = [change.title.clone(), images, change.call.clone(), takes(change.expected_s)];
             table.add_row(std::mem::take(&mut head).into_iter().chain(cells));
         }

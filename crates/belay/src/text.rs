@@ -53,6 +53,17 @@ pub(crate) fn inline(value: &Value) -> String {
     }
 }
 
+/// What a change replaces by what, a line for each member that differs: `blue 0 -> 100`.
+pub(crate) fn difference(before: &Value, after: &Value) -> String {
+    let Value::Object(after) = after else { return format!("{} -> {}", inline(before), inline(after)) };
+    let lines =
+        after.iter().filter(|(key, value)| before.get(key) != Some(value)).map(|(key, value)| match before.get(key) {
+            Some(old) => format!("{key} {} -> {}", inline(old), inline(value)),
+            None => format!("{key} {}", inline(value)),
+        });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// `rolled_back` as people write it.
 pub(crate) fn words(name: &str) -> String {
     name.replace('_', " ")
@@ -68,6 +79,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_difference_names_each_member_that_changes() {
+        let before = json!({ "blue": 0, "green": 100, "grey": 1 });
+        let after = json!({ "blue": 100, "green": 0, "grey": 1 });
+        assert_eq!(difference(&before, &after), "blue 0 -> 100\ngreen 100 -> 0");
+        assert_eq!(difference(&Value::Null, &json!({ "class": "db.t3.micro" })), "class db.t3.micro");
+    }
 
     #[test]
     fn durations_are_short() {
