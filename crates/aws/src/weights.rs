@@ -21,17 +21,11 @@ pub(crate) struct Named {
 
 /// Why the target weights cannot be reached.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    Failed(String),
-    Ambiguous(String),
-}
+pub(crate) struct Verdict(String);
 
 impl From<Verdict> for Assessment {
-    fn from(verdict: Verdict) -> Self {
-        match verdict {
-            Verdict::Failed(why) => Self::Failed { why },
-            Verdict::Ambiguous(why) => Self::Ambiguous { why },
-        }
+    fn from(Verdict(why): Verdict) -> Self {
+        Self::Failed { why }
     }
 }
 
@@ -60,8 +54,8 @@ pub(crate) fn explicit(to: &Value) -> Result<Weights, Corrupt> {
 
 /// The weight that every member shall have: those of `now`, and those that the target names with a weight above zero.
 ///
-/// A member that has come since the baseline at weight zero stays as it is; with traffic on it a person decides, unless
-/// the plan says `others`. `label` makes of a member what a person calls it.
+/// A member that has come since the baseline had no traffic then, so it gets none, unless the plan says `others: keep`: the
+/// commonest cutover replaces one target group by another. `label` makes of a member what a person calls it.
 pub(crate) fn wanted(
     now: &Weights,
     target: &Named,
@@ -80,7 +74,7 @@ pub(crate) fn wanted(
             (Some(named), _) => *named,
             (None, Some(Others::Keep)) => *weight,
             (None, Some(Others::Zero)) => 0,
-            (None, None) if *weight == 0 && !target.explicit => 0,
+            (None, None) if !target.explicit => 0,
             (None, None) => {
                 undecided.push(format!("{} (weight {weight})", label(member)));
                 *weight
@@ -90,18 +84,12 @@ pub(crate) fn wanted(
     }
     if !undecided.is_empty() {
         let members = undecided.join(", ");
-        return Err(match target.explicit {
-            true => Verdict::Failed(format!(
-                "`to` does not name {members}: name it, or say what happens to it with `others: keep` or `others: zero`"
-            )),
-            false => Verdict::Ambiguous(format!(
-                "{members} came after the baseline was captured: set it to 0 or remove it, or let the plan say what \
-                 happens to it with `others: keep` or `others: zero`"
-            )),
-        });
+        return Err(Verdict(format!(
+            "`to` does not name {members}: name it, or say what happens to it with `others: keep` or `others: zero`"
+        )));
     }
     if wanted.values().all(|weight| *weight == 0) {
-        return Err(Verdict::Failed(
+        return Err(Verdict(
             "all weights would be zero, which is never sent: give at least one member a weight".to_owned(),
         ));
     }
@@ -166,29 +154,27 @@ mod tests {
     #[test]
     fn without_others_an_unnamed_member_is_named_with_the_cure() {
         let to = [("blue", 100), ("green", 0)];
-        let Err(Verdict::Failed(why)) = want(&NOW, &to, true, None) else { panic!("a verdict") };
+        let Err(Verdict(why)) = want(&NOW, &to, true, None) else { panic!("a verdict") };
         assert!(why.contains("canary (weight 10)") && why.contains("`others: keep`"), "{why}");
-        let Err(Verdict::Ambiguous(why)) = want(&NOW, &to, false, None) else { panic!("an ambiguity") };
-        assert!(why.contains("canary (weight 10)"), "{why}");
     }
 
     #[test]
-    fn a_new_member_without_traffic_needs_nobody() {
-        let now = [("blue", 0), ("canary", 0), ("green", 100)];
+    fn a_member_that_came_after_the_baseline_had_no_traffic_then() {
+        let now = [("blue", 0), ("canary", 10), ("green", 100)];
         let to = [("blue", 100), ("green", 0)];
         assert_eq!(want(&now, &to, false, None), Ok(weights(&[("blue", 100), ("canary", 0), ("green", 0)])));
-        assert!(matches!(want(&now, &to, true, None), Err(Verdict::Failed(_))));
+        assert!(matches!(want(&now, &to, true, None), Err(Verdict(_))));
     }
 
     #[test]
     fn never_all_zero() {
         let zeroes = [("blue", 0), ("canary", 0), ("green", 0)];
-        assert!(matches!(want(&NOW, &zeroes, true, None), Err(Verdict::Failed(_))));
+        assert!(matches!(want(&NOW, &zeroes, true, None), Err(Verdict(_))));
         assert!(matches!(
             want(&[("blue", 0), ("green", 9)], &[("green", 0)], true, Some(Others::Keep)),
-            Err(Verdict::Failed(_))
+            Err(Verdict(_))
         ));
-        assert!(matches!(want(&[], &[], false, None), Err(Verdict::Failed(_))));
+        assert!(matches!(want(&[], &[], false, None), Err(Verdict(_))));
     }
 
     #[test]

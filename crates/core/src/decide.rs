@@ -57,8 +57,10 @@ impl Migration {
         match input {
             Input::Reading(reading) => self.is_reading_news(reading),
             Input::Looked { step, result: Ok(look) } => {
-                let phase = self.open_run().and_then(|run| run.steps.get(step)).map(|step| step.phase);
-                let guarding = matches!(phase, Some(Phase::Verifying | Phase::Done | Phase::Unchanged));
+                let state = self.open_run().and_then(|run| run.steps.get(step));
+                let guarding = state.is_some_and(|step| {
+                    matches!(step.phase, Phase::Verifying | Phase::Done | Phase::Unchanged) && step.doubted.is_none()
+                });
                 match look.assessment {
                     Assessment::Settling(_) => false,
                     Assessment::InPlace => !guarding,
@@ -76,7 +78,7 @@ impl Migration {
             let steps = run.steps.values().flat_map(|step| step.require.iter().chain(&step.verify));
             steps.chain(&run.confirm)
         });
-        edge || gates.any(|gate| gate.is_open() && gate.gate.signal == reading.signal)
+        edge || gates.any(|gate| gate.gate.signal == reading.signal)
     }
 
     /// Whether anything is to be watched or done: a stream without is left alone after a restart.

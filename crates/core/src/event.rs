@@ -258,6 +258,12 @@ pub enum StepEvent {
     Effective {
         change: String,
     },
+    /// A look contradicts what Belay had put back; a second one decides whether the step is contested.
+    Doubted {
+        why: String,
+    },
+    /// The look after a doubt shows it in place.
+    Trusted,
     /// `wait` only: nothing outside Belay to look at.
     WaitStarted {
         until: Timestamp,

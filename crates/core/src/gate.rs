@@ -57,14 +57,16 @@ impl GateState {
 
     /// The time that nobody was looking counts for nothing: the gate opens anew.
     pub(crate) fn reopen(&mut self, at: Timestamp) {
-        if self.is_open() {
-            self.opened = at;
-            self.status = GateStatus::Waiting;
-        }
+        self.opened = at;
+        self.status = GateStatus::Waiting;
+    }
+
+    fn patience(&self) -> Duration {
+        if self.gate.within.is_zero() { FIRST_READING } else { self.gate.within }
     }
 
     pub(crate) fn deadline(&self) -> Timestamp {
-        self.opened + self.gate.within.max(if self.gate.within.is_zero() { FIRST_READING } else { Duration::ZERO })
+        self.opened + self.patience()
     }
 
     /// What a reading of the gate's signal means for it.
@@ -72,6 +74,16 @@ impl GateState {
         if !self.is_open() || reading.signal != self.gate.signal || reading.taken < self.opened {
             return None;
         }
+        self.weigh(reading)
+    }
+
+    /// An interlock that has passed while another is still waited for: it has to hold until both do.
+    pub(crate) fn relapse(&self, reading: &Reading) -> Option<GateEvent> {
+        let relapsed = self.has_passed() && reading.signal == self.gate.signal && reading.health != Health::Healthy;
+        if relapsed { self.weigh(reading) } else { None }
+    }
+
+    fn weigh(&self, reading: &Reading) -> Option<GateEvent> {
         let evidence = reading.evidence.clone();
         if reading.health == Health::Healthy {
             return match self.status {
@@ -103,7 +115,7 @@ impl GateState {
                 format!("{signal} was not healthy for {} within {within}", duration::format(self.gate.hold))
             }
             GateStatus::Broken { health } => format!("{signal} is {} after {within}: {}", word(health), self.evidence),
-            _ => format!("{signal} could not be read within {}", duration::format(self.gate.within.max(FIRST_READING))),
+            _ => format!("{signal} could not be read within {}", duration::format(self.patience())),
         };
         Some(GateEvent::Failed { why })
     }

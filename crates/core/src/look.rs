@@ -19,6 +19,9 @@ use crate::{
 /// An intent that could not be sent within this time is not sent: what it was based on may have changed.
 const SEND_WITHIN_MS: u64 = 30_000;
 
+/// A contradiction that lasts this long over two looks is no stale answer.
+const DOUBT_LASTS: Duration = Duration::from_secs(5);
+
 /// A send that so many restarts in a row have interrupted is left to a person.
 const INTERRUPTIONS_MAX: u32 = 10;
 
@@ -52,16 +55,36 @@ impl Deciding {
 
     /// A step whose target held once: anything else now is somebody else's doing.
     fn guard(&mut self, name: &str, found: &Assessment) {
-        if let Assessment::Remaining(changes) = found {
-            let titles: Vec<&str> = changes.iter().map(|change| change.title.as_str()).collect();
-            let why = format!("it was in place and is not any more; somebody else changed it ({})", titles.join("; "));
-            self.fail(name, FailureCode::Contested, why);
+        match found {
+            Assessment::Remaining(changes) => {
+                let titles: Vec<&str> = changes.iter().map(|change| change.title.as_str()).collect();
+                let titles = titles.join("; ");
+                self.doubt(name, format!("it was in place and is not any more; somebody else changed it ({titles})"));
+            }
+            Assessment::InPlace => self.trust(name),
+            _ => {}
+        }
+    }
+
+    /// AWS may answer a single look from a copy that lags behind, so a contradiction has to last.
+    fn doubt(&mut self, name: &str, why: String) {
+        match self.state_of(name).map(|state| state.doubted) {
+            Some(None) => self.step(name, StepEvent::Doubted { why }),
+            Some(Some(since)) if self.now >= since + DOUBT_LASTS => self.fail(name, FailureCode::Contested, why),
+            _ => {}
+        }
+    }
+
+    fn trust(&mut self, name: &str) {
+        if self.state_of(name).is_some_and(|state| state.doubted.is_some()) {
+            self.step(name, StepEvent::Trusted);
         }
     }
 
     fn assessed(&mut self, name: &str, found: &Assessment) {
         match found {
             Assessment::InPlace => {
+                self.trust(name);
                 self.note_effect(name, &[]);
                 let changed = self.state_of(name).is_some_and(StepState::has_begun);
                 self.settled(name, changed);
@@ -77,13 +100,13 @@ impl Deciding {
     fn remaining(&mut self, name: &str, changes: &[Change]) {
         let Some(next) = changes.first() else { return };
         self.note_effect(name, changes);
-        let Some((run, state)) = self.run().and_then(|run| Some((run, run.steps.get(name)?))) else {
-            return;
-        };
+        let Some(state) = self.state_of(name) else { return };
         if state.effective.contains(&next.id) {
             let why = format!("somebody else reverted what Belay had put back; still to be done: {}", next.title);
-            return self.fail(name, FailureCode::Contested, why);
+            return self.doubt(name, why);
         }
+        self.trust(name);
+        let Some((run, state)) = self.run().and_then(|run| Some((run, run.steps.get(name)?))) else { return };
         if let Some(intent) = state.intent.as_ref().filter(|intent| intent.change.id == next.id) {
             match intent.fate {
                 Fate::Accepted { at } if self.now < at + VISIBLE_WITHIN => return,
@@ -118,7 +141,9 @@ impl Deciding {
             return;
         };
         let plan = &run.plan.steps[name];
-        if let Some(why) = proof::loses_too_much(&run.plan.objectives, next, self.now).filter(|_| !state.approved) {
+        let loses = proof::loses_too_much(&run.plan.objectives, next, self.now)
+            .or_else(|| proof::loses_untold(&run.plan.objectives, plan, &state.planned));
+        if let Some(why) = loses.filter(|_| !state.approved) {
             return self.step(name, StepEvent::ApprovalAwaited { why, by_hand: false });
         }
         if !plan.require.is_empty() && !state.require_passed {
@@ -230,7 +255,8 @@ fn explainable(state: &StepState, next: &Change) -> bool {
         (Some(intent), _) if intent.change.id == next.id => intent.change.before == next.before,
         (Some(_), Some(_)) => state.effective.iter().all(|done| *done != next.id),
         (None, Some(planned)) => planned.before == next.before,
-        (Some(_), None) => false,
+        // Found on the way, after something of its own took effect: settings that a restore did not take.
+        (Some(intent), None) => intent.fate == Fate::Effective,
     }
 }
 

@@ -1,8 +1,11 @@
 //! Never make it worse (DESIGN invariant 5): what a change has to show before it is sent.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
-use belay_plan::{duration, model::Objectives};
+use belay_plan::{
+    duration,
+    model::{Objectives, Step},
+};
 use jiff::Timestamp;
 
 use crate::change::{Change, Effect, Proof, Share};
@@ -14,8 +17,8 @@ pub enum Verdict {
     Unproven { destination: String, why: String },
 }
 
-/// `overrides`: what a person has taken responsibility for by name. `interlocked`: the step has interlocks, and they
-/// have just passed.
+/// `overrides`: what a person has taken responsibility for by name. `interlocked`: the step has interlocks, which are to
+/// have passed right before.
 pub fn check(change: &Change, overrides: &BTreeSet<String>, interlocked: bool) -> Verdict {
     for effect in &change.effects {
         let Effect::Traffic { shares } = effect else {
@@ -45,7 +48,8 @@ pub fn check(change: &Change, overrides: &BTreeSet<String>, interlocked: bool) -
     Verdict::Fine
 }
 
-/// Whether a destination's part of the whole grows. With all weights zero before, the split was equal (Route 53).
+/// Whether a destination's part of the whole grows. With all weights zero before, nobody's part is known (Route 53 splits
+/// equally, a load balancer sends nothing): then whatever gets a weight rises.
 pub fn rises(share: &Share, shares: &[Share]) -> bool {
     let total = |weight: fn(&Share) -> u32| shares.iter().map(|share| u64::from(weight(share))).sum::<u64>();
     let (before, after) = (total(|share| share.before), total(|share| share.after));
@@ -53,21 +57,33 @@ pub fn rises(share: &Share, shares: &[Share]) -> bool {
         return false;
     }
     if before == 0 {
-        return u64::from(share.after) * shares.len() as u64 > after;
+        return share.after > 0;
     }
     u64::from(share.after) * before > u64::from(share.before) * after
+}
+
+/// A step that loses data, as the plan says, though no change of it tells how much.
+pub(crate) fn loses_untold(objectives: &Objectives, step: &Step, changes: &[Change]) -> Option<String> {
+    let tells = |change: &Change| change.effects.iter().any(|effect| matches!(effect, Effect::LosesData { .. }));
+    let rpo = objectives.rpo.filter(|_| step.loses_data && !changes.iter().any(tells))?;
+    Some(untold(rpo))
+}
+
+fn untold(rpo: Duration) -> String {
+    format!("data would be lost, and how much cannot be told; the plan's rpo is {}", duration::format(rpo))
 }
 
 /// The recovery point objective: data written since is lost, and it is more than the plan allows without a person.
 pub fn loses_too_much(objectives: &Objectives, change: &Change, now: Timestamp) -> Option<String> {
     let rpo = objectives.rpo?;
     change.effects.iter().find_map(|effect| {
-        let Effect::LosesData { since: Some(since) } = effect else {
+        let Effect::LosesData { since } = effect else {
             return None;
         };
-        let lost = std::time::Duration::try_from(now.duration_since(*since)).unwrap_or_default();
+        let Some(since) = since else { return Some(untold(rpo)) };
+        let lost = Duration::try_from(now.duration_since(*since)).unwrap_or_default();
         (lost > rpo).then(|| {
-            let lost = duration::format(std::time::Duration::from_secs(lost.as_secs()));
+            let lost = duration::format(Duration::from_secs(lost.as_secs()));
             format!("what was written in the last {lost} would be lost; the plan's rpo is {}", duration::format(rpo))
         })
     })

@@ -1,6 +1,6 @@
 //! One execution of the steps: its state, and how events change it.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use belay_plan::model::{Name, OnFailure, Plan, Target};
 use indexmap::IndexMap;
@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::{
     change::{Baseline, BaselineEntry, Change, Receipt},
     event::{FailureCode, GateEvent, RunKind, RunOutcome, StepEvent},
-    gate::GateState,
+    gate::{GateState, GateStatus},
     id::{IncidentId, RunId},
 };
 
@@ -113,6 +113,10 @@ pub struct StepState {
     pub started: Option<Timestamp>,
     pub ended: Option<Timestamp>,
     pub deadline: Option<Timestamp>,
+    /// What is left of the time-out while an interlock or a person is waited for: that time does not count.
+    pub time_left: Option<Duration>,
+    /// Since when looks contradict what Belay had put back: one of them alone may be stale.
+    pub doubted: Option<Timestamp>,
     /// Sends so far; numbers the intents of this step.
     pub attempt: u32,
     /// Sends of the present change that failed without being throttled; `retry.attempts` bounds them.
@@ -152,6 +156,8 @@ impl StepState {
             started: None,
             ended: None,
             deadline: None,
+            time_left: None,
+            doubted: None,
             attempt: 0,
             failures: 0,
             interruptions: 0,
@@ -197,6 +203,9 @@ impl StepState {
             self.deadline = None;
             self.again_at = None;
         }
+        if matches!(phase, Phase::Failed | Phase::Skipped | Phase::Blocked) {
+            self.doubted = None; // nobody looks any more
+        }
     }
 
     pub(crate) fn apply(&mut self, at: Timestamp, plan: &belay_plan::model::Step, event: &StepEvent) {
@@ -216,13 +225,13 @@ impl StepState {
             StepEvent::ApprovalAwaited { why, .. } => {
                 self.enter(at, Phase::AwaitingApproval);
                 self.why.clone_from(why);
-                self.deadline = None;
+                self.pause_timeout(at);
             }
             StepEvent::Approved => {
                 self.approved = true;
                 self.why.clear();
                 self.enter(at, Phase::Applying);
-                self.deadline = Some(at + plan.timeout);
+                self.resume_timeout(at);
             }
             StepEvent::RequireOpened => {
                 self.enter(at, Phase::Requiring);
@@ -230,13 +239,13 @@ impl StepState {
                 for gate in self.require.iter_mut().filter(|gate| self.overrides.contains(&gate.gate.signal)) {
                     gate.apply(at, &GateEvent::Passed);
                 }
-                self.deadline = None;
+                self.pause_timeout(at);
             }
             StepEvent::Require { signal, what } => apply_gate(&mut self.require, at, signal, what),
             StepEvent::RequirePassed => {
                 self.require_passed = true;
                 self.enter(at, Phase::Applying);
-                self.deadline = Some(at + plan.timeout);
+                self.resume_timeout(at);
             }
             StepEvent::Unproven { why, .. } => self.why.clone_from(why),
             StepEvent::Overridden { subject } => {
@@ -266,10 +275,11 @@ impl StepState {
             }
             StepEvent::NoEffect { why, throttled, again_at, .. } => {
                 self.setback(at, why, !throttled, *again_at, Fate::NoEffect);
-                self.require_passed = self.require_passed && self.has_begun();
+                self.require_anew(at);
             }
             StepEvent::OutcomeUnknown { why, again_at, .. } => {
                 self.setback(at, why, true, Some(*again_at), Fate::Unknown);
+                self.require_anew(at);
             }
             StepEvent::Effective { change } => {
                 if !self.effective.contains(change) {
@@ -278,6 +288,8 @@ impl StepState {
                 self.forget_failures();
                 self.settle_intent(Fate::Effective);
             }
+            StepEvent::Doubted { .. } => self.doubted = Some(at),
+            StepEvent::Trusted => self.doubted = None,
             StepEvent::WaitStarted { until } => {
                 self.wait_until = Some(*until);
                 self.enter(at, Phase::Settling);
@@ -319,6 +331,25 @@ impl StepState {
         }
     }
 
+    /// Interlocks that passed some time ago say nothing of now; only a step that has taken effect goes through.
+    fn require_anew(&mut self, at: Timestamp) {
+        if self.effective.is_empty() && self.receipts.is_empty() {
+            self.require_passed = false;
+            for gate in &mut self.require {
+                gate.reopen(at);
+            }
+        }
+    }
+
+    fn pause_timeout(&mut self, at: Timestamp) {
+        let left = self.deadline.take().map(|deadline| deadline.duration_since(at));
+        self.time_left = left.and_then(|left| Duration::try_from(left).ok()).or(self.time_left);
+    }
+
+    fn resume_timeout(&mut self, at: Timestamp) {
+        self.deadline = self.time_left.take().map(|left| at + left).or(self.deadline);
+    }
+
     fn forget_failures(&mut self) {
         self.failures = 0;
         self.interruptions = 0;
@@ -358,6 +389,8 @@ impl StepState {
         self.require_passed = false;
         self.verify.clear();
         self.planned.clear();
+        self.time_left = None;
+        self.doubted = None;
         self.effective.clear();
         self.why.clear();
         if self.intent.as_ref().is_some_and(|intent| intent.fate != Fate::InFlight) {
@@ -367,7 +400,7 @@ impl StepState {
 }
 
 fn apply_gate(gates: &mut [GateState], at: Timestamp, signal: &str, event: &GateEvent) {
-    for gate in gates.iter_mut().filter(|gate| gate.gate.signal == signal && gate.is_open()) {
+    for gate in gates.iter_mut().filter(|gate| gate.gate.signal == signal && gate.status != GateStatus::Failed) {
         gate.apply(at, event);
     }
 }
@@ -425,7 +458,8 @@ impl Run {
             if let (Some(_), Some(plan)) = (step.deadline, self.plan.steps.get(name)) {
                 step.deadline = Some(at + plan.timeout);
             }
-            for gate in step.require.iter_mut().chain(&mut step.verify) {
+            step.require_anew(at);
+            for gate in step.verify.iter_mut().filter(|gate| gate.is_open()) {
                 gate.reopen(at);
             }
         }
@@ -433,16 +467,17 @@ impl Run {
 
     /// The process was away: nobody looked meanwhile, so gates open anew and time-outs move on.
     pub(crate) fn resume_watch(&mut self, at: Timestamp, outage_s: u64, long_outage_s: u64) {
-        self.suspicious = outage_s > long_outage_s && self.state == RunState::Running;
-        let outage = std::time::Duration::from_secs(outage_s);
-        for gate in &mut self.confirm {
+        self.suspicious |= outage_s > long_outage_s && self.state == RunState::Running;
+        let outage = Duration::from_secs(outage_s);
+        for gate in self.confirm.iter_mut().filter(|gate| gate.is_open()) {
             gate.reopen(at);
         }
         for step in self.steps.values_mut() {
             let step = Arc::make_mut(step);
             step.deadline = step.deadline.map(|deadline| deadline + outage);
             step.look += 1;
-            for gate in step.require.iter_mut().chain(&mut step.verify) {
+            step.require_anew(at);
+            for gate in step.verify.iter_mut().filter(|gate| gate.is_open()) {
                 gate.reopen(at);
             }
             // Whoever was waiting for the answer is gone: the next look finds out.
@@ -506,7 +541,8 @@ pub(crate) fn always_halts(code: FailureCode) -> bool {
     matches!(code, FailureCode::Ambiguous | FailureCode::Contested)
 }
 
-pub(crate) fn baseline_entry<'a>(baseline: Option<&'a Baseline>, plan: &Plan, step: &str) -> Option<&'a BaselineEntry> {
+/// A step's entry in a baseline, if it is of the same resource and action.
+pub fn baseline_entry<'a>(baseline: Option<&'a Baseline>, plan: &Plan, step: &str) -> Option<&'a BaselineEntry> {
     let entry = baseline?.steps.get(step)?;
     let plan = plan.steps.get(step)?;
     (entry.resource == plan.resource && entry.action == plan.action).then_some(entry)

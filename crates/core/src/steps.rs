@@ -155,6 +155,9 @@ impl Deciding {
         if !run.steps.iter().all(|(name, step)| step.phase.is_over() || idle_fallback(name, step)) {
             return;
         }
+        if run.steps.values().any(|step| step.doubted.is_some()) {
+            return; // the next look decides whether something was reverted
+        }
         let broken: Vec<String> = run.broken().map(|(name, step)| format!("{name}: {}", step.why)).collect();
         if !broken.is_empty() {
             return self.emit(Event::RunHalted { why: broken.join("; ") });
@@ -179,7 +182,11 @@ impl Deciding {
             return self.emit(Event::RunHalted { why });
         }
         if run.confirm.iter().all(GateState::has_passed) {
-            return self.end_rolled_back();
+            let doubted = run.steps.values().any(|step| step.doubted.is_some());
+            return if doubted {
+            } else {
+                self.end_rolled_back()
+            };
         }
         let expired: Vec<_> =
             run.confirm.iter().filter_map(|gate| Some((gate.gate.signal.clone(), gate.expire(self.now)?))).collect();
@@ -248,7 +255,9 @@ impl Deciding {
                 _ => continue,
             };
             for gate in gates {
-                if let Some(what) = gate.react(reading) {
+                let relapse =
+                    || gate.relapse(reading).filter(|_| require && !step.overrides.contains(&gate.gate.signal));
+                if let Some(what) = gate.react(reading).or_else(relapse) {
                     let what = gate_event(require, gate.gate.signal.clone(), what);
                     events.push(Event::Step { step: name.clone(), what });
                 }

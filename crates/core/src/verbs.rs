@@ -6,7 +6,7 @@ use belay_plan::model::{Name, Plan, RedAtArm, Target};
 use serde_json::json;
 
 use crate::{
-    change::Baseline,
+    change::{Baseline, Effect},
     decide::Deciding,
     event::{Event, FailureCode, IncidentOutcome, RunKind, StepEvent},
     id::{RunId, id_text},
@@ -64,6 +64,9 @@ impl Deciding {
         reason: &str,
     ) -> Outcome {
         self.refuse_while_running("arm")?;
+        if self.state.incident.is_some() {
+            return Err(wrong_state("an incident is open", "decide it, or disarm, which closes it"));
+        }
         refuse_unsupported(plan, For::Guarding)?;
         self.commanded("arm", reason, json!({ "plan_sha256": sha256 }));
         self.pin(plan, sha256, baseline);
@@ -219,12 +222,32 @@ impl Deciding {
         if phase != Phase::Requiring && !waits {
             return Err(wrong_phase(step, phase, "only an interlock that holds a step up can be overridden"));
         }
+        self.refuse_strange_subject(step, subject)?;
         self.commanded("override", reason, json!({ "step": step, "subject": subject }));
         if waits {
             self.reset(step);
         }
         self.step(step, StepEvent::Overridden { subject: subject.to_owned() });
         Ok(())
+    }
+
+    /// Only what holds the step up can be overridden: its interlocks' signals, and the destinations of its changes.
+    fn refuse_strange_subject(&self, step: &str, subject: &str) -> Outcome {
+        let Some((run, state)) = self.run().and_then(|run| Some((run, run.steps.get(step)?))) else { return Ok(()) };
+        let signals = run.plan.steps[step].require.iter().map(|gate| gate.signal.as_str());
+        let destinations = state.planned.iter().flat_map(|change| &change.effects).flat_map(|effect| match effect {
+            Effect::Traffic { shares } => shares.iter().map(|share| share.destination.as_str()).collect(),
+            _ => Vec::new(),
+        });
+        let known: Vec<&str> = signals.chain(destinations).collect();
+        if known.contains(&subject) {
+            return Ok(());
+        }
+        Err(Refusal {
+            kind: RefusalKind::NotFound,
+            why: format!("nothing named {subject} holds step {step} up"),
+            help: format!("what can be overridden there: {}", known.join(", ")),
+        })
     }
 
     fn retry(&mut self, run: &RunId, step: &str, reason: &str) -> Outcome {
@@ -255,9 +278,9 @@ impl Deciding {
         self.step(step, StepEvent::Reset);
     }
 
-    /// A halted run is a running one again as soon as a person moves one of its steps.
+    /// A halted or confirming run is a running one again as soon as a person moves one of its steps.
     fn go_on(&mut self) {
-        if self.run().is_some_and(|run| run.state == RunState::Halted) {
+        if self.run().is_some_and(|run| matches!(run.state, RunState::Halted | RunState::Confirming)) {
             self.emit(Event::RunResumed);
         }
     }

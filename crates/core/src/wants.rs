@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use crate::{
     change::{BaselineEntry, Change, Key, Receipt},
     decide::Deciding,
+    gate::GateState,
     id::RunId,
     look::wants_look,
     migration::Migration,
@@ -56,6 +57,8 @@ pub struct ApplyTask {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Watch {
+    /// A gate waits for it: it is read at every poll, whatever that costs.
+    pub gated: bool,
     /// Only a reading taken at or after this helps; if the last one is older, read at once.
     pub fresh_after: Timestamp,
 }
@@ -68,7 +71,7 @@ impl Migration {
             for name in watched(plan) {
                 let unread = self.signals.get(name).filter(|signal| !signal.read).map(|signal| signal.since);
                 let fresh_after = unread.or(self.armed).unwrap_or(Timestamp::MIN);
-                wants.watch.insert(name.clone(), Watch { fresh_after });
+                wants.watch.insert(name.clone(), Watch { gated: false, fresh_after });
             }
         }
         if let Some(run) = self.open_run() {
@@ -106,17 +109,19 @@ fn run_wants(run: &Run, wants: &mut Wants) {
             _ => continue,
         };
         if run.state != RunState::Halted {
-            gates.iter().for_each(|gate| watch_gate(gate, wants));
+            // An interlock that has passed has to hold until all have.
+            let wanted = |gate: &&GateState| gate.is_open() || step.phase == Phase::Requiring;
+            gates.iter().filter(wanted).for_each(|gate| watch_gate(gate, wants));
         }
     }
     if run.state == RunState::Confirming {
-        run.confirm.iter().for_each(|gate| watch_gate(gate, wants));
+        run.confirm.iter().filter(|gate| gate.is_open()).for_each(|gate| watch_gate(gate, wants));
     }
 }
 
-fn watch_gate(gate: &crate::gate::GateState, wants: &mut Wants) {
-    if gate.is_open() {
-        let watch = wants.watch.entry(gate.gate.signal.clone()).or_insert(Watch { fresh_after: gate.opened });
-        watch.fresh_after = watch.fresh_after.max(gate.opened);
-    }
+fn watch_gate(gate: &GateState, wants: &mut Wants) {
+    let fresh = Watch { gated: true, fresh_after: gate.opened };
+    let watch = wants.watch.entry(gate.gate.signal.clone()).or_insert(fresh);
+    watch.gated = true;
+    watch.fresh_after = watch.fresh_after.max(gate.opened);
 }

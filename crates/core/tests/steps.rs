@@ -259,6 +259,13 @@ fn somebody_elses_revert_is_contested_while_verifying_and_while_confirming() {
     stage.run(&plan, &[]);
     stage.put_back("dns");
     stage.look("dns", remaining(&["weights"]));
+    assert_eq!(stage.phase("dns"), Phase::Verifying, "one look alone may be stale");
+    stage.look("dns", Assessment::InPlace);
+    stage.pass(10);
+    stage.look("dns", remaining(&["weights"]));
+    assert_eq!(stage.phase("dns"), Phase::Verifying);
+    stage.pass(5);
+    stage.look("dns", remaining(&["weights"]));
     assert_eq!(stage.step("dns").failure, Some(FailureCode::Contested));
     assert_eq!(stage.run_state(), RunState::Halted, "even with on_failure: continue");
 
@@ -269,6 +276,11 @@ fn somebody_elses_revert_is_contested_while_verifying_and_while_confirming() {
     stage.pass(60);
     stage.read("errors", Health::Healthy);
     assert_eq!(stage.run_state(), RunState::Confirming);
+    stage.look("dns", remaining(&["weights"]));
+    stage.read("errors", Health::Healthy);
+    stage.pass(600);
+    stage.read("errors", Health::Healthy);
+    assert_eq!(stage.run_state(), RunState::Confirming, "it does not end in doubt");
     stage.look("dns", remaining(&["weights"]));
     assert_eq!(stage.run_state(), RunState::Halted);
 }
@@ -535,4 +547,111 @@ fn the_last_attempt_is_looked_up_like_any_other() {
     }
     stage.look("dns", Assessment::InPlace);
     assert_eq!(stage.run_state(), RunState::RolledBack);
+}
+
+#[test]
+fn interlocks_that_passed_before_a_hold_or_a_crash_are_read_again() {
+    let held = |stage: &mut Stage, run: &belay_core::id::RunId| {
+        stage.command(Verb::Hold { run: run.clone() }).unwrap();
+        stage.pass(7200);
+        stage.command(Verb::Resume { run: run.clone() }).unwrap();
+    };
+    let crashed = |stage: &mut Stage, _: &belay_core::id::RunId| {
+        stage.pass(60);
+        stage.feed(Input::Resumed { belay_version: "1".to_owned() }).unwrap();
+    };
+    for interrupt in [&held as &dyn Fn(&mut Stage, &belay_core::id::RunId), &crashed] {
+        let mut dns = step(&[]);
+        dns.require = vec![gate("blue_ready", 0, 0)];
+        let mut stage = Stage::new();
+        let run = stage.run(&plan(vec![("dns", dns)]), &[]);
+        stage.look("dns", remaining(&["weights"]));
+        stage.read("blue_ready", Health::Healthy);
+        assert_eq!(stage.phase("dns"), Phase::Applying);
+        interrupt(&mut stage, &run);
+        stage.look("dns", remaining(&["weights"]));
+        assert_eq!(stage.phase("dns"), Phase::Requiring);
+        stage.read("blue_ready", Health::Unhealthy);
+        assert_eq!(stage.step("dns").failure, Some(FailureCode::Require));
+    }
+}
+
+#[test]
+fn an_interlock_has_to_hold_until_all_have_passed() {
+    let mut dns = step(&[]);
+    dns.require = vec![gate("blue_ready", 600, 0), gate("latency", 600, 0)];
+    let mut stage = Stage::new();
+    stage.run(&plan(vec![("dns", dns)]), &[]);
+    stage.look("dns", remaining(&["weights"]));
+    stage.read("blue_ready", Health::Healthy);
+    stage.read("blue_ready", Health::Unhealthy);
+    stage.read("latency", Health::Healthy);
+    assert_eq!(stage.phase("dns"), Phase::Requiring);
+    stage.read("blue_ready", Health::Healthy);
+    assert_eq!(stage.phase("dns"), Phase::Applying);
+}
+
+#[test]
+fn throttling_ends_with_the_time_out_of_a_step_with_interlocks_too() {
+    let mut dns = step(&[]);
+    dns.require = vec![gate("blue_ready", 0, 0)];
+    let mut stage = Stage::new();
+    stage.run(&plan(vec![("dns", dns)]), &[]);
+    for _ in 0..60 {
+        stage.look("dns", remaining(&["weights"]));
+        stage.read("blue_ready", Health::Healthy);
+        stage.look("dns", remaining(&["weights"]));
+        if !is_sending(&stage.wants(), "dns") {
+            break;
+        }
+        no_effect(&mut stage, "dns", true, true);
+        stage.now = stage.step("dns").again_at.unwrap();
+        stage.tick();
+        if stage.phase("dns").is_over() {
+            break;
+        }
+    }
+    assert_eq!(stage.step("dns").failure, Some(FailureCode::TimedOut));
+}
+
+#[test]
+fn a_retry_while_confirming_runs_the_step_and_confirms_anew() {
+    let mut dns = step(&[]);
+    dns.on_failure = OnFailure::Continue;
+    let mut plan = plan(vec![("dns", dns)]);
+    plan.confirm = vec![gate("errors", 900, 0)];
+    let mut stage = Stage::new();
+    let run = stage.run(&plan, &[]);
+    stage.look("dns", Assessment::Failed { why: "not now".to_owned() });
+    assert_eq!(stage.run_state(), RunState::Confirming);
+    stage.command(Verb::Retry { run, step: "dns".to_owned() }).unwrap();
+    assert_eq!((stage.run_state(), stage.phase("dns")), (RunState::Running, Phase::Observing));
+    stage.put_back("dns");
+    stage.read("errors", Health::Healthy);
+    assert_eq!(stage.run_state(), RunState::RolledBack);
+}
+
+#[test]
+fn a_step_that_loses_data_without_telling_how_much_asks_a_person() {
+    let mut lossy = step(&[]);
+    lossy.loses_data = true;
+    let mut plan = plan(vec![("queue", lossy)]);
+    plan.objectives.rpo = Some(Duration::from_secs(300));
+    let mut stage = Stage::new();
+    stage.run(&plan, &[]);
+    stage.look("queue", remaining(&["purge"]));
+    assert_eq!(stage.phase("queue"), Phase::AwaitingApproval);
+}
+
+#[test]
+fn only_what_holds_a_step_up_can_be_overridden() {
+    let mut dns = step(&[]);
+    dns.require = vec![gate("blue_ready", 0, 0)];
+    let mut stage = Stage::new();
+    let run = stage.run(&plan(vec![("dns", dns)]), &[]);
+    stage.look("dns", remaining(&["weights"]));
+    stage.read("blue_ready", Health::Unhealthy);
+    let refusal =
+        stage.command(Verb::Override { run, step: "dns".to_owned(), subject: "blue_raedy".to_owned() }).unwrap_err();
+    assert!(refusal.help.contains("blue_ready"), "{}", refusal.help);
 }

@@ -249,3 +249,16 @@ fn what_cannot_be_honoured_refuses_to_arm_and_says_which() {
     assert_eq!(refusal.kind, RefusalKind::Unsupported);
     assert!(refusal.why.contains("window") && refusal.why.contains("fix_first"), "{}", refusal.why);
 }
+
+#[test]
+fn arming_anew_does_not_close_an_open_incident() {
+    let mut plan = plan(vec![("dns", step(&[]))]);
+    plan.triggers["hurt"].severity = Severity::Minor;
+    plan.triggers["hurt"].dwell = Duration::ZERO;
+    let mut stage = armed(&plan);
+    stage.read("errors", Health::Unhealthy);
+    let verb =
+        Verb::Arm { plan: std::sync::Arc::new(plan), plan_sha256: "p".to_owned(), baseline: None, readings: vec![] };
+    assert_eq!(stage.command(verb).unwrap_err().kind, RefusalKind::WrongState);
+    assert_eq!(stage.state.state(), MigrationState::Incident);
+}

@@ -200,7 +200,8 @@ impl Driver {
             gathered.pending.retain(|pending| self.state.is_news(&pending.input));
         }
         if self.wakefulness.was_asleep(clock.as_ref(), nap) {
-            // First of all: nothing may be taken for watched time that was not.
+            // First of all: nothing may be taken for watched time that was not, nor what was read before for fresh.
+            gathered.pending.retain(|pending| !matches!(pending.input, Input::Reading(_)));
             gathered.pending.insert(0, Pending { input: self.resumed(), reply: None });
         }
         gathered
@@ -373,7 +374,10 @@ impl Driver {
         let now = self.ports.clock.now();
         let wanted = wants.watch.iter().filter_map(|(name, watch)| {
             let (kind, query) = crate::scope::query(plan, self.state.baseline.as_deref(), name)?;
-            Some((name.clone(), Wanted { kind, query: Arc::new(query), fresh_after: watch.fresh_after.min(now) }))
+            Some((
+                name.clone(),
+                Wanted { kind, query: Arc::new(query), gated: watch.gated, fresh_after: watch.fresh_after.min(now) },
+            ))
         });
         wanted.collect()
     }

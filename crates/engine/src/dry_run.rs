@@ -6,7 +6,7 @@ use belay_core::{
     change::{Assessment, Baseline, Change, Effect, Repeats},
     proof,
     reading::{Health, Reading},
-    run::missing_baseline,
+    run::{baseline_entry, missing_baseline},
     scope::included,
     support::{self, For},
 };
@@ -69,6 +69,7 @@ impl fmt::Display for Verdict {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stop {
+    /// The step, or the part of the plan, as `window`.
     pub step: Name,
     pub why: String,
 }
@@ -174,7 +175,7 @@ pub async fn dry_run(
     let at = ports.clock.now();
     let queries = plan.signals.keys().filter_map(|name| scope::query(plan, baseline, name)).collect();
     let looks = names.iter().filter_map(|name| {
-        let entry = baseline.and_then(|baseline| baseline.steps.get(name)).cloned();
+        let entry = baseline_entry(baseline, plan, name).cloned();
         Looking::new(ports, plan, name.clone(), entry, cutover)
     });
     let (readings, observed) = futures::join!(read_once(ports, queries), observe_all(looks.collect()));
@@ -228,7 +229,14 @@ impl Rehearsal<'_> {
         let critical_path =
             path.steps.into_iter().filter(|name| steps.contains_key(*name)).map(str::to_owned).collect();
         let expected = path.duration + longest_hold(&self.plan.confirm);
-        let stopped_by: Vec<Stop> = steps.iter().flat_map(|(name, step)| self.stops(name, step)).collect();
+        let refused = support::unsupported(self.plan, For::Running).into_iter().map(|part| Stop {
+            why: format!("this version of Belay does not execute {part}, and refuses to run the plan"),
+            step: part,
+        });
+        // A fallback runs only when its step has failed: what would stop it does not stop the rollback.
+        let expected_steps = steps.iter().filter(|(_, step)| !step.fallback);
+        let stopped_by: Vec<Stop> =
+            refused.chain(expected_steps.flat_map(|(name, step)| self.stops(name, step))).collect();
         let rto = self.plan.objectives.rto;
         DryRun {
             migration: self.plan.migration.clone(),
@@ -297,8 +305,10 @@ impl Rehearsal<'_> {
     }
 
     fn warnings(&self, expected: Duration) -> Vec<String> {
+        let refused = support::unsupported(self.plan, For::Running);
         let mut warnings: Vec<String> = support::unsupported(self.plan, For::Guarding)
             .into_iter()
+            .filter(|part| !refused.contains(part))
             .map(|part| format!("this version of Belay does not execute {part}"))
             .collect();
         for (name, assessed) in &self.assessed {
@@ -309,6 +319,13 @@ impl Rehearsal<'_> {
         }
         let by_hand = self.names.iter().filter(|name| self.plan.steps[*name].action == "manual");
         warnings.extend(by_hand.map(|name| format!("step {name} waits for a person, for as long as it takes")));
+        let confirming = longest_hold(&self.plan.confirm);
+        if let Some(confidence) = self.plan.objectives.confidence.filter(|confidence| confirming > *confidence) {
+            let (confirming, confidence) = (duration::format(confirming), duration::format(confidence));
+            warnings.push(format!(
+                "the confirmation takes at least {confirming}; the plan's objective for it is {confidence} (confidence)"
+            ));
+        }
         if let Some(rto) = self.plan.objectives.rto.filter(|rto| expected > *rto) {
             let (expected, rto) = (duration::format(expected), duration::format(rto));
             warnings.push(format!("the rollback is expected to take {expected}; the plan's rto is {rto}"));

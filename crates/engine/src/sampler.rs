@@ -56,6 +56,7 @@ struct Seat {
 struct Entry {
     kind: String,
     query: Arc<Query>,
+    gated: bool,
     fresh_after: Timestamp,
     /// When the last reading that was handed on had been taken.
     taken: Option<Timestamp>,
@@ -81,6 +82,8 @@ pub struct Wanted {
     /// The sensor's key.
     pub kind: String,
     pub query: Arc<Query>,
+    /// It is read at every poll, whatever its sensor's pace.
+    pub gated: bool,
     /// If the last reading is older, the signal is read at once.
     pub fresh_after: Timestamp,
 }
@@ -129,10 +132,11 @@ impl Subscription {
         for (name, wanted) in wanted {
             let known = before.remove(&name).filter(|entry| entry.kind == wanted.kind && entry.query == wanted.query);
             let entry = match known {
-                Some(entry) => Entry { fresh_after: wanted.fresh_after, ..entry },
+                Some(entry) => Entry { gated: wanted.gated, fresh_after: wanted.fresh_after, ..entry },
                 None => Entry {
                     kind: wanted.kind,
                     query: wanted.query,
+                    gated: wanted.gated,
                     fresh_after: wanted.fresh_after,
                     taken: None,
                     asked: None,
@@ -218,7 +222,7 @@ fn due(
     for (seat, subscriber) in shared.seats().iter_mut() {
         for entry in subscriber.entries.values_mut() {
             let sweep = sweeps.entry(entry.kind.clone()).or_default();
-            let swept = !sweep.under_way && monotonic >= sweep.due && monotonic >= entry.swept_from;
+            let swept = !sweep.under_way && monotonic >= sweep.due && (entry.gated || monotonic >= entry.swept_from);
             if swept || entry.is_urgent(monotonic) {
                 entry.asked = Some(now);
                 entry.not_before = monotonic + REREAD_MIN;

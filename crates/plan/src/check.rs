@@ -144,17 +144,21 @@ impl<'d> Checker<'d> {
     }
 
     fn gates(&mut self, list: &str) {
+        let mut seen: Vec<String> = Vec::new();
         for index in 0..self.at(list).as_array().map_or(0, Vec::len) {
-            let pointer = format!("{list}/{index}");
-            match self.at(&pointer) {
-                Value::String(signal) => self.signal(&pointer, signal),
-                gate => {
-                    if let Some(signal) = gate["signal"].as_str() {
-                        self.signal(&format!("{pointer}/signal"), signal);
-                    }
-                    self.gate_times(&pointer);
-                }
+            let mut pointer = format!("{list}/{index}");
+            if !self.at(&pointer).is_string() {
+                self.gate_times(&pointer);
+                pointer.push_str("/signal");
             }
+            let Some(signal) = self.at(&pointer).as_str().map(str::to_owned) else { continue };
+            self.signal(&pointer, &signal);
+            // One would pass or fail for the other.
+            if seen.contains(&signal) {
+                let message = format!("`{signal}` is in this list already");
+                self.complain(&pointer, message, "give one entry the longer `for` and `within`");
+            }
+            seen.push(signal);
         }
     }
 

@@ -192,6 +192,8 @@ impl<'a> View<'a> {
         };
         let point = match (time, self.scope.cutover) {
             (Time::Latest, _) => return Ok(Some(latest)),
+            // Armed, or looked at, before the cutover: it is possible now, and the mark comes later.
+            (Time::Cutover, None) if self.scope.run.is_none() => return Ok(Some(latest)),
             (Time::At(point), _) | (Time::Cutover, Some(point)) => point,
             (Time::Cutover, None) => {
                 return Err(failed_verdict(

@@ -87,11 +87,12 @@ fn a_member_that_is_gone_is_a_verdict_that_says_which_exist() {
 }
 
 #[test]
-fn a_member_that_came_later_is_for_a_person_or_for_others() {
+fn a_member_that_came_later_goes_back_to_no_traffic_unless_it_is_kept() {
     let now = state(&[("blue", 0), ("canary", 10), ("green", 90)]);
     let baseline = state(&[("blue", 100), ("green", 0)]);
-    assert!(matches!(to_baseline(&now, &baseline, None), Assessment::Ambiguous { .. }));
-    let change = remaining(to_baseline(&now, &baseline, Some(Others::Zero)));
+    let kept = remaining(to_baseline(&now, &baseline, Some(Others::Keep)));
+    assert_eq!(kept.after, json!({"blue": 100, "canary": 10, "green": 0}));
+    let change = remaining(to_baseline(&now, &baseline, None));
     assert_eq!(change.after, json!({"blue": 100, "canary": 0, "green": 0}));
 }
 

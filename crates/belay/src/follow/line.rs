@@ -160,6 +160,8 @@ fn step_told(step: &str, event: &StepEvent) -> Told {
         StepEvent::OutcomeUnknown { why, .. } => {
             tell(step, Tone::Warn, with_why("the answer was lost, looking what came of it", why))
         }
+        StepEvent::Doubted { why } => tell(step, Tone::Warn, format!("looking once more: {why}")),
+        StepEvent::Trusted => tell(step, Tone::Plain, "in place after all"),
         StepEvent::WaitStarted { until } => {
             tell(step, Tone::Plain, format!("waits until {}", text::clock_time(*until)))
         }

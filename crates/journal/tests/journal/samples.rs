@@ -120,6 +120,8 @@ fn step_events() -> Vec<StepEvent> {
         StepEvent::NoEffect { attempt: u32::MAX, why: why(), throttled: true, again_at: None },
         StepEvent::OutcomeUnknown { attempt: 2, why: why(), again_at: at(9) },
         StepEvent::Effective { change: "weights".to_owned() },
+        StepEvent::Doubted { why: why() },
+        StepEvent::Trusted,
         StepEvent::WaitStarted { until: at(10) },
         StepEvent::Settled { changed: false },
         StepEvent::VerifyOpened,

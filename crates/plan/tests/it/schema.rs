@@ -19,6 +19,7 @@ const BEYOND_THE_SCHEMA: &[&str] = &[
     "fallback-of-two",
     "fallback-unknown",
     "gate-for-longer-than-within",
+    "gate-signal-twice",
     "merge-key",
     "metric-datapoints-impossible",
     "metric-periods-differ",

@@ -66,7 +66,7 @@ async fn reads_in_five_minutes(unreadable: bool, urgent: bool) -> usize {
     let query =
         Arc::new(Query { signal: "slow".to_owned(), spec: json!({}), aws: AwsTarget::default(), baseline: Vec::new() });
     let want = |fresh_after| {
-        let wanted = Wanted { kind: "metric".to_owned(), query: query.clone(), fresh_after };
+        let wanted = Wanted { kind: "metric".to_owned(), query: query.clone(), gated: false, fresh_after };
         subscription.want(BTreeMap::from([("slow".to_owned(), wanted)]));
     };
     want(clock.now());
