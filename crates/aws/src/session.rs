@@ -185,8 +185,10 @@ impl Aws {
     }
 }
 
+/// Not adaptive: its own token bucket holds a throttled read back for ten seconds and more without a word. A look or a
+/// sweep that fails is on record, and soon repeated.
 fn read_retries() -> RetryConfig {
-    RetryConfig::adaptive().with_max_attempts(READ_ATTEMPTS).with_initial_backoff(READ_BACKOFF)
+    RetryConfig::standard().with_max_attempts(READ_ATTEMPTS).with_initial_backoff(READ_BACKOFF)
 }
 
 fn read_timeouts() -> TimeoutConfig {

@@ -59,8 +59,10 @@ pub struct ApplyTask {
 pub struct Watch {
     /// A gate waits for it: it is read at every poll, whatever that costs.
     pub gated: bool,
-    /// Only a reading taken at or after this helps; if the last one is older, read at once.
+    /// Only a reading taken at or after this helps everybody who waits; if the last one is older, read at once.
     pub fresh_after: Timestamp,
+    /// A reading taken at or after this helps somebody already.
+    pub usable_after: Timestamp,
 }
 
 impl Migration {
@@ -71,7 +73,7 @@ impl Migration {
             for name in watched(plan) {
                 let unread = self.signals.get(name).filter(|signal| !signal.read).map(|signal| signal.since);
                 let fresh_after = unread.or(self.armed).unwrap_or(Timestamp::MIN);
-                wants.watch.insert(name.clone(), Watch { gated: false, fresh_after });
+                wants.watch.insert(name.clone(), Watch { gated: false, fresh_after, usable_after: fresh_after });
             }
         }
         if let Some(run) = self.open_run() {
@@ -120,8 +122,9 @@ fn run_wants(run: &Run, wants: &mut Wants) {
 }
 
 fn watch_gate(gate: &GateState, wants: &mut Wants) {
-    let fresh = Watch { gated: true, fresh_after: gate.opened };
+    let fresh = Watch { gated: true, fresh_after: gate.opened, usable_after: gate.opened };
     let watch = wants.watch.entry(gate.gate.signal.clone()).or_insert(fresh);
     watch.gated = true;
     watch.fresh_after = watch.fresh_after.max(gate.opened);
+    watch.usable_after = watch.usable_after.min(gate.opened);
 }

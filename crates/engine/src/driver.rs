@@ -230,7 +230,7 @@ impl Driver {
     fn read(&mut self, gathered: &mut Gathered, readings: Vec<Reading>) {
         let now = self.ports.clock.now();
         let is_wanted = |reading: &Reading| {
-            self.wants.watch.get(&reading.signal).is_some_and(|watch| reading.taken >= watch.fresh_after.min(now))
+            self.wants.watch.get(&reading.signal).is_some_and(|watch| reading.taken >= watch.usable_after.min(now))
         };
         readings.into_iter().filter(is_wanted).for_each(|reading| gathered.input(Input::Reading(reading)));
     }

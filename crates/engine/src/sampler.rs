@@ -132,6 +132,10 @@ impl Subscription {
         for (name, wanted) in wanted {
             let known = before.remove(&name).filter(|entry| entry.kind == wanted.kind && entry.query == wanted.query);
             let entry = match known {
+                // Who asks anew does not wait for the pause between two reads of the same question.
+                Some(entry) if wanted.fresh_after > entry.fresh_after => {
+                    Entry { gated: wanted.gated, fresh_after: wanted.fresh_after, not_before: Duration::ZERO, ..entry }
+                }
                 Some(entry) => Entry { gated: wanted.gated, fresh_after: wanted.fresh_after, ..entry },
                 None => Entry {
                     kind: wanted.kind,

@@ -1,9 +1,13 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use belay_aws::session::Access;
-use belay_core::event::RunKind;
+use belay_core::{
+    event::RunKind,
+    support::{For, unsupported},
+};
 use belay_engine::{Engine, Options, Request, RunError, Sampler, run_foreground};
 use belay_plan::model::Plan;
+use clap::builder::NonEmptyStringValueParser;
 
 use crate::{
     assembly::{State, actor, catalogue, open_to_write, ports},
@@ -35,7 +39,7 @@ Examples:
 pub(crate) struct Args {
     plan: PathBuf,
     /// Why; goes on record
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     reason: String,
     /// These steps and the ones that they need
     #[arg(long, value_name = "STEP", value_delimiter = ',')]
@@ -54,6 +58,9 @@ impl Args {
     pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
         let loaded = plan_file::load(&self.plan, &catalogue(), output)?;
         self.refuse_unknown_steps(&loaded.plan)?;
+        for part in unsupported(&loaded.plan, For::Guarding) {
+            tracing::warn!("this version of Belay does not execute {part}");
+        }
         let baseline = self.baseline.as_ref().map(read_baseline).transpose()?;
         let journal = Arc::new(open_to_write(&self.state.url)?);
         let ports = ports(Access::ReadWrite, journal);

@@ -87,6 +87,28 @@ fn a_signal_is_read_no_more_often_than_its_pace_unless_somebody_needs_it_fresh()
 }
 
 #[test]
+fn two_who_need_it_fresh_one_right_after_the_other_are_both_served_at_once() {
+    virtually(async {
+        let clock = Arc::new(SimClock::new("2026-01-01T00:00:00Z".parse().unwrap(), 1));
+        let metric = Arc::new(Metric { clock: clock.clone(), reads: AtomicUsize::new(0), unreadable: false });
+        let sampler = Sampler::start(Arc::new(Only(metric.clone())), clock.clone(), Duration::from_secs(5));
+        let mut subscription = sampler.subscribe();
+        let query =
+            Query { signal: "slow".to_owned(), spec: json!({}), aws: AwsTarget::default(), baseline: Vec::new() };
+        let query = Arc::new(query);
+        for _ in 0..3 {
+            let fresh_after = clock.now();
+            let wanted = Wanted { kind: "metric".to_owned(), query: query.clone(), gated: true, fresh_after };
+            subscription.want(BTreeMap::from([("slow".to_owned(), wanted)]));
+            let readings = subscription.next().await;
+            assert!(readings[0].taken >= fresh_after);
+            assert_eq!(clock.now(), fresh_after, "without a pause");
+            clock.sleep(Duration::from_millis(1)).await;
+        }
+    });
+}
+
+#[test]
 fn what_could_not_be_read_is_asked_again_at_the_next_poll() {
     virtually(async {
         assert!(reads_in_five_minutes(true, false).await > 50);

@@ -424,6 +424,9 @@ fn the_cutover_has_to_be_marked() {
     let now = state(Some(old("checkout")), None, None);
     let with = from(json!({ "time": "cutover" }));
     assert!(failed(assess(&scope(), &with, &now, None, &[])).contains("the cutover was not marked"));
+    // Arming comes before the mark.
+    let arming = Scope { run: None, ..scope() };
+    assert_eq!(changes(assess(&arming, &with, &now, None, &[]))[0].id, "restore");
     let marked = Scope { cutover: Some(time("01:45:00")), ..scope() };
     let found = changes(assess(&marked, &with, &now, None, &[]));
     assert_eq!(found[0].args["restore_to_point_in_time"]["time"], "2026-03-01T01:45:00Z");
