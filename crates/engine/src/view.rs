@@ -1,5 +1,6 @@
 //! The one view-model: what the command line prints, JSON shows and HTTP answers.
 
+mod rehearsal;
 mod run;
 mod waiting;
 

@@ -112,6 +112,9 @@ fn the_daemon_rehearses_too() {
     let run = &runs["items"][0];
     assert_eq!((run["kind"].as_str(), run["state"].as_str()), (Some("dry"), Some("rehearsed")), "{run:#}");
     assert_eq!(run["report"]["stopped_by"][0]["step"], "dns_back");
+    let step = &run["steps"]["dns_back"];
+    assert_eq!((step["phase"].as_str(), step["attempt"].as_u64()), (Some("pending"), Some(0)), "{step:#}");
+    assert_eq!(step["changes"][0]["call"], "route53:ChangeResourceRecordSets");
 
     let migration = daemon.migration();
     assert_eq!(migration["state"], "armed", "a rehearsal changes nothing");

@@ -15,7 +15,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::waiting::{self, WaitingFor};
+use super::{
+    rehearsal,
+    waiting::{self, WaitingFor},
+};
 use crate::{
     dry_run::{expected, longest_hold},
     handle::Snapshot,
@@ -128,7 +131,7 @@ impl RunView {
             why: run.why.clone(),
             aborting: run.aborting,
             expected_left_s: expected_left(run, &progress, now),
-            steps: run.steps.iter().map(view).collect(),
+            steps: if run.report.is_some() { rehearsal::steps(run) } else { run.steps.iter().map(view).collect() },
             confirm: run.confirm.iter().map(gate_view).collect(),
             waiting_for: waiting::of_run(run),
             report: run.report.clone(),
