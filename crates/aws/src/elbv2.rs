@@ -59,8 +59,16 @@ const RULE_ARN: &str = "^arn:aws[a-z-]*:elasticloadbalancing:[a-z0-9-]+:[0-9]{12
 
 /// What `alb.forward` takes.
 pub fn spec() -> ActionSpec {
-    let listener = pattern("the ARN of an application load balancer's listener", LISTENER_ARN);
-    let rule = pattern("the ARN of an application load balancer's rule", RULE_ARN);
+    let listener = pattern(
+        "the ARN of an application load balancer's listener, such as \
+         `arn:aws:elasticloadbalancing:REGION:ACCOUNT:listener/app/NAME/ID/ID`",
+        LISTENER_ARN,
+    );
+    let rule = pattern(
+        "the ARN of an application load balancer's rule, such as \
+         `arn:aws:elasticloadbalancing:REGION:ACCOUNT:listener-rule/app/NAME/ID/ID/ID`",
+        RULE_ARN,
+    );
     ActionSpec {
         name: ACTION,
         summary: "Shifts the weights between the target groups that a listener or a rule forwards to.",

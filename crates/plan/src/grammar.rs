@@ -38,7 +38,10 @@ fn region() -> Shape {
 }
 
 fn role_fields() -> [Field; 2] {
-    let role = pattern("the ARN of an IAM role", "^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$");
+    let role = pattern(
+        "the ARN of an IAM role, such as `arn:aws:iam::111122223333:role/belay`",
+        "^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$",
+    );
     [
         field("role", role, "The role to assume.").optional(),
         field("external_id", text("an external id"), "The external id that the role asks for.").optional(),
@@ -224,7 +227,10 @@ fn gate(within: &'static str) -> Shape {
 }
 
 fn notice() -> Shape {
-    let topic = pattern("the ARN of an SNS topic", "^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:.+$");
+    let topic = pattern(
+        "the ARN of an SNS topic, such as `arn:aws:sns:eu-west-1:111122223333:team`",
+        "^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:.+$",
+    );
     let channels = [
         field("slack", secret(), "A Slack webhook."),
         field("sns", topic, "An SNS topic."),

@@ -152,7 +152,9 @@ impl<'t> Builder<'t> {
 
     fn syntax_error(&self, error: &ScanError) -> Problem {
         let at = self.offset(error.marker().index());
-        Problem::new(at..at, format!("this is not YAML: {}", error.info()))
+        Problem::new(at..at, format!("this is not YAML: {}", error.info())).help(
+            "look here and on the lines above for a quote, bracket or colon that is missing; indent with spaces, not tabs",
+        )
     }
 
     fn node(&mut self, event: Event<'t>, span: Span, depth: usize) -> Result<Node, Problem> {
@@ -211,7 +213,7 @@ impl<'t> Builder<'t> {
             match first_spans.get(&key) {
                 Some(first) => self.duplicates.push(Problem {
                     related: Some((first.clone(), "first given here")),
-                    ..Problem::new(key_span, format!("duplicate key `{key}`"))
+                    ..Problem::new(key_span, format!("duplicate key `{key}`")).help("keep one of the two")
                 }),
                 None => {
                     first_spans.insert(key.clone(), key_span.clone());
@@ -225,7 +227,8 @@ impl<'t> Builder<'t> {
     fn key(&mut self, event: Event<'t>, span: Span, depth: usize) -> Result<(String, Span), Problem> {
         let Event::Scalar(text, style, anchor, tag) = event else {
             let node = self.node(event, span, depth + 1)?;
-            self.refused.push(Problem::new(node.span.clone(), "a key must be a plain text"));
+            let problem = Problem::new(node.span.clone(), "a key must be a plain text");
+            self.refused.push(problem.help("write a name before the colon, such as `errors: ...`"));
             return Ok((String::new(), node.span));
         };
         self.refuse_extras(anchor, tag.is_some(), &span);

@@ -47,7 +47,7 @@ pub fn signal_spec() -> SignalSpec {
         value: object([
             field(
                 "url",
-                pattern("an http or https URL", "^https?://[^\\s/]+.*$"),
+                pattern("an http or https URL, such as `https://www.example.com/health`", "^https?://[^\\s/]+.*$"),
                 "The URL to get; redirects are not followed.",
             ),
             field(

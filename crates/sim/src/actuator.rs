@@ -106,7 +106,7 @@ impl Actuator for SimActuator {
             return Ok(Assessment::Settling(Progress { fraction: None, note, expected_left_s: Some(left_s) }));
         }
         let target = match &scope.to {
-            Target::Own => return Ok(restore(now)),
+            Target::Own => return Ok(restore(scope, now)),
             Target::Baseline => {
                 let entry = scope.baseline.as_ref().ok_or_else(|| Corrupt("there is no baseline".to_owned()))?;
                 entry.doc["is"].clone()
@@ -228,11 +228,12 @@ fn set(scope: &Scope, now: &Doc, target: &Value) -> Change {
 }
 
 /// A restore goes in two: a copy beside what is broken, then the switch to it.
-fn restore(now: &Doc) -> Assessment {
+fn restore(scope: &Scope, now: &Doc) -> Assessment {
     let state = |state: &str| json!({ "state": state });
     let is = &now["is"];
     let copy = |is: &Value| {
-        let loss = vec![Effect::LosesData { since: None }];
+        // The copy is of the moment before the cutover.
+        let loss = vec![Effect::LosesData { since: scope.cutover }];
         change(now, "copy", "restore a copy beside it".to_owned(), is, &state("copied"), loss)
     };
     let outage = vec![Effect::Outage { expected: Duration::from_secs(30) }];

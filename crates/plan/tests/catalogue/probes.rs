@@ -21,7 +21,11 @@ fn http() -> SignalSpec {
         key: "http",
         summary: "What a URL answers.",
         value: object([
-            field("url", pattern("an http or https URL", "^https?://[^\\s/]+.*$"), "The URL to get."),
+            field(
+                "url",
+                pattern("an http or https URL, such as `https://www.example.com/health`", "^https?://[^\\s/]+.*$"),
+                "The URL to get.",
+            ),
             field(
                 "status",
                 one_of("a status, or a list of them", [status(), filled_list(status())]),
