@@ -141,8 +141,9 @@ impl Deciding {
             return;
         };
         let plan = &run.plan.steps[name];
+        let begins = state.receipts.is_empty();
         let loses = proof::loses_too_much(&run.plan.objectives, next, self.now)
-            .or_else(|| proof::loses_untold(&run.plan.objectives, plan, &state.planned));
+            .or_else(|| proof::loses_untold(&run.plan.objectives, plan, &state.planned).filter(|_| begins));
         if let Some(why) = loses.filter(|_| !state.approved) {
             return self.step(name, StepEvent::ApprovalAwaited { why, by_hand: false });
         }

@@ -655,3 +655,22 @@ fn only_what_holds_a_step_up_can_be_overridden() {
         stage.command(Verb::Override { run, step: "dns".to_owned(), subject: "blue_raedy".to_owned() }).unwrap_err();
     assert!(refusal.help.contains("blue_ready"), "{}", refusal.help);
 }
+
+#[test]
+fn a_retry_half_way_through_a_restore_does_not_ask_again() {
+    let mut plan = plan(vec![("db", step(&[]))]);
+    plan.steps["db"].loses_data = true;
+    plan.objectives.rpo = Some(Duration::from_secs(300));
+    let mut stage = Stage::new();
+    let run = stage.run(&plan, &[]);
+    let since = Some(stage.now - Duration::from_secs(60));
+    let restore = Change { effects: vec![Effect::LosesData { since }], ..change("restore") };
+    stage.look("db", Assessment::Remaining(vec![restore, change("rename")]));
+    stage.accept("db");
+    stage.pass(180);
+    stage.tick();
+    assert_eq!(stage.step("db").failure, Some(FailureCode::TimedOut));
+    stage.command(Verb::Retry { run, step: "db".to_owned() }).unwrap();
+    stage.look("db", remaining(&["rename"]));
+    assert!(is_sending(&stage.wants(), "db"));
+}
