@@ -114,20 +114,29 @@ fn a_condition_that_does_not_last_is_forgiven() {
     assert!(stage.proxy.mutating_calls().is_empty());
 }
 
+#[allow(clippy::disallowed_methods, reason = "points of a metric are put at times of the emulator's clock")]
+fn now_s() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+}
+
 #[test]
 fn a_metric_and_an_expression() {
     let mut stage = Stage::cut_over("metric", &[]);
     let namespace = format!("Belay/{}", stage.name());
-    // The last whole minute: a point that is newer than the period is not looked at yet.
-    let put = |stage: &Stage, name: &str, value: &str| {
-        stage.world.ask("put-metric", &[&namespace, name, value, "--seconds-ago", "60"]);
+    // Belay reads a metric once a period. All points of a moment fall into one period, the last one that is over.
+    let period_s = 30;
+    let last_period = || now_s() / period_s * period_s - period_s + 1;
+    let put = |stage: &Stage, name: &str, value: &str, moment_s: u64| {
+        let ago = (now_s() - moment_s).to_string();
+        stage.world.ask("put-metric", &[&namespace, name, value, "--seconds-ago", &ago]);
     };
-    put(&stage, "slow", "0.2");
-    let single = |name: &str| format!("{{ namespace: {namespace}, name: {name}, stat: Maximum, period: 60s }}");
+    let calm = last_period();
+    put(&stage, "slow", "0.2", calm);
+    let single = |name: &str| format!("{{ namespace: {namespace}, name: {name}, stat: Maximum, period: {period_s}s }}");
     let ratio =
         format!("{{ expression: \"100 * bad / all\", metrics: {{ bad: {}, all: {} }} }}", single("bad"), single("all"));
-    put(&stage, "bad", "1");
-    put(&stage, "all", "100");
+    put(&stage, "bad", "1", calm);
+    put(&stage, "all", "100", calm);
     let signals = [
         format!("slow: {{ metric: {}, healthy: \"<= 1.5\" }}", single("slow")),
         format!("ratio: {{ metric: {ratio}, healthy: \"< 5\" }}"),
@@ -136,10 +145,12 @@ fn a_metric_and_an_expression() {
     let daemon = watch(&mut stage, &signals, "{ all: [slow, ratio] }", "[page]");
     let healthy = wait_for_signal(&daemon, "slow", "healthy");
     assert!(healthy.contains("0.2"), "{healthy}");
-    put(&stage, "slow", "9.5");
+    put(&stage, "slow", "9.5", last_period());
     wait_for_signal(&daemon, "slow", "unhealthy");
     assert_eq!(daemon.migration()["state"], "armed", "the ratio is fine");
-    put(&stage, "bad", "50");
+    let breach = last_period();
+    put(&stage, "all", "100", breach);
+    put(&stage, "bad", "50", breach);
     assert_rolled_back(&stage, &daemon);
     let evidence = fired_on(&stage);
     assert!(evidence.contains("9.5") && evidence.contains("latest 50"), "{evidence}");
