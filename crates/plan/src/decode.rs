@@ -47,6 +47,13 @@ impl Places {
             .any(|unsound| unsound.strip_prefix(pointer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
     }
 
+    /// True when the value itself was decoded whole: neither it nor what it stands in failed.
+    pub(crate) fn is_reliable(&self, pointer: &str) -> bool {
+        let within =
+            |unsound: &String| pointer.strip_prefix(unsound.as_str()).is_some_and(|rest| rest.starts_with('/'));
+        self.is_sound(pointer) && !self.unsound.iter().any(within)
+    }
+
     fn nearest(&self, spans: &HashMap<String, Span>, pointer: &str) -> Span {
         let mut pointer = pointer;
         loop {

@@ -83,7 +83,7 @@ fn check(spec: &Value) -> Vec<Defect> {
         if !is_period(period) {
             let defect = Defect::new(place, format!("CloudWatch has no period of {}", plain(period)));
             defects.push(defect.help("periods are 10s, 20s, 30s and whole minutes up to 1d"));
-        } else if *period != singles[0].1["period"] {
+        } else if singles[0].1["period"].is_string() && *period != singles[0].1["period"] {
             let defect = Defect::new(place, "the metrics of one expression must share one period");
             defects.push(defect.help(format!("the first one has {}", plain(&singles[0].1["period"]))));
         }

@@ -81,7 +81,7 @@ fn check(spec: &Value) -> Vec<Finding> {
             let finding =
                 Finding::new(format!("{place}/period"), format!("CloudWatch has no period of {}", plain(period)));
             findings.push(finding.help("periods are 10s, 20s, 30s and whole minutes up to 1d"));
-        } else if *period != singles[0].1["period"] {
+        } else if singles[0].1["period"].is_string() && *period != singles[0].1["period"] {
             let message = "the metrics of one expression must share one period";
             findings.push(
                 Finding::new(format!("{place}/period"), message)
