@@ -99,7 +99,7 @@ fn what_cannot_be_honoured_yet_is_not_armed() {
     assert_eq!(answer.status, 409, "{answer:?}");
     assert_eq!(answer.content_type, "application/problem+json");
     let problem = answer.json();
-    assert_eq!(problem["type"], "urn:belay:problem:unsupported_plan");
+    assert_eq!(problem["type"], "/problems/unsupported_plan");
     let detail = problem["detail"].as_str().unwrap();
     assert!(detail.contains("window") && detail.contains("notify.team"), "{problem:#}");
     let done = stage.belay.run(&["arm"]);
@@ -135,7 +135,7 @@ fn a_second_rollback_is_told_of_the_first() {
     let run = first.json()["run"].as_str().unwrap().to_owned();
     let problem = second.json();
     assert_eq!(problem["run"], *run);
-    assert_eq!(problem["type"], "urn:belay:problem:already_running");
+    assert_eq!(problem["type"], "/problems/already_running");
     assert_eq!(problem["state"], "rolling_back");
     let done = stage.belay.run(&["rollback", "--reason", "three"]);
     assert_eq!(done.code, 5, "{done}");

@@ -2,7 +2,7 @@
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, Method, StatusCode, Uri, header},
+    http::{HeaderMap, Method, Uri, header},
     middleware::Next,
     response::Response,
 };
@@ -12,7 +12,7 @@ use crate::{
     daemon::Daemon,
 };
 
-use super::problem::Problem;
+use super::{kind::Kind, problem::Problem};
 
 /// Lets a request through with its [`Caller`], if there is one and it may do this.
 pub(super) async fn identify(
@@ -39,7 +39,7 @@ fn caller(tokens: &Tokens, headers: &HeaderMap) -> Result<Caller, Problem> {
     let token =
         given.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     let unauthorized = |detail: &str| {
-        Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "Nobody knows who you are", detail)
+        Problem::new(Kind::Unauthorized, detail)
             .help("send `Authorization: Bearer TOKEN` with a token of the daemon's configuration")
     };
     let (_, token) = token.ok_or_else(|| unauthorized("the request carries no bearer token"))?;

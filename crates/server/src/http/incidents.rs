@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Extension, Json,
-    extract::{Path, State},
-};
+use axum::{Extension, Json, extract::State};
 use belay_core::{incident::Incident, input::Verb, migration::Migration};
 use belay_engine::view::IncidentView;
 use serde::Deserialize;
@@ -13,8 +10,8 @@ use serde::Deserialize;
 use crate::{auth::Caller, daemon::Daemon, guard::Guard};
 
 use super::{
-    body::{Body, PageQuery, Reason},
-    page::{Page, page},
+    body::{Asked, At, Body, Reason},
+    page::{Cursor, Limit, Page, page},
     problem::Problem,
     refusal::{self, Subject},
 };
@@ -34,15 +31,36 @@ fn find(daemon: &Daemon, id: &str) -> Result<(Arc<Guard>, IncidentView), Problem
     found.ok_or_else(|| Problem::not_found(format!("there is no incident {id}")).help("GET /v1/incidents lists them"))
 }
 
-pub(super) async fn list(State(daemon): State<Daemon>, query: PageQuery) -> Json<Page<IncidentView>> {
-    let states: Vec<Arc<Migration>> = daemon.guards().iter().map(|guard| guard.snapshot().state.clone()).collect();
-    let all = states.iter().flat_map(|state| incidents(state).map(|incident| (state.name.as_str(), incident)));
-    let mut latest_first: Vec<_> = all.map(|(name, incident)| (incident.id.0.clone(), (name, incident))).collect();
-    latest_first.sort_by(|(one, _), (other, _)| other.cmp(one));
-    page(&query, latest_first, |id, cursor| id < cursor, |(name, incident)| IncidentView::new(name, incident))
+/// Which incidents.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct IncidentsQuery {
+    #[serde(default)]
+    limit: Limit,
+    after: Option<Cursor>,
+    /// Those of this one only.
+    migration: Option<String>,
 }
 
-pub(super) async fn show(State(daemon): State<Daemon>, Path(id): Path<String>) -> Result<Json<IncidentView>, Problem> {
+pub(super) async fn list(
+    State(daemon): State<Daemon>,
+    Asked(query): Asked<IncidentsQuery>,
+) -> Json<Page<IncidentView>> {
+    let states: Vec<Arc<Migration>> = daemon.guards().iter().map(|guard| guard.snapshot().state.clone()).collect();
+    let of_it = states.iter().filter(|state| query.migration.as_ref().is_none_or(|migration| *migration == state.name));
+    let all = of_it.flat_map(|state| incidents(state).map(|incident| (state.name.as_str(), incident)));
+    let mut latest_first: Vec<_> = all.map(|(name, incident)| (incident.id.0.clone(), (name, incident))).collect();
+    latest_first.sort_by(|(one, _), (other, _)| other.cmp(one));
+    page(
+        query.limit,
+        query.after.as_ref(),
+        latest_first,
+        |id, cursor| id < cursor,
+        |(name, incident)| IncidentView::new(name, incident),
+    )
+}
+
+pub(super) async fn show(State(daemon): State<Daemon>, At(id): At<String>) -> Result<Json<IncidentView>, Problem> {
     find(&daemon, &id).map(|(_, incident)| Json(incident))
 }
 
@@ -62,7 +80,7 @@ pub(super) struct DecideBody {
 
 pub(super) async fn decide(
     State(daemon): State<Daemon>,
-    Path(id): Path<String>,
+    At(id): At<String>,
     Extension(caller): Extension<Caller>,
     Body(body): Body<DecideBody>,
 ) -> Result<Json<IncidentView>, Problem> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Extension, Json,
-    extract::{Path, State},
+    extract::State,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -17,8 +17,8 @@ use serde_json::json;
 use crate::{auth::Caller, daemon::Daemon, guard::Guard};
 
 use super::{
-    body::{Body, PageQuery, Reason},
-    page::{Page, page},
+    body::{Asked, At, Body, Reason},
+    page::{Page, PageQuery, page},
     problem::Problem,
     refusal::{self, Subject},
 };
@@ -51,16 +51,16 @@ fn find(daemon: &Daemon, migration: &str) -> Result<Arc<Guard>, Problem> {
     })
 }
 
-pub(super) async fn list(State(daemon): State<Daemon>, query: PageQuery) -> Json<Page<Shown>> {
+pub(super) async fn list(State(daemon): State<Daemon>, Asked(query): Asked<PageQuery>) -> Json<Page<Shown>> {
     let guards = daemon.guards();
     for guard in &guards {
         daemon.refresh(guard).await;
     }
     let items = guards.iter().map(|guard| (guard.name().to_owned(), guard));
-    page(&query, items, |name, cursor| name > cursor, |guard| shown(&daemon, guard))
+    page(query.limit, query.after.as_ref(), items, |name, cursor| name > cursor, |guard| shown(&daemon, guard))
 }
 
-pub(super) async fn show(State(daemon): State<Daemon>, Path(migration): Path<String>) -> Result<Json<Shown>, Problem> {
+pub(super) async fn show(State(daemon): State<Daemon>, At(migration): At<String>) -> Result<Json<Shown>, Problem> {
     let guard = find(&daemon, &migration)?;
     daemon.refresh(&guard).await;
     Ok(Json(shown(&daemon, &guard)))
@@ -77,7 +77,7 @@ pub(super) struct ArmBody {
 
 pub(super) async fn arm(
     State(daemon): State<Daemon>,
-    Path(migration): Path<String>,
+    At(migration): At<String>,
     Extension(caller): Extension<Caller>,
     Body(body): Body<ArmBody>,
 ) -> Result<Json<Shown>, Problem> {
@@ -96,7 +96,7 @@ pub(super) struct ReasonBody {
 
 pub(super) async fn disarm(
     State(daemon): State<Daemon>,
-    Path(migration): Path<String>,
+    At(migration): At<String>,
     Extension(caller): Extension<Caller>,
     Body(body): Body<ReasonBody>,
 ) -> Result<Json<Shown>, Problem> {
@@ -105,7 +105,7 @@ pub(super) async fn disarm(
 
 pub(super) async fn cutover(
     State(daemon): State<Daemon>,
-    Path(migration): Path<String>,
+    At(migration): At<String>,
     Extension(caller): Extension<Caller>,
     Body(body): Body<ReasonBody>,
 ) -> Result<Json<Shown>, Problem> {
@@ -138,7 +138,7 @@ pub(super) struct RollbackBody {
 /// 202 with the run, which goes on by itself; a dry run is over by then.
 pub(super) async fn rollback(
     State(daemon): State<Daemon>,
-    Path(migration): Path<String>,
+    At(migration): At<String>,
     Extension(caller): Extension<Caller>,
     Body(body): Body<RollbackBody>,
 ) -> Result<Response, Problem> {

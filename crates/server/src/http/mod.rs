@@ -7,26 +7,30 @@ mod body;
 mod health;
 mod identify;
 mod incidents;
+mod kind;
 mod metrics;
 mod migrations;
 mod page;
 mod problem;
+mod problem_pages;
 mod refusal;
 mod runs;
 
-use std::time::Duration;
+use std::{panic::AssertUnwindSafe, time::Duration};
 
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Request},
-    http::{Method, StatusCode, Uri},
+    http::{HeaderValue, Method, Uri, header},
     middleware::{self, Next},
     response::Response,
     routing::{get, post},
 };
+use futures::FutureExt;
 
 use crate::daemon::Daemon;
 
+use kind::Kind;
 use problem::Problem;
 
 /// Arming and dry runs wait for many reads of AWS; nothing else takes long. Below the two minutes that clients wait.
@@ -34,7 +38,11 @@ const REQUEST_MAX: Duration = Duration::from_secs(110);
 
 /// Everything that the daemon answers.
 pub fn router(daemon: Daemon) -> Router {
-    let open = Router::new().route("/healthz", get(health::healthz)).route("/readyz", get(health::readyz));
+    let open = Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/problems", get(problem_pages::all))
+        .route("/problems/{kind}", get(problem_pages::one));
     let guarded = Router::new()
         .route("/metrics", get(metrics::metrics))
         .route("/v1/migrations", get(migrations::list))
@@ -61,6 +69,7 @@ pub fn router(daemon: Daemon) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(body::BODY_BYTES_MAX))
         .layer(middleware::from_fn(in_time))
+        .layer(middleware::map_response(sealed))
         .with_state(daemon)
 }
 
@@ -70,14 +79,30 @@ async fn no_such_path(uri: Uri) -> Problem {
 
 async fn wrong_method(method: Method, uri: Uri) -> Problem {
     let detail = format!("{} does not take {method}", uri.path());
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "The wrong method", detail)
-        .help("reading is GET, acting is POST")
+    Problem::new(Kind::MethodNotAllowed, detail).help("reading is GET, acting is POST")
 }
 
+/// Whatever becomes of a request, it is answered, and in time.
 async fn in_time(request: Request, next: Next) -> Result<Response, Problem> {
-    tokio::time::timeout(REQUEST_MAX, next.run(request)).await.map_err(|_| {
-        let detail = format!("there was no answer within {} s", REQUEST_MAX.as_secs());
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timed_out", "It took too long", detail)
-            .help("what was asked for may still happen; `belay status` shows it")
-    })
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    match tokio::time::timeout(REQUEST_MAX, AssertUnwindSafe(next.run(request)).catch_unwind()).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(_)) => {
+            tracing::error!(%method, path, "a request could not be answered: the code that should have, panicked");
+            let problem = Problem::new(Kind::Bug, "the code that should have answered has failed");
+            Err(problem.help("what was asked for may have happened; `belay status` and the daemon's log say more"))
+        }
+        Err(_) => {
+            let problem = Problem::new(Kind::TimedOut, format!("no answer within {} s", REQUEST_MAX.as_secs()));
+            Err(problem.help("what was asked for may still happen; `belay status` shows it"))
+        }
+    }
+}
+
+/// What is true of every answer: it is of this moment and for who asked, and is nothing but what it says it is.
+async fn sealed(mut answer: Response) -> Response {
+    let headers = answer.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    answer
 }

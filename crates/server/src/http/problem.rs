@@ -1,24 +1,28 @@
 //! Errors as RFC 9457 problem documents.
 
 use axum::{
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::kind::Kind;
+
 /// What went wrong, what to do about it, and under which stable name programs know it.
 #[derive(Debug)]
-pub(crate) struct Problem(Box<Document>);
+pub(crate) struct Problem {
+    kind: Kind,
+    document: Box<Document>,
+}
 
 #[derive(Debug, Serialize)]
 struct Document {
-    /// `urn:belay:problem:KIND`. Never changes its meaning.
+    /// `/problems/KIND`, where the daemon explains it.
     #[serde(rename = "type")]
-    kind: String,
+    path: String,
     title: &'static str,
-    #[serde(serialize_with = "number")]
-    status: StatusCode,
+    status: u16,
     detail: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     help: String,
@@ -26,57 +30,53 @@ struct Document {
     more: Map<String, Value>,
 }
 
-fn number<S: serde::Serializer>(status: &StatusCode, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_u16(status.as_u16())
-}
-
 impl Problem {
-    pub(crate) fn new(status: StatusCode, kind: &str, title: &'static str, detail: impl Into<String>) -> Self {
-        let kind = format!("urn:belay:problem:{kind}");
+    pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
+        let (path, title, status) = (kind.path(), kind.title(), kind.status().as_u16());
         let (detail, help, more) = (detail.into(), String::new(), Map::new());
-        Self(Box::new(Document { kind, title, status, detail, help, more }))
+        let document = Document { path, title, status, detail, help, more };
+        Self { kind, document: Box::new(document) }
     }
 
     /// What to do next, for a person.
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
-        self.0.help = help.into();
+        self.document.help = help.into();
         self
     }
 
     /// A member of its own, for programs.
     pub(crate) fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
-        self.0.more.insert(key.to_owned(), value.into());
+        self.document.more.insert(key.to_owned(), value.into());
         self
     }
 
     pub(crate) fn not_found(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", "There is no such thing", detail)
+        Self::new(Kind::NotFound, detail)
     }
 
     pub(crate) fn invalid(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_request", "The request is not valid", detail)
+        Self::new(Kind::InvalidRequest, detail)
     }
 
     pub(crate) fn wrong_state(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::CONFLICT, "wrong_state", "Not possible in this state", detail)
+        Self::new(Kind::WrongState, detail)
     }
 
     pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "forbidden", "Not allowed", detail)
+        Self::new(Kind::Forbidden, detail)
     }
 
     pub(crate) fn unavailable(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not possible now", detail)
+        Self::new(Kind::Unavailable, detail)
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = self.0.status;
-        let mut response = (status, axum::Json(self.0)).into_response();
+        let mut response = (self.kind.status(), axum::Json(self.document)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if status == StatusCode::UNAUTHORIZED {
+        if self.kind == Kind::Unauthorized {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response

@@ -1,6 +1,5 @@
 //! Why something was refused, as a problem: its kind, the state it was refused in, and what is possible there.
 
-use axum::http::StatusCode;
 use belay_core::{
     event::FailureCode,
     id::RunId,
@@ -14,7 +13,7 @@ use serde_json::json;
 
 use crate::operate::OperateError;
 
-use super::problem::Problem;
+use super::{kind::Kind, problem::Problem};
 
 /// What was to be moved.
 #[derive(Clone, Copy)]
@@ -31,26 +30,17 @@ pub(crate) fn problem(error: OperateError, state: &Migration, subject: Subject<'
         OperateError::Command(error) => of_command(error, state, subject),
         OperateError::Arm(error) => of_arming(error, detail, state),
         OperateError::DryRun(error) => of_dry_run(error, detail),
-        OperateError::PlanFile { .. } => unprocessable("plan_file", "The plan file cannot be used", detail)
-            .help("`belay validate` shows every error"),
-        OperateError::ResourceTaken { resource, other } => {
-            conflict("resource_taken", "Two migrations, one resource", detail)
-                .help(format!("disarm {other} first, or let one plan do what both do"))
-                .with("resource", resource)
-                .with("migration", other)
+        OperateError::PlanFile { .. } => {
+            Problem::new(Kind::PlanFile, detail).help("`belay validate` shows every error")
         }
-        OperateError::NeedsRoles { role } => conflict("needs_roles", "The plan needs people with roles", detail)
+        OperateError::ResourceTaken { resource, other } => Problem::new(Kind::ResourceTaken, detail)
+            .help(format!("disarm {other} first, or let one plan do what both do"))
+            .with("resource", resource)
+            .with("migration", other),
+        OperateError::NeedsRoles { role } => Problem::new(Kind::NeedsRoles, detail)
             .help(format!("give the daemon `tokens`, one of them with the role `{role}`")),
         OperateError::Report(_) => Problem::unavailable(detail),
     }
-}
-
-fn conflict(kind: &str, title: &'static str, detail: String) -> Problem {
-    Problem::new(StatusCode::CONFLICT, kind, title, detail)
-}
-
-fn unprocessable(kind: &str, title: &'static str, detail: String) -> Problem {
-    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, kind, title, detail)
 }
 
 fn of_command(error: CommandError, state: &Migration, subject: Subject<'_>) -> Problem {
@@ -66,28 +56,22 @@ fn of_refusal(refusal: Refusal, state: &Migration, subject: Subject<'_>) -> Prob
     let Refusal { kind, why, help } = refusal;
     let problem = match kind {
         RefusalKind::WrongState => Problem::wrong_state(why),
-        RefusalKind::AlreadyRunning { run } => {
-            conflict("already_running", "A rollback is under way", why).with("run", run.0)
-        }
+        RefusalKind::AlreadyRunning { run } => Problem::new(Kind::AlreadyRunning, why).with("run", run.0),
         RefusalKind::NoBaseline => no_baseline(why),
-        RefusalKind::RedAtArm => conflict("red_at_arm", "A trigger is red already", why),
+        RefusalKind::RedAtArm => Problem::new(Kind::RedAtArm, why),
         RefusalKind::Unsupported => return unsupported(why).help(help),
-        RefusalKind::NotFound => match subject {
-            // The path was right: it is the body that names what is not there.
-            Subject::Migration => return Problem::invalid(why).help(help),
-            Subject::Run(_) | Subject::Step(..) => return Problem::not_found(why).help(help),
-        },
+        RefusalKind::NotFound => return Problem::not_found(why).help(help),
     };
     with_state(problem.help(help), state, subject)
 }
 
 fn no_baseline(detail: String) -> Problem {
-    conflict("no_baseline", "There is no baseline", detail)
+    Problem::new(Kind::NoBaseline, detail)
 }
 
 fn unsupported(detail: String) -> Problem {
     // The request is fine, and so may the plan be: it is this version that refuses.
-    conflict("unsupported_plan", "This version cannot honour the plan", detail)
+    Problem::new(Kind::UnsupportedPlan, detail)
 }
 
 fn of_arming(error: ArmError, detail: String, state: &Migration) -> Problem {
@@ -96,16 +80,15 @@ fn of_arming(error: ArmError, detail: String, state: &Migration) -> Problem {
         ArmError::Account(error) => of_account(&error),
         ArmError::Unknown(_) => unsupported(detail),
         ArmError::Capture(error) => of_capture(error, detail),
-        ArmError::OtherBaseline { .. } => {
-            unprocessable("other_baseline", "The baseline is of another migration", detail)
-        }
+        ArmError::OtherBaseline { .. } => Problem::new(Kind::OtherBaseline, detail),
         ArmError::AfterCutover { .. } => {
             let help = "give the baseline that was captured before the cutover: `belay arm --baseline FILE`";
             with_state(no_baseline(detail).help(help), state, Subject::Migration)
         }
         ArmError::Unreadable { .. } => unreadable(detail),
-        ArmError::Impossible { .. } => conflict("impossible_step", "A step could never succeed", detail)
-            .help("`belay dry-run` shows every step as it would go now"),
+        ArmError::Impossible { .. } => {
+            Problem::new(Kind::ImpossibleStep, detail).help("`belay dry-run` shows every step as it would go now")
+        }
     }
 }
 
@@ -122,30 +105,22 @@ fn of_dry_run(error: DryRunError, detail: String) -> Problem {
         DryRunError::Account(error) => of_account(&error),
         DryRunError::Unknown(_) => unsupported(detail),
         DryRunError::NoBaseline { .. } => no_baseline(detail).help("arming captures it; `belay capture` shows it"),
-        DryRunError::NoSuchStep { .. } => Problem::invalid(detail),
+        DryRunError::NoSuchStep { .. } => Problem::not_found(detail),
     }
 }
 
 fn of_account(error: &AccountError) -> Problem {
     let detail = error.to_string();
     match error {
-        AccountError::Wrong { .. } => {
-            Problem::new(StatusCode::FORBIDDEN, "wrong_account", "The wrong AWS account", detail)
-                .help("give the daemon credentials of the plan's account, or the plan a `role` there")
-        }
-        AccountError::Unverified { .. } => Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "account_unverified",
-            "The AWS account could not be verified",
-            detail,
-        )
-        .help("the daemon's credentials and its way to AWS STS are where to look"),
+        AccountError::Wrong { .. } => Problem::new(Kind::WrongAccount, detail)
+            .help("give the daemon credentials of the plan's account, or the plan a `role` there"),
+        AccountError::Unverified { .. } => Problem::new(Kind::AccountUnverified, detail)
+            .help("the daemon's credentials and its way to AWS STS are where to look"),
     }
 }
 
 fn unreadable(detail: String) -> Problem {
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unreadable", "A resource could not be read", detail)
-        .help("`belay dry-run` shows every step; `belay iam` prints the permissions that it takes")
+    Problem::new(Kind::Unreadable, detail).help("`belay dry-run` shows every step, and which of them could not be read")
 }
 
 /// The state of what was to be moved, and the verbs that are possible there.

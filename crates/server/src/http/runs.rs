@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Extension, Json,
-    extract::{Path, State},
+use axum::{Extension, Json, extract::State};
+use belay_core::{
+    id::RunId,
+    input::Verb,
+    run::{Run, RunState},
 };
-use belay_core::{id::RunId, input::Verb, run::Run};
 use belay_engine::{Snapshot, view::RunView};
 use belay_plan::model::Name;
 use serde::Deserialize;
@@ -14,8 +15,8 @@ use serde::Deserialize;
 use crate::{auth::Caller, daemon::Daemon, guard::Guard};
 
 use super::{
-    body::{Body, PageQuery, Reason},
-    page::{Page, page},
+    body::{Asked, At, Body, Reason},
+    page::{Cursor, Limit, Page, page},
     problem::Problem,
     refusal::{self, Subject},
 };
@@ -38,14 +39,36 @@ fn runs(snapshot: &Snapshot) -> impl Iterator<Item = (String, (&Snapshot, &Run))
     runs.map(move |run| (run.id.0.clone(), (snapshot, run)))
 }
 
-pub(super) async fn list(State(daemon): State<Daemon>, query: PageQuery) -> Json<Page<RunView>> {
-    let snapshots: Vec<Arc<Snapshot>> = daemon.guards().iter().map(|guard| guard.snapshot()).collect();
-    let mut latest_first: Vec<_> = snapshots.iter().flat_map(|snapshot| runs(snapshot)).collect();
-    latest_first.sort_by(|(one, _), (other, _)| other.cmp(one));
-    page(&query, latest_first, |id, cursor| id < cursor, |(snapshot, run)| view(&daemon, snapshot, run))
+/// Which runs.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RunsQuery {
+    #[serde(default)]
+    limit: Limit,
+    after: Option<Cursor>,
+    /// Those of this one only.
+    migration: Option<String>,
+    /// Those in this state only.
+    state: Option<RunState>,
 }
 
-pub(super) async fn show(State(daemon): State<Daemon>, Path(run): Path<String>) -> Result<Json<RunView>, Problem> {
+pub(super) async fn list(State(daemon): State<Daemon>, Asked(query): Asked<RunsQuery>) -> Json<Page<RunView>> {
+    let snapshots: Vec<Arc<Snapshot>> = daemon.guards().iter().map(|guard| guard.snapshot()).collect();
+    let of_it = snapshots.iter().filter(|snapshot| query.migration.as_ref().is_none_or(|m| *m == snapshot.state.name));
+    let like_it = |run: &Run| query.state.is_none_or(|state| state == run.state);
+    let all = of_it.flat_map(|snapshot| runs(snapshot)).filter(|(_, (_, run))| like_it(run));
+    let mut latest_first: Vec<_> = all.collect();
+    latest_first.sort_by(|(one, _), (other, _)| other.cmp(one));
+    page(
+        query.limit,
+        query.after.as_ref(),
+        latest_first,
+        |id, cursor| id < cursor,
+        |(snapshot, run)| view(&daemon, snapshot, run),
+    )
+}
+
+pub(super) async fn show(State(daemon): State<Daemon>, At(run): At<String>) -> Result<Json<RunView>, Problem> {
     let run = RunId(run);
     shown(&daemon, &*find(&daemon, &run)?, &run)
 }
@@ -79,7 +102,7 @@ pub(super) struct ReasonBody {
 
 pub(super) async fn hold(
     State(daemon): State<Daemon>,
-    Path(run): Path<String>,
+    At(run): At<String>,
     Extension(caller): Extension<Caller>,
     Body(body): Body<ReasonBody>,
 ) -> Result<Json<RunView>, Problem> {
@@ -89,7 +112,7 @@ pub(super) async fn hold(
 
 pub(super) async fn resume(
     State(daemon): State<Daemon>,
-    Path(run): Path<String>,
+    At(run): At<String>,
     Extension(caller): Extension<Caller>,
     Body(body): Body<ReasonBody>,
 ) -> Result<Json<RunView>, Problem> {
@@ -99,7 +122,7 @@ pub(super) async fn resume(
 
 pub(super) async fn abort(
     State(daemon): State<Daemon>,
-    Path(run): Path<String>,
+    At(run): At<String>,
     Extension(caller): Extension<Caller>,
     Body(body): Body<ReasonBody>,
 ) -> Result<Json<RunView>, Problem> {
@@ -123,7 +146,7 @@ pub(super) struct ApproveBody {
 
 pub(super) async fn approve(
     State(daemon): State<Daemon>,
-    Path((run, step)): Path<(String, Name)>,
+    At((run, step)): At<(String, Name)>,
     Extension(caller): Extension<Caller>,
     Body(body): Body<ApproveBody>,
 ) -> Result<Json<RunView>, Problem> {
@@ -135,7 +158,7 @@ pub(super) async fn approve(
 
 pub(super) async fn retry(
     State(daemon): State<Daemon>,
-    Path((run, step)): Path<(String, Name)>,
+    At((run, step)): At<(String, Name)>,
     Extension(caller): Extension<Caller>,
     Body(body): Body<ReasonBody>,
 ) -> Result<Json<RunView>, Problem> {
@@ -146,7 +169,7 @@ pub(super) async fn retry(
 
 pub(super) async fn skip(
     State(daemon): State<Daemon>,
-    Path((run, step)): Path<(String, Name)>,
+    At((run, step)): At<(String, Name)>,
     Extension(caller): Extension<Caller>,
     Body(body): Body<ReasonBody>,
 ) -> Result<Json<RunView>, Problem> {
@@ -165,7 +188,7 @@ pub(super) struct OverrideBody {
 
 pub(super) async fn override_interlock(
     State(daemon): State<Daemon>,
-    Path((run, step)): Path<(String, Name)>,
+    At((run, step)): At<(String, Name)>,
     Extension(caller): Extension<Caller>,
     Body(body): Body<OverrideBody>,
 ) -> Result<Json<RunView>, Problem> {

@@ -100,7 +100,7 @@ async fn a_baseline_can_be_given() {
     assert_eq!(armed["baseline"]["steps"], json!(["traffic", "by_hand"]));
 
     let other = body.replace("\"migration\":\"checkout\"", "\"migration\":\"other\"");
-    test.post(&format!("{CHECKOUT_PATH}/arm"), &other).await.expect_problem(422, "other_baseline");
+    test.post(&format!("{CHECKOUT_PATH}/arm"), &other).await.expect_problem(409, "other_baseline");
 }
 
 #[tokio::test(start_paused = true)]

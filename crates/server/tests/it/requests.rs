@@ -53,7 +53,8 @@ async fn unknown_paths_and_methods_are_problems() {
 #[tokio::test(start_paused = true)]
 async fn pages_out_of_range_are_refused() {
     let test = disarmed().await;
-    for query in ["limit=0", "limit=501", "limit=many", "lmit=3"] {
+    for query in ["limit=0", "limit=501", "limit=many", "limit=1&limit=2", "lmit=3", "after=", "after=A", "state=nope"]
+    {
         test.get(&format!("/v1/runs?{query}")).await.expect_problem(422, "invalid_request");
     }
 }
@@ -76,4 +77,52 @@ async fn health_and_readiness_are_open() {
     let test = disarmed().await;
     assert_eq!(test.get("/healthz").await.expect(StatusCode::OK), json!({ "status": "ok" }));
     assert_eq!(test.get("/readyz").await.expect(StatusCode::OK), json!({ "ready": true, "not_ready": [] }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_problem_leads_to_its_page() {
+    let test = disarmed().await;
+    let problem = test.get("/v1/runs/nope").await.expect_problem(404, "not_found");
+    let page = problem["type"].as_str().unwrap();
+    let text = test.get(page).await;
+    assert_eq!(text.headers["content-type"], "text/markdown; charset=utf-8");
+    let text = text.expect(StatusCode::OK);
+    assert!(text.as_str().unwrap().starts_with("## not_found\n\n*404. There is no such thing.*"), "{text}");
+    assert!(!text.as_str().unwrap().contains("method_not_allowed"), "{text}");
+
+    let browser = Request::get("/problems").header("accept", "text/html,*/*").body(Body::empty()).unwrap();
+    let answer = test.send(browser).await;
+    assert_eq!(answer.headers["content-type"], "text/html; charset=utf-8");
+    assert!(answer.expect(StatusCode::OK).as_str().unwrap().contains("<h2>not_found</h2>"));
+    test.get("/problems/nope").await.expect_problem(404, "not_found");
+}
+
+#[tokio::test(start_paused = true)]
+async fn paths_and_queries_that_are_no_text_are_problems() {
+    let test = disarmed().await;
+    test.get("/v1/migrations/%FF").await.expect_problem(404, "not_found");
+    test.get("/v1/runs/%80/steps/x/skip").await.expect_problem(405, "method_not_allowed");
+    test.post("/v1/runs/%80/steps/x/skip", r#"{"reason": "x"}"#).await.expect_problem(404, "not_found");
+    test.get("/problems/%FF").await.expect_problem(404, "not_found");
+    test.get("/v1/runs?after=%FF").await.expect_problem(422, "invalid_request");
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_answer_is_of_this_moment_and_nothing_else_than_it_says() {
+    let test = disarmed().await;
+    for path in ["/healthz", "/v1/migrations", "/nope", "/v1/migrations?limit=0", "/problems"] {
+        let answer = test.get(path).await;
+        assert_eq!(answer.headers["cache-control"], "no-store", "{path}");
+        assert_eq!(answer.headers["x-content-type-options"], "nosniff", "{path}");
+        assert!(!answer.headers.contains_key("access-control-allow-origin"), "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn head_is_a_get_without_its_body() {
+    let test = disarmed().await;
+    for (path, status) in [("/v1/migrations", 200), ("/healthz", 200), ("/v1/runs/nope", 404), (ROLLBACK, 405)] {
+        let head = test.send(Request::head(path).body(Body::empty()).unwrap()).await;
+        assert_eq!((head.status.as_u16(), head.body.as_str()), (status, Some("")), "{path}");
+    }
 }

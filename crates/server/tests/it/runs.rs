@@ -68,7 +68,7 @@ async fn rolling_back_what_is_not_armed_is_refused() {
 async fn only_some_steps_can_be_rolled_back() {
     let test = armed().await;
     let unknown = r#"{"reason": "x", "only": ["trafic"]}"#;
-    let refused = test.post(ROLLBACK, unknown).await.expect_problem(422, "invalid_request");
+    let refused = test.post(ROLLBACK, unknown).await.expect_problem(404, "not_found");
     assert!(refused["help"].as_str().unwrap().contains("traffic"));
     let answer = test.post(ROLLBACK, r#"{"reason": "x", "only": ["traffic"]}"#).await;
     let place = answer.headers["location"].to_str().unwrap().to_owned();
@@ -148,7 +148,7 @@ async fn a_dry_run_is_on_record_and_changes_nothing() {
     assert_eq!(test.get("/v1/migrations/checkout").await.body["state"], "armed");
 
     let unknown = r#"{"reason": "x", "dry_run": true, "only": ["nope"]}"#;
-    test.post(ROLLBACK, unknown).await.expect_problem(422, "invalid_request");
+    test.post(ROLLBACK, unknown).await.expect_problem(404, "not_found");
 }
 
 #[tokio::test(start_paused = true)]
@@ -174,4 +174,40 @@ async fn runs_are_listed_the_latest_first_a_page_at_a_time() {
     assert_eq!(first["next"], ids[1]);
     let second = test.get(&format!("/v1/runs?limit=2&after={}", ids[1])).await.expect(StatusCode::OK);
     assert_eq!((&second["items"][0]["id"], &second["next"]), (&json!(ids[2]), &json!(null)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_hold_still_while_runs_are_added() {
+    let test = armed().await;
+    let rehearse = async || {
+        let body = r#"{"reason": "rehearsal", "dry_run": true}"#;
+        test.post(ROLLBACK, body).await.expect(StatusCode::ACCEPTED)["run"].as_str().unwrap().to_owned()
+    };
+    let (first, second) = (rehearse().await, rehearse().await);
+    let page = test.get("/v1/runs?limit=1").await.expect(StatusCode::OK);
+    assert_eq!((&page["items"][0]["id"], &page["next"]), (&json!(second), &json!(second)));
+    rehearse().await;
+    let next = test.get(&format!("/v1/runs?limit=1&after={second}")).await.expect(StatusCode::OK);
+    assert_eq!((&next["items"][0]["id"], &next["next"]), (&json!(first), &json!(null)));
+    // A cursor is a place in the order; nothing has to be there.
+    let end = test.get("/v1/runs?after=000000000000").await.expect(StatusCode::OK);
+    assert_eq!(end, json!({ "items": [], "next": null }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn runs_are_listed_by_migration_and_state() {
+    let test = armed().await;
+    let body = r#"{"reason": "rehearsal", "dry_run": true}"#;
+    test.post(ROLLBACK, body).await.expect(StatusCode::ACCEPTED);
+    at_the_manual_step(&test).await;
+    for (query, count) in [
+        ("", 2),
+        ("state=running", 1),
+        ("state=rehearsed&migration=checkout", 1),
+        ("state=halted", 0),
+        ("migration=search", 0),
+    ] {
+        let found = test.get(&format!("/v1/runs?{query}")).await.expect(StatusCode::OK);
+        assert_eq!(found["items"].as_array().unwrap().len(), count, "{query}");
+    }
 }

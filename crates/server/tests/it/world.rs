@@ -207,11 +207,18 @@ impl Answer {
     #[track_caller]
     pub(crate) fn expect_problem(self, status: u16, kind: &str) -> Value {
         assert_eq!(self.headers["content-type"], "application/problem+json", "{:#}", self.body);
-        assert_eq!(self.body["type"], format!("urn:belay:problem:{kind}"), "{:#}", self.body);
+        assert_eq!(self.body["type"], format!("/problems/{kind}"), "{:#}", self.body);
         assert_eq!(self.body["status"], status);
         assert_eq!(self.status.as_u16(), status);
         for member in ["title", "detail"] {
             assert!(self.body[member].as_str().is_some_and(|text| !text.is_empty()), "{:#}", self.body);
+        }
+        let known = ["type", "title", "status", "detail", "help"];
+        let page = include_str!("../../PROBLEMS.md");
+        let (_, section) = page.split_once(&format!("\n## {kind}\n")).expect("the page tells of it");
+        let section = section.split("\n## ").next().expect("text");
+        for member in self.body.as_object().expect("an object").keys().filter(|key| !known.contains(&key.as_str())) {
+            assert!(section.contains(&format!("`{member}`")), "PROBLEMS.md does not say that {kind} carries {member}");
         }
         self.body
     }

@@ -1,0 +1,101 @@
+//! The kinds of problems: the stable names under which programs know what went wrong. `PROBLEMS.md` explains each.
+
+use axum::http::StatusCode;
+use strum::{EnumString, IntoStaticStr, VariantArray};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub(crate) enum Kind {
+    BadJson,
+    BadIdempotencyKey,
+    Unauthorized,
+    Forbidden,
+    WrongAccount,
+    NotFound,
+    MethodNotAllowed,
+    WrongState,
+    AlreadyRunning,
+    NoBaseline,
+    OtherBaseline,
+    RedAtArm,
+    ImpossibleStep,
+    NeedsRoles,
+    ResourceTaken,
+    UnsupportedPlan,
+    UnreadableBody,
+    InvalidRequest,
+    PlanFile,
+    IdempotencyKeyReused,
+    Bug,
+    Unavailable,
+    AccountUnverified,
+    Unreadable,
+    TimedOut,
+}
+
+impl Kind {
+    /// The last part of its `type`. It never changes its meaning.
+    pub(crate) fn word(self) -> &'static str {
+        self.into()
+    }
+
+    /// Where its page is, which is its `type`.
+    pub(crate) fn path(self) -> String {
+        format!("/problems/{}", self.word())
+    }
+
+    pub(crate) fn status(self) -> StatusCode {
+        match self {
+            Self::BadJson | Self::BadIdempotencyKey => StatusCode::BAD_REQUEST,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Forbidden | Self::WrongAccount => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::WrongState
+            | Self::AlreadyRunning
+            | Self::NoBaseline
+            | Self::OtherBaseline
+            | Self::RedAtArm
+            | Self::ImpossibleStep
+            | Self::NeedsRoles
+            | Self::ResourceTaken
+            | Self::UnsupportedPlan => StatusCode::CONFLICT,
+            Self::UnreadableBody => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::InvalidRequest | Self::PlanFile | Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Bug => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Unavailable | Self::AccountUnverified | Self::Unreadable | Self::TimedOut => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+        }
+    }
+
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::BadJson => "The body is not JSON",
+            Self::BadIdempotencyKey => "The idempotency key is not one",
+            Self::Unauthorized => "Nobody knows who you are",
+            Self::Forbidden => "Not allowed",
+            Self::WrongAccount => "The wrong AWS account",
+            Self::NotFound => "There is no such thing",
+            Self::MethodNotAllowed => "The wrong method",
+            Self::WrongState => "Not possible in this state",
+            Self::AlreadyRunning => "A rollback is under way",
+            Self::NoBaseline => "There is no baseline",
+            Self::OtherBaseline => "The baseline is of another migration",
+            Self::RedAtArm => "A trigger is red already",
+            Self::ImpossibleStep => "A step could never succeed",
+            Self::NeedsRoles => "The plan needs people with roles",
+            Self::ResourceTaken => "Two migrations, one resource",
+            Self::UnsupportedPlan => "This version cannot honour the plan",
+            Self::UnreadableBody => "The body could not be read",
+            Self::InvalidRequest => "The request is not valid",
+            Self::PlanFile => "The plan file cannot be used",
+            Self::IdempotencyKeyReused => "The idempotency key was used for another request",
+            Self::Bug => "A fault in Belay",
+            Self::Unavailable => "Not possible now",
+            Self::AccountUnverified => "The AWS account could not be verified",
+            Self::Unreadable => "A resource could not be read",
+            Self::TimedOut => "It took too long",
+        }
+    }
+}
