@@ -6,6 +6,7 @@ use belay_plan::duration::text as duration_text;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::id::RunId;
 
@@ -38,7 +39,7 @@ pub enum Assessment {
     Ambiguous { why: String },
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Progress {
     /// From 0.0 to 1.0, where the system tells.
     pub fraction: Option<f64>,
@@ -70,7 +71,7 @@ pub struct Change {
 }
 
 /// What a change does to the world beyond its own resource.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
     /// Traffic moves. Every destination is listed, also the ones that keep their share.
@@ -80,6 +81,7 @@ pub enum Effect {
     /// The resource does not answer for about this long.
     Outage {
         #[serde(with = "duration_text")]
+        #[schema(value_type = String)]
         expected: Duration,
     },
     /// A job starts elsewhere.
@@ -87,7 +89,7 @@ pub enum Effect {
 }
 
 /// One destination's part of the traffic, in the weights of its own system.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Share {
     pub destination: String,
     pub before: u32,
@@ -96,7 +98,7 @@ pub struct Share {
 }
 
 /// Whether the actuator itself saw that a destination can take traffic.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Proof {
     Healthy {
@@ -112,7 +114,7 @@ pub enum Proof {
 }
 
 /// What sending the same change twice does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Repeats {
     /// Twice is the same as once: absolute weights, a restore to a name derived from the run.
@@ -133,21 +135,23 @@ pub struct Key {
 }
 
 /// The known-good state of one step's resource.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct BaselineEntry {
     pub action: String,
     /// The plan's resource key; a baseline of another resource is never used.
     pub resource: String,
+    #[schema(value_type = Value)]
     pub doc: Doc,
 }
 
 /// What the actuators observed before the cutover.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Baseline {
     pub migration: String,
     pub captured: Timestamp,
     pub plan_sha256: String,
     /// By step. Every step whose action can be observed is in it, also those with a target of their own: a restore
     /// takes its settings from here.
+    #[schema(value_type = IndexMap<String, BaselineEntry>)]
     pub steps: indexmap::IndexMap<String, BaselineEntry>,
 }

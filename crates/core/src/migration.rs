@@ -6,6 +6,7 @@ use belay_plan::model::{Name, Plan};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{
     change::Baseline,
@@ -46,7 +47,7 @@ pub struct Migration {
 }
 
 /// What the outside calls the state of a migration (DESIGN 7).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MigrationState {
     Disarmed,

@@ -20,6 +20,7 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::{
     capture::{Looking, observe_all},
@@ -28,8 +29,9 @@ use crate::{
 };
 
 /// What a dry run found.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DryRun {
+    #[schema(value_type = String)]
     pub migration: Name,
     pub plan_sha256: String,
     pub at: Timestamp,
@@ -39,10 +41,13 @@ pub struct DryRun {
     /// What a person should know, and what would not stop it.
     pub warnings: Vec<String>,
     /// In an order in which they can run; independent steps run at the same time.
+    #[schema(value_type = IndexMap<String, DryStep>)]
     pub steps: IndexMap<Name, DryStep>,
     pub confirm: Vec<DryGate>,
     /// Every signal of the plan, as it reads now.
+    #[schema(value_type = IndexMap<String, DrySignal>)]
     pub signals: IndexMap<Name, DrySignal>,
+    #[schema(value_type = Vec<String>)]
     pub critical_path: Vec<Name>,
     /// The steps on the critical path and the confirmation.
     pub expected_s: u64,
@@ -51,7 +56,7 @@ pub struct DryRun {
     pub within_rto: Option<bool>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     WouldRollBack,
@@ -67,17 +72,19 @@ impl fmt::Display for Verdict {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Stop {
     /// The step, or the part of the plan, as `window`.
+    #[schema(value_type = String)]
     pub step: Name,
     pub why: String,
 }
 
 /// One step as it would go now.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DryStep {
     pub action: String,
+    #[schema(value_type = Vec<String>)]
     pub needs: Vec<Name>,
     /// Runs only when another step has failed.
     pub fallback: bool,
@@ -92,7 +99,7 @@ pub struct DryStep {
 }
 
 /// How far a step is from its target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Found {
     InPlace,
@@ -107,7 +114,7 @@ pub enum Found {
     Wait,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DryChange {
     pub id: String,
     pub title: String,
@@ -120,7 +127,7 @@ pub struct DryChange {
 }
 
 /// A gate, and what its signal reads now.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DryGate {
     #[serde(flatten)]
     pub gate: Gate,
@@ -128,7 +135,7 @@ pub struct DryGate {
     pub evidence: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DrySignal {
     pub kind: String,
     pub health: Health,

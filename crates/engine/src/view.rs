@@ -17,6 +17,7 @@ use belay_plan::model::{Answer, Name, Severity, Trigger};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::handle::Snapshot;
 
@@ -24,8 +25,9 @@ pub use run::{ChangeView, GateView, RunView, StepView};
 pub use waiting::WaitingFor;
 
 /// A migration as the outside sees it (DESIGN 7).
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct MigrationView {
+    #[schema(value_type = String)]
     pub name: Name,
     pub state: MigrationState,
     /// Of the pinned plan; none before the first arming.
@@ -36,7 +38,9 @@ pub struct MigrationView {
     pub armed: Option<Timestamp>,
     pub cutover: Option<Timestamp>,
     pub baseline: Option<BaselineView>,
+    #[schema(value_type = IndexMap<String, TriggerView>)]
     pub triggers: IndexMap<Name, TriggerView>,
+    #[schema(value_type = IndexMap<String, SignalView>)]
     pub signals: IndexMap<Name, SignalView>,
     /// Sources of which nothing can be read, and since when.
     pub blind: IndexMap<String, Timestamp>,
@@ -55,14 +59,15 @@ pub struct MigrationView {
     pub at: Timestamp,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct BaselineView {
     pub captured: Timestamp,
     pub plan_sha256: String,
+    #[schema(value_type = Vec<String>)]
     pub steps: Vec<Name>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct TriggerView {
     pub severity: Severity,
     pub state: TriggerWord,
@@ -75,7 +80,7 @@ pub struct TriggerView {
     pub unknown_since: Option<Timestamp>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TriggerWord {
     Quiet,
@@ -87,7 +92,7 @@ pub enum TriggerWord {
     WaitsForGreen,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct SignalView {
     pub health: Health,
     pub since: Timestamp,
@@ -97,12 +102,14 @@ pub struct SignalView {
     pub read: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct IncidentView {
     pub id: String,
+    #[schema(value_type = String)]
     pub migration: Name,
     pub opened: Timestamp,
     pub closed: Option<Timestamp>,
+    #[schema(value_type = Vec<String>)]
     pub triggers: Vec<Name>,
     pub decision: Option<Answer>,
     pub why: String,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::duration::text as duration_text;
 
@@ -105,7 +106,7 @@ pub enum Condition {
     AtLeast { n: u32, of: Vec<Condition> },
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     Critical,
@@ -203,7 +204,7 @@ pub struct Rule {
     pub timebox: Option<Duration>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
     RollBack,
@@ -289,12 +290,15 @@ pub enum Others {
 }
 
 /// A signal that has to be healthy without a break for `hold`, before `within` has run out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Gate {
+    #[schema(value_type = String)]
     pub signal: Name,
     #[serde(with = "duration_text")]
+    #[schema(value_type = String)]
     pub within: Duration,
     #[serde(rename = "for", with = "duration_text")]
+    #[schema(value_type = String)]
     pub hold: Duration,
 }
 

@@ -14,25 +14,28 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::{
     rehearsal,
     waiting::{self, WaitingFor},
 };
 use crate::{
-    dry_run::{expected, longest_hold},
+    dry_run::{DryRun, expected, longest_hold},
     handle::Snapshot,
 };
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct RunView {
     pub id: String,
+    #[schema(value_type = String)]
     pub migration: Name,
     pub kind: RunKind,
     pub state: RunState,
     pub reason: String,
     /// Who asked: `belay`, or a person.
     pub actor: String,
+    #[schema(value_type = Vec<String>)]
     pub only: Vec<Name>,
     pub incident: Option<String>,
     pub plan_sha256: String,
@@ -44,18 +47,21 @@ pub struct RunView {
     pub aborting: bool,
     /// What is left of the critical path as far as it is known; none when the run is over or waits for a person.
     pub expected_left_s: Option<u64>,
+    #[schema(value_type = IndexMap<String, StepView>)]
     pub steps: IndexMap<Name, StepView>,
     pub confirm: Vec<GateView>,
     pub waiting_for: Vec<WaitingFor>,
     /// Of a dry run: its findings.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<DryRun>)]
     pub report: Option<Value>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct StepView {
     pub phase: Phase,
     pub action: String,
+    #[schema(value_type = Vec<String>)]
     pub needs: Vec<Name>,
     /// Sends so far.
     pub attempt: u32,
@@ -67,6 +73,7 @@ pub struct StepView {
     /// Live only.
     pub progress: Option<Progress>,
     pub overrides: Vec<String>,
+    #[schema(value_type = Option<String>)]
     pub fallback_for: Option<Name>,
     pub since: Timestamp,
     pub started: Option<Timestamp>,
@@ -75,7 +82,7 @@ pub struct StepView {
     pub deadline: Option<Timestamp>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct ChangeView {
     pub id: String,
     pub title: String,
@@ -88,8 +95,9 @@ pub struct ChangeView {
     pub effective: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct GateView {
+    #[schema(value_type = String)]
     pub signal: Name,
     pub within_s: u64,
     pub for_s: u64,
@@ -101,7 +109,7 @@ pub struct GateView {
     pub evidence: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GateWord {
     Waiting,

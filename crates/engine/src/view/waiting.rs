@@ -8,13 +8,15 @@ use belay_core::{
 };
 use belay_plan::model::{Answer, Name};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct WaitingFor {
     pub reason: String,
     /// What an operator can do about it. What goes on by itself can be held or aborted.
     pub verbs: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub step: Option<Name>,
 }
 
