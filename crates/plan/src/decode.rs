@@ -18,6 +18,8 @@ pub(crate) struct Decoded {
     pub(crate) value: Value,
     pub(crate) places: Places,
     pub(crate) problems: Vec<Problem>,
+    /// Where values stand that may hold a secret themselves.
+    pub(crate) secrets: Vec<Span>,
 }
 
 /// JSON pointers to places in the text.
@@ -68,9 +70,9 @@ impl Places {
 
 /// Decodes a whole file.
 pub(crate) fn decode(shape: &Shape, root: &Node, text: &str) -> Decoded {
-    let mut decoder = Decoder { text, places: Places::default(), problems: Vec::new() };
+    let mut decoder = Decoder::new(text);
     let value = decoder.value(shape, root, "", &root.span);
-    Decoded { value, places: decoder.places, problems: decoder.problems }
+    Decoded { value, places: decoder.places, problems: decoder.problems, secrets: decoder.secrets }
 }
 
 /// A pointer one level down.
@@ -82,9 +84,14 @@ struct Decoder<'t> {
     text: &'t str,
     places: Places,
     problems: Vec<Problem>,
+    secrets: Vec<Span>,
 }
 
-impl Decoder<'_> {
+impl<'t> Decoder<'t> {
+    fn new(text: &'t str) -> Self {
+        Self { text, places: Places::default(), problems: Vec::new(), secrets: Vec::new() }
+    }
+
     /// `title` is where to complain about the value as a whole: its key, where it has one.
     fn value(&mut self, shape: &Shape, node: &Node, pointer: &str, title: &Span) -> Value {
         self.places.values.insert(pointer.to_owned(), node.span.clone());
@@ -157,7 +164,12 @@ impl Decoder<'_> {
 
     fn text(&mut self, text: &Text, value: &str, node: &Node, pointer: &str) -> Value {
         match matches(text, value) {
-            true => Value::from(value),
+            true => {
+                if text.secret && !is_reference(value) {
+                    self.secrets.push(node.span.clone());
+                }
+                Value::from(value)
+            }
             false if text.secret => self.no_secret(text, node, pointer),
             false => {
                 let message = format!("`{value}` is not {}", text.what);
@@ -273,7 +285,7 @@ impl Decoder<'_> {
         }
         // Objects are told apart by their keys above; only short forms are tried out, so nothing is tried in a nest.
         for form in candidates.iter().filter(|form| !matches!(form, Shape::Object(_))) {
-            let mut attempt = Decoder { text: self.text, places: Places::default(), problems: Vec::new() };
+            let mut attempt = Decoder::new(self.text);
             attempt.value(form, node, pointer, title);
             if attempt.problems.is_empty() {
                 return self.value(form, node, pointer, title);
@@ -353,6 +365,11 @@ fn required_keys(shape: &Shape) -> Vec<&str> {
 fn matches(text: &Text, value: &str) -> bool {
     !value.is_empty()
         && text.pattern.is_none_or(|pattern| regex_lite::Regex::new(pattern).is_ok_and(|regex| regex.is_match(value)))
+}
+
+/// It names where a secret is, and tells nothing of it.
+fn is_reference(value: &str) -> bool {
+    value.starts_with("env:") || value.starts_with("file:")
 }
 
 /// A float without a fraction is a whole number, as it is in JSON Schema.

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::syntax::{Problem, Span};
 
-/// One error in a plan file. It carries the lines it points at, so it can be shown without the file.
+/// One error in a file. It carries the lines it points at, so it can be shown without the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Diagnostic {
     pub message: String,
@@ -70,10 +70,11 @@ impl Place {
     }
 }
 
-/// Problems as diagnostics, in the order of the file.
-pub(crate) fn diagnose(file: &str, text: &str, mut problems: Vec<Problem>) -> Vec<Diagnostic> {
+/// Problems as diagnostics, in the order of the file. `secrets`: places that are shown by none of them.
+pub(crate) fn diagnose(file: &str, text: &str, mut problems: Vec<Problem>, mut secrets: Vec<Span>) -> Vec<Diagnostic> {
     problems.sort_by_key(|problem| problem.span.start);
-    let text = without_secrets(text, &problems);
+    secrets.extend(problems.iter().flat_map(|problem| problem.conceal.clone()));
+    let text = without_secrets(text, secrets);
     let source = Source::new(file, &text);
     let mut diagnostics: Vec<Diagnostic> = problems
         .into_iter()
@@ -89,9 +90,9 @@ pub(crate) fn diagnose(file: &str, text: &str, mut problems: Vec<Problem>) -> Ve
 }
 
 /// The text with stars for every byte that must not be shown, so that all places stay where they are.
-fn without_secrets(text: &str, problems: &[Problem]) -> String {
+fn without_secrets(text: &str, secrets: Vec<Span>) -> String {
     let mut text = text.to_owned();
-    for span in problems.iter().flat_map(|problem| &problem.conceal) {
+    for span in secrets {
         text.replace_range(span.clone(), &"*".repeat(span.len()));
     }
     text

@@ -2,6 +2,7 @@
 //!
 //! A file goes through `syntax` (text to a tree with places), `decode` (the tree against the shapes of `grammar`, to a
 //! normal form), `check` (what it means) and `lower` (to the model). The JSON Schema comes from the same shapes.
+//! `settings` takes other files the same way.
 
 pub mod builtin;
 pub mod catalogue;
@@ -9,6 +10,7 @@ pub mod diagnostic;
 pub mod duration;
 pub mod graph;
 pub mod model;
+pub mod settings;
 pub mod shape;
 
 mod check;
@@ -28,7 +30,7 @@ pub use schema::schema;
 
 use catalogue::Catalogue;
 use diagnostic::{Diagnostic, diagnose};
-use syntax::Problem;
+use syntax::{NodeValue, Problem};
 
 /// A plan that holds together, with the text it came from.
 #[derive(Debug, Clone)]
@@ -41,13 +43,16 @@ pub struct Loaded {
 
 /// Reads a plan file. All errors come at once, in the order of the file; `file_name` is what they call it.
 pub fn load(file_name: &str, text: &str, catalogue: &Catalogue) -> Result<Loaded, Vec<Diagnostic>> {
-    let plan = read(text, catalogue).map_err(|problems| diagnose(file_name, text, problems))?;
+    let plan = read(text, catalogue).map_err(|problems| diagnose(file_name, text, problems, Vec::new()))?;
     let sha256 = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(Loaded { plan, sha256, text: text.to_owned() })
 }
 
 fn read(text: &str, catalogue: &Catalogue) -> Result<model::Plan, Vec<Problem>> {
     let (root, mut problems) = syntax::parse(text)?;
+    if matches!(root.value, NodeValue::Null) {
+        return Err(vec![Problem::new(0..0, "the file holds no plan").help("a plan starts with `belay: 1`")]);
+    }
     let mut decoded = decode::decode(&grammar::plan(catalogue), &root, text);
     problems.append(&mut decoded.problems);
     problems.extend(check::check(&decoded, catalogue));

@@ -1,4 +1,4 @@
-//! The JSON Schema (2020-12) of plans, from the same shapes as the decoder.
+//! The JSON Schema (2020-12) of plans and settings, from the same shapes as the decoder.
 
 use serde_json::{Map, Value, json};
 
@@ -13,15 +13,29 @@ const DURATION_PATTERN: &str = "^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+
 
 /// The schema of a plan file over a catalogue.
 pub fn schema(catalogue: &Catalogue) -> Value {
+    whole("Belay plan", "One plan guards one migration.", &grammar::plan(catalogue))
+}
+
+/// The schema of a file that [`crate::settings::read`] takes.
+pub fn settings_schema(title: &str, description: &str, shape: &Shape) -> Value {
+    let mut schema = whole(title, description, shape);
+    // A file in which everything is commented out.
+    schema["type"] = json!(["object", "null"]);
+    schema
+}
+
+fn whole(title: &str, description: &str, root: &Shape) -> Value {
     let mut definitions = Map::new();
-    let root = shape(&grammar::plan(catalogue), &mut definitions);
+    let root = shape(root, &mut definitions);
     let mut schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Belay plan",
-        "description": "One plan guards one migration.",
+        "title": title,
+        "description": description,
     });
     merge(&mut schema, root);
-    merge(&mut schema, json!({ "$defs": definitions }));
+    if !definitions.is_empty() {
+        merge(&mut schema, json!({ "$defs": definitions }));
+    }
     schema
 }
 

@@ -1,4 +1,4 @@
-//! Shapes: the grammar of a plan as data.
+//! Shapes: the grammar of a plan, or of settings, as data.
 //!
 //! A [`Shape`] says what a value may look like. The same shapes drive the decoder, the JSON Schema and the lists of what
 //! is allowed in error messages, so that the three cannot disagree.
@@ -83,7 +83,7 @@ pub struct Text {
     pub what: &'static str,
     /// A regular expression, anchored, in the common subset of Rust and ECMA 262.
     pub pattern: Option<&'static str>,
-    /// Set where people put secrets by mistake: what does not match is never shown.
+    /// Set where people put secrets: only a reference (`env:`, `file:`) is ever shown.
     pub secret: bool,
 }
 

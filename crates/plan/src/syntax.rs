@@ -1,6 +1,6 @@
 //! From text to a tree in which every value and key knows where it stands.
 //!
-//! The YAML of a plan is deliberately small: one document, plain data. Anchors, aliases, merge keys and tags are refused,
+//! The YAML of a plan, and of the daemon's settings, is deliberately small: one document, plain data. Anchors, aliases, merge keys and tags are refused,
 //! because what a reviewer reads must be what runs. Scalars are resolved by the YAML 1.2 core schema, so `yes` and `12:30`
 //! are texts.
 
@@ -11,10 +11,10 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, StrInput};
 /// Bytes of the text.
 pub(crate) type Span = Range<usize>;
 
-/// Larger than any plan a person could review.
+/// Larger than any file a person could review.
 const TEXT_BYTES_MAX: usize = 256 << 10;
 
-/// Deeper than any plan needs; bounds the recursion of everything that walks the tree.
+/// Deeper than any file needs; bounds the recursion of everything that walks the tree.
 const DEPTH_MAX: usize = 64;
 
 #[derive(Debug, Clone)]
@@ -82,12 +82,12 @@ impl Problem {
     }
 }
 
-/// The tree, with the duplicate keys found on the way (their first value stands). What makes the tree
+/// The tree (null where the text holds nothing), with the duplicate keys found on the way (their first value stands). What makes the tree
 /// unreliable stands alone as the error.
 pub(crate) fn parse(text: &str) -> Result<(Node, Vec<Problem>), Vec<Problem>> {
     if text.len() > TEXT_BYTES_MAX {
         return Err(vec![
-            Problem::new(0..0, "the file is larger than 256 KiB").help("a plan is a file that people review"),
+            Problem::new(0..0, "the file is larger than 256 KiB").help("it is a file that people review"),
         ]);
     }
     let mut builder = Builder {
@@ -121,18 +121,13 @@ impl<'t> Builder<'t> {
             match event {
                 Event::StreamEnd => break,
                 Event::DocumentStart(_) if root.is_some() => {
-                    return Err(Problem::new(span, "a second document starts here").help("one file holds one plan"));
+                    return Err(Problem::new(span, "a second document starts here").help("one file holds one document"));
                 }
                 Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd | Event::Nothing => {}
                 event => root = Some(self.node(event, span, 0)?),
             }
         }
-        match root {
-            Some(Node { value: NodeValue::Null, .. }) | None => {
-                Err(Problem::new(0..0, "the file holds no plan").help("a plan starts with `belay: 1`"))
-            }
-            Some(root) => Ok(root),
-        }
+        Ok(root.unwrap_or(Node { value: NodeValue::Null, span: 0..0 }))
     }
 
     fn next(&mut self) -> Result<(Event<'t>, Span), Problem> {
@@ -178,7 +173,7 @@ impl<'t> Builder<'t> {
             }
             Event::Alias(_) => {
                 let problem = Problem::new(span.clone(), "aliases (`*name`) are refused");
-                self.refused.push(problem.help("write the value out: a plan says in each place what it means"));
+                self.refused.push(problem.help("write the value out: each place says what it means"));
                 Ok(Node { value: NodeValue::Null, span })
             }
             // The parser's grammar yields no other event where a node is due.
@@ -235,7 +230,7 @@ impl<'t> Builder<'t> {
         let span = self.scalar_span(span, style);
         if style == ScalarStyle::Plain && text == "<<" {
             let problem = Problem::new(span.clone(), "merge keys (`<<`) are refused");
-            self.refused.push(problem.help("write the entries out: a plan says in each place what it means"));
+            self.refused.push(problem.help("write the entries out: each place says what it means"));
         } else if text.is_empty() {
             self.refused.push(Problem::new(span.clone(), "a key is empty"));
         }
@@ -252,7 +247,7 @@ impl<'t> Builder<'t> {
             "false" | "False" | "FALSE" => NodeValue::Boolean(false),
             other => match number(other) {
                 Some(NodeValue::Float(value)) if !value.is_finite() => {
-                    self.refused.push(Problem::new(span.clone(), format!("`{other}` is not a number a plan can use")));
+                    self.refused.push(Problem::new(span.clone(), format!("`{other}` is no usable number")));
                     NodeValue::Null
                 }
                 Some(number) => number,
@@ -262,7 +257,7 @@ impl<'t> Builder<'t> {
     }
 
     fn refuse_extras(&mut self, anchor: usize, tag: bool, span: &Span) {
-        let help = "a plan is plain data: write each value out where it is meant";
+        let help = "the file is plain data: write each value out where it is meant";
         if anchor > 0 {
             self.refused.push(Problem::new(span.clone(), "anchors (`&name`) are refused").help(help));
         }

@@ -3,12 +3,13 @@
 use std::{
     env::VarError,
     fs, io,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use belay_plan::{diagnostic::Diagnostic, duration};
+use serde::Deserialize;
 
 use crate::{auth::Tokens, config_file};
 
@@ -30,7 +31,8 @@ pub struct Config {
 }
 
 /// When migrations are armed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ArmPolicy {
     /// A person arms.
     Manual,
@@ -39,7 +41,8 @@ pub enum ArmPolicy {
 }
 
 /// What `SIGUSR1` does when several migrations are armed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Sigusr1 {
     /// Refuses: nobody can tell which one was meant.
     One,
@@ -51,8 +54,8 @@ pub enum ConfigError {
     #[error("{path} cannot be read: {source}")]
     Unreadable { path: PathBuf, source: io::Error },
     /// Shown by rendering the diagnostics.
-    #[error("the configuration is not valid: {}", .0.first().map_or("", |first| &first.message))]
-    Invalid(Vec<Diagnostic>),
+    #[error("{path} is not a valid configuration ({} errors)", .diagnostics.len())]
+    Invalid { path: PathBuf, diagnostics: Vec<Diagnostic> },
     #[error("{name} is not valid: {why}")]
     Environment { name: &'static str, why: String },
     #[error(
@@ -64,15 +67,7 @@ pub enum ConfigError {
 
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7457),
-            state: "sqlite:belay.db".to_owned(),
-            plans: Vec::new(),
-            poll: Duration::from_secs(5),
-            arm: ArmPolicy::Manual,
-            sigusr1: Sigusr1::One,
-            tokens: Tokens::default(),
-        }
+        config_file::parse("", "").expect("a configuration that says nothing is valid")
     }
 }
 
@@ -104,7 +99,8 @@ impl Config {
             Some(path) => {
                 let text = fs::read_to_string(&path)
                     .map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?;
-                Self::parse(&path.display().to_string(), &text).map_err(ConfigError::Invalid)?
+                Self::parse(&path.display().to_string(), &text)
+                    .map_err(|diagnostics| ConfigError::Invalid { path, diagnostics })?
             }
         };
         let wrong = |name| move |why| ConfigError::Environment { name, why };
@@ -127,6 +123,11 @@ impl Config {
     /// Every diagnostic, in the order of the file; what keeps it from being read at all stands alone.
     pub fn parse(file_name: &str, text: &str) -> Result<Self, Vec<Diagnostic>> {
         config_file::parse(file_name, text)
+    }
+
+    /// The JSON Schema of a configuration file: `config/daemon.schema.json`.
+    pub fn schema() -> serde_json::Value {
+        config_file::schema()
     }
 
     /// Without tokens everybody who reaches the port may do everything, so only this machine may reach it.

@@ -4,7 +4,7 @@ use crate::{
     output::Output,
 };
 
-/// Print the JSON Schema of plans
+/// Print the JSON Schema of plans, or of the daemon's configuration
 ///
 /// Editors that know it complete and check plans while you type.
 #[derive(Debug, clap::Args)]
@@ -13,11 +13,18 @@ Example:
   belay schema > belay.schema.json
   # and as the first line of a plan:
   # yaml-language-server: $schema=belay.schema.json")]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Of the daemon's configuration (`belay serve --config`)
+    #[arg(long)]
+    daemon: bool,
+}
 
 impl Args {
     pub(crate) fn run(&self, output: Output) -> Result<Exit, Failure> {
-        output.document(&belay_plan::schema(&catalogue()));
+        output.document(&match self.daemon {
+            true => belay_server::Config::schema(),
+            false => belay_plan::schema(&catalogue()),
+        });
         Ok(Exit::Done)
     }
 }

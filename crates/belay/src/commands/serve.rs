@@ -72,10 +72,10 @@ fn load_plans(
 }
 
 fn config_failure(error: ConfigError, output: Output) -> Failure {
-    if let ConfigError::Invalid(diagnostics) = &error {
+    if let ConfigError::Invalid { diagnostics, .. } = &error {
         show_errors(diagnostics, output);
     }
-    Failure::new(Exit::Usage, error).help("config/belay.yaml shows every key with its default")
+    Failure::new(Exit::Usage, error).help("correct it; `belay schema --daemon` lets an editor check it while you type")
 }
 
 fn failure(error: ServeError, output: Output) -> Failure {

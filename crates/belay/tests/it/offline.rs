@@ -70,12 +70,15 @@ fn validate_answers_programs_in_json() {
 }
 
 #[test]
-fn the_schema_that_ships_is_the_one_of_this_binary() {
+fn the_schemas_that_ship_are_those_of_this_binary() {
     let folder = tempfile::tempdir().unwrap();
-    let done = belay(folder.path(), &["schema"]).assert().code(0).get_output().clone();
-    let shipped: Value = serde_json::from_slice(&fs::read(repository("config/belay.schema.json")).unwrap()).unwrap();
-    let printed: Value = serde_json::from_slice(&done.stdout).unwrap();
-    assert!(printed == shipped, "config/belay.schema.json is not what `belay schema` prints");
+    for (arguments, file) in [(&["schema"][..], "belay"), (&["schema", "--daemon"], "daemon")] {
+        let done = belay(folder.path(), arguments).assert().code(0).get_output().clone();
+        let file = format!("config/{file}.schema.json");
+        let shipped: Value = serde_json::from_slice(&fs::read(repository(&file)).unwrap()).unwrap();
+        let printed: Value = serde_json::from_slice(&done.stdout).unwrap();
+        assert!(printed == shipped, "{file} is not what `belay {}` prints", arguments.join(" "));
+    }
 }
 
 #[test]
