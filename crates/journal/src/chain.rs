@@ -15,7 +15,7 @@
 //! the old hash), and `prev` is the hash of the record before, or 64 zeros for the first.
 
 use belay_core::event::{EVENT_VERSION, Event, Record};
-use belay_ports::{AppendError, NewRecord, ReadFailure};
+use belay_ports::{AppendError, NewRecord, Placed, ReadFailure};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -31,6 +31,13 @@ pub(crate) struct Link {
     pub(crate) body: String,
     pub(crate) prev: String,
     pub(crate) hash: String,
+}
+
+/// A link of one of many streams, with its place among all.
+pub(crate) struct PlacedLink {
+    pub(crate) position: u64,
+    pub(crate) stream: String,
+    pub(crate) link: Link,
 }
 
 /// The end of a stream: what the next record is hung on.
@@ -130,12 +137,22 @@ pub(crate) fn verified(stream: &str, after: u64, links: Vec<Link>) -> Result<Vec
     let mut records = Vec::with_capacity(links.len());
     for link in links {
         tail = follow(stream, &tail, &link)?;
-        if tail.is_newer() {
-            return Err(ReadFailure::Newer { stream: stream.to_owned(), seq: link.seq, version: link.version });
-        }
-        records.push(decode(stream, &link).map_err(|why| broken(stream, link.seq, &why))?);
+        records.push(read(stream, &link)?);
     }
     Ok(records)
+}
+
+/// Verifies links of many streams, each by itself, and decodes them.
+///
+/// # Errors
+/// The first link that was changed, or that is newer than this code.
+pub(crate) fn verified_apart(links: Vec<PlacedLink>) -> Result<Vec<Placed>, ReadFailure> {
+    let placed = links.into_iter().map(|PlacedLink { position, stream, link }| {
+        unchanged(&stream, &link)?;
+        let record = read(&stream, &link)?;
+        Ok(Placed { position, record })
+    });
+    placed.collect()
 }
 
 /// The new tail, when the link hangs on the old one.
@@ -144,13 +161,26 @@ fn follow(stream: &str, tail: &Tail, link: &Link) -> Result<Tail, ReadFailure> {
     if link.seq != expected {
         return Err(broken(stream, expected, &format!("it is missing; the next one found is {}", link.seq)));
     }
-    if link.hash != hash(stream, link) {
-        return Err(broken(stream, link.seq, "it was changed after it was written: its hash does not match"));
-    }
+    unchanged(stream, link)?;
     if link.prev != tail.hash {
         return Err(broken(stream, link.seq, "it does not follow the record before it: its `prev` does not match"));
     }
     Ok(Tail::from(link))
+}
+
+fn unchanged(stream: &str, link: &Link) -> Result<(), ReadFailure> {
+    match link.hash == hash(stream, link) {
+        true => Ok(()),
+        false => Err(broken(stream, link.seq, "it was changed after it was written: its hash does not match")),
+    }
+}
+
+/// The record in a link that holds.
+fn read(stream: &str, link: &Link) -> Result<Record, ReadFailure> {
+    if Tail::from(link).is_newer() {
+        return Err(ReadFailure::Newer { stream: stream.to_owned(), seq: link.seq, version: link.version });
+    }
+    decode(stream, link).map_err(|why| broken(stream, link.seq, &why))
 }
 
 fn decode(stream: &str, link: &Link) -> Result<Record, String> {

@@ -10,10 +10,10 @@ use std::{
 };
 
 use belay_core::event::Record;
-use belay_ports::{AppendError, Fut, Journal, NewRecord, ReadFailure};
+use belay_ports::{AppendError, Fut, Journal, NewRecord, Placed, ReadFailure};
 use tokio::sync::watch;
 
-use crate::chain::{self, Link, Tail};
+use crate::chain::{self, Link, PlacedLink, Tail};
 
 /// What befalls an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,11 +35,15 @@ pub struct MemoryJournal {
     contents: Mutex<Contents>,
     /// While it is true, nobody gets an answer: the process that asks is dead.
     crashed: watch::Sender<bool>,
+    /// The position of the last record.
+    head: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
 struct Contents {
     streams: BTreeMap<String, Vec<Link>>,
+    /// Stream and sequence of each record, as they arrived: the first has position 1.
+    arrived: Vec<(String, u64)>,
     /// Appends that were asked for, the ones that failed included.
     appends: u64,
     /// By the number of the append.
@@ -48,7 +52,7 @@ struct Contents {
 
 impl Default for MemoryJournal {
     fn default() -> Self {
-        Self { contents: Mutex::default(), crashed: watch::Sender::new(false) }
+        Self { contents: Mutex::default(), crashed: watch::Sender::new(false), head: watch::Sender::new(0) }
     }
 }
 
@@ -97,7 +101,7 @@ impl MemoryJournal {
         let number = contents.appends;
         let fault = contents.faults.remove(&number);
         let why = "a fault was injected".to_owned();
-        match fault {
+        let answer = match fault {
             None => Some(contents.append(stream, after, new)),
             Some(AppendFault::Refuse) => Some(Err(AppendError::Refused { why })),
             Some(AppendFault::Lose) => Some(Err(AppendError::Unknown { why })),
@@ -115,6 +119,14 @@ impl MemoryJournal {
                 self.crashed.send_replace(true);
                 None
             }
+        };
+        self.head.send_replace(contents.arrived.len() as u64);
+        answer
+    }
+
+    async fn alive(&self) {
+        if *self.crashed.borrow() {
+            pending::<()>().await;
         }
     }
 }
@@ -133,6 +145,7 @@ impl Contents {
             records.push(record);
         }
         if !added.is_empty() {
+            self.arrived.extend(added.iter().map(|link| (stream.to_owned(), link.seq)));
             self.streams.entry(stream.to_owned()).or_default().extend(added);
         }
         Ok(records)
@@ -142,6 +155,18 @@ impl Contents {
         let links = self.streams.get(stream).map_or(&[][..], Vec::as_slice);
         let from = links.partition_point(|link| link.seq < after);
         chain::verified(stream, after, links[from..].to_vec())
+    }
+
+    fn across(&self, from: u64, max: usize) -> Result<Vec<Placed>, ReadFailure> {
+        let first = from.max(1);
+        let skipped = usize::try_from(first - 1).unwrap_or(usize::MAX);
+        let placed =
+            (first..).zip(self.arrived.iter().skip(skipped).take(max)).filter_map(|(position, (stream, seq))| {
+                let links = self.streams.get(stream)?;
+                let link = links.iter().find(|link| link.seq == *seq)?.clone();
+                Some(PlacedLink { position, stream: stream.clone(), link })
+            });
+        chain::verified_apart(placed.collect())
     }
 }
 
@@ -162,19 +187,34 @@ impl Journal for MemoryJournal {
 
     fn read<'a>(&'a self, stream: &'a str, after: u64) -> Fut<'a, Result<Vec<Record>, ReadFailure>> {
         Box::pin(async move {
-            if *self.crashed.borrow() {
-                pending::<()>().await;
-            }
+            self.alive().await;
             self.contents().read(stream, after)
         })
     }
 
     fn streams<'a>(&'a self) -> Fut<'a, Result<Vec<String>, ReadFailure>> {
         Box::pin(async move {
-            if *self.crashed.borrow() {
-                pending::<()>().await;
-            }
+            self.alive().await;
             Ok(self.contents().streams.keys().cloned().collect())
+        })
+    }
+
+    fn across<'a>(&'a self, from: u64, max: usize) -> Fut<'a, Result<Vec<Placed>, ReadFailure>> {
+        Box::pin(async move {
+            self.alive().await;
+            self.contents().across(from, max)
+        })
+    }
+
+    fn head(&self) -> u64 {
+        *self.head.borrow()
+    }
+
+    fn grown<'a>(&'a self, position: u64) -> Fut<'a, ()> {
+        let mut head = self.head.subscribe();
+        Box::pin(async move {
+            // It cannot fail: the sender is in `self`.
+            let _ = head.wait_for(|head| *head > position).await;
         })
     }
 }

@@ -4,6 +4,7 @@
 //! under load the price of a sync is shared, without load nothing waits.
 
 use std::{
+    future::pending,
     path::{Path, PathBuf, absolute},
     sync::{
         Arc,
@@ -13,11 +14,12 @@ use std::{
 };
 
 use belay_core::event::Record;
-use belay_ports::{AppendError, Fut, Journal, NewRecord, ReadFailure};
+use belay_ports::{AppendError, Fut, Journal, NewRecord, Placed, ReadFailure};
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
+    chain::{self, PlacedLink},
     lease::Lease,
     schema::{self, OpenError},
     store::{Append, Appended, Disk, Store},
@@ -51,6 +53,7 @@ enum Request {
 
 enum Query {
     Read { stream: String, after: u64, reply: oneshot::Sender<Result<Vec<Record>, ReadFailure>> },
+    Across { from: u64, max: usize, reply: oneshot::Sender<Result<Vec<PlacedLink>, ReadFailure>> },
     Streams(oneshot::Sender<Result<Vec<String>, ReadFailure>>),
 }
 
@@ -67,6 +70,7 @@ pub struct SqliteJournal {
     requests: Option<mpsc::Sender<Request>>,
     owner: Option<JoinHandle<()>>,
     commits: Arc<AtomicU64>,
+    head: watch::Receiver<u64>,
     /// None when opened for reading only. Given back after the thread has closed the file.
     lease: Option<Lease>,
 }
@@ -104,13 +108,13 @@ impl SqliteJournal {
 
     fn start(path: PathBuf, disk: Box<dyn Disk>, lease: Option<Lease>) -> Result<Self, OpenError> {
         let store = Store::open(path, disk)?;
-        let commits = store.commits();
+        let (commits, head) = (store.commits(), store.head());
         let (requests, queue) = mpsc::channel(QUEUE);
         let owner = thread::Builder::new()
             .name("belay-journal".to_owned())
             .spawn(move || serve(store, queue))
             .map_err(|error| OpenError::Unusable { why: format!("no thread can be started for it: {error}") })?;
-        Ok(Self { requests: Some(requests), owner: Some(owner), commits, lease })
+        Ok(Self { requests: Some(requests), owner: Some(owner), commits, head, lease })
     }
 
     async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, Gone> {
@@ -156,6 +160,30 @@ impl Journal for SqliteJournal {
             self.ask(|reply| Request::Query(Query::Streams(reply))).await.unwrap_or_else(|_| Err(unreadable()))
         })
     }
+
+    fn across<'a>(&'a self, from: u64, max: usize) -> Fut<'a, Result<Vec<Placed>, ReadFailure>> {
+        Box::pin(async move {
+            let links = self
+                .ask(|reply| Request::Query(Query::Across { from, max, reply }))
+                .await
+                .unwrap_or_else(|_| Err(unreadable()))?;
+            // Not on the thread, where appends may wait.
+            chain::verified_apart(links)
+        })
+    }
+
+    fn head(&self) -> u64 {
+        *self.head.borrow()
+    }
+
+    fn grown<'a>(&'a self, position: u64) -> Fut<'a, ()> {
+        let mut head = self.head.clone();
+        Box::pin(async move {
+            if head.wait_for(|head| *head > position).await.is_err() {
+                pending().await // its thread is gone: it will not grow any more
+            }
+        })
+    }
 }
 
 impl Drop for SqliteJournal {
@@ -196,6 +224,7 @@ fn serve(mut store: Store, mut queue: mpsc::Receiver<Request>) {
         for query in queries {
             match query {
                 Query::Read { stream, after, reply } => drop(reply.send(store.read(&stream, after))),
+                Query::Across { from, max, reply } => drop(reply.send(store.across(from, max))),
                 Query::Streams(reply) => drop(reply.send(store.streams())),
             }
         }

@@ -13,15 +13,20 @@ use std::{
 use belay_core::event::Record;
 use belay_ports::{AppendError, NewRecord, ReadFailure};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
+use tokio::sync::watch;
 
 use crate::{
-    chain::{self, Link, Tail},
+    chain::{self, Link, PlacedLink, Tail},
     fault,
     schema::OpenError,
 };
 
 /// Bytes of a body that a record holds itself; a longer one becomes a blob, named by its SHA-256.
 const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of the bodies that one read across streams takes up; the record that goes beyond is its last. It bounds what a
+/// slow reader holds, and for how long a read keeps an append waiting.
+const PAGE_BYTES_MAX: usize = 64 * 1024;
 
 /// The calls that can fail in ways worth testing; a test puts its own faults here.
 pub(crate) trait Disk: Send {
@@ -50,6 +55,8 @@ pub(crate) struct Store {
     /// The streams that the last failed commit was about.
     doubts: Vec<Doubt>,
     commits: Arc<AtomicU64>,
+    /// The position of the last record that is known to be durable.
+    head: watch::Sender<u64>,
 }
 
 /// A stream that ends in one of two ways.
@@ -90,7 +97,14 @@ enum Written {
 impl Store {
     pub(crate) fn open(path: PathBuf, disk: Box<dyn Disk>) -> Result<Self, OpenError> {
         let connection = disk.open()?;
-        Ok(Self { path, disk, connection: Some(connection), doubts: Vec::new(), commits: Arc::default() })
+        let head = head(&connection).map_err(|error| OpenError::of_sqlite(&path, &error))?;
+        let head = watch::Sender::new(head);
+        Ok(Self { path, disk, connection: Some(connection), doubts: Vec::new(), commits: Arc::default(), head })
+    }
+
+    /// The position of the last durable record, and every change of it.
+    pub(crate) fn head(&self) -> watch::Receiver<u64> {
+        self.head.subscribe()
     }
 
     /// Counts the transactions that were committed.
@@ -134,6 +148,11 @@ impl Store {
         })
     }
 
+    /// Up to `max` records of all streams from a position on, fewer where they are long.
+    pub(crate) fn across(&mut self, from: u64, max: usize) -> Result<Vec<PlacedLink>, ReadFailure> {
+        self.query(|connection| across(connection, from, max))
+    }
+
     fn query<T>(&mut self, ask: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, ReadFailure> {
         let unreadable = |why| ReadFailure::Unreadable { why };
         let connection = self.take_connection().map_err(unreadable)?;
@@ -160,8 +179,16 @@ impl Store {
                 return Written::InDoubt(pending, error);
             }
             self.commits.fetch_add(1, Ordering::Relaxed);
+            self.announce(connection);
         }
         Written::Committed(pending)
+    }
+
+    /// What is in the file now is durable. A position that cannot be read is announced with the next one.
+    fn announce(&self, connection: &Connection) {
+        if let Ok(head) = head(connection) {
+            self.head.send_if_modified(|known| std::mem::replace(known, head) != head);
+        }
     }
 
     /// A write that failed may have reached the disk all the same, so the outcome is open. Only that of a full disk is
@@ -216,6 +243,9 @@ impl Store {
             let found = tail(&connection, stream).map_err(failed)?;
             written &= found == *after;
             not_written &= found == *before;
+        }
+        if written || not_written {
+            self.announce(&connection);
         }
         match (written, not_written) {
             (true, _) => Ok((connection, Outcome::Written)),
@@ -289,6 +319,10 @@ fn insert(connection: &Connection, stream: &str, link: &Link) -> rusqlite::Resul
     Ok(())
 }
 
+fn head(connection: &Connection) -> rusqlite::Result<u64> {
+    connection.prepare_cached("SELECT coalesce(max(position), 0) FROM records")?.query_row([], |row| seq(row, 0))
+}
+
 /// The links of a stream from the record `from` on, that one included.
 fn links(connection: &Connection, stream: &str, from: u64) -> rusqlite::Result<Vec<Link>> {
     connection
@@ -297,19 +331,41 @@ fn links(connection: &Connection, stream: &str, from: u64) -> rusqlite::Result<V
              FROM records LEFT JOIN blobs ON sha256 = blob
              WHERE stream = ?1 AND seq >= ?2 ORDER BY seq",
         )?
-        .query_map(params![stream, i64::try_from(from).unwrap_or(i64::MAX)], |row| {
-            Ok(Link {
-                seq: seq(row, 0)?,
-                version: version(row, 1)?,
-                at: text(row, 2)?,
-                actor: text(row, 3)?,
-                kind: text(row, 4)?,
-                body: text(row, 5)?,
-                prev: text(row, 6)?,
-                hash: text(row, 7)?,
-            })
-        })?
+        .query_map(params![stream, i64::try_from(from).unwrap_or(i64::MAX)], link)?
         .collect()
+}
+
+fn across(connection: &Connection, from: u64, max: usize) -> rusqlite::Result<Vec<PlacedLink>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT seq, version, at, actor, type, coalesce(data, body), prev, hash, position, stream
+         FROM records LEFT JOIN blobs ON sha256 = blob
+         WHERE position >= ?1 ORDER BY position LIMIT ?2",
+    )?;
+    let limit = i64::try_from(max).unwrap_or(i64::MAX);
+    let mut rows = statement.query(params![i64::try_from(from).unwrap_or(i64::MAX), limit])?;
+    let mut found = Vec::new();
+    let mut bytes = 0;
+    while bytes < PAGE_BYTES_MAX
+        && let Some(row) = rows.next()?
+    {
+        let link = link(row)?;
+        bytes += link.body.len();
+        found.push(PlacedLink { position: seq(row, 8)?, stream: text(row, 9)?, link });
+    }
+    Ok(found)
+}
+
+fn link(row: &Row<'_>) -> rusqlite::Result<Link> {
+    Ok(Link {
+        seq: seq(row, 0)?,
+        version: version(row, 1)?,
+        at: text(row, 2)?,
+        actor: text(row, 3)?,
+        kind: text(row, 4)?,
+        body: text(row, 5)?,
+        prev: text(row, 6)?,
+        hash: text(row, 7)?,
+    })
 }
 
 // A column that holds what Belay never writes there was changed by somebody. It is read as something that cannot have

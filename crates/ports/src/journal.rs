@@ -13,6 +13,14 @@ pub struct NewRecord {
     pub event: Event,
 }
 
+/// A record with its place among the records of all streams.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Placed {
+    /// Counts from 1 in the order in which records became durable; never given to another record.
+    pub position: u64,
+    pub record: Record,
+}
+
 pub trait Journal: Send + Sync {
     /// Appends all or nothing. When it answers, the records are durable. `after`: the sequence that the caller knows as
     /// the last one (0 for an empty stream).
@@ -27,6 +35,17 @@ pub trait Journal: Send + Sync {
     fn read<'a>(&'a self, stream: &'a str, after: u64) -> Fut<'a, Result<Vec<Record>, ReadFailure>>;
 
     fn streams<'a>(&'a self) -> Fut<'a, Result<Vec<String>, ReadFailure>>;
+
+    /// The records of all streams in the order in which they became durable, from a position on, that one included: at
+    /// most `max`, and fewer where they are long, but none only where there is none. Each is as it was written: its own
+    /// hash is verified; that none is missing is for [`read`](Self::read) to verify.
+    fn across<'a>(&'a self, from: u64, max: usize) -> Fut<'a, Result<Vec<Placed>, ReadFailure>>;
+
+    /// The position of the last record that is known to be durable; 0 when there is none.
+    fn head(&self) -> u64;
+
+    /// Waits until there is a record behind a position.
+    fn grown<'a>(&'a self, position: u64) -> Fut<'a, ()>;
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -11,7 +11,7 @@ pub mod system;
 
 pub use actuator::{Actuator, ApplyError, Corrupt, Permission, ReadError, Scope};
 pub use clock::{Clock, Entropy};
-pub use journal::{AppendError, Journal, NewRecord, ReadFailure};
+pub use journal::{AppendError, Journal, NewRecord, Placed, ReadFailure};
 pub use sensor::{Query, Sensor};
 pub use system::{System, Typed};
 

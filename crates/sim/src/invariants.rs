@@ -15,7 +15,7 @@ use belay_core::{
 };
 use belay_plan::model::{AwsTarget, Name, OnFailure};
 use belay_ports::{
-    AccountError, Actuator, Actuators, AppendError, ApplyError, Corrupt, Fut, Journal, NewRecord, Permission,
+    AccountError, Actuator, Actuators, AppendError, ApplyError, Corrupt, Fut, Journal, NewRecord, Permission, Placed,
     ReadError, ReadFailure, Scope,
 };
 use serde_json::Value;
@@ -262,6 +262,18 @@ impl Journal for WitnessedJournal {
 
     fn streams<'a>(&'a self) -> Fut<'a, Result<Vec<String>, ReadFailure>> {
         self.journal.streams()
+    }
+
+    fn across<'a>(&'a self, from: u64, max: usize) -> Fut<'a, Result<Vec<Placed>, ReadFailure>> {
+        self.journal.across(from, max)
+    }
+
+    fn head(&self) -> u64 {
+        self.journal.head()
+    }
+
+    fn grown<'a>(&'a self, position: u64) -> Fut<'a, ()> {
+        self.journal.grown(position)
     }
 }
 

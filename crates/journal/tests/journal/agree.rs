@@ -2,7 +2,7 @@
 
 use belay_journal::{MemoryJournal, SqliteJournal, audit};
 use belay_ports::Journal;
-use futures::executor::block_on;
+use futures::{executor::block_on, future::FutureExt};
 use proptest::prelude::*;
 
 use crate::samples::note;
@@ -22,6 +22,11 @@ enum Call {
     Audit {
         stream: usize,
     },
+    Across {
+        from: u64,
+        max: usize,
+    },
+    Head,
     Streams,
 }
 
@@ -34,6 +39,8 @@ fn calls() -> impl Strategy<Value = Vec<Call>> {
         6 => (stream.clone(), off, 0..4_usize).prop_map(|(stream, off, count)| Call::Append { stream, off, count }),
         2 => (stream.clone(), 0..12_u64).prop_map(|(stream, after)| Call::Read { stream, after }),
         1 => stream.prop_map(|stream| Call::Audit { stream }),
+        2 => (0..12_u64, 0..8_usize).prop_map(|(from, max)| Call::Across { from, max }),
+        1 => Just(Call::Head),
         1 => Just(Call::Streams),
     ];
     prop::collection::vec(call, 1..24)
@@ -48,6 +55,8 @@ fn answer(journal: &dyn Journal, call: &Call, ends: &[u64; 3]) -> String {
         }
         Call::Read { stream, after } => format!("{:?}", block_on(journal.read(STREAMS[stream], after))),
         Call::Audit { stream } => format!("{:?}", block_on(audit(journal, STREAMS[stream], None))),
+        Call::Across { from, max } => format!("{:?}", block_on(journal.across(from, max))),
+        Call::Head => format!("{}, {:?}", journal.head(), journal.grown(journal.head()).now_or_never()),
         Call::Streams => format!("{:?}", block_on(journal.streams())),
     }
 }

@@ -1,6 +1,7 @@
 //! The journal from outside, on real files.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+mod across;
 mod agree;
 mod files;
 mod owner;

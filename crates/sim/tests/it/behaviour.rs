@@ -165,6 +165,18 @@ impl Journal for SlowJournal {
     fn streams<'a>(&'a self) -> Fut<'a, Result<Vec<String>, ReadFailure>> {
         self.journal.streams()
     }
+
+    fn across<'a>(&'a self, from: u64, max: usize) -> Fut<'a, Result<Vec<belay_ports::Placed>, ReadFailure>> {
+        self.journal.across(from, max)
+    }
+
+    fn head(&self) -> u64 {
+        self.journal.head()
+    }
+
+    fn grown<'a>(&'a self, position: u64) -> Fut<'a, ()> {
+        self.journal.grown(position)
+    }
 }
 
 #[test]
