@@ -12,6 +12,7 @@ use belay_engine::{Engine, Handle, OpenError, Options, Sampler};
 use belay_plan::{catalogue::Catalogue, model::Name};
 use belay_ports::{Ports, ReadFailure};
 use futures::future::join_all;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{ArmPolicy, Config},
@@ -60,6 +61,8 @@ struct Inner {
     /// Migrations that `arm: on_start` should have armed and has not, and why not. What has ever been armed is none of
     /// them: what a person disarmed, or what was rolled back, a person arms.
     unarmed: Mutex<BTreeMap<Name, String>>,
+    /// Cancelled when the daemon stops.
+    stopping: CancellationToken,
 }
 
 impl Daemon {
@@ -83,6 +86,7 @@ impl Daemon {
             guards: Mutex::default(),
             arming: tokio::sync::Mutex::default(),
             unarmed: Mutex::default(),
+            stopping: CancellationToken::new(),
         };
         let daemon = Self { inner: Arc::new(inner) };
         let orphans: Vec<Name> = streams.into_iter().filter(|stream| !plans.contains_key(stream)).collect();
@@ -127,8 +131,10 @@ impl Daemon {
             .map_err(|source| BuildError::Open { migration: migration.to_owned(), source })
     }
 
-    /// Stops every engine in order. The journal is then complete, and the next start goes on.
+    /// Stops every engine in order. The journal is then complete, and the next start goes on. Whoever waits for
+    /// [`Daemon::stopping`] ends now.
     pub async fn shutdown(&self) {
+        self.inner.stopping.cancel();
         let guards = self.guards();
         join_all(guards.iter().map(|guard| guard.handle.shutdown())).await;
     }
@@ -140,6 +146,11 @@ impl Daemon {
     /// The engine of a migration.
     pub fn handle(&self, migration: &str) -> Option<Handle> {
         self.guard(migration).map(|guard| guard.handle.clone())
+    }
+
+    /// Is cancelled when the daemon stops.
+    pub(crate) fn stopping(&self) -> CancellationToken {
+        self.inner.stopping.clone()
     }
 
     pub(crate) fn ports(&self) -> &Ports {

@@ -3,7 +3,6 @@
 use std::{io, net::SocketAddr, time::Duration};
 
 use tokio::{net::TcpListener, task::JoinSet, time::timeout};
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{Config, ConfigError},
@@ -60,8 +59,7 @@ pub async fn bind(config: &Config) -> Result<TcpListener, ServeError> {
 /// [`ServeError::Http`] when nobody can be answered any more.
 pub async fn serve(daemon: Daemon, listener: TcpListener, mut signals: UnixSignals) -> Result<(), ServeError> {
     let address = listener.local_addr().map_err(ServeError::Http)?;
-    let stop = CancellationToken::new();
-    let stopped = stop.clone().cancelled_owned();
+    let stopped = daemon.stopping().cancelled_owned();
     let router = http::router(daemon.clone());
     let mut http = JoinSet::new();
     http.spawn(async move { axum::serve(listener, router).with_graceful_shutdown(stopped).await });
@@ -88,7 +86,6 @@ pub async fn serve(daemon: Daemon, listener: TcpListener, mut signals: UnixSigna
     };
     tracing::info!("stopping");
     wishes.abort_all();
-    stop.cancel();
     let drained = async { while http.join_next().await.is_some() {} };
     let stopping = async { tokio::join!(daemon.shutdown(), drained) };
     match timeout(STOP_MAX, stopping).await {

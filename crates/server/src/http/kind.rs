@@ -26,11 +26,13 @@ pub(crate) enum Kind {
     InvalidRequest,
     PlanFile,
     IdempotencyKeyReused,
+    BadCursor,
     Bug,
     Unavailable,
     AccountUnverified,
     Unreadable,
     TimedOut,
+    TooManyReaders,
 }
 
 impl Kind {
@@ -61,9 +63,11 @@ impl Kind {
             | Self::ResourceTaken
             | Self::UnsupportedPlan => StatusCode::CONFLICT,
             Self::UnreadableBody => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::InvalidRequest | Self::PlanFile | Self::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::InvalidRequest | Self::PlanFile | Self::IdempotencyKeyReused | Self::BadCursor => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             Self::Bug => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Unavailable | Self::AccountUnverified | Self::Unreadable | Self::TimedOut => {
+            Self::Unavailable | Self::AccountUnverified | Self::Unreadable | Self::TimedOut | Self::TooManyReaders => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
         }
@@ -91,11 +95,13 @@ impl Kind {
             Self::InvalidRequest => "The request is not valid",
             Self::PlanFile => "The plan file cannot be used",
             Self::IdempotencyKeyReused => "The idempotency key was used for another request",
+            Self::BadCursor => "Nobody can read on from there",
             Self::Bug => "A fault in Belay",
             Self::Unavailable => "Not possible now",
             Self::AccountUnverified => "The AWS account could not be verified",
             Self::Unreadable => "A resource could not be read",
             Self::TimedOut => "It took too long",
+            Self::TooManyReaders => "Too many follow already",
         }
     }
 }

@@ -43,7 +43,7 @@ fn shown(daemon: &Daemon, guard: &Guard) -> Shown {
     }
 }
 
-fn find(daemon: &Daemon, migration: &str) -> Result<Arc<Guard>, Problem> {
+pub(super) fn find(daemon: &Daemon, migration: &str) -> Result<Arc<Guard>, Problem> {
     daemon.guard(migration).ok_or_else(|| {
         let known: Vec<String> = daemon.guards().iter().map(|guard| guard.name().to_owned()).collect();
         Problem::not_found(format!("there is no migration {migration}"))

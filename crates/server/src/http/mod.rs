@@ -1,9 +1,12 @@
 //! The HTTP interface of DESIGN 7. Every handler talks to engines through their handles; none holds an engine up.
 //!
-//! Not built yet: `/v1/events`, `/v1/runs/{id}/report`, the console, `/openapi.json`, and `Idempotency-Key`, which is
+//! Not built yet: `/v1/runs/{id}/report`, the console, `/openapi.json`, and `Idempotency-Key`, which is
 //! ignored: a second rollback is refused with the run under way, so sending one again does no harm.
 
 mod body;
+mod events;
+mod feed;
+mod frame;
 mod health;
 mod identify;
 mod incidents;
@@ -16,10 +19,10 @@ mod problem_pages;
 mod refusal;
 mod runs;
 
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::{DefaultBodyLimit, Request},
     http::{HeaderValue, Method, Uri, header},
     middleware::{self, Next},
@@ -30,6 +33,7 @@ use futures::FutureExt;
 
 use crate::daemon::Daemon;
 
+use feed::Feed;
 use kind::Kind;
 use problem::Problem;
 
@@ -38,6 +42,7 @@ const REQUEST_MAX: Duration = Duration::from_secs(110);
 
 /// Everything that the daemon answers.
 pub fn router(daemon: Daemon) -> Router {
+    let feed = Arc::new(Feed::new(daemon.ports().journal.clone()));
     let open = Router::new()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
@@ -63,6 +68,7 @@ pub fn router(daemon: Daemon) -> Router {
         .route("/v1/runs/{run}/steps/{step}/retry", post(runs::retry))
         .route("/v1/runs/{run}/steps/{step}/skip", post(runs::skip))
         .route("/v1/runs/{run}/steps/{step}/override", post(runs::override_interlock))
+        .route("/v1/events", get(events::events).layer(Extension(feed)))
         .route_layer(middleware::from_fn_with_state(daemon.clone(), identify::identify));
     open.merge(guarded)
         .fallback(no_such_path)

@@ -50,6 +50,11 @@ impl Problem {
         self
     }
 
+    /// The document, where it is no answer of its own.
+    pub(crate) fn to_json(&self) -> String {
+        serde_json::json!(self.document).to_string()
+    }
+
     pub(crate) fn not_found(detail: impl Into<String>) -> Self {
         Self::new(Kind::NotFound, detail)
     }

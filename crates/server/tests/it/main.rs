@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod daemon;
+mod events;
 mod incidents;
 mod migrations;
 mod requests;

@@ -34,8 +34,12 @@ async fn ask(test: &Running, method: &str, path: &str, authorization: Option<&st
 async fn without_a_known_token_nothing_is_told() {
     let test = guarded().await;
     for authorization in [None, Some("Bearer wrong"), Some("Bearer"), Some("Basic YTpi")] {
-        for (method, path) in [("GET", "/v1/migrations"), ("POST", "/v1/migrations/checkout/arm"), ("GET", "/metrics")]
-        {
+        for (method, path) in [
+            ("GET", "/v1/migrations"),
+            ("POST", "/v1/migrations/checkout/arm"),
+            ("GET", "/metrics"),
+            ("GET", "/v1/events"),
+        ] {
             let answer = ask(&test, method, path, authorization).await;
             assert_eq!(answer.headers["www-authenticate"], "Bearer");
             answer.expect_problem(401, "unauthorized");
@@ -48,6 +52,7 @@ async fn without_a_known_token_nothing_is_told() {
 async fn a_viewer_reads_and_an_operator_acts() {
     let test = guarded().await;
     ask(&test, "GET", "/v1/migrations/checkout", Some("Bearer watch")).await.expect(StatusCode::OK);
+    ask(&test, "HEAD", "/v1/events", Some("Bearer watch")).await.expect(StatusCode::OK);
     let refused = ask(&test, "POST", "/v1/migrations/checkout/arm", Some("Bearer watch")).await;
     assert!(refused.expect_problem(403, "forbidden")["detail"].as_str().unwrap().contains("wall-screen"));
     ask(&test, "GET", "/v1/migrations/checkout", Some("bearer act")).await.expect(StatusCode::OK);

@@ -148,6 +148,11 @@ impl Running {
         self.ground.start_with(config).await
     }
 
+    pub(crate) async fn restart(self) -> Self {
+        let config = self.daemon.config().clone();
+        self.restart_with(config).await
+    }
+
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         let response = http::router(self.daemon.clone()).oneshot(request).await.expect("a router always answers");
         let (parts, body) = response.into_parts();

@@ -1,0 +1,147 @@
+//! `/v1/events`: the journal as server-sent events, live and resumable.
+//!
+//! First comes `ready`, with the cursor that the stream starts from; then each durable record, `id` its cursor, `event`
+//! its type, `data` an `EventView`. Whoever comes back with the last `id` misses nothing and gets nothing twice. The
+//! stream ends when the daemon stops, and after a `problem` (its `data` is a problem document).
+
+use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
+
+use axum::{
+    Extension,
+    extract::State,
+    http::{HeaderMap, HeaderName},
+    response::{
+        IntoResponse,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
+use belay_plan::model::Name;
+use belay_ports::ReadFailure;
+use futures::stream::{self, StreamExt};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
+
+use crate::daemon::Daemon;
+
+use super::{
+    body::Asked,
+    feed::{CursorError, Feed, READERS_MAX},
+    frame::{Cursor, Frame},
+    kind::Kind,
+    migrations,
+    problem::Problem,
+};
+
+/// A comment is sent when nothing else was for this long, so that both sides notice a connection that is dead.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// What a client is asked to wait before it connects again.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Where to begin, and what of.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EventsQuery {
+    /// A cursor: go on behind it. Empty: from the first record. Left out: from now on.
+    after: Option<String>,
+    /// The events of this migration alone.
+    migration: Option<Name>,
+}
+
+pub(super) async fn events(
+    State(daemon): State<Daemon>,
+    Extension(feed): Extension<Arc<Feed>>,
+    headers: HeaderMap,
+    Asked(EventsQuery { after, migration }): Asked<EventsQuery>,
+) -> Result<impl IntoResponse, Problem> {
+    if let Some(migration) = &migration {
+        migrations::find(&daemon, migration)?;
+    }
+    let place = feed.admit().ok_or_else(too_many)?;
+    let cursor = match last_event(&headers)?.or(after.as_deref()) {
+        None => feed.now().await.map_err(unreadable)?,
+        Some("") => Cursor::beginning(),
+        Some(text) => {
+            let cursor = Cursor::parse(text).ok_or_else(|| bad_cursor(format!("`{text}` is no cursor")))?;
+            feed.verify(&cursor).await.map_err(|error| match error {
+                CursorError::Unreadable(error) => unreadable(error),
+                other => bad_cursor(format!("the cursor `{text}` is not of this journal: {other}")),
+            })?;
+            cursor
+        }
+    };
+    let data = json!({ "cursor": cursor.to_string() }).to_string();
+    let ready = Event::default().id(cursor.to_string()).event("ready").retry(RETRY).data(data);
+    let reader = Reader {
+        feed,
+        stopping: daemon.stopping(),
+        position: cursor.position(),
+        page: VecDeque::new(),
+        migration,
+        _place: place,
+    };
+    let following = stream::unfold(Some(reader), |reader| async { reader?.next().await });
+    let events = stream::iter([ready]).chain(following).map(Ok::<_, Infallible>);
+    // For a proxy that would gather the events up first.
+    let at_once = [(HeaderName::from_static("x-accel-buffering"), "no")];
+    Ok((at_once, Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))))
+}
+
+/// Somebody who follows. It reads on when its connection has taken what it got.
+struct Reader {
+    feed: Arc<Feed>,
+    stopping: CancellationToken,
+    /// Of the last record that it got, or passed over.
+    position: u64,
+    page: VecDeque<Arc<Frame>>,
+    migration: Option<Name>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Reader {
+    async fn next(mut self) -> Option<(Event, Option<Self>)> {
+        loop {
+            while let Some(frame) = self.page.pop_front() {
+                self.position = frame.cursor.position();
+                if self.migration.as_ref().is_none_or(|migration| *migration == frame.migration) {
+                    let event = Event::default().id(frame.cursor.to_string()).event(&frame.kind).data(&frame.data);
+                    return Some((event, Some(self)));
+                }
+            }
+            let page = tokio::select! {
+                biased;
+                () = self.stopping.cancelled() => return None,
+                page = self.feed.next(self.position) => page,
+            };
+            match page {
+                Ok(page) => self.page = page.into(),
+                Err(error) => {
+                    let problem = Event::default().event("problem").data(unreadable(error).to_json());
+                    return Some((problem, None));
+                }
+            }
+        }
+    }
+}
+
+/// A client that connects again sends its old query, and in this header how far it has come since.
+fn last_event(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let Some(last) = headers.get("last-event-id") else { return Ok(None) };
+    let last = last.to_str().map_err(|_| bad_cursor("`Last-Event-ID` is not text"))?;
+    Ok(Some(last).filter(|last| !last.is_empty()))
+}
+
+fn bad_cursor(detail: impl Into<String>) -> Problem {
+    Problem::new(Kind::BadCursor, detail)
+        .help("connect without a cursor, and read afresh what you show: GET /v1/migrations, GET /v1/runs")
+}
+
+fn too_many() -> Problem {
+    Problem::new(Kind::TooManyReaders, format!("{READERS_MAX} clients follow the events"))
+        .help("close some of them, or ask GET /v1/migrations now and then")
+}
+
+fn unreadable(error: ReadFailure) -> Problem {
+    Problem::unavailable(error.to_string()).help("`belay audit` says what is wrong with the journal")
+}

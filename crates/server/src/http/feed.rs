@@ -1,0 +1,138 @@
+//! What follows the journal as it grows: every record of every migration, in the order in which it became durable.
+//!
+//! Readers pull. Each record is read and put into its frame once for all who are near the end, and what they share is
+//! bounded; who is further behind reads the journal, a page at a time. So nobody who reads slowly holds anybody up, and
+//! however many read, the journal is asked by one at a time.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use belay_ports::{Journal, ReadFailure};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+
+use super::frame::{Cursor, Frame};
+
+/// Records of one read of the journal.
+const PAGE: usize = 64;
+/// Records that are kept for those who are near the end, and the bytes they may have together.
+const RECENT_MAX: usize = 1024;
+const RECENT_BYTES_MAX: usize = 1 << 20;
+/// How many may read at once. Each holds a connection and up to a page.
+pub(crate) const READERS_MAX: usize = 256;
+
+/// Why nobody can read on from a cursor.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum CursorError {
+    #[error("it is ahead of this journal, whose last record has the position {head}")]
+    Ahead { head: u64 },
+    #[error("this journal has another record at the position {position}")]
+    OfAnother { position: u64 },
+    #[error(transparent)]
+    Unreadable(#[from] ReadFailure),
+}
+
+pub(crate) struct Feed {
+    journal: Arc<dyn Journal>,
+    recent: Mutex<Recent>,
+    readers: Arc<Semaphore>,
+}
+
+/// The frames of all records behind a position, up to some end.
+#[derive(Default)]
+struct Recent {
+    after: u64,
+    frames: VecDeque<Arc<Frame>>,
+    bytes: usize,
+}
+
+impl Feed {
+    pub(crate) fn new(journal: Arc<dyn Journal>) -> Self {
+        Self { journal, recent: Mutex::default(), readers: Arc::new(Semaphore::new(READERS_MAX)) }
+    }
+
+    /// A place among the readers, while there is one.
+    pub(crate) fn admit(&self) -> Option<OwnedSemaphorePermit> {
+        self.readers.clone().try_acquire_owned().ok()
+    }
+
+    /// The cursor of the last record.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub(crate) async fn now(&self) -> Result<Cursor, ReadFailure> {
+        let found = self.at(self.journal.head()).await?;
+        Ok(found.map_or_else(Cursor::beginning, |frame| frame.cursor.clone()))
+    }
+
+    /// Whether a cursor is one of this journal.
+    ///
+    /// # Errors
+    /// [`CursorError`] when it is not, or when that cannot be found out.
+    pub(crate) async fn verify(&self, cursor: &Cursor) -> Result<(), CursorError> {
+        let (position, head) = (cursor.position(), self.journal.head());
+        if position > head {
+            return Err(CursorError::Ahead { head });
+        }
+        let found = self.at(position).await?;
+        match position == 0 || found.is_some_and(|frame| frame.cursor == *cursor) {
+            true => Ok(()),
+            false => Err(CursorError::OfAnother { position }),
+        }
+    }
+
+    /// The next frames behind a position; waits until there is one.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub(crate) async fn next(&self, position: u64) -> Result<Vec<Arc<Frame>>, ReadFailure> {
+        self.journal.grown(position).await;
+        self.behind(position).await
+    }
+
+    async fn at(&self, position: u64) -> Result<Option<Arc<Frame>>, ReadFailure> {
+        let Some(before) = position.checked_sub(1) else { return Ok(None) };
+        let found = self.behind(before).await?.into_iter().next();
+        Ok(found.filter(|frame| frame.cursor.position() == position))
+    }
+
+    /// Up to a page of what is behind a position now.
+    async fn behind(&self, position: u64) -> Result<Vec<Arc<Frame>>, ReadFailure> {
+        // Held while the journal is read: one page at a time, whoever asks.
+        let mut recent = self.recent.lock().await;
+        if (recent.after..recent.end()).contains(&position) {
+            return Ok(recent.behind(position));
+        }
+        let placed = self.journal.across(position + 1, PAGE).await?;
+        let frames: Vec<Arc<Frame>> = placed.iter().map(|placed| Arc::new(Frame::new(placed))).collect();
+        // Who is far behind must not push out what the others share.
+        if position >= recent.end() {
+            recent.extend(position, &frames);
+        }
+        Ok(frames)
+    }
+}
+
+impl Recent {
+    fn end(&self) -> u64 {
+        self.frames.back().map_or(self.after, |frame| frame.cursor.position())
+    }
+
+    fn behind(&self, position: u64) -> Vec<Arc<Frame>> {
+        let first = self.frames.partition_point(|frame| frame.cursor.position() <= position);
+        self.frames.range(first..).take(PAGE).cloned().collect()
+    }
+
+    /// Takes up what is behind a position at or after the end; a gap between makes what it had useless.
+    fn extend(&mut self, position: u64, frames: &[Arc<Frame>]) {
+        if position > self.end() {
+            *self = Self { after: position, ..Self::default() };
+        }
+        self.bytes += frames.iter().map(|frame| frame.data.len()).sum::<usize>();
+        self.frames.extend(frames.iter().cloned());
+        while (self.frames.len() > RECENT_MAX || self.bytes > RECENT_BYTES_MAX)
+            && let Some(oldest) = self.frames.pop_front()
+        {
+            self.bytes -= oldest.data.len();
+            self.after = oldest.cursor.position();
+        }
+    }
+}
