@@ -294,7 +294,8 @@ fn signal_process(id: u32, signal: Signal) {
     let _ = kill_process(id, signal);
 }
 
-fn binary() -> PathBuf {
+/// The binary under test: see [`Belay::at`].
+pub fn binary() -> PathBuf {
     if let Some(set) = std::env::var_os("BELAY_BIN") {
         return PathBuf::from(set);
     }

@@ -34,7 +34,7 @@ pub mod testbed;
 mod wait;
 mod world;
 
-pub use belay::{Belay, Finished, Process};
+pub use belay::{Belay, Finished, Process, binary};
 pub use boto::Boto;
 pub use emulator::Emulator;
 pub use http::{HttpAnswer, http, http_get, http_post};

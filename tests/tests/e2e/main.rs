@@ -9,6 +9,7 @@ mod stage;
 
 mod crash;
 mod database;
+mod declared;
 mod dry_run;
 mod faults;
 mod foreground;

@@ -2,70 +2,16 @@
 //! would not be enough; nothing less, or it would give away what nobody needs.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use std::time::Duration;
 
-use belay_aws::AwsSystems;
-use belay_aws::session::{Access, Aws};
-use belay_plan::catalogue::Catalogue;
-use belay_plan::model::Plan;
-use belay_ports::{Actuators, Clock, Fut, Permission, Query, Scope, Sensors};
+use belay_ports::Permission;
 use belay_tests::{Belay, Call, Emulator, Proxy, Target, World, wait_until};
 use serde_json::{Value, json};
 
 use crate::database::{Instance, parameters};
+use crate::declared::declared;
 
 const ACCOUNT: &str = "123456789012";
 const REGION: &str = "us-east-1";
-
-/// Nothing here asks for the time: permissions are pure.
-struct NoClock;
-
-impl Clock for NoClock {
-    fn now(&self) -> jiff::Timestamp {
-        jiff::Timestamp::UNIX_EPOCH
-    }
-
-    fn monotonic(&self) -> Duration {
-        Duration::ZERO
-    }
-
-    fn sleep<'a>(&'a self, _time: Duration) -> Fut<'a, ()> {
-        Box::pin(std::future::pending())
-    }
-}
-
-/// The plan as the binary reads it.
-fn load(text: &str) -> Plan {
-    let catalogue = Catalogue::new(belay_aws::action_specs(), belay_aws::signal_specs());
-    let loaded = belay_plan::load("plan.yaml", text, &catalogue);
-    loaded.unwrap_or_else(|errors| panic!("{}", errors[0].render(false))).plan
-}
-
-/// The permissions that the steps and the signals of a plan declare.
-fn declared(plan: &Plan) -> BTreeSet<Permission> {
-    let systems = AwsSystems::new(Aws::new(Access::ReadOnly), Arc::new(NoClock));
-    let steps = plan.steps.iter().filter_map(|(name, step)| {
-        let scope = Scope {
-            migration: plan.migration.clone(),
-            step: name.clone(),
-            run: None,
-            aws: step.aws.clone(),
-            with: step.with.clone(),
-            to: step.to.clone(),
-            others: step.others,
-            baseline: None,
-            cutover: None,
-        };
-        Some(systems.actuator(&step.action)?.permissions(&scope))
-    });
-    let signals = plan.signals.iter().filter_map(|(name, signal)| {
-        let query =
-            Query { signal: name.clone(), spec: signal.spec.clone(), aws: signal.aws.clone(), baseline: Vec::new() };
-        Some(systems.sensor(&signal.kind)?.permissions(&query))
-    });
-    steps.chain(signals).flatten().collect()
-}
 
 /// What IAM asks for a call: actions, each with a resource. Calls that carry tags or hand on a role need more than
 /// their own name.
@@ -130,7 +76,7 @@ impl Ledger {
     /// Holds the calls of one scenario against what its plan declares.
     #[track_caller]
     fn enter(&mut self, subject: &'static str, plan: &str, reads_only: bool, calls: &[Call]) {
-        let declared = declared(&load(plan));
+        let declared = declared(plan);
         assert!(!calls.is_empty(), "{subject}: nothing was called");
         for call in calls.iter().filter(|call| call.action != "GetCallerIdentity") {
             assert!(!(reads_only && call.is_mutating()), "{subject}: {call:#?}");
