@@ -17,6 +17,7 @@ pub mod unix_signals;
 
 mod config_file;
 mod guard;
+mod listener;
 mod reload;
 
 pub use config::{Config, ConfigError};

@@ -7,7 +7,7 @@ use tokio::{net::TcpListener, task::JoinSet, time::timeout};
 use crate::{
     config::{Config, ConfigError},
     daemon::{BuildError, Daemon, Parts},
-    http,
+    http, listener,
     unix_signals::{UnixSignals, Wish},
 };
 
@@ -59,10 +59,8 @@ pub async fn bind(config: &Config) -> Result<TcpListener, ServeError> {
 /// [`ServeError::Http`] when nobody can be answered any more.
 pub async fn serve(daemon: Daemon, listener: TcpListener, mut signals: UnixSignals) -> Result<(), ServeError> {
     let address = listener.local_addr().map_err(ServeError::Http)?;
-    let stopped = daemon.stopping().cancelled_owned();
-    let router = http::router(daemon.clone());
     let mut http = JoinSet::new();
-    http.spawn(async move { axum::serve(listener, router).with_graceful_shutdown(stopped).await });
+    http.spawn(listener::serve(listener, http::router(daemon.clone()), daemon.stopping()));
     tracing::info!("listening on http://{address}");
 
     let mut wishes = JoinSet::new();
@@ -78,8 +76,7 @@ pub async fn serve(daemon: Daemon, listener: TcpListener, mut signals: UnixSigna
                 tracing::error!(%error, "what was asked for was not done");
             },
             Some(ended) = http.join_next() => break Err(ServeError::Http(match ended {
-                Ok(Ok(())) => io::Error::other("it stopped by itself"),
-                Ok(Err(error)) => error,
+                Ok(()) => io::Error::other("it stopped by itself"),
                 Err(error) => io::Error::other(error),
             })),
         }

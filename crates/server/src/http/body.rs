@@ -25,9 +25,6 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for At<T> {
     }
 }
 
-/// Bytes of a body. A baseline that is given to `arm` is the largest of them.
-pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
-
 /// A JSON body. None at all is an empty object: `POST .../disarm` needs no body.
 pub(crate) struct Body<T>(pub(crate) T);
 
@@ -35,10 +32,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
-            let help = format!("a body has at most {BODY_BYTES_MAX} bytes");
-            Problem::new(Kind::UnreadableBody, rejection.body_text()).help(help)
-        })?;
+        // All of it is there: `limits` has seen to that.
+        let bytes = Bytes::from_request(request, state)
+            .await
+            .map_err(|rejection| Problem::new(Kind::UnreadableBody, rejection.body_text()))?;
         let text: &[u8] = if bytes.trim_ascii().is_empty() { b"{}" } else { &bytes };
         serde_json::from_slice(text).map(Self).map_err(|error| match error.classify() {
             serde_json::error::Category::Data => Problem::invalid(error.to_string()),

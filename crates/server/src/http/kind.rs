@@ -22,7 +22,9 @@ pub(crate) enum Kind {
     NeedsRoles,
     ResourceTaken,
     UnsupportedPlan,
+    SlowBody,
     UnreadableBody,
+    HeadTooLarge,
     InvalidRequest,
     PlanFile,
     IdempotencyKeyReused,
@@ -33,6 +35,7 @@ pub(crate) enum Kind {
     Unreadable,
     TimedOut,
     TooManyReaders,
+    Busy,
 }
 
 impl Kind {
@@ -62,14 +65,19 @@ impl Kind {
             | Self::NeedsRoles
             | Self::ResourceTaken
             | Self::UnsupportedPlan => StatusCode::CONFLICT,
+            Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::UnreadableBody => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::InvalidRequest | Self::PlanFile | Self::IdempotencyKeyReused | Self::BadCursor => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
             Self::Bug => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Unavailable | Self::AccountUnverified | Self::Unreadable | Self::TimedOut | Self::TooManyReaders => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Unavailable
+            | Self::AccountUnverified
+            | Self::Unreadable
+            | Self::TimedOut
+            | Self::TooManyReaders
+            | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -91,7 +99,9 @@ impl Kind {
             Self::NeedsRoles => "The plan needs people with roles",
             Self::ResourceTaken => "Two migrations, one resource",
             Self::UnsupportedPlan => "This version cannot honour the plan",
+            Self::SlowBody => "The body came too slowly",
             Self::UnreadableBody => "The body could not be read",
+            Self::HeadTooLarge => "The head of the request is too large",
             Self::InvalidRequest => "The request is not valid",
             Self::PlanFile => "The plan file cannot be used",
             Self::IdempotencyKeyReused => "The idempotency key was used for another request",
@@ -102,6 +112,7 @@ impl Kind {
             Self::Unreadable => "A resource could not be read",
             Self::TimedOut => "It took too long",
             Self::TooManyReaders => "Too many follow already",
+            Self::Busy => "Too many large bodies at once",
         }
     }
 }

@@ -11,6 +11,7 @@ mod health;
 mod identify;
 mod incidents;
 mod kind;
+mod limits;
 mod metrics;
 mod migrations;
 mod page;
@@ -23,7 +24,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use axum::{
     Extension, Router,
-    extract::{DefaultBodyLimit, Request},
+    extract::Request,
     http::{HeaderValue, Method, Uri, header},
     middleware::{self, Next},
     response::Response,
@@ -69,12 +70,13 @@ pub fn router(daemon: Daemon) -> Router {
         .route("/v1/runs/{run}/steps/{step}/skip", post(runs::skip))
         .route("/v1/runs/{run}/steps/{step}/override", post(runs::override_interlock))
         .route("/v1/events", get(events::events).layer(Extension(feed)))
+        .route_layer(middleware::from_fn_with_state(limits::Bodies::default(), limits::whole_body))
         .route_layer(middleware::from_fn_with_state(daemon.clone(), identify::identify));
     open.merge(guarded)
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)
-        .layer(DefaultBodyLimit::max(body::BODY_BYTES_MAX))
         .layer(middleware::from_fn(in_time))
+        .layer(middleware::from_fn(limits::modest_head))
         .layer(middleware::map_response(sealed))
         .with_state(daemon)
 }

@@ -4,6 +4,7 @@ mod catalogue;
 mod daemon;
 mod events;
 mod incidents;
+mod limits;
 mod migrations;
 mod requests;
 mod runs;
