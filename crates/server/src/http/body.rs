@@ -9,6 +9,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, Error},
 };
+use utoipa::ToSchema;
 
 use super::{kind::Kind, problem::Problem};
 
@@ -57,13 +58,14 @@ impl<S: Send + Sync, Q: DeserializeOwned> FromRequestParts<S> for Asked<Q> {
 }
 
 /// A reason that somebody has to give: it is what the record is read for afterwards.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, ToSchema)]
+#[schema(pattern = r"[^\s\u0000-\u001f\u007f-\u009f]")]
 pub(crate) struct Reason(pub(crate) String);
 
 impl<'de> Deserialize<'de> for Reason {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
-        match text.trim().is_empty() {
+        match text.chars().all(|c| c.is_whitespace() || c.is_control()) {
             true => Err(D::Error::custom("`reason` is empty; say why, it goes on record")),
             false => Ok(Self(text)),
         }

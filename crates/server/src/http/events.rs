@@ -18,7 +18,6 @@ use axum::{
 use belay_plan::model::Name;
 use belay_ports::ReadFailure;
 use futures::stream::{self, StreamExt};
-use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +31,7 @@ use super::{
     kind::Kind,
     migrations,
     problem::Problem,
+    query::EventsQuery,
 };
 
 /// A comment is sent when nothing else was for this long, so that both sides notice a connection that is dead.
@@ -39,16 +39,10 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// What a client is asked to wait before it connects again.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// Where to begin, and what of.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct EventsQuery {
-    /// A cursor: go on behind it. Empty: from the first record. Left out: from now on.
-    after: Option<String>,
-    /// The events of this migration alone.
-    migration: Option<Name>,
-}
-
+/// The journal, live: each record as an event
+#[utoipa::path(get, path = "/v1/events", operation_id = "follow_events",
+    params(EventsQuery, ("Last-Event-ID" = Option<String>, Header, description = "Goes before `after`: the last `id`")),
+    responses((status = 200, body = String, content_type = "text/event-stream", description = "Ends with the daemon")))]
 pub(super) async fn events(
     State(daemon): State<Daemon>,
     Extension(feed): Extension<Arc<Feed>>,

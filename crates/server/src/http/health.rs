@@ -2,22 +2,31 @@
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::Serialize;
-use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use crate::daemon::Daemon;
 
-pub(super) async fn healthz() -> Json<Value> {
-    Json(json!({ "status": "ok" }))
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Health {
+    /// `ok`
+    status: &'static str,
 }
 
-#[derive(Debug, Serialize)]
+/// The process answers
+#[utoipa::path(get, path = "/healthz", operation_id = "healthz",
+    responses((status = 200, body = Health, description = "It does")))]
+pub(super) async fn healthz() -> Json<Health> {
+    Json(Health { status: "ok" })
+}
+
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Readiness {
     ready: bool,
     /// What is not ready.
     not_ready: Vec<NotReady>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct NotReady {
     /// `engine` or `arm_on_start`
     part: &'static str,
@@ -25,6 +34,11 @@ struct NotReady {
     why: String,
 }
 
+/// Everything that the daemon should do, it can do now
+#[utoipa::path(get, path = "/readyz", operation_id = "readyz", responses(
+    (status = 200, body = Readiness, description = "It is ready"),
+    (status = 503, body = Readiness, description = "It is not, and this is what is not ready"),
+))]
 pub(super) async fn readyz(State(daemon): State<Daemon>) -> (StatusCode, Json<Readiness>) {
     let faults = daemon.guards().into_iter().flat_map(|guard| {
         let not_ready =

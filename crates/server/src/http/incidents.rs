@@ -6,13 +6,15 @@ use axum::{Extension, Json, extract::State};
 use belay_core::{incident::Incident, input::Verb, migration::Migration};
 use belay_engine::view::IncidentView;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::{auth::Caller, daemon::Daemon, guard::Guard};
 
 use super::{
     body::{Asked, At, Body, Reason},
-    page::{Cursor, Limit, Page, page},
+    page::{Page, page},
     problem::Problem,
+    query::IncidentsQuery,
     refusal::{self, Subject},
 };
 
@@ -31,17 +33,9 @@ fn find(daemon: &Daemon, id: &str) -> Result<(Arc<Guard>, IncidentView), Problem
     found.ok_or_else(|| Problem::not_found(format!("there is no incident {id}")).help("GET /v1/incidents lists them"))
 }
 
-/// Which incidents.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct IncidentsQuery {
-    #[serde(default)]
-    limit: Limit,
-    after: Option<Cursor>,
-    /// Those of this one only.
-    migration: Option<String>,
-}
-
+/// All incidents, the latest first
+#[utoipa::path(get, path = "/v1/incidents", operation_id = "list_incidents", params(IncidentsQuery),
+    responses((status = 200, body = Page<IncidentView>, description = "A page of them")))]
 pub(super) async fn list(
     State(daemon): State<Daemon>,
     Asked(query): Asked<IncidentsQuery>,
@@ -60,24 +54,30 @@ pub(super) async fn list(
     )
 }
 
+/// One incident
+#[utoipa::path(get, path = "/v1/incidents/{incident}", operation_id = "show_incident",
+    responses((status = 200, body = IncidentView, description = "As it is now")))]
 pub(super) async fn show(State(daemon): State<Daemon>, At(id): At<String>) -> Result<Json<IncidentView>, Problem> {
     find(&daemon, &id).map(|(_, incident)| Json(incident))
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Decision {
     RollBack,
     FixForward,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DecideBody {
     decision: Decision,
     reason: Reason,
 }
 
+/// Decides an open incident otherwise than the plan did
+#[utoipa::path(post, path = "/v1/incidents/{incident}/decide", operation_id = "decide", request_body = DecideBody,
+    responses((status = 200, body = IncidentView, description = "The incident, as it is then")))]
 pub(super) async fn decide(
     State(daemon): State<Daemon>,
     At(id): At<String>,

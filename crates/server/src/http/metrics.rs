@@ -9,6 +9,9 @@ use crate::daemon::Daemon;
 
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4";
 
+/// Metrics for Prometheus
+#[utoipa::path(get, path = "/metrics", operation_id = "metrics",
+    responses((status = 200, body = String, content_type = "text/plain", description = "Text of Prometheus' format")))]
 pub(super) async fn metrics(State(daemon): State<Daemon>) -> impl IntoResponse {
     let mut text = String::from(
         "# HELP belay_migration_state The state of each migration: 1 for the one it is in.\n\

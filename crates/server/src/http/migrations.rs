@@ -12,19 +12,21 @@ use belay_core::{change::Baseline, input::Verb};
 use belay_engine::view::MigrationView;
 use belay_plan::model::Name;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use utoipa::ToSchema;
 
 use crate::{auth::Caller, daemon::Daemon, guard::Guard};
 
 use super::{
     body::{Asked, At, Body, Reason},
-    page::{Page, PageQuery, page},
+    page::{Page, page},
     problem::Problem,
+    query::PageQuery,
     refusal::{self, Subject},
 };
 
 /// A migration, with what the daemon knows of its plan file.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Migration)]
 pub(super) struct Shown {
     #[serde(flatten)]
     view: MigrationView,
@@ -51,6 +53,9 @@ pub(super) fn find(daemon: &Daemon, migration: &str) -> Result<Arc<Guard>, Probl
     })
 }
 
+/// All migrations that this daemon guards, by name
+#[utoipa::path(get, path = "/v1/migrations", operation_id = "list_migrations", params(PageQuery),
+    responses((status = 200, body = Page<Shown>, description = "A page of them")))]
 pub(super) async fn list(State(daemon): State<Daemon>, Asked(query): Asked<PageQuery>) -> Json<Page<Shown>> {
     let guards = daemon.guards();
     for guard in &guards {
@@ -60,13 +65,16 @@ pub(super) async fn list(State(daemon): State<Daemon>, Asked(query): Asked<PageQ
     page(query.limit, query.after.as_ref(), items, |name, cursor| name > cursor, |guard| shown(&daemon, guard))
 }
 
+/// One migration
+#[utoipa::path(get, path = "/v1/migrations/{migration}", operation_id = "show_migration",
+    responses((status = 200, body = Shown, description = "As it is now")))]
 pub(super) async fn show(State(daemon): State<Daemon>, At(migration): At<String>) -> Result<Json<Shown>, Problem> {
     let guard = find(&daemon, &migration)?;
     daemon.refresh(&guard).await;
     Ok(Json(shown(&daemon, &guard)))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ArmBody {
     #[serde(default)]
@@ -75,6 +83,9 @@ pub(super) struct ArmBody {
     baseline: Option<Baseline>,
 }
 
+/// Arms the plan that the file holds now
+#[utoipa::path(post, path = "/v1/migrations/{migration}/arm", operation_id = "arm", request_body = Option<ArmBody>,
+    responses((status = 200, body = Shown, description = "The migration, as it is then")))]
 pub(super) async fn arm(
     State(daemon): State<Daemon>,
     At(migration): At<String>,
@@ -87,27 +98,35 @@ pub(super) async fn arm(
     Ok(Json(shown(&daemon, &guard)))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ReasonBody {
+pub(super) struct MigrationVerb {
     #[serde(default)]
     reason: String,
 }
 
+/// Stops guarding
+#[utoipa::path(post, path = "/v1/migrations/{migration}/disarm", operation_id = "disarm",
+    request_body = Option<MigrationVerb>,
+    responses((status = 200, body = Shown, description = "The migration, as it is then")))]
 pub(super) async fn disarm(
     State(daemon): State<Daemon>,
     At(migration): At<String>,
     Extension(caller): Extension<Caller>,
-    Body(body): Body<ReasonBody>,
+    Body(body): Body<MigrationVerb>,
 ) -> Result<Json<Shown>, Problem> {
     command(&daemon, &migration, Verb::Disarm, &caller, &body.reason).await
 }
 
+/// Marks the moment of the cutover
+#[utoipa::path(post, path = "/v1/migrations/{migration}/cutover", operation_id = "mark_cutover",
+    request_body = Option<MigrationVerb>,
+    responses((status = 200, body = Shown, description = "The migration, as it is then")))]
 pub(super) async fn cutover(
     State(daemon): State<Daemon>,
     At(migration): At<String>,
     Extension(caller): Extension<Caller>,
-    Body(body): Body<ReasonBody>,
+    Body(body): Body<MigrationVerb>,
 ) -> Result<Json<Shown>, Problem> {
     command(&daemon, &migration, Verb::Cutover, &caller, &body.reason).await
 }
@@ -125,17 +144,29 @@ async fn command(
     Ok(Json(shown(daemon, &guard)))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RollbackBody {
     reason: Reason,
+    /// Says what would be done, and what would stop it; changes nothing.
     #[serde(default)]
     dry_run: bool,
+    /// These steps and what they need; empty for all.
     #[serde(default)]
+    #[schema(value_type = Vec<String>)]
     only: Vec<Name>,
 }
 
-/// 202 with the run, which goes on by itself; a dry run is over by then.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Started {
+    run: String,
+}
+
+/// Rolls back what is armed, or says what that would do
+#[utoipa::path(post, path = "/v1/migrations/{migration}/rollback", operation_id = "rollback",
+    request_body = RollbackBody,
+    responses((status = 202, body = Started, description = "A run that goes on by itself; a dry run is over by then",
+        headers(("Location" = String, description = "The run")))))]
 pub(super) async fn rollback(
     State(daemon): State<Daemon>,
     At(migration): At<String>,
@@ -150,5 +181,5 @@ pub(super) async fn rollback(
     };
     let run = run.map_err(|error| refusal::problem(error, &guard.snapshot().state, Subject::Migration))?;
     let place = [(header::LOCATION, format!("/v1/runs/{run}"))];
-    Ok((StatusCode::ACCEPTED, place, Json(json!({ "run": run }))).into_response())
+    Ok((StatusCode::ACCEPTED, place, Json(Started { run: run.to_string() })).into_response())
 }

@@ -1,36 +1,40 @@
 //! The HTTP interface of DESIGN 7. Every handler talks to engines through their handles; none holds an engine up.
 //!
-//! Not built yet: `/v1/runs/{id}/report`, the console, `/openapi.json`, and `Idempotency-Key`, which is
-//! ignored: a second rollback is refused with the run under way, so sending one again does no harm.
+//! Not built yet: `/v1/runs/{id}/report`, the console, and `Idempotency-Key`, which is ignored: a second rollback is
+//! refused with the run under way, so sending one again does no harm.
 
 mod body;
 mod events;
 mod feed;
 mod frame;
 mod health;
+mod idempotency;
 mod identify;
 mod incidents;
 mod kind;
 mod limits;
 mod metrics;
 mod migrations;
+mod openapi;
 mod page;
 mod problem;
 mod problem_pages;
+mod query;
 mod refusal;
 mod runs;
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use axum::{
-    Extension, Router,
+    Extension, Json, Router,
     extract::Request,
     http::{HeaderValue, Method, Uri, header},
     middleware::{self, Next},
     response::Response,
-    routing::{get, post},
+    routing::get,
 };
 use futures::FutureExt;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::daemon::Daemon;
 
@@ -41,44 +45,57 @@ use problem::Problem;
 /// Arming and dry runs wait for many reads of AWS; nothing else takes long. Below the two minutes that clients wait.
 const REQUEST_MAX: Duration = Duration::from_secs(110);
 
-/// Everything that the daemon answers.
+/// Everything that the daemon answers. What a handler says of itself beside its code is in `/openapi.json`.
 pub fn router(daemon: Daemon) -> Router {
     let feed = Arc::new(Feed::new(daemon.ports().journal.clone()));
-    let open = Router::new()
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .route("/problems", get(problem_pages::all))
-        .route("/problems/{kind}", get(problem_pages::one));
-    let guarded = Router::new()
-        .route("/metrics", get(metrics::metrics))
-        .route("/v1/migrations", get(migrations::list))
-        .route("/v1/migrations/{migration}", get(migrations::show))
-        .route("/v1/migrations/{migration}/arm", post(migrations::arm))
-        .route("/v1/migrations/{migration}/disarm", post(migrations::disarm))
-        .route("/v1/migrations/{migration}/cutover", post(migrations::cutover))
-        .route("/v1/migrations/{migration}/rollback", post(migrations::rollback))
-        .route("/v1/incidents", get(incidents::list))
-        .route("/v1/incidents/{incident}", get(incidents::show))
-        .route("/v1/incidents/{incident}/decide", post(incidents::decide))
-        .route("/v1/runs", get(runs::list))
-        .route("/v1/runs/{run}", get(runs::show))
-        .route("/v1/runs/{run}/hold", post(runs::hold))
-        .route("/v1/runs/{run}/resume", post(runs::resume))
-        .route("/v1/runs/{run}/abort", post(runs::abort))
-        .route("/v1/runs/{run}/steps/{step}/approve", post(runs::approve))
-        .route("/v1/runs/{run}/steps/{step}/retry", post(runs::retry))
-        .route("/v1/runs/{run}/steps/{step}/skip", post(runs::skip))
-        .route("/v1/runs/{run}/steps/{step}/override", post(runs::override_interlock))
-        .route("/v1/events", get(events::events).layer(Extension(feed)))
+    let (open, open_described) = open().split_for_parts();
+    let (guarded, guarded_described) = guarded().layer(Extension(feed)).split_for_parts();
+    let document = openapi::document(open_described, guarded_described, !daemon.config().tokens.is_empty());
+    let document = Arc::new(document);
+    let guarded = guarded
         .route_layer(middleware::from_fn_with_state(limits::Bodies::default(), limits::whole_body))
         .route_layer(middleware::from_fn_with_state(daemon.clone(), identify::identify));
     open.merge(guarded)
+        .route("/openapi.json", get(async move || Json(document.as_ref().clone())))
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn(in_time))
         .layer(middleware::from_fn(limits::modest_head))
         .layer(middleware::map_response(sealed))
         .with_state(daemon)
+}
+
+/// What nobody needs a token for.
+fn open() -> OpenApiRouter<Daemon> {
+    OpenApiRouter::default()
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(problem_pages::all))
+        .routes(routes!(problem_pages::one))
+}
+
+fn guarded() -> OpenApiRouter<Daemon> {
+    OpenApiRouter::default()
+        .routes(routes!(metrics::metrics))
+        .routes(routes!(migrations::list))
+        .routes(routes!(migrations::show))
+        .routes(routes!(migrations::arm))
+        .routes(routes!(migrations::disarm))
+        .routes(routes!(migrations::cutover))
+        .routes(routes!(migrations::rollback))
+        .routes(routes!(incidents::list))
+        .routes(routes!(incidents::show))
+        .routes(routes!(incidents::decide))
+        .routes(routes!(runs::list))
+        .routes(routes!(runs::show))
+        .routes(routes!(runs::hold))
+        .routes(routes!(runs::resume))
+        .routes(routes!(runs::abort))
+        .routes(routes!(runs::approve))
+        .routes(routes!(runs::retry))
+        .routes(routes!(runs::skip))
+        .routes(routes!(runs::override_interlock))
+        .routes(routes!(events::events))
 }
 
 async fn no_such_path(uri: Uri) -> Problem {

@@ -6,6 +6,11 @@ use axum::{
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
+use strum::VariantArray;
+use utoipa::{
+    ToSchema,
+    openapi::{Object, ObjectBuilder, Type},
+};
 
 use super::kind::Kind;
 
@@ -16,18 +21,49 @@ pub(crate) struct Problem {
     document: Box<Document>,
 }
 
-#[derive(Debug, Serialize)]
-struct Document {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct Document {
     /// `/problems/KIND`, where the daemon explains it.
     #[serde(rename = "type")]
+    #[schema(schema_with = types)]
     path: String,
+    /// The same for every problem of a kind.
     title: &'static str,
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
+    /// What went wrong this time.
     detail: String,
+    /// What to do next, for a person.
     #[serde(skip_serializing_if = "String::is_empty")]
     help: String,
     #[serde(flatten)]
+    #[schema(value_type = Members)]
     more: Map<String, Value>,
+}
+
+fn types() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(Kind::VARIANTS.iter().map(|kind| kind.path())))
+        .build()
+}
+
+/// What some kinds carry besides; `PROBLEMS.md` says which.
+#[derive(ToSchema)]
+#[schema(as = ProblemMembers)]
+#[expect(dead_code, reason = "read by the schema")]
+struct Members {
+    /// The run under way.
+    run: Option<String>,
+    /// As what was to be moved is now.
+    state: Option<String>,
+    /// The verbs that this state allows.
+    possible: Option<Vec<String>>,
+    /// What two migrations act on.
+    resource: Option<String>,
+    /// The other one.
+    migration: Option<String>,
 }
 
 impl Problem {

@@ -13,12 +13,19 @@ const TEXT: &str = include_str!("../../PROBLEMS.md");
 /// Nothing of it runs, and nothing is fetched from elsewhere.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
-/// All of them.
+const STYLE: &str = "body{font:1rem/1.5 system-ui;max-width:44rem;margin:2rem auto;padding:0 1rem}\
+                     td,th{text-align:left;padding-right:1rem}";
+
+/// What kinds of problems there are
+#[utoipa::path(get, path = "/problems", operation_id = "list_problems", responses((status = 200, description = "A page",
+    content((String = "text/markdown"), (String = "text/html")))))]
 pub(super) async fn all(headers: HeaderMap) -> Response {
     answer(&headers, "Problems", TEXT)
 }
 
-/// One of them.
+/// What a kind of problem means, and what to do about it
+#[utoipa::path(get, path = "/problems/{kind}", operation_id = "show_problem", responses((status = 200,
+    description = "A page", content((String = "text/markdown"), (String = "text/html")))))]
 pub(super) async fn one(At(word): At<String>, headers: HeaderMap) -> Result<Response, Problem> {
     let kind: Kind = word.parse().map_err(|_| {
         Problem::not_found(format!("there is no kind of problem {word}")).help("GET /problems tells of all")
@@ -45,8 +52,7 @@ fn answer(headers: &HeaderMap, title: &str, markdown: &str) -> Response {
     pulldown_cmark::html::push_html(&mut body, Parser::new_ext(markdown, Options::ENABLE_TABLES));
     let page = format!(
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width\">\
-         <title>{title} - Belay</title><style>body{{font:1rem/1.5 system-ui;max-width:44rem;margin:2rem auto;padding:0 1rem}}\
-         td,th{{text-align:left;padding-right:1rem}}</style>{body}</html>"
+         <title>{title} - Belay</title><style>{STYLE}</style>{body}</html>"
     );
     let headers = [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, POLICY)];
     (headers, page).into_response()

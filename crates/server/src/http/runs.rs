@@ -3,21 +3,19 @@
 use std::sync::Arc;
 
 use axum::{Extension, Json, extract::State};
-use belay_core::{
-    id::RunId,
-    input::Verb,
-    run::{Run, RunState},
-};
+use belay_core::{id::RunId, input::Verb, run::Run};
 use belay_engine::{Snapshot, view::RunView};
 use belay_plan::model::Name;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::{auth::Caller, daemon::Daemon, guard::Guard};
 
 use super::{
     body::{Asked, At, Body, Reason},
-    page::{Cursor, Limit, Page, page},
+    page::{Page, page},
     problem::Problem,
+    query::RunsQuery,
     refusal::{self, Subject},
 };
 
@@ -39,19 +37,9 @@ fn runs(snapshot: &Snapshot) -> impl Iterator<Item = (String, (&Snapshot, &Run))
     runs.map(move |run| (run.id.0.clone(), (snapshot, run)))
 }
 
-/// Which runs.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RunsQuery {
-    #[serde(default)]
-    limit: Limit,
-    after: Option<Cursor>,
-    /// Those of this one only.
-    migration: Option<String>,
-    /// Those in this state only.
-    state: Option<RunState>,
-}
-
+/// All runs, the latest first
+#[utoipa::path(get, path = "/v1/runs", operation_id = "list_runs", params(RunsQuery),
+    responses((status = 200, body = Page<RunView>, description = "A page of them")))]
 pub(super) async fn list(State(daemon): State<Daemon>, Asked(query): Asked<RunsQuery>) -> Json<Page<RunView>> {
     let snapshots: Vec<Arc<Snapshot>> = daemon.guards().iter().map(|guard| guard.snapshot()).collect();
     let of_it = snapshots.iter().filter(|snapshot| query.migration.as_ref().is_none_or(|m| *m == snapshot.state.name));
@@ -68,6 +56,9 @@ pub(super) async fn list(State(daemon): State<Daemon>, Asked(query): Asked<RunsQ
     )
 }
 
+/// One run
+#[utoipa::path(get, path = "/v1/runs/{run}", operation_id = "show_run",
+    responses((status = 200, body = RunView, description = "As it is now")))]
 pub(super) async fn show(State(daemon): State<Daemon>, At(run): At<String>) -> Result<Json<RunView>, Problem> {
     let run = RunId(run);
     shown(&daemon, &*find(&daemon, &run)?, &run)
@@ -94,56 +85,68 @@ async fn command(
     shown(daemon, &guard, &run)
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ReasonBody {
+pub(super) struct RunVerb {
     reason: Reason,
 }
 
+/// Sends nothing new until it is resumed
+#[utoipa::path(post, path = "/v1/runs/{run}/hold", operation_id = "hold_run", request_body = RunVerb,
+    responses((status = 200, body = RunView, description = "The run, as it is then")))]
 pub(super) async fn hold(
     State(daemon): State<Daemon>,
     At(run): At<String>,
     Extension(caller): Extension<Caller>,
-    Body(body): Body<ReasonBody>,
+    Body(body): Body<RunVerb>,
 ) -> Result<Json<RunView>, Problem> {
     let run = RunId(run);
     command(&daemon, run.clone(), None, Verb::Hold { run }, &caller, body.reason).await
 }
 
+/// Goes on with a held or halted run
+#[utoipa::path(post, path = "/v1/runs/{run}/resume", operation_id = "resume_run", request_body = RunVerb,
+    responses((status = 200, body = RunView, description = "The run, as it is then")))]
 pub(super) async fn resume(
     State(daemon): State<Daemon>,
     At(run): At<String>,
     Extension(caller): Extension<Caller>,
-    Body(body): Body<ReasonBody>,
+    Body(body): Body<RunVerb>,
 ) -> Result<Json<RunView>, Problem> {
     let run = RunId(run);
     command(&daemon, run.clone(), None, Verb::Resume { run }, &caller, body.reason).await
 }
 
+/// Ends a run between two calls
+#[utoipa::path(post, path = "/v1/runs/{run}/abort", operation_id = "abort_run", request_body = RunVerb,
+    responses((status = 200, body = RunView, description = "The run, as it is then")))]
 pub(super) async fn abort(
     State(daemon): State<Daemon>,
     At(run): At<String>,
     Extension(caller): Extension<Caller>,
-    Body(body): Body<ReasonBody>,
+    Body(body): Body<RunVerb>,
 ) -> Result<Json<RunView>, Problem> {
     let run = RunId(run);
     command(&daemon, run.clone(), None, Verb::Abort { run }, &caller, body.reason).await
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Answer {
     Approve,
     Deny,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ApproveBody {
     answer: Answer,
     reason: Reason,
 }
 
+/// Answers a step that waits for a person
+#[utoipa::path(post, path = "/v1/runs/{run}/steps/{step}/approve", operation_id = "approve_step",
+    request_body = ApproveBody, responses((status = 200, body = RunView, description = "The run, as it is then")))]
 pub(super) async fn approve(
     State(daemon): State<Daemon>,
     At((run, step)): At<(String, Name)>,
@@ -156,29 +159,35 @@ pub(super) async fn approve(
     command(&daemon, run, Some(&step), verb, &caller, body.reason).await
 }
 
+/// Tries a failed step again
+#[utoipa::path(post, path = "/v1/runs/{run}/steps/{step}/retry", operation_id = "retry_step", request_body = RunVerb,
+    responses((status = 200, body = RunView, description = "The run, as it is then")))]
 pub(super) async fn retry(
     State(daemon): State<Daemon>,
     At((run, step)): At<(String, Name)>,
     Extension(caller): Extension<Caller>,
-    Body(body): Body<ReasonBody>,
+    Body(body): Body<RunVerb>,
 ) -> Result<Json<RunView>, Problem> {
     let run = RunId(run);
     let verb = Verb::Retry { run: run.clone(), step: step.clone() };
     command(&daemon, run, Some(&step), verb, &caller, body.reason).await
 }
 
+/// Goes on without a step
+#[utoipa::path(post, path = "/v1/runs/{run}/steps/{step}/skip", operation_id = "skip_step", request_body = RunVerb,
+    responses((status = 200, body = RunView, description = "The run, as it is then")))]
 pub(super) async fn skip(
     State(daemon): State<Daemon>,
     At((run, step)): At<(String, Name)>,
     Extension(caller): Extension<Caller>,
-    Body(body): Body<ReasonBody>,
+    Body(body): Body<RunVerb>,
 ) -> Result<Json<RunView>, Problem> {
     let run = RunId(run);
     let verb = Verb::Skip { run: run.clone(), step: step.clone() };
     command(&daemon, run, Some(&step), verb, &caller, body.reason).await
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OverrideBody {
     /// The interlock, or the destination without a proof, that the caller takes responsibility for.
@@ -186,6 +195,9 @@ pub(super) struct OverrideBody {
     reason: Reason,
 }
 
+/// Takes responsibility for one interlock of a step, by name
+#[utoipa::path(post, path = "/v1/runs/{run}/steps/{step}/override", operation_id = "override_interlock",
+    request_body = OverrideBody, responses((status = 200, body = RunView, description = "The run, as it is then")))]
 pub(super) async fn override_interlock(
     State(daemon): State<Daemon>,
     At((run, step)): At<(String, Name)>,

@@ -126,3 +126,25 @@ async fn head_is_a_get_without_its_body() {
         assert_eq!((head.status.as_u16(), head.body.as_str()), (status, Some("")), "{path}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_interface_describes_itself() {
+    let test = disarmed().await;
+    let document = test.get("/openapi.json").await.expect(StatusCode::OK);
+    assert_eq!(document["openapi"], "3.1.0");
+    let rollback = &document["paths"]["/v1/migrations/{migration}/rollback"]["post"];
+    let statuses: Vec<&String> = rollback["responses"].as_object().unwrap().keys().collect();
+    assert_eq!(statuses, ["202", "400", "403", "404", "408", "409", "413", "422", "431", "500", "503"]);
+    let parameters: Vec<&str> = rollback["parameters"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|parameter| parameter["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(parameters, ["Idempotency-Key", "migration"]);
+    let conflict = &document["components"]["responses"]["Problem409"];
+    assert!(conflict["description"].as_str().unwrap().starts_with("wrong_state, already_running"), "{conflict:#}");
+    assert_eq!(document["components"]["schemas"]["RunState"]["enum"][0], "running");
+    // Without tokens nobody needs one, and the document does not say otherwise.
+    assert_eq!((&rollback["security"], &document["components"]["securitySchemes"]), (&json!(null), &json!(null)));
+}

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{
+    Router,
     body::{Body, to_bytes},
     http::{HeaderMap, Request, StatusCode},
 };
@@ -56,6 +57,7 @@ pub(crate) struct Ground {
 pub(crate) struct Running {
     pub(crate) ground: Ground,
     pub(crate) daemon: Daemon,
+    router: Router,
 }
 
 /// An answer.
@@ -111,7 +113,7 @@ impl Ground {
 
     pub(crate) async fn start_with(self, config: Config) -> Running {
         let daemon = self.try_start(config).await.expect("a daemon");
-        Running { ground: self, daemon }
+        Running { router: http::router(daemon.clone()), ground: self, daemon }
     }
 }
 
@@ -154,7 +156,7 @@ impl Running {
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
-        let response = http::router(self.daemon.clone()).oneshot(request).await.expect("a router always answers");
+        let response = self.router.clone().oneshot(request).await.expect("a router always answers");
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, usize::MAX).await.expect("a body");
         let body = serde_json::from_slice(&body).unwrap_or_else(|_| String::from_utf8_lossy(&body).into());

@@ -1,0 +1,2 @@
+/// Characters of a key.
+pub(super) const KEY_CHARS_MAX: usize = 255;

@@ -1,0 +1,160 @@
+//! `/openapi.json`: what each handler says of itself, and what is true of all of them.
+
+use std::collections::BTreeMap;
+
+use axum::http::StatusCode;
+use strum::VariantArray;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        AllOfBuilder, Components, ContentBuilder, HeaderBuilder, Info, Object, ObjectBuilder, OpenApi, OpenApiBuilder,
+        Ref, RefOr, Required, Response, ResponseBuilder, SecurityRequirement, Type,
+        path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem},
+        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+
+use super::{idempotency, kind::Kind, problem::Document};
+
+const SCHEME: &str = "token";
+
+/// `open` is what everybody may ask, `guarded` what takes a token where the daemon has `tokens`.
+pub(super) fn document(mut open: OpenApi, mut guarded: OpenApi, tokens: bool) -> OpenApi {
+    each_operation(&mut guarded, |path, method, operation| {
+        refusals(operation, &[StatusCode::FORBIDDEN, StatusCode::SERVICE_UNAVAILABLE]);
+        if tokens {
+            refusals(operation, &[StatusCode::UNAUTHORIZED]);
+            operation.security = Some(vec![SecurityRequirement::new(SCHEME, Vec::<String>::new())]);
+        }
+        if method == "post" {
+            acts(operation);
+        }
+        operation.tags = path.split('/').nth(2).map(|tag| vec![tag.to_owned()]);
+    });
+    open.merge(guarded);
+    each_operation(&mut open, |path, _, operation| {
+        refusals(operation, &[StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, StatusCode::INTERNAL_SERVER_ERROR]);
+        if operation.parameters.is_some() {
+            refusals(operation, &[StatusCode::UNPROCESSABLE_ENTITY]);
+        }
+        for name in path.split(['{', '}']).skip(1).step_by(2) {
+            refusals(operation, &[StatusCode::NOT_FOUND]);
+            operation.parameters.get_or_insert_default().push(RefOr::T(in_path(name)));
+        }
+    });
+    let mut components = open.components.take().unwrap_or_default();
+    describe_problems(&mut components);
+    if tokens {
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        components.add_security_scheme(SCHEME, SecurityScheme::Http(bearer));
+    }
+    let mut info = Info::new("Belay", env!("CARGO_PKG_VERSION"));
+    info.description =
+        Some("The safety net of a migration: watching, rolling back, and what people can do about it.".to_owned());
+    OpenApiBuilder::new().info(info).paths(open.paths).components(Some(components)).build()
+}
+
+fn each_operation(of: &mut OpenApi, mut change: impl FnMut(&str, &str, &mut Operation)) {
+    for (path, item) in &mut of.paths.paths {
+        let PathItem { get, post, .. } = item;
+        for (method, operation) in [("get", get), ("post", post)] {
+            if let Some(operation) = operation {
+                change(path, method, operation);
+            }
+        }
+    }
+}
+
+/// What is true of everything that acts.
+fn acts(operation: &mut Operation) {
+    let refused = [
+        StatusCode::BAD_REQUEST,
+        StatusCode::REQUEST_TIMEOUT,
+        StatusCode::CONFLICT,
+        StatusCode::PAYLOAD_TOO_LARGE,
+        StatusCode::UNPROCESSABLE_ENTITY,
+    ];
+    refusals(operation, &refused);
+    let key = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .min_length(Some(1))
+        .max_length(Some(idempotency::KEY_CHARS_MAX))
+        .pattern(Some("^[!-~]+$"));
+    let key = ParameterBuilder::new()
+        .name("Idempotency-Key")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(
+            "Sent again with the same key within 24 hours, the same request is answered and not done again.",
+        ))
+        .schema(Some(key));
+    operation.parameters.get_or_insert_default().push(RefOr::T(key.build()));
+    let replayed = HeaderBuilder::new()
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["true"]))))
+        .description(Some("The answer is that of an earlier request with this key."))
+        .build();
+    for answer in operation.responses.responses.values_mut() {
+        if let RefOr::T(answer) = answer {
+            answer.headers.insert("Idempotency-Replayed".to_owned(), RefOr::T(replayed.clone()));
+        }
+    }
+}
+
+fn in_path(name: &str) -> Parameter {
+    let text = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1));
+    let schema = match name {
+        "kind" => text.enum_values(Some(Kind::VARIANTS.iter().map(|kind| kind.word()))),
+        _ => text,
+    };
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Path)
+        .required(Required::True)
+        .schema(Some(schema))
+        .build()
+}
+
+/// The operation may be refused with these. What it says itself of a status stands.
+fn refusals(operation: &mut Operation, with: &[StatusCode]) {
+    for status in with {
+        let refusal = RefOr::Ref(Ref::from_response_name(response_name(*status)));
+        operation.responses.responses.entry(status.as_str().to_owned()).or_insert(refusal);
+    }
+}
+
+fn response_name(status: StatusCode) -> String {
+    format!("Problem{}", status.as_str())
+}
+
+/// One response for each status, with the kinds of problems that have it.
+fn describe_problems(components: &mut Components) {
+    let mut schemas = vec![(Document::name().into_owned(), Document::schema())];
+    Document::schemas(&mut schemas);
+    components.schemas.extend(schemas);
+    let mut by_status: BTreeMap<StatusCode, Vec<Kind>> = BTreeMap::new();
+    for kind in Kind::VARIANTS {
+        by_status.entry(kind.status()).or_default().push(*kind);
+    }
+    for (status, kinds) in by_status {
+        components.responses.insert(response_name(status), RefOr::T(refusal(status, &kinds)));
+    }
+}
+
+fn refusal(status: StatusCode, kinds: &[Kind]) -> Response {
+    let words: Vec<&str> = kinds.iter().map(|kind| kind.word()).collect();
+    let one_of = |values: Vec<serde_json::Value>| -> Object { ObjectBuilder::new().enum_values(Some(values)).build() };
+    let narrowed = ObjectBuilder::new()
+        .property("type", one_of(kinds.iter().map(|kind| kind.path().into()).collect()))
+        .property("title", one_of(kinds.iter().map(|kind| kind.title().into()).collect()))
+        .property("status", one_of(vec![status.as_u16().into()]));
+    let problem = AllOfBuilder::new().item(Ref::from_schema_name(Document::name())).item(narrowed);
+    let content = ContentBuilder::new().schema(Some(problem)).build();
+    let response = ResponseBuilder::new().description(words.join(", ")).content("application/problem+json", content);
+    match status {
+        StatusCode::UNAUTHORIZED => {
+            let bearer = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["Bearer"]));
+            response.header("WWW-Authenticate", HeaderBuilder::new().schema(Some(bearer)).build()).build()
+        }
+        _ => response.build(),
+    }
+}
