@@ -21,7 +21,7 @@ impl Migration {
     /// # Errors
     /// [`Refusal`] when a command does not fit the present state. Then nothing has happened.
     pub fn decide(&self, now: Timestamp, entropy: u32, input: &Input) -> Result<Vec<Event>, Refusal> {
-        let mut deciding = Deciding { state: self.clone(), now, entropy, events: Vec::new() };
+        let mut deciding = Deciding::new(self.clone(), now, entropy);
         deciding.input(input)?;
         Ok(deciding.events)
     }
@@ -33,7 +33,7 @@ impl Migration {
         now: Timestamp,
         inputs: impl IntoIterator<Item = (u32, &'i Input)>,
     ) -> Vec<Result<Vec<Event>, Refusal>> {
-        let mut deciding = Deciding { state: self.clone(), now, entropy: 0, events: Vec::new() };
+        let mut deciding = Deciding::new(self.clone(), now, 0);
         let decide = |(entropy, input)| {
             // Only commands are refused, and then nothing of them has happened.
             let before = matches!(input, &Input::Command(_)).then(|| deciding.state.clone());
@@ -44,6 +44,7 @@ impl Migration {
                 Ok(()) => Ok(events),
                 Err(refusal) => {
                     deciding.state = before.unwrap_or_else(|| self.clone());
+                    deciding.all_due();
                     Err(refusal)
                 }
             }
@@ -93,9 +94,39 @@ pub(crate) struct Deciding {
     pub(crate) now: Timestamp,
     pub(crate) entropy: u32,
     pub(crate) events: Vec<Event>,
+    /// The steps that something may follow for, by their place in the run under way. At first all: time has passed.
+    pub(crate) due: Vec<bool>,
+    /// Where the first step was found that is not over, so that nobody looks for it anew each time.
+    pub(crate) first_open: usize,
 }
 
 impl Deciding {
+    fn new(state: Migration, now: Timestamp, entropy: u32) -> Self {
+        let mut deciding = Self { state, now, entropy, events: Vec::new(), due: Vec::new(), first_open: 0 };
+        deciding.all_due();
+        deciding
+    }
+
+    fn all_due(&mut self) {
+        self.due.clear();
+        self.due.resize(self.run().map_or(0, |run| run.steps.len()), true);
+    }
+
+    /// Notes for which steps something may follow from an event. Of what is not known to concern a few: for all.
+    fn note_due(&mut self, event: &Event) {
+        match event {
+            Event::Step { step, .. } => {
+                let Some(run) = self.state.open_run() else { return };
+                let Some(index) = run.steps.get_index_of(step) else { return };
+                for concerned in &run.relations.concerned[index] {
+                    self.due[*concerned] = true;
+                }
+            }
+            Event::Confirm { .. } | Event::SignalTurned { .. } => {}
+            _ => self.all_due(),
+        }
+    }
+
     fn input(&mut self, input: &Input) -> Result<(), Refusal> {
         match input {
             Input::Command(command) => self.command(command)?,
@@ -117,6 +148,7 @@ impl Deciding {
         });
         debug_assert!(applied.is_ok(), "decided an event that cannot be folded: {applied:?} {event:?}");
         if applied.is_ok() {
+            self.note_due(&event);
             self.events.push(event);
         }
     }
@@ -130,10 +162,20 @@ impl Deciding {
             self.follow_incident();
             self.follow_run();
             if self.events.len() == before {
-                return;
+                return self.assert_settled();
             }
         }
         debug_assert!(false, "consequences do not end: {:?}", &self.events[self.events.len().saturating_sub(8)..]);
+    }
+
+    /// Whoever is left out by [`Deciding::note_due`] would wait for the next input. Only in builds for development.
+    fn assert_settled(&mut self) {
+        if cfg!(debug_assertions) {
+            let before = self.events.len();
+            self.all_due();
+            self.follow_run();
+            assert!(self.events.len() == before, "this was not seen to follow: {:?}", &self.events[before..]);
+        }
     }
 
     /// A signal was read. Only edges are journaled; open gates look at every reading.

@@ -15,6 +15,7 @@ mod look;
 pub mod migration;
 pub mod proof;
 pub mod reading;
+mod relations;
 pub mod run;
 pub mod scope;
 mod steps;

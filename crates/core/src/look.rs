@@ -234,18 +234,9 @@ pub(crate) fn wants_look(run: &Run, name: &str, state: &StepState) -> bool {
         (
             RunState::Running | RunState::Held | RunState::Confirming,
             Phase::Verifying | Phase::Done | Phase::Unchanged,
-        ) => is_guarded(run, name),
+        ) => run.is_guarded(name),
         _ => false,
     }
-}
-
-/// What Belay has put back is watched to the end of the run, unless another step of the run moves it on.
-fn is_guarded(run: &Run, name: &str) -> bool {
-    let resource = &run.plan.steps[name].resource;
-    run.plan
-        .steps
-        .iter()
-        .all(|(other, step)| other == name || step.resource != *resource || !run.steps.contains_key(other))
 }
 
 /// After a long outage: before-image, target or own intermediate?

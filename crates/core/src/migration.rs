@@ -14,6 +14,7 @@ use crate::{
     gate::GateState,
     id::RunId,
     incident::Incident,
+    relations::Relations,
     run::{Run, RunState, StepState},
     watch::{SignalState, TriggerState},
 };
@@ -183,7 +184,8 @@ impl Migration {
                     self.past_runs.push(Arc::new(last));
                 }
                 let included = crate::scope::included(&plan, only);
-                let steps = included.into_iter().map(|name| (name, Arc::new(StepState::new(at)))).collect();
+                let steps: IndexMap<_, _> =
+                    included.into_iter().map(|name| (name, Arc::new(StepState::new(at)))).collect();
                 if let Some(open) = &mut self.incident {
                     open.run = Some(run.clone());
                 }
@@ -194,6 +196,7 @@ impl Migration {
                 started.incident.clone_from(incident);
                 started.baseline.clone_from(&self.baseline);
                 started.cutover = self.cutover;
+                started.relations = Arc::new(Relations::new(&plan, &steps));
                 started.steps = steps;
                 self.run = Some(started);
             }

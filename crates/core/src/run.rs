@@ -13,6 +13,7 @@ use crate::{
     event::{FailureCode, GateEvent, RunKind, RunOutcome, StepEvent},
     gate::{GateState, GateStatus},
     id::{IncidentId, RunId},
+    relations::Relations,
 };
 
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +39,7 @@ pub struct Run {
     pub suspicious: bool,
     /// In the order of the plan. Shared, so that a decision's scratch copy costs little.
     pub steps: IndexMap<Name, Arc<StepState>>,
+    pub(crate) relations: Arc<Relations>,
     pub confirm: Vec<GateState>,
     /// A dry run's findings.
     pub report: Option<serde_json::Value>,
@@ -426,6 +428,7 @@ impl Run {
             aborting: false,
             suspicious: false,
             steps: IndexMap::new(),
+            relations: Arc::default(),
             confirm: Vec::new(),
             report: None,
         }
@@ -491,7 +494,12 @@ impl Run {
 
     /// The steps that stand in for another when it fails.
     pub(crate) fn is_fallback(&self, step: &str) -> bool {
-        self.plan.steps.values().any(|other| matches!(&other.on_failure, OnFailure::Fallback(name) if name == step))
+        self.steps.get_index_of(step).is_some_and(|index| self.relations.fallback[index])
+    }
+
+    /// What Belay has put back is watched to the end of the run, unless another step of the run moves it on.
+    pub(crate) fn is_guarded(&self, step: &str) -> bool {
+        self.steps.get_index_of(step).is_some_and(|index| self.relations.alone[index])
     }
 
     /// What a need on this step looks like to those that need it.

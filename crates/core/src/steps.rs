@@ -1,5 +1,7 @@
 //! What follows in a run: steps start, gates pass or run out, the run ends.
 
+use std::sync::Arc;
+
 use belay_plan::model::{Name, OnFailure};
 use jiff::Timestamp;
 
@@ -37,8 +39,10 @@ impl Deciding {
         }
         match run.state {
             RunState::Running => {
-                for name in run.steps.keys().cloned().collect::<Vec<_>>() {
-                    self.follow_step(&name);
+                for index in 0..run.steps.len() {
+                    if std::mem::take(&mut self.due[index]) {
+                        self.follow_step(index);
+                    }
                 }
                 self.follow_end();
             }
@@ -47,10 +51,14 @@ impl Deciding {
         }
     }
 
-    fn follow_step(&mut self, name: &Name) {
-        let Some((run, state)) = self.run().and_then(|run| Some((run, run.steps.get(name)?))) else {
+    fn follow_step(&mut self, index: usize) {
+        let Some((run, (name, state))) = self.run().and_then(|run| Some((run, run.steps.get_index(index)?))) else {
             return;
         };
+        if state.phase.is_over() && state.phase != Phase::Blocked {
+            return;
+        }
+        let name = &name.clone();
         match state.phase {
             Phase::Pending => {
                 if let Some(event) = start_event(run, name) {
@@ -152,7 +160,14 @@ impl Deciding {
             return;
         }
         let idle_fallback = |name: &Name, step: &StepState| step.phase == Phase::Pending && run.is_fallback(name);
-        if !run.steps.iter().all(|(name, step)| step.phase.is_over() || idle_fallback(name, step)) {
+        let is_open = |step: Option<(&Name, &Arc<StepState>)>| {
+            step.is_some_and(|(name, step)| !step.phase.is_over() && !idle_fallback(name, step))
+        };
+        if is_open(run.steps.get_index(self.first_open)) {
+            return;
+        }
+        if let Some(first) = (0..run.steps.len()).find(|index| is_open(run.steps.get_index(*index))) {
+            self.first_open = first;
             return;
         }
         if run.steps.values().any(|step| step.doubted.is_some()) {

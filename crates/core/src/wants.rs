@@ -1,13 +1,13 @@
 //! What the state wants of the outside: standing wishes under stable ids. The engine starts what is newly wanted, keeps
 //! what is still wanted, and cancels the rest; asking twice changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use belay_plan::model::Name;
 use jiff::Timestamp;
 
 use crate::{
-    change::{BaselineEntry, Change, Key, Receipt},
+    change::{Change, Key, Receipt},
     decide::Deciding,
     gate::GateState,
     id::RunId,
@@ -19,12 +19,30 @@ use crate::{
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Wants {
-    /// By id. The same id always means the same task.
-    pub tasks: BTreeMap<String, Task>,
+    /// The run that the tasks are of.
+    pub run: Option<RunId>,
+    /// [`Run::task`] says what they are.
+    pub tasks: BTreeSet<TaskId>,
     /// Signals to read, and how fresh.
     pub watch: BTreeMap<Name, Watch>,
     /// When the next tick is due.
     pub deadline: Option<Timestamp>,
+}
+
+/// Within one run the same id always means the same task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TaskId {
+    /// The step's place in the run.
+    pub step: usize,
+    pub what: What,
+    /// Counts the reasons to look at this step, or the sends of it.
+    pub number: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum What {
+    Look,
+    Apply,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -38,13 +56,11 @@ pub enum Task {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct LookTask {
-    pub run: RunId,
     pub step: Name,
     pub not_before: Option<Timestamp>,
     pub since: Timestamp,
     /// What earlier applies of this step handed back.
     pub receipts: Vec<Receipt>,
-    pub baseline: Option<BaselineEntry>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -84,26 +100,34 @@ impl Migration {
     }
 }
 
-fn run_wants(run: &Run, wants: &mut Wants) {
-    for (name, step) in &run.steps {
-        if let Some(intent) = step.intent.as_ref().filter(|intent| intent.fate == Fate::InFlight) {
-            let key = Key { run: run.id.clone(), step: name.clone(), attempt: intent.attempt };
-            wants.tasks.insert(
-                format!("apply/{}/{name}/{}", run.id, intent.attempt),
-                Task::Apply(ApplyTask { key, change: intent.change.clone(), send_within_ms: intent.send_within_ms }),
-            );
-        } else if wants_look(run, name, step) {
-            wants.tasks.insert(
-                format!("look/{}/{name}/{}", run.id, step.look),
+impl Run {
+    /// What a task of the present state is. None when it is not wanted any more.
+    pub fn task(&self, id: TaskId) -> Option<Task> {
+        let (name, step) = self.steps.get_index(id.step)?;
+        match id.what {
+            What::Look => (step.look == id.number).then(|| {
                 Task::Look(LookTask {
-                    run: run.id.clone(),
                     step: name.clone(),
                     not_before: step.again_at,
                     since: step.since,
                     receipts: step.receipts.clone(),
-                    baseline: run.baseline_of(name).cloned(),
-                }),
-            );
+                })
+            }),
+            What::Apply => step.intent.as_ref().filter(|intent| intent.attempt == id.number).map(|intent| {
+                let key = Key { run: self.id.clone(), step: name.clone(), attempt: intent.attempt };
+                Task::Apply(ApplyTask { key, change: intent.change.clone(), send_within_ms: intent.send_within_ms })
+            }),
+        }
+    }
+}
+
+fn run_wants(run: &Run, wants: &mut Wants) {
+    wants.run = Some(run.id.clone());
+    for (place, (name, step)) in run.steps.iter().enumerate() {
+        if let Some(intent) = step.intent.as_ref().filter(|intent| intent.fate == Fate::InFlight) {
+            wants.tasks.insert(TaskId { step: place, what: What::Apply, number: intent.attempt });
+        } else if wants_look(run, name, step) {
+            wants.tasks.insert(TaskId { step: place, what: What::Look, number: step.look });
         }
         let gates = match step.phase {
             Phase::Requiring => &step.require,

@@ -121,8 +121,7 @@ fn random_verb(dice: &mut Dice, run: &Run) -> Verb {
 
 /// Feeds something that could happen now, and says what came of it.
 fn happen(stage: &mut Stage, dice: &mut Dice) {
-    let wants = stage.wants();
-    let tasks: Vec<Task> = wants.tasks.into_values().collect();
+    let tasks = stage.wants().tasks;
     match dice.roll(12) {
         0..=4 if !tasks.is_empty() => match dice.pick(&tasks).clone() {
             Task::Look(look) => {
@@ -252,7 +251,7 @@ fn bring_to_an_end(stage: &mut Stage) {
                 _ => {}
             }
         }
-        for task in stage.wants().tasks.into_values() {
+        for task in stage.wants().tasks {
             match task {
                 Task::Look(look) => {
                     let result =

@@ -1,10 +1,6 @@
 //! The loop: collect what is ready, decide, append; when it is durable fold, publish, act. One task, one migration.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use belay_core::{
     change::{Assessment, Progress},
@@ -12,7 +8,7 @@ use belay_core::{
     input::Input,
     migration::Migration,
     reading::Reading,
-    wants::{Task, Wants},
+    wants::{TaskId, Wants, What},
 };
 use belay_plan::model::Name;
 use belay_ports::{AppendError, Clock, NewRecord, Ports};
@@ -353,18 +349,19 @@ impl Driver {
     /// Starts and stops tasks and reads, as the state wants it.
     fn reconcile(&mut self) {
         let wants = self.state.wants();
-        self.tasks.reconcile(&wants.tasks, self.state.open_run(), self.decided);
+        self.tasks.reconcile(&wants, self.state.open_run(), self.decided);
         if wants.watch != self.wants.watch {
             self.subscription.want(self.wanted(&wants));
         }
         self.wants = wants;
-        let looked_at: BTreeSet<&Name> = self
-            .wants
-            .tasks
-            .values()
-            .filter_map(|task| if let Task::Look(look) = task { Some(&look.step) } else { None })
-            .collect();
-        self.progress.retain(|step, _| looked_at.contains(step));
+        self.progress.retain(|step, _| {
+            let place = self.state.open_run().and_then(|run| run.steps.get_index_of(step));
+            let look = |step| TaskId { step, what: What::Look, number: 0 };
+            place.is_some_and(|step| {
+                let looks = self.wants.tasks.range(look(step)..);
+                looks.take_while(|id| id.step == step).any(|id| id.what == What::Look)
+            })
+        });
     }
 
     fn wanted(&self, wants: &Wants) -> BTreeMap<Name, Wanted> {

@@ -8,9 +8,10 @@ use std::{
 };
 
 use belay_core::{
+    id::RunId,
     input::{Input, Look, LookFailure, SendFailure},
     run::Run,
-    wants::{ApplyTask, LookTask, Task},
+    wants::{ApplyTask, LookTask, Task, TaskId, Wants},
 };
 use belay_plan::model::Name;
 use belay_ports::{Actuator, ApplyError, Clock, Ports, Scope};
@@ -32,12 +33,14 @@ const LAST_PAUSE: Duration = Duration::from_secs(10);
 /// Everything that runs for one migration. Dropping it stops all of it, as a crash would.
 pub(crate) struct Tasks {
     ports: Ports,
-    looks: BTreeMap<String, RunningLook>,
+    /// The run that the ids are of.
+    run: Option<RunId>,
+    looks: BTreeMap<TaskId, RunningLook>,
     looked: mpsc::Receiver<Looked>,
     looker: mpsc::Sender<Looked>,
     serial: u64,
     /// The sends that the state wants, by the id of the task.
-    sends: BTreeMap<String, WantedSend>,
+    sends: BTreeMap<TaskId, WantedSend>,
     under_way: HashMap<tokio::task::Id, (Name, u32)>,
     set: JoinSet<Option<Input>>,
 }
@@ -48,7 +51,7 @@ struct RunningLook {
 }
 
 struct Looked {
-    id: String,
+    id: TaskId,
     /// An answer of a look that was stopped, and wanted again later, is not taken for one of the new look.
     serial: u64,
     input: Input,
@@ -56,7 +59,7 @@ struct Looked {
 
 /// Where the answers of one look go.
 struct Answers {
-    id: String,
+    id: TaskId,
     serial: u64,
     step: Name,
     to: mpsc::Sender<Looked>,
@@ -66,7 +69,7 @@ impl Answers {
     async fn send(&self, result: Result<Look, LookFailure>) {
         let input = Input::Looked { step: self.step.clone(), result };
         // An error means that the loop has gone; it takes this task with it.
-        let _ = self.to.send(Looked { id: self.id.clone(), serial: self.serial, input }).await;
+        let _ = self.to.send(Looked { id: self.id, serial: self.serial, input }).await;
     }
 }
 
@@ -81,6 +84,7 @@ impl Tasks {
         let (looker, looked) = mpsc::channel(LOOKS_MAX);
         Self {
             ports,
+            run: None,
             looks: BTreeMap::new(),
             looked,
             looker,
@@ -93,50 +97,59 @@ impl Tasks {
 
     /// Starts what is newly wanted, keeps what still is, stops the looks that are not. A send is never stopped: its
     /// answer matters. `since`: when the state that wants all this was decided, on the monotonic clock.
-    pub(crate) fn reconcile(&mut self, wanted: &BTreeMap<String, Task>, run: Option<&Run>, since: Duration) {
+    pub(crate) fn reconcile(&mut self, wants: &Wants, run: Option<&Run>, since: Duration) {
+        if self.run != wants.run {
+            self.stop_looks();
+            self.sends.clear();
+            self.run.clone_from(&wants.run);
+        }
+        let wanted = &wants.tasks;
         self.looks.retain(|id, look| {
-            let keep = wanted.contains_key(id);
+            let keep = wanted.contains(id);
             if !keep {
                 look.abort.abort();
             }
             keep
         });
-        self.sends.retain(|id, _| wanted.contains_key(id));
+        self.sends.retain(|id, _| wanted.contains(id));
         let Some(run) = run else { return };
-        for (id, task) in wanted {
-            match task {
-                Task::Look(look) if !self.looks.contains_key(id) => self.start_look(id, look, run),
-                Task::Look(_) => {}
-                Task::Apply(apply) => self.start_send(id, apply, run, since),
+        for id in wanted {
+            if self.looks.contains_key(id) || self.sends.get(id).is_some_and(|send| send.started) {
+                continue;
+            }
+            match run.task(*id) {
+                Some(Task::Look(look)) => self.start_look(*id, look, run),
+                Some(Task::Apply(apply)) => self.start_send(*id, apply, run, since),
+                None => {}
             }
         }
     }
 
-    fn start_look(&mut self, id: &str, look: &LookTask, run: &Run) {
+    fn start_look(&mut self, id: TaskId, look: LookTask, run: &Run) {
         self.serial += 1;
         let serial = self.serial;
         let prepared = prepare(&self.ports, run, &look.step);
-        let (clock, look) = (self.ports.clock.clone(), look.clone());
-        let answers = Answers { id: id.to_owned(), serial, step: look.step.clone(), to: self.looker.clone() };
+        let clock = self.ports.clock.clone();
+        let answers = Answers { id, serial, step: look.step.clone(), to: self.looker.clone() };
         let abort = self.set.spawn(async move {
             look_repeatedly(clock.as_ref(), &look, prepared, answers).await;
             None
         });
-        self.looks.insert(id.to_owned(), RunningLook { serial, abort });
+        self.looks.insert(id, RunningLook { serial, abort });
     }
 
     /// One send for one id, and one at a time for a step: when the process was asleep, core may want the next send while
     /// the answer of the last is still out.
-    fn start_send(&mut self, id: &str, apply: &ApplyTask, run: &Run, since: Duration) {
+    fn start_send(&mut self, id: TaskId, apply: ApplyTask, run: &Run, since: Duration) {
         let send_before = since + Duration::from_millis(apply.send_within_ms);
         let busy = self.under_way.values().any(|(step, _)| *step == apply.key.step);
-        let send = self.sends.entry(id.to_owned()).or_insert(WantedSend { send_before, started: false });
-        if send.started || busy {
+        let send = self.sends.entry(id).or_insert(WantedSend { send_before, started: false });
+        if busy {
             return;
         }
         send.started = true;
-        let (send_before, prepared, clock, apply) =
-            (send.send_before, prepare(&self.ports, run, &apply.key.step), self.ports.clock.clone(), apply.clone());
+        let (send_before, clock) = (send.send_before, self.ports.clock.clone());
+        let prepared = prepare(&self.ports, run, &apply.key.step);
         let (step, attempt) = (apply.key.step.clone(), apply.key.attempt);
         let task = self.set.spawn(async move {
             let result = send_once(clock.as_ref(), send_before, prepared, &apply).await;
@@ -190,11 +203,10 @@ fn prepare(ports: &Ports, run: &Run, step: &str) -> Prepared {
 
 /// Looks, and looks again for as long as nobody stops it: soon at first, then every 1% of the time gone.
 async fn look_repeatedly(clock: &dyn Clock, look: &LookTask, prepared: Prepared, answers: Answers) {
-    let (actuator, mut scope) = match prepared {
+    let (actuator, scope) = match prepared {
         Ok(prepared) => prepared,
         Err(why) => return answers.send(Err(LookFailure { why, permanent: true })).await,
     };
-    scope.baseline.clone_from(&look.baseline);
     if let Some(wait) = look.not_before.and_then(|at| Duration::try_from(at.duration_since(clock.now())).ok()) {
         clock.sleep(wait).await;
     }

@@ -2,7 +2,7 @@
 //! state.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)] // each test binary uses a part of it
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use belay_core::{
     change::{Assessment, Change, Effect, Proof, Repeats, Share},
@@ -12,12 +12,19 @@ use belay_core::{
     migration::Migration,
     reading::{Health, Reading},
     run::{Phase, RunState},
-    wants::{Task, Wants},
+    wants::{Task, Watch},
 };
 use belay_plan::model::*;
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde_json::json;
+
+/// What the state wants, with what the tasks are.
+pub struct Wanted {
+    pub tasks: Vec<Task>,
+    pub watch: BTreeMap<Name, Watch>,
+    pub deadline: Option<Timestamp>,
+}
 
 pub struct Stage {
     pub now: Timestamp,
@@ -129,8 +136,10 @@ impl Stage {
         self.state.run.as_ref().unwrap().state
     }
 
-    pub fn wants(&self) -> Wants {
-        self.state.wants()
+    pub fn wants(&self) -> Wanted {
+        let wants = self.state.wants();
+        let task = |id| self.state.open_run().unwrap().task(id).unwrap();
+        Wanted { tasks: wants.tasks.into_iter().map(task).collect(), watch: wants.watch, deadline: wants.deadline }
     }
 
     /// Looks and sends of a step until it is through, as a world without faults would answer.
@@ -144,8 +153,8 @@ impl Stage {
     }
 }
 
-pub fn is_sending(wants: &Wants, step: &str) -> bool {
-    wants.tasks.values().any(|task| matches!(task, Task::Apply(apply) if apply.key.step == step))
+pub fn is_sending(wants: &Wanted, step: &str) -> bool {
+    wants.tasks.iter().any(|task| matches!(task, Task::Apply(apply) if apply.key.step == step))
 }
 
 pub fn intents(events: &[Event]) -> usize {
