@@ -12,8 +12,9 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{
-    change::{Baseline, Change, Receipt},
+    change::{Baseline, Change, Doc, Receipt},
     id::{IncidentId, RunId},
+    input::CommandKey,
     reading::Health,
 };
 
@@ -46,6 +47,8 @@ pub enum Event {
         verb: String,
         reason: String,
         detail: Value,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<CommandKey>,
     },
     /// The plan from here on. Arming and a run without a daemon both pin.
     PlanPinned {
@@ -157,6 +160,16 @@ pub enum Event {
         only: Vec<Name>,
         incident: Option<IncidentId>,
     },
+    /// A run that puts back what was there before `undoes`. `plan` and `baseline` are derived from that run; `left`:
+    /// what of it stays, each with the reason.
+    UndoStarted {
+        run: RunId,
+        undoes: RunId,
+        reason: String,
+        plan: Arc<Plan>,
+        baseline: Arc<Baseline>,
+        left: Vec<String>,
+    },
     RunHeld {
         why: String,
     },
@@ -215,6 +228,10 @@ pub enum StepEvent {
         why: String,
         by_hand: bool,
     },
+    /// One person's yes, on the way to a quorum.
+    ApprovalGiven {
+        by: String,
+    },
     Approved,
     RequireOpened,
     Require {
@@ -233,10 +250,13 @@ pub enum StepEvent {
         subject: String,
     },
     /// The intent: durable before the send. `send_within_ms` is checked on the monotonic clock right before sending.
+    /// `found`: the resource as it was before the step's first send.
     Intended {
         attempt: u32,
         change: Change,
         send_within_ms: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        found: Option<Arc<Doc>>,
     },
     Accepted {
         attempt: u32,
@@ -321,6 +341,7 @@ pub enum RunKind {
     Dry,
     Drill,
     Simulated,
+    Undo,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -329,6 +350,8 @@ pub enum RunOutcome {
     RolledBack,
     Aborted,
     Rehearsed,
+    /// The before-images of another run are back.
+    Undone,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -362,8 +385,10 @@ pub enum FailureCode {
     Ambiguous,
     /// Somebody else reverted what Belay had put back.
     Contested,
-    /// A person said no, or did not answer in time.
+    /// A person said no.
     Denied,
+    /// Not enough people said yes in time.
+    Unanswered,
     /// The change would leave no traffic anywhere.
     AllZero,
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use belay_plan::model::{Name, Plan};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
@@ -64,9 +65,46 @@ pub enum SendFailure {
 /// An operator's wish.
 #[derive(Debug, Clone)]
 pub struct Command {
-    pub actor: String,
-    pub reason: String,
+    pub asked: Asked,
     pub verb: Verb,
+}
+
+/// Who asks, and why.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    pub actor: String,
+    pub authority: Authority,
+    pub reason: String,
+    /// Given by whoever may ask for the same thing again without wanting it twice.
+    pub key: Option<CommandKey>,
+}
+
+impl Asked {
+    /// By somebody who holds the process itself: a terminal, a Unix signal, the configuration.
+    pub fn new(actor: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { actor: actor.into(), authority: Authority::Everything, reason: reason.into(), key: None }
+    }
+
+    pub fn command(&self, verb: Verb) -> Command {
+        Command { asked: self.clone(), verb }
+    }
+}
+
+/// What the one who asks may decide.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Authority {
+    /// Whoever holds the process itself has every role.
+    Everything,
+    /// The roles of the caller's token.
+    Roles(Vec<Name>),
+}
+
+/// An idempotency key: asked for again with the same key, the same thing is answered and not done twice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandKey {
+    pub key: String,
+    /// Of the whole request, so that another request under the same key is noticed.
+    pub fingerprint: String,
 }
 
 #[derive(Debug, Clone)]
@@ -117,6 +155,10 @@ pub enum Verb {
     Abort {
         run: RunId,
     },
+    /// Puts back what was there before a run that is over.
+    Undo {
+        run: RunId,
+    },
     /// A finished dry run goes on record, as a run of its own.
     Rehearsed {
         plan: Arc<Plan>,
@@ -134,7 +176,7 @@ pub struct Pin {
     pub baseline: Option<Arc<Baseline>>,
 }
 
-/// Why an input was refused; nothing has changed. `possible` names the verbs that the state does allow.
+/// Why an input was refused; nothing has changed. [`possible`](crate::possible) names the verbs that the state allows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{why}")]
 pub struct Refusal {
@@ -159,4 +201,8 @@ pub enum RefusalKind {
     RedAtArm,
     /// No such run or step.
     NotFound,
+    /// The caller does not have the role that the plan asks for.
+    NotAllowed {
+        role: Name,
+    },
 }

@@ -4,6 +4,7 @@
 //! [`Migration::evolve`](migration::Migration::evolve) is the only way that state changes, and
 //! [`Migration::wants`](migration::Migration::wants) says what the state wants of the outside.
 
+mod approval;
 pub mod change;
 mod decide;
 pub mod event;
@@ -13,16 +14,20 @@ pub mod incident;
 pub mod input;
 mod look;
 pub mod migration;
+pub mod possible;
 pub mod proof;
 pub mod reading;
 mod relations;
 pub mod run;
+mod run_verbs;
 pub mod scope;
 mod steps;
 pub mod support;
+mod undo;
 mod verbs;
 mod vigil;
 pub mod wants;
 pub mod watch;
 
+pub use approval::OPERATOR;
 pub use verbs::needs_baseline;

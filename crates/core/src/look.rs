@@ -1,13 +1,13 @@
 //! What follows from looking at a step's resource, and from the answers to its sends.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use belay_plan::model::Retry;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    change::{Assessment, Change, Receipt, Repeats},
+    change::{Assessment, Change, Doc, Receipt, Repeats},
     decide::Deciding,
     event::{Event, FailureCode, StepEvent},
     id::RunId,
@@ -49,7 +49,7 @@ impl Deciding {
             }
             Err(_) => {}
             Ok(look) if guarding => self.guard(name, &look.assessment),
-            Ok(look) => self.assessed(name, &look.assessment),
+            Ok(look) => self.assessed(name, look),
         }
     }
 
@@ -81,8 +81,8 @@ impl Deciding {
         }
     }
 
-    fn assessed(&mut self, name: &str, found: &Assessment) {
-        match found {
+    fn assessed(&mut self, name: &str, look: &Look) {
+        match &look.assessment {
             Assessment::InPlace => {
                 self.trust(name);
                 self.note_effect(name, &[]);
@@ -92,12 +92,12 @@ impl Deciding {
             Assessment::Settling(_) => {}
             Assessment::Failed { why } => self.fail(name, FailureCode::Verdict, why.clone()),
             Assessment::Ambiguous { why } => self.fail(name, FailureCode::Ambiguous, why.clone()),
-            Assessment::Remaining(changes) => self.remaining(name, changes),
+            Assessment::Remaining(changes) => self.remaining(name, changes, &look.doc),
         }
     }
 
     /// Changes remain: is the last one visible, contested, to be waited for, or is the next one to be sent?
-    fn remaining(&mut self, name: &str, changes: &[Change]) {
+    fn remaining(&mut self, name: &str, changes: &[Change], found: &Doc) {
         let Some(next) = changes.first() else { return };
         self.note_effect(name, changes);
         let Some(state) = self.state_of(name) else { return };
@@ -132,19 +132,16 @@ impl Deciding {
         if state.planned.is_empty() {
             self.step(name, StepEvent::Planned { changes: changes.to_vec() });
         }
-        self.proceed(name, next);
+        self.proceed(name, next, found);
     }
 
     /// Approval, interlocks, proof; then the intent.
-    fn proceed(&mut self, name: &str, next: &Change) {
+    fn proceed(&mut self, name: &str, next: &Change, found: &Doc) {
         let Some((run, state)) = self.run().and_then(|run| Some((run, run.steps.get(name)?))) else {
             return;
         };
         let plan = &run.plan.steps[name];
-        let begins = state.receipts.is_empty();
-        let loses = proof::loses_too_much(&run.plan.objectives, next, self.now)
-            .or_else(|| proof::loses_untold(&run.plan.objectives, plan, &state.planned).filter(|_| begins));
-        if let Some(why) = loses.filter(|_| !state.approved) {
+        if let Some(why) = self.wants_approval(run, name, next).filter(|_| !state.approved) {
             return self.step(name, StepEvent::ApprovalAwaited { why, by_hand: false });
         }
         if !plan.require.is_empty() && !state.require_passed {
@@ -170,7 +167,30 @@ impl Deciding {
             }
         }
         let attempt = state.attempt + 1;
-        self.step(name, StepEvent::Intended { attempt, change: next.clone(), send_within_ms: SEND_WITHIN_MS });
+        let found = state.before.is_none().then(|| Arc::new(found.clone()));
+        let change = next.clone();
+        self.step(name, StepEvent::Intended { attempt, change, send_within_ms: SEND_WITHIN_MS, found });
+    }
+
+    /// Why a person has to agree before a change is sent.
+    fn wants_approval(&self, run: &Run, name: &str, next: &Change) -> Option<String> {
+        let (plan, state) = (&run.plan.steps[name], run.steps.get(name)?);
+        let begins = state.receipts.is_empty();
+        let loses = proof::loses_too_much(&run.plan.objectives, next, self.now)
+            .or_else(|| proof::loses_untold(&run.plan.objectives, plan, &state.planned).filter(|_| begins));
+        let asked = || plan.approve.is_some().then(|| format!("the plan asks for a person's word: {}", next.title));
+        loses.or_else(|| self.drifted_before_undo(run, name, next)).or_else(asked)
+    }
+
+    /// An undo puts back what was there before a rollback; what somebody has changed since then is not to be lost unseen.
+    fn drifted_before_undo(&self, run: &Run, name: &str, next: &Change) -> Option<String> {
+        let rollback = self.state.find_run(run.undoes.as_ref()?)?;
+        let state = rollback.steps.get(name)?;
+        let made =
+            state.intent.iter().map(|intent| &intent.change).chain(&state.planned).find(|made| made.id == next.id)?;
+        let untouched = run.steps.get(name).is_some_and(|step| !step.touched);
+        (untouched && made.after != next.before)
+            .then(|| format!("it is not as the rollback left it; somebody has changed it since: {}", next.title))
     }
 
     /// A sent change that does not remain has taken effect.

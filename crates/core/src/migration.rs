@@ -1,6 +1,6 @@
 //! The state of one migration: a pure fold over its records, the same live and on replay.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use belay_plan::model::{Name, Plan};
 use indexmap::IndexMap;
@@ -14,6 +14,7 @@ use crate::{
     gate::GateState,
     id::RunId,
     incident::Incident,
+    input::CommandKey,
     relations::Relations,
     run::{Run, RunState, StepState},
     watch::{SignalState, TriggerState},
@@ -45,6 +46,21 @@ pub struct Migration {
     pub run: Option<Run>,
     pub past_incidents: Vec<Arc<Incident>>,
     pub past_runs: Vec<Arc<Run>>,
+    /// Commands that came with an idempotency key, the latest last, for [`KEYS_KEPT`].
+    pub keys: Vec<KeyRecord>,
+}
+
+/// How long an idempotency key is remembered.
+pub const KEYS_KEPT: Duration = Duration::from_secs(24 * 3600);
+
+/// A command that was carried out under an idempotency key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyRecord {
+    pub at: Timestamp,
+    pub actor: String,
+    pub key: CommandKey,
+    /// The run that came of it.
+    pub run: Option<RunId>,
 }
 
 /// What the outside calls the state of a migration (DESIGN 7).
@@ -89,6 +105,7 @@ impl Migration {
             run: None,
             past_incidents: Vec::new(),
             past_runs: Vec::new(),
+            keys: Vec::new(),
         }
     }
 
@@ -117,7 +134,7 @@ impl Migration {
     pub(crate) fn apply(&mut self, at: Timestamp, actor: &str, event: &Event) -> Result<(), String> {
         self.at = Some(at);
         match event {
-            Event::Commanded { .. } => {}
+            Event::Commanded { key, .. } => self.remember(at, actor, key.as_ref()),
             Event::PlanPinned { plan, plan_sha256 } => self.pin(at, plan, plan_sha256),
             Event::BaselineCaptured { baseline } => self.baseline = Some(baseline.clone()),
             Event::Armed { waits_for_green } => self.arm(at, waits_for_green),
@@ -129,6 +146,7 @@ impl Migration {
             | Event::Decided { .. }
             | Event::IncidentClosed { .. } => self.apply_incident(at, event)?,
             Event::RunStarted { .. }
+            | Event::UndoStarted { .. }
             | Event::RunHeld { .. }
             | Event::RunResumed
             | Event::RunAborting { .. }
@@ -141,6 +159,26 @@ impl Migration {
             _ => self.apply_watch(at, event)?,
         }
         Ok(())
+    }
+
+    fn remember(&mut self, at: Timestamp, actor: &str, key: Option<&CommandKey>) {
+        self.keys.retain(|known| {
+            at.duration_since(known.at) < jiff::SignedDuration::try_from(KEYS_KEPT).unwrap_or(jiff::SignedDuration::MAX)
+        });
+        let record = |key: &CommandKey| KeyRecord { at, actor: actor.to_owned(), key: key.clone(), run: None };
+        self.keys.extend(key.map(record));
+    }
+
+    /// What a key of this actor was used for in the last [`KEYS_KEPT`].
+    pub fn find_key(&self, actor: &str, key: &str) -> Option<&KeyRecord> {
+        self.keys.iter().rev().find(|known| known.actor == actor && known.key.key == key)
+    }
+
+    /// The command of the same append led to this run.
+    fn note_run(&mut self, at: Timestamp, run: &RunId) {
+        if let Some(last) = self.keys.last_mut().filter(|last| last.at == at && last.run.is_none()) {
+            last.run = Some(run.clone());
+        }
     }
 
     fn pin(&mut self, at: Timestamp, plan: &Arc<Plan>, sha256: &str) {
@@ -176,29 +214,40 @@ impl Migration {
         }
     }
 
+    fn start(&mut self, mut run: Run, actor: &str, reason: &str) {
+        reason.clone_into(&mut run.reason);
+        actor.clone_into(&mut run.actor);
+        let included = crate::scope::included(&run.plan, &run.only);
+        run.steps = included.into_iter().map(|name| (name, Arc::new(StepState::new(run.started)))).collect();
+        run.relations = Arc::new(Relations::new(&run.plan, &run.steps));
+        self.note_run(run.started, &run.id);
+        if let Some(last) = self.run.replace(run) {
+            self.past_runs.push(Arc::new(last));
+        }
+    }
+
     fn apply_run(&mut self, at: Timestamp, actor: &str, event: &Event) -> Result<(), String> {
         match event {
             Event::RunStarted { run, kind, reason, only, incident } => {
                 let plan = self.plan.clone().ok_or("a run started without a plan")?;
-                if let Some(last) = self.run.take() {
-                    self.past_runs.push(Arc::new(last));
-                }
-                let included = crate::scope::included(&plan, only);
-                let steps: IndexMap<_, _> =
-                    included.into_iter().map(|name| (name, Arc::new(StepState::new(at)))).collect();
                 if let Some(open) = &mut self.incident {
                     open.run = Some(run.clone());
                 }
                 let mut started = Run::new(run, *kind, at, &plan, &self.plan_sha256);
-                started.reason.clone_from(reason);
-                actor.clone_into(&mut started.actor);
                 started.only.clone_from(only);
                 started.incident.clone_from(incident);
                 started.baseline.clone_from(&self.baseline);
                 started.cutover = self.cutover;
-                started.relations = Arc::new(Relations::new(&plan, &steps));
-                started.steps = steps;
-                self.run = Some(started);
+                self.start(started, actor, reason);
+            }
+            Event::UndoStarted { run, undoes, reason, plan, baseline, left } => {
+                let undone = self.find_run(undoes).ok_or("an undo of a run that is not there")?;
+                let mut started = Run::new(run, RunKind::Undo, at, plan, &undone.plan_sha256);
+                started.undoes = Some(undoes.clone());
+                started.left.clone_from(left);
+                started.baseline = Some(baseline.clone());
+                started.cutover = undone.cutover;
+                self.start(started, actor, reason);
             }
             Event::Rehearsed { run, reason, plan, plan_sha256, report } => {
                 let mut rehearsal = Run::new(run, RunKind::Dry, at, plan, plan_sha256);
@@ -206,6 +255,7 @@ impl Migration {
                 actor.clone_into(&mut rehearsal.actor);
                 rehearsal.report = Some(report.clone());
                 rehearsal.end(at, RunOutcome::Rehearsed, "");
+                self.note_run(at, run);
                 self.past_runs.push(Arc::new(rehearsal));
             }
             _ => {
@@ -238,8 +288,10 @@ impl Migration {
                     }
                     Event::RunEnded { outcome, why } => {
                         run.end(at, *outcome, why);
-                        if *outcome == RunOutcome::RolledBack {
-                            self.cutover = None; // undone: the next cutover is marked anew
+                        match outcome {
+                            RunOutcome::RolledBack => self.cutover = None, // the next cutover is marked anew
+                            RunOutcome::Undone => self.cutover = run.cutover, // it stands again
+                            RunOutcome::Aborted | RunOutcome::Rehearsed => {}
                         }
                     }
                     Event::Step { step, what } => run.apply_step(at, step, what)?,
@@ -271,6 +323,14 @@ impl Migration {
     /// The run under way or halted, if there is one.
     pub fn open_run(&self) -> Option<&Run> {
         self.run.as_ref().filter(|run| !run.state.is_over())
+    }
+
+    /// The runs that began after this one.
+    pub(crate) fn runs_after(&self, run: &Run) -> impl Iterator<Item = &Run> {
+        let started = run.started;
+        let id = run.id.clone();
+        let runs = self.run.iter().chain(self.past_runs.iter().map(AsRef::as_ref));
+        runs.filter(move |other| other.started >= started && other.id != id)
     }
 
     /// A run of this migration, present or past.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    change::{Baseline, BaselineEntry, Change, Receipt},
+    change::{Baseline, BaselineEntry, Change, Doc, Receipt},
     event::{FailureCode, GateEvent, RunKind, RunOutcome, StepEvent},
     gate::{GateState, GateStatus},
     id::{IncidentId, RunId},
@@ -41,6 +41,9 @@ pub struct Run {
     pub steps: IndexMap<Name, Arc<StepState>>,
     pub(crate) relations: Arc<Relations>,
     pub confirm: Vec<GateState>,
+    /// Of an undo: the run whose before-images it puts back, and what of it stays as it is.
+    pub undoes: Option<RunId>,
+    pub left: Vec<String>,
     /// A dry run's findings.
     pub report: Option<serde_json::Value>,
 }
@@ -55,12 +58,26 @@ pub enum RunState {
     RolledBack,
     Aborted,
     Rehearsed,
+    Undone,
 }
 
 impl RunState {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Held => "held",
+            Self::Confirming => "confirming",
+            Self::Halted => "halted",
+            Self::RolledBack => "rolled_back",
+            Self::Aborted => "aborted",
+            Self::Rehearsed => "rehearsed",
+            Self::Undone => "undone",
+        }
+    }
+
     /// Nothing moves it any more.
     pub fn is_over(self) -> bool {
-        matches!(self, Self::RolledBack | Self::Aborted | Self::Rehearsed)
+        matches!(self, Self::RolledBack | Self::Aborted | Self::Rehearsed | Self::Undone)
     }
 }
 
@@ -82,6 +99,23 @@ pub enum Phase {
 }
 
 impl Phase {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Observing => "observing",
+            Self::AwaitingApproval => "awaiting_approval",
+            Self::Requiring => "requiring",
+            Self::Applying => "applying",
+            Self::Settling => "settling",
+            Self::Verifying => "verifying",
+            Self::Done => "done",
+            Self::Unchanged => "unchanged",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+            Self::Blocked => "blocked",
+        }
+    }
+
     pub fn is_over(self) -> bool {
         matches!(self, Self::Done | Self::Unchanged | Self::Failed | Self::Skipped | Self::Blocked)
     }
@@ -141,6 +175,13 @@ pub struct StepState {
     pub require_passed: bool,
     pub verify: Vec<GateState>,
     pub approved: bool,
+    /// Who has said yes so far, each once.
+    pub approvals: Vec<String>,
+    pub approval_until: Option<Timestamp>,
+    /// Something of it took effect, or may have; said for good, retries or not.
+    pub touched: bool,
+    /// The resource as it was before the step's first send; kept over retries, so that an undo can go back to it.
+    pub before: Option<Arc<Doc>>,
     pub overrides: BTreeSet<String>,
     pub failure: Option<FailureCode>,
     pub blocked_by: Option<Name>,
@@ -175,6 +216,10 @@ impl StepState {
             require_passed: false,
             verify: Vec::new(),
             approved: false,
+            approvals: Vec::new(),
+            approval_until: None,
+            touched: false,
+            before: None,
             overrides: BTreeSet::new(),
             failure: None,
             blocked_by: None,
@@ -205,6 +250,7 @@ impl StepState {
             self.ended = Some(at);
             self.deadline = None;
             self.again_at = None;
+            self.approval_until = None;
         }
         if matches!(phase, Phase::Failed | Phase::Skipped | Phase::Blocked) {
             self.doubted = None; // nobody looks any more
@@ -228,10 +274,14 @@ impl StepState {
             StepEvent::ApprovalAwaited { why, .. } => {
                 self.enter(at, Phase::AwaitingApproval);
                 self.why.clone_from(why);
+                self.approvals.clear();
+                self.approval_until = approval_until(plan, at);
                 self.pause_timeout(at);
             }
+            StepEvent::ApprovalGiven { by } => self.approvals.push(by.clone()),
             StepEvent::Approved => {
                 self.approved = true;
+                self.approval_until = None;
                 self.why.clear();
                 self.enter(at, Phase::Applying);
                 self.resume_timeout(at);
@@ -255,7 +305,10 @@ impl StepState {
                 self.overrides.insert(subject.clone());
                 apply_gate(&mut self.require, at, subject, &GateEvent::Passed);
             }
-            StepEvent::Intended { attempt, change, send_within_ms } => {
+            StepEvent::Intended { attempt, change, send_within_ms, found } => {
+                if self.before.is_none() {
+                    self.before.clone_from(found);
+                }
                 if self.intent.as_ref().is_some_and(|last| last.change.id != change.id) {
                     self.forget_failures();
                 }
@@ -329,6 +382,7 @@ impl StepState {
     }
 
     fn settle_intent(&mut self, fate: Fate) {
+        self.touched |= fate != Fate::NoEffect;
         if let Some(intent) = &mut self.intent {
             intent.fate = fate;
         }
@@ -402,6 +456,10 @@ impl StepState {
     }
 }
 
+fn approval_until(plan: &belay_plan::model::Step, at: Timestamp) -> Option<Timestamp> {
+    Some(at + plan.approve.as_ref()?.within?)
+}
+
 fn apply_gate(gates: &mut [GateState], at: Timestamp, signal: &str, event: &GateEvent) {
     for gate in gates.iter_mut().filter(|gate| gate.gate.signal == signal && gate.status != GateStatus::Failed) {
         gate.apply(at, event);
@@ -430,6 +488,8 @@ impl Run {
             steps: IndexMap::new(),
             relations: Arc::default(),
             confirm: Vec::new(),
+            undoes: None,
+            left: Vec::new(),
             report: None,
         }
     }
@@ -452,6 +512,7 @@ impl Run {
             RunOutcome::RolledBack => RunState::RolledBack,
             RunOutcome::Aborted => RunState::Aborted,
             RunOutcome::Rehearsed => RunState::Rehearsed,
+            RunOutcome::Undone => RunState::Undone,
         };
     }
 
@@ -461,6 +522,9 @@ impl Run {
             let step = Arc::make_mut(step);
             if let (Some(_), Some(plan)) = (step.deadline, self.plan.steps.get(name)) {
                 step.deadline = Some(at + plan.timeout);
+            }
+            if let (Some(_), Some(plan)) = (step.approval_until, self.plan.steps.get(name)) {
+                step.approval_until = approval_until(plan, at);
             }
             step.require_anew(at);
             for gate in step.verify.iter_mut().filter(|gate| gate.is_open()) {
@@ -479,6 +543,7 @@ impl Run {
         for step in self.steps.values_mut() {
             let step = Arc::make_mut(step);
             step.deadline = step.deadline.map(|deadline| deadline + outage);
+            step.approval_until = step.approval_until.map(|until| until + outage); // nobody could answer meanwhile
             step.look += 1;
             step.require_anew(at);
             for gate in step.verify.iter_mut().filter(|gate| gate.is_open()) {
@@ -490,6 +555,11 @@ impl Run {
                 step.setback(at, "Belay was restarted before the call was answered", false, None, Fate::Unknown);
             }
         }
+    }
+
+    /// Whether some step of it took effect, or may have.
+    pub fn has_changed_anything(&self) -> bool {
+        self.steps.values().any(|step| step.touched)
     }
 
     /// The steps that stand in for another when it fails.
@@ -544,10 +614,10 @@ pub(crate) enum Standing {
     Broken,
 }
 
-/// Failures that always want a person, whatever `on_failure` says: going on would fight another controller, or do twice
-/// what harms twice.
+/// Failures that always want a person, whatever `on_failure` says: going on would fight another controller, do twice what
+/// harms twice, or do without the person whom the plan asks for (`otherwise: halt`).
 pub(crate) fn always_halts(code: FailureCode) -> bool {
-    matches!(code, FailureCode::Ambiguous | FailureCode::Contested)
+    matches!(code, FailureCode::Ambiguous | FailureCode::Contested | FailureCode::Unanswered)
 }
 
 /// A step's entry in a baseline, if it is of the same resource and action.

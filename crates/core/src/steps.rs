@@ -11,7 +11,7 @@ use crate::{
     gate::GateState,
     migration::Migration,
     reading::Reading,
-    run::{Fate, Phase, Run, RunState, Standing, StepState, always_halts},
+    run::{Phase, Run, RunState, Standing, StepState, always_halts},
 };
 
 /// The two actions that involve nothing outside Belay: core does them itself.
@@ -67,6 +67,7 @@ impl Deciding {
                 }
             }
             Phase::Blocked if is_unblocked(run, name) => self.step(name, StepEvent::Reset),
+            Phase::AwaitingApproval => self.follow_approval(name),
             Phase::Requiring => self.follow_gates(name, true),
             Phase::Verifying => self.follow_gates(name, false),
             Phase::Settling if state.wait_until.is_some_and(|until| self.now >= until) => {
@@ -102,13 +103,27 @@ impl Deciding {
     fn begin_builtin(&mut self, name: &Name) {
         let Some(run) = self.run() else { return };
         let plan = &run.plan.steps[name];
-        if plan.action == MANUAL {
+        let asks = plan.approve.is_some() && !run.steps[name].approved;
+        if plan.action == WAIT && asks {
+            let why = "the plan asks for a person before the wait".to_owned();
+            self.step(name, StepEvent::ApprovalAwaited { why, by_hand: false });
+        } else if plan.action == MANUAL {
             let why = plan.with["instructions"].as_str().unwrap_or_default().to_owned();
             self.step(name, StepEvent::ApprovalAwaited { why, by_hand: true });
         } else {
             let time = plan.with["for"].as_str().and_then(|text| belay_plan::duration::parse(text).ok());
             let until = self.now + time.unwrap_or_default();
             self.step(name, StepEvent::WaitStarted { until });
+        }
+    }
+
+    /// What comes of a yes: the work of a `manual` step is done; a `wait` begins.
+    pub(crate) fn go_on_with_builtin(&mut self, name: &str) {
+        let action = self.run().map(|run| run.plan.steps[name].action.clone());
+        match action.as_deref() {
+            Some(MANUAL) => self.settled(name, true),
+            Some(WAIT) => self.begin_builtin(&name.to_owned()),
+            _ => {}
         }
     }
 
@@ -219,7 +234,11 @@ impl Deciding {
             .unwrap_or_default();
         let why =
             if failed.is_empty() { String::new() } else { format!("failed, and passed over: {}", failed.join(", ")) };
-        self.end_run(RunOutcome::RolledBack, why);
+        match self.run().filter(|run| run.undoes.is_some()).map(|run| run.left.join("; ")) {
+            None => self.end_run(RunOutcome::RolledBack, why),
+            Some(left) if left.is_empty() => self.end_run(RunOutcome::Undone, why),
+            Some(left) => self.end_run(RunOutcome::Undone, format!("left as the rollback made it: {left}")),
+        }
     }
 
     fn end_run(&mut self, outcome: RunOutcome, why: String) {
@@ -250,7 +269,12 @@ impl Deciding {
             .filter(|(_, step)| !step.phase.is_over())
             .map(|(name, step)| (name.clone(), abort_note(step)))
             .collect();
-        let why = run.why.clone();
+        let half_way: Vec<&str> =
+            run.steps.iter().filter(|(_, step)| is_half_way(step)).map(|(name, _)| name.as_str()).collect();
+        let why = match half_way.as_slice() {
+            [] => run.why.clone(),
+            steps => format!("{}; half way: {}", run.why, steps.join(", ")),
+        };
         for (name, note) in open {
             self.step(&name, StepEvent::Skipped { why: note });
         }
@@ -298,7 +322,7 @@ impl Deciding {
                 Phase::Verifying => &step.verify,
                 _ => &[],
             };
-            let deadline = step.deadline.filter(|_| !step.in_flight());
+            let deadline = step.deadline.filter(|_| !step.in_flight()).or(step.approval_until);
             let wait = step.wait_until.filter(|_| step.phase == Phase::Settling);
             gates.iter().filter(|gate| gate.is_open()).map(GateState::deadline).chain(deadline).chain(wait)
         });
@@ -341,11 +365,31 @@ fn start_event(run: &Run, name: &Name) -> Option<StepEvent> {
     stands_in_for.map(|(failed, _)| StepEvent::Started { fallback_for: Some(failed.clone()) })
 }
 
-/// What a person has to know of a step that an abort leaves.
+/// Something of the step was sent, and something of it is missing.
+fn is_half_way(step: &StepState) -> bool {
+    step.touched && !matches!(step.phase, Phase::Done | Phase::Unchanged | Phase::Skipped)
+}
+
+/// What a person has to know of a step that an abort leaves, and how to finish it.
 fn abort_note(step: &StepState) -> String {
-    match &step.intent {
-        Some(intent) if intent.fate == Fate::NoEffect => "aborted; nothing of it was changed".to_owned(),
-        Some(intent) => format!("aborted half way; the last call was: {}", intent.change.title),
-        None => "aborted before it began".to_owned(),
+    if !step.touched {
+        return match step.intent {
+            Some(_) => "aborted; nothing of it was changed".to_owned(),
+            None => "aborted before it began".to_owned(),
+        };
     }
+    let last =
+        step.intent.as_ref().map_or_else(String::new, |intent| format!("; the last call: {}", intent.change.title));
+    let open: Vec<&str> = step
+        .planned
+        .iter()
+        .filter(|change| !step.effective.contains(&change.id))
+        .map(|change| change.title.as_str())
+        .collect();
+    let rest = match (step.phase, open.as_slice()) {
+        (Phase::Verifying, _) => "; it is in place, but not verified".to_owned(),
+        (_, []) => String::new(),
+        (_, open) => format!("; not seen done: {}", open.join("; ")),
+    };
+    format!("aborted half way{last}{rest}. To finish: arm and roll back again, which does only what is missing")
 }

@@ -18,7 +18,6 @@ pub fn unsupported(plan: &Plan, purpose: For) -> Vec<String> {
     let mut found = Vec::new();
     for (name, step) in &plan.steps {
         let parts = [
-            ("approve", step.approve.is_some()),
             ("stages", step.stages.is_some()),
             ("expect", step.expect.is_some()),
             ("on_drift", step.on_drift.is_some()),

@@ -8,8 +8,9 @@ use std::time::Duration;
 use belay_core::{
     change::{Assessment, Effect, Progress, Proof},
     event::{Event, StepEvent},
-    input::{Input, LookFailure, SendFailure, Verb},
+    input::{Asked, Authority, Input, LookFailure, Refusal, RefusalKind, SendFailure, Verb},
     migration::Migration,
+    possible::{self, VerbWord},
     proof::rises,
     reading::Health,
     run::{Phase, Run, RunState},
@@ -67,6 +68,7 @@ fn random_plan(dice: &mut Dice) -> Plan {
             1 => (made.action, made.with) = ("wait".to_owned(), serde_json::json!({ "for": "1m" })),
             _ => {}
         }
+        made.approve = dice.one_in(6).then(|| random_approval(dice));
         steps.push((names[index], made));
     }
     if dice.one_in(3) {
@@ -77,6 +79,21 @@ fn random_plan(dice: &mut Dice) -> Plan {
     plan.triggers["hurt"].dwell = Duration::from_secs(dice.roll(2) * 30);
     plan.confirm = if dice.one_in(2) { random_gates(dice) } else { vec![] };
     plan
+}
+
+fn random_approval(dice: &mut Dice) -> Approve {
+    Approve {
+        role: (*dice.pick(&["operator", "commander"])).to_owned(),
+        quorum: 1 + u32::try_from(dice.roll(2)).unwrap(),
+        within: (!dice.one_in(3)).then(|| Duration::from_secs(60)),
+        otherwise: if dice.one_in(2) { Otherwise::Halt } else { Otherwise::Skip },
+    }
+}
+
+fn random_person(dice: &mut Dice) -> Asked {
+    let role = (*dice.pick(&["operator", "commander"])).to_owned();
+    let authority = if dice.one_in(2) { Authority::Everything } else { Authority::Roles(vec![role]) };
+    Asked { authority, ..Asked::new(*dice.pick(&["ada", "bert", "cleo"]), "because") }
 }
 
 fn random_assessment(dice: &mut Dice) -> Assessment {
@@ -107,7 +124,8 @@ fn random_verb(dice: &mut Dice, run: &Run) -> Verb {
     let id = run.id.clone();
     let steps: Vec<&Name> = run.steps.keys().collect();
     let step = (*dice.pick(&steps)).clone();
-    match dice.roll(9) {
+    match dice.roll(10) {
+        9 => Verb::Undo { run: id },
         0 => Verb::Hold { run: id },
         1 | 2 => Verb::Resume { run: id },
         3 => Verb::Retry { run: id, step },
@@ -153,10 +171,44 @@ fn happen(stage: &mut Stage, dice: &mut Dice) {
         _ => {
             if let Some(run) = &stage.state.run {
                 let verb = random_verb(dice, run);
-                let _ = stage.command(verb);
+                let asked = random_person(dice);
+                let _ = stage.command_by(&asked, verb);
             }
         }
     }
+}
+
+/// What is said to be possible is taken, and nothing else is; what is refused changes nothing (the stage checks that).
+fn check_possible(stage: &Stage) {
+    let Some(run) = &stage.state.run else { return };
+    let taken = |verb: Verb| {
+        let decided = stage.state.decide(stage.now, 7, &Input::Command(Asked::new("dora", "test").command(verb)));
+        !matches!(decided, Err(Refusal { kind: RefusalKind::WrongState | RefusalKind::AlreadyRunning { .. }, .. }))
+    };
+    let id = || run.id.clone();
+    let of_run = possible::of_run(&stage.state, run);
+    for (word, verb) in [
+        (VerbWord::Hold, Verb::Hold { run: id() }),
+        (VerbWord::Resume, Verb::Resume { run: id() }),
+        (VerbWord::Abort, Verb::Abort { run: id() }),
+        (VerbWord::Undo, Verb::Undo { run: id() }),
+    ] {
+        assert_eq!(taken(verb), of_run.contains(&word), "{word} of a run that is {:?}", run.state);
+    }
+    for (name, state) in &run.steps {
+        let of_step = possible::of_step(run, state);
+        let step = || name.clone();
+        for (word, verb) in [
+            (VerbWord::Approve, Verb::Approve { run: id(), step: step(), approve: true }),
+            (VerbWord::Override, Verb::Override { run: id(), step: step(), subject: "blue".to_owned() }),
+            (VerbWord::Retry, Verb::Retry { run: id(), step: step() }),
+            (VerbWord::Skip, Verb::Skip { run: id(), step: step() }),
+        ] {
+            assert_eq!(taken(verb), of_step.contains(&word), "{word} of {name}, {:?} in {:?}", state.phase, run.state);
+        }
+    }
+    let can_move = !of_run.is_empty() || run.steps.values().any(|step| !possible::of_step(run, step).is_empty());
+    assert!(run.state.is_over() || run.aborting || can_move, "no verb moves a run that is {:?}", run.state);
 }
 
 fn satisfied(run: &Run, need: &str) -> bool {
@@ -243,7 +295,10 @@ fn bring_to_an_end(stage: &mut Stage) {
             let (run, step_name) = (run.id.clone(), name.clone());
             match step.phase {
                 Phase::AwaitingApproval => {
-                    let _ = stage.command(Verb::Approve { run, step: step_name, approve: true });
+                    for person in ["ada", "bert"] {
+                        let verb = Verb::Approve { run: run.clone(), step: step_name.clone(), approve: true };
+                        let _ = stage.command_by(&Asked::new(person, "yes"), verb);
+                    }
                 }
                 Phase::Failed if stage.run_state() == RunState::Halted || step.failure.is_some() => {
                     let _ = stage.command(Verb::Skip { run, step: step_name });
@@ -285,6 +340,9 @@ proptest! {
         for _ in 0..150 {
             happen(&mut stage, &mut dice);
             check_way_out(&stage);
+            if dice.one_in(4) {
+                check_possible(&stage);
+            }
         }
         bring_to_an_end(&mut stage);
         check_journal(&stage);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use belay_core::{
     change::{Assessment, Baseline, BaselineEntry},
-    input::{Command, Input, RefusalKind, Verb},
+    input::{Asked, Command, Input, RefusalKind, Verb},
     migration::Migration,
     reading::Reading,
     watch::signals_of,
@@ -54,15 +54,12 @@ pub async fn arm(
     plan: Arc<Plan>,
     sha256: &str,
     baseline: Option<Baseline>,
-    actor: &str,
-    reason: &str,
+    asked: &Asked,
 ) -> Result<(), ArmError> {
     let snapshot = handle.snapshot();
     let state = snapshot.state.as_ref();
-    let command = |baseline: Option<Arc<Baseline>>, readings| Command {
-        actor: actor.to_owned(),
-        reason: reason.to_owned(),
-        verb: Verb::Arm { plan: plan.clone(), plan_sha256: sha256.to_owned(), baseline, readings },
+    let command = |baseline: Option<Arc<Baseline>>, readings| {
+        asked.command(Verb::Arm { plan: plan.clone(), plan_sha256: sha256.to_owned(), baseline, readings })
     };
     refuse_early(state, ports.clock.now(), &command(None, Vec::new()))?;
     scope::refuse_unknown(ports, &plan)?;

@@ -245,7 +245,7 @@ impl Driver {
         let mut replies = Vec::new();
         for (Pending { input, reply }, decision) in pending.into_iter().zip(decisions) {
             let actor = match &input {
-                Input::Command(command) => command.actor.as_str(),
+                Input::Command(command) => command.asked.actor.as_str(),
                 _ => "belay",
             };
             match decision {

@@ -21,6 +21,6 @@ pub use arming::{ArmError, arm};
 pub use capture::{CaptureError, capture};
 pub use dry_run::{DryChange, DryGate, DryRun, DryRunError, DrySignal, DryStep, Found, Stop, Verdict, dry_run};
 pub use handle::{CommandError, Engine, Handle, OpenError, Options, Snapshot};
-pub use running::{Foreground, Request, RunError, rollback, run_foreground};
+pub use running::{Foreground, Request, RunError, rollback, run_foreground, undo};
 pub use sampler::{Sampler, Subscription, Wanted, read_once};
 pub use scope::Unknown;

@@ -6,7 +6,7 @@ use belay_core::{
     change::Baseline,
     event::{Event, Record, RunKind},
     id::RunId,
-    input::{Command, Pin, Verb},
+    input::{Asked, Command, Pin, Verb},
     run::RunState,
 };
 use belay_plan::model::{Name, Plan};
@@ -21,15 +21,26 @@ use crate::{
 ///
 /// # Errors
 /// [`CommandError`] when nothing is armed, a run is under way, or the engine does not act.
-pub async fn rollback(handle: &Handle, only: Vec<Name>, actor: &str, reason: &str) -> Result<RunId, CommandError> {
-    let verb = Verb::Rollback { kind: RunKind::Real, only, pin: None };
-    start(handle, Command { actor: actor.to_owned(), reason: reason.to_owned(), verb }).await
+pub async fn rollback(handle: &Handle, only: Vec<Name>, asked: &Asked) -> Result<RunId, CommandError> {
+    start(handle, asked.command(Verb::Rollback { kind: RunKind::Real, only, pin: None })).await
+}
+
+/// Puts back what was there before a run that is over.
+///
+/// # Errors
+/// [`RunError`] when the run cannot be undone (any more), another one is open, or the credentials are of another account.
+pub async fn undo(handle: &Handle, ports: &Ports, run: RunId, asked: &Asked) -> Result<RunId, RunError> {
+    // Since the rollback, Belay may have been started with other credentials.
+    if let Some(undone) = handle.snapshot().state.find_run(&run) {
+        scope::verify_accounts(ports, &undone.plan).await?;
+    }
+    Ok(start(handle, asked.command(Verb::Undo { run })).await?)
 }
 
 async fn start(handle: &Handle, command: Command) -> Result<RunId, CommandError> {
     let records = handle.command(command).await?;
     let started = records.into_iter().find_map(|record| match record {
-        Record { event: Event::RunStarted { run, .. }, .. } => Some(run),
+        Record { event: Event::RunStarted { run, .. } | Event::UndoStarted { run, .. }, .. } => Some(run),
         _ => None,
     });
     started.ok_or_else(|| CommandError::Stopped { why: "the command was taken, but no run came of it".to_owned() })
@@ -44,8 +55,7 @@ pub struct Request {
     /// None: what the journal keeps.
     pub baseline: Option<Baseline>,
     pub only: Vec<Name>,
-    pub actor: String,
-    pub reason: String,
+    pub asked: Asked,
 }
 
 /// The run that has come of a [`Request`].
@@ -80,7 +90,7 @@ pub async fn run_foreground(handle: &Handle, ports: &Ports, request: Request) ->
     let plan = unfinished.map_or(&request.plan, |run| &run.plan);
     scope::refuse_unknown(ports, plan)?;
     scope::verify_accounts(ports, plan).await?;
-    let command = |verb| Command { actor: request.actor.clone(), reason: request.reason.clone(), verb };
+    let command = |verb| request.asked.command(verb);
     if let Some(run) = unfinished {
         if matches!(run.state, RunState::Held | RunState::Halted) {
             handle.command(command(Verb::Resume { run: run.id.clone() })).await?;

@@ -21,7 +21,7 @@ use utoipa::ToSchema;
 
 use crate::handle::Snapshot;
 
-pub use run::{ChangeView, GateView, RunView, StepView};
+pub use run::{ApprovalView, ChangeView, GateView, RunView, StepView};
 pub use waiting::WaitingFor;
 
 /// A migration as the outside sees it (DESIGN 7).
@@ -144,7 +144,7 @@ impl MigrationView {
             signals: state.signals.iter().map(|(name, signal)| (name.clone(), SignalView::new(signal))).collect(),
             blind: state.blind.iter().map(|(source, since)| (source.clone(), *since)).collect(),
             incident: state.incident.as_ref().map(|incident| IncidentView::new(&state.name, incident)),
-            run: state.run.as_ref().map(|run| RunView::new(&state.name, run, Some(snapshot), now)),
+            run: state.run.as_ref().map(|run| RunView::new(state, run, Some(snapshot), now)),
             waiting_for: waiting::of_migration(state),
             faults: snapshot.faults.clone(),
             poll_s: snapshot.poll.as_secs_f64(),
@@ -227,5 +227,5 @@ pub fn runs(snapshot: &Snapshot, now: Timestamp) -> Vec<RunView> {
     let state = &snapshot.state;
     let past = state.past_runs.iter().rev().map(Arc::as_ref).map(|run| (run, None));
     let present = state.run.iter().map(|run: &Run| (run, Some(snapshot)));
-    present.chain(past).map(|(run, live)| RunView::new(&state.name, run, live, now)).collect()
+    present.chain(past).map(|(run, live)| RunView::new(state, run, live, now)).collect()
 }

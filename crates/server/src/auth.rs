@@ -1,7 +1,8 @@
 //! Who asks, and what they may do. A token is known only by its SHA-256.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
+use belay_core::input::{Asked, Authority};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -22,6 +23,14 @@ impl Role {
             "viewer" => Self::Viewer,
             "operator" => Self::Operator,
             other => Self::Named(other.to_owned()),
+        }
+    }
+
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+            Self::Named(name) => name,
         }
     }
 }
@@ -71,6 +80,12 @@ impl Caller {
         Self { name: "operator@loopback".to_owned(), roles: vec![Role::Operator] }
     }
 
+    /// What goes on record with a command of theirs.
+    pub(crate) fn asked(&self, reason: &str) -> Asked {
+        let roles = self.roles.iter().map(|role| role.name().to_owned()).collect();
+        Asked { authority: Authority::Roles(roles), ..Asked::new(&self.name, reason) }
+    }
+
     /// Reading is for everybody who is known; acting is not.
     pub fn may_act(&self) -> bool {
         self.roles.contains(&Role::Operator)
@@ -83,6 +98,13 @@ pub struct Tokens(Vec<Token>);
 impl Tokens {
     pub fn new(tokens: Vec<Token>) -> Self {
         Self(tokens)
+    }
+
+    /// How many people have a role. Somebody with two tokens under one name is one.
+    pub fn people_with(&self, role: &str) -> usize {
+        let names =
+            self.0.iter().filter(|token| token.roles.iter().any(|has| has.name() == role)).map(|token| &token.name);
+        names.collect::<BTreeSet<_>>().len()
     }
 
     pub fn is_empty(&self) -> bool {

@@ -6,11 +6,11 @@ use belay_core::{
     change::Baseline,
     event::{Event, Record},
     id::RunId,
-    input::{Command, Verb},
+    input::{Asked, Verb},
     migration::MigrationState,
     support::{For, unsupported},
 };
-use belay_engine::{ArmError, CommandError, DryRun, DryRunError};
+use belay_engine::{ArmError, CommandError, DryRun, DryRunError, RunError};
 use belay_plan::model::{Name, Plan};
 
 use crate::{
@@ -29,14 +29,16 @@ pub enum OperateError {
     PlanFile { why: String },
     #[error("{resource} is acted on by {other} too, which is armed or rolling back")]
     ResourceTaken { resource: String, other: Name },
-    #[error("the plan asks for people with the role {role}, and without tokens nobody has a role")]
-    NeedsRoles { role: Name },
+    #[error("the plan asks for {needed} with the role {role}, and the daemon's tokens give it to {found}")]
+    NeedsRoles { role: Name, needed: usize, found: usize },
     #[error("the report cannot be written down: {0}")]
     Report(serde_json::Error),
     #[error(transparent)]
     Arm(#[from] ArmError),
     #[error(transparent)]
     DryRun(#[from] DryRunError),
+    #[error(transparent)]
+    Undo(#[from] RunError),
     #[error(transparent)]
     Command(#[from] CommandError),
 }
@@ -47,8 +49,7 @@ impl Daemon {
         &self,
         guard: &Arc<Guard>,
         baseline: Option<Baseline>,
-        actor: &str,
-        reason: &str,
+        asked: &Asked,
     ) -> Result<(), OperateError> {
         let _turn = self.one_arming_at_a_time().await;
         self.refresh(guard).await;
@@ -56,13 +57,24 @@ impl Daemon {
         self.refuse_shared_resources(guard, &loaded.plan)?;
         // What cannot be honoured at all is said first, by arming itself: tokens would not help it.
         let honoured = unsupported(&loaded.plan, For::Guarding).is_empty();
-        if let Some(role) = roles(&loaded.plan).next().filter(|_| honoured && self.config().tokens.is_empty()) {
-            return Err(OperateError::NeedsRoles { role: role.clone() });
+        if honoured {
+            self.refuse_missing_people(&loaded.plan)?;
         }
         let plan = Arc::new(loaded.plan.clone());
-        belay_engine::arm(&guard.handle, self.ports(), plan, &loaded.sha256, baseline, actor, reason).await?;
+        belay_engine::arm(&guard.handle, self.ports(), plan, &loaded.sha256, baseline, asked).await?;
         self.set_unarmed(guard.name(), None);
-        tracing::info!(migration = guard.name(), actor, "armed");
+        tracing::info!(migration = guard.name(), actor = asked.actor, "armed");
+        Ok(())
+    }
+
+    /// Nobody is to find out in the middle of a rollback that there is nobody who may approve.
+    fn refuse_missing_people(&self, plan: &Plan) -> Result<(), OperateError> {
+        for (role, needed) in people(plan) {
+            let found = self.config().tokens.people_with(role);
+            if found < needed {
+                return Err(OperateError::NeedsRoles { role: role.clone(), needed, found });
+            }
+        }
         Ok(())
     }
 
@@ -84,12 +96,22 @@ impl Daemon {
         &self,
         guard: &Arc<Guard>,
         only: Vec<Name>,
-        actor: &str,
-        reason: &str,
+        asked: &Asked,
     ) -> Result<RunId, OperateError> {
-        let run = belay_engine::rollback(&guard.handle, only, actor, reason).await?;
-        tracing::info!(migration = guard.name(), actor, reason, %run, "rolling back");
+        let run = belay_engine::rollback(&guard.handle, only, asked).await?;
+        tracing::info!(migration = guard.name(), actor = asked.actor, reason = asked.reason, %run, "rolling back");
         Ok(run)
+    }
+
+    /// Puts back what was there before a run.
+    pub(crate) async fn undo(&self, guard: &Arc<Guard>, run: RunId, asked: &Asked) -> Result<RunId, OperateError> {
+        let _turn = self.one_arming_at_a_time().await;
+        if let Some(undone) = guard.snapshot().state.find_run(&run) {
+            self.refuse_shared_resources(guard, &undone.plan)?;
+        }
+        let undo = belay_engine::undo(&guard.handle, self.ports(), run.clone(), asked).await?;
+        tracing::info!(migration = guard.name(), actor = asked.actor, reason = asked.reason, %run, %undo, "undoing");
+        Ok(undo)
     }
 
     /// Says what a rollback of what is armed would do, else of what the file holds, and puts it on record. Its clients
@@ -98,8 +120,7 @@ impl Daemon {
         &self,
         guard: &Arc<Guard>,
         only: Vec<Name>,
-        actor: &str,
-        reason: &str,
+        asked: &Asked,
     ) -> Result<(RunId, DryRun), OperateError> {
         self.refresh(guard).await;
         let state = guard.snapshot().state.clone();
@@ -113,10 +134,10 @@ impl Daemon {
         let baseline = state.baseline.as_deref();
         let found =
             belay_engine::dry_run(self.read_only(), &plan, &plan_sha256, baseline, state.cutover, &only).await?;
-        tracing::info!(migration = guard.name(), actor, verdict = %found.verdict, "dry run");
+        tracing::info!(migration = guard.name(), actor = asked.actor, verdict = %found.verdict, "dry run");
         let report = serde_json::to_value(&found).map_err(OperateError::Report)?;
         let verb = Verb::Rehearsed { plan, plan_sha256, only, report };
-        let records = self.command(guard, verb, actor, reason).await?;
+        let records = self.command(guard, verb, asked).await?;
         let rehearsed = records.into_iter().find_map(|record| match record.event {
             Event::Rehearsed { run, .. } => Some(run),
             _ => None,
@@ -132,11 +153,9 @@ impl Daemon {
         &self,
         guard: &Arc<Guard>,
         verb: Verb,
-        actor: &str,
-        reason: &str,
+        asked: &Asked,
     ) -> Result<Vec<Record>, OperateError> {
-        let command = Command { actor: actor.to_owned(), reason: reason.to_owned(), verb };
-        Ok(guard.handle.command(command).await?)
+        Ok(guard.handle.command(asked.command(verb)).await?)
     }
 }
 
@@ -158,7 +177,7 @@ impl Daemon {
             );
         }
         for guard in &armed {
-            if let Err(error) = self.roll_back(guard, Vec::new(), SIGNAL_ACTOR, "SIGUSR1").await {
+            if let Err(error) = self.roll_back(guard, Vec::new(), &Asked::new(SIGNAL_ACTOR, "SIGUSR1")).await {
                 tracing::error!(migration = guard.name(), %error, "SIGUSR1: not rolled back");
             }
         }
@@ -168,7 +187,7 @@ impl Daemon {
     pub async fn dry_run_by_signal(&self) {
         for guard in self.guards() {
             let migration = guard.name();
-            match self.rehearse(&guard, Vec::new(), SIGNAL_ACTOR, "SIGUSR2").await {
+            match self.rehearse(&guard, Vec::new(), &Asked::new(SIGNAL_ACTOR, "SIGUSR2")).await {
                 Ok((run, found)) => log_findings(&run, &found),
                 Err(error) => tracing::error!(migration, %error, "SIGUSR2: no dry run"),
             }
@@ -179,7 +198,7 @@ impl Daemon {
     pub async fn arm_on_start(&self) {
         for migration in self.unarmed().into_keys() {
             let Some(guard) = self.guard(&migration) else { continue };
-            if let Err(error) = self.arm(&guard, None, "belay", "arm: on_start").await {
+            if let Err(error) = self.arm(&guard, None, &Asked::new("belay", "arm: on_start")).await {
                 tracing::error!(migration, %error, "not armed");
                 self.set_unarmed(&migration, Some(error.to_string()));
             }
@@ -207,8 +226,9 @@ fn log_findings(run: &RunId, found: &DryRun) {
     tracing::info!(migration, %verdict, expected_s, %run, "SIGUSR2: dry run");
 }
 
-/// The roles that a plan asks people for.
-fn roles(plan: &Plan) -> impl Iterator<Item = &Name> {
-    let approvals = plan.steps.values().filter_map(|step| step.approve.as_ref()).map(|approve| &approve.role);
-    approvals.chain(&plan.decision.authority)
+/// The roles that a plan asks for, and how many people with each.
+fn people(plan: &Plan) -> impl Iterator<Item = (&Name, usize)> {
+    let approvals = plan.steps.values().filter_map(|step| step.approve.as_ref());
+    let approvals = approvals.map(|approve| (&approve.role, usize::try_from(approve.quorum).unwrap_or(usize::MAX)));
+    approvals.chain(plan.decision.authority.iter().map(|role| (role, 1)))
 }

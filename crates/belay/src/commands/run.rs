@@ -3,6 +3,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use belay_aws::session::Access;
 use belay_core::{
     event::RunKind,
+    input::Asked,
     support::{For, unsupported},
 };
 use belay_engine::{Engine, Options, Request, RunError, Sampler, run_foreground};
@@ -75,8 +76,7 @@ impl Args {
             kind: RunKind::Real,
             baseline,
             only: self.only.clone(),
-            actor: actor(),
-            reason: self.reason.clone(),
+            asked: Asked::new(actor(), self.reason.clone()),
         };
         let started = run_foreground(&handle, &ports, request).await.map_err(failure)?;
         let mut screen = Screen::new(output);

@@ -2,7 +2,7 @@
 
 use belay_core::{
     id::RunId,
-    input::{Command, Verb},
+    input::{Asked, Command, Verb},
 };
 use tokio::io::{AsyncBufReadExt, BufReader, Lines, Stdin};
 
@@ -61,6 +61,6 @@ impl Approvals {
             },
         };
         let verb = Verb::Approve { run: approvals.run.clone(), step, approve };
-        Some(Command { actor: approvals.actor.clone(), reason: reason.to_owned(), verb })
+        Some(Asked::new(approvals.actor.clone(), reason).command(verb))
     }
 }

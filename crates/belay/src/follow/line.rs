@@ -58,7 +58,7 @@ fn tell(subject: &str, tone: Tone, text: impl Into<String>) -> Told {
 
 fn told(actor: &str, event: &Event) -> Told {
     match event {
-        Event::Commanded { verb, reason, detail } => {
+        Event::Commanded { verb, reason, detail, .. } => {
             let subject = detail["step"].as_str().unwrap_or_default();
             let because = if reason.is_empty() { String::new() } else { format!(": {reason}") };
             tell(subject, Tone::Plain, format!("{actor} says {}{because}", text::words(verb)))
@@ -79,6 +79,10 @@ fn told(actor: &str, event: &Event) -> Told {
             tell("", Tone::Warn, format!("Belay is back after {outage_s}s; everything is looked at anew"))
         }
         Event::RunStarted { run, reason, .. } => tell("", Tone::Warn, format!("rollback {run} begins: {reason}")),
+        Event::UndoStarted { run, undoes, reason, left, .. } => {
+            let left = if left.is_empty() { String::new() } else { format!("; this stays: {}", left.join("; ")) };
+            tell("", Tone::Warn, format!("run {run} puts back what was there before {undoes}: {reason}{left}"))
+        }
         Event::RunHeld { why } => tell("", Tone::Warn, format!("held: {why}")),
         Event::RunResumed => tell("", Tone::Plain, "the rollback goes on"),
         Event::RunAborting { .. } => tell("", Tone::Warn, "aborting: nothing new is sent"),
@@ -148,6 +152,7 @@ fn step_told(step: &str, event: &StepEvent) -> Told {
             tell(step, Tone::Quiet, format!("to do: {}", titles.join("; then ")))
         }
         StepEvent::ApprovalAwaited { why, .. } => tell(step, Tone::Warn, format!("waits for a person: {why}")),
+        StepEvent::ApprovalGiven { by } => tell(step, Tone::Good, format!("{by} says yes")),
         StepEvent::Approved => tell(step, Tone::Good, "approved"),
         StepEvent::Require { signal, what } => gate_told(step, signal, what),
         StepEvent::Verify { signal, what } => gate_told(step, signal, what),

@@ -77,7 +77,7 @@ impl Run {
     pub(crate) fn of(snapshot: &Snapshot, id: &str, now: Timestamp) -> Option<Self> {
         let state = &snapshot.state;
         let run = state.run.as_ref().filter(|run| run.id.0 == id)?;
-        Self::read(json!(RunView::new(&state.name, run, Some(snapshot), now))).ok()
+        Self::read(json!(RunView::new(state, run, Some(snapshot), now))).ok()
     }
 
     /// Nothing moves it but a person.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use belay_core::{
     event::RunKind,
-    input::{Command, Verb},
+    input::{Asked, Verb},
     reading::Health,
     run::{Phase, RunState},
 };
@@ -38,7 +38,7 @@ async fn see_through(handle: &Handle) -> RunState {
         }
         for (step, _) in run.steps.iter().filter(|(_, step)| step.phase == Phase::AwaitingApproval) {
             let verb = Verb::Approve { run: run.id.clone(), step: step.clone(), approve: true };
-            let command = Command { actor: "tester".to_owned(), reason: "done".to_owned(), verb };
+            let command = Asked::new("tester", "done").command(verb);
             handle.command(command).await.unwrap();
         }
         snapshots.changed().await.unwrap();
@@ -63,8 +63,7 @@ async fn every_example_rolls_back() {
             kind: RunKind::Simulated,
             baseline: Some(baseline),
             only: Vec::new(),
-            actor: "tester".to_owned(),
-            reason: "an example".to_owned(),
+            asked: Asked::new("tester", "an example"),
         };
         run_foreground(&handle, &ports, request).await.unwrap();
         assert_eq!(see_through(&handle).await, RunState::RolledBack, "{}", path.display());

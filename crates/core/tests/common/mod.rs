@@ -8,7 +8,7 @@ use belay_core::{
     change::{Assessment, Change, Effect, Proof, Repeats, Share},
     event::{EVENT_VERSION, Event, Record, StepEvent},
     id::RunId,
-    input::{Command, Input, Look, Pin, Refusal, Verb},
+    input::{Asked, Input, Look, Pin, Refusal, Verb},
     migration::Migration,
     reading::{Health, Reading},
     run::{Phase, RunState},
@@ -47,20 +47,24 @@ impl Stage {
         let decided = self.state.decide(self.now, entropy, &input);
         assert_eq!(before, self.state, "deciding changes nothing");
         let events = decided?;
+        let actor = match &input {
+            Input::Command(command) => command.asked.actor.as_str(),
+            _ => "belay",
+        };
         for event in &events {
-            self.append(event.clone());
+            self.append(actor, event.clone());
         }
         Ok(events)
     }
 
-    fn append(&mut self, event: Event) {
+    fn append(&mut self, actor: &str, event: Event) {
         let seq = self.state.seq + 1;
         let record = Record {
             stream: self.state.name.clone(),
             seq,
             version: EVENT_VERSION,
             at: self.now,
-            actor: "belay".to_owned(),
+            actor: actor.to_owned(),
             event,
             prev: self.state.head.clone(),
             hash: format!("{seq:064}"),
@@ -79,7 +83,11 @@ impl Stage {
     }
 
     pub fn command(&mut self, verb: Verb) -> Result<Vec<Event>, Refusal> {
-        self.feed(Input::Command(Command { actor: "ada".to_owned(), reason: "test".to_owned(), verb }))
+        self.command_by(&Asked::new("ada", "test"), verb)
+    }
+
+    pub fn command_by(&mut self, asked: &Asked, verb: Verb) -> Result<Vec<Event>, Refusal> {
+        self.feed(Input::Command(asked.command(verb)))
     }
 
     pub fn arm(&mut self, plan: &Plan) {
@@ -181,6 +189,21 @@ pub fn change_with(id: &str, proof: Proof) -> Change {
         repeats: Repeats::Converges,
         expected: Duration::from_secs(60),
     }
+}
+
+/// The change that takes [`change`] back: traffic to green, which the actuator has seen healthy.
+pub fn reversed(id: &str) -> Change {
+    let mut change = change(id);
+    std::mem::swap(&mut change.before, &mut change.after);
+    change.title = format!("{id}: blue 100 -> 0");
+    for effect in &mut change.effects {
+        let Effect::Traffic { shares } = effect else { continue };
+        for share in shares {
+            std::mem::swap(&mut share.before, &mut share.after);
+            share.proof = Proof::Healthy { evidence: "2 of 2 targets healthy".to_owned() };
+        }
+    }
+    change
 }
 
 pub fn gate(signal: &str, within_s: u64, hold_s: u64) -> Gate {

@@ -31,6 +31,7 @@ fn step_view(run: &Run, step: DryStep) -> StepView {
         verify: step.verify.into_iter().map(gate_view).collect(),
         progress: None,
         overrides: Vec::new(),
+        approval: None,
         fallback_for: None,
         since: run.started,
         started: None,

@@ -3,13 +3,19 @@
 use std::{sync::Arc, time::Duration};
 
 use belay_core::{
+    OPERATOR,
     change::{Change, Effect, Progress},
     event::RunKind,
     gate::{GateState, GateStatus},
+    migration::Migration,
+    possible::{self, VerbWord},
     reading::Health,
     run::{Phase, Run, RunState, StepState},
 };
-use belay_plan::{graph::Graph, model::Name};
+use belay_plan::{
+    graph::Graph,
+    model::{Name, Otherwise, Step},
+};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -51,6 +57,13 @@ pub struct RunView {
     pub steps: IndexMap<Name, StepView>,
     pub confirm: Vec<GateView>,
     pub waiting_for: Vec<WaitingFor>,
+    /// Of an undo: the run that it undoes, and what of it stays as it is, each with the reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<String>,
+    /// Whether its before-images can be put back now.
+    pub undoable: bool,
     /// Of a dry run: its findings.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<DryRun>)]
@@ -73,6 +86,9 @@ pub struct StepView {
     /// Live only.
     pub progress: Option<Progress>,
     pub overrides: Vec<String>,
+    /// Set while a person is waited for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalView>,
     #[schema(value_type = Option<String>)]
     pub fallback_for: Option<Name>,
     pub since: Timestamp,
@@ -80,6 +96,20 @@ pub struct StepView {
     pub ended: Option<Timestamp>,
     /// When it times out.
     pub deadline: Option<Timestamp>,
+}
+
+/// Whose word a step waits for.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct ApprovalView {
+    /// The role that it takes.
+    pub role: Name,
+    /// How many different people.
+    pub quorum: u32,
+    /// Who has said yes.
+    pub given: Vec<String>,
+    pub deadline: Option<Timestamp>,
+    /// What happens at the deadline.
+    pub otherwise: Otherwise,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -120,13 +150,14 @@ pub enum GateWord {
 }
 
 impl RunView {
-    /// `live`: for a run under way, the snapshot that it is from.
-    pub fn new(migration: &str, run: &Run, live: Option<&Snapshot>, now: Timestamp) -> Self {
+    /// A run of `state`. `live`: for a run under way, the snapshot that it is from.
+    pub fn new(state: &Migration, run: &Run, live: Option<&Snapshot>, now: Timestamp) -> Self {
         let progress = |step: &str| live.and_then(|live| live.progress.get(step));
-        let view = |(name, step): (&Name, &Arc<StepState>)| (name.clone(), step_view(run, name, step, progress(name)));
+        let view =
+            |(name, step): (&Name, &Arc<StepState>)| (name.clone(), step_view(state, run, name, step, progress(name)));
         Self {
             id: run.id.to_string(),
-            migration: migration.to_owned(),
+            migration: state.name.clone(),
             kind: run.kind,
             state: run.state,
             reason: run.reason.clone(),
@@ -141,32 +172,47 @@ impl RunView {
             expected_left_s: expected_left(run, &progress, now),
             steps: if run.report.is_some() { rehearsal::steps(run) } else { run.steps.iter().map(view).collect() },
             confirm: run.confirm.iter().map(gate_view).collect(),
-            waiting_for: waiting::of_run(run),
+            waiting_for: waiting::of_run(state, run),
+            undoes: run.undoes.as_ref().map(ToString::to_string),
+            left: run.left.clone(),
+            undoable: possible::of_run(state, run).contains(&VerbWord::Undo),
             report: run.report.clone(),
         }
     }
 }
 
-fn step_view(run: &Run, name: &str, step: &StepState, progress: Option<&Progress>) -> StepView {
+fn step_view(state: &Migration, run: &Run, name: &str, step: &StepState, progress: Option<&Progress>) -> StepView {
     let plan = &run.plan.steps[name];
     StepView {
         phase: step.phase,
         action: plan.action.clone(),
         needs: plan.needs.clone(),
         attempt: step.attempt,
-        waiting_for: waiting::of_step(run, name, step),
+        waiting_for: waiting::of_step(state, run, name, step),
         why: step.why.clone(),
         changes: changes(step).map(|change| change_view(step, change)).collect(),
         require: step.require.iter().map(gate_view).collect(),
         verify: step.verify.iter().map(gate_view).collect(),
         progress: progress.cloned(),
         overrides: step.overrides.iter().cloned().collect(),
+        approval: approval_view(plan, step),
         fallback_for: step.fallback_for.clone(),
         since: step.since,
         started: step.started,
         ended: step.ended,
         deadline: step.deadline,
     }
+}
+
+fn approval_view(plan: &Step, step: &StepState) -> Option<ApprovalView> {
+    let asked = plan.approve.as_ref();
+    (step.phase == Phase::AwaitingApproval).then(|| ApprovalView {
+        role: asked.map_or_else(|| OPERATOR.to_owned(), |asked| asked.role.clone()),
+        quorum: asked.map_or(1, |asked| asked.quorum),
+        given: step.approvals.clone(),
+        deadline: step.approval_until,
+        otherwise: asked.map_or(Otherwise::Halt, |asked| asked.otherwise),
+    })
 }
 
 /// What was planned at the first look; and what is being sent, where that has come up since.

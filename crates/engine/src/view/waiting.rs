@@ -1,9 +1,9 @@
 //! Whatever waits names the reason and the verbs that move it (DESIGN invariant 7).
 
 use belay_core::{
-    event::FailureCode,
     gate::{GateState, GateStatus},
     migration::Migration,
+    possible::{self, VerbWord},
     run::{Phase, Run, RunState, StepState},
 };
 use belay_plan::model::{Answer, Name};
@@ -14,21 +14,21 @@ use utoipa::ToSchema;
 pub struct WaitingFor {
     pub reason: String,
     /// What an operator can do about it. What goes on by itself can be held or aborted.
-    pub verbs: Vec<&'static str>,
+    pub verbs: Vec<VerbWord>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub step: Option<Name>,
 }
 
 impl WaitingFor {
-    fn new(reason: impl Into<String>, verbs: &[&'static str]) -> Self {
-        Self { reason: reason.into(), verbs: verbs.to_vec(), step: None }
+    fn new(reason: impl Into<String>, verbs: Vec<VerbWord>) -> Self {
+        Self { reason: reason.into(), verbs, step: None }
     }
 }
 
 pub(super) fn of_migration(state: &Migration) -> Vec<WaitingFor> {
     if let Some(run) = state.open_run() {
-        return of_run(run);
+        return of_run(state, run);
     }
     let Some(incident) = &state.incident else { return Vec::new() };
     let answer = match incident.answer {
@@ -37,95 +37,87 @@ pub(super) fn of_migration(state: &Migration) -> Vec<WaitingFor> {
         Some(Answer::RollBack) | None => "it is not decided",
     };
     let reason = format!("an incident is open ({}): {answer}", incident.triggers.join(", "));
-    vec![WaitingFor::new(reason, &["decide", "rollback", "disarm"])]
+    vec![WaitingFor::new(reason, possible::of_migration(state))]
 }
 
-pub(super) fn of_run(run: &Run) -> Vec<WaitingFor> {
-    let steps = || run.steps.iter().flat_map(|(name, step)| of_step(run, name, step));
+pub(super) fn of_run(state: &Migration, run: &Run) -> Vec<WaitingFor> {
+    let verbs = possible::of_run(state, run);
+    let steps = || run.steps.iter().flat_map(|(name, step)| of_step(state, run, name, step));
     match run.state {
-        _ if run.aborting => vec![WaitingFor::new("calls under way are answered before the run is aborted", &[])],
+        _ if run.state.is_over() => Vec::new(),
+        _ if run.aborting => vec![WaitingFor::new("calls under way are answered before the run is aborted", verbs)],
         RunState::Held => {
-            let held = WaitingFor::new(format!("held: {}", run.why), &["resume", "abort"]);
+            let held = WaitingFor::new(format!("held: {}", run.why), verbs);
             std::iter::once(held).chain(steps()).collect()
         }
         RunState::Halted => {
             let failed: Vec<WaitingFor> = steps().collect();
-            let halted = WaitingFor::new(format!("halted: {}", run.why), &["resume", "abort"]);
+            let halted = WaitingFor::new(format!("halted: {}", run.why), verbs);
             std::iter::once(halted).chain(failed).collect()
         }
-        RunState::Confirming => of_gates(&run.confirm, "the confirmation needs", &["hold", "abort"]).collect(),
-        RunState::Running => steps().collect(),
-        RunState::RolledBack | RunState::Aborted | RunState::Rehearsed => Vec::new(),
+        RunState::Confirming => {
+            let gates = run.confirm.iter().filter_map(|gate| of_gate(gate, "the confirmation needs"));
+            gates.map(|reason| WaitingFor::new(reason, verbs.clone())).collect()
+        }
+        _ => steps().collect(),
     }
 }
 
-pub(super) fn of_step(run: &Run, name: &str, step: &StepState) -> Vec<WaitingFor> {
-    if run.state.is_over() {
+pub(super) fn of_step(state: &Migration, run: &Run, name: &str, step: &StepState) -> Vec<WaitingFor> {
+    if run.state.is_over() || run.aborting {
         return Vec::new();
     }
-    let mut waiting: Vec<WaitingFor> = match step.phase {
+    let verbs: Vec<VerbWord> = possible::of_step(run, step).into_iter().chain(possible::of_run(state, run)).collect();
+    let waiting = |reason| WaitingFor { reason, verbs: verbs.clone(), step: Some(name.to_owned()) };
+    reasons(run, name, step).into_iter().map(waiting).collect()
+}
+
+/// What a step waits for; nothing when it is over, or just looks.
+fn reasons(run: &Run, name: &str, step: &StepState) -> Vec<String> {
+    match step.phase {
         Phase::AwaitingApproval => vec![approval(run, name, step)],
-        Phase::Requiring => {
-            of_gates(&step.require, "the interlock needs", &["override", "skip", "hold", "abort"]).collect()
-        }
-        Phase::Verifying => of_gates(&step.verify, "verified when", &["hold", "abort"]).collect(),
-        Phase::Failed => failure(run, step).into_iter().collect(),
+        Phase::Requiring => step.require.iter().filter_map(|gate| of_gate(gate, "the interlock needs")).collect(),
+        Phase::Verifying => step.verify.iter().filter_map(|gate| of_gate(gate, "verified when")).collect(),
+        // A failed step that the run does not pass over by itself.
+        Phase::Failed if run.state == RunState::Halted => vec![format!("failed: {}", step.why)],
         Phase::Settling => match step.wait_until {
-            Some(until) => vec![WaitingFor::new(format!("waits until {until}"), &["skip", "hold", "abort"])],
+            Some(until) => vec![format!("waits until {until}")],
             None => vec![under_way(step, "it takes effect")],
         },
         Phase::Observing | Phase::Applying if step.again_at.is_some() => {
-            let reason = format!("the next try; the last one failed: {}", step.why);
-            vec![WaitingFor::new(reason, &["skip", "hold", "abort"])]
+            vec![format!("the next try; the last one failed: {}", step.why)]
         }
-        Phase::Observing if !step.why.is_empty() => {
-            vec![WaitingFor::new(format!("a look that succeeds: {}", step.why), &["skip", "hold", "abort"])]
-        }
+        Phase::Observing if !step.why.is_empty() => vec![format!("a look that succeeds: {}", step.why)],
         Phase::Applying if step.in_flight() => vec![under_way(step, "the answer")],
         _ => Vec::new(),
-    };
-    waiting.iter_mut().for_each(|waiting| waiting.step = Some(name.to_owned()));
-    waiting
-}
-
-fn under_way(step: &StepState, what: &str) -> WaitingFor {
-    let title = step.intent.as_ref().map_or("a change", |intent| intent.change.title.as_str());
-    WaitingFor::new(format!("{what}: {title}"), &["hold", "abort"])
-}
-
-fn approval(run: &Run, name: &str, step: &StepState) -> WaitingFor {
-    let by_hand = run.plan.steps[name].action == "manual";
-    let reason = if by_hand { format!("a person does it and approves: {}", step.why) } else { step.why.clone() };
-    WaitingFor::new(reason, &["approve", "skip", "abort"])
-}
-
-/// A failed step that the run does not pass over by itself.
-fn failure(run: &Run, step: &StepState) -> Option<WaitingFor> {
-    if run.state != RunState::Halted {
-        return None;
     }
-    let verbs: &[&str] = match step.failure {
-        Some(FailureCode::Require | FailureCode::Unproven) => &["override", "retry", "skip", "abort"],
-        _ => &["retry", "skip", "abort"],
-    };
-    Some(WaitingFor::new(format!("failed: {}", step.why), verbs))
 }
 
-fn of_gates<'g>(
-    gates: &'g [GateState],
-    what: &'g str,
-    verbs: &'static [&'static str],
-) -> impl Iterator<Item = WaitingFor> + 'g {
-    gates.iter().filter(|gate| gate.is_open()).map(move |gate| {
-        let signal = &gate.gate.signal;
-        let reason = match gate.status {
-            GateStatus::Holding { since } => {
-                let hold = belay_plan::duration::format(gate.gate.hold);
-                format!("{what} {signal} healthy for {hold}; it has been since {since}")
-            }
-            GateStatus::Broken { .. } => format!("{what} {signal} healthy: {}", gate.evidence),
-            _ => format!("{what} {signal} healthy; it is being read"),
-        };
-        WaitingFor::new(reason, verbs)
-    })
+fn under_way(step: &StepState, what: &str) -> String {
+    let title = step.intent.as_ref().map_or("a change", |intent| intent.change.title.as_str());
+    format!("{what}: {title}")
+}
+
+fn approval(run: &Run, name: &str, step: &StepState) -> String {
+    let plan = &run.plan.steps[name];
+    let what = if plan.action == "manual" { "a person does it and approves" } else { "a person's word" };
+    let who = plan.approve.as_ref().map_or(String::new(), |asked| {
+        let given = if step.approvals.is_empty() { "nobody yet".to_owned() } else { step.approvals.join(", ") };
+        format!(" ({} with the role {}; so far {given})", asked.quorum, asked.role)
+    });
+    let until = step.approval_until.map_or(String::new(), |until| format!(" until {until}"));
+    format!("{what}{who}{until}: {}", step.why)
+}
+
+fn of_gate(gate: &GateState, what: &str) -> Option<String> {
+    let signal = &gate.gate.signal;
+    match gate.status {
+        _ if !gate.is_open() => None,
+        GateStatus::Holding { since } => {
+            let hold = belay_plan::duration::format(gate.gate.hold);
+            Some(format!("{what} {signal} healthy for {hold}; it has been since {since}"))
+        }
+        GateStatus::Broken { .. } => Some(format!("{what} {signal} healthy: {}", gate.evidence)),
+        _ => Some(format!("{what} {signal} healthy; it is being read")),
+    }
 }

@@ -61,7 +61,8 @@ fn an_event_that_could_not_be_read_back_is_refused() {
     for _ in 0..200 {
         nested = json!([nested]);
     }
-    let unreadable = record(Event::Commanded { verb: "arm".to_owned(), reason: String::new(), detail: nested });
+    let unreadable =
+        record(Event::Commanded { verb: "arm".to_owned(), reason: String::new(), detail: nested, key: None });
     let directory = tempfile::tempdir().unwrap();
     let sqlite = SqliteJournal::open(directory.path().join("belay.db")).unwrap();
     let memory = MemoryJournal::default();
@@ -108,7 +109,7 @@ proptest! {
     ) {
         let directory = tempfile::tempdir().unwrap();
         let journal = SqliteJournal::open(directory.path().join("belay.db")).unwrap();
-        let event = Event::Commanded { verb: "arm".to_owned(), reason, detail };
+        let event = Event::Commanded { verb: "arm".to_owned(), reason, detail, key: None };
         let new = NewRecord { at: at(seconds), actor, event };
         let appended = block_on(journal.append("s", 0, vec![new.clone()])).unwrap();
         let Record { at, actor, event, .. } = block_on(journal.read("s", 0)).unwrap().remove(0);

@@ -6,6 +6,7 @@ use belay_core::{
     change::{Baseline, BaselineEntry, Change, Effect, Proof, Receipt, Repeats, Share},
     event::{Event, FailureCode, GateEvent, IncidentOutcome, RunKind, RunOutcome, StepEvent},
     id::{IncidentId, RunId},
+    input::CommandKey,
     reading::Health,
 };
 use belay_plan::model::{Answer, AwsTarget, Decision, Objectives, Plan};
@@ -33,7 +34,18 @@ pub(crate) fn events() -> Vec<Event> {
     let run = || RunId("0mjq1x2c0abc".to_owned());
     let incident = || IncidentId("0mjq1x2c0abd".to_owned());
     let mut events = vec![
-        Event::Commanded { verb: "arm".to_owned(), reason: why(), detail: json!({ "z": 1, "a": [0.1, -0.0, 1e300] }) },
+        Event::Commanded {
+            verb: "arm".to_owned(),
+            reason: why(),
+            detail: json!({ "z": 1, "a": [0.1, -0.0, 1e300] }),
+            key: None,
+        },
+        Event::Commanded {
+            verb: "rollback".to_owned(),
+            reason: why(),
+            detail: json!({}),
+            key: Some(CommandKey { key: "k".to_owned(), fingerprint: "f".to_owned() }),
+        },
         Event::PlanPinned { plan: Arc::new(plan()), plan_sha256: "ab".repeat(32) },
         Event::BaselineCaptured { baseline: Arc::new(baseline()) },
         Event::Armed { waits_for_green: vec![name()] },
@@ -72,6 +84,14 @@ pub(crate) fn events() -> Vec<Event> {
             reason: why(),
             only: vec![name()],
             incident: Some(incident()),
+        },
+        Event::UndoStarted {
+            run: run(),
+            undoes: run(),
+            reason: why(),
+            plan: Arc::new(plan()),
+            baseline: Arc::new(baseline()),
+            left: vec![why()],
         },
         Event::RunHeld { why: why() },
         Event::RunResumed,
@@ -115,7 +135,14 @@ fn step_events() -> Vec<StepEvent> {
         StepEvent::RequirePassed,
         StepEvent::Unproven { destination: name(), why: why() },
         StepEvent::Overridden { subject: name() },
-        StepEvent::Intended { attempt: 1, change: change(), send_within_ms: 5_000 },
+        StepEvent::Intended { attempt: 1, change: change(), send_within_ms: 5_000, found: None },
+        StepEvent::Intended {
+            attempt: 1,
+            change: change(),
+            send_within_ms: 5_000,
+            found: Some(Arc::new(json!({ "blue": 1 }))),
+        },
+        StepEvent::ApprovalGiven { by: "ada".to_owned() },
         StepEvent::Accepted { attempt: 1, receipt },
         StepEvent::NoEffect { attempt: u32::MAX, why: why(), throttled: true, again_at: None },
         StepEvent::OutcomeUnknown { attempt: 2, why: why(), again_at: at(9) },

@@ -90,7 +90,7 @@ pub(super) async fn decide(
         return Err(problem.with("state", "closed").with("possible", Vec::<String>::new()));
     }
     let verb = Verb::Decide { roll_back: body.decision == Decision::RollBack };
-    let decided = daemon.command(&guard, verb, &caller.name, &body.reason.0).await;
+    let decided = daemon.command(&guard, verb, &caller.asked(&body.reason.0)).await;
     decided.map_err(|error| refusal::problem(error, &guard.snapshot().state, Subject::Migration))?;
     find(&daemon, &id).map(|(_, incident)| Json(incident))
 }

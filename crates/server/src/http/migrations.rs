@@ -8,7 +8,7 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use belay_core::{change::Baseline, input::Verb};
+use belay_core::{change::Baseline, id::RunId, input::Verb};
 use belay_engine::view::MigrationView;
 use belay_plan::model::Name;
 use serde::{Deserialize, Serialize};
@@ -93,7 +93,7 @@ pub(super) async fn arm(
     Body(body): Body<ArmBody>,
 ) -> Result<Json<Shown>, Problem> {
     let guard = find(&daemon, &migration)?;
-    let armed = daemon.arm(&guard, body.baseline, &caller.name, &body.reason).await;
+    let armed = daemon.arm(&guard, body.baseline, &caller.asked(&body.reason)).await;
     armed.map_err(|error| refusal::problem(error, &guard.snapshot().state, Subject::Migration))?;
     Ok(Json(shown(&daemon, &guard)))
 }
@@ -139,7 +139,7 @@ async fn command(
     reason: &str,
 ) -> Result<Json<Shown>, Problem> {
     let guard = find(daemon, migration)?;
-    let done = daemon.command(&guard, verb, &caller.name, reason).await;
+    let done = daemon.command(&guard, verb, &caller.asked(reason)).await;
     done.map_err(|error| refusal::problem(error, &guard.snapshot().state, Subject::Migration))?;
     Ok(Json(shown(daemon, &guard)))
 }
@@ -174,12 +174,17 @@ pub(super) async fn rollback(
     Body(body): Body<RollbackBody>,
 ) -> Result<Response, Problem> {
     let guard = find(&daemon, &migration)?;
-    let Reason(reason) = body.reason;
+    let asked = caller.asked(&body.reason.0);
     let run = match body.dry_run {
-        true => daemon.rehearse(&guard, body.only, &caller.name, &reason).await.map(|(run, _)| run),
-        false => daemon.roll_back(&guard, body.only, &caller.name, &reason).await,
+        true => daemon.rehearse(&guard, body.only, &asked).await.map(|(run, _)| run),
+        false => daemon.roll_back(&guard, body.only, &asked).await,
     };
     let run = run.map_err(|error| refusal::problem(error, &guard.snapshot().state, Subject::Migration))?;
+    Ok(accepted(&run))
+}
+
+/// A run has begun, and goes on by itself.
+pub(super) fn accepted(run: &RunId) -> Response {
     let place = [(header::LOCATION, format!("/v1/runs/{run}"))];
-    Ok((StatusCode::ACCEPTED, place, Json(Started { run: run.to_string() })).into_response())
+    (StatusCode::ACCEPTED, place, Json(Started { run: run.to_string() })).into_response()
 }

@@ -1,13 +1,12 @@
 //! Why something was refused, as a problem: its kind, the state it was refused in, and what is possible there.
 
 use belay_core::{
-    event::FailureCode,
     id::RunId,
     input::{Refusal, RefusalKind},
-    migration::{Migration, MigrationState},
-    run::{Phase, RunState, StepState},
+    migration::Migration,
+    possible,
 };
-use belay_engine::{ArmError, CaptureError, CommandError, DryRunError};
+use belay_engine::{ArmError, CaptureError, CommandError, DryRunError, RunError};
 use belay_ports::AccountError;
 use serde_json::json;
 
@@ -28,6 +27,9 @@ pub(crate) fn problem(error: OperateError, state: &Migration, subject: Subject<'
     let detail = error.to_string();
     match error {
         OperateError::Command(error) => of_command(error, state, subject),
+        OperateError::Undo(RunError::Command(error)) => of_command(error, state, subject),
+        OperateError::Undo(RunError::Account(error)) => of_account(&error),
+        OperateError::Undo(RunError::Unknown(_) | RunError::OtherBaseline { .. }) => unsupported(detail),
         OperateError::Arm(error) => of_arming(error, detail, state),
         OperateError::DryRun(error) => of_dry_run(error, detail),
         OperateError::PlanFile { .. } => {
@@ -37,8 +39,8 @@ pub(crate) fn problem(error: OperateError, state: &Migration, subject: Subject<'
             .help(format!("disarm {other} first, or let one plan do what both do"))
             .with("resource", resource)
             .with("migration", other),
-        OperateError::NeedsRoles { role } => Problem::new(Kind::NeedsRoles, detail)
-            .help(format!("give the daemon `tokens`, one of them with the role `{role}`")),
+        OperateError::NeedsRoles { role, .. } => Problem::new(Kind::NeedsRoles, detail)
+            .help(format!("give the daemon's `tokens` the role `{role}`, each under the name of another person")),
         OperateError::Report(_) => Problem::unavailable(detail),
     }
 }
@@ -57,6 +59,9 @@ fn of_refusal(refusal: Refusal, state: &Migration, subject: Subject<'_>) -> Prob
     let problem = match kind {
         RefusalKind::WrongState => Problem::wrong_state(why),
         RefusalKind::AlreadyRunning { run } => Problem::new(Kind::AlreadyRunning, why).with("run", run.0),
+        RefusalKind::NotAllowed { role } => {
+            return Problem::forbidden(why).help(help).with("role", role);
+        }
         RefusalKind::NoBaseline => no_baseline(why),
         RefusalKind::RedAtArm => Problem::new(Kind::RedAtArm, why),
         RefusalKind::Unsupported => return unsupported(why).help(help),
@@ -133,40 +138,13 @@ fn with_state(problem: Problem, state: &Migration, subject: Subject<'_>) -> Prob
         (Some(run), Subject::Step(_, name)) if !run.state.is_over() => run.steps.get(name),
         _ => None,
     };
-    let (state, possible) = match (run, step) {
-        (_, Some(step)) => (json!(step.phase), of_step(step)),
-        (Some(run), None) => (json!(run.state), of_run(run.state)),
-        (None, None) => (json!(state.state()), of_migration(state)),
+    let (word, possible) = match (run, step) {
+        (Some(run), Some(step)) => (json!(step.phase), possible::of_step(run, step)),
+        (Some(run), None) => (json!(run.state), possible::of_run(state, run)),
+        (None, _) => match state.open_run() {
+            Some(run) => (json!(run.state), possible::of_run(state, run)),
+            None => (json!(state.state()), possible::of_migration(state)),
+        },
     };
-    problem.with("state", state).with("possible", possible)
-}
-
-fn of_migration(state: &Migration) -> Vec<&'static str> {
-    match (state.open_run(), state.state()) {
-        (Some(run), _) => of_run(run.state),
-        (None, MigrationState::Armed) => vec!["arm", "disarm", "cutover", "rollback"],
-        (None, MigrationState::Incident) => vec!["decide", "rollback", "disarm"],
-        (None, _) => vec!["arm"],
-    }
-}
-
-fn of_run(state: RunState) -> Vec<&'static str> {
-    match state {
-        RunState::Running | RunState::Confirming => vec!["hold", "abort"],
-        RunState::Held => vec!["resume", "abort"],
-        RunState::Halted => vec!["resume", "retry", "skip", "abort"],
-        RunState::RolledBack | RunState::Aborted | RunState::Rehearsed => Vec::new(),
-    }
-}
-
-fn of_step(step: &StepState) -> Vec<&'static str> {
-    match (step.phase, step.failure) {
-        (Phase::Done | Phase::Unchanged | Phase::Skipped, _) => Vec::new(),
-        (Phase::Failed, Some(FailureCode::Require | FailureCode::Unproven)) => vec!["override", "retry", "skip"],
-        (Phase::Failed, _) => vec!["retry", "skip"],
-        (Phase::AwaitingApproval, _) => vec!["approve", "skip"],
-        (Phase::Requiring, _) => vec!["override", "skip"],
-        _ if step.in_flight() => Vec::new(),
-        _ => vec!["skip"],
-    }
+    problem.with("state", word).with("possible", json!(possible))
 }

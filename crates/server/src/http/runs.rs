@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{Extension, Json, extract::State};
+use axum::{Extension, Json, extract::State, response::Response};
 use belay_core::{id::RunId, input::Verb, run::Run};
 use belay_engine::{Snapshot, view::RunView};
 use belay_plan::model::Name;
@@ -13,6 +13,7 @@ use crate::{auth::Caller, daemon::Daemon, guard::Guard};
 
 use super::{
     body::{Asked, At, Body, Reason},
+    migrations::{Started, accepted},
     page::{Page, page},
     problem::Problem,
     query::RunsQuery,
@@ -28,7 +29,7 @@ fn find(daemon: &Daemon, run: &RunId) -> Result<Arc<Guard>, Problem> {
 fn view(daemon: &Daemon, snapshot: &Snapshot, run: &Run) -> RunView {
     let state = &snapshot.state;
     let live = state.run.as_ref().is_some_and(|present| present.id == run.id);
-    RunView::new(&state.name, run, live.then_some(snapshot), daemon.ports().clock.now())
+    RunView::new(state, run, live.then_some(snapshot), daemon.ports().clock.now())
 }
 
 fn runs(snapshot: &Snapshot) -> impl Iterator<Item = (String, (&Snapshot, &Run))> {
@@ -79,7 +80,7 @@ async fn command(
     Reason(reason): Reason,
 ) -> Result<Json<RunView>, Problem> {
     let guard = find(daemon, &run)?;
-    let done = daemon.command(&guard, verb, &caller.name, &reason).await;
+    let done = daemon.command(&guard, verb, &caller.asked(&reason)).await;
     let subject = step.map_or(Subject::Run(&run), |step| Subject::Step(&run, step));
     done.map_err(|error| refusal::problem(error, &guard.snapshot().state, subject))?;
     shown(daemon, &guard, &run)
@@ -128,6 +129,23 @@ pub(super) async fn abort(
 ) -> Result<Json<RunView>, Problem> {
     let run = RunId(run);
     command(&daemon, run.clone(), None, Verb::Abort { run }, &caller, body.reason).await
+}
+
+/// Puts back what was there before a run
+#[utoipa::path(post, path = "/v1/runs/{run}/undo", operation_id = "undo_run", request_body = RunVerb,
+    responses((status = 202, body = Started, description = "The run that puts it back; it goes on by itself",
+        headers(("Location" = String, description = "The run")))))]
+pub(super) async fn undo(
+    State(daemon): State<Daemon>,
+    At(run): At<String>,
+    Extension(caller): Extension<Caller>,
+    Body(body): Body<RunVerb>,
+) -> Result<Response, Problem> {
+    let run = RunId(run);
+    let guard = find(&daemon, &run)?;
+    let undo = daemon.undo(&guard, run.clone(), &caller.asked(&body.reason.0)).await;
+    let undo = undo.map_err(|error| refusal::problem(error, &guard.snapshot().state, Subject::Run(&run)))?;
+    Ok(accepted(&undo))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize, ToSchema)]

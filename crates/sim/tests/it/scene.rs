@@ -115,7 +115,7 @@ pub(crate) fn phase(snapshot: &Snapshot, step: &str) -> Option<Phase> {
 }
 
 pub(crate) async fn command(handle: &Handle, verb: Verb) -> Result<(), CommandError> {
-    let command = Command { actor: "alice".to_owned(), reason: "because".to_owned(), verb };
+    let command = Asked::new("alice", "because").command(verb);
     handle.command(command).await.map(|_| ())
 }
 

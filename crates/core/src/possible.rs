@@ -1,0 +1,124 @@
+//! Which verbs are possible in which state: the one table that the verbs themselves, every refusal, `waiting_for` and the
+//! documentation (`VERBS.md`) go by.
+//!
+//! A possible verb can still be refused for what it asks (a step that the plan does not have, a missing baseline, a role
+//! that the caller does not have), never for the state.
+
+use std::fmt;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    event::{FailureCode, RunKind},
+    migration::Migration,
+    run::{Phase, Run, RunState, StepState},
+};
+
+/// What an operator can ask for, by the word that the command line and HTTP use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum VerbWord {
+    // of a migration
+    Arm,
+    Disarm,
+    Cutover,
+    Rollback,
+    Decide,
+    // of a run
+    Hold,
+    Resume,
+    Abort,
+    Undo,
+    // of a step
+    Approve,
+    Override,
+    Retry,
+    Skip,
+}
+
+impl VerbWord {
+    pub const OF_MIGRATION: [Self; 5] = [Self::Arm, Self::Disarm, Self::Cutover, Self::Rollback, Self::Decide];
+    pub const OF_RUN: [Self; 4] = [Self::Hold, Self::Resume, Self::Abort, Self::Undo];
+    pub const OF_STEP: [Self; 4] = [Self::Approve, Self::Override, Self::Retry, Self::Skip];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Arm => "arm",
+            Self::Disarm => "disarm",
+            Self::Cutover => "cutover",
+            Self::Rollback => "rollback",
+            Self::Decide => "decide",
+            Self::Hold => "hold",
+            Self::Resume => "resume",
+            Self::Abort => "abort",
+            Self::Undo => "undo",
+            Self::Approve => "approve",
+            Self::Override => "override",
+            Self::Retry => "retry",
+            Self::Skip => "skip",
+        }
+    }
+}
+
+impl fmt::Display for VerbWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Verbs that address the migration. While a run is open, the run and its steps are what can be moved.
+pub fn of_migration(state: &Migration) -> Vec<VerbWord> {
+    use VerbWord::{Arm, Cutover, Decide, Disarm, Rollback};
+    if state.open_run().is_some() {
+        return Vec::new();
+    }
+    let unmarked = state.cutover.is_none();
+    let verbs: &[VerbWord] = match (state.armed, &state.incident, unmarked) {
+        (None, ..) => &[Arm],
+        (Some(_), None, true) => &[Arm, Disarm, Cutover, Rollback],
+        (Some(_), None, false) => &[Arm, Disarm, Rollback],
+        (Some(_), Some(_), true) => &[Disarm, Cutover, Rollback, Decide],
+        (Some(_), Some(_), false) => &[Disarm, Rollback, Decide],
+    };
+    verbs.to_vec()
+}
+
+/// Verbs that address a run.
+pub fn of_run(state: &Migration, run: &Run) -> Vec<VerbWord> {
+    use VerbWord::{Abort, Hold, Resume, Undo};
+    match run.state {
+        _ if run.aborting && !run.state.is_over() => vec![],
+        RunState::Running | RunState::Confirming => vec![Hold, Abort],
+        RunState::Held | RunState::Halted => vec![Resume, Abort],
+        RunState::RolledBack | RunState::Aborted if is_undoable(state, run) => vec![Undo],
+        RunState::RolledBack | RunState::Aborted | RunState::Undone | RunState::Rehearsed => vec![],
+    }
+}
+
+/// Verbs that address a step of a run.
+pub fn of_step(run: &Run, step: &StepState) -> Vec<VerbWord> {
+    use VerbWord::{Approve, Override, Retry, Skip};
+    if run.state.is_over() || run.aborting || step.in_flight() {
+        return vec![];
+    }
+    match (step.phase, step.failure) {
+        (Phase::Done | Phase::Unchanged | Phase::Skipped, _) => vec![],
+        (Phase::Failed, Some(FailureCode::Require | FailureCode::Unproven)) => vec![Override, Retry, Skip],
+        (Phase::Failed, _) => vec![Retry, Skip],
+        (Phase::AwaitingApproval, _) => vec![Approve, Skip],
+        (Phase::Requiring, _) => vec![Override, Skip],
+        _ => vec![Skip],
+    }
+}
+
+/// A rollback can be undone while nothing is armed, once, and as long as no later run has changed anything.
+fn is_undoable(state: &Migration, run: &Run) -> bool {
+    let undone = |later: &Run| later.undoes.as_ref() == Some(&run.id) && later.state == RunState::Undone;
+    let moved_on = |later: &Run| later.undoes.as_ref() != Some(&run.id) && later.has_changed_anything();
+    state.armed.is_none()
+        && state.open_run().is_none()
+        && matches!(run.kind, RunKind::Real | RunKind::Drill | RunKind::Simulated)
+        && run.has_changed_anything()
+        && !state.runs_after(run).any(|later| undone(later) || moved_on(later))
+}

@@ -1,0 +1,195 @@
+//! Verbs that move a run or one of its steps.
+
+use std::sync::Arc;
+
+use belay_plan::model::Name;
+use serde_json::json;
+
+use crate::{
+    change::Effect,
+    decide::Deciding,
+    event::{Event, StepEvent},
+    id::{RunId, id_text},
+    input::{Asked, Refusal, RefusalKind},
+    possible::{self, VerbWord},
+    run::{Phase, Run, RunState},
+    undo::{Undoing, undoing},
+};
+
+type Outcome = Result<(), Refusal>;
+
+impl Deciding {
+    pub(crate) fn override_interlock(&mut self, run: &RunId, step: &str, subject: &str, asked: &Asked) -> Outcome {
+        self.step_allows(run, step, VerbWord::Override)?;
+        self.refuse_strange_subject(step, subject)?;
+        self.commanded("override", asked, json!({ "step": step, "subject": subject }));
+        if self.state_of(step).is_some_and(|state| state.phase == Phase::Failed) {
+            self.reset(step);
+        }
+        self.step(step, StepEvent::Overridden { subject: subject.to_owned() });
+        Ok(())
+    }
+
+    /// Only what holds the step up can be overridden: its interlocks' signals, and the destinations of its changes.
+    fn refuse_strange_subject(&self, step: &str, subject: &str) -> Outcome {
+        let Some((run, state)) = self.run().and_then(|run| Some((run, run.steps.get(step)?))) else { return Ok(()) };
+        let signals = run.plan.steps[step].require.iter().map(|gate| gate.signal.as_str());
+        let destinations = state.planned.iter().flat_map(|change| &change.effects).flat_map(|effect| match effect {
+            Effect::Traffic { shares } => shares.iter().map(|share| share.destination.as_str()).collect(),
+            _ => Vec::new(),
+        });
+        let known: Vec<&str> = signals.chain(destinations).collect();
+        if known.contains(&subject) {
+            return Ok(());
+        }
+        Err(Refusal {
+            kind: RefusalKind::NotFound,
+            why: format!("nothing named {subject} holds step {step} up"),
+            help: format!("what can be overridden there: {}", known.join(", ")),
+        })
+    }
+
+    pub(crate) fn retry(&mut self, run: &RunId, step: &str, asked: &Asked) -> Outcome {
+        self.step_allows(run, step, VerbWord::Retry)?;
+        self.commanded("retry", asked, json!({ "step": step }));
+        self.reset(step);
+        Ok(())
+    }
+
+    pub(crate) fn skip(&mut self, run: &RunId, step: &str, asked: &Asked) -> Outcome {
+        self.step_allows(run, step, VerbWord::Skip)?;
+        self.commanded("skip", asked, json!({ "step": step }));
+        self.go_on();
+        self.step(step, StepEvent::Skipped { why: format!("skipped: {}", asked.reason) });
+        Ok(())
+    }
+
+    fn reset(&mut self, step: &str) {
+        self.go_on();
+        self.step(step, StepEvent::Reset);
+    }
+
+    /// A halted or confirming run is a running one again as soon as a person moves one of its steps.
+    fn go_on(&mut self) {
+        if self.run().is_some_and(|run| matches!(run.state, RunState::Halted | RunState::Confirming)) {
+            self.emit(Event::RunResumed);
+        }
+    }
+
+    pub(crate) fn hold(&mut self, run: &RunId, asked: &Asked) -> Outcome {
+        self.run_allows(run, VerbWord::Hold)?;
+        self.commanded("hold", asked, json!({}));
+        self.emit(Event::RunHeld { why: asked.reason.clone() });
+        Ok(())
+    }
+
+    /// Goes on: with a held run where it was, with a halted one by trying again what failed, or the confirmation.
+    pub(crate) fn resume(&mut self, run: &RunId, asked: &Asked) -> Outcome {
+        self.run_allows(run, VerbWord::Resume)?;
+        self.commanded("resume", asked, json!({}));
+        let halted = self.run().filter(|run| run.state == RunState::Halted);
+        let failed: Vec<Name> = halted.into_iter().flat_map(Run::broken).map(|(name, _)| name.clone()).collect();
+        self.emit(Event::RunResumed);
+        for step in failed {
+            self.step(&step, StepEvent::Reset);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn abort(&mut self, run: &RunId, asked: &Asked) -> Outcome {
+        self.run_allows(run, VerbWord::Abort)?;
+        self.commanded("abort", asked, json!({}));
+        self.emit(Event::RunAborting { why: asked.reason.clone() });
+        Ok(())
+    }
+
+    pub(crate) fn undo(&mut self, id: &RunId, asked: &Asked) -> Outcome {
+        self.run_allows(id, VerbWord::Undo)?;
+        let Some(found) = self.state.find_run(id).and_then(|run| undoing(run, self.now)) else {
+            return Err(Refusal {
+                kind: RefusalKind::WrongState,
+                why: format!("nothing of run {id} can be put back: what it changed has no state to go back to"),
+                help: "the run's steps show what was changed; a database that was replaced is kept under another name"
+                    .to_owned(),
+            });
+        };
+        let Undoing { plan, baseline, left } = found;
+        let (plan, baseline) = (Arc::new(plan), Arc::new(baseline));
+        let (run, undoes) = (RunId(id_text(self.now, self.entropy.rotate_left(16))), id.clone());
+        self.commanded("undo", asked, json!({ "run": id }));
+        let reason = asked.reason.clone();
+        self.emit(Event::UndoStarted { run, undoes, reason, plan, baseline, left });
+        Ok(())
+    }
+
+    // --- refusals ------------------------------------------------------------------------------------------------
+
+    fn run_allows(&self, id: &RunId, verb: VerbWord) -> Outcome {
+        let run = self.find_run(id)?;
+        let possible = possible::of_run(&self.state, run);
+        if possible.contains(&verb) {
+            return Ok(());
+        }
+        let why = match verb {
+            VerbWord::Undo => not_undoable(self.state.armed.is_some(), run),
+            _ if run.aborting && !run.state.is_over() => format!("run {id} is being aborted"),
+            _ => format!("run {id} is {}, so {verb} is not possible", run.state.as_str()),
+        };
+        Err(Refusal { kind: RefusalKind::WrongState, why, help: possible_text("the run", &possible) })
+    }
+
+    pub(crate) fn step_allows(&self, id: &RunId, step: &str, verb: VerbWord) -> Outcome {
+        let run = self.find_run(id)?;
+        let state = run.steps.get(step).ok_or_else(|| Refusal {
+            kind: RefusalKind::NotFound,
+            why: format!("run {id} has no step {step}"),
+            help: format!("its steps are: {}", run.steps.keys().cloned().collect::<Vec<_>>().join(", ")),
+        })?;
+        let possible = possible::of_step(run, state);
+        if possible.contains(&verb) {
+            return Ok(());
+        }
+        let why = match () {
+            () if run.state.is_over() => format!("run {id} is {}: it is over", run.state.as_str()),
+            () if run.aborting => format!("run {id} is being aborted"),
+            () if state.in_flight() => {
+                format!("a call of step {step} is under way; {verb} is possible when it is answered")
+            }
+            () => format!("step {step} is {}, so {verb} is not possible", state.phase.as_str()),
+        };
+        Err(Refusal { kind: RefusalKind::WrongState, why, help: possible_text("the step", &possible) })
+    }
+
+    fn find_run(&self, id: &RunId) -> Result<&Run, Refusal> {
+        self.state.find_run(id).ok_or_else(|| Refusal {
+            kind: RefusalKind::NotFound,
+            why: format!("there is no run {id}"),
+            help: "`belay status` shows the runs".to_owned(),
+        })
+    }
+}
+
+fn not_undoable(armed: bool, run: &Run) -> String {
+    let id = &run.id;
+    match () {
+        () if !run.state.is_over() => {
+            format!("run {id} is {}: only a run that is over can be undone", run.state.as_str())
+        }
+        () if run.undoes.is_some() => {
+            format!("run {id} is an undo itself; arm and roll back to return to the known-good state")
+        }
+        () if !run.has_changed_anything() => format!("run {id} changed nothing"),
+        () if armed => format!("the migration is armed; disarm it before run {id} is undone"),
+        () => format!("run {id} was undone already, or a later run has changed things since"),
+    }
+}
+
+pub(crate) fn possible_text(of: &str, verbs: &[VerbWord]) -> String {
+    match verbs {
+        [] => format!("no verb moves {of} now"),
+        verbs => {
+            let verbs: Vec<&str> = verbs.iter().map(|verb| verb.as_str()).collect();
+            format!("possible for {of} now: {}", verbs.join(", "))
+        }
+    }
+}

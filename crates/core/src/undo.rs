@@ -1,0 +1,113 @@
+//! Undoing a rollback that was a mistake: the before-images of its steps are put back.
+//!
+//! An undo is a run like any other, of a plan that is derived from the run it undoes and journaled whole: each step
+//! returns to what was observed right before its first change, in the opposite order. Interlocks and gates of the plan
+//! say when the known-good state is reached, so none of them applies; a share of traffic still rises only with proof.
+
+use std::collections::BTreeSet;
+
+use belay_plan::model::{Name, OnFailure, Others, Plan, Step, Target};
+use indexmap::IndexMap;
+use jiff::Timestamp;
+
+use crate::{
+    change::{Baseline, BaselineEntry, Effect},
+    run::{Phase, Run, StepState},
+    steps::MANUAL,
+};
+
+/// What undoing a run comes to.
+pub(crate) struct Undoing {
+    pub(crate) plan: Plan,
+    pub(crate) baseline: Baseline,
+    /// What stays as the run left it, each with the reason.
+    pub(crate) left: Vec<String>,
+}
+
+/// None when nothing of the run can be put back.
+pub(crate) fn undoing(run: &Run, at: Timestamp) -> Option<Undoing> {
+    let mut steps: IndexMap<Name, Step> = IndexMap::new();
+    let mut images = IndexMap::new();
+    let mut left = Vec::new();
+    for (name, state) in &run.steps {
+        let plan = &run.plan.steps[name];
+        if plan.action == MANUAL && state.phase == Phase::Done {
+            steps.insert(name.clone(), by_hand(plan));
+        } else if let Some(before) = state.before.as_deref().filter(|_| state.touched) {
+            match kept_out(plan, state) {
+                Some(why) => left.push(format!("{name} ({why})")),
+                None => {
+                    let entry = BaselineEntry {
+                        action: plan.action.clone(),
+                        resource: plan.resource.clone(),
+                        doc: before.clone(),
+                    };
+                    images.insert(name.clone(), entry);
+                    steps.insert(name.clone(), put_back(plan));
+                }
+            }
+        }
+    }
+    let names: Vec<Name> = steps.keys().cloned().collect();
+    for name in &names {
+        let needed_by = |other: &&Name| *other != name && depends_on(&run.plan, other, name);
+        let needs = names.iter().filter(needed_by).cloned().collect();
+        if let Some(step) = steps.get_mut(name) {
+            step.needs = needs;
+        }
+    }
+    steps.reverse();
+    let baseline = Baseline {
+        migration: run.plan.migration.clone(),
+        captured: at,
+        plan_sha256: run.plan_sha256.clone(),
+        steps: images,
+    };
+    let plan = Plan { steps, confirm: Vec::new(), window: None, ..Plan::clone(&run.plan) };
+    (!plan.steps.is_empty()).then_some(Undoing { plan, baseline, left })
+}
+
+/// Why a step's before-image is not put back.
+fn kept_out(plan: &Step, state: &StepState) -> Option<&'static str> {
+    let loses = |effect: &Effect| matches!(effect, Effect::LosesData { .. });
+    let changes = state.planned.iter().chain(state.intent.iter().map(|intent| &intent.change));
+    if plan.loses_data || changes.flat_map(|change| &change.effects).any(loses) {
+        return Some("it replaced data; going back would lose what was written since, and is for a person to do");
+    }
+    (plan.to == Target::Own).then_some("this action has no state to go back to")
+}
+
+fn put_back(plan: &Step) -> Step {
+    Step {
+        to: Target::Baseline,
+        others: Some(Others::Keep),
+        require: Vec::new(),
+        verify: Vec::new(),
+        on_failure: OnFailure::Halt,
+        approve: None,
+        ..plan.clone()
+    }
+}
+
+fn by_hand(plan: &Step) -> Step {
+    let done = plan.with["instructions"].as_str().unwrap_or_default();
+    let with = serde_json::json!({ "instructions": format!("Undo what was done by hand: {done}") });
+    Step { with, ..put_back(plan) }
+}
+
+/// Whether `step` needs `other`, directly or by way of others.
+fn depends_on(plan: &Plan, step: &str, other: &str) -> bool {
+    let mut seen = BTreeSet::new();
+    let mut open = vec![step];
+    while let Some(name) = open.pop() {
+        for need in plan.steps.get(name).into_iter().flat_map(|step| &step.needs) {
+            if need == other {
+                return true;
+            }
+            if seen.insert(need.as_str()) {
+                open.push(need);
+            }
+        }
+    }
+    false
+}
