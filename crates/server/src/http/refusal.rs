@@ -141,10 +141,13 @@ fn with_state(problem: Problem, state: &Migration, subject: Subject<'_>) -> Prob
     let (word, possible) = match (run, step) {
         (Some(run), Some(step)) => (json!(step.phase), possible::of_step(run, step)),
         (Some(run), None) => (json!(run.state), possible::of_run(state, run)),
-        (None, _) => match state.open_run() {
-            Some(run) => (json!(run.state), possible::of_run(state, run)),
-            None => (json!(state.state()), possible::of_migration(state)),
-        },
+        (None, _) => {
+            let possible = match state.open_run() {
+                Some(run) => possible::of_run(state, run),
+                None => possible::of_migration(state),
+            };
+            (json!(state.state()), possible)
+        }
     };
     problem.with("state", word).with("possible", json!(possible))
 }

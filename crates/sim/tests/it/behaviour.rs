@@ -10,7 +10,7 @@ use std::{
 
 use belay_core::{
     event::{Event, RunKind, StepEvent},
-    input::{RefusalKind, Verb},
+    input::{Asked, RefusalKind, Verb},
     reading::Health,
     run::{Phase, RunState},
 };
@@ -302,7 +302,8 @@ fn a_second_arming_keeps_the_baseline_and_a_late_one_cannot_capture() {
         command(&handle, Verb::Cutover).await.unwrap();
         let mut moved = scene.plan.as_ref().clone();
         moved.steps["dns"].resource = "sim:elsewhere".to_owned();
-        let late = belay_engine::arm(&handle, &scene.ports, Arc::new(moved), "def", None, "alice", "again").await;
+        let late =
+            belay_engine::arm(&handle, &scene.ports, Arc::new(moved), "def", None, &Asked::new("alice", "again")).await;
         assert!(matches!(late, Err(ArmError::AfterCutover { .. })), "{late:?}");
     });
 }
@@ -317,8 +318,7 @@ fn a_foreground_run_goes_on_with_what_the_journal_shows_unfinished() {
             kind: RunKind::Real,
             baseline: None,
             only: Vec::new(),
-            actor: "alice".to_owned(),
-            reason: "it hurts".to_owned(),
+            asked: Asked::new("alice", "it hurts"),
         };
         scene.world.cut_over();
         let handle = scene.open().await;

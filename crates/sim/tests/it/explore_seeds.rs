@@ -7,7 +7,7 @@ use std::{panic::AssertUnwindSafe, time::Duration};
 use belay_core::{
     change::Repeats,
     event::RunKind,
-    input::Verb,
+    input::{Asked, Verb},
     run::{Phase, RunState},
     watch::Dwell,
 };
@@ -140,8 +140,7 @@ async fn start(scene: &Scene, handle: &mut Handle, chance: &mut Chance) -> bool 
             kind: RunKind::Real,
             baseline: Some(baseline),
             only: Vec::new(),
-            actor: "alice".to_owned(),
-            reason: "it hurts".to_owned(),
+            asked: Asked::new("alice", "it hurts"),
         };
         loop {
             let before = handle.clone();

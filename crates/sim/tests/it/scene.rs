@@ -4,7 +4,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use belay_core::{
     event::RunKind,
-    input::{Command, Verb},
+    input::{Asked, Verb},
     migration::Migration,
     reading::Health,
     run::{Phase, RunState},
@@ -63,7 +63,7 @@ impl Scene {
     }
 
     pub(crate) async fn arm(&self, handle: &Handle) -> Result<(), belay_engine::ArmError> {
-        belay_engine::arm(handle, &self.ports, self.plan.clone(), "abc", None, "alice", "moving").await
+        belay_engine::arm(handle, &self.ports, self.plan.clone(), "abc", None, &Asked::new("alice", "moving")).await
     }
 
     /// Armed, and then the cutover goes wrong at once.
@@ -150,7 +150,9 @@ pub(crate) fn next_verb(
             matches!(run.state, RunState::Halted | RunState::Held)
                 || waiting.step.as_ref().is_some_and(|step| run.steps[step].phase == Phase::AwaitingApproval)
         })
-        .flat_map(|waiting| waiting.verbs.iter().copied().filter(needs_person).map(|verb| (verb, waiting.step.clone())))
+        .flat_map(|waiting| {
+            waiting.verbs.iter().map(|verb| verb.as_str()).filter(needs_person).map(|verb| (verb, waiting.step.clone()))
+        })
         .filter(|(verb, _)| *verb != "abort" || chance.clone().per_mille(50))
         .collect();
     let (verb, step) = chance.pick(&choices)?.clone();
