@@ -10,7 +10,7 @@ use std::{
 use belay_core::{
     change::{Assessment, Change, Doc, Key, Receipt, Repeats},
     event::RunKind,
-    input::{Command, Verb},
+    input::{Asked, Verb},
     reading::{Health, Reading},
     run::RunState,
 };
@@ -83,8 +83,8 @@ impl Stage {
     }
 
     pub fn arm(&self) {
-        let armed =
-            belay_engine::arm(&self.handle, &self.ports, self.plan.clone(), "abc", None, "bench", &self.plan.migration);
+        let asked = Asked::new("bench", "to measure");
+        let armed = belay_engine::arm(&self.handle, &self.ports, self.plan.clone(), "abc", None, &asked);
         self.runtime.block_on(armed).expect("it can be armed");
     }
 
@@ -92,7 +92,7 @@ impl Stage {
     pub fn roll_back(&self) {
         self.runtime.block_on(async {
             let verb = Verb::Rollback { kind: RunKind::Real, only: Vec::new(), pin: None };
-            let command = Command { actor: "bench".to_owned(), reason: "to measure".to_owned(), verb };
+            let command = Asked::new("bench", "to measure").command(verb);
             self.handle.command(command).await.expect("it is armed");
             let mut watch = self.handle.watch();
             let over = watch
