@@ -13,7 +13,7 @@ use belay_core::{
 use belay_plan::{
     duration,
     graph::Graph,
-    model::{Gate, Name, Plan, Step},
+    model::{Gate, Name, Otherwise, Plan, Step},
 };
 use belay_ports::{AccountError, Corrupt, Ports};
 use indexmap::IndexMap;
@@ -311,6 +311,24 @@ impl Rehearsal<'_> {
         stops
     }
 
+    /// Whose word a step will wait for.
+    fn approval(&self, name: &str) -> Option<String> {
+        let step = &self.plan.steps[name];
+        let by_hand = step.action == "manual";
+        let Some(asked) = &step.approve else {
+            return by_hand.then(|| format!("step {name} waits for a person, for as long as it takes"));
+        };
+        let changes = self.assessed.get(name).map_or(by_hand || step.action == "wait", |a| !a.changes.is_empty());
+        let within = asked.within.map_or_else(
+            || "for as long as it takes".to_owned(),
+            |within| {
+                let otherwise = if asked.otherwise == Otherwise::Skip { "goes on without it" } else { "halts" };
+                format!("for {}, and then {otherwise}", belay_plan::duration::format(within))
+            },
+        );
+        changes.then(|| format!("step {name} waits for {} with the role {} {within}", asked.quorum, asked.role))
+    }
+
     fn warnings(&self, expected: Duration) -> Vec<String> {
         let refused = support::unsupported(self.plan, For::Running);
         let mut warnings: Vec<String> = support::unsupported(self.plan, For::Guarding)
@@ -324,8 +342,7 @@ impl Rehearsal<'_> {
                 assessed.changes.iter().filter_map(|change| proof::loses_too_much(objectives, change, self.at));
             warnings.extend(losses.map(|why| format!("step {name} waits for an approval: {why}")));
         }
-        let by_hand = self.names.iter().filter(|name| self.plan.steps[*name].action == "manual");
-        warnings.extend(by_hand.map(|name| format!("step {name} waits for a person, for as long as it takes")));
+        warnings.extend(self.names.iter().filter_map(|name| self.approval(name)));
         let confirming = longest_hold(&self.plan.confirm);
         if let Some(confidence) = self.plan.objectives.confidence.filter(|confidence| confirming > *confidence) {
             let (confirming, confidence) = (duration::format(confirming), duration::format(confidence));

@@ -28,7 +28,7 @@ fn an_interlock_is_overridden_by_its_name_and_on_record() {
     assert!(done.stdout.contains("belay override"), "{done}");
     let halted = daemon.wait_for_state("halted");
     let waiting = &halted["run"]["steps"]["dns_back"]["waiting_for"][0];
-    assert_eq!(waiting["verbs"], json!(["override", "retry", "skip", "abort"]), "{halted:#}");
+    assert_eq!(waiting["verbs"], json!(["override", "retry", "skip", "resume", "abort"]), "{halted:#}");
     assert!(waiting["reason"].as_str().unwrap().contains("page"), "{waiting}");
     assert!(stage.proxy.mutating_calls().is_empty());
 
@@ -111,4 +111,49 @@ fn a_refused_call_is_tried_again_when_a_person_says_so() {
     daemon.wait_until("the retry to succeed", |migration| (migration["state"] == "rolled_back").then_some(()));
     assert_eq!(stage.weights()[0], (100, 0));
     assert_eq!(stage.proxy.mutating_calls().len(), 2);
+}
+
+#[test]
+fn a_rollback_that_was_a_mistake_is_undone() {
+    let mut stage = Stage::cut_over("undo", &[]);
+    let before = stage.weights();
+    let plan = DNS_PLAN
+        .replace("confirm: [{ signal: page,", "confirm: [{ signal: errors,")
+        .replace("steps:\n", "steps:\n  writers: { action: manual, with: { instructions: Stop the writers. } }\n");
+    let plan = stage.plan(&plan);
+    let daemon = stage.serve_armed(&plan);
+    operate(&stage, &["rollback"]);
+    let run = daemon.wait_until("the writers", |migration| {
+        let run = &migration["run"];
+        (run["steps"]["writers"]["phase"] == "awaiting_approval").then(|| run["id"].as_str().unwrap().to_owned())
+    });
+    operate(&stage, &["approve", "writers"]);
+    daemon.wait_for_state("rolled_back");
+    assert_eq!(stage.weights()[0], (100, 0));
+
+    let undo = daemon.post(&format!("/v1/runs/{run}/undo"), &json!({ "reason": "green was fine" }));
+    assert_eq!(undo.status, 202, "{undo:?}");
+    // Nothing proves that the other side is healthy: a person has to say so by its name.
+    let halted = daemon.wait_until("the undo to ask", |migration| {
+        (migration["run"]["kind"] == "undo" && migration["run"]["steps"]["dns_back"]["phase"] == "failed")
+            .then(|| migration["run"].clone())
+    });
+    assert_eq!((&halted["undoes"], &halted["id"]), (&json!(run), &undo.json()["run"]));
+    assert_eq!(stage.weights()[0], (100, 0));
+    let destination = halted["steps"]["dns_back"]["changes"][0]["effects"][0]["traffic"]["shares"]
+        .as_array()
+        .and_then(|shares| shares.iter().find(|share| share["after"] == 100))
+        .and_then(|share| share["destination"].as_str().map(str::to_owned))
+        .unwrap();
+    operate(&stage, &["override", "dns_back", &destination]);
+    daemon.wait_until("the writers again", |migration| {
+        (migration["run"]["steps"]["writers"]["phase"] == "awaiting_approval").then_some(())
+    });
+    operate(&stage, &["approve", "writers"]);
+    let undone =
+        daemon.wait_until("the end", |migration| (migration["run"]["state"] == "undone").then(|| migration.clone()));
+    assert_eq!(undone["state"], "disarmed");
+    assert_eq!(stage.weights(), before);
+    let again = daemon.post(&format!("/v1/runs/{run}/undo"), &json!({ "reason": "once more" }));
+    assert_eq!(again.status, 409, "{again:?}");
 }

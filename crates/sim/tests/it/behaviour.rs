@@ -468,3 +468,31 @@ fn the_witness_sees_a_call_that_nobody_has_put_on_record() {
         assert_eq!(scene.witness.violations().len(), 1);
     });
 }
+
+#[test]
+fn an_undo_puts_back_what_the_rollback_changed() {
+    virtually(async {
+        let mut plan = plan([("one", weights()), ("two", weights())]);
+        plan.steps["two"].needs = vec!["one".to_owned()];
+        let scene = scene(plan);
+        let handle = scene.open().await;
+        scene.armed_and_cut_over(&handle).await;
+        let snapshot = scene.until_run(&handle, RunState::RolledBack).await;
+        let rollback = snapshot.state.run.as_ref().unwrap().id.clone();
+        assert!(scene.world.is_at_target("one") && scene.world.is_at_target("two"));
+        let sent = scene.world.calls().len();
+        let asked = Asked::new("alice", "it was right after all");
+        let undo = belay_engine::undo(&handle, &scene.ports, rollback.clone(), &asked).await.unwrap();
+        // Nobody has said that the other side is healthy.
+        let halted = scene.until_run(&handle, RunState::Halted).await;
+        let run = halted.state.run.as_ref().unwrap();
+        assert_eq!((&run.id, run.undoes.as_ref()), (&undo, Some(&rollback)));
+        scene.world.set_destination("green", true);
+        command(&handle, Verb::Resume { run: undo }).await.unwrap();
+        scene.until_run(&handle, RunState::Undone).await;
+        assert!(!scene.world.is_at_target("one") && !scene.world.is_at_target("two"));
+        let order: Vec<String> = scene.world.calls()[sent..].iter().map(|call| call.key.step.clone()).collect();
+        assert_eq!(order, ["two", "one"], "in the opposite order");
+        scene.assert_sound(Some(&handle.snapshot().state));
+    });
+}
