@@ -1,5 +1,6 @@
 //! AWS systems: one file a system, its actuators and sensors on the AWS SDK.
 
+mod calls;
 pub mod cloudwatch;
 pub mod elbv2;
 pub mod errors;

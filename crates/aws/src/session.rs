@@ -12,10 +12,10 @@ use aws_config::{
 };
 use aws_sdk_sts::config::SharedCredentialsProvider;
 use belay_plan::model::AwsTarget;
-use belay_ports::{AccountError, ApplyError, ReadError};
+use belay_ports::{AccountError, ApplyError, Clock, Observer, ReadError};
 use tokio::sync::OnceCell;
 
-use crate::{errors, guard::Guard};
+use crate::{calls::Calls, errors, guard::Guard};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const READ_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(8);
@@ -44,6 +44,7 @@ pub struct Aws(Arc<Inner>);
 
 struct Inner {
     access: Access,
+    calls: Calls,
     /// The standard AWS configuration, loaded at first use.
     base: OnceCell<SdkConfig>,
     sessions: Mutex<HashMap<AwsTarget, Arc<Session>>>,
@@ -118,16 +119,16 @@ impl Aws {
     /// With the standard AWS configuration: environment, profile, SSO, container and instance roles,
     /// `AWS_ENDPOINT_URL`.
     pub fn new(access: Access) -> Self {
-        Self::with_base(access, OnceCell::new())
+        Self::with_base(access, Calls::default(), OnceCell::new())
     }
 
-    /// With a configuration that is already there.
-    pub fn from_config(access: Access, base: SdkConfig) -> Self {
-        Self::with_base(access, OnceCell::new_with(Some(base)))
+    /// The same, and `observer` is told of every call.
+    pub fn observed(access: Access, clock: Arc<dyn Clock>, observer: Arc<dyn Observer>) -> Self {
+        Self::with_base(access, Calls::told_to(clock, observer), OnceCell::new())
     }
 
-    fn with_base(access: Access, base: OnceCell<SdkConfig>) -> Self {
-        Self(Arc::new(Inner { access, base, sessions: Mutex::default() }))
+    pub(crate) fn with_base(access: Access, calls: Calls, base: OnceCell<SdkConfig>) -> Self {
+        Self(Arc::new(Inner { access, calls, base, sessions: Mutex::default() }))
     }
 
     /// The clients of a target. They are handed out only after its account, if it names one, was verified: no other
@@ -168,7 +169,7 @@ impl Aws {
     }
 
     async fn unverified_clients(&self, session: &Session, target: &AwsTarget) -> Result<Arc<Clients>, SessionError> {
-        let connect = || async { connect(self.0.access, self.base().await, target).await.map(Arc::new) };
+        let connect = || async { connect(&self.0, self.base().await, target).await.map(Arc::new) };
         session.clients.get_or_try_init(connect).await.cloned()
     }
 
@@ -203,7 +204,7 @@ fn write_timeouts() -> TimeoutConfig {
     TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(WRITE_TIMEOUT).build()
 }
 
-async fn connect(access: Access, base: &SdkConfig, target: &AwsTarget) -> Result<Clients, SessionError> {
+async fn connect(inner: &Inner, base: &SdkConfig, target: &AwsTarget) -> Result<Clients, SessionError> {
     let region = target.region.clone().or_else(|| base.region().map(ToString::to_string));
     let region = region.ok_or(SessionError::NoRegion)?;
     let mut config = base.to_builder().region(Region::new(region.clone())).build();
@@ -218,16 +219,17 @@ async fn connect(access: Access, base: &SdkConfig, target: &AwsTarget) -> Result
     let read = config.to_builder().retry_config(read_retries()).timeout_config(read_timeouts()).build();
     let write = config.into_builder().retry_config(RetryConfig::disabled()).timeout_config(write_timeouts()).build();
 
-    /// Every client is made here, so that none is without its guard.
+    /// Every client is made here, so that none is without its guard, and no call goes unseen.
     macro_rules! client {
         ($service:ident, $config:expr, $access:expr) => {{
-            let guard = Guard::new($access);
-            $service::Client::from_conf($service::config::Builder::from($config).interceptor(guard).build())
+            let builder = $service::config::Builder::from($config);
+            let builder = builder.interceptor(Guard::new($access)).interceptor(inner.calls.clone());
+            $service::Client::from_conf(builder.build())
         }};
     }
     macro_rules! pair {
         ($service:ident) => {
-            Pair { read: client!($service, &read, Access::ReadOnly), write: client!($service, &write, access) }
+            Pair { read: client!($service, &read, Access::ReadOnly), write: client!($service, &write, inner.access) }
         };
     }
     Ok(Clients {
@@ -365,7 +367,7 @@ mod tests {
     #[tokio::test]
     async fn without_a_region_there_are_no_clients() {
         let config = aws_config::defaults(BehaviorVersion::latest()).empty_test_environment().load().await;
-        let aws = Aws::from_config(Access::ReadOnly, config);
+        let aws = Aws::with_base(Access::ReadOnly, Calls::default(), OnceCell::new_with(Some(config)));
         assert_eq!(aws.clients(&target(None)).await.unwrap_err(), SessionError::NoRegion);
     }
 }

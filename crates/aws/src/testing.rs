@@ -19,10 +19,14 @@ use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
+    sync::OnceCell,
     task::JoinSet,
 };
 
-use crate::session::{Access, Aws};
+use crate::{
+    calls::Calls,
+    session::{Access, Aws},
+};
 
 pub(crate) fn target() -> AwsTarget {
     AwsTarget { account: Some("111122223333".to_owned()), region: Some("eu-west-1".to_owned()), ..AwsTarget::default() }
@@ -71,6 +75,12 @@ pub(crate) struct Endpoint {
     _server: JoinSet<io::Result<()>>,
 }
 
+impl Endpoint {
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+}
+
 pub(crate) async fn endpoint(response: String) -> Endpoint {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -96,13 +106,17 @@ pub(crate) fn http(status: &str, body: &str) -> String {
 }
 
 pub(crate) async fn aws(access: Access, endpoint: &Endpoint) -> Aws {
+    aws_observed(access, endpoint.url(), Calls::default()).await
+}
+
+pub(crate) async fn aws_observed(access: Access, url: &str, calls: Calls) -> Aws {
     let credentials = SharedCredentialsProvider::new(Credentials::new("test", "test", None, None, "test"));
     let config = aws_config::defaults(BehaviorVersion::latest())
         .empty_test_environment()
         .region(Region::new("eu-west-1"))
-        .endpoint_url(&endpoint.url)
+        .endpoint_url(url)
         .credentials_provider(credentials);
-    Aws::from_config(access, config.load().await)
+    Aws::with_base(access, calls, OnceCell::new_with(Some(config.load().await)))
 }
 
 /// A clock that stands still: a sleep is over at once, or never.

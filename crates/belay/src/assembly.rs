@@ -8,7 +8,7 @@ use belay_aws::{
 };
 use belay_journal::{OpenError, SqliteJournal, StateUrl};
 use belay_plan::catalogue::Catalogue;
-use belay_ports::{Clock, Journal, Ports, Sensor, Sensors};
+use belay_ports::{Clock, Journal, Observer, Ports, Sensor, Sensors};
 use belay_probes::Probes;
 
 use crate::{
@@ -54,16 +54,17 @@ fn journal_failure(error: OpenError) -> Failure {
     Failure::new(exit, error).help(help)
 }
 
-/// The real world. `access` decides whether anything can be changed in it.
-pub(crate) fn ports(access: Access, journal: Arc<dyn Journal>) -> Ports {
+/// The real world. `access` decides whether anything can be changed in it; `observer` sees what is done in it.
+pub(crate) fn ports(access: Access, journal: Arc<dyn Journal>, observer: Arc<dyn Observer>) -> Ports {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
-    let aws = AwsSystems::new(Aws::new(access), clock.clone());
+    let aws = AwsSystems::new(Aws::observed(access, clock.clone(), observer.clone()), clock.clone());
     Ports {
         sensors: Arc::new(EverySensor { aws: aws.clone(), probes: Probes::new(clock.clone()) }),
         actuators: Arc::new(aws),
         journal,
         clock,
         entropy: Arc::new(SystemEntropy),
+        observer,
     }
 }
 

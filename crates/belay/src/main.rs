@@ -11,6 +11,7 @@ mod exit;
 mod follow;
 mod logs;
 mod output;
+mod panics;
 mod plan_file;
 mod problem;
 mod text;

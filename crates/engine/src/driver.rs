@@ -301,7 +301,10 @@ impl Driver {
         let (stream, after) = (self.state.name.clone(), self.state.seq);
         let mut pause = DOUBT_PAUSE;
         loop {
-            let why = match journal.append(&stream, after, records.clone()).await {
+            let began = self.ports.clock.monotonic();
+            let appended = journal.append(&stream, after, records.clone()).await;
+            self.ports.observer.appended(self.ports.clock.monotonic().saturating_sub(began), appended.is_ok());
+            let why = match appended {
                 Ok(appended) => return Ok(appended),
                 Err(error @ AppendError::Conflict { .. }) => return Err(Fault(error.to_string())),
                 Err(error) => format!("{error}; this is tried again, and nothing is sent meanwhile"),
@@ -381,6 +384,9 @@ impl Driver {
 
     fn publish(&self, records: &[Record]) {
         self.send_snapshot(Vec::new());
+        if !records.is_empty() {
+            self.ports.observer.recorded(records, &self.state);
+        }
         for record in records {
             let _ = self.tail.send(Arc::new(record.clone())); // nobody may be listening
         }

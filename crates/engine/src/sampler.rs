@@ -14,7 +14,7 @@ use std::{
 
 use belay_core::reading::{Health, Reading};
 use belay_plan::model::Name;
-use belay_ports::{Clock, Ports, Query, Sensors};
+use belay_ports::{Clock, Observer, Ports, Query, Sensors};
 use futures::FutureExt;
 use jiff::Timestamp;
 use tokio::{
@@ -66,6 +66,7 @@ struct Entry {
     not_before: Duration,
     /// Sweeps pass it by until then: see [`Sensor::pace`](belay_ports::Sensor::pace). On the monotonic clock.
     swept_from: Duration,
+    pace: Duration,
 }
 
 impl Entry {
@@ -96,17 +97,36 @@ pub struct Subscription {
 }
 
 impl Sampler {
-    /// `poll`: how often every wanted signal is read.
-    pub fn start(sensors: Arc<dyn Sensors>, clock: Arc<dyn Clock>, poll: Duration) -> Self {
+    /// `poll`: how often every wanted signal is read. `observer` is told of every read.
+    pub fn start(
+        sensors: Arc<dyn Sensors>,
+        clock: Arc<dyn Clock>,
+        observer: Arc<dyn Observer>,
+        poll: Duration,
+    ) -> Self {
         let shared = Arc::new(Shared::default());
         let mut task = JoinSet::new();
-        task.spawn(sample(shared.clone(), sensors, clock, poll));
+        task.spawn(sample(shared.clone(), sensors, clock, observer, poll));
         Self { shared, poll, _task: Arc::new(task) }
     }
 
     /// The poll interval in force.
     pub fn poll(&self) -> Duration {
         self.poll
+    }
+
+    /// How late the most overdue signal of each kind is: how far the age of its last reading, or of the read under way if
+    /// there is none yet, exceeds the poll interval and its sensor's pace. Nothing when all of them are in time.
+    pub fn lag(&self, now: Timestamp) -> BTreeMap<String, Duration> {
+        let mut lag: BTreeMap<String, Duration> = BTreeMap::new();
+        for entry in self.shared.seats().values().flat_map(|seat| seat.entries.values()) {
+            let since = entry.taken.or(entry.asked).unwrap_or(now);
+            let age = Duration::try_from(now.duration_since(since)).unwrap_or_default();
+            let late = age.saturating_sub(self.poll.max(entry.pace));
+            let most = lag.entry(entry.kind.clone()).or_default();
+            *most = late.max(*most);
+        }
+        lag
     }
 
     pub fn subscribe(&self) -> Subscription {
@@ -146,6 +166,7 @@ impl Subscription {
                     asked: None,
                     not_before: Duration::ZERO,
                     swept_from: Duration::ZERO,
+                    pace: Duration::ZERO,
                 },
             };
             seat.entries.insert(name, entry);
@@ -185,16 +206,24 @@ struct Sweep {
     under_way: bool,
 }
 
-async fn sample(shared: Arc<Shared>, sensors: Arc<dyn Sensors>, clock: Arc<dyn Clock>, poll: Duration) {
+async fn sample(
+    shared: Arc<Shared>,
+    sensors: Arc<dyn Sensors>,
+    clock: Arc<dyn Clock>,
+    observer: Arc<dyn Observer>,
+    poll: Duration,
+) {
     let mut sweeps: BTreeMap<String, Sweep> = BTreeMap::new();
     let mut reads: JoinSet<(Batch, Vec<Reading>)> = JoinSet::new();
     loop {
         let (batches, next) = due(&shared, sensors.as_ref(), &mut sweeps, clock.as_ref(), poll);
         for batch in batches {
-            let (sensors, clock) = (sensors.clone(), clock.clone());
+            let (sensors, clock, observer) = (sensors.clone(), clock.clone(), observer.clone());
             reads.spawn(async move {
                 let queries: Vec<Query> = batch.items.iter().map(|(_, query)| query.as_ref().clone()).collect();
+                let began = clock.monotonic();
                 let readings = read_kind(sensors.as_ref(), clock.as_ref(), &batch.kind, &queries).await;
+                observer.read(&batch.kind, clock.now(), clock.monotonic().saturating_sub(began), &readings);
                 (batch, readings)
             });
         }
@@ -231,7 +260,8 @@ fn due(
                 entry.asked = Some(now);
                 entry.not_before = monotonic + REREAD_MIN;
                 let pace = sensors.sensor(&entry.kind).map(|sensor| sensor.pace(&entry.query));
-                entry.swept_from = monotonic + pace.unwrap_or_default();
+                entry.pace = pace.unwrap_or_default();
+                entry.swept_from = monotonic + entry.pace;
                 let batch = batches.entry((entry.kind.clone(), swept)).or_insert_with(|| Batch {
                     kind: entry.kind.clone(),
                     sweep: swept,

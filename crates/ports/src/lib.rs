@@ -6,12 +6,14 @@ use std::{future::Future, pin::Pin};
 pub mod actuator;
 pub mod clock;
 pub mod journal;
+pub mod observe;
 pub mod sensor;
 pub mod system;
 
 pub use actuator::{Actuator, ApplyError, Corrupt, Permission, ReadError, Scope};
 pub use clock::{Clock, Entropy};
 pub use journal::{AppendError, Journal, NewRecord, Placed, ReadFailure};
+pub use observe::{Call, CallOutcome, Observer};
 pub use sensor::{Query, Sensor};
 pub use system::{System, Typed};
 
@@ -28,6 +30,7 @@ pub struct Ports {
     pub journal: Arc<dyn Journal>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
+    pub observer: Arc<dyn Observer>,
 }
 
 /// Finds the actuator of an action. One set reads and writes; a dry run gets a set whose clients cannot mutate.

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::{ArmPolicy, Config},
     guard::Guard,
+    metrics::Metrics,
     plan_files::PlanFile,
 };
 
@@ -31,6 +32,8 @@ pub struct Parts {
     /// What the plan files hold, one migration each.
     pub plans: Vec<PlanFile>,
     pub belay_version: String,
+    /// What `/metrics` shows. To count what the engines do it has to be the observer of `ports`.
+    pub metrics: Metrics,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +58,7 @@ struct Inner {
     read_only: Ports,
     catalogue: Arc<Catalogue>,
     options: Options,
+    metrics: Metrics,
     guards: Mutex<BTreeMap<Name, Arc<Guard>>>,
     /// One arming at a time: two must not both find a resource free.
     arming: tokio::sync::Mutex<()>,
@@ -73,8 +77,8 @@ impl Daemon {
     /// [`BuildError`]: then nothing runs.
     pub async fn build(config: Config, parts: Parts) -> Result<Self, BuildError> {
         let plans = by_migration(parts.plans)?;
-        let Ports { sensors, clock, .. } = parts.ports.clone();
-        let sampler = Sampler::start(sensors, clock, config.poll);
+        let Ports { sensors, clock, observer, .. } = parts.ports.clone();
+        let sampler = Sampler::start(sensors, clock, observer, config.poll);
         let options = Options { sampler, belay_version: parts.belay_version };
         let streams = parts.ports.journal.streams().await?;
         let inner = Inner {
@@ -83,6 +87,7 @@ impl Daemon {
             read_only: parts.read_only,
             catalogue: Arc::new(parts.catalogue),
             options,
+            metrics: parts.metrics,
             guards: Mutex::default(),
             arming: tokio::sync::Mutex::default(),
             unarmed: Mutex::default(),
@@ -155,6 +160,14 @@ impl Daemon {
 
     pub(crate) fn ports(&self) -> &Ports {
         &self.inner.ports
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.inner.metrics
+    }
+
+    pub(crate) fn sampler(&self) -> &Sampler {
+        &self.inner.options.sampler
     }
 
     pub(crate) fn read_only(&self) -> &Ports {

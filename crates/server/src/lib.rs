@@ -10,6 +10,7 @@ pub mod auth;
 pub mod config;
 pub mod daemon;
 pub mod http;
+pub mod metrics;
 pub mod operate;
 pub mod plan_files;
 pub mod serve;
@@ -22,5 +23,6 @@ mod reload;
 
 pub use config::{Config, ConfigError};
 pub use daemon::{BuildError, Daemon, Parts};
+pub use metrics::Metrics;
 pub use plan_files::{PlanFile, PlanFileError, load_all};
 pub use serve::{ServeError, run};

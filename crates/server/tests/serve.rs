@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use belay_journal::MemoryJournal;
 use belay_plan::catalogue::Catalogue;
 use belay_server::{
-    Config, Daemon, Parts, PlanFile,
+    Config, Daemon, Metrics, Parts, PlanFile,
     serve::{self, ServeError},
     unix_signals::UnixSignals,
 };
@@ -37,6 +37,7 @@ fn parts() -> Parts {
     let ports = ports(&world, Arc::new(MemoryJournal::default()), Arc::new(SeededEntropy::new(7)));
     Parts {
         read_only: read_only_ports(&world, &ports),
+        metrics: Metrics::new("test", ports.clock.now()),
         ports,
         catalogue,
         plans: vec![PlanFile { path: "plan.yaml".into(), loaded }],

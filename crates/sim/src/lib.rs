@@ -33,6 +33,7 @@ pub fn ports(world: &Arc<World>, journal: Arc<dyn Journal>, entropy: Arc<dyn Ent
         journal,
         clock: world.clock(),
         entropy,
+        observer: Arc::new(()),
     }
 }
 

@@ -39,7 +39,7 @@ impl Args {
     pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
         let loaded = plan_file::load(&self.plan, &catalogue(), output)?;
         self.refuse_to_overwrite()?;
-        let ports = ports(Access::ReadOnly, Arc::new(MemoryJournal::default()));
+        let ports = ports(Access::ReadOnly, Arc::new(MemoryJournal::default()), Arc::new(()));
         let baseline = belay_engine::capture(&ports, &loaded.plan, &loaded.sha256).await.map_err(failure)?;
         match &self.output {
             Some(path) => self.write(path, &baseline, output),

@@ -47,7 +47,7 @@ impl Args {
         let given = self.baseline.as_ref().map(read_baseline).transpose()?;
         let kept = kept(&self.state.url, &loaded.plan.migration).await?;
         let baseline = given.as_ref().or(kept.baseline.as_deref());
-        let ports = ports(Access::ReadOnly, Arc::new(MemoryJournal::default()));
+        let ports = ports(Access::ReadOnly, Arc::new(MemoryJournal::default()), Arc::new(()));
         let report =
             belay_engine::dry_run(&ports, &loaded.plan, &loaded.sha256, baseline, kept.cutover, &self.only).await;
         let report = report.map_err(failure)?;

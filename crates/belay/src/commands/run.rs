@@ -64,8 +64,8 @@ impl Args {
         }
         let baseline = self.baseline.as_ref().map(read_baseline).transpose()?;
         let journal = Arc::new(open_to_write(&self.state.url)?);
-        let ports = ports(Access::ReadWrite, journal);
-        let sampler = Sampler::start(ports.sensors.clone(), ports.clock.clone(), POLL);
+        let ports = ports(Access::ReadWrite, journal, Arc::new(()));
+        let sampler = Sampler::start(ports.sensors.clone(), ports.clock.clone(), ports.observer.clone(), POLL);
         let options = Options { sampler, belay_version: env!("CARGO_PKG_VERSION").to_owned() };
         let handle = Engine::open(ports.clone(), &loaded.plan.migration, options).await?;
         let records = handle.records();

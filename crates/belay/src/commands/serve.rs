@@ -2,12 +2,15 @@ use std::{path::PathBuf, sync::Arc};
 
 use belay_aws::session::Access;
 use belay_journal::StateUrl;
-use belay_server::{BuildError, Config, ConfigError, Parts, PlanFile, PlanFileError, ServeError};
+use belay_ports::Clock;
+use belay_server::{BuildError, Config, ConfigError, Metrics, Parts, PlanFile, PlanFileError, ServeError};
 
 use crate::{
     assembly::{catalogue, open_to_write, ports},
+    clock::SystemClock,
     exit::{Exit, Failure},
     output::Output,
+    panics,
     plan_file::show_errors,
     text,
 };
@@ -41,12 +44,16 @@ impl Args {
         let plans = load_plans(&config, &catalogue, output)?;
         let url = StateUrl::parse(&config.state).map_err(|error| Failure::new(Exit::Usage, error))?;
         let journal = Arc::new(open_to_write(&url)?);
+        let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), SystemClock::start().now());
+        panics::count_and_log(metrics.clone());
+        let observer = Arc::new(metrics.clone());
         let parts = Parts {
-            ports: ports(Access::ReadWrite, journal.clone()),
-            read_only: ports(Access::ReadOnly, journal),
+            ports: ports(Access::ReadWrite, journal.clone(), observer.clone()),
+            read_only: ports(Access::ReadOnly, journal, observer),
             catalogue,
             plans,
             belay_version: env!("CARGO_PKG_VERSION").to_owned(),
+            metrics,
         };
         belay_server::run(config, parts).await.map_err(|error| failure(error, output))?;
         Ok(Exit::Done)

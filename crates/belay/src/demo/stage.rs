@@ -6,8 +6,8 @@ use belay_core::reading::Health;
 use belay_engine::Handle;
 use belay_journal::MemoryJournal;
 use belay_plan::model::Plan;
-use belay_ports::Clock;
-use belay_server::{Config, Daemon, Parts, PlanFile, serve::bind};
+use belay_ports::{Clock, Ports};
+use belay_server::{Config, Daemon, Metrics, Parts, PlanFile, serve::bind};
 use belay_sim::{Faults, Rule, SimClock, World, ports, read_only_ports};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -46,6 +46,8 @@ impl Stage {
         let world = Arc::new(world(&plan, clock));
         let journal = Arc::new(MemoryJournal::default());
         let simulated = ports(&world, journal.clone(), Arc::new(SystemEntropy));
+        let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), simulated.clock.now());
+        let simulated = Ports { observer: Arc::new(metrics.clone()), ..simulated };
         let config = Config { listen: SocketAddr::from(([127, 0, 0, 1], 0)), poll: POLL, ..Config::default() };
         let listener = bind(&config).await?;
         let parts = Parts {
@@ -54,6 +56,7 @@ impl Stage {
             catalogue,
             plans: vec![file],
             belay_version: env!("CARGO_PKG_VERSION").to_owned(),
+            metrics,
         };
         let daemon = Daemon::build(config, parts).await?;
         let handle = daemon.handle(&plan.migration);

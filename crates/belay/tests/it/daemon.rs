@@ -4,7 +4,7 @@ use std::{fs, net::SocketAddr, path::Path, sync::Arc};
 
 use belay_core::reading::Health;
 use belay_journal::MemoryJournal;
-use belay_server::{Config, Daemon, Parts, PlanFile, ServeError, serve, unix_signals::UnixSignals};
+use belay_server::{Config, Daemon, Metrics, Parts, PlanFile, ServeError, serve, unix_signals::UnixSignals};
 use belay_sim::{Faults, Rule, SeededEntropy, SimClock, World, ports, read_only_ports};
 use serde_json::Value;
 use tokio::{runtime::Runtime, task::JoinSet};
@@ -53,6 +53,7 @@ async fn serve_a_world(file: PlanFile) -> (Arc<World>, String, JoinSet<Result<()
     let url = format!("http://{}", listener.local_addr().unwrap());
     let parts = Parts {
         read_only: read_only_ports(&world, &ports),
+        metrics: Metrics::new("test", ports.clock.now()),
         ports,
         catalogue: catalogue(),
         plans: vec![file],

@@ -54,7 +54,8 @@ async fn every_example_rolls_back() {
         let ports = ports(&world, Arc::new(MemoryJournal::default()), Arc::new(SeededEntropy::new(7)));
         let baseline = capture(&ports, &loaded.plan, &loaded.sha256).await.unwrap();
         world.cut_over();
-        let sampler = Sampler::start(ports.sensors.clone(), ports.clock.clone(), Duration::from_secs(5));
+        let sampler =
+            Sampler::start(ports.sensors.clone(), ports.clock.clone(), ports.observer.clone(), Duration::from_secs(5));
         let options = Options { sampler, belay_version: "test".to_owned() };
         let handle = Engine::open(ports.clone(), &loaded.plan.migration, options).await.unwrap();
         let request = Request {

@@ -22,7 +22,7 @@ use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
-use crate::daemon::Daemon;
+use crate::{daemon::Daemon, metrics};
 
 use super::{
     body::Asked,
@@ -74,6 +74,7 @@ pub(super) async fn events(
         page: VecDeque::new(),
         migration,
         _place: place,
+        _counted: daemon.metrics().reader(),
     };
     let following = stream::unfold(Some(reader), |reader| async { reader?.next().await });
     let events = stream::iter([ready]).chain(following).map(Ok::<_, Infallible>);
@@ -91,6 +92,7 @@ struct Reader {
     page: VecDeque<Arc<Frame>>,
     migration: Option<Name>,
     _place: OwnedSemaphorePermit,
+    _counted: metrics::Reader,
 }
 
 impl Reader {

@@ -62,6 +62,7 @@ pub fn router(daemon: Daemon) -> Router {
         .layer(middleware::from_fn(in_time))
         .layer(middleware::from_fn(limits::modest_head))
         .layer(middleware::map_response(sealed))
+        .layer(middleware::from_fn_with_state(daemon.clone(), metrics::measured))
         .with_state(daemon)
 }
 

@@ -2,9 +2,11 @@
 
 mod catalogue;
 mod daemon;
+mod dashboards;
 mod events;
 mod incidents;
 mod limits;
+mod metrics;
 mod migrations;
 mod requests;
 mod runs;

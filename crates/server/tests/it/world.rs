@@ -10,7 +10,7 @@ use axum::{
 use belay_journal::MemoryJournal;
 use belay_plan::model::Plan;
 use belay_ports::Ports;
-use belay_server::{BuildError, Config, Daemon, Parts, http, load_all};
+use belay_server::{BuildError, Config, Daemon, Metrics, Parts, http, load_all};
 use belay_sim::{Faults, SeededEntropy, SimClock, World, ports, read_only_ports};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -52,6 +52,7 @@ pub(crate) struct Ground {
     pub(crate) world: Arc<World>,
     pub(crate) journal: Arc<MemoryJournal>,
     ports: Ports,
+    metrics: Metrics,
 }
 
 pub(crate) struct Running {
@@ -82,7 +83,9 @@ impl Ground {
         world.set_rule("errors", belay_sim::Rule::AtTarget(vec!["traffic".to_owned()]));
         let journal = Arc::new(MemoryJournal::default());
         let ports = ports(&world, journal.clone(), Arc::new(SeededEntropy::new(7)));
-        Self { folder, world, journal, ports }
+        let metrics = Metrics::new("test", ports.clock.now());
+        let ports = Ports { observer: Arc::new(metrics.clone()), ..ports };
+        Self { folder, world, journal, ports, metrics }
     }
 
     pub(crate) fn file(&self, name: &str) -> PathBuf {
@@ -103,6 +106,7 @@ impl Ground {
             plans: load_all(&config.plans, &catalogue()).expect("valid plans"),
             catalogue: catalogue(),
             belay_version: "test".to_owned(),
+            metrics: self.metrics.clone(),
         }
     }
 

@@ -74,8 +74,9 @@ impl Stage {
             journal,
             clock: clock.clone(),
             entropy: Arc::new(SeededEntropy::new(1)),
+            observer: Arc::new(()),
         };
-        let sampler = Sampler::start(ports.sensors.clone(), clock, Duration::from_secs(5));
+        let sampler = Sampler::start(ports.sensors.clone(), clock, ports.observer.clone(), Duration::from_secs(5));
         let options = Options { sampler, belay_version: "0.1.0".to_owned() };
         let opened = runtime.block_on(Engine::open(ports.clone(), &plan.migration, options));
         let handle = opened.expect("an empty journal opens");

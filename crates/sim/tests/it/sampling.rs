@@ -61,7 +61,7 @@ impl Sensors for Only {
 async fn reads_in_five_minutes(unreadable: bool, urgent: bool) -> usize {
     let clock = Arc::new(SimClock::new("2026-01-01T00:00:00Z".parse().unwrap(), 1));
     let metric = Arc::new(Metric { clock: clock.clone(), reads: AtomicUsize::new(0), unreadable });
-    let sampler = Sampler::start(Arc::new(Only(metric.clone())), clock.clone(), Duration::from_secs(5));
+    let sampler = Sampler::start(Arc::new(Only(metric.clone())), clock.clone(), Arc::new(()), Duration::from_secs(5));
     let subscription = sampler.subscribe();
     let query =
         Arc::new(Query { signal: "slow".to_owned(), spec: json!({}), aws: AwsTarget::default(), baseline: Vec::new() });
@@ -91,7 +91,8 @@ fn two_who_need_it_fresh_one_right_after_the_other_are_both_served_at_once() {
     virtually(async {
         let clock = Arc::new(SimClock::new("2026-01-01T00:00:00Z".parse().unwrap(), 1));
         let metric = Arc::new(Metric { clock: clock.clone(), reads: AtomicUsize::new(0), unreadable: false });
-        let sampler = Sampler::start(Arc::new(Only(metric.clone())), clock.clone(), Duration::from_secs(5));
+        let sampler =
+            Sampler::start(Arc::new(Only(metric.clone())), clock.clone(), Arc::new(()), Duration::from_secs(5));
         let mut subscription = sampler.subscribe();
         let query =
             Query { signal: "slow".to_owned(), spec: json!({}), aws: AwsTarget::default(), baseline: Vec::new() };
