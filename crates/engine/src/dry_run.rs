@@ -323,7 +323,7 @@ impl Rehearsal<'_> {
             || "for as long as it takes".to_owned(),
             |within| {
                 let otherwise = if asked.otherwise == Otherwise::Skip { "goes on without it" } else { "halts" };
-                format!("for {}, and then {otherwise}", belay_plan::duration::format(within))
+                format!("for {}, and then {otherwise}", duration::format(within))
             },
         );
         changes.then(|| format!("step {name} waits for {} with the role {} {within}", asked.quorum, asked.role))
