@@ -1,46 +1,34 @@
 //! The command line as clap sees it. Each command is a file in `commands/`.
 
-use clap::{Parser, Subcommand, builder::Styles};
+use clap::{CommandFactory, Parser, Subcommand, builder::Styles};
 
 use crate::{
     commands::{
-        arm, audit, capture, completions, cutover, decide, demo, disarm, dry_run, graph, rollback, run, run_verbs,
-        schema, serve, status, step_verbs, validate,
+        arm, audit, capture, completions, cutover, decide, demo, disarm, dry_run, graph, man, rollback, run, run_verbs,
+        schema, serve, status, step_verbs, token, validate, watch,
     },
     exit::{Exit, Failure},
+    help,
     logs::LogFormat,
     output::Output,
 };
 
 const STYLES: Styles = Styles::styled();
 
-const AFTER: &str = "\
-Try it without AWS and without any set-up:
-  belay demo
-
-Roll back right now, without a daemon:
-  belay dry-run checkout.yaml
-  belay run checkout.yaml --reason \"errors after the cutover\"
-
-Guard a cutover:
-  belay serve --plan checkout.yaml
-  belay arm && belay cutover
-
-Exit codes:
-  0 done                    4 the rollback halted, failed or was aborted
-  1 unexpected              5 refused (wrong account, not allowed, wrong state, no baseline, lease held)
-  2 usage or invalid plan   6 the daemon cannot be reached
-  3 the answer is no (a dry run that would be stopped, a broken audit)";
-
 /// A safety net for migrations on AWS: it watches a cutover, and puts things back when it goes wrong.
 #[derive(Debug, Parser)]
-#[command(version, styles = STYLES, after_help = AFTER, max_term_width = 110, disable_help_subcommand = true)]
+#[command(version, styles = STYLES, max_term_width = 110, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     /// How logs look; they go to standard error, and RUST_LOG says which
-    #[arg(long, global = true, value_enum, default_value = "text", value_name = "FORMAT", help_heading = "Logs")]
+    #[arg(long, global = true, value_enum, default_value = "text", value_name = "FORMAT")]
     pub(crate) log_format: LogFormat,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// As it is parsed, helped with, completed and documented.
+pub(crate) fn command() -> clap::Command {
+    help::complete(Cli::command())
 }
 
 #[derive(Debug, Subcommand)]
@@ -54,6 +42,7 @@ pub(crate) enum Command {
     Demo(demo::Args),
     Serve(serve::Args),
     Status(status::Args),
+    Watch(watch::Args),
     Arm(arm::Args),
     Disarm(disarm::Args),
     Cutover(cutover::Args),
@@ -66,8 +55,11 @@ pub(crate) enum Command {
     Hold(run_verbs::Hold),
     Resume(run_verbs::Resume),
     Abort(run_verbs::Abort),
+    Undo(run_verbs::Undo),
     Audit(audit::Args),
+    Token(token::Args),
     Completions(completions::Args),
+    Man(man::Args),
 }
 
 impl Command {
@@ -77,12 +69,15 @@ impl Command {
             Self::Schema(args) => args.run(output),
             Self::Graph(args) => args.run(output),
             Self::Completions(args) => args.run(output),
+            Self::Man(args) => args.run(output),
+            Self::Token(args) => args.run(output),
             Self::Capture(args) => args.run(output).await,
             Self::DryRun(args) => args.run(output).await,
             Self::Run(args) => args.run(output).await,
             Self::Demo(args) => args.run(output).await,
             Self::Serve(args) => args.run(output).await,
             Self::Status(args) => args.run(output).await,
+            Self::Watch(args) => args.run(output).await,
             Self::Arm(args) => args.run(output).await,
             Self::Disarm(args) => args.run(output).await,
             Self::Cutover(args) => args.run(output).await,
@@ -95,6 +90,7 @@ impl Command {
             Self::Hold(args) => args.run(output).await,
             Self::Resume(args) => args.run(output).await,
             Self::Abort(args) => args.run(output).await,
+            Self::Undo(args) => args.run(output).await,
             Self::Audit(args) => args.run(output).await,
         }
     }
@@ -102,13 +98,14 @@ impl Command {
     /// Whether standard output belongs to a program.
     pub(crate) fn wants_json(&self) -> bool {
         match self {
-            Self::Schema(_) | Self::Graph(_) | Self::Completions(_) | Self::Serve(_) => false,
+            Self::Schema(_) | Self::Graph(_) | Self::Completions(_) | Self::Man(_) | Self::Serve(_) => false,
             Self::Validate(args) => args.json,
             Self::Capture(args) => args.json,
             Self::DryRun(args) => args.json,
             Self::Run(args) => args.json,
             Self::Demo(args) => args.json,
             Self::Status(args) => args.daemon.json,
+            Self::Watch(args) => args.daemon.json,
             Self::Arm(args) => args.daemon.json,
             Self::Disarm(args) => args.daemon.json,
             Self::Cutover(args) => args.daemon.json,
@@ -121,6 +118,8 @@ impl Command {
             Self::Hold(args) => args.at.daemon.json,
             Self::Resume(args) => args.at.daemon.json,
             Self::Abort(args) => args.at.daemon.json,
+            Self::Undo(args) => args.daemon.json,
+            Self::Token(args) => args.json,
             Self::Audit(args) => args.json,
         }
     }
@@ -136,12 +135,10 @@ impl Command {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_command_line_holds_together() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 }

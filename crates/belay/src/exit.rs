@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::board::Act;
+
 /// Every exit code of `belay`; scripts rely on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -32,11 +34,25 @@ pub(crate) struct Failure {
     pub(crate) error: anyhow::Error,
     /// What to do next.
     pub(crate) help: Option<String>,
+    /// Commands that would do it.
+    pub(crate) acts: Vec<Act>,
+    pub(crate) refused: Option<Box<Refused>>,
+}
+
+/// What a daemon says beside its no.
+#[derive(Debug, Default)]
+pub(crate) struct Refused {
+    /// The state of what was to be moved,
+    pub(crate) state: String,
+    /// and the verbs that are possible there.
+    pub(crate) possible: Vec<String>,
+    /// The run that stands in the way.
+    pub(crate) run: Option<String>,
 }
 
 impl Failure {
     pub(crate) fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Self {
-        Self { exit, error: error.into(), help: None }
+        Self { exit, error: error.into(), help: None, acts: Vec::new(), refused: None }
     }
 
     pub(crate) fn message(exit: Exit, message: impl fmt::Display) -> Self {
@@ -45,6 +61,11 @@ impl Failure {
 
     pub(crate) fn help(self, help: impl Into<String>) -> Self {
         Self { help: Some(help.into()).filter(|help| !help.is_empty()), ..self }
+    }
+
+    /// Another try may succeed.
+    pub(crate) fn passes(&self) -> bool {
+        self.exit == Exit::Unreachable
     }
 
     /// The reasons behind it, without those that only repeat the one before.

@@ -1,14 +1,18 @@
 //! `belay`: the command line and the assembly of the parts, nothing else.
 
 mod assembly;
+mod board;
 mod cli;
 mod client;
 mod clock;
 mod commands;
 mod demo;
+mod document;
 mod dry_report;
 mod exit;
 mod follow;
+mod help;
+mod interrupt;
 mod logs;
 mod output;
 mod panics;
@@ -18,12 +22,13 @@ mod text;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::FromArgMatches;
 
 use crate::{cli::Cli, exit::Exit, output::Output};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse(); // wrong usage ends here, with exit code 2
+    // Wrong usage ends here, with exit code 2.
+    let cli = Cli::from_arg_matches(&cli::command().get_matches()).unwrap_or_else(|error| error.exit());
     let output = Output::detect(cli.command.wants_json());
     logs::start(cli.log_format, cli.command.usual_logs(), output.colour_errors());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

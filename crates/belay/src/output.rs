@@ -9,7 +9,13 @@ use console::Style;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::exit::Failure;
+use crate::{
+    exit::{Failure, Refused},
+    text,
+};
+
+/// Narrower than this nothing can be shown.
+const WIDTH_MIN: usize = 40;
 
 /// How this process talks.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +39,17 @@ impl Output {
             colour: terminal && !no_colour,
             colour_errors: stderr().is_terminal() && !no_colour && !dumb,
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn plain_text() -> Self {
+        Self { json: false, terminal: false, colour: false, colour_errors: false }
+    }
+
+    /// Columns of the terminal; none without one.
+    pub(crate) fn width(self) -> Option<usize> {
+        let terminal = console::Term::stdout();
+        self.terminal.then(|| usize::from(terminal.size().1).max(WIDTH_MIN))
     }
 
     /// One line for a person; nothing with `--json`.
@@ -70,8 +87,21 @@ impl Output {
         for cause in failure.causes() {
             text.push_str(&format!("\n  {} {cause}", dim.apply_to("because:")));
         }
+        let cyan = style(self.colour_errors).cyan();
         if let Some(help) = &failure.help {
-            text.push_str(&format!("\n  {} {help}", style(self.colour_errors).cyan().apply_to("next:")));
+            text.push_str(&format!("\n  {} {help}", cyan.apply_to("next:")));
+        }
+        let refused = failure.refused.as_deref();
+        if let Some(Refused { state, possible, .. }) = refused.filter(|_| failure.acts.is_empty())
+            && !possible.is_empty()
+        {
+            let what = format!("possible while {}:", text::words(state));
+            text.push_str(&format!("\n  {} {}", dim.apply_to(what), possible.join(", ")));
+        }
+        let width = failure.acts.iter().map(|act| act.label.len()).max().unwrap_or_default();
+        for act in &failure.acts {
+            let label = dim.apply_to(format!("{:width$}", act.label));
+            text.push_str(&format!("\n    {label}  {}", cyan.apply_to(&act.command)));
         }
         self.note(text);
         if self.json {
@@ -81,6 +111,9 @@ impl Output {
                 "what": failure.error.to_string(),
                 "why": failure.causes(),
                 "help": failure.help,
+                "state": refused.map(|refused| &refused.state),
+                "possible": refused.map(|refused| &refused.possible),
+                "commands": failure.acts.iter().map(|act| &act.command).collect::<Vec<_>>(),
             }}));
         }
     }

@@ -1,32 +1,18 @@
 //! Small texts that several commands write.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use jiff::{Timestamp, tz::TimeZone};
 use serde_json::Value;
 
-/// `a, b, c`
-pub(crate) struct Words<'a, T>(pub(crate) &'a [T]);
-
-impl<T: fmt::Display> fmt::Display for Words<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, word) in self.0.iter().enumerate() {
-            if index > 0 {
-                f.write_str(", ")?;
-            }
-            word.fmt(f)?;
-        }
-        Ok(())
-    }
-}
-
-/// `1m 05s`, `12s`, `1h 02m`: for people, to the second.
+/// `12s`, `1m 05s`, `1h 02m`, `3d 04h`: for people.
 pub(crate) fn duration(time: Duration) -> String {
     let seconds = time.as_secs() + u64::from(time.subsec_millis() >= 500);
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
         (0, 0, seconds) => format!("{seconds}s"),
         (0, minutes, seconds) => format!("{minutes}m {seconds:02}s"),
-        (hours, minutes, _) => format!("{hours}h {minutes:02}m"),
+        (hours, minutes, _) if hours < 48 => format!("{hours}h {minutes:02}m"),
+        (hours, ..) => format!("{}d {:02}h", hours / 24, hours % 24),
     }
 }
 
@@ -74,6 +60,11 @@ pub(crate) fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
+/// As a shell reads it back.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -90,7 +81,7 @@ mod tests {
 
     #[test]
     fn durations_are_short() {
-        let cases = [(400, "0s"), (12_000, "12s"), (65_000, "1m 05s"), (3_720_000, "1h 02m")];
+        let cases = [(400, "0s"), (12_000, "12s"), (65_000, "1m 05s"), (3_720_000, "1h 02m"), (363_600_000, "4d 05h")];
         for (ms, text) in cases {
             assert_eq!(duration(Duration::from_millis(ms)), text);
         }

@@ -62,8 +62,11 @@ impl Deciding {
         match state.phase {
             Phase::Pending => {
                 if let Some(event) = start_event(run, name) {
+                    let starts = matches!(event, StepEvent::Started { .. });
                     self.step(name, event);
-                    self.enter_builtin(name);
+                    if starts {
+                        self.enter_builtin(name);
+                    }
                 }
             }
             Phase::Blocked if is_unblocked(run, name) => self.step(name, StepEvent::Reset),

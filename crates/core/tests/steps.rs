@@ -414,6 +414,18 @@ fn manual_waits_for_a_person_and_wait_for_the_time() {
 }
 
 #[test]
+fn what_a_person_does_waits_behind_a_step_that_failed() {
+    let mut by_hand = step(&["dns"]);
+    by_hand.action = "manual".to_owned();
+    by_hand.to = Target::Own;
+    by_hand.with = serde_json::json!({ "instructions": "Tell the shops." });
+    let mut stage = Stage::new();
+    stage.run(&plan(vec![("dns", step(&[])), ("by_hand", by_hand)]), &[]);
+    stage.look("dns", Assessment::Failed { why: "it is gone".to_owned() });
+    assert_eq!((stage.phase("by_hand"), stage.run_state()), (Phase::Blocked, RunState::Halted));
+}
+
+#[test]
 fn losing_more_data_than_the_rpo_asks_a_person() {
     let mut plan = plan(vec![("db", step(&[]))]);
     plan.objectives.rpo = Some(Duration::from_secs(300));

@@ -11,7 +11,7 @@ use belay_core::{
     migration::{Migration, MigrationState},
     reading::Health,
     run::Run,
-    watch::{Dwell, TriggerState},
+    watch::{Dwell, TriggerState, signals_of},
 };
 use belay_plan::model::{Answer, Name, Severity, Trigger};
 use indexmap::IndexMap;
@@ -56,7 +56,10 @@ pub struct MigrationView {
     /// The journal's last record.
     pub seq: u64,
     pub head: String,
+    /// When the engine last changed anything of it.
     pub at: Timestamp,
+    /// When it was looked at, by the same clock: ages count from here.
+    pub now: Timestamp,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -71,6 +74,8 @@ pub struct BaselineView {
 pub struct TriggerView {
     pub severity: Severity,
     pub state: TriggerWord,
+    /// What its condition is about.
+    pub signals: Vec<Name>,
     /// How long the condition has held, and how long it must.
     pub held_s: f64,
     pub for_s: f64,
@@ -151,6 +156,7 @@ impl MigrationView {
             seq: state.seq,
             head: state.head.clone(),
             at: snapshot.at,
+            now,
         }
     }
 }
@@ -175,6 +181,7 @@ impl TriggerView {
         Self {
             severity: trigger.severity,
             state: word,
+            signals: signals_of(&trigger.when).into_iter().cloned().collect(),
             held_s,
             for_s: trigger.dwell.as_secs_f64(),
             fires_at,

@@ -7,6 +7,7 @@
 mod journal;
 mod stage;
 
+mod client;
 mod crash;
 mod database;
 mod declared;

@@ -1,12 +1,14 @@
 use std::{fs, path::PathBuf};
 
 use belay_core::change::Baseline;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     client::{Daemon, reason_body},
+    commands::sent::of_migration,
     exit::{Exit, Failure},
     output::Output,
+    text,
 };
 
 /// Arm a migration: capture the baseline, and watch from now on
@@ -35,16 +37,24 @@ impl Args {
             body["baseline"] = json!(read_baseline(path)?);
         }
         let client = self.daemon.client()?;
-        let migration = client.migration(self.migration.as_deref()).await?;
-        let answer = client.post(&format!("migrations/{migration}/arm"), &body).await?;
+        let migration = client.migration(self.migration.as_deref(), "arm").await?;
+        let answer = client.post(&format!("migrations/{migration}/arm"), &body).await;
+        let answer = answer.map_err(|failure| of_migration(failure, &client, &migration))?;
         if output.json {
             output.document(&answer);
         } else {
             output.line(format_args!("{migration} is {}", output.good().apply_to("armed")));
-            output.line("mark the cutover when it begins: belay cutover");
+            let watched = [count(&answer["triggers"], "trigger"), count(&answer["signals"], "signal")];
+            output.line(format_args!("  {} are watched from now on", watched.join(" and ")));
+            let next = client.commands().line(&format!("cutover {migration}"));
+            output.line(format_args!("  next: {} when the cutover begins", output.accent().apply_to(next)));
         }
         Ok(Exit::Done)
     }
+}
+
+fn count(of: &Value, noun: &str) -> String {
+    text::count(of.as_object().map_or(0, |members| members.len()), noun)
 }
 
 /// A baseline from a file that `belay capture` wrote.

@@ -1,8 +1,7 @@
-use clap::CommandFactory;
 use clap_complete::Shell;
 
 use crate::{
-    cli::Cli,
+    cli,
     exit::{Exit, Failure},
     output::Output,
 };
@@ -22,7 +21,7 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(&self, output: Output) -> Result<Exit, Failure> {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Cli::command(), "belay", &mut script);
+        clap_complete::generate(self.shell, &mut cli::command(), "belay", &mut script);
         output.raw(&String::from_utf8(script)?);
         Ok(Exit::Done)
     }

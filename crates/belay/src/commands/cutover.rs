@@ -1,5 +1,6 @@
 use crate::{
     client::{Daemon, reason_body},
+    commands::sent::of_migration,
     exit::{Exit, Failure},
     output::Output,
 };
@@ -22,13 +23,20 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
         let client = self.daemon.client()?;
-        let migration = client.migration(self.migration.as_deref()).await?;
+        let migration = client.migration(self.migration.as_deref(), "cutover").await?;
         let answer =
-            client.post(&format!("migrations/{migration}/cutover"), &reason_body(self.reason.as_deref())).await?;
+            client.post(&format!("migrations/{migration}/cutover"), &reason_body(self.reason.as_deref())).await;
+        let answer = answer.map_err(|failure| of_migration(failure, &client, &migration))?;
         if output.json {
             output.document(&answer);
         } else {
             output.line(format_args!("the cutover of {migration} is marked"));
+            let commands = client.commands();
+            output.line(format_args!(
+                "  {} shows what happens; {} rolls back by hand",
+                output.accent().apply_to(commands.line(&format!("watch {migration}"))),
+                output.accent().apply_to(commands.line(&format!("rollback {migration} --reason \"...\" --wait"))),
+            ));
         }
         Ok(Exit::Done)
     }

@@ -15,6 +15,8 @@ enum Decision {
 }
 
 /// Decide an open incident: roll back, or fix forward
+///
+/// Fixing forward leaves the incident open until its trigger has healed; to change your mind, decide again.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  belay decide fix-forward --reason \"the cause is found, the fix is out\"")]
 pub(crate) struct Args {
@@ -37,13 +39,20 @@ impl Args {
             Decision::FixForward => "fix_forward",
         };
         let client = self.daemon.client()?;
-        let incident = client.incident(self.incident.as_deref()).await?;
+        let word = text::words(decision).replace(' ', "-");
+        let reason = text::quoted(&self.reason);
+        let command = |id: &str| format!("decide {word} --incident {id} --reason {reason}");
+        let incident = client.incident(self.incident.as_deref(), command).await?;
         let body = json!({ "decision": decision, "reason": self.reason });
         let answer = client.post(&format!("incidents/{incident}/decide"), &body).await?;
         if output.json {
             output.document(&answer);
         } else {
-            output.line(format_args!("incident {incident}: {}", text::words(decision)));
+            output.line(format_args!("incident {incident} is decided: {}", text::words(decision)));
+            if let Some(run) = answer["run"].as_str() {
+                let watch = client.commands().line(&format!("watch {run}"));
+                output.line(format_args!("  run {run} has begun; {} shows it", output.accent().apply_to(watch)));
+            }
         }
         Ok(Exit::Done)
     }

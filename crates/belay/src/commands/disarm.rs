@@ -1,5 +1,6 @@
 use crate::{
     client::{Daemon, reason_body},
+    commands::sent::of_migration,
     exit::{Exit, Failure},
     output::Output,
 };
@@ -20,13 +21,15 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
         let client = self.daemon.client()?;
-        let migration = client.migration(self.migration.as_deref()).await?;
-        let answer =
-            client.post(&format!("migrations/{migration}/disarm"), &reason_body(self.reason.as_deref())).await?;
+        let migration = client.migration(self.migration.as_deref(), "disarm").await?;
+        let answer = client.post(&format!("migrations/{migration}/disarm"), &reason_body(self.reason.as_deref())).await;
+        let answer = answer.map_err(|failure| of_migration(failure, &client, &migration))?;
         if output.json {
             output.document(&answer);
         } else {
             output.line(format_args!("{migration} is {}: nothing watches it", output.warn().apply_to("disarmed")));
+            let next = client.commands().line(&format!("arm {migration}"));
+            output.line(format_args!("  {} guards it again", output.accent().apply_to(next)));
         }
         Ok(Exit::Done)
     }

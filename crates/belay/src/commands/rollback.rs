@@ -2,12 +2,15 @@ use serde_json::json;
 
 use crate::{
     client::Daemon,
+    commands::sent::{Wait, of_migration},
     exit::{Exit, Failure},
-    follow::{Screen, follow_daemon, show_summary, show_waiting},
     output::Output,
+    text,
 };
 
 /// Roll back an armed migration now
+///
+/// It skips the decision, never the interlocks, approvals or the window of the plan.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -26,9 +29,8 @@ pub(crate) struct Args {
     /// Change nothing: say what would be done
     #[arg(long)]
     dry_run: bool,
-    /// Show the progress, and end when the run does: 0 when it rolled back, 4 when it did not
-    #[arg(long)]
-    wait: bool,
+    #[command(flatten)]
+    wait: Wait,
     #[command(flatten)]
     pub(crate) daemon: Daemon,
 }
@@ -36,31 +38,21 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
         let client = self.daemon.client()?;
-        let migration = client.migration(self.migration.as_deref()).await?;
+        let command = format!("rollback --reason {}", text::quoted(&self.reason));
+        let migration = client.migration(self.migration.as_deref(), &command).await?;
         let mut body = json!({ "reason": self.reason, "dry_run": self.dry_run });
         if !self.only.is_empty() {
             body["only"] = json!(self.only);
         }
-        let answer = client.post(&format!("migrations/{migration}/rollback"), &body).await?;
-        let id = answer["run"].as_str().unwrap_or_default();
-        if !self.wait {
-            if output.json {
-                output.document(&answer);
-            }
-            output.line(format_args!("run {id} of {migration} has begun; `belay status` shows it"));
-            return Ok(Exit::Done);
-        }
-        let mut screen = Screen::new(output);
-        let run = follow_daemon(&client, id, &mut screen, output).await;
-        screen.finish();
-        let run = run?;
-        match run.dry_run() {
-            Some(report) => Ok(crate::dry_report::answer(&report, output)),
-            None => {
-                show_summary(&run, None, output);
-                show_waiting(&run, output);
-                Ok(run.exit())
-            }
-        }
+        let listening = self.wait.listen(&client).await?;
+        let answer = client.post(&format!("migrations/{migration}/rollback"), &body).await;
+        let answer = answer.map_err(|failure| of_migration(failure, &client, &migration))?;
+        let run = answer["run"].as_str().unwrap_or_default();
+        let said = match self.dry_run {
+            true => format!("run {run} says what a rollback of {migration} would do now; nothing is changed"),
+            false => format!("run {run} rolls {migration} back"),
+        };
+        let (exit, _) = listening.answer(&client, run, &answer, &said, output).await?;
+        Ok(exit)
     }
 }

@@ -15,6 +15,7 @@ use crate::{
     commands::arm::read_baseline,
     exit::{Exit, Failure},
     follow::{Approvals, Ending, Screen, follow_engine, show_summary},
+    interrupt::interrupted,
     output::Output,
     plan_file,
     problem::{account_failure, command_failure},
@@ -79,7 +80,7 @@ impl Args {
             asked: Asked::new(actor(), self.reason.clone()),
         };
         let started = run_foreground(&handle, &ports, request).await.map_err(failure)?;
-        let mut screen = Screen::new(output);
+        let mut screen = Screen::new(output, None);
         if started.continued {
             screen.note("the journal shows a run that is not over: it goes on, with the plan that it began with");
         }
@@ -114,20 +115,6 @@ impl Args {
             Some(step) => Err(Failure::message(Exit::Usage, format!("the plan has no step {step}"))
                 .help(format!("its steps are: {}", plan.steps.keys().cloned().collect::<Vec<_>>().join(", ")))),
         }
-    }
-}
-
-/// Ctrl-C, or a supervisor that stops us.
-async fn interrupted() {
-    let terminated = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => drop(signal.recv().await),
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminated => {}
     }
 }
 

@@ -4,8 +4,11 @@ use serde_json::json;
 
 use crate::{
     client::Daemon,
+    commands::sent::{Wait, with_commands},
+    document::Run,
     exit::{Exit, Failure},
     output::Output,
+    text,
 };
 
 #[derive(Debug, clap::Args)]
@@ -20,6 +23,8 @@ pub(crate) struct At {
 }
 
 /// Hold a run: nothing new is sent until it is resumed
+///
+/// What is under way on AWS goes on there, and is looked at as before.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  belay hold --reason \"the network team looks at it first\"")]
 pub(crate) struct Hold {
@@ -31,48 +36,97 @@ pub(crate) struct Hold {
 ///
 /// A halted run tries again what failed, or its confirmation.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  belay resume --reason \"blue is healthy again\"")]
+#[command(after_help = "Example:\n  belay resume --reason \"blue is healthy again\" --wait")]
 pub(crate) struct Resume {
     #[command(flatten)]
     pub(crate) at: At,
+    #[command(flatten)]
+    wait: Wait,
 }
 
 /// Abort a run: nothing new is sent, and it ends when the calls under way are answered
+///
+/// Nothing is put back: what has changed by then stays as it is, and status says what is half way.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  belay abort --reason \"put back by hand\"")]
 pub(crate) struct Abort {
     #[command(flatten)]
     pub(crate) at: At,
+    /// End when the run does: 0 when it is over, 4 when it halted before
+    #[arg(long)]
+    wait: bool,
+}
+
+/// Undo a rollback that was a mistake: put back what was there before it
+///
+/// The before-images of the run's steps are put back in a run of its own, with the same care as any other. What lost data
+/// cannot be undone: it stays, and is named.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  belay undo --reason \"the alarm was a false one\" --wait
+  belay undo 0kf3x9a2mq71 --reason \"the wrong migration\"")]
+pub(crate) struct Undo {
+    /// The id of the run to undo; needed only where the daemon has several migrations
+    run: Option<String>,
+    /// Why; goes on record
+    #[arg(long)]
+    reason: String,
+    #[command(flatten)]
+    wait: Wait,
+    #[command(flatten)]
+    pub(crate) daemon: Daemon,
 }
 
 impl Hold {
     pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
-        self.at.send("hold", "held", output).await
+        let (exit, _) = self.at.send("hold", "is held: nothing new is sent", Wait { wait: false }, output).await?;
+        Ok(exit)
     }
 }
 
 impl Resume {
     pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
-        self.at.send("resume", "resumed", output).await
+        let (exit, _) = self.at.send("resume", "goes on", self.wait, output).await?;
+        Ok(exit)
     }
 }
 
 impl Abort {
     pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
-        self.at.send("abort", "aborting", output).await
+        let wait = Wait { wait: self.wait };
+        let (exit, run) = self.at.send("abort", "is aborted: nothing new is sent", wait, output).await?;
+        // That it is aborted is what was asked for.
+        Ok(run.filter(Run::is_over).map_or(exit, |_| Exit::Done))
+    }
+}
+
+impl Undo {
+    pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
+        let client = self.daemon.client()?;
+        let undone = client.undoable(self.run.as_deref(), &self.reason).await?;
+        let listening = self.wait.listen(&client).await?;
+        let answer = client.post(&format!("runs/{undone}/undo"), &json!({ "reason": self.reason })).await?;
+        let run = answer["run"].as_str().unwrap_or_default();
+        let said = format!("run {run} puts back what was there before run {undone}");
+        let (exit, _) = listening.answer(&client, run, &answer, &said, output).await?;
+        Ok(exit)
     }
 }
 
 impl At {
-    async fn send(&self, verb: &str, now: &str, output: Output) -> Result<Exit, Failure> {
+    async fn send(&self, verb: &str, now: &str, wait: Wait, output: Output) -> Result<(Exit, Option<Run>), Failure> {
         let client = self.daemon.client()?;
-        let run = client.run(self.run.as_deref()).await?;
-        let answer = client.post(&format!("runs/{run}/{verb}"), &json!({ "reason": self.reason })).await?;
-        if output.json {
-            output.document(&answer);
-        } else {
-            output.line(format_args!("run {run}: {now}"));
-        }
-        Ok(Exit::Done)
+        let reason = text::quoted(&self.reason);
+        let run = client.run(self.run.as_deref(), |id| format!("{verb} {id} --reason {reason}")).await?;
+        let listening = wait.listen(&client).await?;
+        let answer = client.post(&format!("runs/{run}/{verb}"), &json!({ "reason": self.reason })).await;
+        let commands = client.commands();
+        let answer = answer.map_err(|failure| {
+            let state = failure.refused.as_ref().map_or(String::new(), |refused| refused.state.clone());
+            with_commands(failure, |verb| commands.of_run(verb, &run, &state))
+        })?;
+        let migration = answer["migration"].as_str().unwrap_or_default();
+        listening.answer(&client, &run, &answer, &format!("run {run} of {migration} {now}"), output).await
     }
 }

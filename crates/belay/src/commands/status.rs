@@ -1,20 +1,23 @@
-use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use comfy_table::{ContentArrangement, Table, presets};
+use serde_json::json;
 
 use crate::{
+    board::{self, Detail},
     client::Daemon,
+    document::Migration,
     exit::{Exit, Failure},
-    follow::{Run, Waiting, waiting_line},
+    follow::look,
     output::Output,
-    text,
 };
 
 /// Show what is guarded, and what waits for whom
+///
+/// The board: each migration with its triggers and how long they have held, its signals, its incident, the steps of its
+/// run, and the commands that move what waits. With several migrations, what is as it should be is only counted.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  belay status\n  belay status checkout-cutover --json")]
 pub(crate) struct Args {
-    /// One migration only, with the steps of its run
+    /// One migration only, with every trigger and signal
     migration: Option<String>,
     #[command(flatten)]
     pub(crate) daemon: Daemon,
@@ -37,58 +40,29 @@ impl Args {
         if migrations.is_empty() {
             output.line("the daemon guards nothing: start it with --plan PLAN");
         }
-        for migration in &migrations {
-            show(migration, output)?;
+        let mut migrations = migrations.iter().map(Migration::read).collect::<Result<Vec<_>, _>>()?;
+        migrations.sort_by_key(|migration| urgency(&migration.state));
+        let look = look(output, Some(client.commands()));
+        let detail = if migrations.len() > 1 { Detail::Short } else { Detail::Full };
+        for (index, migration) in migrations.iter().enumerate() {
+            if index > 0 {
+                output.line("");
+            }
+            board::draw(migration, detail, &look).iter().for_each(|line| output.line(line));
         }
         Ok(Exit::Done)
     }
 }
 
-fn show(migration: &Value, output: Output) -> Result<(), Failure> {
-    let text = |key: &str| migration[key].as_str().unwrap_or_default();
-    let state = text("state");
-    let style = match state {
-        "armed" | "rolled_back" => output.good(),
-        "incident" | "halted" | "aborted" => output.bad(),
-        "disarmed" => output.dim(),
-        _ => output.warn(),
-    };
-    let plan = text("plan_sha256").get(..12).unwrap_or("none armed yet");
-    output.line(format_args!(
-        "{}  {}  {}",
-        output.bold().apply_to(text("name")),
-        style.apply_to(text::words(state)),
-        output.dim().apply_to(format_args!("plan {plan}")),
-    ));
-    if !migration["pending_plan"].is_null() {
-        output.line("  the plan file was changed since: `belay arm` takes it over");
+/// Whoever reads a terminal begins at its end: what needs a person stands there.
+fn urgency(state: &str) -> u8 {
+    match state {
+        "disarmed" => 0,
+        "armed" | "rolled_back" => 1,
+        "aborted" => 2,
+        "rolling_back" | "confirming" => 3,
+        _ => 4,
     }
-    for waiting in Vec::<Waiting>::deserialize(&migration["waiting_for"])? {
-        output.line(waiting_line(&waiting, output));
-    }
-    if !migration["run"].is_null() {
-        let run = Run::read(migration["run"].clone())?;
-        output.line(format_args!("  run {} ({}): {}", run.id, text::words(&run.state), run.reason));
-        output.line(steps(&run, output));
-    }
-    Ok(())
-}
-
-fn steps(run: &Run, output: Output) -> Table {
-    let mut table = table(output);
-    table.set_header(["step", "phase", "attempt", "what"]);
-    for (name, step) in &run.steps {
-        let colour = match step.phase.as_str() {
-            "done" | "unchanged" => Color::Green,
-            "failed" | "blocked" => Color::Red,
-            "pending" | "skipped" => Color::DarkGrey,
-            _ => Color::Yellow,
-        };
-        let phase = Cell::new(text::words(&step.phase));
-        let phase = if output.colour { phase.fg(colour) } else { phase };
-        table.add_row([Cell::new(name), phase, Cell::new(step.attempt), Cell::new(step.what())]);
-    }
-    table
 }
 
 pub(crate) fn table(output: Output) -> Table {

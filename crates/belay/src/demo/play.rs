@@ -39,7 +39,13 @@ pub(crate) struct Play<'s> {
 impl<'s> Play<'s> {
     pub(crate) fn new(stage: &'s Stage, output: Output) -> Result<Self, Failure> {
         let client = Client::at(&stage.url)?;
-        Ok(Self { stage, client, output, records: stage.handle.records(), screen: Screen::new(output) })
+        Ok(Self {
+            stage,
+            output,
+            records: stage.handle.records(),
+            screen: Screen::new(output, Some(client.commands())),
+            client,
+        })
     }
 
     pub(crate) async fn perform(mut self) -> Result<Exit, Failure> {

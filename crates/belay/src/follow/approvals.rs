@@ -6,10 +6,7 @@ use belay_core::{
 };
 use tokio::io::{AsyncBufReadExt, BufReader, Lines, Stdin};
 
-use crate::{
-    follow::{Run, Screen},
-    output::can_ask,
-};
+use crate::{document::Run, follow::Screen, output::can_ask};
 
 pub(crate) struct Approvals {
     actor: String,

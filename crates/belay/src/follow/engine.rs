@@ -1,16 +1,24 @@
 //! Following a run of an engine in this process.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use belay_core::event::Record;
 use belay_engine::Handle;
 use belay_ports::Clock;
-use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::{
+    sync::broadcast::{Receiver, error::RecvError},
+    time::{MissedTickBehavior, interval},
+};
 
 use crate::{
+    board::Detail,
+    document::{Migration, Run},
     exit::{Exit, Failure},
-    follow::{Approvals, Run, Screen},
+    follow::{Approvals, Screen},
 };
+
+/// How often the picture turns.
+const TICK: Duration = Duration::from_millis(120);
 
 /// How following ended.
 pub(crate) enum Ending {
@@ -31,6 +39,8 @@ pub(crate) async fn follow(
     interrupt: impl Future<Output = ()>,
 ) -> Result<Ending, Failure> {
     let mut snapshots = handle.watch();
+    let mut tick = interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
     tokio::pin!(interrupt);
     loop {
         let snapshot = snapshots.borrow_and_update().clone();
@@ -39,8 +49,10 @@ pub(crate) async fn follow(
             return Err(Failure::message(Exit::Unexpected, format!("Belay has stopped acting: {fault}"))
                 .help("nothing is lost: when the cause is gone, run again to go on"));
         }
-        if let Some(seen) = Run::of(&snapshot, run, clock.now()) {
-            screen.run(&seen);
+        let migration = Migration::of(&snapshot, clock.now())?;
+        let seen = migration.run.clone().filter(|seen| seen.id == run);
+        if let Some(seen) = seen {
+            screen.board(vec![migration], Detail::Run);
             if seen.has_stopped() {
                 return Ok(Ending::Stopped(seen));
             }
@@ -54,6 +66,7 @@ pub(crate) async fn follow(
                     .help("nothing is lost: run again to go on"));
             },
             record = records.recv() => show(record, screen),
+            _ = tick.tick() => {}
             verb = Approvals::answer(&mut approvals) => {
                 // It may have timed out while the person was typing; the next snapshot shows.
                 if let Some(command) = verb && let Err(error) = handle.command(command).await {

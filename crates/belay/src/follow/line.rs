@@ -29,6 +29,7 @@ pub(crate) struct Line {
 }
 
 impl Line {
+    /// What does not fit beside the time goes on below itself.
     pub(crate) fn render(&self, output: Output) -> String {
         let style = match self.tone {
             Tone::Plain => output.plain(),
@@ -39,14 +40,25 @@ impl Line {
         };
         let at = text::clock_time(self.at);
         let subject = if self.subject.is_empty() { String::new() } else { format!("{}: ", self.subject) };
-        format!("{}  {}{}", output.dim().apply_to(at), output.bold().apply_to(subject), style.apply_to(&self.text))
+        let hang = at.len() + 2;
+        let width = output.width().map_or(usize::MAX, |width| width.saturating_sub(hang));
+        let wrapped = textwrap::wrap(&self.text, textwrap::Options::new(width).initial_indent(&subject));
+        let mut lines = wrapped.iter().map(|line| line.strip_prefix(subject.as_str()).unwrap_or(line));
+        let first = style.apply_to(lines.next().unwrap_or_default()).to_string();
+        let first = format!("{}  {}{first}", output.dim().apply_to(at), output.bold().apply_to(&subject));
+        let rest = lines.map(|line| format!("\n{:hang$}{}", "", style.apply_to(line)));
+        std::iter::once(first).chain(rest).collect()
     }
 }
 
 /// The line of a record. None for what only machines need.
 pub(crate) fn line(record: &Record) -> Option<Line> {
-    let (subject, tone, text) = told(&record.actor, &record.event)?;
-    Some(Line { at: record.at, subject, text, tone })
+    line_of(record.at, &record.actor, &record.event)
+}
+
+pub(super) fn line_of(at: Timestamp, actor: &str, event: &Event) -> Option<Line> {
+    let (subject, tone, text) = told(actor, event)?;
+    Some(Line { at, subject, text, tone })
 }
 
 type Told = Option<(String, Tone, String)>;

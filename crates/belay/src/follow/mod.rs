@@ -1,36 +1,47 @@
-//! Following a run, here or in a daemon: live lines, a picture on a terminal, a summary in the end.
+//! Following what happens, here or in a daemon: live lines, the board on a terminal, a summary in the end.
 
 mod approvals;
-mod board;
 mod daemon;
 mod engine;
+mod events;
 mod line;
-mod run;
+mod live;
+mod phases;
 mod summary;
 
 pub(crate) use self::{
     approvals::Approvals,
-    daemon::follow as follow_daemon,
+    daemon::{Followed, Subject, follow as follow_daemon, listen, wait_for},
     engine::{Ending, follow as follow_engine},
+    events::Events,
     line::{Line, line},
-    run::{Run, Waiting},
-    summary::{show as show_summary, show_waiting, waiting_line},
+    summary::{show as show_summary, show_needs},
 };
 
 use belay_core::event::Record;
+use jiff::tz::TimeZone;
 
-use crate::{follow::board::Board, output::Output};
+use crate::{
+    board::{self, Commands, Detail, Look},
+    document::Migration,
+    follow::live::Live,
+    output::Output,
+};
 
-/// Where the progress of a run is shown, in the form that fits.
+/// Where the progress is shown, in the form that fits.
 pub(crate) struct Screen {
     output: Output,
+    /// None where the commands of a person would reach nobody.
+    commands: Option<Commands>,
     /// Only on a terminal.
-    board: Option<Board>,
+    live: Option<Live>,
+    shown: Option<(Vec<Migration>, Detail)>,
+    frame: usize,
 }
 
 impl Screen {
-    pub(crate) fn new(output: Output) -> Self {
-        Self { output, board: output.terminal.then(|| Board::new(output)) }
+    pub(crate) fn new(output: Output, commands: Option<Commands>) -> Self {
+        Self { output, commands, live: output.terminal.then(Live::new), shown: None, frame: 0 }
     }
 
     pub(crate) fn record(&self, record: &Record) {
@@ -46,30 +57,53 @@ impl Screen {
     }
 
     pub(crate) fn text(&self, text: &str) {
-        match &self.board {
-            Some(board) => board.line(text),
+        match &self.live {
+            Some(live) => live.line(text),
             None => self.output.line(text),
         }
     }
 
-    pub(crate) fn run(&mut self, run: &Run) {
-        if let Some(board) = &mut self.board {
-            board.show(run);
+    /// The picture below the lines; called again it turns what is under way.
+    pub(crate) fn board(&mut self, migrations: Vec<Migration>, detail: Detail) {
+        self.shown = Some((migrations, detail));
+        self.turn();
+    }
+
+    pub(crate) fn turn(&mut self) {
+        self.frame += 1;
+        if let Some(live) = &self.live {
+            live.show(&self.draw(Some(self.frame), self.commands.clone()));
         }
+    }
+
+    fn draw(&self, frame: Option<usize>, commands: Option<Commands>) -> Vec<String> {
+        let Some((migrations, detail)) = &self.shown else { return Vec::new() };
+        let look = Look { frame, commands, ..look(self.output, None) };
+        let mut lines = vec![look.rule()];
+        lines.extend(migrations.iter().flat_map(|migration| board::draw(migration, *detail, &look)));
+        lines
     }
 
     /// A question, or a remark beside the progress.
     pub(crate) fn note(&self, text: &str) {
-        let note = || self.output.note(text);
-        match &self.board {
-            Some(board) => board.suspend(note),
+        let wrapped = self.output.width().map(|width| textwrap::fill(text, width));
+        let note = || self.output.note(wrapped.as_deref().unwrap_or(text));
+        match &self.live {
+            Some(live) => live.suspend(note),
             None => note(),
         }
     }
 
-    pub(crate) fn finish(self) {
-        if let Some(board) = self.board {
-            board.finish();
+    /// Leaves the last picture standing, without what could be done meanwhile.
+    pub(crate) fn finish(mut self) {
+        if let Some(live) = self.live.take() {
+            live.show(&self.draw(None, None));
+            live.finish();
         }
     }
+}
+
+/// As it looks on this terminal, or in this pipe.
+pub(crate) fn look(output: Output, commands: Option<Commands>) -> Look {
+    Look { output, width: output.width(), frame: None, zone: TimeZone::system(), commands }
 }

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use crate::{
-    follow::run::{Run, Step, Waiting},
+    board::{self, Look},
+    document::{Migration, Run, Step},
+    exit::Exit,
     output::Output,
     text,
 };
 
 /// `objective`: the plan's RTO, where it is known.
 pub(crate) fn show(run: &Run, objective: Option<Duration>, output: Output) {
-    let style = if run.state == "rolled_back" { output.good() } else { output.bad() };
+    let style = if run.exit() == Exit::Done { output.good() } else { output.bad() };
     let state = style.apply_to(text::words(&run.state)).to_string();
     let took = run.took().map_or(String::new(), |took| format!(" after {}", text::duration(took)));
     let kept = match (run.took(), objective) {
@@ -30,11 +32,12 @@ pub(crate) fn show(run: &Run, objective: Option<Duration>, output: Output) {
     section("kept, nothing was deleted", kept, output);
     section("done by a person, or by waiting", without_a_call(run, true), output);
     section("not changed", without_a_call(run, false), output);
+    section("could not be undone, and stays", run.left.clone(), output);
 }
 
-/// What a run in a daemon waits for, and the commands that move it.
-pub(crate) fn show_waiting(run: &Run, output: Output) {
-    run.waiting_for.iter().for_each(|waiting| output.line(waiting_line(waiting, output)));
+/// What waits for a person, and the commands that move it.
+pub(crate) fn show_needs(migration: &Migration, look: &Look, output: Output) {
+    board::draw_needs(migration, look).iter().for_each(|line| output.line(line));
 }
 
 fn section(title: &str, lines: Vec<String>, output: Output) {
@@ -62,14 +65,4 @@ fn without_a_call(run: &Run, done: bool) -> Vec<String> {
         why => format!("{name}: {} ({why})", text::words(&step.phase)),
     };
     wanted.map(line).collect()
-}
-
-/// What somebody has to do, and with which commands.
-pub(crate) fn waiting_line(waiting: &Waiting, output: Output) -> String {
-    let verbs = if waiting.verbs.is_empty() {
-        String::new()
-    } else {
-        format!("  ({})", waiting.verbs.iter().map(|verb| format!("belay {verb}")).collect::<Vec<_>>().join(", "))
-    };
-    format!("  {} {}{}", output.warn().apply_to("waits:"), waiting.reason, output.dim().apply_to(verbs))
 }

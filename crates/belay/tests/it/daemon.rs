@@ -102,6 +102,7 @@ fn a_cutover_is_guarded_and_rolled_back_by_hand() {
 
     let rehearsed = guarded.run(&["rollback", "--reason", "look first", "--dry-run", "--wait"], 0);
     assert!(rehearsed.contains("nothing would stop the rollback now"), "{rehearsed}");
+    assert!(guarded.run(&["undo", "--reason", "r"], 5).contains("there is no rollback that can be undone"));
 
     let begun = guarded.json(&["rollback", "--reason", "customers cannot pay"]);
     let run = begun["run"].as_str().unwrap().to_owned();

@@ -3,6 +3,7 @@
 // What a test cannot set up, it has failed.
 #![allow(clippy::unwrap_used)]
 
+mod answers;
 mod daemon;
 mod demo;
 mod examples;

@@ -2,28 +2,41 @@
 
 use std::time::Duration;
 
-use belay_core::change::Progress;
-use belay_engine::{DryRun, Snapshot, view::RunView};
+use belay_core::change::{Effect, Progress, Proof};
+use belay_engine::DryRun;
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::exit::{Exit, Failure};
+use super::read;
+use crate::{
+    exit::{Exit, Failure},
+    text,
+};
 
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Run {
     pub(crate) id: String,
     pub(crate) migration: String,
+    pub(crate) kind: String,
     pub(crate) state: String,
     pub(crate) reason: String,
+    pub(crate) actor: String,
     pub(crate) why: String,
+    pub(crate) aborting: bool,
     pub(crate) started: Timestamp,
     pub(crate) ended: Option<Timestamp>,
     pub(crate) expected_left_s: Option<u64>,
     pub(crate) steps: IndexMap<String, Step>,
     pub(crate) confirm: Vec<Gate>,
     pub(crate) waiting_for: Vec<Waiting>,
+    /// Of an undo: what stays as it is, each with the reason.
+    #[serde(default)]
+    pub(crate) left: Vec<String>,
+    /// Its before-images can be put back.
+    #[serde(default)]
+    pub(crate) undoable: bool,
     /// The whole document, for `--json`.
     #[serde(skip)]
     pub(crate) document: Value,
@@ -32,10 +45,15 @@ pub(crate) struct Run {
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Step {
     pub(crate) phase: String,
-    pub(crate) attempt: u32,
+    pub(crate) action: String,
+    pub(crate) needs: Vec<String>,
     pub(crate) why: String,
     pub(crate) waiting_for: Vec<Waiting>,
     pub(crate) changes: Vec<Change>,
+    pub(crate) require: Vec<Gate>,
+    pub(crate) verify: Vec<Gate>,
+    /// Who has to approve it, while it waits for that.
+    pub(crate) approval: Option<Approval>,
     pub(crate) progress: Option<Progress>,
     pub(crate) since: Timestamp,
     pub(crate) started: Option<Timestamp>,
@@ -47,6 +65,8 @@ pub(crate) struct Change {
     pub(crate) id: String,
     pub(crate) title: String,
     pub(crate) after: Value,
+    #[serde(default)]
+    pub(crate) effects: Vec<Effect>,
     pub(crate) effective: bool,
 }
 
@@ -55,39 +75,48 @@ pub(crate) struct Gate {
     pub(crate) signal: String,
     pub(crate) for_s: u64,
     pub(crate) state: String,
+    /// Healthy without a break since then.
+    pub(crate) holding_since: Option<Timestamp>,
     pub(crate) evidence: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Approval {
+    pub(crate) role: String,
+    pub(crate) quorum: usize,
+    /// Who has said yes so far.
+    pub(crate) given: Vec<String>,
+    pub(crate) deadline: Option<Timestamp>,
+    /// What follows when the deadline passes: `halt` or `skip`.
+    pub(crate) otherwise: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Waiting {
     pub(crate) reason: String,
     pub(crate) verbs: Vec<String>,
+    pub(crate) step: Option<String>,
 }
 
 impl Run {
     pub(crate) fn read(document: Value) -> Result<Self, Failure> {
-        let run = Self::deserialize(&document).map_err(|error| {
-            let error = anyhow::Error::new(error).context("what the daemon says of its run cannot be understood");
-            Failure::new(Exit::Unexpected, error).help("the daemon and this command should be of the same version")
-        })?;
+        let run: Self = read(&document, "run")?;
         Ok(Self { document, ..run })
     }
 
-    /// The run of this id in a snapshot.
-    pub(crate) fn of(snapshot: &Snapshot, id: &str, now: Timestamp) -> Option<Self> {
-        let state = &snapshot.state;
-        let run = state.run.as_ref().filter(|run| run.id.0 == id)?;
-        Self::read(json!(RunView::new(state, run, Some(snapshot), now))).ok()
+    /// Nothing moves it any more.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.state.as_str(), "rolled_back" | "undone" | "aborted" | "rehearsed")
     }
 
     /// Nothing moves it but a person.
     pub(crate) fn has_stopped(&self) -> bool {
-        matches!(self.state.as_str(), "rolled_back" | "halted" | "aborted" | "rehearsed")
+        self.is_over() || self.state == "halted"
     }
 
     pub(crate) fn exit(&self) -> Exit {
         match self.state.as_str() {
-            "rolled_back" | "rehearsed" => Exit::Done,
+            "rolled_back" | "undone" | "rehearsed" => Exit::Done,
             _ => Exit::NotRolledBack,
         }
     }
@@ -98,7 +127,7 @@ impl Run {
     }
 
     pub(crate) fn took(&self) -> Option<Duration> {
-        Some(crate::text::between(self.started, self.ended?))
+        Some(text::between(self.started, self.ended?))
     }
 
     /// Steps that wait for a person's word.
@@ -118,6 +147,23 @@ impl Run {
 impl Step {
     pub(crate) fn is_over(&self) -> bool {
         matches!(self.phase.as_str(), "done" | "unchanged" | "failed" | "skipped" | "blocked")
+    }
+
+    /// What holds it up, and can be overridden by a person: interlocks that are not healthy, or else the destinations
+    /// that nothing proves healthy.
+    pub(crate) fn subjects(&self) -> Vec<String> {
+        let gates = self.require.iter().filter(|gate| matches!(gate.state.as_str(), "broken" | "failed" | "waiting"));
+        let gates: Vec<String> = gates.map(|gate| gate.signal.clone()).collect();
+        if !gates.is_empty() {
+            return gates;
+        }
+        let effects = self.changes.iter().filter(|change| !change.effective).flat_map(|change| &change.effects);
+        let shares = effects.flat_map(|effect| match effect {
+            Effect::Traffic { shares } => shares.as_slice(),
+            _ => &[],
+        });
+        let unproven = shares.filter(|share| share.after > 0 && !matches!(share.proof, Proof::Healthy { .. }));
+        unproven.map(|share| share.destination.clone()).collect()
     }
 
     /// What is to be said of it now, on one line.

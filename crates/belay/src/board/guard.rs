@@ -1,0 +1,201 @@
+//! What is guarded, and what the watcher sees.
+
+use super::{Detail, Look, age, seconds};
+use crate::{
+    document::{Migration, Signal, Trigger},
+    text,
+};
+
+pub(super) fn head(migration: &Migration, look: &Look) -> Vec<String> {
+    let output = look.output;
+    let (mark, style) = match migration.state.as_str() {
+        "armed" | "rolled_back" => ("●", output.good()),
+        "incident" | "halted" | "aborted" => ("▲", output.bad()),
+        "disarmed" => ("○", output.dim()),
+        _ => ("●", output.warn()),
+    };
+    let held = if migration.open_run().is_some_and(|run| run.state == "held") { ", held" } else { "" };
+    let state = format!("{}{held}", text::words(&migration.state));
+    let state = style.clone().bold().apply_to(state);
+    let mut lines =
+        vec![look.fit(format!("{} {}  {state}", style.apply_to(mark), output.bold().apply_to(&migration.name)))];
+    if let Some(summary) = &migration.summary {
+        lines.extend(look.wrap(2, "", summary, &output.plain()));
+    }
+    lines.extend(look.wrap(2, "", &facts(migration, look), &output.dim()));
+    if let Some(problem) = &migration.plan_problem {
+        lines.extend(look.wrap(2, "! ", &format!("the plan file cannot be used: {problem}"), &output.warn()));
+    } else if let (Some(pending), Some(_)) = (&migration.pending_plan, &migration.plan_sha256) {
+        let pending = format!("the plan file was changed ({}); it counts once it is armed again", short(pending));
+        lines.extend(look.wrap(2, "! ", &pending, &output.warn()));
+    }
+    for fault in &migration.faults {
+        let fault = format!("Belay has stopped acting: {fault}. The daemon's log says more; nothing is lost");
+        lines.extend(look.wrap(2, "✘ ", &fault, &output.bad()));
+    }
+    lines
+}
+
+fn facts(migration: &Migration, look: &Look) -> String {
+    let now = migration.now;
+    let mut facts = Vec::new();
+    match migration.armed {
+        Some(at) => facts.push(format!("armed {} ago ({})", age(at, now), look.clock_time(at, now))),
+        None if migration.plan_sha256.is_none() => facts.push("never armed".to_owned()),
+        None => facts.push("not armed".to_owned()),
+    }
+    if let Some(at) = migration.cutover {
+        facts.push(format!("cutover {} ago ({})", age(at, now), look.clock_time(at, now)));
+    }
+    if let Some(plan) = &migration.plan_sha256 {
+        facts.push(format!("plan {}", short(plan)));
+    }
+    if migration.armed.is_some() {
+        facts.push(format!("read every {}", seconds(migration.poll_s)));
+    }
+    facts.join(" · ")
+}
+
+fn short(sha256: &str) -> &str {
+    sha256.get(..12).unwrap_or(sha256)
+}
+
+/// Triggers and signals, as long as somebody looks at them.
+pub(super) fn watch(migration: &Migration, detail: Detail, look: &Look) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (source, since) in &migration.blind {
+        let blind = format!(
+            "BLIND: {source} cannot be read since {} ({}). What it watches is unknown and fires nothing",
+            look.clock_time(*since, migration.now),
+            age(*since, migration.now)
+        );
+        lines.extend(look.wrap(2, "✘ ", &blind, &look.output.bad()));
+    }
+    if migration.armed.is_none() && migration.open_run().is_none() {
+        return lines;
+    }
+    if migration.armed.is_some() {
+        lines.extend(triggers(migration, detail, look));
+    }
+    lines.extend(signals(migration, detail, look));
+    lines
+}
+
+fn triggers(migration: &Migration, detail: Detail, look: &Look) -> Vec<String> {
+    let output = look.output;
+    let shown =
+        |trigger: &Trigger| detail == Detail::Full || trigger.state != "quiet" || trigger.unknown_since.is_some();
+    let rows = migration.triggers.iter().filter(|(_, trigger)| shown(trigger)).map(|(name, trigger)| {
+        let (mark, style) = match (trigger.state.as_str(), trigger.unknown_since) {
+            ("fired", _) => ("✘", output.bad()),
+            ("dwelling" | "paused", _) => ("◔", output.warn()),
+            ("quiet", None) => ("✔", output.good()),
+            ("healing", _) => ("◔", output.accent()),
+            _ => ("?", output.warn()),
+        };
+        let severity = output.dim().apply_to(&trigger.severity).to_string();
+        [
+            format!("{} {}", style.apply_to(mark), output.bold().apply_to(name)),
+            severity,
+            dwell(trigger, migration, look),
+        ]
+    });
+    let mut lines = look.columns(4, rows.collect());
+    let quiet = migration.triggers.len() - lines.len();
+    if quiet > 0 {
+        let quiet = format!("{} quiet", text::count(quiet, if lines.is_empty() { "trigger" } else { "other trigger" }));
+        lines.push(format!("    {} {quiet}", output.good().apply_to("✔")));
+    }
+    if migration.triggers.is_empty() {
+        lines.push("    none: only a person can start the rollback".to_owned());
+    }
+    titled("triggers", lines, look)
+}
+
+/// How long the condition has held, of how long it must.
+fn dwell(trigger: &Trigger, migration: &Migration, look: &Look) -> String {
+    let output = look.output;
+    let (held, whole) = (seconds(trigger.held_s.min(trigger.for_s)), seconds(trigger.for_s));
+    let bar = |style| {
+        if trigger.for_s > 0.0 { look.bar(trigger.held_s / trigger.for_s, &style) + "  " } else { String::new() }
+    };
+    let unknown = trigger.unknown_since.map(|since| format!("cannot be decided for {}", age(since, migration.now)));
+    let of = format!("of {}", trigger.signals.join(", "));
+    match trigger.state.as_str() {
+        "dwelling" => {
+            let left =
+                trigger.fires_at.map_or("dwelling".to_owned(), |at| format!("fires in {}", age(migration.now, at)));
+            let left = output.warn().bold().apply_to(left);
+            format!("{left}  {}{}", bar(output.warn()), output.warn().apply_to(format!("true for {held} of {whole}")))
+        }
+        "paused" => format!(
+            "{}{}",
+            bar(output.warn()),
+            output.warn().apply_to(format!("stands at {held} of {whole}: {}", unknown.unwrap_or_default()))
+        ),
+        "fired" => output.bad().apply_to("FIRED").to_string(),
+        "healing" => format!("{}healthy for {held} of {whole}", bar(output.accent())),
+        "waits_for_green" => "asleep: it was red at arming, and wakes when it has been green once".to_owned(),
+        _ => match unknown {
+            Some(unknown) => output.warn().apply_to(unknown).to_string(),
+            None => format!("quiet {}", output.dim().apply_to(format!("({of})"))),
+        },
+    }
+}
+
+fn signals(migration: &Migration, detail: Detail, look: &Look) -> Vec<String> {
+    let output = look.output;
+    // What only gates ask for is not read before one does.
+    let watched = |name: &String| migration.triggers.values().any(|trigger| trigger.signals.contains(name));
+    let idle = |name: &String, signal: &Signal| !signal.read && !watched(name);
+    let well = |name: &String, signal: &Signal| signal.health == "healthy" || idle(name, signal);
+    let shown = migration.signals.iter().filter(|(name, signal)| detail == Detail::Full || !well(name, signal));
+    let rows = shown.map(|(name, signal)| {
+        let (mark, style, health) = match signal.health.as_str() {
+            "healthy" => ("✔", output.good(), "healthy"),
+            "unhealthy" => ("✘", output.bad(), "unhealthy"),
+            _ if idle(name, signal) => ("·", output.dim(), "idle"),
+            _ => ("?", output.warn(), "unknown"),
+        };
+        let evidence = if idle(name, signal) { "read when a gate asks for it" } else { signal.evidence.as_str() };
+        [
+            format!("{} {}", style.apply_to(mark), output.bold().apply_to(name)),
+            style.apply_to(health).to_string(),
+            if idle(name, signal) { String::new() } else { age(signal.since, migration.now) },
+            output.dim().apply_to(evidence).to_string(),
+        ]
+    });
+    let mut lines = look.columns(4, rows.collect());
+    let rest = migration.signals.len() - lines.len();
+    if rest > 0 {
+        let noun = if lines.is_empty() { "signal" } else { "other signal" };
+        lines.push(format!("    {} {} well", output.good().apply_to("✔"), text::count(rest, noun)));
+    }
+    if migration.signals.is_empty() { Vec::new() } else { titled("signals", lines, look) }
+}
+
+pub(super) fn incident(migration: &Migration, look: &Look) -> Vec<String> {
+    let Some(incident) = &migration.incident else { return Vec::new() };
+    let (output, now) = (look.output, migration.now);
+    let mut lines = vec![look.fit(format!(
+        "  {} {}  open for {} (since {})",
+        output.bad().bold().apply_to("incident"),
+        incident.id,
+        age(incident.opened, now),
+        look.clock_time(incident.opened, now)
+    ))];
+    lines.extend(look.wrap(4, "opened by ", &incident.triggers.join(", "), &output.plain()));
+    let decision = match (&incident.decision, incident.why.is_empty()) {
+        (None, _) => "not decided".to_owned(),
+        (Some(decision), true) => text::words(decision),
+        (Some(decision), false) if incident.why.ends_with(&text::words(decision)) => incident.why.clone(),
+        (Some(decision), false) => format!("{}: {}", text::words(decision), incident.why),
+    };
+    lines.extend(look.wrap(4, "decision: ", &decision, &output.plain()));
+    lines
+}
+
+pub(super) fn titled(title: &str, lines: Vec<String>, look: &Look) -> Vec<String> {
+    let title = format!("  {}", look.output.dim().apply_to(title));
+    if lines.is_empty() { Vec::new() } else { std::iter::once(title).chain(lines).collect() }
+}

@@ -1,0 +1,141 @@
+//! The board: a migration as a person reads it at a glance. Pure: from a document to lines.
+
+mod commands;
+mod guard;
+mod needs;
+mod run;
+
+pub(crate) use self::{
+    commands::{Act, Commands},
+    needs::draw as draw_needs,
+};
+
+use std::time::Duration;
+
+use console::{Style, measure_text_width, pad_str, truncate_str};
+use jiff::{Timestamp, tz::TimeZone};
+
+use crate::{document::Migration, output::Output, text};
+
+/// How it is to look.
+#[derive(Debug, Clone)]
+pub(crate) struct Look {
+    pub(crate) output: Output,
+    /// Columns of the terminal; without one nothing is cut.
+    pub(crate) width: Option<usize>,
+    /// Turns what is under way, where the picture moves.
+    pub(crate) frame: Option<usize>,
+    pub(crate) zone: TimeZone,
+    /// Where a person's commands are taken; elsewhere none are shown.
+    pub(crate) commands: Option<Commands>,
+}
+
+/// How much of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Detail {
+    /// Each trigger, signal and step by itself.
+    Full,
+    /// What is as it should be is only counted.
+    Short,
+    /// Only the run: whoever waits for it has asked for nothing else.
+    Run,
+}
+
+const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
+const BAR_WIDTH: usize = 16;
+/// Long texts are easier to read in columns that are not too wide.
+const TEXT_WIDTH_MAX: usize = 110;
+
+/// The lines of a migration.
+pub(crate) fn draw(migration: &Migration, detail: Detail, look: &Look) -> Vec<String> {
+    let mut lines = Vec::new();
+    if detail != Detail::Run {
+        lines.extend(guard::head(migration, look));
+        lines.extend(guard::watch(migration, detail, look));
+        lines.extend(guard::incident(migration, look));
+    }
+    if let Some(run) = &migration.run {
+        lines.extend(run::draw(run, migration.now, look));
+    }
+    let quiet = migration.open_run().is_none() && migration.waiting_for.is_empty();
+    if detail == Detail::Full || !quiet {
+        lines.extend(needs::draw(migration, look));
+    }
+    lines
+}
+
+impl Look {
+    /// Cut to the width of the terminal.
+    fn fit(&self, line: String) -> String {
+        match self.width {
+            Some(width) if measure_text_width(&line) > width => truncate_str(&line, width, "…").into_owned(),
+            _ => line.trim_end().to_owned(),
+        }
+    }
+
+    /// Rows whose columns stand below each other; the last column takes what is left.
+    fn columns<const N: usize>(&self, indent: usize, rows: Vec<[String; N]>) -> Vec<String> {
+        let width = |column: usize| rows.iter().map(|row| measure_text_width(&row[column])).max().unwrap_or_default();
+        let widths: Vec<usize> = (0..N).map(width).collect();
+        let line = |row: [String; N]| {
+            let mut line = " ".repeat(indent);
+            for (column, cell) in row.iter().enumerate() {
+                if widths[column] > 0 {
+                    let width = if column + 1 == N { 0 } else { widths[column] + 2 };
+                    line.push_str(&pad_str(cell, width, console::Alignment::Left, None));
+                }
+            }
+            self.fit(line)
+        };
+        rows.into_iter().map(line).collect()
+    }
+
+    /// A text over as many lines as it takes; those after the first stand further in.
+    fn wrap(&self, indent: usize, lead: &str, text: &str, style: &Style) -> Vec<String> {
+        let hang = indent + measure_text_width(lead);
+        let width = self.width.unwrap_or(TEXT_WIDTH_MAX).min(TEXT_WIDTH_MAX).saturating_sub(hang).max(20);
+        let wrapped = text.lines().flat_map(|line| textwrap::wrap(line, width)).enumerate().map(|(index, line)| {
+            let lead = if index == 0 { format!("{:indent$}{lead}", "") } else { " ".repeat(hang) };
+            format!("{lead}{}", style.apply_to(line))
+        });
+        wrapped.collect()
+    }
+
+    /// `━━━━━━╌╌╌╌`
+    fn bar(&self, fraction: f64, style: &Style) -> String {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the width")]
+        #[expect(clippy::cast_precision_loss, reason = "a handful of columns")]
+        let filled = (fraction.clamp(0.0, 1.0) * BAR_WIDTH as f64).round() as usize;
+        let rest = self.output.dim().apply_to("╌".repeat(BAR_WIDTH - filled)).to_string();
+        format!("{}{rest}", style.apply_to("━".repeat(filled)))
+    }
+
+    /// What is under way turns.
+    fn spinner(&self) -> &'static str {
+        self.frame.map_or("▸", |frame| SPINNER[frame % SPINNER.len()])
+    }
+
+    /// `22:01:03`, with its day if that is not today.
+    fn clock_time(&self, at: Timestamp, now: Timestamp) -> String {
+        let (at, now) = (at.to_zoned(self.zone.clone()), now.to_zoned(self.zone.clone()));
+        let form = if at.date() == now.date() { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
+        at.strftime(form).to_string()
+    }
+
+    /// A short rule between what happened and what is.
+    pub(crate) fn rule(&self) -> String {
+        self.output.dim().apply_to("─".repeat(self.width.unwrap_or(TEXT_WIDTH_MAX).min(TEXT_WIDTH_MAX))).to_string()
+    }
+}
+
+/// How long ago, or how long since.
+fn age(since: Timestamp, now: Timestamp) -> String {
+    text::duration(text::between(since, now))
+}
+
+fn seconds(seconds: f64) -> String {
+    text::duration(Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,270 @@
+//! The board of every state, from documents as the daemon answers them.
+
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+
+use super::*;
+
+const SHA: &str = "3f1c9a2b7d10e5f6a7b8c9d0e1f2a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4";
+
+fn look(width: Option<usize>) -> Look {
+    Look { output: Output::plain_text(), width, frame: None, zone: TimeZone::UTC, commands: Some(Commands::default()) }
+}
+
+fn show(document: &Value, width: usize) -> String {
+    let migration = Migration::read(document).unwrap();
+    let lines = draw(&migration, Detail::Full, &look(Some(width)));
+    for line in &lines {
+        assert!(measure_text_width(line) <= width, "wider than {width}: {line}");
+    }
+    lines.join("\n")
+}
+
+/// Armed, the cutover under way, and all is well.
+fn armed() -> Value {
+    json!({
+        "name": "shop-cutover", "state": "armed", "plan_sha256": SHA, "pending_plan": null, "plan_problem": null,
+        "summary": "The shop moves from the old stack (blue) to the new one (green).",
+        "armed": "2026-03-01T19:58:00Z", "cutover": "2026-03-01T21:46:00Z",
+        "triggers": { "customers_hurt": {
+            "severity": "critical", "state": "quiet", "signals": ["checkout_errors", "latency"], "held_s": 0.0, "for_s": 60.0,
+            "fires_at": null, "unknown_since": null,
+        } },
+        "signals": {
+            "checkout_errors": signal("healthy", "2026-03-01T19:58:00Z", "OK: 0.2% of the checkouts fail"),
+            "latency": signal("healthy", "2026-03-01T21:50:30Z", "0.8 s, at most 1.5 s"),
+        },
+        "blind": {}, "incident": null, "run": null, "waiting_for": [], "faults": [], "poll_s": 5.0, "seq": 12,
+        "now": "2026-03-01T22:00:00Z",
+    })
+}
+
+fn signal(health: &str, since: &str, evidence: &str) -> Value {
+    json!({ "health": health, "since": since, "evidence": evidence, "source": "cloudwatch", "read": true })
+}
+
+fn step(phase: &str, needs: &[&str]) -> Value {
+    json!({
+        "phase": phase, "action": "x", "needs": needs, "attempt": 0, "waiting_for": [], "why": "", "changes": [], "require": [],
+        "verify": [], "progress": null, "overrides": [], "fallback_for": null, "since": "2026-03-01T21:59:00Z",
+        "started": null, "ended": null, "deadline": null,
+    })
+}
+
+fn change(title: &str, effective: bool) -> Value {
+    json!([{ "id": "weights", "title": title, "after": { "blue": 100 }, "effective": effective }])
+}
+
+/// A rollback half way: one step done, one settling, one to come.
+fn rolling_back() -> Value {
+    let mut document = incident();
+    document["state"] = json!("rolling_back");
+    document["incident"]["decision"] = json!("roll_back");
+    document["incident"]["why"] = json!("customers_hurt is critical, system wide, of unknown fixing time: roll back");
+    document["waiting_for"] = json!([]);
+    let mut dns = step("done", &[]);
+    dns["started"] = json!("2026-03-01T21:58:00Z");
+    dns["ended"] = json!("2026-03-01T21:58:48Z");
+    dns["changes"] = change("shop.example.com A: blue 0 -> 100, green 100 -> 0", true);
+    let mut database = step("settling", &["dns_back"]);
+    database["progress"] = json!({ "fraction": 0.4, "note": "creating (3 min of about 12)", "expected_left_s": 540 });
+    document["run"] = json!({
+        "id": "0kf3x9a2mq71", "migration": "shop-cutover", "kind": "real", "state": "running", "reason": "customers_hurt fired",
+        "actor": "belay", "only": [], "incident": "0kf3x9a1zzzz", "plan_sha256": SHA, "started": "2026-03-01T21:58:00Z",
+        "ended": null, "why": "", "aborting": false, "expected_left_s": 600, "confirm": [], "waiting_for": [],
+        "steps": { "dns_back": dns, "database_back": database, "tell_people": step("pending", &["database_back"]) },
+    });
+    document
+}
+
+fn incident() -> Value {
+    let mut document = armed();
+    document["state"] = json!("incident");
+    document["triggers"]["customers_hurt"]["state"] = json!("fired");
+    document["signals"]["checkout_errors"] =
+        signal("unhealthy", "2026-03-01T21:56:30Z", "ALARM: 14% of the checkouts fail");
+    document["incident"] = json!({
+        "id": "0kf3x9a1zzzz", "migration": "shop-cutover", "opened": "2026-03-01T21:57:30Z", "closed": null,
+        "triggers": ["customers_hurt"], "decision": "fix_forward", "why": "customers_hurt is major, isolated: fix forward",
+        "run": null, "outcome": null,
+    });
+    document["waiting_for"] = json!([{
+        "reason": "an incident is open (customers_hurt): the plan's answer is to fix forward",
+        "verbs": ["decide", "rollback", "disarm"],
+    }]);
+    document
+}
+
+#[test]
+fn disarmed() {
+    let mut document = armed();
+    document["state"] = json!("disarmed");
+    for absent in ["armed", "cutover", "plan_sha256", "summary"] {
+        document[absent] = Value::Null;
+    }
+    for empty in ["triggers", "signals"] {
+        document[empty] = json!({});
+    }
+    document["pending_plan"] = json!(SHA);
+    insta::assert_snapshot!(show(&document, 80));
+}
+
+#[test]
+fn armed_and_quiet() {
+    insta::assert_snapshot!(show(&armed(), 100));
+}
+
+#[test]
+fn armed_and_a_plan_is_pending() {
+    let mut document = armed();
+    document["pending_plan"] = json!(SHA.replace('3', "9"));
+    insta::assert_snapshot!(show(&document, 80));
+}
+
+#[test]
+fn the_dwell_runs() {
+    let mut document = armed();
+    let trigger = &mut document["triggers"]["customers_hurt"];
+    trigger["state"] = json!("dwelling");
+    trigger["held_s"] = json!(24.0);
+    trigger["fires_at"] = json!("2026-03-01T22:00:36Z");
+    document["signals"]["checkout_errors"] =
+        signal("unhealthy", "2026-03-01T21:59:36Z", "ALARM: 14% of the checkouts fail");
+    insta::assert_snapshot!(show(&document, 80));
+}
+
+#[test]
+fn blind() {
+    let mut document = armed();
+    let since = "2026-03-01T21:55:00Z";
+    document["blind"] = json!({ "cloudwatch": since });
+    document["triggers"]["customers_hurt"]["unknown_since"] = json!(since);
+    for signal_name in ["checkout_errors", "latency"] {
+        document["signals"][signal_name] = signal("unknown", since, "DescribeAlarms: connection refused");
+    }
+    document["faults"] = json!(["the journal cannot be written: disk full"]);
+    insta::assert_snapshot!(show(&document, 80));
+}
+
+#[test]
+fn an_incident_waits_for_its_decision() {
+    insta::assert_snapshot!(show(&incident(), 80));
+}
+
+#[test]
+fn a_run_goes_on() {
+    insta::assert_snapshot!(show(&rolling_back(), 100));
+}
+
+#[test]
+fn a_run_goes_on_in_a_narrow_terminal() {
+    insta::assert_snapshot!(show(&rolling_back(), 60));
+}
+
+#[test]
+fn a_step_waits_for_two_people() {
+    let mut document = rolling_back();
+    let step = &mut document["run"]["steps"]["database_back"];
+    step["phase"] = json!("awaiting_approval");
+    step["progress"] = Value::Null;
+    step["why"] = json!("it loses data: about 1h 40m of it");
+    step["approval"] = json!({
+        "role": "incident_commander", "quorum": 2, "given": ["alice"], "deadline": "2026-03-01T22:08:00Z", "otherwise": "halt",
+    });
+    let waiting = json!([{ "reason": "it loses data: about 1h 40m of it", "verbs": ["approve", "skip", "abort"], "step": "database_back" }]);
+    document["run"]["waiting_for"] = waiting;
+    document["run"]["expected_left_s"] = Value::Null;
+    insta::assert_snapshot!(show(&document, 80));
+}
+
+#[test]
+fn held() {
+    let mut document = rolling_back();
+    document["run"]["state"] = json!("held");
+    document["run"]["why"] = json!("the network team looks at it first");
+    document["run"]["waiting_for"] =
+        json!([{ "reason": "held: the network team looks at it first", "verbs": ["resume", "abort"] }]);
+    insta::assert_snapshot!(show(&document, 100));
+}
+
+#[test]
+fn halted() {
+    let mut document = rolling_back();
+    document["state"] = json!("halted");
+    document["run"]["state"] = json!("halted");
+    document["run"]["why"] = json!("database_back failed");
+    document["run"]["expected_left_s"] = Value::Null;
+    let why = "blue_ready was not healthy within 0s: 0 of 2 targets are healthy";
+    let step = &mut document["run"]["steps"]["database_back"];
+    step["phase"] = json!("failed");
+    step["progress"] = Value::Null;
+    step["why"] = json!(why);
+    step["require"] = json!([{
+        "signal": "blue_ready", "within_s": 0, "for_s": 0, "state": "failed", "holding_since": null, "health": null, "evidence": why,
+    }]);
+    document["run"]["steps"]["tell_people"]["phase"] = json!("blocked");
+    document["run"]["waiting_for"] = json!([
+        { "reason": "halted: database_back failed", "verbs": ["resume", "abort"] },
+        { "reason": format!("failed: {why}"), "verbs": ["override", "retry", "skip", "abort"], "step": "database_back" },
+    ]);
+    insta::assert_snapshot!("halted_wide", show(&document, 110));
+    insta::assert_snapshot!("halted_narrow", show(&document, 60));
+}
+
+#[test]
+fn confirming() {
+    let mut document = rolling_back();
+    document["state"] = json!("confirming");
+    document["run"]["state"] = json!("confirming");
+    document["run"]["steps"]["database_back"]["phase"] = json!("done");
+    document["run"]["steps"]["tell_people"]["phase"] = json!("skipped");
+    document["run"]["steps"]["tell_people"]["why"] = json!("skipped: told them already");
+    document["run"]["confirm"] = json!([{
+        "signal": "checkout_errors", "within_s": 900, "for_s": 120, "state": "holding", "holding_since": "2026-03-01T21:59:30Z",
+        "health": null, "evidence": "",
+    }]);
+    insta::assert_snapshot!(show(&document, 80));
+}
+
+#[test]
+fn rolled_back() {
+    let mut document = rolling_back();
+    document["state"] = json!("rolled_back");
+    document["armed"] = Value::Null;
+    document["incident"] = Value::Null;
+    document["run"]["state"] = json!("rolled_back");
+    document["run"]["ended"] = json!("2026-03-01T21:59:30Z");
+    document["run"]["expected_left_s"] = Value::Null;
+    document["run"]["undoable"] = json!(true);
+    for name in ["database_back", "tell_people"] {
+        document["run"]["steps"][name]["phase"] = json!("unchanged");
+    }
+    insta::assert_snapshot!(show(&document, 80));
+}
+
+#[test]
+fn where_nothing_is_to_be_done_less_is_shown() {
+    let migration = Migration::read(&armed()).unwrap();
+    insta::assert_snapshot!(draw(&migration, Detail::Short, &look(Some(80))).join("\n"));
+}
+
+#[test]
+fn without_a_terminal_nothing_is_cut() {
+    let mut document = armed();
+    let evidence = "x".repeat(300);
+    document["signals"]["latency"]["evidence"] = json!(evidence);
+    let migration = Migration::read(&document).unwrap();
+    assert!(draw(&migration, Detail::Full, &look(None)).join("\n").contains(&evidence));
+}
+
+#[test]
+fn a_daemon_that_does_not_stand_at_its_usual_place_is_named_in_every_command() {
+    let migration = Migration::read(&incident()).unwrap();
+    let commands = Some(Commands { url: Some("https://belay.example.com".to_owned()) });
+    let shown = draw_needs(&migration, &Look { commands, ..look(None) });
+    let commands: Vec<&String> = shown.iter().filter(|line| line.contains(" belay ")).collect();
+    assert!(
+        !commands.is_empty() && commands.iter().all(|line| line.contains(" --url https://belay.example.com")),
+        "{commands:?}"
+    );
+}

@@ -1,0 +1,230 @@
+//! Talks to the daemon over HTTP.
+
+mod meant;
+mod refused;
+
+use std::{net::IpAddr, time::Duration};
+
+use reqwest::{
+    Method, RequestBuilder, Response, StatusCode, Url,
+    header::{ACCEPT, CONTENT_TYPE, HeaderValue},
+    redirect,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    board::Commands,
+    clock,
+    exit::{Exit, Failure},
+};
+
+const URL_VARIABLE: &str = "BELAY_URL";
+const TOKEN_VARIABLE: &str = "BELAY_TOKEN";
+const DEFAULT_URL: &str = "http://127.0.0.1:7457";
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Arming reads a baseline from AWS before it answers.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+const EVENTS: &str = "text/event-stream";
+
+/// Where the daemon is, and how to answer: what all its commands have in common. A token is a secret, and what stands on a
+/// command line is seen by everybody on the machine: so it comes by the environment alone.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Daemon")]
+pub(crate) struct Daemon {
+    /// Where the daemon listens; BELAY_TOKEN holds the token, if it wants one
+    #[arg(long, env = URL_VARIABLE, default_value = DEFAULT_URL, value_name = "URL")]
+    pub(crate) url: String,
+    /// JSON on standard output, and nothing else
+    #[arg(long, help_heading = "Options")]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    url: String,
+    token: Option<HeaderValue>,
+    commands: Commands,
+}
+
+/// Why events cannot be heard.
+#[derive(Debug)]
+pub(crate) enum Deaf {
+    /// The daemon is away, or busy.
+    ForNow,
+    /// It does not know the cursor.
+    Lost,
+    /// It has no events.
+    ForGood,
+    /// Another try would be answered in the same way.
+    Refused(Failure),
+}
+
+impl Daemon {
+    pub(crate) fn client(&self) -> Result<Client, Failure> {
+        let token = std::env::var(TOKEN_VARIABLE).ok().map(|token| token.trim().to_owned());
+        let token = token.filter(|token| !token.is_empty()).as_deref().map(bearer).transpose()?;
+        let found_by_itself = std::env::var(URL_VARIABLE).map_or(self.url == DEFAULT_URL, |url| url == self.url);
+        let url = Some(self.url.clone()).filter(|_| !found_by_itself);
+        let client = Client::at(&self.url)?;
+        if token.is_some() && client.is_open_to_others() {
+            tracing::warn!("the token goes to {} unencrypted; let the daemon stand behind https", client.url);
+        }
+        Ok(Client { token, commands: Commands { url }, ..client })
+    }
+}
+
+fn bearer(token: &str) -> Result<HeaderValue, Failure> {
+    let mut header = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
+        Failure::message(
+            Exit::Usage,
+            format!("{TOKEN_VARIABLE} does not hold a token: it has a letter that no token has"),
+        )
+        .help("a token is one line without spaces; `belay token` makes one")
+    })?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+impl Client {
+    pub(crate) fn at(url: &str) -> Result<Self, Failure> {
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            // A proxy of the environment is for the internet, not for a daemon beside us.
+            .no_proxy()
+            // A command that was sent elsewhere might not arrive as what it was.
+            .redirect(redirect::Policy::none())
+            .user_agent(concat!("belay/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        let help = "write for example http://127.0.0.1:7457 in --url or BELAY_URL";
+        let parsed = Url::parse(url).map_err(|error| {
+            let error = anyhow::Error::new(error).context(format!("`{url}` is not a URL"));
+            Failure::new(Exit::Usage, error).help(help)
+        })?;
+        if !matches!(parsed.scheme(), "http" | "https") || !parsed.has_host() {
+            return Err(Failure::message(Exit::Usage, format!("`{url}` is not a URL of a daemon")).help(help));
+        }
+        let commands = Commands { url: Some(url.to_owned()) };
+        Ok(Self { http, url: url.trim_end_matches('/').to_owned(), token: None, commands })
+    }
+
+    /// Command lines that reach the same daemon.
+    pub(crate) fn commands(&self) -> Commands {
+        self.commands.clone()
+    }
+
+    fn is_open_to_others(&self) -> bool {
+        let Ok(url) = Url::parse(&self.url) else { return false };
+        let host = url.host_str().unwrap_or_default();
+        let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        url.scheme() == "http" && host != "localhost" && !address.is_ok_and(|address| address.is_loopback())
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Result<Value, Failure> {
+        let request = self.request(Method::GET, path).timeout(ANSWER_TIMEOUT);
+        let answer = request.send().await.map_err(|error| self.unreachable(error))?;
+        self.body(answer).await
+    }
+
+    /// All items of a list, over all its pages.
+    pub(crate) async fn list(&self, path: &str) -> Result<Vec<Value>, Failure> {
+        let mut items = Vec::new();
+        let mut page = self.get(path).await?;
+        loop {
+            if let Value::Array(found) = page["items"].take() {
+                items.extend(found);
+            }
+            let Some(next) = page["next"].as_str() else { return Ok(items) };
+            page = self.get(&format!("{path}?after={next}")).await?;
+        }
+    }
+
+    /// Asks for something to be done, once: if the answer is lost, the same key asks for the same answer again.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        let key = clock::fresh_key();
+        let request = || {
+            let request = self.request(Method::POST, path).timeout(ANSWER_TIMEOUT);
+            request.header("Idempotency-Key", &key).json(body).send()
+        };
+        let answer = match request().await {
+            Err(error) if !error.is_connect() && !error.is_timeout() => request().await,
+            first => first,
+        };
+        self.body(answer.map_err(|error| self.unreachable(error))?).await
+    }
+
+    /// What happens from here on, or from behind a cursor: server-sent events, until the connection ends.
+    pub(crate) async fn events(&self, cursor: Option<&str>) -> Result<Response, Deaf> {
+        let mut request = self.request(Method::GET, "events").header(ACCEPT, EVENTS);
+        if let Some(cursor) = cursor {
+            request = request.header("Last-Event-ID", cursor);
+        }
+        // Only the answer's beginning is waited for: what it says takes as long as it takes.
+        let answer = tokio::time::timeout(CONNECT_TIMEOUT * 2, request.send()).await;
+        let answer = answer.map_err(|_| Deaf::ForNow)?.map_err(|_| Deaf::ForNow)?;
+        let events = |kind: &HeaderValue| kind.as_bytes().starts_with(EVENTS.as_bytes());
+        match answer.status() {
+            StatusCode::OK if answer.headers().get(CONTENT_TYPE).is_some_and(events) => Ok(answer),
+            StatusCode::UNPROCESSABLE_ENTITY | StatusCode::GONE => Err(Deaf::Lost),
+            StatusCode::OK
+            | StatusCode::NOT_FOUND
+            | StatusCode::METHOD_NOT_ALLOWED
+            | StatusCode::NOT_ACCEPTABLE
+            | StatusCode::NOT_IMPLEMENTED => Err(Deaf::ForGood),
+            StatusCode::TOO_MANY_REQUESTS => Err(Deaf::ForNow),
+            status if status.is_server_error() => Err(Deaf::ForNow),
+            _ => match self.body(answer).await {
+                Err(failure) => Err(Deaf::Refused(failure)),
+                Ok(_) => Err(Deaf::ForGood),
+            },
+        }
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}/v1/{path}", self.url));
+        match &self.token {
+            Some(token) => request.header(reqwest::header::AUTHORIZATION, token.clone()),
+            None => request,
+        }
+    }
+
+    async fn body(&self, answer: Response) -> Result<Value, Failure> {
+        let status = answer.status();
+        let location = answer.headers().get("location").and_then(|to| to.to_str().ok()).map(str::to_owned);
+        let body = answer.bytes().await.map_err(|error| self.unreachable(error))?;
+        if status.is_redirection() {
+            let to = location.unwrap_or_else(|| "elsewhere".to_owned());
+            return Err(Failure::message(Exit::Usage, format!("{} sends us to {to}", self.url))
+                .help("give the address behind it with --url or BELAY_URL"));
+        }
+        if !status.is_success() {
+            return Err(refused::failure(&self.url, status, &body, self.token.is_some()));
+        }
+        if body.is_empty() {
+            return Ok(json!({}));
+        }
+        serde_json::from_slice(&body).map_err(|error| {
+            let error = anyhow::Error::new(error).context(format!("{} did not answer with JSON", self.url));
+            Failure::new(Exit::Unexpected, error).help("check that --url is that of a Belay daemon")
+        })
+    }
+
+    fn unreachable(&self, error: reqwest::Error) -> Failure {
+        let late = error.is_timeout() && !error.is_connect();
+        let what = match late {
+            true => format!("the daemon at {} has not answered in time", self.url),
+            false => format!("the daemon at {} cannot be reached", self.url),
+        };
+        let help = match late {
+            true => "it may do what it was asked for all the same: `belay status` shows it",
+            false => "start one with `belay serve`, or say where it is with --url or BELAY_URL",
+        };
+        Failure::new(Exit::Unreachable, anyhow::Error::new(error).context(what)).help(help)
+    }
+}
+
+/// A body with the reason, if there is one.
+pub(crate) fn reason_body(reason: Option<&str>) -> Value {
+    reason.map_or_else(|| json!({}), |reason| json!({ "reason": reason }))
+}

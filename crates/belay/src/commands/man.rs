@@ -1,0 +1,69 @@
+use std::{fs, path::PathBuf};
+
+use anyhow::Context;
+use clap::Command;
+use clap_mangen::Man;
+
+use crate::{
+    cli,
+    exit::{Exit, Failure},
+    output::Output,
+};
+
+/// Print the manual page of a command, or write them all
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  belay man | man -l -
+  belay man rollback | man -l -
+  belay man --dir ~/.local/share/man/man1          # then: man belay-rollback")]
+pub(crate) struct Args {
+    /// The command; left out, the page of belay itself
+    command: Option<String>,
+    /// Write every page into this folder, one a command
+    #[arg(long, value_name = "FOLDER", conflicts_with = "command")]
+    dir: Option<PathBuf>,
+}
+
+impl Args {
+    pub(crate) fn run(&self, output: Output) -> Result<Exit, Failure> {
+        let pages = pages();
+        if let Some(folder) = &self.dir {
+            let failed = |error: anyhow::Error| Failure::new(Exit::Unexpected, error);
+            let write = |path: PathBuf, text: &[u8]| {
+                fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display())).map_err(failed)
+            };
+            fs::create_dir_all(folder)
+                .with_context(|| format!("the folder {} cannot be made", folder.display()))
+                .map_err(failed)?;
+            for page in &pages {
+                let mut text = Vec::new();
+                Man::new(page.clone()).render(&mut text)?;
+                write(folder.join(format!("{}.1", page.get_name())), &text)?;
+            }
+            output.line(format_args!("{} pages are in {}", pages.len(), folder.display()));
+            return Ok(Exit::Done);
+        }
+        let wanted = self.command.as_ref().map_or_else(|| "belay".to_owned(), |command| format!("belay-{command}"));
+        let page = pages.into_iter().find(|page| page.get_name() == wanted).ok_or_else(|| {
+            Failure::message(Exit::Usage, format!("there is no command {}", wanted.trim_start_matches("belay-")))
+                .help("`belay --help` lists them")
+        })?;
+        let mut text = Vec::new();
+        Man::new(page).render(&mut text)?;
+        output.raw(&String::from_utf8(text)?);
+        Ok(Exit::Done)
+    }
+}
+
+/// The program itself, and each command under the name that its page has.
+fn pages() -> Vec<Command> {
+    let program = cli::command();
+    let page = |command: &Command| {
+        let name = format!("belay-{}", command.get_name());
+        let usage = format!("belay {}", command.get_name());
+        command.clone().name(name).bin_name(usage).version(env!("CARGO_PKG_VERSION"))
+    };
+    let commands: Vec<Command> = program.get_subcommands().map(page).collect();
+    std::iter::once(program).chain(commands).collect()
+}

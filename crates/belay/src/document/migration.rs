@@ -1,0 +1,86 @@
+//! A migration as the daemon describes it.
+
+use belay_engine::{Snapshot, view::MigrationView};
+use indexmap::IndexMap;
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Run, Waiting, read};
+use crate::exit::Failure;
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Migration {
+    pub(crate) name: String,
+    pub(crate) state: String,
+    pub(crate) plan_sha256: Option<String>,
+    pub(crate) pending_plan: Option<String>,
+    /// Why the plan file as it is now cannot be armed.
+    pub(crate) plan_problem: Option<String>,
+    pub(crate) summary: Option<String>,
+    pub(crate) armed: Option<Timestamp>,
+    pub(crate) cutover: Option<Timestamp>,
+    pub(crate) triggers: IndexMap<String, Trigger>,
+    pub(crate) signals: IndexMap<String, Signal>,
+    pub(crate) blind: IndexMap<String, Timestamp>,
+    pub(crate) incident: Option<Incident>,
+    #[serde(rename = "run")]
+    run_document: Option<Value>,
+    /// The one under way, or the last.
+    #[serde(skip)]
+    pub(crate) run: Option<Run>,
+    pub(crate) waiting_for: Vec<Waiting>,
+    pub(crate) faults: Vec<String>,
+    pub(crate) poll_s: f64,
+    /// The journal's last record that it shows.
+    pub(crate) seq: u64,
+    /// The moment that all of it is from, by the clock of whoever watches.
+    pub(crate) now: Timestamp,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Trigger {
+    pub(crate) severity: String,
+    pub(crate) state: String,
+    pub(crate) signals: Vec<String>,
+    pub(crate) held_s: f64,
+    pub(crate) for_s: f64,
+    pub(crate) fires_at: Option<Timestamp>,
+    pub(crate) unknown_since: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Signal {
+    pub(crate) health: String,
+    pub(crate) since: Timestamp,
+    pub(crate) evidence: String,
+    /// False when it has not been read since it is watched.
+    pub(crate) read: bool,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Incident {
+    pub(crate) id: String,
+    pub(crate) opened: Timestamp,
+    pub(crate) triggers: Vec<String>,
+    pub(crate) decision: Option<String>,
+    pub(crate) why: String,
+}
+
+impl Migration {
+    pub(crate) fn read(document: &Value) -> Result<Self, Failure> {
+        let mut migration: Self = read(document, "migration")?;
+        migration.run = migration.run_document.take().map(Run::read).transpose()?;
+        Ok(migration)
+    }
+
+    /// As an engine in this process has it.
+    pub(crate) fn of(snapshot: &Snapshot, now: Timestamp) -> Result<Self, Failure> {
+        Self::read(&json!(MigrationView::new(snapshot, None, now)))
+    }
+
+    /// The run under way, or halted.
+    pub(crate) fn open_run(&self) -> Option<&Run> {
+        self.run.as_ref().filter(|run| !run.is_over())
+    }
+}

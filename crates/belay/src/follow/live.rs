@@ -1,0 +1,37 @@
+//! The part of a terminal that is drawn anew again and again, with lines above it that stay.
+
+use console::Term;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+pub(crate) struct Live(ProgressBar);
+
+impl Live {
+    pub(crate) fn new() -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());
+        let style = ProgressStyle::with_template("{msg}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        Self(bar)
+    }
+
+    /// What does not fit on the screen is cut at its top: what waits for somebody stands at the end.
+    pub(crate) fn show(&self, lines: &[String]) {
+        let rows = usize::from(Term::stdout().size().0).saturating_sub(1).max(1);
+        let shown = &lines[lines.len().saturating_sub(rows)..];
+        self.0.set_message(shown.join("\n"));
+    }
+
+    /// A line above the picture.
+    pub(crate) fn line(&self, line: &str) {
+        self.0.println(line);
+    }
+
+    /// Takes the picture off while something else has the terminal.
+    pub(crate) fn suspend<T>(&self, action: impl FnOnce() -> T) -> T {
+        self.0.suspend(action)
+    }
+
+    /// Leaves the last picture standing.
+    pub(crate) fn finish(self) {
+        self.0.abandon();
+    }
+}

@@ -1,0 +1,133 @@
+//! What `--help` says beside what clap knows: the commands in groups, and what each answers and listens to.
+
+use std::fmt::Write as _;
+
+use clap::{Command, builder::Styles};
+
+/// Commands by what they are for, in the order in which one meets them.
+const GROUPS: [(&str, &[&str]); 6] = [
+    ("See it work", &["demo"]),
+    ("Plans", &["validate", "graph", "schema", "capture", "dry-run"]),
+    ("Guard a cutover", &["serve", "arm", "cutover", "disarm", "status", "watch"]),
+    (
+        "Roll back",
+        &["rollback", "decide", "approve", "override", "hold", "resume", "retry", "skip", "abort", "undo", "run"],
+    ),
+    ("Afterwards", &["audit"]),
+    ("Set up", &["token", "completions", "man"]),
+];
+
+const AFTER: &str = "\
+Try it without AWS and without any set-up:
+  belay demo
+
+Guard a cutover:
+  belay serve --plan checkout.yaml
+  belay arm && belay cutover
+  belay watch
+
+When a run waits for you, status shows the commands that move it:
+  belay status
+
+Roll back right now, without a daemon:
+  belay dry-run checkout.yaml
+  belay run checkout.yaml --reason \"errors after the cutover\"";
+
+const CODES: [&str; 7] = [
+    "done",
+    "unexpected",
+    "usage or invalid plan",
+    "the answer is no (a dry run that would be stopped, a broken audit)",
+    "the rollback halted, failed or was aborted",
+    "refused (wrong account, not allowed, wrong state, no baseline, lease held)",
+    "the daemon cannot be reached",
+];
+
+/// Adds to every command what it lacks.
+pub(crate) fn complete(program: Command) -> Command {
+    let template = template(&program);
+    let names: Vec<String> = program.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    let program = names.into_iter().fold(program, |program, name| {
+        program.mut_subcommand(&name, |command| {
+            let examples = command.get_after_help().map_or(String::new(), |help| format!("{help}\n\n"));
+            let after = format!("{examples}{}{}", codes(codes_of(&name)), environment(&command));
+            command.after_help(after)
+        })
+    });
+    program.help_template(template).after_help(format!("{AFTER}\n\n{}", codes(&[0, 1, 2, 3, 4, 5, 6])))
+}
+
+fn template(program: &Command) -> String {
+    let styles = Styles::styled();
+    let (header, literal) = (styles.get_header(), styles.get_literal());
+    let mut groups = String::new();
+    for (title, names) in GROUPS {
+        // Writing into a string cannot fail, here and below.
+        let _ = writeln!(groups, "{header}{title}:{header:#}");
+        for name in names {
+            let about = program.find_subcommand(name).and_then(Command::get_about);
+            let about = about.map_or(String::new(), ToString::to_string);
+            let _ = writeln!(groups, "  {literal}{name:<12}{literal:#} {about}");
+        }
+        groups.push('\n');
+    }
+    format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}{header}Options:{header:#}\n{{options}}\n{{after-help}}\n"
+    )
+}
+
+fn codes_of(command: &str) -> &'static [usize] {
+    match command {
+        "validate" | "graph" | "schema" | "completions" | "man" | "token" | "serve" => &[0, 1, 2],
+        "capture" => &[0, 1, 2, 5],
+        "dry-run" => &[0, 1, 2, 3, 5],
+        "audit" => &[0, 1, 2, 3],
+        "demo" => &[0, 1, 4],
+        "run" => &[0, 1, 2, 4, 5],
+        "status" | "watch" | "arm" | "disarm" | "cutover" | "decide" | "hold" => &[0, 1, 2, 5, 6],
+        "rollback" => &[0, 1, 2, 3, 4, 5, 6],
+        _ => &[0, 1, 2, 4, 5, 6],
+    }
+}
+
+fn codes(codes: &[usize]) -> String {
+    let lines = codes.iter().map(|code| format!("\n  {code} {}", CODES[*code]));
+    format!("Exit codes:{}", lines.collect::<String>())
+}
+
+fn environment(command: &Command) -> String {
+    let talks = command.get_arguments().any(|argument| argument.get_id() == "url");
+    if !talks {
+        return String::new();
+    }
+    "\n\nEnvironment:\n  BELAY_URL    where the daemon listens\n  BELAY_TOKEN  the token, if the daemon wants one\n  \
+     NO_COLOR     no colours"
+        .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use crate::cli;
+
+    use super::*;
+
+    #[test]
+    fn every_command_stands_in_one_group() {
+        let grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        let program = cli::command();
+        let known: BTreeSet<&str> = program.get_subcommands().map(Command::get_name).collect();
+        assert_eq!(grouped.iter().copied().collect::<BTreeSet<&str>>(), known);
+        assert_eq!(grouped.len(), known.len());
+    }
+
+    #[test]
+    fn every_command_shows_an_example_and_its_exit_codes() {
+        for command in cli::command().get_subcommands().filter(|command| command.get_name() != "demo") {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Example") && help.contains("Exit codes:"), "{}: {help}", command.get_name());
+            assert!(help.contains(&format!("belay {}", command.get_name())), "{}", command.get_name());
+        }
+    }
+}
