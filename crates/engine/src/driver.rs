@@ -177,13 +177,14 @@ impl Driver {
             readings = self.subscription.next() => self.read(&mut gathered, readings),
             () = clock.sleep(nap) => {}
         }
+        // Commands last: there can be a flood of them, and it must not keep back what the run waits for.
         while gathered.pending.len() < BATCH_MAX {
-            if let Ok(message) = self.commands.try_recv() {
-                gathered.message(message);
-            } else if let Some(input) = self.tasks.next().now_or_never() {
+            if let Some(input) = self.tasks.next().now_or_never() {
                 self.answered(&mut gathered, input);
             } else if let Some(readings) = self.subscription.next().now_or_never() {
                 self.read(&mut gathered, readings);
+            } else if let Ok(message) = self.commands.try_recv() {
+                gathered.message(message);
             } else {
                 break;
             }

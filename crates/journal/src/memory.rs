@@ -163,7 +163,7 @@ impl Contents {
         let placed =
             (first..).zip(self.arrived.iter().skip(skipped).take(max)).filter_map(|(position, (stream, seq))| {
                 let links = self.streams.get(stream)?;
-                let link = links.iter().find(|link| link.seq == *seq)?.clone();
+                let link = links.get(links.partition_point(|link| link.seq < *seq))?.clone();
                 Some(PlacedLink { position, stream: stream.clone(), link })
             });
         chain::verified_apart(placed.collect())

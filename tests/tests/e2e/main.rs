@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod crowd;
 mod journal;
 mod stage;
 
@@ -14,6 +15,7 @@ mod declared;
 mod dry_run;
 mod faults;
 mod foreground;
+mod load;
 mod main_job;
 mod operators;
 mod permissions;

@@ -40,6 +40,11 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const RETRY: Duration = Duration::from_secs(2);
 
 /// The journal, live: each record as an event
+///
+/// First comes `ready`, whose `id` is the cursor that the stream starts from; then, for each durable record, its cursor as `id`,
+/// its type as `event`, and as `data` `{ cursor, migration, seq, at, actor, event }`. Plans, baselines and reports, and
+/// whatever else in an event is over 64 KiB, stand as `{ sha256, bytes }` of their JSON. A comment every 15 s shows that
+/// the connection lives. When the journal cannot be read, `problem` is the last event, with a problem document.
 #[utoipa::path(get, path = "/v1/events", operation_id = "follow_events",
     params(EventsQuery, ("Last-Event-ID" = Option<String>, Header, description = "Goes before `after`: the last `id`")),
     responses((status = 200, body = String, content_type = "text/event-stream", description = "Ends with the daemon")))]

@@ -136,3 +136,91 @@ impl Recent {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use belay_core::event::Event;
+    use belay_journal::MemoryJournal;
+    use belay_ports::{AppendError, Fut, NewRecord, Placed};
+    use jiff::Timestamp;
+
+    use super::*;
+
+    async fn append(journal: &dyn Journal, count: u64, bytes: usize) {
+        let record = || {
+            let event = Event::Disarmed { why: "x".repeat(bytes) };
+            NewRecord { at: Timestamp::UNIX_EPOCH, actor: "ana".to_owned(), event }
+        };
+        journal.append("s", journal.head(), (0..count).map(|_| record()).collect()).await.expect("it takes them");
+    }
+
+    /// Readers at every distance from the end, in an order that mixes them, while the journal grows.
+    #[tokio::test]
+    async fn what_is_shared_is_bounded_and_the_same_for_all() {
+        let journal = Arc::new(MemoryJournal::default());
+        let feed = Feed::new(journal.clone());
+        let mut readers = vec![0_u64; 7];
+        for turn in 0..60 {
+            append(journal.as_ref(), 50, if turn % 3 == 0 { 2_500 } else { 10 }).await;
+            for (number, position) in readers.iter_mut().enumerate() {
+                // The first reads all there is each time; the others ever more rarely.
+                while *position < journal.head() && (number == 0 || turn % (number * 5) == 0) {
+                    let frames = feed.next(*position).await.unwrap();
+                    let found: Vec<u64> = frames.iter().map(|frame| frame.cursor.position()).collect();
+                    assert!(found.iter().copied().eq(*position + 1..=*position + found.len() as u64), "{found:?}");
+                    *position += found.len() as u64;
+                }
+            }
+            let recent = feed.recent.lock().await;
+            assert!(recent.frames.len() <= RECENT_MAX && recent.bytes <= RECENT_BYTES_MAX);
+            assert!(turn < 30 || recent.after > 0, "something was let go");
+            assert_eq!(recent.bytes, recent.frames.iter().map(|frame| frame.data.len()).sum::<usize>());
+        }
+        assert_eq!(readers[0], 3_000);
+    }
+
+    /// A journal that grows, and of which nothing can be read.
+    struct Broken;
+
+    impl Journal for Broken {
+        fn append<'a>(
+            &'a self,
+            _: &'a str,
+            _: u64,
+            _: Vec<NewRecord>,
+        ) -> Fut<'a, Result<Vec<belay_core::event::Record>, AppendError>> {
+            Box::pin(async { Ok(Vec::new()) })
+        }
+
+        fn read<'a>(&'a self, _: &'a str, _: u64) -> Fut<'a, Result<Vec<belay_core::event::Record>, ReadFailure>> {
+            Box::pin(async { Ok(Vec::new()) })
+        }
+
+        fn streams<'a>(&'a self) -> Fut<'a, Result<Vec<String>, ReadFailure>> {
+            Box::pin(async { Ok(Vec::new()) })
+        }
+
+        fn across<'a>(&'a self, _: u64, _: usize) -> Fut<'a, Result<Vec<Placed>, ReadFailure>> {
+            Box::pin(async { Err(ReadFailure::Unreadable { why: "the disk is gone".to_owned() }) })
+        }
+
+        fn head(&self) -> u64 {
+            1
+        }
+
+        fn grown<'a>(&'a self, _: u64) -> Fut<'a, ()> {
+            Box::pin(async {})
+        }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_is_an_error_for_everybody() {
+        let feed = Feed::new(Arc::new(Broken));
+        assert!(feed.now().await.is_err());
+        assert!(feed.next(0).await.is_err());
+        assert!(matches!(
+            feed.verify(&Cursor::parse("1-abcdefabcdef").unwrap()).await,
+            Err(CursorError::Unreadable(_))
+        ));
+    }
+}

@@ -4,7 +4,7 @@ use belay_core::run::RunState;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-/// Which part of a list: at most so many items, behind this one. What is added meanwhile shifts nothing.
+/// Which part of a list: at most so many items (fewer where they are long), behind this one. What is added meanwhile shifts nothing.
 #[derive(Debug, Clone, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
