@@ -18,7 +18,7 @@ use belay_ports::{Clock, Ports, Query, Sensors};
 use futures::FutureExt;
 use jiff::Timestamp;
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::{Notify, mpsc, watch},
     task::JoinSet,
 };
 
@@ -44,6 +44,8 @@ struct Shared {
     seats: Mutex<BTreeMap<u64, Seat>>,
     next_seat: AtomicU64,
     changed: Notify,
+    /// Sent each time that the loop comes round.
+    turned: watch::Sender<()>,
 }
 
 /// One subscription.
@@ -107,6 +109,15 @@ impl Sampler {
     /// The poll interval in force.
     pub fn poll(&self) -> Duration {
         self.poll
+    }
+
+    /// Waits until the loop has come round: a sign of life. One that hangs or has ended never does.
+    pub async fn turn(&self) {
+        let mut turned = self.shared.turned.subscribe();
+        self.shared.changed.notify_one();
+        if turned.changed().await.is_err() {
+            std::future::pending().await
+        }
     }
 
     pub fn subscribe(&self) -> Subscription {
@@ -189,6 +200,7 @@ async fn sample(shared: Arc<Shared>, sensors: Arc<dyn Sensors>, clock: Arc<dyn C
     let mut sweeps: BTreeMap<String, Sweep> = BTreeMap::new();
     let mut reads: JoinSet<(Batch, Vec<Reading>)> = JoinSet::new();
     loop {
+        shared.turned.send_replace(());
         let (batches, next) = due(&shared, sensors.as_ref(), &mut sweeps, clock.as_ref(), poll);
         for batch in batches {
             let (sensors, clock) = (sensors.clone(), clock.clone());

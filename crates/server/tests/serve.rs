@@ -39,7 +39,8 @@ fn parts() -> Parts {
         read_only: read_only_ports(&world, &ports),
         ports,
         catalogue,
-        plans: vec![PlanFile { path: "plan.yaml".into(), loaded }],
+        plans: vec![PlanFile { path: "plan.yaml".into(), loaded, modified: None }],
+        unusable: Vec::new(),
         belay_version: "test".to_owned(),
     }
 }

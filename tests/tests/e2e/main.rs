@@ -14,6 +14,7 @@ mod dry_run;
 mod faults;
 mod foreground;
 mod main_job;
+mod operation;
 mod operators;
 mod permissions;
 mod refusals;
