@@ -6,18 +6,18 @@ use belay_core::{
     change::{Assessment, Progress},
     event::Record,
     input::Input,
-    migration::Migration,
+    migration::{Corrupt, Migration},
     reading::Reading,
     wants::{TaskId, Wants, What},
 };
-use belay_plan::model::Name;
-use belay_ports::{AppendError, Clock, NewRecord, Ports};
+use belay_plan::model::{Name, Plan};
+use belay_ports::{AccountError, AppendError, Clock, NewRecord, Ports};
 use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::{
-    handle::{CommandError, Message, Options, Reply, Snapshot},
+    handle::{CommandError, Fault, FaultPart, Message, Options, Reply, Snapshot},
     sampler::{Sampler, Subscription, Wanted},
     tasks::Tasks,
 };
@@ -78,6 +78,7 @@ impl Gathered {
             Message::Command(command, reply) => {
                 self.pending.push(Pending { input: Input::Command(command), reply: Some(reply) });
             }
+            Message::Ping(reply) => drop(reply.send(())),
             Message::Shutdown(done) => self.shutdown = Some(done),
         }
     }
@@ -86,9 +87,6 @@ impl Gathered {
         self.pending.push(Pending { input, reply: None });
     }
 }
-
-/// Why the loop does not act any more.
-struct Fault(String);
 
 impl Driver {
     pub(crate) fn new(
@@ -121,16 +119,16 @@ impl Driver {
 
     pub(crate) async fn run(mut self) {
         let mut gathered = Gathered::default();
-        if let Err(Fault(why)) = self.admit().await {
-            return self.refuse_everything(why).await;
+        if let Err(fault) = self.admit(&mut gathered).await {
+            return self.refuse_everything(fault).await;
         }
         if self.state.seq > 0 {
-            gathered.input(self.resumed());
+            gathered.pending.insert(0, Pending { input: self.resumed(), reply: None });
         }
         loop {
-            if let Err(Fault(why)) = self.settle(gathered.pending).await {
-                tracing::error!(migration = self.state.name, why, "stopped acting");
-                return self.refuse_everything(why).await;
+            if let Err(fault) = self.settle(gathered.pending).await {
+                tracing::error!(migration = self.state.name, why = fault.why, "stopped acting");
+                return self.refuse_everything(fault).await;
             }
             if let Some(done) = gathered.shutdown {
                 self.finish().await;
@@ -146,16 +144,41 @@ impl Driver {
     }
 
     /// What the journal holds goes on only with the credentials that its plan names: before anything else is read.
-    async fn admit(&mut self) -> Result<(), Fault> {
+    async fn admit(&mut self, gathered: &mut Gathered) -> Result<(), Fault> {
         let plan = self.state.open_run().map(|run| &run.plan).or(self.state.plan.as_ref());
         let Some(plan) = plan.filter(|_| self.state.is_live()).cloned() else { return Ok(()) };
         let mut pause = DOUBT_PAUSE;
-        while let Err(error) = crate::scope::verify_accounts(&self.ports, &plan).await {
+        while let Err(error) = self.verify(&plan, gathered).await? {
             tracing::error!(migration = self.state.name, %error, "not acting yet");
-            self.wait_in_doubt(&format!("{error}; this is tried again"), pause).await?;
+            let why = format!("{error}; this is tried again");
+            for Pending { reply, .. } in gathered.pending.drain(..) {
+                drop(reply.map(|reply| reply.send(Err(CommandError::Stopped { why: why.clone() }))));
+            }
+            self.wait_in_doubt(&Fault { part: FaultPart::Credentials, why }, pause).await?;
             pause = (pause * 2).min(DOUBT_PAUSE_MAX);
         }
         Ok(())
+    }
+
+    /// Whoever asks for something meanwhile waits for the outcome.
+    async fn verify(&mut self, plan: &Plan, gathered: &mut Gathered) -> Result<Result<(), AccountError>, Fault> {
+        let ports = self.ports.clone();
+        let verified = crate::scope::verify_accounts(&ports, plan);
+        tokio::pin!(verified);
+        loop {
+            tokio::select! {
+                biased;
+                verified = &mut verified => return Ok(verified),
+                Some(message) = self.commands.recv() => match message {
+                    Message::Shutdown(done) => {
+                        drop(done); // whoever waits for it learns that the loop has ended
+                        let why = "it was stopped before the credentials were verified".to_owned();
+                        return Err(Fault { part: FaultPart::Credentials, why });
+                    }
+                    message => gathered.message(message),
+                },
+            }
+        }
     }
 
     fn resumed(&self) -> Input {
@@ -277,11 +300,11 @@ impl Driver {
                 }
                 Ok(())
             }
-            Err(Fault(why)) => {
+            Err(fault) => {
                 for (reply, _) in replies {
-                    let _ = reply.send(Err(CommandError::Stopped { why: why.clone() }));
+                    let _ = reply.send(Err(CommandError::Stopped { why: fault.why.clone() }));
                 }
-                Err(Fault(why))
+                Err(fault)
             }
         }
     }
@@ -290,7 +313,8 @@ impl Driver {
         self.moved = true;
         let state = Arc::make_mut(&mut self.state);
         for record in &records {
-            state.evolve(record).map_err(|corrupt| Fault(corrupt.to_string()))?;
+            let corrupt = |corrupt: Corrupt| Fault { part: FaultPart::State, why: corrupt.to_string() };
+            state.evolve(record).map_err(corrupt)?;
         }
         Ok(records)
     }
@@ -301,18 +325,19 @@ impl Driver {
         let journal = self.ports.journal.clone();
         let (stream, after) = (self.state.name.clone(), self.state.seq);
         let mut pause = DOUBT_PAUSE;
+        let fault = |why: String| Fault { part: FaultPart::Journal, why };
         loop {
             let began = self.ports.clock.monotonic();
             let appended = journal.append(&stream, after, records.clone()).await;
             self.ports.observer.appended(self.ports.clock.monotonic().saturating_sub(began), appended.is_ok());
-            let why = match appended {
+            let doubt = match appended {
                 Ok(appended) => return Ok(appended),
-                Err(error @ AppendError::Conflict { .. }) => return Err(Fault(error.to_string())),
-                Err(error) => format!("{error}; this is tried again, and nothing is sent meanwhile"),
+                Err(error @ AppendError::Conflict { .. }) => return Err(fault(error.to_string())),
+                Err(error) => fault(format!("{error}; this is tried again, and nothing is sent meanwhile")),
             };
-            tracing::warn!(migration = stream, why, "the journal did not take the last records");
+            tracing::warn!(migration = stream, why = doubt.why, "the journal did not take the last records");
             let tail = loop {
-                self.wait_in_doubt(&why, pause).await?;
+                self.wait_in_doubt(&doubt, pause).await?;
                 pause = (pause * 2).min(DOUBT_PAUSE_MAX);
                 match journal.read(&stream, after).await {
                     Ok(tail) => break tail,
@@ -324,14 +349,14 @@ impl Driver {
             }
             if !tail.is_empty() {
                 let found = after + tail.len() as u64;
-                return Err(Fault(AppendError::Conflict { stream, expected: after, found }.to_string()));
+                return Err(fault(AppendError::Conflict { stream, expected: after, found }.to_string()));
             }
         }
     }
 
     /// Nothing is done meanwhile; who asks is told why.
-    async fn wait_in_doubt(&mut self, why: &str, pause: Duration) -> Result<(), Fault> {
-        self.publish_fault(why);
+    async fn wait_in_doubt(&mut self, fault: &Fault, pause: Duration) -> Result<(), Fault> {
+        self.publish_fault(fault);
         let clock = self.ports.clock.clone();
         let over = clock.sleep(pause);
         tokio::pin!(over);
@@ -339,13 +364,12 @@ impl Driver {
             tokio::select! {
                 biased;
                 () = &mut over => return Ok(()),
-                Some(message) = self.commands.recv() => match message {
-                    Message::Command(_, reply) => drop(reply.send(Err(CommandError::Stopped { why: why.to_owned() }))),
-                    Message::Shutdown(done) => {
+                Some(message) = self.commands.recv() => {
+                    if let Some(done) = refuse(message, fault) {
                         drop(done); // whoever waits for it learns that the loop has ended
-                        return Err(Fault(why.to_owned()));
+                        return Err(fault.clone());
                     }
-                },
+                }
             }
         }
     }
@@ -393,11 +417,11 @@ impl Driver {
         }
     }
 
-    fn publish_fault(&self, why: &str) {
-        self.send_snapshot(vec![why.to_owned()]);
+    fn publish_fault(&self, fault: &Fault) {
+        self.send_snapshot(vec![fault.clone()]);
     }
 
-    fn send_snapshot(&self, faults: Vec<String>) {
+    fn send_snapshot(&self, faults: Vec<Fault>) {
         let snapshot = Snapshot {
             state: self.state.clone(),
             progress: self.progress.clone(),
@@ -435,20 +459,27 @@ impl Driver {
     }
 
     /// Acting without a journal is worse than not acting. What was sent before goes on by itself.
-    async fn refuse_everything(mut self, why: String) {
+    async fn refuse_everything(mut self, fault: Fault) {
         self.tasks.stop_looks();
         self.subscription.want(BTreeMap::new());
-        self.publish_fault(&why);
+        self.publish_fault(&fault);
         while let Some(message) = self.commands.recv().await {
-            match message {
-                Message::Command(_, reply) => drop(reply.send(Err(CommandError::Stopped { why: why.clone() }))),
-                Message::Shutdown(done) => {
-                    let _ = done.send(()); // nobody may be waiting any more
-                    return;
-                }
+            if let Some(done) = refuse(message, &fault) {
+                let _ = done.send(()); // nobody may be waiting any more
+                return;
             }
         }
     }
+}
+
+/// Tells whoever asks why nothing is done. A wish to stop is handed back.
+fn refuse(message: Message, fault: &Fault) -> Option<oneshot::Sender<()>> {
+    match message {
+        Message::Command(_, reply) => drop(reply.send(Err(CommandError::Stopped { why: fault.why.clone() }))),
+        Message::Ping(reply) => drop(reply.send(())),
+        Message::Shutdown(done) => return Some(done),
+    }
+    None
 }
 
 /// Whether the journal's tail is what was sent to it.

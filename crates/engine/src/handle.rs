@@ -92,6 +92,8 @@ struct Inner {
 
 pub(crate) enum Message {
     Command(Command, Reply),
+    /// Is anybody there?
+    Ping(oneshot::Sender<()>),
     Shutdown(oneshot::Sender<()>),
 }
 
@@ -103,11 +105,30 @@ pub struct Snapshot {
     pub state: Arc<Migration>,
     /// Of steps that settle: live only, never journaled.
     pub progress: BTreeMap<Name, Progress>,
-    /// Why the engine has stopped acting, if it has.
-    pub faults: Vec<String>,
+    /// Why the engine does not act, if it does not.
+    pub faults: Vec<Fault>,
     /// The poll interval in force.
     pub poll: Duration,
     pub at: Timestamp,
+}
+
+/// Why an engine does not act.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct Fault {
+    pub part: FaultPart,
+    pub why: String,
+}
+
+/// Where the cause lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaultPart {
+    /// They are of another account, or could not be verified.
+    Credentials,
+    /// It does not take records, or somebody else has written to it.
+    Journal,
+    /// What it holds cannot be folded.
+    State,
 }
 
 /// Why a command had no effect.
@@ -153,6 +174,17 @@ impl Handle {
         let (reply, answer) = oneshot::channel();
         self.inner.inbox.send(Message::Command(command, reply)).await.map_err(|_| CommandError::gone())?;
         answer.await.unwrap_or_else(|_| Err(CommandError::gone()))
+    }
+
+    /// Waits until the loop has come round: a sign of life. It does so within moments, also when it does not act; a loop
+    /// that hangs never answers.
+    ///
+    /// # Errors
+    /// [`CommandError::Stopped`] when the loop has ended.
+    pub async fn turn(&self) -> Result<(), CommandError> {
+        let (reply, answer) = oneshot::channel();
+        self.inner.inbox.send(Message::Ping(reply)).await.map_err(|_| CommandError::gone())?;
+        answer.await.map_err(|_| CommandError::gone())
     }
 
     /// Stops the loop: nothing new is sent, calls under way are waited for up to a few seconds, the journal is complete.

@@ -18,7 +18,7 @@ use belay_ports::{Clock, Observer, Ports, Query, Sensors};
 use futures::FutureExt;
 use jiff::Timestamp;
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::{Notify, mpsc, watch},
     task::JoinSet,
 };
 
@@ -44,6 +44,8 @@ struct Shared {
     seats: Mutex<BTreeMap<u64, Seat>>,
     next_seat: AtomicU64,
     changed: Notify,
+    /// Sent each time that the loop comes round.
+    turned: watch::Sender<()>,
 }
 
 /// One subscription.
@@ -127,6 +129,15 @@ impl Sampler {
             *most = late.max(*most);
         }
         lag
+    }
+
+    /// Waits until the loop has come round: a sign of life. One that hangs or has ended never does.
+    pub async fn turn(&self) {
+        let mut turned = self.shared.turned.subscribe();
+        self.shared.changed.notify_one();
+        if turned.changed().await.is_err() {
+            std::future::pending().await
+        }
     }
 
     pub fn subscribe(&self) -> Subscription {
@@ -216,6 +227,7 @@ async fn sample(
     let mut sweeps: BTreeMap<String, Sweep> = BTreeMap::new();
     let mut reads: JoinSet<(Batch, Vec<Reading>)> = JoinSet::new();
     loop {
+        shared.turned.send_replace(());
         let (batches, next) = due(&shared, sensors.as_ref(), &mut sweeps, clock.as_ref(), poll);
         for batch in batches {
             let (sensors, clock, observer) = (sensors.clone(), clock.clone(), observer.clone());

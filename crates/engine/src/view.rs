@@ -151,7 +151,7 @@ impl MigrationView {
             incident: state.incident.as_ref().map(|incident| IncidentView::new(&state.name, incident)),
             run: state.run.as_ref().map(|run| RunView::new(state, run, Some(snapshot), now)),
             waiting_for: waiting::of_migration(state),
-            faults: snapshot.faults.clone(),
+            faults: snapshot.faults.iter().map(ToString::to_string).collect(),
             poll_s: snapshot.poll.as_secs_f64(),
             seq: state.seq,
             head: state.head.clone(),

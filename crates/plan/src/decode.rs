@@ -149,6 +149,10 @@ impl<'t> Decoder<'t> {
         {
             return self.no_secret(text, node, pointer);
         }
+        if holds_secret(shape) {
+            let problem = Problem::new(node.span.clone(), format!("expected {}", describe(shape)));
+            return self.fail(pointer, Problem { conceal: node.leaves(), ..problem });
+        }
         let raw = self.text.get(node.span.clone()).unwrap_or_default();
         let message = format!("expected {}, found {}", describe(shape), found(node, raw));
         let problem = Problem::new(node.span.clone(), message);
@@ -219,8 +223,8 @@ impl<'t> Decoder<'t> {
     fn unknown_key(&mut self, entry: &Entry, fields: &[&Field], pointer: &str) {
         let help = instead_of(&entry.key, "allowed here", fields.iter().map(|field| field.key.as_str()));
         let problem = Problem::new(entry.key_span.clone(), format!("unknown key `{}`", entry.key)).help(help);
-        let conceal =
-            if fields.iter().any(|field| holds_secret(&field.shape)) { entry.value.leaves() } else { Vec::new() };
+        let meant_secret = |field: &&Field| holds_secret(&field.shape) && fits(&field.shape, &entry.value);
+        let conceal = if fields.iter().any(meant_secret) { entry.value.leaves() } else { Vec::new() };
         self.fail(&below(pointer, &entry.key), Problem { conceal, ..problem });
     }
 

@@ -11,7 +11,7 @@ use std::{
 use belay_plan::{diagnostic::Diagnostic, duration};
 use serde::Deserialize;
 
-use crate::{auth::Tokens, config_file};
+use crate::{auth::Tokens, config_file, heartbeat::Heartbeat};
 
 /// How often signals are read at most, and at least.
 const POLL_MIN: Duration = Duration::from_millis(100);
@@ -28,6 +28,11 @@ pub struct Config {
     pub arm: ArmPolicy,
     pub sigusr1: Sigusr1,
     pub tokens: Tokens,
+    pub heartbeat: Option<Heartbeat>,
+    /// Where this stands, to read it anew.
+    pub file: Option<PathBuf>,
+    /// Of the command line, beside `plans`.
+    pub more_plans: Vec<String>,
 }
 
 /// When migrations are armed.
@@ -56,6 +61,8 @@ pub enum ConfigError {
     /// Shown by rendering the diagnostics.
     #[error("{path} is not a valid configuration ({} errors)", .diagnostics.len())]
     Invalid { path: PathBuf, diagnostics: Vec<Diagnostic> },
+    #[error("`heartbeat.url` leads nowhere: {why}")]
+    Heartbeat { why: String },
     #[error("{name} is not valid: {why}")]
     Environment { name: &'static str, why: String },
     #[error(
@@ -80,6 +87,37 @@ impl Config {
         Self::load_with(file, std::env::var)
     }
 
+    /// The same file and environment, read again; without a file nothing can have changed. What takes a restart stays as it
+    /// is, and is named. Blocks on the disk.
+    ///
+    /// # Errors
+    /// As for [`Config::load`].
+    pub(crate) fn load_again(&self) -> Result<(Self, Vec<&'static str>), ConfigError> {
+        let Some(file) = &self.file else { return Ok((self.clone(), Vec::new())) };
+        let new = Self::load(Some(file))?;
+        let differs = [
+            ("listen", new.listen != self.listen),
+            ("state", new.state != self.state),
+            ("poll", new.poll != self.poll),
+        ];
+        let later = differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect();
+        let new = Self {
+            listen: self.listen,
+            state: self.state.clone(),
+            poll: self.poll,
+            more_plans: self.more_plans.clone(),
+            ..new
+        };
+        // Judged by where it really listens.
+        new.refuse_exposed()?;
+        Ok((new, later))
+    }
+
+    /// All globs of plans.
+    pub fn all_plans(&self) -> Vec<String> {
+        self.plans.iter().chain(&self.more_plans).cloned().collect()
+    }
+
     fn load_with(
         file: Option<&Path>,
         variable: impl Fn(&'static str) -> Result<String, VarError>,
@@ -99,8 +137,10 @@ impl Config {
             Some(path) => {
                 let text = fs::read_to_string(&path)
                     .map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?;
-                Self::parse(&path.display().to_string(), &text)
-                    .map_err(|diagnostics| ConfigError::Invalid { path, diagnostics })?
+                match Self::parse(&path.display().to_string(), &text) {
+                    Ok(config) => Self { file: Some(path), ..config },
+                    Err(diagnostics) => return Err(ConfigError::Invalid { path, diagnostics }),
+                }
             }
         };
         let wrong = |name| move |why| ConfigError::Environment { name, why };
@@ -114,6 +154,9 @@ impl Config {
             config.poll = poll(&value).map_err(wrong("BELAY_POLL"))?;
         }
         config.refuse_exposed()?;
+        if let Some(heartbeat) = &config.heartbeat {
+            heartbeat.target().map_err(|why| ConfigError::Heartbeat { why })?;
+        }
         Ok(config)
     }
 

@@ -6,7 +6,7 @@ use belay_plan::{
     catalogue::Finding,
     diagnostic::Diagnostic,
     duration, settings,
-    shape::{Shape, any, duration, field, filled_list, list, name, object, text, words},
+    shape::{Shape, Text, any, duration, field, filled_list, list, name, object, text, words},
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -14,7 +14,13 @@ use serde_json::Value;
 use crate::{
     auth::{Role, Token, TokenHash, Tokens},
     config::{self, ArmPolicy, Config, Sigusr1},
+    heartbeat::Heartbeat,
+    secret::Reference,
 };
+
+/// How often the heartbeat may beat.
+const BEAT_MIN: Duration = Duration::from_secs(1);
+const BEAT_MAX: Duration = Duration::from_secs(3600);
 
 /// Every key, with its default and what it is for: `config/belay.yaml` says the same at length.
 fn shape() -> Shape {
@@ -28,12 +34,13 @@ fn shape() -> Shape {
         field("arm", words(["manual", "on_start"]), "Who arms what was never armed.").or("manual"),
         field("sigusr1", words(["one", "all"]), "What SIGUSR1 does with several armed migrations.").or("one"),
         field("tokens", list(token()), "Who may talk to the daemon, and what for.").optional_section(),
+        field("heartbeat", heartbeat(), "Who is told outside that Belay lives and sees.").optional_section(),
         field("telemetry", any(), "Reserved.").optional(),
     ])
 }
 
 fn token() -> Shape {
-    let sha256 = Shape::Text(belay_plan::shape::Text {
+    let sha256 = Shape::Text(Text {
         what: "the SHA-256 of a token, 64 hexadecimal digits (`printf %s TOKEN | sha256sum` prints it)",
         pattern: Some("^[0-9a-fA-F]{64}$"),
         secret: true,
@@ -42,6 +49,18 @@ fn token() -> Shape {
         field("name", name(), "Who it was given to; on record with everything that is done with it."),
         field("roles", filled_list(name()), "`viewer` reads, `operator` acts, any other is a plan's own role."),
         field("sha256", sha256, "The SHA-256 of the token; the token itself never stands here."),
+    ])
+}
+
+fn heartbeat() -> Shape {
+    let url = Shape::Text(Text {
+        what: "an http or https URL, or where one is (`env:NAME` or `file:path`)",
+        pattern: Some("^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|https?://[^\\s/]+.*)$"),
+        secret: true,
+    });
+    object([
+        field("url", url, "Where each beat is sent; with `/fail` behind it while Belay is blind or does not act."),
+        field("every", duration(), "How often, 1s to 1h.").or("30s"),
     ])
 }
 
@@ -58,6 +77,14 @@ struct File {
     sigusr1: Sigusr1,
     #[serde(default)]
     tokens: Vec<TokenEntry>,
+    heartbeat: Option<HeartbeatEntry>,
+}
+
+#[derive(Deserialize)]
+struct HeartbeatEntry {
+    url: String,
+    #[serde(with = "duration::text")]
+    every: Duration,
 }
 
 #[derive(Deserialize)]
@@ -69,13 +96,15 @@ struct TokenEntry {
 
 pub(crate) fn parse(file_name: &str, text: &str) -> Result<Config, Vec<Diagnostic>> {
     let file: File = settings::read(file_name, text, &shape(), check)?;
-    let File { listen, state, plans, poll, arm, sigusr1, tokens } = file;
+    let File { listen, state, plans, poll, arm, sigusr1, tokens, heartbeat } = file;
     let tokens = tokens.into_iter().filter_map(|TokenEntry { name, roles, sha256 }| {
         let roles = roles.iter().map(|role| Role::named(role)).collect();
         // The shape lets nothing else through than what this takes.
         TokenHash::parse(&sha256).map(|sha256| Token { name, roles, sha256 })
     });
-    Ok(Config { listen, state, plans, poll, arm, sigusr1, tokens: Tokens::new(tokens.collect()) })
+    let tokens = Tokens::new(tokens.collect());
+    let heartbeat = heartbeat.map(|HeartbeatEntry { url, every }| Heartbeat { url: Reference::new(url), every });
+    Ok(Config { listen, state, plans, poll, arm, sigusr1, tokens, heartbeat, file: None, more_plans: Vec::new() })
 }
 
 /// The JSON Schema of the file.
@@ -95,6 +124,11 @@ fn check(file: &Value) -> Vec<Finding> {
     }
     if let Some(text) = file["poll"].as_str() {
         hold("/poll".to_owned(), config::poll(text).map(drop));
+    }
+    if let Some(text) = file["heartbeat"]["every"].as_str() {
+        let every = duration::parse(text).is_ok_and(|every| (BEAT_MIN..=BEAT_MAX).contains(&every)).then_some(());
+        let why = || format!("`{text}` is not between 1s and 1h; the default is `30s`");
+        hold("/heartbeat/every".to_owned(), every.ok_or_else(why));
     }
     for (index, pattern) in entries("plans") {
         let Some(text) = pattern.as_str() else { continue };
@@ -178,6 +212,23 @@ mod tests {
         let found = rendered(&format!("tokens:\n  - {token}\n  - {token}\n"));
         assert!(found.contains("a token `ops` is given twice\n --> belay.yaml:3:13"), "{found}");
         assert!(!found.contains("9f86"), "{found}");
+    }
+
+    #[test]
+    fn the_url_of_a_heartbeat_is_not_shown_whatever_is_wrong_beside_it() {
+        for text in [
+            "heartbeat: { url: https://hc.example.com/s3cret, evry: 1m }\n",
+            "heartbeat: { url: https://hc.example.com/s3cret, every: 1ms }\n",
+            "heartbeat: { ulr: https://hc.example.com/s3cret }\n",
+            "heartbeat: { url: hc.example.com/s3cret }\n",
+            "heartbeat: https://hc.example.com/s3cret\n",
+        ] {
+            let found = rendered(text);
+            assert!(!found.contains("s3cret"), "{found}");
+        }
+        let config = parse("belay.yaml", "heartbeat: { url: https://hc.example.com/s3cret }\n").unwrap();
+        assert_eq!(config.heartbeat.as_ref().unwrap().every, Duration::from_secs(30));
+        assert!(!format!("{config:?}").contains("s3cret"), "{config:?}");
     }
 
     #[test]

@@ -4,7 +4,6 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -12,13 +11,16 @@ use belay_engine::{Engine, Handle, OpenError, Options, Sampler};
 use belay_plan::{catalogue::Catalogue, model::Name};
 use belay_ports::{Ports, ReadFailure};
 use futures::future::join_all;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{ArmPolicy, Config},
     guard::Guard,
+    health::Vitals,
     metrics::Metrics,
-    plan_files::PlanFile,
+    plan_files::{PlanFile, PlanFileError},
+    resume,
 };
 
 /// What the binary assembles.
@@ -31,6 +33,8 @@ pub struct Parts {
     pub catalogue: Catalogue,
     /// What the plan files hold, one migration each.
     pub plans: Vec<PlanFile>,
+    /// Plan files that cannot be used. What is live goes on without them; where nothing is, nothing starts.
+    pub unusable: Vec<PlanFileError>,
     pub belay_version: String,
     /// What `/metrics` shows. To count what the engines do it has to be the observer of `ports`.
     pub metrics: Metrics,
@@ -38,8 +42,9 @@ pub struct Parts {
 
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    #[error("{first} and {second} both guard the migration {migration}: one migration has one plan")]
-    SameMigration { migration: Name, first: PathBuf, second: PathBuf },
+    /// Shown one by one.
+    #[error("{} of the plan files cannot be used", .0.len())]
+    PlanFiles(Vec<PlanFileError>),
     #[error(transparent)]
     Journal(#[from] ReadFailure),
     #[error("{migration} cannot be taken up: {source}")]
@@ -53,7 +58,7 @@ pub struct Daemon {
 }
 
 struct Inner {
-    config: Config,
+    config: watch::Sender<Arc<Config>>,
     ports: Ports,
     read_only: Ports,
     catalogue: Arc<Catalogue>,
@@ -65,6 +70,9 @@ struct Inner {
     /// Migrations that `arm: on_start` should have armed and has not, and why not. What has ever been armed is none of
     /// them: what a person disarmed, or what was rolled back, a person arms.
     unarmed: Mutex<BTreeMap<Name, String>>,
+    /// One reload at a time.
+    reloading: tokio::sync::Mutex<()>,
+    vitals: Vitals,
     /// Cancelled when the daemon stops.
     stopping: CancellationToken,
 }
@@ -76,13 +84,16 @@ impl Daemon {
     /// # Errors
     /// [`BuildError`]: then nothing runs.
     pub async fn build(config: Config, parts: Parts) -> Result<Self, BuildError> {
-        let plans = by_migration(parts.plans)?;
+        let (plans, unusable) = by_migration(parts.plans, parts.unusable);
+        let streams = parts.ports.journal.streams().await?;
+        if !unusable.is_empty() && !resume::any_is_live(parts.ports.journal.as_ref(), &streams).await? {
+            return Err(BuildError::PlanFiles(unusable));
+        }
         let Ports { sensors, clock, observer, .. } = parts.ports.clone();
         let sampler = Sampler::start(sensors, clock, observer, config.poll);
         let options = Options { sampler, belay_version: parts.belay_version };
-        let streams = parts.ports.journal.streams().await?;
         let inner = Inner {
-            config,
+            config: watch::Sender::new(Arc::new(config)),
             ports: parts.ports,
             read_only: parts.read_only,
             catalogue: Arc::new(parts.catalogue),
@@ -91,9 +102,12 @@ impl Daemon {
             guards: Mutex::default(),
             arming: tokio::sync::Mutex::default(),
             unarmed: Mutex::default(),
+            reloading: tokio::sync::Mutex::default(),
+            vitals: Vitals::default(),
             stopping: CancellationToken::new(),
         };
         let daemon = Self { inner: Arc::new(inner) };
+        daemon.leave_out(unusable);
         let orphans: Vec<Name> = streams.into_iter().filter(|stream| !plans.contains_key(stream)).collect();
         for (migration, file) in plans {
             daemon.open(&migration, Some(file)).await?;
@@ -111,7 +125,7 @@ impl Daemon {
     pub(crate) async fn open(&self, migration: &str, file: Option<PlanFile>) -> Result<(), BuildError> {
         let handle = self.open_engine(migration).await?;
         let state = handle.snapshot().state.clone();
-        tracing::info!(migration, state = ?state.state(), "guarding");
+        resume::tell(&state, file.as_ref(), self.ports().clock.now());
         if self.config().arm == ArmPolicy::OnStart && state.plan.is_none() {
             self.set_unarmed(migration, Some("not armed yet".to_owned()));
         }
@@ -125,7 +139,7 @@ impl Daemon {
             handle.shutdown().await;
             return Ok(());
         }
-        tracing::warn!(migration, "its plan file is gone; it goes on with the plan that was armed");
+        resume::tell(&handle.snapshot().state, None, self.ports().clock.now());
         self.guards_locked().insert(migration.to_owned(), Arc::new(Guard::new(handle, None)));
         Ok(())
     }
@@ -144,8 +158,30 @@ impl Daemon {
         join_all(guards.iter().map(|guard| guard.handle.shutdown())).await;
     }
 
-    pub fn config(&self) -> &Config {
-        &self.inner.config
+    /// As it is by now: SIGHUP reads it anew.
+    pub fn config(&self) -> Arc<Config> {
+        self.inner.config.borrow().clone()
+    }
+
+    pub(crate) fn set_config(&self, config: Config) {
+        self.inner.config.send_replace(Arc::new(config));
+    }
+
+    /// Every configuration from here on.
+    pub(crate) fn configs(&self) -> watch::Receiver<Arc<Config>> {
+        self.inner.config.subscribe()
+    }
+
+    pub(crate) fn vitals(&self) -> &Vitals {
+        &self.inner.vitals
+    }
+
+    pub(crate) fn sampler(&self) -> &Sampler {
+        &self.inner.options.sampler
+    }
+
+    pub fn belay_version(&self) -> &str {
+        &self.inner.options.belay_version
     }
 
     /// The engine of a migration.
@@ -166,16 +202,16 @@ impl Daemon {
         &self.inner.metrics
     }
 
-    pub(crate) fn sampler(&self) -> &Sampler {
-        &self.inner.options.sampler
-    }
-
     pub(crate) fn read_only(&self) -> &Ports {
         &self.inner.read_only
     }
 
     pub(crate) fn catalogue(&self) -> Arc<Catalogue> {
         self.inner.catalogue.clone()
+    }
+
+    pub(crate) async fn one_reload_at_a_time(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.inner.reloading.lock().await
     }
 
     pub(crate) async fn one_arming_at_a_time(&self) -> tokio::sync::MutexGuard<'_, ()> {
@@ -189,6 +225,12 @@ impl Daemon {
 
     pub(crate) fn guard(&self, migration: &str) -> Option<Arc<Guard>> {
         self.guards_locked().get(migration).cloned()
+    }
+
+    /// It is not guarded any more. Who still holds it may finish.
+    pub(crate) fn let_go(&self, migration: &str) {
+        self.guards_locked().remove(migration);
+        self.set_unarmed(migration, None);
     }
 
     /// What `arm: on_start` still owes, by migration.
@@ -209,14 +251,21 @@ impl Daemon {
     }
 }
 
-fn by_migration(plans: Vec<PlanFile>) -> Result<BTreeMap<Name, PlanFile>, BuildError> {
+/// One file a migration, the first by name; the others cannot be used.
+fn by_migration(
+    plans: Vec<PlanFile>,
+    mut unusable: Vec<PlanFileError>,
+) -> (BTreeMap<Name, PlanFile>, Vec<PlanFileError>) {
     let mut found: BTreeMap<Name, PlanFile> = BTreeMap::new();
     for file in plans {
         let migration = file.loaded.plan.migration.clone();
-        if let Some(first) = found.get(&migration) {
-            return Err(BuildError::SameMigration { migration, first: first.path.clone(), second: file.path });
+        match found.get(&migration) {
+            Some(first) => {
+                let first = first.path.clone();
+                unusable.push(PlanFileError::SameMigration { path: file.path, first, migration });
+            }
+            None => drop(found.insert(migration, file)),
         }
-        found.insert(migration, file);
     }
-    Ok(found)
+    (found, unusable)
 }

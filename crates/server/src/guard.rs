@@ -11,6 +11,8 @@ use belay_plan::{
     catalogue::Catalogue,
     model::{Plan, Step},
 };
+use jiff::Timestamp;
+use serde_json::{Value, json};
 
 use crate::plan_files::PlanFile;
 
@@ -26,12 +28,14 @@ pub(crate) struct OnDisk {
     file: Option<PlanFile>,
     /// Why what is on disk now cannot be used.
     problem: Option<String>,
+    /// It guards another migration by now.
+    anothers: bool,
 }
 
 impl Guard {
     pub(crate) fn new(handle: Handle, file: Option<PlanFile>) -> Self {
-        let problem = file.is_none().then(|| "there is no plan file for it".to_owned());
-        Self { handle, on_disk: Mutex::new(OnDisk { file, problem }) }
+        let problem = file.is_none().then(|| "there is no plan file for it that can be used".to_owned());
+        Self { handle, on_disk: Mutex::new(OnDisk { file, problem, anothers: false }) }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -49,22 +53,37 @@ impl Guard {
     /// The plan that the file holds, or why it cannot be used.
     pub(crate) fn loaded(&self) -> Result<Arc<Loaded>, String> {
         match &*self.lock() {
-            OnDisk { file: Some(file), problem: None } => Ok(file.loaded.clone()),
+            OnDisk { file: Some(file), problem: None, .. } => Ok(file.loaded.clone()),
             OnDisk { problem, .. } => Err(problem.clone().unwrap_or_default()),
         }
     }
 
+    /// The path of a file that can be used.
+    pub(crate) fn usable_path(&self) -> Option<PathBuf> {
+        self.loaded().ok().and_then(|_| self.path())
+    }
+
+    /// What was its file guards another migration by now.
+    pub(crate) fn file_is_anothers(&self) -> bool {
+        self.lock().anothers
+    }
+
+    /// When the file was last written.
+    pub(crate) fn modified(&self) -> Option<Timestamp> {
+        self.lock().file.as_ref().and_then(|file| file.modified)
+    }
+
     pub(crate) fn set_file(&self, file: PlanFile) {
-        *self.lock() = OnDisk { file: Some(file), problem: None };
+        *self.lock() = OnDisk { file: Some(file), problem: None, anothers: false };
     }
 
     /// Looks at the file again. Blocks on the disk.
     pub(crate) fn refresh(&self, catalogue: &Catalogue) {
         let Some(before) = self.lock().file.clone() else { return };
         let (migration, path) = (self.name(), before.path.display());
-        let problem = match before.load_again(catalogue) {
+        let (problem, anothers) = match before.load_again(catalogue) {
             Ok(file) if file.loaded.plan.migration != migration => {
-                format!("{path} guards {} now", file.loaded.plan.migration)
+                (format!("{path} guards {} now", file.loaded.plan.migration), true)
             }
             Ok(file) => {
                 if file.loaded.sha256 != before.loaded.sha256 {
@@ -72,13 +91,18 @@ impl Guard {
                 }
                 return self.set_file(file);
             }
-            Err(error) => error.to_string(),
+            Err(error) => {
+                if self.lock().problem.as_ref() != Some(&error.to_string()) {
+                    error.log();
+                }
+                (error.to_string(), false)
+            }
         };
         let mut on_disk = self.lock();
-        if on_disk.problem.as_ref() != Some(&problem) {
+        if anothers && on_disk.problem.as_ref() != Some(&problem) {
             tracing::error!(migration, "{problem}");
         }
-        on_disk.problem = Some(problem);
+        (on_disk.problem, on_disk.anothers) = (Some(problem), anothers);
     }
 
     /// Why what is on disk now cannot be used, if it cannot.
@@ -110,4 +134,35 @@ pub(crate) fn shared_resource<'p>(one: &'p Plan, other: &Plan) -> Option<&'p str
         .values()
         .find(|step| other.steps.values().any(|other| same(step, other)))
         .map(|step| step.resource.as_str())
+}
+
+/// The parts in which one plan is not the other: `window`, `steps.dns_back`. Empty when only what is no part of the plan
+/// differs, such as a comment.
+pub(crate) fn differences(one: &Plan, other: &Plan) -> Vec<String> {
+    let (one, other) = (json!(one), json!(other));
+    let mut found = Vec::new();
+    for key in keys(&one, &other) {
+        let parts = (&one[&key], &other[&key]);
+        match parts {
+            (one, other) if one == other => {}
+            (Value::Object(_), Value::Object(_)) if NAMED.contains(&key.as_str()) => {
+                let names = keys(parts.0, parts.1).into_iter().filter(|name| parts.0[name] != parts.1[name]);
+                found.extend(names.map(|name| format!("{key}.{name}")));
+            }
+            _ => found.push(key),
+        }
+    }
+    found
+}
+
+/// Parts of a plan that have names.
+const NAMED: [&str; 4] = ["signals", "triggers", "steps", "notify"];
+
+/// Of both objects, in order, each once.
+fn keys(one: &Value, other: &Value) -> Vec<String> {
+    let of = |value: &Value| value.as_object().map(|object| object.keys().cloned().collect()).unwrap_or_default();
+    let mut keys: Vec<String> = of(one);
+    let more: Vec<String> = of(other);
+    keys.extend(more.into_iter().filter(|key| one.get(key).is_none()));
+    keys
 }

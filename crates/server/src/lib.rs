@@ -1,7 +1,8 @@
 //! The daemon: its configuration, one engine a migration, the HTTP interface, Unix signals.
 //!
 //! `config` says what is wanted, `daemon` opens the engines, `operate` is what people may ask of them, `http` and
-//! `unix_signals` are the ways to ask, `serve` puts it together.
+//! `unix_signals` are the ways to ask, `serve` puts it together. `health` is what is wrong with all that, `pulse` finds it
+//! out, `heartbeat` and `service_manager` tell it to the outside.
 //!
 //! **Architecture Invariant:** nothing in here decides about a migration, and nothing waits for AWS while an engine waits
 //! for it: everything goes through an engine's handle.
@@ -9,17 +10,23 @@
 pub mod auth;
 pub mod config;
 pub mod daemon;
+pub mod health;
+pub mod heartbeat;
 pub mod http;
 pub mod metrics;
 pub mod operate;
 pub mod plan_files;
+pub mod secret;
 pub mod serve;
 pub mod unix_signals;
 
 mod config_file;
 mod guard;
 mod listener;
+mod pulse;
 mod reload;
+mod resume;
+mod service_manager;
 
 pub use config::{Config, ConfigError};
 pub use daemon::{BuildError, Daemon, Parts};

@@ -68,7 +68,7 @@ impl Daemon {
     }
 
     /// Nobody is to find out in the middle of a rollback that there is nobody who may approve.
-    fn refuse_missing_people(&self, plan: &Plan) -> Result<(), OperateError> {
+    pub(crate) fn refuse_missing_people(&self, plan: &Plan) -> Result<(), OperateError> {
         for (role, needed) in people(plan) {
             let found = self.config().tokens.people_with(role);
             if found < needed {

@@ -7,13 +7,16 @@ use std::{
     sync::Arc,
 };
 
-use belay_plan::{Loaded, catalogue::Catalogue, diagnostic::Diagnostic};
+use belay_plan::{Loaded, catalogue::Catalogue, diagnostic::Diagnostic, model::Name};
+use jiff::Timestamp;
 
 /// A plan, and the file that it came from.
 #[derive(Debug, Clone)]
 pub struct PlanFile {
     pub path: PathBuf,
     pub loaded: Arc<Loaded>,
+    /// When the file was last written, where its file system says so.
+    pub modified: Option<Timestamp>,
 }
 
 #[derive(Debug)]
@@ -27,6 +30,12 @@ pub enum PlanFileError {
         path: PathBuf,
         diagnostics: Vec<Diagnostic>,
     },
+    /// One migration has one plan; the first stands.
+    SameMigration {
+        path: PathBuf,
+        first: PathBuf,
+        migration: Name,
+    },
 }
 
 impl fmt::Display for PlanFileError {
@@ -39,11 +48,36 @@ impl fmt::Display for PlanFileError {
                     diagnostics.first().map_or(String::new(), |d| format!("line {}: {}", d.place.line, d.message));
                 write!(f, "{} is not a valid plan ({errors} errors); {first}", path.display())
             }
+            Self::SameMigration { path, first, migration } => {
+                let (path, first) = (path.display(), first.display());
+                write!(
+                    f,
+                    "{path} guards {migration}, as {first} does: one migration has one plan; remove one of the two"
+                )
+            }
         }
     }
 }
 
 impl std::error::Error for PlanFileError {}
+
+impl PlanFileError {
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Unreadable { path, .. } | Self::Invalid { path, .. } | Self::SameMigration { path, .. } => path,
+        }
+    }
+
+    /// With every error of the file.
+    pub(crate) fn log(&self) {
+        tracing::error!("{self}");
+        if let Self::Invalid { diagnostics, .. } = self {
+            for diagnostic in diagnostics {
+                tracing::error!("{}", diagnostic.render(false));
+            }
+        }
+    }
+}
 
 impl PlanFile {
     /// Reads one file. Blocks on the disk.
@@ -58,14 +92,14 @@ impl PlanFile {
     pub(crate) fn load_again(&self, catalogue: &Catalogue) -> Result<Self, PlanFileError> {
         let text = read(&self.path)?;
         match text == self.loaded.text {
-            true => Ok(self.clone()),
+            true => Ok(Self { modified: modified(&self.path), ..self.clone() }),
             false => Self::read(&self.path, &text, catalogue),
         }
     }
 
     fn read(path: &Path, text: &str, catalogue: &Catalogue) -> Result<Self, PlanFileError> {
         match belay_plan::load(&path.display().to_string(), text, catalogue) {
-            Ok(loaded) => Ok(Self { path: path.to_owned(), loaded: Arc::new(loaded) }),
+            Ok(loaded) => Ok(Self { path: path.to_owned(), loaded: Arc::new(loaded), modified: modified(path) }),
             Err(diagnostics) => Err(PlanFileError::Invalid { path: path.to_owned(), diagnostics }),
         }
     }
@@ -75,17 +109,15 @@ fn read(path: &Path) -> Result<String, PlanFileError> {
     fs::read_to_string(path).map_err(|source| PlanFileError::Unreadable { path: path.to_owned(), source })
 }
 
-/// Every plan file that globs name. Blocks on the disk.
-///
-/// # Errors
-/// Everything that is wrong in any of them.
-pub fn load_all(globs: &[String], catalogue: &Catalogue) -> Result<Vec<PlanFile>, Vec<PlanFileError>> {
+fn modified(path: &Path) -> Option<Timestamp> {
+    fs::metadata(path).and_then(|metadata| metadata.modified()).ok().and_then(|time| Timestamp::try_from(time).ok())
+}
+
+/// Every plan file that globs name, and everything that is wrong in those that cannot be used. Blocks on the disk.
+pub fn load_all(globs: &[String], catalogue: &Catalogue) -> (Vec<PlanFile>, Vec<PlanFileError>) {
     let (files, errors): (Vec<_>, Vec<_>) =
         find(globs).iter().map(|path| PlanFile::load(path, catalogue)).partition(Result::is_ok);
-    match errors.is_empty() {
-        true => Ok(files.into_iter().flatten().collect()),
-        false => Err(errors.into_iter().filter_map(Result::err).collect()),
-    }
+    (files.into_iter().flatten().collect(), errors.into_iter().filter_map(Result::err).collect())
 }
 
 /// The files that globs name, each once, sorted. A name without wildcards stands for itself, whether it is there or not:

@@ -7,7 +7,7 @@ use tokio::{net::TcpListener, task::JoinSet, time::timeout};
 use crate::{
     config::{Config, ConfigError},
     daemon::{BuildError, Daemon, Parts},
-    http, listener,
+    heartbeat, http, listener, pulse, service_manager,
     unix_signals::{UnixSignals, Wish},
 };
 
@@ -39,8 +39,24 @@ pub async fn run(config: Config, parts: Parts) -> Result<(), ServeError> {
     // From here on SIGUSR1 does not end the process any more.
     let signals = UnixSignals::install().map_err(ServeError::Signals)?;
     let listener = bind(&config).await?;
+    tell_start(&config, &parts);
     let daemon = Daemon::build(config, parts).await?;
     serve(daemon, listener, signals).await
+}
+
+fn tell_start(config: &Config, parts: &Parts) {
+    let file =
+        config.file.as_ref().map_or_else(|| "none: the defaults hold".to_owned(), |file| file.display().to_string());
+    let (version, state) = (&parts.belay_version, &config.state);
+    tracing::info!(version, config = file, state, arm = ?config.arm, poll = ?config.poll, "starting");
+    if config.tokens.is_empty() {
+        tracing::info!("there are no tokens: whoever is on this machine may do everything");
+    }
+    match &config.heartbeat {
+        // Where it goes is nobody's business.
+        Some(heartbeat) => tracing::info!(every = ?heartbeat.every, "a heartbeat is sent"),
+        None => tracing::info!("no `heartbeat` is set up: nobody outside would notice if Belay died"),
+    }
 }
 
 /// Binds the port; port 0 takes a free one.
@@ -62,7 +78,12 @@ pub async fn serve(daemon: Daemon, listener: TcpListener, mut signals: UnixSigna
     let mut http = JoinSet::new();
     http.spawn(listener::serve(listener, http::router(daemon.clone()), daemon.stopping()));
     tracing::info!("listening on http://{address}");
+    service_manager::ready(&daemon);
 
+    daemon.vitals().publish(daemon.troubles());
+    let mut watchers = JoinSet::new();
+    watchers.spawn(pulse::pulse(daemon.clone()));
+    watchers.spawn(heartbeat::beat(daemon.clone()));
     let mut wishes = JoinSet::new();
     let starting = daemon.clone();
     wishes.spawn(async move { starting.arm_on_start().await });
@@ -82,6 +103,8 @@ pub async fn serve(daemon: Daemon, listener: TcpListener, mut signals: UnixSigna
         }
     };
     tracing::info!("stopping");
+    service_manager::stopping();
+    watchers.abort_all();
     wishes.abort_all();
     let drained = async { while http.join_next().await.is_some() {} };
     let stopping = async { tokio::join!(daemon.shutdown(), drained) };
@@ -97,7 +120,12 @@ async fn fulfil(daemon: Daemon, wish: Wish) {
     match wish {
         Wish::RollBack => daemon.roll_back_by_signal().await,
         Wish::DryRun => daemon.dry_run_by_signal().await,
-        Wish::Reload => daemon.reload().await,
+        Wish::Reload => {
+            service_manager::reloading();
+            daemon.read_again().await;
+            service_manager::ready(&daemon);
+            daemon.arm_on_start().await;
+        }
         Wish::Stop => {}
     }
 }

@@ -40,7 +40,8 @@ fn parts() -> Parts {
         metrics: Metrics::new("test", ports.clock.now()),
         ports,
         catalogue,
-        plans: vec![PlanFile { path: "plan.yaml".into(), loaded }],
+        plans: vec![PlanFile { path: "plan.yaml".into(), loaded, modified: None }],
+        unusable: Vec::new(),
         belay_version: "test".to_owned(),
     }
 }

@@ -17,6 +17,7 @@ mod faults;
 mod foreground;
 mod load;
 mod main_job;
+mod operation;
 mod operators;
 mod permissions;
 mod refusals;

@@ -3,7 +3,7 @@ use std::{path::PathBuf, sync::Arc};
 use belay_aws::session::Access;
 use belay_journal::StateUrl;
 use belay_ports::Clock;
-use belay_server::{BuildError, Config, ConfigError, Metrics, Parts, PlanFile, PlanFileError, ServeError};
+use belay_server::{BuildError, Config, ConfigError, Metrics, Parts, PlanFileError, ServeError};
 
 use crate::{
     assembly::{catalogue, open_to_write, ports},
@@ -39,10 +39,14 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) async fn run(self, output: Output) -> Result<Exit, Failure> {
         let mut config = Config::load(self.config.as_deref()).map_err(|error| config_failure(error, output))?;
-        config.plans.extend(self.plans);
+        config.more_plans = self.plans;
         let catalogue = catalogue();
-        let plans = load_plans(&config, &catalogue, output)?;
+        let (plans, unusable) = belay_server::load_all(&config.all_plans(), &catalogue);
         let url = StateUrl::parse(&config.state).map_err(|error| Failure::new(Exit::Usage, error))?;
+        let StateUrl::Sqlite(path) = &url;
+        if !unusable.is_empty() && !path.exists() {
+            return Err(show_unusable(&unusable, output)); // nothing can be live that would need to go on
+        }
         let journal = Arc::new(open_to_write(&url)?);
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), SystemClock::start().now());
         panics::count_and_log(metrics.clone());
@@ -52,6 +56,7 @@ impl Args {
             read_only: ports(Access::ReadOnly, journal, observer),
             catalogue,
             plans,
+            unusable,
             belay_version: env!("CARGO_PKG_VERSION").to_owned(),
             metrics,
         };
@@ -60,22 +65,16 @@ impl Args {
     }
 }
 
-fn load_plans(
-    config: &Config,
-    catalogue: &belay_plan::catalogue::Catalogue,
-    output: Output,
-) -> Result<Vec<PlanFile>, Failure> {
-    belay_server::load_all(&config.plans, catalogue).map_err(|errors| {
-        for error in &errors {
-            match error {
-                PlanFileError::Invalid { diagnostics, .. } => show_errors(diagnostics, output),
-                PlanFileError::Unreadable { .. } => output.note(error),
-            }
+fn show_unusable(errors: &[PlanFileError], output: Output) -> Failure {
+    for error in errors {
+        match error {
+            PlanFileError::Invalid { diagnostics, .. } => show_errors(diagnostics, output),
+            other => output.note(other),
         }
-        let plans = text::count(errors.len(), "plan file");
-        Failure::message(Exit::Usage, format!("{plans} cannot be used"))
-            .help("correct what is shown above; `belay validate` checks without starting")
-    })
+    }
+    let plans = text::count(errors.len(), "plan file");
+    Failure::message(Exit::Usage, format!("{plans} cannot be used"))
+        .help("correct what is shown above; `belay validate` checks without starting")
 }
 
 fn config_failure(error: ConfigError, output: Output) -> Failure {
@@ -90,7 +89,7 @@ fn failure(error: ServeError, output: Output) -> Failure {
         ServeError::Config(error) => config_failure(error, output),
         ServeError::Bind { .. } => Failure::new(Exit::Unexpected, error)
             .help("stop who listens there, or choose another port with BELAY_LISTEN"),
-        ServeError::Build(error @ BuildError::SameMigration { .. }) => Failure::new(Exit::Usage, error),
+        ServeError::Build(BuildError::PlanFiles(errors)) => show_unusable(&errors, output),
         other => Failure::new(Exit::Unexpected, other),
     }
 }

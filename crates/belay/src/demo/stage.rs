@@ -55,6 +55,7 @@ impl Stage {
             ports: dress(simulated),
             catalogue,
             plans: vec![file],
+            unusable: Vec::new(),
             belay_version: env!("CARGO_PKG_VERSION").to_owned(),
             metrics,
         };

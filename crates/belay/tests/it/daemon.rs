@@ -57,6 +57,7 @@ async fn serve_a_world(file: PlanFile) -> (Arc<World>, String, JoinSet<Result<()
         ports,
         catalogue: catalogue(),
         plans: vec![file],
+        unusable: Vec::new(),
         belay_version: "test".to_owned(),
     };
     let daemon = Daemon::build(config, parts).await.unwrap();

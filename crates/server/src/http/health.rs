@@ -1,10 +1,20 @@
 //! `/healthz`: the process answers. `/readyz`: everything it should do, it can do now.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+};
+use belay_plan::model::Name;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::daemon::Daemon;
+use crate::{
+    daemon::Daemon,
+    health::{Part, Trouble, Weight},
+};
+
+use super::identify;
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Health {
@@ -22,32 +32,43 @@ pub(super) async fn healthz() -> Json<Health> {
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Readiness {
     ready: bool,
-    /// What is not ready.
-    not_ready: Vec<NotReady>,
+    /// What should be possible and is not.
+    not_ready: Vec<Shortcoming>,
+    /// What somebody should look at; the net holds.
+    warnings: Vec<Shortcoming>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-struct NotReady {
-    /// `engine` or `arm_on_start`
-    part: &'static str,
-    migration: String,
-    why: String,
+struct Shortcoming {
+    part: Part,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    migration: Option<Name>,
+    /// Only for those who may read everything else too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
 }
 
 /// Everything that the daemon should do, it can do now
+///
+/// Open to everybody, as probes need it. Who gives no token where there are some is told the parts alone.
 #[utoipa::path(get, path = "/readyz", operation_id = "readyz", responses(
     (status = 200, body = Readiness, description = "It is ready"),
     (status = 503, body = Readiness, description = "It is not, and this is what is not ready"),
 ))]
-pub(super) async fn readyz(State(daemon): State<Daemon>) -> (StatusCode, Json<Readiness>) {
-    let faults = daemon.guards().into_iter().flat_map(|guard| {
-        let not_ready =
-            |why: &String| NotReady { part: "engine", migration: guard.name().to_owned(), why: why.clone() };
-        guard.snapshot().faults.iter().map(not_ready).collect::<Vec<_>>()
-    });
-    let unarmed = daemon.unarmed().into_iter();
-    let unarmed = unarmed.map(|(migration, why)| NotReady { part: "arm_on_start", migration, why });
-    let not_ready: Vec<NotReady> = faults.chain(unarmed).collect();
+pub(super) async fn readyz(State(daemon): State<Daemon>, headers: HeaderMap) -> (StatusCode, Json<Readiness>) {
+    let known = identify::caller(&daemon.config().tokens, &headers).is_ok();
+    let shortcoming = |Trouble { part, migration, why, .. }: Trouble| Shortcoming {
+        part,
+        migration: migration.filter(|_| known),
+        why: known.then_some(why),
+    };
+    let (warnings, not_ready): (Vec<_>, Vec<_>) =
+        daemon.troubles().into_iter().partition(|trouble| trouble.weight == Weight::Warning);
     let status = if not_ready.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Readiness { ready: not_ready.is_empty(), not_ready }))
+    let readiness = Readiness {
+        ready: not_ready.is_empty(),
+        not_ready: not_ready.into_iter().map(shortcoming).collect(),
+        warnings: warnings.into_iter().map(shortcoming).collect(),
+    };
+    (status, Json(readiness))
 }

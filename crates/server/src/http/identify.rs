@@ -30,7 +30,7 @@ pub(super) async fn identify(
     Ok(next.run(request).await)
 }
 
-fn caller(tokens: &Tokens, headers: &HeaderMap) -> Result<Caller, Problem> {
+pub(super) fn caller(tokens: &Tokens, headers: &HeaderMap) -> Result<Caller, Problem> {
     if tokens.is_empty() {
         refuse_browsers(headers)?;
         return Ok(Caller::on_loopback());

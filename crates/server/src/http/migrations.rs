@@ -11,10 +11,15 @@ use axum::{
 use belay_core::{change::Baseline, id::RunId, input::Verb};
 use belay_engine::view::MigrationView;
 use belay_plan::model::Name;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{auth::Caller, daemon::Daemon, guard::Guard};
+use crate::{
+    auth::Caller,
+    daemon::Daemon,
+    guard::{Guard, differences},
+};
 
 use super::{
     body::{Asked, At, Body, Reason},
@@ -33,13 +38,25 @@ pub(super) struct Shown {
     plan_file: Option<String>,
     /// Why what is on disk now could not be armed.
     plan_problem: Option<String>,
+    /// When the pending plan was written.
+    pending_since: Option<Timestamp>,
+    /// What it would change of the pinned plan: `window`, `steps.dns_back`.
+    pending_changes: Vec<String>,
 }
 
 fn shown(daemon: &Daemon, guard: &Guard) -> Shown {
     let loaded = guard.loaded().ok();
     let sha256 = loaded.as_ref().map(|loaded| loaded.sha256.as_str());
+    let snapshot = guard.snapshot();
+    let view = MigrationView::new(&snapshot, sha256, daemon.ports().clock.now());
+    let pending = loaded.as_ref().filter(|_| view.pending_plan.is_some());
     Shown {
-        view: MigrationView::new(&guard.snapshot(), sha256, daemon.ports().clock.now()),
+        pending_since: pending.and_then(|_| guard.modified()),
+        pending_changes: match (pending, &snapshot.state.plan) {
+            (Some(pending), Some(pinned)) => differences(pinned, &pending.plan),
+            _ => Vec::new(),
+        },
+        view,
         plan_file: guard.path().map(|path| path.display().to_string()),
         plan_problem: guard.file_problem(),
     }

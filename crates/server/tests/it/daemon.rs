@@ -13,8 +13,9 @@ use crate::world::{CHECKOUT, Ground, SEARCH, armed, disarmed};
 async fn two_plans_of_one_migration_are_refused() {
     let ground = Ground::new(&[("a.yaml", CHECKOUT), ("b.yaml", CHECKOUT)]);
     let error = ground.try_start(ground.config()).await.err().unwrap();
-    assert!(matches!(&error, BuildError::SameMigration { migration, .. } if migration == "checkout"));
-    assert!(error.to_string().contains("a.yaml") && error.to_string().contains("b.yaml"), "{error}");
+    let BuildError::PlanFiles(errors) = error else { panic!("{error}") };
+    let text = errors[0].to_string();
+    assert!(text.contains("a.yaml") && text.contains("b.yaml") && text.contains("guards checkout"), "{text}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -57,7 +58,7 @@ async fn an_engine_that_does_not_act_is_not_ready() {
     let ready = test.until("/readyz", |ready| ready["ready"] == false).await;
     assert_eq!(
         (&ready["not_ready"][0]["part"], &ready["not_ready"][0]["migration"]),
-        (&json!("engine"), &json!("checkout"))
+        (&json!("journal"), &json!("checkout"))
     );
     assert_eq!(test.get("/readyz").await.status, StatusCode::SERVICE_UNAVAILABLE);
 }

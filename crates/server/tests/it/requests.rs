@@ -76,7 +76,10 @@ async fn a_page_of_strangers_cannot_act() {
 async fn health_and_readiness_are_open() {
     let test = disarmed().await;
     assert_eq!(test.get("/healthz").await.expect(StatusCode::OK), json!({ "status": "ok" }));
-    assert_eq!(test.get("/readyz").await.expect(StatusCode::OK), json!({ "ready": true, "not_ready": [] }));
+    assert_eq!(
+        test.get("/readyz").await.expect(StatusCode::OK),
+        json!({ "ready": true, "not_ready": [], "warnings": [] })
+    );
 }
 
 #[tokio::test(start_paused = true)]

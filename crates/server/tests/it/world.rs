@@ -100,10 +100,12 @@ impl Ground {
     }
 
     fn parts(&self, config: &Config) -> Parts {
+        let (plans, unusable) = load_all(&config.plans, &catalogue());
         Parts {
             read_only: read_only_ports(&self.world, &self.ports),
             ports: self.ports.clone(),
-            plans: load_all(&config.plans, &catalogue()).expect("valid plans"),
+            plans,
+            unusable,
             catalogue: catalogue(),
             belay_version: "test".to_owned(),
             metrics: self.metrics.clone(),
@@ -155,7 +157,7 @@ impl Running {
     }
 
     pub(crate) async fn restart(self) -> Self {
-        let config = self.daemon.config().clone();
+        let config = Config::clone(&self.daemon.config());
         self.restart_with(config).await
     }
 

@@ -111,7 +111,7 @@ fn a_full_disk_stops_all_acting_and_ends_by_itself() {
         assert!(matches!(refused, CommandError::Stopped { .. }));
         assert_eq!(scene.world.calls(), []);
         let snapshot = scene.until_run(&handle, RunState::RolledBack).await;
-        assert_eq!(snapshot.faults, Vec::<String>::new());
+        assert_eq!(snapshot.faults, []);
         scene.assert_sound(None);
     });
 }
@@ -365,7 +365,7 @@ fn other_credentials_at_a_restart_read_nothing_until_they_are_right() {
         scene.world.set_account("999999999999");
         let handle = scene.open().await;
         tokio::time::sleep(Duration::from_secs(60)).await;
-        assert!(handle.snapshot().faults[0].contains("111122223333"), "{:?}", handle.snapshot().faults);
+        assert!(handle.snapshot().faults[0].why.contains("111122223333"), "{:?}", handle.snapshot().faults);
         assert_eq!(scene.world.calls(), []);
         scene.world.set_account("111122223333");
         scene.until_run(&handle, RunState::RolledBack).await;

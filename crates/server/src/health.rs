@@ -1,0 +1,173 @@
+//! What keeps the net from holding, now: the one list behind `/readyz`, the heartbeat, and what the service manager sees.
+//!
+//! A daemon is ready when everything it should do, it can do now. So one that is blind is not ready either: it would not
+//! notice. It can still be told to roll back, so whatever leads people to it should go by `/healthz`.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::PathBuf,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use belay_engine::{Fault, FaultPart};
+use belay_plan::model::Name;
+use serde::Serialize;
+use tokio::sync::watch;
+use utoipa::ToSchema;
+
+use crate::{daemon::Daemon, guard::Guard, heartbeat::Beats, plan_files::PlanFileError};
+
+/// Something that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    pub part: Part,
+    pub migration: Option<Name>,
+    pub why: String,
+    pub weight: Weight,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// The journal does not take records, or is not ours any more.
+    Journal,
+    /// The AWS credentials are of another account, or could not be verified.
+    Credentials,
+    /// The loop of a migration hangs, has ended, or cannot fold its state.
+    Engine,
+    /// The loop that reads signals hangs or has ended.
+    Sampler,
+    /// Nothing can be read of one source of signals.
+    Source,
+    /// A plan file cannot be used.
+    PlanFile,
+    /// `arm: on_start` should have armed it and has not.
+    ArmOnStart,
+    /// They give too few people a role that an armed plan asks for.
+    Tokens,
+    /// The configuration file cannot be used.
+    Config,
+    /// The heartbeat does not arrive.
+    Heartbeat,
+}
+
+/// How bad it is; each includes those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Weight {
+    /// Somebody should look at it; the net holds.
+    Warning,
+    /// Something that should be done cannot be done.
+    NotReady,
+    /// Belay sees nothing or does nothing: the heartbeat says so.
+    Stopped,
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.migration {
+            Some(migration) => write!(f, "{migration}: {}", self.why),
+            None => f.write_str(&self.why),
+        }
+    }
+}
+
+/// What the daemon notices of itself, beside what its engines say.
+#[derive(Default)]
+pub(crate) struct Vitals {
+    noticed: Mutex<Noticed>,
+    /// The last list, for those who wait for a turn.
+    published: watch::Sender<Vec<Trouble>>,
+}
+
+#[derive(Default)]
+pub(crate) struct Noticed {
+    /// Loops without a sign of life.
+    pub(crate) hung: Vec<Trouble>,
+    /// Plan files that cannot be used, and why not.
+    pub(crate) left_out: BTreeMap<PathBuf, String>,
+    /// Why the configuration file was not taken over at the last SIGHUP.
+    pub(crate) config: Option<String>,
+    pub(crate) beats: Beats,
+}
+
+impl Vitals {
+    pub(crate) fn noticed(&self) -> MutexGuard<'_, Noticed> {
+        self.noticed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn publish(&self, troubles: Vec<Trouble>) {
+        self.published.send_if_modified(|last| {
+            let news = *last != troubles;
+            *last = troubles;
+            news
+        });
+    }
+
+    pub(crate) fn watch(&self) -> watch::Receiver<Vec<Trouble>> {
+        self.published.subscribe()
+    }
+}
+
+impl Daemon {
+    /// Everything that is not as it should be, the worst first.
+    pub fn troubles(&self) -> Vec<Trouble> {
+        let mut troubles: Vec<Trouble> = self.guards().iter().flat_map(|guard| self.troubles_of(guard)).collect();
+        let of_all = |part, weight, why: &str| Trouble { part, migration: None, why: why.to_owned(), weight };
+        let unarmed = self.unarmed().into_iter();
+        troubles.extend(unarmed.map(|(migration, why)| Trouble {
+            part: Part::ArmOnStart,
+            migration: Some(migration),
+            why,
+            weight: Weight::NotReady,
+        }));
+        let noticed = self.vitals().noticed();
+        troubles.extend(noticed.hung.iter().cloned());
+        troubles.extend(noticed.left_out.values().map(|why| of_all(Part::PlanFile, Weight::NotReady, why)));
+        troubles.extend(noticed.config.iter().map(|why| of_all(Part::Config, Weight::Warning, why)));
+        let undelivered = noticed.beats.undelivered_since.iter();
+        troubles.extend(undelivered.map(|(_, why)| of_all(Part::Heartbeat, Weight::Warning, why)));
+        troubles.sort_by_key(|trouble| std::cmp::Reverse(trouble.weight));
+        troubles
+    }
+
+    /// What has become of the heartbeats so far; None without a heartbeat.
+    pub fn beats(&self) -> Option<Beats> {
+        self.config().heartbeat.as_ref().map(|_| self.vitals().noticed().beats.clone())
+    }
+
+    /// These plan files cannot be used, and no others. What is new is logged whole.
+    pub(crate) fn leave_out(&self, errors: Vec<PlanFileError>) {
+        let known = std::mem::take(&mut self.vitals().noticed().left_out);
+        for error in &errors {
+            if known.get(error.path()) != Some(&error.to_string()) {
+                error.log();
+            }
+        }
+        let left_out = errors.iter().map(|error| (error.path().to_owned(), error.to_string())).collect();
+        self.vitals().noticed().left_out = left_out;
+    }
+
+    fn troubles_of(&self, guard: &Guard) -> Vec<Trouble> {
+        let snapshot = guard.snapshot();
+        let state = snapshot.state.as_ref();
+        let trouble = |part, weight, why| Trouble { part, migration: Some(guard.name().to_owned()), why, weight };
+        let faults = snapshot.faults.iter().map(|Fault { part, why }| {
+            let part = match part {
+                FaultPart::Credentials => Part::Credentials,
+                FaultPart::Journal => Part::Journal,
+                FaultPart::State => Part::Engine,
+            };
+            trouble(part, Weight::Stopped, why.clone())
+        });
+        let blind = state.blind.iter().map(|(source, since)| {
+            trouble(Part::Source, Weight::Stopped, format!("nothing can be read of {source} since {since:.0}"))
+        });
+        // What is live goes on with the plan that was armed.
+        let weight = if state.is_live() { Weight::Warning } else { Weight::NotReady };
+        let file = guard.file_problem().map(|why| trouble(Part::PlanFile, weight, why));
+        let people = guard.live_plan().and_then(|plan| self.refuse_missing_people(&plan).err());
+        let people = people.map(|error| trouble(Part::Tokens, Weight::NotReady, error.to_string()));
+        faults.chain(blind).chain(file).chain(people).collect()
+    }
+}

@@ -1,0 +1,177 @@
+//! The heartbeat: a word to somebody outside, again and again, so that a dead or blind watcher is noticed there.
+//!
+//! While Belay sees and acts, each beat is a POST to `url`; while it does not, a POST to `url` with `/fail` behind its path,
+//! at once and then every beat. Nothing waits for a beat, and the URL, which may be a secret, is never shown.
+
+use std::{error::Error, time::Duration};
+
+use jiff::Timestamp;
+use reqwest::{Client, Url, redirect::Policy};
+use serde_json::{Value, json};
+use tokio::{select, sync::watch, task::spawn_blocking};
+
+use crate::{
+    daemon::Daemon,
+    health::{Trouble, Weight},
+    secret::Reference,
+};
+
+/// How long one beat may take.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
+const BEAT_MAX: Duration = Duration::from_secs(10);
+
+/// A beat that did not arrive is repeated after this, if the next is not due before.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// `heartbeat:` of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heartbeat {
+    pub url: Reference,
+    pub every: Duration,
+}
+
+/// What has become of the beats so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Beats {
+    /// That arrived and said that all is well.
+    pub ok: u64,
+    /// That arrived and said that it is not.
+    pub fail: u64,
+    /// That did not arrive.
+    pub undelivered: u64,
+    /// Since when none arrives, and why.
+    pub undelivered_since: Option<(Timestamp, String)>,
+}
+
+impl Heartbeat {
+    /// Where beats go.
+    ///
+    /// # Errors
+    /// Why there is no such place, in words that tell nothing of it.
+    pub(crate) fn target(&self) -> Result<Url, String> {
+        let url = self.url.look_up()?;
+        match Url::parse(&url) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
+            _ => Err("what it holds is not an http or https URL".to_owned()),
+        }
+    }
+}
+
+/// Beats for as long as the configuration asks for it, until it is dropped.
+pub(crate) async fn beat(daemon: Daemon) {
+    let mut configs = daemon.configs();
+    let mut troubles = daemon.vitals().watch();
+    loop {
+        let heartbeat = configs.borrow_and_update().heartbeat.clone();
+        select! {
+            changed = configs.changed() => if changed.is_err() { return },
+            () = beat_as(&daemon, heartbeat.as_ref(), &mut troubles) => {}
+        }
+    }
+}
+
+async fn beat_as(daemon: &Daemon, heartbeat: Option<&Heartbeat>, troubles: &mut watch::Receiver<Vec<Trouble>>) {
+    let Some(heartbeat) = heartbeat else { return std::future::pending().await };
+    let client = Client::builder()
+        .connect_timeout(CONNECT_MAX)
+        .timeout(BEAT_MAX)
+        .redirect(Policy::none())
+        .user_agent(concat!("belay/", env!("CARGO_PKG_VERSION")))
+        .build();
+    let client = match client {
+        Ok(client) => client,
+        Err(error) => {
+            note(daemon, false, Err(format!("TLS could not be set up: {}", chain(&error))));
+            return std::future::pending().await;
+        }
+    };
+    loop {
+        let reasons = reasons(&troubles.borrow_and_update());
+        let sent = send(&client, heartbeat, &reasons).await;
+        let pause = if sent.is_ok() { heartbeat.every } else { heartbeat.every.min(AGAIN) };
+        note(daemon, reasons.is_empty(), sent);
+        let clock = daemon.ports().clock.clone();
+        select! {
+            () = clock.sleep(pause) => {}
+            () = turned(troubles, reasons.is_empty()) => {}
+        }
+    }
+}
+
+/// Why there is no beat that all is well; empty when there is one.
+fn reasons(troubles: &[Trouble]) -> Vec<String> {
+    troubles.iter().filter(|trouble| trouble.weight == Weight::Stopped).map(ToString::to_string).collect()
+}
+
+/// Waits until what was well is not, or the other way round.
+async fn turned(troubles: &mut watch::Receiver<Vec<Trouble>>, was_well: bool) {
+    while troubles.changed().await.is_ok() {
+        if reasons(&troubles.borrow_and_update()).is_empty() != was_well {
+            return;
+        }
+    }
+    std::future::pending().await
+}
+
+async fn send(client: &Client, heartbeat: &Heartbeat, reasons: &[String]) -> Result<(), String> {
+    let looking = heartbeat.clone();
+    // A file may be on a disk that hangs.
+    let mut url = spawn_blocking(move || looking.target()).await.map_err(|_| "Belay is stopping".to_owned())??;
+    let body = match reasons {
+        [] => json!({ "status": "ok" }),
+        reasons => {
+            if let Ok(mut path) = url.path_segments_mut() {
+                path.pop_if_empty().push("fail");
+            }
+            json!({ "status": "fail", "reasons": reasons })
+        }
+    };
+    post(client, url, &body).await
+}
+
+async fn post(client: &Client, url: Url, body: &Value) -> Result<(), String> {
+    let request = client.post(url).header("content-type", "application/json").body(body.to_string());
+    let answer = request.send().await.map_err(|error| chain(&error.without_url()))?;
+    match answer.status() {
+        status if status.is_success() => Ok(()),
+        status => Err(format!("it was answered with {status}")),
+    }
+}
+
+/// Only the turns are logged.
+fn note(daemon: &Daemon, well: bool, sent: Result<(), String>) {
+    let now = daemon.ports().clock.now();
+    let beats = &mut daemon.vitals().noticed().beats;
+    match sent {
+        Ok(()) => {
+            if well {
+                beats.ok += 1;
+            } else {
+                beats.fail += 1;
+            }
+            if let Some((since, _)) = beats.undelivered_since.take() {
+                tracing::info!(%since, "the heartbeat arrives again");
+            }
+        }
+        Err(why) => {
+            beats.undelivered += 1;
+            let why = format!("the heartbeat does not arrive: {why}");
+            if beats.undelivered_since.is_none() {
+                tracing::warn!("{why}; nobody outside would notice if Belay died");
+            }
+            let since = beats.undelivered_since.take().map_or(now, |(since, _)| since);
+            beats.undelivered_since = Some((since, why));
+        }
+    }
+}
+
+/// With what caused it: the outermost error alone says little.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}
