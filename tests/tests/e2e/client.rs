@@ -84,12 +84,11 @@ fn who_watches_sees_every_record_once_also_over_a_restart() {
     let daemon = stage.serve(&plan);
     let mut watch = stage.belay.spawn(&["watch", "--json"]);
     // It has begun to hear when it hears something.
-    let armed = belay_tests::wait_until("a record to be heard", || {
+    belay_tests::wait_until("a record to be heard", || {
         let code = stage.belay.run(&["arm"]).code;
         assert_eq!(code, 0);
         watch.stdout().contains("\"armed\"").then_some(())
     });
-    let () = armed;
     let _daemon = restart(&mut stage, daemon, &plan);
     assert_eq!(stage.belay.run(&["disarm", "--reason", "by a test"]).code, 0);
     watch.wait_for_stdout("\"disarmed\"");
