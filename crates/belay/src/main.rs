@@ -20,18 +20,24 @@ mod plan_file;
 mod problem;
 mod text;
 
-use std::process::ExitCode;
+use std::{num::NonZero, process::ExitCode, thread};
 
 use clap::FromArgMatches;
 
 use crate::{cli::Cli, exit::Exit, output::Output};
+
+/// Belay mostly waits: more threads than this, on a large machine, would only take memory. And not only one, so that
+/// whatever is slow holds nothing else up.
+const THREADS_MIN: usize = 2;
+const THREADS_MAX: usize = 4;
 
 fn main() -> ExitCode {
     // Wrong usage ends here, with exit code 2.
     let cli = Cli::from_arg_matches(&cli::command().get_matches()).unwrap_or_else(|error| error.exit());
     let output = Output::detect(cli.command.wants_json());
     logs::start(cli.log_format, cli.command.usual_logs(), output.colour_errors());
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let threads = thread::available_parallelism().map_or(THREADS_MIN, NonZero::get).clamp(THREADS_MIN, THREADS_MAX);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             output.failure(&error.into());

@@ -14,6 +14,7 @@ mod database;
 mod declared;
 mod dry_run;
 mod faults;
+mod footprint;
 mod foreground;
 mod load;
 mod main_job;
