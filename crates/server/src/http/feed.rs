@@ -159,7 +159,7 @@ mod tests {
     async fn what_is_shared_is_bounded_and_the_same_for_all() {
         let journal = Arc::new(MemoryJournal::default());
         let feed = Feed::new(journal.clone());
-        let mut readers = vec![0_u64; 7];
+        let mut readers = [0_u64; 7];
         for turn in 0..60 {
             append(journal.as_ref(), 50, if turn % 3 == 0 { 2_500 } else { 10 }).await;
             for (number, position) in readers.iter_mut().enumerate() {
