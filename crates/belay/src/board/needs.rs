@@ -27,13 +27,15 @@ fn of_run(run: &Run, migration: &Migration, commands: &Commands, look: &Look) ->
         let acts = waiting.verbs.iter().flat_map(|verb| commands.of_step(verb, &run.id, &name, &step.subjects()));
         let what = match (step.phase.as_str(), step.action.as_str()) {
             ("awaiting_approval", "manual") => format!("to be done by hand, then say yes: {}", step.why),
-            ("awaiting_approval", _) => format!("may it go on? {}", step.why),
+            ("awaiting_approval", _) => step.why.clone(),
             _ => waiting.reason.clone(),
         };
         let who = who(step, migration, look).map_or(String::new(), |who| format!(" ({who})"));
         Some(Need { text: format!("{name}: {what}{who}"), acts: acts.collect() })
     };
-    let whole = run.waiting_for.iter().filter(|waiting| waiting.step.is_none() && !waiting.reason.is_empty());
+    // What a confirmation waits for stands in the run's own lines.
+    let stands = run.aborting || matches!(run.state.as_str(), "held" | "halted");
+    let whole = run.waiting_for.iter().filter(|waiting| stands && waiting.step.is_none());
     let whole = whole.map(|waiting| Need { text: waiting.reason.clone(), acts: Vec::new() });
     let steps = run.waiting_for.iter().filter(asks).filter_map(of_step);
     let mut seen = BTreeSet::new();

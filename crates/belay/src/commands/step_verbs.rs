@@ -77,7 +77,8 @@ pub(crate) struct Skip {
 
 impl Approve {
     pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
-        let (answer, now) = if self.deny { ("deny", "denied") } else { ("approve", "approved") };
+        let (answer, now) =
+            if self.deny { ("deny", "your no is on record") } else { ("approve", "your yes is on record") };
         self.at.send("approve", json!({ "answer": answer, "reason": self.at.reason }), now, output).await
     }
 }

@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use belay_core::event::Event;
-use serde::Deserialize;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::{
-    Events, Line, Screen,
+    Events, Screen,
     events::{Heard, Told},
-    line::{Tone, line_of},
+    line::line_of_event,
     phases,
 };
 use crate::{
@@ -19,7 +17,6 @@ use crate::{
     exit::{Exit, Failure},
     interrupt::interrupted,
     output::Output,
-    text,
 };
 
 /// How often the picture turns; the daemon is looked at after so many turns.
@@ -189,17 +186,7 @@ impl Follower<'_> {
     }
 
     fn show(&self, told: &Told) {
-        let known = Event::deserialize(&told.event).ok();
-        let line = match &known {
-            Some(event) => line_of(told.at, &told.actor, event),
-            // Of a newer daemon.
-            None => told.event["type"].as_str().map(|kind| Line {
-                at: told.at,
-                subject: String::new(),
-                text: text::words(kind),
-                tone: Tone::Quiet,
-            }),
-        };
+        let line = line_of_event(told.at, &told.actor, &told.event);
         let Some(mut line) = line else { return };
         if self.several {
             let colon = if line.subject.is_empty() { "" } else { " " };

@@ -5,6 +5,7 @@ use belay_core::{
     reading::Health,
 };
 use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{output::Output, text};
@@ -56,9 +57,39 @@ pub(crate) fn line(record: &Record) -> Option<Line> {
     line_of(record.at, &record.actor, &record.event)
 }
 
-pub(super) fn line_of(at: Timestamp, actor: &str, event: &Event) -> Option<Line> {
+fn line_of(at: Timestamp, actor: &str, event: &Event) -> Option<Line> {
     let (subject, tone, text) = told(actor, event)?;
     Some(Line { at, subject, text, tone })
+}
+
+/// The line of an event as the daemon's followers get it: with its documents (a plan, a baseline, a report) left out, and
+/// perhaps of a newer version.
+pub(super) fn line_of_event(at: Timestamp, actor: &str, event: &Value) -> Option<Line> {
+    if let Ok(event) = Event::deserialize(event) {
+        return line_of(at, actor, &event);
+    }
+    let part = |key: &str| event[key].as_str().unwrap_or_default();
+    let (tone, text) = match part("type") {
+        "plan_pinned" => pinned(part("plan_sha256")),
+        "baseline_captured" => (Tone::Plain, "baseline captured".to_owned()),
+        "undo_started" => {
+            let left = event["left"].as_array().into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>();
+            undoes(part("run"), part("undoes"), part("reason"), &left)
+        }
+        "rehearsed" => (Tone::Plain, format!("dry run {} is on record", part("run"))),
+        kind => (Tone::Quiet, text::words(kind)),
+    };
+    Some(Line { at, subject: String::new(), text, tone })
+}
+
+fn pinned(sha256: &str) -> (Tone, String) {
+    (Tone::Quiet, format!("plan {} is pinned", sha256.get(..12).unwrap_or(sha256)))
+}
+
+fn undoes(run: &str, undone: &str, reason: &str, left: &[impl AsRef<str>]) -> (Tone, String) {
+    let left: Vec<&str> = left.iter().map(AsRef::as_ref).collect();
+    let left = if left.is_empty() { String::new() } else { format!("; this stays: {}", left.join("; ")) };
+    (Tone::Warn, format!("run {run} puts back what was there before {undone}: {reason}{left}"))
 }
 
 type Told = Option<(String, Tone, String)>;
@@ -76,7 +107,8 @@ fn told(actor: &str, event: &Event) -> Told {
             tell(subject, Tone::Plain, format!("{actor} says {}{because}", text::words(verb)))
         }
         Event::PlanPinned { plan_sha256, .. } => {
-            tell("", Tone::Quiet, format!("plan {} is pinned", plan_sha256.get(..12).unwrap_or(plan_sha256)))
+            let (tone, text) = pinned(plan_sha256);
+            tell("", tone, text)
         }
         Event::BaselineCaptured { baseline } => {
             tell("", Tone::Plain, format!("baseline of {} captured", text::count(baseline.steps.len(), "step")))
@@ -91,9 +123,9 @@ fn told(actor: &str, event: &Event) -> Told {
             tell("", Tone::Warn, format!("Belay is back after {outage_s}s; everything is looked at anew"))
         }
         Event::RunStarted { run, reason, .. } => tell("", Tone::Warn, format!("rollback {run} begins: {reason}")),
-        Event::UndoStarted { run, undoes, reason, left, .. } => {
-            let left = if left.is_empty() { String::new() } else { format!("; this stays: {}", left.join("; ")) };
-            tell("", Tone::Warn, format!("run {run} puts back what was there before {undoes}: {reason}{left}"))
+        Event::UndoStarted { run, undoes: undone, reason, left, .. } => {
+            let (tone, text) = undoes(&run.0, &undone.0, reason, left);
+            tell("", tone, text)
         }
         Event::RunHeld { why } => tell("", Tone::Warn, format!("held: {why}")),
         Event::RunResumed => tell("", Tone::Plain, "the rollback goes on"),
@@ -218,5 +250,28 @@ fn name(value: &impl serde::Serialize) -> String {
     match json!(value) {
         Value::String(name) => text::words(&name),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_without_their_documents_are_told_as_the_records_are() {
+        let told = |event: Value| line_of_event(Timestamp::UNIX_EPOCH, "ada", &event).unwrap().text;
+        let document = json!({ "sha256": "00", "bytes": 2 });
+        let undo = json!({
+            "type": "undo_started", "run": "r2", "undoes": "r1", "reason": "a false alarm", "plan": document, "baseline": document,
+            "left": ["db_back lost data"],
+        });
+        assert_eq!(
+            told(undo),
+            "run r2 puts back what was there before r1: a false alarm; this stays: db_back lost data"
+        );
+        let pinned = json!({ "type": "plan_pinned", "plan": document, "plan_sha256": "3f1c9a2b7d10e5f6" });
+        assert_eq!(told(pinned), "plan 3f1c9a2b7d10 is pinned");
+        assert_eq!(told(json!({ "type": "cutover_marked" })), "the cutover begins");
+        assert_eq!(told(json!({ "type": "of_a_newer_daemon" })), "of a newer daemon");
     }
 }
