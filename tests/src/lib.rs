@@ -25,6 +25,7 @@
 mod belay;
 mod boto;
 mod emulator;
+mod fuzz;
 mod http;
 pub mod killpoint;
 mod proxy;
@@ -37,6 +38,7 @@ mod world;
 pub use belay::{Belay, Finished, Process, binary};
 pub use boto::Boto;
 pub use emulator::Emulator;
+pub use fuzz::fuzz;
 pub use http::{HttpAnswer, http, http_get, http_post};
 pub use killpoint::KillPoint;
 pub use proxy::{Call, FaultHandle, Kind, Outcome, Proxy, Reaction, When};

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use belay_core::input::{Asked, Authority};
+use belay_core::input::{Asked, Authority, CommandKey};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -72,23 +72,35 @@ impl fmt::Debug for TokenHash {
 pub struct Caller {
     pub name: String,
     roles: Vec<Role>,
+    /// Of a request that may come again without being meant again.
+    key: Option<CommandKey>,
 }
 
 impl Caller {
     /// Whoever reaches a daemon that has no tokens: it listens on loopback only.
     pub(crate) fn on_loopback() -> Self {
-        Self { name: "operator@loopback".to_owned(), roles: vec![Role::Operator] }
+        Self { name: "operator@loopback".to_owned(), roles: vec![Role::Operator], key: None }
     }
 
     /// What goes on record with a command of theirs.
     pub(crate) fn asked(&self, reason: &str) -> Asked {
         let roles = self.roles.iter().map(|role| role.name().to_owned()).collect();
-        Asked { authority: Authority::Roles(roles), ..Asked::new(&self.name, reason) }
+        Asked { authority: Authority::Roles(roles), key: self.key.clone(), ..Asked::new(&self.name, reason) }
+    }
+
+    /// The same, asking under a key.
+    pub(crate) fn with_key(self, key: CommandKey) -> Self {
+        Self { key: Some(key), ..self }
     }
 
     /// Reading is for everybody who is known; acting is not.
     pub fn may_act(&self) -> bool {
         self.roles.contains(&Role::Operator)
+    }
+
+    /// Approving and deciding is for whom the plan names by role, so for everybody who has more than to look on.
+    pub fn may_answer(&self) -> bool {
+        self.roles.iter().any(|role| *role != Role::Viewer)
     }
 }
 
@@ -117,7 +129,7 @@ impl Tokens {
         let mut found = None;
         for known in &self.0 {
             if bool::from(known.sha256.0.ct_eq(&asked.0)) {
-                found = Some(Caller { name: known.name.clone(), roles: known.roles.clone() });
+                found = Some(Caller { name: known.name.clone(), roles: known.roles.clone(), key: None });
             }
         }
         found

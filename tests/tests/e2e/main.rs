@@ -16,6 +16,7 @@ mod dry_run;
 mod faults;
 mod footprint;
 mod foreground;
+mod http;
 mod load;
 mod main_job;
 mod operation;

@@ -234,6 +234,12 @@ impl Daemon {
         found
     }
 
+    /// SIGKILL, and its end.
+    #[track_caller]
+    pub(crate) fn kill(mut self) -> Finished {
+        self.process.take().unwrap().kill()
+    }
+
     /// SIGTERM, and its end.
     #[track_caller]
     pub(crate) fn terminate(mut self) -> Finished {

@@ -166,7 +166,7 @@ impl Client {
         let events = |kind: &HeaderValue| kind.as_bytes().starts_with(EVENTS.as_bytes());
         match answer.status() {
             StatusCode::OK if answer.headers().get(CONTENT_TYPE).is_some_and(events) => Ok(answer),
-            StatusCode::UNPROCESSABLE_ENTITY | StatusCode::GONE => Err(Deaf::Lost),
+            StatusCode::UNPROCESSABLE_ENTITY | StatusCode::CONFLICT => Err(Deaf::Lost),
             StatusCode::OK
             | StatusCode::NOT_FOUND
             | StatusCode::METHOD_NOT_ALLOWED

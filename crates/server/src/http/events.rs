@@ -21,6 +21,7 @@ use futures::stream::{self, StreamExt};
 use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
 
 use crate::{daemon::Daemon, metrics};
 
@@ -31,13 +32,29 @@ use super::{
     kind::Kind,
     migrations,
     problem::Problem,
-    query::EventsQuery,
+    query::{EventsQuery, LastEvent},
 };
 
 /// A comment is sent when nothing else was for this long, so that both sides notice a connection that is dead.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// What a client is asked to wait before it connects again.
 const RETRY: Duration = Duration::from_secs(2);
+
+/// One event, as its fields are sent.
+#[derive(ToSchema)]
+#[schema(as = ServerSentEvent)]
+#[expect(dead_code, reason = "read by the schema")]
+struct Sent {
+    /// The cursor behind it.
+    id: Option<String>,
+    /// `ready`, the type of a record, or `problem`.
+    event: String,
+    /// JSON: of `ready` the cursor, of a record all of it, of `problem` a problem document.
+    #[schema(content_media_type = "application/json")]
+    data: String,
+    /// In milliseconds.
+    retry: Option<u32>,
+}
 
 /// The journal, live: each record as an event
 ///
@@ -46,8 +63,8 @@ const RETRY: Duration = Duration::from_secs(2);
 /// whatever else in an event is over 64 KiB, stand as `{ sha256, bytes }` of their JSON. A comment every 15 s shows that
 /// the connection lives. When the journal cannot be read, `problem` is the last event, with a problem document.
 #[utoipa::path(get, path = "/v1/events", operation_id = "follow_events",
-    params(EventsQuery, ("Last-Event-ID" = Option<String>, Header, description = "Goes before `after`: the last `id`")),
-    responses((status = 200, body = String, content_type = "text/event-stream", description = "Ends with the daemon")))]
+    params(EventsQuery, LastEvent),
+    responses((status = 200, body = Sent, content_type = "text/event-stream", description = "Ends with the daemon")))]
 pub(super) async fn events(
     State(daemon): State<Daemon>,
     Extension(feed): Extension<Arc<Feed>>,
@@ -65,7 +82,10 @@ pub(super) async fn events(
             let cursor = Cursor::parse(text).ok_or_else(|| bad_cursor(format!("`{text}` is no cursor")))?;
             feed.verify(&cursor).await.map_err(|error| match error {
                 CursorError::Unreadable(error) => unreadable(error),
-                other => bad_cursor(format!("the cursor `{text}` is not of this journal: {other}")),
+                other => without(Problem::new(
+                    Kind::StrangeCursor,
+                    format!("the cursor `{text}` is not of this journal: {other}"),
+                )),
             })?;
             cursor
         }
@@ -134,8 +154,11 @@ fn last_event(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
 }
 
 fn bad_cursor(detail: impl Into<String>) -> Problem {
-    Problem::new(Kind::BadCursor, detail)
-        .help("connect without a cursor, and read afresh what you show: GET /v1/migrations, GET /v1/runs")
+    without(Problem::new(Kind::BadCursor, detail))
+}
+
+fn without(problem: Problem) -> Problem {
+    problem.help("connect without a cursor, and read afresh what you show: GET /v1/migrations, GET /v1/runs")
 }
 
 fn too_many() -> Problem {

@@ -17,16 +17,16 @@ use crate::{
 use super::identify;
 
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Health {
+pub(super) struct Alive {
     /// `ok`
     status: &'static str,
 }
 
 /// The process answers
 #[utoipa::path(get, path = "/healthz", operation_id = "healthz",
-    responses((status = 200, body = Health, description = "It does")))]
-pub(super) async fn healthz() -> Json<Health> {
-    Json(Health { status: "ok" })
+    responses((status = 200, body = Alive, description = "It does")))]
+pub(super) async fn healthz() -> Json<Alive> {
+    Json(Alive { status: "ok" })
 }
 
 #[derive(Debug, Serialize, ToSchema)]

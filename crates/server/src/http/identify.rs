@@ -21,9 +21,16 @@ pub(super) async fn identify(
     next: Next,
 ) -> Result<Response, Problem> {
     let caller = caller(&daemon.config().tokens, request.headers())?;
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    if !reads && !caller.may_act() {
-        let detail = format!("{} may read, but not act", caller.name);
+    let (method, path) = (request.method(), request.uri().path());
+    // Which role an answer takes is the plan's to say, so core decides; a mere viewer has none that a plan could mean.
+    let answers = path.ends_with("/approve") || path.ends_with("/decide");
+    let allowed = match *method {
+        Method::GET | Method::HEAD => true,
+        _ if answers => caller.may_answer(),
+        _ => caller.may_act(),
+    };
+    if !allowed {
+        let detail = format!("{} may read, but not {method} {path}", caller.name);
         return Err(Problem::forbidden(detail).help("acting takes a token with the role `operator`"));
     }
     request.extensions_mut().insert(caller);

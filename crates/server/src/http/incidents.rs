@@ -33,6 +33,11 @@ fn find(daemon: &Daemon, id: &str) -> Result<(Arc<Guard>, IncidentView), Problem
     found.ok_or_else(|| Problem::not_found(format!("there is no incident {id}")).help("GET /v1/incidents lists them"))
 }
 
+/// An incident as it is now.
+pub(super) fn present(daemon: &Daemon, id: &str) -> Result<Json<IncidentView>, Problem> {
+    find(daemon, id).map(|(_, incident)| Json(incident))
+}
+
 /// All incidents, the latest first
 #[utoipa::path(get, path = "/v1/incidents", operation_id = "list_incidents", params(IncidentsQuery),
     responses((status = 200, body = Page<IncidentView>, description = "A page of them")))]
@@ -58,7 +63,7 @@ pub(super) async fn list(
 #[utoipa::path(get, path = "/v1/incidents/{incident}", operation_id = "show_incident",
     responses((status = 200, body = IncidentView, description = "As it is now")))]
 pub(super) async fn show(State(daemon): State<Daemon>, At(id): At<String>) -> Result<Json<IncidentView>, Problem> {
-    find(&daemon, &id).map(|(_, incident)| Json(incident))
+    present(&daemon, &id)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize, ToSchema)]
@@ -92,5 +97,5 @@ pub(super) async fn decide(
     let verb = Verb::Decide { roll_back: body.decision == Decision::RollBack };
     let decided = daemon.command(&guard, verb, &caller.asked(&body.reason.0)).await;
     decided.map_err(|error| refusal::problem(error, &guard.snapshot().state, Subject::Migration))?;
-    find(&daemon, &id).map(|(_, incident)| Json(incident))
+    present(&daemon, &id)
 }

@@ -22,6 +22,7 @@ pub(crate) enum Kind {
     NeedsRoles,
     ResourceTaken,
     UnsupportedPlan,
+    StrangeCursor,
     SlowBody,
     UnreadableBody,
     HeadTooLarge,
@@ -64,7 +65,8 @@ impl Kind {
             | Self::ImpossibleStep
             | Self::NeedsRoles
             | Self::ResourceTaken
-            | Self::UnsupportedPlan => StatusCode::CONFLICT,
+            | Self::UnsupportedPlan
+            | Self::StrangeCursor => StatusCode::CONFLICT,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::UnreadableBody => StatusCode::PAYLOAD_TOO_LARGE,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -105,7 +107,8 @@ impl Kind {
             Self::InvalidRequest => "The request is not valid",
             Self::PlanFile => "The plan file cannot be used",
             Self::IdempotencyKeyReused => "The idempotency key was used for another request",
-            Self::BadCursor => "Nobody can read on from there",
+            Self::StrangeCursor => "Nobody can read on from there",
+            Self::BadCursor => "The cursor is not one",
             Self::Bug => "A fault in Belay",
             Self::Unavailable => "Not possible now",
             Self::AccountUnverified => "The AWS account could not be verified",

@@ -70,6 +70,11 @@ pub(super) fn find(daemon: &Daemon, migration: &str) -> Result<Arc<Guard>, Probl
     })
 }
 
+/// A migration as it is now.
+pub(super) fn present(daemon: &Daemon, migration: &str) -> Result<Json<Shown>, Problem> {
+    Ok(Json(shown(daemon, &*find(daemon, migration)?)))
+}
+
 /// All migrations that this daemon guards, by name
 #[utoipa::path(get, path = "/v1/migrations", operation_id = "list_migrations", params(PageQuery),
     responses((status = 200, body = Page<Shown>, description = "A page of them")))]

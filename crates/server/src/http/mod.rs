@@ -1,8 +1,8 @@
 //! The HTTP interface of DESIGN 7. Every handler talks to engines through their handles; none holds an engine up.
 //!
-//! Not built yet: `/v1/runs/{id}/report`, the console, and `Idempotency-Key`, which is ignored: a second rollback is
-//! refused with the run under way, so sending one again does no harm.
+//! Not built yet: `/v1/runs/{id}/report` and the console.
 
+mod answers;
 mod body;
 mod events;
 mod feed;
@@ -53,6 +53,7 @@ pub fn router(daemon: Daemon) -> Router {
     let document = openapi::document(open_described, guarded_described, !daemon.config().tokens.is_empty());
     let document = Arc::new(document);
     let guarded = guarded
+        .route_layer(middleware::from_fn_with_state(idempotency::Memory::of(&daemon), idempotency::once))
         .route_layer(middleware::from_fn_with_state(limits::Bodies::default(), limits::whole_body))
         .route_layer(middleware::from_fn_with_state(daemon.clone(), identify::identify));
     open.merge(guarded)

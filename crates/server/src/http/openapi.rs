@@ -9,7 +9,9 @@ use utoipa::{
     openapi::{
         AllOfBuilder, Components, ContentBuilder, HeaderBuilder, Info, Object, ObjectBuilder, OpenApi, OpenApiBuilder,
         Ref, RefOr, Required, Response, ResponseBuilder, SecurityRequirement, Type,
+        link::Link,
         path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem},
+        schema::SchemaType,
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
@@ -37,13 +39,19 @@ pub(super) fn document(mut open: OpenApi, mut guarded: OpenApi, tokens: bool) ->
         if operation.parameters.is_some() {
             refusals(operation, &[StatusCode::UNPROCESSABLE_ENTITY]);
         }
+        if path == "/v1/events" {
+            // Its query may name a migration that is not there, or a place in another journal.
+            refusals(operation, &[StatusCode::NOT_FOUND, StatusCode::CONFLICT]);
+        }
         for name in path.split(['{', '}']).skip(1).step_by(2) {
             refusals(operation, &[StatusCode::NOT_FOUND]);
             operation.parameters.get_or_insert_default().push(RefOr::T(in_path(name)));
         }
     });
+    link(&mut open);
     let mut components = open.components.take().unwrap_or_default();
     describe_problems(&mut components);
+    components.parameters.insert("IdempotencyKey".to_owned(), RefOr::T(key()));
     if tokens {
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
         components.add_security_scheme(SCHEME, SecurityScheme::Http(bearer));
@@ -65,6 +73,49 @@ fn each_operation(of: &mut OpenApi, mut change: impl FnMut(&str, &str, &mut Oper
     }
 }
 
+/// Lists, and what begins a run, lead to what can be done with what they name.
+fn link(described: &mut OpenApi) {
+    let name = |operation: &Operation| operation.operation_id.clone();
+    let mut about: Vec<(String, String)> = Vec::new();
+    each_operation(described, |path, _, operation| about.extend(name(operation).map(|name| (path.to_owned(), name))));
+    let sources = [
+        ("/v1/migrations", "get", "200", "/v1/migrations/{migration}", "migration", "$response.body#/items/0/name"),
+        ("/v1/incidents", "get", "200", "/v1/incidents/{incident}", "incident", "$response.body#/items/0/id"),
+        ("/v1/runs", "get", "200", "/v1/runs/{run}", "run", "$response.body#/items/0/id"),
+        ("/v1/migrations/{migration}/rollback", "post", "202", "/v1/runs/{run}", "run", "$response.body#/run"),
+    ];
+    for (from, method, status, to, parameter, value) in sources {
+        each_operation(described, |path, of, operation| {
+            let answer = operation.responses.responses.get_mut(status);
+            let (true, Some(RefOr::T(answer))) = ((path, of) == (from, method), answer) else { return };
+            for (_, target) in about.iter().filter(|(path, _)| path.starts_with(to)) {
+                let link = Link::builder().operation_id(target).parameter(parameter, value).build();
+                answer.links.insert(target.clone(), RefOr::T(link));
+            }
+        });
+    }
+}
+
+/// It is no parameter of each operation: whoever makes up requests from this document would send few keys with many bodies,
+/// and be refused as they should.
+const KEY_HELP: &str = "Takes the header `Idempotency-Key` (`components.parameters`): a request that is sent again with the \
+                        same key within 24 hours is answered, and not done again.";
+
+fn key() -> Parameter {
+    let key = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .min_length(Some(1))
+        .max_length(Some(idempotency::KEY_CHARS_MAX))
+        .pattern(Some("^[!-~]+$"));
+    ParameterBuilder::new()
+        .name("Idempotency-Key")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some("One for each request that is meant, as a fresh UUID. With another body: 422."))
+        .schema(Some(key))
+        .build()
+}
+
 /// What is true of everything that acts.
 fn acts(operation: &mut Operation) {
     let refused = [
@@ -75,20 +126,7 @@ fn acts(operation: &mut Operation) {
         StatusCode::UNPROCESSABLE_ENTITY,
     ];
     refusals(operation, &refused);
-    let key = ObjectBuilder::new()
-        .schema_type(Type::String)
-        .min_length(Some(1))
-        .max_length(Some(idempotency::KEY_CHARS_MAX))
-        .pattern(Some("^[!-~]+$"));
-    let key = ParameterBuilder::new()
-        .name("Idempotency-Key")
-        .parameter_in(ParameterIn::Header)
-        .required(Required::False)
-        .description(Some(
-            "Sent again with the same key within 24 hours, the same request is answered and not done again.",
-        ))
-        .schema(Some(key));
-    operation.parameters.get_or_insert_default().push(RefOr::T(key.build()));
+    operation.description = Some(KEY_HELP.to_owned());
     let replayed = HeaderBuilder::new()
         .schema(Some(ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["true"]))))
         .description(Some("The answer is that of an earlier request with this key."))
@@ -142,7 +180,9 @@ fn describe_problems(components: &mut Components) {
 
 fn refusal(status: StatusCode, kinds: &[Kind]) -> Response {
     let words: Vec<&str> = kinds.iter().map(|kind| kind.word()).collect();
-    let one_of = |values: Vec<serde_json::Value>| -> Object { ObjectBuilder::new().enum_values(Some(values)).build() };
+    let one_of = |values: Vec<serde_json::Value>| -> Object {
+        ObjectBuilder::new().schema_type(SchemaType::AnyValue).enum_values(Some(values)).build()
+    };
     let narrowed = ObjectBuilder::new()
         .property("type", one_of(kinds.iter().map(|kind| kind.path().into()).collect()))
         .property("title", one_of(kinds.iter().map(|kind| kind.title().into()).collect()))

@@ -60,6 +60,8 @@ struct Members {
     state: Option<String>,
     /// The verbs that this state allows.
     possible: Option<Vec<String>>,
+    /// Whoever may do this has it.
+    role: Option<String>,
     /// What two migrations act on.
     resource: Option<String>,
     /// The other one.

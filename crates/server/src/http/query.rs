@@ -52,9 +52,20 @@ pub(super) struct IncidentsQuery {
 #[into_params(parameter_in = Query)]
 pub(super) struct EventsQuery {
     /// A cursor: go on behind it. Empty: from the first record. Left out: from now on.
+    #[param(pattern = "^(0|[1-9][0-9]{0,18}-[0-9a-f]{12})?$")]
     pub(super) after: Option<String>,
     /// The events of this migration alone.
     pub(super) migration: Option<String>,
+}
+
+/// What a client sends that connects again by itself.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "read by the document: an empty one counts as none")]
+pub(super) struct LastEvent {
+    /// The last `id` that came. It goes before `after`.
+    #[param(rename = "Last-Event-ID", pattern = "^(0|[1-9][0-9]{0,18}-[0-9a-f]{12})?$")]
+    last: Option<String>,
 }
 
 /// Items of a page: 1 to 500.

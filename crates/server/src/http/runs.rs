@@ -38,6 +38,12 @@ fn runs(snapshot: &Snapshot) -> impl Iterator<Item = (String, (&Snapshot, &Run))
     runs.map(move |run| (run.id.0.clone(), (snapshot, run)))
 }
 
+/// A run as it is now.
+pub(super) fn present(daemon: &Daemon, run: &str) -> Result<Json<RunView>, Problem> {
+    let run = RunId(run.to_owned());
+    shown(daemon, &*find(daemon, &run)?, &run)
+}
+
 /// All runs, the latest first
 #[utoipa::path(get, path = "/v1/runs", operation_id = "list_runs", params(RunsQuery),
     responses((status = 200, body = Page<RunView>, description = "A page of them")))]
@@ -61,8 +67,7 @@ pub(super) async fn list(State(daemon): State<Daemon>, Asked(query): Asked<RunsQ
 #[utoipa::path(get, path = "/v1/runs/{run}", operation_id = "show_run",
     responses((status = 200, body = RunView, description = "As it is now")))]
 pub(super) async fn show(State(daemon): State<Daemon>, At(run): At<String>) -> Result<Json<RunView>, Problem> {
-    let run = RunId(run);
-    shown(&daemon, &*find(&daemon, &run)?, &run)
+    present(&daemon, &run)
 }
 
 fn shown(daemon: &Daemon, guard: &Guard, run: &RunId) -> Result<Json<RunView>, Problem> {

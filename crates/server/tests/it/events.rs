@@ -219,7 +219,11 @@ async fn a_cursor_that_leads_nowhere_says_what_to_do() {
         (&format!("{position}-000000000000"), "another record"),
     ];
     for (cursor, says) in wrong {
-        let problem = test.get(&format!("/v1/events?after={cursor}")).await.expect_problem(422, "bad_cursor");
+        let answer = test.get(&format!("/v1/events?after={cursor}")).await;
+        let problem = match says {
+            "is no cursor" => answer.expect_problem(422, "bad_cursor"),
+            _ => answer.expect_problem(409, "strange_cursor"),
+        };
         assert!(problem["detail"].as_str().unwrap().contains(says), "{cursor}: {problem:#}");
         assert!(problem["help"].as_str().unwrap().contains("without a cursor"), "{problem:#}");
     }

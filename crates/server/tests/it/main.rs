@@ -4,6 +4,7 @@ mod catalogue;
 mod daemon;
 mod dashboards;
 mod events;
+mod idempotency;
 mod incidents;
 mod limits;
 mod metrics;

@@ -1,33 +1,46 @@
 //! Who may do what.
 
+use std::time::Duration;
+
 use axum::{
     body::Body,
     http::{Request, StatusCode},
 };
 use belay_server::Config;
+use serde_json::Value;
+use tokio::time::timeout;
 
 use crate::world::{Answer, CHECKOUT, Ground, Running};
 
-/// SHA-256 of `watch` and of `act`.
+/// SHA-256 of `watch`, of `act` and of `command`.
 const TOKENS: &str = "
 tokens:
   - { name: wall-screen, roles: [viewer], sha256: 'baed831623943be39ebf0ef44ae1e9c8fc3eeab51b5f89c113ca410d76a34c1d' }
   - { name: release-team, roles: [operator], sha256: 'f83f07be16e270186d35b876916c461995ebc3af5b1798f898c33285a1847dbc' }
+  - { name: commander, roles: [incident_commander], sha256: '5d347fd948b66308f502c3f65c8f7e12ff1c5cf8c760bcdfb188ae1ec7b8b618' }
 ";
 
 async fn guarded() -> Running {
-    let ground = Ground::new(&[("checkout.yaml", CHECKOUT)]);
+    guarded_by(CHECKOUT).await
+}
+
+async fn guarded_by(plan: &str) -> Running {
+    let ground = Ground::new(&[("checkout.yaml", plan)]);
     let tokens = Config::parse("belay.yaml", TOKENS).expect("valid tokens").tokens;
     let config = Config { tokens, listen: "0.0.0.0:7457".parse().expect("an address"), ..ground.config() };
     ground.start_with(config).await
 }
 
 async fn ask(test: &Running, method: &str, path: &str, authorization: Option<&str>) -> Answer {
+    ask_with(test, method, path, authorization, "").await
+}
+
+async fn ask_with(test: &Running, method: &str, path: &str, authorization: Option<&str>, body: &str) -> Answer {
     let mut request = Request::builder().method(method).uri(path).header("host", "belay.internal:7457");
     if let Some(value) = authorization {
         request = request.header("authorization", value);
     }
-    test.send(request.body(Body::empty()).expect("a request")).await
+    test.send(request.body(Body::from(body.to_owned())).expect("a request")).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -60,4 +73,68 @@ async fn a_viewer_reads_and_an_operator_acts() {
     let state = test.daemon.handle("checkout").unwrap();
     let records = belay_ports::Journal::read(test.ground.journal.as_ref(), state.migration(), 0).await.unwrap();
     assert_eq!(records[0].actor, "release-team");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_may_approve_is_the_plan_s_to_say() {
+    let approve = "approve: { role: incident_commander, within: 10m, otherwise: halt }";
+    let plan = CHECKOUT.replace("    require: [", &format!("    {approve}\n    require: ["));
+    let test = guarded_by(&plan).await;
+    let (viewer, operator, commander) = (Some("Bearer watch"), Some("Bearer act"), Some("Bearer command"));
+    ask(&test, "POST", "/v1/migrations/checkout/arm", commander).await.expect_problem(403, "forbidden");
+    ask(&test, "POST", "/v1/migrations/checkout/arm", operator).await.expect(StatusCode::OK);
+    test.ground.world.cut_over();
+    let reason = r#"{"reason": "customers"}"#;
+    let begun = ask_with(&test, "POST", "/v1/migrations/checkout/rollback", operator, reason).await;
+    let run = format!("/v1/runs/{}", begun.expect(StatusCode::ACCEPTED)["run"].as_str().unwrap());
+    let mut snapshots = test.daemon.handle("checkout").unwrap().watch();
+    let waits = |step: &Value| step["phase"] == "awaiting_approval";
+    let waiting = async {
+        while !waits(&ask(&test, "GET", &run, viewer).await.body["steps"]["traffic"]) {
+            snapshots.changed().await.expect("the engine runs");
+        }
+    };
+    timeout(Duration::from_secs(60), waiting).await.expect("it waits for a person");
+
+    let yes = r#"{"answer": "approve", "reason": "it has to be"}"#;
+    let path = format!("{run}/steps/traffic/approve");
+    ask_with(&test, "POST", &path, viewer, yes).await.expect_problem(403, "forbidden");
+    let refused = ask_with(&test, "POST", &path, operator, yes).await.expect_problem(403, "forbidden");
+    assert_eq!(refused["role"], "incident_commander");
+    ask_with(&test, "POST", &format!("{run}/steps/traffic/skip"), commander, reason)
+        .await
+        .expect_problem(403, "forbidden");
+    let approved = ask_with(&test, "POST", &path, commander, yes).await.expect(StatusCode::OK);
+    assert!(!waits(&approved["steps"]["traffic"]), "{approved:#}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn everybody_has_keys_of_their_own() {
+    let test = guarded().await;
+    let arm = async |token: &str| {
+        let request = Request::post("/v1/migrations/checkout/arm").header("idempotency-key", "monday");
+        let request = request.header("authorization", format!("Bearer {token}"));
+        test.send(request.body(Body::empty()).unwrap()).await
+    };
+    arm("watch").await.expect_problem(403, "forbidden");
+    let first = arm("act").await;
+    assert!(!first.headers.contains_key("idempotency-replayed"));
+    first.expect(StatusCode::OK);
+    assert_eq!(arm("act").await.headers["idempotency-replayed"], "true");
+    arm("watch").await.expect_problem(403, "forbidden");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_document_asks_for_a_token_where_the_daemon_does() {
+    let test = guarded().await;
+    let document = ask(&test, "GET", "/openapi.json", None).await.expect(StatusCode::OK);
+    assert_eq!(document["components"]["securitySchemes"]["token"]["scheme"], "bearer");
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let answer = ask(&test, &method.to_uppercase(), path, None).await;
+            let asked = operation["security"].is_array();
+            assert_eq!(answer.status == StatusCode::UNAUTHORIZED, asked, "{method} {path}");
+            assert_eq!(operation["responses"]["401"].is_object(), asked, "{method} {path}");
+        }
+    }
 }
