@@ -13,8 +13,8 @@ struct Need {
     acts: Vec<Act>,
 }
 
-/// Verbs by which a person gives an answer; `hold` and `abort` are possible at any time.
-const ANSWERS: [&str; 5] = ["approve", "override", "retry", "resume", "decide"];
+/// Verbs by which a person answers for a step; others are possible at any time.
+const ANSWERS: [&str; 3] = ["approve", "override", "retry"];
 
 /// Of commands, below what they are for.
 const INDENT: usize = 4;
@@ -33,11 +33,11 @@ fn of_run(run: &Run, migration: &Migration, commands: &Commands, look: &Look) ->
         let who = who(step, migration, look).map_or(String::new(), |who| format!(" ({who})"));
         Some(Need { text: format!("{name}: {what}{who}"), acts: acts.collect() })
     };
-    // What a confirmation waits for stands in the run's own lines.
-    let stands = run.aborting || matches!(run.state.as_str(), "held" | "halted");
+    let steps: Vec<Need> = run.waiting_for.iter().filter(asks).filter_map(of_step).collect();
+    // What a confirmation waits for stands in the run's own lines, and why it halted with the step that failed.
+    let stands = run.aborting || run.state == "held" || run.state == "halted" && steps.is_empty();
     let whole = run.waiting_for.iter().filter(|waiting| stands && waiting.step.is_none());
     let whole = whole.map(|waiting| Need { text: waiting.reason.clone(), acts: Vec::new() });
-    let steps = run.waiting_for.iter().filter(asks).filter_map(of_step);
     let mut seen = BTreeSet::new();
     let verbs = run.waiting_for.iter().flat_map(|waiting| &waiting.verbs).filter(|verb| seen.insert(verb.as_str()));
     let mut acts: Vec<Act> = verbs.flat_map(|verb| commands.of_run(verb, &run.id, &run.state)).collect();

@@ -182,8 +182,10 @@ fn held() {
     let mut document = rolling_back();
     document["run"]["state"] = json!("held");
     document["run"]["why"] = json!("the network team looks at it first");
-    document["run"]["waiting_for"] =
-        json!([{ "reason": "held: the network team looks at it first", "verbs": ["resume", "abort"] }]);
+    document["run"]["waiting_for"] = json!([
+        { "reason": "held: the network team looks at it first", "verbs": ["resume", "abort"] },
+        { "reason": "it takes effect: restore shop", "verbs": ["skip", "resume", "abort"], "step": "database_back" },
+    ]);
     insta::assert_snapshot!(show(&document, 100));
 }
 

@@ -216,11 +216,15 @@ impl Client {
             true => format!("the daemon at {} has not answered in time", self.url),
             false => format!("the daemon at {} cannot be reached", self.url),
         };
+        let error = anyhow::Error::new(error);
         let help = match late {
             true => "it may do what it was asked for all the same: `belay status` shows it",
+            false if error.chain().any(|cause| cause.to_string().contains("certificate")) => {
+                "for an authority of your own, let SSL_CERT_FILE name the file with its certificate"
+            }
             false => "start one with `belay serve`, or say where it is with --url or BELAY_URL",
         };
-        Failure::new(Exit::Unreachable, anyhow::Error::new(error).context(what)).help(help)
+        Failure::new(Exit::Unreachable, error.context(what)).help(help)
     }
 }
 
