@@ -180,10 +180,6 @@ impl Daemon {
         &self.inner.options.sampler
     }
 
-    pub fn belay_version(&self) -> &str {
-        &self.inner.options.belay_version
-    }
-
     /// The engine of a migration.
     pub fn handle(&self, migration: &str) -> Option<Handle> {
         self.guard(migration).map(|guard| guard.handle.clone())

@@ -160,8 +160,13 @@ impl Daemon {
             };
             trouble(part, Weight::Stopped, why.clone())
         });
-        let blind = state.blind.iter().map(|(source, since)| {
-            trouble(Part::Source, Weight::Stopped, format!("nothing can be read of {source} since {since:.0}"))
+        // What is not armed wants to see nothing.
+        let blind = state.blind.iter().filter(|_| state.armed.is_some()).map(|(source, since)| {
+            trouble(
+                Part::Source,
+                Weight::Stopped,
+                format!("blind since {since:.0}: no signal of `{source}` can be read"),
+            )
         });
         // What is live goes on with the plan that was armed.
         let weight = if state.is_live() { Weight::Warning } else { Weight::NotReady };
