@@ -164,7 +164,7 @@ impl Running {
     /// The process ends wherever it is, and the next one starts.
     pub(crate) async fn crash(self) -> Self {
         let Self { ground, daemon, router } = self;
-        let config = daemon.config().clone();
+        let config = Config::clone(&daemon.config());
         drop((daemon, router));
         // What it had started is gone before the next one looks.
         tokio::task::yield_now().await;
