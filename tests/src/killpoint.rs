@@ -62,8 +62,8 @@ impl KillPoint {
             std::fs::remove_file(&count_file).expect("the folder is ours");
         }
         let count_file = count_file.to_str().expect("temporary paths are plain").to_owned();
-        let library = library().to_str().expect("the target folder has a plain path");
-        belay.env("LD_PRELOAD", library).env("KILL_FILE", &self.file).env("SYNC_COUNT_FILE", &count_file);
+        preload(belay);
+        belay.env("KILL_FILE", &self.file).env("SYNC_COUNT_FILE", &count_file);
         if let Some((n, before)) = self.at {
             belay.env("KILL_AT_SYNC", &n.to_string()).env("KILL_BEFORE", if before { "1" } else { "0" });
         }
@@ -81,6 +81,12 @@ impl KillPoint {
         let lines = std::fs::read_to_string(belay.folder().join(COUNT_FILE)).unwrap_or_default();
         lines.lines().count() as u64
     }
+}
+
+/// For the processes that `belay` starts from now on; see `tests/killpoint` for what else it is told.
+pub(crate) fn preload(belay: &mut Belay) {
+    let library = library().to_str().expect("the target folder has a plain path");
+    belay.env("LD_PRELOAD", library);
 }
 
 /// The library, built when it is first needed: cargo does not build a C library for the tests of another crate.

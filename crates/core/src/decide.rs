@@ -134,7 +134,8 @@ impl Deciding {
             Input::Looked { step, result } => self.looked(step, result),
             Input::Applied { step, attempt, result } => self.applied(step, *attempt, result),
             Input::Tick => {}
-            Input::Resumed { belay_version } => self.resumed(belay_version),
+            Input::Resumed { belay_version } => self.resumed(belay_version, false),
+            Input::Awoke { belay_version } => self.resumed(belay_version, true),
         }
         self.follow();
         Ok(())
@@ -197,12 +198,13 @@ impl Deciding {
         self.gates_read(reading);
     }
 
-    fn resumed(&mut self, belay_version: &str) {
+    fn resumed(&mut self, belay_version: &str, asleep: bool) {
         if self.state.is_live() {
             let outage_s = self.state.at.map_or(0, |last| self.now.as_second() - last.as_second());
             self.emit(Event::WatchResumed {
                 belay_version: belay_version.to_owned(),
                 outage_s: u64::try_from(outage_s).unwrap_or(0),
+                asleep,
             });
         }
     }

@@ -70,6 +70,9 @@ pub enum Event {
     WatchResumed {
         belay_version: String,
         outage_s: u64,
+        /// It is the same process: calls under way are still waited for.
+        #[serde(default)]
+        asleep: bool,
     },
 
     // --- signals and triggers ------------------------------------------------------------------------------------

@@ -30,8 +30,12 @@ pub enum Input {
     },
     /// Time has passed; deadlines are looked at.
     Tick,
-    /// The process took the stream up, or was asleep for longer than it should.
+    /// A process took the stream up: whoever waited for answers is gone.
     Resumed {
+        belay_version: String,
+    },
+    /// The process was asleep for longer than it should, or the wall clock jumped. Calls under way are still waited for.
+    Awoke {
         belay_version: String,
     },
 }

@@ -140,7 +140,7 @@ impl Migration {
             Event::Armed { waits_for_green } => self.arm(at, waits_for_green),
             Event::Disarmed { .. } => self.armed = None,
             Event::CutoverMarked => self.cutover = Some(at),
-            Event::WatchResumed { outage_s, .. } => self.resume_watch(at, *outage_s),
+            Event::WatchResumed { outage_s, asleep, .. } => self.resume_watch(at, *outage_s, *asleep),
             Event::IncidentOpened { .. }
             | Event::IncidentJoined { .. }
             | Event::Decided { .. }
@@ -201,7 +201,7 @@ impl Migration {
         }
     }
 
-    fn resume_watch(&mut self, at: Timestamp, outage_s: u64) {
+    fn resume_watch(&mut self, at: Timestamp, outage_s: u64, asleep: bool) {
         for signal in self.signals.values_mut() {
             *signal = SignalState::unread(at);
         }
@@ -210,7 +210,7 @@ impl Migration {
         }
         self.blind.clear();
         if let Some(run) = &mut self.run {
-            run.resume_watch(at, outage_s, LONG_OUTAGE_S);
+            run.resume_watch(at, outage_s, LONG_OUTAGE_S, asleep);
         }
     }
 

@@ -533,8 +533,8 @@ impl Run {
         }
     }
 
-    /// The process was away: nobody looked meanwhile, so gates open anew and time-outs move on.
-    pub(crate) fn resume_watch(&mut self, at: Timestamp, outage_s: u64, long_outage_s: u64) {
+    /// The process was away or asleep: nobody looked meanwhile, so gates open anew and time-outs move on.
+    pub(crate) fn resume_watch(&mut self, at: Timestamp, outage_s: u64, long_outage_s: u64, asleep: bool) {
         self.suspicious |= outage_s > long_outage_s && self.state == RunState::Running;
         let outage = Duration::from_secs(outage_s);
         for gate in self.confirm.iter_mut().filter(|gate| gate.is_open()) {
@@ -549,8 +549,8 @@ impl Run {
             for gate in step.verify.iter_mut().filter(|gate| gate.is_open()) {
                 gate.reopen(at);
             }
-            // Whoever was waiting for the answer is gone: the next look finds out.
-            if step.in_flight() {
+            // Whoever was waiting for the answer is gone: the next look finds out. Who has only slept waits on.
+            if step.in_flight() && !asleep {
                 step.interruptions += 1;
                 step.setback(at, "Belay was restarted before the call was answered", false, None, Fate::Unknown);
             }

@@ -520,6 +520,21 @@ fn after_a_crash_the_call_under_way_is_looked_up() {
 }
 
 #[test]
+fn a_sleep_leaves_a_call_under_way_to_its_answer() {
+    let mut stage = Stage::new();
+    let run = stage.run(&plan(vec![("dns", step(&[]))]), &[]);
+    stage.look("dns", remaining(&["weights"]));
+    stage.pass(3600);
+    stage.feed(Input::Awoke { belay_version: "1".to_owned() }).unwrap();
+    assert!(is_sending(&stage.wants(), "dns"), "the same call is still waited for");
+    stage.command(Verb::Abort { run }).unwrap();
+    assert_eq!(stage.run_state(), RunState::Running, "an abort waits for it too");
+    stage.accept("dns");
+    assert_eq!(stage.step("dns").attempt, 1);
+    assert_eq!(stage.run_state(), RunState::Aborted);
+}
+
+#[test]
 fn after_a_long_outage_what_nobody_can_explain_waits_for_a_person() {
     let mut stage = Stage::new();
     let run = stage.run(&plan(vec![("dns", step(&[]))]), &[]);

@@ -1,6 +1,6 @@
 //! The loop: collect what is ready, decide, append; when it is durable fold, publish, act. One task, one migration.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Duration};
 
 use belay_core::{
     change::{Assessment, Progress},
@@ -35,6 +35,9 @@ const GRACE: Duration = Duration::from_secs(8);
 const DOUBT_PAUSE: Duration = Duration::from_millis(250);
 const DOUBT_PAUSE_MAX: Duration = Duration::from_secs(5);
 
+/// Who asked for something is told after about this long that the journal does not take it.
+const DOUBT_PATIENCE: Duration = Duration::from_secs(2);
+
 /// A deadline that has passed and moved nothing is looked at again after this.
 const TICK_PAUSE: Duration = Duration::from_secs(1);
 
@@ -64,6 +67,9 @@ struct Pending {
     input: Input,
     reply: Option<Reply>,
 }
+
+/// Somebody who waits for the outcome of a command, and which of the decided records came of it.
+type Waiting = (Reply, Range<usize>);
 
 /// What the loop woke up for.
 #[derive(Default)]
@@ -123,7 +129,8 @@ impl Driver {
             return self.refuse_everything(fault).await;
         }
         if self.state.seq > 0 {
-            gathered.pending.insert(0, Pending { input: self.resumed(), reply: None });
+            let resumed = Input::Resumed { belay_version: self.belay_version.clone() };
+            gathered.pending.insert(0, Pending { input: resumed, reply: None });
         }
         loop {
             if let Err(fault) = self.settle(gathered.pending).await {
@@ -181,10 +188,6 @@ impl Driver {
         }
     }
 
-    fn resumed(&self) -> Input {
-        Input::Resumed { belay_version: self.belay_version.clone() }
-    }
-
     /// Waits for something to do, and takes what else is ready with it.
     async fn gather(&mut self) -> Gathered {
         let mut gathered = Gathered::default();
@@ -222,7 +225,8 @@ impl Driver {
         if self.wakefulness.was_asleep(clock.as_ref(), nap) {
             // First of all: nothing may be taken for watched time that was not, nor what was read before for fresh.
             gathered.pending.retain(|pending| !matches!(pending.input, Input::Reading(_)));
-            gathered.pending.insert(0, Pending { input: self.resumed(), reply: None });
+            let awoke = Input::Awoke { belay_version: self.belay_version.clone() };
+            gathered.pending.insert(0, Pending { input: awoke, reply: None });
         }
         gathered
     }
@@ -266,7 +270,7 @@ impl Driver {
         let inputs: Vec<_> = pending.iter().map(|pending| (self.ports.entropy.draw(), &pending.input)).collect();
         let decisions = self.state.decide_all(now, inputs);
         let mut records = Vec::new();
-        let mut replies = Vec::new();
+        let mut replies: Vec<Waiting> = Vec::new();
         for (Pending { input, reply }, decision) in pending.into_iter().zip(decisions) {
             let actor = match &input {
                 Input::Command(command) => command.asked.actor.as_str(),
@@ -287,7 +291,7 @@ impl Driver {
             }
         }
         self.idle_tick = ticked && records.is_empty();
-        let appended = if records.is_empty() { Ok(Vec::new()) } else { self.append(records).await };
+        let appended = if records.is_empty() { Ok(Vec::new()) } else { self.append(records, &mut replies).await };
         let folded = appended.and_then(|records| self.fold(records));
         match folded {
             Ok(records) => {
@@ -320,11 +324,12 @@ impl Driver {
     }
 
     /// Appends until the journal has taken it. What comes of a decision that has become old by then is harmless: its sends
-    /// are not sent any more.
-    async fn append(&mut self, records: Vec<NewRecord>) -> Result<Vec<Record>, Fault> {
+    /// are not sent any more. Whoever waits for it is told before long that it waits.
+    async fn append(&mut self, records: Vec<NewRecord>, waiting: &mut Vec<Waiting>) -> Result<Vec<Record>, Fault> {
         let journal = self.ports.journal.clone();
         let (stream, after) = (self.state.name.clone(), self.state.seq);
         let mut pause = DOUBT_PAUSE;
+        let failed = self.ports.clock.monotonic();
         let fault = |why: String| Fault { part: FaultPart::Journal, why };
         loop {
             let began = self.ports.clock.monotonic();
@@ -337,6 +342,12 @@ impl Driver {
             };
             tracing::warn!(migration = stream, why = doubt.why, "the journal did not take the last records");
             let tail = loop {
+                if self.ports.clock.monotonic().saturating_sub(failed) >= DOUBT_PATIENCE {
+                    for (reply, _) in waiting.drain(..) {
+                        let why = format!("{}; what was asked for is done as soon as the journal takes it", doubt.why);
+                        let _ = reply.send(Err(CommandError::Stopped { why }));
+                    }
+                }
                 self.wait_in_doubt(&doubt, pause).await?;
                 pause = (pause * 2).min(DOUBT_PAUSE_MAX);
                 match journal.read(&stream, after).await {

@@ -169,7 +169,7 @@ impl Handle {
     /// Carries out a command. When it answers, the records that came of it are durable.
     ///
     /// # Errors
-    /// [`CommandError`]: then nothing has changed.
+    /// [`CommandError`]: then nothing has changed; or nothing yet, where it says that the journal does not take it.
     pub async fn command(&self, command: Command) -> Result<Vec<Record>, CommandError> {
         let (reply, answer) = oneshot::channel();
         self.inner.inbox.send(Message::Command(command, reply)).await.map_err(|_| CommandError::gone())?;

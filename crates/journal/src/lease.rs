@@ -72,7 +72,8 @@ impl Lease {
             Err(TryLockError::WouldBlock) => return Err(LeaseError::Held(holder(&mut file))),
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
-        sign(&mut file).map_err(failed)?;
+        // It is a help to others only. Where it fails (the disk is full), a daemon that starts and says so is worth more.
+        let _ = sign(&mut file);
         Ok(Self { file })
     }
 }

@@ -1,11 +1,13 @@
 //! What goes wrong, when, and how AWS would have written it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
+use tokio::sync::Semaphore;
 
 use super::call::{Call, header, matches, speaks_cbor};
 use crate::server::Answer;
@@ -31,6 +33,28 @@ impl When {
     }
 }
 
+/// What calls wait at until it is released, or dropped with the proxy. Clones are one.
+#[derive(Clone, Debug)]
+pub struct Hold(Arc<Semaphore>);
+
+impl Hold {
+    /// One that nothing waits at yet.
+    #[allow(clippy::new_without_default)] // a default that blocks would surprise
+    pub fn new() -> Self {
+        Self(Arc::new(Semaphore::new(0)))
+    }
+
+    /// Whatever waits goes on, and nothing waits any more.
+    pub fn release(&self) {
+        self.0.close();
+    }
+
+    pub(crate) async fn wait(&self) {
+        // It has no permits, so this ends when it is closed.
+        let _ = self.0.acquire().await;
+    }
+}
+
 /// What goes wrong.
 #[derive(Clone, Debug)]
 pub enum Kind {
@@ -40,6 +64,10 @@ pub enum Kind {
     Error500,
     /// The call is made, but later.
     Delay(Duration),
+    /// The call does not reach AWS until the hold is released.
+    HoldCall(Hold),
+    /// The call takes effect; its answer waits until the hold is released.
+    HoldAnswer(Hold),
     /// The connection is cut before the call reaches AWS.
     Cut,
     /// The call takes effect; then the connection is cut, before any of the answer.
@@ -75,7 +103,7 @@ impl Kind {
             Self::ExpiredToken if json => (400, "ExpiredTokenException"),
             Self::ExpiredToken => (403, "ExpiredToken"),
             Self::Code { status, code } => (*status, code),
-            Self::Delay(_) | Self::Cut | Self::LostAnswer => return None,
+            Self::Delay(_) | Self::HoldCall(_) | Self::HoldAnswer(_) | Self::Cut | Self::LostAnswer => return None,
         })
     }
 }

@@ -22,9 +22,12 @@ pub(super) async fn forward(shared: Arc<Shared>, request: Request<Incoming>) -> 
     let (call, faults) = shared.arrived(&parts, &body);
     let mut delay = Duration::ZERO;
     let mut loses_answer = false;
+    let mut answer_waits = None;
     for kind in &faults {
         match kind {
             Kind::Delay(time) => delay += *time,
+            Kind::HoldCall(hold) => hold.wait().await,
+            Kind::HoldAnswer(hold) => answer_waits = Some(hold),
             Kind::LostAnswer => loses_answer = true,
             Kind::Cut => {
                 shared.settle(call.index, Outcome::Cut);
@@ -47,6 +50,9 @@ pub(super) async fn forward(shared: Arc<Shared>, request: Request<Incoming>) -> 
         }
     };
     let status = answer.status().as_u16();
+    if let Some(hold) = answer_waits {
+        hold.wait().await;
+    }
     let cut = react(&shared, &call, status).await == Reaction::Cut;
     if loses_answer || cut {
         shared.settle(call.index, Outcome::Lost(status));

@@ -11,7 +11,7 @@ use hyper::body::Bytes;
 use hyper::http::request::Parts;
 
 pub use call::{Call, Outcome};
-pub use fault::{Kind, When};
+pub use fault::{Hold, Kind, When};
 
 use crate::server::{Cut, Server};
 use fault::Rule;

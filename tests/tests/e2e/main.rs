@@ -24,4 +24,5 @@ mod operators;
 mod permissions;
 mod refusals;
 mod sensors;
+mod torture;
 mod unix_signals;

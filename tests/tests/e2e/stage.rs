@@ -167,14 +167,26 @@ impl Stage {
     /// Starts the daemon; the command line finds it from now on.
     #[track_caller]
     pub(crate) fn serve(&mut self, plan: &str) -> Daemon {
+        self.try_serve(plan).unwrap_or_else(|ended| panic!("the daemon did not come up: {ended}"))
+    }
+
+    /// The same, or how it ended before it was there.
+    #[track_caller]
+    pub(crate) fn try_serve(&mut self, plan: &str) -> Result<Daemon, Finished> {
         self.belay.env("BELAY_LISTEN", "127.0.0.1:0").env("BELAY_POLL", "500ms");
         let mut process = self.belay.spawn(&["serve", "--plan", plan]);
-        let line = process.wait_for_stderr("listening on http://");
+        let listening = wait_until("the daemon to listen, or to end", || {
+            let running = process.is_running();
+            let stderr = process.stderr();
+            let line = stderr.lines().find(|line| line.contains("listening on http://")).map(str::to_owned);
+            (line.is_some() || !running).then_some(line)
+        });
+        let Some(line) = listening else { return Err(process.wait()) };
         let address = line.split("http://").nth(1).unwrap();
         let address: String = address.chars().take_while(|c| c.is_ascii_digit() || ".:".contains(*c)).collect();
         let url = format!("http://{address}");
         self.belay.env("BELAY_URL", &url);
-        Daemon { process: Some(process), url, migration: self.name().to_owned() }
+        Ok(Daemon { process: Some(process), url, migration: self.name().to_owned() })
     }
 
     /// The same, and arms.

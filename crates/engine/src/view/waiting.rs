@@ -57,7 +57,7 @@ pub(super) fn of_run(state: &Migration, run: &Run) -> Vec<WaitingFor> {
         }
         RunState::Confirming => {
             let gates = run.confirm.iter().filter_map(|gate| of_gate(gate, "the confirmation needs"));
-            gates.map(|reason| WaitingFor::new(reason, verbs.clone())).collect()
+            gates.map(|reason| WaitingFor::new(reason, verbs.clone())).chain(steps()).collect()
         }
         _ => steps().collect(),
     }
@@ -72,8 +72,11 @@ pub(super) fn of_step(state: &Migration, run: &Run, name: &str, step: &StepState
     reasons(run, name, step).into_iter().map(waiting).collect()
 }
 
-/// What a step waits for; nothing when it is over, or just looks.
+/// What a step waits for; nothing when it is over.
 fn reasons(run: &Run, name: &str, step: &StepState) -> Vec<String> {
+    if step.doubted.is_some() {
+        return vec!["another look: what was in place does not show any more".to_owned()];
+    }
     match step.phase {
         Phase::AwaitingApproval => vec![approval(run, name, step)],
         Phase::Requiring => step.require.iter().filter_map(|gate| of_gate(gate, "the interlock needs")).collect(),
@@ -89,6 +92,7 @@ fn reasons(run: &Run, name: &str, step: &StepState) -> Vec<String> {
         }
         Phase::Observing if !step.why.is_empty() => vec![format!("a look that succeeds: {}", step.why)],
         Phase::Applying if step.in_flight() => vec![under_way(step, "the answer")],
+        Phase::Observing | Phase::Applying => vec!["a look at how it is now".to_owned()],
         _ => Vec::new(),
     }
 }

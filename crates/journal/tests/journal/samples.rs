@@ -51,7 +51,7 @@ pub(crate) fn events() -> Vec<Event> {
         Event::Armed { waits_for_green: vec![name()] },
         Event::Disarmed { why: why() },
         Event::CutoverMarked,
-        Event::WatchResumed { belay_version: "0.1.0".to_owned(), outage_s: u64::MAX },
+        Event::WatchResumed { belay_version: "0.1.0".to_owned(), outage_s: u64::MAX, asleep: true },
         Event::SignalTurned {
             signal: name(),
             from: Health::Unknown,

@@ -9,6 +9,7 @@ mod incidents;
 mod limits;
 mod metrics;
 mod migrations;
+mod random_verbs;
 mod requests;
 mod runs;
 mod tokens;

@@ -161,6 +161,16 @@ impl Running {
         self.restart_with(config).await
     }
 
+    /// The process ends wherever it is, and the next one starts.
+    pub(crate) async fn crash(self) -> Self {
+        let Self { ground, daemon, router } = self;
+        let config = Config::clone(&daemon.config());
+        drop((daemon, router));
+        // What it had started is gone before the next one looks.
+        tokio::task::yield_now().await;
+        ground.start_with(config).await
+    }
+
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.expect("a router always answers");
         let (parts, body) = response.into_parts();

@@ -117,6 +117,26 @@ fn a_full_disk_stops_all_acting_and_ends_by_itself() {
 }
 
 #[test]
+fn who_asks_is_told_when_the_journal_does_not_take_it_and_it_is_done_when_it_does() {
+    virtually(async {
+        let scene = scene(small());
+        let handle = scene.open().await;
+        scene.arm(&handle).await.unwrap();
+        scene.world.cut_over();
+        // The journal comes back after an hour or so.
+        let next = scene.journal.appends() + 1;
+        (next..next + 700).for_each(|append| scene.journal.fail_at(append, AppendFault::Refuse));
+        let asked = command(&handle, roll_back(&[]));
+        let told = tokio::time::timeout(Duration::from_secs(10), asked).await.expect("nobody is kept waiting");
+        let told = told.unwrap_err();
+        assert!(matches!(&told, CommandError::Stopped { why } if why.contains("as soon as the journal")), "{told}");
+        assert_eq!(scene.world.calls(), []);
+        scene.until_run(&handle, RunState::RolledBack).await;
+        scene.assert_sound(None);
+    });
+}
+
+#[test]
 fn a_lost_answer_of_the_journal_is_looked_up() {
     for fault in [AppendFault::Lose, AppendFault::WriteUnknown] {
         for append in 1..=9 {
