@@ -20,7 +20,7 @@ fn the_interface_is_as_it_describes_itself() {
     let mut stage = Stage::cut_over("openapi", &[]);
     let plan = stage.plan(&plan_with_a_person());
     let mut daemon = stage.serve_armed(&plan);
-    let found = fuzz(&daemon.url, NAMES, &["--max-examples", "25"]);
+    let found = fuzz(&daemon.url, NAMES, &["--max-examples", "10"]);
     assert_eq!(found.code, 0, "{found}");
     assert!(daemon.process().is_running());
 }
@@ -35,7 +35,7 @@ fn tokens_are_asked_for_wherever_the_document_says_so() {
     stage.belay.env("BELAY_CONFIG", &config).env("BELAY_TOKEN", "act");
     let plan = stage.plan(&plan_with_a_person());
     let daemon = stage.serve_armed(&plan);
-    let found = fuzz(&daemon.url, NAMES, &["--max-examples", "5", "--header", "Authorization: Bearer act"]);
+    let found = fuzz(&daemon.url, NAMES, &["--max-examples", "3", "--header", "Authorization: Bearer act"]);
     assert_eq!(found.code, 0, "{found}");
 }
 
