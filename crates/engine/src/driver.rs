@@ -411,6 +411,7 @@ impl Driver {
         self.send_snapshot(Vec::new());
         if !records.is_empty() {
             self.ports.observer.recorded(records, &self.state);
+            records.iter().for_each(|record| crate::tell::tell(record, &self.state));
         }
         for record in records {
             let _ = self.tail.send(Arc::new(record.clone())); // nobody may be listening

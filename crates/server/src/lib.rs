@@ -18,6 +18,7 @@ pub mod operate;
 pub mod plan_files;
 pub mod secret;
 pub mod serve;
+pub mod traces;
 pub mod unix_signals;
 
 mod config_file;
@@ -33,3 +34,4 @@ pub use daemon::{BuildError, Daemon, Parts};
 pub use metrics::Metrics;
 pub use plan_files::{PlanFile, PlanFileError, load_all};
 pub use serve::{ServeError, run};
+pub use traces::Traces;

@@ -24,4 +24,5 @@ mod operators;
 mod permissions;
 mod refusals;
 mod sensors;
+mod telemetry;
 mod unix_signals;

@@ -167,8 +167,14 @@ impl Stage {
     /// Starts the daemon; the command line finds it from now on.
     #[track_caller]
     pub(crate) fn serve(&mut self, plan: &str) -> Daemon {
+        self.serve_with(&["serve", "--plan", plan])
+    }
+
+    /// The same, as these arguments have it.
+    #[track_caller]
+    pub(crate) fn serve_with(&mut self, arguments: &[&str]) -> Daemon {
         self.belay.env("BELAY_LISTEN", "127.0.0.1:0").env("BELAY_POLL", "500ms");
-        let mut process = self.belay.spawn(&["serve", "--plan", plan]);
+        let mut process = self.belay.spawn(arguments);
         let line = process.wait_for_stderr("listening on http://");
         let address = line.split("http://").nth(1).unwrap();
         let address: String = address.chars().take_while(|c| c.is_ascii_digit() || ".:".contains(*c)).collect();
