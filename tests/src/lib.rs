@@ -24,6 +24,7 @@
 
 mod belay;
 mod boto;
+mod collector;
 mod emulator;
 mod fuzz;
 mod http;
@@ -38,6 +39,7 @@ mod world;
 
 pub use belay::{Belay, Finished, Process, binary};
 pub use boto::Boto;
+pub use collector::{Span, TraceCollector};
 pub use emulator::Emulator;
 pub use fuzz::fuzz;
 pub use http::{HttpAnswer, http, http_get, http_post};

@@ -1,5 +1,6 @@
 //! The command line as clap sees it. Each command is a file in `commands/`.
 
+use belay_server::Traces;
 use clap::{CommandFactory, Parser, Subcommand, builder::Styles};
 
 use crate::{
@@ -63,7 +64,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    pub(crate) async fn run(self, output: Output) -> Result<Exit, Failure> {
+    pub(crate) async fn run(self, output: Output, traces: Traces) -> Result<Exit, Failure> {
         match self {
             Self::Validate(args) => args.run(output),
             Self::Schema(args) => args.run(output),
@@ -75,7 +76,7 @@ impl Command {
             Self::DryRun(args) => args.run(output).await,
             Self::Run(args) => args.run(output).await,
             Self::Demo(args) => args.run(output).await,
-            Self::Serve(args) => args.run(output).await,
+            Self::Serve(args) => args.run(output, traces).await,
             Self::Status(args) => args.run(output).await,
             Self::Watch(args) => args.run(output).await,
             Self::Arm(args) => args.run(output).await,
@@ -128,7 +129,7 @@ impl Command {
     pub(crate) fn usual_logs(&self) -> &'static str {
         match self {
             Self::Serve(_) => "info",
-            _ => "warn",
+            _ => "warn,belay::edges=off",
         }
     }
 }

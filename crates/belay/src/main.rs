@@ -22,6 +22,7 @@ mod text;
 
 use std::{num::NonZero, process::ExitCode, thread};
 
+use belay_server::Traces;
 use clap::FromArgMatches;
 
 use crate::{cli::Cli, exit::Exit, output::Output};
@@ -35,8 +36,9 @@ fn main() -> ExitCode {
     // Wrong usage ends here, with exit code 2.
     let cli = Cli::from_arg_matches(&cli::command().get_matches()).unwrap_or_else(|error| error.exit());
     let output = Output::detect(cli.command.wants_json());
-    logs::start(cli.log_format, cli.command.usual_logs(), output.colour_errors());
     let threads = thread::available_parallelism().map_or(THREADS_MIN, NonZero::get).clamp(THREADS_MIN, THREADS_MAX);
+    let traces = Traces::default();
+    logs::start(cli.log_format, cli.command.usual_logs(), output.colour_errors(), traces.clone());
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -44,7 +46,7 @@ fn main() -> ExitCode {
             return ExitCode::from(Exit::Unexpected as u8);
         }
     };
-    let exit = runtime.block_on(cli.command.run(output)).unwrap_or_else(|failure| {
+    let exit = runtime.block_on(cli.command.run(output, traces)).unwrap_or_else(|failure| {
         output.failure(&failure);
         failure.exit
     });

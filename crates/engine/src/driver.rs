@@ -222,7 +222,15 @@ impl Driver {
         if !due {
             gathered.pending.retain(|pending| self.state.is_news(&pending.input));
         }
-        if self.wakefulness.was_asleep(clock.as_ref(), nap) {
+        if let Some(asleep) = self.wakefulness.asleep(clock.as_ref(), nap) {
+            // In seconds: how late this woke up, and how far the wall clock has run ahead (or behind: below zero) meanwhile.
+            let (late_s, clock_jumped_s) = (asleep.late.as_secs(), asleep.jump.as_secs());
+            tracing::warn!(
+                migration = self.state.name,
+                late_s,
+                clock_jumped_s,
+                "the process was asleep or the clock was set: what was read before counts for nothing"
+            );
             // First of all: nothing may be taken for watched time that was not, nor what was read before for fresh.
             gathered.pending.retain(|pending| !matches!(pending.input, Input::Reading(_)));
             let awoke = Input::Awoke { belay_version: self.belay_version.clone() };
@@ -422,6 +430,7 @@ impl Driver {
         self.send_snapshot(Vec::new());
         if !records.is_empty() {
             self.ports.observer.recorded(records, &self.state);
+            records.iter().for_each(|record| crate::tell::tell(record, &self.state));
         }
         for record in records {
             let _ = self.tail.send(Arc::new(record.clone())); // nobody may be listening
@@ -509,13 +518,18 @@ struct Wakefulness {
     monotonic: Duration,
 }
 
+struct Asleep {
+    late: Duration,
+    jump: SignedDuration,
+}
+
 impl Wakefulness {
     fn new(clock: &dyn Clock, poll: Duration) -> Self {
         Self { poll, wall: clock.now(), monotonic: clock.monotonic() }
     }
 
     /// Since the last time that this was asked, when there was nothing to do for at most `nap`.
-    fn was_asleep(&mut self, clock: &dyn Clock, nap: Duration) -> bool {
+    fn asleep(&mut self, clock: &dyn Clock, nap: Duration) -> Option<Asleep> {
         let (wall, monotonic) = (clock.now(), clock.monotonic());
         let gone = monotonic.saturating_sub(self.monotonic);
         let drift = wall.duration_since(self.wall) - SignedDuration::try_from(gone).unwrap_or_default();
@@ -523,6 +537,6 @@ impl Wakefulness {
         let late = gone > nap + limit;
         let jumped = drift.unsigned_abs() > limit;
         (self.wall, self.monotonic) = (wall, monotonic);
-        late || jumped
+        (late || jumped).then_some(Asleep { late: gone.saturating_sub(nap), jump: drift })
     }
 }

@@ -15,6 +15,7 @@ mod running;
 mod sampler;
 mod scope;
 mod tasks;
+mod tell;
 pub mod view;
 
 pub use arming::{ArmError, arm};

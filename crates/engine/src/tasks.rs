@@ -20,6 +20,7 @@ use tokio::{
     sync::mpsc,
     task::{AbortHandle, JoinSet},
 };
+use tracing::{Instrument, Span};
 
 /// Looks that have come back and wait for the loop; a look that finds it full waits.
 const LOOKS_MAX: usize = 256;
@@ -129,10 +130,10 @@ impl Tasks {
         self.serial += 1;
         let serial = self.serial;
         let prepared = prepare(&self.ports, run, &look.step);
-        let clock = self.ports.clock.clone();
+        let (clock, trace) = (self.ports.clock.clone(), Trace::of(run, &look.step));
         let answers = Answers { id, serial, step: look.step.clone(), to: self.looker.clone() };
         let abort = self.set.spawn(async move {
-            look_repeatedly(clock.as_ref(), &look, prepared, answers).await;
+            look_repeatedly(clock.as_ref(), &look, prepared, answers, &trace).await;
             None
         });
         self.looks.insert(id, RunningLook { serial, abort });
@@ -151,8 +152,9 @@ impl Tasks {
         let (send_before, clock) = (send.send_before, self.ports.clock.clone());
         let prepared = prepare(&self.ports, run, &apply.key.step);
         let (step, attempt) = (apply.key.step.clone(), apply.key.attempt);
+        let span = Trace::of(run, &step).send(attempt);
         let task = self.set.spawn(async move {
-            let result = send_once(clock.as_ref(), send_before, prepared, &apply).await;
+            let result = send_once(clock.as_ref(), send_before, prepared, &apply).instrument(span).await;
             Some(Input::Applied { step: apply.key.step, attempt: apply.key.attempt, result })
         });
         self.under_way.insert(task.id(), (step, attempt));
@@ -192,6 +194,37 @@ impl Tasks {
     }
 }
 
+/// What a span says of the run that it belongs to. `otel.step_began` tells the times apart when a step is tried again.
+struct Trace {
+    migration: String,
+    incident: Option<String>,
+    run: String,
+    step: String,
+    began: Option<String>,
+}
+
+impl Trace {
+    fn of(run: &Run, step: &str) -> Self {
+        Self {
+            migration: run.plan.migration.clone(),
+            incident: run.incident.as_ref().map(ToString::to_string),
+            run: run.id.to_string(),
+            step: step.to_owned(),
+            began: run.steps.get(step).and_then(|step| step.started).map(|at| at.to_string()),
+        }
+    }
+
+    fn look(&self) -> Span {
+        let Self { migration, incident, run, step, began } = self;
+        tracing::info_span!(parent: None, "look", migration, incident, run, step, otel.step_began = began)
+    }
+
+    fn send(&self, attempt: u32) -> Span {
+        let Self { migration, incident, run, step, began } = self;
+        tracing::info_span!(parent: None, "send", migration, incident, run, step, attempt, otel.step_began = began)
+    }
+}
+
 type Prepared = Result<(Arc<dyn Actuator>, Scope), String>;
 
 fn prepare(ports: &Ports, run: &Run, step: &str) -> Prepared {
@@ -202,7 +235,7 @@ fn prepare(ports: &Ports, run: &Run, step: &str) -> Prepared {
 }
 
 /// Looks, and looks again for as long as nobody stops it: soon at first, then every 1% of the time gone.
-async fn look_repeatedly(clock: &dyn Clock, look: &LookTask, prepared: Prepared, answers: Answers) {
+async fn look_repeatedly(clock: &dyn Clock, look: &LookTask, prepared: Prepared, answers: Answers, trace: &Trace) {
     let (actuator, scope) = match prepared {
         Ok(prepared) => prepared,
         Err(why) => return answers.send(Err(LookFailure { why, permanent: true })).await,
@@ -211,7 +244,7 @@ async fn look_repeatedly(clock: &dyn Clock, look: &LookTask, prepared: Prepared,
         clock.sleep(wait).await;
     }
     loop {
-        answers.send(look_once(clock, actuator.as_ref(), &scope, look).await).await;
+        answers.send(look_once(clock, actuator.as_ref(), &scope, look).instrument(trace.look()).await).await;
         let gone = Duration::try_from(clock.now().duration_since(look.since)).unwrap_or_default();
         clock.sleep((gone / 100).clamp(FIRST_PAUSE, LAST_PAUSE)).await;
     }

@@ -33,6 +33,8 @@ pub struct Config {
     pub file: Option<PathBuf>,
     /// Of the command line, beside `plans`.
     pub more_plans: Vec<String>,
+    /// The collector that traces go to; None: the one that the environment names, if it does.
+    pub otlp: Option<String>,
 }
 
 /// When migrations are armed.

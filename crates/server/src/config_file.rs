@@ -6,7 +6,7 @@ use belay_plan::{
     catalogue::Finding,
     diagnostic::Diagnostic,
     duration, settings,
-    shape::{Shape, Text, any, duration, field, filled_list, list, name, object, text, words},
+    shape::{Shape, Text, duration, field, filled_list, list, name, object, text, words},
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -35,8 +35,17 @@ fn shape() -> Shape {
         field("sigusr1", words(["one", "all"]), "What SIGUSR1 does with several armed migrations.").or("one"),
         field("tokens", list(token()), "Who may talk to the daemon, and what for.").optional_section(),
         field("heartbeat", heartbeat(), "Who is told outside that Belay lives and sees.").optional_section(),
-        field("telemetry", any(), "Reserved.").optional(),
+        field("telemetry", telemetry(), "Where traces go.").optional_section(),
     ])
+}
+
+fn telemetry() -> Shape {
+    let url = Shape::Text(Text {
+        what: "the address of an OpenTelemetry collector, such as `http://127.0.0.1:4318`",
+        pattern: Some("^https?://[^\\s@]+$"),
+        secret: false,
+    });
+    object([field("otlp", url, "Takes OTLP over HTTP, usually on port 4318.").optional()])
 }
 
 fn token() -> Shape {
@@ -78,6 +87,8 @@ struct File {
     #[serde(default)]
     tokens: Vec<TokenEntry>,
     heartbeat: Option<HeartbeatEntry>,
+    #[serde(default)]
+    telemetry: Telemetry,
 }
 
 #[derive(Deserialize)]
@@ -85,6 +96,11 @@ struct HeartbeatEntry {
     url: String,
     #[serde(with = "duration::text")]
     every: Duration,
+}
+
+#[derive(Deserialize, Default)]
+struct Telemetry {
+    otlp: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -96,7 +112,7 @@ struct TokenEntry {
 
 pub(crate) fn parse(file_name: &str, text: &str) -> Result<Config, Vec<Diagnostic>> {
     let file: File = settings::read(file_name, text, &shape(), check)?;
-    let File { listen, state, plans, poll, arm, sigusr1, tokens, heartbeat } = file;
+    let File { listen, state, plans, poll, arm, sigusr1, tokens, heartbeat, telemetry } = file;
     let tokens = tokens.into_iter().filter_map(|TokenEntry { name, roles, sha256 }| {
         let roles = roles.iter().map(|role| Role::named(role)).collect();
         // The shape lets nothing else through than what this takes.
@@ -104,7 +120,8 @@ pub(crate) fn parse(file_name: &str, text: &str) -> Result<Config, Vec<Diagnosti
     });
     let tokens = Tokens::new(tokens.collect());
     let heartbeat = heartbeat.map(|HeartbeatEntry { url, every }| Heartbeat { url: Reference::new(url), every });
-    Ok(Config { listen, state, plans, poll, arm, sigusr1, tokens, heartbeat, file: None, more_plans: Vec::new() })
+    let (otlp, file, more_plans) = (telemetry.otlp, None, Vec::new());
+    Ok(Config { listen, state, plans, poll, arm, sigusr1, tokens, heartbeat, otlp, file, more_plans })
 }
 
 /// The JSON Schema of the file.
@@ -141,9 +158,6 @@ fn check(file: &Value) -> Vec<Finding> {
         let new = names.insert(name).then_some(());
         hold(format!("/tokens/{index}/name"), new.ok_or_else(|| format!("a token `{name}` is given twice")));
     }
-    if !file["telemetry"].is_null() {
-        findings.push(Finding::new("/telemetry", "`telemetry` is not built yet").help("remove the key"));
-    }
     findings
 }
 
@@ -163,7 +177,7 @@ mod tests {
         let text = std::fs::read_to_string(COMMENTED).unwrap();
         assert_eq!(format!("{:?}", parse("belay.yaml", &text).unwrap()), format!("{:?}", Config::default()));
         let Shape::Object(object) = shape() else { panic!("an object") };
-        for field in object.fields.iter().filter(|field| field.key != "telemetry") {
+        for field in &object.fields {
             let shown = text.lines().any(|line| line.trim_start_matches("# ").starts_with(&format!("{}:", field.key)));
             assert!(shown, "config/belay.yaml does not show `{}`", field.key);
         }
@@ -190,7 +204,7 @@ mod tests {
             "allowed here: `manual`, `on_start`",
             "unknown word `both`\n --> belay.yaml:5:10",
             "`[` is not a glob",
-            "`telemetry` is not built yet\n --> belay.yaml:7:12",
+            "this is not the address of an OpenTelemetry collector, such as `http://127.0.0.1:4318`\n --> belay.yaml:7:20",
             "duplicate key `poll`\n --> belay.yaml:8:1",
             "there is no value here\n --> belay.yaml:9:1",
             "`Ops` is not a name",

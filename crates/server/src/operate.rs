@@ -63,7 +63,6 @@ impl Daemon {
         let plan = Arc::new(loaded.plan.clone());
         belay_engine::arm(&guard.handle, self.ports(), plan, &loaded.sha256, baseline, asked).await?;
         self.set_unarmed(guard.name(), None);
-        tracing::info!(migration = guard.name(), actor = asked.actor, "armed");
         Ok(())
     }
 
@@ -99,7 +98,6 @@ impl Daemon {
         asked: &Asked,
     ) -> Result<RunId, OperateError> {
         let run = belay_engine::rollback(&guard.handle, only, asked).await?;
-        tracing::info!(migration = guard.name(), actor = asked.actor, reason = asked.reason, %run, "rolling back");
         Ok(run)
     }
 
@@ -110,7 +108,6 @@ impl Daemon {
             self.refuse_shared_resources(guard, &undone.plan)?;
         }
         let undo = belay_engine::undo(&guard.handle, self.ports(), run.clone(), asked).await?;
-        tracing::info!(migration = guard.name(), actor = asked.actor, reason = asked.reason, %run, %undo, "undoing");
         Ok(undo)
     }
 

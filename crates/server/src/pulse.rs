@@ -19,19 +19,16 @@ const PERIOD_MAX: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Goes on until it is dropped.
-pub(crate) async fn pulse(daemon: Daemon) {
+pub(crate) async fn beat(daemon: Daemon) {
     let watchdog = service_manager::watchdog();
     let period = watchdog.map_or(PERIOD_MAX, |watchdog| PERIOD_MAX.min(watchdog / 4));
     let patience = watchdog.map_or(PATIENCE, |watchdog| PATIENCE.min(watchdog / 2));
     let mut shown = String::new();
     loop {
-        let hung = hung(&daemon, patience).await;
-        if hung.is_empty() && watchdog.is_some() {
+        let alive = look(&daemon, patience).await;
+        if alive && watchdog.is_some() {
             service_manager::alive();
         }
-        let before = std::mem::replace(&mut daemon.vitals().noticed().hung, hung.clone());
-        tell_turns(&before, &hung);
-        daemon.vitals().publish(daemon.troubles());
         let status = service_manager::status(&daemon);
         if status != shown {
             service_manager::show(&status);
@@ -41,8 +38,18 @@ pub(crate) async fn pulse(daemon: Daemon) {
     }
 }
 
+/// One round: asks every loop for a sign of life, for so long, and publishes what is wrong. True when all have answered.
+pub async fn look(daemon: &Daemon, patience: Duration) -> bool {
+    let hung = hung(daemon, patience).await;
+    let alive = hung.is_empty();
+    let before = std::mem::replace(&mut daemon.vitals().noticed().hung, hung.clone());
+    tell_turns(&before, &hung);
+    daemon.vitals().publish(daemon.troubles());
+    alive
+}
+
 /// The loops that give no sign of life.
-pub(crate) async fn hung(daemon: &Daemon, patience: Duration) -> Vec<Trouble> {
+async fn hung(daemon: &Daemon, patience: Duration) -> Vec<Trouble> {
     let hangs = |part, migration, why| Some(Trouble { part, migration, why, weight: Weight::Stopped });
     let limit = belay_plan::duration::format(patience);
     let engines = daemon.guards().into_iter().map(async |guard| {

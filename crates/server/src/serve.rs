@@ -82,7 +82,7 @@ pub async fn serve(daemon: Daemon, listener: TcpListener, mut signals: UnixSigna
 
     daemon.vitals().publish(daemon.troubles());
     let mut watchers = JoinSet::new();
-    watchers.spawn(pulse::pulse(daemon.clone()));
+    watchers.spawn(pulse::beat(daemon.clone()));
     watchers.spawn(heartbeat::beat(daemon.clone()));
     let mut wishes = JoinSet::new();
     let starting = daemon.clone();

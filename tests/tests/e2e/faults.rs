@@ -126,7 +126,7 @@ fn a_missing_permission_halts_and_says_which() {
     for part in ["elasticloadbalancing:ModifyListener", listener, "AccessDenied", "the role needs"] {
         assert!(why.contains(part), "no {part} in {why}");
     }
-    assert_eq!(step["waiting_for"][0]["verbs"], json!(["retry", "skip", "abort"]));
+    assert_eq!(step["waiting_for"][0]["verbs"], json!(["retry", "skip", "resume", "abort"]));
     // The independent branch has gone on, what needs the failed one has not begun.
     assert_eq!(stage.weights(), [(0, 100), (0, 100), (100, 0)]);
     assert_eq!(run["steps"]["rule_back"]["phase"], "done");

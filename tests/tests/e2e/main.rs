@@ -24,5 +24,6 @@ mod operators;
 mod permissions;
 mod refusals;
 mod sensors;
+mod telemetry;
 mod torture;
 mod unix_signals;

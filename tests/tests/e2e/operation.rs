@@ -267,3 +267,43 @@ fn the_log_of_a_start_says_what_is_taken_up() {
     served.process.signal(Signal::TERM);
     wait_until_within(STOP_MAX, "the daemon to stop", || (!served.process.is_running()).then_some(()));
 }
+
+const ALARMED: &str = "\
+belay: 1
+migration: quiet
+aws: { account: \"111122223333\", region: eu-west-1 }
+signals: { errors: { alarm: errors } }
+triggers: { down: { when: errors, severity: minor } }
+steps: { by_hand: { action: manual, with: { instructions: Say so. } } }
+";
+
+/// Takes every connection, and never answers.
+fn silence() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || listener.incoming().collect::<Vec<_>>());
+    url
+}
+
+#[test]
+fn whatever_hangs_a_stop_takes_ten_seconds_at_most() {
+    let mut belay = Belay::at(&silence());
+    let file = belay.write("plan.yaml", ALARMED);
+    let mut served = Served::start(&mut belay, &["--plan", &file]);
+    // Arming asks who we are, and so does a dry run; a reader of events waits for what never comes.
+    let arming = belay.spawn(&["arm", "quiet"]);
+    served.process.signal(Signal::USR2);
+    let address = served.url.strip_prefix("http://").unwrap().to_owned();
+    let mut events = TcpStream::connect(&address).unwrap();
+    std::io::Write::write_all(&mut events, format!("GET /v1/events HTTP/1.1\r\nhost: {address}\r\n\r\n").as_bytes())
+        .unwrap();
+    let mut answer = [0; 64];
+    assert!(events.read(&mut answer).unwrap() > 0);
+    served.process.signal(Signal::HUP);
+    served.process.wait_for_stderr("everything has been read again");
+    served.process.signal(Signal::TERM);
+    wait_until_within(STOP_MAX, "the daemon to stop", || (!served.process.is_running()).then_some(()));
+    assert_eq!(served.process.wait().code, 0);
+    let refused = arming.wait();
+    assert_ne!(refused.code, 0, "{refused}");
+}

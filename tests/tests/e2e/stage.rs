@@ -167,14 +167,20 @@ impl Stage {
     /// Starts the daemon; the command line finds it from now on.
     #[track_caller]
     pub(crate) fn serve(&mut self, plan: &str) -> Daemon {
-        self.try_serve(plan).unwrap_or_else(|ended| panic!("the daemon did not come up: {ended}"))
+        self.serve_with(&["serve", "--plan", plan])
+    }
+
+    /// The same, as these arguments have it.
+    #[track_caller]
+    pub(crate) fn serve_with(&mut self, arguments: &[&str]) -> Daemon {
+        self.try_serve(arguments).unwrap_or_else(|ended| panic!("the daemon did not come up: {ended}"))
     }
 
     /// The same, or how it ended before it was there.
     #[track_caller]
-    pub(crate) fn try_serve(&mut self, plan: &str) -> Result<Daemon, Finished> {
+    pub(crate) fn try_serve(&mut self, arguments: &[&str]) -> Result<Daemon, Finished> {
         self.belay.env("BELAY_LISTEN", "127.0.0.1:0").env("BELAY_POLL", "500ms");
-        let mut process = self.belay.spawn(&["serve", "--plan", plan]);
+        let mut process = self.belay.spawn(arguments);
         let listening = wait_until("the daemon to listen, or to end", || {
             let running = process.is_running();
             let stderr = process.stderr();

@@ -54,8 +54,7 @@ impl Listening {
             output.json_line(&run.document);
         }
         if let Some(report) = run.dry_run() {
-            let exit = if output.json { run.exit() } else { dry_report::answer(&report, output) };
-            return Ok((exit, Some(run)));
+            return Ok((dry_report::answer(&report, output), Some(run)));
         }
         show_summary(&run, None, output);
         if !run.is_over() {

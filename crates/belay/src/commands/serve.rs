@@ -1,9 +1,9 @@
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use belay_aws::session::Access;
 use belay_journal::StateUrl;
 use belay_ports::Clock;
-use belay_server::{BuildError, Config, ConfigError, Metrics, Parts, PlanFileError, ServeError};
+use belay_server::{BuildError, Config, ConfigError, Metrics, Parts, PlanFileError, ServeError, Traces};
 
 use crate::{
     assembly::{catalogue, open_to_write, ports},
@@ -14,6 +14,11 @@ use crate::{
     plan_file::show_errors,
     text,
 };
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// How long the last spans may take on their way, after the daemon has stopped.
+const FLUSH_MAX: Duration = Duration::from_millis(400);
 
 /// Run the daemon: watch, and roll back when a trigger or a person says so
 ///
@@ -37,7 +42,7 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    pub(crate) async fn run(self, output: Output) -> Result<Exit, Failure> {
+    pub(crate) async fn run(self, output: Output, traces: Traces) -> Result<Exit, Failure> {
         let mut config = Config::load(self.config.as_deref()).map_err(|error| config_failure(error, output))?;
         config.more_plans = self.plans;
         let catalogue = catalogue();
@@ -48,19 +53,27 @@ impl Args {
             return Err(show_unusable(&unusable, output)); // nothing can be live that would need to go on
         }
         let journal = Arc::new(open_to_write(&url)?);
-        let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), SystemClock::start().now());
+        let clock = SystemClock::start();
+        let metrics = Metrics::new(VERSION, clock.now());
         panics::count_and_log(metrics.clone());
-        let observer = Arc::new(metrics.clone());
+        let traced = traces.start(config.otlp.as_deref(), VERSION, Arc::new(clock), &metrics);
+        if traced.map_err(|why| Failure::message(Exit::Usage, format!("traces cannot be sent: {why}")))? {
+            tracing::info!(otlp = config.otlp, "traces are sent");
+        }
+        let observer = Arc::new((metrics.clone(), traces.clone()));
         let parts = Parts {
             ports: ports(Access::ReadWrite, journal.clone(), observer.clone()),
             read_only: ports(Access::ReadOnly, journal, observer),
             catalogue,
             plans,
             unusable,
-            belay_version: env!("CARGO_PKG_VERSION").to_owned(),
+            belay_version: VERSION.to_owned(),
             metrics,
         };
-        belay_server::run(config, parts).await.map_err(|error| failure(error, output))?;
+        let served = belay_server::run(config, parts).await;
+        // Whatever the collector does, the stop stays within its 10 s. An error means that it panicked, and that is logged.
+        let _ = tokio::task::spawn_blocking(move || traces.close(FLUSH_MAX)).await;
+        served.map_err(|error| failure(error, output))?;
         Ok(Exit::Done)
     }
 }

@@ -19,7 +19,7 @@ use belay_ports::{Call, Observer};
 use jiff::Timestamp;
 use prometheus_client::{
     encoding::text::{encode_eof, encode_registry},
-    metrics::{counter::Counter, gauge::Gauge},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
 use serde::Serialize;
@@ -73,6 +73,10 @@ impl Metrics {
         self.0.work.answered(route, method, status, time);
     }
 
+    pub(crate) fn spans(&self) -> SpanCounts {
+        SpanCounts(self.0.work.spans.clone())
+    }
+
     /// Counts a client that follows the events for as long as it is kept.
     pub(crate) fn reader(&self) -> Reader {
         self.0.work.readers.inc();
@@ -97,6 +101,28 @@ impl Metrics {
             Format::Plain => text = plain(&text),
         }
         text
+    }
+}
+
+/// Counts spans on their way to the collector.
+#[derive(Debug, Clone)]
+pub(crate) struct SpanCounts(Family<Labels<1>, Counter>);
+
+impl SpanCounts {
+    pub(crate) fn made(&self) {
+        self.count("made", 1);
+    }
+
+    pub(crate) fn sent(&self, spans: usize) {
+        self.count("sent", spans);
+    }
+
+    pub(crate) fn failed(&self, spans: usize) {
+        self.count("failed", spans);
+    }
+
+    fn count(&self, outcome: &str, spans: usize) {
+        self.0.get_or_create(&[("outcome", outcome.to_owned())]).inc_by(spans as u64);
     }
 }
 
@@ -144,7 +170,7 @@ impl Observer for Metrics {
 }
 
 /// The word by which the JSON of a value names it.
-fn word(value: impl Serialize) -> String {
+pub(crate) fn word(value: impl Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(word)) => word,
         _ => String::new(),

@@ -100,6 +100,11 @@ pub const ALL: &[Described] = &[
     counter("belay_http_requests_total", &["route", "method", "status"], "Answered requests"),
     histogram("belay_http_request_duration_seconds", &["route", "method"], "Time to the first byte of the answer"),
     gauge("belay_event_readers", &[], "Clients that follow /v1/events"),
+    counter(
+        "belay_spans_total",
+        &["outcome"],
+        "Spans: made, and sent to the collector or failed on the way; the rest waits, or was lost for want of room",
+    ),
     counter("belay_panics_total", &[], "Panics, caught or not: each is a defect, and the log says where"),
     gauge("belay_build_info", &["version"], "1, with the version of this Belay"),
     gauge("process_start_time_seconds", &[], "When the process started, as Unix time"),

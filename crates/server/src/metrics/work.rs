@@ -68,6 +68,7 @@ pub(super) struct Work {
     records: Family<Labels<1>, Counter>,
     requests: Family<Labels<3>, Counter>,
     request_time: Histograms<2>,
+    pub(super) spans: Family<Labels<1>, Counter>,
     pub(super) readers: Gauge,
     pub(super) panics: Counter,
     /// By migration: since when the condition of its triggers has held, until its first change is sent.
@@ -103,6 +104,7 @@ impl Work {
             records: Family::default(),
             requests: Family::default(),
             request_time: Family::new_with_constructor(request),
+            spans: Family::default(),
             readers: Gauge::default(),
             panics: Counter::default(),
             breaches: Mutex::default(),
@@ -130,6 +132,7 @@ impl Work {
         register(registry, "belay_http_requests_total", work.requests.clone());
         register(registry, "belay_http_request_duration_seconds", work.request_time.clone());
         register(registry, "belay_event_readers", work.readers.clone());
+        register(registry, "belay_spans_total", work.spans.clone());
         register(registry, "belay_panics_total", work.panics.clone());
         register(registry, "belay_build_info", build);
         register(registry, "process_start_time_seconds", start);

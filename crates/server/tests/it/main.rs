@@ -9,6 +9,7 @@ mod incidents;
 mod limits;
 mod metrics;
 mod migrations;
+mod operation;
 mod random_verbs;
 mod requests;
 mod runs;

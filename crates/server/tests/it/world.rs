@@ -9,7 +9,7 @@ use axum::{
 };
 use belay_journal::MemoryJournal;
 use belay_plan::model::Plan;
-use belay_ports::Ports;
+use belay_ports::{Journal, Ports};
 use belay_server::{BuildError, Config, Daemon, Metrics, Parts, http, load_all};
 use belay_sim::{Faults, SeededEntropy, SimClock, World, ports, read_only_ports};
 use serde_json::Value;
@@ -86,6 +86,12 @@ impl Ground {
         let metrics = Metrics::new("test", ports.clock.now());
         let ports = Ports { observer: Arc::new(metrics.clone()), ..ports };
         Self { folder, world, journal, ports, metrics }
+    }
+
+    /// With another journal before its own.
+    pub(crate) fn over(mut self, journal: Arc<dyn Journal>) -> Self {
+        self.ports.journal = journal;
+        self
     }
 
     pub(crate) fn file(&self, name: &str) -> PathBuf {

@@ -1,8 +1,6 @@
 //! What befalls a daemon, in whatever state it is.
 
-use std::fs;
-use std::thread;
-use std::time::Duration;
+use std::{fs, thread, time::Duration};
 
 use belay_tests::{Signal, http_get, wait_until};
 use serde_json::{Value, json};
@@ -90,10 +88,10 @@ fn rehearse(scene: &mut Scene) {
     scene.daemon_mut().process().signal(Signal::USR2);
 }
 
+#[expect(clippy::disallowed_methods, reason = "the sleep of the machine is itself what befalls the daemon")]
 fn sleep(scene: &mut Scene) {
     until_noticed(scene, |scene| {
         scene.daemon_mut().process().signal(Signal::STOP);
-        // Nothing is waited for: this is what befalls it.
         thread::sleep(SLEEP);
         scene.daemon_mut().process().signal(Signal::CONT);
     });

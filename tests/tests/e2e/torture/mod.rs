@@ -10,7 +10,7 @@ mod states;
 
 use blows::{BLOWS, Blow, is_open};
 use scene::Scene;
-use states::{State, Traffic};
+use states::{Sight, State, Traffic};
 
 use belay_tests::wait_until;
 use serde_json::{Value, json};
@@ -62,7 +62,7 @@ fn play(scene: &mut Scene, state: &State, blows: &[&Blow]) {
 
 /// The state, how much was sent, and a way out.
 #[track_caller]
-fn assert_here(scene: &Scene, state: &str, after: &str, (is, sent): (fn(&Value) -> bool, usize)) {
+fn assert_here(scene: &Scene, state: &str, after: &str, (is, sent): Sight) {
     let moment = format!("{state} after {after}");
     let migration = scene.wait_for(&moment, is);
     assert_eq!(migration["faults"], json!([]), "{moment}");

@@ -82,7 +82,7 @@ impl Scene {
 
     /// How it ended, if it did not come up.
     pub(super) fn try_start(&mut self) -> Result<(), Finished> {
-        self.daemon = Some(self.stage.try_serve(&self.plan_glob())?);
+        self.daemon = Some(self.stage.try_serve(&["serve", "--plan", &self.plan_glob()])?);
         Ok(())
     }
 

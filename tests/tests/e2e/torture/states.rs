@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 
 use super::scene::{STEP, Scene, phase_of};
 
+/// How a state is recognised, and how many mutating calls were sent by then.
+pub(super) type Sight = (fn(&Value) -> bool, usize);
+
 /// A state, and what is right there.
 pub(super) struct State {
     pub(super) name: &'static str,
@@ -15,8 +18,8 @@ pub(super) struct State {
     pub(super) is: fn(&Value) -> bool,
     /// Mutating calls that were sent until then.
     pub(super) sent: usize,
-    /// How it is recognised after its process has died, and what has been sent by then, where that is not the same.
-    pub(super) after_death: Option<(fn(&Value) -> bool, usize)>,
+    /// After its process has died, where that is not the same.
+    pub(super) after_death: Option<Sight>,
     /// Does what moves it on.
     pub(super) leave: fn(&mut Scene),
     /// The migration's state in the end, who has the traffic then, and what has been sent in all.
