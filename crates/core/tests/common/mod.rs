@@ -26,6 +26,7 @@ pub struct Wanted {
     pub deadline: Option<Timestamp>,
 }
 
+#[derive(Clone)]
 pub struct Stage {
     pub now: Timestamp,
     pub state: Migration,
