@@ -182,6 +182,20 @@ fn what_has_stood_in_for_a_step_is_taken_back_before_it() {
 }
 
 #[test]
+fn a_migration_that_was_armed_since_has_moved_on() {
+    let mut stage = Stage::new();
+    stage.run(&plan(vec![("dns", step(&[]))]), &[]);
+    stage.put_back("dns");
+    let run = id(&stage);
+    stage.pass(60);
+    stage.arm(&plan(vec![("dns", step(&[]))]));
+    stage.command(Verb::Disarm).unwrap();
+    let refused = stage.command(Verb::Undo { run }).unwrap_err();
+    assert_eq!(refused.kind, RefusalKind::WrongState);
+    assert!(refused.why.contains("was armed again"), "{}", refused.why);
+}
+
+#[test]
 fn a_run_is_undone_only_when_it_is_over_and_the_last_that_changed_anything() {
     let mut stage = Stage::new();
     stage.run(&plan(vec![("dns", step(&[]))]), &[]);
@@ -197,7 +211,7 @@ fn a_run_is_undone_only_when_it_is_over_and_the_last_that_changed_anything() {
     assert_eq!(refused(&mut stage, &nobody).kind, RefusalKind::NotFound);
     stage.arm(&plan(vec![("dns", step(&[]))]));
     let second = stage.state.past_runs.last().unwrap().id.clone();
-    assert!(refused(&mut stage, &second).why.contains("disarm"));
+    assert!(refused(&mut stage, &second).why.contains("armed again"));
     stage.command(Verb::Disarm).unwrap();
     stage.command(Verb::Undo { run: second }).unwrap();
 }

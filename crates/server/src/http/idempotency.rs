@@ -94,6 +94,10 @@ pub(super) async fn once(State(memory): State<Memory>, request: Request, next: N
             Err(failed) => failed,
         }
     };
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it outlives the connection, and ends with its answer or the runtime"
+    )]
     let answer = tokio::spawn(asking.in_current_span()).await;
     answer.map_err(|_| Problem::new(Kind::Bug, "the code that should have answered has failed"))
 }
