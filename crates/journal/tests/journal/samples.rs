@@ -216,6 +216,6 @@ fn plan() -> Plan {
         steps: IndexMap::new(),
         confirm: Vec::new(),
         notify: IndexMap::new(),
-        overlays: None,
+        overlaid: None,
     }
 }
