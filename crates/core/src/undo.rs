@@ -67,6 +67,12 @@ pub(crate) fn undoing(run: &Run, at: Timestamp) -> Option<Undoing> {
     (!plan.steps.is_empty()).then_some(Undoing { plan, baseline, left })
 }
 
+/// What of a run an undo leaves as it is, each with the reason.
+pub fn left(run: &Run) -> Vec<String> {
+    let steps = run.steps.iter().filter(|(_, state)| state.touched && state.before.is_some());
+    steps.filter_map(|(name, state)| Some(format!("{name} ({})", kept_out(&run.plan.steps[name], state)?))).collect()
+}
+
 /// Why a step's before-image is not put back.
 fn kept_out(plan: &Step, state: &StepState) -> Option<&'static str> {
     let loses = |effect: &Effect| matches!(effect, Effect::LosesData { .. });

@@ -39,6 +39,8 @@ impl Deciding {
             Verb::Resume { run } => self.resume(run, asked),
             Verb::Abort { run } => self.abort(run, asked),
             Verb::Undo { run } => self.undo(run, asked),
+            Verb::Drill { trigger } => self.drill(trigger.as_ref(), asked),
+            Verb::DrillOver { verdict, report } => self.drill_over(*verdict, report),
             Verb::Rehearsed { plan, plan_sha256, only, report } => {
                 self.commanded("dry_run", asked, json!({ "only": only }));
                 self.emit(Event::Rehearsed {
@@ -222,7 +224,7 @@ impl Deciding {
 
     // --- refusals ------------------------------------------------------------------------------------------------
 
-    fn refuse_while_running(&self, what: &str) -> Outcome {
+    pub(crate) fn refuse_while_running(&self, what: &str) -> Outcome {
         let Some(run) = self.run() else { return Ok(()) };
         let state = json!(run.state);
         Err(Refusal {

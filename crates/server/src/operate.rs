@@ -123,8 +123,11 @@ impl Daemon {
             }
         };
         let baseline = state.baseline.as_deref();
+        let relatives = guard.snapshot().relatives.clone();
+        let measured = belay_engine::measured(&plan, &state, relatives.iter().map(AsRef::as_ref));
         let found =
-            belay_engine::dry_run(self.read_only(), &plan, &plan_sha256, baseline, state.cutover, &only).await?;
+            belay_engine::dry_run(self.read_only(), &plan, &plan_sha256, baseline, state.cutover, &only, &measured)
+                .await?;
         tracing::info!(migration = guard.name(), actor = asked.actor, verdict = %found.verdict, "dry run");
         let report = serde_json::to_value(&found).map_err(OperateError::Report)?;
         let verb = Verb::Rehearsed { plan, plan_sha256, only, report };

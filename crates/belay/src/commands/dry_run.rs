@@ -2,7 +2,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use belay_aws::session::Access;
 use belay_core::migration::Migration;
-use belay_engine::DryRunError;
+use belay_engine::{DryRunError, measured, relatives};
 use belay_journal::{MemoryJournal, StateUrl};
 use belay_ports::Journal;
 
@@ -12,7 +12,7 @@ use crate::{
     dry_report,
     exit::{Exit, Failure},
     output::Output,
-    plan_file,
+    plan_file::{self, Overlay},
     problem::{account_failure, no_baseline},
 };
 
@@ -28,6 +28,8 @@ Examples:
   belay dry-run checkout.yaml --only dns_back --json")]
 pub(crate) struct Args {
     plan: PathBuf,
+    #[command(flatten)]
+    overlay: Overlay,
     /// These steps and the ones that they need
     #[arg(long, value_name = "STEP", value_delimiter = ',')]
     only: Vec<String>,
@@ -43,18 +45,27 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
-        let loaded = plan_file::load(&self.plan, &catalogue(), output)?;
+        let loaded = plan_file::load(&self.plan, &self.overlay, &catalogue(), output)?;
         let given = self.baseline.as_ref().map(read_baseline).transpose()?;
         let kept = kept(&self.state.url, &loaded.plan.migration).await?;
         let baseline = given.as_ref().or(kept.baseline.as_deref());
         let ports = ports(Access::ReadOnly, Arc::new(MemoryJournal::default()), Arc::new(()));
-        let report =
-            belay_engine::dry_run(&ports, &loaded.plan, &loaded.sha256, baseline, kept.cutover, &self.only).await;
+        let measured = measured(&loaded.plan, &kept, self.relatives(&kept.name).await?.iter().map(AsRef::as_ref));
+        let (plan, sha256) = (&loaded.plan, &loaded.sha256);
+        let report = belay_engine::dry_run(&ports, plan, sha256, baseline, kept.cutover, &self.only, &measured).await;
         let report = report.map_err(failure)?;
         if output.json {
             output.document(&report);
         }
         Ok(dry_report::answer(&report, output))
+    }
+
+    async fn relatives(&self, migration: &str) -> Result<Vec<Arc<Migration>>, Failure> {
+        let StateUrl::Sqlite(path) = &self.state.url;
+        if !path.exists() {
+            return Ok(Vec::new());
+        }
+        Ok(relatives(&open_to_read(&self.state.url)?, migration).await?)
     }
 }
 

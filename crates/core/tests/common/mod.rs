@@ -276,7 +276,7 @@ pub fn plan(steps: Vec<(&str, Step)>) -> Plan {
         steps,
         confirm: vec![],
         notify: IndexMap::new(),
-        overlays: None,
+        overlaid: None,
     }
 }
 

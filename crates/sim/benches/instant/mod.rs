@@ -128,7 +128,7 @@ pub fn plan(chains: usize, steps_each: usize) -> Plan {
         steps,
         confirm: Vec::new(),
         notify: IndexMap::new(),
-        overlays: None,
+        overlaid: None,
     }
 }
 

@@ -14,7 +14,7 @@ use belay_core::{
     reading::Health,
     run::{Phase, RunState},
 };
-use belay_engine::{ArmError, CommandError, Request, Verdict};
+use belay_engine::{ArmError, CommandError, Measured, Request, Verdict};
 use belay_journal::AppendFault;
 use belay_plan::model::{AwsTarget, Plan, Target};
 use belay_ports::{AppendError, Fut, Journal, NewRecord, ReadFailure, Scope};
@@ -264,7 +264,8 @@ fn a_dry_run_changes_nothing_and_says_what_would_stop_it() {
         let ports = belay_sim::read_only_ports(&scene.world, &scene.ports);
         let baseline = belay_engine::capture(&ports, &scene.plan, "abc").await.unwrap();
         scene.world.cut_over();
-        let dry_run = || belay_engine::dry_run(&ports, &scene.plan, "abc", Some(&baseline), None, &[]);
+        let measured = Measured::new();
+        let dry_run = || belay_engine::dry_run(&ports, &scene.plan, "abc", Some(&baseline), None, &[], &measured);
         let fine = dry_run().await.unwrap();
         assert_eq!((fine.verdict, fine.stopped_by.len()), (Verdict::WouldRollBack, 0));
         assert_eq!(fine.steps["dns"].changes[0].title, "dns: blue 0 -> 100, green 100 -> 0");

@@ -4,6 +4,7 @@
 
 mod behaviour;
 mod crashes;
+mod drill;
 mod explore_seeds;
 mod plans;
 mod sampling;
