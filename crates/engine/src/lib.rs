@@ -21,7 +21,7 @@ pub mod view;
 pub use arming::{ArmError, arm};
 pub use capture::{CaptureError, capture};
 pub use dry_run::{DryChange, DryGate, DryRun, DryRunError, DrySignal, DryStep, Found, Stop, Verdict, dry_run};
-pub use handle::{CommandError, Engine, Fault, FaultPart, Handle, OpenError, Options, Snapshot};
+pub use handle::{CommandError, Engine, Fault, FaultPart, Handle, OpenError, Options, SlowAppend, Snapshot};
 pub use running::{Foreground, Request, RunError, rollback, run_foreground, undo};
 pub use sampler::{Sampler, Subscription, Wanted, read_once};
 pub use scope::Unknown;

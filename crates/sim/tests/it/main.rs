@@ -5,6 +5,7 @@
 mod behaviour;
 mod crashes;
 mod explore_seeds;
+mod journal;
 mod plans;
 mod sampling;
 mod scene;
