@@ -14,7 +14,7 @@ use belay_core::{
     input::{Asked, Verb},
 };
 use belay_engine::{
-    ArmError, DrillReport, Engine, Handle, Injection, Measured, Options, RunError, Sampler, arm, drill_report,
+    ArmError, Arming, DrillReport, Engine, Handle, Injection, Measured, Options, RunError, Sampler, arm, drill_report,
     measured, standing, undo,
 };
 use belay_plan::{Loaded, model::Plan};
@@ -211,9 +211,16 @@ impl<'a> Drill<'a> {
             }
             (None, None) => {
                 let given = self.args.baseline.as_ref().map(read_baseline).transpose()?;
-                arm(&self.handle, &self.ports, self.plan.clone(), &self.sha256, given, &self.asked())
-                    .await
-                    .map_err(arm_failure)?;
+                arm(
+                    &self.handle,
+                    &self.ports,
+                    self.plan.clone(),
+                    &self.sha256,
+                    Arming { baseline: given, ..Arming::default() },
+                    &self.asked(),
+                )
+                .await
+                .map_err(arm_failure)?;
                 self.cut_over().await?;
                 self.command(Verb::Drill { trigger: self.args.fire.clone() }).await?;
             }
