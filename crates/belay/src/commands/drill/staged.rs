@@ -259,11 +259,10 @@ impl<'a> Drill<'a> {
 
     async fn follow(&mut self, run: &RunId) -> Result<Run, Failure> {
         let approvals = Approvals::new(run, &actor());
-        let records = std::mem::replace(&mut self.records, self.handle.records());
         let clock = self.ports.clock.clone();
         let ending = follow_engine(
             &self.handle,
-            records,
+            &mut self.records,
             &run.0,
             clock.as_ref(),
             &mut self.screen,
@@ -311,7 +310,6 @@ impl<'a> Drill<'a> {
 
     /// What the drill's run changed goes back to what was there before it.
     async fn put_back(&mut self, run: &RunId) -> Result<Run, Failure> {
-        self.records = self.handle.records();
         let undo = undo(&self.handle, &self.ports, run.clone(), &self.asked()).await.map_err(|error| match error {
             RunError::Account(error) => account_failure(error),
             RunError::Command(error) => command_failure(error),
@@ -320,7 +318,6 @@ impl<'a> Drill<'a> {
         self.screen = Screen::new(self.output, None);
         let mut undone = self.follow(&undo).await?;
         while undone.state == "halted" && self.take_responsibility(&undo).await? {
-            self.records = self.handle.records();
             undone = self.follow(&undo).await?;
         }
         self.stop_drawing();
