@@ -163,7 +163,13 @@ impl<'a> Drill<'a> {
         let mut document = json!(report);
         document["put_back"] = match (undoable, undoable && (put_back || self.wants_it_back(&report).await)) {
             (_, true) => {
-                let undone = self.put_back(&RunId(run.id.clone())).await?;
+                let undone = match self.put_back(&RunId(run.id.clone())).await {
+                    Ok(undone) => undone,
+                    Err(failure) => {
+                        self.end(&document, Value::Null); // the drill itself is over, and on record
+                        return Err(failure);
+                    }
+                };
                 let done = json!({ "run": undone.id, "state": undone.state, "left": undone.left });
                 if undone.exit() != Exit::Done {
                     self.end(&document, done);
