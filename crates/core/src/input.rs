@@ -119,6 +119,8 @@ pub enum Verb {
         plan_sha256: String,
         baseline: Option<Arc<Baseline>>,
         readings: Vec<Reading>,
+        /// A trigger that is red already is waited for, whatever its `red_at_arm` says.
+        wait_for_green: bool,
     },
     Disarm,
     Cutover,

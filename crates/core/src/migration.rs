@@ -36,6 +36,8 @@ pub struct Migration {
     pub plan_sha256: String,
     pub baseline: Option<Arc<Baseline>>,
     pub armed: Option<Timestamp>,
+    /// When it was armed last, also when it is not any more.
+    pub armed_last: Option<Timestamp>,
     pub cutover: Option<Timestamp>,
     /// Signals of the armed plan, or of the plan of the run under way.
     pub signals: IndexMap<Name, SignalState>,
@@ -99,6 +101,7 @@ impl Migration {
             plan_sha256: String::new(),
             baseline: None,
             armed: None,
+            armed_last: None,
             cutover: None,
             signals: IndexMap::new(),
             triggers: IndexMap::new(),
@@ -194,7 +197,7 @@ impl Migration {
     }
 
     fn arm(&mut self, at: Timestamp, waits_for_green: &[Name]) {
-        self.armed = Some(at);
+        (self.armed, self.armed_last) = (Some(at), Some(at));
         self.forget_drill();
         if let Some(run) = self.run.take_if(|run| run.state.is_over()) {
             self.past_runs.push(Arc::new(run));

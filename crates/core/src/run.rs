@@ -168,6 +168,8 @@ pub struct StepState {
     /// Found at the first look.
     pub planned: Vec<Change>,
     pub intent: Option<Intent>,
+    /// Every change that was sent, each as it was sent last; kept over retries, as an undo measures drift by it.
+    pub sent: Vec<Change>,
     pub receipts: Vec<Receipt>,
     /// Changes of which a look has shown the effect.
     pub effective: Vec<String>,
@@ -213,6 +215,7 @@ impl StepState {
             setbacks: 0,
             planned: Vec::new(),
             intent: None,
+            sent: Vec::new(),
             receipts: Vec::new(),
             effective: Vec::new(),
             again_at: None,
@@ -319,6 +322,8 @@ impl StepState {
                 if self.intent.as_ref().is_some_and(|last| last.change.id != change.id) {
                     self.forget_failures();
                 }
+                self.sent.retain(|sent| sent.id != change.id);
+                self.sent.push(change.clone());
                 self.attempt = *attempt;
                 self.first_sent.get_or_insert(at);
                 self.again_at = None;

@@ -21,7 +21,7 @@ mod tasks;
 mod tell;
 pub mod view;
 
-pub use arming::{ArmError, arm};
+pub use arming::{ArmError, Arming, arm};
 pub use capture::{CaptureError, capture};
 pub use drill::{DrillReport, DrillStep, Objective, Standing, drill_report, standing};
 pub use dry_run::{DryChange, DryGate, DryRun, DryRunError, DrySignal, DryStep, Found, Stop, Verdict, dry_run};

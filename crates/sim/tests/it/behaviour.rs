@@ -323,8 +323,15 @@ fn a_second_arming_keeps_the_baseline_and_a_late_one_cannot_capture() {
         command(&handle, Verb::Cutover).await.unwrap();
         let mut moved = scene.plan.as_ref().clone();
         moved.steps["dns"].resource = "sim:elsewhere".to_owned();
-        let late =
-            belay_engine::arm(&handle, &scene.ports, Arc::new(moved), "def", None, &Asked::new("alice", "again")).await;
+        let late = belay_engine::arm(
+            &handle,
+            &scene.ports,
+            Arc::new(moved),
+            "def",
+            belay_engine::Arming::default(),
+            &Asked::new("alice", "again"),
+        )
+        .await;
         assert!(matches!(late, Err(ArmError::AfterCutover { .. })), "{late:?}");
     });
 }
