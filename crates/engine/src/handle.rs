@@ -53,6 +53,7 @@ impl Engine {
             progress: BTreeMap::new(),
             relatives: relatives.clone(),
             faults: Vec::new(),
+            slow_append: None,
             poll: options.sampler.poll(),
             at: ports.clock.now(),
         };
@@ -111,9 +112,19 @@ pub struct Snapshot {
     pub relatives: Arc<[Arc<Migration>]>,
     /// Why the engine does not act, if it does not.
     pub faults: Vec<Fault>,
+    /// The last append, if it took so long that somebody should look at the disk.
+    pub slow_append: Option<SlowAppend>,
     /// The poll interval in force.
     pub poll: Duration,
     pub at: Timestamp,
+}
+
+/// An append that took long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SlowAppend {
+    /// When it ended.
+    pub at: Timestamp,
+    pub took: Duration,
 }
 
 /// Why an engine does not act.

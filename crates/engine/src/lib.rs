@@ -26,7 +26,7 @@ pub use capture::{CaptureError, capture};
 pub use drill::{DrillReport, DrillStep, Objective, Standing, drill_report, standing};
 pub use dry_run::{DryChange, DryGate, DryRun, DryRunError, DrySignal, DryStep, Found, Stop, Verdict, dry_run};
 pub use expected::{ExpectedFrom, Measured, measured, relatives};
-pub use handle::{CommandError, Engine, Fault, FaultPart, Handle, OpenError, Options, Snapshot};
+pub use handle::{CommandError, Engine, Fault, FaultPart, Handle, OpenError, Options, SlowAppend, Snapshot};
 pub use injection::{INJECTED, Injection};
 pub use running::{Foreground, Request, RunError, rollback, run_foreground, undo};
 pub use sampler::{Sampler, Subscription, Wanted, read_once};

@@ -6,6 +6,7 @@ mod behaviour;
 mod crashes;
 mod drill;
 mod explore_seeds;
+mod journal;
 mod plans;
 mod sampling;
 mod scene;
