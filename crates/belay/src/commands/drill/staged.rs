@@ -163,7 +163,13 @@ impl<'a> Drill<'a> {
         let mut document = json!(report);
         document["put_back"] = match (undoable, undoable && (put_back || self.wants_it_back(&report).await)) {
             (_, true) => {
-                let undone = self.put_back(&RunId(run.id.clone())).await?;
+                let undone = match self.put_back(&RunId(run.id.clone())).await {
+                    Ok(undone) => undone,
+                    Err(failure) => {
+                        self.end(&document, Value::Null); // the drill itself is over, and on record
+                        return Err(failure);
+                    }
+                };
                 let done = json!({ "run": undone.id, "state": undone.state, "left": undone.left });
                 if undone.exit() != Exit::Done {
                     self.end(&document, done);
@@ -266,11 +272,10 @@ impl<'a> Drill<'a> {
 
     async fn follow(&mut self, run: &RunId) -> Result<Run, Failure> {
         let approvals = Approvals::new(run, &actor());
-        let records = std::mem::replace(&mut self.records, self.handle.records());
         let clock = self.ports.clock.clone();
         let ending = follow_engine(
             &self.handle,
-            records,
+            &mut self.records,
             &run.0,
             clock.as_ref(),
             &mut self.screen,
@@ -318,7 +323,6 @@ impl<'a> Drill<'a> {
 
     /// What the drill's run changed goes back to what was there before it.
     async fn put_back(&mut self, run: &RunId) -> Result<Run, Failure> {
-        self.records = self.handle.records();
         let undo = undo(&self.handle, &self.ports, run.clone(), &self.asked()).await.map_err(|error| match error {
             RunError::Account(error) => account_failure(error),
             RunError::Command(error) => command_failure(error),
@@ -327,7 +331,6 @@ impl<'a> Drill<'a> {
         self.screen = Screen::new(self.output, None);
         let mut undone = self.follow(&undo).await?;
         while undone.state == "halted" && self.take_responsibility(&undo).await? {
-            self.records = self.handle.records();
             undone = self.follow(&undo).await?;
         }
         self.stop_drawing();
