@@ -30,7 +30,7 @@ pub use schema::schema;
 
 use catalogue::Catalogue;
 use diagnostic::{Diagnostic, diagnose};
-use syntax::{NodeValue, Problem};
+use syntax::{Node, NodeValue, Problem, Span};
 
 /// A plan that holds together, with the text it came from.
 #[derive(Debug, Clone)]
@@ -46,6 +46,33 @@ pub fn load(file_name: &str, text: &str, catalogue: &Catalogue) -> Result<Loaded
     let plan = read(text, catalogue).map_err(|problems| diagnose(file_name, text, problems, Vec::new()))?;
     let sha256 = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(Loaded { plan, sha256, text: text.to_owned() })
+}
+
+/// A remark on a valid plan, at the place that a JSON pointer names: an entry's key, or an item of a list. Where the file
+/// leaves the place out, on what is nearest above it.
+pub fn remark(file_name: &str, text: &str, pointer: &str, message: &str, help: &str) -> Option<Diagnostic> {
+    let (root, _) = syntax::parse(text).ok()?;
+    let problem = Problem::new(place_of(&root, pointer), message).help(help);
+    diagnose(file_name, text, vec![problem], Vec::new()).pop()
+}
+
+fn place_of(root: &Node, pointer: &str) -> Span {
+    let (mut node, mut span) = (root, root.span.clone());
+    for part in pointer.split('/').skip(1) {
+        let part = part.replace("~1", "/").replace("~0", "~");
+        (node, span) = match &node.value {
+            NodeValue::Map(_) => match node.get(&part) {
+                Some(entry) => (&entry.value, entry.key_span.clone()),
+                None => break,
+            },
+            NodeValue::List(items) => match part.parse().ok().and_then(|index: usize| items.get(index)) {
+                Some(item) => (item, item.span.clone()),
+                None => break,
+            },
+            _ => break,
+        };
+    }
+    span
 }
 
 fn read(text: &str, catalogue: &Catalogue) -> Result<model::Plan, Vec<Problem>> {
