@@ -146,7 +146,7 @@ impl<'a> Drill<'a> {
 
     /// Everything, and the exit code that says how it went. `again`: the command, as far as it is the same next time.
     async fn drill(&mut self, put_back: bool, again: &str) -> Result<Exit, Failure> {
-        let run = self.to_its_run().await?;
+        let run = self.find_its_run().await?;
         let run = self.follow(&run).await?;
         let report = self.measure().await?;
         self.command(Verb::DrillOver { verdict: report.verdict, report: json!(report) }).await?;
@@ -201,7 +201,7 @@ impl<'a> Drill<'a> {
     }
 
     /// Arms, waits for the cutover, begins the breach, and waits for the run that comes of it.
-    async fn to_its_run(&mut self) -> Result<RunId, Failure> {
+    async fn find_its_run(&mut self) -> Result<RunId, Failure> {
         let state = self.handle.snapshot().state.clone();
         match (&state.drill, state.open_run()) {
             (Some(_), run) => {
