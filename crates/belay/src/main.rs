@@ -11,6 +11,7 @@ mod document;
 mod dry_report;
 mod exit;
 mod follow;
+mod given;
 mod help;
 mod interrupt;
 mod logs;

@@ -7,7 +7,7 @@ mod run;
 
 pub(crate) use self::{
     commands::{Act, Commands},
-    needs::draw as draw_needs,
+    needs::{draw as draw_needs, of_step as need},
 };
 
 use std::time::Duration;

@@ -3,6 +3,8 @@
 mod meant;
 mod refused;
 
+pub(crate) use self::meant::IF_NONE_IS_OPEN;
+
 use std::{net::IpAddr, time::Duration};
 
 use reqwest::{

@@ -23,7 +23,7 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
         let client = self.daemon.client()?;
-        let migration = client.migration(self.migration.as_deref(), "cutover").await?;
+        let migration = client.migration(self.migration.as_deref()).await?;
         let answer =
             client.post(&format!("migrations/{migration}/cutover"), &reason_body(self.reason.as_deref())).await;
         let answer = answer.map_err(|failure| of_migration(failure, &client, &migration))?;

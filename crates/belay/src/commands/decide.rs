@@ -39,10 +39,7 @@ impl Args {
             Decision::FixForward => "fix_forward",
         };
         let client = self.daemon.client()?;
-        let word = text::words(decision).replace(' ', "-");
-        let reason = text::quoted(&self.reason);
-        let command = |id: &str| format!("decide {word} --incident {id} --reason {reason}");
-        let incident = client.incident(self.incident.as_deref(), command).await?;
+        let incident = client.incident(self.incident.as_deref()).await?;
         let body = json!({ "decision": decision, "reason": self.reason });
         let answer = client.post(&format!("incidents/{incident}/decide"), &body).await?;
         if output.json {

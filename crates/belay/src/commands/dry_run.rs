@@ -44,13 +44,13 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
         let loaded = plan_file::load(&self.plan, &catalogue(), output)?;
-        let given = self.baseline.as_ref().map(read_baseline).transpose()?;
+        let given = self.baseline.as_ref().map(|path| read_baseline(path, &loaded.plan.migration)).transpose()?;
         let kept = kept(&self.state.url, &loaded.plan.migration).await?;
         let baseline = given.as_ref().or(kept.baseline.as_deref());
         let ports = ports(Access::ReadOnly, Arc::new(MemoryJournal::default()), Arc::new(()));
         let report =
             belay_engine::dry_run(&ports, &loaded.plan, &loaded.sha256, baseline, kept.cutover, &self.only).await;
-        let report = report.map_err(failure)?;
+        let report = report.map_err(|error| failure(error, &self.state.url))?;
         if output.json {
             output.document(&report);
         }
@@ -70,10 +70,10 @@ async fn kept(url: &StateUrl, migration: &str) -> Result<Migration, Failure> {
     Ok(state)
 }
 
-fn failure(error: DryRunError) -> Failure {
+fn failure(error: DryRunError, state: &StateUrl) -> Failure {
     match error {
         DryRunError::Account(error) => account_failure(error),
-        error @ DryRunError::NoBaseline { .. } => no_baseline(error),
+        error @ DryRunError::NoBaseline { .. } => no_baseline(error, state),
         error @ (DryRunError::Unknown(_) | DryRunError::NoSuchStep { .. }) => Failure::new(Exit::Usage, error),
     }
 }

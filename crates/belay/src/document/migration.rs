@@ -20,6 +20,9 @@ pub(crate) struct Migration {
     pub(crate) summary: Option<String>,
     pub(crate) armed: Option<Timestamp>,
     pub(crate) cutover: Option<Timestamp>,
+    /// What a rollback returns to.
+    #[serde(default)]
+    pub(crate) baseline: Option<Baseline>,
     pub(crate) triggers: IndexMap<String, Trigger>,
     pub(crate) signals: IndexMap<String, Signal>,
     pub(crate) blind: IndexMap<String, Timestamp>,
@@ -36,6 +39,11 @@ pub(crate) struct Migration {
     pub(crate) seq: u64,
     /// The moment that all of it is from, by the clock of whoever watches.
     pub(crate) now: Timestamp,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Baseline {
+    pub(crate) captured: Timestamp,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -30,6 +30,11 @@ impl Live {
         self.0.suspend(action)
     }
 
+    /// Takes the picture off for good.
+    pub(crate) fn clear(self) {
+        self.0.finish_and_clear();
+    }
+
     /// Leaves the last picture standing.
     pub(crate) fn finish(self) {
         self.0.abandon();
