@@ -48,8 +48,6 @@ pub(crate) struct Refused {
     pub(crate) state: String,
     /// and the verbs that are possible there.
     pub(crate) possible: Vec<String>,
-    /// The run that stands in the way.
-    pub(crate) run: Option<String>,
 }
 
 impl Failure {

@@ -98,7 +98,7 @@ fn codes(wanted: &[u8]) -> String {
 }
 
 fn environment(command: &Command) -> String {
-    let talks = command.get_arguments().any(|argument| argument.get_id() == "url");
+    let talks = command.get_arguments().any(|argument| argument.get_long() == Some("url"));
     if !talks {
         return String::new();
     }

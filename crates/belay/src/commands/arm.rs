@@ -44,7 +44,10 @@ impl Args {
         }
         let before = client.get(&format!("migrations/{migration}")).await?;
         let answer = client.post(&format!("migrations/{migration}/arm"), &body).await;
-        let answer = answer.map_err(|failure| of_migration(failure, &client, &migration))?;
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(failure) => return Err(of_migration(failure, &client, &migration).await),
+        };
         if output.json {
             output.document(&answer);
         } else {

@@ -44,7 +44,10 @@ impl Args {
         }
         let listening = self.wait.listen(&client).await?;
         let answer = client.post(&format!("migrations/{migration}/rollback"), &body).await;
-        let answer = answer.map_err(|failure| of_migration(failure, &client, &migration))?;
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(failure) => return Err(of_migration(failure, &client, &migration).await),
+        };
         let run = answer["run"].as_str().unwrap_or_default();
         let said = match self.dry_run {
             true => format!("run {run} says what a rollback of {migration} would do now; nothing is changed"),

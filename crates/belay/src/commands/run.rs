@@ -68,8 +68,10 @@ impl Args {
         let journal = Arc::new(open_to_write(&self.state.url)?);
         if is_new {
             output.note(format_args!(
-                "new journal {}: nothing is known yet of what was armed or run before",
-                path.display()
+                "new journal {}: it knows nothing of what was armed or run before. If a daemon guards {}, name its journal with \
+                 --state or BELAY_STATE",
+                path.display(),
+                loaded.plan.migration
             ));
         }
         let ports = ports(Access::ReadWrite, journal, Arc::new(()));

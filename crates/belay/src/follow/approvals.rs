@@ -31,7 +31,7 @@ struct Question {
 /// What came of a question.
 pub(crate) enum Answer {
     Command(Command),
-    /// Neither yes nor no: what to type instead.
+    /// Neither yes nor no; it is asked again.
     Unclear(String),
     /// There is nobody any more who could answer. That is no answer, least of all a no.
     Nobody,
@@ -51,13 +51,14 @@ impl Approvals {
         if self.asked.as_ref().is_some_and(|asked| run.awaiting_approval().any(|(step, _)| *step == asked.step)) {
             return;
         }
-        screen.answered();
         let Some((step, state)) = run.awaiting_approval().next() else {
             self.asked = None;
+            screen.answered();
             return;
         };
         let people = state.approval.as_ref().map_or(1, |approval| approval.quorum);
-        screen.ask(&format!("? {}", screen.need(step, state, migration)), &cure(people));
+        let question = screen.need(step, state, migration);
+        screen.ask(step, &question, &cure(people));
         self.asked = Some(Question { step: step.to_owned(), people });
     }
 
@@ -87,7 +88,7 @@ impl Approvals {
                 (true, "approved on the terminal", format!("{name} (at the terminal of {})", approvals.actor))
             }
             Said::No => (false, "denied on the terminal", approvals.actor.clone()),
-            Said::Unclear => return Answer::Unclear(cure(question.people)),
+            Said::Unclear => return Answer::Unclear(format!("`{}` is no answer to this", line.trim())),
         };
         let verb = Verb::Approve { run: approvals.run.clone(), step: question.step, approve };
         Answer::Command(Asked::new(actor, reason).command(verb))

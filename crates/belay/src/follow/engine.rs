@@ -74,14 +74,17 @@ pub(crate) async fn follow(
             },
             record = records.recv() => show(record, screen),
             _ = tick.tick() => {}
-            answer = Approvals::answer(&mut approvals) => match answer {
-                // It may have timed out while the person was typing; the next snapshot shows.
-                Answer::Command(command) => if let Err(error) = handle.command(command).await {
-                    screen.note(&error.to_string());
-                },
-                Answer::Unclear(cure) => screen.note(&cure),
-                Answer::Nobody => screen.answered(),
-            },
+            answer = Approvals::answer(&mut approvals) => {
+                screen.heard();
+                match answer {
+                    // It may have timed out while the person was typing; the next snapshot shows.
+                    Answer::Command(command) => if let Err(error) = handle.command(command).await {
+                        screen.note(&error.to_string());
+                    },
+                    Answer::Unclear(why) => screen.note(&why),
+                    Answer::Nobody => screen.answered(),
+                }
+            }
             () = &mut interrupt => {
                 handle.shutdown().await;
                 drain(&mut records, screen);

@@ -56,17 +56,23 @@ impl Screen {
     }
 
     /// Asks. The picture stands still until the answer is there; what happens meanwhile comes as lines.
-    pub(crate) fn ask(&mut self, question: &str, cure: &str) {
+    pub(crate) fn ask(&mut self, step: &str, question: &str, cure: &str) {
         if let Some(live) = self.live.take() {
             live.clear();
         }
-        self.note(&format!("\n{question}\n  {cure}:"));
-        self.question = Some(Question { again: format!("{question}\n  {cure}:"), buried: Cell::new(false) });
+        self.note(&format!("\n? {question}\n  {cure}:"));
+        self.question = Some(Question { again: format!("? {step}: {cure}:"), buried: Cell::new(false) });
     }
 
-    /// The question is not open any more.
+    /// Something was typed: the question is not repeated any more.
+    pub(crate) fn heard(&mut self) {
+        self.question = None;
+    }
+
+    /// No question is open any more, and the picture turns again.
     pub(crate) fn answered(&mut self) {
-        if self.question.take().is_some() {
+        self.question = None;
+        if self.live.is_none() {
             self.live = self.output.terminal.then(Live::new);
         }
     }
@@ -127,8 +133,7 @@ impl Screen {
 
     /// A question, or a remark beside the progress.
     pub(crate) fn note(&self, text: &str) {
-        let wrapped = self.output.width().map(|width| textwrap::fill(text, width));
-        let note = || self.output.note(wrapped.as_deref().unwrap_or(text));
+        let note = || self.output.note(text);
         match &self.live {
             Some(live) => live.suspend(note),
             None => note(),

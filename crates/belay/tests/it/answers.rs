@@ -201,6 +201,8 @@ fn a_token_is_printed_once_and_the_configuration_knows_its_hash_alone() {
     assert_eq!(again["token"], Value::Null);
     let other = text(&belay(folder.path(), &["token"]).assert().code(0).get_output().stdout);
     assert_ne!(token, other);
+    let short = belay(folder.path(), &["token", "x", "--stdin"]).write_stdin("hunter2").assert().code(2);
+    assert!(text(&short.get_output().stderr).contains("16 at least"));
     belay(folder.path(), &["token", "Release Team"]).assert().code(2);
     belay(folder.path(), &["token", "x", "--stdin"]).write_stdin("\n").assert().code(2);
 }
@@ -215,6 +217,10 @@ fn every_command_has_its_page() {
     }
     let page = text(&belay(folder.path(), &["man", "rollback"]).assert().code(0).get_output().stdout);
     assert!(page.starts_with(".ie") || page.contains(".TH belay-rollback"), "{page}");
+    let page = text(&belay(folder.path(), &["man", "override"]).assert().code(0).get_output().stdout);
+    assert!(page.contains("belay override [OPTIONS] \\-\\-reason <REASON> [STEP] [SIGNAL]"), "{page}");
+    assert_eq!(page.matches(".SH OPTIONS").count(), 1, "{page}");
+    assert!(!page.contains("\\-\\-version"), "{page}");
     belay(folder.path(), &["man", "nothing"]).assert().code(2);
 }
 

@@ -45,6 +45,14 @@ fn a_baseline_that_is_not_there() {
 }
 
 #[test]
+fn wrong_usage_is_told_to_programs_too() {
+    let folder = with_plan(PLAN);
+    let error = refused(folder.path(), &["run", "plan.yaml", "--json"], 2, "--reason");
+    assert_eq!((&error["error"]["exit"], &error["error"]["kind"]), (&2.into(), &"usage".into()));
+    assert!(error["error"]["help"].as_str().unwrap().contains("--reason"), "{error}");
+}
+
+#[test]
 fn a_baseline_of_another_migration() {
     let folder = with_plan(PLAN);
     let other = json!({ "migration": "stock", "captured": "2026-03-01T22:00:00Z", "plan_sha256": "00", "steps": {} });
@@ -108,7 +116,15 @@ fn a_daemon_that_is_not_there() {
     let folder = tempfile::tempdir().unwrap();
     for arguments in [&["status"][..], &["arm"], &["rollback", "--reason", "r"], &["hold", "--reason", "r"]] {
         let arguments = [arguments, &["--url", "http://127.0.0.1:9"]].concat();
-        refused(folder.path(), &arguments, 6, "cannot be reached");
+        let error = refused(folder.path(), &[&arguments[..], &["--json"]].concat(), 6, "cannot be reached");
+        assert_eq!(error["error"]["why"].as_array().unwrap().len(), 1, "why is said once: {error}");
     }
     refused(folder.path(), &["status", "--url", "nonsense"], 2, "is not a URL");
+    // As a daemon's configuration writes an address.
+    refused(
+        folder.path(),
+        &["status", "--url", "127.0.0.1:9"],
+        6,
+        "the daemon at http://127.0.0.1:9 cannot be reached",
+    );
 }
