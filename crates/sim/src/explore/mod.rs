@@ -68,7 +68,6 @@ fn executed(plan: &Plan) -> (Plan, Vec<String>) {
     let left_out = unsupported(plan, For::Running);
     let mut played = plan.clone();
     played.window = None;
-    played.overlays = None;
     for step in played.steps.values_mut() {
         (step.stages, step.expect, step.on_drift) = (None, None, None);
     }

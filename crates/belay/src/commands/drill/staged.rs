@@ -158,7 +158,7 @@ impl<'a> Drill<'a> {
         self.stop_drawing();
         show_summary(&run, None, self.output);
         report::show(&report, self.output);
-        let command = format!("{again} --put-back={} --reason {}", run.id, text::quoted("after the drill"));
+        let command = format!("{again} --put-back={} --reason {}", run.id, text::shell_word("after the drill"));
         let undoable = self.undoable(&run.id);
         let mut document = json!(report);
         document["put_back"] = match (undoable, undoable && (put_back || self.wants_it_back(&report).await)) {
@@ -216,7 +216,8 @@ impl<'a> Drill<'a> {
                     .help("`belay run` with the same plan and overlay goes on with it; then drill again"));
             }
             (None, None) => {
-                let given = self.args.baseline.as_ref().map(read_baseline).transpose()?;
+                let given =
+                    self.args.baseline.as_ref().map(|path| read_baseline(path, &self.plan.migration)).transpose()?;
                 arm(
                     &self.handle,
                     &self.ports,
@@ -286,6 +287,11 @@ impl<'a> Drill<'a> {
         match ending {
             Ending::Stopped(run) => Ok(run),
             Ending::Interrupted => Err(self.interrupted()),
+            Ending::Deserted(step) => {
+                let what =
+                    format!("step {step} waits for a person, and nobody can be asked: standard input is no terminal");
+                Err(Failure::message(Exit::NotRolledBack, what).help(AGAIN))
+            }
         }
     }
 
