@@ -83,6 +83,21 @@ fn a_crash_anywhere_leads_to_no_other_end() {
     }
 }
 
+#[test]
+fn two_changes_one_after_the_other_have_the_ends_of_every_order() {
+    let approved = Step { approve: approve(Some(60), Otherwise::Skip), ..restore() };
+    let fallback = OnFailure::Fallback("b".to_owned());
+    let mut plans = [
+        ("a restore", plan([("a", restore())])),
+        ("an approved restore", plan([("a", approved), ("b", needing(&["a"], manual()))])),
+        ("a fallback", plan([("a", Step { on_failure: fallback, ..restore() }), ("b", manual())])),
+    ];
+    for (what, plan) in &mut plans {
+        plan.objectives.rpo = Some(Duration::from_secs(60));
+        assert!(compare(what, plan, brute::states(plan, 1, usize::MAX)));
+    }
+}
+
 /// Small enough for a search that reduces nothing, and with everything in it.
 fn random(chance: &mut Chance) -> Plan {
     let number = 1 + chance.below(3);
