@@ -14,7 +14,7 @@ use belay_core::{
     input::{Asked, Verb},
 };
 use belay_engine::{
-    ArmError, DrillReport, Engine, Handle, Injection, Measured, Options, RunError, Sampler, arm, drill_report,
+    ArmError, Arming, DrillReport, Engine, Handle, Injection, Measured, Options, RunError, Sampler, arm, drill_report,
     measured, standing, undo,
 };
 use belay_plan::{Loaded, model::Plan};
@@ -216,8 +216,9 @@ impl<'a> Drill<'a> {
                     .help("`belay run` with the same plan and overlay goes on with it; then drill again"));
             }
             (None, None) => {
-                let given = self.args.baseline.as_ref().map(read_baseline).transpose()?;
-                arm(&self.handle, &self.ports, self.plan.clone(), &self.sha256, given, &self.asked())
+                let baseline = self.args.baseline.as_ref().map(read_baseline).transpose()?;
+                let arming = Arming { baseline, ..Arming::default() };
+                arm(&self.handle, &self.ports, self.plan.clone(), &self.sha256, arming, &self.asked())
                     .await
                     .map_err(arm_failure)?;
                 self.cut_over().await?;
