@@ -216,18 +216,12 @@ impl<'a> Drill<'a> {
                     .help("`belay run` with the same plan and overlay goes on with it; then drill again"));
             }
             (None, None) => {
-                let given =
+                let baseline =
                     self.args.baseline.as_ref().map(|path| read_baseline(path, &self.plan.migration)).transpose()?;
-                arm(
-                    &self.handle,
-                    &self.ports,
-                    self.plan.clone(),
-                    &self.sha256,
-                    Arming { baseline: given, ..Arming::default() },
-                    &self.asked(),
-                )
-                .await
-                .map_err(arm_failure)?;
+                let arming = Arming { baseline, ..Arming::default() };
+                arm(&self.handle, &self.ports, self.plan.clone(), &self.sha256, arming, &self.asked())
+                    .await
+                    .map_err(arm_failure)?;
                 self.cut_over().await?;
                 self.command(Verb::Drill { trigger: self.args.fire.clone() }).await?;
             }
