@@ -10,14 +10,21 @@ use belay_core::{
     change::{Change, Key, Proof, Repeats},
     reading::Health,
 };
-use belay_plan::model::{Name, Plan, Target};
+use belay_plan::{
+    graph::Graph,
+    model::{Name, Plan, Target},
+};
 use belay_ports::Clock;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{
+    chance::Chance,
+    condition::{Condition, Trouble},
     fault::{Faults, SendFault},
-    sensor::Rule,
+    resource::{Becoming, Resource},
+    sensor::{Rule, Shown},
+    spread::Spread,
 };
 
 /// The world of one plan.
@@ -31,37 +38,37 @@ pub(crate) struct Inner {
     pub(crate) steps: BTreeMap<Name, Place>,
     pub(crate) rules: BTreeMap<Name, Rule>,
     pub(crate) faults: Faults,
-    /// What is known of the health of destinations; of the others nothing can be told.
+    /// What is known of the health of destinations, and of the others that are not named.
     destinations: BTreeMap<String, bool>,
+    other_destinations: Option<bool>,
     calls: Vec<Call>,
+    /// Whose credentials are there; None: those of every account that is asked for.
     pub(crate) account: Option<String>,
     pub(crate) latency: Duration,
+    /// What is not as usual, in the order in which it began, under the numbers of those who began it.
+    conditions: Vec<(usize, Condition)>,
+    /// Since when it goes wrong.
+    pub(crate) breach: Option<Timestamp>,
+    /// Steps that nothing in the world belongs to, or that the plan passes over: since when they count as done.
+    told: BTreeMap<Name, Timestamp>,
+    /// By step: those that are as good as it, if they are done.
+    stand_ins: BTreeMap<Name, Vec<Name>>,
 }
 
 /// Where a step acts, and how.
 pub(crate) struct Place {
     pub(crate) resource: String,
     pub(crate) to: Target,
-    pub(crate) takes: Duration,
+    pub(crate) pace: Pace,
     pub(crate) repeats: Repeats,
 }
 
-#[derive(Debug, Clone)]
-pub(crate) struct Resource {
-    pub(crate) is: Value,
-    /// Before the cutover.
-    good: Value,
-    pub(crate) becoming: Option<Becoming>,
-    /// What somebody else is going to do to it.
-    later: Vec<(Timestamp, Value)>,
-    undone: bool,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct Becoming {
-    pub(crate) doc: Value,
-    pub(crate) since: Timestamp,
-    pub(crate) at: Timestamp,
+/// How long the changes of a step take to show.
+pub(crate) enum Pace {
+    /// Each of them.
+    Each(Duration),
+    /// All of them together, as it is drawn.
+    Drawn { usual: Spread, chance: Chance },
 }
 
 /// A mutating call as the world saw it.
@@ -76,6 +83,10 @@ pub struct Call {
 /// What a resource without weights is after a restore.
 pub(crate) const RESTORED: &str = "restored";
 
+/// The two changes of a restore.
+pub(crate) const COPY: &str = "copy";
+pub(crate) const SWITCH: &str = "switch";
+
 impl World {
     /// The world of a plan before its cutover: every resource is where the plan wants it back.
     pub fn new(plan: &Plan, clock: Arc<dyn Clock>, faults: Faults) -> Self {
@@ -89,10 +100,10 @@ impl World {
                 Target::Baseline => json!({ "blue": 100, "green": 0 }),
                 Target::Own => json!({ "state": "original" }),
             };
-            let untouched = Resource { is: good.clone(), good, becoming: None, later: Vec::new(), undone: false };
-            resources.entry(resource.clone()).or_insert(untouched);
-            let takes = Duration::from_secs(if step.to == Target::Own { 120 } else { 5 });
-            steps.insert(name.clone(), Place { resource, to: step.to.clone(), takes, repeats: Repeats::Converges });
+            let open = step.to == Target::Baseline || step.others.is_some();
+            resources.entry(resource.clone()).or_insert(Resource { open, ..Resource::new(good) });
+            let pace = Pace::Each(Duration::from_secs(if step.to == Target::Own { 120 } else { 5 }));
+            steps.insert(name.clone(), Place { resource, to: step.to.clone(), pace, repeats: Repeats::Converges });
         }
         let all = Rule::AtTarget(plan.steps.keys().cloned().collect());
         let inner = Inner {
@@ -101,9 +112,14 @@ impl World {
             rules: plan.signals.keys().map(|name| (name.clone(), all.clone())).collect(),
             faults,
             destinations: BTreeMap::new(),
+            other_destinations: None,
             calls: Vec::new(),
-            account: plan.aws.account.clone(),
+            account: None,
             latency: Duration::from_millis(40),
+            conditions: Vec::new(),
+            breach: None,
+            told: BTreeMap::new(),
+            stand_ins: stand_ins(plan),
         };
         Self { clock, inner: Mutex::new(inner) }
     }
@@ -121,16 +137,36 @@ impl World {
     /// The migration: traffic goes to the other side, what has a state of its own breaks.
     pub fn cut_over(&self) {
         for resource in self.inner().resources.values_mut() {
-            resource.is = migrated(&resource.good);
+            resource.cut_over();
         }
+    }
+
+    /// What was cut over turns out to be bad: from now on signals show it.
+    pub fn breach(&self) {
+        let now = self.clock.now();
+        self.inner().breach = Some(now);
+    }
+
+    /// From now on this is not as usual, until [`World::end`] with the same number.
+    pub fn begin(&self, number: usize, condition: Condition) {
+        self.inner().conditions.push((number, condition));
+    }
+
+    pub fn end(&self, number: usize) {
+        self.inner().conditions.retain(|(other, _)| *other != number);
+    }
+
+    /// A step that nothing in the world belongs to is done, or one counts as done for another reason.
+    pub fn tell_done(&self, step: &str) {
+        let now = self.clock.now();
+        self.inner().told.entry(step.to_owned()).or_insert(now);
     }
 
     /// Somebody else undoes a step's work, then or as soon as it is done.
     pub fn revert(&self, step: &str, after: Duration) {
         let at = self.clock.now() + after;
         if let Some(resource) = self.inner().resource_mut(step) {
-            let undone = migrated(&resource.good);
-            resource.later.push((at, undone));
+            resource.undo_at(at);
         }
     }
 
@@ -141,10 +177,17 @@ impl World {
         }
     }
 
-    /// How long the changes of a step take to show.
+    /// How long each change of a step takes to show.
     pub fn set_pace(&self, step: &str, takes: Duration) {
         if let Some(place) = self.inner().steps.get_mut(step) {
-            place.takes = takes;
+            place.pace = Pace::Each(takes);
+        }
+    }
+
+    /// How long all changes of a step take together, drawn anew for each.
+    pub fn draw_pace(&self, step: &str, usual: Spread, chance: Chance) {
+        if let Some(place) = self.inner().steps.get_mut(step) {
+            place.pace = Pace::Drawn { usual, chance };
         }
     }
 
@@ -157,6 +200,11 @@ impl World {
     /// Whether a destination of traffic is healthy. Of one that is never named here nothing can be told.
     pub fn set_destination(&self, name: &str, healthy: bool) {
         self.inner().destinations.insert(name.to_owned(), healthy);
+    }
+
+    /// The same for every destination that is not named.
+    pub fn set_every_destination(&self, healthy: bool) {
+        self.inner().other_destinations = Some(healthy);
     }
 
     pub fn set_rule(&self, signal: &str, rule: Rule) {
@@ -213,7 +261,8 @@ impl World {
         let mut inner = self.inner();
         inner.calls.push(Call { at, key: key.clone(), change: change.clone(), took_effect: false });
         let number = inner.calls.len() - 1;
-        let fault = inner.faults.of_send(&key.step);
+        let standing = inner.trouble(&key.step).map(SendFault::of);
+        let fault = standing.or_else(|| inner.faults.of_send(&key.step));
         (number, fault)
     }
 
@@ -223,14 +272,13 @@ impl World {
         let mut inner = self.inner();
         inner.calls[call].took_effect = true;
         let undone = inner.faults.of_effect();
-        let Some(takes) = inner.steps.get(step).map(|place| place.takes) else { return };
+        let Some(takes) = inner.takes(step, change) else { return };
         let Some(resource) = inner.resource_mut(step) else { return };
         resource.settle(now);
         let at = now + takes;
         resource.becoming = Some(Becoming { doc: change.args["doc"].clone(), since: now, at });
         if let Some(after) = undone {
-            let undone = migrated(&resource.good);
-            resource.later.push((at + after, undone));
+            resource.undo_at(at + after);
         }
     }
 }
@@ -255,8 +303,78 @@ impl Inner {
             }
     }
 
+    /// Since when a step is in place, itself or by another that is as good; None: it is not.
+    pub(crate) fn in_place_since(&mut self, step: &str, now: Timestamp) -> Option<Timestamp> {
+        let mut seen: Vec<Name> = vec![step.to_owned()];
+        let mut next = 0;
+        while let Some(step) = seen.get(next).cloned() {
+            if let Some(told) = self.told.get(&step) {
+                return Some(*told);
+            }
+            if self.steps.contains_key(&step) && self.is_at_target(&step, now) {
+                return self.resource_mut(&step)?.settled.or(self.breach);
+            }
+            let others = self.stand_ins.get(&step).into_iter().flatten();
+            let new: Vec<Name> = others.filter(|other| !seen.contains(other)).cloned().collect();
+            seen.extend(new);
+            next += 1;
+        }
+        None
+    }
+
+    /// How the calls for a step fail now, if they do.
+    pub(crate) fn trouble(&self, step: &str) -> Option<Trouble> {
+        self.conditions.iter().rev().find_map(|(_, condition)| match condition {
+            Condition::Fails { steps, how } if steps.iter().any(|name| name == step) => Some(*how),
+            _ => None,
+        })
+    }
+
+    /// What a signal shows now whatever the state, if it does.
+    pub(crate) fn shown(&self, signal: &str) -> Option<Shown> {
+        self.conditions.iter().rev().find_map(|(_, condition)| match condition {
+            Condition::Shows { signals, what } if signals.iter().any(|name| name == signal) => Some(*what),
+            _ => None,
+        })
+    }
+
+    /// How long a change takes to show, if it is made now.
+    fn takes(&mut self, step: &str, change: &Change) -> Option<Duration> {
+        let named = |steps: &[Name]| steps.iter().any(|name| name == step);
+        let set = self.conditions.iter().rev().find_map(|(_, condition)| match condition {
+            Condition::Takes { steps, time } if named(steps) => Some(*time),
+            _ => None,
+        });
+        let slowed: f64 = self
+            .conditions
+            .iter()
+            .filter_map(|(_, condition)| match condition {
+                Condition::Slow { steps, times } if named(steps) => Some(times),
+                _ => None,
+            })
+            .product();
+        let time = match &mut self.steps.get_mut(step)?.pace {
+            Pace::Each(time) => *time,
+            Pace::Drawn { usual, chance } => set.unwrap_or(*usual).draw(chance).mul_f64(share_of(&change.id)),
+        };
+        Some(time.mul_f64(slowed))
+    }
+
+    /// Whether a destination is healthy, where that can be told.
+    fn is_healthy(&self, destination: &str) -> Option<bool> {
+        let gets = |step: &Name| {
+            let resource = self.steps.get(step).and_then(|place| self.resources.get(&place.resource));
+            resource.is_some_and(|resource| resource.good[destination].as_u64().is_some_and(|weight| weight > 0))
+        };
+        let standing = self.conditions.iter().rev().find_map(|(_, condition)| match condition {
+            Condition::Targets { steps, healthy } if steps.iter().any(gets) => Some(*healthy),
+            _ => None,
+        });
+        standing.unwrap_or_else(|| self.destinations.get(destination).copied().or(self.other_destinations))
+    }
+
     pub(crate) fn proof(&self, destination: &str) -> Proof {
-        match self.destinations.get(destination) {
+        match self.is_healthy(destination) {
             Some(true) => Proof::Healthy { evidence: format!("{destination} is healthy") },
             Some(false) => Proof::Unhealthy { evidence: format!("{destination} does not answer") },
             None => Proof::None { why: format!("nothing watches {destination}") },
@@ -264,33 +382,10 @@ impl Inner {
     }
 
     pub(crate) fn health_of(&self, destination: &str) -> Health {
-        match self.destinations.get(destination) {
+        match self.is_healthy(destination) {
             Some(true) => Health::Healthy,
             Some(false) => Health::Unhealthy,
             None => Health::Unknown,
-        }
-    }
-}
-
-impl Resource {
-    /// Lets happen what is due, in its order.
-    pub(crate) fn settle(&mut self, now: Timestamp) {
-        self.later.sort_by_key(|(at, _)| *at);
-        loop {
-            let ours = self.becoming.as_ref().map(|becoming| becoming.at).filter(|at| *at <= now);
-            let theirs = self.later.first().map(|(at, _)| *at).filter(|at| *at <= now);
-            match (ours, theirs) {
-                (Some(ours), theirs) if theirs.is_none_or(|theirs| ours <= theirs) => {
-                    if let Some(becoming) = self.becoming.take() {
-                        self.is = becoming.doc;
-                    }
-                }
-                (_, Some(_)) => {
-                    self.is = self.later.remove(0).1;
-                    self.undone = true;
-                }
-                _ => return,
-            }
         }
     }
 }
@@ -300,20 +395,40 @@ pub(crate) fn is_builtin(action: &str) -> bool {
     matches!(action, "manual" | "wait")
 }
 
-/// What the migration makes of a good resource: the last weight gets what the others had.
-fn migrated(good: &Value) -> Value {
-    match good.as_object() {
-        Some(weights) if !weights.is_empty() && weights.values().all(Value::is_u64) => {
-            let total: u64 = weights.values().filter_map(Value::as_u64).sum();
-            let mut moved: serde_json::Map<String, Value> = weights
-                .iter()
-                .map(|(name, weight)| (name.clone(), json!(if weight == 0 { total } else { 0 })))
-                .collect();
-            if moved.values().all(|weight| weight == 0) {
-                moved.insert("migrated".to_owned(), json!(total));
-            }
-            Value::Object(moved)
+impl Place {
+    /// How long its next change usually takes.
+    pub(crate) fn expected(&self, change: &str) -> Duration {
+        match &self.pace {
+            Pace::Each(time) => *time,
+            Pace::Drawn { usual, .. } => usual.usual.mul_f64(share_of(change)),
         }
-        _ => json!({ "state": "broken" }),
     }
+}
+
+/// The part of a step's time that one of its changes takes: of a restore, the copy nearly all.
+fn share_of(change: &str) -> f64 {
+    match change {
+        COPY => 0.9,
+        SWITCH => 0.1,
+        _ => 1.0,
+    }
+}
+
+/// A later step on the same resource shows that the one before was done, and a fallback stands in for its step.
+fn stand_ins(plan: &Plan) -> BTreeMap<Name, Vec<Name>> {
+    let graph = Graph::new(plan);
+    let mut found: BTreeMap<Name, Vec<Name>> = BTreeMap::new();
+    for (name, step) in &plan.steps {
+        if let Some(fallback) = graph.fallback_of(name) {
+            found.entry(name.clone()).or_default().push(fallback.to_owned());
+        }
+        let shares = |other: &&str| **other != *name && plan.steps[*other].resource == step.resource;
+        if !step.resource.is_empty() {
+            let needed = graph.closure_of_needs(std::slice::from_ref(name));
+            for earlier in needed.into_iter().filter(shares) {
+                found.entry(earlier.to_owned()).or_default().push(name.clone());
+            }
+        }
+    }
+    found
 }

@@ -6,5 +6,6 @@ mod behaviour;
 mod crashes;
 mod explore_seeds;
 mod plans;
+mod rehearsals;
 mod sampling;
 mod scene;
