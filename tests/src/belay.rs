@@ -1,7 +1,8 @@
 //! The unmodified binary, run in a folder of its own against one endpoint.
 
 use std::fmt;
-use std::io::{BufRead, BufReader, Read};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -10,6 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -75,13 +77,23 @@ impl Belay {
     #[track_caller]
     pub fn run_with_input(&self, arguments: &[&str], input: &str) -> Finished {
         let file = self.write("standard-input", input);
-        let file = std::fs::File::open(file).expect("it was just written");
+        let file = File::open(file).expect("it was just written");
         self.start(arguments, file.into()).wait()
     }
 
     /// Starts it; for a daemon, wait for a line or an answer before talking to it.
     pub fn spawn(&self, arguments: &[&str]) -> Process {
         self.start(arguments, Stdio::null())
+    }
+
+    /// Starts it with a terminal as its standard input, and the keyboard of that terminal.
+    #[track_caller]
+    pub fn spawn_typed(&self, arguments: &[&str]) -> (Process, Keyboard) {
+        let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+        grantpt(&terminal).and_then(|()| unlockpt(&terminal)).expect("it is ours");
+        let name = ptsname(&terminal, Vec::new()).expect("it has a name").into_string().expect("plain");
+        let input = File::options().read(true).write(true).open(name).expect("it is there");
+        (self.start(arguments, Stdio::from(input)), Keyboard(File::from(terminal)))
     }
 
     fn start(&self, arguments: &[&str], input: Stdio) -> Process {
@@ -101,6 +113,17 @@ impl Belay {
         let stdout = Collector::of(child.stdout.take().expect("it was asked for"));
         let stderr = Collector::of(child.stderr.take().expect("it was asked for"));
         Process { child, stdout, stderr, status: None }
+    }
+}
+
+/// Of a terminal; when it is dropped the terminal is gone.
+pub struct Keyboard(File);
+
+impl Keyboard {
+    /// Types a line.
+    #[track_caller]
+    pub fn type_line(&mut self, line: &str) {
+        writeln!(self.0, "{line}").expect("the terminal is there");
     }
 }
 

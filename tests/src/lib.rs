@@ -37,7 +37,7 @@ pub mod testbed;
 mod wait;
 mod world;
 
-pub use belay::{Belay, Finished, Process, binary};
+pub use belay::{Belay, Finished, Keyboard, Process, binary};
 pub use boto::Boto;
 pub use collector::{Span, TraceCollector};
 pub use emulator::Emulator;

@@ -94,13 +94,14 @@ impl UnderWay {
         self.span.record("outcome", outcome.word());
         self.span.record("attempts", self.attempts);
         self.span.record("throttled_ms", millis(self.throttled));
-        if outcome != CallOutcome::Ok {
+        if !matches!(outcome, CallOutcome::Ok | CallOutcome::Abandoned) {
             self.span.record("otel.status_code", "ERROR");
         }
         let (outcome_word, ms) = (outcome.word(), millis(time));
         self.span.in_scope(|| match outcome {
             CallOutcome::Ok => tracing::debug!(outcome = outcome_word, ms, "AWS has answered"),
             CallOutcome::Throttled => tracing::info!(outcome = outcome_word, ms, "AWS throttles"),
+            CallOutcome::Abandoned => tracing::debug!(outcome = outcome_word, ms, "the answer is not needed any more"),
             _ => tracing::info!(outcome = outcome_word, ms, attempt = self.attempts, "AWS has not carried it out"),
         });
         if let Some((_, observer)) = &self.calls.0 {

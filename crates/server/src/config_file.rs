@@ -204,7 +204,7 @@ mod tests {
             "allowed here: `manual`, `on_start`",
             "unknown word `both`\n --> belay.yaml:5:10",
             "`[` is not a glob",
-            "this is not the address of an OpenTelemetry collector, such as `http://127.0.0.1:4318`\n --> belay.yaml:7:20",
+            "`x` is not the address of an OpenTelemetry collector, such as `http://127.0.0.1:4318`\n --> belay.yaml:7:20",
             "duplicate key `poll`\n --> belay.yaml:8:1",
             "there is no value here\n --> belay.yaml:9:1",
             "`Ops` is not a name",

@@ -87,7 +87,7 @@ impl Guard {
             }
             Ok(file) => {
                 if file.loaded.sha256 != before.loaded.sha256 {
-                    tracing::info!(migration, %path, "the plan file has changed; what is armed stays as it was armed");
+                    tracing::info!(migration, %path, "the plan file has changed; it counts from the next `belay arm` on");
                 }
                 return self.set_file(file);
             }

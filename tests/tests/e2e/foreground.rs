@@ -1,5 +1,6 @@
 //! `belay run`: a rollback without a daemon.
 
+use belay_tests::{Process, wait_until};
 use serde_json::{Value, json};
 
 use crate::stage::{DNS_PLAN, PLAN, Stage};
@@ -50,6 +51,53 @@ fn a_baseline_can_be_captured_beforehand() {
     let done = stage.belay.run(&["run", &plan, "--reason", "a test", "--baseline", "baseline.json"]);
     assert_eq!(done.code, 0, "{done}");
     assert_eq!(stage.world.records(), before);
+}
+
+const TWO_PEOPLE: &str = "    require: [page]
+    approve: { role: commander, quorum: 2 }
+";
+
+#[test]
+fn people_at_the_terminal_are_asked_and_give_their_names() {
+    let stage = Stage::cut_over("typed", &[]);
+    let plan = stage.plan(&DNS_PLAN.replace("    require: [page]\n", TWO_PEOPLE));
+    let run = ["run", &plan, "--reason", "a test"];
+    let (mut process, mut keyboard) = stage.belay.spawn_typed(&run);
+    process.wait_for_stderr("`yes NAME` for each of the 2 people");
+    let asked_again = |process: &mut Process, times: usize| {
+        wait_until("to be asked again", || (process.stderr().matches("? dns_back").count() > times).then_some(()));
+    };
+    keyboard.type_line("yes");
+    asked_again(&mut process, 1);
+    keyboard.type_line("yes on call");
+    asked_again(&mut process, 2);
+    assert!(process.stderr().contains("so far on call (at the terminal of"), "{}", process.stderr());
+    keyboard.type_line("yes on call");
+    process.wait_for_stderr("has approved step dns_back already");
+    assert!(stage.proxy.mutating_calls().is_empty(), "one person is not two");
+    keyboard.type_line("yes release manager");
+    let done = process.wait();
+    assert_eq!(done.code, 0, "{done}");
+    assert_eq!(stage.weights()[0], (100, 0));
+}
+
+#[test]
+fn who_says_no_or_nothing_at_the_terminal_has_denied_it() {
+    let stage = Stage::cut_over("denied", &[]);
+    let plan = stage.plan(&DNS_PLAN.replace("    require: [page]\n", TWO_PEOPLE));
+    let run = ["run", &plan, "--reason", "a test"];
+    let (mut process, mut keyboard) = stage.belay.spawn_typed(&run);
+    process.wait_for_stderr("`yes NAME`");
+    keyboard.type_line("no");
+    let done = process.wait();
+    assert_eq!(done.code, 4, "{done}");
+    assert!(done.stdout.contains("denied on the terminal"), "{done}");
+
+    // The run is halted; whoever has no terminal cannot be asked.
+    let done = stage.belay.run(&run);
+    assert_eq!(done.code, 4, "{done}");
+    assert!(done.stderr.contains("standard input is not a terminal"), "{done}");
+    assert!(stage.proxy.mutating_calls().is_empty());
 }
 
 #[test]

@@ -11,6 +11,8 @@ use crate::{
     text,
 };
 
+const JUST_NOW: Duration = Duration::from_secs(10);
+
 pub(super) fn draw(run: &Run, now: Timestamp, look: &Look) -> Vec<String> {
     let mut lines = head(run, now, look);
     let rows = run.steps.iter().map(|(name, step)| row(name, step, run, now, look));
@@ -42,6 +44,8 @@ fn head(run: &Run, now: Timestamp, look: &Look) -> Vec<String> {
         (state, _) => text::words(state),
     };
     let (verb, since) = match run.ended {
+        // How long ago is of interest to who comes later, not to who was there.
+        Some(ended) if text::between(ended, now) < JUST_NOW => ("after", age(run.started, ended)),
         Some(ended) => ("after", format!("{}, {} ago", age(run.started, ended), age(ended, now))),
         None => ("for", age(run.started, now)),
     };

@@ -22,12 +22,13 @@ impl Args {
     pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
         let signals = UnixSignals::install()?;
         let (stage, listener) = Stage::build().await?;
-        output.line(format_args!(
-            "{}\nA web shop moves from its old stack (blue) to a new one (green). The world is simulated, {SPEED} times faster; \
+        let intro = format!(
+            "A web shop moves from its old stack (blue) to a new one (green). The world is simulated, {SPEED} times faster; \
              nothing of it is on AWS.\nThe daemon that guards it is the real one: {}\n",
-            output.bold().apply_to("Belay demo"),
             stage.url,
-        ));
+        );
+        output.line(output.bold().apply_to("Belay demo"));
+        output.line(output.width().map_or(intro.clone(), |width| textwrap::fill(&intro, width)));
         let mut daemon = JoinSet::new();
         daemon.spawn(serve::serve(stage.daemon.clone(), listener, signals));
         tokio::select! {

@@ -37,9 +37,10 @@ pub(super) struct Sink {
 impl Sink {
     /// `endpoint`: of the collector, without the path; none takes it from the environment.
     pub(super) fn open(endpoint: Option<&str>, version: &str, counts: SpanCounts) -> Result<Self, String> {
-        let client = Client { client: reqwest::Client::new(), runtime: Handle::current() };
+        // The exporter's own time-out holds for its own client only.
+        let client = reqwest::Client::builder().timeout(EXPORT_MAX).build().map_err(|error| error.to_string())?;
+        let client = Client { client, runtime: Handle::current() };
         let mut builder = opentelemetry_otlp::SpanExporter::builder().with_http().with_http_client(client);
-        builder = builder.with_timeout(EXPORT_MAX);
         if let Some(endpoint) = endpoint {
             builder = builder.with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')));
         }

@@ -105,7 +105,7 @@ async fn an_engine_that_waits_for_its_credentials_is_alive_and_not_ready() {
 /// The parts that are not ready.
 async fn not_ready(test: &Running) -> Vec<Value> {
     let ready = test.get("/readyz").await.body;
-    ready["not_ready"].as_array().unwrap().iter().map(|part| part["part"].clone()).collect()
+    ready["not_ready"].as_array().into_iter().flatten().map(|part| part["part"].clone()).collect()
 }
 
 #[tokio::test(start_paused = true)]

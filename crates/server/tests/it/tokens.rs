@@ -7,7 +7,7 @@ use axum::{
     http::{Request, StatusCode},
 };
 use belay_server::Config;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::world::{Answer, CHECKOUT, Ground, Running};
@@ -25,8 +25,12 @@ async fn guarded() -> Running {
 }
 
 async fn guarded_by(plan: &str) -> Running {
+    guarded_with(plan, TOKENS).await
+}
+
+async fn guarded_with(plan: &str, tokens: &str) -> Running {
     let ground = Ground::new(&[("checkout.yaml", plan)]);
-    let tokens = Config::parse("belay.yaml", TOKENS).expect("valid tokens").tokens;
+    let tokens = Config::parse("belay.yaml", tokens).expect("valid tokens").tokens;
     let config = Config { tokens, listen: "0.0.0.0:7457".parse().expect("an address"), ..ground.config() };
     ground.start_with(config).await
 }
@@ -87,14 +91,7 @@ async fn who_may_approve_is_the_plan_s_to_say() {
     let reason = r#"{"reason": "customers"}"#;
     let begun = ask_with(&test, "POST", "/v1/migrations/checkout/rollback", operator, reason).await;
     let run = format!("/v1/runs/{}", begun.expect(StatusCode::ACCEPTED)["run"].as_str().unwrap());
-    let mut snapshots = test.daemon.handle("checkout").unwrap().watch();
-    let waits = |step: &Value| step["phase"] == "awaiting_approval";
-    let waiting = async {
-        while !waits(&ask(&test, "GET", &run, viewer).await.body["steps"]["traffic"]) {
-            snapshots.changed().await.expect("the engine runs");
-        }
-    };
-    timeout(Duration::from_secs(60), waiting).await.expect("it waits for a person");
+    until_it_waits(&test, &run).await;
 
     let yes = r#"{"answer": "approve", "reason": "it has to be"}"#;
     let path = format!("{run}/steps/traffic/approve");
@@ -106,6 +103,51 @@ async fn who_may_approve_is_the_plan_s_to_say() {
         .expect_problem(403, "forbidden");
     let approved = ask_with(&test, "POST", &path, commander, yes).await.expect(StatusCode::OK);
     assert!(!waits(&approved["steps"]["traffic"]), "{approved:#}");
+}
+
+fn waits(step: &Value) -> bool {
+    step["phase"] == "awaiting_approval"
+}
+
+async fn until_it_waits(test: &Running, run: &str) {
+    let mut snapshots = test.daemon.handle("checkout").unwrap().watch();
+    let waiting = async {
+        while !waits(&ask(test, "GET", run, Some("Bearer watch")).await.body["steps"]["traffic"]) {
+            snapshots.changed().await.expect("the engine runs");
+        }
+    };
+    timeout(Duration::from_secs(60), waiting).await.expect("it waits for a person");
+}
+
+/// SHA-256 of `deputize`.
+const DEPUTY: &str = "  - { name: deputy, roles: [incident_commander], sha256: '319aa16add13c0f1f3a78b1bf06223b90cbb79939b64077c4880a501a39de00d' }
+";
+
+#[tokio::test(start_paused = true)]
+async fn two_people_are_two_tokens() {
+    let approve = "approve: { role: incident_commander, quorum: 2 }";
+    let plan = CHECKOUT.replace("    require: [", &format!("    {approve}\n    require: ["));
+    let (operator, commander) = (Some("Bearer act"), Some("Bearer command"));
+
+    let test = guarded_by(&plan).await;
+    let refused = ask(&test, "POST", "/v1/migrations/checkout/arm", operator).await.expect_problem(409, "needs_roles");
+    assert!(refused["detail"].as_str().unwrap().contains("incident_commander"), "{refused:#}");
+
+    let test = guarded_with(&plan, &format!("{TOKENS}{DEPUTY}")).await;
+    ask(&test, "POST", "/v1/migrations/checkout/arm", operator).await.expect(StatusCode::OK);
+    test.ground.world.cut_over();
+    let reason = r#"{"reason": "customers"}"#;
+    let begun = ask_with(&test, "POST", "/v1/migrations/checkout/rollback", operator, reason).await;
+    let run = format!("/v1/runs/{}", begun.expect(StatusCode::ACCEPTED)["run"].as_str().unwrap());
+    until_it_waits(&test, &run).await;
+    let (yes, path) = (r#"{"answer": "approve", "reason": "it has to be"}"#, format!("{run}/steps/traffic/approve"));
+    let first = ask_with(&test, "POST", &path, commander, yes).await.expect(StatusCode::OK);
+    assert_eq!(first["steps"]["traffic"]["approval"]["given"], json!(["commander"]), "{first:#}");
+    assert!(waits(&first["steps"]["traffic"]), "one is not enough: {first:#}");
+    let again = ask_with(&test, "POST", &path, commander, yes).await.expect_problem(409, "wrong_state");
+    assert!(again["help"].as_str().unwrap().contains("different people"), "{again:#}");
+    let second = ask_with(&test, "POST", &path, Some("Bearer deputize"), yes).await.expect(StatusCode::OK);
+    assert!(!waits(&second["steps"]["traffic"]), "{second:#}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -75,11 +75,17 @@ fn reload_broken(scene: &mut Scene) {
 }
 
 fn reload_vanished(scene: &mut Scene) {
+    let live = is_live(&scene.migration());
     fs::remove_file(scene.plan_path()).unwrap();
     scene.daemon_mut().process().signal(Signal::HUP);
-    scene.wait_for("the vanished plan to be told of", |m| tells(&m["plan_problem"], "cannot be read"));
+    if live {
+        scene.wait_for("the vanished plan to be told of", |m| tells(&m["plan_problem"], "cannot be read"));
+    } else {
+        scene.wait_for_guarded(false);
+    }
     scene.restore_plan();
     scene.daemon_mut().process().signal(Signal::HUP);
+    scene.wait_for_guarded(true);
     scene.wait_for("the plan to be well again", |m| m["plan_problem"].is_null());
 }
 

@@ -13,7 +13,7 @@ use scene::Scene;
 use states::{Sight, State, Traffic};
 
 use belay_tests::wait_until;
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// One state, and all that befalls it.
 #[track_caller]

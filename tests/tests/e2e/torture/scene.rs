@@ -1,6 +1,6 @@
 //! A daemon whose every wait is a lever in the hands of the test.
 
-use belay_tests::{Finished, Hold, HttpAnswer, Machine, Outcome, Target, http, wait_until};
+use belay_tests::{Finished, Hold, HttpAnswer, Machine, Outcome, Target, http, http_get, wait_until};
 use serde_json::{Value, json};
 
 use crate::stage::{Daemon, Stage};
@@ -188,6 +188,15 @@ impl Scene {
         };
         let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| wait_until(what, look)));
         found.unwrap_or_else(|_| panic!("waited in vain for {what}: {:#}", self.migration()))
+    }
+
+    /// Waits until the daemon knows the migration, or does not: without its file it lets go of what is not live.
+    #[track_caller]
+    pub(super) fn wait_for_guarded(&self, guarded: bool) {
+        let url = format!("{}/v1/migrations/{}", self.daemon().url, self.stage.name());
+        let status = if guarded { 200 } else { 404 };
+        let look = || http_get(&url).ok().filter(|answer| answer.status == status);
+        wait_until(&format!("the migration to be guarded: {guarded}"), look);
     }
 
     #[track_caller]
