@@ -12,6 +12,7 @@ pub mod graph;
 pub mod model;
 pub mod settings;
 pub mod shape;
+pub mod suggest;
 
 mod check;
 mod check_steps;
@@ -20,7 +21,6 @@ mod grammar;
 mod lower;
 mod order;
 mod schema;
-mod suggest;
 mod svg;
 mod syntax;
 

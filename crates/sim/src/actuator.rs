@@ -10,7 +10,8 @@ use serde_json::{Map, Value, json};
 use crate::{
     condition::Trouble,
     fault::SendFault,
-    world::{COPY, RESTORED, SWITCH, World, is_builtin},
+    place::{COPY, RESTORED, SWITCH},
+    world::{World, is_builtin},
 };
 
 /// How long a caller waits for an answer that is lost.

@@ -8,4 +8,5 @@ mod explore_seeds;
 mod plans;
 mod rehearsals;
 mod sampling;
+mod scenarios;
 mod scene;
