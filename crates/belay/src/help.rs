@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use clap::{Command, builder::Styles};
 
 /// Commands by what they are for, in the order in which one meets them.
-const GROUPS: [(&str, &[&str]); 6] = [
+const GROUPS: [(&str, &[&str]); 7] = [
     ("See it work", &["demo"]),
     ("Plans", &["validate", "graph", "schema", "capture", "dry-run"]),
+    ("Rehearse", &["drill"]),
     ("Guard a cutover", &["serve", "arm", "cutover", "disarm", "status", "watch"]),
     (
         "Roll back",
@@ -37,7 +38,7 @@ const CODES: [&str; 7] = [
     "done",
     "unexpected",
     "usage or invalid plan",
-    "the answer is no (a dry run that would be stopped, a broken audit)",
+    "the answer is no (a dry run that would be stopped, a drill outside its objectives, a broken audit)",
     "the rollback halted, failed or was aborted",
     "refused (wrong account, not allowed, wrong state, no baseline, lease held)",
     "the daemon cannot be reached",
@@ -84,6 +85,7 @@ fn codes_of(command: &str) -> &'static [usize] {
         "audit" => &[0, 1, 2, 3],
         "demo" => &[0, 1, 4],
         "run" => &[0, 1, 2, 4, 5],
+        "drill" => &[0, 1, 2, 3, 4, 5],
         "status" | "watch" | "arm" | "disarm" | "cutover" | "decide" | "hold" => &[0, 1, 2, 5, 6],
         "rollback" => &[0, 1, 2, 3, 4, 5, 6],
         _ => &[0, 1, 2, 4, 5, 6],

@@ -134,7 +134,7 @@ impl Actuator for SimActuator {
         if *is == target {
             return Ok(Assessment::InPlace);
         }
-        Ok(Assessment::Remaining(vec![set(scope, now, &target)]))
+        Ok(Assessment::Remaining(vec![set(now, &target)]))
     }
 
     fn apply<'a>(&'a self, scope: &'a Scope, key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {
@@ -231,7 +231,7 @@ fn complete(target: &Value, is: &Value, others: Option<Others>) -> Result<Value,
 }
 
 /// One change to another document. Where it holds weights, it moves traffic.
-fn set(scope: &Scope, now: &Doc, target: &Value) -> Change {
+fn set(now: &Doc, target: &Value) -> Change {
     let is = &now["is"];
     let weight = |doc: &Value, name: &str| doc[name].as_u64().and_then(|weight| u32::try_from(weight).ok());
     let names: Vec<&String> = target.as_object().into_iter().flat_map(Map::keys).collect();
@@ -252,7 +252,7 @@ fn set(scope: &Scope, now: &Doc, target: &Value) -> Change {
     let weights = !shares.is_empty() && shares.len() == names.len();
     let what = if weights { moves.join(", ") } else { format!("{is} -> {target}") };
     let effects = if weights { vec![Effect::Traffic { shares }] } else { Vec::new() };
-    change(now, SET, format!("{}: {what}", scope.step), is, target, effects)
+    change(now, SET, what, is, target, effects)
 }
 
 /// A restore goes in two: a copy beside what is broken, then the switch to it.

@@ -110,7 +110,8 @@ impl World {
     fn health(&self, signal: &str) -> (Health, String) {
         let now = self.clock().now();
         match self.rule(signal) {
-            Some(Rule::Always(health)) => (health, "by rule".to_owned()),
+            Some(Rule::Always(Health::Healthy)) => (Health::Healthy, "nothing is wrong".to_owned()),
+            Some(Rule::Always(health)) => (health, "it is so all the time".to_owned()),
             Some(Rule::AtTarget(steps)) => {
                 let mut inner = self.inner();
                 match steps.iter().find(|step| !inner.is_at_target(step, now)) {
