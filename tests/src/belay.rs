@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -196,6 +196,11 @@ impl Process {
         self.wait_for_line(part, |process| process.stdout.text())
     }
 
+    /// From now on nobody reads its standard error, as long as this is not taken back: the pipe fills up.
+    pub fn read_stderr(&self, read: bool) {
+        self.stderr.gate.set(read);
+    }
+
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         signal_process(self.id(), signal);
@@ -277,25 +282,27 @@ impl Drop for Process {
     }
 }
 
-/// Reads one of the pipes, so that the process never has to wait for us.
+/// Reads one of the pipes, so that the process never has to wait for us, unless we want it to.
 struct Collector {
     text: Arc<Mutex<Vec<u8>>>,
+    gate: Arc<Gate>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Collector {
     fn of(pipe: impl Read + Send + 'static) -> Self {
-        let text = Arc::new(Mutex::new(Vec::new()));
-        let shared = Arc::clone(&text);
+        let (text, gate) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Gate::default()));
+        let (shared, passed) = (Arc::clone(&text), Arc::clone(&gate));
         let thread = std::thread::spawn(move || {
             let mut pipe = BufReader::new(pipe);
             let mut line = Vec::new();
             // A pipe that breaks has ended.
             while pipe.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
                 shared.lock().expect("nobody panics while holding it").append(&mut line);
+                passed.pass();
             }
         });
-        Self { text, thread: Some(thread) }
+        Self { text, gate, thread: Some(thread) }
     }
 
     fn text(&self) -> String {
@@ -304,10 +311,30 @@ impl Collector {
 
     /// Everything, once the process has ended.
     fn all(&mut self) -> String {
+        self.gate.set(true);
         if let Some(thread) = self.thread.take() {
             thread.join().expect("reading does not panic");
         }
         self.text()
+    }
+}
+
+/// Open at first. Who comes while it is shut waits before it.
+#[derive(Default)]
+struct Gate {
+    shut: Mutex<bool>,
+    moved: Condvar,
+}
+
+impl Gate {
+    fn set(&self, open: bool) {
+        *self.shut.lock().expect("nobody panics while holding it") = !open;
+        self.moved.notify_all();
+    }
+
+    fn pass(&self) {
+        let shut = self.shut.lock().expect("nobody panics while holding it");
+        drop(self.moved.wait_while(shut, |shut| *shut));
     }
 }
 

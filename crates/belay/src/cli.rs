@@ -10,7 +10,7 @@ use crate::{
     },
     exit::{Exit, Failure},
     help,
-    logs::LogFormat,
+    logs::{LogFormat, Lost},
     output::Output,
 };
 
@@ -65,7 +65,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    pub(crate) async fn run(self, output: Output, traces: Traces) -> Result<Exit, Failure> {
+    pub(crate) async fn run(self, output: Output, traces: Traces, lost: Lost) -> Result<Exit, Failure> {
         match self {
             Self::Validate(args) => args.run(output),
             Self::Schema(args) => args.run(output),
@@ -78,7 +78,7 @@ impl Command {
             Self::Drill(args) => args.run(output).await,
             Self::Run(args) => args.run(output).await,
             Self::Demo(args) => args.run(output).await,
-            Self::Serve(args) => args.run(output, traces).await,
+            Self::Serve(args) => args.run(output, traces, lost).await,
             Self::Status(args) => args.run(output).await,
             Self::Watch(args) => args.run(output).await,
             Self::Arm(args) => args.run(output).await,
@@ -129,6 +129,11 @@ impl Command {
     }
 
     /// What is logged unless RUST_LOG says otherwise: a daemon tells what it does, a command shows it.
+    /// Whether it goes on for as long as the machine does, with nobody at a terminal.
+    pub(crate) fn is_daemon(&self) -> bool {
+        matches!(self, Self::Serve(_))
+    }
+
     pub(crate) fn usual_logs(&self) -> &'static str {
         match self {
             Self::Serve(_) => "info",

@@ -1,20 +1,32 @@
 //! Logs go to standard error; standard output belongs to the answer.
+//!
+//! A daemon's log may be a pipe that nobody reads. So a thread of its own writes it, and what does not fit before that
+//! thread is lost, and counted: a rollback never waits for a reader of its log.
 
-use std::fmt;
+use std::{
+    fmt,
+    io::stderr,
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
+};
 
-use belay_server::Traces;
+use belay_ports::Clock;
+use belay_server::{Metrics, Traces};
 use clap::ValueEnum;
 use serde_json::{Map, Value};
 use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
 };
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
     EnvFilter, Layer,
     fmt::{
         FmtContext, FormatEvent, FormattedFields,
         format::{JsonFields, Writer},
         time::{FormatTime, SystemTime},
+        writer::BoxMakeWriter,
     },
     layer::SubscriberExt,
     registry::LookupSpan,
@@ -30,10 +42,34 @@ pub(crate) enum LogFormat {
 /// Fields with this prefix say how a span is shown in a trace; they are no news for a reader of logs.
 const OF_TRACES: &str = "otel.";
 
-/// `usual`: what is logged when RUST_LOG says nothing. The traces see all spans, whatever is logged.
-pub(crate) fn start(format: LogFormat, usual: &str, colour: bool, traces: Traces) {
+/// Lines that wait for whoever reads a daemon's log; more are lost.
+const LINES_MAX: usize = 2048;
+/// How long the last lines may take on their way.
+const LAST_MAX: Duration = Duration::from_millis(1_500);
+/// How often it is looked at whether lines are lost.
+const LOST_PERIOD: Duration = Duration::from_secs(1);
+
+/// The log of this process, until it ends.
+pub(crate) struct Log {
+    /// Of the thread that writes, where there is one.
+    writing: Option<WorkerGuard>,
+    lost: Option<ErrorCounter>,
+}
+
+/// `usual`: what is logged when RUST_LOG says nothing. The traces see all spans, whatever is logged. `lossy`: nobody waits
+/// until a line is written.
+pub(crate) fn start(format: LogFormat, usual: &str, colour: bool, lossy: bool, traces: Traces) -> Log {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
-    let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colour);
+    let (writer, log) = match lossy {
+        false => (BoxMakeWriter::new(stderr), Log { writing: None, lost: None }),
+        true => {
+            let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(LINES_MAX).thread_name("log");
+            let (writer, writing) = builder.finish(stderr());
+            let lost = Some(writer.error_counter());
+            (BoxMakeWriter::new(writer), Log { writing: Some(writing), lost })
+        }
+    };
+    let logs = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colour);
     let logs = match format {
         LogFormat::Text => logs.with_target(false).with_filter(filter).boxed(),
         LogFormat::Json => logs.fmt_fields(JsonFields::new()).event_format(Flat).with_filter(filter).boxed(),
@@ -42,6 +78,48 @@ pub(crate) fn start(format: LogFormat, usual: &str, colour: bool, traces: Traces
         metadata.is_span() && metadata.target().starts_with("belay") && *metadata.level() <= tracing::Level::INFO
     });
     tracing_subscriber::registry().with(logs).with(traces.with_filter(traced)).init();
+    log
+}
+
+impl Log {
+    pub(crate) fn lost(&self) -> Lost {
+        Lost(self.lost.clone())
+    }
+
+    /// The end: what waits is written, and after it the last word, which goes to standard error too. A reader who does
+    /// not read does not keep a daemon from ending.
+    pub(crate) fn close(self, last_word: impl FnOnce() + Send + 'static) {
+        let Some(writing) = self.writing else { return last_word() };
+        let (done, ended) = mpsc::channel();
+        thread::spawn(move || {
+            drop(writing);
+            last_word();
+            let _ = done.send(()); // nobody may be waiting any more
+        });
+        let _ = ended.recv_timeout(LAST_MAX); // an error is that it took too long, or panicked: this is the end anyway
+    }
+}
+
+/// How many lines have not found room.
+pub(crate) struct Lost(Option<ErrorCounter>);
+
+impl Lost {
+    /// Counts them, and says so in the log as soon as there is room again. Goes on until it is dropped.
+    pub(crate) async fn tell(self, metrics: Metrics, clock: Arc<dyn Clock>) {
+        let Some(lost) = self.0 else { return };
+        let (mut counted, mut told) = (0, 0);
+        loop {
+            clock.sleep(LOST_PERIOD).await;
+            let now = lost.dropped_lines();
+            metrics.lost_log_lines((now - counted) as u64);
+            if now == counted && now > told {
+                tracing::warn!(lines = now - told, "lines of this log were lost: whoever reads it did not keep up");
+                // This one may not have found room either.
+                told = if lost.dropped_lines() == now { now } else { told };
+            }
+            counted = now;
+        }
+    }
 }
 
 /// One flat JSON object a line: `timestamp`, `level`, `message`, `target`, then the fields of the spans around it and its

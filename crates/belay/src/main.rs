@@ -38,7 +38,8 @@ fn main() -> ExitCode {
     let output = Output::detect(cli.command.wants_json());
     let threads = thread::available_parallelism().map_or(THREADS_MIN, NonZero::get).clamp(THREADS_MIN, THREADS_MAX);
     let traces = Traces::default();
-    logs::start(cli.log_format, cli.command.usual_logs(), output.colour_errors(), traces.clone());
+    let colour = output.colour_errors();
+    let log = logs::start(cli.log_format, cli.command.usual_logs(), colour, cli.command.is_daemon(), traces.clone());
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -46,11 +47,17 @@ fn main() -> ExitCode {
             return ExitCode::from(Exit::Unexpected as u8);
         }
     };
-    let exit = runtime.block_on(cli.command.run(output, traces)).unwrap_or_else(|failure| {
-        output.failure(&failure);
-        failure.exit
-    });
+    let done = runtime.block_on(cli.command.run(output, traces, log.lost()));
     // A question at the terminal that nobody answers any more must not hold the process up.
     runtime.shutdown_background();
+    let (exit, failure) = match done {
+        Ok(exit) => (exit, None),
+        Err(failure) => (failure.exit, Some(failure)),
+    };
+    log.close(move || {
+        if let Some(failure) = failure {
+            output.failure(&failure);
+        }
+    });
     ExitCode::from(exit as u8)
 }

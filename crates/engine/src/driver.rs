@@ -1,6 +1,15 @@
 //! The loop: collect what is ready, decide, append; when it is durable fold, publish, act. One task, one migration.
+//! `journaling` is the append and what goes on while it is waited for, `wakefulness` notices that the process was asleep.
 
-use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Duration};
+mod journaling;
+mod wakefulness;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    sync::Arc,
+    time::Duration,
+};
 
 use belay_core::{
     change::{Assessment, Progress},
@@ -11,32 +20,24 @@ use belay_core::{
     wants::{TaskId, Wants, What},
 };
 use belay_plan::model::{Name, Plan};
-use belay_ports::{AccountError, AppendError, Clock, NewRecord, Ports};
+use belay_ports::{AccountError, NewRecord, Ports};
 use futures::FutureExt;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::{
-    handle::{CommandError, Fault, FaultPart, Message, Options, Reply, Snapshot},
+    handle::{CommandError, Fault, FaultPart, Message, Options, Reply, SlowAppend, Snapshot},
     sampler::{Sampler, Subscription, Wanted},
     tasks::Tasks,
 };
+use journaling::{DOUBT_PAUSE, DOUBT_PAUSE_MAX, PutBy, refuse};
+use wakefulness::{Asleep, Wakefulness};
 
 /// Inputs that are decided together, and so share an append.
 const BATCH_MAX: usize = 256;
 
-/// Being late by more than three polls and this means: the process was asleep.
-const LATE_MARGIN: Duration = Duration::from_secs(2);
-
 /// Calls under way get this long to answer when the loop is to stop.
 const GRACE: Duration = Duration::from_secs(8);
-
-/// How long to wait before asking a journal again that could not say what it holds; it doubles up to the second.
-const DOUBT_PAUSE: Duration = Duration::from_millis(250);
-const DOUBT_PAUSE_MAX: Duration = Duration::from_secs(5);
-
-/// Who asked for something is told after about this long that the journal does not take it.
-const DOUBT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A deadline that has passed and moved nothing is looked at again after this.
 const TICK_PAUSE: Duration = Duration::from_secs(1);
@@ -47,6 +48,7 @@ pub(crate) struct Driver {
     sampler: Sampler,
     subscription: Subscription,
     state: Arc<Migration>,
+    relatives: Arc<[Arc<Migration>]>,
     wants: Wants,
     tasks: Tasks,
     commands: mpsc::Receiver<Message>,
@@ -60,6 +62,10 @@ pub(crate) struct Driver {
     /// Whether the last tick moved nothing.
     idle_tick: bool,
     wakefulness: Wakefulness,
+    /// What was read while the journal was waited for.
+    put_by: PutBy,
+    /// The last append, if it was slow.
+    slow_append: Option<SlowAppend>,
 }
 
 /// An input on its way into a decision, and who waits for what comes of it.
@@ -99,6 +105,7 @@ impl Driver {
         ports: Ports,
         options: Options,
         state: Arc<Migration>,
+        relatives: Arc<[Arc<Migration>]>,
         commands: mpsc::Receiver<Message>,
         published: watch::Sender<Arc<Snapshot>>,
         tail: broadcast::Sender<Arc<Record>>,
@@ -111,6 +118,7 @@ impl Driver {
             subscription: options.sampler.subscribe(),
             sampler: options.sampler,
             state,
+            relatives,
             wants: Wants::default(),
             commands,
             published,
@@ -119,6 +127,8 @@ impl Driver {
             decided: ports.clock.monotonic(),
             moved: true,
             idle_tick: false,
+            put_by: PutBy::default(),
+            slow_append: None,
             ports,
         }
     }
@@ -192,7 +202,10 @@ impl Driver {
     async fn gather(&mut self) -> Gathered {
         let mut gathered = Gathered::default();
         let clock = self.ports.clock.clone();
-        let nap = self.nap(clock.now());
+        let put_by = self.put_by.take();
+        let nap = if put_by.is_empty() { self.nap(clock.now()) } else { Duration::ZERO };
+        self.read(&mut gathered, put_by);
+        self.wakefulness.lie_down(clock.as_ref(), nap);
         tokio::select! {
             biased;
             message = self.commands.recv() => match message {
@@ -203,6 +216,7 @@ impl Driver {
             readings = self.subscription.next() => self.read(&mut gathered, readings),
             () = clock.sleep(nap) => {}
         }
+        self.wakefulness.get_up(clock.as_ref());
         // Commands last: there can be a flood of them, and it must not keep back what the run waits for.
         while gathered.pending.len() < BATCH_MAX {
             if let Some(input) = self.tasks.next().now_or_never() {
@@ -215,21 +229,19 @@ impl Driver {
                 break;
             }
         }
+        self.keep_news(&mut gathered.pending);
         let due = self.wants.deadline.is_some_and(|deadline| deadline <= clock.now());
         if gathered.pending.is_empty() && due {
             gathered.input(Input::Tick);
         }
-        if !due {
-            gathered.pending.retain(|pending| self.state.is_news(&pending.input));
-        }
-        if let Some(asleep) = self.wakefulness.asleep(clock.as_ref(), nap) {
+        if let Some(Asleep { late, jump }) = self.wakefulness.was_asleep() {
             // In seconds: how late this woke up, and how far the wall clock has run ahead (or behind: below zero) meanwhile.
-            let (late_s, clock_jumped_s) = (asleep.late.as_secs(), asleep.jump.as_secs());
+            let (late_s, clock_jumped_s) = (late.as_secs(), jump.as_secs());
             tracing::warn!(
                 migration = self.state.name,
                 late_s,
                 clock_jumped_s,
-                "the process was asleep or the clock was set: what was read before counts for nothing"
+                "the process was asleep, the clock was set, or the journal took nothing: what was read before counts for nothing"
             );
             // First of all: nothing may be taken for watched time that was not, nor what was read before for fresh.
             gathered.pending.retain(|pending| !matches!(pending.input, Input::Reading(_)));
@@ -237,6 +249,20 @@ impl Driver {
             gathered.pending.insert(0, Pending { input: awoke, reply: None });
         }
         gathered
+    }
+
+    /// What only repeats what is known needs no decision. After a turn, a repetition of what was before is news again.
+    fn keep_news(&self, pending: &mut Vec<Pending>) {
+        let mut turned = BTreeSet::new();
+        pending.retain(|Pending { input, .. }| {
+            let news = self.state.is_news(input);
+            let Input::Reading(reading) = input else { return news };
+            let kept = news || turned.contains(&reading.signal);
+            if kept {
+                turned.insert(reading.signal.clone());
+            }
+            kept
+        });
     }
 
     /// How long there is nothing to do at most. Never longer than a poll, to notice when the process was asleep.
@@ -331,68 +357,6 @@ impl Driver {
         Ok(records)
     }
 
-    /// Appends until the journal has taken it. What comes of a decision that has become old by then is harmless: its sends
-    /// are not sent any more. Whoever waits for it is told before long that it waits.
-    async fn append(&mut self, records: Vec<NewRecord>, waiting: &mut Vec<Waiting>) -> Result<Vec<Record>, Fault> {
-        let journal = self.ports.journal.clone();
-        let (stream, after) = (self.state.name.clone(), self.state.seq);
-        let mut pause = DOUBT_PAUSE;
-        let failed = self.ports.clock.monotonic();
-        let fault = |why: String| Fault { part: FaultPart::Journal, why };
-        loop {
-            let began = self.ports.clock.monotonic();
-            let appended = journal.append(&stream, after, records.clone()).await;
-            self.ports.observer.appended(self.ports.clock.monotonic().saturating_sub(began), appended.is_ok());
-            let doubt = match appended {
-                Ok(appended) => return Ok(appended),
-                Err(error @ AppendError::Conflict { .. }) => return Err(fault(error.to_string())),
-                Err(error) => fault(format!("{error}; this is tried again, and nothing is sent meanwhile")),
-            };
-            tracing::warn!(migration = stream, why = doubt.why, "the journal did not take the last records");
-            let tail = loop {
-                if self.ports.clock.monotonic().saturating_sub(failed) >= DOUBT_PATIENCE {
-                    for (reply, _) in waiting.drain(..) {
-                        let why = format!("{}; what was asked for is done as soon as the journal takes it", doubt.why);
-                        let _ = reply.send(Err(CommandError::Stopped { why }));
-                    }
-                }
-                self.wait_in_doubt(&doubt, pause).await?;
-                pause = (pause * 2).min(DOUBT_PAUSE_MAX);
-                match journal.read(&stream, after).await {
-                    Ok(tail) => break tail,
-                    Err(error) => tracing::warn!(migration = stream, %error, "the journal does not answer yet"),
-                }
-            };
-            if is_ours(&tail, &records) {
-                return Ok(tail);
-            }
-            if !tail.is_empty() {
-                let found = after + tail.len() as u64;
-                return Err(fault(AppendError::Conflict { stream, expected: after, found }.to_string()));
-            }
-        }
-    }
-
-    /// Nothing is done meanwhile; who asks is told why.
-    async fn wait_in_doubt(&mut self, fault: &Fault, pause: Duration) -> Result<(), Fault> {
-        self.publish_fault(fault);
-        let clock = self.ports.clock.clone();
-        let over = clock.sleep(pause);
-        tokio::pin!(over);
-        loop {
-            tokio::select! {
-                biased;
-                () = &mut over => return Ok(()),
-                Some(message) = self.commands.recv() => {
-                    if let Some(done) = refuse(message, fault) {
-                        drop(done); // whoever waits for it learns that the loop has ended
-                        return Err(fault.clone());
-                    }
-                }
-            }
-        }
-    }
-
     /// Starts and stops tasks and reads, as the state wants it.
     fn reconcile(&mut self) {
         let wants = self.state.wants();
@@ -445,14 +409,17 @@ impl Driver {
         let snapshot = Snapshot {
             state: self.state.clone(),
             progress: self.progress.clone(),
+            relatives: self.relatives.clone(),
             faults,
+            slow_append: self.slow_append,
             poll: self.sampler.poll(),
             at: self.ports.clock.now(),
         };
         self.published.send_if_modified(|last| {
             let news = !Arc::ptr_eq(&last.state, &snapshot.state)
                 || last.progress != snapshot.progress
-                || last.faults != snapshot.faults;
+                || last.faults != snapshot.faults
+                || last.slow_append != snapshot.slow_append;
             if news {
                 *last = Arc::new(snapshot);
             }
@@ -489,54 +456,5 @@ impl Driver {
                 return;
             }
         }
-    }
-}
-
-/// Tells whoever asks why nothing is done. A wish to stop is handed back.
-fn refuse(message: Message, fault: &Fault) -> Option<oneshot::Sender<()>> {
-    match message {
-        Message::Command(_, reply) => drop(reply.send(Err(CommandError::Stopped { why: fault.why.clone() }))),
-        Message::Ping(reply) => drop(reply.send(())),
-        Message::Shutdown(done) => return Some(done),
-    }
-    None
-}
-
-/// Whether the journal's tail is what was sent to it.
-fn is_ours(tail: &[Record], records: &[NewRecord]) -> bool {
-    let same = |(found, sent): (&Record, &NewRecord)| {
-        found.at == sent.at && found.actor == sent.actor && found.event == sent.event
-    };
-    tail.len() == records.len() && tail.iter().zip(records).all(same)
-}
-
-/// Notices that the process was asleep: it woke up late, or the wall clock ran away from the monotonic one, which
-/// stands still while a machine is suspended.
-struct Wakefulness {
-    poll: Duration,
-    wall: Timestamp,
-    monotonic: Duration,
-}
-
-struct Asleep {
-    late: Duration,
-    jump: SignedDuration,
-}
-
-impl Wakefulness {
-    fn new(clock: &dyn Clock, poll: Duration) -> Self {
-        Self { poll, wall: clock.now(), monotonic: clock.monotonic() }
-    }
-
-    /// Since the last time that this was asked, when there was nothing to do for at most `nap`.
-    fn asleep(&mut self, clock: &dyn Clock, nap: Duration) -> Option<Asleep> {
-        let (wall, monotonic) = (clock.now(), clock.monotonic());
-        let gone = monotonic.saturating_sub(self.monotonic);
-        let drift = wall.duration_since(self.wall) - SignedDuration::try_from(gone).unwrap_or_default();
-        let limit = self.poll * 3 + LATE_MARGIN;
-        let late = gone > nap + limit;
-        let jumped = drift.unsigned_abs() > limit;
-        (self.wall, self.monotonic) = (wall, monotonic);
-        (late || jumped).then_some(Asleep { late: gone.saturating_sub(nap), jump: drift })
     }
 }

@@ -10,13 +10,17 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use belay_engine::{Fault, FaultPart};
+use belay_engine::{Fault, FaultPart, SlowAppend};
 use belay_plan::model::Name;
+use jiff::SignedDuration;
 use serde::Serialize;
 use tokio::sync::watch;
 use utoipa::ToSchema;
 
 use crate::{daemon::Daemon, guard::Guard, heartbeat::Beats, plan_files::PlanFileError};
+
+/// For how long a slow append is shown: nothing may be put on record for hours after it.
+const SLOW_SHOWN: SignedDuration = SignedDuration::from_mins(5);
 
 /// Something that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +34,7 @@ pub struct Trouble {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
-    /// The journal does not take records, or is not ours any more.
+    /// The journal does not take records, takes long over it, or is not ours any more.
     Journal,
     /// The AWS credentials are of another account, or could not be verified.
     Credentials,
@@ -160,6 +164,12 @@ impl Daemon {
             };
             trouble(part, Weight::Stopped, why.clone())
         });
+        let lately = |slow: &&SlowAppend| self.ports().clock.now().duration_since(slow.at) < SLOW_SHOWN;
+        let slow = snapshot.slow_append.as_ref().filter(lately).map(|SlowAppend { at, took }| {
+            let took = took.as_secs_f64();
+            let why = format!("the journal's disk is slow: it took {took:.1} s for records, at {at:.0}");
+            trouble(Part::Journal, Weight::Warning, why)
+        });
         // What is not armed wants to see nothing.
         let blind = state.blind.iter().filter(|_| state.armed.is_some()).map(|(source, since)| {
             trouble(
@@ -173,6 +183,6 @@ impl Daemon {
         let file = guard.file_problem().map(|why| trouble(Part::PlanFile, weight, why));
         let people = guard.live_plan().and_then(|plan| self.refuse_missing_people(&plan).err());
         let people = people.map(|error| trouble(Part::Tokens, Weight::NotReady, error.to_string()));
-        faults.chain(blind).chain(file).chain(people).collect()
+        faults.chain(slow).chain(blind).chain(file).chain(people).collect()
     }
 }

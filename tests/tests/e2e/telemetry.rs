@@ -1,11 +1,15 @@
 //! What operators see of Belay at work: traces, logs, metrics.
 
 use std::net::TcpListener;
+use std::time::Duration;
 
-use belay_tests::{Span, TraceCollector, http_get};
+use belay_tests::{Signal, Span, TraceCollector, http_get, wait_until, wait_until_within};
 use serde_json::{Value, json};
 
-use crate::stage::{DNS_PLAN, Stage};
+use crate::stage::{DNS_PLAN, Daemon, Stage};
+
+/// What a supervisor allows, and DESIGN 6 promises.
+const STOP_MAX: Duration = Duration::from_secs(10);
 
 /// The record goes back, then a person is asked.
 fn with_a_person() -> String {
@@ -87,6 +91,43 @@ fn a_collector_that_hangs_holds_nothing_up() {
     assert!(metrics.body.contains("belay_aws_calls_total{service=\"Route 53\""), "{}", metrics.body);
     let stopped = daemon.terminate();
     assert_eq!(stopped.code, 0, "{stopped}");
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_nothing_up() {
+    let mut stage = Stage::new("unread", &[]);
+    stage.belay.env("RUST_LOG", "trace");
+    let plan = stage.plan(DNS_PLAN);
+    let mut daemon = stage.serve_armed(&plan);
+    let lost = |daemon: &Daemon| {
+        let metrics = http_get(&format!("{}/metrics", daemon.url)).unwrap().body;
+        let line = metrics.lines().find_map(|line| line.strip_prefix("belay_log_lines_lost_total "));
+        line.unwrap().parse::<u64>().unwrap()
+    };
+    let path = format!("/v1/migrations/{}/rollback", stage.name());
+    let fill = |daemon: &mut Daemon| {
+        let before = lost(daemon);
+        daemon.process().read_stderr(false);
+        wait_until("the log to be full", || {
+            // Each call to AWS is worth a hundred lines.
+            daemon.post(&path, &json!({ "reason": "a test", "dry_run": true }));
+            (lost(daemon) > before).then_some(())
+        });
+    };
+    fill(&mut daemon);
+    stage.world.set_weights(0, 100);
+    stage.world.set_alarm("/alarms/errors", "ALARM");
+    daemon.wait_for_state("rolled_back");
+
+    // Whoever reads again is told what is missing.
+    daemon.process().read_stderr(true);
+    daemon.process().wait_for_stderr("lines of this log were lost");
+    fill(&mut daemon);
+    daemon.process().signal(Signal::TERM);
+    wait_until_within(STOP_MAX, "the daemon to stop", || (!daemon.process().is_running()).then_some(()));
+    let stopped = daemon.terminate();
+    assert_eq!(stopped.code, 0);
+    assert_eq!(stage.belay.run(&["audit"]).code, 0);
 }
 
 #[test]

@@ -23,6 +23,9 @@ pub(crate) struct Args {
     /// A baseline that `belay capture` wrote, instead of what is there now
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
+    /// Arm although a trigger is red: it fires only after it has been green. `belay rollback` works at once
+    #[arg(long)]
+    wait_for_green: bool,
     /// Why; goes on record
     #[arg(long)]
     reason: Option<String>,
@@ -35,6 +38,9 @@ impl Args {
         let mut body = reason_body(self.reason.as_deref());
         if let Some(path) = &self.baseline {
             body["baseline"] = json!(read_baseline(path)?);
+        }
+        if self.wait_for_green {
+            body["wait_for_green"] = json!(true);
         }
         let client = self.daemon.client()?;
         let migration = client.migration(self.migration.as_deref(), "arm").await?;

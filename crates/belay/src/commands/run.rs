@@ -17,7 +17,7 @@ use crate::{
     follow::{Approvals, Ending, Screen, follow_engine, show_summary},
     interrupt::interrupted,
     output::Output,
-    plan_file,
+    plan_file::{self, Overlay},
     problem::{account_failure, command_failure},
 };
 
@@ -40,6 +40,8 @@ Examples:
   belay run checkout.yaml --only dns_back --reason \"only the traffic\" --json")]
 pub(crate) struct Args {
     plan: PathBuf,
+    #[command(flatten)]
+    overlay: Overlay,
     /// Why; goes on record
     #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     reason: String,
@@ -58,7 +60,7 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
-        let loaded = plan_file::load(&self.plan, &catalogue(), output)?;
+        let loaded = plan_file::load(&self.plan, &self.overlay, &catalogue(), output)?;
         self.refuse_unknown_steps(&loaded.plan)?;
         for part in unsupported(&loaded.plan, For::Guarding) {
             tracing::warn!("this version of Belay does not execute {part}");

@@ -4,11 +4,13 @@ use belay_aws::session::Access;
 use belay_journal::StateUrl;
 use belay_ports::Clock;
 use belay_server::{BuildError, Config, ConfigError, Metrics, Parts, PlanFileError, ServeError, Traces};
+use tokio::task::JoinSet;
 
 use crate::{
     assembly::{catalogue, open_to_write, ports},
     clock::SystemClock,
     exit::{Exit, Failure},
+    logs::Lost,
     output::Output,
     panics,
     plan_file::show_errors,
@@ -42,7 +44,7 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    pub(crate) async fn run(self, output: Output, traces: Traces) -> Result<Exit, Failure> {
+    pub(crate) async fn run(self, output: Output, traces: Traces, lost: Lost) -> Result<Exit, Failure> {
         let mut config = Config::load(self.config.as_deref()).map_err(|error| config_failure(error, output))?;
         config.more_plans = self.plans;
         let catalogue = catalogue();
@@ -53,10 +55,12 @@ impl Args {
             return Err(show_unusable(&unusable, output)); // nothing can be live that would need to go on
         }
         let journal = Arc::new(open_to_write(&url)?);
-        let clock = SystemClock::start();
+        let clock = Arc::new(SystemClock::start());
         let metrics = Metrics::new(VERSION, clock.now());
         panics::count_and_log(metrics.clone());
-        let traced = traces.start(config.otlp.as_deref(), VERSION, Arc::new(clock), &metrics);
+        let mut beside = JoinSet::new();
+        beside.spawn(lost.tell(metrics.clone(), clock.clone()));
+        let traced = traces.start(config.otlp.as_deref(), VERSION, clock, &metrics);
         if traced.map_err(|why| Failure::message(Exit::Usage, format!("traces cannot be sent: {why}")))? {
             tracing::info!(otlp = config.otlp, "traces are sent");
         }

@@ -2,8 +2,8 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use belay_core::event::Record;
-use belay_engine::Handle;
+use belay_core::{event::Record, id::RunId};
+use belay_engine::{Handle, Snapshot};
 use belay_ports::Clock;
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
@@ -45,10 +45,7 @@ pub(crate) async fn follow(
     loop {
         let snapshot = snapshots.borrow_and_update().clone();
         drain(&mut records, screen);
-        if let Some(fault) = snapshot.faults.first() {
-            return Err(Failure::message(Exit::Unexpected, format!("Belay has stopped acting: {fault}"))
-                .help("nothing is lost: when the cause is gone, run again to go on"));
-        }
+        refuse_fault(&snapshot)?;
         let migration = Migration::of(&snapshot, clock.now())?;
         let seen = migration.run.clone().filter(|seen| seen.id == run);
         if let Some(seen) = seen {
@@ -62,8 +59,7 @@ pub(crate) async fn follow(
         }
         tokio::select! {
             changed = snapshots.changed() => if changed.is_err() {
-                return Err(Failure::message(Exit::Unexpected, "the loop of this migration has ended")
-                    .help("nothing is lost: run again to go on"));
+                return Err(loop_ended());
             },
             record = records.recv() => show(record, screen),
             _ = tick.tick() => {}
@@ -80,6 +76,53 @@ pub(crate) async fn follow(
             }
         }
     }
+}
+
+/// Waits for the run of the drill under way; none when it was interrupted before.
+pub(crate) async fn await_run(
+    handle: &Handle,
+    records: &mut Receiver<Arc<Record>>,
+    clock: &dyn Clock,
+    screen: &mut Screen,
+    interrupt: impl Future<Output = ()>,
+) -> Result<Option<RunId>, Failure> {
+    let mut snapshots = handle.watch();
+    let mut tick = interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    tokio::pin!(interrupt);
+    loop {
+        let snapshot = snapshots.borrow_and_update().clone();
+        refuse_fault(&snapshot)?;
+        if let Some(run) = snapshot.state.drill.as_ref().and_then(|drill| drill.run.clone()) {
+            return Ok(Some(run));
+        }
+        screen.board(vec![Migration::of(&snapshot, clock.now())?], Detail::Short);
+        tokio::select! {
+            changed = snapshots.changed() => if changed.is_err() {
+                return Err(loop_ended());
+            },
+            record = records.recv() => show(record, screen),
+            _ = tick.tick() => {}
+            () = &mut interrupt => {
+                handle.shutdown().await;
+                drain(records, screen);
+                return Ok(None);
+            }
+        }
+    }
+}
+
+fn refuse_fault(snapshot: &Snapshot) -> Result<(), Failure> {
+    match snapshot.faults.first() {
+        None => Ok(()),
+        Some(fault) => Err(Failure::message(Exit::Unexpected, format!("Belay has stopped acting: {fault}"))
+            .help("nothing is lost: when the cause is gone, run again to go on")),
+    }
+}
+
+fn loop_ended() -> Failure {
+    Failure::message(Exit::Unexpected, "the loop of this migration has ended")
+        .help("nothing is lost: run again to go on")
 }
 
 fn show(record: Result<Arc<Record>, RecvError>, screen: &Screen) {

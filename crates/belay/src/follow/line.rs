@@ -1,7 +1,7 @@
 //! What happened, a line each: a journal record as people read it.
 
 use belay_core::{
-    event::{Event, GateEvent, IncidentOutcome, Record, RunOutcome, StepEvent},
+    event::{DrillVerdict, Event, GateEvent, IncidentOutcome, Record, RunOutcome, StepEvent},
     reading::Health,
 };
 use jiff::Timestamp;
@@ -142,6 +142,18 @@ fn told(actor: &str, event: &Event) -> Told {
         Event::Step { step, what } => step_told(step, what),
         Event::Confirm { signal, what } => gate_told("confirm", signal, what),
         Event::Rehearsed { run, .. } => tell("", Tone::Plain, format!("dry run {run} is on record")),
+        Event::DrillStarted { trigger: Some(trigger), reason, .. } => {
+            tell("", Tone::Warn, format!("the drill begins, {trigger} is made to fire: {reason}"))
+        }
+        Event::DrillStarted { trigger: None, reason, .. } => {
+            tell("", Tone::Warn, format!("the drill begins: {reason}"))
+        }
+        Event::DrillEnded { verdict: DrillVerdict::Within, .. } => {
+            tell("", Tone::Good, "the drill is over, within the objectives; it is on record")
+        }
+        Event::DrillEnded { verdict, .. } => {
+            tell("", Tone::Bad, format!("the drill is over: {}; it is on record", name(verdict)))
+        }
         _ => watch_told(event),
     }
 }

@@ -13,7 +13,7 @@ mod timeline;
 pub(crate) use self::{
     approvals::Approvals,
     daemon::{Followed, Subject, follow as follow_daemon, listen, wait_for},
-    engine::{Ending, follow as follow_engine},
+    engine::{Ending, await_run, follow as follow_engine},
     events::Events,
     line::{Line, line},
     summary::{show as show_summary, show_needs},
@@ -44,6 +44,11 @@ pub(crate) struct Screen {
 impl Screen {
     pub(crate) fn new(output: Output, commands: Option<Commands>) -> Self {
         Self { output, commands, live: output.terminal.then(Live::new), shown: None, frame: 0 }
+    }
+
+    /// The same without a picture, for what comes after one.
+    pub(crate) fn silent(output: Output) -> Self {
+        Self { output, commands: None, live: None, shown: None, frame: 0 }
     }
 
     pub(crate) fn record(&self, record: &Record) {

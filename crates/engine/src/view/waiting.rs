@@ -1,4 +1,4 @@
-//! Whatever waits names the reason and the verbs that move it (DESIGN invariant 7).
+//! Whatever waits names the reason and the verbs that move it.
 
 use belay_core::{
     gate::{GateState, GateStatus},
@@ -32,9 +32,9 @@ pub(super) fn of_migration(state: &Migration) -> Vec<WaitingFor> {
     }
     let Some(incident) = &state.incident else { return Vec::new() };
     let answer = match incident.answer {
-        Some(Answer::FixForward) => "the plan's answer is to fix forward",
-        Some(Answer::FixFirst) => "the plan's answer is to try a fix first",
-        Some(Answer::RollBack) | None => "it is not decided",
+        Some(Answer::FixForward) => format!("the answer is to fix forward ({})", incident.why),
+        Some(Answer::FixFirst) => format!("the answer is to try a fix first ({})", incident.why),
+        Some(Answer::RollBack) | None => "it is not decided".to_owned(),
     };
     let reason = format!("an incident is open ({}): {answer}", incident.triggers.join(", "));
     vec![WaitingFor::new(reason, possible::of_migration(state))]

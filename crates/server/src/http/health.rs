@@ -1,4 +1,4 @@
-//! `/healthz`: the process answers. `/readyz`: everything it should do, it can do now.
+//! `/healthz`: the process answers, and no loop hangs. `/readyz`: everything it should do, it can do now.
 
 use axum::{
     Json,
@@ -18,15 +18,26 @@ use super::identify;
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Alive {
-    /// `ok`
+    /// `ok`, or `hung`
     status: &'static str,
+    /// What hangs, or has ended.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    parts: Vec<Part>,
 }
 
-/// The process answers
-#[utoipa::path(get, path = "/healthz", operation_id = "healthz",
-    responses((status = 200, body = Alive, description = "It does")))]
-pub(super) async fn healthz() -> Json<Alive> {
-    Json(Alive { status: "ok" })
+/// The process answers, and none of its loops hangs
+///
+/// Whatever starts a process anew when it hangs should go by this. Open to everybody, as probes need it.
+#[utoipa::path(get, path = "/healthz", operation_id = "healthz", responses(
+    (status = 200, body = Alive, description = "It is alive"),
+    (status = 503, body = Alive, description = "A loop hangs or has ended: only a new start helps"),
+))]
+pub(super) async fn healthz(State(daemon): State<Daemon>) -> (StatusCode, Json<Alive>) {
+    let parts: Vec<Part> = daemon.vitals().noticed().hung.iter().map(|trouble| trouble.part).collect();
+    match parts.is_empty() {
+        true => (StatusCode::OK, Json(Alive { status: "ok", parts })),
+        false => (StatusCode::SERVICE_UNAVAILABLE, Json(Alive { status: "hung", parts })),
+    }
 }
 
 #[derive(Debug, Serialize, ToSchema)]

@@ -69,6 +69,11 @@ impl Metrics {
         self.0.work.panics.inc();
     }
 
+    /// Lines of the log have not been written.
+    pub fn lost_log_lines(&self, lines: u64) {
+        self.0.work.lost_log_lines.inc_by(lines);
+    }
+
     pub(crate) fn answered(&self, route: &str, method: &str, status: u16, time: Duration) {
         self.0.work.answered(route, method, status, time);
     }

@@ -106,6 +106,7 @@ pub const ALL: &[Described] = &[
         "Spans: made, and sent to the collector or failed on the way; the rest waits, or was lost for want of room",
     ),
     counter("belay_panics_total", &[], "Panics, caught or not: each is a defect, and the log says where"),
+    counter("belay_log_lines_lost_total", &[], "Lines of the log that were lost, because nobody read it fast enough"),
     gauge("belay_build_info", &["version"], "1, with the version of this Belay"),
     gauge("process_start_time_seconds", &[], "When the process started, as Unix time"),
     gauge("process_resident_memory_bytes", &[], "Memory that is resident"),

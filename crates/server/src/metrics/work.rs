@@ -71,6 +71,7 @@ pub(super) struct Work {
     pub(super) spans: Family<Labels<1>, Counter>,
     pub(super) readers: Gauge,
     pub(super) panics: Counter,
+    pub(super) lost_log_lines: Counter,
     /// By migration: since when the condition of its triggers has held, until its first change is sent.
     breaches: Mutex<HashMap<Name, Breaches>>,
 }
@@ -107,6 +108,7 @@ impl Work {
             spans: Family::default(),
             readers: Gauge::default(),
             panics: Counter::default(),
+            lost_log_lines: Counter::default(),
             breaches: Mutex::default(),
         };
         let build: Family<Labels<1>, Gauge> = Family::default();
@@ -134,6 +136,7 @@ impl Work {
         register(registry, "belay_event_readers", work.readers.clone());
         register(registry, "belay_spans_total", work.spans.clone());
         register(registry, "belay_panics_total", work.panics.clone());
+        register(registry, "belay_log_lines_lost_total", work.lost_log_lines.clone());
         register(registry, "belay_build_info", build);
         register(registry, "process_start_time_seconds", start);
         work

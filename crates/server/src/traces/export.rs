@@ -17,6 +17,7 @@ use opentelemetry_sdk::{
     error::OTelSdkResult,
     trace::{BatchConfigBuilder, BatchSpanProcessor, SpanData, SpanExporter, SpanProcessor},
 };
+use reqwest::redirect::Policy;
 use tokio::runtime::Handle;
 
 use crate::metrics::SpanCounts;
@@ -38,7 +39,8 @@ impl Sink {
     /// `endpoint`: of the collector, without the path; none takes it from the environment.
     pub(super) fn open(endpoint: Option<&str>, version: &str, counts: SpanCounts) -> Result<Self, String> {
         // The exporter's own time-out holds for its own client only.
-        let client = reqwest::Client::builder().timeout(EXPORT_MAX).build().map_err(|error| error.to_string())?;
+        let client = reqwest::Client::builder().timeout(EXPORT_MAX).redirect(Policy::none()).build();
+        let client = client.map_err(|error| error.to_string())?;
         let client = Client { client, runtime: Handle::current() };
         let mut builder = opentelemetry_otlp::SpanExporter::builder().with_http().with_http_client(client);
         if let Some(endpoint) = endpoint {

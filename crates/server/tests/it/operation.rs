@@ -4,7 +4,7 @@ use std::{
     fs,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -27,6 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 struct Stalling {
     journal: Arc<MemoryJournal>,
     stalled: AtomicBool,
+    slow_s: AtomicU64,
 }
 
 impl Journal for Stalling {
@@ -38,7 +39,10 @@ impl Journal for Stalling {
     ) -> Fut<'a, Result<Vec<Record>, AppendError>> {
         match self.stalled.load(Ordering::Relaxed) {
             true => Box::pin(std::future::pending()),
-            false => self.journal.append(stream, after, records),
+            false => Box::pin(async move {
+                tokio::time::sleep(Duration::from_secs(self.slow_s.load(Ordering::Relaxed))).await;
+                self.journal.append(stream, after, records).await
+            }),
         }
     }
 
@@ -66,23 +70,51 @@ impl Journal for Stalling {
 #[tokio::test(start_paused = true)]
 async fn a_loop_that_hangs_gives_no_sign_of_life_and_makes_unready() {
     let ground = Ground::new(&[("checkout.yaml", CHECKOUT)]);
-    let stalling = Arc::new(Stalling { journal: ground.journal.clone(), stalled: AtomicBool::new(false) });
+    let stalling = Arc::new(Stalling {
+        journal: ground.journal.clone(),
+        stalled: AtomicBool::new(false),
+        slow_s: AtomicU64::new(0),
+    });
     let ground = ground.over(stalling.clone());
     let config = ground.config();
     let test = ground.start_with(config).await;
     assert!(pulse::look(&test.daemon, PATIENCE).await);
     stalling.stalled.store(true, Ordering::Relaxed);
     let arming = test.post("/v1/migrations/checkout/arm", "{}");
+    let arming = async {
+        let told = tokio::time::timeout(Duration::from_secs(60), arming).await.expect("nobody is kept waiting");
+        let told = told.expect_problem(503, "unavailable");
+        assert!(told["detail"].as_str().unwrap().contains("the journal does not answer"), "{told:#}");
+    };
     let looking = async {
         // The command is in the loop's hands before it is asked for a sign of life.
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert!(!pulse::look(&test.daemon, PATIENCE).await, "the watchdog is not to hear of it");
     };
-    let both = async { tokio::join!(arming, looking) };
-    assert!(tokio::time::timeout(Duration::from_secs(60), both).await.is_err(), "arming waits for the disk");
+    tokio::join!(arming, looking);
     let ready = test.get("/readyz").await.expect(StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(ready["not_ready"][0]["part"], "engine");
-    assert!(ready["not_ready"][0]["why"].as_str().unwrap().contains("has not come round for 10s"), "{ready:#}");
+    let parts: Vec<&str> =
+        ready["not_ready"].as_array().unwrap().iter().map(|part| part["part"].as_str().unwrap()).collect();
+    assert_eq!(parts, ["journal", "engine"]);
+    assert!(ready["not_ready"][1]["why"].as_str().unwrap().contains("has not come round for 10s"), "{ready:#}");
+    let alive = test.get("/healthz").await.expect(StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(alive, json!({ "status": "hung", "parts": ["engine"] }), "so that whoever runs it starts it anew");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_disk_is_shown_for_a_while() {
+    let ground = Ground::new(&[("checkout.yaml", CHECKOUT)]);
+    let journal = ground.journal.clone();
+    let slow = Arc::new(Stalling { journal, stalled: AtomicBool::new(false), slow_s: AtomicU64::new(3) });
+    let ground = ground.over(slow);
+    let config = ground.config();
+    let test = ground.start_with(config).await;
+    test.post("/v1/migrations/checkout/arm", "{}").await.expect(StatusCode::OK);
+    let ready = test.get("/readyz").await.expect(StatusCode::OK);
+    assert_eq!(ready["warnings"][0]["part"], "journal");
+    assert!(ready["warnings"][0]["why"].as_str().unwrap().contains("disk is slow: it took 3.0 s"), "{ready:#}");
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(test.get("/readyz").await.body["warnings"], json!([]));
 }
 
 #[tokio::test(start_paused = true)]

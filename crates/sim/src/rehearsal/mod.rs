@@ -121,7 +121,6 @@ fn playable(plan: &Plan) -> (Plan, Vec<String>) {
         match (path.next(), path.next(), path.next()) {
             (Some("notify"), ..) => plan.notify.clear(),
             (Some("window"), ..) => plan.window = None,
-            (Some("overlays"), ..) => plan.overlays = None,
             (Some("decision"), ..) => plan.decision = Decision::default(),
             (Some("triggers"), Some(name), key) => {
                 let Some(trigger) = plan.triggers.get_mut(name) else { continue };

@@ -107,13 +107,14 @@ pub enum Act {
 }
 
 impl Script {
-    /// The usual case: the cutover turns out to be bad after a while, and everything works as it should.
-    pub fn usual(plan: &Plan) -> Self {
+    /// The usual case: the cutover turns out to be bad after a while, and everything works as it should. `trigger`: the one
+    /// that sees it; left out, the first that rolls back by itself.
+    pub fn usual(plan: &Plan, trigger: Option<&str>) -> Self {
         Self {
             name: String::new(),
             summary: "everything works as it usually does".to_owned(),
             calm: Span::exactly(CALM),
-            trigger: usual_trigger(plan),
+            trigger: trigger.map(str::to_owned).or_else(|| usual_trigger(plan)),
             horizon: horizon(plan),
             people: Vec::new(),
             cues: Vec::new(),

@@ -6,7 +6,7 @@ use belay_core::{
     input::{Asked, Verb},
     run::RunState,
 };
-use belay_engine::{Engine, Handle, Options, Sampler, Snapshot};
+use belay_engine::{Arming, Engine, Handle, Options, Sampler, Snapshot};
 use belay_journal::MemoryJournal;
 use belay_ports::{Clock, Ports};
 use jiff::Timestamp;
@@ -76,7 +76,7 @@ impl<'r> Stage<'r> {
         let handle = self.open().await?;
         let asked = Asked::new("operator 1", "as rehearsed");
         let (plan, sha256) = (&self.rehearsal.plan, &self.rehearsal.plan_sha256);
-        belay_engine::arm(&handle, &self.ports, plan.clone(), sha256, None, &asked).await?;
+        belay_engine::arm(&handle, &self.ports, plan.clone(), sha256, Arming::default(), &asked).await?;
         handle.command(asked.command(Verb::Cutover)).await?;
         self.world.cut_over();
         let calm = self.rehearsal.script.calm.draw(&mut self.chance);

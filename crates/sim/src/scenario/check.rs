@@ -21,10 +21,11 @@ use crate::rehearsal::script::{Span, horizon};
 const TIMES_MIN: f64 = 0.01;
 const TIMES_MAX: f64 = 1000.0;
 
-pub(crate) fn check(scenario: &Value, plan: &Plan) -> Vec<Finding> {
+pub(crate) fn check<'p>(scenario: &'p Value, plan: &'p Plan, trigger: Option<&'p str>) -> Vec<Finding> {
     let given = scenario["horizon"].as_str().and_then(|text| duration::parse(text).ok());
     let horizon = given.filter(|time| !time.is_zero()).unwrap_or_else(|| horizon(plan));
-    let mut check = Check { plan, horizon, breached: scenario["breach"]["trigger"].as_str(), findings: Vec::new() };
+    let mut check =
+        Check { plan, horizon, breached: scenario["breach"]["trigger"].as_str().or(trigger), findings: Vec::new() };
     if given.is_some_and(|time| time.is_zero()) {
         check.complain("/horizon", "a horizon of 0s leaves no time for anything", "give it time, for example `24h`");
     }

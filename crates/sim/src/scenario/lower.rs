@@ -18,9 +18,9 @@ use crate::{
     sensor::Shown,
 };
 
-pub(crate) fn lower(file_name: &str, scenario: &Value, plan: &Plan) -> Script {
+pub(crate) fn lower(file_name: &str, scenario: &Value, plan: &Plan, trigger: Option<&str>) -> Script {
     let breach = &scenario["breach"];
-    let trigger = breach["trigger"].as_str().map(str::to_owned).or_else(|| usual_trigger(plan));
+    let trigger = breach["trigger"].as_str().or(trigger).map(str::to_owned).or_else(|| usual_trigger(plan));
     let list = |key: &str| scenario[key].as_array().into_iter().flatten();
     Script {
         name: file_name.to_owned(),

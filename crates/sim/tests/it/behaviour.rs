@@ -1,12 +1,6 @@
 //! What the engine does in particular situations.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use belay_core::{
     event::{Event, RunKind, StepEvent},
@@ -14,10 +8,9 @@ use belay_core::{
     reading::Health,
     run::{Phase, RunState},
 };
-use belay_engine::{ArmError, CommandError, Request, Verdict};
-use belay_journal::AppendFault;
+use belay_engine::{ArmError, CommandError, Measured, Request, Verdict};
 use belay_plan::model::{AwsTarget, Plan, Target};
-use belay_ports::{AppendError, Fut, Journal, NewRecord, ReadFailure, Scope};
+use belay_ports::{Journal, NewRecord, Scope};
 use belay_sim::{Faults, Rule, SendFault};
 use serde_json::json;
 
@@ -98,123 +91,6 @@ fn another_writer_stops_the_engine_for_good() {
 }
 
 #[test]
-fn a_full_disk_stops_all_acting_and_ends_by_itself() {
-    virtually(async {
-        let scene = scene(small());
-        let handle = scene.open().await;
-        scene.arm(&handle).await.unwrap();
-        let next = scene.journal.appends() + 1;
-        (next..next + 5).for_each(|append| scene.journal.fail_at(append, AppendFault::Refuse));
-        scene.world.cut_over();
-        scene.until(&handle, |snapshot| !snapshot.faults.is_empty()).await;
-        let refused = command(&handle, roll_back(&[])).await.unwrap_err();
-        assert!(matches!(refused, CommandError::Stopped { .. }));
-        assert_eq!(scene.world.calls(), []);
-        let snapshot = scene.until_run(&handle, RunState::RolledBack).await;
-        assert_eq!(snapshot.faults, []);
-        scene.assert_sound(None);
-    });
-}
-
-#[test]
-fn who_asks_is_told_when_the_journal_does_not_take_it_and_it_is_done_when_it_does() {
-    virtually(async {
-        let scene = scene(small());
-        let handle = scene.open().await;
-        scene.arm(&handle).await.unwrap();
-        scene.world.cut_over();
-        // The journal comes back after an hour or so.
-        let next = scene.journal.appends() + 1;
-        (next..next + 700).for_each(|append| scene.journal.fail_at(append, AppendFault::Refuse));
-        let asked = command(&handle, roll_back(&[]));
-        let told = tokio::time::timeout(Duration::from_secs(10), asked).await.expect("nobody is kept waiting");
-        let told = told.unwrap_err();
-        assert!(matches!(&told, CommandError::Stopped { why } if why.contains("as soon as the journal")), "{told}");
-        assert_eq!(scene.world.calls(), []);
-        scene.until_run(&handle, RunState::RolledBack).await;
-        scene.assert_sound(None);
-    });
-}
-
-#[test]
-fn a_lost_answer_of_the_journal_is_looked_up() {
-    for fault in [AppendFault::Lose, AppendFault::WriteUnknown] {
-        for append in 1..=9 {
-            virtually(async {
-                let scene = scene(small());
-                scene.journal.fail_at(append, fault);
-                let handle = scene.open().await;
-                scene.armed_and_cut_over(&handle).await;
-                scene.until_run(&handle, RunState::RolledBack).await;
-                assert_eq!(scene.world.calls().len(), 1);
-                scene.assert_sound(None);
-            });
-        }
-    }
-}
-
-/// A journal that takes its time over one append.
-struct SlowJournal {
-    journal: Arc<dyn Journal>,
-    appends: AtomicU64,
-    slow: AtomicU64,
-}
-
-impl Journal for SlowJournal {
-    fn append<'a>(
-        &'a self,
-        stream: &'a str,
-        after: u64,
-        records: Vec<NewRecord>,
-    ) -> Fut<'a, Result<Vec<belay_core::event::Record>, AppendError>> {
-        Box::pin(async move {
-            let intends = records
-                .iter()
-                .any(|record| matches!(&record.event, Event::Step { what: StepEvent::Intended { .. }, .. }));
-            if intends && self.appends.fetch_add(1, Ordering::Relaxed) < self.slow.load(Ordering::Relaxed) {
-                tokio::time::sleep(Duration::from_secs(40)).await;
-            }
-            self.journal.append(stream, after, records).await
-        })
-    }
-
-    fn read<'a>(&'a self, stream: &'a str, after: u64) -> Fut<'a, Result<Vec<belay_core::event::Record>, ReadFailure>> {
-        self.journal.read(stream, after)
-    }
-
-    fn streams<'a>(&'a self) -> Fut<'a, Result<Vec<String>, ReadFailure>> {
-        self.journal.streams()
-    }
-
-    fn across<'a>(&'a self, from: u64, max: usize) -> Fut<'a, Result<Vec<belay_ports::Placed>, ReadFailure>> {
-        self.journal.across(from, max)
-    }
-
-    fn head(&self) -> u64 {
-        self.journal.head()
-    }
-
-    fn grown<'a>(&'a self, position: u64) -> Fut<'a, ()> {
-        self.journal.grown(position)
-    }
-}
-
-#[test]
-fn what_was_decided_too_long_ago_is_not_sent() {
-    virtually(async {
-        let mut scene = scene(small());
-        let journal = scene.ports.journal.clone();
-        scene.ports.journal = Arc::new(SlowJournal { journal, appends: AtomicU64::new(0), slow: AtomicU64::new(1) });
-        let handle = scene.open().await;
-        scene.armed_and_cut_over(&handle).await;
-        scene.until_run(&handle, RunState::RolledBack).await;
-        let attempts: Vec<u32> = scene.world.calls().iter().map(|call| call.key.attempt).collect();
-        assert_eq!(attempts, [2], "the first intent must not have been sent");
-        scene.assert_sound(None);
-    });
-}
-
-#[test]
 fn a_shutdown_waits_for_the_answer_and_the_next_start_goes_on() {
     virtually(async {
         let scene = scene(plan([("db", restore())]));
@@ -237,24 +113,6 @@ fn a_shutdown_waits_for_the_answer_and_the_next_start_goes_on() {
 }
 
 #[test]
-fn a_process_that_was_asleep_says_so() {
-    virtually(async {
-        let mut plan = small();
-        plan.triggers["hurt"].dwell = Duration::from_secs(60);
-        let scene = scene(plan);
-        let handle = scene.open().await;
-        scene.armed_and_cut_over(&handle).await;
-        tokio::time::sleep(Duration::from_secs(20)).await;
-        tokio::time::advance(Duration::from_secs(300)).await;
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let resumed = |record: &belay_core::event::Record| matches!(record.event, Event::WatchResumed { .. });
-        assert!(scene.witness.records().iter().any(resumed));
-        assert!(handle.snapshot().state.run.is_none(), "time asleep counts for no dwell");
-        scene.until_run(&handle, RunState::RolledBack).await;
-    });
-}
-
-#[test]
 fn a_dry_run_changes_nothing_and_says_what_would_stop_it() {
     virtually(async {
         let mut plan = plan([("dns", weights()), ("db", restore())]);
@@ -264,7 +122,8 @@ fn a_dry_run_changes_nothing_and_says_what_would_stop_it() {
         let ports = belay_sim::read_only_ports(&scene.world, &scene.ports);
         let baseline = belay_engine::capture(&ports, &scene.plan, "abc").await.unwrap();
         scene.world.cut_over();
-        let dry_run = || belay_engine::dry_run(&ports, &scene.plan, "abc", Some(&baseline), None, &[]);
+        let measured = Measured::new();
+        let dry_run = || belay_engine::dry_run(&ports, &scene.plan, "abc", Some(&baseline), None, &[], &measured);
         let fine = dry_run().await.unwrap();
         assert_eq!((fine.verdict, fine.stopped_by.len()), (Verdict::WouldRollBack, 0));
         assert_eq!(fine.steps["dns"].changes[0].title, "blue 0 -> 100, green 100 -> 0");
@@ -322,8 +181,15 @@ fn a_second_arming_keeps_the_baseline_and_a_late_one_cannot_capture() {
         command(&handle, Verb::Cutover).await.unwrap();
         let mut moved = scene.plan.as_ref().clone();
         moved.steps["dns"].resource = "sim:elsewhere".to_owned();
-        let late =
-            belay_engine::arm(&handle, &scene.ports, Arc::new(moved), "def", None, &Asked::new("alice", "again")).await;
+        let late = belay_engine::arm(
+            &handle,
+            &scene.ports,
+            Arc::new(moved),
+            "def",
+            belay_engine::Arming::default(),
+            &Asked::new("alice", "again"),
+        )
+        .await;
         assert!(matches!(late, Err(ArmError::AfterCutover { .. })), "{late:?}");
     });
 }

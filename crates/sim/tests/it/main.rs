@@ -4,7 +4,9 @@
 
 mod behaviour;
 mod crashes;
+mod drill;
 mod explore_seeds;
+mod journal;
 mod plans;
 mod rehearsals;
 mod sampling;

@@ -29,7 +29,7 @@ pub(crate) fn rehearsal(plan: &Plan, script: Script) -> Rehearsal {
 }
 
 fn usual(plan: &Plan, seed: u64) -> Played {
-    rehearsal(plan, Script::usual(plan)).play(seed).unwrap()
+    rehearsal(plan, Script::usual(plan, None)).play(seed).unwrap()
 }
 
 fn shipped() -> Vec<(String, Plan)> {

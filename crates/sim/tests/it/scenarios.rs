@@ -47,14 +47,14 @@ confirm: [{ signal: errors, within: 15m, for: 2m }]
 "#;
 
 fn script(text: &str, plan: &Plan) -> Script {
-    scenario::load("scenario.yaml", text, plan).unwrap_or_else(|errors| {
+    scenario::load("scenario.yaml", text, plan, None).unwrap_or_else(|errors| {
         panic!("{}", errors.iter().map(|error| error.render(false) + "\n").collect::<String>())
     })
 }
 
 fn refused(events: &str) -> String {
     let text = format!("scenario: 1\nsummary: It goes wrong.\n{events}");
-    let errors = scenario::load("scenario.yaml", &text, &plan(SHOP)).unwrap_err();
+    let errors = scenario::load("scenario.yaml", &text, &plan(SHOP), None).unwrap_err();
     errors.iter().map(|error| error.render(false) + "\n\n").collect()
 }
 
@@ -83,7 +83,7 @@ fn has(played: &Played, what: &str) -> bool {
 #[test]
 fn a_restore_that_takes_twice_as_long_takes_twice_as_long() {
     let plan = plan(SHOP);
-    let usual = rehearsal(&plan, Script::usual(&plan));
+    let usual = rehearsal(&plan, Script::usual(&plan, None));
     for (seed, slow) in play("restore-takes-twice-as-long", SHOP).into_iter().enumerate() {
         let usual = usual.play(seed as u64).unwrap();
         let took = |played: &Played| played.report.steps["database_back"].took.unwrap().as_secs_f64();
@@ -250,7 +250,7 @@ fn everything_that_is_wrong_is_said_with_its_place_and_its_cure() {
     let several =
         refused("breach: { trigger: hurts }\nevents: [{ kill: {}, at: 25h }, { slow: { steps: x, times: 0 } }]\n");
     assert_eq!(several.matches("error: ").count(), 4, "{several}");
-    let empty = scenario::load("scenario.yaml", "", &plan(SHOP)).unwrap_err();
+    let empty = scenario::load("scenario.yaml", "", &plan(SHOP), None).unwrap_err();
     assert!(empty[0].render(false).contains("`scenario` is missing"));
 }
 
@@ -287,7 +287,7 @@ fn decoder_and_schema_agree() {
         &format!("{head}events: [{{ slow: {{ steps: Restore, times: 2 }} }}]\n"),
         &format!("{head}people: [{{ answer: maybe }}]\n"),
     ] {
-        assert!(scenario::load("scenario.yaml", wrong, &plan(SHOP)).is_err(), "{wrong}");
+        assert!(scenario::load("scenario.yaml", wrong, &plan(SHOP), None).is_err(), "{wrong}");
         let json = if wrong.is_empty() { Value::Object(Default::default()) } else { json(wrong) };
         assert!(!validator.is_valid(&json), "{wrong}");
     }

@@ -16,9 +16,10 @@ use std::{
 
 use belay_plan::{
     Loaded,
-    model::{Objectives, Plan, Target},
+    model::{Name, Objectives, Plan, Target},
 };
 use belay_sim::{
+    Spread,
     rehearsal::{Distribution, PlayError, Played, Rehearsal, Report, distribution, play_all, script::Script},
     scenario,
 };
@@ -27,30 +28,32 @@ use serde::Serialize;
 
 use crate::{
     assembly::catalogue,
+    commands::{drill::staged::Staged, dry_run::on_record},
     exit::{Exit, Failure},
     output::Output,
-    plan_file, text,
+    plan_file::{self, Overlay},
+    text,
 };
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Simulated {
     /// Play it in a simulated world
-    #[arg(long, required = true)]
+    #[arg(long)]
     simulate: bool,
     /// What goes wrong; given several times, each is played by itself. config/scenarios has some to start from
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "simulate")]
     scenario: Vec<PathBuf>,
     /// What chance decides: the same seed, plan and scenario give the same journal to the byte
-    #[arg(long, value_name = "N", default_value = "1")]
+    #[arg(long, value_name = "N", default_value = "1", requires = "simulate")]
     seed: u64,
     /// Play it this often, with as many seeds, and show the distribution
-    #[arg(long, value_name = "N", default_value = "1", value_parser = value_parser!(u64).range(1..=1_000_000))]
+    #[arg(long, value_name = "N", default_value = "1", requires = "simulate", value_parser = value_parser!(u64).range(1..=1_000_000))]
     runs: u64,
     /// Draw when how many of the runs had recovered, into this file (with --runs)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "simulate")]
     svg: Option<PathBuf>,
     /// Write the journal of the run into this file, as JSON lines (with one scenario and one run)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "simulate")]
     journal: Option<PathBuf>,
 }
 
@@ -94,18 +97,40 @@ impl Act {
 }
 
 impl Simulated {
-    pub(super) fn run(&self, path: &Path, output: Output) -> Result<Exit, Failure> {
+    pub(super) fn is_wanted(&self) -> bool {
+        self.simulate
+    }
+
+    pub(super) async fn run(
+        &self,
+        path: &Path,
+        overlay: &Overlay,
+        staged: &Staged,
+        output: Output,
+    ) -> Result<Exit, Failure> {
         self.refuse_what_does_not_go_together()?;
-        let loaded = plan_file::load(path, &catalogue(), output)?;
-        let scripts = self.scripts(&loaded.plan, output)?;
+        let loaded = plan_file::load(path, overlay, &catalogue(), output)?;
+        staged.refuse_unknown_trigger(&loaded.plan)?;
+        let (_, measured) = on_record(&staged.state.url, &loaded.plan).await?;
+        let measured: BTreeMap<Name, Spread> =
+            measured.into_iter().filter_map(|(step, times)| Some((step, spread(times)?))).collect();
+        let fire = staged.fire.as_deref();
+        let scripts = self.scripts(&loaded.plan, fire, output)?;
+        let again = format!(
+            "belay drill {}{}{} --simulate",
+            path.display(),
+            overlay.typed(),
+            fire.map_or(String::new(), |trigger| format!(" --fire {trigger}"))
+        );
         let mut acts = Vec::new();
         let mut warnings = warnings(&loaded.plan);
         for script in scripts {
-            let rehearsal = rehearsal(&loaded, script);
+            let rehearsal =
+                Rehearsal::new(&loaded.plan, &loaded.sha256, script, measured.clone(), env!("CARGO_PKG_VERSION"));
             let left_out =
                 |part: &String| format!("this version of Belay does not execute {part}; it is played without it");
             warnings.extend(rehearsal.left_out.iter().map(left_out).filter(|_| acts.is_empty()));
-            acts.push(self.act(path, &loaded, &rehearsal, output)?);
+            acts.push(self.act(&again, &loaded, &rehearsal, output)?);
         }
         for warning in &warnings {
             output.line(format_args!("{} {warning}", output.warn().apply_to("warning:")));
@@ -138,9 +163,9 @@ impl Simulated {
         Ok(())
     }
 
-    fn scripts(&self, plan: &Plan, output: Output) -> Result<Vec<Script>, Failure> {
+    fn scripts(&self, plan: &Plan, fire: Option<&str>, output: Output) -> Result<Vec<Script>, Failure> {
         if self.scenario.is_empty() {
-            return Ok(vec![Script::usual(plan)]);
+            return Ok(vec![Script::usual(plan, fire)]);
         }
         let mut errors = 0;
         let mut scripts = Vec::new();
@@ -149,7 +174,7 @@ impl Simulated {
                 let what = anyhow::Error::new(error).context(format!("the scenario {} cannot be read", path.display()));
                 Failure::new(Exit::Usage, what).help("give the path of a scenario file; `config/scenarios/` has some")
             })?;
-            match scenario::load(&path.display().to_string(), &text, plan) {
+            match scenario::load(&path.display().to_string(), &text, plan, fire) {
                 Ok(script) => scripts.push(script),
                 Err(found) => {
                     errors += found.len();
@@ -165,7 +190,7 @@ impl Simulated {
         Ok(scripts)
     }
 
-    fn act(&self, path: &Path, loaded: &Loaded, rehearsal: &Rehearsal, output: Output) -> Result<Act, Failure> {
+    fn act(&self, again: &str, loaded: &Loaded, rehearsal: &Rehearsal, output: Output) -> Result<Act, Failure> {
         let script = rehearsal.script();
         let scenario = Some(script.name.clone()).filter(|name| !name.is_empty());
         let (summary, plan) = (script.summary.clone(), &loaded.plan);
@@ -187,7 +212,7 @@ impl Simulated {
         let found = distribution(&reports);
         let replay = |seed: u64| {
             let scenario = scenario.iter().map(|name| format!(" --scenario {name}")).collect::<String>();
-            format!("belay drill {} --simulate{scenario} --seed {seed}", path.display())
+            format!("{again}{scenario} --seed {seed}")
         };
         many::show(plan, &found, &reports, replay, output);
         Ok(Act { scenario, summary, came: Came::Distribution(Box::new(found)), reports })
@@ -200,8 +225,10 @@ fn on_its_own<T: Send>(play: impl FnOnce() -> T + Send) -> T {
     thread::scope(|scope| scope.spawn(play).join().unwrap_or_else(|bug| std::panic::resume_unwind(bug)))
 }
 
-fn rehearsal(loaded: &Loaded, script: Script) -> Rehearsal {
-    Rehearsal::new(&loaded.plan, &loaded.sha256, script, BTreeMap::new(), env!("CARGO_PKG_VERSION"))
+/// What was measured a few times says how much it varies.
+fn spread(mut times: Vec<Duration>) -> Option<Spread> {
+    times.sort_unstable();
+    Some(Spread::new(*times.first()?, times[times.len() / 2], *times.last()?))
 }
 
 fn heading(loaded: &Loaded, summary: &str, output: Output) {
