@@ -59,11 +59,7 @@ impl Args {
         let metrics = Metrics::new(VERSION, clock.now());
         panics::count_and_log(metrics.clone());
         let mut beside = JoinSet::new();
-        beside.spawn(lost.tell(metrics.clone(), clock.clone()));
-        let traced = traces.start(config.otlp.as_deref(), VERSION, clock, &metrics);
-        if traced.map_err(|why| Failure::message(Exit::Usage, format!("traces cannot be sent: {why}")))? {
-            tracing::info!(otlp = config.otlp, "traces are sent");
-        }
+        beside.spawn(lost.tell(metrics.clone(), clock));
         let observer = Arc::new((metrics.clone(), traces.clone()));
         let parts = Parts {
             ports: ports(Access::ReadWrite, journal.clone(), observer.clone()),
@@ -73,6 +69,7 @@ impl Args {
             unusable,
             belay_version: VERSION.to_owned(),
             metrics,
+            traces: traces.clone(),
         };
         let served = belay_server::run(config, parts).await;
         // Whatever the collector does, the stop stays within its 10 s. An error means that it panicked, and that is logged.
