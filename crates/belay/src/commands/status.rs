@@ -3,7 +3,7 @@ use serde_json::json;
 
 use crate::{
     board::{self, Detail},
-    client::Daemon,
+    client::{Client, Daemon},
     document::Migration,
     exit::{Exit, Failure},
     follow::look,
@@ -15,10 +15,13 @@ use crate::{
 /// The board: each migration with its triggers and how long they have held, its signals, its incident, the steps of its
 /// run, and the commands that move what waits. With several migrations, what is as it should be is only counted.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  belay status\n  belay status checkout-cutover --json")]
+#[command(after_help = "Examples:\n  belay status\n  belay status checkout-cutover --json\n  belay status --alive")]
 pub(crate) struct Args {
     /// One migration only, with every trigger and signal
     migration: Option<String>,
+    /// Only ask whether the daemon is alive and none of its loops hangs; takes no token
+    #[arg(long, conflicts_with = "migration")]
+    alive: bool,
     #[command(flatten)]
     pub(crate) daemon: Daemon,
 }
@@ -26,6 +29,9 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
         let client = self.daemon.client()?;
+        if self.alive {
+            return alive(&client, output).await;
+        }
         let migrations = match &self.migration {
             Some(name) => vec![client.get(&format!("migrations/{name}")).await?],
             None => client.list("migrations").await?,
@@ -52,6 +58,19 @@ impl Args {
         }
         Ok(Exit::Done)
     }
+}
+
+/// What a health check asks.
+async fn alive(client: &Client, output: Output) -> Result<Exit, Failure> {
+    if !client.is_alive().await? {
+        let hangs = "a loop of the daemon hangs, or has ended";
+        return Err(Failure::message(Exit::No, hangs).help("its log says which; restart it: what is under way goes on"));
+    }
+    match output.json {
+        true => output.document(&json!({ "alive": true })),
+        false => output.line("the daemon is alive"),
+    }
+    Ok(Exit::Done)
 }
 
 /// Whoever reads a terminal begins at its end: what needs a person stands there.
