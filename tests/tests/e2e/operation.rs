@@ -10,7 +10,7 @@ use std::time::Duration;
 use belay_tests::{Belay, Process, Signal, http_get, http_post, wait_until, wait_until_within};
 use serde_json::{Value, json};
 
-/// What a supervisor allows, and DESIGN 6 promises.
+/// What a supervisor allows, and the daemon promises.
 const STOP_MAX: Duration = Duration::from_secs(10);
 
 /// No AWS in it: a page that nobody can look up, so that an armed daemon is blind, and a person who does the rest.

@@ -24,8 +24,8 @@ const FLUSH_MAX: Duration = Duration::from_millis(400);
 
 /// Run the daemon: watch, and roll back when a trigger or a person says so
 ///
-/// Unix signals: SIGUSR1 rolls back the armed migration, SIGUSR2 dry-runs it, SIGHUP reads the plans anew, SIGTERM and
-/// SIGINT stop in order. What is under way goes on at the next start.
+/// Unix signals: SIGUSR1 rolls back the armed migration, SIGUSR2 dry-runs it, SIGHUP reads configuration and plans anew,
+/// SIGTERM and SIGINT stop in order, within 10 s. What is under way goes on at the next start.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
