@@ -54,6 +54,7 @@ async fn serve_a_world(file: PlanFile) -> (Arc<World>, String, JoinSet<Result<()
     let parts = Parts {
         read_only: read_only_ports(&world, &ports),
         metrics: Metrics::new("test", ports.clock.now()),
+        traces: belay_server::Traces::default(),
         ports,
         catalogue: catalogue(),
         plans: vec![file],
