@@ -24,7 +24,7 @@ pub(super) fn head(migration: &Migration, look: &Look) -> Vec<String> {
     if let Some(summary) = &migration.summary {
         lines.extend(look.wrap(2, "", summary, &output.plain()));
     }
-    lines.extend(look.wrap(2, "", &facts(migration, look), &output.dim()));
+    lines.extend(look.wrap_whole(2, &facts(migration, look), &output.dim()));
     if let Some(problem) = &migration.plan_problem {
         lines.extend(look.wrap(2, "! ", &format!("the plan file cannot be used: {problem}"), &output.warn()));
     } else if let (Some(pending), Some(_)) = (&migration.pending_plan, &migration.plan_sha256) {
@@ -38,7 +38,7 @@ pub(super) fn head(migration: &Migration, look: &Look) -> Vec<String> {
     lines
 }
 
-fn facts(migration: &Migration, look: &Look) -> String {
+fn facts(migration: &Migration, look: &Look) -> Vec<String> {
     let now = migration.now;
     let mut facts = Vec::new();
     match migration.armed {
@@ -51,7 +51,7 @@ fn facts(migration: &Migration, look: &Look) -> String {
     }
     if let Some(baseline) = &migration.baseline {
         let at = baseline.captured;
-        facts.push(format!("baseline of {} ago ({})", age(at, now), look.clock_time(at, now)));
+        facts.push(format!("baseline {} old ({})", age(at, now), look.clock_time(at, now)));
     }
     if let Some(plan) = &migration.plan_sha256 {
         facts.push(format!("plan {}", short(plan)));
@@ -59,7 +59,7 @@ fn facts(migration: &Migration, look: &Look) -> String {
     if migration.armed.is_some() {
         facts.push(format!("read every {}", seconds(migration.poll_s)));
     }
-    facts.join(" · ")
+    facts
 }
 
 fn short(sha256: &str) -> &str {

@@ -24,8 +24,8 @@ const NEXT: &str = "\
 What next:
   belay validate config/examples/*.yaml     # plans to start from
   belay graph config/examples/blue-green-web.yaml --format svg > plan.svg
-  belay dry-run PLAN                        # your plan against your account, reads only
-  belay serve --plan PLAN                   # the daemon; then: belay arm, belay cutover, belay status
+  belay dry-run PLAN                        # your plan, your account, reads only
+  belay serve --plan PLAN                   # the daemon; then belay arm
 The README goes on from here, under \"Point it at AWS\".";
 
 pub(crate) struct Play<'s> {
@@ -123,6 +123,9 @@ impl<'s> Play<'s> {
     }
 }
 
+/// Columns before what is said of a moment.
+const HANG: usize = 11;
+
 /// What mattered, counted from the cutover in simulated time.
 fn timeline(records: &[Record], output: Output) {
     let cutover = records.iter().find(|record| record.event == Event::CutoverMarked).map(|record| record.at);
@@ -132,7 +135,10 @@ fn timeline(records: &[Record], output: Output) {
         if let Some(line) = line(record) {
             let after = text::duration(text::between(cutover, record.at));
             let subject = if line.subject.is_empty() { String::new() } else { format!("{}: ", line.subject) };
-            output.line(format_args!("  {after:>7}  {subject}{}", line.text));
+            let width = output.width().map_or(usize::MAX, |width| width.saturating_sub(HANG));
+            let lines = textwrap::wrap(&format!("{subject}{}", line.text), text::wrapping(width))
+                .join(&format!("\n{:HANG$}", ""));
+            output.line(format_args!("  {after:>7}  {lines}"));
         }
     }
 }
