@@ -107,7 +107,7 @@ fn a_cutover_is_guarded_and_rolled_back_by_hand() {
     guarded.run(&["cutover"], 0);
     let again = guarded.run(&["arm"], 0);
     assert!(again.contains("is kept") && !again.contains("belay cutover"), "{again}");
-    assert!(guarded.run(&["status"], 0).contains("baseline of "));
+    assert!(guarded.run(&["status"], 0).contains(" old ("), "which baseline counts");
     guarded.world.cut_over();
 
     let rehearsed = guarded.run(&["rollback", "--reason", "look first", "--dry-run", "--wait"], 0);
