@@ -39,7 +39,7 @@ impl Overlay {
     /// The arguments, as they are typed, each with a blank before it.
     pub(crate) fn typed(&self) -> String {
         let overlay = self.overlay.iter().map(|name| format!(" --overlay {name}"));
-        let set = self.set.iter().map(|setting| format!(" --set {}", text::quoted(setting)));
+        let set = self.set.iter().map(|setting| format!(" --set {}", text::shell_word(setting)));
         overlay.chain(set).collect()
     }
 }

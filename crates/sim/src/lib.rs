@@ -9,6 +9,7 @@
 mod actuator;
 mod chance;
 mod clock;
+pub mod explore;
 mod fault;
 pub mod invariants;
 mod sensor;

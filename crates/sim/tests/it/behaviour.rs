@@ -10,7 +10,7 @@ use belay_core::{
 };
 use belay_engine::{ArmError, CommandError, Measured, Request, Verdict};
 use belay_plan::model::{AwsTarget, Plan, Target};
-use belay_ports::{Journal, Scope};
+use belay_ports::{Journal, NewRecord, Scope};
 use belay_sim::{Faults, Rule, SendFault};
 use serde_json::json;
 

@@ -146,7 +146,7 @@ impl<'a> Drill<'a> {
 
     /// Everything, and the exit code that says how it went. `again`: the command, as far as it is the same next time.
     async fn drill(&mut self, put_back: bool, again: &str) -> Result<Exit, Failure> {
-        let run = self.to_its_run().await?;
+        let run = self.find_its_run().await?;
         let run = self.follow(&run).await?;
         let report = self.measure().await?;
         self.command(Verb::DrillOver { verdict: report.verdict, report: json!(report) }).await?;
@@ -158,7 +158,7 @@ impl<'a> Drill<'a> {
         self.stop_drawing();
         show_summary(&run, None, self.output);
         report::show(&report, self.output);
-        let command = format!("{again} --put-back={} --reason {}", run.id, text::quoted("after the drill"));
+        let command = format!("{again} --put-back={} --reason {}", run.id, text::shell_word("after the drill"));
         let undoable = self.undoable(&run.id);
         let mut document = json!(report);
         document["put_back"] = match (undoable, undoable && (put_back || self.wants_it_back(&report).await)) {
@@ -201,7 +201,7 @@ impl<'a> Drill<'a> {
     }
 
     /// Arms, waits for the cutover, begins the breach, and waits for the run that comes of it.
-    async fn to_its_run(&mut self) -> Result<RunId, Failure> {
+    async fn find_its_run(&mut self) -> Result<RunId, Failure> {
         let state = self.handle.snapshot().state.clone();
         match (&state.drill, state.open_run()) {
             (Some(_), run) => {
@@ -216,7 +216,8 @@ impl<'a> Drill<'a> {
                     .help("`belay run` with the same plan and overlay goes on with it; then drill again"));
             }
             (None, None) => {
-                let baseline = self.args.baseline.as_ref().map(read_baseline).transpose()?;
+                let baseline =
+                    self.args.baseline.as_ref().map(|path| read_baseline(path, &self.plan.migration)).transpose()?;
                 let arming = Arming { baseline, ..Arming::default() };
                 arm(&self.handle, &self.ports, self.plan.clone(), &self.sha256, arming, &self.asked())
                     .await
@@ -280,6 +281,11 @@ impl<'a> Drill<'a> {
         match ending {
             Ending::Stopped(run) => Ok(run),
             Ending::Interrupted => Err(self.interrupted()),
+            Ending::Deserted(step) => {
+                let what =
+                    format!("step {step} waits for a person, and nobody can be asked: standard input is no terminal");
+                Err(Failure::message(Exit::NotRolledBack, what).help(AGAIN))
+            }
         }
     }
 
