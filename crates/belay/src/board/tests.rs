@@ -303,3 +303,14 @@ fn a_daemon_that_does_not_stand_at_its_usual_place_is_named_in_every_command() {
         "{commands:?}"
     );
 }
+
+#[test]
+fn a_drill_is_never_taken_for_an_emergency() {
+    let mut document = rolling_back();
+    document["overlay"] = json!("staging");
+    document["drill"] = json!({ "trigger": "customers_hurt", "reason": "before the cutover", "actor": "ada" });
+    document["run"]["kind"] = json!("drill");
+    let shown = show(&document, 80);
+    assert!(shown.contains("a drill is under way: customers_hurt is made to fire; ada: before the"), "{shown}");
+    assert!(shown.contains("overlay staging") && shown.contains("  drill 0kf3x9a2mq71"), "{shown}");
+}

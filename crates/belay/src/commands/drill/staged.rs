@@ -70,7 +70,7 @@ pub(super) struct Staged {
 
 impl Staged {
     pub(super) async fn run(&self, path: &Path, overlay: &Overlay, output: Output) -> Result<Exit, Failure> {
-        let loaded = plan_file::load(path, overlay, &catalogue(), output)?;
+        let loaded = plan_file::load_for_drill(path, overlay, &catalogue(), output)?;
         self.refuse_unknown_trigger(&loaded.plan)?;
         if overlay.is_empty() {
             let account = loaded.plan.aws.account.as_deref().unwrap_or("of the credentials");
