@@ -13,6 +13,7 @@ pub mod graph;
 pub mod model;
 pub mod settings;
 pub mod shape;
+pub mod suggest;
 
 mod argument;
 mod check;
@@ -25,7 +26,6 @@ mod order;
 mod overlay;
 mod remark;
 mod schema;
-mod suggest;
 mod svg;
 mod syntax;
 

@@ -24,7 +24,7 @@ pub(super) fn head(migration: &Migration, look: &Look) -> Vec<String> {
     if let Some(summary) = &migration.summary {
         lines.extend(look.wrap(2, "", summary, &output.plain()));
     }
-    lines.extend(look.wrap(2, "", &facts(migration, look), &output.dim()));
+    lines.extend(look.wrap_whole(2, &facts(migration, look), &output.dim()));
     if let Some(drill) = &migration.drill {
         let fired = drill.trigger.as_ref().map(|name| format!("{name} is made to fire; ")).unwrap_or_default();
         let told = format!("a drill is under way: {fired}{}: {}", drill.actor, drill.reason);
@@ -43,7 +43,7 @@ pub(super) fn head(migration: &Migration, look: &Look) -> Vec<String> {
     lines
 }
 
-fn facts(migration: &Migration, look: &Look) -> String {
+fn facts(migration: &Migration, look: &Look) -> Vec<String> {
     let now = migration.now;
     let mut facts = Vec::new();
     match migration.armed {
@@ -59,7 +59,7 @@ fn facts(migration: &Migration, look: &Look) -> String {
     }
     if let Some(baseline) = &migration.baseline {
         let at = baseline.captured;
-        facts.push(format!("baseline of {} ago ({})", age(at, now), look.clock_time(at, now)));
+        facts.push(format!("baseline {} old ({})", age(at, now), look.clock_time(at, now)));
     }
     if let Some(plan) = &migration.plan_sha256 {
         facts.push(format!("plan {}", short(plan)));
@@ -67,7 +67,7 @@ fn facts(migration: &Migration, look: &Look) -> String {
     if migration.armed.is_some() {
         facts.push(format!("read every {}", seconds(migration.poll_s)));
     }
-    facts.join(" · ")
+    facts
 }
 
 fn short(sha256: &str) -> &str {

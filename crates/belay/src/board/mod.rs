@@ -103,6 +103,14 @@ impl Look {
         wrapped.collect()
     }
 
+    /// Short texts beside each other, each whole in its line.
+    fn wrap_whole(&self, indent: usize, items: &[String], style: &Style) -> Vec<String> {
+        const NEVER_BROKEN: &str = "\u{a0}";
+        let items: Vec<String> = items.iter().map(|item| item.replace(' ', NEVER_BROKEN)).collect();
+        let lines = self.wrap(indent, "", &items.join(&format!("{NEVER_BROKEN}· ")), style);
+        lines.into_iter().map(|line| line.replace(NEVER_BROKEN, " ")).collect()
+    }
+
     /// `━━━━━━╌╌╌╌`
     fn bar(&self, fraction: f64, style: &Style) -> String {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the width")]

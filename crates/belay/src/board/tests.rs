@@ -100,7 +100,7 @@ fn incident() -> Value {
 fn disarmed() {
     let mut document = armed();
     document["state"] = json!("disarmed");
-    for absent in ["armed", "cutover", "plan_sha256", "summary"] {
+    for absent in ["armed", "baseline", "cutover", "plan_sha256", "summary"] {
         document[absent] = Value::Null;
     }
     for empty in ["triggers", "signals"] {

@@ -133,6 +133,12 @@ impl Client {
         self.body(answer).await
     }
 
+    /// Whether the daemon says that it is alive. Everybody may ask.
+    pub(crate) async fn is_alive(&self) -> Result<bool, Failure> {
+        let request = self.http.get(format!("{}/healthz", self.url)).timeout(CONNECT_TIMEOUT);
+        Ok(request.send().await.map_err(|error| self.unreachable(error))?.status().is_success())
+    }
+
     /// All items of a list, over all its pages.
     pub(crate) async fn list(&self, path: &str) -> Result<Vec<Value>, Failure> {
         let mut items = Vec::new();

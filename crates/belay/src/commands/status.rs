@@ -17,12 +17,15 @@ use crate::{
 /// run, and the commands that move what waits. With several migrations, what is as it should be is only counted.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  belay status\n  belay status checkout-cutover --json\n  belay status 0kf3x9a2mq71                        # a run"
+    after_help = "Examples:\n  belay status\n  belay status checkout-cutover --json\n  belay status 0kf3x9a2mq71                        # a run\n  belay status --alive"
 )]
 pub(crate) struct Args {
     /// One migration only, with every trigger and signal; or a run: how it went, or what a dry run has found
     #[arg(value_name = "MIGRATION|RUN")]
     subject: Option<String>,
+    /// Only ask whether the daemon is alive and none of its loops hangs; takes no token
+    #[arg(long, conflicts_with = "subject")]
+    alive: bool,
     #[command(flatten)]
     pub(crate) daemon: Daemon,
 }
@@ -30,6 +33,9 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
         let client = self.daemon.client()?;
+        if self.alive {
+            return alive(&client, output).await;
+        }
         let migrations = match &self.subject {
             Some(name) => match client.get(&format!("migrations/{name}")).await {
                 Ok(migration) => vec![migration],
@@ -81,6 +87,19 @@ async fn show_run(document: Value, client: &Client, output: Output) -> Result<Ex
         let migration = Migration::read(&client.get(&format!("migrations/{}", run.migration)).await?)?;
         let look = look(output, Some(client.commands()));
         board::draw(&migration, Detail::Run, &look).iter().for_each(|line| output.line(line));
+    }
+    Ok(Exit::Done)
+}
+
+/// What a health check asks.
+async fn alive(client: &Client, output: Output) -> Result<Exit, Failure> {
+    if !client.is_alive().await? {
+        let hangs = "a loop of the daemon hangs, or has ended";
+        return Err(Failure::message(Exit::No, hangs).help("its log says which; restart it: what is under way goes on"));
+    }
+    match output.json {
+        true => output.document(&json!({ "alive": true })),
+        false => output.line("the daemon is alive"),
     }
     Ok(Exit::Done)
 }

@@ -64,7 +64,7 @@ impl Args {
             output.raw(&token);
             output.note(format_args!(
                 "{gap}Into the daemon's configuration (an entry more, where there are `tokens` already):\n\n{entry}\n\n\
-                 Then restart the daemon, and use it:\n  export BELAY_TOKEN=...\n  belay status"
+                 Then let the daemon read it anew (SIGHUP; `systemctl reload belay`), and use it:\n  export BELAY_TOKEN=...\n  belay status"
             ));
         }
         Ok(Exit::Done)

@@ -30,8 +30,12 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// What does not fit beside the time goes on below itself.
     pub(crate) fn render(&self, output: Output) -> String {
+        self.render_at(&text::clock_time(self.at), output)
+    }
+
+    /// With the time in these words. What does not fit beside it goes on below itself.
+    pub(crate) fn render_at(&self, at: &str, output: Output) -> String {
         let style = match self.tone {
             Tone::Plain => output.plain(),
             Tone::Quiet => output.dim(),
@@ -39,7 +43,6 @@ impl Line {
             Tone::Warn => output.warn(),
             Tone::Bad => output.bad(),
         };
-        let at = text::clock_time(self.at);
         let subject = if self.subject.is_empty() { String::new() } else { format!("{}: ", self.subject) };
         let hang = at.len() + 2;
         let width = output.width().map_or(usize::MAX, |width| width.saturating_sub(hang));

@@ -8,6 +8,7 @@ mod line;
 mod live;
 mod phases;
 mod summary;
+mod timeline;
 
 pub(crate) use self::{
     approvals::Approvals,
@@ -16,6 +17,7 @@ pub(crate) use self::{
     events::Events,
     line::{Line, line},
     summary::{show as show_summary, show_needs},
+    timeline::timeline,
 };
 
 use std::cell::Cell;

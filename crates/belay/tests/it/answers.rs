@@ -5,6 +5,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
     thread,
 };
 
@@ -167,6 +168,28 @@ fn where_events_cannot_be_heard_the_end_is_waited_for_all_the_same() {
     let said = said_by(&url, &["resume", "0kf3x9a2mq71", "--reason", "r", "--wait"], 4);
     assert!(said.contains("dns_back: failed: no permission"), "{said}");
     assert!(said.contains("belay retry dns_back --run 0kf3x9a2mq71"), "{said}");
+}
+
+#[test]
+fn who_waits_without_a_terminal_is_shown_the_commands_that_are_needed() {
+    let looks = AtomicUsize::new(0);
+    let url = answering(move |path| match path {
+        "/v1/events" => problem(404, json!({ "detail": "no such path" })),
+        "/v1/migrations/shop" if looks.fetch_add(1, Ordering::Relaxed) < 3 => {
+            let mut document = migration("rolling_back");
+            document["run"]["state"] = json!("running");
+            document["run"]["steps"]["dns_back"]["phase"] = json!("awaiting_approval");
+            document["run"]["waiting_for"] =
+                json!([{ "reason": "a person's word", "verbs": ["approve", "skip"], "step": "dns_back" }]);
+            (200, "application/json", document.to_string())
+        }
+        "/v1/migrations/shop" => (200, "application/json", migration("halted").to_string()),
+        _ => (200, "application/json", run("running").to_string()),
+    });
+    let said = said_by(&url, &["resume", "0kf3x9a2mq71", "--reason", "r", "--wait"], 4);
+    let command = "belay approve dns_back --deny --run 0kf3x9a2mq71";
+    assert_eq!(said.matches(command).count(), 1, "once: {said}");
+    assert!(said.find(command) < said.find("halted"), "while it waits: {said}");
 }
 
 #[test]

@@ -54,6 +54,7 @@ async fn serve_a_world(file: PlanFile) -> (Arc<World>, String, JoinSet<Result<()
     let parts = Parts {
         read_only: read_only_ports(&world, &ports),
         metrics: Metrics::new("test", ports.clock.now()),
+        traces: belay_server::Traces::default(),
         ports,
         catalogue: catalogue(),
         plans: vec![file],
@@ -106,7 +107,7 @@ fn a_cutover_is_guarded_and_rolled_back_by_hand() {
     guarded.run(&["cutover"], 0);
     let again = guarded.run(&["arm"], 0);
     assert!(again.contains("is kept") && !again.contains("belay cutover"), "{again}");
-    assert!(guarded.run(&["status"], 0).contains("baseline of "));
+    assert!(guarded.run(&["status"], 0).contains(" old ("), "which baseline counts");
     guarded.world.cut_over();
 
     let rehearsed = guarded.run(&["rollback", "--reason", "look first", "--dry-run", "--wait"], 0);

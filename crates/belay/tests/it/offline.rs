@@ -89,7 +89,9 @@ fn validate_answers_programs_in_json() {
 #[test]
 fn the_schemas_that_ship_are_those_of_this_binary() {
     let folder = tempfile::tempdir().unwrap();
-    for (arguments, file) in [(&["schema"][..], "belay"), (&["schema", "--daemon"], "daemon")] {
+    let shipped =
+        [(&["schema"][..], "belay"), (&["schema", "--daemon"], "daemon"), (&["schema", "--scenario"], "scenario")];
+    for (arguments, file) in shipped {
         let done = belay(folder.path(), arguments).assert().code(0).get_output().clone();
         let file = format!("config/{file}.schema.json");
         let shipped: Value = serde_json::from_slice(&fs::read(repository(&file)).unwrap()).unwrap();

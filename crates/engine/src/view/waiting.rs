@@ -1,4 +1,4 @@
-//! Whatever waits names the reason and the verbs that move it.
+//! Whatever waits names the reason and the verbs that move it: no state is stuck.
 
 use belay_core::{
     gate::{GateState, GateStatus},

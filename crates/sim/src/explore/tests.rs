@@ -1,4 +1,5 @@
 //! The reduced search against one that reduces nothing; and each property refuted.
+#![expect(clippy::print_stdout, reason = "the counts are for whoever runs it with --nocapture")]
 
 use std::{collections::BTreeSet, time::Duration};
 

@@ -126,7 +126,7 @@ fn a_dry_run_changes_nothing_and_says_what_would_stop_it() {
         let dry_run = || belay_engine::dry_run(&ports, &scene.plan, "abc", Some(&baseline), None, &[], &measured);
         let fine = dry_run().await.unwrap();
         assert_eq!((fine.verdict, fine.stopped_by.len()), (Verdict::WouldRollBack, 0));
-        assert_eq!(fine.steps["dns"].changes[0].title, "dns: blue 0 -> 100, green 100 -> 0");
+        assert_eq!(fine.steps["dns"].changes[0].title, "blue 0 -> 100, green 100 -> 0");
         assert_eq!(fine.critical_path, ["dns", "db"]);
         assert_eq!((fine.expected_s, fine.within_rto), (245, Some(false)));
         scene.world.set_rule("blue_ready", Rule::Always(Health::Unhealthy));

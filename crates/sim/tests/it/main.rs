@@ -8,5 +8,7 @@ mod drill;
 mod explore_seeds;
 mod journal;
 mod plans;
+mod rehearsals;
 mod sampling;
+mod scenarios;
 mod scene;

@@ -53,19 +53,19 @@ const AGAIN: &str = "the journal is complete: run the same command again to go o
 pub(super) struct Staged {
     /// The trigger to fire; left out, the rollback begins without one
     #[arg(long, value_name = "TRIGGER", value_parser = NonEmptyStringValueParser::new())]
-    fire: Option<String>,
+    pub(super) fire: Option<String>,
     /// Why; goes on record
-    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
-    reason: String,
+    #[arg(long, value_parser = NonEmptyStringValueParser::new(), required_unless_present = "simulate")]
+    reason: Option<String>,
     /// A baseline that `belay capture` wrote, instead of what the journal keeps, or what is there now
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "simulate")]
     baseline: Option<PathBuf>,
     /// Put the world back as it was before the drill, without asking; with a run, only that, for a drill that is over.
     /// It stands for an override of destinations that nothing proves healthy; one that is unhealthy gets no traffic
-    #[arg(long, value_name = "RUN", num_args = 0..=1, require_equals = true)]
+    #[arg(long, value_name = "RUN", num_args = 0..=1, require_equals = true, conflicts_with = "simulate")]
     put_back: Option<Option<String>>,
     #[command(flatten)]
-    state: State,
+    pub(super) state: State,
 }
 
 impl Staged {
@@ -89,7 +89,7 @@ impl Staged {
         exit
     }
 
-    fn refuse_unknown_trigger(&self, plan: &Plan) -> Result<(), Failure> {
+    pub(super) fn refuse_unknown_trigger(&self, plan: &Plan) -> Result<(), Failure> {
         match self.fire.as_ref().filter(|name| !plan.triggers.contains_key(*name)) {
             None => Ok(()),
             Some(name) => Err(Failure::message(Exit::Usage, format!("the plan has no trigger {name}"))
@@ -137,7 +137,7 @@ impl<'a> Drill<'a> {
     }
 
     fn asked(&self) -> Asked {
-        Asked::new(actor(), self.args.reason.clone())
+        Asked::new(actor(), self.args.reason.clone().unwrap_or_default())
     }
 
     async fn command(&self, verb: Verb) -> Result<Vec<Record>, Failure> {
