@@ -16,7 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("belay-journal", &["plan", "core", "ports"]),
     ("belay-aws", &["plan", "core", "ports"]),
     ("belay-probes", &["plan", "core", "ports"]),
-    ("belay-sim", &["plan", "core", "ports"]),
+    ("belay-sim", &["plan", "core", "ports", "engine", "journal"]),
     ("belay-server", &["plan", "core", "ports", "engine"]),
     ("belay", &["plan", "core", "ports", "engine", "journal", "aws", "probes", "sim", "server"]),
 ];

@@ -5,8 +5,8 @@ use clap::{CommandFactory, Parser, Subcommand, builder::Styles};
 
 use crate::{
     commands::{
-        arm, audit, capture, completions, cutover, decide, demo, disarm, dry_run, graph, man, rollback, run, run_verbs,
-        schema, serve, status, step_verbs, token, validate, watch,
+        arm, audit, capture, completions, cutover, decide, demo, disarm, drill, dry_run, graph, man, rollback, run,
+        run_verbs, schema, serve, status, step_verbs, token, validate, watch,
     },
     exit::{Exit, Failure},
     help,
@@ -39,6 +39,7 @@ pub(crate) enum Command {
     Graph(graph::Args),
     Capture(capture::Args),
     DryRun(dry_run::Args),
+    Drill(drill::Args),
     Run(run::Args),
     Demo(demo::Args),
     Serve(serve::Args),
@@ -74,6 +75,7 @@ impl Command {
             Self::Token(args) => args.run(output),
             Self::Capture(args) => args.run(output).await,
             Self::DryRun(args) => args.run(output).await,
+            Self::Drill(args) => args.run(output).await,
             Self::Run(args) => args.run(output).await,
             Self::Demo(args) => args.run(output).await,
             Self::Serve(args) => args.run(output, traces, lost).await,
@@ -103,6 +105,7 @@ impl Command {
             Self::Validate(args) => args.json,
             Self::Capture(args) => args.json,
             Self::DryRun(args) => args.json,
+            Self::Drill(args) => args.json,
             Self::Run(args) => args.json,
             Self::Demo(args) => args.json,
             Self::Status(args) => args.daemon.json,

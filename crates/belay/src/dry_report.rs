@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use belay_core::reading::Health;
-use belay_engine::{DryGate, DryRun, DryStep, Found, Verdict};
+use belay_engine::{DryGate, DryRun, DryStep, ExpectedFrom, Found, Verdict};
 use belay_plan::{duration, model::Gate};
 use comfy_table::Cell;
 
@@ -128,7 +128,26 @@ fn health(gate: &DryGate, output: Output) -> Cell {
     if output.colour { Cell::new(word).fg(colour) } else { Cell::new(word) }
 }
 
+/// `dns_back 42s (measured, 3 runs)`
+fn expected(name: &str, step: &DryStep) -> String {
+    let time = text::duration(Duration::from_secs(step.expected_s));
+    format!("{name} {time} ({})", source(step.expected_from, step.measured_runs))
+}
+
+/// `measured, 3 runs`, or `default`
+pub(crate) fn source(from: ExpectedFrom, runs: usize) -> String {
+    match from {
+        ExpectedFrom::Measured => format!("measured, {}", text::count(runs, "run")),
+        ExpectedFrom::Default => "default".to_owned(),
+    }
+}
+
 fn times(report: &DryRun, output: Output) {
+    let measured = report.steps.iter().filter(|(_, step)| step.expected_from == ExpectedFrom::Measured);
+    let measured: Vec<String> = measured.map(|(name, step)| expected(name, step)).collect();
+    if !measured.is_empty() {
+        output.line(format_args!("measured before: {}", measured.join(", ")));
+    }
     if !report.critical_path.is_empty() {
         output.line(format_args!("critical path: {}", report.critical_path.join(" -> ")));
     }

@@ -2,7 +2,8 @@
 
 use std::{fs, path::Path};
 
-use belay_plan::{Loaded, catalogue::Catalogue, diagnostic::Diagnostic};
+use belay_plan::{Changes, Loaded, catalogue::Catalogue, diagnostic::Diagnostic};
+use clap::builder::NonEmptyStringValueParser;
 
 use crate::{
     exit::{Exit, Failure},
@@ -10,9 +11,37 @@ use crate::{
     text,
 };
 
+/// What is laid over a plan file.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct Overlay {
+    /// The overlay of the plan to use, as `staging`; the migration is then called NAME-OVERLAY
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    overlay: Option<String>,
+    /// One value of the plan, over the file and its overlay: steps.dns_back.with.zone=Z0...; may be repeated
+    #[arg(long, value_name = "PATH=VALUE")]
+    set: Vec<String>,
+}
+
+impl Overlay {
+    pub(crate) fn changes(&self) -> Changes {
+        Changes { overlay: self.overlay.clone(), set: self.set.clone() }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.overlay.is_none() && self.set.is_empty()
+    }
+
+    /// The arguments, as they are typed, each with a blank before it.
+    pub(crate) fn typed(&self) -> String {
+        let overlay = self.overlay.iter().map(|name| format!(" --overlay {name}"));
+        let set = self.set.iter().map(|setting| format!(" --set {}", text::shell_word(setting)));
+        overlay.chain(set).collect()
+    }
+}
+
 /// A plan that is valid; otherwise its errors are shown, and the failure only counts them.
-pub(crate) fn load(path: &Path, catalogue: &Catalogue, output: Output) -> Result<Loaded, Failure> {
-    check(path, catalogue)?.map_err(|errors| {
+pub(crate) fn load(path: &Path, overlay: &Overlay, catalogue: &Catalogue, output: Output) -> Result<Loaded, Failure> {
+    check(path, overlay, catalogue)?.map_err(|errors| {
         show_errors(&errors, output);
         let count = text::count(errors.len(), "error");
         Failure::message(Exit::Usage, format!("the plan {} is not valid: {count}", path.display()))
@@ -27,10 +56,14 @@ pub(crate) fn show_errors(errors: &[Diagnostic], output: Output) {
 }
 
 /// The plan, or what is wrong with it.
-pub(crate) fn check(path: &Path, catalogue: &Catalogue) -> Result<Result<Loaded, Vec<Diagnostic>>, Failure> {
+pub(crate) fn check(
+    path: &Path,
+    overlay: &Overlay,
+    catalogue: &Catalogue,
+) -> Result<Result<Loaded, Vec<Diagnostic>>, Failure> {
     let text = fs::read_to_string(path).map_err(|error| {
         let what = anyhow::Error::new(error).context(format!("the plan {} cannot be read", path.display()));
         Failure::new(Exit::Usage, what).help("give the path of a plan file; `config/examples/` has some to start from")
     })?;
-    Ok(belay_plan::load(&path.display().to_string(), &text, catalogue))
+    Ok(belay_plan::load_with(&path.display().to_string(), &text, catalogue, &overlay.changes()))
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use belay_plan::model::{Answer, Name, Plan};
+use belay_plan::model::{Answer, Name, Overlaid, Plan};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -153,6 +153,25 @@ pub enum Event {
     },
     IncidentClosed {
         outcome: IncidentOutcome,
+    },
+
+    // --- drills --------------------------------------------------------------------------------------------------
+    /// The breach begins: until `trigger` has opened an incident, its signals read unhealthy. Without one, the run that
+    /// follows was asked for.
+    DrillStarted {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trigger: Option<Name>,
+        reason: String,
+        plan_sha256: String,
+        /// What was laid over the plan file.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        overlaid: Option<Overlaid>,
+    },
+    /// What was measured. A drill that halts has ended; its run can still be moved.
+    DrillEnded {
+        run: RunId,
+        verdict: DrillVerdict,
+        report: Value,
     },
 
     // --- runs ----------------------------------------------------------------------------------------------------
@@ -365,6 +384,29 @@ pub enum IncidentOutcome {
     RolledBack,
     Aborted,
     Disarmed,
+}
+
+/// How a drill went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DrillVerdict {
+    /// Rolled back and confirmed, within all objectives of the plan.
+    Within,
+    /// Rolled back and confirmed, and later than an objective says, or with more data lost.
+    Outside,
+    Halted,
+    Aborted,
+}
+
+impl DrillVerdict {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Within => "within",
+            Self::Outside => "outside",
+            Self::Halted => "halted",
+            Self::Aborted => "aborted",
+        }
+    }
 }
 
 /// Why a step failed; `status` and the exit message build on it.

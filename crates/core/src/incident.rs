@@ -26,6 +26,7 @@ pub struct Incident {
 impl Migration {
     pub(crate) fn apply_incident(&mut self, at: Timestamp, event: &Event) -> Result<(), String> {
         if let Event::IncidentOpened { incident, trigger } = event {
+            self.note_in_drill(Some(incident), None);
             self.incident = Some(Incident {
                 id: incident.clone(),
                 opened: at,

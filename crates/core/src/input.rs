@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{
     change::{Assessment, Baseline, Doc},
-    event::RunKind,
+    event::{DrillVerdict, RunKind},
     id::RunId,
     reading::Reading,
 };
@@ -119,6 +119,8 @@ pub enum Verb {
         plan_sha256: String,
         baseline: Option<Arc<Baseline>>,
         readings: Vec<Reading>,
+        /// A trigger that is red already is waited for, whatever its `red_at_arm` says.
+        wait_for_green: bool,
     },
     Disarm,
     Cutover,
@@ -162,6 +164,16 @@ pub enum Verb {
     /// Puts back what was there before a run that is over.
     Undo {
         run: RunId,
+    },
+    /// Begins a drill of what is armed. With a trigger: its signals read unhealthy until it has opened an incident.
+    /// Without: rolls back.
+    Drill {
+        trigger: Option<Name>,
+    },
+    /// What a drill has come to goes on record.
+    DrillOver {
+        verdict: DrillVerdict,
+        report: Value,
     },
     /// A finished dry run goes on record, as a run of its own.
     Rehearsed {

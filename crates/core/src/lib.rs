@@ -7,6 +7,7 @@
 mod approval;
 pub mod change;
 mod decide;
+pub mod drill;
 pub mod event;
 pub mod gate;
 pub mod id;
@@ -30,4 +31,5 @@ pub mod wants;
 pub mod watch;
 
 pub use approval::OPERATOR;
+pub use undo::left as left_by_undo;
 pub use verbs::needs_baseline;

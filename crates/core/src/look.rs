@@ -186,10 +186,9 @@ impl Deciding {
     fn drifted_before_undo(&self, run: &Run, name: &str, next: &Change) -> Option<String> {
         let rollback = self.state.find_run(run.undoes.as_ref()?)?;
         let state = rollback.steps.get(name)?;
-        let made =
-            state.intent.iter().map(|intent| &intent.change).chain(&state.planned).find(|made| made.id == next.id)?;
         let untouched = run.steps.get(name).is_some_and(|step| !step.touched);
-        (untouched && made.after != next.before)
+        let left = state.sent.iter().find(|sent| sent.id == next.id).is_some_and(|sent| sent.after == next.before);
+        (untouched && !left)
             .then(|| format!("it is not as the rollback left it; somebody has changed it since: {}", next.title))
     }
 

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use crate::{
     change::Baseline,
+    drill::Drill,
     event::{EVENT_VERSION, Event, Record, RunKind, RunOutcome},
     gate::GateState,
     id::RunId,
@@ -35,6 +36,8 @@ pub struct Migration {
     pub plan_sha256: String,
     pub baseline: Option<Arc<Baseline>>,
     pub armed: Option<Timestamp>,
+    /// When it was armed last, also when it is not any more.
+    pub armed_last: Option<Timestamp>,
     pub cutover: Option<Timestamp>,
     /// Signals of the armed plan, or of the plan of the run under way.
     pub signals: IndexMap<Name, SignalState>,
@@ -42,6 +45,7 @@ pub struct Migration {
     /// Sources from which everything turned unknown together, and since when.
     pub blind: BTreeMap<String, Timestamp>,
     pub incident: Option<Incident>,
+    pub drill: Option<Drill>,
     /// The run under way, or the last one.
     pub run: Option<Run>,
     pub past_incidents: Vec<Arc<Incident>>,
@@ -104,11 +108,13 @@ impl Migration {
             plan_sha256: String::new(),
             baseline: None,
             armed: None,
+            armed_last: None,
             cutover: None,
             signals: IndexMap::new(),
             triggers: IndexMap::new(),
             blind: BTreeMap::new(),
             incident: None,
+            drill: None,
             run: None,
             past_incidents: Vec::new(),
             past_runs: Vec::new(),
@@ -145,13 +151,14 @@ impl Migration {
             Event::PlanPinned { plan, plan_sha256 } => self.pin(at, plan, plan_sha256),
             Event::BaselineCaptured { baseline } => self.baseline = Some(baseline.clone()),
             Event::Armed { waits_for_green } => self.arm(at, waits_for_green),
-            Event::Disarmed { .. } => self.armed = None,
+            Event::Disarmed { .. } => self.disarm(),
             Event::CutoverMarked => self.cutover = Some(at),
             Event::WatchResumed { outage_s, asleep, .. } => self.resume_watch(at, *outage_s, *asleep),
             Event::IncidentOpened { .. }
             | Event::IncidentJoined { .. }
             | Event::Decided { .. }
             | Event::IncidentClosed { .. } => self.apply_incident(at, event)?,
+            Event::DrillStarted { .. } | Event::DrillEnded { .. } => self.apply_drill(at, actor, event)?,
             Event::RunStarted { .. }
             | Event::UndoStarted { .. }
             | Event::RunHeld { .. }
@@ -202,7 +209,8 @@ impl Migration {
     }
 
     fn arm(&mut self, at: Timestamp, waits_for_green: &[Name]) {
-        self.armed = Some(at);
+        (self.armed, self.armed_last) = (Some(at), Some(at));
+        self.forget_drill();
         if let Some(run) = self.run.take_if(|run| run.state.is_over()) {
             self.past_runs.push(Arc::new(run));
         }
@@ -210,6 +218,13 @@ impl Migration {
             if let Some(trigger) = self.triggers.get_mut(name) {
                 trigger.waits_for_green = true;
             }
+        }
+    }
+
+    fn disarm(&mut self) {
+        self.armed = None;
+        if self.drill.as_ref().is_some_and(|drill| drill.run.is_none()) {
+            self.forget_drill();
         }
     }
 
@@ -250,6 +265,7 @@ impl Migration {
                 started.incident.clone_from(incident);
                 started.baseline.clone_from(&self.baseline);
                 started.cutover = self.cutover;
+                self.note_in_drill(None, Some(run));
                 self.start(started, actor, reason);
             }
             Event::UndoStarted { run, undoes, reason, plan, baseline, left } => {

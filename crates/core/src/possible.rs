@@ -112,13 +112,19 @@ pub fn of_step(run: &Run, step: &StepState) -> Vec<VerbWord> {
     }
 }
 
-/// A rollback can be undone while nothing is armed, once, and as long as no later run has changed anything.
+/// A rollback can be undone once, until the migration is armed again, and as long as no later run has changed anything.
 fn is_undoable(state: &Migration, run: &Run) -> bool {
     let undone = |later: &Run| later.undoes.as_ref() == Some(&run.id) && later.state == RunState::Undone;
     let moved_on = |later: &Run| later.undoes.as_ref() != Some(&run.id) && later.has_changed_anything();
-    state.armed.is_none()
+    !armed_since(state, run)
         && state.open_run().is_none()
         && matches!(run.kind, RunKind::Real | RunKind::Drill | RunKind::Simulated)
         && run.has_changed_anything()
         && !state.runs_after(run).any(|later| undone(later) || moved_on(later))
+}
+
+/// Then it has begun a new life, with a baseline and a cutover of its own.
+pub(crate) fn armed_since(state: &Migration, run: &Run) -> bool {
+    let later = |armed| run.ended.is_some_and(|ended| armed > ended);
+    state.armed.is_some() || state.armed_last.is_some_and(later)
 }

@@ -46,6 +46,8 @@ pub struct Run {
     pub left: Vec<String>,
     /// A dry run's findings.
     pub report: Option<serde_json::Value>,
+    /// What the drill that this run belongs to has measured.
+    pub drill: Option<serde_json::Value>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -166,6 +168,8 @@ pub struct StepState {
     /// Found at the first look.
     pub planned: Vec<Change>,
     pub intent: Option<Intent>,
+    /// Every change that was sent, each as it was sent last; kept over retries, as an undo measures drift by it.
+    pub sent: Vec<Change>,
     pub receipts: Vec<Receipt>,
     /// Changes of which a look has shown the effect.
     pub effective: Vec<String>,
@@ -188,6 +192,9 @@ pub struct StepState {
     pub fallback_for: Option<Name>,
     /// Why it is in this phase, where there is something to say.
     pub why: String,
+    /// The first send, with the time that nobody was there to look taken off, and when the target then held.
+    pub first_sent: Option<Timestamp>,
+    pub settled: Option<Timestamp>,
     /// Counts the reasons to look anew; part of the look's id.
     pub look: u32,
 }
@@ -208,6 +215,7 @@ impl StepState {
             setbacks: 0,
             planned: Vec::new(),
             intent: None,
+            sent: Vec::new(),
             receipts: Vec::new(),
             effective: Vec::new(),
             again_at: None,
@@ -225,6 +233,8 @@ impl StepState {
             blocked_by: None,
             fallback_for: None,
             why: String::new(),
+            first_sent: None,
+            settled: None,
             look: 0,
         }
     }
@@ -312,7 +322,10 @@ impl StepState {
                 if self.intent.as_ref().is_some_and(|last| last.change.id != change.id) {
                     self.forget_failures();
                 }
+                self.sent.retain(|sent| sent.id != change.id);
+                self.sent.push(change.clone());
                 self.attempt = *attempt;
+                self.first_sent.get_or_insert(at);
                 self.again_at = None;
                 self.why.clear();
                 self.enter(at, Phase::Applying);
@@ -430,7 +443,13 @@ impl StepState {
         self.verify.clear();
         if changed {
             self.why.clear();
+            self.settled = Some(at);
         }
+    }
+
+    /// How long it took from the first send until the target held: none where nothing was sent.
+    pub fn took(&self) -> Option<Duration> {
+        Duration::try_from(self.settled?.duration_since(self.first_sent?)).ok()
     }
 
     /// A person says: once more. What was sent stays known, so that the next look can recognise it.
@@ -449,6 +468,8 @@ impl StepState {
         self.time_left = None;
         self.doubted = None;
         self.effective.clear();
+        self.first_sent = None;
+        self.settled = None;
         self.why.clear();
         if self.intent.as_ref().is_some_and(|intent| intent.fate != Fate::InFlight) {
             self.intent = None;
@@ -491,6 +512,7 @@ impl Run {
             undoes: None,
             left: Vec::new(),
             report: None,
+            drill: None,
         }
     }
 
@@ -543,6 +565,9 @@ impl Run {
         for step in self.steps.values_mut() {
             let step = Arc::make_mut(step);
             step.deadline = step.deadline.map(|deadline| deadline + outage);
+            if step.settled.is_none() {
+                step.first_sent = step.first_sent.map(|sent| sent + outage);
+            }
             step.approval_until = step.approval_until.map(|until| until + outage); // nobody could answer meanwhile
             step.look += 1;
             step.require_anew(at);
@@ -595,7 +620,7 @@ impl Run {
     }
 
     /// The failed steps that keep the run from its end.
-    pub(crate) fn broken(&self) -> impl Iterator<Item = (&Name, &StepState)> {
+    pub fn broken(&self) -> impl Iterator<Item = (&Name, &StepState)> {
         let steps = self.steps.iter().map(|(name, step)| (name, step.as_ref()));
         steps.filter(|(name, step)| step.phase == Phase::Failed && self.standing(name) == Standing::Broken)
     }

@@ -11,7 +11,8 @@ use crate::{
     event::{Event, StepEvent},
     id::{RunId, id_text},
     input::{Asked, Refusal, RefusalKind},
-    possible::{self, VerbWord},
+    migration::Migration,
+    possible::{self, VerbWord, armed_since},
     run::{Phase, Run, RunState},
     undo::{Undoing, undoing},
 };
@@ -131,7 +132,7 @@ impl Deciding {
             return Ok(());
         }
         let why = match verb {
-            VerbWord::Undo => not_undoable(self.state.armed.is_some(), run),
+            VerbWord::Undo => not_undoable(&self.state, run),
             _ if run.aborting && !run.state.is_over() => format!("run {id} is being aborted"),
             _ => format!("run {id} is {}, so {verb} is not possible", run.state.as_str()),
         };
@@ -169,7 +170,7 @@ impl Deciding {
     }
 }
 
-fn not_undoable(armed: bool, run: &Run) -> String {
+fn not_undoable(state: &Migration, run: &Run) -> String {
     let id = &run.id;
     match () {
         () if !run.state.is_over() => {
@@ -179,7 +180,10 @@ fn not_undoable(armed: bool, run: &Run) -> String {
             format!("run {id} is an undo itself; arm and roll back to return to the known-good state")
         }
         () if !run.has_changed_anything() => format!("run {id} changed nothing"),
-        () if armed => format!("the migration is armed; disarm it before run {id} is undone"),
+        () if armed_since(state, run) => {
+            format!("the migration was armed again after run {id}; what was there before it counts no more")
+        }
+        () if state.open_run().is_some() => format!("a run is under way; it has to end before run {id} is undone"),
         () => format!("run {id} was undone already, or a later run has changed things since"),
     }
 }

@@ -376,9 +376,9 @@ fn is_half_way(step: &StepState) -> bool {
 /// What a person has to know of a step that an abort leaves, and how to finish it.
 fn abort_note(step: &StepState) -> String {
     if !step.touched {
-        return match step.intent {
-            Some(_) => "aborted; nothing of it was changed".to_owned(),
-            None => "aborted before it began".to_owned(),
+        return match step.phase {
+            Phase::Pending | Phase::Blocked => "aborted before it began".to_owned(),
+            _ => "aborted; nothing of it was changed".to_owned(),
         };
     }
     let last =

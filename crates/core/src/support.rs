@@ -27,9 +27,6 @@ pub fn unsupported(plan: &Plan, purpose: For) -> Vec<String> {
     if plan.window.is_some() {
         found.push("window".to_owned());
     }
-    if plan.overlays.is_some() {
-        found.push("overlays".to_owned());
-    }
     if purpose == For::Guarding {
         if plan.decision.custom {
             found.push("decision.rules".to_owned());

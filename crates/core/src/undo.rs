@@ -67,10 +67,16 @@ pub(crate) fn undoing(run: &Run, at: Timestamp) -> Option<Undoing> {
     (!plan.steps.is_empty()).then_some(Undoing { plan, baseline, left })
 }
 
+/// What of a run an undo leaves as it is, each with the reason.
+pub fn left(run: &Run) -> Vec<String> {
+    let steps = run.steps.iter().filter(|(_, state)| state.touched && state.before.is_some());
+    steps.filter_map(|(name, state)| Some(format!("{name} ({})", kept_out(&run.plan.steps[name], state)?))).collect()
+}
+
 /// Why a step's before-image is not put back.
 fn kept_out(plan: &Step, state: &StepState) -> Option<&'static str> {
     let loses = |effect: &Effect| matches!(effect, Effect::LosesData { .. });
-    let changes = state.planned.iter().chain(state.intent.iter().map(|intent| &intent.change));
+    let changes = state.planned.iter().chain(&state.sent);
     if plan.loses_data || changes.flat_map(|change| &change.effects).any(loses) {
         return Some("it replaced data; going back would lose what was written since, and is for a person to do");
     }
@@ -95,19 +101,34 @@ fn by_hand(plan: &Step) -> Step {
     Step { with, ..put_back(plan) }
 }
 
-/// Whether `step` needs `other`, directly or by way of others.
+/// Whether `step` acts after `other`: because it needs it, or stands in for it, directly or by way of others.
 fn depends_on(plan: &Plan, step: &str, other: &str) -> bool {
     let mut seen = BTreeSet::new();
     let mut open = vec![step];
     while let Some(name) = open.pop() {
-        for need in plan.steps.get(name).into_iter().flat_map(|step| &step.needs) {
-            if need == other {
+        for earlier in before(plan, name) {
+            if earlier == other {
                 return true;
             }
-            if seen.insert(need.as_str()) {
-                open.push(need);
+            if seen.insert(earlier) {
+                open.push(earlier);
             }
         }
     }
     false
+}
+
+/// What a step acts after: what it needs, what has stood in for that, and what it stands in for itself.
+fn before<'p>(plan: &'p Plan, step: &'p str) -> impl Iterator<Item = &'p str> {
+    let needs = plan.steps.get(step).into_iter().flat_map(|step| &step.needs).map(String::as_str);
+    let needs = needs.flat_map(|need| [Some(need), plan.steps.get(need).and_then(fallback_of)]).flatten();
+    let stood_in_for = plan.steps.iter().filter(move |(_, failed)| fallback_of(failed) == Some(step));
+    needs.chain(stood_in_for.map(|(name, _)| name.as_str()))
+}
+
+fn fallback_of(step: &Step) -> Option<&str> {
+    match &step.on_failure {
+        OnFailure::Fallback(name) => Some(name),
+        OnFailure::Halt | OnFailure::Continue => None,
+    }
 }

@@ -6,11 +6,12 @@ use belay_plan::model::{Name, Plan, RedAtArm, Target};
 use serde_json::json;
 
 use crate::{
+    approval::OPERATOR,
     change::Baseline,
     decide::Deciding,
     event::{Event, IncidentOutcome, RunKind},
     id::{RunId, id_text},
-    input::{Asked, Command, Pin, Refusal, RefusalKind, Verb},
+    input::{Asked, Authority, Command, Pin, Refusal, RefusalKind, Verb},
     reading::Reading,
     run::{RunState, missing_baseline},
     support::{self, For},
@@ -23,8 +24,8 @@ impl Deciding {
     pub(crate) fn command(&mut self, command: &Command) -> Outcome {
         let asked = &command.asked;
         match &command.verb {
-            Verb::Arm { plan, plan_sha256, baseline, readings } => {
-                self.arm(plan, plan_sha256, baseline.as_ref(), readings, asked)
+            Verb::Arm { plan, plan_sha256, baseline, readings, wait_for_green } => {
+                self.arm(plan, plan_sha256, baseline.as_ref(), readings, *wait_for_green, asked)
             }
             Verb::Disarm => self.disarm(asked),
             Verb::Cutover => self.cutover(asked),
@@ -38,6 +39,8 @@ impl Deciding {
             Verb::Resume { run } => self.resume(run, asked),
             Verb::Abort { run } => self.abort(run, asked),
             Verb::Undo { run } => self.undo(run, asked),
+            Verb::Drill { trigger } => self.drill(trigger.as_ref(), asked),
+            Verb::DrillOver { verdict, report } => self.drill_over(*verdict, report),
             Verb::Rehearsed { plan, plan_sha256, only, report } => {
                 self.commanded("dry_run", asked, json!({ "only": only }));
                 self.emit(Event::Rehearsed {
@@ -63,6 +66,7 @@ impl Deciding {
         sha256: &str,
         baseline: Option<&Arc<Baseline>>,
         readings: &[Reading],
+        wait_for_green: bool,
         asked: &Asked,
     ) -> Outcome {
         self.refuse_while_running("arm")?;
@@ -83,7 +87,8 @@ impl Deciding {
             .filter(|(_, trigger)| truth(&trigger.when, &health) == Truth::True)
             .map(|(name, _)| name)
             .collect();
-        if let Some(name) = red.iter().find(|name| plan.triggers[**name].red_at_arm == RedAtArm::Refuse) {
+        let refuses = |name: &&&Name| !wait_for_green && plan.triggers[**name].red_at_arm == RedAtArm::Refuse;
+        if let Some(name) = red.iter().find(refuses) {
             let evidence: Vec<&str> = crate::watch::signals_of(&plan.triggers[*name].when)
                 .into_iter()
                 .filter_map(|signal| readings.iter().find(|reading| reading.signal == *signal))
@@ -93,7 +98,9 @@ impl Deciding {
             return Err(Refusal {
                 kind: RefusalKind::RedAtArm,
                 why: format!("trigger {name} is red already ({})", evidence.join("; ")),
-                help: "wait until it is green, or set `red_at_arm: wait_for_green` on the trigger".to_owned(),
+                help: "wait until it is green, or arm all the same with `--wait-for-green`: it fires only after it has been \
+                       green, and `belay rollback` rolls back at once"
+                    .to_owned(),
             });
         }
         self.emit(Event::Armed { waits_for_green: red.into_iter().cloned().collect() });
@@ -186,6 +193,7 @@ impl Deciding {
 
     fn decide_incident(&mut self, roll_back: bool, asked: &Asked) -> Outcome {
         self.refuse_while_running("decide")?;
+        self.refuse_who_may_not_decide(asked)?;
         let Some(trigger) = self.state.incident.as_ref().and_then(|incident| incident.triggers.first().cloned()) else {
             return Err(wrong_state("there is no open incident", "`belay rollback` rolls back without one"));
         };
@@ -199,9 +207,24 @@ impl Deciding {
         Ok(())
     }
 
+    /// To decide is to act: it takes an operator, or a role that the plan gives it to.
+    fn refuse_who_may_not_decide(&self, asked: &Asked) -> Outcome {
+        let Authority::Roles(roles) = &asked.authority else { return Ok(()) };
+        let authority = self.state.plan.iter().flat_map(|plan| &plan.decision.authority);
+        let may: Vec<&str> = std::iter::once(OPERATOR).chain(authority.map(String::as_str)).collect();
+        if roles.iter().any(|role| may.contains(&role.as_str())) {
+            return Ok(());
+        }
+        Err(Refusal {
+            kind: RefusalKind::NotAllowed { role: OPERATOR.to_owned() },
+            why: format!("{} may not decide: that takes the role {}", asked.actor, may.join(" or ")),
+            help: "the daemon's `tokens` say who has which role".to_owned(),
+        })
+    }
+
     // --- refusals ------------------------------------------------------------------------------------------------
 
-    fn refuse_while_running(&self, what: &str) -> Outcome {
+    pub(crate) fn refuse_while_running(&self, what: &str) -> Outcome {
         let Some(run) = self.run() else { return Ok(()) };
         let state = json!(run.state);
         Err(Refusal {

@@ -158,6 +158,7 @@ impl Deciding {
 
     pub(crate) fn start_run(&mut self, kind: RunKind, reason: String, only: Vec<Name>) {
         let run = RunId(id_text(self.now, self.entropy.rotate_left(16)));
+        let kind = if self.state.drill.is_some() { RunKind::Drill } else { kind };
         let incident = self.state.incident.as_ref().map(|incident| incident.id.clone());
         self.emit(Event::RunStarted { run, kind, reason, only, incident });
     }

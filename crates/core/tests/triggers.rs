@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use belay_core::{
     event::{Event, IncidentOutcome},
-    input::{Input, RefusalKind, Verb},
+    input::{Asked, Authority, Input, RefusalKind, Verb},
     migration::MigrationState,
     reading::{Health, Reading},
     run::RunState,
@@ -123,6 +123,10 @@ fn a_person_can_decide_to_roll_back_what_would_be_fixed_forward() {
     plan.triggers["hurt"].dwell = Duration::ZERO;
     let mut stage = armed(&plan);
     stage.read("errors", Health::Unhealthy);
+    // A role that no plan names may approve nothing, and decide nothing.
+    let anybody = Asked { authority: Authority::Roles(vec!["somebody".to_owned()]), ..Asked::new("sam", "seen") };
+    let refused = stage.command_by(&anybody, Verb::Decide { roll_back: true }).unwrap_err();
+    assert_eq!(refused.kind, RefusalKind::NotAllowed { role: "operator".to_owned() });
     stage.command(Verb::Decide { roll_back: true }).unwrap();
     assert_eq!(stage.state.state(), MigrationState::RollingBack);
 }
@@ -174,12 +178,20 @@ fn a_trigger_red_at_arming_refuses_or_sleeps_until_green() {
         plan_sha256: "p".to_owned(),
         baseline: None,
         readings: vec![reading],
+        wait_for_green: false,
     };
     let reading = red(&stage);
     let refusal = stage.command(arm(&plan, reading)).unwrap_err();
     assert_eq!(refusal.kind, RefusalKind::RedAtArm);
     assert!(refusal.why.contains("ALARM"), "{}", refusal.why);
-    assert!(stage.journal.is_empty());
+    assert!(stage.journal.is_empty() && refusal.help.contains("--wait-for-green"), "{refusal:?}");
+    let mut told = Stage::new();
+    let mut verb = arm(&plan, red(&told));
+    if let Verb::Arm { wait_for_green, .. } = &mut verb {
+        *wait_for_green = true;
+    }
+    told.command(verb).unwrap();
+    assert!(told.state.armed.is_some() && told.state.triggers["hurt"].waits_for_green, "whatever the plan says");
 
     plan.triggers["hurt"].red_at_arm = RedAtArm::WaitForGreen;
     let reading = red(&stage);
@@ -244,6 +256,7 @@ fn what_cannot_be_honoured_refuses_to_arm_and_says_which() {
             plan_sha256: "p".to_owned(),
             baseline: None,
             readings: vec![],
+            wait_for_green: false,
         })
         .unwrap_err();
     assert_eq!(refusal.kind, RefusalKind::Unsupported);
@@ -257,8 +270,13 @@ fn arming_anew_does_not_close_an_open_incident() {
     plan.triggers["hurt"].dwell = Duration::ZERO;
     let mut stage = armed(&plan);
     stage.read("errors", Health::Unhealthy);
-    let verb =
-        Verb::Arm { plan: std::sync::Arc::new(plan), plan_sha256: "p".to_owned(), baseline: None, readings: vec![] };
+    let verb = Verb::Arm {
+        plan: std::sync::Arc::new(plan),
+        plan_sha256: "p".to_owned(),
+        baseline: None,
+        readings: vec![],
+        wait_for_green: false,
+    };
     assert_eq!(stage.command(verb).unwrap_err().kind, RefusalKind::WrongState);
     assert_eq!(stage.state.state(), MigrationState::Incident);
 }

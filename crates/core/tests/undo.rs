@@ -133,6 +133,69 @@ fn what_somebody_changed_since_is_not_overwritten_without_a_word() {
 }
 
 #[test]
+fn what_was_sent_stays_known_over_a_retry() {
+    let mut stage = Stage::new();
+    let gated = Step { verify: vec![gate("errors", 60, 0)], ..step(&[]) };
+    let run = stage.run(&plan(vec![("dns", gated)]), &[]);
+    stage.put_back("dns");
+    stage.pass(61);
+    stage.tick();
+    assert_eq!(stage.run_state(), RunState::Halted);
+    stage.command(Verb::Retry { run, step: "dns".to_owned() }).unwrap();
+    stage.look("dns", Assessment::InPlace);
+    stage.read("errors", belay_core::reading::Health::Healthy);
+    assert_eq!(stage.run_state(), RunState::RolledBack);
+
+    let mut undone = stage.clone();
+    undo(&mut undone);
+    take_back(&mut undone, "dns");
+    assert_eq!(undone.run_state(), RunState::Undone, "nobody has touched it");
+    undo(&mut stage);
+    let mut drifted = reversed("weights");
+    drifted.before = json!({ "blue": 50, "green": 50 });
+    stage.look("dns", Assessment::Remaining(vec![drifted]));
+    assert_eq!(stage.phase("dns"), Phase::AwaitingApproval);
+    assert!(stage.step("dns").why.contains("somebody has changed it since"));
+}
+
+#[test]
+fn what_has_stood_in_for_a_step_is_taken_back_before_it() {
+    let mut stage = Stage::new();
+    let first =
+        Step { verify: vec![gate("errors", 60, 0)], on_failure: OnFailure::Fallback("other".to_owned()), ..step(&[]) };
+    stage.run(&plan(vec![("dns", first), ("other", step(&[])), ("last", step(&["dns"]))]), &[]);
+    put_back_from(&mut stage, "dns", json!({ "was": "at first" }));
+    stage.pass(61);
+    stage.tick();
+    put_back_from(&mut stage, "other", json!({ "was": "in between" }));
+    stage.put_back("last");
+    assert_eq!(stage.run_state(), RunState::RolledBack);
+    undo(&mut stage);
+    let run = stage.state.run.clone().unwrap();
+    let needs = |step: &str| run.plan.steps[step].needs.clone();
+    assert_eq!((needs("other"), needs("dns")), (vec!["last".to_owned()], vec!["other".to_owned(), "last".to_owned()]));
+    for step in ["last", "other", "dns"] {
+        assert_eq!(stage.phase(step), Phase::Observing);
+        take_back(&mut stage, step);
+    }
+    assert_eq!(stage.run_state(), RunState::Undone);
+}
+
+#[test]
+fn a_migration_that_was_armed_since_has_moved_on() {
+    let mut stage = Stage::new();
+    stage.run(&plan(vec![("dns", step(&[]))]), &[]);
+    stage.put_back("dns");
+    let run = id(&stage);
+    stage.pass(60);
+    stage.arm(&plan(vec![("dns", step(&[]))]));
+    stage.command(Verb::Disarm).unwrap();
+    let refused = stage.command(Verb::Undo { run }).unwrap_err();
+    assert_eq!(refused.kind, RefusalKind::WrongState);
+    assert!(refused.why.contains("was armed again"), "{}", refused.why);
+}
+
+#[test]
 fn a_run_is_undone_only_when_it_is_over_and_the_last_that_changed_anything() {
     let mut stage = Stage::new();
     stage.run(&plan(vec![("dns", step(&[]))]), &[]);
@@ -148,7 +211,7 @@ fn a_run_is_undone_only_when_it_is_over_and_the_last_that_changed_anything() {
     assert_eq!(refused(&mut stage, &nobody).kind, RefusalKind::NotFound);
     stage.arm(&plan(vec![("dns", step(&[]))]));
     let second = stage.state.past_runs.last().unwrap().id.clone();
-    assert!(refused(&mut stage, &second).why.contains("disarm"));
+    assert!(refused(&mut stage, &second).why.contains("armed again"));
     stage.command(Verb::Disarm).unwrap();
     stage.command(Verb::Undo { run: second }).unwrap();
 }

@@ -198,6 +198,7 @@ fn verb(word: VerbWord, stage: &Stage) -> Verb {
             plan_sha256: "p".to_owned(),
             baseline: None,
             readings: vec![],
+            wait_for_green: false,
         },
         VerbWord::Disarm => Verb::Disarm,
         VerbWord::Cutover => Verb::Cutover,

@@ -33,7 +33,7 @@ pub enum ArmError {
     #[error("the baseline is of the migration {found}, not of {expected}")]
     OtherBaseline { expected: Name, found: Name },
     /// What is there now is not what was there before the cutover.
-    #[error("the cutover was marked at {cutover}; the baseline cannot be captured any more for: {}", steps.join(", "))]
+    #[error("the cutover was marked at {cutover:.0}; the baseline cannot be captured any more for: {}", steps.join(", "))]
     AfterCutover { cutover: Timestamp, steps: Vec<Name> },
     #[error("step {step} cannot be observed: {error}")]
     Unreadable { step: Name, error: ReadError },
@@ -43,8 +43,17 @@ pub enum ArmError {
     Command(#[from] CommandError),
 }
 
+/// How a plan is armed, where the operator has a say in it.
+#[derive(Debug, Clone, Default)]
+pub struct Arming {
+    /// Goes before what the journal keeps.
+    pub baseline: Option<Baseline>,
+    /// Triggers that are red already are waited for, whatever their `red_at_arm` says.
+    pub wait_for_green: bool,
+}
+
 /// Arms a plan: verifies the accounts, captures what is missing of the baseline, assesses every step, reads the signals
-/// of all triggers, and only then pins it all. `baseline`: given by the operator, before what the journal keeps.
+/// of all triggers, and only then pins it all.
 ///
 /// # Errors
 /// [`ArmError`] with the first thing that stands against it.
@@ -53,13 +62,14 @@ pub async fn arm(
     ports: &Ports,
     plan: Arc<Plan>,
     sha256: &str,
-    baseline: Option<Baseline>,
+    Arming { baseline, wait_for_green }: Arming,
     asked: &Asked,
 ) -> Result<(), ArmError> {
     let snapshot = handle.snapshot();
     let state = snapshot.state.as_ref();
     let command = |baseline: Option<Arc<Baseline>>, readings| {
-        asked.command(Verb::Arm { plan: plan.clone(), plan_sha256: sha256.to_owned(), baseline, readings })
+        let (plan, plan_sha256) = (plan.clone(), sha256.to_owned());
+        asked.command(Verb::Arm { plan, plan_sha256, baseline, readings, wait_for_green })
     };
     refuse_early(state, ports.clock.now(), &command(None, Vec::new()))?;
     scope::refuse_unknown(ports, &plan)?;

@@ -48,6 +48,7 @@ pub(crate) struct Driver {
     sampler: Sampler,
     subscription: Subscription,
     state: Arc<Migration>,
+    relatives: Arc<[Arc<Migration>]>,
     wants: Wants,
     tasks: Tasks,
     commands: mpsc::Receiver<Message>,
@@ -104,6 +105,7 @@ impl Driver {
         ports: Ports,
         options: Options,
         state: Arc<Migration>,
+        relatives: Arc<[Arc<Migration>]>,
         commands: mpsc::Receiver<Message>,
         published: watch::Sender<Arc<Snapshot>>,
         tail: broadcast::Sender<Arc<Record>>,
@@ -116,6 +118,7 @@ impl Driver {
             subscription: options.sampler.subscribe(),
             sampler: options.sampler,
             state,
+            relatives,
             wants: Wants::default(),
             commands,
             published,
@@ -388,13 +391,14 @@ impl Driver {
     }
 
     fn publish(&self, records: &[Record]) {
+        // The records first: who sees the state has all that led to it.
+        for record in records {
+            let _ = self.tail.send(Arc::new(record.clone())); // nobody may be listening
+        }
         self.send_snapshot(Vec::new());
         if !records.is_empty() {
             self.ports.observer.recorded(records, &self.state);
             records.iter().for_each(|record| crate::tell::tell(record, &self.state));
-        }
-        for record in records {
-            let _ = self.tail.send(Arc::new(record.clone())); // nobody may be listening
         }
     }
 
@@ -406,6 +410,7 @@ impl Driver {
         let snapshot = Snapshot {
             state: self.state.clone(),
             progress: self.progress.clone(),
+            relatives: self.relatives.clone(),
             faults,
             slow_append: self.slow_append,
             poll: self.sampler.poll(),

@@ -13,7 +13,7 @@ use belay_core::{
 use belay_plan::{
     duration,
     graph::Graph,
-    model::{Gate, Name, Otherwise, Plan, Step},
+    model::{Gate, Name, Otherwise, Plan},
 };
 use belay_ports::{AccountError, Corrupt, Ports};
 use indexmap::IndexMap;
@@ -24,8 +24,9 @@ use utoipa::ToSchema;
 
 use crate::{
     capture::{Looking, observe_all},
+    expected::{ExpectedFrom, Measured, expected, longest_hold},
     sampler::read_once,
-    scope::{self, Unknown, is_builtin},
+    scope::{self, Unknown},
 };
 
 /// What a dry run found.
@@ -96,6 +97,12 @@ pub struct DryStep {
     pub require: Vec<DryGate>,
     pub verify: Vec<DryGate>,
     pub expected_s: u64,
+    /// What the expected time goes by.
+    #[serde(default)]
+    pub expected_from: ExpectedFrom,
+    /// How many runs were measured, where it goes by that.
+    #[serde(default)]
+    pub measured_runs: usize,
 }
 
 /// How far a step is from its target.
@@ -157,7 +164,7 @@ pub enum DryRunError {
 }
 
 /// Rehearses a plan against the world as it is. `ports` should be a set that cannot mutate. `only`: those steps and what
-/// they need; empty for all.
+/// they need; empty for all. `measured`: what the steps took before.
 ///
 /// # Errors
 /// [`DryRunError`] when a rollback could not even begin.
@@ -168,6 +175,7 @@ pub async fn dry_run(
     baseline: Option<&Baseline>,
     cutover: Option<Timestamp>,
     only: &[Name],
+    measured: &Measured,
 ) -> Result<DryRun, DryRunError> {
     if let Some(step) = only.iter().find(|name| !plan.steps.contains_key(*name)) {
         return Err(DryRunError::NoSuchStep { step: step.clone(), steps: plan.steps.keys().cloned().collect() });
@@ -194,7 +202,7 @@ pub async fn dry_run(
         };
         assessed.insert(looking.scope.step, found);
     }
-    let rehearsal = Rehearsal { plan, names: &names, readings: &readings, assessed, at };
+    let rehearsal = Rehearsal { plan, names: &names, readings: &readings, assessed, at, measured };
     Ok(rehearsal.report(sha256))
 }
 
@@ -223,6 +231,7 @@ struct Rehearsal<'a> {
     readings: &'a BTreeMap<Name, Reading>,
     assessed: BTreeMap<Name, Assessed>,
     at: Timestamp,
+    measured: &'a Measured,
 }
 
 impl Rehearsal<'_> {
@@ -271,6 +280,7 @@ impl Rehearsal<'_> {
             }
             (None, _) => (Found::Wait, String::new(), &[][..]),
         };
+        let expected = expected(name, step, changes, self.measured);
         DryStep {
             action: step.action.clone(),
             needs: step.needs.clone(),
@@ -280,7 +290,9 @@ impl Rehearsal<'_> {
             changes: changes.iter().map(dry_change).collect(),
             require: self.gates(&step.require),
             verify: self.gates(&step.verify),
-            expected_s: expected(step, changes).as_secs(),
+            expected_s: expected.time.as_secs(),
+            expected_from: expected.from,
+            measured_runs: expected.runs,
         }
     }
 
@@ -395,19 +407,4 @@ fn dry_change(change: &Change) -> DryChange {
         repeats: change.repeats,
         expected_s: change.expected.as_secs(),
     }
-}
-
-/// How long a step takes when all goes well. A person's time is not known and counts for nothing.
-pub(crate) fn expected(step: &Step, changes: &[Change]) -> Duration {
-    let calls: Duration = changes.iter().map(|change| change.expected).sum();
-    let wait = match step.with["for"].as_str() {
-        Some(text) if is_builtin(&step.action) => duration::parse(text).unwrap_or_default(),
-        _ => Duration::ZERO,
-    };
-    let interlocks = if changes.is_empty() && !is_builtin(&step.action) { &[][..] } else { &step.require };
-    longest_hold(interlocks) + calls + wait + longest_hold(&step.verify)
-}
-
-pub(crate) fn longest_hold(gates: &[Gate]) -> Duration {
-    gates.iter().map(|gate| gate.hold).max().unwrap_or_default()
 }

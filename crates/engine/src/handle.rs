@@ -16,7 +16,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::{driver::Driver, sampler::Sampler};
+use crate::{driver::Driver, expected::relatives, sampler::Sampler};
 
 /// Commands that wait for the loop; whoever sends more waits to be let in.
 const COMMANDS_MAX: usize = 64;
@@ -46,10 +46,12 @@ impl Engine {
         for record in &records {
             state.evolve(record)?;
         }
+        let relatives: Arc<[Arc<Migration>]> = relatives(ports.journal.as_ref(), migration).await?.into();
         let state = Arc::new(state);
         let snapshot = Snapshot {
             state: state.clone(),
             progress: BTreeMap::new(),
+            relatives: relatives.clone(),
             faults: Vec::new(),
             slow_append: None,
             poll: options.sampler.poll(),
@@ -58,7 +60,7 @@ impl Engine {
         let (inbox, commands) = mpsc::channel(COMMANDS_MAX);
         let (published, snapshots) = watch::channel(Arc::new(snapshot));
         let (tail, _) = broadcast::channel(TAIL_MAX);
-        let driver = Driver::new(ports, options, state, commands, published, tail.clone());
+        let driver = Driver::new(ports, options, state, relatives, commands, published, tail.clone());
         let mut tasks = JoinSet::new();
         tasks.spawn(driver.run());
         let inner = Inner { migration: migration.to_owned(), inbox, snapshots, tail, _loop: tasks };
@@ -106,6 +108,8 @@ pub struct Snapshot {
     pub state: Arc<Migration>,
     /// Of steps that settle: live only, never journaled.
     pub progress: BTreeMap<Name, Progress>,
+    /// Of the same plan file with another overlay: what their steps took counts where nothing else is on record.
+    pub relatives: Arc<[Arc<Migration>]>,
     /// Why the engine does not act, if it does not.
     pub faults: Vec<Fault>,
     /// The last append, if it took so long that somebody should look at the disk.

@@ -8,9 +8,12 @@
 
 mod arming;
 mod capture;
+mod drill;
 mod driver;
 mod dry_run;
+mod expected;
 mod handle;
+mod injection;
 mod running;
 mod sampler;
 mod scope;
@@ -18,10 +21,13 @@ mod tasks;
 mod tell;
 pub mod view;
 
-pub use arming::{ArmError, arm};
+pub use arming::{ArmError, Arming, arm};
 pub use capture::{CaptureError, capture};
+pub use drill::{DrillReport, DrillStep, Objective, Standing, drill_report, standing};
 pub use dry_run::{DryChange, DryGate, DryRun, DryRunError, DrySignal, DryStep, Found, Stop, Verdict, dry_run};
+pub use expected::{ExpectedFrom, Measured, measured, relatives};
 pub use handle::{CommandError, Engine, Fault, FaultPart, Handle, OpenError, Options, SlowAppend, Snapshot};
+pub use injection::{INJECTED, Injection};
 pub use running::{Foreground, Request, RunError, rollback, run_foreground, undo};
 pub use sampler::{Sampler, Subscription, Wanted, read_once};
 pub use scope::Unknown;

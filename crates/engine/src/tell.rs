@@ -67,6 +67,11 @@ fn says(event: &Event, state: &Migration) -> Option<(Tone, String)> {
         Event::IncidentOpened { trigger, .. } => (Warn, format!("an incident is open: {trigger}")),
         Event::Decided { why, .. } => (Warn, format!("decided: {why}")),
         Event::IncidentClosed { outcome } => (Info, format!("the incident is closed: {}", word(outcome))),
+        Event::DrillStarted { trigger, reason, .. } => {
+            let fired = trigger.as_ref().map(|name| format!("; trigger {name} is made to fire")).unwrap_or_default();
+            (Warn, format!("a drill begins: {reason}{fired}"))
+        }
+        Event::DrillEnded { verdict, .. } => (Warn, format!("the drill is over: {}", word(verdict))),
         Event::RunStarted { reason, kind, .. } => (Warn, format!("a run has begun ({}): {reason}", word(kind))),
         Event::UndoStarted { undoes, reason, .. } => (Warn, format!("undoing the run {undoes}: {reason}")),
         Event::RunHeld { why } => (Warn, format!("held: {why}; `belay resume` goes on")),

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 
 use crate::{
+    diagnostic::Texts,
     duration,
     shape::{Field, MapShape, ObjectShape, Presence, Shape, TaggedShape, Text},
     suggest::{instead_of, quoted},
@@ -69,8 +70,8 @@ impl Places {
 }
 
 /// Decodes a whole file.
-pub(crate) fn decode(shape: &Shape, root: &Node, text: &str) -> Decoded {
-    let mut decoder = Decoder::new(text);
+pub(crate) fn decode(shape: &Shape, root: &Node, texts: &Texts) -> Decoded {
+    let mut decoder = Decoder::new(texts);
     let value = decoder.value(shape, root, "", &root.span);
     Decoded { value, places: decoder.places, problems: decoder.problems, secrets: decoder.secrets }
 }
@@ -81,15 +82,15 @@ pub(crate) fn below(pointer: &str, key: &str) -> String {
 }
 
 struct Decoder<'t> {
-    text: &'t str,
+    texts: &'t Texts,
     places: Places,
     problems: Vec<Problem>,
     secrets: Vec<Span>,
 }
 
 impl<'t> Decoder<'t> {
-    fn new(text: &'t str) -> Self {
-        Self { text, places: Places::default(), problems: Vec::new(), secrets: Vec::new() }
+    fn new(texts: &'t Texts) -> Self {
+        Self { texts, places: Places::default(), problems: Vec::new(), secrets: Vec::new() }
     }
 
     /// `title` is where to complain about the value as a whole: its key, where it has one.
@@ -117,6 +118,13 @@ impl<'t> Decoder<'t> {
                 items.map(|(index, node)| self.value(item, node, &format!("{pointer}/{index}"), &node.span)).collect()
             }
             (Shape::Text(text), NodeValue::Text(value)) => self.text(text, value, node, pointer),
+            // A shell has taken the quotes away.
+            (Shape::Text(text), NodeValue::Integer(_) | NodeValue::Float(_) | NodeValue::Boolean(_))
+                if node.span.start >= self.texts.arguments() =>
+            {
+                self.text(text, self.raw(node), node, pointer)
+            }
+            (Shape::Patch(_), NodeValue::Map(_)) => plain(node),
             (Shape::Words(words), NodeValue::Text(value)) if words.contains(value) => Value::from(value.as_str()),
             (Shape::Words(words), NodeValue::Text(value)) => {
                 let help = instead_of(value, "allowed here", words.iter().map(String::as_str));
@@ -137,6 +145,10 @@ impl<'t> Decoder<'t> {
         }
     }
 
+    fn raw(&self, node: &Node) -> &'t str {
+        self.texts.text().get(node.span.clone()).unwrap_or_default()
+    }
+
     fn fail(&mut self, pointer: &str, problem: Problem) -> Value {
         self.places.unsound.push(pointer.to_owned());
         self.problems.push(problem);
@@ -153,7 +165,7 @@ impl<'t> Decoder<'t> {
             let problem = Problem::new(node.span.clone(), format!("expected {}", describe(shape)));
             return self.fail(pointer, Problem { conceal: node.leaves(), ..problem });
         }
-        let raw = self.text.get(node.span.clone()).unwrap_or_default();
+        let raw = self.raw(node);
         let message = format!("expected {}, found {}", describe(shape), found(node, raw));
         let problem = Problem::new(node.span.clone(), message);
         let scalar = !matches!(node.value, NodeValue::List(_) | NodeValue::Map(_));
@@ -176,7 +188,10 @@ impl<'t> Decoder<'t> {
             }
             false if text.secret => self.no_secret(text, node, pointer),
             false => {
-                let message = format!("`{value}` is not {}", text.what);
+                let message = match value.is_empty() {
+                    true => format!("this is empty; it should be {}", text.what),
+                    false => format!("`{value}` is not {}", text.what),
+                };
                 self.fail(pointer, Problem::new(node.span.clone(), message))
             }
         }
@@ -289,7 +304,7 @@ impl<'t> Decoder<'t> {
         }
         // Objects are told apart by their keys above; only short forms are tried out, so nothing is tried in a nest.
         for form in candidates.iter().filter(|form| !matches!(form, Shape::Object(_))) {
-            let mut attempt = Decoder::new(self.text);
+            let mut attempt = Decoder::new(self.texts);
             attempt.value(form, node, pointer, title);
             if attempt.problems.is_empty() {
                 return self.value(form, node, pointer, title);
@@ -299,7 +314,7 @@ impl<'t> Decoder<'t> {
     }
 
     fn no_form(&mut self, what: &str, candidates: &[&Shape], node: &Node, pointer: &str, title: &Span) -> Value {
-        let raw = self.text.get(node.span.clone()).unwrap_or_default();
+        let raw = self.raw(node);
         let NodeValue::Map(entries) = &node.value else {
             let message = format!("expected {what}, found {}", found(node, raw));
             return self.fail(pointer, Problem::new(node.span.clone(), message));
@@ -337,9 +352,11 @@ fn holds_secret(shape: &Shape) -> bool {
 }
 
 /// True when the value is of the kind that the shape takes.
-fn fits(shape: &Shape, node: &Node) -> bool {
+pub(crate) fn fits(shape: &Shape, node: &Node) -> bool {
     match shape {
-        Shape::Object(_) | Shape::Tagged(_) | Shape::Map(_) => matches!(node.value, NodeValue::Map(_)),
+        Shape::Object(_) | Shape::Tagged(_) | Shape::Map(_) | Shape::Patch(_) => {
+            matches!(node.value, NodeValue::Map(_))
+        }
         Shape::List { .. } => matches!(node.value, NodeValue::List(_)),
         Shape::Text(_) | Shape::Words(_) | Shape::Duration => matches!(node.value, NodeValue::Text(_)),
         Shape::Integer { .. } | Shape::Number => matches!(node.value, NodeValue::Integer(_) | NodeValue::Float(_)),
@@ -351,11 +368,11 @@ fn fits(shape: &Shape, node: &Node) -> bool {
 }
 
 /// True when the map has a key that the form requires.
-fn names_form(form: &Shape, node: &Node) -> bool {
+pub(crate) fn names_form(form: &Shape, node: &Node) -> bool {
     required_keys(form).into_iter().any(|key| node.get(key).is_some())
 }
 
-fn required_keys(shape: &Shape) -> Vec<&str> {
+pub(crate) fn required_keys(shape: &Shape) -> Vec<&str> {
     match shape {
         Shape::Object(shape) => {
             let required = shape.fields.iter().filter(|field| matches!(field.presence, Presence::Required));
@@ -417,6 +434,7 @@ pub(crate) fn describe(shape: &Shape) -> String {
         Shape::Words(words) => quoted(words.iter().map(String::as_str), " or "),
         Shape::OneOf { what, .. } => what.clone(),
         Shape::Recursive { shape, .. } => describe(&shape()),
+        Shape::Patch(_) => "the parts of the plan that are different with it".to_owned(),
         Shape::Any => "any value".to_owned(),
     }
 }

@@ -42,10 +42,18 @@ pub struct Related {
 impl Diagnostic {
     /// As a compiler would show it: the place, the source line with the culprit underlined, the help. No line end follows.
     pub fn render(&self, colour: bool) -> String {
+        self.render_as(Level::ERROR, colour)
+    }
+
+    /// The same for what is not wrong, but could be better.
+    pub fn render_as_advice(&self, colour: bool) -> String {
+        self.render_as(Level::WARNING.with_name("advice"), colour)
+    }
+
+    fn render_as(&self, level: Level<'_>, colour: bool) -> String {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         let primary = AnnotationKind::Primary.span(self.place.bytes());
-        let mut group =
-            Level::ERROR.primary_title(self.message.as_str()).element(self.place.snippet().annotation(primary));
+        let mut group = level.primary_title(self.message.as_str()).element(self.place.snippet().annotation(primary));
         if let Some(related) = &self.related {
             let context = AnnotationKind::Context.span(related.place.bytes()).label(related.message);
             group = group.element(related.place.snippet().annotation(context));
@@ -70,23 +78,65 @@ impl Place {
     }
 }
 
-/// Problems as diagnostics, in the order of the file. `secrets`: places that are shown by none of them.
-pub(crate) fn diagnose(file: &str, text: &str, mut problems: Vec<Problem>, mut secrets: Vec<Span>) -> Vec<Diagnostic> {
-    problems.sort_by_key(|problem| problem.span.start);
-    secrets.extend(problems.iter().flat_map(|problem| problem.conceal.clone()));
-    let text = without_secrets(text, secrets);
-    let source = Source::new(file, &text);
-    let mut diagnostics: Vec<Diagnostic> = problems
-        .into_iter()
-        .map(|problem| Diagnostic {
-            message: problem.message,
-            place: source.place(&problem.span),
-            help: problem.help,
-            related: problem.related.map(|(span, message)| Related { message, place: source.place(&span) }),
-        })
-        .collect();
-    diagnostics.dedup();
-    diagnostics
+/// The texts that problems point into: the file, and what the command line lays over it. To everybody else they are one
+/// text, so that a place is a stretch of bytes whatever it is in.
+pub(crate) struct Texts {
+    text: String,
+    /// Where each text begins, and what errors call it.
+    parts: Vec<(usize, String)>,
+}
+
+impl Texts {
+    pub(crate) fn new(file: &str, text: &str) -> Self {
+        Self { text: text.to_owned(), parts: vec![(0, file.to_owned())] }
+    }
+
+    /// One more, behind the others; where it begins.
+    pub(crate) fn add(&mut self, name: &str, text: &str) -> usize {
+        self.text.push('\n');
+        let start = self.text.len();
+        self.text.push_str(text);
+        self.parts.push((start, name.to_owned()));
+        start
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Where the second text begins, if there is one.
+    pub(crate) fn arguments(&self) -> usize {
+        self.parts.get(1).map_or(usize::MAX, |(start, _)| *start)
+    }
+
+    /// Problems as diagnostics, in the order of the texts. `secrets`: places that are shown by none of them.
+    pub(crate) fn diagnose(&self, mut problems: Vec<Problem>, mut secrets: Vec<Span>) -> Vec<Diagnostic> {
+        problems.sort_by_key(|problem| problem.span.start);
+        secrets.extend(problems.iter().flat_map(|problem| problem.conceal.clone()));
+        let text = without_secrets(&self.text, secrets);
+        let ends = self.parts.iter().skip(1).map(|(start, _)| start - 1).chain([text.len()]);
+        let sources: Vec<Source<'_>> = self
+            .parts
+            .iter()
+            .zip(ends)
+            .map(|((start, file), end)| Source::new(file, *start, &text[*start..end]))
+            .collect();
+        let place = |span: &Span| {
+            let index = sources.partition_point(|source| source.start <= span.start);
+            sources[index.saturating_sub(1)].place(span)
+        };
+        let mut diagnostics: Vec<Diagnostic> = problems
+            .into_iter()
+            .map(|problem| Diagnostic {
+                message: problem.message,
+                place: place(&problem.span),
+                help: problem.help,
+                related: problem.related.map(|(span, message)| Related { message, place: place(&span) }),
+            })
+            .collect();
+        diagnostics.dedup();
+        diagnostics
+    }
 }
 
 /// The text with stars for every byte that must not be shown, so that all places stay where they are.
@@ -98,25 +148,27 @@ fn without_secrets(text: &str, secrets: Vec<Span>) -> String {
     text
 }
 
-/// A text with the places where its lines start, so that many places are found quickly.
+/// One text with the places where its lines start, so that many places are found quickly.
 struct Source<'t> {
     file: &'t str,
+    /// Where it begins among all texts.
+    start: usize,
     text: &'t str,
     line_starts: Vec<usize>,
 }
 
 impl<'t> Source<'t> {
-    fn new(file: &'t str, text: &'t str) -> Self {
+    fn new(file: &'t str, start: usize, text: &'t str) -> Self {
         let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(newline, _)| newline + 1)).collect();
-        Self { file, text, line_starts }
+        Self { file, start, text, line_starts }
     }
 
     fn place(&self, span: &Span) -> Place {
-        let start = span.start.min(self.text.len());
+        let start = (span.start - self.start).min(self.text.len());
         let line = self.line_starts.partition_point(|line_start| *line_start <= start);
         let line_start = self.line_starts[line - 1];
         let line_end = self.text[start..].find(['\n', '\r']).map_or(self.text.len(), |newline| start + newline);
-        let end = span.end.clamp(start, line_end);
+        let end = span.end.saturating_sub(self.start).clamp(start, line_end);
         let column = self.text[line_start..start].chars().count() + 1;
         Place {
             file: self.file.to_owned(),

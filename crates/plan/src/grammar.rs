@@ -5,15 +5,27 @@ use serde_json::json;
 use crate::{
     catalogue::{ActionSpec, Catalogue, SignalSpec},
     shape::{
-        Field, NAME, Shape, TaggedShape, Variant, any, boolean, duration, field, filled_list, filled_map, integer,
-        list, map, name, object, one_of, pattern, secret, text, words,
+        Field, MapShape, NAME, Shape, TaggedShape, Variant, any, boolean, duration, field, filled_list, filled_map,
+        integer, list, map, name, object, one_of, patch, pattern, secret, text, words,
     },
 };
 
+/// A plan is different in so many places at most.
+const OVERLAYS_MAX: usize = 16;
+
 /// The whole plan file.
 pub(crate) fn plan(catalogue: &Catalogue) -> Shape {
-    object([
-        field("belay", integer(1, 1), "The version of the plan language."),
+    let overlay = patch(parts(catalogue));
+    let overlays =
+        MapShape { keys: NAME, value: Box::new(overlay), least: 0, most: Some(OVERLAYS_MAX), not_all_zero: None };
+    let version = field("belay", integer(1, 1), "The version of the plan language.");
+    let overlays = field("overlays", Shape::Map(overlays), "What is different elsewhere, as in staging, by name.");
+    object([version].into_iter().chain(parts(catalogue)).chain([overlays.optional_section()]))
+}
+
+/// What an overlay can change.
+fn parts(catalogue: &Catalogue) -> [Field; 11] {
+    [
         field("migration", name(), "The name of the migration that this plan guards."),
         field("summary", text("a short text"), "What is migrated, in a sentence.").optional(),
         field("aws", plan_aws(), "The account and region that the plan acts in.").optional(),
@@ -25,8 +37,7 @@ pub(crate) fn plan(catalogue: &Catalogue) -> Shape {
         field("steps", filled_map(NAME, step(catalogue)), "What is put back, by name."),
         field("confirm", list(gate("5m")), "Healthy this long after the last step: rolled back.").optional_section(),
         field("notify", map(NAME, notice()), "Who is told what, by name.").optional_section(),
-        field("overlays", any(), "Reserved.").optional(),
-    ])
+    ]
 }
 
 fn account() -> Shape {

@@ -20,6 +20,7 @@ const VERIFY_WITHIN: &str = "5m";
 pub(crate) fn lower(root: &Value, catalogue: &Catalogue) -> Result<Plan, serde_json::Error> {
     let mut plan = root.as_object().cloned().unwrap_or_default();
     plan.remove("belay");
+    plan.remove("overlays");
     let aws = &root["aws"];
     let each = |key: &str, lower: &dyn Fn(&Value) -> Value| -> Value {
         entries(&root[key]).map(|(name, value)| (name.clone(), lower(value))).collect::<Map<_, _>>().into()

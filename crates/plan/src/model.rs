@@ -38,9 +38,22 @@ pub struct Plan {
     pub confirm: Vec<Gate>,
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub notify: IndexMap<Name, Value>,
-    /// Reserved: parsed, refused at arming.
+    /// What was laid over the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub overlays: Option<Value>,
+    pub overlaid: Option<Overlaid>,
+}
+
+/// What was laid over a plan file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Overlaid {
+    /// The migration as the file calls it.
+    pub file_migration: Name,
+    /// The overlay of the file that was chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlay: Option<Name>,
+    /// The settings, `PATH=VALUE`, in the order in which they were laid over it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub set: Vec<String>,
 }
 
 /// Which account and region, and as whom. A step's or a signal's own `aws:` is already merged over the plan's.

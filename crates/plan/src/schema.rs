@@ -72,6 +72,7 @@ fn shape(shape_: &Shape, definitions: &mut Map<String, Value>) -> Value {
             }
             json!({ "$ref": format!("#/$defs/{name}") })
         }
+        Shape::Patch(parts) => shape(parts, definitions),
         Shape::Any => json!({}),
     }
 }

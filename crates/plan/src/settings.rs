@@ -9,7 +9,7 @@ pub use crate::schema::settings_schema as schema;
 use crate::{
     catalogue::Finding,
     decode::decode,
-    diagnostic::{Diagnostic, diagnose},
+    diagnostic::{Diagnostic, Texts},
     shape::Shape,
     syntax::{self, NodeValue, Problem},
 };
@@ -26,12 +26,12 @@ pub fn read<T: DeserializeOwned>(
     shape: &Shape,
     check: impl FnOnce(&Value) -> Vec<Finding>,
 ) -> Result<T, Vec<Diagnostic>> {
-    let (mut root, mut problems) =
-        syntax::parse(text).map_err(|problems| diagnose(file_name, text, problems, Vec::new()))?;
+    let texts = Texts::new(file_name, text);
+    let (mut root, mut problems) = syntax::parse(text).map_err(|problems| texts.diagnose(problems, Vec::new()))?;
     if matches!(root.value, NodeValue::Null) {
         root.value = NodeValue::Map(Vec::new());
     }
-    let decoded = decode(shape, &root, text);
+    let decoded = decode(shape, &root, &texts);
     problems.extend(decoded.problems);
     for Finding { pointer, message, help } in check(&decoded.value) {
         // What was not decoded has had its error.
@@ -46,5 +46,5 @@ pub fn read<T: DeserializeOwned>(
             Err(error) => problems.push(Problem::new(0..0, format!("these settings have no meaning: {error}"))),
         }
     }
-    Err(diagnose(file_name, text, problems, decoded.secrets))
+    Err(texts.diagnose(problems, decoded.secrets))
 }

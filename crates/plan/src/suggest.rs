@@ -1,7 +1,7 @@
 //! "Did you mean", and lists of what is allowed.
 
 /// The candidate that the word is most likely a misspelling of.
-pub(crate) fn closest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+pub fn closest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let distance_max = (word.chars().count() / 4).clamp(1, 3);
     candidates
         .into_iter()
@@ -12,7 +12,7 @@ pub(crate) fn closest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c s
 }
 
 /// "did you mean `x`?", or else everything that is allowed.
-pub(crate) fn instead_of<'c>(word: &str, allowed: &str, candidates: impl IntoIterator<Item = &'c str>) -> String {
+pub fn instead_of<'c>(word: &str, allowed: &str, candidates: impl IntoIterator<Item = &'c str>) -> String {
     let candidates: Vec<&str> = candidates.into_iter().collect();
     match closest(word, candidates.iter().copied()) {
         Some(candidate) => format!("did you mean `{candidate}`?"),
@@ -22,6 +22,6 @@ pub(crate) fn instead_of<'c>(word: &str, allowed: &str, candidates: impl IntoIte
 }
 
 /// `a`, `b`, `c`
-pub(crate) fn quoted<'c>(words: impl IntoIterator<Item = &'c str>, between: &str) -> String {
+pub fn quoted<'c>(words: impl IntoIterator<Item = &'c str>, between: &str) -> String {
     words.into_iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(between)
 }

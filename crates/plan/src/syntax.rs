@@ -50,6 +50,19 @@ impl Node {
         }
     }
 
+    /// Moves all places on by so many bytes: the text is one among several.
+    pub(crate) fn shift(&mut self, by: usize) {
+        shift(&mut self.span, by);
+        match &mut self.value {
+            NodeValue::List(items) => items.iter_mut().for_each(|item| item.shift(by)),
+            NodeValue::Map(entries) => entries.iter_mut().for_each(|entry| {
+                shift(&mut entry.key_span, by);
+                entry.value.shift(by);
+            }),
+            _ => {}
+        }
+    }
+
     /// Where the single values in it stand.
     pub(crate) fn leaves(&self) -> Vec<Span> {
         match &self.value {
@@ -80,6 +93,17 @@ impl Problem {
     pub(crate) fn help(self, help: impl Into<String>) -> Self {
         Self { help: Some(help.into()), ..self }
     }
+
+    /// As [`Node::shift`].
+    pub(crate) fn shift(&mut self, by: usize) {
+        shift(&mut self.span, by);
+        self.related.iter_mut().for_each(|(span, _)| shift(span, by));
+        self.conceal.iter_mut().for_each(|span| shift(span, by));
+    }
+}
+
+fn shift(span: &mut Span, by: usize) {
+    *span = span.start + by..span.end + by;
 }
 
 /// The tree (null where the text holds nothing), with the duplicate keys found on the way (their first value stands). What makes the tree

@@ -61,7 +61,7 @@ pub enum ConfigError {
     #[error("{path} cannot be read: {source}")]
     Unreadable { path: PathBuf, source: io::Error },
     /// Shown by rendering the diagnostics.
-    #[error("{path} is not a valid configuration ({} errors)", .diagnostics.len())]
+    #[error("{path} is not a valid configuration ({} error{})", .diagnostics.len(), if .diagnostics.len() == 1 { "" } else { "s" })]
     Invalid { path: PathBuf, diagnostics: Vec<Diagnostic> },
     #[error("{name} is not valid: {why}")]
     Environment { name: &'static str, why: String },

@@ -1,6 +1,6 @@
 //! The text of the configuration file: its shape, from which decoder and JSON Schema come, and what it means.
 
-use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use belay_plan::{
     catalogue::Finding,
@@ -152,11 +152,13 @@ fn check(file: &Value) -> Vec<Finding> {
         let wrong = |error: glob::PatternError| format!("`{text}` is not a glob: {}", error.msg);
         hold(format!("/plans/{index}"), glob::Pattern::new(text).map(drop).map_err(wrong));
     }
-    let mut names = BTreeSet::new();
+    // One name may have several tokens, while one takes the place of the other. But a token says who somebody is.
+    let mut hashes = BTreeMap::new();
     for (index, token) in entries("tokens") {
-        let Some(name) = token["name"].as_str() else { continue };
-        let new = names.insert(name).then_some(());
-        hold(format!("/tokens/{index}/name"), new.ok_or_else(|| format!("a token `{name}` is given twice")));
+        let (Some(name), Some(hash)) = (token["name"].as_str(), token["sha256"].as_str()) else { continue };
+        let other = hashes.insert(hash.to_ascii_lowercase(), name);
+        let new = other.map_or(Ok(()), |other| Err(format!("this is the token of `{other}`; each has its own")));
+        hold(format!("/tokens/{index}/sha256"), new);
     }
     findings
 }
@@ -220,12 +222,16 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_given_once() {
-        let token = "{ name: ops, roles: [operator], sha256: \
-                     9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 }";
-        let found = rendered(&format!("tokens:\n  - {token}\n  - {token}\n"));
-        assert!(found.contains("a token `ops` is given twice\n --> belay.yaml:3:13"), "{found}");
-        assert!(!found.contains("9f86"), "{found}");
+    fn a_token_is_one_person_s_and_a_person_may_have_two() {
+        let token = |name: &str, hash: &str| format!("  - {{ name: {name}, roles: [operator], sha256: {hash} }}\n");
+        let hash = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+        for hash in [hash.to_owned(), hash.to_uppercase()] {
+            let found = rendered(&format!("tokens:\n{}{}", token("ops", &hash.to_lowercase()), token("other", &hash)));
+            assert!(found.contains("this is the token of `ops`; each has its own\n --> belay.yaml:3:"), "{found}");
+            assert!(!found.to_lowercase().contains("9f86"), "{found}");
+        }
+        let rotated = format!("tokens:\n{}{}", token("ops", hash), token("ops", &hash.replace("9f86", "0000")));
+        assert_eq!(parse("belay.yaml", &rotated).unwrap().tokens.people_with("operator"), 1);
     }
 
     #[test]

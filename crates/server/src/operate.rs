@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use belay_core::{
-    change::Baseline,
     event::{Event, Record},
     id::RunId,
     input::{Asked, Verb},
     migration::MigrationState,
     support::{For, unsupported},
 };
-use belay_engine::{ArmError, CommandError, DryRun, DryRunError, RunError};
+use belay_engine::{ArmError, Arming, CommandError, DryRun, DryRunError, RunError};
 use belay_plan::model::{Name, Plan};
 
 use crate::{
@@ -47,12 +46,7 @@ pub enum OperateError {
 
 impl Daemon {
     /// Arms the plan that the file holds now.
-    pub(crate) async fn arm(
-        &self,
-        guard: &Arc<Guard>,
-        baseline: Option<Baseline>,
-        asked: &Asked,
-    ) -> Result<(), OperateError> {
+    pub(crate) async fn arm(&self, guard: &Arc<Guard>, arming: Arming, asked: &Asked) -> Result<(), OperateError> {
         let _turn = self.one_arming_at_a_time().await;
         let loaded = self.refresh(guard).await.map_err(|why| OperateError::PlanFile { why })?;
         self.refuse_shared_resources(guard, &loaded.plan)?;
@@ -62,7 +56,7 @@ impl Daemon {
             self.refuse_missing_people(&loaded.plan)?;
         }
         let plan = Arc::new(loaded.plan.clone());
-        belay_engine::arm(&guard.handle, self.ports(), plan, &loaded.sha256, baseline, asked).await?;
+        belay_engine::arm(&guard.handle, self.ports(), plan, &loaded.sha256, arming, asked).await?;
         self.set_unarmed(guard.name(), None);
         Ok(())
     }
@@ -131,8 +125,11 @@ impl Daemon {
             }
         };
         let baseline = state.baseline.as_deref();
+        let relatives = guard.snapshot().relatives.clone();
+        let measured = belay_engine::measured(&plan, &state, relatives.iter().map(AsRef::as_ref));
         let found =
-            belay_engine::dry_run(self.read_only(), &plan, &plan_sha256, baseline, state.cutover, &only).await?;
+            belay_engine::dry_run(self.read_only(), &plan, &plan_sha256, baseline, state.cutover, &only, &measured)
+                .await?;
         tracing::info!(migration = guard.name(), actor = asked.actor, verdict = %found.verdict, "dry run");
         let report = serde_json::to_value(&found).map_err(OperateError::Report)?;
         let verb = Verb::Rehearsed { plan, plan_sha256, only, report };
@@ -197,7 +194,7 @@ impl Daemon {
     pub async fn arm_on_start(&self) {
         for migration in self.unarmed().into_keys() {
             let Some(guard) = self.guard(&migration) else { continue };
-            if let Err(error) = self.arm(&guard, None, &Asked::new("belay", "arm: on_start")).await {
+            if let Err(error) = self.arm(&guard, Arming::default(), &Asked::new("belay", "arm: on_start")).await {
                 tracing::error!(migration, %error, "not armed");
                 self.set_unarmed(&migration, Some(error.to_string()));
             }

@@ -8,8 +8,10 @@ use belay_ports::{AccountError, Actuator, Actuators, ApplyError, Corrupt, Fut, P
 use serde_json::{Map, Value, json};
 
 use crate::{
+    condition::Trouble,
     fault::SendFault,
-    world::{RESTORED, World, is_builtin},
+    place::{COPY, RESTORED, SWITCH},
+    world::{World, is_builtin},
 };
 
 /// How long a caller waits for an answer that is lost.
@@ -17,6 +19,9 @@ const LOST_AFTER: Duration = Duration::from_secs(15);
 
 /// How long a slow answer takes.
 const SLOW: Duration = Duration::from_secs(12);
+
+/// The one change of what is no restore.
+const SET: &str = "set";
 
 /// Every action of a plan, except those that core does by itself.
 pub struct SimActuators {
@@ -38,13 +43,14 @@ impl SimActuators {
 impl Actuators for SimActuators {
     fn actuator(&self, action: &str) -> Option<Arc<dyn Actuator>> {
         (!is_builtin(action)).then(|| {
-            Arc::new(SimActuator { world: self.world.clone(), read_only: self.read_only }) as Arc<dyn Actuator>
+            let (world, action) = (self.world.clone(), action.to_owned());
+            Arc::new(SimActuator { world, action, read_only: self.read_only }) as Arc<dyn Actuator>
         })
     }
 
     fn verify_account<'a>(&'a self, aws: &'a AwsTarget) -> Fut<'a, Result<String, AccountError>> {
         Box::pin(async move {
-            let found = self.world.inner().account.clone().unwrap_or_default();
+            let found = self.world.inner().account.clone().or_else(|| aws.account.clone()).unwrap_or_default();
             let identity = format!("arn:aws:sts::{found}:assumed-role/belay/simulated");
             match &aws.account {
                 Some(expected) if *expected != found => {
@@ -58,6 +64,7 @@ impl Actuators for SimActuators {
 
 struct SimActuator {
     world: Arc<World>,
+    action: String,
     read_only: bool,
 }
 
@@ -69,14 +76,21 @@ impl Actuator for SimActuator {
             clock.sleep(latency).await;
             let now = clock.now();
             let mut inner = self.world.inner();
+            if let Some((why, permanent)) = inner.trouble(&scope.step).and_then(unreadable) {
+                return Err(ReadError { why: why.to_owned(), permanent });
+            }
             if let Some(permanent) = inner.faults.of_look(&scope.step) {
                 let why = if permanent { "access denied" } else { "the simulated API does not answer" };
                 return Err(ReadError { why: why.to_owned(), permanent });
             }
-            let (takes, repeats) = match inner.steps.get(&scope.step) {
-                Some(place) => (place.takes, place.repeats),
-                None => return Err(ReadError { why: "there is no such resource".to_owned(), permanent: true }),
+            let Some(place) = inner.steps.get(&scope.step) else {
+                return Err(ReadError { why: "there is no such resource".to_owned(), permanent: true });
             };
+            let takes: Map<String, Value> = [COPY, SWITCH, SET]
+                .map(|change| (change.to_owned(), json!(left_ms_of(place.expected(change)))))
+                .into_iter()
+                .collect();
+            let repeats = place.repeats;
             let Some(resource) = inner.resource_mut(&scope.step) else {
                 return Err(ReadError { why: "there is no such resource".to_owned(), permanent: true });
             };
@@ -93,7 +107,8 @@ impl Actuator for SimActuator {
                 .map(|name| (name.clone(), json!(inner.proof(name))))
                 .collect();
             Ok(json!({
-                "is": is, "becoming": becoming, "proofs": proofs, "repeats": repeats, "takes_ms": left_ms_of(takes),
+                "is": is, "becoming": becoming, "proofs": proofs, "repeats": repeats, "takes_ms": takes,
+                "action": self.action,
             }))
         })
     }
@@ -119,7 +134,7 @@ impl Actuator for SimActuator {
         if *is == target {
             return Ok(Assessment::InPlace);
         }
-        Ok(Assessment::Remaining(vec![set(scope, now, &target)]))
+        Ok(Assessment::Remaining(vec![set(now, &target)]))
     }
 
     fn apply<'a>(&'a self, scope: &'a Scope, key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {
@@ -139,6 +154,7 @@ impl Actuator for SimActuator {
             match fault {
                 Some(SendFault::Failed) => return no_effect("internal failure", true, false),
                 Some(SendFault::Refused) => return no_effect("not allowed", false, false),
+                Some(SendFault::Expired) => return no_effect("the credentials have expired", true, false),
                 Some(SendFault::Throttled) => return no_effect("rate exceeded", true, true),
                 Some(SendFault::Vanished) => {
                     clock.sleep(LOST_AFTER).await;
@@ -167,6 +183,18 @@ impl Actuator for SimActuator {
             conditions: Vec::new(),
         };
         vec![permission("Describe", false), permission("Change", true)]
+    }
+}
+
+/// Why a look fails for as long as a trouble lasts, and whether for good.
+fn unreadable(trouble: Trouble) -> Option<(&'static str, bool)> {
+    match trouble {
+        Trouble::Throttled => Some(("rate exceeded", false)),
+        Trouble::Expired => Some(("the credentials have expired", false)),
+        Trouble::Denied => Some(("access denied", true)),
+        Trouble::Broken => Some(("internal failure", false)),
+        Trouble::Unanswered => Some(("the simulated API does not answer", false)),
+        Trouble::AnswerLost => None,
     }
 }
 
@@ -204,7 +232,7 @@ fn complete(target: &Value, is: &Value, others: Option<Others>) -> Result<Value,
 }
 
 /// One change to another document. Where it holds weights, it moves traffic.
-fn set(scope: &Scope, now: &Doc, target: &Value) -> Change {
+fn set(now: &Doc, target: &Value) -> Change {
     let is = &now["is"];
     let weight = |doc: &Value, name: &str| doc[name].as_u64().and_then(|weight| u32::try_from(weight).ok());
     let names: Vec<&String> = target.as_object().into_iter().flat_map(Map::keys).collect();
@@ -225,7 +253,7 @@ fn set(scope: &Scope, now: &Doc, target: &Value) -> Change {
     let weights = !shares.is_empty() && shares.len() == names.len();
     let what = if weights { moves.join(", ") } else { format!("{is} -> {target}") };
     let effects = if weights { vec![Effect::Traffic { shares }] } else { Vec::new() };
-    change(now, "set", format!("{}: {what}", scope.step), is, target, effects)
+    change(now, SET, what, is, target, effects)
 }
 
 /// A restore goes in two: a copy beside what is broken, then the switch to it.
@@ -235,10 +263,10 @@ fn restore(scope: &Scope, now: &Doc) -> Assessment {
     let copy = |is: &Value| {
         // The copy is of the moment before the cutover.
         let loss = vec![Effect::LosesData { since: scope.cutover }];
-        change(now, "copy", "restore a copy beside it".to_owned(), is, &state("copied"), loss)
+        change(now, COPY, "restore a copy beside it".to_owned(), is, &state("copied"), loss)
     };
     let outage = vec![Effect::Outage { expected: Duration::from_secs(30) }];
-    let switch = change(now, "switch", "switch to the copy".to_owned(), &state("copied"), &state(RESTORED), outage);
+    let switch = change(now, SWITCH, "switch to the copy".to_owned(), &state("copied"), &state(RESTORED), outage);
     match is["state"].as_str() {
         Some(RESTORED) => Assessment::InPlace,
         Some("copied") => Assessment::Remaining(vec![switch]),
@@ -253,10 +281,10 @@ fn change(now: &Doc, id: &str, title: String, before: &Value, after: &Value, eff
         title,
         before: before.clone(),
         after: after.clone(),
-        call: format!("sim:{id}"),
+        call: format!("simulated {}", now["action"].as_str().unwrap_or(id)),
         args: json!({ "doc": after }),
         effects,
         repeats: serde_json::from_value(now["repeats"].clone()).unwrap_or(Repeats::Converges),
-        expected: Duration::from_millis(now["takes_ms"].as_u64().unwrap_or(0)),
+        expected: Duration::from_millis(now["takes_ms"][id].as_u64().unwrap_or(0)),
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use belay_plan::model::Name;
 
-use crate::chance::Chance;
+use crate::{chance::Chance, condition::Trouble};
 
 /// What befalls one send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,22 @@ pub enum SendFault {
     AnswerLost,
     /// It takes no effect, and nobody knows.
     Vanished,
+    /// The credentials have expired: trying again helps when there are others.
+    Expired,
+}
+
+impl SendFault {
+    /// What a lasting trouble makes of one send.
+    pub(crate) fn of(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Throttled => Self::Throttled,
+            Trouble::Expired => Self::Expired,
+            Trouble::Denied => Self::Refused,
+            Trouble::Broken => Self::Failed,
+            Trouble::Unanswered => Self::Vanished,
+            Trouble::AnswerLost => Self::AnswerLost,
+        }
+    }
 }
 
 const SEND_FAULTS: [SendFault; 6] = [

@@ -4,14 +4,22 @@
 //! Time and chance come from outside. With [`SimClock`] on a paused tokio runtime a day passes in milliseconds, and the
 //! same seed gives the same journal to the byte; with a real clock the same world is a demonstration.
 //!
-//! **Architecture Invariant:** nothing in here keeps a journal. Whoever simulates brings one, as whoever runs does.
+//! **Architecture Invariant:** nothing in here is kept: the journal of a rehearsal lives in memory, and whoever plays in
+//! the world without one brings a journal, as whoever runs does.
 
 mod actuator;
 mod chance;
 mod clock;
+mod condition;
+pub mod explore;
 mod fault;
 pub mod invariants;
+mod place;
+pub mod rehearsal;
+mod resource;
+pub mod scenario;
 mod sensor;
+mod spread;
 mod world;
 
 use std::sync::Arc;
@@ -21,8 +29,10 @@ use belay_ports::{Entropy, Journal, Ports};
 pub use actuator::SimActuators;
 pub use chance::{Chance, SeededEntropy};
 pub use clock::SimClock;
+pub use condition::{Condition, Trouble};
 pub use fault::{Faults, SendFault};
-pub use sensor::{Rule, SimSensors};
+pub use sensor::{Rule, Shown, SimSensors};
+pub use spread::Spread;
 pub use world::{Call, World};
 
 /// Everything the engine needs, with this world behind it.

@@ -20,6 +20,22 @@ pub enum Rule {
     Script(Vec<(Duration, Health)>),
     /// Nothing ever comes back.
     Hangs,
+    /// Healthy until the breach, and again when these steps are in place; either shows so much later.
+    Recovers {
+        steps: Vec<Name>,
+        shows_after: [Duration; 2],
+    },
+}
+
+/// What a signal shows, whatever the state of the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    Healthy,
+    Unhealthy,
+    /// Its source answers, and has nothing to say: data or the alarm itself are missing.
+    Missing,
+    /// Its source cannot be read.
+    Unreadable,
 }
 
 /// Every kind of signal.
@@ -70,10 +86,15 @@ impl Sensor for SimSensor {
 
 impl SimSensor {
     fn reading(&self, query: &Query, taken: jiff::Timestamp) -> Reading {
-        let failed = self.world.with_faults(crate::fault::Faults::of_reading);
-        let (health, evidence) = match failed {
-            true => (Health::Unknown, "the simulated API does not answer".to_owned()),
-            false => self.world.health(&query.signal),
+        let shown = self.world.inner().shown(&query.signal);
+        let by_chance = self.world.with_faults(crate::fault::Faults::of_reading);
+        let failed = by_chance || shown == Some(Shown::Unreadable);
+        let (health, evidence) = match (failed, shown) {
+            (true, _) => (Health::Unknown, "the simulated API does not answer".to_owned()),
+            (false, Some(Shown::Missing)) => (Health::Unknown, "there is no data".to_owned()),
+            (false, Some(Shown::Healthy)) => (Health::Healthy, "by the scenario".to_owned()),
+            (false, Some(Shown::Unhealthy)) => (Health::Unhealthy, "by the scenario".to_owned()),
+            (false, _) => self.world.health(&query.signal),
         };
         Reading {
             signal: query.signal.clone(),
@@ -94,7 +115,8 @@ impl World {
     fn health(&self, signal: &str) -> (Health, String) {
         let now = self.clock().now();
         match self.rule(signal) {
-            Some(Rule::Always(health)) => (health, "by rule".to_owned()),
+            Some(Rule::Always(Health::Healthy)) => (Health::Healthy, "nothing is wrong".to_owned()),
+            Some(Rule::Always(health)) => (health, "it is so all the time".to_owned()),
             Some(Rule::AtTarget(steps)) => {
                 let mut inner = self.inner();
                 match steps.iter().find(|step| !inner.is_at_target(step, now)) {
@@ -102,6 +124,7 @@ impl World {
                     None => (Health::Healthy, "all is in place".to_owned()),
                 }
             }
+            Some(Rule::Recovers { steps, shows_after }) => self.recovered(&steps, shows_after, now),
             Some(Rule::Destination(name)) => (self.inner().health_of(&name), format!("destination {name}")),
             Some(Rule::Script(script)) => {
                 let time = self.clock().monotonic();
@@ -110,5 +133,23 @@ impl World {
             }
             Some(Rule::Hangs) | None => (Health::Unknown, "nothing is known of it".to_owned()),
         }
+    }
+
+    fn recovered(&self, steps: &[Name], [breaks, heals]: [Duration; 2], now: jiff::Timestamp) -> (Health, String) {
+        let mut inner = self.inner();
+        let Some(breach) = inner.breach.filter(|breach| now >= *breach + breaks) else {
+            return (Health::Healthy, "nothing is wrong".to_owned());
+        };
+        let mut since = breach;
+        for step in steps {
+            match inner.in_place_since(step, now) {
+                Some(at) => since = since.max(at),
+                None => return (Health::Unhealthy, format!("{step} is not in place")),
+            }
+        }
+        if steps.is_empty() || now < since + heals {
+            return (Health::Unhealthy, "it does not show yet".to_owned());
+        }
+        (Health::Healthy, format!("{} in place", steps.join(", ")))
     }
 }

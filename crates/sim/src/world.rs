@@ -6,18 +6,20 @@ use std::{
     time::Duration,
 };
 
-use belay_core::{
-    change::{Change, Key, Proof, Repeats},
-    reading::Health,
-};
+use belay_core::change::{Change, Key, Repeats};
 use belay_plan::model::{Name, Plan, Target};
 use belay_ports::Clock;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{
+    chance::Chance,
+    condition::Condition,
     fault::{Faults, SendFault},
+    place::{Pace, Place, stand_ins},
+    resource::{Becoming, Resource},
     sensor::Rule,
+    spread::Spread,
 };
 
 /// The world of one plan.
@@ -31,37 +33,21 @@ pub(crate) struct Inner {
     pub(crate) steps: BTreeMap<Name, Place>,
     pub(crate) rules: BTreeMap<Name, Rule>,
     pub(crate) faults: Faults,
-    /// What is known of the health of destinations; of the others nothing can be told.
-    destinations: BTreeMap<String, bool>,
+    /// What is known of the health of destinations, and of the others that are not named.
+    pub(crate) destinations: BTreeMap<String, bool>,
+    pub(crate) other_destinations: Option<bool>,
     calls: Vec<Call>,
+    /// Whose credentials are there; None: those of every account that is asked for.
     pub(crate) account: Option<String>,
     pub(crate) latency: Duration,
-}
-
-/// Where a step acts, and how.
-pub(crate) struct Place {
-    pub(crate) resource: String,
-    pub(crate) to: Target,
-    pub(crate) takes: Duration,
-    pub(crate) repeats: Repeats,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct Resource {
-    pub(crate) is: Value,
-    /// Before the cutover.
-    good: Value,
-    pub(crate) becoming: Option<Becoming>,
-    /// What somebody else is going to do to it.
-    later: Vec<(Timestamp, Value)>,
-    undone: bool,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct Becoming {
-    pub(crate) doc: Value,
-    pub(crate) since: Timestamp,
-    pub(crate) at: Timestamp,
+    /// What is not as usual, in the order in which it began, under the numbers of those who began it.
+    pub(crate) conditions: Vec<(usize, Condition)>,
+    /// Since when it goes wrong.
+    pub(crate) breach: Option<Timestamp>,
+    /// Steps that nothing in the world belongs to, or that the plan passes over: since when they count as done.
+    pub(crate) told: BTreeMap<Name, Timestamp>,
+    /// By step: those that are as good as it, if they are done.
+    pub(crate) stand_ins: BTreeMap<Name, Vec<Name>>,
 }
 
 /// A mutating call as the world saw it.
@@ -72,9 +58,6 @@ pub struct Call {
     pub change: Change,
     pub took_effect: bool,
 }
-
-/// What a resource without weights is after a restore.
-pub(crate) const RESTORED: &str = "restored";
 
 impl World {
     /// The world of a plan before its cutover: every resource is where the plan wants it back.
@@ -89,10 +72,10 @@ impl World {
                 Target::Baseline => json!({ "blue": 100, "green": 0 }),
                 Target::Own => json!({ "state": "original" }),
             };
-            let untouched = Resource { is: good.clone(), good, becoming: None, later: Vec::new(), undone: false };
-            resources.entry(resource.clone()).or_insert(untouched);
-            let takes = Duration::from_secs(if step.to == Target::Own { 120 } else { 5 });
-            steps.insert(name.clone(), Place { resource, to: step.to.clone(), takes, repeats: Repeats::Converges });
+            let open = step.to == Target::Baseline || step.others.is_some();
+            resources.entry(resource.clone()).or_insert(Resource { open, ..Resource::new(good) });
+            let pace = Pace::Each(Duration::from_secs(if step.to == Target::Own { 120 } else { 5 }));
+            steps.insert(name.clone(), Place { resource, to: step.to.clone(), pace, repeats: Repeats::Converges });
         }
         let all = Rule::AtTarget(plan.steps.keys().cloned().collect());
         let inner = Inner {
@@ -101,9 +84,14 @@ impl World {
             rules: plan.signals.keys().map(|name| (name.clone(), all.clone())).collect(),
             faults,
             destinations: BTreeMap::new(),
+            other_destinations: None,
             calls: Vec::new(),
-            account: plan.aws.account.clone(),
+            account: None,
             latency: Duration::from_millis(40),
+            conditions: Vec::new(),
+            breach: None,
+            told: BTreeMap::new(),
+            stand_ins: stand_ins(plan),
         };
         Self { clock, inner: Mutex::new(inner) }
     }
@@ -121,16 +109,36 @@ impl World {
     /// The migration: traffic goes to the other side, what has a state of its own breaks.
     pub fn cut_over(&self) {
         for resource in self.inner().resources.values_mut() {
-            resource.is = migrated(&resource.good);
+            resource.cut_over();
         }
+    }
+
+    /// What was cut over turns out to be bad: from now on signals show it.
+    pub fn breach(&self) {
+        let now = self.clock.now();
+        self.inner().breach = Some(now);
+    }
+
+    /// From now on this is not as usual, until [`World::end`] with the same number.
+    pub fn begin(&self, number: usize, condition: Condition) {
+        self.inner().conditions.push((number, condition));
+    }
+
+    pub fn end(&self, number: usize) {
+        self.inner().conditions.retain(|(other, _)| *other != number);
+    }
+
+    /// A step that nothing in the world belongs to is done, or one counts as done for another reason.
+    pub fn tell_done(&self, step: &str) {
+        let now = self.clock.now();
+        self.inner().told.entry(step.to_owned()).or_insert(now);
     }
 
     /// Somebody else undoes a step's work, then or as soon as it is done.
     pub fn revert(&self, step: &str, after: Duration) {
         let at = self.clock.now() + after;
         if let Some(resource) = self.inner().resource_mut(step) {
-            let undone = migrated(&resource.good);
-            resource.later.push((at, undone));
+            resource.undo_at(at);
         }
     }
 
@@ -141,10 +149,17 @@ impl World {
         }
     }
 
-    /// How long the changes of a step take to show.
+    /// How long each change of a step takes to show.
     pub fn set_pace(&self, step: &str, takes: Duration) {
         if let Some(place) = self.inner().steps.get_mut(step) {
-            place.takes = takes;
+            place.pace = Pace::Each(takes);
+        }
+    }
+
+    /// How long all changes of a step take together, drawn anew for each.
+    pub fn draw_pace(&self, step: &str, usual: Spread, chance: Chance) {
+        if let Some(place) = self.inner().steps.get_mut(step) {
+            place.pace = Pace::Drawn { usual, chance };
         }
     }
 
@@ -157,6 +172,11 @@ impl World {
     /// Whether a destination of traffic is healthy. Of one that is never named here nothing can be told.
     pub fn set_destination(&self, name: &str, healthy: bool) {
         self.inner().destinations.insert(name.to_owned(), healthy);
+    }
+
+    /// The same for every destination that is not named.
+    pub fn set_every_destination(&self, healthy: bool) {
+        self.inner().other_destinations = Some(healthy);
     }
 
     pub fn set_rule(&self, signal: &str, rule: Rule) {
@@ -213,7 +233,8 @@ impl World {
         let mut inner = self.inner();
         inner.calls.push(Call { at, key: key.clone(), change: change.clone(), took_effect: false });
         let number = inner.calls.len() - 1;
-        let fault = inner.faults.of_send(&key.step);
+        let standing = inner.trouble(&key.step).map(SendFault::of);
+        let fault = standing.or_else(|| inner.faults.of_send(&key.step));
         (number, fault)
     }
 
@@ -223,74 +244,13 @@ impl World {
         let mut inner = self.inner();
         inner.calls[call].took_effect = true;
         let undone = inner.faults.of_effect();
-        let Some(takes) = inner.steps.get(step).map(|place| place.takes) else { return };
+        let Some(takes) = inner.takes(step, change) else { return };
         let Some(resource) = inner.resource_mut(step) else { return };
         resource.settle(now);
         let at = now + takes;
         resource.becoming = Some(Becoming { doc: change.args["doc"].clone(), since: now, at });
         if let Some(after) = undone {
-            let undone = migrated(&resource.good);
-            resource.later.push((at + after, undone));
-        }
-    }
-}
-
-impl Inner {
-    pub(crate) fn resource_mut(&mut self, step: &str) -> Option<&mut Resource> {
-        self.resources.get_mut(&self.steps.get(step)?.resource)
-    }
-
-    pub(crate) fn is_at_target(&mut self, step: &str, now: Timestamp) -> bool {
-        let Some(place) = self.steps.get(step) else { return true };
-        let to = place.to.clone();
-        let Some(resource) = self.resource_mut(step) else { return true };
-        resource.settle(now);
-        let is = &resource.is;
-        resource.becoming.is_none()
-            && match &to {
-                Target::Baseline => *is == resource.good,
-                Target::Own => is["state"] == RESTORED || *is == resource.good,
-                Target::Explicit(Value::Object(named)) => named.iter().all(|(name, weight)| is[name] == *weight),
-                Target::Explicit(other) => is == other,
-            }
-    }
-
-    pub(crate) fn proof(&self, destination: &str) -> Proof {
-        match self.destinations.get(destination) {
-            Some(true) => Proof::Healthy { evidence: format!("{destination} is healthy") },
-            Some(false) => Proof::Unhealthy { evidence: format!("{destination} does not answer") },
-            None => Proof::None { why: format!("nothing watches {destination}") },
-        }
-    }
-
-    pub(crate) fn health_of(&self, destination: &str) -> Health {
-        match self.destinations.get(destination) {
-            Some(true) => Health::Healthy,
-            Some(false) => Health::Unhealthy,
-            None => Health::Unknown,
-        }
-    }
-}
-
-impl Resource {
-    /// Lets happen what is due, in its order.
-    pub(crate) fn settle(&mut self, now: Timestamp) {
-        self.later.sort_by_key(|(at, _)| *at);
-        loop {
-            let ours = self.becoming.as_ref().map(|becoming| becoming.at).filter(|at| *at <= now);
-            let theirs = self.later.first().map(|(at, _)| *at).filter(|at| *at <= now);
-            match (ours, theirs) {
-                (Some(ours), theirs) if theirs.is_none_or(|theirs| ours <= theirs) => {
-                    if let Some(becoming) = self.becoming.take() {
-                        self.is = becoming.doc;
-                    }
-                }
-                (_, Some(_)) => {
-                    self.is = self.later.remove(0).1;
-                    self.undone = true;
-                }
-                _ => return,
-            }
+            resource.undo_at(at + after);
         }
     }
 }
@@ -298,22 +258,4 @@ impl Resource {
 /// Core does these two by itself: nothing in the world belongs to them.
 pub(crate) fn is_builtin(action: &str) -> bool {
     matches!(action, "manual" | "wait")
-}
-
-/// What the migration makes of a good resource: the last weight gets what the others had.
-fn migrated(good: &Value) -> Value {
-    match good.as_object() {
-        Some(weights) if !weights.is_empty() && weights.values().all(Value::is_u64) => {
-            let total: u64 = weights.values().filter_map(Value::as_u64).sum();
-            let mut moved: serde_json::Map<String, Value> = weights
-                .iter()
-                .map(|(name, weight)| (name.clone(), json!(if weight == 0 { total } else { 0 })))
-                .collect();
-            if moved.values().all(|weight| weight == 0) {
-                moved.insert("migrated".to_owned(), json!(total));
-            }
-            Value::Object(moved)
-        }
-        _ => json!({ "state": "broken" }),
-    }
 }

@@ -12,6 +12,7 @@ mod client;
 mod crash;
 mod database;
 mod declared;
+mod drill;
 mod dry_run;
 mod faults;
 mod footprint;

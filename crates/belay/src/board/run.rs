@@ -52,7 +52,10 @@ fn head(run: &Run, now: Timestamp, look: &Look) -> Vec<String> {
     let left = run
         .expected_left_s
         .map_or(String::new(), |left| format!(", about {} left", text::duration(Duration::from_secs(left))));
-    let kind = if run.kind == "undo" { "undo" } else { "run" };
+    let kind = match run.kind.as_str() {
+        kind @ ("undo" | "drill") => kind,
+        _ => "run",
+    };
     let mut lines = vec![look.fit(format!(
         "  {} {}  {} {verb} {since}{}",
         output.bold().apply_to(kind),

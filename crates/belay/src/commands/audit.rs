@@ -1,6 +1,7 @@
+use belay_core::event::Event;
 use belay_journal::{AuditFailure, AuditReport, audit};
 use belay_ports::{Journal, ReadFailure};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     assembly::{State, open_to_read},
@@ -43,10 +44,12 @@ impl Args {
         }
         let mut reports = Vec::new();
         let mut broken = Vec::new();
+        let mut drilled = Vec::new();
         for stream in &streams {
             match audit(&journal, stream, self.head.as_deref()).await {
                 Ok(report) => {
                     output.line(good(&report, output));
+                    drilled.extend(drills(&journal, stream, output).await?);
                     reports.push(report);
                 }
                 Err(failure @ AuditFailure::NoStream { .. }) => {
@@ -63,12 +66,30 @@ impl Args {
         }
         let exit = if broken.is_empty() { Exit::Done } else { Exit::No };
         if output.json {
-            output.document(&json!({ "intact": broken.is_empty(), "streams": reports, "broken": broken }));
+            output.document(
+                &json!({ "intact": broken.is_empty(), "streams": reports, "drills": drilled, "broken": broken }),
+            );
         } else if streams.is_empty() {
             output.line("the journal is empty");
         }
         Ok(exit)
     }
+}
+
+/// The drills of a stream that holds: who, when, over which plan, and how it went.
+async fn drills(journal: &dyn Journal, stream: &str, output: Output) -> Result<Vec<Value>, Failure> {
+    let mut found = Vec::new();
+    for record in journal.read(stream, 0).await? {
+        let Event::DrillEnded { run, verdict, report } = &record.event else { continue };
+        let (at, actor, plan) = (record.at, &record.actor, report["plan_sha256"].as_str().unwrap_or_default());
+        let plan_short = plan.get(..12).unwrap_or(plan);
+        output.line(format_args!("  drill {run} by {actor} at {at:.0}: {} (plan {plan_short})", verdict.as_str()));
+        found.push(json!({
+            "stream": stream, "seq": record.seq, "at": at, "by": actor, "run": run, "verdict": verdict, "plan_sha256": plan,
+            "trigger": report["trigger"], "overlaid": report["overlaid"],
+        }));
+    }
+    Ok(found)
 }
 
 fn good(report: &AuditReport, output: Output) -> String {

@@ -11,7 +11,7 @@ use crate::{
     assembly::{catalogue, ports},
     exit::{Exit, Failure},
     output::Output,
-    plan_file,
+    plan_file::{self, Overlay},
     problem::account_failure,
     text,
 };
@@ -27,6 +27,8 @@ Example:
   belay run checkout.yaml --baseline checkout.baseline.json --reason \"errors after the cutover\"")]
 pub(crate) struct Args {
     plan: PathBuf,
+    #[command(flatten)]
+    overlay: Overlay,
     /// Write to this file instead of standard output; a file with something in it is not written over
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -37,7 +39,7 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
-        let loaded = plan_file::load(&self.plan, &catalogue(), output)?;
+        let loaded = plan_file::load(&self.plan, &self.overlay, &catalogue(), output)?;
         self.refuse_to_overwrite()?;
         let ports = ports(Access::ReadOnly, Arc::new(MemoryJournal::default()), Arc::new(()));
         let baseline = belay_engine::capture(&ports, &loaded.plan, &loaded.sha256).await.map_err(failure)?;

@@ -2,8 +2,9 @@ use std::{path::PathBuf, sync::Arc};
 
 use belay_aws::session::Access;
 use belay_core::migration::Migration;
-use belay_engine::DryRunError;
+use belay_engine::{DryRunError, Measured, measured, relatives};
 use belay_journal::{MemoryJournal, StateUrl};
+use belay_plan::model::Plan;
 use belay_ports::Journal;
 
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
     dry_report,
     exit::{Exit, Failure},
     output::Output,
-    plan_file,
+    plan_file::{self, Overlay},
     problem::{account_failure, no_baseline},
 };
 
@@ -28,6 +29,8 @@ Examples:
   belay dry-run checkout.yaml --only dns_back --json")]
 pub(crate) struct Args {
     plan: PathBuf,
+    #[command(flatten)]
+    overlay: Overlay,
     /// These steps and the ones that they need
     #[arg(long, value_name = "STEP", value_delimiter = ',')]
     only: Vec<String>,
@@ -43,14 +46,14 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
-        let loaded = plan_file::load(&self.plan, &catalogue(), output)?;
-        let given = self.baseline.as_ref().map(read_baseline).transpose()?;
-        let kept = kept(&self.state.url, &loaded.plan.migration).await?;
+        let loaded = plan_file::load(&self.plan, &self.overlay, &catalogue(), output)?;
+        let given = self.baseline.as_ref().map(|path| read_baseline(path, &loaded.plan.migration)).transpose()?;
+        let (kept, measured) = on_record(&self.state.url, &loaded.plan).await?;
         let baseline = given.as_ref().or(kept.baseline.as_deref());
         let ports = ports(Access::ReadOnly, Arc::new(MemoryJournal::default()), Arc::new(()));
-        let report =
-            belay_engine::dry_run(&ports, &loaded.plan, &loaded.sha256, baseline, kept.cutover, &self.only).await;
-        let report = report.map_err(failure)?;
+        let (plan, sha256) = (&loaded.plan, &loaded.sha256);
+        let report = belay_engine::dry_run(&ports, plan, sha256, baseline, kept.cutover, &self.only, &measured).await;
+        let report = report.map_err(|error| failure(error, &self.state.url))?;
         if output.json {
             output.document(&report);
         }
@@ -58,22 +61,26 @@ impl Args {
     }
 }
 
-/// What the journal knows of a migration. A dry run only looks: it takes no lease, and makes no file.
-async fn kept(url: &StateUrl, migration: &str) -> Result<Migration, Failure> {
-    let mut state = Migration::new(migration);
+/// What the journal knows of a migration, and what its steps took. Who only looks takes no lease, and makes no file.
+pub(crate) async fn on_record(url: &StateUrl, plan: &Plan) -> Result<(Migration, Measured), Failure> {
+    let mut state = Migration::new(&plan.migration);
     let StateUrl::Sqlite(path) = url;
-    if path.exists() {
-        for record in open_to_read(url)?.read(migration, 0).await? {
-            state.evolve(&record)?;
-        }
+    if !path.exists() {
+        return Ok((state, Measured::new()));
     }
-    Ok(state)
+    let journal = open_to_read(url)?;
+    for record in journal.read(&plan.migration, 0).await? {
+        state.evolve(&record)?;
+    }
+    let relatives = relatives(&journal, &plan.migration).await?;
+    let measured = measured(plan, &state, relatives.iter().map(AsRef::as_ref));
+    Ok((state, measured))
 }
 
-fn failure(error: DryRunError) -> Failure {
+fn failure(error: DryRunError, state: &StateUrl) -> Failure {
     match error {
         DryRunError::Account(error) => account_failure(error),
-        error @ DryRunError::NoBaseline { .. } => no_baseline(error),
+        error @ DryRunError::NoBaseline { .. } => no_baseline(error, state),
         error @ (DryRunError::Unknown(_) | DryRunError::NoSuchStep { .. }) => Failure::new(Exit::Usage, error),
     }
 }

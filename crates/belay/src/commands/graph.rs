@@ -7,7 +7,7 @@ use crate::{
     assembly::catalogue,
     exit::{Exit, Failure},
     output::Output,
-    plan_file,
+    plan_file::{self, Overlay},
 };
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -24,13 +24,15 @@ Examples:
   belay graph checkout.yaml --format svg > checkout.svg")]
 pub(crate) struct Args {
     plan: PathBuf,
+    #[command(flatten)]
+    overlay: Overlay,
     #[arg(long, value_enum, default_value = "mermaid")]
     format: Format,
 }
 
 impl Args {
     pub(crate) fn run(&self, output: Output) -> Result<Exit, Failure> {
-        let loaded = plan_file::load(&self.plan, &catalogue(), output)?;
+        let loaded = plan_file::load(&self.plan, &self.overlay, &catalogue(), output)?;
         output.raw(&match self.format {
             Format::Mermaid => graph::mermaid(&loaded.plan),
             Format::Svg => graph::svg(&loaded.plan),

@@ -8,6 +8,7 @@ pub(crate) mod cutover;
 pub(crate) mod decide;
 pub(crate) mod demo;
 pub(crate) mod disarm;
+pub(crate) mod drill;
 pub(crate) mod dry_run;
 pub(crate) mod graph;
 pub(crate) mod man;

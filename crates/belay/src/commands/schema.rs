@@ -4,7 +4,7 @@ use crate::{
     output::Output,
 };
 
-/// Print the JSON Schema of plans, or of the daemon's configuration
+/// Print the JSON Schema of plans, of scenarios, or of the daemon's configuration
 ///
 /// Editors that know it complete and check plans while you type.
 #[derive(Debug, clap::Args)]
@@ -17,13 +17,17 @@ pub(crate) struct Args {
     /// Of the daemon's configuration (`belay serve --config`)
     #[arg(long)]
     daemon: bool,
+    /// Of scenarios (`belay drill --scenario`)
+    #[arg(long, conflicts_with = "daemon")]
+    scenario: bool,
 }
 
 impl Args {
     pub(crate) fn run(&self, output: Output) -> Result<Exit, Failure> {
-        output.document(&match self.daemon {
-            true => belay_server::Config::schema(),
-            false => belay_plan::schema(&catalogue()),
+        output.document(&match (self.daemon, self.scenario) {
+            (true, _) => belay_server::Config::schema(),
+            (_, true) => belay_sim::scenario::schema(),
+            _ => belay_plan::schema(&catalogue()),
         });
         Ok(Exit::Done)
     }

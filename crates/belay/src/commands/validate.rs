@@ -6,18 +6,24 @@ use crate::{
     assembly::catalogue,
     exit::{Exit, Failure},
     output::Output,
-    plan_file, text,
+    plan_file::{self, Overlay},
+    text,
 };
 
 /// Check plans, offline
 ///
 /// Every error of a plan is shown at once, with its place and what would be right. Nothing is asked of AWS.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  belay validate config/examples/*.yaml")]
+#[command(after_help = "\
+Examples:
+  belay validate config/examples/*.yaml
+  belay validate checkout.yaml --overlay staging")]
 pub(crate) struct Args {
     /// Plan files
     #[arg(required = true, value_name = "PLAN")]
     plans: Vec<PathBuf>,
+    #[command(flatten)]
+    overlay: Overlay,
     /// One JSON document on standard output, and nothing else
     #[arg(long)]
     pub(crate) json: bool,
@@ -30,8 +36,20 @@ impl Args {
         let mut exit = Exit::Done;
         for path in &self.plans {
             let file = path.display();
-            match plan_file::check(path, &catalogue)? {
-                Ok(loaded) => {
+            match plan_file::check(path, &self.overlay, &catalogue) {
+                Err(failure) => {
+                    exit = Exit::Usage;
+                    // The others are checked all the same; with --json it stands in the answer.
+                    if !output.json {
+                        output.failure(&failure);
+                    }
+                    let why = failure.causes().join(": ");
+                    documents.push(json!({
+                        "file": file.to_string(), "valid": false,
+                        "errors": [{ "message": failure.error.to_string(), "why": why, "help": failure.help }],
+                    }));
+                }
+                Ok(Ok(loaded)) => {
                     let plan = &loaded.plan;
                     output.line(format_args!(
                         "{} {file}: {} ({}, {}, {})",
@@ -43,10 +61,10 @@ impl Args {
                     ));
                     documents.push(json!({
                         "file": file.to_string(), "valid": true, "migration": plan.migration,
-                        "plan_sha256": loaded.sha256, "errors": [],
+                        "plan_sha256": loaded.sha256, "overlaid": plan.overlaid, "errors": [],
                     }));
                 }
-                Err(errors) => {
+                Ok(Err(errors)) => {
                     exit = Exit::Usage;
                     if !output.json {
                         plan_file::show_errors(&errors, output);

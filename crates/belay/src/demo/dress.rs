@@ -66,15 +66,15 @@ impl Actuator for DressedActuator {
 impl DressedActuator {
     fn reword(&self, scope: &Scope, change: Change) -> Change {
         let with = |key: &str| scope.with[key].as_str().unwrap_or_default();
-        let weights = change.title.trim_start_matches(&scope.step);
+        let weights = change.title.clone();
         match (self.action.as_str(), change.id.as_str()) {
             ("route53.weights", _) => Change {
-                title: format!("{} {}{weights}", with("record"), with("type")),
+                title: format!("{} {}: {weights}", with("record"), with("type")),
                 call: "route53:ChangeResourceRecordSets".to_owned(),
                 ..change
             },
             ("alb.forward", _) => Change {
-                title: format!("listener shop{weights}"),
+                title: format!("listener shop: {weights}"),
                 call: "elasticloadbalancing:ModifyListener".to_owned(),
                 ..change
             },

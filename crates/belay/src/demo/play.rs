@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use belay_core::event::{Event, Record, StepEvent};
+use belay_core::event::{Event, Record};
 use belay_ports::Journal;
 use belay_sim::Rule;
 use serde_json::json;
@@ -12,9 +12,8 @@ use super::Stage;
 use crate::{
     client::Client,
     exit::{Exit, Failure},
-    follow::{Ending, Screen, follow_engine, line, show_summary},
+    follow::{Ending, Screen, follow_engine, show_summary, timeline},
     output::Output,
-    text,
 };
 
 /// How long the cutover looks fine, in simulated time.
@@ -61,7 +60,7 @@ impl<'s> Play<'s> {
         let run = self.until_a_run_begins().await?;
         let ending = follow_engine(
             &self.stage.handle,
-            self.records,
+            &mut self.records,
             &run,
             clock.as_ref(),
             &mut self.screen,
@@ -77,7 +76,7 @@ impl<'s> Play<'s> {
             self.output.json_line(&run.document);
         }
         show_summary(&run, self.stage.plan.objectives.rto, self.output);
-        timeline(&self.stage.journal.read(&self.stage.plan.migration, 0).await?, self.output);
+        show_timeline(&self.stage.journal.read(&self.stage.plan.migration, 0).await?, self.output);
         self.output.line(format_args!("\n{NEXT}"));
         Ok(run.exit())
     }
@@ -123,29 +122,9 @@ impl<'s> Play<'s> {
     }
 }
 
-/// What mattered, counted from the cutover in simulated time.
-fn timeline(records: &[Record], output: Output) {
-    let cutover = records.iter().find(|record| record.event == Event::CutoverMarked).map(|record| record.at);
-    let Some(cutover) = cutover else { return };
+fn show_timeline(records: &[Record], output: Output) {
+    let cutover = records.iter().position(|record| record.event == Event::CutoverMarked);
+    let Some(records) = cutover.map(|cutover| &records[cutover..]).filter(|_| !output.json) else { return };
     output.line(format_args!("\n{}", output.bold().apply_to("Timeline, from the cutover (simulated time):")));
-    for record in records.iter().filter(|record| record.at >= cutover && matters(&record.event)) {
-        if let Some(line) = line(record) {
-            let after = text::duration(text::between(cutover, record.at));
-            let subject = if line.subject.is_empty() { String::new() } else { format!("{}: ", line.subject) };
-            output.line(format_args!("  {after:>7}  {subject}{}", line.text));
-        }
-    }
-}
-
-fn matters(event: &Event) -> bool {
-    match event {
-        Event::Step { what, .. } => matches!(what, StepEvent::Intended { .. } | StepEvent::Done | StepEvent::Unchanged),
-        Event::CutoverMarked
-        | Event::TriggerFired { .. }
-        | Event::Decided { .. }
-        | Event::RunStarted { .. }
-        | Event::ConfirmOpened
-        | Event::RunEnded { .. } => true,
-        _ => false,
-    }
+    timeline(records, records[0].at, output);
 }

@@ -18,8 +18,15 @@ pub(crate) struct Migration {
     /// Why the plan file as it is now cannot be armed.
     pub(crate) plan_problem: Option<String>,
     pub(crate) summary: Option<String>,
+    #[serde(default)]
+    pub(crate) overlay: Option<String>,
+    #[serde(default)]
+    pub(crate) drill: Option<Drill>,
     pub(crate) armed: Option<Timestamp>,
     pub(crate) cutover: Option<Timestamp>,
+    /// What a rollback returns to.
+    #[serde(default)]
+    pub(crate) baseline: Option<Baseline>,
     pub(crate) triggers: IndexMap<String, Trigger>,
     pub(crate) signals: IndexMap<String, Signal>,
     pub(crate) blind: IndexMap<String, Timestamp>,
@@ -36,6 +43,18 @@ pub(crate) struct Migration {
     pub(crate) seq: u64,
     /// The moment that all of it is from, by the clock of whoever watches.
     pub(crate) now: Timestamp,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Drill {
+    pub(crate) trigger: Option<String>,
+    pub(crate) reason: String,
+    pub(crate) actor: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Baseline {
+    pub(crate) captured: Timestamp,
 }
 
 #[derive(Debug, Clone, Deserialize)]

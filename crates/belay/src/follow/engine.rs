@@ -2,8 +2,8 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use belay_core::event::Record;
-use belay_engine::Handle;
+use belay_core::{event::Record, id::RunId};
+use belay_engine::{Handle, Snapshot};
 use belay_ports::Clock;
 use tokio::{
     sync::broadcast::{Receiver, error::RecvError},
@@ -14,7 +14,7 @@ use crate::{
     board::Detail,
     document::{Migration, Run},
     exit::{Exit, Failure},
-    follow::{Approvals, Screen},
+    follow::{Approvals, Screen, approvals::Answer},
 };
 
 /// How often the picture turns.
@@ -26,12 +26,14 @@ pub(crate) enum Ending {
     Stopped(Run),
     /// It was interrupted. The run goes on when Belay is started again.
     Interrupted,
+    /// This step waits for a person, and nobody can be asked. So it is left waiting.
+    Deserted(String),
 }
 
 /// `records`: subscribed before the run began, so that nothing is missed. `approvals`: who is asked, if anybody.
 pub(crate) async fn follow(
     handle: &Handle,
-    mut records: Receiver<Arc<Record>>,
+    records: &mut Receiver<Arc<Record>>,
     run: &str,
     clock: &dyn Clock,
     screen: &mut Screen,
@@ -44,42 +46,95 @@ pub(crate) async fn follow(
     tokio::pin!(interrupt);
     loop {
         let snapshot = snapshots.borrow_and_update().clone();
-        drain(&mut records, screen);
-        if let Some(fault) = snapshot.faults.first() {
-            return Err(Failure::message(Exit::Unexpected, format!("Belay has stopped acting: {fault}"))
-                .help("nothing is lost: when the cause is gone, run again to go on"));
-        }
+        drain(records, screen);
+        refuse_fault(&snapshot)?;
         let migration = Migration::of(&snapshot, clock.now())?;
         let seen = migration.run.clone().filter(|seen| seen.id == run);
         if let Some(seen) = seen {
-            screen.board(vec![migration], Detail::Run);
+            screen.board(vec![migration.clone()], Detail::Run);
             if seen.has_stopped() {
                 return Ok(Ending::Stopped(seen));
             }
             if let Some(approvals) = &mut approvals {
-                approvals.ask(&seen, screen);
+                approvals.ask(&migration, &seen, screen);
+                if let Some(step) = approvals.deserted(&seen) {
+                    handle.shutdown().await;
+                    drain(records, screen);
+                    return Ok(Ending::Deserted(step.to_owned()));
+                }
             }
         }
         tokio::select! {
             changed = snapshots.changed() => if changed.is_err() {
-                return Err(Failure::message(Exit::Unexpected, "the loop of this migration has ended")
-                    .help("nothing is lost: run again to go on"));
+                return Err(loop_ended());
             },
             record = records.recv() => show(record, screen),
             _ = tick.tick() => {}
-            verb = Approvals::answer(&mut approvals) => {
-                // It may have timed out while the person was typing; the next snapshot shows.
-                if let Some(command) = verb && let Err(error) = handle.command(command).await {
-                    screen.note(&error.to_string());
+            answer = Approvals::answer(&mut approvals) => {
+                screen.heard();
+                match answer {
+                    // It may have timed out while the person was typing; the next snapshot shows.
+                    Answer::Command(command) => if let Err(error) = handle.command(command).await {
+                        screen.note(&error.to_string());
+                    },
+                    Answer::Unclear(why) => screen.note(&why),
+                    Answer::Nobody => screen.answered(),
                 }
             }
             () = &mut interrupt => {
                 handle.shutdown().await;
-                drain(&mut records, screen);
+                drain(records, screen);
                 return Ok(Ending::Interrupted);
             }
         }
     }
+}
+
+/// Waits for the run of the drill under way; none when it was interrupted before.
+pub(crate) async fn await_run(
+    handle: &Handle,
+    records: &mut Receiver<Arc<Record>>,
+    clock: &dyn Clock,
+    screen: &mut Screen,
+    interrupt: impl Future<Output = ()>,
+) -> Result<Option<RunId>, Failure> {
+    let mut snapshots = handle.watch();
+    let mut tick = interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    tokio::pin!(interrupt);
+    loop {
+        let snapshot = snapshots.borrow_and_update().clone();
+        refuse_fault(&snapshot)?;
+        if let Some(run) = snapshot.state.drill.as_ref().and_then(|drill| drill.run.clone()) {
+            return Ok(Some(run));
+        }
+        screen.board(vec![Migration::of(&snapshot, clock.now())?], Detail::Short);
+        tokio::select! {
+            changed = snapshots.changed() => if changed.is_err() {
+                return Err(loop_ended());
+            },
+            record = records.recv() => show(record, screen),
+            _ = tick.tick() => {}
+            () = &mut interrupt => {
+                handle.shutdown().await;
+                drain(records, screen);
+                return Ok(None);
+            }
+        }
+    }
+}
+
+fn refuse_fault(snapshot: &Snapshot) -> Result<(), Failure> {
+    match snapshot.faults.first() {
+        None => Ok(()),
+        Some(fault) => Err(Failure::message(Exit::Unexpected, format!("Belay has stopped acting: {fault}"))
+            .help("nothing is lost: when the cause is gone, run again to go on")),
+    }
+}
+
+fn loop_ended() -> Failure {
+    Failure::message(Exit::Unexpected, "the loop of this migration has ended")
+        .help("nothing is lost: run again to go on")
 }
 
 fn show(record: Result<Arc<Record>, RecvError>, screen: &Screen) {

@@ -1,7 +1,7 @@
 //! What happened, a line each: a journal record as people read it.
 
 use belay_core::{
-    event::{Event, GateEvent, IncidentOutcome, Record, RunOutcome, StepEvent},
+    event::{DrillVerdict, Event, GateEvent, IncidentOutcome, Record, RunOutcome, StepEvent},
     reading::Health,
 };
 use jiff::Timestamp;
@@ -30,8 +30,12 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// What does not fit beside the time goes on below itself.
     pub(crate) fn render(&self, output: Output) -> String {
+        self.render_at(&text::clock_time(self.at), output)
+    }
+
+    /// With the time in these words. What does not fit beside it goes on below itself.
+    pub(crate) fn render_at(&self, at: &str, output: Output) -> String {
         let style = match self.tone {
             Tone::Plain => output.plain(),
             Tone::Quiet => output.dim(),
@@ -39,11 +43,10 @@ impl Line {
             Tone::Warn => output.warn(),
             Tone::Bad => output.bad(),
         };
-        let at = text::clock_time(self.at);
         let subject = if self.subject.is_empty() { String::new() } else { format!("{}: ", self.subject) };
         let hang = at.len() + 2;
         let width = output.width().map_or(usize::MAX, |width| width.saturating_sub(hang));
-        let wrapped = textwrap::wrap(&self.text, textwrap::Options::new(width).initial_indent(&subject));
+        let wrapped = textwrap::wrap(&self.text, text::wrapping(width).initial_indent(&subject));
         let mut lines = wrapped.iter().map(|line| line.strip_prefix(subject.as_str()).unwrap_or(line));
         let first = style.apply_to(lines.next().unwrap_or_default()).to_string();
         let first = format!("{}  {}{first}", output.dim().apply_to(at), output.bold().apply_to(&subject));
@@ -139,6 +142,18 @@ fn told(actor: &str, event: &Event) -> Told {
         Event::Step { step, what } => step_told(step, what),
         Event::Confirm { signal, what } => gate_told("confirm", signal, what),
         Event::Rehearsed { run, .. } => tell("", Tone::Plain, format!("dry run {run} is on record")),
+        Event::DrillStarted { trigger: Some(trigger), reason, .. } => {
+            tell("", Tone::Warn, format!("the drill begins, {trigger} is made to fire: {reason}"))
+        }
+        Event::DrillStarted { trigger: None, reason, .. } => {
+            tell("", Tone::Warn, format!("the drill begins: {reason}"))
+        }
+        Event::DrillEnded { verdict: DrillVerdict::Within, .. } => {
+            tell("", Tone::Good, "the drill is over, within the objectives; it is on record")
+        }
+        Event::DrillEnded { verdict, .. } => {
+            tell("", Tone::Bad, format!("the drill is over: {}; it is on record", name(verdict)))
+        }
         _ => watch_told(event),
     }
 }

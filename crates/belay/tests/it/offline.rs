@@ -31,6 +31,23 @@ fn every_error_of_a_plan_is_shown_with_its_place() {
 }
 
 #[test]
+fn every_file_is_checked_also_behind_one_that_cannot_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("broken.yaml"), BROKEN).unwrap();
+    let files = ["nowhere.yaml", "broken.yaml"];
+    let done = belay(folder.path(), &[&["validate"], &files[..]].concat()).assert().code(2).get_output().clone();
+    let said = text(&done.stderr);
+    assert!(said.contains("nowhere.yaml cannot be read") && said.contains("broken.yaml:4:22"), "{said}");
+    let done =
+        belay(folder.path(), &[&["validate", "--json"], &files[..]].concat()).assert().code(2).get_output().clone();
+    let document: Value = serde_json::from_slice(&done.stdout).unwrap();
+    let found: Vec<&str> =
+        document["plans"].as_array().unwrap().iter().filter_map(|plan| plan["file"].as_str()).collect();
+    assert_eq!(found, files);
+    assert!(document["plans"][0]["errors"][0]["message"].as_str().unwrap().contains("cannot be read"));
+}
+
+#[test]
 fn validate_answers_programs_in_json() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("plan.yaml"), BROKEN).unwrap();
@@ -72,7 +89,9 @@ fn validate_answers_programs_in_json() {
 #[test]
 fn the_schemas_that_ship_are_those_of_this_binary() {
     let folder = tempfile::tempdir().unwrap();
-    for (arguments, file) in [(&["schema"][..], "belay"), (&["schema", "--daemon"], "daemon")] {
+    let shipped =
+        [(&["schema"][..], "belay"), (&["schema", "--daemon"], "daemon"), (&["schema", "--scenario"], "scenario")];
+    for (arguments, file) in shipped {
         let done = belay(folder.path(), arguments).assert().code(0).get_output().clone();
         let file = format!("config/{file}.schema.json");
         let shipped: Value = serde_json::from_slice(&fs::read(repository(&file)).unwrap()).unwrap();

@@ -26,6 +26,7 @@ pub struct Wanted {
     pub deadline: Option<Timestamp>,
 }
 
+#[derive(Clone)]
 pub struct Stage {
     pub now: Timestamp,
     pub state: Migration,
@@ -92,7 +93,14 @@ impl Stage {
 
     pub fn arm(&mut self, plan: &Plan) {
         let plan = Arc::new(plan.clone());
-        self.command(Verb::Arm { plan, plan_sha256: "p".to_owned(), baseline: None, readings: vec![] }).unwrap();
+        self.command(Verb::Arm {
+            plan,
+            plan_sha256: "p".to_owned(),
+            baseline: None,
+            readings: vec![],
+            wait_for_green: false,
+        })
+        .unwrap();
     }
 
     /// A run as `belay run` starts it.
@@ -268,7 +276,7 @@ pub fn plan(steps: Vec<(&str, Step)>) -> Plan {
         steps,
         confirm: vec![],
         notify: IndexMap::new(),
-        overlays: None,
+        overlaid: None,
     }
 }
 

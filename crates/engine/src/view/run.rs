@@ -27,7 +27,9 @@ use super::{
     waiting::{self, WaitingFor},
 };
 use crate::{
-    dry_run::{DryRun, expected, longest_hold},
+    drill::DrillReport,
+    dry_run::DryRun,
+    expected::{self, Measured, longest_hold},
     handle::Snapshot,
 };
 
@@ -68,6 +70,14 @@ pub struct RunView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<DryRun>)]
     pub report: Option<Value>,
+    /// The overlay of the plan file that was chosen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub overlay: Option<Name>,
+    /// Of a drill that is over: what it measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<DrillReport>)]
+    pub drill: Option<Value>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -153,6 +163,10 @@ impl RunView {
     /// A run of `state`. `live`: for a run under way, the snapshot that it is from.
     pub fn new(state: &Migration, run: &Run, live: Option<&Snapshot>, now: Timestamp) -> Self {
         let progress = |step: &str| live.and_then(|live| live.progress.get(step));
+        let measured = || {
+            let relatives = live.into_iter().flat_map(|live| live.relatives.iter().map(AsRef::as_ref));
+            expected::measured(&run.plan, state, relatives)
+        };
         let view =
             |(name, step): (&Name, &Arc<StepState>)| (name.clone(), step_view(state, run, name, step, progress(name)));
         Self {
@@ -169,7 +183,7 @@ impl RunView {
             ended: run.ended,
             why: run.why.clone(),
             aborting: run.aborting,
-            expected_left_s: expected_left(run, &progress, now),
+            expected_left_s: expected_left(run, &progress, &measured, now),
             steps: if run.report.is_some() { rehearsal::steps(run) } else { run.steps.iter().map(view).collect() },
             confirm: run.confirm.iter().map(gate_view).collect(),
             waiting_for: waiting::of_run(state, run),
@@ -177,6 +191,8 @@ impl RunView {
             left: run.left.clone(),
             undoable: possible::of_run(state, run).contains(&VerbWord::Undo),
             report: run.report.clone(),
+            overlay: run.plan.overlaid.as_ref().and_then(|overlaid| overlaid.overlay.clone()),
+            drill: run.drill.clone(),
         }
     }
 }
@@ -215,11 +231,19 @@ fn approval_view(plan: &Step, step: &StepState) -> Option<ApprovalView> {
     })
 }
 
-/// What was planned at the first look; and what is being sent, where that has come up since.
+/// What was planned at the first look; and what was sent beside it: it has come up since, or was sent before a retry.
 fn changes(step: &StepState) -> impl Iterator<Item = &Change> {
-    let sent = step.intent.as_ref().map(|intent| &intent.change);
-    let unplanned = sent.filter(|sent| step.planned.iter().all(|planned| planned.id != sent.id));
-    step.planned.iter().chain(unplanned)
+    step.planned.iter().chain(step.sent.iter().filter(|sent| !is_planned(step, sent)))
+}
+
+fn is_planned(step: &StepState, change: &Change) -> bool {
+    step.planned.iter().any(|planned| planned.id == change.id)
+}
+
+/// A retry forgets what looks have shown. What was sent before it, and does not remain to be done, has taken effect.
+fn is_effective(step: &StepState, change: &Change) -> bool {
+    let present = step.intent.as_ref().is_some_and(|intent| intent.change.id == change.id);
+    step.effective.contains(&change.id) || step.touched && !present && !is_planned(step, change)
 }
 
 fn change_view(step: &StepState, change: &Change) -> ChangeView {
@@ -231,7 +255,7 @@ fn change_view(step: &StepState, change: &Change) -> ChangeView {
         call: change.call.clone(),
         effects: change.effects.clone(),
         expected_s: change.expected.as_secs(),
-        effective: step.effective.contains(&change.id),
+        effective: is_effective(step, change),
     }
 }
 
@@ -254,14 +278,20 @@ fn gate_view(gate: &GateState) -> GateView {
     }
 }
 
-fn expected_left<'p>(run: &Run, progress: &impl Fn(&str) -> Option<&'p Progress>, now: Timestamp) -> Option<u64> {
+fn expected_left<'p>(
+    run: &Run,
+    progress: &impl Fn(&str) -> Option<&'p Progress>,
+    measured: &impl Fn() -> Measured,
+    now: Timestamp,
+) -> Option<u64> {
     let confirm = longest_hold(&run.plan.confirm);
     match run.state {
         RunState::Running if run.steps.values().any(|step| step.phase == Phase::AwaitingApproval) => None,
         RunState::Running => {
+            let measured = measured();
             let left = |name: &str| {
                 let Some(step) = run.steps.get(name) else { return Duration::ZERO };
-                step_left(run, name, step, progress(name), now)
+                step_left(run, name, step, progress(name), &measured, now)
             };
             Some((Graph::new(&run.plan).critical_path(left).duration + confirm).as_secs())
         }
@@ -273,8 +303,15 @@ fn expected_left<'p>(run: &Run, progress: &impl Fn(&str) -> Option<&'p Progress>
     }
 }
 
-/// What is left of a step, as far as it is known: before the first look only its gates are.
-fn step_left(run: &Run, name: &str, step: &StepState, progress: Option<&Progress>, now: Timestamp) -> Duration {
+/// What is left of a step, as far as it is known: before the first look only its gates are, and what it took before.
+fn step_left(
+    run: &Run,
+    name: &str,
+    step: &StepState,
+    progress: Option<&Progress>,
+    measured: &Measured,
+    now: Timestamp,
+) -> Duration {
     let plan = &run.plan.steps[name];
     if step.phase.is_over() {
         return Duration::ZERO;
@@ -289,10 +326,8 @@ fn step_left(run: &Run, name: &str, step: &StepState, progress: Option<&Progress
     if let Some(until) = step.wait_until {
         return gone(now, until) + verify;
     }
-    let open: Vec<Change> =
-        step.planned.iter().filter(|change| !step.effective.contains(&change.id)).cloned().collect();
     let spent = if step.phase == Phase::Settling { gone(step.since, now) } else { Duration::ZERO };
-    expected(plan, &open).saturating_sub(spent).max(verify)
+    expected::expected_left(name, plan, step, spent, measured)
 }
 
 fn gone(since: Timestamp, now: Timestamp) -> Duration {

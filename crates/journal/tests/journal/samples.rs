@@ -4,12 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use belay_core::{
     change::{Baseline, BaselineEntry, Change, Effect, Proof, Receipt, Repeats, Share},
-    event::{Event, FailureCode, GateEvent, IncidentOutcome, RunKind, RunOutcome, StepEvent},
+    event::{DrillVerdict, Event, FailureCode, GateEvent, IncidentOutcome, RunKind, RunOutcome, StepEvent},
     id::{IncidentId, RunId},
     input::CommandKey,
     reading::Health,
 };
-use belay_plan::model::{Answer, AwsTarget, Decision, Objectives, Plan};
+use belay_plan::model::{Answer, AwsTarget, Decision, Objectives, Overlaid, Plan};
 use belay_ports::NewRecord;
 use indexmap::IndexMap;
 use jiff::Timestamp;
@@ -99,6 +99,17 @@ pub(crate) fn events() -> Vec<Event> {
         Event::ConfirmOpened,
         Event::RunEnded { outcome: RunOutcome::RolledBack, why: why() },
         Event::RunAborting { why: why() },
+        Event::DrillStarted {
+            trigger: Some(name()),
+            reason: why(),
+            plan_sha256: "ab".repeat(32),
+            overlaid: Some(Overlaid {
+                file_migration: name(),
+                overlay: Some(name()),
+                set: vec!["objectives.rto=5m".to_owned()],
+            }),
+        },
+        Event::DrillEnded { run: run(), verdict: DrillVerdict::Outside, report: json!({ "detection_s": 61.5 }) },
         Event::Rehearsed {
             run: run(),
             reason: why(),
@@ -216,6 +227,6 @@ fn plan() -> Plan {
         steps: IndexMap::new(),
         confirm: Vec::new(),
         notify: IndexMap::new(),
-        overlays: None,
+        overlaid: None,
     }
 }

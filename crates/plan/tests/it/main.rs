@@ -4,6 +4,7 @@
 pub mod catalogue;
 mod fuzz;
 mod graph;
+mod overlays;
 mod samples;
 mod schema;
 

@@ -42,11 +42,13 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
             text => text,
         };
         serde_json::from_slice(text).map(Self).map_err(|error| match error.classify() {
-            serde_json::error::Category::Data => Problem::invalid(error.to_string()),
-            _ => Problem::new(Kind::BadJson, error.to_string()),
+            serde_json::error::Category::Data => Problem::invalid(error.to_string()).help(BODIES),
+            _ => Problem::new(Kind::BadJson, error.to_string()).help(BODIES),
         })
     }
 }
+
+const BODIES: &str = "the body is a JSON object; /openapi.json says what is in it";
 
 /// A query.
 pub(crate) struct Asked<Q>(pub(crate) Q);
@@ -60,17 +62,25 @@ impl<S: Send + Sync, Q: DeserializeOwned> FromRequestParts<S> for Asked<Q> {
     }
 }
 
+/// It is shown on one line, in every status.
+const REASON_CHARS_MAX: usize = 2000;
+
 /// A reason that somebody has to give: it is what the record is read for afterwards.
 #[derive(Debug, Clone, ToSchema)]
-#[schema(pattern = r"[^\s\u0000-\u001f\u007f-\u009f]")]
+#[schema(max_length = 2000, pattern = r"[^\s\u0000-\u001f\u007f-\u009f]")]
 pub(crate) struct Reason(pub(crate) String);
 
 impl<'de> Deserialize<'de> for Reason {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
-        match text.chars().all(|c| c.is_whitespace() || c.is_control()) {
-            true => Err(D::Error::custom("`reason` is empty; say why, it goes on record")),
-            false => Ok(Self(text)),
+        if text.chars().all(|c| c.is_whitespace() || c.is_control()) {
+            return Err(D::Error::custom("`reason` is empty; say why, it goes on record"));
+        }
+        match text.chars().count() <= REASON_CHARS_MAX {
+            true => Ok(Self(text)),
+            false => {
+                Err(D::Error::custom("`reason` has more than 2000 characters; where there is more to say, link to it"))
+            }
         }
     }
 }

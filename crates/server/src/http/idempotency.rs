@@ -19,6 +19,7 @@ use axum::{
 use belay_core::{id::RunId, input::CommandKey, migration::KEYS_KEPT};
 use jiff::SignedDuration;
 use sha2::{Digest, Sha256};
+use tracing::Instrument;
 
 use crate::{auth::Caller, daemon::Daemon};
 
@@ -67,22 +68,38 @@ pub(super) async fn once(State(memory): State<Memory>, request: Request, next: N
     // Before anything else is remembered of a key, what is on record of it counts.
     on_record(&daemon, &caller.name, &key)?;
     let entry = answers.entry(&caller.name, &key, daemon.ports().clock.monotonic())?;
-    let mut replayed = true;
-    let first = &mut replayed;
-    let asking = move || async move {
-        if let Ok(Some(run)) = on_record(&daemon, &caller.name, &key)
-            && let Some(answer) = made_anew(&daemon, parts.uri.path(), run)
-        {
-            return Answer::of(answer).await;
+    // Whoever asked may be gone before the answer is there: it is kept all the same, for when the request comes again.
+    let asking = async move {
+        let mut replayed = true;
+        let first = &mut replayed;
+        let ask = move || async move {
+            let anew = |daemon: &Daemon, path: &str| {
+                on_record(daemon, &caller.name, &key).ok().flatten().and_then(|run| made_anew(daemon, path, run))
+            };
+            let path = parts.uri.path().to_owned();
+            if let Some(answer) = anew(&daemon, &path) {
+                return Answer::of(answer).await;
+            }
+            parts.extensions.insert(caller.clone().with_key(key.clone()));
+            let answer = next.run(Request::from_parts(parts, Body::from(body))).await;
+            // The first try of a request whose answer failed may have got on record only now.
+            if let Some(answer) = anew(&daemon, &path).filter(|_| answer.status().is_client_error()) {
+                return Answer::of(answer).await;
+            }
+            *first = false;
+            Answer::of(answer).await
+        };
+        match entry.answer.get_or_try_init(ask).await {
+            Ok(answer) => answer.give(replayed),
+            Err(failed) => failed,
         }
-        *first = false;
-        parts.extensions.insert(caller.with_key(key));
-        Answer::of(next.run(Request::from_parts(parts, Body::from(body))).await).await
     };
-    match entry.answer.get_or_try_init(asking).await {
-        Ok(answer) => Ok(answer.give(replayed)),
-        Err(failed) => Ok(failed),
-    }
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it outlives the connection, and ends with its answer or the runtime"
+    )]
+    let answer = tokio::spawn(asking.in_current_span()).await;
+    answer.map_err(|_| Problem::new(Kind::Bug, "the code that should have answered has failed"))
 }
 
 /// The key of a request, if it has one.

@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use belay_core::{change::Baseline, id::RunId, input::Verb};
-use belay_engine::view::MigrationView;
+use belay_engine::{Arming, view::MigrationView};
 use belay_plan::model::Name;
 use futures::future::join_all;
 use jiff::Timestamp;
@@ -102,6 +102,9 @@ pub(super) struct ArmBody {
     reason: String,
     /// As `belay capture` writes it; left out: what the journal keeps, else what is observed now.
     baseline: Option<Baseline>,
+    /// A trigger that is red already is waited for, whatever its `red_at_arm` says: it fires only after it has been green.
+    #[serde(default)]
+    wait_for_green: bool,
 }
 
 /// Arms the plan that the file holds now
@@ -114,7 +117,8 @@ pub(super) async fn arm(
     Body(body): Body<ArmBody>,
 ) -> Result<Json<Shown>, Problem> {
     let guard = find(&daemon, &migration)?;
-    let armed = daemon.arm(&guard, body.baseline, &caller.asked(&body.reason)).await;
+    let arming = Arming { baseline: body.baseline, wait_for_green: body.wait_for_green };
+    let armed = daemon.arm(&guard, arming, &caller.asked(&body.reason)).await;
     armed.map_err(|error| refusal::problem(error, &guard.snapshot().state, Subject::Migration))?;
     Ok(Json(shown(&daemon, &guard)))
 }

@@ -1,5 +1,7 @@
 //! `Idempotency-Key`: nothing is done twice, and whoever asks again gets the same answer.
 
+use std::time::Duration;
+
 use axum::{
     body::Body,
     http::{Request, StatusCode},
@@ -7,7 +9,7 @@ use axum::{
 use belay_core::reading::Health;
 use belay_sim::Rule;
 use serde_json::{Value, json};
-use tokio::join;
+use tokio::{join, time::timeout};
 
 use crate::world::{Answer, Running, armed, disarmed};
 
@@ -112,4 +114,18 @@ async fn a_restart_does_nothing_twice() {
     assert!(is_replayed(&held));
     assert_eq!(held.expect(StatusCode::OK)["state"], "held");
     assert_eq!(runs(&test).await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_cut_off_and_asks_again_hears_what_came_of_it() {
+    let body = r#"{"reason": "rehearsal", "dry_run": true}"#;
+    let test = armed().await;
+    test.ground.world.set_latency(Duration::from_secs(3));
+    let cut = timeout(Duration::from_secs(1), post(&test, ROLLBACK, "k", body)).await;
+    assert!(cut.is_err(), "the connection is gone before the answer is there");
+    let again = post(&test, ROLLBACK, "k", body).await;
+    assert!(is_replayed(&again));
+    let run = again.expect(StatusCode::ACCEPTED)["run"].clone();
+    let runs = runs(&test).await;
+    assert_eq!((runs.len(), &runs[0]["id"]), (1, &run), "nothing was done twice: {runs:#?}");
 }

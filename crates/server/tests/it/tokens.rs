@@ -110,7 +110,7 @@ fn waits(step: &Value) -> bool {
 }
 
 async fn until_it_waits(test: &Running, run: &str) {
-    let mut snapshots = test.daemon.handle("checkout").unwrap().watch();
+    let mut snapshots = test.daemon.handle("checkout").expect("it is guarded").watch();
     let waiting = async {
         while !waits(&ask(test, "GET", run, Some("Bearer watch")).await.body["steps"]["traffic"]) {
             snapshots.changed().await.expect("the engine runs");

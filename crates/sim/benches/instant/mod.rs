@@ -14,7 +14,7 @@ use belay_core::{
     reading::{Health, Reading},
     run::RunState,
 };
-use belay_engine::{Engine, Handle, Options, Sampler};
+use belay_engine::{Arming, Engine, Handle, Options, Sampler};
 use belay_journal::{MemoryJournal, SqliteJournal};
 use belay_plan::model::*;
 use belay_ports::{
@@ -85,7 +85,7 @@ impl Stage {
 
     pub fn arm(&self) {
         let asked = Asked::new("bench", "to measure");
-        let armed = belay_engine::arm(&self.handle, &self.ports, self.plan.clone(), "abc", None, &asked);
+        let armed = belay_engine::arm(&self.handle, &self.ports, self.plan.clone(), "abc", Arming::default(), &asked);
         self.runtime.block_on(armed).expect("it can be armed");
     }
 
@@ -128,7 +128,7 @@ pub fn plan(chains: usize, steps_each: usize) -> Plan {
         steps,
         confirm: Vec::new(),
         notify: IndexMap::new(),
-        overlays: None,
+        overlaid: None,
     }
 }
 

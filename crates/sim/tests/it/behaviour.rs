@@ -1,12 +1,6 @@
 //! What the engine does in particular situations.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use belay_core::{
     event::{Event, RunKind, StepEvent},
@@ -14,10 +8,9 @@ use belay_core::{
     reading::Health,
     run::{Phase, RunState},
 };
-use belay_engine::{ArmError, CommandError, Request, Verdict};
-use belay_journal::AppendFault;
+use belay_engine::{ArmError, CommandError, Measured, Request, Verdict};
 use belay_plan::model::{AwsTarget, Plan, Target};
-use belay_ports::{AppendError, Fut, Journal, NewRecord, ReadFailure, Scope};
+use belay_ports::{Journal, NewRecord, Scope};
 use belay_sim::{Faults, Rule, SendFault};
 use serde_json::json;
 
@@ -129,10 +122,11 @@ fn a_dry_run_changes_nothing_and_says_what_would_stop_it() {
         let ports = belay_sim::read_only_ports(&scene.world, &scene.ports);
         let baseline = belay_engine::capture(&ports, &scene.plan, "abc").await.unwrap();
         scene.world.cut_over();
-        let dry_run = || belay_engine::dry_run(&ports, &scene.plan, "abc", Some(&baseline), None, &[]);
+        let measured = Measured::new();
+        let dry_run = || belay_engine::dry_run(&ports, &scene.plan, "abc", Some(&baseline), None, &[], &measured);
         let fine = dry_run().await.unwrap();
         assert_eq!((fine.verdict, fine.stopped_by.len()), (Verdict::WouldRollBack, 0));
-        assert_eq!(fine.steps["dns"].changes[0].title, "dns: blue 0 -> 100, green 100 -> 0");
+        assert_eq!(fine.steps["dns"].changes[0].title, "blue 0 -> 100, green 100 -> 0");
         assert_eq!(fine.critical_path, ["dns", "db"]);
         assert_eq!((fine.expected_s, fine.within_rto), (245, Some(false)));
         scene.world.set_rule("blue_ready", Rule::Always(Health::Unhealthy));
@@ -187,8 +181,15 @@ fn a_second_arming_keeps_the_baseline_and_a_late_one_cannot_capture() {
         command(&handle, Verb::Cutover).await.unwrap();
         let mut moved = scene.plan.as_ref().clone();
         moved.steps["dns"].resource = "sim:elsewhere".to_owned();
-        let late =
-            belay_engine::arm(&handle, &scene.ports, Arc::new(moved), "def", None, &Asked::new("alice", "again")).await;
+        let late = belay_engine::arm(
+            &handle,
+            &scene.ports,
+            Arc::new(moved),
+            "def",
+            belay_engine::Arming::default(),
+            &Asked::new("alice", "again"),
+        )
+        .await;
         assert!(matches!(late, Err(ArmError::AfterCutover { .. })), "{late:?}");
     });
 }

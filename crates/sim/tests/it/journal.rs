@@ -100,11 +100,13 @@ fn a_lost_answer_of_the_journal_is_looked_up() {
     }
 }
 
+type Pace = dyn FnMut(&[NewRecord]) -> Duration + Send;
+
 /// A journal on a disk with its own idea of time.
 struct SlowJournal {
     journal: Arc<dyn Journal>,
     /// How long an append takes.
-    slow: Mutex<Box<dyn FnMut(&[NewRecord]) -> Duration + Send>>,
+    slow: Mutex<Box<Pace>>,
     /// Nothing is answered any more while this is so.
     hangs: AtomicBool,
 }
@@ -272,7 +274,7 @@ fn a_process_that_was_asleep_says_so() {
         tokio::time::sleep(Duration::from_secs(20)).await;
         tokio::time::advance(Duration::from_secs(300)).await;
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let resumed = |record: &belay_core::event::Record| matches!(record.event, Event::WatchResumed { .. });
+        let resumed = |record: &Record| matches!(record.event, Event::WatchResumed { .. });
         assert!(scene.witness.records().iter().any(resumed));
         assert!(handle.snapshot().state.run.is_none(), "time asleep counts for no dwell");
         scene.until_run(&handle, RunState::RolledBack).await;

@@ -4,8 +4,11 @@
 
 mod behaviour;
 mod crashes;
+mod drill;
 mod explore_seeds;
 mod journal;
 mod plans;
+mod rehearsals;
 mod sampling;
+mod scenarios;
 mod scene;

@@ -68,7 +68,7 @@ pub(crate) fn plan(steps: impl IntoIterator<Item = (&'static str, Step)>) -> Pla
         steps,
         confirm: Vec::new(),
         notify: IndexMap::new(),
-        overlays: None,
+        overlaid: None,
     }
 }
 

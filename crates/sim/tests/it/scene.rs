@@ -9,7 +9,7 @@ use belay_core::{
     reading::Health,
     run::{Phase, RunState},
 };
-use belay_engine::{CommandError, Engine, Handle, Options, Sampler, Snapshot, view::MigrationView};
+use belay_engine::{Arming, CommandError, Engine, Handle, Options, Sampler, Snapshot, view::MigrationView};
 use belay_journal::MemoryJournal;
 use belay_plan::model::Plan;
 use belay_ports::{Clock, Ports};
@@ -63,7 +63,15 @@ impl Scene {
     }
 
     pub(crate) async fn arm(&self, handle: &Handle) -> Result<(), belay_engine::ArmError> {
-        belay_engine::arm(handle, &self.ports, self.plan.clone(), "abc", None, &Asked::new("alice", "moving")).await
+        belay_engine::arm(
+            handle,
+            &self.ports,
+            self.plan.clone(),
+            "abc",
+            Arming::default(),
+            &Asked::new("alice", "moving"),
+        )
+        .await
     }
 
     /// Armed, and then the cutover goes wrong at once.

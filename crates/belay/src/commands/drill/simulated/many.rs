@@ -1,0 +1,85 @@
+//! Many runs as people read them: the distribution, its picture, and the runs to look at.
+
+use std::time::Duration;
+
+use belay_plan::model::Plan;
+use belay_sim::rehearsal::{Distribution, Outcome, Quantiles, Report};
+
+use super::plot;
+use crate::{output::Output, text};
+
+pub(super) fn show(
+    plan: &Plan,
+    found: &Distribution,
+    reports: &[Report],
+    replay: impl Fn(u64) -> String,
+    output: Output,
+) {
+    if output.json {
+        return;
+    }
+    let Distribution { runs, within_objectives, .. } = found;
+    let style = if within_objectives == runs { output.good() } else { output.bad() };
+    let share =
+        format!("{within_objectives} of {runs} runs within the objectives ({})", percent(*within_objectives, *runs));
+    output.line(style.apply_to(share));
+    for (outcome, counted) in &found.outcomes {
+        let count =
+            format!("  {:<17}{:>7}  {:>6}", text::words(outcome.as_str()), counted.runs, percent(counted.runs, *runs));
+        output.line(count);
+        if *outcome != Outcome::RolledBack {
+            output.line(format_args!("    for example: {}", counted.why));
+            output.line(format_args!("    {}", output.accent().apply_to(replay(counted.seed))));
+        }
+    }
+    output.line(format_args!("\n  {:<11}{:>9}{:>9}{:>9}{:>12}", "", "p50", "p95", "worst", "objective"));
+    let objectives = &plan.objectives;
+    row("detection", found.detection, None, output);
+    row("decision", found.decision, None, output);
+    row("recovery", found.recovery, objectives.rto, output);
+    row("confidence", found.confidence, objectives.confidence, output);
+    row("data lost", found.data_lost, objectives.rpo, output);
+    let recoveries: Vec<Duration> = reports.iter().filter_map(|report| report.times.recovery).collect();
+    if !recoveries.is_empty() {
+        output
+            .line(format_args!("\n{}", output.bold().apply_to("Recovery, from the trigger to the confirmed rollback")));
+        plot::histogram(&recoveries, objectives.rto, output).iter().for_each(|line| output.line(line));
+    }
+    if let Some(seed) = found.worst_seed {
+        output.line(format_args!("\nthe worst, again:\n  {}", output.accent().apply_to(replay(seed))));
+    }
+}
+
+fn row(name: &str, quantiles: Option<Quantiles>, objective: Option<Duration>, output: Output) {
+    let Some(Quantiles { p50_s, p95_s, worst_s }) = quantiles else { return };
+    let cell = |seconds: f64| {
+        let time = Duration::from_secs_f64(seconds);
+        let style = if objective.is_some_and(|objective| time > objective) { output.bad() } else { output.plain() };
+        style.apply_to(format!("{:>9}", text::duration(time))).to_string()
+    };
+    let objective = objective.map_or(String::new(), text::duration);
+    output.line(format_args!("  {name:<11}{}{}{}{objective:>12}", cell(p50_s), cell(p95_s), cell(worst_s)));
+}
+
+/// Never rounded up to all, nor down to none.
+fn percent(part: usize, whole: usize) -> String {
+    let share = 100.0 * part as f64 / whole.max(1) as f64;
+    match (part, whole) {
+        (0, _) => "0%".to_owned(),
+        (part, whole) if part == whole => "100%".to_owned(),
+        _ => format!("{:.1}%", share.clamp(0.1, 99.9)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::percent;
+
+    #[test]
+    fn a_share_is_all_only_when_it_is() {
+        assert_eq!(
+            [percent(0, 9), percent(9999, 10_000), percent(1, 3), percent(3, 3)],
+            ["0%", "99.9%", "33.3%", "100%"]
+        );
+    }
+}

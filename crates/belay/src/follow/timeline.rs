@@ -1,0 +1,28 @@
+//! What mattered, counted from a moment.
+
+use belay_core::event::{Event, Record};
+use jiff::Timestamp;
+
+use crate::{
+    follow::line::{Tone, line},
+    output::Output,
+    text,
+};
+
+/// Columns of the time.
+const TIME: usize = 8;
+
+/// A line for each record that is more than machinery; what was before `from` stands with a minus.
+pub(crate) fn timeline(records: &[Record], from: Timestamp, output: Output) {
+    for record in records {
+        let Some(line) = line(record).filter(|line| line.tone != Tone::Quiet) else { continue };
+        if matches!(record.event, Event::Commanded { .. }) && record.at < from {
+            continue; // what came of it stands below
+        }
+        let after = match record.at < from {
+            true => format!("-{}", text::duration(text::between(record.at, from))),
+            false => text::duration(text::between(from, record.at)),
+        };
+        output.line(line.render_at(&format!("{after:>TIME$}"), output));
+    }
+}

@@ -1,0 +1,283 @@
+//! A drill: what it measures, and what it waits for beforehand.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use belay_core::{
+    change::{Assessment, Baseline, Doc, Effect},
+    event::{DrillVerdict, Event, Record, RunKind},
+    left_by_undo,
+    migration::{Corrupt, Migration},
+    run::{Phase, Run, RunState, StepState, baseline_entry},
+};
+use belay_plan::model::{Name, Overlaid, Plan, Target};
+use belay_ports::{Ports, ReadError};
+use indexmap::IndexMap;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{
+    capture::{Looking, observe_all},
+    expected::{ExpectedFrom, Measured, expected},
+};
+
+/// What a drill has measured. Times are in seconds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct DrillReport {
+    #[schema(value_type = String)]
+    pub migration: Name,
+    pub plan_sha256: String,
+    /// What was laid over the plan file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlaid: Option<Overlaid>,
+    pub run: String,
+    /// Who asked, and why.
+    pub actor: String,
+    pub reason: String,
+    /// The trigger that was fired; none where the rollback was asked for.
+    #[schema(value_type = Option<String>)]
+    pub trigger: Option<Name>,
+    /// The breach.
+    pub started: Timestamp,
+    pub ended: Option<Timestamp>,
+    pub verdict: DrillVerdict,
+    /// From the breach to the incident.
+    pub detection_s: Option<f64>,
+    /// From the incident to the decision.
+    pub decision_s: Option<f64>,
+    /// From the breach to the end of the last step.
+    pub recovery_s: Option<f64>,
+    /// From the end of the last step to the end of the confirmation.
+    pub confidence_s: Option<f64>,
+    /// From the breach to the end of the confirmation.
+    pub total_s: Option<f64>,
+    /// Those that the plan has.
+    pub objectives: Vec<Objective>,
+    #[schema(value_type = IndexMap<String, DrillStep>)]
+    pub steps: IndexMap<Name, DrillStep>,
+    /// What cannot be put back as it was before the drill, each with the reason.
+    pub stays: Vec<String>,
+}
+
+/// An objective of the plan, and what the drill has come to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Objective {
+    /// `rto`: from the breach to the confirmed rollback. `rpo`: data written and lost. `confidence`: the confirmation.
+    pub name: String,
+    pub limit_s: f64,
+    /// None where it did not come to that, or nobody can tell.
+    pub measured_s: Option<f64>,
+    pub within: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct DrillStep {
+    pub phase: String,
+    /// From its start to its end.
+    pub took_s: Option<f64>,
+    /// The time in each phase.
+    pub phases: BTreeMap<String, f64>,
+    /// What was expected before: see [`ExpectedFrom`].
+    pub expected_s: f64,
+    pub expected_from: ExpectedFrom,
+    pub measured_runs: usize,
+}
+
+/// Measures the last drill in the records of a migration, which begin with the first. `measured`: what was on record before
+/// it. None when there is none, or its run has not come to an end.
+///
+/// # Errors
+/// [`Corrupt`] when the records cannot be folded.
+pub fn drill_report(migration: &str, records: &[Record], measured: &Measured) -> Result<Option<DrillReport>, Corrupt> {
+    let mut state = Migration::new(migration);
+    let mut drill: Option<Course> = None;
+    for record in records {
+        state.evolve(record)?;
+        match (&record.event, &mut drill) {
+            (Event::DrillStarted { trigger, reason, plan_sha256, overlaid }, _) => {
+                drill = Some(Course {
+                    trigger: trigger.clone(),
+                    reason: reason.clone(),
+                    plan_sha256: plan_sha256.clone(),
+                    overlaid: overlaid.clone(),
+                    actor: record.actor.clone(),
+                    started: record.at,
+                    incident: None,
+                    decided: None,
+                    phases: BTreeMap::new(),
+                });
+            }
+            (Event::IncidentOpened { .. }, Some(course)) => course.incident = course.incident.or(Some(record.at)),
+            (Event::Decided { .. }, Some(course)) => course.decided = course.decided.or(Some(record.at)),
+            (Event::Step { step, .. }, Some(course)) => course.note(step, &state, record.at),
+            _ => {}
+        }
+    }
+    let run = state.run.iter().chain(state.past_runs.iter().rev().map(AsRef::as_ref));
+    let run = run.into_iter().find(|run| run.kind == RunKind::Drill);
+    let course = drill.zip(run).filter(|(course, run)| run.started >= course.started && run.ended.is_some());
+    Ok(course.map(|(course, run)| course.report(run, measured)))
+}
+
+/// What happened in a drill, and when.
+struct Course {
+    trigger: Option<Name>,
+    reason: String,
+    plan_sha256: String,
+    overlaid: Option<Overlaid>,
+    actor: String,
+    started: Timestamp,
+    incident: Option<Timestamp>,
+    decided: Option<Timestamp>,
+    /// The phase of each step and since when, with the time in those before.
+    phases: BTreeMap<Name, (Phase, Timestamp, BTreeMap<String, f64>)>,
+}
+
+impl Course {
+    fn note(&mut self, step: &str, state: &Migration, at: Timestamp) {
+        let drilling = state.run.as_ref().filter(|run| run.kind == RunKind::Drill);
+        let Some(now) = drilling.and_then(|run| run.steps.get(step)) else { return };
+        let (phase, since, times) =
+            self.phases.entry(step.to_owned()).or_insert_with(|| (now.phase, at, BTreeMap::new()));
+        if *phase != now.phase {
+            if *phase != Phase::Pending && !phase.is_over() {
+                *times.entry(phase.as_str().to_owned()).or_default() += seconds(*since, at);
+            }
+            (*phase, *since) = (now.phase, at);
+        }
+    }
+
+    fn report(self, run: &Run, measured: &Measured) -> DrillReport {
+        let done = run.state == RunState::RolledBack;
+        let ended = run.ended.filter(|_| done);
+        let recovered = run.steps.values().filter_map(|step| step.ended).max().filter(|_| done);
+        let since_breach = |at: Option<Timestamp>| at.map(|at| seconds(self.started, at));
+        let total_s = since_breach(ended);
+        let confidence_s = recovered.zip(ended).map(|(recovered, ended)| seconds(recovered, ended));
+        let objectives = objectives(run, total_s, confidence_s);
+        let verdict = match run.state {
+            RunState::RolledBack if objectives.iter().all(|objective| objective.within) => DrillVerdict::Within,
+            RunState::RolledBack => DrillVerdict::Outside,
+            RunState::Aborted => DrillVerdict::Aborted,
+            _ => DrillVerdict::Halted,
+        };
+        let mut phases = self.phases;
+        let steps = run.steps.iter().map(|(name, step)| {
+            let phases = phases.remove(name).map(|(_, _, times)| times).unwrap_or_default();
+            (name.clone(), drill_step(run, name, step, phases, measured))
+        });
+        DrillReport {
+            migration: run.plan.migration.clone(),
+            plan_sha256: self.plan_sha256,
+            overlaid: self.overlaid,
+            run: run.id.to_string(),
+            actor: self.actor,
+            reason: self.reason,
+            trigger: self.trigger,
+            started: self.started,
+            ended: run.ended,
+            verdict,
+            detection_s: self.incident.map(|at| seconds(self.started, at)),
+            decision_s: self.incident.zip(self.decided).map(|(incident, decided)| seconds(incident, decided)),
+            recovery_s: recovered.map(|at| seconds(self.started, at)),
+            confidence_s,
+            total_s,
+            objectives,
+            steps: steps.collect(),
+            stays: left_by_undo(run),
+        }
+    }
+}
+
+fn drill_step(
+    run: &Run,
+    name: &str,
+    step: &StepState,
+    phases: BTreeMap<String, f64>,
+    measured: &Measured,
+) -> DrillStep {
+    let expected = expected(name, &run.plan.steps[name], &step.planned, measured);
+    DrillStep {
+        phase: step.phase.as_str().to_owned(),
+        took_s: step.started.zip(step.ended).map(|(started, ended)| seconds(started, ended)),
+        phases,
+        expected_s: expected.time.as_secs_f64(),
+        expected_from: expected.from,
+        measured_runs: expected.runs,
+    }
+}
+
+fn objectives(run: &Run, total_s: Option<f64>, confidence_s: Option<f64>) -> Vec<Objective> {
+    let plan = &run.plan.objectives;
+    let objective = |name: &str, limit: Option<Duration>, measured_s: Option<f64>| {
+        let limit_s = limit?.as_secs_f64();
+        let within = measured_s.is_some_and(|measured_s| measured_s <= limit_s);
+        Some(Objective { name: name.to_owned(), limit_s, measured_s, within })
+    };
+    let all = [
+        objective("rto", plan.rto, total_s),
+        objective("rpo", plan.rpo, lost_s(run)),
+        objective("confidence", plan.confidence, confidence_s),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+/// How much written data was lost: zero where no step loses any, none where a step does that cannot tell how much.
+fn lost_s(run: &Run) -> Option<f64> {
+    let mut most = 0.0_f64;
+    for (name, step) in run.steps.iter().filter(|(_, step)| step.touched) {
+        let effects: Vec<&Effect> = step.planned.iter().flat_map(|change| &change.effects).collect();
+        let losses = effects.iter().filter_map(|effect| match effect {
+            Effect::LosesData { since } => Some(since.zip(step.first_sent).map(|(since, sent)| seconds(since, sent))),
+            _ => None,
+        });
+        let losses: Vec<Option<f64>> = losses.collect();
+        if losses.is_empty() && run.plan.steps[name].loses_data {
+            return None;
+        }
+        for lost in losses {
+            most = most.max(lost?);
+        }
+    }
+    Some(most)
+}
+
+/// To the millisecond.
+fn seconds(from: Timestamp, to: Timestamp) -> f64 {
+    (to.duration_since(from).as_secs_f64() * 1000.0).round().max(0.0) / 1000.0
+}
+
+/// How the world stands to what a rollback returns to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Standing {
+    /// The steps that would have something to do. Those that name no state of the world (jobs, restores, manual steps) say
+    /// nothing of whether the cutover was made.
+    pub away: Vec<Name>,
+    /// Whether any step says something of it.
+    pub tells: bool,
+    /// What was seen: two looks that see the same show that nobody is in the middle of it.
+    pub seen: Vec<Doc>,
+}
+
+/// Looks whether the cutover was made. Reads only.
+///
+/// # Errors
+/// The step that cannot be observed, and why.
+pub async fn standing(ports: &Ports, plan: &Plan, baseline: Option<&Baseline>) -> Result<Standing, (Name, ReadError)> {
+    let telling = plan.steps.iter().filter(|(_, step)| step.to != Target::Own);
+    let looks = telling.filter_map(|(name, _)| {
+        let entry = baseline_entry(baseline, plan, name).cloned();
+        Looking::new(ports, plan, name.clone(), entry, None)
+    });
+    let mut standing = Standing { away: Vec::new(), tells: false, seen: Vec::new() };
+    for (looking, observed) in observe_all(looks.collect()).await {
+        let step = looking.scope.step.clone();
+        let doc = observed.map_err(|error| (step.clone(), error))?;
+        standing.tells = true;
+        if !matches!(looking.actuator.assess(&looking.scope, &doc, &[]), Ok(Assessment::InPlace)) {
+            standing.away.push(step);
+        }
+        standing.seen.push(doc);
+    }
+    Ok(standing)
+}

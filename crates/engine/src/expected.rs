@@ -1,0 +1,166 @@
+//! How long a step is expected to take: the one place that dry runs, drills and the time left of a run go by.
+//!
+//! What a step's changes take comes from what is on record, where the same step (by its name, action and kind of resource)
+//! has been carried out before, in a rollback or a drill; else from the actuator's own default. The holding times of gates
+//! come from the plan. A person's time is not known and counts for nothing.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use belay_core::{
+    change::Change,
+    event::RunKind,
+    migration::Migration,
+    run::{Run, StepState},
+};
+use belay_plan::{
+    duration,
+    model::{Gate, Name, Plan, Step},
+};
+use belay_ports::{Journal, ReadFailure};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::scope::is_builtin;
+
+/// Older runs than so many say little of now.
+const RUNS_MAX: usize = 10;
+
+/// What the steps of a plan took, each from its first send until its target held, the latest first; steps that were never
+/// carried out are not in it.
+pub type Measured = HashMap<Name, Vec<Duration>>;
+
+/// Where an expected time comes from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ExpectedFrom {
+    /// The median of what is on record.
+    Measured,
+    /// The actuator's own default, or the plan's waiting times alone.
+    #[default]
+    Default,
+}
+
+/// How long something is expected to take, and how that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Expected {
+    pub(crate) time: Duration,
+    pub(crate) from: ExpectedFrom,
+    /// How many runs were measured.
+    pub(crate) runs: usize,
+}
+
+/// What is on record of a plan's steps. `relatives`: migrations whose records count where `own` has none of a step.
+pub fn measured<'m>(
+    plan: &Plan,
+    own: &'m Migration,
+    relatives: impl Iterator<Item = &'m Migration> + Clone,
+) -> Measured {
+    let all = std::iter::once(own).chain(relatives);
+    let times =
+        |name: &Name, step: &Step| all.clone().map(|state| times(state, name, step)).find(|times| !times.is_empty());
+    plan.steps.iter().filter_map(|(name, step)| Some((name.clone(), times(name, step)?))).collect()
+}
+
+fn times(state: &Migration, name: &str, step: &Step) -> Vec<Duration> {
+    let present = state.run.iter().filter(|run| run.ended.is_some());
+    let runs = present.chain(state.past_runs.iter().rev().map(Arc::as_ref));
+    runs.filter_map(|run| time_in(run, name, step)).take(RUNS_MAX).collect()
+}
+
+fn time_in(run: &Run, name: &str, step: &Step) -> Option<Duration> {
+    let then = run.plan.steps.get(name).filter(|_| matches!(run.kind, RunKind::Real | RunKind::Drill))?;
+    let same = then.action == step.action && kind_of(&then.resource) == kind_of(&step.resource);
+    run.steps.get(name).filter(|_| same)?.took()
+}
+
+/// `route53` of `route53:Z0/shop.example.com/A`
+fn kind_of(resource: &str) -> &str {
+    resource.split(':').next().unwrap_or_default()
+}
+
+/// The other migrations that are made from the same plan file: with an overlay, or without. They are known by their names:
+/// `shop` and `shop-staging`.
+///
+/// # Errors
+/// [`ReadFailure`] when the journal cannot be read. A relative that this version does not understand counts for nothing.
+pub async fn relatives(journal: &dyn Journal, migration: &str) -> Result<Vec<Arc<Migration>>, ReadFailure> {
+    let extends = |long: &str, short: &str| long.strip_prefix(short).is_some_and(|rest| rest.starts_with('-'));
+    let mut found = Vec::new();
+    for name in journal.streams().await? {
+        if !extends(&name, migration) && !extends(migration, &name) {
+            continue;
+        }
+        let mut state = Migration::new(&name);
+        let understood =
+            journal.read(&name, 0).await.is_ok_and(|r| r.iter().all(|record| state.evolve(record).is_ok()));
+        let of_file = |name: &str| {
+            let plan = state.plan.as_deref();
+            plan.is_some_and(|plan| plan.overlaid.as_ref().map_or(plan.migration == name, |o| o.file_migration == name))
+        };
+        let file = if extends(&name, migration) { migration } else { &name };
+        if understood && of_file(file) {
+            found.push(Arc::new(state));
+        }
+    }
+    Ok(found)
+}
+
+/// How long a step takes when all goes well. `changes`: what there is to do.
+pub(crate) fn expected(name: &str, step: &Step, changes: &[Change], measured: &Measured) -> Expected {
+    let wait = match step.with["for"].as_str() {
+        Some(text) if is_builtin(&step.action) => duration::parse(text).unwrap_or_default(),
+        _ => Duration::ZERO,
+    };
+    let nothing_to_do = changes.is_empty() && !is_builtin(&step.action);
+    let interlocks = if nothing_to_do { &[][..] } else { &step.require };
+    let (calls, runs) = match measured.get(name).filter(|times| !nothing_to_do && !times.is_empty()) {
+        Some(times) => (median(times), times.len()),
+        None => (changes.iter().map(|change| change.expected).sum(), 0),
+    };
+    let from = if runs > 0 { ExpectedFrom::Measured } else { ExpectedFrom::Default };
+    Expected { time: longest_hold(interlocks) + calls + wait + longest_hold(&step.verify), from, runs }
+}
+
+/// What is left of a step whose changes are not all in effect.
+pub(crate) fn expected_left(
+    name: &str,
+    step: &Step,
+    state: &StepState,
+    spent: Duration,
+    measured: &Measured,
+) -> Duration {
+    let open: Vec<Change> =
+        state.planned.iter().filter(|change| !state.effective.contains(&change.id)).cloned().collect();
+    let none = Measured::new();
+    // What was measured is of the step as a whole, so it says nothing of its second half.
+    let measured = if state.effective.is_empty() { measured } else { &none };
+    // Before the first look nobody knows what is to do: most likely what was to do before.
+    let unseen = state.planned.is_empty().then(|| measured.get(name)).flatten().map(|times| median(times));
+    let holds = |calls: Duration| longest_hold(&step.require) + calls + longest_hold(&step.verify);
+    let time = unseen.map_or_else(|| expected(name, step, &open, measured).time, holds);
+    time.saturating_sub(spent).max(longest_hold(&step.verify))
+}
+
+pub(crate) fn longest_hold(gates: &[Gate]) -> Duration {
+    gates.iter().map(|gate| gate.hold).max().unwrap_or_default()
+}
+
+/// Of an even number the longer one in the middle: rather too long than too short.
+fn median(times: &[Duration]) -> Duration {
+    let mut sorted = times.to_vec();
+    sorted.sort_unstable();
+    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_one_in_the_middle() {
+        let seconds = |times: &[u64]| times.iter().copied().map(Duration::from_secs).collect::<Vec<_>>();
+        assert_eq!(median(&seconds(&[90, 10, 20])), Duration::from_secs(20));
+        assert_eq!(median(&seconds(&[30, 10])), Duration::from_secs(30));
+        assert_eq!(median(&[]), Duration::ZERO);
+    }
+}

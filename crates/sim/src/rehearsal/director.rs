@@ -1,0 +1,146 @@
+//! Lets things happen when they are due.
+
+use std::{collections::BTreeSet, pin::Pin, sync::Arc, time::Duration};
+
+use belay_core::{
+    event::{Event, FailureCode, Record, StepEvent},
+    migration::Migration,
+};
+use belay_plan::model::{Name, OnFailure};
+use belay_ports::{Clock, Observer};
+use futures::{Future, StreamExt, stream::FuturesUnordered};
+use tokio::sync::watch;
+
+use crate::{
+    chance::Chance,
+    rehearsal::script::{Act, Cue, Moment},
+    world::World,
+};
+
+/// How far the steps have come.
+#[derive(Debug, Default)]
+struct Progress {
+    sent: BTreeSet<Name>,
+    done: BTreeSet<Name>,
+}
+
+/// Hears what the journal says, for the world and for those who wait for a step.
+pub(crate) struct Ear {
+    world: Arc<World>,
+    progress: watch::Sender<Progress>,
+}
+
+impl Ear {
+    pub(crate) fn new(world: Arc<World>) -> Arc<Self> {
+        Arc::new(Self { world, progress: watch::Sender::new(Progress::default()) })
+    }
+}
+
+impl Observer for Ear {
+    fn recorded(&self, records: &[Record], state: &Migration) {
+        for record in records {
+            let Event::Step { step, what } = &record.event else { continue };
+            match what {
+                StepEvent::Intended { .. } => self.progress.send_modify(|progress| {
+                    progress.sent.insert(step.clone());
+                }),
+                StepEvent::Settled { .. } => {
+                    let plan = state.run.as_ref().map(|run| &run.plan.steps[step]);
+                    if plan.is_some_and(|plan| crate::world::is_builtin(&plan.action)) {
+                        self.world.tell_done(step);
+                    }
+                    self.progress.send_modify(|progress| {
+                        progress.done.insert(step.clone());
+                    });
+                }
+                StepEvent::Skipped { .. } => self.world.tell_done(step),
+                // The plan says that it does without.
+                StepEvent::Failed { code, .. } if !matches!(code, FailureCode::Ambiguous | FailureCode::Contested) => {
+                    let plan = state.run.as_ref().map(|run| &run.plan.steps[step]);
+                    if plan.is_some_and(|plan| plan.on_failure == OnFailure::Continue) {
+                        self.world.tell_done(step);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+type Due = Pin<Box<dyn Future<Output = (usize, Turn)> + Send>>;
+
+enum Turn {
+    Begin,
+    End,
+}
+
+/// Waits for the moments of a script.
+pub(crate) struct Director {
+    cues: Vec<Cue>,
+    due: FuturesUnordered<Due>,
+    clock: Arc<dyn Clock>,
+    world: Arc<World>,
+}
+
+impl Director {
+    /// To be called at the breach: times count from now.
+    pub(crate) fn new(cues: &[Cue], world: &Arc<World>, ear: &Arc<Ear>, chance: &mut Chance) -> Self {
+        let clock = world.clock();
+        let due = FuturesUnordered::new();
+        for (number, cue) in cues.iter().enumerate() {
+            due.push(wait_for(number, &cue.at, clock.clone(), ear, &mut chance.fork()));
+        }
+        Self { cues: cues.to_vec(), due, clock, world: world.clone() }
+    }
+
+    /// Waits for the next thing to happen and lets it; answers how long the daemon is down, if it was killed.
+    pub(crate) async fn next(&mut self, chance: &mut Chance) -> Option<Duration> {
+        loop {
+            let Some((number, turn)) = self.due.next().await else { return std::future::pending().await };
+            let cue = &self.cues[number];
+            match (&cue.what, turn) {
+                (Act::Begin(condition), Turn::Begin) => {
+                    self.world.begin(number, condition.clone());
+                    if let Some(lasts) = cue.lasts {
+                        let clock = self.clock.clone();
+                        self.due.push(Box::pin(async move {
+                            clock.sleep(lasts).await;
+                            (number, Turn::End)
+                        }));
+                    }
+                }
+                (Act::Begin(_), Turn::End) => self.world.end(number),
+                (Act::Undo { steps }, _) => steps.iter().for_each(|step| self.world.revert(step, Duration::ZERO)),
+                (Act::Kill { down }, _) => return Some(down.draw(chance)),
+            }
+        }
+    }
+}
+
+fn wait_for(number: usize, moment: &Moment, clock: Arc<dyn Clock>, ear: &Arc<Ear>, chance: &mut Chance) -> Due {
+    let mut progress = ear.progress.subscribe();
+    match moment {
+        Moment::Time(span) => {
+            let time = span.draw(chance);
+            Box::pin(async move {
+                clock.sleep(time).await;
+                (number, Turn::Begin)
+            })
+        }
+        Moment::Sent { steps, after } | Moment::Done { steps, after } => {
+            let sent = matches!(moment, Moment::Sent { .. });
+            let (steps, after) = (steps.clone(), after.draw(chance));
+            Box::pin(async move {
+                let reached = |progress: &Progress| {
+                    let reached = if sent { &progress.sent } else { &progress.done };
+                    steps.iter().any(|step| reached.contains(step))
+                };
+                if progress.wait_for(reached).await.is_err() {
+                    return std::future::pending().await; // nobody is there any more who could do it
+                }
+                clock.sleep(after).await;
+                (number, Turn::Begin)
+            })
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Many plays of one rehearsal, and what they come to together.
+
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+    time::Duration,
+};
+
+use serde::Serialize;
+
+use super::{Outcome, PlayError, Rehearsal, Report};
+
+/// Plays with each of `runs` seeds from `first` on, on so many threads; the reports in the order of the seeds.
+///
+/// # Errors
+/// The first [`PlayError`] by seed.
+pub fn play_all(rehearsal: &Rehearsal, first: u64, runs: u64, threads: usize) -> Result<Vec<Report>, PlayError> {
+    let next = AtomicU64::new(0);
+    let play = || {
+        let mut played = Vec::new();
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= runs {
+                return played;
+            }
+            let seed = first.wrapping_add(number);
+            played.push((number, rehearsal.play(seed).map(|played| played.report)));
+        }
+    };
+    let mut reports: Vec<(u64, Result<Report, PlayError>)> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(play)).collect();
+        // A thread that panicked has found a bug: the panic goes on here.
+        threads
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap_or_else(|bug| std::panic::resume_unwind(bug)))
+            .collect()
+    });
+    reports.sort_by_key(|(number, _)| *number);
+    reports.into_iter().map(|(_, report)| report).collect()
+}
+
+/// What many plays come to.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Distribution {
+    pub runs: usize,
+    pub within_objectives: usize,
+    /// From 0.0 to 1.0.
+    pub share_within_objectives: f64,
+    pub outcomes: BTreeMap<Outcome, Counted>,
+    /// In seconds, of the runs that came so far.
+    pub detection: Option<Quantiles>,
+    pub decision: Option<Quantiles>,
+    pub recovery: Option<Quantiles>,
+    pub confidence: Option<Quantiles>,
+    pub data_lost: Option<Quantiles>,
+    /// The seed to look at first: of a run that did not roll back, or else of the longest recovery.
+    pub worst_seed: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Counted {
+    pub runs: usize,
+    /// One of them.
+    pub seed: u64,
+    /// How that one ended.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub why: String,
+}
+
+/// By the nearest-rank method: each of them is a time that was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Quantiles {
+    pub p50_s: f64,
+    pub p95_s: f64,
+    pub worst_s: f64,
+}
+
+impl Quantiles {
+    fn of(times: impl Iterator<Item = Duration>) -> Option<Self> {
+        let mut times: Vec<Duration> = times.collect();
+        times.sort_unstable();
+        let rank = |share: f64| {
+            let rank = (share * times.len() as f64).ceil() as usize;
+            times.get(rank.max(1) - 1).map(|time| (time.as_secs_f64() * 1000.0).round() / 1000.0)
+        };
+        Some(Self { p50_s: rank(0.5)?, p95_s: rank(0.95)?, worst_s: rank(1.0)? })
+    }
+}
+
+/// Counts and orders the reports of many plays.
+pub fn distribution(reports: &[Report]) -> Distribution {
+    let mut outcomes: BTreeMap<Outcome, Counted> = BTreeMap::new();
+    for report in reports {
+        let first = || Counted { runs: 0, seed: report.seed, why: report.why.clone() };
+        outcomes.entry(report.outcome).or_insert_with(first).runs += 1;
+    }
+    let of = |time: fn(&Report) -> Option<Duration>| Quantiles::of(reports.iter().filter_map(time));
+    let failed = reports.iter().find(|report| report.outcome != Outcome::RolledBack);
+    let longest = || reports.iter().max_by_key(|report| (report.times.recovery, std::cmp::Reverse(report.seed)));
+    let within_objectives = reports.iter().filter(|report| report.verdict.within_objectives).count();
+    Distribution {
+        runs: reports.len(),
+        within_objectives,
+        share_within_objectives: within_objectives as f64 / reports.len().max(1) as f64,
+        outcomes,
+        detection: of(|report| report.times.detection),
+        decision: of(|report| report.times.decision),
+        recovery: of(|report| report.times.recovery),
+        confidence: of(|report| report.times.confidence),
+        data_lost: of(|report| report.times.data_lost),
+        worst_seed: failed.or_else(longest).map(|report| report.seed),
+    }
+}

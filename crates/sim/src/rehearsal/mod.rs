@@ -1,0 +1,151 @@
+//! Rehearsals: a plan is played by the real engine in a simulated world, in virtual time. The same plan, scenario and seed
+//! give the same journal, to the byte.
+
+mod director;
+mod many;
+mod people;
+mod report;
+pub mod script;
+mod signals;
+mod stage;
+pub mod usual;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use belay_core::{
+    event::Record,
+    support::{self, For},
+};
+use belay_engine::{ArmError, CommandError, OpenError};
+use belay_plan::model::{Decision, Name, Plan, Severity};
+use belay_ports::ReadFailure;
+
+pub use many::{Distribution, Quantiles, distribution, play_all};
+pub use report::{Ended, Outcome, Report, StepReport, Times, Verdict};
+use script::Script;
+use stage::Stage;
+
+use crate::spread::Spread;
+
+/// How often signals are read, as by the daemon's default.
+const POLL: Duration = Duration::from_secs(5);
+
+/// A plan with everything that it takes to play it, as often as one likes.
+#[derive(Debug, Clone)]
+pub struct Rehearsal {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) plan_sha256: String,
+    pub(crate) script: Script,
+    pub(crate) measured: BTreeMap<Name, Spread>,
+    pub(crate) poll: Duration,
+    pub(crate) belay_version: String,
+    /// Parts of the plan that this version does not execute, and that the rehearsal plays without.
+    pub left_out: Vec<String>,
+}
+
+/// Why a plan could not be played.
+#[derive(Debug, thiserror::Error)]
+pub enum PlayError {
+    #[error("the plan cannot be armed in the simulated world")]
+    Arm(#[from] ArmError),
+    #[error("the simulated cutover was refused")]
+    Command(#[from] CommandError),
+    #[error("the simulated daemon does not start")]
+    Open(#[from] OpenError),
+    #[error("the journal of the simulation cannot be read")]
+    Journal(#[from] ReadFailure),
+    #[error("the simulated daemon has ended")]
+    Stopped,
+    #[error("there is no runtime to simulate in")]
+    Runtime(#[from] std::io::Error),
+    /// A bug of Belay.
+    #[error("an invariant was broken with seed {seed}: {}", violations.join("; "))]
+    Broken { seed: u64, violations: Vec<String> },
+}
+
+/// One play.
+#[derive(Debug, Clone)]
+pub struct Played {
+    pub report: Report,
+    pub records: Vec<Record>,
+}
+
+impl Rehearsal {
+    /// `measured`: how long steps took in drills; the usual time of its action stands in for a step that is not in it.
+    pub fn new(
+        plan: &Plan,
+        plan_sha256: &str,
+        script: Script,
+        measured: BTreeMap<Name, Spread>,
+        belay_version: &str,
+    ) -> Self {
+        let (plan, left_out) = playable(plan);
+        Self {
+            plan: Arc::new(plan),
+            plan_sha256: plan_sha256.to_owned(),
+            script,
+            measured,
+            poll: POLL,
+            belay_version: belay_version.to_owned(),
+            left_out,
+        }
+    }
+
+    /// Plays it once, in a runtime of its own on this thread.
+    ///
+    /// # Errors
+    /// [`PlayError`]; a plan that halts is no error.
+    pub fn play(&self, seed: u64) -> Result<Played, PlayError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
+        let seen = runtime.block_on(async { Stage::new(self, seed).play().await })?;
+        let violations = seen.witness.violations();
+        if !violations.is_empty() {
+            return Err(PlayError::Broken { seed, violations });
+        }
+        let records = seen.witness.records();
+        let report = Report::new(&self.plan, seed, seen.ended, seen.breach, &records, &seen.witness.state());
+        Ok(Played { report, records })
+    }
+
+    pub fn script(&self) -> &Script {
+        &self.script
+    }
+}
+
+/// The plan without what this version refuses to arm: each part of it is named.
+fn playable(plan: &Plan) -> (Plan, Vec<String>) {
+    let left_out = support::unsupported(plan, For::Guarding);
+    let mut plan = plan.clone();
+    for part in &left_out {
+        let mut path = part.split([' ', '.']);
+        match (path.next(), path.next(), path.next()) {
+            (Some("notify"), ..) => plan.notify.clear(),
+            (Some("window"), ..) => plan.window = None,
+            (Some("decision"), ..) => plan.decision = Decision::default(),
+            (Some("triggers"), Some(name), key) => {
+                let Some(trigger) = plan.triggers.get_mut(name) else { continue };
+                match key {
+                    Some("problem") => trigger.problem = None,
+                    // Its answer is not executed yet: people decide.
+                    _ => trigger.severity = Severity::Minor,
+                }
+            }
+            (Some("steps"), Some(name), Some(key)) => {
+                let Some(step) = plan.steps.get_mut(name) else { continue };
+                match key {
+                    "stages" => step.stages = None,
+                    "expect" => step.expect = None,
+                    _ => step.on_drift = None,
+                }
+            }
+            _ => {}
+        }
+    }
+    // With the default matrix in place, another trigger may have come to an answer that is not executed.
+    let again = support::unsupported(&plan, For::Guarding);
+    if again.is_empty() || again.iter().all(|part| left_out.contains(part)) {
+        return (plan, left_out);
+    }
+    let (plan, more) = playable(&plan);
+    (plan, left_out.into_iter().chain(more).collect())
+}

@@ -1,0 +1,209 @@
+//! What came of a rehearsal: its end, its times, and how they compare with the plan's objectives.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use belay_core::{
+    change::Effect,
+    event::{Event, Record, StepEvent},
+    migration::Migration,
+    run::Run,
+};
+use belay_plan::model::{Name, Plan};
+use indexmap::IndexMap;
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+
+/// How a rehearsal ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    RolledBack,
+    /// A step or the confirmation failed; a person must act.
+    Halted,
+    /// A person who does not answer is waited for.
+    WaitsForPerson,
+    Aborted,
+    /// The trigger healed before a run began.
+    Recovered,
+    /// No trigger fired, and nobody noticed.
+    Unnoticed,
+    NotOver,
+}
+
+impl Outcome {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RolledBack => "rolled_back",
+            Self::Halted => "halted",
+            Self::WaitsForPerson => "waits_for_person",
+            Self::Aborted => "aborted",
+            Self::Recovered => "recovered",
+            Self::Unnoticed => "unnoticed",
+            Self::NotOver => "not_over",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    pub outcome: Outcome,
+    pub why: String,
+}
+
+impl Ended {
+    pub(crate) fn new(outcome: Outcome, why: &str) -> Self {
+        Self { outcome, why: why.to_owned() }
+    }
+}
+
+/// In seconds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    pub seed: u64,
+    pub outcome: Outcome,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub why: String,
+    pub times: Times,
+    pub verdict: Verdict,
+    pub steps: IndexMap<Name, StepReport>,
+}
+
+/// From what to what, as far as it came.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Times {
+    /// When it went wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub breach: Option<Timestamp>,
+    /// From the breach until a trigger fired, or a person noticed.
+    #[serde(rename = "detection_s", serialize_with = "seconds")]
+    pub detection: Option<Duration>,
+    /// From there until the rollback began.
+    #[serde(rename = "decision_s", serialize_with = "seconds")]
+    pub decision: Option<Duration>,
+    /// From the trigger to the confirmed rollback: what the plan's `rto` is about.
+    #[serde(rename = "recovery_s", serialize_with = "seconds")]
+    pub recovery: Option<Duration>,
+    /// Of that, from the end of the last step to the confirmation: what `confidence` is about.
+    #[serde(rename = "confidence_s", serialize_with = "seconds")]
+    pub confidence: Option<Duration>,
+    /// What was written in this time before a step that loses data is lost: what `rpo` is about.
+    #[serde(rename = "data_lost_s", serialize_with = "seconds")]
+    pub data_lost: Option<Duration>,
+}
+
+/// Against the plan's objectives; none where there is no objective, or nothing to compare.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    pub within_objectives: bool,
+    pub within_rto: Option<bool>,
+    pub within_rpo: Option<bool>,
+    pub within_confidence: Option<bool>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StepReport {
+    pub phase: &'static str,
+    /// From its start to its end.
+    #[serde(rename = "took_s", serialize_with = "seconds")]
+    pub took: Option<Duration>,
+    /// Calls that were sent for it.
+    pub sends: u32,
+}
+
+#[allow(clippy::ref_option)] // serde hands on a reference to the field
+fn seconds<S: Serializer>(time: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => to.serialize_f64((time.as_secs_f64() * 1000.0).round() / 1000.0),
+        None => to.serialize_none(),
+    }
+}
+
+fn between(from: Timestamp, to: Timestamp) -> Duration {
+    Duration::try_from(to.duration_since(from)).unwrap_or_default()
+}
+
+impl Report {
+    pub(crate) fn new(
+        plan: &Plan,
+        seed: u64,
+        ended: Ended,
+        breach: Option<Timestamp>,
+        records: &[Record],
+        state: &Migration,
+    ) -> Self {
+        let Ended { outcome, why } = ended;
+        let times = Times::of(plan, outcome, breach, records);
+        let verdict = Verdict::of(plan, outcome, &times);
+        let steps = state.run.as_ref().map(steps).unwrap_or_default();
+        Self { seed, outcome, why, times, verdict, steps }
+    }
+}
+
+fn steps(run: &Run) -> IndexMap<Name, StepReport> {
+    let step = |(name, step): (&Name, &std::sync::Arc<belay_core::run::StepState>)| {
+        let took = step.started.zip(step.ended).map(|(started, ended)| between(started, ended));
+        (name.clone(), StepReport { phase: step.phase.as_str(), took, sends: step.attempt })
+    };
+    run.steps.iter().map(step).collect()
+}
+
+impl Times {
+    fn of(plan: &Plan, outcome: Outcome, breach: Option<Timestamp>, records: &[Record]) -> Self {
+        let at = |what: fn(&Event) -> bool| records.iter().find(|record| what(&record.event)).map(|record| record.at);
+        let last =
+            |what: fn(&Event) -> bool| records.iter().rfind(|record| what(&record.event)).map(|record| record.at);
+        let began = at(|event| matches!(event, Event::RunStarted { .. }));
+        let noticed = at(|event| matches!(event, Event::TriggerFired { .. })).or(began);
+        let ended = last(|event| matches!(event, Event::RunEnded { .. })).filter(|_| outcome == Outcome::RolledBack);
+        let confirming = last(|event| matches!(event, Event::ConfirmOpened));
+        let time = |from: Option<Timestamp>, to: Option<Timestamp>| Some(between(from?, to?));
+        Self {
+            breach,
+            detection: time(breach, noticed),
+            decision: time(noticed, began),
+            recovery: time(noticed, ended),
+            confidence: time(confirming, ended).or_else(|| ended.map(|_| Duration::ZERO)),
+            data_lost: data_lost(plan, records),
+        }
+    }
+}
+
+/// The longest time whose data a step has lost.
+fn data_lost(plan: &Plan, records: &[Record]) -> Option<Duration> {
+    let mut cutover = None;
+    let mut sent: BTreeMap<&Name, Option<Duration>> = BTreeMap::new();
+    let mut lost = None;
+    for record in records {
+        match &record.event {
+            Event::CutoverMarked => cutover = Some(record.at),
+            Event::Step { step, what: StepEvent::Intended { change, .. } } => {
+                let told = change.effects.iter().find_map(|effect| match effect {
+                    Effect::LosesData { since } => Some(since.or(cutover)),
+                    _ => None,
+                });
+                let first = plan.steps.get(step).is_some_and(|step| step.loses_data) && !sent.contains_key(step);
+                let since = told.flatten().or(cutover.filter(|_| first));
+                sent.insert(step, since.map(|since| between(since, record.at)));
+            }
+            Event::Step { step, what: StepEvent::Accepted { .. } | StepEvent::Effective { .. } } => {
+                lost = lost.max(sent.get(step).copied().flatten());
+            }
+            _ => {}
+        }
+    }
+    lost
+}
+
+impl Verdict {
+    fn of(plan: &Plan, outcome: Outcome, times: &Times) -> Self {
+        let objectives = &plan.objectives;
+        let within = |time: Option<Duration>, most: Option<Duration>| Some(time? <= most?);
+        let nothing_lost = objectives.rpo.map(|_| true).filter(|_| times.data_lost.is_none());
+        let within_rto = within(times.recovery, objectives.rto);
+        let within_rpo = within(times.data_lost, objectives.rpo).or(nothing_lost);
+        let within_confidence = within(times.confidence, objectives.confidence);
+        let kept = [within_rto, within_rpo, within_confidence].iter().all(|within| *within != Some(false));
+        let within_objectives = outcome == Outcome::RolledBack && kept;
+        Self { within_objectives, within_rto, within_rpo, within_confidence }
+    }
+}

@@ -1,0 +1,173 @@
+//! One rehearsal from its beginning to its end: a process, a journal, a world, people, and what the script has in store.
+
+use std::{sync::Arc, time::Duration};
+
+use belay_core::{
+    input::{Asked, Verb},
+    run::RunState,
+};
+use belay_engine::{Arming, Engine, Handle, Options, Sampler, Snapshot};
+use belay_journal::MemoryJournal;
+use belay_ports::{Clock, Ports};
+use jiff::Timestamp;
+
+use crate::{
+    chance::{Chance, SeededEntropy},
+    clock::SimClock,
+    fault::Faults,
+    invariants::Witness,
+    rehearsal::{
+        Ended, Outcome, PlayError, Rehearsal,
+        director::{Director, Ear},
+        people::People,
+        signals, usual,
+    },
+    world::World,
+};
+
+/// Every rehearsal begins at the same moment, so that its journal can be had again.
+const BEGIN: Timestamp = Timestamp::constant(1_767_225_600, 0);
+
+/// A process that does not answer its own shutdown in time is dropped.
+const NOBODY: Duration = Duration::from_secs(60);
+
+pub(crate) struct Stage<'r> {
+    rehearsal: &'r Rehearsal,
+    world: Arc<World>,
+    witness: Arc<Witness>,
+    ports: Ports,
+    ear: Arc<Ear>,
+    chance: Chance,
+}
+
+/// What was seen from the stage.
+pub(crate) struct Seen {
+    pub(crate) ended: Ended,
+    pub(crate) witness: Arc<Witness>,
+    pub(crate) breach: Option<Timestamp>,
+}
+
+impl<'r> Stage<'r> {
+    pub(crate) fn new(rehearsal: &'r Rehearsal, seed: u64) -> Self {
+        let plan = &rehearsal.plan;
+        let mut chance = Chance::new(seed);
+        let clock: Arc<dyn Clock> = Arc::new(SimClock::new(BEGIN, 1));
+        let world = Arc::new(World::new(plan, clock, Faults::none()));
+        for (name, step) in &plan.steps {
+            let takes = rehearsal.measured.get(name).copied().unwrap_or_else(|| usual::of_action(&step.action));
+            world.draw_pace(name, takes, chance.fork());
+        }
+        world.set_every_destination(true);
+        for (signal, rule) in signals::rules(plan, rehearsal.script.trigger.as_deref(), &mut chance) {
+            world.set_rule(&signal, rule);
+        }
+        let witness = Witness::new(&plan.migration);
+        let ear = Ear::new(world.clone());
+        let entropy = Arc::new(SeededEntropy::new(chance.draw()));
+        let mut ports = crate::ports(&world, Arc::new(MemoryJournal::default()), entropy);
+        ports.journal = witness.journal(ports.journal);
+        ports.actuators = witness.actuators(ports.actuators);
+        ports.observer = ear.clone();
+        Self { rehearsal, world, witness, ports, ear, chance }
+    }
+
+    pub(crate) async fn play(mut self) -> Result<Seen, PlayError> {
+        let clock = self.world.clock();
+        let handle = self.open().await?;
+        let asked = Asked::new("operator 1", "as rehearsed");
+        let (plan, sha256) = (&self.rehearsal.plan, &self.rehearsal.plan_sha256);
+        belay_engine::arm(&handle, &self.ports, plan.clone(), sha256, Arming::default(), &asked).await?;
+        handle.command(asked.command(Verb::Cutover)).await?;
+        self.world.cut_over();
+        let calm = self.rehearsal.script.calm.draw(&mut self.chance);
+        clock.sleep(calm).await;
+        self.world.breach();
+        let breach = clock.now();
+        let ended = self.until_it_ends(handle, breach).await?;
+        Ok(Seen { ended, witness: self.witness, breach: Some(breach) })
+    }
+
+    /// A process starts, on the same journal and world.
+    async fn open(&self) -> Result<Handle, PlayError> {
+        let Ports { sensors, clock, observer, .. } = &self.ports;
+        let sampler = Sampler::start(sensors.clone(), clock.clone(), observer.clone(), self.rehearsal.poll);
+        let options = Options { sampler, belay_version: self.rehearsal.belay_version.clone() };
+        Ok(Engine::open(self.ports.clone(), &self.rehearsal.plan.migration, options).await?)
+    }
+
+    async fn until_it_ends(&mut self, mut handle: Handle, breach: Timestamp) -> Result<Ended, PlayError> {
+        let script = &self.rehearsal.script;
+        let clock = self.world.clock();
+        let mut people = People::new(script, self.chance.fork(), breach);
+        let mut director = Director::new(&script.cues, &self.world, &self.ear, &mut self.chance);
+        let horizon = BEGIN + script.horizon;
+        loop {
+            let mut watch = handle.watch();
+            let snapshot = watch.borrow_and_update().clone();
+            if let Some(ended) = ended(&snapshot, &mut people) {
+                let _ = tokio::time::timeout(NOBODY, handle.shutdown()).await;
+                return Ok(ended);
+            }
+            if clock.now() >= horizon {
+                return Ok(not_over(&snapshot, script.horizon));
+            }
+            let next = people.next(&snapshot.state);
+            let due = next.as_ref().map_or(horizon, |(at, _)| (*at).min(horizon));
+            tokio::select! {
+                biased;
+                down = director.next(&mut self.chance) => if let Some(down) = down {
+                    drop((handle, watch)); // as in a crash: nothing is finished
+                    clock.sleep(down).await;
+                    handle = self.open().await?;
+                },
+                () = clock.sleep(until(due, clock.now())) => {
+                    if let Some((_, command)) = next.filter(|(at, _)| *at <= clock.now())
+                        && let Err(error) = handle.command(command).await
+                    {
+                        people.refused(error.to_string());
+                    }
+                }
+                changed = watch.changed() => changed.map_err(|_| PlayError::Stopped)?,
+            }
+        }
+    }
+}
+
+fn until(at: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(at.duration_since(now)).unwrap_or_default()
+}
+
+/// How it ended, if it has.
+fn ended(snapshot: &Snapshot, people: &mut People<'_>) -> Option<Ended> {
+    let state = &snapshot.state;
+    let Some(run) = &state.run else {
+        let recovered = state.incident.is_none() && !state.past_incidents.is_empty();
+        return recovered.then(|| Ended::new(Outcome::Recovered, "the trigger healed before anybody rolled back"));
+    };
+    match run.state {
+        RunState::RolledBack => Some(Ended::new(Outcome::RolledBack, &run.why)),
+        RunState::Halted => Some(Ended::new(Outcome::Halted, &run.why)),
+        RunState::Aborted | RunState::Undone | RunState::Rehearsed => Some(Ended::new(Outcome::Aborted, &run.why)),
+        RunState::Running | RunState::Held | RunState::Confirming => {
+            people.keep_waiting(run).map(|why| Ended::new(Outcome::WaitsForPerson, &why))
+        }
+    }
+}
+
+fn not_over(snapshot: &Snapshot, horizon: Duration) -> Ended {
+    let horizon = belay_plan::duration::format(horizon);
+    let state = &snapshot.state;
+    match (&state.run, &state.incident) {
+        (Some(run), _) => {
+            let open = run.steps.iter().filter(|(_, step)| !step.phase.is_over());
+            let open: Vec<String> = open.map(|(name, step)| format!("{name} is {}", step.phase.as_str())).collect();
+            let open = if open.is_empty() { run.state.as_str().to_owned() } else { open.join(", ") };
+            Ended::new(Outcome::NotOver, &format!("not over after {horizon}: {open}"))
+        }
+        (None, Some(incident)) => {
+            let why = format!("an incident is open, and nobody has decided within {horizon}: {}", incident.why);
+            Ended::new(Outcome::WaitsForPerson, &why)
+        }
+        (None, None) => Ended::new(Outcome::Unnoticed, &format!("nothing was noticed within {horizon}")),
+    }
+}

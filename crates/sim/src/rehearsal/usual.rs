@@ -1,0 +1,40 @@
+//! What is usual: how long steps take, and how soon signals show what has changed. `config/scenarios/README.md` has the
+//! same tables, with the sources.
+
+use std::time::Duration;
+
+use crate::spread::Spread;
+
+/// How long a step of an action takes from its first call to the last effect.
+const ACTIONS: [(&str, Spread); 3] = [
+    // "Changes generally propagate to all Route 53 name servers within 60 seconds": API reference, GetChange.
+    ("route53.weights", Spread::seconds(10, 35, 60)),
+    // "The changes are effective within seconds": weighted target groups take over at the next request.
+    ("alb.forward", Spread::seconds(1, 3, 10)),
+    // AWS gives no figures: the copy grows with the volume, the engine and Multi-AZ; then two renames with their reboots.
+    ("rds.restore", Spread::seconds(12 * 60, 26 * 60, 50 * 60)),
+];
+
+/// Of an action that is not in the table.
+const OTHER: Spread = Spread::seconds(2, 10, 60);
+
+/// How long a signal of a kind takes to show what has changed, polling apart.
+const SIGNALS: [(&str, Spread); 4] = [
+    // A period of a minute has to be over, and its data to arrive.
+    ("alarm", Spread::seconds(10, 45, 120)),
+    ("metric", Spread::seconds(10, 45, 120)),
+    // A few health checks in a row, 5 to 30 s apart.
+    ("target_health", Spread::seconds(5, 20, 60)),
+    // Until the old answer has run out of the cache.
+    ("dns", Spread::seconds(0, 20, 60)),
+];
+
+/// How long a step of this action usually takes.
+pub fn of_action(action: &str) -> Spread {
+    ACTIONS.iter().find(|(name, _)| *name == action).map_or(OTHER, |(_, spread)| *spread)
+}
+
+/// How long a signal of this kind usually takes to show what has changed; what is asked directly shows it at once.
+pub fn of_signal(kind: &str) -> Spread {
+    SIGNALS.iter().find(|(name, _)| *name == kind).map_or(Spread::exactly(Duration::ZERO), |(_, spread)| *spread)
+}

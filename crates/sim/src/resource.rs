@@ -1,0 +1,85 @@
+//! One resource: a document that takes its time to change.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+#[derive(Debug, Clone)]
+pub(crate) struct Resource {
+    pub(crate) is: Value,
+    /// Before the cutover.
+    pub(crate) good: Value,
+    pub(crate) becoming: Option<Becoming>,
+    /// When the last change has shown.
+    pub(crate) settled: Option<Timestamp>,
+    /// What somebody else is going to do to it.
+    pub(crate) later: Vec<(Timestamp, Value)>,
+    pub(crate) undone: bool,
+    /// Whether a member that nobody names may join it.
+    pub(crate) open: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Becoming {
+    pub(crate) doc: Value,
+    pub(crate) since: Timestamp,
+    pub(crate) at: Timestamp,
+}
+
+impl Resource {
+    /// As it was before the cutover.
+    pub(crate) fn new(good: Value) -> Self {
+        let is = good.clone();
+        Self { is, good, becoming: None, settled: None, later: Vec::new(), undone: false, open: true }
+    }
+
+    pub(crate) fn cut_over(&mut self) {
+        self.is = self.migrated();
+    }
+
+    /// Somebody else undoes what was put back.
+    pub(crate) fn undo_at(&mut self, at: Timestamp) {
+        let undone = self.migrated();
+        self.later.push((at, undone));
+    }
+
+    /// Lets happen what is due, in its order.
+    pub(crate) fn settle(&mut self, now: Timestamp) {
+        self.later.sort_by_key(|(at, _)| *at);
+        loop {
+            let ours = self.becoming.as_ref().map(|becoming| becoming.at).filter(|at| *at <= now);
+            let theirs = self.later.first().map(|(at, _)| *at).filter(|at| *at <= now);
+            match (ours, theirs) {
+                (Some(ours), theirs) if theirs.is_none_or(|theirs| ours <= theirs) => {
+                    if let Some(becoming) = self.becoming.take() {
+                        self.settled = Some(becoming.at);
+                        self.is = becoming.doc;
+                    }
+                }
+                (_, Some(_)) => {
+                    self.is = self.later.remove(0).1;
+                    self.undone = true;
+                }
+                _ => return,
+            }
+        }
+    }
+
+    /// What the migration makes of it: the others get the traffic of those that had it. Where no other is named, the last
+    /// one gets all; where there is only one, what has joined does.
+    fn migrated(&self) -> Value {
+        let is_weights = |good: &&Map<String, Value>| !good.is_empty() && good.values().all(Value::is_u64);
+        let Some(good) = self.good.as_object().filter(is_weights) else { return json!({ "state": "broken" }) };
+        let total: u64 = good.values().filter_map(Value::as_u64).sum();
+        let idle = good.values().any(|weight| *weight == 0);
+        let last = good.len() - 1;
+        let moved = |(index, (name, weight)): (usize, (&String, &Value))| {
+            let gets = if idle { *weight == 0 } else { index == last && last > 0 };
+            (name.clone(), json!(if gets { total } else { 0 }))
+        };
+        let mut moved: Map<String, Value> = good.iter().enumerate().map(moved).collect();
+        if last == 0 && self.open {
+            moved.insert("migrated".to_owned(), json!(total));
+        }
+        Value::Object(moved)
+    }
+}

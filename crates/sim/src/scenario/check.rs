@@ -1,0 +1,208 @@
+//! What a shape cannot see: whether the scenario fits the plan and itself.
+
+use std::time::Duration;
+
+use belay_plan::{
+    builtin::MANUAL,
+    catalogue::Finding,
+    duration,
+    model::{Name, Plan},
+};
+use serde_json::Value;
+
+use super::{
+    grammar::EVENTS,
+    lower::span,
+    select::{self, Use, unknown_trigger},
+};
+use crate::rehearsal::script::{Span, horizon};
+
+/// How many times as long something may take.
+const TIMES_MIN: f64 = 0.01;
+const TIMES_MAX: f64 = 1000.0;
+
+pub(crate) fn check<'p>(scenario: &'p Value, plan: &'p Plan, trigger: Option<&'p str>) -> Vec<Finding> {
+    let given = scenario["horizon"].as_str().and_then(|text| duration::parse(text).ok());
+    let horizon = given.filter(|time| !time.is_zero()).unwrap_or_else(|| horizon(plan));
+    let mut check =
+        Check { plan, horizon, breached: scenario["breach"]["trigger"].as_str().or(trigger), findings: Vec::new() };
+    if given.is_some_and(|time| time.is_zero()) {
+        check.complain("/horizon", "a horizon of 0s leaves no time for anything", "give it time, for example `24h`");
+    }
+    check.breach(&scenario["breach"]);
+    check.people(&scenario["people"]);
+    check.events(&scenario["events"]);
+    check.findings
+}
+
+struct Check<'p> {
+    plan: &'p Plan,
+    horizon: Duration,
+    breached: Option<&'p str>,
+    findings: Vec<Finding>,
+}
+
+/// What an event does, to be held against others.
+#[derive(PartialEq)]
+struct Said<'v> {
+    index: usize,
+    kind: &'static str,
+    at: &'v Value,
+    subjects: Vec<Name>,
+    what: &'v Value,
+}
+
+impl<'p> Check<'p> {
+    fn complain(&mut self, pointer: &str, message: impl Into<String>, help: impl Into<String>) {
+        self.findings.push(Finding::new(pointer, message).help(help));
+    }
+
+    fn breach(&mut self, breach: &Value) {
+        self.span("/breach/after", &breach["after"]);
+        if let Some(name) = breach["trigger"].as_str().filter(|name| !self.plan.triggers.contains_key(*name)) {
+            self.findings.push(unknown_trigger(self.plan, name, "/breach/trigger".to_owned()));
+        }
+    }
+
+    fn people(&mut self, people: &Value) {
+        let mut everybody = None;
+        for (index, entry) in people.as_array().into_iter().flatten().enumerate() {
+            let pointer = format!("/people/{index}");
+            self.span(&format!("{pointer}/after"), &entry["after"]);
+            if let Some(first) = everybody {
+                let message = format!("this entry is never reached: entry {first} answers everything");
+                self.complain(&pointer, message, "remove it, or move it further up");
+            }
+            let Some(steps) = entry.get("steps") else {
+                everybody.get_or_insert(index + 1);
+                continue;
+            };
+            let pointer = format!("{pointer}/steps");
+            let asked = |name: &Name| {
+                let step = &self.plan.steps[name];
+                step.action == MANUAL || step.approve.is_some() || step.loses_data
+            };
+            match select::steps(self.plan, steps, &pointer, Use::Any) {
+                Ok(steps) if !steps.iter().any(asked) => self.complain(
+                    &pointer,
+                    "nobody is ever asked about this: it is neither `manual`, nor does it say `approve`, nor does it lose data",
+                    "name a step that asks people, or remove the entry",
+                ),
+                Ok(_) => {}
+                Err(findings) => self.findings.extend(findings),
+            }
+        }
+    }
+
+    fn events(&mut self, events: &Value) {
+        let mut said: Vec<Said<'_>> = Vec::new();
+        for (index, event) in events.as_array().into_iter().flatten().enumerate() {
+            let Some(kind) = EVENTS.into_iter().find(|kind| !event[*kind].is_null()) else { continue };
+            let pointer = format!("/events/{index}");
+            self.moment(&format!("{pointer}/at"), &event["at"]);
+            self.lasting(&format!("{pointer}/for"), &event["for"]);
+            let subjects = self.event(kind, &event[kind], &format!("{pointer}/{kind}"));
+            let new = Said { index, kind, at: &event["at"], subjects, what: &event[kind] };
+            self.contradiction(&said, &new);
+            said.push(new);
+        }
+    }
+
+    /// What it is about.
+    fn event(&mut self, kind: &str, what: &Value, pointer: &str) -> Vec<Name> {
+        match kind {
+            "signal" => {
+                let pointer = format!("{pointer}/signals");
+                let selected = select::signals(self.plan, &what["signals"], &pointer, self.breached);
+                return self.selected(selected);
+            }
+            "kill" => {
+                self.span(&format!("{pointer}/down"), &what["down"]);
+                return Vec::new();
+            }
+            "slow" => {
+                let times = what["times"].as_f64().filter(|times| !(TIMES_MIN..=TIMES_MAX).contains(times));
+                if let Some(times) = times {
+                    let message = format!("{times} times as long is not possible; give a number from 0.01 to 1000");
+                    self.findings.push(Finding::new(format!("{pointer}/times"), message));
+                }
+            }
+            "takes" => {
+                let (pointer, time) = (format!("{pointer}/time"), &what["time"]);
+                self.span(&pointer, time);
+                if span(time).is_some_and(|span| span.to.is_zero()) {
+                    self.complain(&pointer, "nothing takes 0s", "give it time, for example `20m..40m`");
+                }
+            }
+            _ => {}
+        }
+        let usage = if kind == "targets" { Use::Traffic } else { Use::Calls };
+        let selected = select::steps(self.plan, &what["steps"], &format!("{pointer}/steps"), usage);
+        self.selected(selected)
+    }
+
+    fn selected(&mut self, selected: Result<Vec<Name>, Vec<Finding>>) -> Vec<Name> {
+        selected.unwrap_or_else(|findings| {
+            self.findings.extend(findings);
+            Vec::new()
+        })
+    }
+
+    fn moment(&mut self, pointer: &str, at: &Value) {
+        for (key, usage) in [("sent", Use::Calls), ("done", Use::Any)] {
+            if let Some(steps) = at.get(key) {
+                let selected = select::steps(self.plan, steps, &format!("{pointer}/{key}"), usage);
+                self.selected(selected);
+                self.span(&format!("{pointer}/after"), &at["after"]);
+            }
+        }
+        self.span(pointer, at);
+    }
+
+    fn lasting(&mut self, pointer: &str, lasts: &Value) {
+        if lasts == "0s" {
+            self.complain(pointer, "what lasts 0s does nothing", "give it time, or leave `for` out: to the end");
+        }
+        self.span(pointer, lasts);
+    }
+
+    /// A range that runs backwards, or what comes after the end.
+    fn span(&mut self, pointer: &str, value: &Value) {
+        let Some(text) = value.as_str() else { return };
+        let parts: Vec<&str> = text.split("..").collect();
+        if let Some(error) = parts.iter().find_map(|part| duration::parse(part).err()) {
+            return self.complain(pointer, error.to_string(), "a range is two durations, for example `1m..5m`");
+        }
+        let Some(Span { from, to }) = span(value) else { return };
+        if from > to {
+            let message = format!("a range from {} to {} runs backwards", parts[0], parts[1]);
+            return self.complain(pointer, message, format!("write `{}..{}`", parts[1], parts[0]));
+        }
+        if to > self.horizon {
+            let message = format!(
+                "{} is beyond the end: the horizon is {}",
+                duration::format(to),
+                duration::format(self.horizon)
+            );
+            self.complain(pointer, message, "give an earlier time, or a longer `horizon`");
+        }
+    }
+
+    /// Of what begins at the same moment, nobody could say which of the two holds.
+    fn contradiction(&mut self, said: &[Said<'_>], new: &Said<'_>) {
+        if matches!(new.kind, "change" | "kill") {
+            return;
+        }
+        let same = |other: &&Said<'_>| other.kind == new.kind && other.at == new.at;
+        let both = |other: &Said<'_>| new.subjects.iter().find(|name| other.subjects.contains(name)).cloned();
+        if let Some((other, name)) = said.iter().filter(same).find_map(|other| Some((other, both(other)?))) {
+            let message = format!("event {} says `{}` of {name} from the same moment on", other.index + 1, new.kind);
+            let help = if other.what == new.what {
+                "remove one of the two"
+            } else {
+                "say one thing only, or give one of them another `at`"
+            };
+            self.complain(&format!("/events/{}", new.index), message, help);
+        }
+    }
+}

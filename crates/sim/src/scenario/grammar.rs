@@ -1,0 +1,152 @@
+//! The grammar of scenarios: from it come the decoder, the JSON Schema and the lists in error messages.
+
+use belay_plan::shape::{
+    Field, Shape, duration, field, filled_list, integer, list, name, number, object, one_of, pattern, text, words,
+};
+
+/// The keys of an event, of which each has exactly one.
+pub(crate) const EVENTS: [&str; 7] = ["slow", "takes", "fail", "signal", "targets", "change", "kill"];
+
+pub(crate) fn scenario() -> Shape {
+    object([
+        field("scenario", integer(1, 1), "The version of the scenario language."),
+        field("summary", text("a short text"), "What goes wrong, in a sentence."),
+        field("breach", breach(), "When the cutover goes wrong, and what shows it.").optional_section(),
+        field("horizon", duration(), "What is not over so long after the cutover is said not to be.").optional(),
+        field("people", list(person()), "Who answers what, the first entry that fits; left out: yes, after 1m.")
+            .optional_section(),
+        field("events", list(event()), "What happens.").optional_section(),
+    ])
+}
+
+fn breach() -> Shape {
+    object([
+        field("after", span(), "How long the cutover looks fine.").or("2m"),
+        field("trigger", name(), "Whose signals turn unhealthy; left out: the first that rolls back.").optional(),
+    ])
+}
+
+fn person() -> Shape {
+    object([
+        field("steps", steps(), "Asked about these; left out: about everything.").optional(),
+        field("after", span(), "How long they take to answer.").or("1m"),
+        field("answer", words(["approve", "deny", "nothing"]), "What they say.").or("approve"),
+    ])
+}
+
+fn event() -> Shape {
+    let keys: Vec<String> = EVENTS.iter().map(|key| format!("`{key}`")).collect();
+    one_of(
+        format!("an object with exactly one of {}", keys.join(", ")),
+        [
+            lasting(field("slow", slow(), "Changes take so many times as long.")),
+            lasting(field("takes", takes(), "Steps take this long, all their changes together.")),
+            lasting(field("fail", fail(), "Calls for steps fail, looks as well as changes.")),
+            lasting(field("signal", signal(), "Signals show this, whatever the state.")),
+            lasting(field("targets", targets(), "The health of the destinations that steps give traffic to.")),
+            object([at(), field("change", of_steps(), "Somebody else changes what steps put back.")]),
+            object([at(), field("kill", kill(), "The daemon dies, and another one starts after a while.")]),
+        ],
+    )
+}
+
+fn lasting(what: Field) -> Shape {
+    object([at(), field("for", duration(), "How long it lasts; left out: to the end.").optional(), what])
+}
+
+fn at() -> Field {
+    field("at", Shape::Recursive { name: "moment", shape: moment }, "When.").or("0s")
+}
+
+fn moment() -> Shape {
+    let after = |key, doc| object([field(key, steps(), doc), field("after", span(), "So long after that.").or("0s")]);
+    one_of(
+        "a time from the breach (`10m`, or `1m..20m`: the seed chooses), { sent: STEPS, after } or { done: STEPS, after }",
+        [
+            duration(),
+            range(),
+            after("sent", "After the first call for one of these steps."),
+            after("done", "After one of these steps is put back."),
+        ],
+    )
+}
+
+fn slow() -> Shape {
+    object([steps_field(), field("times", number(), "How many times as long, from 0.01 to 1000.")])
+}
+
+fn takes() -> Shape {
+    object([steps_field(), field("time", span(), "A time, or a range: `20m..40m`.")])
+}
+
+fn fail() -> Shape {
+    let how = words(["throttled", "expired", "denied", "broken", "unanswered", "answer_lost"]);
+    object([steps_field(), field("how", how, "What the API answers, or that it does not.")])
+}
+
+fn signal() -> Shape {
+    let of_kind = one_of("a kind of signal such as `alarm`, or a list of them", [kind(), filled_list(kind())]);
+    let names = one_of(
+        "`all`, a signal's name, a list of names, { kind: KIND } or { trigger: NAME }",
+        [
+            words(["all"]),
+            name(),
+            filled_list(name()),
+            object([field("kind", of_kind, "All of this kind.")]),
+            object([field(
+                "trigger",
+                one_of("`breached`, or a trigger's name", [words(["breached"]), name()]),
+                "All that this trigger watches; `breached`: the one of the breach.",
+            )]),
+        ],
+    );
+    let shows = words(["healthy", "unhealthy", "missing", "unreadable"]);
+    object([field("signals", names, "Which."), field("shows", shows, "What they show.")])
+}
+
+fn targets() -> Shape {
+    object([steps_field(), field("are", words(["healthy", "unhealthy", "unknown"]), "What is seen of them.")])
+}
+
+fn of_steps() -> Shape {
+    object([steps_field()])
+}
+
+fn kill() -> Shape {
+    object([field("down", span(), "How long until another one starts.").or("30s")])
+}
+
+fn steps_field() -> Field {
+    field("steps", steps(), "Which steps.")
+}
+
+/// By name, so that the schema says it once.
+fn steps() -> Shape {
+    Shape::Recursive { name: "steps", shape: steps_forms }
+}
+
+/// A step's name, several, all of an action, or all.
+fn steps_forms() -> Shape {
+    let action = || pattern("an action such as `route53.weights`", "^[a-z][a-z0-9_.-]*$");
+    let of_action = one_of("an action, or a list of them", [action(), filled_list(action())]);
+    one_of(
+        "`all`, a step's name, a list of names, or { action: ACTION }",
+        [words(["all"]), name(), filled_list(name()), object([field("action", of_action, "All of this action.")])],
+    )
+}
+
+fn kind() -> Shape {
+    pattern("a kind of signal such as `alarm`", "^[a-z][a-z0-9_]*$")
+}
+
+fn span() -> Shape {
+    Shape::Recursive { name: "time", shape: span_forms }
+}
+
+fn span_forms() -> Shape {
+    one_of("a duration such as `30s` or `1h30m`, or a range such as `1m..5m`", [duration(), range()])
+}
+
+fn range() -> Shape {
+    pattern("a range such as `1m..5m`", "^([0-9]+(d|h|ms|m|s))+[.][.]([0-9]+(d|h|ms|m|s))+$")
+}

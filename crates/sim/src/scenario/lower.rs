@@ -1,0 +1,119 @@
+//! From the normal form of a scenario to the script for one plan. What is wrong was found before.
+
+use std::time::Duration;
+
+use belay_plan::{
+    duration,
+    model::{Name, Plan},
+};
+use serde_json::Value;
+
+use super::{
+    grammar::EVENTS,
+    select::{self, Use},
+};
+use crate::{
+    condition::{Condition, Trouble},
+    rehearsal::script::{Act, Answer, CALM, Cue, Moment, Person, Script, Span, horizon, usual_trigger},
+    sensor::Shown,
+};
+
+pub(crate) fn lower(file_name: &str, scenario: &Value, plan: &Plan, trigger: Option<&str>) -> Script {
+    let breach = &scenario["breach"];
+    let trigger = breach["trigger"].as_str().or(trigger).map(str::to_owned).or_else(|| usual_trigger(plan));
+    let list = |key: &str| scenario[key].as_array().into_iter().flatten();
+    Script {
+        name: file_name.to_owned(),
+        summary: scenario["summary"].as_str().unwrap_or_default().to_owned(),
+        calm: span(&breach["after"]).unwrap_or(Span::exactly(CALM)),
+        horizon: time(&scenario["horizon"]).unwrap_or_else(|| horizon(plan)),
+        people: list("people").map(|entry| person(entry, plan)).collect(),
+        cues: list("events").filter_map(|event| cue(event, plan, trigger.as_deref())).collect(),
+        trigger,
+    }
+}
+
+fn person(entry: &Value, plan: &Plan) -> Person {
+    Person {
+        steps: entry.get("steps").map(|value| steps(value, plan, Use::Any)),
+        after: span(&entry["after"]).unwrap_or(Span::exactly(Duration::ZERO)),
+        answer: match entry["answer"].as_str() {
+            Some("deny") => Answer::Deny,
+            Some("nothing") => Answer::Nothing,
+            _ => Answer::Approve,
+        },
+    }
+}
+
+fn cue(event: &Value, plan: &Plan, breached: Option<&str>) -> Option<Cue> {
+    let kind = EVENTS.into_iter().find(|kind| !event[*kind].is_null())?;
+    let what = &event[kind];
+    let calls = || steps(&what["steps"], plan, Use::Calls);
+    let act = match kind {
+        "slow" => Act::Begin(Condition::Slow { steps: calls(), times: what["times"].as_f64()? }),
+        "takes" => Act::Begin(Condition::Takes { steps: calls(), time: span(&what["time"])?.spread() }),
+        "fail" => Act::Begin(Condition::Fails { steps: calls(), how: trouble(what["how"].as_str()?)? }),
+        "signal" => {
+            let signals = select::signals(plan, &what["signals"], "", breached).unwrap_or_default();
+            Act::Begin(Condition::Shows { signals, what: shown(what["shows"].as_str()?)? })
+        }
+        "targets" => {
+            let healthy = match what["are"].as_str()? {
+                "healthy" => Some(true),
+                "unhealthy" => Some(false),
+                _ => None,
+            };
+            Act::Begin(Condition::Targets { steps: steps(&what["steps"], plan, Use::Traffic), healthy })
+        }
+        "change" => Act::Undo { steps: calls() },
+        _ => Act::Kill { down: span(&what["down"])? },
+    };
+    Some(Cue { at: moment(&event["at"], plan)?, lasts: time(&event["for"]), what: act })
+}
+
+fn moment(value: &Value, plan: &Plan) -> Option<Moment> {
+    if let Some(sent) = value.get("sent") {
+        return Some(Moment::Sent { steps: steps(sent, plan, Use::Calls), after: span(&value["after"])? });
+    }
+    if let Some(done) = value.get("done") {
+        return Some(Moment::Done { steps: steps(done, plan, Use::Any), after: span(&value["after"])? });
+    }
+    Some(Moment::Time(span(value)?))
+}
+
+fn steps(value: &Value, plan: &Plan, usage: Use) -> Vec<Name> {
+    select::steps(plan, value, "", usage).unwrap_or_default()
+}
+
+fn trouble(word: &str) -> Option<Trouble> {
+    Some(match word {
+        "throttled" => Trouble::Throttled,
+        "expired" => Trouble::Expired,
+        "denied" => Trouble::Denied,
+        "broken" => Trouble::Broken,
+        "unanswered" => Trouble::Unanswered,
+        "answer_lost" => Trouble::AnswerLost,
+        _ => return None,
+    })
+}
+
+fn shown(word: &str) -> Option<Shown> {
+    Some(match word {
+        "healthy" => Shown::Healthy,
+        "unhealthy" => Shown::Unhealthy,
+        "missing" => Shown::Missing,
+        "unreadable" => Shown::Unreadable,
+        _ => return None,
+    })
+}
+
+fn time(value: &Value) -> Option<Duration> {
+    duration::parse(value.as_str()?).ok()
+}
+
+/// A time, or a range of them.
+pub(crate) fn span(value: &Value) -> Option<Span> {
+    let text = value.as_str()?;
+    let (from, to) = text.split_once("..").unwrap_or((text, text));
+    Some(Span { from: duration::parse(from).ok()?, to: duration::parse(to).ok()? })
+}

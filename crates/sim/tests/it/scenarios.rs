@@ -1,0 +1,294 @@
+//! Scenarios: their language, and what the shipped ones do to a plan.
+
+use belay_plan::{duration, model::Plan};
+use belay_sim::{
+    rehearsal::{Outcome, Played, script::Script},
+    scenario,
+};
+use serde_json::Value;
+
+use crate::rehearsals::{plan, rehearsal, repository};
+
+/// A plan that every shipped scenario finds something in.
+pub(crate) const SHOP: &str = r#"
+belay: 1
+migration: shop
+aws: { account: "111122223333", region: eu-west-1 }
+objectives: { rto: 3h, rpo: 2h, confidence: 10m }
+signals:
+  errors: { alarm: shop-5xx }
+  blue_ready: { target_health: { target_group: shop-blue, at_least: 2 } }
+  database_ready: { rds_status: { instance: shop, status: available } }
+triggers:
+  hurt: { when: errors, for: 30s, severity: critical }
+  lost: { when: database_ready, for: 1h, severity: minor }
+steps:
+  dns_back:
+    action: route53.weights
+    with: { zone: Z0123456789ABC, record: shop.example.com, type: A }
+    require: [blue_ready]
+  listener_back:
+    action: alb.forward
+    with: { listener: "arn:aws:elasticloadbalancing:eu-west-1:111122223333:listener/app/shop/50dc6c495c0c9188/f2f7dc8efc522ab2" }
+    to: { shop-blue: 100, shop-green: 0 }
+    require: [blue_ready]
+  look:
+    needs: [listener_back]
+    action: manual
+    with: { instructions: "Look at the orders." }
+  pause: { needs: [look], action: wait, with: { for: 2m } }
+  database_back:
+    needs: [pause]
+    action: rds.restore
+    with: { instance: shop, from: { snapshot: shop-before } }
+    loses_data: true
+    verify: [{ signal: database_ready, within: 10m }]
+confirm: [{ signal: errors, within: 15m, for: 2m }]
+"#;
+
+fn script(text: &str, plan: &Plan) -> Script {
+    scenario::load("scenario.yaml", text, plan, None).unwrap_or_else(|errors| {
+        panic!("{}", errors.iter().map(|error| error.render(false) + "\n").collect::<String>())
+    })
+}
+
+fn refused(events: &str) -> String {
+    let text = format!("scenario: 1\nsummary: It goes wrong.\n{events}");
+    let errors = scenario::load("scenario.yaml", &text, &plan(SHOP), None).unwrap_err();
+    errors.iter().map(|error| error.render(false) + "\n\n").collect()
+}
+
+fn shipped(name: &str) -> String {
+    std::fs::read_to_string(repository().join("config/scenarios").join(name).with_extension("yaml")).unwrap()
+}
+
+/// Plays a shipped scenario with a few seeds.
+fn play(name: &str, plan_text: &str) -> Vec<Played> {
+    let plan = plan(plan_text);
+    let rehearsal = rehearsal(&plan, script(&shipped(name), &plan));
+    (0..4).map(|seed| rehearsal.play(seed).unwrap()).collect()
+}
+
+fn outcomes(played: &[Played]) -> Vec<Outcome> {
+    let mut found: Vec<Outcome> = played.iter().map(|played| played.report.outcome).collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+fn has(played: &Played, what: &str) -> bool {
+    serde_json::to_string(&played.records).unwrap().contains(what)
+}
+
+#[test]
+fn a_restore_that_takes_twice_as_long_takes_twice_as_long() {
+    let plan = plan(SHOP);
+    let usual = rehearsal(&plan, Script::usual(&plan, None));
+    for (seed, slow) in play("restore-takes-twice-as-long", SHOP).into_iter().enumerate() {
+        let usual = usual.play(seed as u64).unwrap();
+        let took = |played: &Played| played.report.steps["database_back"].took.unwrap().as_secs_f64();
+        let ratio = took(&slow) / took(&usual);
+        assert!((1.9..2.1).contains(&ratio), "{ratio}");
+        assert_eq!(slow.report.outcome, Outcome::RolledBack);
+    }
+}
+
+#[test]
+fn without_targets_no_traffic_goes_to_blue() {
+    for played in play("blue-has-lost-its-targets", SHOP) {
+        assert_eq!(played.report.outcome, Outcome::Halted);
+        assert!(played.report.why.contains("blue_ready is unhealthy"), "{}", played.report.why);
+        assert_eq!(played.report.steps["dns_back"].sends, 0);
+    }
+    // Without an interlock, the actuator's own look at the targets stands in the way.
+    for played in play("blue-has-lost-its-targets", &SHOP.replace("    require: [blue_ready]\n", "")) {
+        assert_eq!(played.report.outcome, Outcome::Halted);
+        assert!(played.report.why.contains("it is not healthy"), "{}", played.report.why);
+    }
+}
+
+#[test]
+fn throttling_is_waited_for() {
+    for played in play("route53-throttles", SHOP) {
+        assert_eq!(played.report.outcome, Outcome::RolledBack);
+        assert!(has(&played, "rate exceeded"));
+    }
+}
+
+#[test]
+fn an_alarm_that_goes_missing_is_not_taken_for_healthy() {
+    for played in play("alarm-goes-missing", SHOP) {
+        assert_eq!(played.report.outcome, Outcome::RolledBack);
+        assert!(has(&played, "there is no data"));
+    }
+}
+
+#[test]
+fn expired_credentials_are_waited_for() {
+    let played = play("credentials-expire", SHOP);
+    assert!(played.iter().all(|played| has(played, "the credentials have expired")));
+    assert_eq!(outcomes(&played), [Outcome::RolledBack]);
+}
+
+#[test]
+fn a_daemon_that_is_killed_changes_no_outcome() {
+    let played = play("daemon-is-killed", SHOP);
+    assert_eq!(outcomes(&played), [Outcome::RolledBack]);
+    assert!(played.iter().any(|played| has(played, "watch_resumed")));
+}
+
+#[test]
+fn errors_that_do_not_stop_are_not_confirmed() {
+    let played = play("errors-do-not-stop", SHOP);
+    assert_eq!(outcomes(&played), [Outcome::Halted]);
+    assert!(played[0].report.why.contains("the confirmation did not hold"), "{}", played[0].report.why);
+}
+
+#[test]
+fn another_controller_is_not_fought() {
+    let played = play("somebody-changes-the-listener", SHOP);
+    assert_eq!(outcomes(&played), [Outcome::Halted]);
+    assert!(played.iter().all(|played| has(played, "\"code\":\"contested\"")));
+    assert!(played.iter().all(|played| played.report.steps["listener_back"].sends == 1));
+}
+
+#[test]
+fn people_answer_late_or_not_at_all() {
+    let plan = plan(SHOP);
+    let play = |text: &str| rehearsal(&plan, script(text, &plan)).play(1).unwrap().report;
+    let late = play("scenario: 1\nsummary: Late.\npeople: [{ steps: look, after: 30m }]\n");
+    assert_eq!(late.outcome, Outcome::RolledBack);
+    assert!(late.steps["look"].took.unwrap() >= duration::parse("30m").unwrap());
+    let never = play("scenario: 1\nsummary: Nobody.\npeople: [{ steps: look, answer: nothing }]\n");
+    assert_eq!((never.outcome, never.verdict.within_objectives), (Outcome::WaitsForPerson, false));
+    assert!(never.why.contains("Look at the orders."), "{}", never.why);
+    let no = play("scenario: 1\nsummary: No.\npeople: [{ answer: deny }]\n");
+    assert_eq!(no.outcome, Outcome::Halted);
+}
+
+#[test]
+fn a_breach_that_nobody_sees_is_unnoticed_and_a_late_one_loses_more() {
+    let plan = plan(SHOP);
+    let play = |text: &str| rehearsal(&plan, script(text, &plan)).play(1).unwrap().report;
+    let unseen =
+        play("scenario: 1\nsummary: Unseen.\nhorizon: 2h\nevents: [{ signal: { signals: all, shows: missing } }]\n");
+    assert_eq!(unseen.outcome, Outcome::Unnoticed, "{}", unseen.why);
+    let late = play("scenario: 1\nsummary: Late.\nbreach: { after: 3h }\n");
+    assert_eq!(late.verdict.within_rpo, Some(false));
+    assert!(!late.verdict.within_objectives && late.outcome == Outcome::RolledBack);
+    // A minor incident is fixed forward, unless people decide otherwise.
+    let minor = play("scenario: 1\nsummary: Minor.\nbreach: { trigger: lost }\n");
+    assert_eq!((minor.outcome, minor.times.decision.unwrap().as_secs()), (Outcome::RolledBack, 60), "{}", minor.why);
+}
+
+#[test]
+fn everything_that_is_wrong_is_said_with_its_place_and_its_cure() {
+    let cases = [
+        ("evnts: []\n", "unknown key `evnts`\n --> scenario.yaml:3:1"),
+        (
+            "events: [{ slow: { steps: databse_back, times: 2 } }]\n",
+            "unknown step `databse_back`\n --> scenario.yaml:3:27",
+        ),
+        ("events: [{ slow: { steps: databse_back, times: 2 } }]\n", "help: did you mean `database_back`?"),
+        ("events: [{ slow: { steps: [dns_back, lok], times: 2 } }]\n", "unknown step `lok`\n --> scenario.yaml:3:38"),
+        ("events: [{ slow: { steps: look, times: 2 } }]\n", "no call is sent for `look` (manual)"),
+        ("events: [{ slow: { steps: { action: rds.restor }, times: 2 } }]\n", "did you mean `rds.restore`?"),
+        (
+            "events: [{ slow: { steps: { action: ssm.automation }, times: 2 } }]\n",
+            "no step of this plan has the action `ssm.automation`",
+        ),
+        (
+            "events: [{ slow: { steps: all, times: 0 } }]\n",
+            "0 times as long is not possible; give a number from 0.01 to 1000",
+        ),
+        ("events: [{ slow: { steps: all, times: -2 } }]\n", "-2 times as long is not possible"),
+        ("events: [{ takes: { steps: dns_back, time: 0s } }]\n", "nothing takes 0s\n --> scenario.yaml:3:44"),
+        ("events: [{ takes: { steps: dns_back, time: 40m..20m } }]\n", "a range from 40m to 20m runs backwards"),
+        ("events: [{ takes: { steps: dns_back, time: 40m..20m } }]\n", "help: write `20m..40m`"),
+        ("events: [{ takes: { steps: dns_back, time: -5m } }]\n", "found the text `-5m`"),
+        ("events: [{ kill: {}, at: 25h }]\n", "1d1h is beyond the end: the horizon is 1d2m\n"),
+        ("horizon: 1h\nevents: [{ kill: {}, at: 1m..2h }]\n", "2h is beyond the end: the horizon is 1h"),
+        ("horizon: 0s\n", "a horizon of 0s leaves no time for anything"),
+        ("events: [{ fail: { steps: all, how: throttled }, for: 0s }]\n", "what lasts 0s does nothing"),
+        ("events: [{ fail: { steps: all, how: throtled } }]\n", "did you mean `throttled`?"),
+        ("events: [{ kill: {}, slow: { steps: all, times: 2 } }]\n", "`kill` and `slow` do not go together"),
+        ("events: [{ kil: {} }]\n", "unknown key `kil`\n --> scenario.yaml:3:12"),
+        ("events: [{ kill: {}, for: 5m }]\n", "unknown key `for`"),
+        ("events: [{ signal: { signals: error, shows: missing } }]\n", "help: did you mean `errors`?"),
+        (
+            "events: [{ signal: { signals: { kind: metric }, shows: missing } }]\n",
+            "no signal of this plan is of the kind `metric`",
+        ),
+        ("events: [{ signal: { signals: { trigger: hrt }, shows: missing } }]\n", "unknown trigger `hrt`"),
+        (
+            "events: [{ targets: { steps: database_back, are: healthy } }]\n",
+            "`database_back` (rds.restore) gives no traffic to anybody",
+        ),
+        ("events: [{ kill: {}, at: { sent: pause } }]\n", "no call is sent for `pause` (wait)"),
+        ("events: [{ kill: {}, at: { done: paus } }]\n", "help: did you mean `pause`?"),
+        ("breach: { trigger: hurts }\n", "unknown trigger `hurts`\n --> scenario.yaml:3:20"),
+        ("breach: { after: 30h }\n", "1d6h is beyond the end"),
+        ("people: [{ steps: dns_back }]\n", "nobody is ever asked about this"),
+        (
+            "people: [{ after: 5m }, { steps: look, answer: deny }]\n",
+            "this entry is never reached: entry 1 answers everything",
+        ),
+        (
+            "events:\n  - fail: { steps: dns_back, how: denied }\n  - fail: { steps: all, how: throttled }\n",
+            "event 1 says `fail` of dns_back from the same moment on\n --> scenario.yaml:5:5",
+        ),
+        (
+            "events:\n  - signal: { signals: errors, shows: healthy }\n    at: 5m\n  - signal: { signals: { kind: alarm }, shows: missing }\n    at: 300s\n",
+            "event 1 says `signal` of errors from the same moment on",
+        ),
+    ];
+    for (events, expected) in cases {
+        let found = refused(events);
+        assert!(found.contains(expected), "{expected}\nis not in\n{found}");
+        assert_eq!(found.matches("error: ").count(), 1, "{found}");
+    }
+    let several =
+        refused("breach: { trigger: hurts }\nevents: [{ kill: {}, at: 25h }, { slow: { steps: x, times: 0 } }]\n");
+    assert_eq!(several.matches("error: ").count(), 4, "{several}");
+    let empty = scenario::load("scenario.yaml", "", &plan(SHOP), None).unwrap_err();
+    assert!(empty[0].render(false).contains("`scenario` is missing"));
+}
+
+fn json(text: &str) -> Value {
+    serde_saphyr::from_str_with_options(text, serde_saphyr::options! { strict_booleans: true }).unwrap()
+}
+
+#[test]
+fn decoder_and_schema_agree() {
+    let schema = scenario::schema();
+    let shipped_schema = std::fs::read_to_string(repository().join("config/scenario.schema.json")).unwrap();
+    let shipped_schema: Value = serde_json::from_str(&shipped_schema).unwrap();
+    assert!(schema == shipped_schema, "config/scenario.schema.json is not what `belay schema --scenario` prints");
+    let validator = jsonschema::draft202012::new(&schema).unwrap();
+    let files = std::fs::read_dir(repository().join("config/scenarios")).unwrap().map(|file| file.unwrap().path());
+    let files: Vec<_> = files.filter(|path| path.extension().is_some_and(|extension| extension == "yaml")).collect();
+    assert!(files.len() >= 8);
+    for path in files {
+        let text = std::fs::read_to_string(&path).unwrap();
+        script(&text, &plan(SHOP));
+        let errors: Vec<String> = validator.iter_errors(&json(&text)).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{}: {errors:#?}", path.display());
+    }
+    let head = "scenario: 1\nsummary: It goes wrong.\n";
+    for wrong in [
+        "",
+        "scenario: 2\nsummary: x\n",
+        &format!("{head}evnts: []\n"),
+        &format!("{head}events: [{{ kill: {{}}, for: 5m }}]\n"),
+        &format!("{head}events: [{{ kil: {{}} }}]\n"),
+        &format!("{head}events: [{{ takes: {{ steps: all, time: -5m }} }}]\n"),
+        &format!("{head}events: [{{ takes: {{ steps: all, time: 5 }} }}]\n"),
+        &format!("{head}events: [{{ fail: {{ steps: all, how: throtled }} }}]\n"),
+        &format!("{head}events: [{{ slow: {{ steps: Restore, times: 2 }} }}]\n"),
+        &format!("{head}people: [{{ answer: maybe }}]\n"),
+    ] {
+        assert!(scenario::load("scenario.yaml", wrong, &plan(SHOP), None).is_err(), "{wrong}");
+        let json = if wrong.is_empty() { Value::Object(Default::default()) } else { json(wrong) };
+        assert!(!validator.is_valid(&json), "{wrong}");
+    }
+}
