@@ -391,13 +391,14 @@ impl Driver {
     }
 
     fn publish(&self, records: &[Record]) {
+        // The records first: who sees the state has all that led to it.
+        for record in records {
+            let _ = self.tail.send(Arc::new(record.clone())); // nobody may be listening
+        }
         self.send_snapshot(Vec::new());
         if !records.is_empty() {
             self.ports.observer.recorded(records, &self.state);
             records.iter().for_each(|record| crate::tell::tell(record, &self.state));
-        }
-        for record in records {
-            let _ = self.tail.send(Arc::new(record.clone())); // nobody may be listening
         }
     }
 

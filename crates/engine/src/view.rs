@@ -35,6 +35,13 @@ pub struct MigrationView {
     /// Of the file, when it is not what is pinned.
     pub pending_plan: Option<String>,
     pub summary: Option<String>,
+    /// The overlay of the plan file that was chosen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub overlay: Option<Name>,
+    /// The drill under way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drill: Option<DrillView>,
     pub armed: Option<Timestamp>,
     pub cutover: Option<Timestamp>,
     pub baseline: Option<BaselineView>,
@@ -60,6 +67,18 @@ pub struct MigrationView {
     pub at: Timestamp,
     /// When it was looked at, by the same clock: ages count from here.
     pub now: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct DrillView {
+    /// The trigger that is made to fire; none where the rollback was asked for.
+    #[schema(value_type = Option<String>)]
+    pub trigger: Option<Name>,
+    pub reason: String,
+    /// Who asked.
+    pub actor: String,
+    /// The breach.
+    pub started: Timestamp,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -134,6 +153,13 @@ impl MigrationView {
             pending_plan: file_sha256.map(str::to_owned).filter(|sha256| pinned.as_ref() != Some(sha256)),
             plan_sha256: pinned,
             summary: state.plan.as_ref().and_then(|plan| plan.summary.clone()),
+            overlay: state.plan.as_ref().and_then(|plan| plan.overlaid.as_ref()?.overlay.clone()),
+            drill: state.drill.as_ref().map(|drill| DrillView {
+                trigger: drill.trigger.clone(),
+                reason: drill.reason.clone(),
+                actor: drill.actor.clone(),
+                started: drill.started,
+            }),
             armed: state.armed,
             cutover: state.cutover,
             baseline: state.baseline.as_ref().map(|baseline| BaselineView {

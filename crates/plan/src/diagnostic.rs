@@ -42,10 +42,18 @@ pub struct Related {
 impl Diagnostic {
     /// As a compiler would show it: the place, the source line with the culprit underlined, the help. No line end follows.
     pub fn render(&self, colour: bool) -> String {
+        self.render_as(Level::ERROR, colour)
+    }
+
+    /// The same for what is not wrong, but could be better.
+    pub fn render_as_advice(&self, colour: bool) -> String {
+        self.render_as(Level::WARNING.with_name("advice"), colour)
+    }
+
+    fn render_as(&self, level: Level<'_>, colour: bool) -> String {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         let primary = AnnotationKind::Primary.span(self.place.bytes());
-        let mut group =
-            Level::ERROR.primary_title(self.message.as_str()).element(self.place.snippet().annotation(primary));
+        let mut group = level.primary_title(self.message.as_str()).element(self.place.snippet().annotation(primary));
         if let Some(related) = &self.related {
             let context = AnnotationKind::Context.span(related.place.bytes()).label(related.message);
             group = group.element(related.place.snippet().annotation(context));

@@ -24,9 +24,11 @@ mod load;
 mod lower;
 mod order;
 mod overlay;
+mod remark;
 mod schema;
 mod svg;
 mod syntax;
 
 pub use load::{Changes, Loaded, load, load_with};
+pub use remark::remark;
 pub use schema::schema;

@@ -11,6 +11,7 @@ mod actuator;
 mod chance;
 mod clock;
 mod condition;
+pub mod explore;
 mod fault;
 pub mod invariants;
 mod place;

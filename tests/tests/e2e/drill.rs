@@ -105,6 +105,27 @@ fn a_drill_outside_its_objectives_says_no_and_how_to_put_it_back() {
 }
 
 #[test]
+fn a_drill_that_halts_is_on_record_and_its_run_can_go_on() {
+    let stage = Stage::cut_over("drillhalt", &[]);
+    let plan = stage.plan(DNS_PLAN);
+    stage.page.set_healthy(false);
+    let done = stage.belay.run(&["drill", &plan, "--fire", "customers_hurt", "--reason", "a rehearsal", "--json"]);
+    assert_eq!(done.code, 4, "{done}");
+    let lines = done.json_lines();
+    let report = lines.last().unwrap();
+    assert_eq!((&report["verdict"], &report["put_back"]), (&json!("halted"), &Value::Null), "{report:#}");
+    assert_eq!(report["steps"]["dns_back"]["phase"], "failed");
+    assert_eq!(stage.belay.run(&["audit", "--json"]).json()["drills"][0]["verdict"], "halted");
+    let again = stage.belay.run(&["drill", &plan, "--reason", "a rehearsal"]);
+    assert_eq!(again.code, 5, "{again}");
+    stage.page.set_healthy(true);
+    let on = stage.belay.run(&["run", &plan, "--reason", "the page is back", "--json"]);
+    assert_eq!(on.code, 0, "{on}");
+    assert_eq!(on.json_lines().last().unwrap()["kind"], "drill");
+    assert_eq!(stage.weights()[0], (100, 0));
+}
+
+#[test]
 fn bad_input_changes_nothing() {
     let stage = Stage::cut_over("drillbad", &[]);
     let plan = stage.plan(&format!("{DNS_PLAN}overlays:\n  staging: {{ aws: {{ account: \"444455556666\" }} }}\n"));

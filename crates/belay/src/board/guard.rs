@@ -23,6 +23,11 @@ pub(super) fn head(migration: &Migration, look: &Look) -> Vec<String> {
         lines.extend(look.wrap(2, "", summary, &output.plain()));
     }
     lines.extend(look.wrap(2, "", &facts(migration, look), &output.dim()));
+    if let Some(drill) = &migration.drill {
+        let fired = drill.trigger.as_ref().map(|name| format!("{name} is made to fire; ")).unwrap_or_default();
+        let told = format!("a drill is under way: {fired}{}: {}", drill.actor, drill.reason);
+        lines.extend(look.wrap(2, "! ", &told, &output.warn()));
+    }
     if let Some(problem) = &migration.plan_problem {
         lines.extend(look.wrap(2, "! ", &format!("the plan file cannot be used: {problem}"), &output.warn()));
     } else if let (Some(pending), Some(_)) = (&migration.pending_plan, &migration.plan_sha256) {
@@ -43,6 +48,9 @@ fn facts(migration: &Migration, look: &Look) -> String {
         Some(at) => facts.push(format!("armed {} ago ({})", age(at, now), look.clock_time(at, now))),
         None if migration.plan_sha256.is_none() => facts.push("never armed".to_owned()),
         None => facts.push("not armed".to_owned()),
+    }
+    if let Some(overlay) = &migration.overlay {
+        facts.push(format!("overlay {overlay}"));
     }
     if let Some(at) = migration.cutover {
         facts.push(format!("cutover {} ago ({})", age(at, now), look.clock_time(at, now)));

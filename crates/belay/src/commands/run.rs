@@ -71,7 +71,7 @@ impl Args {
         let sampler = Sampler::start(ports.sensors.clone(), ports.clock.clone(), ports.observer.clone(), POLL);
         let options = Options { sampler, belay_version: env!("CARGO_PKG_VERSION").to_owned() };
         let handle = Engine::open(ports.clone(), &loaded.plan.migration, options).await?;
-        let records = handle.records();
+        let mut records = handle.records();
         let objective = loaded.plan.objectives.rto;
         let request = Request {
             plan: Arc::new(loaded.plan),
@@ -89,7 +89,8 @@ impl Args {
         let approvals = Approvals::new(&started.run, &actor());
         let id = started.run.to_string();
         let clock = ports.clock.as_ref();
-        let ending = follow_engine(&handle, records, &id, clock, &mut screen, Some(approvals), interrupted()).await;
+        let ending =
+            follow_engine(&handle, &mut records, &id, clock, &mut screen, Some(approvals), interrupted()).await;
         screen.finish();
         handle.shutdown().await;
         match ending? {

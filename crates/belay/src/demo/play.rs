@@ -60,7 +60,7 @@ impl<'s> Play<'s> {
         let run = self.until_a_run_begins().await?;
         let ending = follow_engine(
             &self.stage.handle,
-            self.records,
+            &mut self.records,
             &run,
             clock.as_ref(),
             &mut self.screen,

@@ -18,6 +18,10 @@ pub(crate) struct Migration {
     /// Why the plan file as it is now cannot be armed.
     pub(crate) plan_problem: Option<String>,
     pub(crate) summary: Option<String>,
+    #[serde(default)]
+    pub(crate) overlay: Option<String>,
+    #[serde(default)]
+    pub(crate) drill: Option<Drill>,
     pub(crate) armed: Option<Timestamp>,
     pub(crate) cutover: Option<Timestamp>,
     pub(crate) triggers: IndexMap<String, Trigger>,
@@ -36,6 +40,13 @@ pub(crate) struct Migration {
     pub(crate) seq: u64,
     /// The moment that all of it is from, by the clock of whoever watches.
     pub(crate) now: Timestamp,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Drill {
+    pub(crate) trigger: Option<String>,
+    pub(crate) reason: String,
+    pub(crate) actor: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]

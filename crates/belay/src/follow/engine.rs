@@ -31,7 +31,7 @@ pub(crate) enum Ending {
 /// `records`: subscribed before the run began, so that nothing is missed. `approvals`: who is asked, if anybody.
 pub(crate) async fn follow(
     handle: &Handle,
-    mut records: Receiver<Arc<Record>>,
+    records: &mut Receiver<Arc<Record>>,
     run: &str,
     clock: &dyn Clock,
     screen: &mut Screen,
@@ -44,7 +44,7 @@ pub(crate) async fn follow(
     tokio::pin!(interrupt);
     loop {
         let snapshot = snapshots.borrow_and_update().clone();
-        drain(&mut records, screen);
+        drain(records, screen);
         refuse_fault(&snapshot)?;
         let migration = Migration::of(&snapshot, clock.now())?;
         let seen = migration.run.clone().filter(|seen| seen.id == run);
@@ -71,7 +71,7 @@ pub(crate) async fn follow(
             }
             () = &mut interrupt => {
                 handle.shutdown().await;
-                drain(&mut records, screen);
+                drain(records, screen);
                 return Ok(Ending::Interrupted);
             }
         }

@@ -14,7 +14,7 @@ use belay_core::{
     input::{Asked, Verb},
 };
 use belay_engine::{
-    ArmError, DrillReport, Engine, Handle, Injection, Measured, Options, RunError, Sampler, arm, drill_report,
+    ArmError, Arming, DrillReport, Engine, Handle, Injection, Measured, Options, RunError, Sampler, arm, drill_report,
     measured, standing, undo,
 };
 use belay_plan::{Loaded, model::Plan};
@@ -146,7 +146,7 @@ impl<'a> Drill<'a> {
 
     /// Everything, and the exit code that says how it went. `again`: the command, as far as it is the same next time.
     async fn drill(&mut self, put_back: bool, again: &str) -> Result<Exit, Failure> {
-        let run = self.to_its_run().await?;
+        let run = self.find_its_run().await?;
         let run = self.follow(&run).await?;
         let report = self.measure().await?;
         self.command(Verb::DrillOver { verdict: report.verdict, report: json!(report) }).await?;
@@ -163,7 +163,13 @@ impl<'a> Drill<'a> {
         let mut document = json!(report);
         document["put_back"] = match (undoable, undoable && (put_back || self.wants_it_back(&report).await)) {
             (_, true) => {
-                let undone = self.put_back(&RunId(run.id.clone())).await?;
+                let undone = match self.put_back(&RunId(run.id.clone())).await {
+                    Ok(undone) => undone,
+                    Err(failure) => {
+                        self.end(&document, Value::Null); // the drill itself is over, and on record
+                        return Err(failure);
+                    }
+                };
                 let done = json!({ "run": undone.id, "state": undone.state, "left": undone.left });
                 if undone.exit() != Exit::Done {
                     self.end(&document, done);
@@ -195,7 +201,7 @@ impl<'a> Drill<'a> {
     }
 
     /// Arms, waits for the cutover, begins the breach, and waits for the run that comes of it.
-    async fn to_its_run(&mut self) -> Result<RunId, Failure> {
+    async fn find_its_run(&mut self) -> Result<RunId, Failure> {
         let state = self.handle.snapshot().state.clone();
         match (&state.drill, state.open_run()) {
             (Some(_), run) => {
@@ -211,9 +217,16 @@ impl<'a> Drill<'a> {
             }
             (None, None) => {
                 let given = self.args.baseline.as_ref().map(read_baseline).transpose()?;
-                arm(&self.handle, &self.ports, self.plan.clone(), &self.sha256, given, &self.asked())
-                    .await
-                    .map_err(arm_failure)?;
+                arm(
+                    &self.handle,
+                    &self.ports,
+                    self.plan.clone(),
+                    &self.sha256,
+                    Arming { baseline: given, ..Arming::default() },
+                    &self.asked(),
+                )
+                .await
+                .map_err(arm_failure)?;
                 self.cut_over().await?;
                 self.command(Verb::Drill { trigger: self.args.fire.clone() }).await?;
             }
@@ -259,11 +272,10 @@ impl<'a> Drill<'a> {
 
     async fn follow(&mut self, run: &RunId) -> Result<Run, Failure> {
         let approvals = Approvals::new(run, &actor());
-        let records = std::mem::replace(&mut self.records, self.handle.records());
         let clock = self.ports.clock.clone();
         let ending = follow_engine(
             &self.handle,
-            records,
+            &mut self.records,
             &run.0,
             clock.as_ref(),
             &mut self.screen,
@@ -311,7 +323,6 @@ impl<'a> Drill<'a> {
 
     /// What the drill's run changed goes back to what was there before it.
     async fn put_back(&mut self, run: &RunId) -> Result<Run, Failure> {
-        self.records = self.handle.records();
         let undo = undo(&self.handle, &self.ports, run.clone(), &self.asked()).await.map_err(|error| match error {
             RunError::Account(error) => account_failure(error),
             RunError::Command(error) => command_failure(error),
@@ -320,7 +331,6 @@ impl<'a> Drill<'a> {
         self.screen = Screen::new(self.output, None);
         let mut undone = self.follow(&undo).await?;
         while undone.state == "halted" && self.take_responsibility(&undo).await? {
-            self.records = self.handle.records();
             undone = self.follow(&undo).await?;
         }
         self.stop_drawing();

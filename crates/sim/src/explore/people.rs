@@ -1,0 +1,163 @@
+//! What comes of it when all goes well from here on; and how many acts of people that takes.
+
+use belay_core::{
+    event::{Event, StepEvent},
+    input::{Asked, Input, Verb},
+    possible::{self, VerbWord},
+    reading::Health,
+    run::{Phase, RunState},
+};
+
+use super::{
+    model::Model,
+    moves::{self, Answer, Finds, Move, Width, asks},
+    node::Node,
+    play::{Clock, play},
+    world::{Proven, Telling},
+};
+
+/// More moves than any plan takes.
+const MOVES_MAX: usize = 100_000;
+
+/// A person who has to do more than this is on their own.
+const ACTS_MAX: usize = 3;
+
+/// The world does its best, and nobody dies. `people`: those who are asked do what they are asked for; otherwise they are
+/// waited for.
+pub(crate) fn all_goes_well(node: &Node, model: &Model, people: bool) -> (Node, Vec<Move>) {
+    let (mut node, mut made) = (node.clone(), Vec::new());
+    while made.len() < MOVES_MAX {
+        let moves_by_itself = |step: &usize| people || node.step(*step).phase != Phase::AwaitingApproval;
+        let active =
+            (0..model.steps.len()).filter(|step| node.is_active(*step) && node.run().state == RunState::Running);
+        let moves = active.filter(moves_by_itself).flat_map(|step| moves::of_step(&node, model, step, Width::Ordered));
+        let moves = moves.chain(moves::of_confirmation(&node, model, Width::Ordered));
+        let best = moves.filter_map(|made| Some((rank(&made)?, made))).min_by_key(|(rank, _)| *rank);
+        let Some(played) = best.and_then(|(_, best)| Some((play(&node, model, &best, Clock::Own)?, best))) else {
+            break;
+        };
+        node = played.0.node;
+        made.push(played.1);
+    }
+    (node, made)
+}
+
+/// The lower, the better for the rollback. None: not while all goes well.
+fn rank(made: &Move) -> Option<u32> {
+    Some(match made {
+        Move::Answer { answer: Answer::Accepted, .. } | Move::Look { finds: Finds::Shows, .. } => 0,
+        Move::Look { finds: Finds::Remaining(telling), .. } if *telling == Telling::GOOD => 1,
+        Move::Look { finds: Finds::Remaining(Telling { loses_much: false, proof: Proven::Healthy, .. }), .. } => 2,
+        Move::Look { finds: Finds::InPlace, .. } => 3,
+        Move::Read { health: Health::Healthy, .. } => 4,
+        Move::Say { yes: true, .. } => 5,
+        Move::Pass { .. } => 6,
+        Move::Read { health: Health::Unhealthy, .. } => 7,
+        _ => return None,
+    })
+}
+
+/// What a person does: `resume`, `approve database_back`.
+#[derive(Debug, Clone)]
+struct Act {
+    words: String,
+    verb: Verb,
+    actor: String,
+}
+
+/// The fewest acts of people that bring a run from its end to "rolled back", if whatever stood in the way is put right
+/// meanwhile. Steps are given up only where nothing else helps. None: no verb leads out within a few acts.
+pub(crate) fn way_out(end: &Node, model: &Model) -> Option<Vec<String>> {
+    if end.run().state.is_over() {
+        return Some(Vec::new());
+    }
+    search(end, model, false).or_else(|| search(end, model, true))
+}
+
+fn search(end: &Node, model: &Model, give_up: bool) -> Option<Vec<String>> {
+    let steps = model.steps.len();
+    let mut end = end.clone();
+    end.silent.clear();
+    let mut level: Vec<(Node, Vec<String>)> = vec![(end, Vec::new())];
+    // Each step may want a person of its own.
+    for _ in 0..ACTS_MAX.max(steps) {
+        let mut next = Vec::new();
+        for (node, done) in &level {
+            for act in acts(node, give_up) {
+                let Some(after) = perform(node, &act, model) else { continue };
+                let done: Vec<String> = done.iter().cloned().chain([act.words]).collect();
+                if after.run().state == RunState::RolledBack {
+                    return Some(done);
+                }
+                next.push((after, done));
+            }
+        }
+        // The first that there are will do: which step comes first makes no difference.
+        next.truncate(4);
+        level = next;
+    }
+    None
+}
+
+fn acts(node: &Node, give_up: bool) -> Vec<Act> {
+    let run = node.run();
+    let act = |words: String, verb: Verb| Act { words, verb, actor: "a person".to_owned() };
+    let mut found = Vec::new();
+    for (index, (name, state)) in run.steps.iter().enumerate() {
+        let (id, step) = (run.id.clone(), name.clone());
+        for verb in possible::of_step(run, state) {
+            match verb {
+                VerbWord::Approve => {
+                    let number = state.approvals.len();
+                    let actor = format!("{} {number}", asks(node, index).0);
+                    let verb = Verb::Approve { run: id.clone(), step: step.clone(), approve: true };
+                    found.push(Act { actor, ..act(format!("approve {name}"), verb) });
+                }
+                VerbWord::Override if state.phase == Phase::Failed => {
+                    let signals = run.plan.steps[name].require.iter().map(|gate| gate.signal.clone());
+                    let subjects: Vec<String> = match &state.failure {
+                        Some(belay_core::event::FailureCode::Require) => signals.collect(),
+                        _ => destinations(state),
+                    };
+                    for subject in subjects {
+                        let verb = Verb::Override { run: id.clone(), step: step.clone(), subject: subject.clone() };
+                        found.push(act(format!("override {subject} of {name}"), verb));
+                    }
+                }
+                VerbWord::Skip if give_up && state.phase == Phase::Failed => {
+                    found.push(act(format!("skip {name}"), Verb::Skip { run: id.clone(), step: step.clone() }));
+                }
+                _ => {}
+            }
+        }
+    }
+    if possible::of_run(&node.state, run).contains(&VerbWord::Resume) {
+        found.insert(0, act("resume".to_owned(), Verb::Resume { run: run.id.clone() }));
+    }
+    found
+}
+
+fn destinations(state: &belay_core::run::StepState) -> Vec<String> {
+    let effects = state.planned.iter().flat_map(|change| &change.effects);
+    let shares = effects.filter_map(|effect| match effect {
+        belay_core::change::Effect::Traffic { shares } => Some(shares),
+        _ => None,
+    });
+    shares.flatten().filter(|share| share.after > share.before).map(|share| share.destination.clone()).collect()
+}
+
+/// The act, and what comes of it. None where core does not take it.
+fn perform(node: &Node, act: &Act, model: &Model) -> Option<Node> {
+    let mut node = node.clone();
+    let events = node.feed(&Input::Command(Asked::new(&act.actor, "put right").command(act.verb.clone()))).ok()?;
+    for event in &events {
+        if let Event::Step { step, what: StepEvent::Reset } = event
+            && let Some(index) = node.run().steps.get_index_of(step)
+        {
+            // From here on it is a new try, and a person's.
+            let world = &mut node.world.steps[index];
+            (world.accepted, world.unknown) = (0, 0);
+        }
+    }
+    Some(all_goes_well(&node, model, false).0)
+}
