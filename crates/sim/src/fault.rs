@@ -41,35 +41,82 @@ impl SendFault {
     }
 }
 
-const SEND_FAULTS: [SendFault; 6] = [
-    SendFault::Failed,
-    SendFault::Refused,
-    SendFault::Throttled,
-    SendFault::Slow,
-    SendFault::AnswerLost,
-    SendFault::Vanished,
+/// What goes wrong by chance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Send(SendFault),
+    Look {
+        permanent: bool,
+    },
+    Reading,
+    /// Somebody else undoes what has just taken effect.
+    Undone,
+}
+
+const KINDS: [Kind; 11] = [
+    Kind::Send(SendFault::Failed),
+    Kind::Send(SendFault::Refused),
+    Kind::Send(SendFault::Throttled),
+    Kind::Send(SendFault::Slow),
+    Kind::Send(SendFault::AnswerLost),
+    Kind::Send(SendFault::Vanished),
+    Kind::Send(SendFault::Expired),
+    Kind::Look { permanent: false },
+    Kind::Look { permanent: true },
+    Kind::Reading,
+    Kind::Undone,
 ];
 
 /// What is going to go wrong.
 #[derive(Debug, Clone)]
 pub struct Faults {
     chance: Chance,
-    /// In a thousand sends, looks and readings.
-    share: u32,
+    /// Each with its share in a thousand: what is not in it does not happen by chance.
+    shares: Vec<(Kind, u32)>,
     /// How many more by chance: a world where everything fails for ever proves nothing.
     left: u32,
+    /// Sends so far, and what befalls the ones with these numbers.
+    sent: u64,
+    numbered: BTreeMap<u64, SendFault>,
     sends: BTreeMap<Name, VecDeque<SendFault>>,
     looks: BTreeMap<Name, VecDeque<bool>>,
 }
 
 impl Faults {
     pub fn none() -> Self {
-        Self::seeded(0, 0, 0)
+        Self {
+            chance: Chance::new(0),
+            shares: Vec::new(),
+            left: 0,
+            sent: 0,
+            numbered: BTreeMap::new(),
+            sends: BTreeMap::new(),
+            looks: BTreeMap::new(),
+        }
     }
 
-    /// So many in a thousand calls fail, `most` in all.
+    /// Every kind of fault: so many in a thousand looks and readings, and of sends and effects; at most `most` in all.
     pub fn seeded(seed: u64, share: u32, most: u32) -> Self {
-        Self { chance: Chance::new(seed), share, left: most, sends: BTreeMap::new(), looks: BTreeMap::new() }
+        let sends = KINDS.iter().filter(|kind| matches!(kind, Kind::Send(_))).count();
+        let part = share.div_ceil(u32::try_from(sends).unwrap_or(1));
+        let share_of = |kind| (kind, if matches!(kind, Kind::Send(_)) { part } else { share });
+        Self { shares: KINDS.map(share_of).to_vec(), left: most, chance: Chance::new(seed), ..Self::none() }
+    }
+
+    /// A swarm: this seed has some of the kinds of faults, each with a share of its own, and none of the others; at most
+    /// `most` of them in all. With every kind in every run, rare ones would hide behind frequent ones.
+    pub fn swarm(seed: u64, most: u32) -> Self {
+        let mut chance = Chance::new(seed);
+        // From every two hundredth to every fifth, and never a few kinds only by accident.
+        let mut share = |kind| (kind, [5, 20, 60, 200][usize::try_from(chance.below(4)).unwrap_or(0)]);
+        let all: Vec<(Kind, u32)> = KINDS.into_iter().map(&mut share).collect();
+        let shares = all.into_iter().filter(|_| chance.per_mille(400)).collect();
+        Self { shares, left: most, chance, ..Self::none() }
+    }
+
+    /// The send with this number, of whatever step, meets this; the first one ever has number 1.
+    pub fn fail_call(&mut self, number: u64, fault: SendFault) {
+        self.numbered.insert(number, fault);
     }
 
     /// The next send of this step meets this.
@@ -83,33 +130,53 @@ impl Faults {
     }
 
     pub(crate) fn of_send(&mut self, step: &str) -> Option<SendFault> {
-        if let Some(scripted) = self.sends.get_mut(step).and_then(VecDeque::pop_front) {
-            return Some(scripted);
-        }
-        if self.strikes() { self.chance.pick(&SEND_FAULTS).copied() } else { None }
+        self.sent += 1;
+        let scripted = self.sends.get_mut(step).and_then(VecDeque::pop_front);
+        scripted.or_else(|| self.numbered.remove(&self.sent)).or_else(|| {
+            self.strikes(|kind| match kind {
+                Kind::Send(fault) => Some(fault),
+                _ => None,
+            })
+        })
     }
 
     /// Whether the look fails, and if so, for good.
     pub(crate) fn of_look(&mut self, step: &str) -> Option<bool> {
-        if let Some(scripted) = self.looks.get_mut(step).and_then(VecDeque::pop_front) {
-            return Some(scripted);
-        }
-        self.strikes().then(|| self.chance.per_mille(100))
+        let scripted = self.looks.get_mut(step).and_then(VecDeque::pop_front);
+        scripted.or_else(|| {
+            self.strikes(|kind| match kind {
+                Kind::Look { permanent } => Some(permanent),
+                _ => None,
+            })
+        })
     }
 
     /// Whether a reading comes back unknown.
     pub(crate) fn of_reading(&mut self) -> bool {
-        self.strikes()
+        self.strikes(|kind| (kind == Kind::Reading).then_some(())).is_some()
     }
 
     /// When somebody else undoes what has just taken effect.
     pub(crate) fn of_effect(&mut self) -> Option<Duration> {
-        (self.strikes() && self.chance.per_mille(200)).then(|| Duration::from_secs(1 + self.chance.below(120)))
+        let undone = self.strikes(|kind| (kind == Kind::Undone).then_some(()));
+        undone.map(|()| Duration::from_secs(1 + self.chance.below(120)))
     }
 
-    fn strikes(&mut self) -> bool {
-        let strikes = self.left > 0 && self.share > 0 && self.chance.per_mille(self.share);
-        self.left -= u32::from(strikes);
-        strikes
+    /// The first of the kinds that fit which happens now.
+    fn strikes<T>(&mut self, fits: impl Fn(Kind) -> Option<T>) -> Option<T> {
+        if self.left == 0 {
+            return None;
+        }
+        for (kind, share) in &self.shares {
+            // Looks are many: one that fails for good ends the step.
+            let share = if *kind == (Kind::Look { permanent: true }) { share / 10 } else { *share };
+            if let Some(found) = fits(*kind)
+                && self.chance.per_mille(share)
+            {
+                self.left -= 1;
+                return Some(found);
+            }
+        }
+        None
     }
 }

@@ -4,11 +4,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use belay_core::{
     change::{Change, Effect, Key, Proof, Receipt, Repeats},
-    event::{Event, FailureCode, Record, StepEvent},
+    event::{Event, FailureCode, Record, RunOutcome, StepEvent},
     migration::Migration,
     proof::rises,
     run::{Fate, Phase, Run, StepState},
@@ -90,10 +91,9 @@ impl Seen {
         let mut problems = match (&record.event, self.state.open_run()) {
             (Event::Step { step, what }, Some(run)) => self.step_problems(run, step, what),
             (Event::Step { step, .. }, None) => vec![format!("{step} moves without a run")],
-            (Event::RunEnded { .. }, Some(run)) => {
-                let open = run.steps.iter().filter(|(_, step)| !step.phase.is_over());
-                open.map(|(name, step)| format!("the run ended, and {name} is {:?}", step.phase)).collect()
-            }
+            (Event::RunEnded { outcome, why }, Some(run)) => end_problems(run, *outcome, why),
+            (Event::RunStarted { .. }, Some(run)) => vec![format!("a run starts while {} is open", run.id)],
+            (Event::RunStarted { .. }, None) => self.pin_problems(),
             _ => Vec::new(),
         };
         if let Event::Step { step, what } = &record.event {
@@ -102,6 +102,17 @@ impl Seen {
         problems.extend(self.state.evolve(record).err().map(|corrupt| corrupt.to_string()));
         self.violations.extend(problems.into_iter().map(|problem| format!("record {}: {problem}", record.seq)));
         self.records.push(record.clone());
+    }
+
+    /// The plan that was pinned last is the plan that runs, whole.
+    fn pin_problems(&self) -> Vec<String> {
+        let pinned = self.records.iter().rev().find_map(|record| match &record.event {
+            Event::PlanPinned { plan, plan_sha256 } => Some((plan, plan_sha256)),
+            _ => None,
+        });
+        let state = (self.state.plan.as_ref(), &self.state.plan_sha256);
+        let same = pinned.is_some_and(|(plan, sha256)| state == (Some(plan), sha256));
+        if same { Vec::new() } else { vec!["a run starts with another plan than the pinned one".to_owned()] }
     }
 
     fn step_problems(&self, run: &Run, name: &Name, what: &StepEvent) -> Vec<String> {
@@ -118,6 +129,12 @@ impl Seen {
             }
             StepEvent::RequirePassed if state.require.iter().any(|gate| !gate.has_passed()) => {
                 format!("{name} passes an interlock that has not passed")
+            }
+            StepEvent::Failed { why, .. } | StepEvent::Skipped { why } if why.is_empty() => {
+                format!("{name} is over, and nobody is told why")
+            }
+            StepEvent::Approved if !is_agreed(run, name, state) => {
+                format!("{name} counts as approved by {:?}, which is not enough", state.approvals)
             }
             StepEvent::Done | StepEvent::Unchanged if state.verify.iter().any(|gate| !gate.has_passed()) => {
                 format!("{name} is done, and a gate has not passed")
@@ -171,6 +188,9 @@ impl Seen {
         if interlocked && !state.require_passed && state.overrides.is_empty() {
             problems.push(format!("{name} sends before its interlocks have passed"));
         }
+        if let Some(problem) = self.unasked(run, name, state, change) {
+            problems.push(problem);
+        }
         for effect in &change.effects {
             let Effect::Traffic { shares } = effect else { continue };
             if shares.iter().all(|share| share.after == 0) {
@@ -190,6 +210,25 @@ impl Seen {
         problems
     }
 
+    /// What a person has to agree to first, and has not: what the plan says, and losing more than its objective.
+    fn unasked(&self, run: &Run, name: &Name, state: &StepState, change: &Change) -> Option<String> {
+        if state.approved {
+            return None;
+        }
+        if run.plan.steps[name].approve.is_some() {
+            return Some(format!("{name} sends without the approval that the plan asks for"));
+        }
+        let rpo = run.plan.objectives.rpo?;
+        let too_much = change.effects.iter().any(|effect| match (effect, self.state.at) {
+            (Effect::LosesData { since: Some(since) }, Some(last)) => {
+                Duration::try_from(last.duration_since(*since)).unwrap_or_default() > rpo
+            }
+            (Effect::LosesData { .. }, _) => true,
+            _ => false,
+        });
+        too_much.then(|| format!("{name} loses more than the rpo, and nobody has approved it"))
+    }
+
     /// A call is about to leave: its intent must be the durable one.
     fn call(&mut self, key: &Key, change: &Change) {
         let intent = self
@@ -206,6 +245,32 @@ impl Seen {
             self.violations.push(format!("{run}/{step}/{attempt} was sent without a durable intent: {}", change.title));
         }
     }
+}
+
+/// Whether as many different people have said yes as the plan asks for.
+fn is_agreed(run: &Run, name: &str, state: &StepState) -> bool {
+    let quorum = run.plan.steps[name].approve.as_ref().map_or(1, |asked| asked.quorum);
+    let different: BTreeSet<&String> = state.approvals.iter().collect();
+    different.len() >= usize::try_from(quorum).unwrap_or(usize::MAX)
+}
+
+/// A run ends when all of it is over; as rolled back only confirmed, and with what it passed over named.
+fn end_problems(run: &Run, outcome: RunOutcome, why: &str) -> Vec<String> {
+    let open = run.steps.iter().filter(|(_, step)| !step.phase.is_over());
+    let mut problems: Vec<String> =
+        open.map(|(name, step)| format!("the run ended, and {name} is {:?}", step.phase)).collect();
+    if outcome == RunOutcome::RolledBack {
+        if run.confirm.len() != run.plan.confirm.len() || run.confirm.iter().any(|gate| !gate.has_passed()) {
+            problems.push("rolled back, and the confirmation has not held".to_owned());
+        }
+        let failed = run.steps.iter().filter(|(_, step)| step.phase == Phase::Failed);
+        problems.extend(
+            failed
+                .filter(|(name, _)| !why.contains(name.as_str()))
+                .map(|(name, _)| format!("rolled back, and nobody is told that {name} failed")),
+        );
+    }
+    problems
 }
 
 fn is_fallback(run: &Run, step: &str) -> bool {

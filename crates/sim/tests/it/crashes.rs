@@ -1,11 +1,11 @@
-//! A crash at any append changes no outcome.
+//! A crash at any append changes no outcome, nor does an answer that is lost after the call has taken effect.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use belay_core::{input::Verb, run::RunState};
 use belay_journal::AppendFault;
 use belay_plan::model::{Plan, Target};
-use belay_sim::{Chance, Faults};
+use belay_sim::{Chance, Faults, SendFault};
 use serde_json::{Value, json};
 
 use crate::{
@@ -23,8 +23,12 @@ struct Outcome {
 
 /// Armed, cut over, and rolled back by its trigger; the process dies once on the way, if it is to. Answers how many
 /// appends it took, too.
-async fn play(plan: Plan, death: Option<(u64, AppendFault)>) -> (Outcome, u64) {
-    let scene = Scene::new(plan, 7, Faults::none());
+async fn play(plan: Plan, lost: Option<u64>, death: Option<(u64, AppendFault)>) -> (Outcome, u64) {
+    let mut faults = Faults::none();
+    if let Some(call) = lost {
+        faults.fail_call(call, SendFault::AnswerLost);
+    }
+    let scene = Scene::new(plan, 7, faults);
     if let Some((append, fault)) = death {
         scene.journal.fail_at(append, fault);
     }
@@ -62,13 +66,17 @@ async fn play(plan: Plan, death: Option<(u64, AppendFault)>) -> (Outcome, u64) {
 }
 
 fn survives_every_crash(plan: &Plan) {
-    let (undisturbed, appends) = virtually(play(plan.clone(), None));
+    let (undisturbed, appends) = virtually(play(plan.clone(), None, None));
     assert_eq!(undisturbed.state, Some(RunState::RolledBack));
     for append in 1..=appends {
         for fault in [AppendFault::CrashBefore, AppendFault::CrashAfter] {
-            let (disturbed, _) = virtually(play(plan.clone(), Some((append, fault))));
+            let (disturbed, _) = virtually(play(plan.clone(), None, Some((append, fault))));
             assert_eq!(disturbed, undisturbed, "{fault:?} at append {append} of {appends}");
         }
+    }
+    for call in 1..=undisturbed.effects.len() as u64 {
+        let (disturbed, _) = virtually(play(plan.clone(), Some(call), None));
+        assert_eq!(disturbed, undisturbed, "the answer to call {call} was lost");
     }
 }
 
@@ -100,6 +108,8 @@ fn random_plans_survive_a_crash_at_any_append() {
             step.action = "wait".to_owned();
             step.with = json!({ "for": "5s" });
         });
+        plan.steps.values_mut().for_each(|step| step.approve = None);
+        plan.objectives.rpo = None;
         // Time-outs are about time, not about crashes.
         plan.steps.values_mut().for_each(|step| step.timeout = Duration::from_secs(3600));
         if plan.steps.values().any(|step| step.action == "sim.weights") && plan.steps.len() < 5 {

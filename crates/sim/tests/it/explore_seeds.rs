@@ -1,8 +1,17 @@
-//! The main test: random plans, random faults, a person who does what waiting states ask for, and a process that dies.
-//! After every record and at every call the witness checks what must hold. `BELAY_SEEDS=5000` explores more, and
-//! `BELAY_SEED=17` one seed again.
+//! The main test, a swarm: random plans, each in a world with some kinds of faults, each kind with a share of its own; people who
+//! do what waiting states ask for; a process that dies at appends, and a journal that fails. After every record and at every
+//! call the witness checks what must hold. `BELAY_SEEDS=100000` explores more (a night, with `--release`), and `BELAY_SEED=17`
+//! one seed again.
 
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
 
 use belay_core::{
     change::Repeats,
@@ -20,16 +29,39 @@ use crate::{
     scene::{LONG, Scene, command, next_verb, roll_back, virtually},
 };
 
+/// What a build for development plays in well under a minute.
+const SEEDS: u64 = 300;
+
 /// How often a person steps in before giving up.
 const PATIENCE: u32 = 12;
 
 #[test]
 fn every_seed_keeps_the_invariants_and_comes_to_an_end() {
-    let one: Option<u64> = std::env::var("BELAY_SEED").ok().and_then(|seed| seed.parse().ok());
-    let count: u64 = std::env::var("BELAY_SEEDS").ok().and_then(|count| count.parse().ok()).unwrap_or(200);
-    let seeds = one.map_or(0..count, |seed| seed..seed + 1);
-    let fails = |seed: &u64| std::panic::catch_unwind(AssertUnwindSafe(|| virtually(explore(*seed)))).is_err();
-    let failed: Vec<u64> = seeds.filter(fails).collect();
+    let number = |name| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
+    let seeds = match number("BELAY_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("BELAY_SEEDS").unwrap_or(SEEDS),
+    };
+    let next = AtomicU64::new(seeds.start);
+    let failed = Mutex::new(Vec::new());
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end {
+                        return;
+                    }
+                    if std::panic::catch_unwind(AssertUnwindSafe(|| virtually(explore(seed)))).is_err() {
+                        failed.lock().unwrap().push(seed);
+                    }
+                }
+            });
+        }
+    });
+    let mut failed = failed.into_inner().unwrap();
+    failed.sort_unstable();
     if let Some(first) = failed.first() {
         panic!("seeds {failed:?}; again with: BELAY_SEED={first} cargo test -p belay-sim --test it every_seed");
     }
@@ -47,8 +79,7 @@ fn the_same_seed_gives_the_same_journal_to_the_byte() {
 async fn explore(seed: u64) -> Vec<String> {
     let mut chance = Chance::new(seed);
     let plan = plans::random(&mut chance);
-    let share = [0, 20, 60, 150][usize::try_from(chance.below(4)).unwrap()];
-    let scene = Scene::new(plan, seed, Faults::seeded(chance.draw(), share, 25));
+    let scene = Scene::new(plan, seed, Faults::swarm(chance.draw(), 25));
     if chance.per_mille(300) {
         // Nothing is known of blue: without an interlock no traffic may go there.
         scene.world.set_destination("blue", false);
@@ -72,19 +103,23 @@ async fn explore(seed: u64) -> Vec<String> {
     scene.transcript()
 }
 
-/// The process dies at some appends, before or after they are durable, or the journal loses its tongue.
+/// Any append may be the one that the process dies at, before or after it is durable, or that the journal fails at: which of
+/// these happen in this run, and how often, is chance.
 fn plan_deaths(scene: &Scene, chance: &mut Chance) {
-    let deaths = chance.below(4);
-    for _ in 0..deaths {
-        let fault = [
-            AppendFault::CrashBefore,
-            AppendFault::CrashAfter,
-            AppendFault::Lose,
-            AppendFault::WriteUnknown,
-            AppendFault::Refuse,
-        ];
-        let append = 3 + chance.below(40);
-        scene.journal.fail_at(append, *chance.pick(&fault).unwrap());
+    let faults = [
+        AppendFault::CrashBefore,
+        AppendFault::CrashAfter,
+        AppendFault::Lose,
+        AppendFault::WriteUnknown,
+        AppendFault::Refuse,
+    ];
+    let faults: Vec<AppendFault> = faults.into_iter().filter(|_| chance.per_mille(500)).collect();
+    let share = [0, 10, 30, 100][usize::try_from(chance.below(4)).unwrap()];
+    let struck = (1..=400).filter(|_| chance.per_mille(share)).take(8).collect::<Vec<u64>>();
+    for append in struck {
+        if let Some(fault) = chance.pick(&faults) {
+            scene.journal.fail_at(append, *fault);
+        }
     }
 }
 
@@ -168,6 +203,7 @@ async fn finish(scene: &Scene, handle: &mut Handle, chance: &mut Chance) {
         }
         let gone = scene.clock.monotonic() - begin;
         assert!(gone < LONG, "stuck: {}", stuck(scene, &snapshot));
+        check_waiting(scene, &snapshot);
         if snapshot.state.run.is_none() && gone > Duration::from_secs(3600) {
             let quiet = snapshot.state.triggers.values().all(|trigger| trigger.dwell == Dwell::Quiet);
             assert!(quiet, "nothing happens: {:#?}", snapshot.state.triggers);
@@ -176,7 +212,8 @@ async fn finish(scene: &Scene, handle: &mut Handle, chance: &mut Chance) {
         if let Some(verb) = next_verb(&snapshot, scene.clock.now(), chance, patience > 0) {
             patience = patience.saturating_sub(1);
             let before = handle.clone();
-            surviving(scene, handle, command(&before, verb)).await;
+            let asked = Asked::new(format!("person {}", chance.below(4)), "because");
+            surviving(scene, handle, before.command(asked.command(verb))).await;
         } else if restarts > 0 && chance.per_mille(30) {
             restarts -= 1;
             let before = handle.clone();
@@ -190,6 +227,14 @@ async fn finish(scene: &Scene, handle: &mut Handle, chance: &mut Chance) {
         })
         .await;
     }
+}
+
+/// An open run says what it waits for, and names a verb that moves it, unless it is about to end by itself.
+fn check_waiting(scene: &Scene, snapshot: &Snapshot) {
+    let Some(run) = snapshot.state.open_run().filter(|run| !run.aborting) else { return };
+    let waiting = MigrationView::new(snapshot, None, scene.clock.now()).waiting_for;
+    let moved = waiting.iter().any(|waiting| !waiting.verbs.is_empty());
+    assert!(moved, "run {} waits, and nobody is told how to move it: {}", run.id, stuck(scene, snapshot));
 }
 
 fn stuck(scene: &Scene, snapshot: &Snapshot) -> String {

@@ -116,6 +116,16 @@ pub(crate) fn random(chance: &mut Chance) -> Plan {
     signals.insert("blue_ready".to_owned(), signal());
     let mut plan = plan([]);
     plan.triggers["hurt"].dwell = Duration::from_secs(chance.below(3) * 30);
+    if chance.per_mille(300) {
+        let at = |name: &Name| Condition::Signal(format!("at_{name}"));
+        let of: Vec<Condition> = steps.keys().map(at).collect();
+        let n = 1 + u32::try_from(chance.below(of.len() as u64)).unwrap_or(0);
+        let when = Condition::Any(vec![Condition::AtLeast { n, of: of.clone() }, Condition::All(of)]);
+        plan.triggers.insert("many_hurt".to_owned(), Trigger { when, ..trigger("in_place", chance.below(3) * 20) });
+    }
+    if chance.per_mille(300) {
+        plan.objectives.rpo = Some(Duration::from_secs(60 * (1 + chance.below(20))));
+    }
     if chance.per_mille(500) {
         plan.confirm.push(gate("in_place", 900, chance.below(3) * 60));
     }
@@ -137,6 +147,12 @@ fn random_step(chance: &mut Chance) -> Step {
     new.timeout = Duration::from_secs(120 + chance.below(10) * 120);
     if chance.per_mille(200) {
         new.on_failure = OnFailure::Continue;
+    }
+    if chance.per_mille(100) {
+        let within = chance.per_mille(500).then(|| Duration::from_secs(60 * (1 + chance.below(30))));
+        let otherwise = if chance.per_mille(500) { Otherwise::Halt } else { Otherwise::Skip };
+        let quorum = 1 + u32::try_from(chance.below(2)).unwrap_or(0);
+        new.approve = Some(Approve { role: "commander".to_owned(), quorum, within, otherwise });
     }
     new
 }
