@@ -76,6 +76,11 @@ impl Output {
         self.raw(&json!(document).to_string());
     }
 
+    /// What has its own layout, on standard error.
+    pub(crate) fn drawn(self, text: impl Display) {
+        write_line(&mut stderr().lock(), &text.to_string());
+    }
+
     /// A remark beside the answer, on standard error.
     pub(crate) fn note(self, text: impl Display) {
         let terminal = console::Term::stderr();

@@ -1,6 +1,6 @@
 //! What the engine refuses, as failures with their exit codes.
 
-use belay_core::input::RefusalKind;
+use belay_core::{id::RunId, input::RefusalKind};
 use belay_engine::CommandError;
 use belay_journal::StateUrl;
 use belay_ports::AccountError;
@@ -28,6 +28,12 @@ pub(crate) fn command_failure(error: CommandError) -> Failure {
         }
         error @ CommandError::Stopped { .. } => Failure::new(Exit::Unexpected, error),
     }
+}
+
+/// A step that waits for a person where there is none.
+pub(crate) fn deserted(step: &str, run: &RunId) -> Failure {
+    let what = format!("step {step} of run {run} waits for a person, and nobody can be asked");
+    Failure::message(Exit::NotRolledBack, format!("{what}: standard input is no terminal, or has ended"))
 }
 
 /// `state`: the journal that was looked at.

@@ -19,7 +19,7 @@ use crate::{
     interrupt::interrupted,
     output::Output,
     plan_file::{self, Overlay},
-    problem::{account_failure, command_failure, no_baseline},
+    problem::{account_failure, command_failure, deserted, no_baseline},
     text,
 };
 
@@ -110,7 +110,8 @@ impl Args {
                 }
                 show_summary(&run, objective, output);
                 if run.state == "halted" {
-                    let again = "  next: when the cause is gone, run the same command again: it goes on where it stopped.";
+                    let again =
+                        "  next: when the cause is gone, run the same command again: it goes on where it stopped.";
                     output.line(again);
                     output.line("  To override an interlock or to skip a step, let a daemon take the run over:");
                     output.line(format_args!("    {}", self.daemon()));
@@ -120,15 +121,13 @@ impl Args {
             }
             Ending::Interrupted => Err(Failure::message(Exit::NotRolledBack, format!("run {id} was interrupted"))
                 .help("the journal is complete: run the same command again to go on")),
-            Ending::Deserted(step) => Err(Failure::message(
-                Exit::NotRolledBack,
-                format!("step {step} of run {id} waits for a person, and nobody can be asked: standard input is no terminal, or has ended"),
-            )
-            .help(format!(
-                "nobody's answer is on record, and the step goes on waiting. Run the same command again in a terminal, or let a \
-                 daemon take the run over: `{}`, then `belay approve {step} --reason \"...\"`",
-                self.daemon()
-            ))),
+            Ending::Deserted(step) => {
+                let daemon = self.daemon();
+                Err(deserted(&step, &started.run).help(format!(
+                    "nobody's answer is on record, and the step goes on waiting. Run the same command again in a terminal, or \
+                     let a daemon take the run over: `{daemon}`, then `belay approve {step} --reason \"...\"`"
+                )))
+            }
         }
     }
 }

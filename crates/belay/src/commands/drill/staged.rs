@@ -36,7 +36,7 @@ use crate::{
     interrupt::interrupted,
     output::{Output, can_ask},
     plan_file::{self, Overlay},
-    problem::{account_failure, command_failure},
+    problem::{account_failure, command_failure, deserted},
     text,
 };
 
@@ -281,11 +281,8 @@ impl<'a> Drill<'a> {
         match ending {
             Ending::Stopped(run) => Ok(run),
             Ending::Interrupted => Err(self.interrupted()),
-            Ending::Deserted(step) => {
-                let what =
-                    format!("step {step} waits for a person, and nobody can be asked: standard input is no terminal");
-                Err(Failure::message(Exit::NotRolledBack, what).help(AGAIN))
-            }
+            Ending::Deserted(step) => Err(deserted(&step, run)
+                .help("nobody's answer is on record, and the step waits on: run the same command again in a terminal")),
         }
     }
 
