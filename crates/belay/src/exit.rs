@@ -16,7 +16,7 @@ pub(crate) enum Exit {
     Unexpected = 1,
     /// Wrong usage, or a plan or configuration that is not valid.
     Usage = 2,
-    /// The answer is no: a dry run that would be stopped, a broken audit.
+    /// The answer is no: a dry run that would be stopped, a counter-example, a broken audit.
     No = 3,
     /// The rollback halted, failed or was aborted.
     NotRolledBack = 4,

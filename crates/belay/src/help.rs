@@ -8,7 +8,7 @@ use clap::{Command, builder::Styles};
 const GROUPS: [(&str, &[&str]); 7] = [
     ("See it work", &["demo"]),
     ("Plans", &["validate", "graph", "schema", "capture", "dry-run"]),
-    ("Rehearse", &["drill"]),
+    ("Rehearse", &["explore", "drill"]),
     ("Guard a cutover", &["serve", "arm", "cutover", "disarm", "status", "watch"]),
     (
         "Roll back",
@@ -38,7 +38,10 @@ const CODES: [(u8, &str); 8] = [
     (0, "done"),
     (1, "unexpected"),
     (2, "usage or invalid plan"),
-    (3, "the answer is no (a dry run that would be stopped, a drill outside its objectives, a broken audit)"),
+    (
+        3,
+        "the answer is no (a dry run that would be stopped, a counter-example, a drill outside its objectives, a broken audit)",
+    ),
     (4, "the rollback halted, failed or was aborted"),
     (5, "refused (wrong account, not allowed, wrong state, no baseline, lease held)"),
     (6, "the daemon cannot be reached"),
@@ -83,7 +86,7 @@ fn codes_of(command: &str) -> &'static [u8] {
         "validate" | "graph" | "schema" | "completions" | "man" | "token" | "serve" => &[0, 1, 2],
         "capture" => &[0, 1, 2, 5],
         "dry-run" => &[0, 1, 2, 3, 5],
-        "audit" => &[0, 1, 2, 3],
+        "audit" | "explore" => &[0, 1, 2, 3],
         "demo" => &[0, 1, 4],
         "run" => &[0, 1, 2, 4, 5],
         "drill" => &[0, 1, 2, 3, 4, 5],

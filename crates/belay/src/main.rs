@@ -10,6 +10,7 @@ mod demo;
 mod document;
 mod dry_report;
 mod exit;
+mod exploration;
 mod follow;
 mod given;
 mod help;

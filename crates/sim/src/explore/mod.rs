@@ -22,8 +22,10 @@ mod doctored;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+#[allow(clippy::print_stdout, reason = "the counts are worth reading")]
 mod flaws;
 #[cfg(test)]
+#[allow(clippy::print_stdout, reason = "the counts are worth reading")]
 mod tests;
 
 use belay_core::{
@@ -234,7 +236,7 @@ impl Explorer<'_> {
             Outcome::RolledBack => "rolled back",
             Outcome::Halted => "halted",
             Outcome::NotConfirmed => "halted: everything is in place, but the confirmation did not hold",
-            Outcome::Waiting => "waits for a person",
+            Outcome::Waiting => "goes no further",
             Outcome::Stuck => "stuck",
         };
         if parts.is_empty() { outcome.to_owned() } else { format!("{outcome}; {}", parts.join("; ")) }
