@@ -279,10 +279,11 @@ fn is_fallback(run: &Run, step: &str) -> bool {
 
 /// A need that is not satisfied.
 fn unmet_need(run: &Run, name: &str) -> Option<Name> {
+    // It was satisfied when this one started, and somebody else has undone it since.
+    let undone = |state: &StepState| state.failure == Some(FailureCode::Contested) && run.steps[name].started.is_some();
     let satisfied = |need: &Name| {
         let Some(state) = run.steps.get(need) else { return true };
-        // It was satisfied when this one started, and somebody else has undone it since.
-        if state.failure == Some(FailureCode::Contested) && run.steps[name].started.is_some() {
+        if undone(state) {
             return true;
         }
         let passed_over = !matches!(state.failure, Some(FailureCode::Ambiguous | FailureCode::Contested));
@@ -290,7 +291,9 @@ fn unmet_need(run: &Run, name: &str) -> Option<Name> {
             (Phase::Done | Phase::Unchanged | Phase::Skipped, _) => true,
             (Phase::Failed, OnFailure::Continue) => passed_over,
             (Phase::Failed, OnFailure::Fallback(other)) => {
-                passed_over && run.steps.get(other).is_some_and(|s| matches!(s.phase, Phase::Done | Phase::Unchanged))
+                let stands_in =
+                    |state: &StepState| matches!(state.phase, Phase::Done | Phase::Unchanged) || undone(state);
+                passed_over && run.steps.get(other).is_some_and(|state| stands_in(state))
             }
             _ => false,
         }

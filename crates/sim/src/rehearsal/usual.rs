@@ -7,9 +7,9 @@ use crate::spread::Spread;
 
 /// How long a step of an action takes from its first call to the last effect.
 const ACTIONS: [(&str, Spread); 3] = [
-    // "Changes generally propagate to all Route 53 name servers within 60 seconds": API reference, GetChange.
+    // "generally ... within 60 seconds": API reference, ChangeResourceRecordSets.
     ("route53.weights", Spread::seconds(10, 35, 60)),
-    // "The changes are effective within seconds": weighted target groups take over at the next request.
+    // AWS names no figure; it is in force within seconds of the answer.
     ("alb.forward", Spread::seconds(1, 3, 10)),
     // AWS gives no figures: the copy grows with the volume, the engine and Multi-AZ; then two renames with their reboots.
     ("rds.restore", Spread::seconds(12 * 60, 26 * 60, 50 * 60)),

@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// What a build for development plays in well under a minute.
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 1000;
 
 /// How often a person steps in before giving up.
 const PATIENCE: u32 = 12;

@@ -1,0 +1,76 @@
+//! `belay drill --simulate`, from outside.
+
+use std::fs;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{belay, repository, text};
+
+/// Runs `belay drill PLAN --simulate` with more arguments in an empty folder.
+fn drill(folder: &TempDir, plan: &str, more: &[&str], code: i32) -> (String, String) {
+    let plan = repository(plan).display().to_string();
+    let arguments: Vec<&str> = [&["drill", &plan, "--simulate"][..], more].concat();
+    let output = belay(folder.path(), &arguments).assert().code(code).get_output().clone();
+    (text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn the_same_seed_gives_the_same_journal_and_another_seed_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = |seed: &str, file: &str| {
+        drill(&folder, "config/demo.yaml", &["--seed", seed, "--journal", file], 0);
+        fs::read_to_string(folder.path().join(file)).unwrap()
+    };
+    let one = journal("7", "one.jsonl");
+    assert!(one == journal("7", "again.jsonl"));
+    assert!(one != journal("8", "other.jsonl"));
+    assert!(one.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()));
+}
+
+#[test]
+fn what_is_outside_the_objectives_is_a_no() {
+    let folder = tempfile::tempdir().unwrap();
+    let slow = repository("config/scenarios/restore-takes-twice-as-long.yaml").display().to_string();
+    let (shown, _) = drill(&folder, "config/demo.yaml", &["--scenario", &slow], 3);
+    for expected in ["Timeline, from the breach", "customers_hurt: FIRED", "more than the rto of 30m 00s", "outside the objectives"] {
+        assert!(shown.contains(expected), "{expected}\nis not in\n{shown}");
+    }
+    let changed = repository("config/scenarios/somebody-changes-the-listener.yaml").display().to_string();
+    let (shown, _) = drill(&folder, "config/demo.yaml", &["--scenario", &changed, "--json"], 3);
+    let report: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(report["rehearsals"][0]["report"]["outcome"], "halted");
+    assert_eq!(report["within_objectives"], false);
+}
+
+#[test]
+fn many_runs_are_counted_and_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let many = ["--runs", "8", "--json", "--svg", "recovery.svg"];
+    let (shown, _) = drill(&folder, "config/examples/blue-green-web.yaml", &many, 0);
+    let found: Value = serde_json::from_str(&shown).unwrap();
+    let found = &found["rehearsals"][0]["distribution"];
+    assert_eq!((&found["runs"], &found["within_objectives"]), (&8.into(), &8.into()));
+    let recovery = |key: &str| found["recovery"][key].as_f64().unwrap();
+    assert!(recovery("p50_s") <= recovery("p95_s") && recovery("p95_s") <= recovery("worst_s"));
+    let svg = fs::read_to_string(folder.path().join("recovery.svg")).unwrap();
+    assert!(svg.starts_with("<svg") && svg.contains("8 of 8 within the objectives"));
+    let (shown, _) = drill(&folder, "config/examples/blue-green-web.yaml", &["--runs", "8"], 0);
+    assert!(shown.contains("8 of 8 runs within the objectives (100%)") && shown.contains("the worst, again:"), "{shown}");
+}
+
+#[test]
+fn a_scenario_that_does_not_fit_is_wrong_usage() {
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = folder.path().join("wrong.yaml");
+    fs::write(&scenario, "scenario: 1\nsummary: x\nevents: [{ slow: { steps: databse_back, times: 2 } }]\n").unwrap();
+    let scenario = scenario.display().to_string();
+    let (_, said) = drill(&folder, "config/demo.yaml", &["--scenario", &scenario], 2);
+    assert!(said.contains("unknown step `databse_back`") && said.contains("did you mean `database_back`?"), "{said}");
+    let (_, said) = drill(&folder, "config/demo.yaml", &["--scenario", "nowhere.yaml"], 2);
+    assert!(said.contains("the scenario nowhere.yaml cannot be read"), "{said}");
+    drill(&folder, "config/demo.yaml", &["--svg", "x.svg"], 2);
+    drill(&folder, "config/demo.yaml", &["--runs", "0"], 2);
+    drill(&folder, "config/demo.yaml", &["--runs", "5", "--journal", "x"], 2);
+    drill(&folder, "config/demo.yaml", &["--fire", "customer_hurt"], 2);
+}
