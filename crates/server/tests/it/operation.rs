@@ -197,8 +197,8 @@ async fn a_second_file_of_a_migration_waits_until_the_first_is_gone() {
 
 /// Nobody writes into it, so that reading it does not end: a disk that hangs.
 fn hanging_file(path: &Path) {
-    fs::remove_file(path).unwrap();
-    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+    fs::remove_file(path).expect("it is there");
+    assert!(Command::new("mkfifo").arg(path).status().expect("mkfifo is everywhere").success());
 }
 
 #[tokio::test(start_paused = true)]
