@@ -37,7 +37,7 @@ use wakefulness::{Asleep, Wakefulness};
 const BATCH_MAX: usize = 256;
 
 /// Calls under way get this long to answer when the loop is to stop.
-const GRACE: Duration = Duration::from_secs(8);
+const GRACE: Duration = Duration::from_secs(6);
 
 /// A deadline that has passed and moved nothing is looked at again after this.
 const TICK_PAUSE: Duration = Duration::from_secs(1);

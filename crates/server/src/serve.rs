@@ -11,7 +11,7 @@ use crate::{
     unix_signals::{UnixSignals, Wish},
 };
 
-/// How long a stop may take: the engines wait 8 s for the answers of calls under way.
+/// How long a stop may take: the engines wait 6 s for the answers of calls under way.
 const STOP_MAX: Duration = Duration::from_millis(9_500);
 
 #[derive(Debug, thiserror::Error)]
