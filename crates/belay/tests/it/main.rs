@@ -9,6 +9,7 @@ mod demo;
 mod examples;
 mod offline;
 mod refusals;
+mod rehearsal;
 
 use std::path::{Path, PathBuf};
 

@@ -33,7 +33,9 @@ fn what_is_outside_the_objectives_is_a_no() {
     let folder = tempfile::tempdir().unwrap();
     let slow = repository("config/scenarios/restore-takes-twice-as-long.yaml").display().to_string();
     let (shown, _) = drill(&folder, "config/demo.yaml", &["--scenario", &slow], 3);
-    for expected in ["Timeline, from the breach", "customers_hurt: FIRED", "more than the rto of 30m 00s", "outside the objectives"] {
+    for expected in
+        ["Timeline, from the breach", "customers_hurt: FIRED", "more than the rto of 30m 00s", "outside the objectives"]
+    {
         assert!(shown.contains(expected), "{expected}\nis not in\n{shown}");
     }
     let changed = repository("config/scenarios/somebody-changes-the-listener.yaml").display().to_string();
@@ -56,7 +58,10 @@ fn many_runs_are_counted_and_drawn() {
     let svg = fs::read_to_string(folder.path().join("recovery.svg")).unwrap();
     assert!(svg.starts_with("<svg") && svg.contains("8 of 8 within the objectives"));
     let (shown, _) = drill(&folder, "config/examples/blue-green-web.yaml", &["--runs", "8"], 0);
-    assert!(shown.contains("8 of 8 runs within the objectives (100%)") && shown.contains("the worst, again:"), "{shown}");
+    assert!(
+        shown.contains("8 of 8 runs within the objectives (100%)") && shown.contains("the worst, again:"),
+        "{shown}"
+    );
 }
 
 #[test]
