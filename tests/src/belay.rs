@@ -89,7 +89,9 @@ impl Belay {
     /// Starts it with a terminal as its standard input, and the keyboard of that terminal.
     #[track_caller]
     pub fn spawn_typed(&self, arguments: &[&str]) -> (Process, Keyboard) {
-        let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+        // Closed in the child, which would hold its own terminal open.
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let terminal = openpt(flags).expect("a terminal");
         grantpt(&terminal).and_then(|()| unlockpt(&terminal)).expect("it is ours");
         let name = ptsname(&terminal, Vec::new()).expect("it has a name").into_string().expect("plain");
         let input = File::options().read(true).write(true).open(name).expect("it is there");

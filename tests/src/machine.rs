@@ -44,6 +44,11 @@ impl Machine {
         self.set(&self.disk, "sync");
     }
 
+    /// What is written is not synced, for as long as this is so: nobody gets an answer.
+    pub fn hang_disk(&self) {
+        self.set(&self.disk, "hang");
+    }
+
     /// All is well with the disk again.
     pub fn free_disk(&self) {
         // It may never have been full.

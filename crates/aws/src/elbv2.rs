@@ -371,9 +371,18 @@ impl System for AlbForward {
         };
         let reads =
             [describe, "elasticloadbalancing:DescribeTargetGroups", "elasticloadbalancing:DescribeTargetHealth"];
-        let reads =
-            reads.map(|action| Permission { action: action.to_owned(), resource: "*".to_owned(), mutates: false });
-        let modify = Permission { action: with.call().to_owned(), resource: with.arn().to_owned(), mutates: true };
+        let reads = reads.map(|action| Permission {
+            action: action.to_owned(),
+            resource: "*".to_owned(),
+            mutates: false,
+            conditions: Vec::new(),
+        });
+        let modify = Permission {
+            action: with.call().to_owned(),
+            resource: with.arn().to_owned(),
+            mutates: true,
+            conditions: Vec::new(),
+        };
         reads.into_iter().chain([modify]).collect()
     }
 }

@@ -20,7 +20,7 @@ use belay_plan::{
     catalogue::{ActionSpec, no_action_findings},
     shape::{Shape, field, object, one_of, pattern, words},
 };
-use belay_ports::{ApplyError, Clock, Corrupt, Fut, Permission, ReadError, Scope, System};
+use belay_ports::{ApplyError, Clock, Condition, Corrupt, Fut, Permission, ReadError, Scope, System};
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::Value;
@@ -250,8 +250,12 @@ fn permissions(scope: &Scope, with: &With) -> Vec<Permission> {
     let region = scope.aws.region.as_deref().unwrap_or("*");
     let account = scope.aws.account.as_deref().unwrap_or("*");
     let arn = |resource: &str| format!("arn:{partition}:rds:{region}:{account}:{resource}");
-    let permission =
-        |mutates: bool, action: &str, resource: String| Permission { action: action.to_owned(), resource, mutates };
+    let permission = |mutates: bool, action: &str, resource: String| Permission {
+        action: action.to_owned(),
+        resource,
+        mutates,
+        conditions: Vec::new(),
+    };
 
     let names = Names::new(&with.instance, None);
     // The run is not known when the policy is written.
@@ -293,7 +297,13 @@ fn permissions(scope: &Scope, with: &With) -> Vec<Permission> {
         .as_ref()
         .and_then(|entry| entry.doc["instance"]["settings"]["monitoring_role"].as_str())
         .map_or_else(|| format!("arn:{partition}:iam::{account}:role/rds-monitoring-role"), ToOwned::to_owned);
-    permissions.push(permission(true, "iam:PassRole", role));
+    // Only to the service that this role is made for.
+    let to_monitoring = Condition {
+        operator: "StringEquals".to_owned(),
+        key: "iam:PassedToService".to_owned(),
+        value: "monitoring.rds.amazonaws.com".to_owned(),
+    };
+    permissions.push(Permission { conditions: vec![to_monitoring], ..permission(true, "iam:PassRole", role) });
     permissions
 }
 

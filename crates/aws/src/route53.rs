@@ -18,7 +18,7 @@ use belay_plan::{
     model::AwsTarget,
     shape::{Text, field, object, pattern, weights, words},
 };
-use belay_ports::{ApplyError, Corrupt, Fut, Permission, ReadError, Scope, System};
+use belay_ports::{ApplyError, Condition, Corrupt, Fut, Permission, ReadError, Scope, System};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -126,6 +126,20 @@ impl State {
 }
 
 impl With {
+    /// The one call both writes and deletes records, of any name. Belay writes, and this record alone.
+    fn conditions(&self) -> Vec<Condition> {
+        // As IAM has it: small letters, no last dot, and escapes for whatever is not a letter, digit, `-`, `_` or `.`.
+        let name = self.record.trim_end_matches('.').to_ascii_lowercase().replace('*', "\\052");
+        let values =
+            [("Actions", "UPSERT"), ("NormalizedRecordNames", name.as_str()), ("RecordTypes", self.kind.as_str())];
+        let condition = |(what, value): (&str, &str)| Condition {
+            operator: "ForAllValues:StringEquals".to_owned(),
+            key: format!("{CALL}{what}"),
+            value: value.to_owned(),
+        };
+        values.map(condition).to_vec()
+    }
+
     fn arn(&self, target: &AwsTarget) -> String {
         format!("arn:{}:route53:::hostedzone/{}", place::partition(target), self.zone)
     }
@@ -323,14 +337,18 @@ impl System for Route53Weights {
 
     fn permissions(&self, scope: &Scope, with: &With) -> Vec<Permission> {
         let partition = place::partition(&scope.aws);
-        let statement =
-            |action: &str, resource: String, mutates| Permission { action: action.to_owned(), resource, mutates };
+        let statement = |action: &str, resource: String, mutates| Permission {
+            action: action.to_owned(),
+            resource,
+            mutates,
+            conditions: Vec::new(),
+        };
         vec![
             statement("route53:ListResourceRecordSets", with.arn(&scope.aws), false),
             statement("route53:GetChange", format!("arn:{partition}:route53:::change/*"), false),
             statement("route53:GetHealthCheck", format!("arn:{partition}:route53:::healthcheck/*"), false),
             statement("route53:GetHealthCheckStatus", format!("arn:{partition}:route53:::healthcheck/*"), false),
-            statement(CALL, with.arn(&scope.aws), true),
+            Permission { conditions: with.conditions(), ..statement(CALL, with.arn(&scope.aws), true) },
         ]
     }
 }

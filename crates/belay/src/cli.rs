@@ -5,8 +5,8 @@ use clap::{CommandFactory, Parser, Subcommand, builder::Styles};
 
 use crate::{
     commands::{
-        arm, audit, capture, completions, cutover, decide, demo, disarm, drill, dry_run, graph, man, rollback, run,
-        run_verbs, schema, serve, status, step_verbs, token, validate, watch,
+        arm, audit, capture, completions, cutover, decide, demo, disarm, drill, dry_run, explore, graph, man, rollback,
+        run, run_verbs, schema, serve, status, step_verbs, token, validate, watch,
     },
     exit::{Exit, Failure},
     help,
@@ -39,6 +39,7 @@ pub(crate) enum Command {
     Graph(graph::Args),
     Capture(capture::Args),
     DryRun(dry_run::Args),
+    Explore(explore::Args),
     Drill(drill::Args),
     Run(run::Args),
     Demo(demo::Args),
@@ -70,6 +71,7 @@ impl Command {
             Self::Validate(args) => args.run(output),
             Self::Schema(args) => args.run(output),
             Self::Graph(args) => args.run(output),
+            Self::Explore(args) => args.run(output),
             Self::Completions(args) => args.run(output),
             Self::Man(args) => args.run(output),
             Self::Token(args) => args.run(output),
@@ -105,6 +107,7 @@ impl Command {
             Self::Validate(args) => args.json,
             Self::Capture(args) => args.json,
             Self::DryRun(args) => args.json,
+            Self::Explore(args) => args.json,
             Self::Drill(args) => args.json,
             Self::Run(args) => args.json,
             Self::Demo(args) => args.json,

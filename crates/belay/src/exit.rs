@@ -16,7 +16,7 @@ pub(crate) enum Exit {
     Unexpected = 1,
     /// Wrong usage, or a plan or configuration that is not valid.
     Usage = 2,
-    /// The answer is no: a dry run that would be stopped, a broken audit.
+    /// The answer is no: a dry run that would be stopped, a counter-example, a broken audit.
     No = 3,
     /// The rollback halted, failed or was aborted.
     NotRolledBack = 4,
@@ -24,6 +24,8 @@ pub(crate) enum Exit {
     Refused = 5,
     /// The daemon cannot be reached.
     Unreachable = 6,
+    /// Ctrl-C while the end of a run was waited for: nobody waits any more, and the run goes on. As shells count it.
+    Interrupted = 130,
 }
 
 /// A command that could not do what it was asked for. It is printed once, by `main`.
@@ -46,8 +48,6 @@ pub(crate) struct Refused {
     pub(crate) state: String,
     /// and the verbs that are possible there.
     pub(crate) possible: Vec<String>,
-    /// The run that stands in the way.
-    pub(crate) run: Option<String>,
 }
 
 impl Failure {

@@ -8,7 +8,7 @@ use clap::{Command, builder::Styles};
 const GROUPS: [(&str, &[&str]); 7] = [
     ("See it work", &["demo"]),
     ("Plans", &["validate", "graph", "schema", "capture", "dry-run"]),
-    ("Rehearse", &["drill"]),
+    ("Rehearse", &["explore", "drill"]),
     ("Guard a cutover", &["serve", "arm", "cutover", "disarm", "status", "watch"]),
     (
         "Roll back",
@@ -34,14 +34,18 @@ Roll back right now, without a daemon:
   belay dry-run checkout.yaml
   belay run checkout.yaml --reason \"errors after the cutover\"";
 
-const CODES: [&str; 7] = [
-    "done",
-    "unexpected",
-    "usage or invalid plan",
-    "the answer is no (a dry run that would be stopped, a drill outside its objectives, a broken audit)",
-    "the rollback halted, failed or was aborted",
-    "refused (wrong account, not allowed, wrong state, no baseline, lease held)",
-    "the daemon cannot be reached",
+const CODES: [(u8, &str); 8] = [
+    (0, "done"),
+    (1, "unexpected"),
+    (2, "usage or invalid plan"),
+    (
+        3,
+        "the answer is no (a dry run that would be stopped, a counter-example, a drill outside its objectives, a broken audit)",
+    ),
+    (4, "the rollback halted, failed or was aborted"),
+    (5, "refused (wrong account, not allowed, wrong state, no baseline, lease held)"),
+    (6, "the daemon cannot be reached"),
+    (130, "Ctrl-C while --wait waited: the run goes on"),
 ];
 
 /// Adds to every command what it lacks.
@@ -55,7 +59,7 @@ pub(crate) fn complete(program: Command) -> Command {
             command.after_help(after)
         })
     });
-    program.help_template(template).after_help(format!("{AFTER}\n\n{}", codes(&[0, 1, 2, 3, 4, 5, 6])))
+    program.help_template(template).after_help(format!("{AFTER}\n\n{}", codes(&[0, 1, 2, 3, 4, 5, 6, 130])))
 }
 
 fn template(program: &Command) -> String {
@@ -77,28 +81,29 @@ fn template(program: &Command) -> String {
     )
 }
 
-fn codes_of(command: &str) -> &'static [usize] {
+fn codes_of(command: &str) -> &'static [u8] {
     match command {
         "validate" | "graph" | "schema" | "completions" | "man" | "token" | "serve" => &[0, 1, 2],
         "capture" => &[0, 1, 2, 5],
         "dry-run" => &[0, 1, 2, 3, 5],
-        "audit" => &[0, 1, 2, 3],
+        "audit" | "explore" => &[0, 1, 2, 3],
         "demo" => &[0, 1, 4],
         "run" => &[0, 1, 2, 4, 5],
         "drill" => &[0, 1, 2, 3, 4, 5],
         "status" | "watch" | "arm" | "disarm" | "cutover" | "decide" | "hold" => &[0, 1, 2, 5, 6],
-        "rollback" => &[0, 1, 2, 3, 4, 5, 6],
-        _ => &[0, 1, 2, 4, 5, 6],
+        "rollback" => &[0, 1, 2, 3, 4, 5, 6, 130],
+        _ => &[0, 1, 2, 4, 5, 6, 130],
     }
 }
 
-fn codes(codes: &[usize]) -> String {
-    let lines = codes.iter().map(|code| format!("\n  {code} {}", CODES[*code]));
+fn codes(wanted: &[u8]) -> String {
+    let lines = CODES.iter().filter(|(code, _)| wanted.contains(code));
+    let lines = lines.map(|(code, meaning)| format!("\n  {code} {meaning}"));
     format!("Exit codes:{}", lines.collect::<String>())
 }
 
 fn environment(command: &Command) -> String {
-    let talks = command.get_arguments().any(|argument| argument.get_id() == "url");
+    let talks = command.get_arguments().any(|argument| argument.get_long() == Some("url"));
     if !talks {
         return String::new();
     }

@@ -10,7 +10,9 @@ mod demo;
 mod document;
 mod dry_report;
 mod exit;
+mod exploration;
 mod follow;
+mod given;
 mod help;
 mod interrupt;
 mod logs;
@@ -24,6 +26,7 @@ use std::{num::NonZero, process::ExitCode, thread};
 
 use belay_server::Traces;
 use clap::FromArgMatches;
+use serde_json::json;
 
 use crate::{cli::Cli, exit::Exit, output::Output};
 
@@ -32,9 +35,22 @@ use crate::{cli::Cli, exit::Exit, output::Output};
 const THREADS_MIN: usize = 2;
 const THREADS_MAX: usize = 4;
 
+/// Shows help, or what is wrong with the command line: with `--json` as JSON, too.
+fn usage(error: &clap::Error) -> ! {
+    if error.use_stderr() && std::env::args_os().any(|word| word == "--json") {
+        let text = error.render().to_string();
+        let what = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        let document =
+            json!({ "error": { "exit": Exit::Usage as u8, "kind": Exit::Usage, "what": what, "help": text } });
+        Output::detect(true).json_line(&document);
+    }
+    error.exit()
+}
+
 fn main() -> ExitCode {
-    // Wrong usage ends here, with exit code 2.
-    let cli = Cli::from_arg_matches(&cli::command().get_matches()).unwrap_or_else(|error| error.exit());
+    let cli = cli::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    // Wrong usage ends here, with exit code 2; so does help, with 0.
+    let cli = cli.unwrap_or_else(|error| usage(&error));
     let output = Output::detect(cli.command.wants_json());
     let threads = thread::available_parallelism().map_or(THREADS_MIN, NonZero::get).clamp(THREADS_MIN, THREADS_MAX);
     let traces = Traces::default();

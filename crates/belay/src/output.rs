@@ -52,10 +52,12 @@ impl Output {
         self.terminal.then(|| usize::from(terminal.size().1).max(WIDTH_MIN))
     }
 
-    /// One line for a person; nothing with `--json`.
+    /// A line or several for a person; nothing with `--json`.
     pub(crate) fn line(self, text: impl Display) {
         if !self.json {
-            write_line(&mut stdout().lock(), &text.to_string());
+            let text = text.to_string();
+            let text = self.width().map_or(text.clone(), |width| text::wrap(&text, width));
+            write_line(&mut stdout().lock(), &text);
         }
     }
 
@@ -74,9 +76,18 @@ impl Output {
         self.raw(&json!(document).to_string());
     }
 
+    /// What has its own layout, on standard error.
+    pub(crate) fn drawn(self, text: impl Display) {
+        write_line(&mut stderr().lock(), &text.to_string());
+    }
+
     /// A remark beside the answer, on standard error.
     pub(crate) fn note(self, text: impl Display) {
-        write_line(&mut stderr().lock(), &text.to_string());
+        let terminal = console::Term::stderr();
+        let text = text.to_string();
+        let width = terminal.is_term().then(|| usize::from(terminal.size().1).max(WIDTH_MIN));
+        let text = width.map_or(text.clone(), |width| text::wrap(&text, width));
+        write_line(&mut stderr().lock(), &text);
     }
 
     /// A failure: what, why, what to do next.
@@ -88,8 +99,10 @@ impl Output {
             text.push_str(&format!("\n  {} {cause}", dim.apply_to("because:")));
         }
         let cyan = style(self.colour_errors).cyan();
-        if let Some(help) = &failure.help {
-            text.push_str(&format!("\n  {} {help}", cyan.apply_to("next:")));
+        match &failure.help {
+            Some(help) => text.push_str(&format!("\n  {} {help}", cyan.apply_to("next:"))),
+            None if !failure.acts.is_empty() => text.push_str(&format!("\n  {}", cyan.apply_to("next:"))),
+            None => {}
         }
         let refused = failure.refused.as_deref();
         if let Some(Refused { state, possible, .. }) = refused.filter(|_| failure.acts.is_empty())

@@ -31,12 +31,34 @@ impl Overlay {
         self.overlay.is_none() && self.set.is_empty()
     }
 
+    /// True where the world is another one, and the migration has no name of its own for it.
+    fn shares_the_name(&self) -> bool {
+        self.overlay.is_none() && !self.set.is_empty() && !self.set.iter().any(|set| set.starts_with("migration="))
+    }
+
     /// The arguments, as they are typed, each with a blank before it.
     pub(crate) fn typed(&self) -> String {
         let overlay = self.overlay.iter().map(|name| format!(" --overlay {name}"));
-        let set = self.set.iter().map(|setting| format!(" --set {}", text::quoted(setting)));
+        let set = self.set.iter().map(|setting| format!(" --set {}", text::shell_word(setting)));
         overlay.chain(set).collect()
     }
+}
+
+/// The same for a drill, which never stands in the records of the migration that it rehearses for: what `--set` alone has moved
+/// into another world is called NAME-drill.
+pub(crate) fn load_for_drill(
+    path: &Path,
+    overlay: &Overlay,
+    catalogue: &Catalogue,
+    output: Output,
+) -> Result<Loaded, Failure> {
+    let loaded = load(path, overlay, catalogue, output)?;
+    if !overlay.shares_the_name() {
+        return Ok(loaded);
+    }
+    let mut named = overlay.clone();
+    named.set.push(format!("migration={}-drill", loaded.plan.migration));
+    load(path, &named, catalogue, output)
 }
 
 /// A plan that is valid; otherwise its errors are shown, and the failure only counts them.
@@ -51,7 +73,7 @@ pub(crate) fn load(path: &Path, overlay: &Overlay, catalogue: &Catalogue, output
 
 pub(crate) fn show_errors(errors: &[Diagnostic], output: Output) {
     for error in errors {
-        output.note(format_args!("{}\n", error.render(output.colour_errors())));
+        output.drawn(format_args!("{}\n", error.render(output.colour_errors())));
     }
 }
 

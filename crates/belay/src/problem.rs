@@ -1,7 +1,8 @@
 //! What the engine refuses, as failures with their exit codes.
 
-use belay_core::input::RefusalKind;
+use belay_core::{id::RunId, input::RefusalKind};
 use belay_engine::CommandError;
+use belay_journal::StateUrl;
 use belay_ports::AccountError;
 
 use crate::exit::{Exit, Failure};
@@ -29,9 +30,22 @@ pub(crate) fn command_failure(error: CommandError) -> Failure {
     }
 }
 
-pub(crate) fn no_baseline(error: impl std::error::Error + Send + Sync + 'static) -> Failure {
-    Failure::new(Exit::Refused, error).help(
-        "before a cutover: `belay capture PLAN -o FILE`, then --baseline FILE. After it, name the target in the plan with \
-         `to: {...}`",
-    )
+/// A step that waits for a person where there is none.
+pub(crate) fn deserted(step: &str, run: &RunId) -> Failure {
+    let what = format!("step {step} of run {run} waits for a person, and nobody can be asked");
+    Failure::message(Exit::NotRolledBack, format!("{what}: standard input is no terminal, or has ended"))
+}
+
+/// `state`: the journal that was looked at.
+pub(crate) fn no_baseline(error: impl std::error::Error + Send + Sync + 'static, state: &StateUrl) -> Failure {
+    let StateUrl::Sqlite(path) = state;
+    let file = path.display();
+    let journal =
+        if path.exists() { format!("the journal {file} has none") } else { format!("there is no journal {file}") };
+    Failure::new(Exit::Refused, error).help(format!(
+        "{journal}. If a daemon has armed the plan, it keeps the baseline: ask it with `belay rollback --dry-run`, or name its \
+         journal with --state or BELAY_STATE. If `belay capture` wrote a file before the cutover, give it with --baseline FILE. \
+         Before a cutover, `belay capture PLAN -o FILE` takes one; after it that would take what is there now, so name the \
+         target in the plan instead: `to: {{...}}`"
+    ))
 }

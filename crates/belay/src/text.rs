@@ -60,9 +60,27 @@ pub(crate) fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
-/// As a shell reads it back.
-pub(crate) fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
+/// A word of a command line, as a shell reads it back.
+pub(crate) fn shell_word(word: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:,=@%+".contains(letter);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+/// Broken between words alone: names have hyphens, and nobody can copy half a name.
+pub(crate) fn wrapping(width: usize) -> textwrap::Options<'static> {
+    textwrap::Options::new(width).word_splitter(textwrap::WordSplitter::NoHyphenation)
+}
+
+/// Lines no wider than this; what goes on in a next line stands two columns further in.
+pub(crate) fn wrap(text: &str, width: usize) -> String {
+    let wrapped = text.split('\n').map(|line| {
+        let indent = line.len() - line.trim_start_matches(' ').len() + 2;
+        textwrap::fill(line, wrapping(width).subsequent_indent(&" ".repeat(indent)))
+    });
+    wrapped.collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -77,6 +95,13 @@ mod tests {
         let after = json!({ "blue": 100, "green": 0, "grey": 1 });
         assert_eq!(difference(&before, &after), "blue 0 -> 100\ngreen 100 -> 0");
         assert_eq!(difference(&Value::Null, &json!({ "class": "db.t3.micro" })), "class db.t3.micro");
+    }
+
+    #[test]
+    fn lines_are_broken_between_words() {
+        let text = "changed:\n  the-listener-of-checkout: blue 0 -> 100";
+        assert_eq!(wrap(text, 30), "changed:\n  the-listener-of-checkout:\n    blue 0 -> 100");
+        assert_eq!(wrap(text, 80), text);
     }
 
     #[test]

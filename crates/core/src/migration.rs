@@ -49,13 +49,20 @@ pub struct Migration {
     /// The run under way, or the last one.
     pub run: Option<Run>,
     pub past_incidents: Vec<Arc<Incident>>,
+    /// Of dry runs the last [`DRY_RUNS_KEPT`].
     pub past_runs: Vec<Arc<Run>>,
-    /// Commands that came with an idempotency key, the latest last, for [`KEYS_KEPT`].
-    pub keys: Vec<KeyRecord>,
+    /// Commands that came with an idempotency key, the latest last, for [`KEYS_KEPT`] and up to [`KEYS_MAX`].
+    pub keys: Arc<Vec<Arc<KeyRecord>>>,
 }
 
 /// How long an idempotency key is remembered.
 pub const KEYS_KEPT: Duration = Duration::from_secs(24 * 3600);
+
+/// How many are remembered at most: state is copied for each decision, and it is to stay small.
+pub const KEYS_MAX: usize = 10_000;
+
+/// Dry runs, each with its report, that are kept in the state; the journal has all of them.
+pub const DRY_RUNS_KEPT: usize = 20;
 
 /// A command that was carried out under an idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +74,7 @@ pub struct KeyRecord {
     pub run: Option<RunId>,
 }
 
-/// What the outside calls the state of a migration (DESIGN 7).
+/// What the outside calls the state of a migration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MigrationState {
@@ -111,7 +118,7 @@ impl Migration {
             run: None,
             past_incidents: Vec::new(),
             past_runs: Vec::new(),
-            keys: Vec::new(),
+            keys: Arc::default(),
         }
     }
 
@@ -169,22 +176,27 @@ impl Migration {
     }
 
     fn remember(&mut self, at: Timestamp, actor: &str, key: Option<&CommandKey>) {
-        self.keys.retain(|known| {
-            at.duration_since(known.at) < jiff::SignedDuration::try_from(KEYS_KEPT).unwrap_or(jiff::SignedDuration::MAX)
-        });
-        let record = |key: &CommandKey| KeyRecord { at, actor: actor.to_owned(), key: key.clone(), run: None };
-        self.keys.extend(key.map(record));
+        let Some(key) = key else { return };
+        let kept = jiff::SignedDuration::try_from(KEYS_KEPT).unwrap_or(jiff::SignedDuration::MAX);
+        let keys = Arc::make_mut(&mut self.keys);
+        keys.retain(|known| at.duration_since(known.at) < kept);
+        if keys.len() >= KEYS_MAX {
+            keys.remove(0);
+        }
+        keys.push(Arc::new(KeyRecord { at, actor: actor.to_owned(), key: key.clone(), run: None }));
     }
 
     /// What a key of this actor was used for in the last [`KEYS_KEPT`].
     pub fn find_key(&self, actor: &str, key: &str) -> Option<&KeyRecord> {
-        self.keys.iter().rev().find(|known| known.actor == actor && known.key.key == key)
+        self.keys.iter().rev().find(|known| known.actor == actor && known.key.key == key).map(AsRef::as_ref)
     }
 
     /// The command of the same append led to this run.
     fn note_run(&mut self, at: Timestamp, run: &RunId) {
-        if let Some(last) = self.keys.last_mut().filter(|last| last.at == at && last.run.is_none()) {
-            last.run = Some(run.clone());
+        if self.keys.last().is_some_and(|last| last.at == at && last.run.is_none())
+            && let Some(last) = Arc::make_mut(&mut self.keys).last_mut()
+        {
+            Arc::make_mut(last).run = Some(run.clone());
         }
     }
 
@@ -273,6 +285,12 @@ impl Migration {
                 rehearsal.end(at, RunOutcome::Rehearsed, "");
                 self.note_run(at, run);
                 self.past_runs.push(Arc::new(rehearsal));
+                let is_dry = |run: &Arc<Run>| run.kind == RunKind::Dry;
+                if self.past_runs.iter().filter(|run| is_dry(run)).count() > DRY_RUNS_KEPT
+                    && let Some(oldest) = self.past_runs.iter().position(is_dry)
+                {
+                    self.past_runs.remove(oldest);
+                }
             }
             _ => {
                 let run = self.run.as_mut().ok_or("there is no run")?;
@@ -352,5 +370,24 @@ impl Migration {
     /// A run of this migration, present or past.
     pub fn find_run(&self, id: &RunId) -> Option<&Run> {
         self.run.iter().chain(self.past_runs.iter().map(AsRef::as_ref)).find(|run| run.id == *id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_remembered_for_a_day_and_not_without_end() {
+        let mut migration = Migration::new("m");
+        let begin: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let key = |number: usize| CommandKey { key: format!("key-{number}"), fingerprint: String::new() };
+        for number in 0..KEYS_MAX + 5 {
+            migration.remember(begin, "ana", Some(&key(number)));
+        }
+        assert_eq!(migration.keys.len(), KEYS_MAX);
+        assert!(migration.find_key("ana", "key-4").is_none() && migration.find_key("ana", "key-5").is_some());
+        migration.remember(begin + KEYS_KEPT, "ana", Some(&key(0)));
+        assert_eq!(migration.keys.len(), 1);
     }
 }

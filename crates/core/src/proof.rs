@@ -1,4 +1,4 @@
-//! Never make it worse (DESIGN invariant 5): what a change has to show before it is sent.
+//! Never make it worse: what a change has to show before it is sent.
 
 use std::{collections::BTreeSet, time::Duration};
 

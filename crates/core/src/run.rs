@@ -620,7 +620,7 @@ impl Run {
     }
 
     /// The failed steps that keep the run from its end.
-    pub(crate) fn broken(&self) -> impl Iterator<Item = (&Name, &StepState)> {
+    pub fn broken(&self) -> impl Iterator<Item = (&Name, &StepState)> {
         let steps = self.steps.iter().map(|(name, step)| (name, step.as_ref()));
         steps.filter(|(name, step)| step.phase == Phase::Failed && self.standing(name) == Standing::Broken)
     }

@@ -152,7 +152,7 @@ impl Deciding {
             ));
         }
         if let Some(at) = self.state.cutover {
-            return Err(wrong_state(&format!("the cutover was marked at {at}"), "one cutover has one mark"));
+            return Err(wrong_state(&format!("the cutover was marked at {at:.0}"), "one cutover has one mark"));
         }
         self.commanded("cutover", asked, json!({}));
         self.emit(Event::CutoverMarked);

@@ -33,7 +33,7 @@ pub enum ArmError {
     #[error("the baseline is of the migration {found}, not of {expected}")]
     OtherBaseline { expected: Name, found: Name },
     /// What is there now is not what was there before the cutover.
-    #[error("the cutover was marked at {cutover}; the baseline cannot be captured any more for: {}", steps.join(", "))]
+    #[error("the cutover was marked at {cutover:.0}; the baseline cannot be captured any more for: {}", steps.join(", "))]
     AfterCutover { cutover: Timestamp, steps: Vec<Name> },
     #[error("step {step} cannot be observed: {error}")]
     Unreadable { step: Name, error: ReadError },

@@ -24,7 +24,7 @@ use crate::handle::Snapshot;
 pub use run::{ApprovalView, ChangeView, GateView, RunView, StepView};
 pub use waiting::WaitingFor;
 
-/// A migration as the outside sees it (DESIGN 7).
+/// A migration as the outside sees it: over HTTP, at a terminal, with `--json`.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct MigrationView {
     #[schema(value_type = String)]

@@ -7,10 +7,12 @@ use std::{
     future::pending,
     path::{Path, PathBuf, absolute},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, channel},
     },
-    thread::{self, JoinHandle},
+    thread,
+    time::Duration,
 };
 
 use belay_core::event::Record;
@@ -46,6 +48,9 @@ const QUEUE: usize = 1024;
 /// Requests taken at once, so that the first of them is not kept waiting for a queue that never empties.
 const BATCH: usize = 256;
 
+/// How long closing may take: a disk that hangs does not keep the process from ending.
+const CLOSE_MAX: Duration = Duration::from_secs(2);
+
 enum Request {
     Append(Append, oneshot::Sender<Appended>),
     Query(Query),
@@ -64,15 +69,16 @@ enum Gone {
     BeforeAnswering,
 }
 
-/// Dropping it answers what is queued, closes the file and gives the lease back; that blocks for as long as a commit.
+/// Dropping it answers what is queued, closes the file and gives the lease back; that blocks for as long as a commit, and
+/// not for longer than [`CLOSE_MAX`]. A thread that hangs keeps the lease until the process ends.
 pub struct SqliteJournal {
     /// None only while dropping.
     requests: Option<mpsc::Sender<Request>>,
-    owner: Option<JoinHandle<()>>,
+    /// Breaks when the thread has ended.
+    ended: Mutex<Receiver<()>>,
     commits: Arc<AtomicU64>,
     head: watch::Receiver<u64>,
-    /// None when opened for reading only. Given back after the thread has closed the file.
-    lease: Option<Lease>,
+    read_only: bool,
 }
 
 impl SqliteJournal {
@@ -110,11 +116,17 @@ impl SqliteJournal {
         let store = Store::open(path, disk)?;
         let (commits, head) = (store.commits(), store.head());
         let (requests, queue) = mpsc::channel(QUEUE);
-        let owner = thread::Builder::new()
+        let (ends, ended) = channel();
+        let read_only = lease.is_none();
+        thread::Builder::new()
             .name("belay-journal".to_owned())
-            .spawn(move || serve(store, queue))
+            .spawn(move || {
+                serve(store, queue);
+                drop(lease); // the file is closed by now
+                drop(ends);
+            })
             .map_err(|error| OpenError::Unusable { why: format!("no thread can be started for it: {error}") })?;
-        Ok(Self { requests: Some(requests), owner: Some(owner), commits, head, lease })
+        Ok(Self { requests: Some(requests), ended: Mutex::new(ended), commits, head, read_only })
     }
 
     async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, Gone> {
@@ -133,7 +145,7 @@ impl Journal for SqliteJournal {
         records: Vec<NewRecord>,
     ) -> Fut<'a, Result<Vec<Record>, AppendError>> {
         Box::pin(async move {
-            if self.lease.is_none() {
+            if self.read_only {
                 return Err(AppendError::Refused { why: "it was opened for reading only".to_owned() });
             }
             let append = Append { stream: stream.to_owned(), after, records };
@@ -190,10 +202,9 @@ impl Drop for SqliteJournal {
     fn drop(&mut self) {
         // The thread ends when nobody can ask any more and the queue is empty.
         self.requests = None;
-        if let Some(owner) = self.owner.take() {
-            // A panic there has been seen by whoever was waiting for an answer.
-            let _ = owner.join();
-        }
+        // Nothing is ever sent: it breaks, also by a panic, or it takes too long.
+        let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let _ = ended.recv_timeout(CLOSE_MAX);
     }
 }
 

@@ -188,7 +188,10 @@ impl<'t> Decoder<'t> {
             }
             false if text.secret => self.no_secret(text, node, pointer),
             false => {
-                let message = format!("`{value}` is not {}", text.what);
+                let message = match value.is_empty() {
+                    true => format!("this is empty; it should be {}", text.what),
+                    false => format!("`{value}` is not {}", text.what),
+                };
                 self.fail(pointer, Problem::new(node.span.clone(), message))
             }
         }

@@ -1,4 +1,4 @@
-//! The grammar of plans (DESIGN, section 3), as one [`Shape`] over a catalogue.
+//! The grammar of plans, as one [`Shape`] over a catalogue.
 
 use serde_json::json;
 

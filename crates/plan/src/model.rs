@@ -1,6 +1,6 @@
 //! The plan as everything after decoding sees it: typed, complete, with every default filled in.
 //!
-//! A [`Plan`] is journaled as JSON when it is armed (DESIGN invariant 8), so these types only ever grow:
+//! A [`Plan`] is journaled as JSON when it is armed, and that is what runs, so these types only ever grow:
 //! a field added later needs a serde default that keeps the old meaning.
 
 use std::time::Duration;
@@ -178,7 +178,7 @@ pub struct Decision {
     pub custom: bool,
 }
 
-/// The matrix of a plan that writes none (DESIGN 3.2).
+/// The matrix of a plan that writes none.
 impl Default for Decision {
     fn default() -> Self {
         let rule = |severity, scope, fix, then, timebox| Rule { severity, scope, fix, then, timebox };

@@ -28,7 +28,7 @@ pub struct Scope {
     pub cutover: Option<Timestamp>,
 }
 
-/// One AWS system's actions: what each of these does is DESIGN section 5.
+/// One AWS system's actions: look at what is, say what remains to be done, do one thing of it.
 pub trait Actuator: Send + Sync {
     /// Reads the present state. Never mutates. `receipts`: what earlier applies of this step handed back.
     fn observe<'a>(&'a self, scope: &'a Scope, receipts: &'a [Receipt]) -> Fut<'a, Result<Doc, ReadError>>;
@@ -54,6 +54,16 @@ pub struct Permission {
     pub resource: String,
     /// Whether the call changes anything: a dry run needs only the others.
     pub mutates: bool,
+    /// All of them have to hold.
+    pub conditions: Vec<Condition>,
+}
+
+/// A condition of an IAM statement: `ForAllValues:StringEquals` of `route53:ChangeResourceRecordSetsActions` to `UPSERT`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Condition {
+    pub operator: String,
+    pub key: String,
+    pub value: String,
 }
 
 /// A look that could not be completed.

@@ -1,4 +1,4 @@
-//! The durable record of a stream. See DESIGN invariants 2, 3 and 9.
+//! The durable record of a stream. Intents stand in it before their effects, state is a fold over it, and it has one owner.
 
 use belay_core::event::{Event, Record};
 use jiff::Timestamp;

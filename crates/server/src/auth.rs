@@ -35,7 +35,7 @@ impl Role {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
     /// Who it was given to; goes on record with everything that is done with it.
     pub name: String,
@@ -43,7 +43,7 @@ pub struct Token {
     pub sha256: TokenHash,
 }
 
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct TokenHash([u8; 32]);
 
 impl TokenHash {
@@ -104,7 +104,7 @@ impl Caller {
     }
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tokens(Vec<Token>);
 
 impl Tokens {

@@ -61,10 +61,8 @@ pub enum ConfigError {
     #[error("{path} cannot be read: {source}")]
     Unreadable { path: PathBuf, source: io::Error },
     /// Shown by rendering the diagnostics.
-    #[error("{path} is not a valid configuration ({} errors)", .diagnostics.len())]
+    #[error("{path} is not a valid configuration ({} error{})", .diagnostics.len(), if .diagnostics.len() == 1 { "" } else { "s" })]
     Invalid { path: PathBuf, diagnostics: Vec<Diagnostic> },
-    #[error("`heartbeat.url` leads nowhere: {why}")]
-    Heartbeat { why: String },
     #[error("{name} is not valid: {why}")]
     Environment { name: &'static str, why: String },
     #[error(
@@ -90,17 +88,18 @@ impl Config {
     }
 
     /// The same file and environment, read again; without a file nothing can have changed. What takes a restart stays as it
-    /// is, and is named. Blocks on the disk.
+    /// is, and is named. `traced`: traces are sent already. Blocks on the disk.
     ///
     /// # Errors
     /// As for [`Config::load`].
-    pub(crate) fn load_again(&self) -> Result<(Self, Vec<&'static str>), ConfigError> {
+    pub(crate) fn load_again(&self, traced: bool) -> Result<(Self, Vec<&'static str>), ConfigError> {
         let Some(file) = &self.file else { return Ok((self.clone(), Vec::new())) };
         let new = Self::load(Some(file))?;
         let differs = [
             ("listen", new.listen != self.listen),
             ("state", new.state != self.state),
             ("poll", new.poll != self.poll),
+            ("telemetry", traced && new.otlp != self.otlp),
         ];
         let later = differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect();
         let new = Self {
@@ -108,6 +107,7 @@ impl Config {
             state: self.state.clone(),
             poll: self.poll,
             more_plans: self.more_plans.clone(),
+            otlp: if traced { self.otlp.clone() } else { new.otlp },
             ..new
         };
         // Judged by where it really listens.
@@ -156,9 +156,6 @@ impl Config {
             config.poll = poll(&value).map_err(wrong("BELAY_POLL"))?;
         }
         config.refuse_exposed()?;
-        if let Some(heartbeat) = &config.heartbeat {
-            heartbeat.target().map_err(|why| ConfigError::Heartbeat { why })?;
-        }
         Ok(config)
     }
 

@@ -11,7 +11,7 @@ use belay_engine::{Engine, Handle, OpenError, Options, Sampler};
 use belay_plan::{catalogue::Catalogue, model::Name};
 use belay_ports::{Ports, ReadFailure};
 use futures::future::join_all;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -21,7 +21,11 @@ use crate::{
     metrics::Metrics,
     plan_files::{PlanFile, PlanFileError},
     resume,
+    traces::Traces,
 };
+
+/// Each reads every signal and every resource of its plan: more at a time would take the quota that the watch needs.
+const DRY_RUNS_MAX: usize = 2;
 
 /// What the binary assembles.
 pub struct Parts {
@@ -38,6 +42,8 @@ pub struct Parts {
     pub belay_version: String,
     /// What `/metrics` shows. To count what the engines do it has to be the observer of `ports`.
     pub metrics: Metrics,
+    /// Sends spans, if it is the observer of `ports` too. The daemon starts it, who assembles the parts closes it.
+    pub traces: Traces,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +70,7 @@ struct Inner {
     catalogue: Arc<Catalogue>,
     options: Options,
     metrics: Metrics,
+    traces: Traces,
     guards: Mutex<BTreeMap<Name, Arc<Guard>>>,
     /// One arming at a time: two must not both find a resource free.
     arming: tokio::sync::Mutex<()>,
@@ -72,6 +79,8 @@ struct Inner {
     unarmed: Mutex<BTreeMap<Name, String>>,
     /// One reload at a time.
     reloading: tokio::sync::Mutex<()>,
+    /// Dry runs at a time.
+    rehearsing: Semaphore,
     vitals: Vitals,
     /// Cancelled when the daemon stops.
     stopping: CancellationToken,
@@ -99,14 +108,17 @@ impl Daemon {
             catalogue: Arc::new(parts.catalogue),
             options,
             metrics: parts.metrics,
+            traces: parts.traces,
             guards: Mutex::default(),
             arming: tokio::sync::Mutex::default(),
             unarmed: Mutex::default(),
             reloading: tokio::sync::Mutex::default(),
+            rehearsing: Semaphore::new(DRY_RUNS_MAX),
             vitals: Vitals::default(),
             stopping: CancellationToken::new(),
         };
         let daemon = Self { inner: Arc::new(inner) };
+        daemon.start_traces();
         daemon.leave_out(unusable);
         let orphans: Vec<Name> = streams.into_iter().filter(|stream| !plans.contains_key(stream)).collect();
         for (migration, file) in plans {
@@ -196,6 +208,29 @@ impl Daemon {
 
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.inner.metrics
+    }
+
+    pub(crate) fn traces(&self) -> &Traces {
+        &self.inner.traces
+    }
+
+    /// Begins to send spans, if a collector is named and they are not sent yet. That it cannot is no reason not to guard.
+    pub(crate) fn start_traces(&self) {
+        let (config, version) = (self.config(), &self.inner.options.belay_version);
+        let already = self.traces().is_on();
+        let started = self.traces().start(config.otlp.as_deref(), version, self.ports().clock.clone(), self.metrics());
+        let problem = started.as_ref().err().map(|why| format!("traces cannot be sent: {why}"));
+        match (&problem, started) {
+            (Some(why), _) => tracing::error!("{why}; correct `telemetry` or the environment"),
+            (None, Ok(true)) if !already => tracing::info!(otlp = config.otlp, "traces are sent"),
+            _ => {}
+        }
+        self.vitals().noticed().telemetry = problem;
+    }
+
+    /// A place for a dry run, while there is one.
+    pub(crate) fn place_for_a_dry_run(&self) -> Option<SemaphorePermit<'_>> {
+        self.inner.rehearsing.try_acquire().ok()
     }
 
     pub(crate) fn read_only(&self) -> &Ports {

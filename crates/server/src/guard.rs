@@ -19,6 +19,8 @@ use crate::plan_files::PlanFile;
 pub(crate) struct Guard {
     pub(crate) handle: Handle,
     on_disk: Mutex<OnDisk>,
+    /// Held while the file is read: a disk that hangs holds one thread, however many ask.
+    pub(crate) reading: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// What the plan file says now. What is armed is in the journal, and does not change with the file.
@@ -35,7 +37,7 @@ pub(crate) struct OnDisk {
 impl Guard {
     pub(crate) fn new(handle: Handle, file: Option<PlanFile>) -> Self {
         let problem = file.is_none().then(|| "there is no plan file for it that can be used".to_owned());
-        Self { handle, on_disk: Mutex::new(OnDisk { file, problem, anothers: false }) }
+        Self { handle, on_disk: Mutex::new(OnDisk { file, problem, anothers: false }), reading: Arc::default() }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -56,6 +58,11 @@ impl Guard {
             OnDisk { file: Some(file), problem: None, .. } => Ok(file.loaded.clone()),
             OnDisk { problem, .. } => Err(problem.clone().unwrap_or_default()),
         }
+    }
+
+    /// The file could not be looked at.
+    pub(crate) fn set_problem(&self, why: &str) {
+        why.clone_into(self.lock().problem.get_or_insert_default());
     }
 
     /// The path of a file that can be used.

@@ -12,12 +12,12 @@ use std::{
 
 use belay_engine::{Fault, FaultPart, SlowAppend};
 use belay_plan::model::Name;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use tokio::sync::watch;
 use utoipa::ToSchema;
 
-use crate::{daemon::Daemon, guard::Guard, heartbeat::Beats, plan_files::PlanFileError};
+use crate::{daemon::Daemon, guard::Guard, plan_files::PlanFileError};
 
 /// For how long a slow append is shown: nothing may be put on record for hours after it.
 const SLOW_SHOWN: SignedDuration = SignedDuration::from_mins(5);
@@ -54,6 +54,8 @@ pub enum Part {
     Config,
     /// The heartbeat does not arrive.
     Heartbeat,
+    /// Traces cannot be sent.
+    Telemetry,
 }
 
 /// How bad it is; each includes those before it.
@@ -92,7 +94,10 @@ pub(crate) struct Noticed {
     pub(crate) left_out: BTreeMap<PathBuf, String>,
     /// Why the configuration file was not taken over at the last SIGHUP.
     pub(crate) config: Option<String>,
-    pub(crate) beats: Beats,
+    /// Why traces cannot be sent.
+    pub(crate) telemetry: Option<String>,
+    /// Since when no heartbeat arrives, and why.
+    pub(crate) unheard: Option<(Timestamp, String)>,
 }
 
 impl Vitals {
@@ -129,15 +134,11 @@ impl Daemon {
         troubles.extend(noticed.hung.iter().cloned());
         troubles.extend(noticed.left_out.values().map(|why| of_all(Part::PlanFile, Weight::NotReady, why)));
         troubles.extend(noticed.config.iter().map(|why| of_all(Part::Config, Weight::Warning, why)));
-        let undelivered = noticed.beats.undelivered_since.iter();
+        troubles.extend(noticed.telemetry.iter().map(|why| of_all(Part::Telemetry, Weight::Warning, why)));
+        let undelivered = noticed.unheard.iter();
         troubles.extend(undelivered.map(|(_, why)| of_all(Part::Heartbeat, Weight::Warning, why)));
         troubles.sort_by_key(|trouble| std::cmp::Reverse(trouble.weight));
         troubles
-    }
-
-    /// What has become of the heartbeats so far; None without a heartbeat.
-    pub fn beats(&self) -> Option<Beats> {
-        self.config().heartbeat.as_ref().map(|_| self.vitals().noticed().beats.clone())
     }
 
     /// These plan files cannot be used, and no others. What is new is logged whole.

@@ -5,7 +5,6 @@
 
 use std::{error::Error, time::Duration};
 
-use jiff::Timestamp;
 use reqwest::{Client, Url, redirect::Policy};
 use serde_json::{Value, json};
 use tokio::{select, sync::watch, task::spawn_blocking};
@@ -28,19 +27,6 @@ const AGAIN: Duration = Duration::from_secs(10);
 pub struct Heartbeat {
     pub url: Reference,
     pub every: Duration,
-}
-
-/// What has become of the beats so far.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Beats {
-    /// That arrived and said that all is well.
-    pub ok: u64,
-    /// That arrived and said that it is not.
-    pub fail: u64,
-    /// That did not arrive.
-    pub undelivered: u64,
-    /// Since when none arrives, and why.
-    pub undelivered_since: Option<(Timestamp, String)>,
 }
 
 impl Heartbeat {
@@ -71,7 +57,10 @@ pub(crate) async fn beat(daemon: Daemon) {
 }
 
 async fn beat_as(daemon: &Daemon, heartbeat: Option<&Heartbeat>, troubles: &mut watch::Receiver<Vec<Trouble>>) {
-    let Some(heartbeat) = heartbeat else { return std::future::pending().await };
+    let Some(heartbeat) = heartbeat else {
+        daemon.vitals().noticed().unheard = None; // it may have been asked for before
+        return std::future::pending().await;
+    };
     let client = Client::builder()
         .connect_timeout(CONNECT_MAX)
         .timeout(BEAT_MAX)
@@ -141,26 +130,25 @@ async fn post(client: &Client, url: Url, body: &Value) -> Result<(), String> {
 /// Only the turns are logged.
 fn note(daemon: &Daemon, well: bool, sent: Result<(), String>) {
     let now = daemon.ports().clock.now();
-    let beats = &mut daemon.vitals().noticed().beats;
+    daemon.metrics().beat(match (&sent, well) {
+        (Ok(()), true) => "ok",
+        (Ok(()), false) => "fail",
+        (Err(_), _) => "undelivered",
+    });
+    let unheard = &mut daemon.vitals().noticed().unheard;
     match sent {
         Ok(()) => {
-            if well {
-                beats.ok += 1;
-            } else {
-                beats.fail += 1;
-            }
-            if let Some((since, _)) = beats.undelivered_since.take() {
+            if let Some((since, _)) = unheard.take() {
                 tracing::info!(%since, "the heartbeat arrives again");
             }
         }
         Err(why) => {
-            beats.undelivered += 1;
             let why = format!("the heartbeat does not arrive: {why}");
-            if beats.undelivered_since.is_none() {
+            if unheard.is_none() {
                 tracing::warn!("{why}; nobody outside would notice if Belay died");
             }
-            let since = beats.undelivered_since.take().map_or(now, |(since, _)| since);
-            beats.undelivered_since = Some((since, why));
+            let since = unheard.take().map_or(now, |(since, _)| since);
+            *unheard = Some((since, why));
         }
     }
 }

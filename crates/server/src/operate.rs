@@ -30,6 +30,8 @@ pub enum OperateError {
     ResourceTaken { resource: String, other: Name },
     #[error("the plan asks for {needed} with the role {role}, and the daemon's tokens give it to {found}")]
     NeedsRoles { role: Name, needed: usize, found: usize },
+    #[error("as many dry runs as there may be are under way already")]
+    Busy,
     #[error("the report cannot be written down: {0}")]
     Report(serde_json::Error),
     #[error(transparent)]
@@ -46,8 +48,7 @@ impl Daemon {
     /// Arms the plan that the file holds now.
     pub(crate) async fn arm(&self, guard: &Arc<Guard>, arming: Arming, asked: &Asked) -> Result<(), OperateError> {
         let _turn = self.one_arming_at_a_time().await;
-        self.refresh(guard).await;
-        let loaded = guard.loaded().map_err(|why| OperateError::PlanFile { why })?;
+        let loaded = self.refresh(guard).await.map_err(|why| OperateError::PlanFile { why })?;
         self.refuse_shared_resources(guard, &loaded.plan)?;
         // What cannot be honoured at all is said first, by arming itself: tokens would not help it.
         let honoured = unsupported(&loaded.plan, For::Guarding).is_empty();
@@ -113,12 +114,13 @@ impl Daemon {
         only: Vec<Name>,
         asked: &Asked,
     ) -> Result<(RunId, DryRun), OperateError> {
-        self.refresh(guard).await;
+        let _place = self.place_for_a_dry_run().ok_or(OperateError::Busy)?;
+        let fresh = self.refresh(guard).await;
         let state = guard.snapshot().state.clone();
         let (plan, plan_sha256) = match &state.plan {
             Some(plan) if state.armed.is_some() => (plan.clone(), state.plan_sha256.clone()),
             _ => {
-                let loaded = guard.loaded().map_err(|why| OperateError::PlanFile { why })?;
+                let loaded = fresh.map_err(|why| OperateError::PlanFile { why })?;
                 (Arc::new(loaded.plan.clone()), loaded.sha256.clone())
             }
         };

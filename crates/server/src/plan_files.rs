@@ -43,10 +43,13 @@ impl fmt::Display for PlanFileError {
         match self {
             Self::Unreadable { path, source } => write!(f, "{} cannot be read: {source}", path.display()),
             Self::Invalid { path, diagnostics } => {
-                let errors = diagnostics.len();
+                let errors = match diagnostics.len() {
+                    1 => "1 error".to_owned(),
+                    number => format!("{number} errors"),
+                };
                 let first =
                     diagnostics.first().map_or(String::new(), |d| format!("line {}: {}", d.place.line, d.message));
-                write!(f, "{} is not a valid plan ({errors} errors); {first}", path.display())
+                write!(f, "{} is not a valid plan ({errors}); {first}", path.display())
             }
             Self::SameMigration { path, first, migration } => {
                 let (path, first) = (path.display(), first.display());

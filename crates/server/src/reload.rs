@@ -6,10 +6,13 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use belay_core::migration::Migration;
-use tokio::task::spawn_blocking;
+use belay_plan::Loaded;
+use futures::future::join_all;
+use tokio::{task::spawn_blocking, time::timeout};
 
 use crate::{
     config::{ArmPolicy, Config, ConfigError},
@@ -18,12 +21,35 @@ use crate::{
     plan_files::{self, PlanFile, PlanFileError},
 };
 
+/// How long a plan file may take to be read.
+const READ_MAX: Duration = Duration::from_secs(3);
+
 impl Daemon {
-    /// Looks at one plan file again.
-    pub(crate) async fn refresh(&self, guard: &Arc<Guard>) {
-        let (guard, catalogue) = (guard.clone(), self.catalogue());
-        // It only fails when the runtime is going away.
-        let _ = spawn_blocking(move || guard.refresh(&catalogue)).await;
+    /// Looks at one plan file again, one at a time, and gives what is in it now: nothing that was read before this was asked.
+    ///
+    /// # Errors
+    /// Why it cannot be used, in words; also when its disk does not answer in time.
+    pub(crate) async fn refresh(&self, guard: &Arc<Guard>) -> Result<Arc<Loaded>, String> {
+        let reading = async {
+            let turn = guard.reading.clone().lock_owned().await;
+            let (guard, catalogue) = (guard.clone(), self.catalogue());
+            let read = spawn_blocking(move || {
+                guard.refresh(&catalogue);
+                drop(turn);
+                guard.loaded()
+            });
+            read.await.unwrap_or_else(|_| Err("Belay is stopping".to_owned()))
+        };
+        match timeout(READ_MAX, reading).await {
+            Ok(read) => read,
+            Err(_) => {
+                let path = guard.path().unwrap_or_default();
+                let why =
+                    format!("{} was not read within {} s: does its disk answer?", path.display(), READ_MAX.as_secs());
+                guard.set_problem(&why);
+                Err(why)
+            }
+        }
     }
 
     /// What SIGHUP asks for: [`Daemon::read_again`], then arms what `arm: on_start` still should.
@@ -37,9 +63,7 @@ impl Daemon {
     pub(crate) async fn read_again(&self) {
         let _turn = self.one_reload_at_a_time().await;
         self.read_config_again().await;
-        for guard in &self.guards() {
-            self.refresh(guard).await;
-        }
+        join_all(self.guards().iter().map(|guard| self.refresh(guard))).await;
         let (globs, catalogue) = (self.config().all_plans(), self.catalogue());
         // Whose file can be used has been looked at.
         let settled: BTreeSet<PathBuf> = self.guards().iter().filter_map(|guard| guard.usable_path()).collect();
@@ -68,7 +92,8 @@ impl Daemon {
 
     async fn read_config_again(&self) {
         let before = self.config();
-        let reading = spawn_blocking(move || before.load_again());
+        let traced = self.traces().is_on();
+        let reading = spawn_blocking(move || before.load_again(traced));
         let Ok(read) = reading.await else { return };
         let problem = match read {
             Ok((config, later)) => {
@@ -101,6 +126,7 @@ impl Daemon {
             }
         }
         self.set_config(config);
+        self.start_traces();
         for guard in &guards {
             if let Some(Err(error)) = guard.live_plan().map(|plan| self.refuse_missing_people(&plan)) {
                 tracing::error!(migration = guard.name(), "{error}: nobody could approve or decide");

@@ -38,6 +38,7 @@ fn parts() -> Parts {
     Parts {
         read_only: read_only_ports(&world, &ports),
         metrics: Metrics::new("test", ports.clock.now()),
+        traces: belay_server::Traces::default(),
         ports,
         catalogue,
         plans: vec![PlanFile { path: "plan.yaml".into(), loaded, modified: None }],

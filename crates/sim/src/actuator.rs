@@ -180,6 +180,7 @@ impl Actuator for SimActuator {
             action: format!("sim:{action}"),
             resource: scope.step.clone(),
             mutates,
+            conditions: Vec::new(),
         };
         vec![permission("Describe", false), permission("Change", true)]
     }

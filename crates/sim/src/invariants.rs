@@ -1,5 +1,5 @@
-//! What must hold after every record and at every call (DESIGN 1), written down a second time and in other words than in
-//! core: an independent witness.
+//! What must hold after every record and at every call (the invariants of `crates/ARCHITECTURE.md`), written down a second
+//! time and in other words than in core: an independent witness.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -277,7 +277,7 @@ fn is_fallback(run: &Run, step: &str) -> bool {
     run.plan.steps.values().any(|other| matches!(&other.on_failure, OnFailure::Fallback(name) if name == step))
 }
 
-/// A need that is not satisfied (DESIGN 4).
+/// A need that is not satisfied.
 fn unmet_need(run: &Run, name: &str) -> Option<Name> {
     // It was satisfied when this one started, and somebody else has undone it since.
     let undone = |state: &StepState| state.failure == Some(FailureCode::Contested) && run.steps[name].started.is_some();

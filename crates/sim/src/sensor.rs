@@ -75,7 +75,12 @@ impl Sensor for SimSensor {
     }
 
     fn permissions(&self, query: &Query) -> Vec<Permission> {
-        vec![Permission { action: "sim:Read".to_owned(), resource: query.signal.clone(), mutates: false }]
+        vec![Permission {
+            action: "sim:Read".to_owned(),
+            resource: query.signal.clone(),
+            mutates: false,
+            conditions: Vec::new(),
+        }]
     }
 }
 

@@ -9,7 +9,7 @@
 //! | `KILL_AT_SYNC` | the number, from 1 on, of the sync at which the process dies |
 //! | `KILL_BEFORE` | `1`: right before that sync; else right after it |
 //! | `SYNC_COUNT_FILE` | a file to which one line is appended for each counted sync, so that its lines are the count |
-//! | `DISK_FAULT_FILE` | while this file exists: `full` in it, no write gets through for want of space; `sync`, every sync fails |
+//! | `DISK_FAULT_FILE` | while this file exists: `full` in it, no write gets through for want of space; `sync`, every sync fails; `hang`, no sync ends |
 //! | `CLOCK_FILE` | a file with so many seconds, which the wall clock is ahead |
 
 #![allow(unsafe_code)] // Standing in for functions of the C library cannot be said in safe Rust.
@@ -19,8 +19,12 @@ use std::io::Write;
 use std::os::raw::{c_int, c_long, c_void};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use libc::{clockid_t, off_t, size_t, ssize_t, timespec};
+
+/// How often a sync that hangs looks whether it still does.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 static SYNCS: AtomicU64 = AtomicU64::new(0);
 
@@ -112,9 +116,13 @@ fn is_meant(path: &str) -> bool {
     !std::env::var("KILL_FILE").is_ok_and(|part| !path.contains(&part))
 }
 
+#[expect(clippy::disallowed_methods, reason = "to hang is itself what befalls the process")]
 fn intercept(fd: c_int, call: c_long) -> c_int {
     if meets(fd, "sync") {
         return fail(libc::EIO) as c_int;
+    }
+    while meets(fd, "hang") {
+        std::thread::sleep(LOOK_AGAIN);
     }
     let path = path(fd);
     if is_meant(&path) {

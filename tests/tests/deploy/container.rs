@@ -66,6 +66,24 @@ fn what_is_copied_is_there() {
 }
 
 #[test]
+fn the_health_check_needs_no_token() {
+    let check = all("HEALTHCHECK").pop().unwrap();
+    let words: Vec<String> = serde_json::from_str(&check[check.find('[').unwrap()..]).unwrap();
+    let mut belay = belay_tests::Belay::at("http://127.0.0.1:9");
+    let sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+    belay.write("belay.yaml", &format!("tokens: [{{ name: ops, roles: [operator], sha256: {sha256} }}]\n"));
+    belay.env("BELAY_LISTEN", "127.0.0.1:0");
+    let mut daemon = belay.spawn(&["serve", "--config", "belay.yaml"]);
+    let line = daemon.wait_for_stderr("listening on http://");
+    let url = line.split_whitespace().find(|word| word.starts_with("http://")).unwrap().to_owned();
+    belay.env("BELAY_URL", &url);
+    let ask = || belay.run(&words[1..].iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(ask().code, 0, "{}", ask());
+    daemon.kill();
+    assert_eq!(ask().code, 6);
+}
+
+#[test]
 fn the_state_is_on_a_volume_that_its_user_owns() {
     let state = all("ENV").into_iter().find_map(|set| Some(set.strip_prefix("BELAY_STATE=sqlite:")?.to_owned()));
     let state = state.expect("BELAY_STATE is set");

@@ -23,7 +23,10 @@ fn objects_refer_to_each_other() {
     assert_eq!(&set["spec"]["selector"]["matchLabels"], labels);
     assert_eq!(&service["spec"]["selector"], labels);
     assert_eq!(set["spec"]["serviceName"], service["metadata"]["name"]);
+    let policy = object("NetworkPolicy");
+    assert_eq!(&policy["spec"]["podSelector"]["matchLabels"], labels);
     let pod = &set["spec"]["template"]["spec"];
+    assert_eq!(pod["priorityClassName"], object("PriorityClass")["metadata"]["name"]);
     assert_eq!(pod["serviceAccountName"], object("ServiceAccount")["metadata"]["name"]);
     let container = &pod["containers"][0];
     let names = |list: &Value| -> Vec<Value> {
@@ -34,7 +37,11 @@ fn objects_refer_to_each_other() {
         assert!(volumes.contains(&mount["name"]), "{mount}");
     }
     let ports = names(&container["ports"]);
-    for port in [&service["spec"]["ports"][0]["targetPort"], &container["livenessProbe"]["httpGet"]["port"]] {
+    for port in [
+        &policy["spec"]["ingress"][0]["ports"][0]["port"],
+        &service["spec"]["ports"][0]["targetPort"],
+        &container["livenessProbe"]["httpGet"]["port"],
+    ] {
         assert!(ports.contains(port), "{port}");
     }
 }

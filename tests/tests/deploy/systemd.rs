@@ -81,6 +81,10 @@ fn the_daemon_finds_what_the_unit_gives_it() {
     let state = variables.iter().find(|(name, _)| *name == "BELAY_STATE").unwrap().1;
     assert_eq!(settings(&unit, "StateDirectory"), ["belay"]);
     assert!(state.starts_with("sqlite:/var/lib/belay/"), "{state}: the only folder that can be written");
+    let broken = belay_tests::Belay::at("http://127.0.0.1:9");
+    broken.write("belay.yaml", "listn: here\n");
+    let refused = broken.run(&["serve", "--config", "belay.yaml"]);
+    assert_eq!(settings(&unit, "RestartPreventExitStatus"), [refused.code.to_string()], "{refused}");
     let users = read("deploy/systemd/belay.sysusers");
     assert_eq!(settings(&unit, "User"), ["belay"]);
     assert!(users.lines().any(|line| line.starts_with("u belay ")), "{users}");

@@ -120,6 +120,22 @@ fn who_waits_for_a_run_waits_over_a_restart() {
 }
 
 #[test]
+fn who_stops_waiting_leaves_the_run_going() {
+    let mut stage = Stage::cut_over("left", &[]);
+    let plan = DNS_PLAN.replace("steps:\n", "steps:\n  people: { action: manual, with: { instructions: Wait. } }\n");
+    let plan = stage.plan(&plan);
+    let _daemon = stage.serve_armed(&plan);
+    let mut waiting = stage.belay.spawn(&["rollback", "--reason", "by a test", "--wait"]);
+    waiting.wait_for_stdout("belay approve people --run");
+    waiting.signal(Signal::INT);
+    let done = waiting.wait();
+    assert_eq!(done.code, 130, "{done}");
+    assert!(done.stderr.contains("it goes on"), "{done}");
+    let approved = stage.belay.run(&["approve", "people", "--reason", "by a test", "--wait"]);
+    assert_eq!(approved.code, 0, "{approved}");
+}
+
+#[test]
 fn a_token_that_was_made_opens_the_daemon() {
     let mut stage = Stage::cut_over("token", &[]);
     let plan = stage.plan(DNS_PLAN);

@@ -86,21 +86,23 @@ fn staging_is_broken_rolled_back_measured_and_put_back() {
 #[test]
 fn a_drill_outside_its_objectives_says_no_and_how_to_put_it_back() {
     let stage = Stage::cut_over("drillno", &[]);
-    let plan = stage.plan(&DNS_PLAN.replace("signals:\n", "objectives: { rto: 1ms }\nsignals:\n"));
-    let done = stage.belay.run(&["drill", &plan, "--reason", "a rehearsal"]);
+    let plan = stage.plan(DNS_PLAN);
+    let drill = ["drill", &plan, "--set", "objectives.rto=1ms"];
+    let done = stage.belay.run(&[&drill[..], &["--reason", "a rehearsal"]].concat());
     assert_eq!(done.code, 3, "{done}");
-    assert!(done.stderr.contains("no overlay is chosen"), "{done}");
     assert!(done.stdout.contains("outside the objectives"), "{done}");
     assert_eq!(stage.weights()[0], (100, 0));
+    let drills = stage.belay.run(&["audit", "--json"]).json()["drills"].clone();
+    assert_eq!(drills[0]["stream"], format!("{}-drill", stage.name()), "never among the records of the migration");
     let command = done.stdout.lines().find_map(|line| line.split("as it was: ").nth(1)).unwrap().to_owned();
     let run = command.split("--put-back=").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
     // Nothing proves that the other side is healthy: whoever asks for it back answers for it, by name, on record.
     let put_back = format!("--put-back={run}");
-    let back = stage.belay.run(&["drill", &plan, &put_back, "--reason", "after the drill"]);
+    let back = stage.belay.run(&[&drill[..], &[&put_back, "--reason", "after the drill"]].concat());
     assert_eq!(back.code, 0, "{back}");
     assert_eq!(stage.weights()[0], (0, 100));
     assert!(back.stdout.contains("is overridden by a person"), "{back}");
-    let again = stage.belay.run(&["drill", &plan, &put_back, "--reason", "once more"]);
+    let again = stage.belay.run(&[&drill[..], &[&put_back, "--reason", "once more"]].concat());
     assert_eq!(again.code, 5, "{again}");
 }
 
@@ -111,6 +113,7 @@ fn a_drill_that_halts_is_on_record_and_its_run_can_go_on() {
     stage.page.set_healthy(false);
     let done = stage.belay.run(&["drill", &plan, "--fire", "customers_hurt", "--reason", "a rehearsal", "--json"]);
     assert_eq!(done.code, 4, "{done}");
+    assert!(done.stderr.contains("no overlay is chosen"), "{done}");
     let lines = done.json_lines();
     let report = lines.last().unwrap();
     assert_eq!((&report["verdict"], &report["put_back"]), (&json!("halted"), &Value::Null), "{report:#}");

@@ -1,6 +1,6 @@
 //! `belay run`: a rollback without a daemon.
 
-use belay_tests::{Process, wait_until};
+use belay_tests::wait_until;
 use serde_json::{Value, json};
 
 use crate::stage::{DNS_PLAN, PLAN, Stage};
@@ -64,14 +64,11 @@ fn people_at_the_terminal_are_asked_and_give_their_names() {
     let run = ["run", &plan, "--reason", "a test"];
     let (mut process, mut keyboard) = stage.belay.spawn_typed(&run);
     process.wait_for_stderr("`yes NAME` for each of the 2 people");
-    let asked_again = |process: &mut Process, times: usize| {
-        wait_until("to be asked again", || (process.stderr().matches("? dns_back").count() > times).then_some(()));
-    };
     keyboard.type_line("yes");
-    asked_again(&mut process, 1);
+    let asked_again = || (process.stderr().matches("? dns_back").count() > 1).then_some(());
+    wait_until("to be asked again", asked_again);
     keyboard.type_line("yes on call");
-    asked_again(&mut process, 2);
-    assert!(process.stderr().contains("so far on call (at the terminal of"), "{}", process.stderr());
+    process.wait_for_stderr("1 of 2 have said yes: on call (at the terminal of");
     keyboard.type_line("yes on call");
     process.wait_for_stderr("has approved step dns_back already");
     assert!(stage.proxy.mutating_calls().is_empty(), "one person is not two");
@@ -82,21 +79,35 @@ fn people_at_the_terminal_are_asked_and_give_their_names() {
 }
 
 #[test]
-fn who_says_no_or_nothing_at_the_terminal_has_denied_it() {
+fn who_says_no_has_denied_it_and_who_says_nothing_has_not_answered() {
     let stage = Stage::cut_over("denied", &[]);
     let plan = stage.plan(&DNS_PLAN.replace("    require: [page]\n", TWO_PEOPLE));
     let run = ["run", &plan, "--reason", "a test"];
+
+    // Nobody can be asked: nobody's answer goes on record, and the step waits on.
+    let done = stage.belay.run(&run);
+    assert_eq!(done.code, 4, "{done}");
+    assert!(done.stderr.contains("step dns_back of run") && done.stderr.contains("waits for a person"), "{done}");
+    assert!(done.stderr.contains("belay serve --plan") && done.stderr.contains("belay approve dns_back"), "{done}");
+    assert!(!done.stdout.contains("FAILED") && !done.stdout.contains("halted"), "{done}");
+
+    // The terminal is closed while it asks.
+    let (mut process, keyboard) = stage.belay.spawn_typed(&run);
+    process.wait_for_stderr("`yes NAME`");
+    drop(keyboard);
+    let done = process.wait();
+    assert_eq!(done.code, 4, "{done}");
+    assert!(!done.stdout.contains("FAILED"), "{done}");
+
     let (mut process, mut keyboard) = stage.belay.spawn_typed(&run);
     process.wait_for_stderr("`yes NAME`");
+    keyboard.type_line("maybe");
+    let asked_again = || (process.stderr().matches("? dns_back").count() > 1).then_some(());
+    wait_until("to be asked again", asked_again);
     keyboard.type_line("no");
     let done = process.wait();
     assert_eq!(done.code, 4, "{done}");
     assert!(done.stdout.contains("denied on the terminal"), "{done}");
-
-    // The run is halted; whoever has no terminal cannot be asked.
-    let done = stage.belay.run(&run);
-    assert_eq!(done.code, 4, "{done}");
-    assert!(done.stderr.contains("standard input is not a terminal"), "{done}");
     assert!(stage.proxy.mutating_calls().is_empty());
 }
 

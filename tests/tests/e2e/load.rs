@@ -63,11 +63,21 @@ fn two_hundred_clients_do_not_hold_a_rollback_up() {
     crowd.join("slow body", 15, &Client::SlowBody { path: rollback.clone() });
     let large = json!({ "reason": "x".repeat(2 << 20) }).to_string();
     crowd.join("large body", 15, &ask("POST", &rollback, large));
+    let dry = json!({ "reason": "what if", "dry_run": true }).to_string();
+    crowd.join("dry run", 15, &ask("POST", &rollback, dry));
     // The first run has ended: what is asked of it is refused by the engine itself.
     let resume = format!("/v1/runs/{first}/resume");
     crowd.join("flood", 34, &ask("POST", &resume, json!({ "reason": "please" }).to_string()));
     let followers: Vec<Follower> = (0..50).map(|_| Follower::start(&daemon.url, "?after=")).collect();
-    let wanted = [("probe", "200"), ("list", "200"), ("flood", "409"), ("large body", "413"), ("slow body", "408")];
+    let wanted = [
+        ("probe", "200"),
+        ("list", "200"),
+        ("flood", "409"),
+        ("large body", "413"),
+        ("slow body", "408"),
+        ("dry run", "202"),
+        ("dry run", "503"),
+    ];
     crowd.wait_for(&wanted);
 
     let second = break_and_wait(&stage, &daemon);
@@ -87,8 +97,9 @@ fn two_hundred_clients_do_not_hold_a_rollback_up() {
         let expected: &[&str] = match name.as_str() {
             "slow head" => &["closed"],
             "slow body" => &["408"],
-            "large body" => &["413", "503", "closed"],
+            "large body" => &["408", "413", "503", "closed"],
             "flood" => &["409"],
+            "dry run" => &["202", "503"],
             _ => &["200"],
         };
         assert!(expected.contains(&answer.as_str()), "{name} got {answer} {count} times; all: {answers:#?}");

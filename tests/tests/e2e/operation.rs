@@ -10,7 +10,7 @@ use std::time::Duration;
 use belay_tests::{Belay, Process, Signal, http_get, http_post, wait_until, wait_until_within};
 use serde_json::{Value, json};
 
-/// What a supervisor allows, and DESIGN 6 promises.
+/// What a supervisor allows, and the daemon promises.
 const STOP_MAX: Duration = Duration::from_secs(10);
 
 /// No AWS in it: a page that nobody can look up, so that an armed daemon is blind, and a person who does the rest.
@@ -204,11 +204,24 @@ fn a_heartbeat_that_does_not_arrive_is_noticed_and_tells_nothing_of_its_url() {
     let ended = served.process.terminate();
     assert!(!ended.stderr.contains("s3cret") && !why.contains("s3cret"), "{why}\n{ended}");
 
-    // One that leads nowhere is found out at the start.
+    // One that is not there, and a collector that is none, are no reason not to guard. SIGHUP tries them anew.
     std::fs::remove_file(belay.folder().join("url")).unwrap();
-    let refused = belay.run(&["serve", "--config", "belay.yaml"]);
-    assert_eq!(refused.code, 2, "{refused}");
-    assert!(refused.stderr.contains("`heartbeat.url` leads nowhere: url cannot be read"), "{refused}");
+    belay.env("OTEL_EXPORTER_OTLP_ENDPOINT", "not an address");
+    let mut served = Served::start(&mut belay, &["--config", "belay.yaml"]);
+    served.process.wait_for_stderr("the heartbeat does not arrive: url cannot be read");
+    let parts = |served: &Served| -> Vec<Value> {
+        served.readiness()["warnings"].as_array().unwrap().iter().map(|warning| warning["part"].clone()).collect()
+    };
+    assert_eq!(parts(&served), ["telemetry", "heartbeat"]);
+    let mended = "plans: [plan.yaml]\ntelemetry: { otlp: 'http://127.0.0.1:9' }\n";
+    belay.write("belay.yaml", mended);
+    served.hang_up();
+    wait_until("all to be well", || parts(&served).is_empty().then_some(()));
+    assert!(served.process.stderr().contains("traces are sent"));
+    belay.write("belay.yaml", &mended.replace(":9", ":10"));
+    served.hang_up();
+    let line = served.process.wait_for_stderr("takes a restart");
+    assert!(line.contains("telemetry"), "{line}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::stage::{DNS_PLAN, Daemon, Stage};
 
-/// What a supervisor allows, and DESIGN 6 promises.
+/// What a supervisor allows, and the daemon promises.
 const STOP_MAX: Duration = Duration::from_secs(10);
 
 /// The record goes back, then a person is asked.

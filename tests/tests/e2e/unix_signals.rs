@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::journal::{events, intents, records};
 use crate::stage::{DNS_PLAN, Stage};
 
-/// What a supervisor allows, and DESIGN 6 promises.
+/// What a supervisor allows, and the daemon promises.
 const STOP_MAX: Duration = Duration::from_secs(10);
 
 #[test]

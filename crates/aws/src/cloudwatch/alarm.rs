@@ -179,7 +179,12 @@ impl Sensor for Alarm {
 
     /// On `*`: composite alarms can be read in no other way, and which alarms are composite is not known beforehand.
     fn permissions(&self, _query: &Query) -> Vec<Permission> {
-        vec![Permission { action: "cloudwatch:DescribeAlarms".to_owned(), resource: "*".to_owned(), mutates: false }]
+        vec![Permission {
+            action: "cloudwatch:DescribeAlarms".to_owned(),
+            resource: "*".to_owned(),
+            mutates: false,
+            conditions: Vec::new(),
+        }]
     }
 }
 

@@ -297,7 +297,12 @@ impl Sensor for Metric {
 
     /// `GetMetricData` has no resource-level permissions.
     fn permissions(&self, _query: &Query) -> Vec<Permission> {
-        vec![Permission { action: "cloudwatch:GetMetricData".to_owned(), resource: "*".to_owned(), mutates: false }]
+        vec![Permission {
+            action: "cloudwatch:GetMetricData".to_owned(),
+            resource: "*".to_owned(),
+            mutates: false,
+            conditions: Vec::new(),
+        }]
     }
 }
 

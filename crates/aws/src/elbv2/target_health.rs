@@ -147,8 +147,12 @@ impl Sensor for TargetHealth {
 
     fn permissions(&self, _query: &Query) -> Vec<Permission> {
         let actions = ["elasticloadbalancing:DescribeTargetGroups", "elasticloadbalancing:DescribeTargetHealth"];
-        let statement =
-            |action: &str| Permission { action: action.to_owned(), resource: "*".to_owned(), mutates: false };
+        let statement = |action: &str| Permission {
+            action: action.to_owned(),
+            resource: "*".to_owned(),
+            mutates: false,
+            conditions: Vec::new(),
+        };
         actions.map(statement).into()
     }
 }

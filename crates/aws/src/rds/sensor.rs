@@ -99,6 +99,7 @@ impl Sensor for RdsStatus {
             action: DESCRIBE_INSTANCES.to_owned(),
             resource: format!("arn:{partition}:rds:{region}:{account}:db:{instance}"),
             mutates: false,
+            conditions: Vec::new(),
         }]
     }
 }

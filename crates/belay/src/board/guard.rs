@@ -15,14 +15,16 @@ pub(super) fn head(migration: &Migration, look: &Look) -> Vec<String> {
         _ => ("●", output.warn()),
     };
     let held = if migration.open_run().is_some_and(|run| run.state == "held") { ", held" } else { "" };
-    let state = format!("{}{held}", text::words(&migration.state));
+    let undoing = migration.open_run().is_some_and(|run| run.kind == "undo") && migration.state == "rolling_back";
+    let state = if undoing { "undoing".to_owned() } else { text::words(&migration.state) };
+    let state = format!("{state}{held}");
     let state = style.clone().bold().apply_to(state);
     let mut lines =
         vec![look.fit(format!("{} {}  {state}", style.apply_to(mark), output.bold().apply_to(&migration.name)))];
     if let Some(summary) = &migration.summary {
         lines.extend(look.wrap(2, "", summary, &output.plain()));
     }
-    lines.extend(look.wrap(2, "", &facts(migration, look), &output.dim()));
+    lines.extend(look.wrap_whole(2, &facts(migration, look), &output.dim()));
     if let Some(drill) = &migration.drill {
         let fired = drill.trigger.as_ref().map(|name| format!("{name} is made to fire; ")).unwrap_or_default();
         let told = format!("a drill is under way: {fired}{}: {}", drill.actor, drill.reason);
@@ -41,7 +43,7 @@ pub(super) fn head(migration: &Migration, look: &Look) -> Vec<String> {
     lines
 }
 
-fn facts(migration: &Migration, look: &Look) -> String {
+fn facts(migration: &Migration, look: &Look) -> Vec<String> {
     let now = migration.now;
     let mut facts = Vec::new();
     match migration.armed {
@@ -55,13 +57,17 @@ fn facts(migration: &Migration, look: &Look) -> String {
     if let Some(at) = migration.cutover {
         facts.push(format!("cutover {} ago ({})", age(at, now), look.clock_time(at, now)));
     }
+    if let Some(baseline) = &migration.baseline {
+        let at = baseline.captured;
+        facts.push(format!("baseline {} old ({})", age(at, now), look.clock_time(at, now)));
+    }
     if let Some(plan) = &migration.plan_sha256 {
         facts.push(format!("plan {}", short(plan)));
     }
     if migration.armed.is_some() {
         facts.push(format!("read every {}", seconds(migration.poll_s)));
     }
-    facts.join(" · ")
+    facts
 }
 
 fn short(sha256: &str) -> &str {
@@ -174,10 +180,17 @@ fn signals(migration: &Migration, detail: Detail, look: &Look) -> Vec<String> {
         ]
     });
     let mut lines = look.columns(4, rows.collect());
-    let rest = migration.signals.len() - lines.len();
-    if rest > 0 {
+    if detail != Detail::Full {
         let noun = if lines.is_empty() { "signal" } else { "other signal" };
-        lines.push(format!("    {} {} well", output.good().apply_to("✔"), text::count(rest, noun)));
+        // What has not been read yet may be anything.
+        let (unread, read): (Vec<_>, Vec<_>) =
+            migration.signals.iter().filter(|(name, signal)| well(name, signal)).partition(|(_, signal)| !signal.read);
+        if !read.is_empty() {
+            lines.push(format!("    {} {} well", output.good().apply_to("✔"), text::count(read.len(), noun)));
+        }
+        if !unread.is_empty() {
+            lines.push(format!("    {} {} not read (idle)", output.dim().apply_to("·"), unread.len()));
+        }
     }
     if migration.signals.is_empty() { Vec::new() } else { titled("signals", lines, look) }
 }

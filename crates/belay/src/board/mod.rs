@@ -7,7 +7,7 @@ mod run;
 
 pub(crate) use self::{
     commands::{Act, Commands},
-    needs::draw as draw_needs,
+    needs::{draw as draw_needs, of_step as need},
 };
 
 use std::time::Duration;
@@ -91,14 +91,24 @@ impl Look {
     }
 
     /// A text over as many lines as it takes; those after the first stand further in.
-    fn wrap(&self, indent: usize, lead: &str, text: &str, style: &Style) -> Vec<String> {
+    fn wrap(&self, indent: usize, lead: &str, what: &str, style: &Style) -> Vec<String> {
         let hang = indent + measure_text_width(lead);
         let width = self.width.unwrap_or(TEXT_WIDTH_MAX).min(TEXT_WIDTH_MAX).saturating_sub(hang).max(20);
-        let wrapped = text.lines().flat_map(|line| textwrap::wrap(line, width)).enumerate().map(|(index, line)| {
-            let lead = if index == 0 { format!("{:indent$}{lead}", "") } else { " ".repeat(hang) };
-            format!("{lead}{}", style.apply_to(line))
-        });
+        let wrapped = what.lines().flat_map(|line| textwrap::wrap(line, text::wrapping(width))).enumerate().map(
+            |(index, line)| {
+                let lead = if index == 0 { format!("{:indent$}{lead}", "") } else { " ".repeat(hang) };
+                format!("{lead}{}", style.apply_to(line))
+            },
+        );
         wrapped.collect()
+    }
+
+    /// Short texts beside each other, each whole in its line.
+    fn wrap_whole(&self, indent: usize, items: &[String], style: &Style) -> Vec<String> {
+        const NEVER_BROKEN: &str = "\u{a0}";
+        let items: Vec<String> = items.iter().map(|item| item.replace(' ', NEVER_BROKEN)).collect();
+        let lines = self.wrap(indent, "", &items.join(&format!("{NEVER_BROKEN}· ")), style);
+        lines.into_iter().map(|line| line.replace(NEVER_BROKEN, " ")).collect()
     }
 
     /// `━━━━━━╌╌╌╌`

@@ -25,13 +25,7 @@ fn of_run(run: &Run, migration: &Migration, commands: &Commands, look: &Look) ->
         let name = waiting.step.clone()?;
         let step = run.steps.get(&name)?;
         let acts = waiting.verbs.iter().flat_map(|verb| commands.of_step(verb, &run.id, &name, &step.subjects()));
-        let what = match (step.phase.as_str(), step.action.as_str()) {
-            ("awaiting_approval", "manual") => format!("to be done by hand, then say yes: {}", step.why),
-            ("awaiting_approval", _) => step.why.clone(),
-            _ => waiting.reason.clone(),
-        };
-        let who = who(step, migration, look).map_or(String::new(), |who| format!(" ({who})"));
-        Some(Need { text: format!("{name}: {what}{who}"), acts: acts.collect() })
+        Some(Need { text: of_step(&name, step, &waiting.reason, migration, look), acts: acts.collect() })
     };
     let steps: Vec<Need> = run.waiting_for.iter().filter(asks).filter_map(of_step).collect();
     // What a confirmation waits for stands in the run's own lines, and why it halted with the step that failed.
@@ -45,6 +39,17 @@ fn of_run(run: &Run, migration: &Migration, commands: &Commands, look: &Look) ->
         acts = ["hold", "abort"].iter().flat_map(|verb| commands.of_run(verb, &run.id, &run.state)).collect();
     }
     (whole.chain(steps).collect(), acts)
+}
+
+/// What a step waits for, and whose word it takes. `reason`: where it waits for something else than a person's word.
+pub(crate) fn of_step(name: &str, step: &Step, reason: &str, migration: &Migration, look: &Look) -> String {
+    let what = match (step.phase.as_str(), step.action.as_str()) {
+        ("awaiting_approval", "manual") => format!("to be done by hand, then say yes: {}", step.why),
+        ("awaiting_approval", _) => step.why.clone(),
+        _ => reason.to_owned(),
+    };
+    let who = who(step, migration, look).map_or(String::new(), |who| format!(" ({who})"));
+    format!("{name}: {what}{who}")
 }
 
 /// Whose word it takes.

@@ -26,6 +26,7 @@ fn armed() -> Value {
         "name": "shop-cutover", "state": "armed", "plan_sha256": SHA, "pending_plan": null, "plan_problem": null,
         "summary": "The shop moves from the old stack (blue) to the new one (green).",
         "armed": "2026-03-01T19:58:00Z", "cutover": "2026-03-01T21:46:00Z",
+        "baseline": { "captured": "2026-03-01T19:58:00Z", "plan_sha256": SHA, "steps": ["dns_back"] },
         "triggers": { "customers_hurt": {
             "severity": "critical", "state": "quiet", "signals": ["checkout_errors", "latency"], "held_s": 0.0, "for_s": 60.0,
             "fires_at": null, "unknown_since": null,
@@ -99,7 +100,7 @@ fn incident() -> Value {
 fn disarmed() {
     let mut document = armed();
     document["state"] = json!("disarmed");
-    for absent in ["armed", "cutover", "plan_sha256", "summary"] {
+    for absent in ["armed", "baseline", "cutover", "plan_sha256", "summary"] {
         document[absent] = Value::Null;
     }
     for empty in ["triggers", "signals"] {
@@ -229,6 +230,38 @@ fn confirming() {
 }
 
 #[test]
+fn an_undo_under_way_is_no_rollback() {
+    let mut document = rolling_back();
+    document["run"]["kind"] = json!("undo");
+    let shown = show(&document, 80);
+    assert!(shown.contains("shop-cutover  undoing") && !shown.contains("rolling back"), "{shown}");
+}
+
+#[test]
+fn a_failed_step_shows_while_another_branch_goes_on() {
+    let mut document = rolling_back();
+    document["run"]["steps"]["tell_people"]["phase"] = json!("failed");
+    document["run"]["waiting_for"] = json!([
+        { "reason": "it takes effect: restore shop", "verbs": ["skip", "hold", "abort"], "step": "database_back" },
+        { "reason": "failed: no permission", "verbs": ["retry", "skip", "hold", "abort"], "step": "tell_people" },
+    ]);
+    let shown = show(&document, 110);
+    assert!(!shown.contains("nothing waits for you"), "{shown}");
+    assert!(shown.contains("tell_people: failed: no permission"), "{shown}");
+    assert!(shown.contains("belay retry tell_people --run 0kf3x9a2mq71"), "{shown}");
+}
+
+#[test]
+fn what_was_never_read_is_not_said_to_be_well() {
+    let mut document = armed();
+    document["signals"]["db_ready"] = signal("unknown", "2026-03-01T21:50:30Z", "");
+    document["signals"]["db_ready"]["read"] = json!(false);
+    let migration = Migration::read(&document).unwrap();
+    let shown = draw(&migration, Detail::Short, &look(Some(80))).join("\n");
+    assert!(shown.contains("✔ 2 signals well") && shown.contains("1 not read (idle)"), "{shown}");
+}
+
+#[test]
 fn rolled_back() {
     let mut document = rolling_back();
     document["state"] = json!("rolled_back");
@@ -269,4 +302,15 @@ fn a_daemon_that_does_not_stand_at_its_usual_place_is_named_in_every_command() {
         !commands.is_empty() && commands.iter().all(|line| line.contains(" --url https://belay.example.com")),
         "{commands:?}"
     );
+}
+
+#[test]
+fn a_drill_is_never_taken_for_an_emergency() {
+    let mut document = rolling_back();
+    document["overlay"] = json!("staging");
+    document["drill"] = json!({ "trigger": "customers_hurt", "reason": "before the cutover", "actor": "ada" });
+    document["run"]["kind"] = json!("drill");
+    let shown = show(&document, 80);
+    assert!(shown.contains("a drill is under way: customers_hurt is made to fire; ada: before the"), "{shown}");
+    assert!(shown.contains("overlay staging") && shown.contains("  drill 0kf3x9a2mq71"), "{shown}");
 }

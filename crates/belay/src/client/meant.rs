@@ -1,14 +1,19 @@
 //! Which one is meant, where a command leaves it open: the only one there is. Where there are several, the answer is the
 //! commands that name each.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::Client;
 use crate::{
     board::Act,
     exit::{Exit, Failure},
-    text,
+    given, text,
 };
+
+const OPEN_RUN: &str = "open run";
+pub(crate) const IF_NONE_IS_OPEN: &str = "`belay status` shows what there is";
 
 /// One that could be meant.
 struct Candidate {
@@ -19,51 +24,65 @@ struct Candidate {
 
 impl Client {
     /// The migration that is meant: the one that is named, or the only one there is.
-    pub(crate) async fn migration(&self, named: Option<&str>, verb: &str) -> Result<String, Failure> {
+    pub(crate) async fn migration(&self, named: Option<&str>) -> Result<String, Failure> {
         if let Some(name) = named {
             return Ok(name.to_owned());
         }
         let found = candidates(&self.list("migrations").await?, "name", |_| true);
-        only_one(found, "migration", "start the daemon with --plan PLAN", |name| {
-            self.commands.line(&format!("{verb} {name}"))
-        })
+        only_one(found, "migration", "start the daemon with --plan PLAN", |name| given::with(&[name]))
     }
 
     /// The run that is meant: the one that is named, or the only one that is open.
-    pub(crate) async fn run(&self, named: Option<&str>, command: impl Fn(&str) -> String) -> Result<String, Failure> {
+    pub(crate) async fn run(&self, named: Option<&str>) -> Result<String, Failure> {
         if let Some(id) = named {
             return Ok(id.to_owned());
         }
+        let found = candidates(&self.open_runs().await?, "id", |_| true);
+        only_one(found, OPEN_RUN, IF_NONE_IS_OPEN, |id| given::with(&[id]))
+    }
+
+    /// The run in which a step is meant: the one that is named, or the only open one that has the step.
+    pub(crate) async fn run_of_step(&self, named: Option<&str>, step: &str) -> Result<String, Failure> {
+        if let Some(id) = named {
+            return Ok(id.to_owned());
+        }
+        let open = self.open_runs().await?;
+        let found = candidates(&open, "id", |run| run["steps"].get(step).is_some());
+        if found.is_empty() && !open.is_empty() {
+            let steps = open.iter().filter_map(|run| run["steps"].as_object()).flat_map(|steps| steps.keys());
+            let steps = steps.map(String::as_str).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ");
+            return Err(Failure::message(Exit::Usage, format!("no open run has a step {step}"))
+                .help(format!("the steps are: {steps}")));
+        }
+        only_one(found, OPEN_RUN, IF_NONE_IS_OPEN, |id| given::with(&["--run", id]))
+    }
+
+    /// The runs that somebody can still move.
+    pub(crate) async fn open_runs(&self) -> Result<Vec<Value>, Failure> {
         let open = |run: &Value| {
             run["state"].as_str().is_some_and(|state| matches!(state, "running" | "held" | "confirming" | "halted"))
         };
-        let found = candidates(&self.list("runs").await?, "id", open);
-        only_one(found, "open run", "`belay status` shows what there is", |id| self.commands.line(&command(id)))
+        Ok(self.list("runs").await?.into_iter().filter(open).collect())
     }
 
     /// The rollback that is meant to be undone: the one that is named, or the only one that can be.
-    pub(crate) async fn undoable(&self, named: Option<&str>, reason: &str) -> Result<String, Failure> {
+    pub(crate) async fn undoable(&self, named: Option<&str>) -> Result<String, Failure> {
         if let Some(id) = named {
             return Ok(id.to_owned());
         }
         let found = candidates(&self.list("runs").await?, "id", |run| run["undoable"] == true);
-        let command = |id: &str| self.commands.line(&format!("undo {id} --reason {}", text::quoted(reason)));
         let if_none = "a rollback can be undone until its migration is armed again; `belay status` shows the last one";
-        only_one(found, "rollback that can be undone", if_none, command)
+        only_one(found, "rollback that can be undone", if_none, |id| given::with(&[id]))
     }
 
     /// The incident that is meant: the one that is named, or the only one that is open.
-    pub(crate) async fn incident(
-        &self,
-        named: Option<&str>,
-        command: impl Fn(&str) -> String,
-    ) -> Result<String, Failure> {
+    pub(crate) async fn incident(&self, named: Option<&str>) -> Result<String, Failure> {
         if let Some(id) = named {
             return Ok(id.to_owned());
         }
         let found = candidates(&self.list("incidents").await?, "id", |incident| incident["closed"].is_null());
         only_one(found, "open incident", "`belay rollback` rolls back without one", |id| {
-            self.commands.line(&command(id))
+            given::with(&["--incident", id])
         })
     }
 }

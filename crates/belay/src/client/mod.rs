@@ -3,6 +3,8 @@
 mod meant;
 mod refused;
 
+pub(crate) use self::meant::IF_NONE_IS_OPEN;
+
 use std::{net::IpAddr, time::Duration};
 
 use reqwest::{
@@ -30,13 +32,13 @@ const EVENTS: &str = "text/event-stream";
 /// Where the daemon is, and how to answer: what all its commands have in common. A token is a secret, and what stands on a
 /// command line is seen by everybody on the machine: so it comes by the environment alone.
 #[derive(Debug, Clone, clap::Args)]
-#[command(next_help_heading = "Daemon")]
 pub(crate) struct Daemon {
-    /// Where the daemon listens; BELAY_TOKEN holds the token, if it wants one
-    #[arg(long, env = URL_VARIABLE, default_value = DEFAULT_URL, value_name = "URL")]
-    pub(crate) url: String,
+    // Read from the environment by hand: clap would show the option as required in the usage of every command.
+    /// Where the daemon listens, if not where BELAY_URL says, or at http://127.0.0.1:7457
+    #[arg(long, value_name = "URL", help_heading = "Daemon")]
+    url: Option<String>,
     /// JSON on standard output, and nothing else
-    #[arg(long, help_heading = "Options")]
+    #[arg(long)]
     pub(crate) json: bool,
 }
 
@@ -65,9 +67,10 @@ impl Daemon {
     pub(crate) fn client(&self) -> Result<Client, Failure> {
         let token = std::env::var(TOKEN_VARIABLE).ok().map(|token| token.trim().to_owned());
         let token = token.filter(|token| !token.is_empty()).as_deref().map(bearer).transpose()?;
-        let found_by_itself = std::env::var(URL_VARIABLE).map_or(self.url == DEFAULT_URL, |url| url == self.url);
-        let url = Some(self.url.clone()).filter(|_| !found_by_itself);
-        let client = Client::at(&self.url)?;
+        let usual = std::env::var(URL_VARIABLE).ok().filter(|url| !url.is_empty());
+        let usual = usual.unwrap_or_else(|| DEFAULT_URL.to_owned());
+        let url = self.url.clone().filter(|url| *url != usual);
+        let client = Client::at(url.as_ref().unwrap_or(&usual))?;
         if token.is_some() && client.is_open_to_others() {
             tracing::warn!("the token goes to {} unencrypted; let the daemon stand behind https", client.url);
         }
@@ -98,6 +101,9 @@ impl Client {
             .user_agent(concat!("belay/", env!("CARGO_PKG_VERSION")))
             .build()?;
         let help = "write for example http://127.0.0.1:7457 in --url or BELAY_URL";
+        // `127.0.0.1:7457` is what a daemon's configuration says.
+        let bare = !url.contains("://") && url.contains(':');
+        let url = &if bare { format!("http://{url}") } else { url.to_owned() };
         let parsed = Url::parse(url).map_err(|error| {
             let error = anyhow::Error::new(error).context(format!("`{url}` is not a URL"));
             Failure::new(Exit::Usage, error).help(help)
@@ -125,6 +131,12 @@ impl Client {
         let request = self.request(Method::GET, path).timeout(ANSWER_TIMEOUT);
         let answer = request.send().await.map_err(|error| self.unreachable(error))?;
         self.body(answer).await
+    }
+
+    /// Whether the daemon says that it is alive. Everybody may ask.
+    pub(crate) async fn is_alive(&self) -> Result<bool, Failure> {
+        let request = self.http.get(format!("{}/healthz", self.url)).timeout(CONNECT_TIMEOUT);
+        Ok(request.send().await.map_err(|error| self.unreachable(error))?.status().is_success())
     }
 
     /// All items of a list, over all its pages.
@@ -216,7 +228,9 @@ impl Client {
             true => format!("the daemon at {} has not answered in time", self.url),
             false => format!("the daemon at {} cannot be reached", self.url),
         };
+        // Each layer of the connection says it once more; the last one knows why.
         let error = anyhow::Error::new(error);
+        let why = error.chain().last().map(ToString::to_string).unwrap_or_default();
         let help = match late {
             true => "it may do what it was asked for all the same: `belay status` shows it",
             false if error.chain().any(|cause| cause.to_string().contains("certificate")) => {
@@ -224,7 +238,7 @@ impl Client {
             }
             false => "start one with `belay serve`, or say where it is with --url or BELAY_URL",
         };
-        Failure::new(Exit::Unreachable, error.context(what)).help(help)
+        Failure::new(Exit::Unreachable, anyhow::anyhow!(why).context(what)).help(help)
     }
 }
 

@@ -19,8 +19,6 @@ struct Problem {
     state: String,
     /// and these verbs are possible there.
     possible: Vec<String>,
-    /// The run that stands in the way.
-    run: Option<String>,
 }
 
 pub(super) fn failure(url: &str, status: StatusCode, body: &[u8], with_token: bool) -> Failure {
@@ -40,10 +38,23 @@ pub(super) fn failure(url: &str, status: StatusCode, body: &[u8], with_token: bo
             "BELAY_TOKEN holds a token that this daemon does not know: ask who runs it for yours".to_owned()
         }
         StatusCode::UNAUTHORIZED => "this daemon wants to know who asks: put your token into BELAY_TOKEN".to_owned(),
-        _ => problem.help,
+        _ => without_http(problem.help),
     };
-    let Problem { state, possible, run, .. } = problem;
-    Failure { refused: Some(Box::new(Refused { state, possible, run })), ..Failure::message(exit, what).help(help) }
+    let what = match what.split_once(" POST /v1/") {
+        // Who may not, may not do what was asked for: by whichever path that went.
+        Some((who, _)) => format!("{who} do this"),
+        None => what,
+    };
+    let Problem { state, possible, .. } = problem;
+    Failure { refused: Some(Box::new(Refused { state, possible })), ..Failure::message(exit, what).help(help) }
+}
+
+/// The daemon speaks to programs, too; at the command line there are commands.
+fn without_http(help: String) -> String {
+    match help.contains("/v1/") {
+        true => "`belay status` shows what there is".to_owned(),
+        false => help,
+    }
 }
 
 fn exit(status: StatusCode, problem: Option<&Problem>) -> Exit {
@@ -96,6 +107,14 @@ mod tests {
             assert_eq!(failure.exit, Exit::Unreachable);
             assert!(failure.error.to_string().contains(&status.to_string()));
         }
+    }
+
+    #[test]
+    fn no_path_is_shown_at_the_command_line() {
+        let failure = answered(403, json!({ "detail": "ci may read, but not POST /v1/migrations/shop/arm" }));
+        assert_eq!(failure.error.to_string(), "ci may read, but not do this");
+        let failure = answered(404, json!({ "detail": "there is no run r1", "help": "GET /v1/runs lists them" }));
+        assert_eq!(failure.help.unwrap(), "`belay status` shows what there is");
     }
 
     #[test]

@@ -1,6 +1,10 @@
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use belay_core::change::Baseline;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{
@@ -35,27 +39,47 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
+        let client = self.daemon.client()?;
+        let migration = client.migration(self.migration.as_deref()).await?;
         let mut body = reason_body(self.reason.as_deref());
         if let Some(path) = &self.baseline {
-            body["baseline"] = json!(read_baseline(path)?);
+            body["baseline"] = json!(read_baseline(path, &migration)?);
         }
         if self.wait_for_green {
             body["wait_for_green"] = json!(true);
         }
-        let client = self.daemon.client()?;
-        let migration = client.migration(self.migration.as_deref(), "arm").await?;
+        let before = client.get(&format!("migrations/{migration}")).await?;
         let answer = client.post(&format!("migrations/{migration}/arm"), &body).await;
-        let answer = answer.map_err(|failure| of_migration(failure, &client, &migration))?;
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(failure) => return Err(of_migration(failure, &client, &migration).await),
+        };
         if output.json {
             output.document(&answer);
         } else {
             output.line(format_args!("{migration} is {}", output.good().apply_to("armed")));
             let watched = [count(&answer["triggers"], "trigger"), count(&answer["signals"], "signal")];
             output.line(format_args!("  {} are watched from now on", watched.join(" and ")));
-            let next = client.commands().line(&format!("cutover {migration}"));
-            output.line(format_args!("  next: {} when the cutover begins", output.accent().apply_to(next)));
+            output.line(format_args!("  {}", baseline(&before, &answer)));
+            if answer["cutover"].is_null() {
+                let next = client.commands().line(&format!("cutover {migration}"));
+                output.line(format_args!("  next: {} when the cutover begins", output.accent().apply_to(next)));
+            }
         }
         Ok(Exit::Done)
+    }
+}
+
+/// Which state a rollback returns to.
+fn baseline(before: &Value, now: &Value) -> String {
+    let captured = |document: &Value| document["baseline"]["captured"].as_str()?.parse::<Timestamp>().ok();
+    let steps = now["baseline"]["steps"].as_array().map_or(0, Vec::len);
+    match (captured(before), captured(now)) {
+        (_, None) => "no step needs a baseline: each names its target".to_owned(),
+        (Some(kept), Some(at)) if kept == at => {
+            format!("the baseline of {} is kept: it was captured at {at:.0}", text::count(steps, "step"))
+        }
+        (_, Some(at)) => format!("the baseline of {} is new: captured at {at:.0}", text::count(steps, "step")),
     }
 }
 
@@ -63,11 +87,19 @@ fn count(of: &Value, noun: &str) -> String {
     text::count(of.as_object().map_or(0, |members| members.len()), noun)
 }
 
-/// A baseline from a file that `belay capture` wrote.
-pub(crate) fn read_baseline(path: &PathBuf) -> Result<Baseline, Failure> {
+/// The baseline of a migration, from a file that `belay capture` wrote.
+pub(crate) fn read_baseline(path: &Path, migration: &str) -> Result<Baseline, Failure> {
     let read = || -> anyhow::Result<Baseline> { Ok(serde_json::from_str(&fs::read_to_string(path)?)?) };
-    read().map_err(|error| {
+    let baseline = read().map_err(|error| {
         Failure::new(Exit::Usage, error.context(format!("the baseline {} cannot be read", path.display())))
             .help("`belay capture PLAN -o FILE` writes one")
-    })
+    })?;
+    if baseline.migration != migration {
+        let file = path.display();
+        let what = format!("the baseline in {file} is of the migration {}, not of {migration}", baseline.migration);
+        return Err(
+            Failure::message(Exit::Refused, what).help("give the file that `belay capture` wrote for this plan")
+        );
+    }
+    Ok(baseline)
 }

@@ -3,6 +3,7 @@ use serde_json::json;
 
 use crate::{
     client::Daemon,
+    commands::sent::of_migration,
     exit::{Exit, Failure},
     output::Output,
     text,
@@ -39,12 +40,16 @@ impl Args {
             Decision::FixForward => "fix_forward",
         };
         let client = self.daemon.client()?;
-        let word = text::words(decision).replace(' ', "-");
-        let reason = text::quoted(&self.reason);
-        let command = |id: &str| format!("decide {word} --incident {id} --reason {reason}");
-        let incident = client.incident(self.incident.as_deref(), command).await?;
+        let incident = client.incident(self.incident.as_deref()).await?;
         let body = json!({ "decision": decision, "reason": self.reason });
-        let answer = client.post(&format!("incidents/{incident}/decide"), &body).await?;
+        let answer = match client.post(&format!("incidents/{incident}/decide"), &body).await {
+            Ok(answer) => answer,
+            Err(failure) => {
+                let of = client.get(&format!("incidents/{incident}")).await.unwrap_or_default();
+                let migration = of["migration"].as_str().unwrap_or_default();
+                return Err(of_migration(failure, &client, migration).await);
+            }
+        };
         if output.json {
             output.document(&answer);
         } else {

@@ -21,9 +21,12 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
         let client = self.daemon.client()?;
-        let migration = client.migration(self.migration.as_deref(), "disarm").await?;
+        let migration = client.migration(self.migration.as_deref()).await?;
         let answer = client.post(&format!("migrations/{migration}/disarm"), &reason_body(self.reason.as_deref())).await;
-        let answer = answer.map_err(|failure| of_migration(failure, &client, &migration))?;
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(failure) => return Err(of_migration(failure, &client, &migration).await),
+        };
         if output.json {
             output.document(&answer);
         } else {

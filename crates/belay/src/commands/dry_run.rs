@@ -47,13 +47,13 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
         let loaded = plan_file::load(&self.plan, &self.overlay, &catalogue(), output)?;
-        let given = self.baseline.as_ref().map(read_baseline).transpose()?;
+        let given = self.baseline.as_ref().map(|path| read_baseline(path, &loaded.plan.migration)).transpose()?;
         let (kept, measured) = on_record(&self.state.url, &loaded.plan).await?;
         let baseline = given.as_ref().or(kept.baseline.as_deref());
         let ports = ports(Access::ReadOnly, Arc::new(MemoryJournal::default()), Arc::new(()));
         let (plan, sha256) = (&loaded.plan, &loaded.sha256);
         let report = belay_engine::dry_run(&ports, plan, sha256, baseline, kept.cutover, &self.only, &measured).await;
-        let report = report.map_err(failure)?;
+        let report = report.map_err(|error| failure(error, &self.state.url))?;
         if output.json {
             output.document(&report);
         }
@@ -77,10 +77,10 @@ pub(crate) async fn on_record(url: &StateUrl, plan: &Plan) -> Result<(Migration,
     Ok((state, measured))
 }
 
-fn failure(error: DryRunError) -> Failure {
+fn failure(error: DryRunError, state: &StateUrl) -> Failure {
     match error {
         DryRunError::Account(error) => account_failure(error),
-        error @ DryRunError::NoBaseline { .. } => no_baseline(error),
+        error @ DryRunError::NoBaseline { .. } => no_baseline(error, state),
         error @ (DryRunError::Unknown(_) | DryRunError::NoSuchStep { .. }) => Failure::new(Exit::Usage, error),
     }
 }

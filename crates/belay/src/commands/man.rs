@@ -2,7 +2,10 @@ use std::{fs, path::PathBuf};
 
 use anyhow::Context;
 use clap::Command;
-use clap_mangen::Man;
+use clap_mangen::{
+    Man,
+    roff::{Roff, roman},
+};
 
 use crate::{
     cli,
@@ -37,9 +40,7 @@ impl Args {
                 .with_context(|| format!("the folder {} cannot be made", folder.display()))
                 .map_err(failed)?;
             for page in &pages {
-                let mut text = Vec::new();
-                Man::new(page.clone()).render(&mut text)?;
-                write(folder.join(format!("{}.1", page.get_name())), &text)?;
+                write(folder.join(format!("{}.1", page.get_name())), &render(page)?)?;
             }
             output.line(format_args!("{} pages are in {}", pages.len(), folder.display()));
             return Ok(Exit::Done);
@@ -49,11 +50,29 @@ impl Args {
             Failure::message(Exit::Usage, format!("there is no command {}", wanted.trim_start_matches("belay-")))
                 .help("`belay --help` lists them")
         })?;
-        let mut text = Vec::new();
-        Man::new(page).render(&mut text)?;
-        output.raw(&String::from_utf8(text)?);
+        output.raw(&String::from_utf8(render(&page)?)?);
         Ok(Exit::Done)
     }
+}
+
+/// The synopsis is the usage of `--help`: the generator's own names options without their values.
+fn render(page: &Command) -> Result<Vec<u8>, std::io::Error> {
+    let man = Man::new(page.clone());
+    let mut text = Vec::new();
+    man.render_title(&mut text)?;
+    man.render_name_section(&mut text)?;
+    let usage = page.clone().render_usage().to_string();
+    let mut synopsis = Roff::new();
+    synopsis.control("SH", ["SYNOPSIS"]).text([roman(usage.trim_start_matches("Usage:").trim())]);
+    synopsis.to_writer(&mut text)?;
+    man.render_description_section(&mut text)?;
+    man.render_options_section(&mut text)?;
+    if page.has_subcommands() {
+        man.render_subcommands_section(&mut text)?;
+    }
+    man.render_extra_section(&mut text)?;
+    man.render_version_section(&mut text)?;
+    Ok(text)
 }
 
 /// The program itself, and each command under the name that its page has.
@@ -62,7 +81,7 @@ fn pages() -> Vec<Command> {
     let page = |command: &Command| {
         let name = format!("belay-{}", command.get_name());
         let usage = format!("belay {}", command.get_name());
-        command.clone().name(name).bin_name(usage).version(env!("CARGO_PKG_VERSION"))
+        command.clone().name(name).bin_name(usage).version(env!("CARGO_PKG_VERSION")).disable_version_flag(true)
     };
     let commands: Vec<Command> = program.get_subcommands().map(page).collect();
     std::iter::once(program).chain(commands).collect()

@@ -10,6 +10,7 @@ pub(crate) mod demo;
 pub(crate) mod disarm;
 pub(crate) mod drill;
 pub(crate) mod dry_run;
+pub(crate) mod explore;
 pub(crate) mod graph;
 pub(crate) mod man;
 pub(crate) mod rollback;

@@ -5,7 +5,6 @@ use crate::{
     commands::sent::{Wait, of_migration},
     exit::{Exit, Failure},
     output::Output,
-    text,
 };
 
 /// Roll back an armed migration now
@@ -38,19 +37,26 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
         let client = self.daemon.client()?;
-        let command = format!("rollback --reason {}", text::quoted(&self.reason));
-        let migration = client.migration(self.migration.as_deref(), &command).await?;
+        let migration = client.migration(self.migration.as_deref()).await?;
         let mut body = json!({ "reason": self.reason, "dry_run": self.dry_run });
         if !self.only.is_empty() {
             body["only"] = json!(self.only);
         }
         let listening = self.wait.listen(&client).await?;
         let answer = client.post(&format!("migrations/{migration}/rollback"), &body).await;
-        let answer = answer.map_err(|failure| of_migration(failure, &client, &migration))?;
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(failure) => return Err(of_migration(failure, &client, &migration).await),
+        };
         let run = answer["run"].as_str().unwrap_or_default();
         let said = match self.dry_run {
             true => format!("run {run} says what a rollback of {migration} would do now; nothing is changed"),
             false => format!("run {run} rolls {migration} back"),
+        };
+        let report = client.commands().line(&format!("status {run}"));
+        let said = match self.dry_run && !self.wait.wait {
+            true => format!("{said}\n  {} shows what it has found", output.accent().apply_to(report)),
+            false => said,
         };
         let (exit, _) = listening.answer(&client, run, &answer, &said, output).await?;
         Ok(exit)

@@ -3,10 +3,11 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use belay_aws::session::Access;
 use belay_core::{
     event::RunKind,
-    input::Asked,
+    input::{Asked, RefusalKind},
     support::{For, unsupported},
 };
-use belay_engine::{Engine, Options, Request, RunError, Sampler, run_foreground};
+use belay_engine::{CommandError, Engine, Options, Request, RunError, Sampler, run_foreground};
+use belay_journal::StateUrl;
 use belay_plan::model::Plan;
 use clap::builder::NonEmptyStringValueParser;
 
@@ -18,14 +19,12 @@ use crate::{
     interrupt::interrupted,
     output::Output,
     plan_file::{self, Overlay},
-    problem::{account_failure, command_failure},
+    problem::{account_failure, command_failure, deserted, no_baseline},
+    text,
 };
 
 /// How often signals are read: a person watches, and the run is short.
 const POLL: Duration = Duration::from_secs(2);
-
-const WHEN_HALTED: &str = "  next: when the cause is gone, run the same command again: it goes on where it stopped.
-  To override an interlock or to skip a step: belay serve --plan PLAN, then belay override or belay skip.";
 
 /// Roll back now, in the foreground, without a daemon
 ///
@@ -65,8 +64,18 @@ impl Args {
         for part in unsupported(&loaded.plan, For::Guarding) {
             tracing::warn!("this version of Belay does not execute {part}");
         }
-        let baseline = self.baseline.as_ref().map(read_baseline).transpose()?;
+        let baseline = self.baseline.as_ref().map(|path| read_baseline(path, &loaded.plan.migration)).transpose()?;
+        let StateUrl::Sqlite(path) = &self.state.url;
+        let is_new = !path.exists();
         let journal = Arc::new(open_to_write(&self.state.url)?);
+        if is_new {
+            output.note(format_args!(
+                "new journal {}: it knows nothing of what was armed or run before. If a daemon guards {}, name its journal with \
+                 --state or BELAY_STATE",
+                path.display(),
+                loaded.plan.migration
+            ));
+        }
         let ports = ports(Access::ReadWrite, journal, Arc::new(()));
         let sampler = Sampler::start(ports.sensors.clone(), ports.clock.clone(), ports.observer.clone(), POLL);
         let options = Options { sampler, belay_version: env!("CARGO_PKG_VERSION").to_owned() };
@@ -81,7 +90,8 @@ impl Args {
             only: self.only.clone(),
             asked: Asked::new(actor(), self.reason.clone()),
         };
-        let started = run_foreground(&handle, &ports, request).await.map_err(failure)?;
+        let started =
+            run_foreground(&handle, &ports, request).await.map_err(|error| failure(error, &self.state.url))?;
         let mut screen = Screen::new(output, None);
         if started.continued {
             screen.note("the journal shows a run that is not over: it goes on, with the plan that it began with");
@@ -100,17 +110,36 @@ impl Args {
                 }
                 show_summary(&run, objective, output);
                 if run.state == "halted" {
-                    output.line(WHEN_HALTED);
+                    let again =
+                        "  next: when the cause is gone, run the same command again: it goes on where it stopped.";
+                    output.line(again);
+                    output.line("  To override an interlock or to skip a step, let a daemon take the run over:");
+                    output.line(format_args!("    {}", self.daemon()));
+                    output.line("    belay status          # in another terminal: shows the commands");
                 }
                 Ok(run.exit())
             }
             Ending::Interrupted => Err(Failure::message(Exit::NotRolledBack, format!("run {id} was interrupted"))
                 .help("the journal is complete: run the same command again to go on")),
+            Ending::Deserted(step) => {
+                let daemon = self.daemon();
+                Err(deserted(&step, &started.run).help(format!(
+                    "nobody's answer is on record, and the step goes on waiting. Run the same command again in a terminal, or \
+                     let a daemon take the run over: `{daemon}`, then `belay approve {step} --reason \"...\"`"
+                )))
+            }
         }
     }
 }
 
 impl Args {
+    /// The daemon that would go on with this run.
+    fn daemon(&self) -> String {
+        let StateUrl::Sqlite(path) = &self.state.url;
+        let state = text::shell_word(&format!("sqlite:{}", path.display()));
+        format!("BELAY_STATE={state} belay serve --plan {}", text::shell_word(&self.plan.display().to_string()))
+    }
+
     /// A run that goes on takes no other steps, but a name that means nothing is a mistake all the same.
     fn refuse_unknown_steps(&self, plan: &Plan) -> Result<(), Failure> {
         match self.only.iter().find(|step| !plan.steps.contains_key(*step)) {
@@ -121,10 +150,14 @@ impl Args {
     }
 }
 
-fn failure(error: RunError) -> Failure {
+fn failure(error: RunError, state: &StateUrl) -> Failure {
     match error {
         RunError::Account(error) => account_failure(error),
+        RunError::Command(CommandError::Refused(refusal)) if refusal.kind == RefusalKind::NoBaseline => {
+            no_baseline(refusal, state)
+        }
         RunError::Command(error) => command_failure(error),
-        error @ (RunError::Unknown(_) | RunError::OtherBaseline { .. }) => Failure::new(Exit::Usage, error),
+        error @ RunError::Unknown(_) => Failure::new(Exit::Usage, error),
+        error @ RunError::OtherBaseline { .. } => Failure::new(Exit::Refused, error),
     }
 }

@@ -8,7 +8,6 @@ use crate::{
     document::Run,
     exit::{Exit, Failure},
     output::Output,
-    text,
 };
 
 #[derive(Debug, clap::Args)]
@@ -104,7 +103,7 @@ impl Abort {
 impl Undo {
     pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
         let client = self.daemon.client()?;
-        let undone = client.undoable(self.run.as_deref(), &self.reason).await?;
+        let undone = client.undoable(self.run.as_deref()).await?;
         let listening = self.wait.listen(&client).await?;
         let answer = client.post(&format!("runs/{undone}/undo"), &json!({ "reason": self.reason })).await?;
         let run = answer["run"].as_str().unwrap_or_default();
@@ -117,8 +116,7 @@ impl Undo {
 impl At {
     async fn send(&self, verb: &str, now: &str, wait: Wait, output: Output) -> Result<(Exit, Option<Run>), Failure> {
         let client = self.daemon.client()?;
-        let reason = text::quoted(&self.reason);
-        let run = client.run(self.run.as_deref(), |id| format!("{verb} {id} --reason {reason}")).await?;
+        let run = client.run(self.run.as_deref()).await?;
         let listening = wait.listen(&client).await?;
         let answer = client.post(&format!("runs/{run}/{verb}"), &json!({ "reason": self.reason })).await;
         let commands = client.commands();

@@ -82,14 +82,32 @@ async fn next(client: &Client, run: &str, output: Output) -> Result<(), Failure>
 
 /// A refused verb, with the commands that are possible instead.
 pub(crate) fn with_commands(failure: Failure, act: impl Fn(&str) -> Vec<Act>) -> Failure {
-    let acts = failure.refused.iter().flat_map(|refused| &refused.possible).flat_map(|verb| act(verb)).collect();
-    Failure { acts, ..failure }
+    let acts: Vec<Act> =
+        failure.refused.iter().flat_map(|refused| &refused.possible).flat_map(|verb| act(verb)).collect();
+    with_acts(failure, acts)
+}
+
+/// What the help says, a command that can be copied says better.
+fn with_acts(failure: Failure, acts: Vec<Act>) -> Failure {
+    let verb = |act: &Act| act.command.split(' ').nth(1).map(|verb| format!("`belay {verb}`"));
+    let said = |help: &String| acts.iter().filter_map(verb).any(|verb| help.contains(&verb));
+    let help = failure.help.filter(|help| !said(help));
+    Failure { acts, help, ..failure }
 }
 
 /// A refused verb of a migration, with what is possible instead: for it, or for the run that stands in the way.
-pub(crate) fn of_migration(failure: Failure, client: &Client, migration: &str) -> Failure {
-    match failure.refused.as_ref().and_then(|refused| refused.run.clone()) {
-        Some(run) => with_commands(failure, |verb| client.commands().of_run(verb, &run, "")),
-        None => with_commands(failure, |verb| client.commands().of_migration(verb, migration, None)),
+pub(crate) async fn of_migration(failure: Failure, client: &Client, migration: &str) -> Failure {
+    if failure.refused.as_ref().is_none_or(|refused| refused.possible.is_empty()) {
+        return failure;
+    }
+    let document = client.get(&format!("migrations/{migration}")).await;
+    let Ok(migration) = document.and_then(|document| Migration::read(&document)) else { return failure };
+    let commands = client.commands();
+    match migration.open_run() {
+        Some(run) => with_commands(failure, |verb| commands.of_run(verb, &run.id, &run.state)),
+        None => {
+            let incident = migration.incident.as_ref().map(|incident| incident.id.as_str());
+            with_commands(failure, |verb| commands.of_migration(verb, &migration.name, incident))
+        }
     }
 }

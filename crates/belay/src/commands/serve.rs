@@ -24,8 +24,8 @@ const FLUSH_MAX: Duration = Duration::from_millis(400);
 
 /// Run the daemon: watch, and roll back when a trigger or a person says so
 ///
-/// Unix signals: SIGUSR1 rolls back the armed migration, SIGUSR2 dry-runs it, SIGHUP reads the plans anew, SIGTERM and
-/// SIGINT stop in order. What is under way goes on at the next start.
+/// Unix signals: SIGUSR1 rolls back the armed migration, SIGUSR2 dry-runs it, SIGHUP reads configuration and plans anew,
+/// SIGTERM and SIGINT stop in order, within 10 s. What is under way goes on at the next start.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -59,11 +59,7 @@ impl Args {
         let metrics = Metrics::new(VERSION, clock.now());
         panics::count_and_log(metrics.clone());
         let mut beside = JoinSet::new();
-        beside.spawn(lost.tell(metrics.clone(), clock.clone()));
-        let traced = traces.start(config.otlp.as_deref(), VERSION, clock, &metrics);
-        if traced.map_err(|why| Failure::message(Exit::Usage, format!("traces cannot be sent: {why}")))? {
-            tracing::info!(otlp = config.otlp, "traces are sent");
-        }
+        beside.spawn(lost.tell(metrics.clone(), clock));
         let observer = Arc::new((metrics.clone(), traces.clone()));
         let parts = Parts {
             ports: ports(Access::ReadWrite, journal.clone(), observer.clone()),
@@ -73,6 +69,7 @@ impl Args {
             unusable,
             belay_version: VERSION.to_owned(),
             metrics,
+            traces: traces.clone(),
         };
         let served = belay_server::run(config, parts).await;
         // Whatever the collector does, the stop stays within its 10 s. An error means that it panicked, and that is logged.

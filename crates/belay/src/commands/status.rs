@@ -1,12 +1,13 @@
 use comfy_table::{ContentArrangement, Table, presets};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     board::{self, Detail},
-    client::Daemon,
-    document::Migration,
+    client::{Client, Daemon},
+    document::{Migration, Run},
+    dry_report,
     exit::{Exit, Failure},
-    follow::look,
+    follow::{look, show_summary},
     output::Output,
 };
 
@@ -15,10 +16,16 @@ use crate::{
 /// The board: each migration with its triggers and how long they have held, its signals, its incident, the steps of its
 /// run, and the commands that move what waits. With several migrations, what is as it should be is only counted.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  belay status\n  belay status checkout-cutover --json")]
+#[command(
+    after_help = "Examples:\n  belay status\n  belay status checkout-cutover --json\n  belay status 0kf3x9a2mq71                        # a run\n  belay status --alive"
+)]
 pub(crate) struct Args {
-    /// One migration only, with every trigger and signal
-    migration: Option<String>,
+    /// One migration only, with every trigger and signal; or a run: how it went, or what a dry run has found
+    #[arg(value_name = "MIGRATION|RUN")]
+    subject: Option<String>,
+    /// Only ask whether the daemon is alive and none of its loops hangs; takes no token
+    #[arg(long, conflicts_with = "subject")]
+    alive: bool,
     #[command(flatten)]
     pub(crate) daemon: Daemon,
 }
@@ -26,12 +33,22 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
         let client = self.daemon.client()?;
-        let migrations = match &self.migration {
-            Some(name) => vec![client.get(&format!("migrations/{name}")).await?],
+        if self.alive {
+            return alive(&client, output).await;
+        }
+        let migrations = match &self.subject {
+            Some(name) => match client.get(&format!("migrations/{name}")).await {
+                Ok(migration) => vec![migration],
+                Err(failure) if failure.exit == Exit::Usage => {
+                    let run = client.get(&format!("runs/{name}")).await;
+                    return show_run(run.map_err(|_| failure)?, &client, output).await;
+                }
+                Err(failure) => return Err(failure),
+            },
             None => client.list("migrations").await?,
         };
         if output.json {
-            match (&self.migration, migrations.as_slice()) {
+            match (&self.subject, migrations.as_slice()) {
                 (Some(_), [one]) => output.document(one),
                 _ => output.document(&json!({ "items": migrations })),
             }
@@ -52,6 +69,39 @@ impl Args {
         }
         Ok(Exit::Done)
     }
+}
+
+/// A run by itself: how it goes, how it went, or what a dry run has found.
+async fn show_run(document: Value, client: &Client, output: Output) -> Result<Exit, Failure> {
+    if output.json {
+        output.document(&document);
+        return Ok(Exit::Done);
+    }
+    let run = Run::read(document)?;
+    if let Some(report) = run.dry_run() {
+        dry_report::answer(&report, output);
+    } else if run.has_stopped() {
+        show_summary(&run, None, output);
+    }
+    if !run.is_over() {
+        let migration = Migration::read(&client.get(&format!("migrations/{}", run.migration)).await?)?;
+        let look = look(output, Some(client.commands()));
+        board::draw(&migration, Detail::Run, &look).iter().for_each(|line| output.line(line));
+    }
+    Ok(Exit::Done)
+}
+
+/// What a health check asks.
+async fn alive(client: &Client, output: Output) -> Result<Exit, Failure> {
+    if !client.is_alive().await? {
+        let hangs = "a loop of the daemon hangs, or has ended";
+        return Err(Failure::message(Exit::No, hangs).help("its log says which; restart it: what is under way goes on"));
+    }
+    match output.json {
+        true => output.document(&json!({ "alive": true })),
+        false => output.line("the daemon is alive"),
+    }
+    Ok(Exit::Done)
 }
 
 /// Whoever reads a terminal begins at its end: what needs a person stands there.

@@ -3,11 +3,12 @@
 use serde_json::{Value, json};
 
 use crate::{
-    board::{Act, Commands},
-    client::{Client, Daemon},
+    board::Act,
+    client::{Client, Daemon, IF_NONE_IS_OPEN},
     commands::sent::{Wait, with_commands},
     document::{Run, Step},
     exit::{Exit, Failure},
+    given,
     output::Output,
     text,
 };
@@ -87,7 +88,10 @@ impl Override {
     pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
         let Some(signal) = &self.signal else {
             let client = self.at.daemon.client()?;
-            return Err(self.at.which(&client, "override").await?);
+            return Err(match &self.at.step {
+                Some(step) => self.at.which_subject(&client, step).await?,
+                None => self.at.which(&client, "override").await?,
+            });
         };
         let body = json!({ "signal": signal, "reason": self.at.reason });
         self.at.send("override", body, &format!("{signal} is overridden"), output).await
@@ -110,9 +114,7 @@ impl At {
     async fn send(&self, verb: &str, body: Value, now: &str, output: Output) -> Result<Exit, Failure> {
         let client = self.daemon.client()?;
         let Some(step) = &self.step else { return Err(self.which(&client, verb).await?) };
-        let reason = text::quoted(&self.reason);
-        let command = |id: &str| format!("{verb} {step} --run {id} --reason {reason}");
-        let run = client.run(self.run.as_deref(), command).await?;
+        let run = client.run_of_step(self.run.as_deref(), step).await?;
         let listening = self.wait.listen(&client).await?;
         let answer = match client.post(&format!("runs/{run}/steps/{step}/{verb}"), &body).await {
             Ok(answer) => answer,
@@ -125,15 +127,66 @@ impl At {
 
     /// The steps that could be meant, each with its command.
     async fn which(&self, client: &Client, verb: &str) -> Result<Failure, Failure> {
-        let reason = text::quoted(&self.reason);
-        let run = client.run(self.run.as_deref(), |id| format!("{verb} --run {id} --reason {reason}")).await?;
-        let run = Run::read(client.get(&format!("runs/{run}")).await?)?;
-        let acts = acts(&run, verb, &client.commands());
-        let failure = Failure::message(Exit::Usage, format!("which step of run {} is meant?", run.id));
+        let runs = match &self.run {
+            Some(id) => vec![client.get(&format!("runs/{id}")).await?],
+            None => client.open_runs().await?,
+        };
+        let runs = runs.into_iter().map(Run::read).collect::<Result<Vec<_>, _>>()?;
+        if runs.is_empty() {
+            return Ok(Failure::message(Exit::Refused, "there is no open run").help(IF_NONE_IS_OPEN));
+        }
+        let acts: Vec<Act> = runs.iter().flat_map(|run| self.acts(run, verb)).collect();
+        let of = if let [run] = runs.as_slice() { format!(" of run {}", run.id) } else { String::new() };
+        let failure = Failure::message(Exit::Usage, format!("which step{of} is meant?"));
+        let names = runs.iter().map(names).collect::<Vec<_>>().join(", ");
         Ok(match acts.is_empty() {
-            true => failure.help(format!("none waits for `{verb}`; the steps are {}", names(&run))),
+            true => failure.help(format!("none waits for `{verb}`; the steps are {names}")),
             false => Failure { acts, ..failure.help("one of these:") },
         })
+    }
+
+    /// The interlocks and destinations of a step that could be meant, each with its command.
+    async fn which_subject(&self, client: &Client, step: &str) -> Result<Failure, Failure> {
+        let id = client.run_of_step(self.run.as_deref(), step).await?;
+        let run = Run::read(client.get(&format!("runs/{id}")).await?)?;
+        let Some(state) = run.steps.get(step) else {
+            return Ok(Failure::message(Exit::Usage, format!("run {id} has no step {step}"))
+                .help(format!("its steps are: {}", names(&run))));
+        };
+        let act = |subject: String| Act { command: given::with(&self.in_run(&[&subject], &id)), label: subject };
+        let acts: Vec<Act> = state.subjects().into_iter().map(act).collect();
+        let failure = Failure::message(Exit::Usage, format!("which signal or destination of step {step} is meant?"));
+        let phase = text::words(&state.phase);
+        Ok(match acts.is_empty() {
+            true => failure.help(format!("the step is {phase}: nothing holds it up that can be overridden")),
+            false => Failure { acts, ..failure.help("one of these:") },
+        })
+    }
+
+    /// The commands of a verb, for the steps that can take it.
+    fn acts(&self, run: &Run, verb: &str) -> Vec<Act> {
+        let takes = |step: &Step| match verb {
+            "approve" => step.phase == "awaiting_approval",
+            "retry" => step.phase == "failed",
+            "override" => matches!(step.phase.as_str(), "failed" | "requiring"),
+            _ => !matches!(step.phase.as_str(), "done" | "unchanged" | "skipped"),
+        };
+        let act = |step: &Step, words: &[&str]| Act {
+            label: format!("{}, {}", run.migration, text::words(&step.phase)),
+            command: given::with(&self.in_run(words, &run.id)),
+        };
+        let steps = run.steps.iter().filter(|(_, step)| takes(step));
+        let acts = steps.flat_map(|(name, step)| match verb {
+            "override" => step.subjects().iter().map(|subject| act(step, &[name, subject])).collect(),
+            _ => vec![act(step, &[name])],
+        });
+        acts.collect()
+    }
+
+    /// Words that name the run, if that is not given yet.
+    fn in_run<'w>(&self, words: &[&'w str], id: &'w str) -> Vec<&'w str> {
+        let run = if self.run.is_none() { &["--run", id][..] } else { &[] };
+        [words, run].concat()
     }
 }
 
@@ -146,18 +199,6 @@ async fn instead(failure: Failure, client: &Client, run: &str, step: &str) -> Fa
     }
     let subjects = run.steps.get(step).map(Step::subjects).unwrap_or_default();
     with_commands(failure, |verb| client.commands().of_step(verb, &run.id, step, &subjects))
-}
-
-/// The commands of a verb, for the steps that can take it.
-fn acts(run: &Run, verb: &str, commands: &Commands) -> Vec<Act> {
-    let takes = |step: &&Step| match verb {
-        "approve" => step.phase == "awaiting_approval",
-        "retry" => step.phase == "failed",
-        "override" => matches!(step.phase.as_str(), "failed" | "requiring") && !step.subjects().is_empty(),
-        _ => !matches!(step.phase.as_str(), "done" | "unchanged" | "skipped"),
-    };
-    let steps = run.steps.iter().filter(|(_, step)| takes(step));
-    steps.flat_map(|(name, step)| commands.of_step(verb, &run.id, name, &step.subjects())).collect()
 }
 
 fn names(run: &Run) -> String {

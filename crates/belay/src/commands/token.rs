@@ -13,7 +13,7 @@ use crate::{
 /// A token has 256 random bits.
 const RANDOM_BYTES: usize = 32;
 /// Shorter ones that were made elsewhere can be guessed.
-const LENGTH_MIN: usize = 20;
+const LENGTH_MIN: usize = 16;
 
 /// Make a token for the daemon, and the entry of its configuration
 ///
@@ -45,7 +45,7 @@ impl Args {
     pub(crate) fn run(&self, output: Output) -> Result<Exit, Failure> {
         let own = || name(&actor().to_lowercase()).unwrap_or_else(|_| "operator".to_owned());
         let name = self.name.clone().unwrap_or_else(own);
-        let token = if self.stdin { given(output)? } else { fresh()? };
+        let token = if self.stdin { given()? } else { fresh()? };
         let sha256 = hex(&Sha256::digest(&token));
         let roles = self.roles.join(", ");
         let entry = format!("tokens:\n  - name: {name}\n    roles: [{roles}]\n    sha256: \"{sha256}\"");
@@ -55,11 +55,16 @@ impl Args {
         } else if self.stdin {
             output.raw(&entry);
         } else {
-            output.note("The token. It is shown this once; whoever has it is you:\n");
+            // Piped to where it is kept, it does not stand between these lines.
+            let (lead, gap) = match output.terminal {
+                true => ("It is shown this once; whoever has it is you:\n", "\n"),
+                false => ("It goes to standard output, this once; whoever has it is you.", ""),
+            };
+            output.note(format_args!("The token. {lead}"));
             output.raw(&token);
             output.note(format_args!(
-                "\nInto the daemon's configuration (an entry more, where there are `tokens` already):\n\n{entry}\n\n\
-                 Then restart the daemon, and use it:\n  export BELAY_TOKEN=...\n  belay status"
+                "{gap}Into the daemon's configuration (an entry more, where there are `tokens` already):\n\n{entry}\n\n\
+                 Then let the daemon read it anew (SIGHUP; `systemctl reload belay`), and use it:\n  export BELAY_TOKEN=...\n  belay status"
             ));
         }
         Ok(Exit::Done)
@@ -75,7 +80,7 @@ fn fresh() -> Result<String, Failure> {
     Ok(format!("belay_{}", hex(&random)))
 }
 
-fn given(output: Output) -> Result<String, Failure> {
+fn given() -> Result<String, Failure> {
     let mut text = String::new();
     std::io::stdin()
         .read_to_string(&mut text)
@@ -87,7 +92,8 @@ fn given(output: Output) -> Result<String, Failure> {
             .help("a token is one line of letters without spaces: `belay token NAME --stdin < FILE`"));
     }
     if token.len() < LENGTH_MIN {
-        output.note(format_args!("a token of {} letters can be guessed; `belay token` makes a good one", token.len()));
+        let what = format!("a token of {} letters can be guessed: it needs {LENGTH_MIN} at least", token.len());
+        return Err(Failure::message(Exit::Usage, what).help("`belay token NAME` makes a good one"));
     }
     Ok(token.to_owned())
 }

@@ -36,8 +36,20 @@ impl Args {
         let mut exit = Exit::Done;
         for path in &self.plans {
             let file = path.display();
-            match plan_file::check(path, &self.overlay, &catalogue)? {
-                Ok(loaded) => {
+            match plan_file::check(path, &self.overlay, &catalogue) {
+                Err(failure) => {
+                    exit = Exit::Usage;
+                    // The others are checked all the same; with --json it stands in the answer.
+                    if !output.json {
+                        output.failure(&failure);
+                    }
+                    let why = failure.causes().join(": ");
+                    documents.push(json!({
+                        "file": file.to_string(), "valid": false,
+                        "errors": [{ "message": failure.error.to_string(), "why": why, "help": failure.help }],
+                    }));
+                }
+                Ok(Ok(loaded)) => {
                     let plan = &loaded.plan;
                     output.line(format_args!(
                         "{} {file}: {} ({}, {}, {})",
@@ -52,7 +64,7 @@ impl Args {
                         "plan_sha256": loaded.sha256, "overlaid": plan.overlaid, "errors": [],
                     }));
                 }
-                Err(errors) => {
+                Ok(Err(errors)) => {
                     exit = Exit::Usage;
                     if !output.json {
                         plan_file::show_errors(&errors, output);

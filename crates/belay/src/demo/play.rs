@@ -23,8 +23,8 @@ const NEXT: &str = "\
 What next:
   belay validate config/examples/*.yaml     # plans to start from
   belay graph config/examples/blue-green-web.yaml --format svg > plan.svg
-  belay dry-run PLAN                        # your plan against your account, reads only
-  belay serve --plan PLAN                   # the daemon; then: belay arm, belay cutover, belay status
+  belay dry-run PLAN                        # your plan, your account, reads only
+  belay serve --plan PLAN                   # the daemon; then belay arm
 The README goes on from here, under \"Point it at AWS\".";
 
 pub(crate) struct Play<'s> {

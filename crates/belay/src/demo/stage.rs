@@ -58,6 +58,7 @@ impl Stage {
             unusable: Vec::new(),
             belay_version: env!("CARGO_PKG_VERSION").to_owned(),
             metrics,
+            traces: belay_server::Traces::default(),
         };
         let daemon = Daemon::build(config, parts).await?;
         let handle = daemon.handle(&plan.migration);

@@ -24,6 +24,9 @@ pub(crate) struct Migration {
     pub(crate) drill: Option<Drill>,
     pub(crate) armed: Option<Timestamp>,
     pub(crate) cutover: Option<Timestamp>,
+    /// What a rollback returns to.
+    #[serde(default)]
+    pub(crate) baseline: Option<Baseline>,
     pub(crate) triggers: IndexMap<String, Trigger>,
     pub(crate) signals: IndexMap<String, Signal>,
     pub(crate) blind: IndexMap<String, Timestamp>,
@@ -47,6 +50,11 @@ pub(crate) struct Drill {
     pub(crate) trigger: Option<String>,
     pub(crate) reason: String,
     pub(crate) actor: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Baseline {
+    pub(crate) captured: Timestamp,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -136,6 +136,12 @@ impl Run {
         waiting.map(|(name, step)| (name.as_str(), step))
     }
 
+    /// Steps that only a person moves on.
+    pub(crate) fn needing_a_person(&self) -> impl Iterator<Item = &str> {
+        let asks = |waiting: &&Waiting| waiting.verbs.iter().any(|verb| matches!(verb.as_str(), "approve" | "retry"));
+        self.waiting_for.iter().filter(asks).filter_map(|waiting| waiting.step.as_deref())
+    }
+
     /// Databases that were replaced: they are still there, under these names.
     pub(crate) fn kept_databases(&self) -> Vec<&str> {
         let changes = self.steps.values().flat_map(|step| &step.changes);
@@ -147,6 +153,11 @@ impl Run {
 impl Step {
     pub(crate) fn is_over(&self) -> bool {
         matches!(self.phase.as_str(), "done" | "unchanged" | "failed" | "skipped" | "blocked")
+    }
+
+    /// It has begun, and goes on without a person.
+    pub(crate) fn is_under_way(&self) -> bool {
+        !self.is_over() && !matches!(self.phase.as_str(), "pending" | "awaiting_approval")
     }
 
     /// What holds it up, and can be overridden by a person: interlocks that are not healthy, or else the destinations

@@ -8,10 +8,10 @@ use super::{
     Events, Screen,
     events::{Heard, Told},
     line::line_of_event,
-    phases,
+    look, phases,
 };
 use crate::{
-    board::Detail,
+    board::{self, Detail},
     client::Client,
     document::{Migration, Run},
     exit::{Exit, Failure},
@@ -74,8 +74,11 @@ pub(crate) async fn wait_for(
     match followed? {
         Followed::Stopped(migration, run) => Ok((*migration, run)),
         Followed::Interrupted => {
-            Err(Failure::message(Exit::NotRolledBack, format!("nobody waits for run {run} any more; it goes on"))
-                .help(format!("`belay watch {run}` shows it, `belay hold {run} --reason \"...\"` stops it")))
+            let commands = client.commands();
+            let watch = commands.line(&format!("watch {run}"));
+            let hold = commands.line(&format!("hold {run} --reason \"...\""));
+            Err(Failure::message(Exit::Interrupted, format!("nobody waits for run {run} any more; it goes on"))
+                .help(format!("`{watch}` shows it, `{hold}` stops it")))
         }
     }
 }
@@ -88,8 +91,18 @@ pub(crate) async fn follow(
     screen: &mut Screen,
     output: Output,
 ) -> Result<Followed, Failure> {
-    let mut follower =
-        Follower { client, subject, screen, output, heard, several: false, away: false, last_seq: 0, last_run: None };
+    let mut follower = Follower {
+        client,
+        subject,
+        screen,
+        output,
+        heard,
+        several: false,
+        away: false,
+        last_seq: 0,
+        last_run: None,
+        last_needs: Vec::new(),
+    };
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let interrupted = interrupted();
@@ -144,6 +157,8 @@ struct Follower<'f> {
     away: bool,
     last_seq: u64,
     last_run: Option<Run>,
+    /// What a person was asked for last, where there is no picture that shows it.
+    last_needs: Vec<String>,
 }
 
 impl Follower<'_> {
@@ -232,8 +247,24 @@ impl Follower<'_> {
         }
         self.screen.board(vec![migration.clone()], Detail::Run);
         let stopped = run.has_stopped();
+        if !stopped {
+            self.show_needs(&migration, &run);
+        }
         self.last_run = Some(run.clone());
         Ok(stopped.then_some((migration, run)))
+    }
+
+    /// On a terminal the picture shows what waits for a person; elsewhere that comes as lines, once.
+    fn show_needs(&mut self, migration: &Migration, run: &Run) {
+        let needs: Vec<String> = run.needing_a_person().map(str::to_owned).collect();
+        if needs == self.last_needs || self.output.terminal || self.output.json {
+            return;
+        }
+        if !needs.is_empty() {
+            let look = look(self.output, Some(self.client.commands()));
+            board::draw_needs(migration, &look).iter().for_each(|line| self.screen.text(line));
+        }
+        self.last_needs = needs;
     }
 
     fn show_changes(&self, run: &Run) {

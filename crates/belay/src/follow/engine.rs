@@ -14,7 +14,7 @@ use crate::{
     board::Detail,
     document::{Migration, Run},
     exit::{Exit, Failure},
-    follow::{Approvals, Screen},
+    follow::{Approvals, Screen, approvals::Answer},
 };
 
 /// How often the picture turns.
@@ -26,6 +26,8 @@ pub(crate) enum Ending {
     Stopped(Run),
     /// It was interrupted. The run goes on when Belay is started again.
     Interrupted,
+    /// This step waits for a person, and nobody can be asked. So it is left waiting.
+    Deserted(String),
 }
 
 /// `records`: subscribed before the run began, so that nothing is missed. `approvals`: who is asked, if anybody.
@@ -49,12 +51,17 @@ pub(crate) async fn follow(
         let migration = Migration::of(&snapshot, clock.now())?;
         let seen = migration.run.clone().filter(|seen| seen.id == run);
         if let Some(seen) = seen {
-            screen.board(vec![migration], Detail::Run);
+            screen.board(vec![migration.clone()], Detail::Run);
             if seen.has_stopped() {
                 return Ok(Ending::Stopped(seen));
             }
             if let Some(approvals) = &mut approvals {
-                approvals.ask(&seen, screen);
+                approvals.ask(&migration, &seen, screen);
+                if let Some(step) = approvals.deserted(&seen) {
+                    handle.shutdown().await;
+                    drain(records, screen);
+                    return Ok(Ending::Deserted(step.to_owned()));
+                }
             }
         }
         tokio::select! {
@@ -63,10 +70,15 @@ pub(crate) async fn follow(
             },
             record = records.recv() => show(record, screen),
             _ = tick.tick() => {}
-            verb = Approvals::answer(&mut approvals) => {
-                // It may have timed out while the person was typing; the next snapshot shows.
-                if let Some(command) = verb && let Err(error) = handle.command(command).await {
-                    screen.note(&error.to_string());
+            answer = Approvals::answer(&mut approvals) => {
+                screen.heard();
+                match answer {
+                    // It may have timed out while the person was typing; the next snapshot shows.
+                    Answer::Command(command) => if let Err(error) = handle.command(command).await {
+                        screen.note(&error.to_string());
+                    },
+                    Answer::Unclear(why) => screen.note(&why),
+                    Answer::Nobody => screen.answered(),
                 }
             }
             () = &mut interrupt => {

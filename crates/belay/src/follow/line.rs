@@ -46,7 +46,7 @@ impl Line {
         let subject = if self.subject.is_empty() { String::new() } else { format!("{}: ", self.subject) };
         let hang = at.len() + 2;
         let width = output.width().map_or(usize::MAX, |width| width.saturating_sub(hang));
-        let wrapped = textwrap::wrap(&self.text, textwrap::Options::new(width).initial_indent(&subject));
+        let wrapped = textwrap::wrap(&self.text, text::wrapping(width).initial_indent(&subject));
         let mut lines = wrapped.iter().map(|line| line.strip_prefix(subject.as_str()).unwrap_or(line));
         let first = style.apply_to(lines.next().unwrap_or_default()).to_string();
         let first = format!("{}  {}{first}", output.dim().apply_to(at), output.bold().apply_to(&subject));

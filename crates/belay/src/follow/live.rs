@@ -5,6 +5,13 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 pub(crate) struct Live(ProgressBar);
 
+/// The last lines, and how many there are above them.
+fn fitting(lines: &[String], rows: usize) -> Vec<String> {
+    let Some(cut) = lines.len().checked_sub(rows).filter(|cut| *cut > 0) else { return lines.to_vec() };
+    let more = format!("  +{} more lines above: `belay status` shows them", cut + 1);
+    std::iter::once(more).chain(lines[cut + 1..].iter().cloned()).collect()
+}
+
 impl Live {
     pub(crate) fn new() -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());
@@ -16,8 +23,7 @@ impl Live {
     /// What does not fit on the screen is cut at its top: what waits for somebody stands at the end.
     pub(crate) fn show(&self, lines: &[String]) {
         let rows = usize::from(Term::stdout().size().0).saturating_sub(1).max(1);
-        let shown = &lines[lines.len().saturating_sub(rows)..];
-        self.0.set_message(shown.join("\n"));
+        self.0.set_message(fitting(lines, rows).join("\n"));
     }
 
     /// A line above the picture.
@@ -30,8 +36,25 @@ impl Live {
         self.0.suspend(action)
     }
 
+    /// Takes the picture off for good.
+    pub(crate) fn clear(self) {
+        self.0.finish_and_clear();
+    }
+
     /// Leaves the last picture standing.
     pub(crate) fn finish(self) {
         self.0.abandon();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_cut_is_counted() {
+        let lines: Vec<String> = (1..=5).map(|line| format!("line {line}")).collect();
+        assert_eq!(fitting(&lines, 5), lines);
+        assert_eq!(fitting(&lines, 3), ["  +3 more lines above: `belay status` shows them", "line 4", "line 5"]);
     }
 }

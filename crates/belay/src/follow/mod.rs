@@ -20,12 +20,14 @@ pub(crate) use self::{
     timeline::timeline,
 };
 
+use std::cell::Cell;
+
 use belay_core::event::Record;
 use jiff::tz::TimeZone;
 
 use crate::{
     board::{self, Commands, Detail, Look},
-    document::Migration,
+    document::{Migration, Step},
     follow::live::Live,
     output::Output,
 };
@@ -35,20 +37,56 @@ pub(crate) struct Screen {
     output: Output,
     /// None where the commands of a person would reach nobody.
     commands: Option<Commands>,
-    /// Only on a terminal.
+    /// Only on a terminal, and not while a question is open there: it would wipe what is being typed.
     live: Option<Live>,
+    question: Option<Question>,
     shown: Option<(Vec<Migration>, Detail)>,
     frame: usize,
 }
 
+/// What a person at the terminal is being asked.
+struct Question {
+    again: String,
+    /// Lines have come below it since it was asked.
+    buried: Cell<bool>,
+}
+
 impl Screen {
     pub(crate) fn new(output: Output, commands: Option<Commands>) -> Self {
-        Self { output, commands, live: output.terminal.then(Live::new), shown: None, frame: 0 }
+        let live = output.terminal.then(Live::new);
+        Self { output, commands, live, question: None, shown: None, frame: 0 }
+    }
+
+    /// Asks. The picture stands still until the answer is there; what happens meanwhile comes as lines.
+    pub(crate) fn ask(&mut self, step: &str, question: &str, cure: &str) {
+        if let Some(live) = self.live.take() {
+            live.clear();
+        }
+        self.note(&format!("\n? {question}\n  {cure}:"));
+        self.question = Some(Question { again: format!("? {step}: {cure}:"), buried: Cell::new(false) });
+    }
+
+    /// Something was typed: the question is not repeated any more.
+    pub(crate) fn heard(&mut self) {
+        self.question = None;
+    }
+
+    /// No question is open any more, and the picture turns again.
+    pub(crate) fn answered(&mut self) {
+        self.question = None;
+        if self.live.is_none() {
+            self.live = self.output.terminal.then(Live::new);
+        }
+    }
+
+    /// What a step waits for a person for, and whose word it takes.
+    pub(crate) fn need(&self, name: &str, step: &Step, migration: &Migration) -> String {
+        board::need(name, step, "", migration, &look(self.output, None))
     }
 
     /// The same without a picture, for what comes after one.
     pub(crate) fn silent(output: Output) -> Self {
-        Self { output, commands: None, live: None, shown: None, frame: 0 }
+        Self { output, commands: None, live: None, shown: None, frame: 0, question: None }
     }
 
     pub(crate) fn record(&self, record: &Record) {
@@ -68,6 +106,9 @@ impl Screen {
             Some(live) => live.line(text),
             None => self.output.line(text),
         }
+        if let Some(question) = &self.question {
+            question.buried.set(true);
+        }
     }
 
     /// The picture below the lines; called again it turns what is under way.
@@ -78,6 +119,12 @@ impl Screen {
 
     pub(crate) fn turn(&mut self) {
         self.frame += 1;
+        if let Some(question) = &self.question
+            && question.buried.take()
+            && self.output.terminal
+        {
+            self.note(&question.again);
+        }
         if let Some(live) = &self.live {
             live.show(&self.draw(Some(self.frame), self.commands.clone()));
         }
@@ -93,8 +140,7 @@ impl Screen {
 
     /// A question, or a remark beside the progress.
     pub(crate) fn note(&self, text: &str) {
-        let wrapped = self.output.width().map(|width| textwrap::fill(text, width));
-        let note = || self.output.note(wrapped.as_deref().unwrap_or(text));
+        let note = || self.output.note(text);
         match &self.live {
             Some(live) => live.suspend(note),
             None => note(),

@@ -54,6 +54,7 @@ async fn serve_a_world(file: PlanFile) -> (Arc<World>, String, JoinSet<Result<()
     let parts = Parts {
         read_only: read_only_ports(&world, &ports),
         metrics: Metrics::new("test", ports.clock.now()),
+        traces: belay_server::Traces::default(),
         ports,
         catalogue: catalogue(),
         plans: vec![file],
@@ -68,9 +69,13 @@ async fn serve_a_world(file: PlanFile) -> (Arc<World>, String, JoinSet<Result<()
 
 impl Guarded {
     fn start() -> Self {
+        Self::with(PLAN)
+    }
+
+    fn with(plan: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("shop.yaml");
-        fs::write(&path, PLAN).unwrap();
+        fs::write(&path, plan).unwrap();
         let file = PlanFile::load(&path, &catalogue()).unwrap();
         let runtime = Runtime::new().unwrap();
         let (world, url, serving) = runtime.block_on(serve_a_world(file));
@@ -96,13 +101,21 @@ impl Guarded {
 fn a_cutover_is_guarded_and_rolled_back_by_hand() {
     let guarded = Guarded::start();
     assert!(guarded.run(&["status"], 0).contains("disarmed"));
-    assert!(guarded.run(&["cutover"], 5).contains("next: `belay arm` first"));
-    assert!(guarded.run(&["arm", "--reason", "tonight"], 0).contains("shop is armed"));
+    assert!(guarded.run(&["cutover"], 5).contains("guard it  belay arm shop"));
+    let armed = guarded.run(&["arm", "--reason", "tonight"], 0);
+    assert!(armed.contains("shop is armed") && armed.contains("is new") && armed.contains("belay cutover"), "{armed}");
     guarded.run(&["cutover"], 0);
+    let again = guarded.run(&["arm"], 0);
+    assert!(again.contains("is kept") && !again.contains("belay cutover"), "{again}");
+    assert!(guarded.run(&["status"], 0).contains(" old ("), "which baseline counts");
     guarded.world.cut_over();
 
     let rehearsed = guarded.run(&["rollback", "--reason", "look first", "--dry-run", "--wait"], 0);
     assert!(rehearsed.contains("nothing would stop the rollback now"), "{rehearsed}");
+    let begun = guarded.json(&["rollback", "--reason", "look once more", "--dry-run"]);
+    let dry = begun["run"].as_str().unwrap();
+    let found = guarded.run(&["status", dry], 0);
+    assert!(found.contains("nothing would stop the rollback now"), "{found}");
     assert!(guarded.run(&["undo", "--reason", "r"], 5).contains("there is no rollback that can be undone"));
 
     let begun = guarded.json(&["rollback", "--reason", "customers cannot pay"]);
@@ -116,6 +129,28 @@ fn a_cutover_is_guarded_and_rolled_back_by_hand() {
     let status = guarded.wait_for_the_end(&run);
     assert_eq!(status["state"], "rolled_back");
     assert!(guarded.world.is_at_target("dns_back"));
+}
+
+/// The traffic is looked at after it was put back.
+const VERIFIED: &str = "    require: [blue_ready]\n    verify: [{ signal: page, within: 2s }]\n";
+
+#[test]
+fn what_was_changed_before_a_retry_is_still_told() {
+    let plan = PLAN
+        .replace("    require: [blue_ready]\n", VERIFIED)
+        .replace("signals:\n", "signals:\n  page: { http: { url: \"http://127.0.0.1:9/\" } }\n");
+    let guarded = Guarded::with(&plan);
+    guarded.world.set_rule("page", Rule::Always(Health::Unhealthy));
+    guarded.run(&["arm"], 0);
+    guarded.world.cut_over();
+    let halted = guarded.run(&["rollback", "--reason", "r", "--wait"], 4);
+    assert!(halted.contains("changed:\n    dns_back:"), "{halted}");
+    guarded.world.set_rule("page", Rule::Always(Health::Healthy));
+    guarded.run(&["retry", "dns_back", "--reason", "the page is back"], 0);
+    guarded.approve_when_it_waits("tell_people");
+    let status = guarded.wait_for("rolled_back");
+    let changes = status["run"]["steps"]["dns_back"]["changes"].as_array().unwrap();
+    assert!(changes.iter().any(|change| change["effective"] == true), "{status}");
 }
 
 #[test]
@@ -137,9 +172,13 @@ impl Guarded {
 
     /// Answers at once if the run is over by now.
     fn wait_for_the_end(&self, run: &str) -> Value {
-        let status = (0..200).map(|_| self.json(&["status", "shop"])).find(|status| status["state"] == "rolled_back");
-        let status = status.unwrap_or_else(|| panic!("run {run} did not end"));
+        let status = self.wait_for("rolled_back");
         assert_eq!(status["run"]["id"], run);
         status
+    }
+
+    fn wait_for(&self, state: &str) -> Value {
+        let status = (0..200).map(|_| self.json(&["status", "shop"])).find(|status| status["state"] == state);
+        status.unwrap_or_else(|| panic!("it is never {state}"))
     }
 }

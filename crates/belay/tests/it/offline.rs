@@ -22,12 +22,29 @@ fn the_examples_are_valid() {
 fn every_error_of_a_plan_is_shown_with_its_place() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("plan.yaml"), BROKEN).unwrap();
-    for command in ["validate", "graph", "dry-run", "capture"] {
+    for command in ["validate", "graph", "explore", "dry-run", "capture"] {
         let done = belay(folder.path(), &[command, "plan.yaml"]).assert().code(2).get_output().clone();
         let shown = text(&done.stderr);
         assert!(shown.contains("plan.yaml:4:22") && shown.contains("`for` is missing"), "{command}: {shown}");
         assert!(done.stdout.is_empty(), "{command}");
     }
+}
+
+#[test]
+fn every_file_is_checked_also_behind_one_that_cannot_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("broken.yaml"), BROKEN).unwrap();
+    let files = ["nowhere.yaml", "broken.yaml"];
+    let done = belay(folder.path(), &[&["validate"], &files[..]].concat()).assert().code(2).get_output().clone();
+    let said = text(&done.stderr);
+    assert!(said.contains("nowhere.yaml cannot be read") && said.contains("broken.yaml:4:22"), "{said}");
+    let done =
+        belay(folder.path(), &[&["validate", "--json"], &files[..]].concat()).assert().code(2).get_output().clone();
+    let document: Value = serde_json::from_slice(&done.stdout).unwrap();
+    let found: Vec<&str> =
+        document["plans"].as_array().unwrap().iter().filter_map(|plan| plan["file"].as_str()).collect();
+    assert_eq!(found, files);
+    assert!(document["plans"][0]["errors"][0]["message"].as_str().unwrap().contains("cannot be read"));
 }
 
 #[test]
@@ -98,12 +115,70 @@ fn help_lists_what_is_built_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let done = belay(folder.path(), &["--help"]).assert().code(0).get_output().clone();
     let help = text(&done.stdout);
-    for command in ["validate", "dry-run", "demo", "serve", "rollback", "watch", "undo", "token", "audit"] {
+    for command in ["validate", "dry-run", "drill", "demo", "serve", "rollback", "watch", "undo", "token", "audit"] {
         assert!(help.contains(&format!("\n  {command} ")), "{command}");
     }
-    for later in ["drill", "explore", "report", "checklist"] {
+    for later in ["explore", "report", "checklist"] {
         assert!(!help.contains(&format!("\n  {later} ")), "{later}");
     }
     belay(folder.path(), &["completions", "bash"]).assert().code(0);
     belay(folder.path(), &["drill"]).assert().code(2);
+}
+
+/// Traffic to blue, and nothing in the plan that could tell whether blue is there.
+const UNPROVEN: &str = "\
+belay: 1
+migration: shop
+aws: { account: \"111122223333\", region: eu-west-1 }
+steps:
+  stop: { action: manual, with: { instructions: Stop the writers. } }
+  dns_back:
+    action: route53.weights
+    with: { zone: Z0123456789ABC, record: shop.example.com, type: A }
+    to: { blue: 100, green: 0 }
+";
+
+#[test]
+fn every_example_is_searched_completely_and_proven() {
+    let folder = tempfile::tempdir().unwrap();
+    for path in examples() {
+        let path = path.display().to_string();
+        let done = belay(folder.path(), &["explore", &path, "--json"]).assert().code(0).get_output().clone();
+        let report: Value = serde_json::from_slice(&done.stdout).unwrap();
+        assert_eq!((report["verdict"].as_str(), report["complete"].as_bool()), (Some("proven"), Some(true)), "{path}");
+        assert!(report["ends"].as_array().unwrap().iter().any(|end| end["outcome"] == "rolled_back"), "{path}");
+        assert!(report["states"].as_u64().unwrap() > 10, "{path}");
+    }
+}
+
+#[test]
+fn a_flaw_is_refuted_with_its_counter_example_and_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("plan.yaml"), UNPROVEN).unwrap();
+    let done = belay(folder.path(), &["explore", "plan.yaml", "--json"]).assert().code(3).get_output().clone();
+    let report: Value = serde_json::from_slice(&done.stdout).unwrap();
+    let proofs = report["properties"].as_array().unwrap();
+    let refuted: Vec<&Value> = proofs.iter().filter(|proof| proof["verdict"] == "refuted").collect();
+    assert_eq!(refuted.len(), 1);
+    assert_eq!(
+        (&refuted[0]["property"], refuted[0]["counter_example"].as_array().unwrap().len()),
+        (&"proof".into(), 2)
+    );
+    let advice = report["advice"].as_array().unwrap().iter().find(|advice| advice["rule"] == "no_interlock").unwrap();
+    assert_eq!((&advice["line"], &advice["column"]), (&6.into(), &3.into()));
+    let done = belay(folder.path(), &["explore", "plan.yaml"]).assert().code(3).get_output().clone();
+    let shown = text(&done.stdout);
+    for part in ["refuted  no traffic to a destination", "counter-example:", "dns_back FAILS", "plan.yaml:6:3"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    assert!(shown.lines().all(|line| line.chars().count() <= 200), "{shown}");
+}
+
+#[test]
+fn a_bounded_search_says_so_and_is_no_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = examples()[0].display().to_string();
+    let done = belay(folder.path(), &["explore", &path, "--max-states", "20"]).assert().code(0).get_output().clone();
+    let shown = text(&done.stdout);
+    assert!(shown.contains("bounded") && !shown.contains("proven: every property"), "{shown}");
 }

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use belay_journal::SqliteJournal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{belay, text};
 
@@ -40,8 +40,34 @@ fn refused(folder: &Path, arguments: &[&str], code: i32, why: &str) -> Value {
 #[test]
 fn a_baseline_that_is_not_there() {
     let folder = with_plan(&PLAN.replace("{ blue: 100, green: 0 }", "baseline"));
-    refused(folder.path(), &["dry-run", "plan.yaml"], 5, "no baseline to return to for: dns_back");
+    refused(folder.path(), &["dry-run", "plan.yaml"], 5, "there is no journal belay.db");
     assert!(!folder.path().join("belay.db").exists(), "a dry run makes no journal");
+}
+
+#[test]
+fn wrong_usage_is_told_to_programs_too() {
+    let folder = with_plan(PLAN);
+    let error = refused(folder.path(), &["run", "plan.yaml", "--json"], 2, "--reason");
+    assert_eq!((&error["error"]["exit"], &error["error"]["kind"]), (&2.into(), &"usage".into()));
+    assert!(error["error"]["help"].as_str().unwrap().contains("--reason"), "{error}");
+}
+
+#[test]
+fn a_baseline_of_another_migration() {
+    let folder = with_plan(PLAN);
+    let other = json!({ "migration": "stock", "captured": "2026-03-01T22:00:00Z", "plan_sha256": "00", "steps": {} });
+    fs::write(folder.path().join("b.json"), other.to_string()).unwrap();
+    for command in [&["dry-run", "plan.yaml"][..], &["run", "plan.yaml", "--reason", "r"]] {
+        let arguments = [command, &["--baseline", "b.json"]].concat();
+        refused(folder.path(), &arguments, 5, "is of the migration stock, not of shop");
+    }
+    assert!(!folder.path().join("belay.db").exists(), "nothing has begun");
+}
+
+#[test]
+fn a_journal_that_is_new() {
+    let folder = with_plan(PLAN);
+    refused(folder.path(), &["run", "plan.yaml", "--reason", "r"], 5, "new journal belay.db");
 }
 
 #[test]
@@ -90,7 +116,15 @@ fn a_daemon_that_is_not_there() {
     let folder = tempfile::tempdir().unwrap();
     for arguments in [&["status"][..], &["arm"], &["rollback", "--reason", "r"], &["hold", "--reason", "r"]] {
         let arguments = [arguments, &["--url", "http://127.0.0.1:9"]].concat();
-        refused(folder.path(), &arguments, 6, "cannot be reached");
+        let error = refused(folder.path(), &[&arguments[..], &["--json"]].concat(), 6, "cannot be reached");
+        assert_eq!(error["error"]["why"].as_array().unwrap().len(), 1, "why is said once: {error}");
     }
     refused(folder.path(), &["status", "--url", "nonsense"], 2, "is not a URL");
+    // As a daemon's configuration writes an address.
+    refused(
+        folder.path(),
+        &["status", "--url", "127.0.0.1:9"],
+        6,
+        "the daemon at http://127.0.0.1:9 cannot be reached",
+    );
 }

@@ -231,11 +231,19 @@ fn approval_view(plan: &Step, step: &StepState) -> Option<ApprovalView> {
     })
 }
 
-/// What was planned at the first look; and what is being sent, where that has come up since.
+/// What was planned at the first look; and what was sent beside it: it has come up since, or was sent before a retry.
 fn changes(step: &StepState) -> impl Iterator<Item = &Change> {
-    let sent = step.intent.as_ref().map(|intent| &intent.change);
-    let unplanned = sent.filter(|sent| step.planned.iter().all(|planned| planned.id != sent.id));
-    step.planned.iter().chain(unplanned)
+    step.planned.iter().chain(step.sent.iter().filter(|sent| !is_planned(step, sent)))
+}
+
+fn is_planned(step: &StepState, change: &Change) -> bool {
+    step.planned.iter().any(|planned| planned.id == change.id)
+}
+
+/// A retry forgets what looks have shown. What was sent before it, and does not remain to be done, has taken effect.
+fn is_effective(step: &StepState, change: &Change) -> bool {
+    let present = step.intent.as_ref().is_some_and(|intent| intent.change.id == change.id);
+    step.effective.contains(&change.id) || step.touched && !present && !is_planned(step, change)
 }
 
 fn change_view(step: &StepState, change: &Change) -> ChangeView {
@@ -247,7 +255,7 @@ fn change_view(step: &StepState, change: &Change) -> ChangeView {
         call: change.call.clone(),
         effects: change.effects.clone(),
         expected_s: change.expected.as_secs(),
-        effective: step.effective.contains(&change.id),
+        effective: is_effective(step, change),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Whatever waits names the reason and the verbs that move it.
+//! Whatever waits names the reason and the verbs that move it: no state is stuck.
 
 use belay_core::{
     gate::{GateState, GateStatus},
@@ -81,10 +81,11 @@ fn reasons(run: &Run, name: &str, step: &StepState) -> Vec<String> {
         Phase::AwaitingApproval => vec![approval(run, name, step)],
         Phase::Requiring => step.require.iter().filter_map(|gate| of_gate(gate, "the interlock needs")).collect(),
         Phase::Verifying => step.verify.iter().filter_map(|gate| of_gate(gate, "verified when")).collect(),
-        // A failed step that the run does not pass over by itself.
-        Phase::Failed if run.state == RunState::Halted => vec![format!("failed: {}", step.why)],
+        Phase::Failed if run.state == RunState::Halted || needs_a_person(run, name) => {
+            vec![format!("failed: {}", step.why)]
+        }
         Phase::Settling => match step.wait_until {
-            Some(until) => vec![format!("waits until {until}")],
+            Some(until) => vec![format!("waits until {until:.0}")],
             None => vec![under_way(step, "it takes effect")],
         },
         Phase::Observing | Phase::Applying if step.again_at.is_some() => {
@@ -97,6 +98,11 @@ fn reasons(run: &Run, name: &str, step: &StepState) -> Vec<String> {
     }
 }
 
+/// A failed step that the run does not pass over by itself, also while other branches still go on.
+fn needs_a_person(run: &Run, name: &str) -> bool {
+    run.broken().any(|(broken, _)| broken == name)
+}
+
 fn under_way(step: &StepState, what: &str) -> String {
     let title = step.intent.as_ref().map_or("a change", |intent| intent.change.title.as_str());
     format!("{what}: {title}")
@@ -104,13 +110,18 @@ fn under_way(step: &StepState, what: &str) -> String {
 
 fn approval(run: &Run, name: &str, step: &StepState) -> String {
     let plan = &run.plan.steps[name];
-    let what = if plan.action == "manual" { "a person does it and approves" } else { "a person's word" };
-    let who = plan.approve.as_ref().map_or(String::new(), |asked| {
-        let given = if step.approvals.is_empty() { "nobody yet".to_owned() } else { step.approvals.join(", ") };
-        format!(" ({} with the role {}; so far {given})", asked.quorum, asked.role)
+    let what = if plan.action == "manual" { "a person does it and says so" } else { "a person's word" };
+    let who = plan.approve.as_ref().map(|asked| {
+        let given = if step.approvals.is_empty() { "nobody".to_owned() } else { step.approvals.join(", ") };
+        match asked.quorum {
+            0 | 1 => format!("one with the role {}", asked.role),
+            quorum => format!("{quorum} people with the role {}, so far {given}", asked.role),
+        }
     });
-    let until = step.approval_until.map_or(String::new(), |until| format!(" until {until}"));
-    format!("{what}{who}{until}: {}", step.why)
+    let until = step.approval_until.map(|until| format!("until {until:.0}"));
+    let terms = who.into_iter().chain(until).collect::<Vec<_>>().join(", ");
+    let terms = if terms.is_empty() { terms } else { format!(" ({terms})") };
+    format!("{what}{terms}: {}", step.why)
 }
 
 fn of_gate(gate: &GateState, what: &str) -> Option<String> {
@@ -119,7 +130,7 @@ fn of_gate(gate: &GateState, what: &str) -> Option<String> {
         _ if !gate.is_open() => None,
         GateStatus::Holding { since } => {
             let hold = belay_plan::duration::format(gate.gate.hold);
-            Some(format!("{what} {signal} healthy for {hold}; it has been since {since}"))
+            Some(format!("{what} {signal} healthy for {hold}; it has been since {since:.0}"))
         }
         GateStatus::Broken { .. } => Some(format!("{what} {signal} healthy: {}", gate.evidence)),
         _ => Some(format!("{what} {signal} healthy; it is being read")),

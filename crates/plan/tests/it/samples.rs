@@ -102,3 +102,20 @@ fn json_carries_the_same_as_the_text() {
         })
     );
 }
+
+#[test]
+fn a_remark_stands_at_the_place_that_its_pointer_names() {
+    let text = "belay: 1\nmigration: m\nsteps:\n  a:\n    action: wait\n    with: { for: 5s }\n    needs: [b, c]\n";
+    let place = |pointer: &str| {
+        let remark = belay_plan::remark("m.yaml", text, pointer, "could be better", "do it better").unwrap();
+        (remark.place.line, remark.place.column, remark.place.column_end)
+    };
+    assert_eq!(place("/steps/a"), (4, 3, 4));
+    assert_eq!(place("/steps/a/needs/1"), (7, 16, 17));
+    // What the file leaves out is remarked on where it would stand.
+    assert_eq!(place("/steps/a/verify/0"), (4, 3, 4));
+    assert_eq!(place("/confirm"), (1, 1, 9));
+    let remark = belay_plan::remark("m.yaml", text, "/steps/a", "could be better", "do it better").unwrap();
+    let shown = remark.render_as_advice(false);
+    assert!(shown.starts_with("advice: could be better") && shown.contains("m.yaml:4:3"), "{shown}");
+}

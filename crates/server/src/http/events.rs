@@ -2,7 +2,7 @@
 //!
 //! First comes `ready`, with the cursor that the stream starts from; then each durable record, `id` its cursor, `event`
 //! its type, `data` an `EventView`. Whoever comes back with the last `id` misses nothing and gets nothing twice. The
-//! stream ends when the daemon stops, and after a `problem` (its `data` is a problem document).
+//! stream ends when the daemon stops, when its tokens change, and after a `problem` (its `data` is a problem document).
 
 use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
 
@@ -19,11 +19,11 @@ use belay_plan::model::Name;
 use belay_ports::ReadFailure;
 use futures::stream::{self, StreamExt};
 use serde_json::json;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
-use crate::{daemon::Daemon, metrics};
+use crate::{auth::Tokens, config::Config, daemon::Daemon, metrics};
 
 use super::{
     body::Asked,
@@ -64,7 +64,7 @@ struct Sent {
 /// the connection lives. When the journal cannot be read, `problem` is the last event, with a problem document.
 #[utoipa::path(get, path = "/v1/events", operation_id = "follow_events",
     params(EventsQuery, LastEvent),
-    responses((status = 200, body = Sent, content_type = "text/event-stream", description = "Ends with the daemon")))]
+    responses((status = 200, body = Sent, content_type = "text/event-stream", description = "Ends with the daemon, and when its tokens change")))]
 pub(super) async fn events(
     State(daemon): State<Daemon>,
     Extension(feed): Extension<Arc<Feed>>,
@@ -95,6 +95,8 @@ pub(super) async fn events(
     let reader = Reader {
         feed,
         stopping: daemon.stopping(),
+        configs: daemon.configs(),
+        tokens: daemon.config().tokens.clone(),
         position: cursor.position(),
         page: VecDeque::new(),
         migration,
@@ -112,6 +114,9 @@ pub(super) async fn events(
 struct Reader {
     feed: Arc<Feed>,
     stopping: CancellationToken,
+    configs: watch::Receiver<Arc<Config>>,
+    /// Those that it was let in by.
+    tokens: Tokens,
     /// Of the last record that it got, or passed over.
     position: u64,
     page: VecDeque<Arc<Frame>>,
@@ -123,6 +128,9 @@ struct Reader {
 impl Reader {
     async fn next(mut self) -> Option<(Event, Option<Self>)> {
         loop {
+            if self.configs.borrow_and_update().tokens != self.tokens {
+                return None; // whoever still may follow comes back with what they have
+            }
             while let Some(frame) = self.page.pop_front() {
                 self.position = frame.cursor.position();
                 if self.migration.as_ref().is_none_or(|migration| *migration == frame.migration) {
@@ -133,6 +141,10 @@ impl Reader {
             let page = tokio::select! {
                 biased;
                 () = self.stopping.cancelled() => return None,
+                changed = self.configs.changed() => match changed {
+                    Ok(()) => continue,
+                    Err(_) => return None, // so has the daemon gone
+                },
                 page = self.feed.next(self.position) => page,
             };
             match page {

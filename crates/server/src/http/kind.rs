@@ -115,7 +115,7 @@ impl Kind {
             Self::Unreadable => "A resource could not be read",
             Self::TimedOut => "It took too long",
             Self::TooManyReaders => "Too many follow already",
-            Self::Busy => "Too many large bodies at once",
+            Self::Busy => "Too much at once",
         }
     }
 }

@@ -11,6 +11,7 @@ use axum::{
 use belay_core::{change::Baseline, id::RunId, input::Verb};
 use belay_engine::{Arming, view::MigrationView};
 use belay_plan::model::Name;
+use futures::future::join_all;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -80,9 +81,7 @@ pub(super) fn present(daemon: &Daemon, migration: &str) -> Result<Json<Shown>, P
     responses((status = 200, body = Page<Shown>, description = "A page of them")))]
 pub(super) async fn list(State(daemon): State<Daemon>, Asked(query): Asked<PageQuery>) -> Json<Page<Shown>> {
     let guards = daemon.guards();
-    for guard in &guards {
-        daemon.refresh(guard).await;
-    }
+    join_all(guards.iter().map(|guard| daemon.refresh(guard))).await;
     let items = guards.iter().map(|guard| (guard.name().to_owned(), guard));
     page(query.limit, query.after.as_ref(), items, |name, cursor| name > cursor, |guard| shown(&daemon, guard))
 }
@@ -92,7 +91,7 @@ pub(super) async fn list(State(daemon): State<Daemon>, Asked(query): Asked<PageQ
     responses((status = 200, body = Shown, description = "As it is now")))]
 pub(super) async fn show(State(daemon): State<Daemon>, At(migration): At<String>) -> Result<Json<Shown>, Problem> {
     let guard = find(&daemon, &migration)?;
-    daemon.refresh(&guard).await;
+    let _ = daemon.refresh(&guard).await; // what is wrong with the file is shown
     Ok(Json(shown(&daemon, &guard)))
 }
 

@@ -1,4 +1,4 @@
-//! The HTTP interface of DESIGN 7. Every handler talks to engines through their handles; none holds an engine up.
+//! The HTTP interface. Every handler talks to engines through their handles; none holds an engine up.
 //!
 //! Not built yet: `/v1/runs/{id}/report` and the console.
 

@@ -14,6 +14,9 @@ use utoipa::{
 
 use super::kind::Kind;
 
+/// In how many seconds it is worth another try, where there is too much to do.
+const BUSY_RETRY_S: &str = "5";
+
 /// What went wrong, what to do about it, and under which stable name programs know it.
 #[derive(Debug)]
 pub(crate) struct Problem {
@@ -119,6 +122,9 @@ impl IntoResponse for Problem {
         let mut response = (self.kind.status(), axum::Json(self.document)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if self.kind == Kind::Busy {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(BUSY_RETRY_S));
+        }
         if self.kind == Kind::Unauthorized {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

@@ -41,6 +41,7 @@ pub(crate) fn problem(error: OperateError, state: &Migration, subject: Subject<'
             .with("migration", other),
         OperateError::NeedsRoles { role, .. } => Problem::new(Kind::NeedsRoles, detail)
             .help(format!("give the daemon's `tokens` the role `{role}`, each under the name of another person")),
+        OperateError::Busy => Problem::new(Kind::Busy, detail).help("ask again when one of them has ended"),
         OperateError::Report(_) => Problem::unavailable(detail),
     }
 }

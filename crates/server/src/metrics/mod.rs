@@ -78,6 +78,11 @@ impl Metrics {
         self.0.work.answered(route, method, status, time);
     }
 
+    /// `outcome`: `ok` and `fail` have arrived.
+    pub(crate) fn beat(&self, outcome: &str) {
+        self.0.work.beats.get_or_create(&[("outcome", outcome.to_owned())]).inc();
+    }
+
     pub(crate) fn spans(&self) -> SpanCounts {
         SpanCounts(self.0.work.spans.clone())
     }

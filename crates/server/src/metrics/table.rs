@@ -105,6 +105,11 @@ pub const ALL: &[Described] = &[
         &["outcome"],
         "Spans: made, and sent to the collector or failed on the way; the rest waits, or was lost for want of room",
     ),
+    counter(
+        "belay_heartbeats_total",
+        &["outcome"],
+        "Heartbeats: ok and fail have arrived, undelivered have not; 0 without a heartbeat",
+    ),
     counter("belay_panics_total", &[], "Panics, caught or not: each is a defect, and the log says where"),
     counter("belay_log_lines_lost_total", &[], "Lines of the log that were lost, because nobody read it fast enough"),
     gauge("belay_build_info", &["version"], "1, with the version of this Belay"),

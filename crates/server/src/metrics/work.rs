@@ -69,6 +69,7 @@ pub(super) struct Work {
     requests: Family<Labels<3>, Counter>,
     request_time: Histograms<2>,
     pub(super) spans: Family<Labels<1>, Counter>,
+    pub(super) beats: Family<Labels<1>, Counter>,
     pub(super) readers: Gauge,
     pub(super) panics: Counter,
     pub(super) lost_log_lines: Counter,
@@ -106,6 +107,7 @@ impl Work {
             requests: Family::default(),
             request_time: Family::new_with_constructor(request),
             spans: Family::default(),
+            beats: Family::default(),
             readers: Gauge::default(),
             panics: Counter::default(),
             lost_log_lines: Counter::default(),
@@ -135,6 +137,7 @@ impl Work {
         register(registry, "belay_http_request_duration_seconds", work.request_time.clone());
         register(registry, "belay_event_readers", work.readers.clone());
         register(registry, "belay_spans_total", work.spans.clone());
+        register(registry, "belay_heartbeats_total", work.beats.clone());
         register(registry, "belay_panics_total", work.panics.clone());
         register(registry, "belay_log_lines_lost_total", work.lost_log_lines.clone());
         register(registry, "belay_build_info", build);

@@ -54,7 +54,7 @@ struct Made {
 
 impl Traces {
     /// Begins to send, if a collector is named: by `endpoint` (`http://127.0.0.1:4318`), or else by the environment. On a
-    /// tokio runtime. Answers whether it does.
+    /// tokio runtime. Answers whether it does; once it does it goes on with that.
     ///
     /// # Errors
     /// What is wrong with the endpoint or the environment's settings.
@@ -65,6 +65,9 @@ impl Traces {
         clock: Arc<dyn Clock>,
         metrics: &Metrics,
     ) -> Result<bool, String> {
+        if self.is_on() {
+            return Ok(true);
+        }
         let named = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         if endpoint.is_none() && !ENDPOINTS.into_iter().any(named) {
             return Ok(false);
@@ -80,7 +83,8 @@ impl Traces {
         }
     }
 
-    fn is_on(&self) -> bool {
+    /// Whether spans are sent.
+    pub(crate) fn is_on(&self) -> bool {
         self.0.get().is_some()
     }
 

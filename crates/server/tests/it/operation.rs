@@ -2,6 +2,8 @@
 
 use std::{
     fs,
+    path::Path,
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -17,6 +19,7 @@ use belay_core::event::Record;
 use belay_journal::MemoryJournal;
 use belay_ports::{AppendError, Fut, Journal, NewRecord, ReadFailure, journal::Placed};
 use belay_server::{Config, pulse};
+use futures::StreamExt;
 use serde_json::{Value, json};
 
 use crate::world::{CHECKOUT, Ground, Running, SEARCH, armed, disarmed};
@@ -192,6 +195,39 @@ async fn a_second_file_of_a_migration_waits_until_the_first_is_gone() {
     assert!(shown["plan_file"].as_str().unwrap().ends_with("second.yaml"), "{shown:#}");
 }
 
+/// Nobody writes into it, so that reading it does not end: a disk that hangs.
+fn hanging_file(path: &Path) {
+    fs::remove_file(path).expect("the file is there");
+    assert!(Command::new("mkfifo").arg(path).status().expect("there is mkfifo").success());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_file_that_cannot_be_read_in_time_is_said_and_not_armed() {
+    let test = disarmed().await;
+    let file = test.ground.file("checkout.yaml");
+    hanging_file(&file);
+    let waited = async {
+        // While somebody reads a file the clock of the test goes on by hand alone.
+        for _ in 0..40 {
+            tokio::task::yield_now().await;
+            tokio::time::advance(Duration::from_millis(250)).await;
+        }
+    };
+    let asked = async {
+        let shown = test.get("/v1/migrations/checkout").await.expect(StatusCode::OK);
+        assert!(shown["plan_problem"].as_str().unwrap().contains("was not read within 3 s"), "{shown:#}");
+        let refused = test.post("/v1/migrations/checkout/arm", "{}").await.expect_problem(422, "plan_file");
+        assert!(refused["detail"].as_str().unwrap().contains("does its disk answer?"), "{refused:#}");
+    };
+    tokio::join!(asked, waited);
+
+    // The disk answers again: with what is in the file now.
+    drop(fs::OpenOptions::new().write(true).open(&file).unwrap());
+    fs::remove_file(&file).unwrap();
+    fs::write(&file, CHECKOUT).unwrap();
+    test.post("/v1/migrations/checkout/arm", "{}").await.expect(StatusCode::OK);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_pending_plan_says_since_when_and_what_it_changes() {
     let test = armed().await;
@@ -233,9 +269,14 @@ async fn tokens_change_with_the_configuration() {
         test.send(request.body(Body::empty()).unwrap()).await.status
     };
     assert_eq!((ask("first").await, ask("second").await), (StatusCode::OK, StatusCode::UNAUTHORIZED));
+    let follow = Request::get("/v1/events").header("authorization", "Bearer first");
+    let mut following = test.stream(follow.body(Body::empty()).unwrap()).await;
+    assert!(following.next().await.is_some(), "`ready`");
     test.daemon.reload().await;
     assert_eq!((ask("first").await, ask("second").await), (StatusCode::UNAUTHORIZED, StatusCode::OK));
     assert_eq!(test.daemon.config().listen, listen, "that takes a restart");
+    let ended = tokio::time::timeout(Duration::from_secs(60), following.next()).await.expect("it does not go on");
+    assert!(ended.is_none(), "who followed with a token that is none any more does not go on: {ended:?}");
 
     fs::write(&broken, "tokens: none\n").unwrap();
     test.daemon.reload().await;

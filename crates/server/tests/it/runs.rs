@@ -152,6 +152,23 @@ async fn a_dry_run_is_on_record_and_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn dry_runs_are_bounded_at_a_time_and_in_memory() {
+    let test = armed().await;
+    let body = r#"{"reason": "rehearsal", "dry_run": true}"#;
+    let ask = || test.post("/v1/migrations/checkout/rollback", body);
+    let (first, second, third) = tokio::join!(ask(), ask(), ask());
+    first.expect(StatusCode::ACCEPTED);
+    second.expect(StatusCode::ACCEPTED);
+    assert_eq!(third.headers["retry-after"], "5");
+    third.expect_problem(503, "busy");
+    for _ in 0..25 {
+        ask().await.expect(StatusCode::ACCEPTED);
+    }
+    let shown = test.get("/v1/runs?limit=100").await.expect(StatusCode::OK);
+    assert_eq!(shown["items"].as_array().unwrap().len(), 20, "the journal has all of them");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_dry_run_without_a_baseline_says_so() {
     let test = disarmed().await;
     let body = r#"{"reason": "rehearsal", "dry_run": true}"#;

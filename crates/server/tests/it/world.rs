@@ -4,13 +4,13 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    body::{Body, to_bytes},
+    body::{Body, BodyDataStream, to_bytes},
     http::{HeaderMap, Request, StatusCode},
 };
 use belay_journal::MemoryJournal;
 use belay_plan::model::Plan;
 use belay_ports::{Journal, Ports};
-use belay_server::{BuildError, Config, Daemon, Metrics, Parts, http, load_all};
+use belay_server::{BuildError, Config, Daemon, Metrics, Parts, Traces, http, load_all};
 use belay_sim::{Faults, SeededEntropy, SimClock, World, ports, read_only_ports};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -115,6 +115,7 @@ impl Ground {
             catalogue: catalogue(),
             belay_version: "test".to_owned(),
             metrics: self.metrics.clone(),
+            traces: Traces::default(),
         }
     }
 
@@ -183,6 +184,11 @@ impl Running {
         let body = to_bytes(body, usize::MAX).await.expect("a body");
         let body = serde_json::from_slice(&body).unwrap_or_else(|_| String::from_utf8_lossy(&body).into());
         Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// The body of an answer that goes on, piece by piece.
+    pub(crate) async fn stream(&self, request: Request<Body>) -> BodyDataStream {
+        self.router.clone().oneshot(request).await.expect("a router always answers").into_body().into_data_stream()
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

@@ -72,7 +72,7 @@ pub fn from(steps: impl IntoIterator<Item = (String, Step)>) -> Plan {
         steps,
         confirm: Vec::new(),
         notify: IndexMap::new(),
-        overlays: None,
+        overlaid: None,
     }
 }
 

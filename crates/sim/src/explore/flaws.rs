@@ -1,4 +1,5 @@
 //! Plans with one flaw each: the search finds it, by the shortest way, and says what would be right.
+#![expect(clippy::print_stdout, reason = "the counts are for whoever runs it with --nocapture")]
 
 use std::time::Duration;
 

@@ -27,6 +27,8 @@ pub(crate) struct Inside<'a, 'p> {
     by_outcome: HashMap<String, usize>,
     violations: Vec<(Violation, Vec<Move>)>,
     pub(crate) transitions: usize,
+    /// False when the bound on states was reached: then nothing is known of what comes to an end.
+    pub(crate) complete: bool,
 }
 
 struct State {
@@ -60,7 +62,7 @@ pub(crate) struct Exit {
 }
 
 impl<'a, 'p> Inside<'a, 'p> {
-    pub(crate) fn search(task: &'a Task<'p>, start: Node, who: Option<usize>) -> Self {
+    pub(crate) fn search(task: &'a Task<'p>, start: Node, who: Option<usize>, states_max: usize) -> Self {
         let mut inside = Self {
             task,
             who,
@@ -71,11 +73,16 @@ impl<'a, 'p> Inside<'a, 'p> {
             by_outcome: HashMap::new(),
             violations: Vec::new(),
             transitions: 0,
+            complete: true,
         };
         inside.known.insert(inside.key(&start), 0);
         inside.states.push(State { node: start, from: None, edges: Vec::new(), comes_to: BTreeSet::new() });
         let mut at = 0;
         while at < inside.states.len() {
+            if at >= states_max {
+                inside.complete = false;
+                return inside;
+            }
             inside.expand(at);
             at += 1;
         }
@@ -282,5 +289,55 @@ impl<'a, 'p> Inside<'a, 'p> {
             }
         }
         Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use belay_plan::model::Target;
+
+    use super::*;
+    use crate::explore::{fixture, model::Model};
+
+    /// Three states in a row; where a crash leads from the first, only the last exit can be come to.
+    #[test]
+    fn an_end_that_only_a_crash_leads_to_is_seen() {
+        let plan = fixture::plan([("a", fixture::step("sim.set", Target::Own))]);
+        let model = Model::new(&plan);
+        let task = Task { plan: &plan, model: &model, order: vec![0], states_max: 100 };
+        let node = Node::start(&plan, &model).unwrap().0;
+        let pass = || Move::Pass { step: Some(0) };
+        let crash = || Move::Crash { effects: Vec::new() };
+        let state = |edges: Vec<(To, Move)>| State { node: node.clone(), from: None, edges, comes_to: BTreeSet::new() };
+        let exit = |same_as| Found {
+            exit: Exit { node: node.clone(), label: Vec::new(), moves: Vec::new(), reasons: Vec::new() },
+            same_as,
+        };
+        let mut inside = Inside {
+            task: &task,
+            who: Some(0),
+            states: vec![
+                state(vec![(To::Exit(0), pass()), (To::State(1), crash())]),
+                state(vec![(To::State(2), pass())]),
+                state(vec![(To::Exit(1), pass())]),
+            ],
+            known: HashMap::new(),
+            exits: vec![exit(0), exit(1)],
+            by_detail: HashMap::new(),
+            by_outcome: HashMap::new(),
+            violations: Vec::new(),
+            transitions: 0,
+            complete: true,
+        };
+        inside.find_what_comes();
+        inside.check_crashes();
+        let (violation, moves) = &inside.violations[0];
+        assert_eq!(violation.property, Property::Crash);
+        assert_eq!(moves, &[crash(), pass(), pass()]);
+        // The same end by another reason is no other end.
+        inside.violations.clear();
+        inside.exits[1].same_as = 0;
+        inside.check_crashes();
+        assert!(inside.violations.is_empty());
     }
 }

@@ -18,10 +18,14 @@ mod world;
 #[cfg(test)]
 mod brute;
 #[cfg(test)]
+mod doctored;
+#[cfg(test)]
 mod fixture;
 #[cfg(test)]
+#[allow(clippy::print_stdout, reason = "the counts are worth reading")]
 mod flaws;
 #[cfg(test)]
+#[allow(clippy::print_stdout, reason = "the counts are worth reading")]
 mod tests;
 
 use belay_core::{
@@ -92,7 +96,8 @@ impl Explorer<'_> {
         let start = Node::start(self.plan, &self.model)?.0;
         let graph = self.search((0..self.plan.steps.len()).collect(), start.clone(), progress);
         let ends = ends::list(&graph, self.plan.steps.len(), ENDS_LISTED);
-        let ends: Vec<EndReport> = ends.into_iter().map(|(end, moves)| self.end(&end, &moves)).collect();
+        let ends: Vec<(EndReport, Vec<Move>)> =
+            ends.into_iter().map(|(end, moves)| (self.end(&end, &moves), moves)).collect();
         let properties = Property::ALL.map(|property| self.proof(property, &graph, &start, &ends)).to_vec();
         let verdict = match () {
             () if properties.iter().any(|proof| proof.verdict == Verdict::Refuted) => Verdict::Refuted,
@@ -110,7 +115,7 @@ impl Explorer<'_> {
             states_max: self.states_max,
             properties,
             ends_count: u64::try_from(ends::count(&graph)).unwrap_or(u64::MAX),
-            ends,
+            ends: ends.into_iter().map(|(end, _)| end).collect(),
             failures: failures
                 .map(|reason| Failure { step: name(reason.step), code: reason.code.clone(), touched: reason.touched })
                 .collect(),
@@ -123,12 +128,12 @@ impl Explorer<'_> {
         Task { plan: self.written, model: &self.model, order, states_max: self.states_max }.run(start, progress)
     }
 
-    fn proof(&self, property: Property, graph: &search::Graph, start: &Node, ends: &[EndReport]) -> Proof {
+    fn proof(&self, property: Property, graph: &search::Graph, start: &Node, ends: &[(EndReport, Vec<Move>)]) -> Proof {
         let found = match property {
             Property::Succeeds => self.fails_at_best(start),
             _ => self.shortest(property, graph, start).or_else(|| {
-                let stuck = ends.iter().find(|end| property == Property::Ends && end.way_out.is_none())?;
-                Some((format!("no verb leads out of it: {}", stuck.words), Vec::new()))
+                let stuck = ends.iter().find(|(end, _)| property == Property::Ends && end.way_out.is_none());
+                stuck.map(|(end, moves)| (format!("no verb leads on to rolled back: {}", end.words), moves.clone()))
             }),
         };
         let counter_example = found.as_ref().map(|(_, moves)| timeline(self.plan, &self.model, moves).0);
@@ -231,7 +236,7 @@ impl Explorer<'_> {
             Outcome::RolledBack => "rolled back",
             Outcome::Halted => "halted",
             Outcome::NotConfirmed => "halted: everything is in place, but the confirmation did not hold",
-            Outcome::Waiting => "waits for a person",
+            Outcome::Waiting => "goes no further",
             Outcome::Stuck => "stuck",
         };
         if parts.is_empty() { outcome.to_owned() } else { format!("{outcome}; {}", parts.join("; ")) }

@@ -198,7 +198,7 @@ impl Node {
             signal: signal.to_owned(),
             taken: self.now,
             health,
-            evidence: String::new(),
+            evidence: "as it was read".to_owned(),
             source: "explored".to_owned(),
             unreadable: false,
         })

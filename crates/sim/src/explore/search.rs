@@ -118,13 +118,13 @@ impl Task<'_> {
     fn key(&self, node: &Node) -> String {
         let run = node.run();
         let broken = dispositions(node).contains(&Some(Disposition::Failed));
-        let mut key = format!("{:?} {broken} {} {}", run.state, run.suspicious, node.confirm_key());
+        let waits = !node.silent.is_empty();
+        let mut key = format!("{:?} {broken} {waits} {} {}", run.state, run.suspicious, node.confirm_key());
         let what = dispositions(node);
         let pending = |step: &usize| node.step(*step).phase == Phase::Pending;
         for (index, step) in self.model.steps.iter().enumerate() {
             let _ = match what[index] {
                 Some(what) if step.concerns.iter().any(pending) => write!(key, ";{:?}", Standing::of(what)),
-                Some(Disposition::Waits) => write!(key, ";waits"),
                 Some(_) => write!(key, ";."),
                 None if pending(&index) => write!(key, ";p"),
                 None => write!(key, ";{}", node.step_key(index)),
@@ -196,7 +196,9 @@ impl Search<'_, '_> {
         if !self.graph.nodes[at].edges.is_empty() {
             return;
         }
-        let inside = Inside::search(self.task, node, who);
+        let left = self.task.states_max.saturating_sub(self.graph.states).max(1);
+        let inside = Inside::search(self.task, node, who, left);
+        self.graph.complete &= inside.complete;
         self.graph.states += inside.states();
         self.graph.transitions += inside.transitions;
         for (violation, moves) in inside.violations() {

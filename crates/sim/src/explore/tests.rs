@@ -1,4 +1,5 @@
 //! The reduced search against one that reduces nothing; and each property refuted.
+#![expect(clippy::print_stdout, reason = "the counts are for whoever runs it with --nocapture")]
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -80,6 +81,21 @@ fn a_crash_anywhere_leads_to_no_other_end() {
     let plans = [("a weight", plan([("a", weights())])), ("by hand", plan([("a", manual()), ("b", weights())]))];
     for (what, plan) in plans {
         assert!(compare(what, &plan, brute::states(&plan, 1, usize::MAX)));
+    }
+}
+
+#[test]
+fn two_changes_one_after_the_other_have_the_ends_of_every_order() {
+    let approved = Step { approve: approve(Some(60), Otherwise::Skip), ..restore() };
+    let fallback = OnFailure::Fallback("b".to_owned());
+    let mut plans = [
+        ("a restore", plan([("a", restore())])),
+        ("an approved restore", plan([("a", approved), ("b", needing(&["a"], manual()))])),
+        ("a fallback", plan([("a", Step { on_failure: fallback, ..restore() }), ("b", manual())])),
+    ];
+    for (what, plan) in &mut plans {
+        plan.objectives.rpo = Some(Duration::from_secs(60));
+        assert!(compare(what, plan, brute::states(plan, 1, usize::MAX)));
     }
 }
 

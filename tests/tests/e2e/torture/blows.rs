@@ -2,7 +2,7 @@
 
 use std::{fs, thread, time::Duration};
 
-use belay_tests::{Signal, http_get, wait_until};
+use belay_tests::{Signal, http_get, wait_until, wait_until_within};
 use serde_json::{Value, json};
 
 use super::scene::Scene;
@@ -16,7 +16,7 @@ pub(super) struct Blow {
 }
 
 /// In an order in which one follows on the other.
-pub(super) const BLOWS: [Blow; 15] = [
+pub(super) const BLOWS: [Blow; 17] = [
     Blow::new("SIGHUP", reload),
     Blow::new("SIGHUP with a changed plan", reload_changed),
     Blow::new("SIGHUP with a broken plan", reload_broken),
@@ -27,15 +27,20 @@ pub(super) const BLOWS: [Blow; 15] = [
     Blow::new("a clock a day behind", |scene| clock_jumps(scene, -86_400)),
     Blow::new("a full disk", full_disk),
     Blow::new("a disk that does not sync", broken_disk),
+    Blow::new("a disk that hangs", hanging_disk),
     Blow::deadly("SIGKILL", killed),
     Blow::deadly("SIGTERM", terminated),
     Blow::deadly("SIGTERM while the disk is full", terminated_on_full_disk),
+    Blow::deadly("SIGTERM while the disk hangs", terminated_on_hanging_disk),
     Blow::deadly("a start while the disk is full", started_on_full_disk),
     Blow::deadly("SIGKILL, and a start without the plan", started_without_plan),
 ];
 
 /// Longer than three polls and two seconds: then a daemon knows that it was asleep.
 const SLEEP: Duration = Duration::from_secs(5);
+
+/// What a supervisor allows, and the daemon promises.
+const STOP_MAX: Duration = Duration::from_secs(10);
 
 impl Blow {
     const fn new(name: &'static str, strike: fn(&mut Scene)) -> Self {
@@ -131,6 +136,11 @@ fn broken_disk(scene: &mut Scene) {
     meet_bad_disk(scene);
 }
 
+fn hanging_disk(scene: &mut Scene) {
+    scene.machine.hang_disk();
+    meet_bad_disk(scene);
+}
+
 /// Somebody asks for something meanwhile, is told, and asks again when the disk is well.
 fn meet_bad_disk(scene: &mut Scene) {
     let before = scene.migration();
@@ -174,6 +184,16 @@ fn terminated_on_full_disk(scene: &mut Scene) {
     scene.machine.fill_disk();
     let stopped = scene.take_daemon().terminate();
     assert_eq!(stopped.code, 0, "{stopped}");
+    scene.machine.free_disk();
+    scene.start();
+}
+
+fn terminated_on_hanging_disk(scene: &mut Scene) {
+    scene.machine.hang_disk();
+    let mut daemon = scene.take_daemon();
+    daemon.process().signal(Signal::TERM);
+    wait_until_within(STOP_MAX, "the daemon to stop", || (!daemon.process().is_running()).then_some(()));
+    assert_eq!(daemon.terminate().code, 0);
     scene.machine.free_disk();
     scene.start();
 }

@@ -36,7 +36,7 @@ use crate::{
     interrupt::interrupted,
     output::{Output, can_ask},
     plan_file::{self, Overlay},
-    problem::{account_failure, command_failure},
+    problem::{account_failure, command_failure, deserted},
     text,
 };
 
@@ -70,7 +70,7 @@ pub(super) struct Staged {
 
 impl Staged {
     pub(super) async fn run(&self, path: &Path, overlay: &Overlay, output: Output) -> Result<Exit, Failure> {
-        let loaded = plan_file::load(path, overlay, &catalogue(), output)?;
+        let loaded = plan_file::load_for_drill(path, overlay, &catalogue(), output)?;
         self.refuse_unknown_trigger(&loaded.plan)?;
         if overlay.is_empty() {
             let account = loaded.plan.aws.account.as_deref().unwrap_or("of the credentials");
@@ -158,7 +158,7 @@ impl<'a> Drill<'a> {
         self.stop_drawing();
         show_summary(&run, None, self.output);
         report::show(&report, self.output);
-        let command = format!("{again} --put-back={} --reason {}", run.id, text::quoted("after the drill"));
+        let command = format!("{again} --put-back={} --reason {}", run.id, text::shell_word("after the drill"));
         let undoable = self.undoable(&run.id);
         let mut document = json!(report);
         document["put_back"] = match (undoable, undoable && (put_back || self.wants_it_back(&report).await)) {
@@ -216,17 +216,12 @@ impl<'a> Drill<'a> {
                     .help("`belay run` with the same plan and overlay goes on with it; then drill again"));
             }
             (None, None) => {
-                let given = self.args.baseline.as_ref().map(read_baseline).transpose()?;
-                arm(
-                    &self.handle,
-                    &self.ports,
-                    self.plan.clone(),
-                    &self.sha256,
-                    Arming { baseline: given, ..Arming::default() },
-                    &self.asked(),
-                )
-                .await
-                .map_err(arm_failure)?;
+                let baseline =
+                    self.args.baseline.as_ref().map(|path| read_baseline(path, &self.plan.migration)).transpose()?;
+                let arming = Arming { baseline, ..Arming::default() };
+                arm(&self.handle, &self.ports, self.plan.clone(), &self.sha256, arming, &self.asked())
+                    .await
+                    .map_err(arm_failure)?;
                 self.cut_over().await?;
                 self.command(Verb::Drill { trigger: self.args.fire.clone() }).await?;
             }
@@ -286,6 +281,8 @@ impl<'a> Drill<'a> {
         match ending {
             Ending::Stopped(run) => Ok(run),
             Ending::Interrupted => Err(self.interrupted()),
+            Ending::Deserted(step) => Err(deserted(&step, run)
+                .help("nobody's answer is on record, and the step waits on: run the same command again in a terminal")),
         }
     }
 

@@ -1,0 +1,92 @@
+use std::{path::PathBuf, time::Duration};
+
+use belay_ports::Clock;
+use belay_sim::explore::{Report, Verdict, explore};
+use indicatif::{HumanCount, ProgressBar};
+use serde_json::{Value, json};
+
+use crate::{
+    assembly::catalogue,
+    clock::SystemClock,
+    exit::{Exit, Failure},
+    exploration,
+    output::Output,
+    plan_file,
+};
+
+/// Whoever waits for longer than this is told how far it is.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Search every way in which a rollback can go, offline
+///
+/// Every outcome of every step, every answer of a gate or a person, and a crash at each write to the journal, over the
+/// same core that the daemon runs. It says which ends there are and how far each is from rolled back, proves or refutes
+/// what must always hold, and advises. Nothing is asked of AWS.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  belay explore checkout.yaml
+  belay explore checkout.yaml --json | jq '.properties[] | select(.verdict == \"refuted\")'
+  belay explore huge.yaml --max-states 200000")]
+pub(crate) struct Args {
+    plan: PathBuf,
+    #[command(flatten)]
+    overlay: plan_file::Overlay,
+    /// Stop after about so many states; what holds until then is called bounded, not proven
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    max_states: u64,
+    /// One JSON document on standard output, and nothing else
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl Args {
+    pub(crate) fn run(&self, output: Output) -> Result<Exit, Failure> {
+        let loaded = plan_file::load(&self.plan, &self.overlay, &catalogue(), output)?;
+        let clock = SystemClock::start();
+        let mut told = PATIENCE;
+        let bar = ProgressBar::new_spinner();
+        let states_max = usize::try_from(self.max_states).unwrap_or(usize::MAX);
+        let report = explore(&loaded.plan, states_max, &mut |states| {
+            let elapsed = clock.monotonic();
+            if elapsed >= told {
+                let text = format!("searching: {} states", HumanCount(states as u64));
+                if bar.is_hidden() {
+                    output.note(text)
+                } else {
+                    bar.set_message(text)
+                }
+                told = elapsed + PATIENCE;
+            }
+        });
+        bar.finish_and_clear();
+        let report = report.map_err(|refusal| {
+            let help = refusal.help.clone();
+            Failure::new(Exit::Usage, refusal).help(help)
+        })?;
+        let place = |pointer: &str, what: &str, instead: &str| {
+            belay_plan::remark(&self.plan.display().to_string(), &loaded.text, pointer, what, instead)
+        };
+        if output.json {
+            output.document(&document(&report, &loaded.sha256, &place));
+        } else {
+            exploration::show(&report, &loaded.sha256, clock.monotonic(), &place, output);
+        }
+        Ok(if report.verdict == Verdict::Refuted { Exit::No } else { Exit::Done })
+    }
+}
+
+/// The report, with the place in the file beside each advice.
+fn document(report: &Report, sha256: &str, place: &exploration::Place<'_>) -> Value {
+    let mut document = json!(report);
+    document["plan_sha256"] = sha256.into();
+    let advice = document["advice"].as_array_mut().into_iter().flatten().zip(&report.advice);
+    for (written, advice) in advice {
+        if let Some(remark) = place(&advice.pointer, &advice.what, &advice.instead) {
+            written["file"] = remark.place.file.into();
+            written["line"] = remark.place.line.into();
+            written["column"] = remark.place.column.into();
+        }
+    }
+    document
+}

@@ -1,0 +1,126 @@
+//! What a search of a plan has found, as people read it.
+
+use std::time::Duration;
+
+use belay_plan::diagnostic::Diagnostic;
+use belay_sim::explore::{EndReport, Happening, Outcome, Proof, Report, Verdict};
+use indicatif::HumanCount;
+
+use crate::{output::Output, text};
+
+/// Without a terminal, lines are as long as this.
+const WIDTH: usize = 80;
+
+/// Ends that are shown; `--json` has more.
+const ENDS_SHOWN: usize = 12;
+
+/// The remark on a place of the plan file: pointer, what, and what would be right.
+pub(crate) type Place<'a> = dyn Fn(&str, &str, &str) -> Option<Diagnostic> + 'a;
+
+pub(crate) fn show(report: &Report, sha256: &str, took: Duration, place: &Place<'_>, output: Output) {
+    output.line(format_args!(
+        "{} {}  {}",
+        output.bold().apply_to("every way to roll back"),
+        output.bold().apply_to(&report.migration),
+        output.dim().apply_to(format_args!("plan {}", sha256.get(..12).unwrap_or_default())),
+    ));
+    let count = |number: usize| HumanCount(number as u64);
+    let searched = if report.complete { "all of them" } else { "BOUNDED: there are more" };
+    output.line(format_args!(
+        "{} states, {} transitions, {searched}, in {:.1}s",
+        count(report.states),
+        count(report.transitions),
+        took.as_secs_f64()
+    ));
+    for part in &report.not_explored {
+        paragraph("not explored: ", part, output);
+    }
+    output.line("");
+    report.properties.iter().for_each(|proof| property(proof, output));
+    for proof in report.properties.iter().filter(|proof| proof.verdict == Verdict::Refuted) {
+        counter_example(proof, output);
+    }
+    ends(report, output);
+    if !report.advice.is_empty() {
+        output.line(format_args!("\n{}", output.bold().apply_to("advice")));
+    }
+    for advice in &report.advice {
+        if let Some(remark) = place(&advice.pointer, &advice.what, &advice.instead) {
+            output.line(format_args!("{}\n", remark.render_as_advice(output.colour)));
+        }
+    }
+    output.line(match report.verdict {
+        Verdict::Proven => output.good().apply_to("proven: every property holds in every state".to_owned()),
+        Verdict::Refuted => output.bad().apply_to("refuted: the counter-examples are above".to_owned()),
+        Verdict::Bounded => output.warn().apply_to(format!(
+            "bounded: no counter-example in {} states; --max-states searches further",
+            count(report.states)
+        )),
+    });
+}
+
+fn property(proof: &Proof, output: Output) {
+    let (word, style) = match proof.verdict {
+        Verdict::Proven => ("proven", output.good()),
+        Verdict::Refuted => ("refuted", output.bad()),
+        Verdict::Bounded => ("bounded", output.warn()),
+    };
+    output.line(format_args!("{} {}", style.apply_to(format_args!("{word:<8}")), proof.claim));
+    if let Some(why) = &proof.why {
+        paragraph("         ", why, output);
+    }
+}
+
+fn counter_example(proof: &Proof, output: Output) {
+    let Some(happenings) = proof.counter_example.as_ref().filter(|happenings| !happenings.is_empty()) else { return };
+    output.line(format_args!(
+        "\n{} {}",
+        output.bad().apply_to("counter-example:"),
+        output.bold().apply_to(proof.claim)
+    ));
+    let who = happenings.iter().map(|happening| happening.who.len()).max().unwrap_or_default();
+    for Happening { after_s, who: by, what, belay } in happenings {
+        let time = text::duration(Duration::from_secs(*after_s));
+        paragraph(&format!("  {time:>7}  {by:<who$}  "), what, output);
+        for said in belay {
+            paragraph(&format!("  {:>7}  {:<who$}    > ", "", ""), said, output);
+        }
+    }
+}
+
+fn ends(report: &Report, output: Output) {
+    let rolled_back = report.ends.iter().filter(|end| end.outcome == Outcome::RolledBack).count();
+    output.line(format_args!(
+        "\n{}, {rolled_back} of those listed rolled back; the fewest steps in trouble first",
+        output.bold().apply_to(text::count(usize::try_from(report.ends_count).unwrap_or(usize::MAX), "end")),
+    ));
+    for end in report.ends.iter().take(ENDS_SHOWN) {
+        paragraph("  - ", &format!("{}{}", end.words, way_out(end)), output);
+    }
+    let shown = report.ends.len().min(ENDS_SHOWN) as u64;
+    if report.ends_count > shown {
+        output.line(format_args!("  and {} more, with more steps in trouble", HumanCount(report.ends_count - shown)));
+    }
+}
+
+fn way_out(end: &EndReport) -> String {
+    match &end.way_out {
+        _ if end.outcome == Outcome::RolledBack => String::new(),
+        Some(acts) => {
+            format!(
+                ". From here: {} ({}), when what stood in the way is put right",
+                text::count(acts.len(), "act"),
+                acts.join(", then ")
+            )
+        }
+        None => ". From here: only `abort`".to_owned(),
+    }
+}
+
+/// Text with what stands before its first line; the next lines are indented as far.
+fn paragraph(before: &str, text: &str, output: Output) {
+    let indent = " ".repeat(before.chars().count());
+    let width = output.width().unwrap_or(WIDTH).max(indent.len() + 20);
+    let options = textwrap::Options::new(width).initial_indent(before).subsequent_indent(&indent);
+    output.line(textwrap::fill(text, options));
+}
