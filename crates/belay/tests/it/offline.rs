@@ -115,10 +115,12 @@ fn help_lists_what_is_built_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let done = belay(folder.path(), &["--help"]).assert().code(0).get_output().clone();
     let help = text(&done.stdout);
-    for command in ["validate", "dry-run", "drill", "demo", "serve", "rollback", "watch", "undo", "token", "audit"] {
+    for command in
+        ["validate", "dry-run", "drill", "explore", "demo", "serve", "rollback", "watch", "undo", "token", "audit"]
+    {
         assert!(help.contains(&format!("\n  {command} ")), "{command}");
     }
-    for later in ["explore", "report", "checklist"] {
+    for later in ["report", "checklist"] {
         assert!(!help.contains(&format!("\n  {later} ")), "{later}");
     }
     belay(folder.path(), &["completions", "bash"]).assert().code(0);
