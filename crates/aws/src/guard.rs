@@ -13,7 +13,14 @@ const READS: [(&str, &[&str]); 5] = [
     ("CloudWatch", &["DescribeAlarms", "GetMetricData"]),
     (
         "Elastic Load Balancing v2",
-        &["DescribeListeners", "DescribeRules", "DescribeTargetGroups", "DescribeTargetHealth"],
+        &[
+            "DescribeListeners",
+            "DescribeLoadBalancers",
+            "DescribeRules",
+            "DescribeTargetGroupAttributes",
+            "DescribeTargetGroups",
+            "DescribeTargetHealth",
+        ],
     ),
     ("RDS", &["DescribeDBInstanceAutomatedBackups", "DescribeDBInstances", "DescribeDBSnapshots"]),
     ("Route 53", &["GetChange", "GetHealthCheck", "GetHealthCheckStatus", "ListResourceRecordSets"]),

@@ -12,7 +12,7 @@ use crate::{cloudwatch, elbv2, rds, route53, session::Aws};
 
 /// The actions that plans may use.
 pub fn action_specs() -> Vec<ActionSpec> {
-    vec![route53::spec(), elbv2::spec(), rds::spec()]
+    vec![route53::spec(), elbv2::spec(), elbv2::targets_spec(), rds::spec()]
 }
 
 /// The signals that plans may use.
@@ -38,7 +38,8 @@ impl Actuators for AwsSystems {
         let aws = self.aws.clone();
         Some(match action {
             route53::ACTION => Arc::new(Typed(route53::Route53Weights::new(aws))),
-            elbv2::ACTION => Arc::new(Typed(elbv2::AlbForward::new(aws))),
+            elbv2::ACTION => Arc::new(Typed(elbv2::AlbForward::new(aws, self.clock.clone()))),
+            elbv2::TARGETS => Arc::new(Typed(elbv2::AlbTargets::new(aws, self.clock.clone()))),
             rds::ACTION => Arc::new(Typed(rds::RdsRestore::new(aws, self.clock.clone()))),
             _ => return None,
         })

@@ -28,12 +28,15 @@ pub(crate) fn of_step(
         others: found.others,
         baseline,
         cutover,
+        timeout: found.timeout,
+        before: None,
     })
 }
 
 /// The same for a step of a run, from what the run has pinned.
 pub(crate) fn of_run(run: &Run, step: &str) -> Option<Scope> {
-    of_step(&run.plan, step, Some(run.id.clone()), run.baseline_of(step).cloned(), run.cutover)
+    let scope = of_step(&run.plan, step, Some(run.id.clone()), run.baseline_of(step).cloned(), run.cutover)?;
+    Some(Scope { before: run.steps.get(step)?.before.clone(), ..scope })
 }
 
 /// What to ask for a signal. None for a signal that the plan does not have.

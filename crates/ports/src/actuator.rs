@@ -1,5 +1,7 @@
 //! The code behind an action: observe, assess, apply.
 
+use std::{sync::Arc, time::Duration};
+
 use belay_core::{
     change::{Assessment, BaselineEntry, Change, Doc, Key, Receipt},
     id::RunId,
@@ -26,6 +28,10 @@ pub struct Scope {
     pub baseline: Option<BaselineEntry>,
     /// When the cutover was marked.
     pub cutover: Option<Timestamp>,
+    /// From observing to settled: what takes longer fails.
+    pub timeout: Duration,
+    /// What was observed right before the step's first send in this run, kept over retries. None until then.
+    pub before: Option<Arc<Doc>>,
 }
 
 /// One AWS system's actions: look at what is, say what remains to be done, do one thing of it.

@@ -51,6 +51,8 @@ pub(crate) fn declared(text: &str) -> BTreeSet<Permission> {
             others: step.others,
             baseline: None,
             cutover: None,
+            timeout: step.timeout,
+            before: None,
         };
         Some(systems.actuator(&step.action)?.permissions(&scope))
     });

@@ -348,6 +348,8 @@ fn the_witness_sees_a_call_that_nobody_has_put_on_record() {
             others: step.others,
             baseline: None,
             cutover: None,
+            timeout: step.timeout,
+            before: None,
         };
         let actuator = scene.ports.actuators.actuator(&step.action).unwrap();
         actuator.apply(&scope, &call.key, &call.change).await.unwrap();

@@ -113,6 +113,8 @@ fn scope() -> Scope {
         others: None,
         baseline: None,
         cutover: None,
+        timeout: Duration::from_secs(3600),
+        before: None,
     }
 }
 
