@@ -11,6 +11,7 @@ mod health;
 mod stickiness;
 mod target_health;
 mod targets;
+mod unknown;
 mod with;
 
 use std::{
@@ -31,6 +32,7 @@ use serde_json::{Value, json};
 use self::{
     actions::{Action, Forward},
     changes::Changes,
+    find::Found,
     health::GroupHealth,
     with::Kind,
 };
@@ -87,6 +89,9 @@ pub struct State {
     /// Of the listener or the rule.
     arn: String,
     actions: Vec<Action>,
+    /// Parts of the actions that this build does not know, by name.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    unknown: BTreeSet<String>,
     /// By ARN. A group that does not exist is not here.
     groups: BTreeMap<String, GroupHealth>,
 }
@@ -102,6 +107,19 @@ struct Args {
 impl State {
     fn forward(&self) -> Option<&Forward> {
         self.actions.iter().find_map(|action| action.forward.as_ref())
+    }
+
+    /// Why the actions could not be written back as they are.
+    fn strange(&self) -> Option<String> {
+        if !self.unknown.is_empty() {
+            let names = self.unknown.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+            return Some(format!(
+                "its actions have parts that this Belay does not know, and would erase: {names}; use a newer one"
+            ));
+        }
+        let mut strange = self.actions.iter().filter_map(|action| Some((&action.kind, action.strange.as_ref()?)));
+        let (kind, why) = strange.next()?;
+        Some(format!("its {kind} action could not be written back as it is: {why}"))
     }
 
     /// None where nothing forwards.
@@ -129,7 +147,8 @@ impl AlbForward {
         let client = &self.aws.clients(&scope.aws).await?.elbv2.read;
         let looked = (!receipts.is_empty()).then(|| self.clock.now());
         let found = find::find(client, &with.forwarder).await?;
-        let state = State { looked, arn: found.arn, actions: found.actions, groups: BTreeMap::new() };
+        let Found { arn, actions, unknown } = found;
+        let state = State { looked, arn, actions, unknown, groups: BTreeMap::new() };
         let mut arns: BTreeSet<String> = state.weights().unwrap_or_default().into_keys().collect();
         for group in target_groups(scope)? {
             let attached = arns.iter().any(|arn| group_name(arn) == group);
@@ -214,6 +233,10 @@ fn assess(
     if after.len() > GROUPS_MAX {
         return failed(format!("it would forward to {} target groups; at most {GROUPS_MAX} are possible", after.len()));
     }
+    let strange = now.strange();
+    if let Some(why) = strange.as_ref().filter(|_| scope.run.is_none()) {
+        return failed(why.clone());
+    }
     let suspended = stickiness::suspended(scope, with, now, baseline)?;
     if let Some(why) = suspended.as_ref().and_then(|suspended| suspended.objection(scope)) {
         return failed(why);
@@ -232,8 +255,8 @@ fn assess(
         },
         Some(suspended) => vec![changes.swap_and_suspend(&suspended), changes.put_back(&suspended)],
     };
-    match now.actions.iter().find_map(|action| Some((&action.kind, action.strange.as_ref()?))) {
-        Some((kind, why)) => failed(format!("its {kind} action could not be written back as it is: {why}")),
+    match strange {
+        Some(why) => failed(why),
         None => Ok(Assessment::Remaining(remaining)),
     }
 }

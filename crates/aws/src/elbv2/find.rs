@@ -1,5 +1,7 @@
 //! Finds what a step names, and reads its actions. Every list is read page by page.
 
+use std::collections::BTreeSet;
+
 use aws_sdk_elasticloadbalancingv2::{
     Client,
     types::{self, LoadBalancerTypeEnum},
@@ -8,7 +10,8 @@ use belay_ports::ReadError;
 
 use super::{
     actions::Action,
-    with::{Forwarder, Listener, ListenerName, RuleName},
+    unknown::Unknown,
+    with::{Forwarder, Kind, Listener, ListenerName, RuleName},
 };
 use crate::errors;
 
@@ -20,43 +23,42 @@ const RULES: &str = "elasticloadbalancing:DescribeRules";
 pub(super) struct Found {
     pub(super) arn: String,
     pub(super) actions: Vec<Action>,
-}
-
-impl Found {
-    fn new(arn: Option<String>, actions: Option<Vec<types::Action>>) -> Option<Self> {
-        let actions = actions.unwrap_or_default().into_iter().map(Action::from_aws).collect();
-        Some(Self { arn: arn?, actions })
-    }
+    /// What this build does not know of the actions.
+    pub(super) unknown: BTreeSet<String>,
 }
 
 /// # Errors
 /// [`ReadError`] of the calls, and a permanent one where there is no such thing, or more than one.
 pub(super) async fn find(client: &Client, forwarder: &Forwarder) -> Result<Found, ReadError> {
-    let found = match forwarder {
-        Forwarder::Listener(ListenerName::Arn(arn)) => {
-            let answer = client.describe_listeners().listener_arns(arn).send().await;
-            let listeners = answer.map_err(|error| errors::read(error, LISTENERS, arn))?.listeners.unwrap_or_default();
-            listeners.into_iter().next().and_then(of_listener)
+    let arn = resolve(client, forwarder).await?;
+    let unknown = Unknown::default();
+    let actions = match forwarder.kind() {
+        Kind::Listener => {
+            let asked = client.describe_listeners().listener_arns(&arn).customize().interceptor(unknown.clone());
+            let answer = asked.send().await.map_err(|error| errors::read(error, LISTENERS, &arn))?;
+            answer.listeners.unwrap_or_default().into_iter().next().map(|listener| listener.default_actions)
         }
-        Forwarder::Listener(ListenerName::At(listener)) => of_listener(find_listener(client, listener).await?.1),
-        Forwarder::Rule(RuleName::Arn(arn)) => {
-            let answer = client.describe_rules().rule_arns(arn).send().await;
-            let rules = answer.map_err(|error| errors::read(error, RULES, arn))?.rules.unwrap_or_default();
-            rules.into_iter().next().and_then(of_rule)
-        }
-        Forwarder::Rule(RuleName::At { listener, priority }) => {
-            of_rule(find_rule(client, listener, &priority.to_string()).await?)
+        Kind::Rule => {
+            let asked = client.describe_rules().rule_arns(&arn).customize().interceptor(unknown.clone());
+            let answer = asked.send().await.map_err(|error| errors::read(error, RULES, &arn))?;
+            answer.rules.unwrap_or_default().into_iter().next().map(|rule| rule.actions)
         }
     };
-    found.ok_or_else(|| missing(format!("there is no {}", forwarder.title())))
+    let actions = actions.ok_or_else(|| missing(format!("there is no {arn}")))?.unwrap_or_default();
+    let actions = actions.into_iter().map(Action::from_aws).collect();
+    Ok(Found { arn, actions, unknown: unknown.names() })
 }
 
-fn of_listener(listener: types::Listener) -> Option<Found> {
-    Found::new(listener.listener_arn, listener.default_actions)
-}
-
-fn of_rule(rule: types::Rule) -> Option<Found> {
-    Found::new(rule.rule_arn, rule.actions)
+/// The ARN of what a step names.
+async fn resolve(client: &Client, forwarder: &Forwarder) -> Result<String, ReadError> {
+    let arn = match forwarder {
+        Forwarder::Listener(ListenerName::Arn(arn)) | Forwarder::Rule(RuleName::Arn(arn)) => Some(arn.clone()),
+        Forwarder::Listener(ListenerName::At(listener)) => find_listener(client, listener).await?.1.listener_arn,
+        Forwarder::Rule(RuleName::At { listener, priority }) => {
+            find_rule(client, listener, &priority.to_string()).await?.rule_arn
+        }
+    };
+    arn.ok_or_else(|| missing(format!("AWS tells no ARN of {}", forwarder.title())))
 }
 
 fn missing(why: String) -> ReadError {

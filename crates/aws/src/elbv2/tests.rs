@@ -43,7 +43,7 @@ fn state(groups: &[(&str, u32)]) -> State {
         ..Action::default()
     };
     let groups = groups.iter().map(|(name, _)| (arn(name), health(&[("healthy", 1)]))).collect();
-    State { looked: None, arn: LISTENER.to_owned(), actions: vec![authenticate, forward], groups }
+    State { arn: LISTENER.to_owned(), actions: vec![authenticate, forward], groups, ..State::default() }
 }
 
 /// So many seconds into the test.
@@ -127,6 +127,10 @@ fn an_action_that_is_not_understood_is_not_overwritten() {
     let mut now = state(&[("blue", 0), ("green", 100)]);
     now.actions[0].strange = Some("it is of the type \"teleport\"".to_owned());
     assert!(failed(to_explicit(&now, json!({"blue": 100, "green": 0}), None)).contains("teleport"));
+    // At arming too, where nothing is to be done yet.
+    assert!(failed(to_baseline(&now, &now)).contains("teleport"));
+    let newer = State { unknown: BTreeSet::from(["Sharding".to_owned()]), ..state(&[("blue", 0), ("green", 100)]) };
+    assert!(failed(to_explicit(&newer, json!({"blue": 100, "green": 0}), None)).contains("would erase: Sharding"));
 }
 
 #[test]

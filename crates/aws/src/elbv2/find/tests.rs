@@ -77,8 +77,8 @@ async fn found(with: Value) -> Result<String, String> {
     let wire = Wire::answering(world).await;
     let clients = wire.aws(Access::ReadOnly).await.clients(&AwsTarget::default()).await.unwrap();
     let with = With::deserialize(&with).unwrap();
-    match find(&clients.elbv2.read, &with.forwarder).await {
-        Ok(found) => Ok(found.arn),
+    match resolve(&clients.elbv2.read, &with.forwarder).await {
+        Ok(arn) => Ok(arn),
         Err(error) => {
             assert!(error.permanent, "{error}");
             Err(error.why)
@@ -128,7 +128,8 @@ async fn load_balancers_without_weights_are_refused_with_the_reason() {
 #[tokio::test]
 async fn the_whole_list_goes_over_the_wire_and_nothing_else() {
     let actions = "<member><Type>authenticate-oidc</Type><Order>1</Order><AuthenticateOidcConfig>\
-                   <Issuer>i</Issuer><AuthorizationEndpoint>a</AuthorizationEndpoint><TokenEndpoint>t</TokenEndpoint><UserInfoEndpoint>u</UserInfoEndpoint><ClientId>shop</ClientId><SessionTimeout>600</SessionTimeout>\
+                   <Issuer>i</Issuer><AuthorizationEndpoint>a</AuthorizationEndpoint><TokenEndpoint>t</TokenEndpoint>\
+                   <UserInfoEndpoint>u</UserInfoEndpoint><ClientId>shop</ClientId><SessionTimeout>600</SessionTimeout>\
                    <AuthenticationRequestExtraParams><entry><key>prompt</key><value>login</value></entry>\
                    </AuthenticationRequestExtraParams></AuthenticateOidcConfig></member>\
                    <member><Type>forward</Type><Order>2</Order><ForwardConfig><TargetGroups>\
@@ -191,6 +192,19 @@ async fn the_whole_list_goes_over_the_wire_and_nothing_else() {
     ];
     expected.sort_unstable();
     assert_eq!(sent, expected);
+}
+
+#[tokio::test]
+async fn what_the_sdk_does_not_know_is_seen_on_the_wire() {
+    let wire = Wire::answering(|_| {
+        let action = "<Actions><member><Type>forward</Type><Sharding>2</Sharding></member></Actions>";
+        answer("DescribeRules", &format!("<member><RuleArn>arn:r/10</RuleArn>{action}</member>"), "Rules", None)
+    })
+    .await;
+    let clients = wire.aws(Access::ReadOnly).await.clients(&AwsTarget::default()).await.unwrap();
+    let with = With::deserialize(&json!({ "rule": "arn:r/10" })).unwrap();
+    let found = find(&clients.elbv2.read, &with.forwarder).await.unwrap();
+    assert_eq!(found.unknown, BTreeSet::from(["Sharding".to_owned()]));
 }
 
 #[tokio::test]
