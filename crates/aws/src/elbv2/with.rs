@@ -18,6 +18,13 @@ const LISTENER_ARN: &str = "^arn:aws[a-z-]*:elasticloadbalancing:[a-z0-9-]+:[0-9
 /// Only application load balancers have rules.
 const RULE_ARN: &str = "^arn:aws[a-z-]*:elasticloadbalancing:[a-z0-9-]+:[0-9]{12}:listener-rule/app/.+$";
 
+const LISTENER: &str = "the ARN of a listener, such as \
+                        `arn:aws:elasticloadbalancing:REGION:ACCOUNT:listener/app/NAME/ID/ID`, or \
+                        { load_balancer: NAME, port: 443 }";
+const RULE: &str = "the ARN of an application load balancer's rule, such as \
+                    `arn:aws:elasticloadbalancing:REGION:ACCOUNT:listener-rule/app/NAME/ID/ID/ID`, or \
+                    { load_balancer: NAME, port: 443, priority: 10 }";
+
 const LOAD_BALANCER: Text =
     Text::new("the name of a load balancer", Some("^[A-Za-z0-9]([A-Za-z0-9-]{0,30}[A-Za-z0-9])?$"));
 
@@ -27,21 +34,16 @@ const NETWORK_PROTOCOLS: [&str; 6] = ["TCP", "TLS", "UDP", "TCP_UDP", "QUIC", "T
 /// What `alb.forward` takes.
 pub fn spec() -> ActionSpec {
     let listener = one_of(
-        "the ARN of a listener, such as `arn:aws:elasticloadbalancing:REGION:ACCOUNT:listener/app/NAME/ID/ID`, or \
-         { load_balancer, port }",
+        LISTENER,
         [
-            pattern("the ARN of the listener of an application or network load balancer", LISTENER_ARN),
+            pattern(LISTENER, LISTENER_ARN),
             object(listener_fields(APPLICATION_PROTOCOLS.into_iter().chain(NETWORK_PROTOCOLS))),
         ],
     );
     let priority = field("priority", integer(1, 50_000), "The rule's priority within its listener.");
     let rule = one_of(
-        "the ARN of a rule, such as `arn:aws:elasticloadbalancing:REGION:ACCOUNT:listener-rule/app/NAME/ID/ID/ID`, or \
-         { load_balancer, port, priority }",
-        [
-            pattern("the ARN of the rule of an application load balancer", RULE_ARN),
-            object(listener_fields(APPLICATION_PROTOCOLS).into_iter().chain([priority])),
-        ],
+        RULE,
+        [pattern(RULE, RULE_ARN), object(listener_fields(APPLICATION_PROTOCOLS).into_iter().chain([priority]))],
     );
     let stickiness = || {
         field(
@@ -259,3 +261,6 @@ impl fmt::Display for Listener {
         self.protocol.iter().try_for_each(|protocol| write!(f, "/{protocol}"))
     }
 }
+
+#[cfg(test)]
+mod tests;
