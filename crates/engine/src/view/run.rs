@@ -88,6 +88,9 @@ pub struct StepView {
     pub needs: Vec<Name>,
     /// Sends so far.
     pub attempt: u32,
+    /// What throttling has cost it, if anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub throttled: Option<ThrottledView>,
     pub waiting_for: Vec<WaitingFor>,
     pub why: String,
     pub changes: Vec<ChangeView>,
@@ -106,6 +109,17 @@ pub struct StepView {
     pub ended: Option<Timestamp>,
     /// When it times out.
     pub deadline: Option<Timestamp>,
+}
+
+/// What throttling has cost a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ThrottledView {
+    /// Sends that were not let through.
+    pub sends: u32,
+    /// Seconds from each first of them to the answer of the one that got through.
+    pub seconds: u64,
+    /// Set while none has got through.
+    pub since: Option<Timestamp>,
 }
 
 /// Whose word a step waits for.
@@ -204,6 +218,11 @@ fn step_view(state: &Migration, run: &Run, name: &str, step: &StepState, progres
         action: plan.action.clone(),
         needs: plan.needs.clone(),
         attempt: step.attempt,
+        throttled: (step.throttled.sends > 0).then(|| ThrottledView {
+            sends: step.throttled.sends,
+            seconds: step.throttled.time.as_secs(),
+            since: step.throttled.since,
+        }),
         waiting_for: waiting::of_step(state, run, name, step),
         why: step.why.clone(),
         changes: changes(step).map(|change| change_view(step, change)).collect(),
