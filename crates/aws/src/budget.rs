@@ -51,7 +51,7 @@ const QUOTAS: [(&str, &str, Quota); 9] = [
 const SHARE: f64 = 0.5;
 
 /// A read that gets no token by then fails: the next one is due soon.
-const READ_WAITS: Duration = Duration::from_secs(6);
+const READ_WAITS: Duration = Duration::from_secs(20);
 
 /// A send that gets none by then was not sent, and is decided anew. Short against the time within which an intent may be
 /// sent.

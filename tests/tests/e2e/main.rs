@@ -24,6 +24,7 @@ mod main_job;
 mod operation;
 mod operators;
 mod permissions;
+mod reach;
 mod refusals;
 mod sensors;
 mod telemetry;

@@ -85,7 +85,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         action: "route53.weights",
         short: "dns",
-        about: "A weighted record with a health check.",
+        about: "A weighted record.",
         emulator: moto,
         cut_over: |world, _| {
             world.set_some_weights(0, 100, &["dns"]);
