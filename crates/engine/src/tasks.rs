@@ -243,10 +243,11 @@ async fn look_repeatedly(clock: &dyn Clock, look: &LookTask, prepared: Prepared,
     if let Some(wait) = look.not_before.and_then(|at| Duration::try_from(at.duration_since(clock.now())).ok()) {
         clock.sleep(wait).await;
     }
+    let pace = actuator.pace().clamp(FIRST_PAUSE, LAST_PAUSE);
     loop {
         answers.send(look_once(clock, actuator.as_ref(), &scope, look).instrument(trace.look()).await).await;
         let gone = Duration::try_from(clock.now().duration_since(look.since)).unwrap_or_default();
-        clock.sleep((gone / 100).clamp(FIRST_PAUSE, LAST_PAUSE)).await;
+        clock.sleep((gone / 100).clamp(pace, LAST_PAUSE)).await;
     }
 }
 
@@ -264,7 +265,7 @@ async fn look_once(
         let assessment = actuator
             .assess(scope, &doc, &look.receipts)
             .map_err(|corrupt| LookFailure { why: corrupt.0, permanent: true })?;
-        Ok(Look { doc, assessment })
+        Ok(Look { doc, assessment, stage: look.stage })
     };
     tokio::select! {
         biased;

@@ -58,6 +58,10 @@ impl Actuator for DressedActuator {
         self.actuator.apply(scope, key, change)
     }
 
+    fn pace(&self) -> Duration {
+        self.actuator.pace()
+    }
+
     fn permissions(&self, scope: &Scope) -> Vec<Permission> {
         self.actuator.permissions(scope)
     }
