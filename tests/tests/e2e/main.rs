@@ -23,6 +23,7 @@ mod main_job;
 mod operation;
 mod operators;
 mod permissions;
+mod records;
 mod refusals;
 mod sensors;
 mod telemetry;

@@ -1,6 +1,6 @@
 //! Gives the simulated world the words of AWS, so that the demo reads like the real thing.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use belay_core::{
     change::{Assessment, Change, Doc, Key, Receipt},
