@@ -15,7 +15,13 @@ use belay_plan::model::AwsTarget;
 use belay_ports::{AccountError, ApplyError, Clock, Observer, ReadError};
 use tokio::sync::OnceCell;
 
-use crate::{calls::Calls, errors, guard::Guard};
+use crate::{
+    budget::{Budget, Urgency},
+    calls::Calls,
+    errors,
+    guard::Guard,
+    https,
+};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const READ_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(8);
@@ -45,6 +51,7 @@ pub struct Aws(Arc<Inner>);
 struct Inner {
     access: Access,
     calls: Calls,
+    budget: Budget,
     /// The standard AWS configuration, loaded at first use.
     base: OnceCell<SdkConfig>,
     sessions: Mutex<HashMap<AwsTarget, Arc<Session>>>,
@@ -121,17 +128,15 @@ impl From<SessionError> for ApplyError {
 impl Aws {
     /// With the standard AWS configuration: environment, profile, SSO, container and instance roles,
     /// `AWS_ENDPOINT_URL`.
-    pub fn new(access: Access) -> Self {
-        Self::with_base(access, Calls::default(), OnceCell::new())
+    ///
+    /// `observer` is told of every call.
+    pub fn new(access: Access, clock: Arc<dyn Clock>, observer: Arc<dyn Observer>) -> Self {
+        let budget = Budget::new(clock.clone(), observer.clone());
+        Self::with_base(access, Calls::told_to(clock, observer), budget, OnceCell::new())
     }
 
-    /// The same, and `observer` is told of every call.
-    pub fn observed(access: Access, clock: Arc<dyn Clock>, observer: Arc<dyn Observer>) -> Self {
-        Self::with_base(access, Calls::told_to(clock, observer), OnceCell::new())
-    }
-
-    pub(crate) fn with_base(access: Access, calls: Calls, base: OnceCell<SdkConfig>) -> Self {
-        Self(Arc::new(Inner { access, calls, base, sessions: Mutex::default() }))
+    pub(crate) fn with_base(access: Access, calls: Calls, budget: Budget, base: OnceCell<SdkConfig>) -> Self {
+        Self(Arc::new(Inner { access, calls, budget, base, sessions: Mutex::default() }))
     }
 
     /// The clients of a target. They are handed out only after its account, if it names one, was verified: no other
@@ -180,6 +185,7 @@ impl Aws {
         let load = || async {
             aws_config::defaults(BehaviorVersion::latest())
                 .app_name(AppName::new(NAME).expect("only letters"))
+                .http_client(https::client())
                 .retry_config(read_retries())
                 .timeout_config(read_timeouts())
                 .load()
@@ -222,28 +228,34 @@ async fn connect(inner: &Inner, base: &SdkConfig, target: &AwsTarget) -> Result<
     let read = config.to_builder().retry_config(read_retries()).timeout_config(read_timeouts()).build();
     let write = config.into_builder().retry_config(RetryConfig::disabled()).timeout_config(write_timeouts()).build();
 
-    /// Every client is made here, so that none is without its guard, and no call goes unseen.
+    let http = base.http_client().unwrap_or_else(https::client);
+
+    /// Every client is made here, so that none is without its guard, no call goes unseen, and all draw from one budget.
     macro_rules! client {
-        ($service:ident, $config:expr, $access:expr) => {{
-            let builder = $service::config::Builder::from($config);
-            let builder = builder.interceptor(Guard::new($access)).interceptor(inner.calls.clone());
+        ($service:ident, $name:literal, $config:expr, $access:expr, $urgency:expr) => {{
+            let budget = inner.budget.of(target, &region, $name);
+            let builder = $service::config::Builder::from($config).http_client(budget.guard(http.clone(), $urgency));
+            let builder = builder.interceptor(Guard::new($access)).interceptor(inner.calls.of(budget));
             $service::Client::from_conf(builder.build())
         }};
     }
     macro_rules! pair {
-        ($service:ident) => {
-            Pair { read: client!($service, &read, Access::ReadOnly), write: client!($service, &write, inner.access) }
+        ($service:ident, $name:literal) => {
+            Pair {
+                read: client!($service, $name, &read, Access::ReadOnly, Urgency::Read),
+                write: client!($service, $name, &write, inner.access, Urgency::Write),
+            }
         };
     }
     Ok(Clients {
-        route53: pair!(aws_sdk_route53),
-        elbv2: pair!(aws_sdk_elasticloadbalancingv2),
-        rds: pair!(aws_sdk_rds),
-        ssm: pair!(aws_sdk_ssm),
-        lambda: pair!(aws_sdk_lambda),
-        sfn: pair!(aws_sdk_sfn),
-        cloudwatch: client!(aws_sdk_cloudwatch, &read, Access::ReadOnly),
-        sts: client!(aws_sdk_sts, &read, Access::ReadOnly),
+        route53: pair!(aws_sdk_route53, "Route 53"),
+        elbv2: pair!(aws_sdk_elasticloadbalancingv2, "Elastic Load Balancing v2"),
+        rds: pair!(aws_sdk_rds, "RDS"),
+        ssm: pair!(aws_sdk_ssm, "SSM"),
+        lambda: pair!(aws_sdk_lambda, "Lambda"),
+        sfn: pair!(aws_sdk_sfn, "SFN"),
+        cloudwatch: client!(aws_sdk_cloudwatch, "CloudWatch", &read, Access::ReadOnly, Urgency::Read),
+        sts: client!(aws_sdk_sts, "STS", &read, Access::ReadOnly, Urgency::Read),
         region,
     })
 }
@@ -373,7 +385,7 @@ mod tests {
     #[tokio::test]
     async fn without_a_region_there_are_no_clients() {
         let config = aws_config::defaults(BehaviorVersion::latest()).empty_test_environment().load().await;
-        let aws = Aws::with_base(Access::ReadOnly, Calls::default(), OnceCell::new_with(Some(config)));
+        let aws = crate::testing::with_config(config);
         assert_eq!(aws.clients(&target(None)).await.unwrap_err(), SessionError::NoRegion);
     }
 }

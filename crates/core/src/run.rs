@@ -144,6 +144,30 @@ pub struct Intent {
     pub fate: Fate,
 }
 
+/// What throttling has cost a step, over all its retries.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Throttled {
+    /// Sends that AWS, or Belay's own budget, did not let through.
+    pub sends: u32,
+    /// From each first throttled send to the answer of the one that got through.
+    pub time: Duration,
+    /// Set while none has got through.
+    pub since: Option<Timestamp>,
+}
+
+impl Throttled {
+    fn hit(&mut self, at: Timestamp) {
+        self.sends += 1;
+        self.since.get_or_insert(at);
+    }
+
+    fn over(&mut self, at: Timestamp) {
+        if let Some(since) = self.since.take() {
+            self.time += at.duration_since(since).unsigned_abs();
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepState {
     pub phase: Phase,
@@ -165,6 +189,7 @@ pub struct StepState {
     pub interruptions: u32,
     /// Failed or throttled sends in a row: the back-off grows with them.
     pub setbacks: u32,
+    pub throttled: Throttled,
     /// Found at the first look.
     pub planned: Vec<Change>,
     pub intent: Option<Intent>,
@@ -219,6 +244,7 @@ impl StepState {
             failures: 0,
             interruptions: 0,
             setbacks: 0,
+            throttled: Throttled::default(),
             planned: Vec::new(),
             intent: None,
             sent: Vec::new(),
@@ -283,6 +309,7 @@ impl StepState {
             self.look += 1;
         }
         if phase.is_over() {
+            self.throttled.over(at);
             self.ended = Some(at);
             self.deadline = None;
             self.again_at = None;
@@ -366,14 +393,21 @@ impl StepState {
             StepEvent::Accepted { receipt, .. } => {
                 self.receipts.push(receipt.clone());
                 self.setbacks = 0;
+                self.throttled.over(at);
                 self.settle_intent(Fate::Accepted { at });
                 self.enter(at, Phase::Settling);
             }
             StepEvent::NoEffect { why, throttled, again_at, .. } => {
+                if *throttled {
+                    self.throttled.hit(at)
+                } else {
+                    self.throttled.over(at)
+                }
                 self.setback(at, why, !throttled, *again_at, Fate::NoEffect);
                 self.require_anew(at);
             }
             StepEvent::OutcomeUnknown { why, again_at, .. } => {
+                self.throttled.over(at);
                 self.setback(at, why, true, Some(*again_at), Fate::Unknown);
                 self.require_anew(at);
             }

@@ -61,6 +61,8 @@ fn throttling_is_waited_out() {
     let records = assert_each_send_was_intended(&stage);
     let refused = step_events(&records, "no_effect");
     assert!(refused.len() == 4 && refused.iter().all(|event| event["throttled"] == true), "{refused:#?}");
+    let lines = done.json_lines();
+    assert_eq!(lines.last().unwrap()["steps"]["dns_back"]["throttled"]["sends"], 4, "{done}");
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod database;
 mod declared;
 mod drill;
 mod dry_run;
+mod fault_table;
 mod faults;
 mod footprint;
 mod foreground;

@@ -145,7 +145,7 @@ fn a_group_is_named_once() {
 
 #[test]
 fn only_the_modification_is_scoped_to_the_listener() {
-    let aws = Aws::new(crate::session::Access::ReadOnly);
+    let aws = crate::testing::nowhere();
     let statements = AlbForward::new(aws).permissions(&scope(json!({}), None, None), &with());
     let mutating: Vec<_> = statements.iter().filter(|statement| statement.mutates).collect();
     assert_eq!(mutating.len(), 1);

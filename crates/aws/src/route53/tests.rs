@@ -11,7 +11,7 @@ use serde_json::json;
 use super::{record::Alias, *};
 use crate::{
     session::Access,
-    testing::{aws, endpoint, failed, proof, remaining, scope},
+    testing::{aws, endpoint, failed, nowhere, proof, remaining, scope},
 };
 
 fn member(set_identifier: &str, weight: u32) -> RecordSet {
@@ -256,7 +256,7 @@ fn what_an_apply_sends_is_one_batch_of_whole_records() {
 
 #[test]
 fn permissions_are_scoped_to_the_zone() {
-    let aws = Aws::new(Access::ReadOnly);
+    let aws = nowhere();
     let statements = Route53Weights::new(aws).permissions(&scope(json!({}), None, None), &with());
     let mutating: Vec<_> = statements.into_iter().filter(|statement| statement.mutates).collect();
     assert_eq!(mutating.len(), 1);
@@ -264,8 +264,7 @@ fn permissions_are_scoped_to_the_zone() {
     assert_eq!(mutating[0].resource, "arn:aws:route53:::hostedzone/Z1");
     // Of a zone that is known by its name, nobody knows the ARN.
     let by_name = With { zone: "example.com".to_owned(), ..with() };
-    let statements =
-        Route53Weights::new(Aws::new(Access::ReadOnly)).permissions(&scope(json!({}), None, None), &by_name);
+    let statements = Route53Weights::new(nowhere()).permissions(&scope(json!({}), None, None), &by_name);
     assert_eq!(
         (statements[0].action.as_str(), statements[0].resource.as_str()),
         ("route53:ListHostedZonesByName", "*")

@@ -51,6 +51,8 @@ pub(crate) struct Step {
     /// The part of the traffic that it is at, where it moves in parts.
     #[serde(default)]
     pub(crate) stage: Option<Stage>,
+    #[serde(default)]
+    pub(crate) throttled: Option<Throttled>,
     pub(crate) waiting_for: Vec<Waiting>,
     pub(crate) changes: Vec<Change>,
     pub(crate) require: Vec<Gate>,
@@ -61,6 +63,13 @@ pub(crate) struct Step {
     pub(crate) since: Timestamp,
     pub(crate) started: Option<Timestamp>,
     pub(crate) ended: Option<Timestamp>,
+}
+
+/// What throttling has cost.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Throttled {
+    pub(crate) sends: u32,
+    pub(crate) seconds: u64,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -91,6 +91,9 @@ pub struct StepView {
     /// Of a step that moves traffic in parts: the one that it is in, or has ended in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stage: Option<StageView>,
+    /// What throttling has cost it, if anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub throttled: Option<ThrottledView>,
     pub waiting_for: Vec<WaitingFor>,
     pub why: String,
     pub changes: Vec<ChangeView>,
@@ -119,6 +122,17 @@ pub struct StageView {
     pub of: usize,
     /// How far of the way it goes.
     pub percent: u32,
+}
+
+/// What throttling has cost a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ThrottledView {
+    /// Sends that were not let through.
+    pub sends: u32,
+    /// Seconds from each first of them to the answer of the one that got through.
+    pub seconds: u64,
+    /// Set while none has got through.
+    pub since: Option<Timestamp>,
 }
 
 /// Whose word a step waits for.
@@ -218,6 +232,11 @@ fn step_view(state: &Migration, run: &Run, name: &str, step: &StepState, progres
         needs: plan.needs.clone(),
         attempt: step.attempt,
         stage: stage_view(plan, step),
+        throttled: (step.throttled.sends > 0).then(|| ThrottledView {
+            sends: step.throttled.sends,
+            seconds: step.throttled.time.as_secs(),
+            since: step.throttled.since,
+        }),
         waiting_for: waiting::of_step(state, run, name, step),
         why: step.why.clone(),
         changes: changes(step).map(|change| change_view(step, change)).collect(),
