@@ -16,7 +16,10 @@ const READS: [(&str, &[&str]); 5] = [
         &["DescribeListeners", "DescribeRules", "DescribeTargetGroups", "DescribeTargetHealth"],
     ),
     ("RDS", &["DescribeDBInstanceAutomatedBackups", "DescribeDBInstances", "DescribeDBSnapshots"]),
-    ("Route 53", &["GetChange", "GetHealthCheck", "GetHealthCheckStatus", "ListResourceRecordSets"]),
+    (
+        "Route 53",
+        &["GetChange", "GetHealthCheck", "GetHealthCheckStatus", "ListHostedZonesByName", "ListResourceRecordSets"],
+    ),
     ("STS", &["GetCallerIdentity"]),
 ];
 

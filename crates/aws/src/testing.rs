@@ -4,7 +4,7 @@ use std::{
     future::poll_fn,
     io,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     task::Poll,
@@ -47,6 +47,7 @@ pub(crate) fn scope(with: Value, to: Option<Value>, others: Option<Others>) -> S
         others,
         baseline: None,
         cutover: None,
+        stages: None,
     }
 }
 
@@ -101,6 +102,53 @@ pub(crate) async fn endpoint(response: String) -> Endpoint {
     Endpoint { url, connections, _server: server }
 }
 
+/// An endpoint that gives its answers one after the other, and keeps what it was asked.
+pub(crate) struct Script {
+    url: String,
+    requests: Arc<Mutex<Vec<String>>>,
+    _server: JoinSet<io::Result<()>>,
+}
+
+impl Script {
+    /// Bodies that go with success.
+    pub(crate) async fn answering(bodies: impl IntoIterator<Item = String>) -> Self {
+        Self::new(bodies.into_iter().map(|body| (200, body))).await
+    }
+
+    /// After the last answer it is gone.
+    pub(crate) async fn new(answers: impl IntoIterator<Item = (u16, String)>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let requests: Arc<Mutex<Vec<String>>> = Arc::default();
+        let mut server = JoinSet::new();
+        let (asked, answers) = (requests.clone(), answers.into_iter().collect::<Vec<_>>());
+        server.spawn(async move {
+            for (status, body) in answers {
+                let (mut stream, _) = listener.accept().await?;
+                let mut request = vec![0; 64 * 1024];
+                let length = stream.read(&mut request).await?;
+                request.truncate(length);
+                asked.lock().unwrap().push(String::from_utf8_lossy(&request).into_owned());
+                stream.write_all(http(&status.to_string(), &body).as_bytes()).await?;
+            }
+            Ok(())
+        });
+        Self { url, requests, _server: server }
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(crate) fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
+    }
+}
+
+pub(crate) async fn aws_at(access: Access, url: &str) -> Aws {
+    aws_observed(access, url, Calls::told_to(Arc::new(Still { wakes: false }), Arc::new(()))).await
+}
+
 pub(crate) fn http(status: &str, body: &str) -> String {
     let length = body.len();
     format!(
@@ -109,7 +157,7 @@ pub(crate) fn http(status: &str, body: &str) -> String {
 }
 
 pub(crate) async fn aws(access: Access, endpoint: &Endpoint) -> Aws {
-    aws_observed(access, endpoint.url(), Calls::told_to(Arc::new(Still { wakes: false }), Arc::new(()))).await
+    aws_at(access, endpoint.url()).await
 }
 
 pub(crate) async fn aws_observed(access: Access, url: &str, calls: Calls) -> Aws {

@@ -51,6 +51,7 @@ pub(crate) fn declared(text: &str) -> BTreeSet<Permission> {
             others: step.others,
             baseline: None,
             cutover: None,
+            stages: None,
         };
         Some(systems.actuator(&step.action)?.permissions(&scope))
     });

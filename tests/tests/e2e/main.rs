@@ -25,6 +25,7 @@ mod operation;
 mod operators;
 mod permissions;
 mod reach;
+mod records;
 mod refusals;
 mod sensors;
 mod telemetry;

@@ -81,8 +81,17 @@ fn row(name: &str, step: &Step, run: &Run, now: Timestamp, look: &Look) -> [Stri
     [
         format!("{} {}", style.apply_to(mark), look.output.bold().apply_to(name)),
         style.apply_to(phase).to_string(),
-        what(step, run, now, look) + &throttled(step, look),
+        stage(step) + &what(step, run, now, look) + &throttled(step, look),
     ]
+}
+
+/// `stage 1 of 2 (50%)  `, while there is a stage to speak of.
+fn stage(step: &Step) -> String {
+    let begun = !step.is_over() && step.phase != "pending";
+    step.stage
+        .as_ref()
+        .filter(|_| begun)
+        .map_or(String::new(), |stage| format!("stage {} of {} ({}%)  ", stage.number, stage.of, stage.percent))
 }
 
 /// `  throttled 4 times, 12s`
