@@ -164,7 +164,7 @@ fn check_periods(metric: &Value, singles: &[(String, &Value)], defects: &mut Vec
 fn seconds(text: &str) -> Option<i64> {
     let period = duration::parse(text).ok()?;
     // A fraction of a second is no period.
-    (period.subsec_nanos() == 0).then(|| i64::try_from(period.as_secs()).ok()).unwrap_or(Some(0))
+    if period.subsec_nanos() == 0 { i64::try_from(period.as_secs()).ok() } else { Some(0) }
 }
 
 /// The signal's entry.
