@@ -15,7 +15,10 @@ const READS: [(&str, &[&str]); 5] = [
         "Elastic Load Balancing v2",
         &["DescribeListeners", "DescribeRules", "DescribeTargetGroups", "DescribeTargetHealth"],
     ),
-    ("RDS", &["DescribeDBInstanceAutomatedBackups", "DescribeDBInstances", "DescribeDBSnapshots"]),
+    (
+        "RDS",
+        &["DescribeDBClusters", "DescribeDBInstanceAutomatedBackups", "DescribeDBInstances", "DescribeDBSnapshots"],
+    ),
     (
         "Route 53",
         &["GetChange", "GetHealthCheck", "GetHealthCheckStatus", "ListHostedZonesByName", "ListResourceRecordSets"],

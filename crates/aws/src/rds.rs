@@ -7,6 +7,7 @@
 
 mod assess;
 mod calls;
+mod pending;
 mod sensor;
 mod settings;
 mod state;
