@@ -53,6 +53,9 @@ pub const ACTION: &str = "alb.forward";
 /// Of a forward action ("Quotas for your Application Load Balancers").
 const GROUPS_MAX: usize = 5;
 
+/// Of a group in a forward action.
+const WEIGHT_MAX: u32 = 999;
+
 /// From sending to in force.
 const EXPECTED: Duration = Duration::from_secs(5);
 
@@ -237,23 +240,33 @@ fn assess(
     if let Some(why) = strange.as_ref().filter(|_| scope.run.is_none()) {
         return failed(why.clone());
     }
-    let suspended = stickiness::suspended(scope, with, now, baseline)?;
+    let found = scope.before::<State>()?;
+    let suspended = stickiness::suspended(with, found.as_ref().unwrap_or(now), baseline);
     if let Some(why) = suspended.as_ref().and_then(|suspended| suspended.objection(scope)) {
         return failed(why);
     }
-    let changes = Changes { with, now, forward, before: &before, after: &after, baseline };
+    let found = found.and_then(|found| found.weights());
+    let ahead = shared::ahead(scope, found.as_ref(), &before, &after, &named, WEIGHT_MAX);
+    let arrived = after == before;
+    if ahead.len() > 1 && (arrived || ahead[0].weights == before) {
+        return Ok(Assessment::InPlace);
+    }
+    let changes = Changes { with, now, forward, before: &before, ahead: &ahead, after: &after, baseline };
     let remaining = match suspended {
-        None if after == before => return Ok(Assessment::InPlace),
-        None => vec![changes.swap()],
-        Some(_) if after == before && forward.sticky().is_some() => return Ok(Assessment::InPlace),
-        Some(suspended) if after == before => match stickiness::swapped_at(receipts) {
+        None if arrived => return Ok(Assessment::InPlace),
+        None => changes.swaps(None),
+        Some(_) if arrived && forward.sticky().is_some() => return Ok(Assessment::InPlace),
+        Some(suspended) if arrived => match stickiness::swapped_at(receipts) {
             None => vec![changes.swap_again(&suspended), changes.put_back(&suspended)],
             Some(at) => match suspended.settling(at, now.looked.unwrap_or(at)) {
                 Some(settling) => return Ok(settling),
                 None => vec![changes.put_back(&suspended)],
             },
         },
-        Some(suspended) => vec![changes.swap_and_suspend(&suspended), changes.put_back(&suspended)],
+        Some(suspended) => {
+            let put_back = changes.put_back(&suspended);
+            changes.swaps(Some(&suspended)).into_iter().chain([put_back]).collect()
+        }
     };
     match strange {
         Some(why) => failed(why),

@@ -22,8 +22,14 @@ const READS: [(&str, &[&str]); 5] = [
             "DescribeTargetHealth",
         ],
     ),
-    ("RDS", &["DescribeDBInstanceAutomatedBackups", "DescribeDBInstances", "DescribeDBSnapshots"]),
-    ("Route 53", &["GetChange", "GetHealthCheck", "GetHealthCheckStatus", "ListResourceRecordSets"]),
+    (
+        "RDS",
+        &["DescribeDBClusters", "DescribeDBInstanceAutomatedBackups", "DescribeDBInstances", "DescribeDBSnapshots"],
+    ),
+    (
+        "Route 53",
+        &["GetChange", "GetHealthCheck", "GetHealthCheckStatus", "ListHostedZonesByName", "ListResourceRecordSets"],
+    ),
     ("STS", &["GetCallerIdentity"]),
 ];
 

@@ -7,6 +7,7 @@
 
 mod assess;
 mod calls;
+mod pending;
 mod sensor;
 mod settings;
 mod state;
@@ -74,6 +75,7 @@ pub fn spec() -> ActionSpec {
         ]),
         to: None,
         others: false,
+        stages: false,
         default_timeout: Duration::from_secs(2 * 60 * 60),
         loses_data: true,
         // RDS identifiers know no case.

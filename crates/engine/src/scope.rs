@@ -5,8 +5,8 @@ use belay_core::{
     id::RunId,
     run::Run,
 };
-use belay_plan::model::{AwsTarget, Name, Plan};
-use belay_ports::{AccountError, Actuators, Ports, Query, Scope};
+use belay_plan::model::{AwsTarget, Name, Plan, Step};
+use belay_ports::{AccountError, Actuators, Ports, Query, Scope, Stages};
 use jiff::Timestamp;
 
 /// The scope of one step. None for a step that the plan does not have.
@@ -28,15 +28,22 @@ pub(crate) fn of_step(
         others: found.others,
         baseline,
         cutover,
+        stages: stages(found, 0),
         timeout: found.timeout,
         before: None,
     })
 }
 
+fn stages(step: &Step, present: usize) -> Option<Stages> {
+    let ahead = step.stages.get(present..).filter(|ahead| !ahead.is_empty())?;
+    Some(Stages { ahead: ahead.to_vec() })
+}
+
 /// The same for a step of a run, from what the run has pinned.
 pub(crate) fn of_run(run: &Run, step: &str) -> Option<Scope> {
     let scope = of_step(&run.plan, step, Some(run.id.clone()), run.baseline_of(step).cloned(), run.cutover)?;
-    Some(Scope { before: run.steps.get(step)?.before.clone(), ..scope })
+    let state = run.steps.get(step)?;
+    Some(Scope { stages: stages(&run.plan.steps[step], state.stage), before: state.before.clone(), ..scope })
 }
 
 /// What to ask for a signal. None for a signal that the plan does not have.

@@ -12,7 +12,7 @@ use super::{
     stickiness::{self, Suspended},
     with::With,
 };
-use crate::weights::{self as shared, Weights};
+use crate::weights::{self as shared, Stage, Weights};
 
 const FORWARD: &str = "forward";
 
@@ -28,14 +28,21 @@ pub(super) struct Changes<'a> {
     pub(super) now: &'a State,
     pub(super) forward: &'a Forward,
     pub(super) before: &'a Weights,
+    /// The last one is `after`.
+    pub(super) ahead: &'a [Stage],
     pub(super) after: &'a Weights,
     pub(super) baseline: Option<&'a State>,
 }
 
 impl<'a> Changes<'a> {
     /// One call, and all stays as it is but the weights and, where it is given, the stickiness.
-    fn change(&self, id: &str, title: &str, notes: &[String], stickiness: Option<&Stickiness>) -> Change {
-        let (before, after) = (self.before, self.after);
+    fn change(
+        &self,
+        id: String,
+        title: &str,
+        (before, after): (&Weights, &Weights),
+        stickiness: Option<&Stickiness>,
+    ) -> Change {
         let shares = after.iter().map(|(arn, weight)| Share {
             destination: group_name(arn).to_owned(),
             before: before.get(arn).copied().unwrap_or(0),
@@ -53,11 +60,10 @@ impl<'a> Changes<'a> {
             });
             Action { forward, ..action }
         });
-        let notes = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join("; ")) };
         let modify = self.with.forwarder.kind();
         Change {
-            id: id.to_owned(),
-            title: format!("{}: {title}{notes}", self.with.forwarder.title()),
+            id,
+            title: format!("{}: {title}", self.with.forwarder.title()),
             before: shared::readable(before, group_name),
             after: shared::readable(after, group_name),
             call: modify.modify().to_owned(),
@@ -68,44 +74,51 @@ impl<'a> Changes<'a> {
         }
     }
 
-    fn moves(&self) -> String {
-        shared::moves(self.before, self.after, group_name)
+    /// The shift of the weights, stage by stage.
+    pub(super) fn swaps(&self, suspended: Option<&Suspended>) -> Vec<Change> {
+        let from = std::iter::once(self.before).chain(self.ahead.iter().map(|stage| &stage.weights));
+        let moves = from.zip(self.ahead).filter(|(from, stage)| **from != stage.weights);
+        let mut swaps: Vec<Change> = moves.map(|(from, stage)| self.swap(from, stage, suspended)).collect();
+        if let (Some(last), Some(suspended)) = (swaps.last_mut(), suspended) {
+            last.expected += suspended.lasts;
+        }
+        swaps
     }
 
-    pub(super) fn swap(&self) -> Change {
-        let sticky = self.forward.sticky().map(|stickiness| {
-            let time = stickiness.lasts().map(|time| format!(" for up to {}", duration::format(time)));
-            format!("stickiness keeps clients with their present group{}", time.unwrap_or_default())
-        });
-        let notes: Vec<String> = sticky.into_iter().chain(self.left_as_is(true)).collect();
-        self.change(SWAP, &self.moves(), &notes, None)
-    }
-
-    pub(super) fn swap_and_suspend(&self, suspended: &Suspended) -> Change {
-        let off = format!(
-            "stickiness is switched off, and back on when its cookies have run out, in {}",
-            duration::format(suspended.lasts)
-        );
-        let notes: Vec<String> = [off].into_iter().chain(self.left_as_is(false)).collect();
-        let change = self.change(SWAP, &self.moves(), &notes, Some(&OFF));
-        Change { expected: EXPECTED + suspended.lasts, ..change }
+    fn swap(&self, from: &Weights, stage: &Stage, suspended: Option<&Suspended>) -> Change {
+        let sticky = match (suspended, self.forward.sticky()) {
+            (Some(suspended), _) => Some(format!(
+                "stickiness is switched off, and back on when its cookies have run out, after {}",
+                duration::format(suspended.lasts)
+            )),
+            (None, Some(sticky)) => {
+                let time = sticky.lasts().map(|time| format!(" for up to {}", duration::format(time)));
+                Some(format!("stickiness keeps clients with their present group{}", time.unwrap_or_default()))
+            }
+            (None, None) => None,
+        };
+        let notes: Vec<String> = sticky.into_iter().chain(self.left_as_is(suspended.is_none())).collect();
+        let notes = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join("; ")) };
+        let title = format!("{}{}{notes}", shared::moves(from, &stage.weights, group_name), stage.note());
+        self.change(stage.id(SWAP), &title, (from, &stage.weights), suspended.map(|_| &OFF))
     }
 
     /// The weights are there and stickiness is off, but since when is not known: from an answer on, it is.
     pub(super) fn swap_again(&self, suspended: &Suspended) -> Change {
         let title = "sent once more with stickiness off, so that it is known when its cookies have run out";
-        let change = self.change(SWAP_AGAIN, title, &[], Some(&OFF));
+        let change = self.change(SWAP_AGAIN.to_owned(), title, (self.after, self.after), Some(&OFF));
         Change { expected: EXPECTED + suspended.lasts, ..change }
     }
 
     pub(super) fn put_back(&self, suspended: &Suspended) -> Change {
         let title = format!("stickiness is switched on again, for {}", duration::format(suspended.lasts));
         let sticky = |on: bool| json!({ "stickiness": on });
+        let id = stickiness::PUT_BACK.to_owned();
         Change {
             before: sticky(false),
             after: sticky(true),
             effects: Vec::new(),
-            ..self.change(stickiness::PUT_BACK, &title, &[], Some(&suspended.former))
+            ..self.change(id, &title, (self.after, self.after), Some(&suspended.former))
         }
     }
 

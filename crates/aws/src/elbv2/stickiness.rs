@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use belay_core::change::{Assessment, Progress, Receipt};
 use belay_plan::duration;
-use belay_ports::{Corrupt, Scope};
+use belay_ports::Scope;
 use jiff::Timestamp;
-use serde::Deserialize;
 
 use super::{
     EXPECTED, State,
@@ -32,25 +31,13 @@ pub(super) struct Suspended {
     pub(super) lasts: Duration,
 }
 
-/// What there is to suspend: the stickiness right before the step's first change, else the one of the known-good state
-/// (an earlier run may have left it off). None where the plan keeps it, or there is none.
-///
-/// # Errors
-/// [`Corrupt`] when the before-image cannot be understood.
-pub(super) fn suspended(
-    scope: &Scope,
-    with: &With,
-    now: &State,
-    baseline: Option<&State>,
-) -> Result<Option<Suspended>, Corrupt> {
-    if with.stickiness == OnSwap::Keep {
-        return Ok(None);
-    }
-    let before = scope.before.as_deref().map(State::deserialize).transpose();
-    let before = before.map_err(|error| Corrupt(format!("the before-image cannot be understood: {error}")))?;
-    let states = [Some(before.as_ref().unwrap_or(now)), baseline].into_iter().flatten();
+/// What there is to suspend: the stickiness as it was found, before the step's first change; else the one of the known-good
+/// state (an earlier run may have left it off). None where the plan keeps it, or there is none.
+pub(super) fn suspended(with: &With, found: &State, baseline: Option<&State>) -> Option<Suspended> {
+    let states = [Some(found), baseline].into_iter().flatten();
     let former = states.filter_map(State::forward).find_map(|forward| forward.sticky());
-    Ok(former.map(|former| Suspended { former: former.clone(), lasts: former.lasts().unwrap_or_default() }))
+    let former = former.filter(|_| with.stickiness == OnSwap::Suspend)?;
+    Some(Suspended { former: former.clone(), lasts: former.lasts().unwrap_or_default() })
 }
 
 impl Suspended {

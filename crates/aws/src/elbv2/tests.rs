@@ -1,13 +1,11 @@
-use belay_core::change::BaselineEntry;
-use belay_plan::model::Others;
-
 use std::sync::Arc;
 
 use belay_core::{
-    change::{Effect, Proof},
+    change::{BaselineEntry, Effect, Proof},
     id::RunId,
 };
-use belay_plan::catalogue::Finding;
+use belay_plan::{catalogue::Finding, model::Others};
+use belay_ports::Stages;
 
 use super::{
     actions::{
@@ -16,7 +14,7 @@ use super::{
     },
     *,
 };
-use crate::testing::{Still, failed, proof, remaining, scope};
+use crate::testing::{Still, failed, nowhere, proof, remaining, scope};
 
 const LISTENER: &str =
     "arn:aws:elasticloadbalancing:eu-west-1:111122223333:listener/app/checkout/50dc6c495c0c9188/f2f7dc8efc522ab2";
@@ -174,7 +172,7 @@ fn a_group_is_named_once() {
 }
 
 fn mutating(with: Value) -> Vec<(String, String)> {
-    let aws = AlbForward::new(Aws::new(crate::session::Access::ReadOnly), Arc::new(Still { wakes: false }));
+    let aws = AlbForward::new(nowhere(), Arc::new(Still { wakes: false }));
     let with = With::deserialize(&with).unwrap();
     let statements = aws.permissions(&scope(json!({}), None, None), &with).into_iter();
     statements.filter(|statement| statement.mutates).map(|statement| (statement.action, statement.resource)).collect()
@@ -233,12 +231,19 @@ struct Suspending {
     receipts: Vec<Receipt>,
     timeout: Duration,
     run: bool,
+    stages: Option<Vec<u32>>,
 }
 
 impl Suspending {
     fn begun() -> Self {
         let before = sticky_state(0, true);
-        Self { before: Some(before), receipts: Vec::new(), timeout: Duration::from_secs(7_200), run: true }
+        Self {
+            before: Some(before),
+            receipts: Vec::new(),
+            timeout: Duration::from_secs(7_200),
+            run: true,
+            stages: None,
+        }
     }
 
     fn receipt(mut self, change: &str, seconds: i64) -> Self {
@@ -251,6 +256,7 @@ impl Suspending {
         let scope = Scope {
             before: self.before.as_ref().map(|before| Arc::new(serde_json::to_value(before).unwrap())),
             timeout: self.timeout,
+            stages: self.stages.clone().map(|ahead| Stages { ahead }),
             run: self.run.then(|| RunId("01k8abcd2345".to_owned())),
             ..scope(json!({}), Some(json!({"blue": 100, "green": 0})), None)
         };
@@ -331,7 +337,7 @@ fn what_an_earlier_run_left_off_is_as_the_baseline_has_it_in_the_end() {
 
 #[test]
 fn a_timeout_that_is_too_short_for_the_cookies_is_told_before_anything_runs() {
-    let short = Suspending { timeout: Duration::from_secs(300), run: false, before: None, receipts: Vec::new() };
+    let short = Suspending { timeout: Duration::from_secs(300), run: false, before: None, ..Suspending::begun() };
     // At arming the weights are as they shall be.
     for now in [sticky_state(0, true), sticky_state(100, true)] {
         let why = failed(short.assess(&now));
@@ -348,4 +354,37 @@ fn stickiness_without_a_duration_cannot_be_suspended() {
     now.actions[1].forward.as_mut().unwrap().stickiness = Some(Stickiness { enabled: Some(true), duration_s: None });
     let asked = Suspending { run: false, before: None, ..Suspending::begun() };
     assert!(failed(asked.assess(&now)).contains("`stickiness: keep`"));
+}
+
+#[test]
+fn traffic_moves_in_stages() {
+    let (cut_over, back) = (state(&[("blue", 0), ("green", 999)]), state(&[("blue", 999), ("green", 0)]));
+    let staged = |ahead: &[u32], before: Option<&State>| Scope {
+        stages: Some(Stages { ahead: ahead.to_vec() }),
+        before: before.map(|before| Arc::new(json!(before))),
+        ..scope(json!({}), None, None)
+    };
+    let assess = |scope: &Scope, now: &State| assess(scope, &with(), now, Some(&back), &[]).unwrap();
+    let Assessment::Remaining(changes) = assess(&staged(&[50, 100], None), &cut_over) else { panic!("changes") };
+    let after: Vec<_> = changes.iter().map(|change| (change.id.as_str(), change.after.clone())).collect();
+    assert_eq!(after[0], ("forward_50", json!({"blue": 500, "green": 500})));
+    assert_eq!(after[1], ("forward", json!({"blue": 999, "green": 0})));
+    let half = state(&[("blue", 500), ("green", 500)]);
+    assert_eq!(assess(&staged(&[50, 100], Some(&cut_over)), &half), Assessment::InPlace);
+    assert_eq!(remaining(assess(&staged(&[100], Some(&cut_over)), &half)).id, "forward");
+}
+
+#[test]
+fn in_stages_stickiness_is_off_from_the_first_and_back_after_the_last() {
+    let staged = |ahead: &[u32]| Suspending { stages: Some(ahead.to_vec()), ..Suspending::begun() };
+    let cut_over = sticky_state(0, true);
+    let planned = changes(staged(&[50, 100]).assess(&cut_over));
+    let sticky: Vec<_> =
+        planned.iter().map(|change| sent(change)[1].forward.as_ref().unwrap().sticky().is_some()).collect();
+    assert_eq!(sticky, [false, false, true]);
+    assert_eq!(planned.iter().map(|c| c.id.as_str()).collect::<Vec<_>>(), ["forward_50", "forward", "stickiness"]);
+    let first = Args::deserialize(&planned[0].args).unwrap();
+    let on_the_way = State { actions: first.actions, ..cut_over };
+    assert_eq!(staged(&[50, 100]).receipt("forward_50", 1).assess(&on_the_way), Assessment::InPlace);
+    assert_eq!(ids(staged(&[100]).receipt("forward_50", 1).assess(&on_the_way)), ["forward", "stickiness"]);
 }

@@ -10,7 +10,7 @@ use belay_plan::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{ACTION, GROUPS_MAX, RESOURCE, TARGET_GROUP, group_name};
+use super::{ACTION, GROUPS_MAX, RESOURCE, TARGET_GROUP, WEIGHT_MAX, group_name};
 use crate::place;
 
 /// Gateway load balancers are let through here, so that they are refused with the reason.
@@ -67,8 +67,9 @@ pub fn spec() -> ActionSpec {
                 object([field("rule", rule, rule_doc), stickiness()]),
             ],
         ),
-        to: Some(weights(TARGET_GROUP, 999, Some(GROUPS_MAX))),
+        to: Some(weights(TARGET_GROUP, WEIGHT_MAX.into(), Some(GROUPS_MAX))),
         others: true,
+        stages: true,
         default_timeout: Duration::from_secs(5 * 60),
         loses_data: false,
         resource,

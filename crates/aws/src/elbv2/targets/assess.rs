@@ -8,7 +8,6 @@ use belay_plan::{
     model::{Others, Target as To},
 };
 use belay_ports::{Corrupt, Scope};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
@@ -72,7 +71,7 @@ pub(super) fn assess(
         let last = (!leaving.is_empty()).then(|| changes.deregister(true));
         return Ok(Assessment::Remaining([changes.register(&missing)].into_iter().chain(last).collect()));
     }
-    let before = before_image(scope)?;
+    let before = scope.before::<State>()?;
     let awaited = awaited(&changes, before.as_ref(), baseline);
     if let Some((target, cure)) = awaited.iter().find_map(|target| Some((target, never_healthy(&target.state)?))) {
         return failed(format!("{} is {}: {cure}", target.registration.address, target.state));
@@ -107,11 +106,6 @@ fn wanted(scope: &Scope, now: &State, baseline: Option<&State>) -> Result<BTreeM
         (address.clone(), Registration { address, ..target })
     };
     Ok(targets.into_iter().map(with_port).collect())
-}
-
-fn before_image(scope: &Scope) -> Result<Option<State>, Corrupt> {
-    let before = scope.before.as_deref().map(State::deserialize).transpose();
-    before.map_err(|error| Corrupt(format!("the before-image cannot be understood: {error}")))
 }
 
 /// Why registering would come to nothing, or to a moment without any target.

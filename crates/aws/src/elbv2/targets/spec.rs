@@ -37,6 +37,7 @@ pub fn spec() -> ActionSpec {
         with: object([field("target_group", Shape::Text(TARGET_GROUP), "The target group.")]),
         to: Some(filled_map(TARGET, registrations())),
         others: true,
+        stages: false,
         default_timeout: Duration::from_secs(15 * 60),
         loses_data: false,
         resource: |with| format!("{RESOURCE}{}", group_name(with["target_group"].as_str().unwrap_or_default())),

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{target::Address, *};
 use crate::{
     elbv2::health::{NOT_ATTACHED, ZONE_NOT_ENABLED},
-    testing::{Still, failed, remaining, scope},
+    testing::{Still, failed, nowhere, remaining, scope},
 };
 
 const ARN: &str = "arn:aws:elasticloadbalancing:eu-west-1:111122223333:targetgroup/blue/0123456789abcdef";
@@ -257,7 +257,7 @@ fn what_no_plan_can_mean_is_found_offline() {
 
 #[test]
 fn what_it_may_change_is_the_one_group() {
-    let system = AlbTargets::new(Aws::new(crate::session::Access::ReadOnly), Arc::new(Still { wakes: false }));
+    let system = AlbTargets::new(nowhere(), Arc::new(Still { wakes: false }));
     let statements = system.permissions(&scope(json!({}), None, None), &with());
     let writes: Vec<&str> = statements.iter().filter(|one| one.mutates).map(|one| one.resource.as_str()).collect();
     assert_eq!(writes, ["arn:aws:elasticloadbalancing:eu-west-1:111122223333:targetgroup/blue/*"; 2]);
