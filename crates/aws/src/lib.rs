@@ -5,6 +5,7 @@ pub mod cloudwatch;
 pub mod elbv2;
 pub mod errors;
 mod guard;
+pub mod jobs;
 mod place;
 pub mod rds;
 pub mod route53;

@@ -22,6 +22,8 @@ pub(crate) fn of_step(
         migration: plan.migration.clone(),
         step: step.to_owned(),
         run,
+        tries: 0,
+        deadline: None,
         aws: found.aws.clone(),
         with: found.with.clone(),
         to: found.to.clone(),
@@ -33,7 +35,9 @@ pub(crate) fn of_step(
 
 /// The same for a step of a run, from what the run has pinned.
 pub(crate) fn of_run(run: &Run, step: &str) -> Option<Scope> {
-    of_step(&run.plan, step, Some(run.id.clone()), run.baseline_of(step).cloned(), run.cutover)
+    let scope = of_step(&run.plan, step, Some(run.id.clone()), run.baseline_of(step).cloned(), run.cutover)?;
+    let state = run.steps.get(step)?;
+    Some(Scope { tries: state.tries, deadline: state.deadline, ..scope })
 }
 
 /// What to ask for a signal. None for a signal that the plan does not have.
