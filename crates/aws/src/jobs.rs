@@ -5,7 +5,7 @@ pub mod automation;
 pub mod function;
 pub mod state_machine;
 #[cfg(test)]
-mod wire;
+pub(crate) mod wire;
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! An endpoint for the tests of jobs: answers in a row, and what was asked.
+//! An endpoint for tests: answers in a row, and what was asked.
 
 use std::{
     io,
@@ -22,14 +22,14 @@ use crate::{
 };
 
 /// Gives each connection the next answer, and keeps the requests.
-pub(super) struct Wire {
+pub(crate) struct Wire {
     url: String,
     requests: Arc<Mutex<Vec<String>>>,
     _server: JoinSet<io::Result<()>>,
 }
 
 impl Wire {
-    pub(super) async fn new(answers: impl IntoIterator<Item = String>) -> Self {
+    pub(crate) async fn new(answers: impl IntoIterator<Item = String>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -55,12 +55,12 @@ impl Wire {
         Self { url, requests, _server: server }
     }
 
-    pub(super) async fn aws(&self) -> Aws {
+    pub(crate) async fn aws(&self) -> Aws {
         testing::aws_observed(Access::ReadWrite, &self.url, Calls::default()).await
     }
 
     /// Everything that was asked, whole.
-    pub(super) fn requests(&self) -> Vec<String> {
+    pub(crate) fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }
 }
@@ -73,7 +73,7 @@ fn is_whole(request: &str) -> bool {
 }
 
 /// An answer in JSON, with more header lines.
-pub(super) fn json_with(status: &str, headers: &str, body: &Value) -> String {
+pub(crate) fn json_with(status: &str, headers: &str, body: &Value) -> String {
     let body = body.to_string();
     let length = body.len();
     format!(
@@ -82,18 +82,18 @@ pub(super) fn json_with(status: &str, headers: &str, body: &Value) -> String {
     )
 }
 
-pub(super) fn json(body: &Value) -> String {
+pub(crate) fn json(body: &Value) -> String {
     json_with("200 OK", "", body)
 }
 
 /// A refusal.
-pub(super) fn error(status: &str, code: &str) -> String {
+pub(crate) fn error(status: &str, code: &str) -> String {
     let header = format!("x-amzn-errortype: {code}\r\n");
     json_with(status, &header, &serde_json::json!({ "__type": code, "message": "not today" }))
 }
 
 /// The n-th try of a step.
-pub(super) fn scope(with: Value, tries: u32) -> Scope {
+pub(crate) fn scope(with: Value, tries: u32) -> Scope {
     Scope {
         step: "fence".to_owned(),
         run: (tries > 0).then(|| RunId("01k8abcd2345".to_owned())),
