@@ -4,7 +4,7 @@
 //! answer is looked up. An Express state machine keeps nothing that could be looked up: its execution is waited for within the
 //! call, and when that answer is lost a person has to say what is to be done.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, net::Ipv4Addr, sync::Arc, time::Duration};
 
 use aws_sdk_sfn::{
     Client,
@@ -277,7 +277,13 @@ impl System for StateMachine {
                     .state_machine_arn(&with.state_machine)
                     .name(name)
                     .input(with.input.to_string());
-                let sent = sent.customize().config_override(patient).send().await;
+                let sent = sent.customize().config_override(patient).mutate_request(|request| {
+                    if let Some(plain) = without_prefix(request.uri()) {
+                        // An error leaves the address that it had.
+                        let _ = request.set_uri(plain);
+                    }
+                });
+                let sent = sent.send().await;
                 let done = sent.map_err(|error| errors::apply(error, START_SYNC, &with.state_machine))?;
                 return Ok(json!(answer(number, region, &done)));
             }
@@ -311,6 +317,14 @@ impl System for StateMachine {
             permission(true, START_SYNC, machine),
         ]
     }
+}
+
+/// The address of a synchronous call begins with `sync-`, which makes no sense before an address on this host or network:
+/// where `AWS_ENDPOINT_URL` names one, it is meant as it stands.
+fn without_prefix(address: &str) -> Option<String> {
+    let (scheme, rest) = address.split_once("://sync-")?;
+    let host = rest.split(['/', ':']).next()?;
+    (host == "localhost" || host.parse::<Ipv4Addr>().is_ok()).then(|| format!("{scheme}://{rest}"))
 }
 
 fn known(code: &str) -> Option<(bool, &'static str)> {

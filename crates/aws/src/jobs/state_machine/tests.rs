@@ -153,3 +153,24 @@ fn arns_derive_from_the_state_machine_without_its_version() {
         assert_eq!(with(alias).execution("belay-01k8abcd2345-fence-1"), EXECUTION);
     }
 }
+
+#[test]
+fn an_address_of_this_network_is_meant_as_it_stands() {
+    assert_eq!(without_prefix("http://sync-127.0.0.1:4566/"), Some("http://127.0.0.1:4566/".to_owned()));
+    assert_eq!(without_prefix("http://sync-localhost/"), Some("http://localhost/".to_owned()));
+    assert_eq!(without_prefix("https://sync-states.eu-west-1.amazonaws.com/"), None);
+    assert_eq!(without_prefix("http://127.0.0.1:4566/"), None);
+}
+
+#[tokio::test]
+async fn the_answer_of_an_express_one_is_the_end_of_it() {
+    let (assessment, _) = looked([machine("EXPRESS")], 1, &[]).await;
+    let body = json!({
+        "executionArn": EXECUTION, "startDate": 1, "stopDate": 2, "status": "FAILED", "error": "NoQueue", "cause": "none",
+    });
+    let (answered, request) = apply(wire::json(&body), &change(assessment)).await;
+    assert!(request.to_ascii_lowercase().contains("host: 127.0.0.1"), "{request}");
+    let (assessment, _) = looked([], 1, &[receipt(answered.unwrap())]).await;
+    let Assessment::Over(Outcome { failure: Some(why), .. }) = assessment else { panic!() };
+    assert_eq!(why, "the execution is FAILED: NoQueue: none");
+}

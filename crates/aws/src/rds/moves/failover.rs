@@ -57,9 +57,10 @@ pub fn spec() -> ActionSpec {
         others: false,
         default_timeout: Duration::from_secs(15 * 60),
         loses_data: false,
+        // Who writes, not what is written: a restore or a backtrack of the same database is another thing.
         resource: |with: &Value| {
             let name = with["cluster"].as_str().or(with["instance"].as_str()).unwrap_or_default();
-            format!("rds:{}", name.to_ascii_lowercase())
+            format!("rds:{}/writer", name.to_ascii_lowercase())
         },
         check: no_action_findings,
     }
