@@ -27,7 +27,10 @@ const READS: [(&str, &[&str]); 8] = [
             "DescribeDBSnapshots",
         ],
     ),
-    ("Route 53", &["GetChange", "GetHealthCheck", "GetHealthCheckStatus", "ListResourceRecordSets"]),
+    (
+        "Route 53",
+        &["GetChange", "GetHealthCheck", "GetHealthCheckStatus", "ListHostedZonesByName", "ListResourceRecordSets"],
+    ),
     ("Lambda", &["GetFunctionConfiguration"]),
     ("SFN", &["DescribeExecution", "DescribeStateMachine"]),
     ("SSM", &["DescribeAutomationExecutions", "GetAutomationExecution", "ListTagsForResource"]),

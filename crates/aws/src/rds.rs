@@ -8,6 +8,7 @@
 mod assess;
 mod calls;
 pub mod moves;
+mod pending;
 mod sensor;
 mod settings;
 mod state;
@@ -75,6 +76,7 @@ pub fn spec() -> ActionSpec {
         ]),
         to: None,
         others: false,
+        stages: false,
         default_timeout: Duration::from_secs(2 * 60 * 60),
         loses_data: true,
         // RDS identifiers know no case.

@@ -65,6 +65,7 @@ fn spec() -> ActionSpec {
         ]),
         to: None,
         others: false,
+        stages: false,
         default_timeout: Duration::from_secs(10 * 60),
         loses_data: false,
         resource: |_| String::new(),

@@ -47,6 +47,7 @@ fn scope(with: &With, tries: u32) -> Scope {
         others: None,
         baseline: None,
         cutover: None,
+        stages: None,
     }
 }
 

@@ -142,6 +142,7 @@ mod tests {
             others: None,
             baseline: None,
             cutover: None,
+            stages: None,
         }
     }
 

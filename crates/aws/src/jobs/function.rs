@@ -66,6 +66,7 @@ pub fn spec() -> ActionSpec {
         ]),
         to: None,
         others: false,
+        stages: false,
         // The call itself, and throttling before it.
         default_timeout: Duration::from_secs(30 * 60),
         loses_data: false,

@@ -58,6 +58,7 @@ pub fn spec() -> ActionSpec {
         ]),
         to: None,
         others: false,
+        stages: false,
         default_timeout: Duration::from_secs(60 * 60),
         loses_data: false,
         resource: |_| String::new(),

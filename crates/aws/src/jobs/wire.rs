@@ -16,7 +16,6 @@ use tokio::{
 };
 
 use crate::{
-    calls::Calls,
     session::{Access, Aws},
     testing,
 };
@@ -56,7 +55,7 @@ impl Wire {
     }
 
     pub(crate) async fn aws(&self) -> Aws {
-        testing::aws_observed(Access::ReadWrite, &self.url, Calls::default()).await
+        testing::aws_at(Access::ReadWrite, &self.url).await
     }
 
     /// Everything that was asked, whole.

@@ -2,7 +2,10 @@ use belay_core::change::Outcome;
 use jiff::Timestamp;
 
 use super::*;
-use crate::jobs::wire::{self, Wire};
+use crate::{
+    jobs::wire::{self, Wire},
+    testing::Still,
+};
 
 fn with(idempotent: bool) -> With {
     With {
@@ -127,7 +130,11 @@ fn permissions_name_the_function_however_it_is_written() {
     for function in ["fence", "111122223333:function:fence", "arn:aws:lambda:eu-west-1:111122223333:function:fence"] {
         let with = With { function: function.to_owned(), ..with(false) };
         let scope = crate::testing::scope(json!(with), None, None);
-        let client = Invocation::new(Aws::new(crate::session::Access::ReadOnly));
+        let client = Invocation::new(Aws::new(
+            crate::session::Access::ReadOnly,
+            std::sync::Arc::new(Still { wakes: false }),
+            std::sync::Arc::new(()),
+        ));
         let found = client.permissions(&scope, &with);
         assert!(found.iter().all(|permission| permission.resource == arn), "{function}: {found:?}");
     }

@@ -115,6 +115,7 @@ fn scope() -> Scope {
         others: None,
         baseline: None,
         cutover: None,
+        stages: None,
     }
 }
 

@@ -77,6 +77,7 @@ pub fn spec() -> ActionSpec {
         ]),
         to: None,
         others: false,
+        stages: false,
         default_timeout: Duration::from_secs(60 * 60),
         loses_data: true,
         resource: |with: &Value| format!("rds:{}", with["cluster"].as_str().unwrap_or_default().to_ascii_lowercase()),

@@ -55,6 +55,7 @@ pub fn spec() -> ActionSpec {
             ],
         )),
         others: false,
+        stages: false,
         default_timeout: Duration::from_secs(15 * 60),
         loses_data: false,
         // Who writes, not what is written: a restore or a backtrack of the same database is another thing.

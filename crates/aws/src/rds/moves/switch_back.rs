@@ -68,6 +68,7 @@ pub fn spec() -> ActionSpec {
         ),
         to: None,
         others: false,
+        stages: false,
         default_timeout: Duration::from_secs(60 * 60),
         loses_data: true,
         resource: |with: &Value| {
@@ -140,8 +141,9 @@ struct Deployment {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Found {
-    /// Stays the same when the database is renamed.
+    /// Stays the same when the database is renamed, as the time of its creation does.
     resource_id: Option<String>,
+    created: Option<Timestamp>,
     status: String,
     renaming_to: Option<String>,
 }
@@ -253,12 +255,10 @@ fn unfit(name: &str, found: &Found) -> Option<Assessment> {
 }
 
 fn listed_twice(now: &State) -> Option<&str> {
-    let listed: Vec<&str> = [&now.old, &now.production, &now.failed]
-        .into_iter()
-        .flatten()
-        .filter_map(|one| one.resource_id.as_deref())
-        .collect();
-    (0..listed.len()).find(|&at| listed[..at].contains(&listed[at])).map(|at| listed[at])
+    let listed: Vec<&Found> = [&now.old, &now.production, &now.failed].into_iter().flatten().collect();
+    let same = |one: &Found, other: &Found| one.resource_id == other.resource_id && one.created == other.created;
+    let again = |at: &usize| listed[..*at].iter().any(|earlier| same(earlier, listed[*at]));
+    (0..listed.len()).find(again).and_then(|at| listed[at].resource_id.as_deref())
 }
 
 fn rename(id: &str, kind: Kind, from: &str, to: &str, effects: Vec<Effect>) -> Change {

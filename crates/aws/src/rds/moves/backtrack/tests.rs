@@ -187,7 +187,10 @@ async fn a_binary_log_is_told_with_its_cure() {
 
 #[test]
 fn permissions_are_of_the_cluster_and_its_snapshot() {
-    let system = RdsBacktrack::new(Aws::new(crate::session::Access::ReadOnly), Arc::new(Still { wakes: false }));
+    let system = RdsBacktrack::new(
+        Aws::new(crate::session::Access::ReadOnly, Arc::new(Still { wakes: false }), Arc::new(())),
+        Arc::new(Still { wakes: false }),
+    );
     let arming = Scope { run: None, ..scope(0) };
     let found: Vec<String> =
         system.permissions(&arming, &with()).iter().map(|one| format!("{} {}", one.action, one.resource)).collect();

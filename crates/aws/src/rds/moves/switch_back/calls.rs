@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    super::{describe_cluster, describe_instance, refine},
+    super::{describe_cluster, describe_instance, refine, timestamp},
     Deployment, Found, Kind, Names,
 };
 use crate::errors;
@@ -45,11 +45,13 @@ pub(super) async fn database(client: &Client, kind: Kind, name: &str) -> Result<
     Ok(match kind {
         Kind::Instance => describe_instance(client, name).await?.map(|found| Found {
             resource_id: found.dbi_resource_id,
+            created: timestamp(found.instance_create_time),
             status: found.db_instance_status.unwrap_or_default(),
             renaming_to: found.pending_modified_values.and_then(|pending| pending.db_instance_identifier),
         }),
         Kind::Cluster => describe_cluster(client, name).await?.map(|found| Found {
             resource_id: found.db_cluster_resource_id,
+            created: timestamp(found.cluster_create_time),
             status: found.status.unwrap_or_default(),
             renaming_to: found.pending_modified_values.and_then(|pending| pending.db_cluster_identifier),
         }),

@@ -22,7 +22,8 @@ fn scope() -> Scope {
 }
 
 fn found(id: &str) -> Option<Found> {
-    Some(Found { resource_id: Some(id.to_owned()), status: "available".to_owned(), renaming_to: None })
+    let (resource_id, status) = (Some(id.to_owned()), "available".to_owned());
+    Some(Found { resource_id, created: None, status, renaming_to: None })
 }
 
 /// Production, the old blue, and what was moved away, as their resources.
