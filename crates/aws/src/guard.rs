@@ -19,7 +19,10 @@ const READS: [(&str, &[&str]); 5] = [
         "RDS",
         &["DescribeDBClusters", "DescribeDBInstanceAutomatedBackups", "DescribeDBInstances", "DescribeDBSnapshots"],
     ),
-    ("Route 53", &["GetChange", "GetHealthCheck", "GetHealthCheckStatus", "ListResourceRecordSets"]),
+    (
+        "Route 53",
+        &["GetChange", "GetHealthCheck", "GetHealthCheckStatus", "ListHostedZonesByName", "ListResourceRecordSets"],
+    ),
     ("STS", &["GetCallerIdentity"]),
 ];
 

@@ -57,7 +57,7 @@ fn journal_failure(error: OpenError) -> Failure {
 /// The real world. `access` decides whether anything can be changed in it; `observer` sees what is done in it.
 pub(crate) fn ports(access: Access, journal: Arc<dyn Journal>, observer: Arc<dyn Observer>) -> Ports {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
-    let aws = AwsSystems::new(Aws::observed(access, clock.clone(), observer.clone()), clock.clone());
+    let aws = AwsSystems::new(Aws::new(access, clock.clone(), observer.clone()), clock.clone());
     Ports {
         sensors: Arc::new(EverySensor { aws: aws.clone(), probes: Probes::new(clock.clone()) }),
         actuators: Arc::new(aws),

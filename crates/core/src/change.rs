@@ -84,6 +84,12 @@ pub enum Effect {
         #[schema(value_type = String)]
         expected: Duration,
     },
+    /// What clients have kept of the state before lives on for this long once the change holds, and the step waits for it.
+    Drains {
+        #[serde(with = "duration_text")]
+        #[schema(value_type = String)]
+        time: Duration,
+    },
     /// A job starts elsewhere.
     StartsJob { name: String },
 }

@@ -311,6 +311,16 @@ pub enum StepEvent {
     WaitStarted {
         until: Timestamp,
     },
+    /// What clients have kept of the state before lives on until then.
+    DrainStarted {
+        until: Timestamp,
+    },
+    /// A part of the traffic has moved, and its gates have passed, or there was nothing to move: the next part comes.
+    /// `stages`: so many are behind. `percent`: how far the last one of them goes.
+    StagePassed {
+        stages: usize,
+        percent: u32,
+    },
     /// The target state holds. `changed`: whether Belay sent anything for it.
     Settled {
         changed: bool,

@@ -37,6 +37,9 @@ impl Deciding {
             return;
         }
         let guarding = matches!(state.phase, Phase::Verifying | Phase::Done | Phase::Unchanged);
+        if result.as_ref().is_ok_and(|look| look.stage != state.stage) {
+            return; // the gates of its stage have passed meanwhile
+        }
         match result {
             Err(_) if guarding => {} // its gates tell; a look that fails proves nothing against it
             Err(failure) if failure.permanent => {
@@ -86,14 +89,38 @@ impl Deciding {
             Assessment::InPlace => {
                 self.trust(name);
                 self.note_effect(name, &[]);
-                let changed = self.state_of(name).is_some_and(StepState::has_begun);
-                self.settled(name, changed);
+                self.holds(name);
             }
             Assessment::Settling(_) => {}
             Assessment::Failed { why } => self.fail(name, FailureCode::Verdict, why.clone()),
             Assessment::Ambiguous { why } => self.fail(name, FailureCode::Ambiguous, why.clone()),
             Assessment::Remaining(changes) => self.remaining(name, changes, &look.doc),
         }
+    }
+
+    /// What the step, or its present stage, wants is there.
+    fn holds(&mut self, name: &str) {
+        let Some((run, state)) = self.run().and_then(|run| Some((run, run.steps.get(name)?))) else { return };
+        let plan = &run.plan.steps[name];
+        if !plan.is_last_stage(state.stage) && !state.sent_in_stage() {
+            return self.pass_stage(name); // nothing had to move, so there is nothing to verify
+        }
+        if state.wait_until.is_some() {
+            return; // what clients have kept is being waited for
+        }
+        if let Some(time) = state.drain() {
+            let until = self.now + time;
+            return self.step(name, StepEvent::DrainStarted { until });
+        }
+        let changed = state.has_begun();
+        self.settled(name, changed);
+    }
+
+    pub(crate) fn pass_stage(&mut self, name: &str) {
+        let Some((run, state)) = self.run().and_then(|run| Some((run, run.steps.get(name)?))) else { return };
+        let percent = run.plan.steps[name].stages.get(state.stage).copied().unwrap_or(100);
+        let stages = state.stage + 1;
+        self.step(name, StepEvent::StagePassed { stages, percent });
     }
 
     /// Changes remain: is the last one visible, contested, to be waited for, or is the next one to be sent?
@@ -187,7 +214,9 @@ impl Deciding {
         let rollback = self.state.find_run(run.undoes.as_ref()?)?;
         let state = rollback.steps.get(name)?;
         let untouched = run.steps.get(name).is_some_and(|step| !step.touched);
-        let left = state.sent.iter().find(|sent| sent.id == next.id).is_some_and(|sent| sent.after == next.before);
+        let staged = !rollback.plan.steps.get(name)?.stages.is_empty();
+        let same = |sent: &&Change| staged || sent.id == next.id;
+        let left = state.sent.iter().filter(same).any(|sent| sent.after == next.before);
         (untouched && !left)
             .then(|| format!("it is not as the rollback left it; somebody has changed it since: {}", next.title))
     }

@@ -94,6 +94,9 @@ pub struct DryStep {
     pub why: String,
     /// In the order in which they would be sent.
     pub changes: Vec<DryChange>,
+    /// The parts in which the traffic moves, in percent: the gates are held against after each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<u32>,
     pub require: Vec<DryGate>,
     pub verify: Vec<DryGate>,
     pub expected_s: u64,
@@ -288,6 +291,7 @@ impl Rehearsal<'_> {
             found,
             why,
             changes: changes.iter().map(dry_change).collect(),
+            stages: step.stages.clone(),
             require: self.gates(&step.require),
             verify: self.gates(&step.verify),
             expected_s: expected.time.as_secs(),

@@ -118,6 +118,10 @@ fn step_says(step: &str, what: &StepEvent) -> Option<(Tone, String)> {
         }
         StepEvent::Doubted { why } => (Warn, format!("{step}: in doubt: {why}")),
         StepEvent::Settled { changed: true } => (Info, format!("{step}: settled")),
+        StepEvent::DrainStarted { until } => {
+            (Info, format!("{step}: in place; clients may go by what they have kept until {until:.0}"))
+        }
+        StepEvent::StagePassed { stages, percent } => (Info, format!("{step}: stage {stages} ({percent}%) has passed")),
         StepEvent::VerifyOpened => (Info, format!("{step}: verifying")),
         StepEvent::Verify { signal, what } => gate(&format!("{step}: gate"), signal, what)?,
         StepEvent::Done => (Info, format!("{step}: done")),

@@ -10,7 +10,7 @@ pub mod observe;
 pub mod sensor;
 pub mod system;
 
-pub use actuator::{Actuator, ApplyError, Condition, Corrupt, Permission, ReadError, Scope};
+pub use actuator::{Actuator, ApplyError, Condition, Corrupt, Permission, ReadError, Scope, Stages};
 pub use clock::{Clock, Entropy};
 pub use journal::{AppendError, Journal, NewRecord, Placed, ReadFailure};
 pub use observe::{Call, CallOutcome, Observer};

@@ -48,6 +48,11 @@ pub(crate) struct Step {
     pub(crate) action: String,
     pub(crate) needs: Vec<String>,
     pub(crate) why: String,
+    /// The part of the traffic that it is at, where it moves in parts.
+    #[serde(default)]
+    pub(crate) stage: Option<Stage>,
+    #[serde(default)]
+    pub(crate) throttled: Option<Throttled>,
     pub(crate) waiting_for: Vec<Waiting>,
     pub(crate) changes: Vec<Change>,
     pub(crate) require: Vec<Gate>,
@@ -58,6 +63,20 @@ pub(crate) struct Step {
     pub(crate) since: Timestamp,
     pub(crate) started: Option<Timestamp>,
     pub(crate) ended: Option<Timestamp>,
+}
+
+/// What throttling has cost.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Throttled {
+    pub(crate) sends: u32,
+    pub(crate) seconds: u64,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Stage {
+    pub(crate) number: usize,
+    pub(crate) of: usize,
+    pub(crate) percent: u32,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -24,6 +24,8 @@ fn step_view(run: &Run, step: DryStep) -> StepView {
         action: step.action,
         needs: step.needs,
         attempt: 0,
+        stage: None,
+        throttled: None,
         waiting_for: Vec::new(),
         why: step.why,
         changes: step.changes.into_iter().map(change_view).collect(),

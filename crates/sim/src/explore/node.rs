@@ -147,8 +147,9 @@ impl Node {
         });
         let receipts: BTreeSet<&String> = state.receipts.iter().map(|receipt| &receipt.change).collect();
         let mut key = format!(
-            "{:?} {intent:?} {receipts:?} {:?} {:?} {} {} {} {} {} {} {} {:?}",
+            "{:?} {:?} {intent:?} {receipts:?} {:?} {:?} {} {} {} {} {} {} {} {:?}",
             state.phase,
+            (state.stage, state.sent_in_stage(), state.drained),
             state.effective,
             (left(state.deadline), left(state.approval_until), left(state.wait_until), left(state.doubted)),
             state.failures,

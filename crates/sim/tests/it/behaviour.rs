@@ -348,6 +348,7 @@ fn the_witness_sees_a_call_that_nobody_has_put_on_record() {
             others: step.others,
             baseline: None,
             cutover: None,
+            stages: None,
         };
         let actuator = scene.ports.actuators.actuator(&step.action).unwrap();
         actuator.apply(&scope, &call.key, &call.change).await.unwrap();

@@ -113,6 +113,7 @@ fn scope() -> Scope {
         others: None,
         baseline: None,
         cutover: None,
+        stages: None,
     }
 }
 
