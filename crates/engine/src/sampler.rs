@@ -215,6 +215,19 @@ struct Sweep {
     /// On the monotonic clock.
     due: Duration,
     under_way: bool,
+    /// When the first signal of this kind was read, on the monotonic clock. Paces are counted from here, so that signals of
+    /// one pace come up in the same sweep, whenever each was wanted first: few calls that read many.
+    origin: Option<Duration>,
+}
+
+impl Sweep {
+    /// The next turn of a pace. A signal that is wanted between two turns is read sooner once.
+    fn turn_after(&mut self, now: Duration, pace: Duration) -> Duration {
+        let origin = *self.origin.get_or_insert(now);
+        let turns = (now - origin).as_nanos().checked_div(pace.as_nanos());
+        let next = turns.and_then(|turns| u32::try_from(turns + 1).ok()).and_then(|turn| pace.checked_mul(turn));
+        next.map_or(now + pace, |next| origin + next)
+    }
 }
 
 async fn sample(
@@ -273,7 +286,7 @@ fn due(
                 entry.not_before = monotonic + REREAD_MIN;
                 let pace = sensors.sensor(&entry.kind).map(|sensor| sensor.pace(&entry.query));
                 entry.pace = pace.unwrap_or_default();
-                entry.swept_from = monotonic + entry.pace;
+                entry.swept_from = sweep.turn_after(monotonic, entry.pace);
                 let batch = batches.entry((entry.kind.clone(), swept)).or_insert_with(|| Batch {
                     kind: entry.kind.clone(),
                     sweep: swept,
@@ -286,7 +299,8 @@ fn due(
         }
     }
     for batch in batches.values().filter(|batch| batch.sweep) {
-        sweeps.insert(batch.kind.clone(), Sweep { due: monotonic + poll, under_way: true });
+        let sweep = sweeps.entry(batch.kind.clone()).or_default();
+        (sweep.due, sweep.under_way) = (monotonic + poll, true);
     }
     let idle = sweeps.values().filter(|sweep| !sweep.under_way && sweep.due > monotonic);
     next = idle.map(|sweep| sweep.due).fold(next, Duration::min);
