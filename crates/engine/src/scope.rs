@@ -22,6 +22,8 @@ pub(crate) fn of_step(
         migration: plan.migration.clone(),
         step: step.to_owned(),
         run,
+        tries: 0,
+        deadline: None,
         aws: found.aws.clone(),
         with: found.with.clone(),
         to: found.to.clone(),
@@ -43,7 +45,8 @@ fn stages(step: &Step, present: usize) -> Option<Stages> {
 pub(crate) fn of_run(run: &Run, step: &str) -> Option<Scope> {
     let scope = of_step(&run.plan, step, Some(run.id.clone()), run.baseline_of(step).cloned(), run.cutover)?;
     let state = run.steps.get(step)?;
-    Some(Scope { stages: stages(&run.plan.steps[step], state.stage), before: state.before.clone(), ..scope })
+    let stages = stages(&run.plan.steps[step], state.stage);
+    Some(Scope { tries: state.tries, deadline: state.deadline, stages, before: state.before.clone(), ..scope })
 }
 
 /// What to ask for a signal. None for a signal that the plan does not have.

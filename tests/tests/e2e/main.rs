@@ -20,6 +20,7 @@ mod faults;
 mod footprint;
 mod foreground;
 mod http;
+mod jobs;
 mod load;
 mod main_job;
 mod operation;
