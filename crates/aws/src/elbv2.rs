@@ -84,16 +84,16 @@ pub struct AlbForward {
 
 /// A list of actions as it is, and the groups that it forwards to or shall forward to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
 pub struct State {
     /// Only where something was sent: two looks at a world that stands still see the same.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     looked: Option<Timestamp>,
     /// Of the listener or the rule.
+    #[serde(default)]
     arn: String,
     actions: Vec<Action>,
     /// Parts of the actions that this build does not know, by name.
-    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     unknown: BTreeSet<String>,
     /// By ARN. A group that does not exist is not here.
     groups: BTreeMap<String, GroupHealth>,
@@ -215,27 +215,11 @@ fn assess(
     let Some(forward) = now.forward() else {
         return failed("it does not forward to target groups, so there are no weights".to_owned());
     };
-    let named = shared::named(scope, baseline.map(|baseline| baseline.weights().unwrap_or_default()))?;
-    let mut weights = Weights::new();
-    for (group, weight) in &named.weights {
-        match now.arn(group) {
-            Some(arn) => {
-                weights.insert(arn.to_owned(), *weight);
-            }
-            // It had no traffic before the cutover either.
-            None if *weight == 0 && !named.explicit => {}
-            None => return failed(format!("there is no target group {group}")),
-        }
-    }
     let before = forward.weights();
-    let named = Named { weights, explicit: named.explicit };
-    let after = match shared::wanted(&before, &named, scope.others, group_name) {
-        Ok(after) => within_quota(after, &named),
-        Err(verdict) => return Ok(verdict.into()),
+    let (named, after) = match wanted(scope, now, &before, baseline)? {
+        Ok(wanted) => wanted,
+        Err(why) => return failed(why),
     };
-    if after.len() > GROUPS_MAX {
-        return failed(format!("it would forward to {} target groups; at most {GROUPS_MAX} are possible", after.len()));
-    }
     let strange = now.strange();
     if let Some(why) = strange.as_ref().filter(|_| scope.run.is_none()) {
         return failed(why.clone());
@@ -272,6 +256,37 @@ fn assess(
         Some(why) => failed(why),
         None => Ok(Assessment::Remaining(remaining)),
     }
+}
+
+/// The weights that the target names, by ARN, and those that every group shall have; else why they cannot be.
+fn wanted(
+    scope: &Scope,
+    now: &State,
+    before: &Weights,
+    baseline: Option<&State>,
+) -> Result<Result<(Named, Weights), String>, Corrupt> {
+    let named = shared::named(scope, baseline.map(|baseline| baseline.weights().unwrap_or_default()))?;
+    let mut weights = Weights::new();
+    for (group, weight) in &named.weights {
+        match now.arn(group) {
+            Some(arn) => {
+                weights.insert(arn.to_owned(), *weight);
+            }
+            // It had no traffic before the cutover either.
+            None if *weight == 0 && !named.explicit => {}
+            None => return Ok(Err(format!("there is no target group {group}"))),
+        }
+    }
+    let named = Named { weights, explicit: named.explicit };
+    let after = match shared::wanted(before, &named, scope.others, group_name) {
+        Ok(after) => within_quota(after, &named),
+        Err(verdict) => return Ok(Err(verdict.0)),
+    };
+    let groups = after.len();
+    Ok(match groups > GROUPS_MAX {
+        true => Err(format!("it would forward to {groups} target groups; at most {GROUPS_MAX} are possible")),
+        false => Ok((named, after)),
+    })
 }
 
 /// Groups without weight that nobody named make room where there are too many: those that the known-good state has come
