@@ -51,7 +51,7 @@ const QUOTAS: [(&str, &str, Quota); 9] = [
 const SHARE: f64 = 0.5;
 
 /// A read that gets no token by then fails: the next one is due soon.
-const READ_WAITS: Duration = Duration::from_secs(6);
+const READ_WAITS: Duration = Duration::from_secs(20);
 
 /// A send that gets none by then was not sent, and is decided anew. Short against the time within which an intent may be
 /// sent.
@@ -127,6 +127,11 @@ impl Budget {
         };
         lines.entry(family.clone()).or_insert_with(|| line(&family)).clone()
     }
+}
+
+/// The time from one call of an operation to the next, when there are many.
+pub(crate) fn pace(service: &str, operation: &str) -> Duration {
+    Duration::from_secs_f64(1.0 / (quota(service, operation).1.rate * SHARE))
 }
 
 /// The operation that has the quota (empty: the whole service), and the quota.

@@ -7,6 +7,8 @@
 
 mod assess;
 mod calls;
+pub mod moves;
+mod pending;
 mod sensor;
 mod settings;
 mod state;

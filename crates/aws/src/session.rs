@@ -8,7 +8,8 @@ use std::{
 };
 
 use aws_config::{
-    AppName, BehaviorVersion, Region, SdkConfig, retry::RetryConfig, sts::AssumeRoleProvider, timeout::TimeoutConfig,
+    AppName, BehaviorVersion, Region, SdkConfig, identity::IdentityCache, retry::RetryConfig, sts::AssumeRoleProvider,
+    timeout::TimeoutConfig,
 };
 use aws_sdk_sts::config::SharedCredentialsProvider;
 use belay_plan::model::AwsTarget;
@@ -24,9 +25,13 @@ use crate::{
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-const READ_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(8);
+/// From a request to the begin of its answer. What an attempt waits for credentials, or for the account's budget, comes
+/// before that.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(8);
+/// STS can be slow.
+const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(20);
 /// All attempts of one read together.
-const READ_TIMEOUT: Duration = Duration::from_secs(30);
+const READ_TIMEOUT: Duration = Duration::from_secs(45);
 /// A send that has no answer by then has an unknown outcome.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 const READ_ATTEMPTS: u32 = 4;
@@ -186,6 +191,7 @@ impl Aws {
             aws_config::defaults(BehaviorVersion::latest())
                 .app_name(AppName::new(NAME).expect("only letters"))
                 .http_client(https::client())
+                .identity_cache(IdentityCache::lazy().load_timeout(CREDENTIALS_TIMEOUT).build())
                 .retry_config(read_retries())
                 .timeout_config(read_timeouts())
                 .load()
@@ -204,7 +210,7 @@ fn read_retries() -> RetryConfig {
 fn read_timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
-        .operation_attempt_timeout(READ_ATTEMPT_TIMEOUT)
+        .read_timeout(ANSWER_TIMEOUT)
         .operation_timeout(READ_TIMEOUT)
         .build()
 }
