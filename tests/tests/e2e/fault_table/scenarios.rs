@@ -46,6 +46,20 @@ confirm: [page]
     )
 }
 
+fn weights(world: &World, zone: &str, stages: &str) -> String {
+    world.set_some_weights(0, 100, &["dns"]);
+    let text = |pointer| world.text(pointer);
+    plan(&format!(
+        "    action: route53.weights
+    with: {{ zone: {zone}, record: {}, type: A }}
+    to: {{ {}: 100, {}: 0 }}
+    require: [page]{stages}",
+        text("/dns/record").trim_end_matches('.'),
+        text("/dns/sets/blue/id"),
+        text("/dns/sets/green/id"),
+    ))
+}
+
 fn forward(world: &World, what: &str, arn: &str) -> String {
     let name = |side: &str| world.text(&format!("/alb/target_groups/{side}/name")).to_owned();
     plan(&format!(
@@ -90,20 +104,16 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         short: "dns",
         about: "A weighted record.",
         emulator: moto,
-        cut_over: |world, _| {
-            world.set_some_weights(0, 100, &["dns"]);
-            let text = |pointer| world.text(pointer);
-            plan(&format!(
-                "    action: route53.weights
-    with: {{ zone: {}, record: {}, type: A }}
-    to: {{ {}: 100, {}: 0 }}
-    require: [page]",
-                text("/dns/zone"),
-                text("/dns/record").trim_end_matches('.'),
-                text("/dns/sets/blue/id"),
-                text("/dns/sets/green/id"),
-            ))
-        },
+        cut_over: |world, _| weights(world, world.text("/dns/zone"), ""),
+        is_back: |world, _| world.dns_weights()["blue"] == 100 && world.dns_weights()["green"] == 0,
+        resources: |world, _| vec![format!("hostedzone/{}", world.text("/dns/zone")), ":change/".to_owned()],
+    },
+    Scenario {
+        action: "route53.weights",
+        short: "stages",
+        about: "The same in two stages, its zone known by its name.",
+        emulator: moto,
+        cut_over: |world, _| weights(world, world.text("/dns/zone_name"), "\n    stages: [50, 100]"),
         is_back: |world, _| world.dns_weights()["blue"] == 100 && world.dns_weights()["green"] == 0,
         resources: |world, _| vec![format!("hostedzone/{}", world.text("/dns/zone")), ":change/".to_owned()],
     },
