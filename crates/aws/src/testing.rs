@@ -1,9 +1,10 @@
 //! What the unit tests of the systems share.
 
 use std::{
+    collections::BTreeMap,
     io,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -96,6 +97,74 @@ pub(crate) async fn endpoint(response: String) -> Endpoint {
         }
     });
     Endpoint { url, connections, _server: server }
+}
+
+/// An endpoint that keeps what it was asked last, and answers each request with the same response.
+pub(crate) struct Recorder {
+    url: String,
+    last: Arc<Mutex<String>>,
+    _server: JoinSet<io::Result<()>>,
+}
+
+impl Recorder {
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The body of the last request.
+    pub(crate) fn last(&self) -> String {
+        self.last.lock().unwrap().clone()
+    }
+}
+
+pub(crate) async fn recording(response: String) -> Recorder {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let last = Arc::new(Mutex::new(String::new()));
+    let mut server = JoinSet::new();
+    let kept = last.clone();
+    server.spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await?;
+            let mut request = Vec::new();
+            let body = loop {
+                let mut buffer = [0; 16 * 1024];
+                let read = stream.read(&mut buffer).await?;
+                request.extend_from_slice(&buffer[..read]);
+                let text = String::from_utf8_lossy(&request);
+                let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+                let lengths = head
+                    .lines()
+                    .filter_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
+                if read == 0 || lengths.last().is_none_or(|length: usize| body.len() >= length) {
+                    break body.to_owned();
+                }
+            };
+            *kept.lock().unwrap() = body;
+            stream.write_all(response.as_bytes()).await?;
+        }
+    });
+    Recorder { url, last, _server: server }
+}
+
+/// The parameters of a request in the query protocol, decoded.
+pub(crate) fn form(body: &str) -> BTreeMap<String, String> {
+    let decode = |text: &str| percent_decode(&text.replace('+', " "));
+    body.split('&').filter_map(|pair| pair.split_once('=')).map(|(name, value)| (decode(name), decode(value))).collect()
+}
+
+fn percent_decode(text: &str) -> String {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        bytes.push(u8::from_str_radix(&part[..2], 16).unwrap());
+        bytes.extend_from_slice(part[2..].as_bytes());
+    }
+    String::from_utf8(bytes).unwrap()
+}
+
+pub(crate) async fn aws_at(access: Access, url: &str) -> Aws {
+    aws_observed(access, url, Calls::default()).await
 }
 
 pub(crate) fn http(status: &str, body: &str) -> String {

@@ -29,6 +29,9 @@ pub struct Receipt {
 pub enum Assessment {
     /// The target state holds, and nothing is under way.
     InPlace,
+    /// The target state holds, but read back it differs in what was to come with it (settings of a restored database).
+    /// Shows as a gate of the step that did not hold: a person decides, and nothing is undone.
+    Differs { why: String },
     /// A change that was accepted is taking its time.
     Settling(Progress),
     /// These changes are still to be sent; the first goes next.

@@ -64,7 +64,7 @@ impl Migration {
                 });
                 match look.assessment {
                     Assessment::Settling(_) => false,
-                    Assessment::InPlace => !guarding,
+                    Assessment::InPlace | Assessment::Differs { .. } => !guarding,
                     _ => true,
                 }
             }

@@ -89,6 +89,13 @@ impl Deciding {
                 let changed = self.state_of(name).is_some_and(StepState::has_begun);
                 self.settled(name, changed);
             }
+            Assessment::Differs { why } => {
+                self.trust(name);
+                self.note_effect(name, &[]);
+                let changed = self.state_of(name).is_some_and(StepState::has_begun);
+                self.step(name, StepEvent::Settled { changed });
+                self.fail(name, FailureCode::Verify, why.clone());
+            }
             Assessment::Settling(_) => {}
             Assessment::Failed { why } => self.fail(name, FailureCode::Verdict, why.clone()),
             Assessment::Ambiguous { why } => self.fail(name, FailureCode::Ambiguous, why.clone()),

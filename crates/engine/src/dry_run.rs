@@ -216,6 +216,7 @@ fn assess(assessment: Result<Assessment, Corrupt>) -> Assessed {
     let found = |found, why: String| Assessed { found, why, changes: Vec::new() };
     match assessment {
         Ok(Assessment::InPlace) => found(Found::InPlace, String::new()),
+        Ok(Assessment::Differs { why }) => found(Found::InPlace, why),
         Ok(Assessment::Settling(progress)) => found(Found::Settling, progress.note),
         Ok(Assessment::Remaining(changes)) => Assessed { found: Found::ToChange, why: String::new(), changes },
         Ok(Assessment::Failed { why }) => found(Found::Failed, why),

@@ -7,8 +7,11 @@
 //! -          new             old            rename_restored: nothing answers to the name until it is done
 //! new        -               old            in place
 //! ```
+//!
+//! Where the names are not to change, the restored instance stays beside the other, and at most a record is pointed at it.
 
 mod changes;
+mod read_back;
 
 use std::time::Duration;
 
@@ -19,14 +22,16 @@ use jiff::Timestamp;
 
 use self::changes::{CARRY, RENAME_FAILED, RENAME_RESTORED, RESTORE};
 use super::{
-    Settings, Source, Time, With,
-    state::{Instance, Names, State},
+    Names, Settings, With,
+    cname::Pointing,
+    source::{Kind, Sought},
+    spec::{Cname, KeepEndpoint},
+    state::{Instance, State},
     status::{Phase, phase},
 };
 
 const RUN_TAG: &str = "belay:run";
 const STEP_TAG: &str = "belay:step";
-const MIGRATION_TAG: &str = "belay:migration";
 
 /// An accepted restore or rename is listed within this time; usually within seconds.
 const LISTED_WITHIN: Duration = Duration::from_secs(10 * 60);
@@ -34,17 +39,15 @@ const LISTED_WITHIN: Duration = Duration::from_secs(10 * 60);
 /// Accepted settings show, or are listed as pending, within this time; usually in the answer to the call.
 const MODIFYING_WITHIN: Duration = Duration::from_secs(15);
 
-/// RDS ships logs about every five minutes. So much later it has stopped.
-const LOGS_SHIPPED_WITHIN: Duration = Duration::from_secs(30 * 60);
-
 pub(super) fn assess(
     scope: &Scope,
     with: &With,
+    instance: &str,
     now: &State,
     baseline: Option<&State>,
     receipts: &[Receipt],
 ) -> Assessment {
-    let names = Names::new(&with.instance, scope.run.as_ref());
+    let names = Names::new(instance, scope.run.as_ref());
     let known_good = baseline.and_then(|baseline| baseline.instance.as_ref());
     View { scope, with, now, known_good, receipts, names }.assess()
 }
@@ -77,6 +80,11 @@ enum Position<'a> {
     Swapped {
         new: &'a Instance,
     },
+    /// Restored, and meant to stay beside the other under its own name.
+    Beside {
+        old: Option<&'a Instance>,
+        new: &'a Instance,
+    },
     /// Under way between two of these, or not to be told.
     Elsewhere(Assessment),
 }
@@ -100,13 +108,14 @@ impl<'a> View<'a> {
             Position::Restored { old, new } => self.restored(old, new),
             Position::Between { new } => self.between(new),
             Position::Swapped { new } => self.swapped(new),
+            Position::Beside { old, new } => self.beside(old, new),
             Position::Elsewhere(assessment) => assessment,
         }
     }
 
     fn position(&self) -> Position<'a> {
         let State { instance, restored, failed, .. } = self.now;
-        let name = &self.names.instance;
+        let name = &self.names.own;
         if self.scope.run.is_none() {
             return match instance {
                 Some(old) => Position::Original { old },
@@ -119,6 +128,9 @@ impl<'a> View<'a> {
         if let Some(run) = restored.as_ref().and_then(|new| self.foreign(new)) {
             let why = format!("{} is there already, and its tags say that it was made {run}", self.names.restored);
             return Position::Elsewhere(Assessment::Ambiguous { why });
+        }
+        if let (Some(new), true) = (restored, self.with.keep_endpoint != KeepEndpoint::Rename) {
+            return Position::Beside { old: instance.as_ref(), new };
         }
         match (instance, restored, failed) {
             (Some(found), None, failed) => match (self.owner(found), failed) {
@@ -154,71 +166,30 @@ impl<'a> View<'a> {
             let note = format!("AWS accepted the restore; {} is not listed yet", self.names.restored);
             return self.settling_since(Some(at), changes::RESTORE_EXPECTED, note);
         }
-        match self.source(old) {
+        if let Some((_, Pointing::Refused { why })) = self.pointing(None) {
+            return failed_verdict(why);
+        }
+        let sought = Sought {
+            scope: self.scope,
+            from: &self.with.from,
+            kind: Kind::Instance,
+            name: &old.name,
+            looked: self.now.looked,
+            snapshot: self.now.snapshot.as_ref(),
+            latest_restorable: old.latest_restorable,
+            earliest_restorable: self.now.earliest_restorable,
+        };
+        match sought.data() {
             Ok(since) => Assessment::Remaining(self.restore_onwards(old, since)),
             Err(verdict) => verdict,
         }
     }
 
-    /// The state of the data that the restore brings back, if it can be restored now.
-    fn source(&self, old: &Instance) -> Result<Option<Timestamp>, Assessment> {
-        match &self.with.from {
-            Source::Snapshot(name) => self.snapshot(name),
-            Source::Time(time) => self.point_in_time(*time, old),
-        }
-    }
-
-    fn snapshot(&self, name: &str) -> Result<Option<Timestamp>, Assessment> {
-        let Some(snapshot) = &self.now.snapshot else {
-            return Err(failed_verdict(format!("there is no snapshot {name}")));
-        };
-        match snapshot.status.as_str() {
-            "available" => Ok(snapshot.taken),
-            "creating" | "copying" | "modifying" => Err(Assessment::Settling(Progress {
-                fraction: snapshot.percent_progress.map(|percent| f64::from(percent) / 100.0),
-                note: format!("snapshot {name} is still {}", snapshot.status),
-                expected_left_s: None,
-            })),
-            status => Err(failed_verdict(format!("snapshot {name} is {status}, not available"))),
-        }
-    }
-
-    fn point_in_time(&self, time: Time, old: &Instance) -> Result<Option<Timestamp>, Assessment> {
-        let Some(latest) = old.latest_restorable else {
-            return Err(failed_verdict(format!(
-                "{} cannot be restored to a point in time: its automated backups are off, or none is complete yet",
-                old.name
-            )));
-        };
-        let point = match (time, self.scope.cutover) {
-            (Time::Latest, _) => return Ok(Some(latest)),
-            // Armed, or looked at, before the cutover: it is possible now, and the mark comes later.
-            (Time::Cutover, None) if self.scope.run.is_none() => return Ok(Some(latest)),
-            (Time::At(point), _) | (Time::Cutover, Some(point)) => point,
-            (Time::Cutover, None) => {
-                return Err(failed_verdict(
-                    "the cutover was not marked, so its time is not known: mark it with `belay cutover`, or restore \
-                     from a timestamp"
-                        .to_owned(),
-                ));
-            }
-        };
-        if point > self.now.looked {
-            return Err(failed_verdict(format!("{point} lies in the future")));
-        }
-        if let Some(earliest) = self.now.earliest_restorable.filter(|earliest| point < *earliest) {
-            return Err(failed_verdict(format!(
-                "{point} is before {earliest}, the earliest time that can be restored"
-            )));
-        }
-        if point < latest {
-            return Ok(Some(point));
-        }
-        let note = format!("{} can be restored up to {latest}; {point} follows when its logs are shipped", old.name);
-        match self.now.looked.duration_since(latest).unsigned_abs() > LOGS_SHIPPED_WITHIN {
-            true => Err(failed_verdict(format!("{note}, which has not happened for 30 minutes"))),
-            false => Err(settling(note)),
-        }
+    /// Where the plan's record points, beside where it should.
+    fn pointing(&self, endpoint: Option<&str>) -> Option<(&Cname, Pointing)> {
+        let cname = self.with.cname.as_ref()?;
+        let found = self.now.cname.as_ref()?;
+        Some((cname, found.against(cname, endpoint)))
     }
 
     fn restored(&self, old: &Instance, new: &Instance) -> Assessment {
@@ -229,18 +200,8 @@ impl<'a> View<'a> {
             let note = format!("AWS accepted the new name; {} is {} and has it not yet", old.name, old.status);
             return self.settling_since(Some(at), changes::RENAME_EXPECTED, note);
         }
-        let carry = self.wanted(old).missing_from(&new.settings);
-        if !carry.is_empty() {
-            let within = if new.modifying { LISTED_WITHIN } else { MODIFYING_WITHIN };
-            match self.receipt(CARRY) {
-                None => return Assessment::Remaining(self.carry_onwards(old, new, carry)),
-                Some(at) if self.now.looked < at + within => {
-                    let note = format!("AWS accepted the settings of {}; they do not show yet", new.name);
-                    return self.settling_since(Some(at), changes::CARRY_EXPECTED, note);
-                }
-                // It will not take them. The data matters more: the last rename names what is missing.
-                Some(_) => {}
-            }
+        if let Some(carrying) = self.carrying(old, new) {
+            return carrying;
         }
         if let Some(name) = &old.renaming_to {
             return settling(format!("{} is being renamed to {name}", old.name));
@@ -251,8 +212,50 @@ impl<'a> View<'a> {
         Assessment::Remaining(self.renames(old, new))
     }
 
+    /// What the restore has not set, if something of it is still to be sent or to be waited for.
+    fn carrying(&self, model: &Instance, new: &Instance) -> Option<Assessment> {
+        let missing = self.wanted(model).missing_from(&new.settings).modifiable();
+        if missing.is_empty() {
+            return None;
+        }
+        let within = if new.modifying { LISTED_WITHIN } else { MODIFYING_WITHIN };
+        match self.receipt(CARRY) {
+            None => Some(Assessment::Remaining(self.carry_onwards(model, new, missing))),
+            Some(at) if self.now.looked < at + within => {
+                let note = format!("AWS accepted the settings of {}; they do not show yet", new.name);
+                Some(self.settling_since(Some(at), changes::CARRY_EXPECTED, note))
+            }
+            // It will not take them. The data matters more: the gate that reads it back says what is missing.
+            Some(_) => None,
+        }
+    }
+
+    /// The names stay as they are; clients are told where it is, or find it themselves.
+    fn beside(&self, old: Option<&Instance>, new: &Instance) -> Assessment {
+        if let Some(waiting) = self.unfit(new, RESTORE, changes::RESTORE_EXPECTED) {
+            return waiting;
+        }
+        let model = self.known_good.or(old);
+        if let Some(carrying) = model.and_then(|model| self.carrying(model, new)) {
+            return carrying;
+        }
+        match self.pointing(new.endpoint.as_deref()) {
+            None | Some((_, Pointing::There)) => self.read_back(new, model),
+            Some((_, Pointing::Refused { why })) => failed_verdict(why),
+            Some((cname, Pointing::Spreading)) => {
+                settling(format!("{} points to {}; not all name servers know it yet", cname.record, new.name))
+            }
+            Some((_, Pointing::Elsewhere { .. })) if new.endpoint.is_none() => {
+                settling(format!("{} has no endpoint yet", new.name))
+            }
+            Some((cname, Pointing::Elsewhere { before, ttl_s })) => {
+                Assessment::Remaining(vec![self.point_cname(cname, Some(new), before, ttl_s)])
+            }
+        }
+    }
+
     fn between(&self, new: &Instance) -> Assessment {
-        let name = &self.names.instance;
+        let name = &self.names.own;
         if self.now.failed.is_none() && self.recent(RENAME_FAILED, LISTED_WITHIN).is_some() {
             return settling(format!(
                 "{name} is being renamed to {}: it is listed under neither name",
@@ -273,13 +276,13 @@ impl<'a> View<'a> {
         if let Some(waiting) = self.unfit(new, RENAME_RESTORED, changes::RENAME_EXPECTED) {
             return waiting;
         }
-        // The replaced instance is no measure any more: people may change or delete it now.
-        let Some(known_good) = self.known_good else { return Assessment::InPlace };
-        let missing = self.wanted(known_good).missing_from(&new.settings);
-        match missing.is_empty() || self.receipt(CARRY).is_some() {
-            true => Assessment::InPlace,
-            false => Assessment::Remaining(vec![self.carry(known_good, Some(new), missing)]),
+        if let Some(known_good) = self.known_good.filter(|_| self.receipt(CARRY).is_none()) {
+            let missing = self.wanted(known_good).missing_from(&new.settings).modifiable();
+            if !missing.is_empty() {
+                return Assessment::Remaining(vec![self.carry(known_good, Some(new), missing)]);
+            }
         }
+        self.read_back(new, self.known_good.or(self.now.failed.as_ref()))
     }
 
     /// Why the restored instance cannot take the next step now, if so. `sent` is the change it may still be busy with.
@@ -306,8 +309,11 @@ impl<'a> View<'a> {
     /// The settings to carry over; `old` stands in where there is no baseline.
     fn wanted(&self, old: &Instance) -> Settings {
         let from = self.known_good.unwrap_or(old);
-        let settings = from.settings.clone().to_carry();
+        let snapshot = self.now.snapshot.as_ref();
+        let settings =
+            from.settings.clone().to_carry().growing_from(snapshot.and_then(|found| found.allocated_storage));
         match self.other_engine(from) {
+            Some(_) if snapshot.is_some_and(|found| found.engine != from.engine) => settings.for_another_engine(),
             Some(_) => settings.without_groups(),
             None => settings,
         }
@@ -372,8 +378,10 @@ impl<'a> View<'a> {
             return settling(note);
         };
         let gone = Duration::from_secs(gone.as_secs());
+        let told =
+            [&self.now.restored, &self.now.instance].into_iter().flatten().find_map(|found| found.percent_progress);
         Assessment::Settling(Progress {
-            fraction: None,
+            fraction: told.map(|percent| f64::from(percent) / 100.0),
             note: format!("{note} ({} of about {})", duration_format(gone), duration_format(expected)),
             expected_left_s: Some(expected.saturating_sub(gone).as_secs()),
         })

@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, error::Error};
 
 use aws_sdk_rds::{
-    Client,
     error::{ProvideErrorMetadata, SdkError},
     operation::{
         modify_db_instance::{ModifyDbInstanceInput, builders::ModifyDbInstanceInputBuilder},
@@ -13,13 +12,13 @@ use aws_sdk_rds::{
     primitives::DateTime,
     types::{DbInstance, Tag},
 };
-use belay_ports::ApplyError;
+use belay_ports::{ApplyError, Scope};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::settings::Settings;
-use crate::errors;
+use super::{cname, settings::Settings};
+use crate::{errors, session::Clients};
 
 pub(super) const RESTORE_FROM_SNAPSHOT: &str = "rds:RestoreDBInstanceFromDBSnapshot";
 pub(super) const RESTORE_TO_POINT_IN_TIME: &str = "rds:RestoreDBInstanceToPointInTime";
@@ -54,6 +53,12 @@ pub(super) enum Call {
         from: String,
         to: String,
     },
+    PointCname {
+        zone: String,
+        record: String,
+        ttl_s: i64,
+        endpoint: String,
+    },
 }
 
 impl Call {
@@ -63,11 +68,13 @@ impl Call {
             Self::RestoreFromSnapshot { .. } => RESTORE_FROM_SNAPSHOT,
             Self::RestoreToPointInTime { .. } => RESTORE_TO_POINT_IN_TIME,
             Self::Carry { .. } | Self::Rename { .. } => MODIFY,
+            Self::PointCname { .. } => cname::CHANGE_RECORDS,
         }
     }
 
-    /// Sends it, once. Answers which instance it is about.
-    pub(super) async fn send(&self, client: &Client) -> Result<Value, ApplyError> {
+    /// Sends it, once. Answers which instance it is about, or which change of a record it began.
+    pub(super) async fn send(&self, scope: &Scope, clients: &Clients) -> Result<Value, ApplyError> {
+        let client = &clients.rds.write;
         let instance = match self {
             Self::RestoreFromSnapshot { snapshot, name, settings, tags } => {
                 let input = settings
@@ -97,6 +104,9 @@ impl Call {
                 let input = modify(from).new_db_instance_identifier(to);
                 let sent = input.send_with(client).await;
                 sent.map_err(|error| self.failure(error, &format!("{from}, to {to}")))?.db_instance
+            }
+            Self::PointCname { zone, record, ttl_s, endpoint } => {
+                return cname::point(&clients.route53.write, scope, zone, record, *ttl_s, endpoint).await;
             }
         };
         Ok(receipt(instance.as_ref()))
@@ -142,8 +152,10 @@ fn refine(error: ApplyError, code: &str) -> ApplyError {
         }
         "InvalidDBSnapshotState" => (true, "a snapshot can be restored once it is available; tried again"),
         "DBSnapshotNotFound" => (false, "name a snapshot of this account and region, or one shared with it by its ARN"),
-        "InstanceQuotaExceeded" => (false, "delete instances that are not needed, or ask Service Quotas for more"),
-        "StorageQuotaExceeded" => (false, "free storage, or ask Service Quotas for more"),
+        "InstanceQuotaExceeded" => {
+            (false, "delete instances that are not needed, or ask Service Quotas for more, then retry")
+        }
+        "StorageQuotaExceeded" => (false, "free storage, or ask Service Quotas for more, then retry"),
         "KMSKeyNotAccessible" => {
             (false, "the key must be enabled, and allow kms:CreateGrant and kms:DescribeKey to this role")
         }
@@ -151,6 +163,28 @@ fn refine(error: ApplyError, code: &str) -> ApplyError {
         "DBParameterGroupNotFound" | "OptionGroupNotFound" | "DBSubnetGroupNotFound" => {
             (false, "the replaced instance had it; create it again")
         }
+        "DBSubnetGroupDoesNotCoverEnoughAZs" => {
+            (false, "add subnets in more Availability Zones to the subnet group of the replaced instance")
+        }
+        "InvalidSubnet" | "InvalidVPCNetworkState" => {
+            (false, "the subnet group names subnets that are gone, or of several VPCs; repair it, then retry")
+        }
+        "NetworkTypeNotSupported" => (false, "the subnet group does not take this network type: give it IPv6 subnets"),
+        "StorageTypeNotSupported" | "StorageTypeNotAvailable" => {
+            (false, "the class or the zone has no such storage; change the replaced instance's, then retry")
+        }
+        "ProvisionedIopsNotAvailableInAZ" => (false, "choose another Availability Zone or storage type, then retry"),
+        "DBSecurityGroupNotFound" | "AuthorizationNotFound" => {
+            (false, "a security group of the replaced instance is gone; create it again, then retry")
+        }
+        "DomainNotFound" => {
+            (false, "the Active Directory of the replaced instance is gone; join it to another, then retry")
+        }
+        "CertificateNotFound" => {
+            (false, "the CA certificate of the replaced instance is gone; give it another, then retry")
+        }
+        "BackupPolicyNotFound" => (false, "the backup plan of the replaced instance is gone; repair it, then retry"),
+        "TenantDatabaseQuotaExceeded" => (false, "ask Service Quotas for more tenant databases, then retry"),
         _ => return ApplyError::NoEffect { why, retry, throttled },
     };
     ApplyError::NoEffect { why: format!("{why} ({cure})"), retry: retry || passes, throttled }

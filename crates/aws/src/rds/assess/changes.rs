@@ -6,10 +6,14 @@ use belay_core::change::{Change, Effect, Repeats};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::{MIGRATION_TAG, RUN_TAG, STEP_TAG, View};
+use super::{RUN_TAG, STEP_TAG, View};
 use crate::rds::{
-    Settings, Source, Time,
+    KeepEndpoint, Settings, Source, Time,
     calls::Call,
+    cname::{self, Pointing},
+    settings::RestoreKind,
+    source::{MIGRATION_TAG, bound},
+    spec::Cname,
     state::{Attached, Instance},
 };
 
@@ -24,25 +28,46 @@ pub(super) const CARRY_EXPECTED: Duration = Duration::from_secs(5 * 60);
 /// Typical: the rename and the reboot that it brings.
 pub(super) const RENAME_EXPECTED: Duration = Duration::from_secs(3 * 60);
 
+/// Until all name servers of Route 53 know a change.
+pub(super) const POINT_EXPECTED: Duration = Duration::from_secs(60);
+
 /// Tags that only AWS sets begin so; a call that passes one is refused.
 const AWS_TAGS: &str = "aws:";
-const BELAY_TAGS: &str = "belay:";
+pub(super) const BELAY_TAGS: &str = "belay:";
 
 impl View<'_> {
     /// `since`: the state of the data that is brought back.
     pub(super) fn restore_onwards(&self, old: &Instance, since: Option<Timestamp>) -> Vec<Change> {
-        let (on_restore, later) = self.wanted(old).split();
+        let (on_restore, later) = self.wanted(old).split(self.kind(), &old.engine);
         let mut changes = vec![self.restore(old, on_restore, since)];
         if !later.is_empty() {
             changes.push(self.carry(old, None, later));
         }
-        changes.extend([self.rename_failed(old), self.rename_restored(Some(old), None)]);
+        changes.extend(self.ending(old, None));
         changes
+    }
+
+    /// What follows once the restored instance has its settings; `new` is None before it exists.
+    fn ending(&self, old: &Instance, new: Option<&Instance>) -> Vec<Change> {
+        match (self.with.keep_endpoint, self.pointing(None)) {
+            (KeepEndpoint::Rename, _) => vec![self.rename_failed(old), self.rename_restored(Some(old), new)],
+            (KeepEndpoint::Cname, Some((cname, Pointing::Elsewhere { before, ttl_s }))) => {
+                vec![self.point_cname(cname, new, before, ttl_s)]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn kind(&self) -> RestoreKind {
+        match self.with.from {
+            Source::Snapshot(_) | Source::NewestSnapshot(_) => RestoreKind::Snapshot,
+            Source::Time(_) => RestoreKind::PointInTime,
+        }
     }
 
     pub(super) fn carry_onwards(&self, old: &Instance, new: &Instance, missing: Settings) -> Vec<Change> {
         let mut changes = vec![self.carry(old, Some(new), missing)];
-        changes.extend(self.renames(old, new));
+        changes.extend(self.ending(old, Some(new)));
         changes
     }
 
@@ -53,11 +78,11 @@ impl View<'_> {
     fn restore(&self, old: &Instance, settings: Settings, since: Option<Timestamp>) -> Change {
         let name = self.names.restored.clone();
         let source = match &self.with.from {
-            Source::Snapshot(snapshot) => match &self.now.snapshot {
+            Source::Snapshot(_) | Source::NewestSnapshot(_) => match &self.now.snapshot {
                 Some(found) if !found.instance.eq_ignore_ascii_case(&old.name) => {
-                    format!("snapshot {snapshot} of {}", found.instance)
+                    format!("snapshot {} of {}", self.snapshot_name(), found.instance)
                 }
-                _ => format!("snapshot {snapshot}"),
+                _ => format!("snapshot {}", self.snapshot_name()),
             },
             Source::Time(Time::Latest) => format!("the latest state of {}", old.name),
             Source::Time(_) => format!("an earlier state of {}", old.name),
@@ -67,9 +92,14 @@ impl View<'_> {
             format!("; with the default parameter and option group, since those of now do not fit {engine}")
         });
         let tags = self.tags(old);
+        let beside = match (self.with.keep_endpoint, endpoint_of(&name, old)) {
+            (KeepEndpoint::None, Some(endpoint)) => format!("; it stays beside {}, at {endpoint}", old.name),
+            (KeepEndpoint::None, None) => format!("; it stays beside {}, under its own name", old.name),
+            _ => String::new(),
+        };
         Change {
             id: RESTORE.to_owned(),
-            title: format!("restore {name} from {source}{data_of}{}", groups.unwrap_or_default()),
+            title: format!("restore {name} from {source}{data_of}{}{beside}", groups.unwrap_or_default()),
             before: Value::Null,
             after: json!({
                 "db_instance_identifier": name,
@@ -85,19 +115,54 @@ impl View<'_> {
     }
 
     fn restore_call(&self, old: &Instance, name: String, settings: Settings, tags: BTreeMap<String, String>) -> Call {
-        let time = match &self.with.from {
-            Source::Snapshot(snapshot) => {
-                return Call::RestoreFromSnapshot { snapshot: snapshot.clone(), name, settings, tags };
+        match &self.with.from {
+            Source::Snapshot(_) | Source::NewestSnapshot(_) => {
+                Call::RestoreFromSnapshot { snapshot: self.snapshot_name(), name, settings, tags }
             }
-            Source::Time(Time::Latest) => None,
-            Source::Time(Time::At(time)) => Some(*time),
-            Source::Time(Time::Cutover) => self.scope.cutover,
+            Source::Time(time) => {
+                let time = bound(self.scope, *time).ok().flatten();
+                Call::RestoreToPointInTime { source: old.name.clone(), time, name, settings, tags }
+            }
+        }
+    }
+
+    /// As the plan names it, or the newest by its own name.
+    fn snapshot_name(&self) -> String {
+        match (&self.with.from, &self.now.snapshot) {
+            (Source::Snapshot(name), _) => name.clone(),
+            (_, found) => found.as_ref().map(|found| found.name.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// `new` is None before it exists.
+    pub(super) fn point_cname(
+        &self,
+        cname: &Cname,
+        new: Option<&Instance>,
+        before: Option<String>,
+        ttl_s: i64,
+    ) -> Change {
+        let endpoint = new.and_then(|new| new.endpoint.clone());
+        let to = endpoint.clone().unwrap_or_else(|| format!("the endpoint of {}", self.names.restored));
+        let from = before.as_deref().unwrap_or("nothing");
+        let call = Call::PointCname {
+            zone: cname.zone.clone(),
+            record: cname.record.clone(),
+            ttl_s,
+            endpoint: endpoint.unwrap_or_default(),
         };
-        Call::RestoreToPointInTime { source: old.name.clone(), time, name, settings, tags }
+        Change {
+            id: cname::POINT.to_owned(),
+            title: format!("point {} at {to} (until now {from})", cname.record),
+            before: json!({ "record": cname.record, "type": "CNAME", "ttl_s": before.as_ref().map(|_| ttl_s), "value": before }),
+            after: json!({ "record": cname.record, "type": "CNAME", "ttl_s": ttl_s, "value": to }),
+            effects: Vec::new(),
+            ..change(call, POINT_EXPECTED)
+        }
     }
 
     /// Of the instance that is replaced: RDS copies the source's only if none are passed.
-    fn tags(&self, old: &Instance) -> BTreeMap<String, String> {
+    pub(super) fn tags(&self, old: &Instance) -> BTreeMap<String, String> {
         let from = self.known_good.unwrap_or(old);
         let carried = from.tags.iter().filter(|(key, _)| !key.starts_with(AWS_TAGS) && !key.starts_with(BELAY_TAGS));
         let mut tags: BTreeMap<String, String> = carried.map(|(key, value)| (key.clone(), value.clone())).collect();
@@ -150,7 +215,7 @@ impl View<'_> {
 
     /// `old`: None when somebody has deleted it meanwhile; `new`: None before it exists.
     pub(super) fn rename_restored(&self, old: Option<&Instance>, new: Option<&Instance>) -> Change {
-        let (from, to) = (self.names.restored.clone(), self.names.instance.clone());
+        let (from, to) = (self.names.restored.clone(), self.names.own.clone());
         let missing = self.not_carried(old, new);
         let note = if missing.is_empty() { String::new() } else { format!(" (without its {})", missing.join(", ")) };
         let mut after = json!({ "db_instance_identifier": to, "not_carried": missing });
@@ -182,12 +247,21 @@ impl View<'_> {
     }
 }
 
+/// Where an instance of this name will answer: all instances of an account and region share what follows the name.
+fn endpoint_of(name: &str, other: &Instance) -> Option<String> {
+    let (first, rest) = other.endpoint.as_deref()?.split_once('.')?;
+    first.eq_ignore_ascii_case(&other.name).then(|| format!("{name}.{rest}"))
+}
+
 /// For people.
 fn staying(attached: &Attached) -> Vec<String> {
     let replicas = attached.read_replicas.iter().map(|name| format!("read replica {name}"));
     let roles = attached.iam_roles.iter().map(|arn| format!("IAM role {arn}"));
     let password = attached.managed_password.then(|| "managed master password".to_owned());
-    replicas.chain(roles).chain(password).collect()
+    let source = attached.replicates_from.iter().map(|name| format!("replication from {name}"));
+    let backups = attached.replicated_backups.iter().map(|arn| format!("replicated backups {arn}"));
+    let stream = attached.activity_stream.then(|| "activity stream".to_owned());
+    replicas.chain(roles).chain(password).chain(source).chain(backups).chain(stream).collect()
 }
 
 /// What all changes have in common; what people read is filled in by each.

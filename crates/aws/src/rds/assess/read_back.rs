@@ -1,0 +1,72 @@
+//! The restored database, read back: is it what was wanted?
+
+use belay_core::change::Assessment;
+use serde_json::Value;
+
+use super::{LISTED_WITHIN, MODIFYING_WITHIN, View, changes::BELAY_TAGS, settling};
+use crate::rds::state::Instance;
+
+impl View<'_> {
+    /// The restored instance has its place: does it have its settings and tags too? They hold up nothing before, since
+    /// the data matters more; here a difference becomes a gate that a person passes.
+    pub(super) fn read_back(&self, new: &Instance, model: Option<&Instance>) -> Assessment {
+        let Some(model) = model else { return Assessment::InPlace };
+        let lately = |within| self.receipts.last().is_some_and(|receipt| self.now.looked < receipt.at + within);
+        let coming = coming(new);
+        if !coming.is_empty() && lately(LISTED_WITHIN) {
+            return settling(format!("{} is back; {} to come into force", new.name, coming.join(", ")));
+        }
+        let mut differences = self.differences(model, new);
+        differences.extend(coming.into_iter().map(|what| format!("{what} not in force yet")));
+        if differences.is_empty() {
+            return Assessment::InPlace;
+        }
+        if lately(MODIFYING_WITHIN) {
+            return settling(format!("{} is back, and read until its settings show", new.name));
+        }
+        let source =
+            if self.known_good.is_some() { "in the baseline".to_owned() } else { format!("on {}", model.name) };
+        Assessment::Differs {
+            why: format!(
+                "{} has its data back, but is not set as {source}: {}. Set it by hand and retry, or skip",
+                new.name,
+                differences.join("; ")
+            ),
+        }
+    }
+
+    fn differences(&self, model: &Instance, new: &Instance) -> Vec<String> {
+        let (wanted, has) = (self.wanted(model), new.settings.fields());
+        let settings = wanted.differing_from(&new.settings).fields().into_iter().map(|(name, value)| {
+            let found = has.get(&name).map_or_else(|| "none".to_owned(), shown);
+            format!("{name}: wanted {}, found {found}", shown(&value))
+        });
+        // Where no tags are kept at all, Belay's own are not missed.
+        let tags = self.tags(model).into_iter().filter(|(key, _)| !new.tags.is_empty() || !key.starts_with(BELAY_TAGS));
+        let tags = tags.filter_map(|(key, value)| match new.tags.get(&key) {
+            Some(found) if *found == value => None,
+            Some(found) => Some(format!("tag {key}: wanted {value}, found {found}")),
+            None => Some(format!("tag {key}: wanted {value}, found none")),
+        });
+        settings.chain(tags).collect()
+    }
+}
+
+/// A text without quotes, anything else as JSON.
+fn shown(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
+}
+
+/// What is accepted, and waits for time or a reboot.
+fn coming(new: &Instance) -> Vec<String> {
+    let status = |kind: &str, name: &Option<String>, status: &Option<String>| {
+        let status = status.as_deref().filter(|status| *status != "in-sync")?;
+        let cure = if status == "pending-reboot" { " (reboot it)" } else { "" };
+        Some(format!("{kind} {} {status}{cure}", name.as_deref().unwrap_or_default()))
+    };
+    let groups = [
+        status("parameter group", &new.settings.db_parameter_group, &new.parameters_apply),
+        status("option group", &new.settings.option_group, &new.options_apply),
+    ];
+    groups.into_iter().flatten().chain(new.pending.iter().map(|name| format!("pending {name}"))).collect()
+}
