@@ -15,7 +15,16 @@ const READS: [(&str, &[&str]); 5] = [
         "Elastic Load Balancing v2",
         &["DescribeListeners", "DescribeRules", "DescribeTargetGroups", "DescribeTargetHealth"],
     ),
-    ("RDS", &["DescribeDBInstanceAutomatedBackups", "DescribeDBInstances", "DescribeDBSnapshots"]),
+    (
+        "RDS",
+        &[
+            "DescribeDBClusterSnapshots",
+            "DescribeDBClusters",
+            "DescribeDBInstanceAutomatedBackups",
+            "DescribeDBInstances",
+            "DescribeDBSnapshots",
+        ],
+    ),
     ("Route 53", &["GetChange", "GetHealthCheck", "GetHealthCheckStatus", "ListResourceRecordSets"]),
     ("STS", &["GetCallerIdentity"]),
 ];

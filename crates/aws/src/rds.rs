@@ -7,11 +7,16 @@
 
 mod assess;
 mod calls;
+mod cluster;
 mod cname;
+mod fields;
 mod names;
+mod owner;
 mod permissions;
 mod reads;
+mod refine;
 mod sensor;
+mod sent;
 mod settings;
 mod source;
 mod spec;
@@ -22,11 +27,12 @@ use std::{fmt, sync::Arc};
 
 use belay_core::change::{Assessment, Change, Key, Receipt};
 use belay_ports::{ApplyError, Clock, Corrupt, Fut, Permission, ReadError, Scope, System};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use self::{
     calls::Call,
+    cluster::ClusterState,
     names::Names,
     reads::{DESCRIBE_INSTANCES, instance as describe_instance},
     spec::{KeepEndpoint, Source, Subject, Time, instance_shape},
@@ -41,6 +47,14 @@ use crate::session::Aws;
 
 /// The action's name in plans.
 pub const ACTION: &str = "rds.restore";
+
+/// What a look finds: of an instance, or of a cluster. What an older journal holds is of an instance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Observed {
+    Cluster(ClusterState),
+    Instance(State),
+}
 
 /// The action behind [`ACTION`].
 #[derive(Clone)]
@@ -97,17 +111,23 @@ impl RdsRestore {
 
 impl System for RdsRestore {
     type With = With;
-    type State = State;
+    type State = Observed;
 
     fn observe<'a>(
         &'a self,
         scope: &'a Scope,
         with: With,
         receipts: &'a [Receipt],
-    ) -> Fut<'a, Result<State, ReadError>> {
+    ) -> Fut<'a, Result<Observed, ReadError>> {
         Box::pin(async move {
-            let Subject::Instance(instance) = &with.subject;
-            self.look(scope, &with, instance, receipts).await
+            match &with.subject {
+                Subject::Instance(name) => self.look(scope, &with, name, receipts).await.map(Observed::Instance),
+                Subject::Cluster(name) => {
+                    let clients = self.aws.clients(&scope.aws).await?;
+                    let look = cluster::look(&*self.clock, &clients, scope, &with, name, receipts);
+                    look.await.map(Observed::Cluster)
+                }
+            }
         })
     }
 
@@ -115,12 +135,27 @@ impl System for RdsRestore {
         &self,
         scope: &Scope,
         with: &With,
-        now: &State,
-        baseline: Option<&State>,
+        now: &Observed,
+        baseline: Option<&Observed>,
         receipts: &[Receipt],
     ) -> Result<Assessment, Corrupt> {
-        let Subject::Instance(instance) = &with.subject;
-        Ok(assess::assess(scope, with, instance, now, baseline, receipts))
+        match (&with.subject, now, baseline) {
+            (Subject::Instance(name), Observed::Instance(now), None) => {
+                Ok(assess::assess(scope, with, name, now, None, receipts))
+            }
+            (Subject::Instance(name), Observed::Instance(now), Some(Observed::Instance(baseline))) => {
+                Ok(assess::assess(scope, with, name, now, Some(baseline), receipts))
+            }
+            (Subject::Cluster(name), Observed::Cluster(now), None) => {
+                Ok(cluster::assess(scope, with, name, now, None, receipts))
+            }
+            (Subject::Cluster(name), Observed::Cluster(now), Some(Observed::Cluster(baseline))) => {
+                Ok(cluster::assess(scope, with, name, now, Some(baseline), receipts))
+            }
+            _ => {
+                Err(Corrupt("an instance was observed where a cluster is restored, or the other way round".to_owned()))
+            }
+        }
     }
 
     fn apply<'a>(&'a self, scope: &'a Scope, _key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {
@@ -136,7 +171,9 @@ impl System for RdsRestore {
     }
 
     fn permissions(&self, scope: &Scope, with: &With) -> Vec<Permission> {
-        let Subject::Instance(instance) = &with.subject;
-        permissions::instance(scope, with, instance)
+        match &with.subject {
+            Subject::Instance(name) => permissions::instance(scope, with, name),
+            Subject::Cluster(name) => cluster::permissions(scope, with, name),
+        }
     }
 }

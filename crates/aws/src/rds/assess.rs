@@ -10,13 +10,12 @@
 //!
 //! Where the names are not to change, the restored instance stays beside the other, and at most a record is pointed at it.
 
-mod changes;
-mod read_back;
+pub(super) mod changes;
+pub(super) mod read_back;
 
 use std::time::Duration;
 
-use belay_core::change::{Assessment, Progress, Receipt};
-use belay_plan::duration::format as duration_format;
+use belay_core::change::{Assessment, Receipt};
 use belay_ports::Scope;
 use jiff::Timestamp;
 
@@ -24,20 +23,19 @@ use self::changes::{CARRY, RENAME_FAILED, RENAME_RESTORED, RESTORE};
 use super::{
     Names, Settings, With,
     cname::Pointing,
+    owner::{self, Owner},
+    sent::{Sent, failed, settling},
     source::{Kind, Sought},
     spec::{Cname, KeepEndpoint},
     state::{Instance, State},
     status::{Phase, phase},
 };
 
-const RUN_TAG: &str = "belay:run";
-const STEP_TAG: &str = "belay:step";
-
 /// An accepted restore or rename is listed within this time; usually within seconds.
-const LISTED_WITHIN: Duration = Duration::from_secs(10 * 60);
+pub(super) const LISTED_WITHIN: Duration = Duration::from_secs(10 * 60);
 
 /// Accepted settings show, or are listed as pending, within this time; usually in the answer to the call.
-const MODIFYING_WITHIN: Duration = Duration::from_secs(15);
+pub(super) const MODIFYING_WITHIN: Duration = Duration::from_secs(15);
 
 pub(super) fn assess(
     scope: &Scope,
@@ -49,7 +47,7 @@ pub(super) fn assess(
 ) -> Assessment {
     let names = Names::new(instance, scope.run.as_ref());
     let known_good = baseline.and_then(|baseline| baseline.instance.as_ref());
-    View { scope, with, now, known_good, receipts, names }.assess()
+    View { scope, with, now, known_good, sent: Sent { receipts, looked: now.looked }, names }.assess()
 }
 
 /// Everything that an assessment looks at.
@@ -59,7 +57,7 @@ struct View<'a> {
     now: &'a State,
     /// The instance as it was before the cutover.
     known_good: Option<&'a Instance>,
-    receipts: &'a [Receipt],
+    sent: Sent<'a>,
     names: Names,
 }
 
@@ -89,18 +87,6 @@ enum Position<'a> {
     Elsewhere(Assessment),
 }
 
-enum Owner {
-    /// Made by this step in this run.
-    Ours,
-    Another {
-        run: String,
-    },
-    /// It has tags, and none of them says.
-    Unmarked,
-    /// No tags at all: what does not keep tags cannot tell.
-    Untagged,
-}
-
 impl<'a> View<'a> {
     fn assess(&self) -> Assessment {
         match self.position() {
@@ -114,26 +100,26 @@ impl<'a> View<'a> {
     }
 
     fn position(&self) -> Position<'a> {
-        let State { instance, restored, failed, .. } = self.now;
+        let State { instance, restored, failed: moved, .. } = self.now;
         let name = &self.names.own;
         if self.scope.run.is_none() {
             return match instance {
                 Some(old) => Position::Original { old },
-                None => Position::Elsewhere(failed_verdict(format!("there is no instance {name}"))),
+                None => Position::Elsewhere(failed(format!("there is no instance {name}"))),
             };
         }
-        if let Some(twice) = listed_twice([instance, restored, failed]) {
+        if let Some(twice) = listed_twice([instance, restored, moved]) {
             return Position::Elsewhere(settling(format!("{twice} is being renamed: it is listed under two names")));
         }
-        if let Some(run) = restored.as_ref().and_then(|new| self.foreign(new)) {
+        if let Some(run) = restored.as_ref().and_then(|new| owner::foreign(self.scope, &new.tags)) {
             let why = format!("{} is there already, and its tags say that it was made {run}", self.names.restored);
             return Position::Elsewhere(Assessment::Ambiguous { why });
         }
         if let (Some(new), true) = (restored, self.with.keep_endpoint != KeepEndpoint::Rename) {
             return Position::Beside { old: instance.as_ref(), new };
         }
-        match (instance, restored, failed) {
-            (Some(found), None, failed) => match (self.owner(found), failed) {
+        match (instance, restored, moved) {
+            (Some(found), None, moved) => match (self.owner(found), moved) {
                 (Owner::Ours, _) | (Owner::Untagged, Some(_)) => Position::Swapped { new: found },
                 (_, None) => Position::Original { old: found },
                 (_, Some(_)) => Position::Elsewhere(self.somebody_elses(found)),
@@ -141,14 +127,16 @@ impl<'a> View<'a> {
             (Some(old), Some(new), None) => Position::Restored { old, new },
             (Some(found), Some(_), Some(_)) => Position::Elsewhere(self.somebody_elses(found)),
             (None, Some(new), _) => Position::Between { new },
-            (None, None, Some(_)) if self.recent(RENAME_RESTORED, LISTED_WITHIN).is_some() => Position::Elsewhere(
-                settling(format!("the restored instance is being renamed to {name}: it is listed under neither name")),
-            ),
-            (None, None, Some(_)) => Position::Elsewhere(failed_verdict(format!(
+            (None, None, Some(_)) if self.sent.recently(RENAME_RESTORED, LISTED_WITHIN).is_some() => {
+                Position::Elsewhere(settling(format!(
+                    "the restored instance is being renamed to {name}: it is listed under neither name"
+                )))
+            }
+            (None, None, Some(_)) => Position::Elsewhere(failed(format!(
                 "there is no {name} and no {}; the replaced instance is kept as {}",
                 self.names.restored, self.names.failed
             ))),
-            (None, None, None) => Position::Elsewhere(failed_verdict(format!(
+            (None, None, None) => Position::Elsewhere(failed(format!(
                 "there is no instance {name}, and neither {} nor {}",
                 self.names.restored, self.names.failed
             ))),
@@ -157,17 +145,17 @@ impl<'a> View<'a> {
 
     fn original(&self, old: &'a Instance) -> Assessment {
         if let Some(cluster) = &old.cluster {
-            return failed_verdict(format!(
+            return failed(format!(
                 "{} is a member of the cluster {cluster}: rds.restore restores single instances only",
                 old.name
             ));
         }
-        if let Some(at) = self.recent(RESTORE, LISTED_WITHIN) {
+        if let Some(at) = self.sent.recently(RESTORE, LISTED_WITHIN) {
             let note = format!("AWS accepted the restore; {} is not listed yet", self.names.restored);
             return self.settling_since(Some(at), changes::RESTORE_EXPECTED, note);
         }
         if let Some((_, Pointing::Refused { why })) = self.pointing(None) {
-            return failed_verdict(why);
+            return failed(why);
         }
         let sought = Sought {
             scope: self.scope,
@@ -196,7 +184,7 @@ impl<'a> View<'a> {
         if let Some(waiting) = self.unfit(new, RESTORE, changes::RESTORE_EXPECTED) {
             return waiting;
         }
-        if let Some(at) = self.recent(RENAME_FAILED, LISTED_WITHIN) {
+        if let Some(at) = self.sent.recently(RENAME_FAILED, LISTED_WITHIN) {
             let note = format!("AWS accepted the new name; {} is {} and has it not yet", old.name, old.status);
             return self.settling_since(Some(at), changes::RENAME_EXPECTED, note);
         }
@@ -219,9 +207,9 @@ impl<'a> View<'a> {
             return None;
         }
         let within = if new.modifying { LISTED_WITHIN } else { MODIFYING_WITHIN };
-        match self.receipt(CARRY) {
+        match self.sent.at(CARRY) {
             None => Some(Assessment::Remaining(self.carry_onwards(model, new, missing))),
-            Some(at) if self.now.looked < at + within => {
+            Some(at) if self.now.looked < at + within && self.sent.refused(CARRY).is_none() => {
                 let note = format!("AWS accepted the settings of {}; they do not show yet", new.name);
                 Some(self.settling_since(Some(at), changes::CARRY_EXPECTED, note))
             }
@@ -241,7 +229,7 @@ impl<'a> View<'a> {
         }
         match self.pointing(new.endpoint.as_deref()) {
             None | Some((_, Pointing::There)) => self.read_back(new, model),
-            Some((_, Pointing::Refused { why })) => failed_verdict(why),
+            Some((_, Pointing::Refused { why })) => failed(why),
             Some((cname, Pointing::Spreading)) => {
                 settling(format!("{} points to {}; not all name servers know it yet", cname.record, new.name))
             }
@@ -256,13 +244,13 @@ impl<'a> View<'a> {
 
     fn between(&self, new: &Instance) -> Assessment {
         let name = &self.names.own;
-        if self.now.failed.is_none() && self.recent(RENAME_FAILED, LISTED_WITHIN).is_some() {
+        if self.now.failed.is_none() && self.sent.recently(RENAME_FAILED, LISTED_WITHIN).is_some() {
             return settling(format!(
                 "{name} is being renamed to {}: it is listed under neither name",
                 self.names.failed
             ));
         }
-        if let Some(at) = self.recent(RENAME_RESTORED, LISTED_WITHIN) {
+        if let Some(at) = self.sent.recently(RENAME_RESTORED, LISTED_WITHIN) {
             let note = format!("AWS accepted the new name; {} is {} and has it not yet", new.name, new.status);
             return self.settling_since(Some(at), changes::RENAME_EXPECTED, note);
         }
@@ -276,7 +264,7 @@ impl<'a> View<'a> {
         if let Some(waiting) = self.unfit(new, RENAME_RESTORED, changes::RENAME_EXPECTED) {
             return waiting;
         }
-        if let Some(known_good) = self.known_good.filter(|_| self.receipt(CARRY).is_none()) {
+        if let Some(known_good) = self.known_good.filter(|_| self.sent.at(CARRY).is_none()) {
             let missing = self.wanted(known_good).missing_from(&new.settings).modifiable();
             if !missing.is_empty() {
                 return Assessment::Remaining(vec![self.carry(known_good, Some(new), missing)]);
@@ -285,11 +273,17 @@ impl<'a> View<'a> {
         self.read_back(new, self.known_good.or(self.now.failed.as_ref()))
     }
 
+    fn settling_since(&self, began: Option<Timestamp>, expected: Duration, note: String) -> Assessment {
+        let busy = [&self.now.restored, &self.now.instance].into_iter().flatten();
+        let percent = busy.into_iter().find_map(|found| found.percent_progress);
+        self.sent.settling(began, expected, percent, note)
+    }
+
     /// Why the restored instance cannot take the next step now, if so. `sent` is the change it may still be busy with.
     fn unfit(&self, new: &Instance, sent: &str, expected: Duration) -> Option<Assessment> {
         if let Some(name) = &new.renaming_to {
             return Some(self.settling_since(
-                self.receipt(sent),
+                self.sent.at(sent),
                 expected,
                 format!("{} is being renamed to {name}", new.name),
             ));
@@ -297,11 +291,11 @@ impl<'a> View<'a> {
         match phase(&new.status) {
             Phase::Available => None,
             Phase::Changing => {
-                let began = self.receipt(sent);
+                let began = self.sent.at(sent);
                 Some(self.settling_since(began, expected, format!("{} is {}", new.name, new.status)))
             }
             Phase::Stuck { cure } => {
-                Some(failed_verdict(format!("the restored instance {} is {}: {cure}", new.name, new.status)))
+                Some(failed(format!("the restored instance {} is {}: {cure}", new.name, new.status)))
             }
         }
     }
@@ -328,24 +322,7 @@ impl<'a> View<'a> {
     }
 
     fn owner(&self, found: &Instance) -> Owner {
-        let run = self.scope.run.as_ref().map(|run| run.0.as_str());
-        match (found.tags.get(RUN_TAG), found.tags.get(STEP_TAG)) {
-            (Some(tag), step) if Some(tag.as_str()) == run => match step {
-                Some(step) if *step != self.scope.step => Owner::Another { run: format!("by step {step} of this run") },
-                _ => Owner::Ours,
-            },
-            (Some(tag), _) => Owner::Another { run: format!("by run {tag}") },
-            (None, _) if found.tags.is_empty() => Owner::Untagged,
-            (None, _) => Owner::Unmarked,
-        }
-    }
-
-    /// By whom it was made, if that was not this step of this run.
-    fn foreign(&self, found: &Instance) -> Option<String> {
-        match self.owner(found) {
-            Owner::Another { run } => Some(run),
-            Owner::Ours | Owner::Unmarked | Owner::Untagged => None,
-        }
+        owner::of(self.scope, &found.tags)
     }
 
     /// The plan's name is taken, though the instance that had it was moved away.
@@ -362,30 +339,6 @@ impl<'a> View<'a> {
             ),
         }
     }
-
-    /// When AWS accepted a change.
-    fn receipt(&self, change: &str) -> Option<Timestamp> {
-        self.receipts.iter().rev().find(|receipt| receipt.change == change).map(|receipt| receipt.at)
-    }
-
-    /// The same, if that is so short ago that its effect may still come.
-    fn recent(&self, change: &str, within: Duration) -> Option<Timestamp> {
-        self.receipt(change).filter(|at| self.now.looked < *at + within)
-    }
-
-    fn settling_since(&self, began: Option<Timestamp>, expected: Duration, note: String) -> Assessment {
-        let Some(gone) = began.map(|began| self.now.looked.duration_since(began).unsigned_abs()) else {
-            return settling(note);
-        };
-        let gone = Duration::from_secs(gone.as_secs());
-        let told =
-            [&self.now.restored, &self.now.instance].into_iter().flatten().find_map(|found| found.percent_progress);
-        Assessment::Settling(Progress {
-            fraction: told.map(|percent| f64::from(percent) / 100.0),
-            note: format!("{note} ({} of about {})", duration_format(gone), duration_format(expected)),
-            expected_left_s: Some(expected.saturating_sub(gone).as_secs()),
-        })
-    }
 }
 
 /// The name of an instance that is listed under two names.
@@ -399,18 +352,10 @@ fn listed_twice(found: [&Option<Instance>; 3]) -> Option<&str> {
 }
 
 /// What parameter and option groups belong to: the major version.
-fn family<'v>(engine: &str, version: &'v str) -> &'v str {
-    let parts = if engine.starts_with("postgres") { 1 } else { 2 };
+pub(super) fn family<'v>(engine: &str, version: &'v str) -> &'v str {
+    let parts = if engine.contains("postgres") { 1 } else { 2 };
     let end = version.match_indices('.').nth(parts - 1).map_or(version.len(), |(end, _)| end);
     &version[..end]
-}
-
-fn failed_verdict(why: String) -> Assessment {
-    Assessment::Failed { why }
-}
-
-fn settling(note: String) -> Assessment {
-    Assessment::Settling(Progress { fraction: None, note, expected_left_s: None })
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{cname, settings::Settings};
+use super::{cluster::calls::ClusterCall, cname, refine::refine, settings::Settings};
 use crate::{errors, session::Clients};
 
 pub(super) const RESTORE_FROM_SNAPSHOT: &str = "rds:RestoreDBInstanceFromDBSnapshot";
@@ -53,6 +53,8 @@ pub(super) enum Call {
         from: String,
         to: String,
     },
+    /// Of a whole cluster.
+    Cluster(ClusterCall),
     PointCname {
         zone: String,
         record: String,
@@ -68,6 +70,7 @@ impl Call {
             Self::RestoreFromSnapshot { .. } => RESTORE_FROM_SNAPSHOT,
             Self::RestoreToPointInTime { .. } => RESTORE_TO_POINT_IN_TIME,
             Self::Carry { .. } | Self::Rename { .. } => MODIFY,
+            Self::Cluster(call) => call.action(),
             Self::PointCname { .. } => cname::CHANGE_RECORDS,
         }
     }
@@ -97,14 +100,17 @@ impl Call {
                 sent.map_err(|error| self.failure(error, &format!("{name}, from {source}")))?.db_instance
             }
             Self::Carry { name, settings, logs_before } => {
-                let input = settings.on_modify(modify(name), logs_before);
-                input.send_with(client).await.map_err(|error| self.failure(error, name))?.db_instance
+                match settings.on_modify(modify(name), logs_before).send_with(client).await {
+                    Ok(answer) => answer.db_instance,
+                    Err(error) => return refused(self.failure(error, name)),
+                }
             }
             Self::Rename { from, to } => {
                 let input = modify(from).new_db_instance_identifier(to);
                 let sent = input.send_with(client).await;
                 sent.map_err(|error| self.failure(error, &format!("{from}, to {to}")))?.db_instance
             }
+            Self::Cluster(call) => return call.send(client).await,
             Self::PointCname { zone, record, ttl_s, endpoint } => {
                 return cname::point(&clients.route53.write, scope, zone, record, *ttl_s, endpoint).await;
             }
@@ -116,8 +122,24 @@ impl Call {
     where
         E: Error + ProvideErrorMetadata + 'static,
     {
-        let code = errors::code(&error).unwrap_or_default().to_owned();
-        refine(errors::apply(error, self.action(), about), &code)
+        failure(error, self.action(), about)
+    }
+}
+
+pub(super) fn failure<E>(error: SdkError<E>, action: &str, about: &str) -> ApplyError
+where
+    E: Error + ProvideErrorMetadata + 'static,
+{
+    let code = errors::code(&error).unwrap_or_default().to_owned();
+    refine(errors::apply(error, action, about), &code)
+}
+
+/// A setting that RDS will not take holds up nothing: the data matters more, and the gate that reads the restored database
+/// back names it. So a refusal for good is an answer to go on from.
+pub(super) fn refused(error: ApplyError) -> Result<Value, ApplyError> {
+    match error {
+        ApplyError::NoEffect { why, retry: false, throttled: false } => Ok(json!({ "refused": why })),
+        error => Err(error),
     }
 }
 
@@ -126,11 +148,11 @@ fn modify(name: &str) -> ModifyDbInstanceInputBuilder {
     ModifyDbInstanceInput::builder().db_instance_identifier(name).apply_immediately(true)
 }
 
-fn sdk_tags(tags: &BTreeMap<String, String>) -> Vec<Tag> {
+pub(super) fn sdk_tags(tags: &BTreeMap<String, String>) -> Vec<Tag> {
     tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
 }
 
-fn sdk_time(time: Timestamp) -> DateTime {
+pub(super) fn sdk_time(time: Timestamp) -> DateTime {
     DateTime::from_nanos(time.as_nanosecond()).unwrap_or(DateTime::from_secs(time.as_second()))
 }
 
@@ -138,90 +160,9 @@ fn receipt(instance: Option<&DbInstance>) -> Value {
     json!({ "resource_id": instance.and_then(|instance| instance.dbi_resource_id.as_deref()) })
 }
 
-/// What RDS means by a refusal beyond what holds for all of AWS: whether it passes, and what to do about it.
-fn refine(error: ApplyError, code: &str) -> ApplyError {
-    let ApplyError::NoEffect { why, retry, throttled } = error else { return error };
-    let (passes, cure) = match code.strip_suffix("Fault").unwrap_or(code) {
-        // An earlier send, of which the answer was lost, has made it: the next look shows whose it is.
-        "DBInstanceAlreadyExists" => (true, "the next look tells whose it is"),
-        // Or has renamed it.
-        "DBInstanceNotFound" => (true, "the next look tells where it is"),
-        "InvalidDBInstanceState" => (true, "RDS does this only with an available instance; tried again"),
-        "InsufficientDBInstanceCapacity" => {
-            (true, "AWS has no such instance free now; tried again, or change the class")
-        }
-        "InvalidDBSnapshotState" => (true, "a snapshot can be restored once it is available; tried again"),
-        "DBSnapshotNotFound" => (false, "name a snapshot of this account and region, or one shared with it by its ARN"),
-        "InstanceQuotaExceeded" => {
-            (false, "delete instances that are not needed, or ask Service Quotas for more, then retry")
-        }
-        "StorageQuotaExceeded" => (false, "free storage, or ask Service Quotas for more, then retry"),
-        "KMSKeyNotAccessible" => {
-            (false, "the key must be enabled, and allow kms:CreateGrant and kms:DescribeKey to this role")
-        }
-        "InvalidRestore" | "PointInTimeRestoreNotEnabled" => (false, "restore from a snapshot instead"),
-        "DBParameterGroupNotFound" | "OptionGroupNotFound" | "DBSubnetGroupNotFound" => {
-            (false, "the replaced instance had it; create it again")
-        }
-        "DBSubnetGroupDoesNotCoverEnoughAZs" => {
-            (false, "add subnets in more Availability Zones to the subnet group of the replaced instance")
-        }
-        "InvalidSubnet" | "InvalidVPCNetworkState" => {
-            (false, "the subnet group names subnets that are gone, or of several VPCs; repair it, then retry")
-        }
-        "NetworkTypeNotSupported" => (false, "the subnet group does not take this network type: give it IPv6 subnets"),
-        "StorageTypeNotSupported" | "StorageTypeNotAvailable" => {
-            (false, "the class or the zone has no such storage; change the replaced instance's, then retry")
-        }
-        "ProvisionedIopsNotAvailableInAZ" => (false, "choose another Availability Zone or storage type, then retry"),
-        "DBSecurityGroupNotFound" | "AuthorizationNotFound" => {
-            (false, "a security group of the replaced instance is gone; create it again, then retry")
-        }
-        "DomainNotFound" => {
-            (false, "the Active Directory of the replaced instance is gone; join it to another, then retry")
-        }
-        "CertificateNotFound" => {
-            (false, "the CA certificate of the replaced instance is gone; give it another, then retry")
-        }
-        "BackupPolicyNotFound" => (false, "the backup plan of the replaced instance is gone; repair it, then retry"),
-        "TenantDatabaseQuotaExceeded" => (false, "ask Service Quotas for more tenant databases, then retry"),
-        _ => return ApplyError::NoEffect { why, retry, throttled },
-    };
-    ApplyError::NoEffect { why: format!("{why} ({cure})"), retry: retry || passes, throttled }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn refined(code: &str) -> (bool, String) {
-        let error = ApplyError::NoEffect { why: "RDS said no".to_owned(), retry: false, throttled: false };
-        match refine(error, code) {
-            ApplyError::NoEffect { why, retry, throttled: false } => (retry, why),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn refusals_that_pass_are_tried_again() {
-        for code in
-            ["DBInstanceAlreadyExists", "DBInstanceAlreadyExistsFault", "DBInstanceNotFound", "InvalidDBInstanceState"]
-        {
-            assert!(refined(code).0, "{code}");
-        }
-        for code in ["DBSnapshotNotFound", "InstanceQuotaExceeded", "StorageQuotaExceeded", "KMSKeyNotAccessibleFault"]
-        {
-            let (retry, why) = refined(code);
-            assert!(!retry && why.starts_with("RDS said no ("), "{code}: {why}");
-        }
-        assert_eq!(refined("InvalidParameterValue"), (false, "RDS said no".to_owned()));
-    }
-
-    #[test]
-    fn a_lost_answer_stays_lost() {
-        let lost = ApplyError::OutcomeUnknown { why: "cut".to_owned() };
-        assert_eq!(refine(lost.clone(), ""), lost);
-    }
 
     #[test]
     fn calls_survive_being_journaled() {

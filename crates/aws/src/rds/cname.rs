@@ -10,7 +10,7 @@ use belay_ports::{ApplyError, ReadError, Scope};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::spec::Cname;
+use super::{calls::Call, spec::Cname};
 use crate::{errors, place};
 
 pub(super) const POINT: &str = "point_cname";
@@ -128,6 +128,38 @@ async fn is_pending(client: &Client, scope: &Scope, change_id: &str) -> Result<b
             Err(errors::read(error, GET_CHANGE, &arn))
         }
     }
+}
+
+/// A change of the record as a person reads it.
+pub(super) struct Words {
+    pub(super) title: String,
+    pub(super) before: Value,
+    pub(super) after: Value,
+}
+
+/// `endpoint`: None before `restored` has one; `before`: where the record points now.
+pub(super) fn change(
+    cname: &Cname,
+    restored: &str,
+    endpoint: Option<String>,
+    before: Option<String>,
+    ttl_s: i64,
+) -> (Call, Words) {
+    let record = &cname.record;
+    let to = endpoint.clone().unwrap_or_else(|| format!("the endpoint of {restored}"));
+    let ttl_before_s = before.as_ref().map(|_| ttl_s);
+    let words = Words {
+        title: format!("point {record} at {to} (until now {})", before.as_deref().unwrap_or("nothing")),
+        before: json!({ "record": record, "type": "CNAME", "ttl_s": ttl_before_s, "value": before }),
+        after: json!({ "record": record, "type": "CNAME", "ttl_s": ttl_s, "value": to }),
+    };
+    let call = Call::PointCname {
+        zone: cname.zone.clone(),
+        record: record.clone(),
+        ttl_s,
+        endpoint: endpoint.unwrap_or_default(),
+    };
+    (call, words)
 }
 
 /// Points the record, in one UPSERT, once.

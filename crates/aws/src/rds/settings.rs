@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use self::table::Restore;
+use super::fields;
 
 /// In the terms of the RDS API. None: the instance has no such setting, and a call does not name it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -282,58 +283,27 @@ impl Settings {
     /// What of these settings `has` has otherwise.
     #[must_use]
     pub fn differing_from(&self, has: &Self) -> Self {
-        let other = has.fields();
-        self.only(|name| differs(name, &self.fields()[name], other.get(name)))
+        fields::differing(self, has)
     }
 
     /// The same, and with it the settings that RDS takes only together.
     #[must_use]
     pub fn missing_from(&self, has: &Self) -> Self {
-        let differing = self.differing_from(has).fields();
-        let together = |name: &str| TOGETHER.iter().find(|names| names.contains(&name));
-        self.only(|name| {
-            differing.contains_key(name)
-                || together(name).is_some_and(|names| names.iter().any(|other| differing.contains_key(*other)))
-        })
+        fields::missing(self, has)
     }
 
     /// The settings whose name is picked.
-    fn only(&self, pick: impl Fn(&str) -> bool) -> Self {
-        let picked: Map<_, _> = self.fields().into_iter().filter(|(name, _)| pick(name)).collect();
-        Self::deserialize(Value::Object(picked)).expect("fields of settings are settings")
+    pub(super) fn only(&self, pick: impl Fn(&str) -> bool) -> Self {
+        fields::only(self, pick)
     }
 
     /// By name, without those that are not set.
     pub fn fields(&self) -> Map<String, Value> {
-        match serde_json::to_value(self) {
-            Ok(Value::Object(fields)) => fields,
-            other => unreachable!("settings are an object of plain values, not {other:?}"),
-        }
+        fields::fields(self)
     }
 
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
-    }
-}
-
-const TOGETHER: [&[&str]; 3] = [
-    &["storage_type", "iops", "storage_throughput"],
-    &["monitoring_interval_s", "monitoring_role"],
-    &[
-        "database_insights_mode",
-        "performance_insights",
-        "performance_insights_kms_key",
-        "performance_insights_retention_days",
-    ],
-];
-
-fn differs(name: &str, wanted: &Value, has: Option<&Value>) -> bool {
-    match (name, has) {
-        // Storage grows, and never shrinks.
-        ("allocated_storage" | "max_allocated_storage", Some(has)) => has.as_i64() < wanted.as_i64(),
-        (_, Some(has)) => has != wanted,
-        // What RDS does not list is off.
-        (_, None) => *wanted != Value::Bool(false) && *wanted != Value::Array(Vec::new()),
     }
 }
 
@@ -345,7 +315,7 @@ fn port(endpoint: &Endpoint) -> Option<i32> {
 }
 
 impl Domain {
-    fn of(membership: &DomainMembership) -> Option<Self> {
+    pub(super) fn of(membership: &DomainMembership) -> Option<Self> {
         match membership.auth_secret_arn.clone() {
             Some(auth_secret) => Some(Self::Own {
                 fqdn: membership.fqdn.clone()?,
@@ -374,7 +344,7 @@ impl Volume {
     }
 }
 
-fn sorted<'a>(names: impl Iterator<Item = &'a str>) -> Option<Vec<String>> {
+pub(super) fn sorted<'a>(names: impl Iterator<Item = &'a str>) -> Option<Vec<String>> {
     let mut names: Vec<String> = names.map(ToOwned::to_owned).collect();
     names.sort_unstable();
     Some(names)
@@ -385,4 +355,4 @@ fn filled<T>(map: BTreeMap<String, T>) -> Option<BTreeMap<String, T>> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -5,6 +5,7 @@ use belay_ports::Scope;
 use jiff::Timestamp;
 
 use super::{
+    sent::failed,
     spec::{Newest, Source, Tagged, Time},
     state::Snapshot,
 };
@@ -194,10 +195,6 @@ fn missing(scope: &Scope, kind: Kind, name: &str) -> String {
 /// A part of an ARN by its index: 3 is the region, 4 the account, 5 the type of the resource.
 fn arn_part(name: &str, index: usize) -> Option<&str> {
     name.starts_with("arn:").then(|| name.split(':').nth(index)).flatten()
-}
-
-fn failed(why: String) -> Assessment {
-    Assessment::Failed { why }
 }
 
 #[cfg(test)]

@@ -21,10 +21,17 @@ pub(super) fn instance_shape() -> Shape {
 
 /// What `rds.restore` takes.
 pub fn spec() -> ActionSpec {
+    let cluster = pattern("the identifier of an Aurora or Multi-AZ DB cluster", IDENTIFIER);
     ActionSpec {
         name: ACTION,
-        summary: "Restores an RDS instance under its own name; the replaced one is kept under another.",
-        with: object(subject(field("instance", instance_shape(), "The instance to replace."))),
+        summary: "Restores an RDS instance or cluster under its own name; the replaced one is kept under another.",
+        with: one_of(
+            "an object with exactly one of `instance`, `cluster`",
+            [
+                object(subject(field("instance", instance_shape(), "The instance to replace."))),
+                object(subject(field("cluster", cluster, "The cluster to replace, with its instances."))),
+            ],
+        ),
         to: None,
         others: false,
         default_timeout: Duration::from_secs(2 * 60 * 60),
@@ -139,6 +146,7 @@ pub struct With {
 #[serde(rename_all = "snake_case")]
 pub(super) enum Subject {
     Instance(String),
+    Cluster(String),
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -218,6 +226,15 @@ mod tests {
         let newest = json!({ "newest_snapshot": { "before": "cutover", "tagged": { "release": "42" } } });
         let tags = Tagged::Tags([("release".to_owned(), "42".to_owned())].into());
         assert_eq!(with(&newest).from, Source::NewestSnapshot(Newest { before: Time::Cutover, tagged: Some(tags) }));
+    }
+
+    #[test]
+    fn instances_and_clusters_are_told_apart() {
+        let cluster = With::deserialize(json!({ "cluster": "shop", "from": { "time": "latest" } })).unwrap();
+        assert_eq!(cluster.subject, Subject::Cluster("shop".to_owned()));
+        assert_eq!(cluster.keep_endpoint, KeepEndpoint::Rename);
+        assert_eq!(resource(&json!({ "cluster": "Shop" })), "rds:cluster:shop");
+        assert_eq!(resource(&json!({ "instance": "Shop" })), "rds:shop");
     }
 
     #[test]

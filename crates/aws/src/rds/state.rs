@@ -63,6 +63,9 @@ pub struct Instance {
     pub engine_version: String,
     /// Set for a member of an Aurora or Multi-AZ DB cluster.
     pub cluster: Option<String>,
+    /// Of a member of an Aurora cluster: 0-15, the lowest is promoted first.
+    #[serde(default)]
+    pub promotion_tier: Option<i32>,
     /// Up to when it can be restored to a point in time. None: automated backups are off.
     pub latest_restorable: Option<Timestamp>,
     pub settings: Settings,
@@ -127,6 +130,7 @@ impl Instance {
             engine: text(&instance.engine),
             engine_version: text(&instance.engine_version),
             cluster: instance.db_cluster_identifier.clone(),
+            promotion_tier: instance.promotion_tier,
             latest_restorable: timestamp(instance.latest_restorable_time),
             settings: Settings::of(instance),
             tags: tags(instance.tag_list()),

@@ -6,34 +6,31 @@ use belay_core::change::{Change, Effect, Repeats};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::{RUN_TAG, STEP_TAG, View};
+use super::View;
 use crate::rds::{
     KeepEndpoint, Settings, Source, Time,
     calls::Call,
     cname::{self, Pointing},
+    owner,
     settings::RestoreKind,
-    source::{MIGRATION_TAG, bound},
+    source::bound,
     spec::Cname,
     state::{Attached, Instance},
 };
 
-pub(super) const RESTORE: &str = "restore";
-pub(super) const CARRY: &str = "carry";
-pub(super) const RENAME_FAILED: &str = "rename_failed";
-pub(super) const RENAME_RESTORED: &str = "rename_restored";
+pub(in crate::rds) const RESTORE: &str = "restore";
+pub(in crate::rds) const CARRY: &str = "carry";
+pub(in crate::rds) const RENAME_FAILED: &str = "rename_failed";
+pub(in crate::rds) const RENAME_RESTORED: &str = "rename_restored";
 
 /// Typical of a small instance; AWS gives no figures, and it grows with the engine and with Multi-AZ.
-pub(super) const RESTORE_EXPECTED: Duration = Duration::from_secs(15 * 60);
-pub(super) const CARRY_EXPECTED: Duration = Duration::from_secs(5 * 60);
+pub(in crate::rds) const RESTORE_EXPECTED: Duration = Duration::from_secs(15 * 60);
+pub(in crate::rds) const CARRY_EXPECTED: Duration = Duration::from_secs(5 * 60);
 /// Typical: the rename and the reboot that it brings.
-pub(super) const RENAME_EXPECTED: Duration = Duration::from_secs(3 * 60);
+pub(in crate::rds) const RENAME_EXPECTED: Duration = Duration::from_secs(3 * 60);
 
 /// Until all name servers of Route 53 know a change.
-pub(super) const POINT_EXPECTED: Duration = Duration::from_secs(60);
-
-/// Tags that only AWS sets begin so; a call that passes one is refused.
-const AWS_TAGS: &str = "aws:";
-pub(super) const BELAY_TAGS: &str = "belay:";
+pub(in crate::rds) const POINT_EXPECTED: Duration = Duration::from_secs(60);
 
 impl View<'_> {
     /// `since`: the state of the data that is brought back.
@@ -143,34 +140,14 @@ impl View<'_> {
         ttl_s: i64,
     ) -> Change {
         let endpoint = new.and_then(|new| new.endpoint.clone());
-        let to = endpoint.clone().unwrap_or_else(|| format!("the endpoint of {}", self.names.restored));
-        let from = before.as_deref().unwrap_or("nothing");
-        let call = Call::PointCname {
-            zone: cname.zone.clone(),
-            record: cname.record.clone(),
-            ttl_s,
-            endpoint: endpoint.unwrap_or_default(),
-        };
-        Change {
-            id: cname::POINT.to_owned(),
-            title: format!("point {} at {to} (until now {from})", cname.record),
-            before: json!({ "record": cname.record, "type": "CNAME", "ttl_s": before.as_ref().map(|_| ttl_s), "value": before }),
-            after: json!({ "record": cname.record, "type": "CNAME", "ttl_s": ttl_s, "value": to }),
-            effects: Vec::new(),
-            ..change(call, POINT_EXPECTED)
-        }
+        let (call, words) = cname::change(cname, &self.names.restored, endpoint, before, ttl_s);
+        let id = cname::POINT.to_owned();
+        Change { id, title: words.title, before: words.before, after: words.after, ..change(call, POINT_EXPECTED) }
     }
 
-    /// Of the instance that is replaced: RDS copies the source's only if none are passed.
+    /// Of the instance that is replaced.
     pub(super) fn tags(&self, old: &Instance) -> BTreeMap<String, String> {
-        let from = self.known_good.unwrap_or(old);
-        let carried = from.tags.iter().filter(|(key, _)| !key.starts_with(AWS_TAGS) && !key.starts_with(BELAY_TAGS));
-        let mut tags: BTreeMap<String, String> = carried.map(|(key, value)| (key.clone(), value.clone())).collect();
-        let run = self.scope.run.as_ref().map_or("<run>", |run| run.0.as_str());
-        for (key, value) in [(RUN_TAG, run), (STEP_TAG, &self.scope.step), (MIGRATION_TAG, &self.scope.migration)] {
-            tags.insert(key.to_owned(), value.to_owned());
-        }
-        tags
+        owner::tags(self.scope, &self.known_good.unwrap_or(old).tags)
     }
 
     /// `new` is None before it exists; `settings` then are those that no restore takes.
@@ -236,7 +213,7 @@ impl View<'_> {
     fn not_carried(&self, old: Option<&Instance>, new: Option<&Instance>) -> Vec<String> {
         let (Some(from), Some(new)) = (self.known_good.or(old), new) else { return Vec::new() };
         // Before `carry` was sent it is not known yet.
-        let settings = match self.receipt(CARRY) {
+        let settings = match self.sent.at(CARRY) {
             Some(_) => self.wanted(from).missing_from(&new.settings),
             None => Settings::default(),
         };
@@ -254,7 +231,7 @@ fn endpoint_of(name: &str, other: &Instance) -> Option<String> {
 }
 
 /// For people.
-fn staying(attached: &Attached) -> Vec<String> {
+pub(in crate::rds) fn staying(attached: &Attached) -> Vec<String> {
     let replicas = attached.read_replicas.iter().map(|name| format!("read replica {name}"));
     let roles = attached.iam_roles.iter().map(|arn| format!("IAM role {arn}"));
     let password = attached.managed_password.then(|| "managed master password".to_owned());
@@ -265,7 +242,7 @@ fn staying(attached: &Attached) -> Vec<String> {
 }
 
 /// What all changes have in common; what people read is filled in by each.
-fn change(call: Call, expected: Duration) -> Change {
+pub(in crate::rds) fn change(call: Call, expected: Duration) -> Change {
     Change {
         id: String::new(),
         title: String::new(),

@@ -13,6 +13,7 @@ use crate::{
     rds::{
         calls::Call,
         cname::{Found, Record},
+        owner::{RUN_TAG, STEP_TAG},
         settings::RestoreKind,
         source::MIGRATION_TAG,
         state::{Attached, Snapshot},
@@ -56,6 +57,7 @@ fn instance(name: &str, resource_id: &str) -> Instance {
         engine: "postgres".to_owned(),
         engine_version: "15.4".to_owned(),
         cluster: None,
+        promotion_tier: None,
         latest_restorable: Some(time("01:55:00")),
         settings: settings(),
         tags: [("team", "shop"), ("aws:cloudformation:stack-name", "shop"), ("belay:run", "01k7earlier1")]

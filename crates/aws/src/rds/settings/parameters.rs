@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use aws_sdk_rds::{
     operation::{
+        create_db_instance::builders::CreateDbInstanceInputBuilder,
         modify_db_instance::builders::ModifyDbInstanceInputBuilder,
         restore_db_instance_from_db_snapshot::builders::RestoreDbInstanceFromDbSnapshotInputBuilder,
         restore_db_instance_to_point_in_time::builders::RestoreDbInstanceToPointInTimeInputBuilder,
@@ -85,6 +86,23 @@ impl Settings {
         input: RestoreDbInstanceToPointInTimeInputBuilder,
     ) -> RestoreDbInstanceToPointInTimeInputBuilder {
         on_restore!(input, self).set_max_allocated_storage(self.max_allocated_storage)
+    }
+
+    /// What a member of an Aurora cluster has of its own; the rest is the cluster's.
+    pub(in crate::rds) fn on_create_member(&self, input: CreateDbInstanceInputBuilder) -> CreateDbInstanceInputBuilder {
+        input
+            .set_db_instance_class(self.db_instance_class.clone())
+            .set_availability_zone(self.availability_zone.clone())
+            .set_db_parameter_group_name(self.db_parameter_group.clone())
+            .set_publicly_accessible(self.publicly_accessible)
+            .set_ca_certificate_identifier(self.ca_certificate.clone())
+            .set_auto_minor_version_upgrade(self.auto_minor_version_upgrade)
+            .set_preferred_maintenance_window(self.maintenance_window.clone())
+            .set_monitoring_interval(self.monitoring_interval_s)
+            .set_monitoring_role_arn(self.monitoring_role.clone())
+            .set_enable_performance_insights(self.performance_insights)
+            .set_performance_insights_kms_key_id(self.performance_insights_kms_key.clone())
+            .set_performance_insights_retention_period(self.performance_insights_retention_days)
     }
 
     /// `logs_before`: the log exports that are on now; the call names only those to switch.

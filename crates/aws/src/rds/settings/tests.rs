@@ -17,7 +17,7 @@ fn text(text: &str) -> Option<String> {
 }
 
 /// Every setting has a value of its own, so that a mix-up shows.
-pub(super) fn full() -> Settings {
+pub(in crate::rds) fn full() -> Settings {
     Settings {
         db_instance_class: text("db.r6g.large"),
         availability_zone: text("eu-west-1b"),
