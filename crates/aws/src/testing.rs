@@ -133,10 +133,9 @@ pub(crate) async fn recording(response: String) -> Recorder {
                 request.extend_from_slice(&buffer[..read]);
                 let text = String::from_utf8_lossy(&request);
                 let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-                let lengths = head
-                    .lines()
-                    .filter_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
-                if read == 0 || lengths.last().is_none_or(|length: usize| body.len() >= length) {
+                let head = head.to_ascii_lowercase();
+                let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+                if read == 0 || length.is_none_or(|length: usize| body.len() >= length) {
                     break body.to_owned();
                 }
             };

@@ -24,6 +24,7 @@ mod operation;
 mod operators;
 mod permissions;
 mod refusals;
+mod restore;
 mod sensors;
 mod telemetry;
 mod torture;

@@ -24,8 +24,8 @@ use self::{
 };
 use super::{
     calls as instance_calls, cname,
-    names::Names,
-    owner::REPLACES_TAG,
+    names::{NAME_CHARS_MAX, Names},
+    owner::{REPLACES_TAG, RUN_TAG},
     permissions::{Permissions, any_run},
     reads::{self, is_code},
     source,
@@ -152,17 +152,15 @@ fn known_members(scope: &Scope) -> BTreeSet<String> {
 
 /// The name by which clients know a member, whatever it is called at the moment.
 fn name_of(listed: &str, found: Option<&Instance>, run: Option<&RunId>) -> String {
-    if let Some(name) = found.and_then(|found| found.tags.get(REPLACES_TAG)) {
+    let Some(run) = run else { return listed.to_owned() };
+    // An earlier run's tag says nothing of this one.
+    let ours = found.filter(|found| found.tags.get(RUN_TAG) == Some(&run.0));
+    if let Some(name) = ours.and_then(|found| found.tags.get(REPLACES_TAG)) {
         return name.clone();
     }
-    let Some(run) = run else { return listed.to_owned() };
-    let cut =
-        ["restored", "failed"].iter().find_map(|word| listed.strip_suffix(&format!("-{word}-{run}", run = run.0)));
-    match cut {
-        // Unless the name was cut, it gives itself back.
-        Some(name) if names_of(name, Some(run)).iter().any(|other| other == listed) => name.to_owned(),
-        _ => listed.to_owned(),
-    }
+    let base = ["restored", "failed"].iter().find_map(|word| listed.strip_suffix(&format!("-{word}-{}", run.0)));
+    // A name that may have been cut does not give itself back.
+    base.filter(|_| listed.len() < NAME_CHARS_MAX - 1).unwrap_or(listed).to_owned()
 }
 
 /// The instances of these names that there are.

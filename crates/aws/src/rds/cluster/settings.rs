@@ -323,7 +323,7 @@ impl ClusterSettings {
 
     /// What is worth a call: see [`Settings::to_carry`](crate::rds::Settings::to_carry).
     #[must_use]
-    pub(super) fn to_carry(self) -> Self {
+    pub(super) fn worth_carrying(self) -> Self {
         let monitored = self.monitoring_interval_s.is_some_and(|interval_s| interval_s > 0);
         let insights = self.performance_insights == Some(true);
         let on = |setting: Option<bool>| setting.filter(|on| *on);

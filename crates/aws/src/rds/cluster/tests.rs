@@ -11,7 +11,7 @@ use aws_sdk_rds::operation::{
     restore_db_cluster_to_point_in_time::RestoreDbClusterToPointInTimeInput,
 };
 use belay_core::change::{Assessment, Change, Effect};
-use belay_plan::model::Target;
+use belay_plan::model::{AwsTarget, Target};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -431,6 +431,9 @@ fn members_are_known_by_their_tags_and_names() {
     let mut tagged = instance("cut", true);
     tagged.tags.insert(REPLACES_TAG.to_owned(), "a-long-name".to_owned());
     assert_eq!(name("cut", Some(&tagged)), "a-long-name");
+    // What an earlier run replaced is the name of its own by now.
+    tagged.tags.insert(RUN_TAG.to_owned(), "01k7earlier1".to_owned());
+    assert_eq!(name("cut", Some(&tagged)), "cut");
     // A name that was cut does not give itself back.
     let long = "orders-".repeat(8) + "1";
     let cut = Names::new(&long, Some(&run)).failed;
@@ -495,7 +498,7 @@ fn sent(request: &str) -> BTreeSet<String> {
 async fn each_setting_is_sent_as_the_table_says() {
     let endpoint = testing::recording(testing::http("400 Bad Request", "")).await;
     let aws = testing::aws_at(Access::ReadWrite, endpoint.url()).await;
-    let clients = aws.clients(&testing::target()).await.unwrap();
+    let clients = aws.clients(&AwsTarget { account: None, ..testing::target() }).await.unwrap();
     let client = &clients.rds.write;
     for (name, _, restore, modify, _) in TABLE {
         let only = fields::only(&full(), |other| other == *name);
@@ -515,7 +518,7 @@ async fn each_setting_is_sent_as_the_table_says() {
 async fn a_member_is_made_by_its_own_parameters() {
     let endpoint = testing::recording(testing::http("400 Bad Request", "")).await;
     let aws = testing::aws_at(Access::ReadWrite, endpoint.url()).await;
-    let clients = aws.clients(&testing::target()).await.unwrap();
+    let clients = aws.clients(&AwsTarget { account: None, ..testing::target() }).await.unwrap();
     let call = ClusterCall::CreateMember {
         cluster: "shop-restored-r".to_owned(),
         name: "shop-1-restored-r".to_owned(),

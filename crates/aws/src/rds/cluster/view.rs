@@ -66,7 +66,7 @@ impl<'a> View<'a> {
 
     /// The settings to carry over.
     pub(super) fn wanted(&self, old: &Cluster) -> ClusterSettings {
-        let settings = self.model(old).settings.clone().to_carry();
+        let settings = self.model(old).settings.clone().worth_carrying();
         match self.other_version(old) {
             Some(_) => ClusterSettings { cluster_parameter_group: None, ..settings },
             None => settings,
