@@ -31,13 +31,13 @@ steps:
 }
 
 /// An Aurora cluster in moto with a writer and a reader, and a snapshot of it.
-struct Cluster {
+pub(crate) struct Cluster {
     boto: Boto,
     name: String,
 }
 
 impl Cluster {
-    fn create(endpoint: &str, name: &str) -> Self {
+    pub(crate) fn create(endpoint: &str, name: &str) -> Self {
         let cluster = Self { boto: Boto::at(endpoint), name: name.to_owned() };
         cluster.call(
             "create_db_cluster_parameter_group",
@@ -66,7 +66,8 @@ impl Cluster {
                 &json!({
                     "DBInstanceIdentifier": format!("{name}-{number}"), "DBClusterIdentifier": name,
                     "Engine": "aurora-postgresql", "DBInstanceClass": class, "PromotionTier": tier,
-                    "AvailabilityZone": zone, "PubliclyAccessible": false, "AutoMinorVersionUpgrade": false,
+                    "AvailabilityZone": zone, "PubliclyAccessible": false, "AutoMinorVersionUpgrade": false, "MonitoringInterval": 30,
+                    "MonitoringRoleArn": "arn:aws:iam::123456789012:role/rds-monitoring-role",
                     "Tags": [{ "Key": "member", "Value": number.to_string() }],
                 }),
             );

@@ -26,7 +26,7 @@ use super::{
     owner::{self, Owner},
     sent::{Sent, failed, settling},
     source::{Kind, Sought},
-    spec::{Cname, KeepEndpoint},
+    spec::{Cname, KeepEndpoint, Source},
     state::{Instance, State},
     status::{Phase, phase},
 };
@@ -304,8 +304,12 @@ impl<'a> View<'a> {
     fn wanted(&self, old: &Instance) -> Settings {
         let from = self.known_good.unwrap_or(old);
         let snapshot = self.now.snapshot.as_ref();
-        let settings =
-            from.settings.clone().to_carry().growing_from(snapshot.and_then(|found| found.allocated_storage));
+        // A point in time is restored as large as the instance is now.
+        let source_gib = match self.with.from {
+            Source::Time(_) => old.settings.allocated_storage,
+            Source::Snapshot(_) | Source::NewestSnapshot(_) => snapshot.and_then(|found| found.allocated_storage),
+        };
+        let settings = from.settings.clone().to_carry().growing_from(source_gib);
         match self.other_engine(from) {
             Some(_) if snapshot.is_some_and(|found| found.engine != from.engine) => settings.for_another_engine(),
             Some(_) => settings.without_groups(),

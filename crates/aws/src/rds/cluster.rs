@@ -6,9 +6,12 @@
 mod assess;
 pub(super) mod calls;
 mod changes;
+mod members;
+mod parameters;
 mod read_back;
 pub(super) mod settings;
 mod state;
+mod table;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};

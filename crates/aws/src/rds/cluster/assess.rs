@@ -13,8 +13,9 @@ use belay_ports::Scope;
 
 use super::{
     changes::{CREATE, CREATE_EXPECTED, RESTORE_EXPECTED, of_member},
-    settings,
-    state::{Cluster, ClusterState, Member},
+    settings::ClusterSettings,
+    state::{Cluster, ClusterState},
+    table,
     view::View,
 };
 use crate::rds::{
@@ -249,8 +250,8 @@ impl View<'_> {
 
     fn carrying(&self, model: &Cluster, new: &Cluster) -> Option<Assessment> {
         let missing = fields::missing(&self.wanted(model), &new.settings);
-        let missing = fields::only(&missing, settings::modifiable);
-        if missing == settings::ClusterSettings::default() {
+        let missing = fields::only(&missing, table::modifiable);
+        if missing == ClusterSettings::default() {
             return None;
         }
         let within = if new.pending.is_empty() { MODIFYING_WITHIN } else { LISTED_WITHIN };
@@ -290,83 +291,8 @@ impl View<'_> {
         Assessment::Remaining(changes)
     }
 
-    /// The cluster has its name; its members get theirs, the writer last, so that it moves once.
-    fn swapped(&self, new: &Cluster) -> Assessment {
-        if let Some(waiting) = self.unfit(new, RENAME_RESTORED) {
-            return waiting;
-        }
-        let mut members: Vec<&Member> = self.now.members.iter().filter(|member| member.restored.is_some()).collect();
-        let is_writer = |member: &Member| {
-            let name = member.restored.as_ref().map(|found| &found.name);
-            new.members.iter().any(|listed| listed.writer && Some(&listed.name) == name)
-        };
-        members.sort_by_key(|member| is_writer(member));
-        let mut waiting = None;
-        let mut changes = Vec::new();
-        for member in members {
-            match self.next_rename(member) {
-                Ok(next) => changes.extend(next),
-                Err(wait) => waiting = waiting.or(Some(wait)),
-            }
-        }
-        if let Some(verdict @ (Assessment::Failed { .. } | Assessment::Ambiguous { .. })) = waiting {
-            return verdict;
-        }
-        if !changes.is_empty() {
-            return Assessment::Remaining(changes);
-        }
-        let taken = self.now.members.iter().filter(|member| self.has_its_place(&member.name));
-        let busy = || {
-            taken
-                .filter_map(|member| self.busy(member.instance.as_ref()?, &of_member(RENAME_RESTORED, &member.name)))
-                .next()
-        };
-        waiting.or_else(busy).unwrap_or_else(|| {
-            let model = self.known_good.and_then(|baseline| baseline.cluster.as_ref()).or(self.now.failed.as_ref());
-            self.read_back(new, model)
-        })
-    }
-
-    /// What is left of a member's dance; or what it waits for.
-    fn next_rename(&self, member: &Member) -> Result<Vec<belay_core::change::Change>, Assessment> {
-        let (away, back) = (of_member(RENAME_FAILED, &member.name), of_member(RENAME_RESTORED, &member.name));
-        let Some(new) = &member.restored else { return Ok(Vec::new()) };
-        match (&member.instance, &member.failed) {
-            (Some(found), Some(_)) => Err(Assessment::Ambiguous {
-                why: format!("the member {} was moved away, and now there is another: {}", member.name, found.name),
-            }),
-            (Some(old), None) => {
-                if let Some(at) = self.sent.recently(&away, LISTED_WITHIN) {
-                    let note = format!("AWS accepted the new name of {}, which it has not yet", old.name);
-                    return Err(self.sent.settling(Some(at), RENAME_EXPECTED, None, note));
-                }
-                match phase(&old.status) {
-                    Phase::Changing => {
-                        Err(settling(format!("{} is {}, and can be renamed after that", old.name, old.status)))
-                    }
-                    Phase::Available | Phase::Stuck { .. } => {
-                        Ok(vec![self.rename_member_failed(&member.name), self.rename_member_restored(&member.name)])
-                    }
-                }
-            }
-            (None, moved) => {
-                if moved.is_none() && self.sent.recently(&away, LISTED_WITHIN).is_some() {
-                    return Err(settling(format!("{} is being renamed: it is listed under neither name", member.name)));
-                }
-                if let Some(at) = self.sent.recently(&back, LISTED_WITHIN) {
-                    let note = format!("AWS accepted the new name; {} is {} and has it not yet", new.name, new.status);
-                    return Err(self.sent.settling(Some(at), RENAME_EXPECTED, None, note));
-                }
-                match self.busy(new, &of_member(CARRY, &member.name)) {
-                    Some(waiting) => Err(waiting),
-                    None => Ok(vec![self.rename_member_restored(&member.name)]),
-                }
-            }
-        }
-    }
-
     /// Why the restored cluster cannot take the next step now, if so. `sent` is the change it may still be busy with.
-    fn unfit(&self, new: &Cluster, sent: &str) -> Option<Assessment> {
+    pub(super) fn unfit(&self, new: &Cluster, sent: &str) -> Option<Assessment> {
         let expected = match sent {
             RESTORE => RESTORE_EXPECTED,
             CARRY => CARRY_EXPECTED,
@@ -389,7 +315,7 @@ impl View<'_> {
     }
 
     /// Why a restored member is not available, if so.
-    fn busy(&self, new: &Instance, sent: &str) -> Option<Assessment> {
+    pub(super) fn busy(&self, new: &Instance, sent: &str) -> Option<Assessment> {
         let expected = if sent.starts_with(CREATE) { CREATE_EXPECTED } else { RENAME_EXPECTED };
         let wait = |note: String| Some(self.sent.settling(self.sent.at(sent), expected, new.percent_progress, note));
         match phase(&new.status) {

@@ -8,8 +8,9 @@ use serde_json::{Map, Value, json};
 
 use super::{
     calls::ClusterCall,
-    settings::{self, ClusterSettings},
+    settings::ClusterSettings,
     state::{Cluster, Member},
+    table,
     view::{MemberModel, View},
 };
 use crate::rds::{
@@ -44,8 +45,8 @@ impl View<'_> {
     /// `since`: the state of the data that is brought back.
     pub(super) fn restore_onwards(&self, old: &Cluster, since: Option<Timestamp>) -> Vec<Change> {
         let wanted = self.wanted(old);
-        let later = fields::only(&wanted, |name| !settings::on_restore(name) && settings::modifiable(name));
-        let mut changes = vec![self.restore(old, fields::only(&wanted, settings::on_restore), since)];
+        let later = fields::only(&wanted, |name| !table::on_restore(name) && table::modifiable(name));
+        let mut changes = vec![self.restore(old, fields::only(&wanted, table::on_restore), since)];
         if later != ClusterSettings::default() {
             changes.push(self.carry(old, None, later));
         }
