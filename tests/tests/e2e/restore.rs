@@ -157,7 +157,7 @@ fn an_aurora_cluster_is_back_with_its_members() {
         ("DBClusterParameterGroupName", "shop-tuned"),
         ("EnableIAMDatabaseAuthentication", "true"),
         ("ServerlessV2ScalingConfiguration.MinCapacity", "0.5"),
-        ("ServerlessV2ScalingConfiguration.MaxCapacity", "8"),
+        ("ServerlessV2ScalingConfiguration.MaxCapacity", "8.0"),
     ] {
         assert_eq!(told.get(name).map(String::as_str), Some(value), "{name} in {told:#?}");
     }
