@@ -51,13 +51,15 @@ pub fn aws_environment(endpoint: &str) -> Vec<(String, String)> {
 }
 
 /// Variables of the surrounding shell that would lead an AWS client elsewhere, or through somebody else's proxy.
-pub(crate) const UNWANTED: [&str; 10] = [
+pub(crate) const UNWANTED: [&str; 12] = [
     "AWS_PROFILE",
     "AWS_SESSION_TOKEN",
     "AWS_ROLE_ARN",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "HTTPS_PROXY",
+    "https_proxy",
     "HTTP_PROXY",
     "http_proxy",
     "ALL_PROXY",

@@ -23,21 +23,34 @@ use aws_smithy_types::{
 use belay_ports::{Call, CallOutcome, Clock, Observer};
 use tracing::{Span, field::Empty};
 
+use crate::budget::ServiceBudget;
+
 /// The header in which AWS names a request, for its support.
 const REQUEST_ID: &str = "x-amzn-requestid";
 
-/// An SDK interceptor; every client has one.
-#[derive(Clone, Default)]
-pub(crate) struct Calls(Option<(Arc<dyn Clock>, Arc<dyn Observer>)>);
+/// Who is told of calls.
+#[derive(Clone)]
+pub(crate) struct Calls {
+    clock: Arc<dyn Clock>,
+    observer: Arc<dyn Observer>,
+}
 
 impl Calls {
     pub(crate) fn told_to(clock: Arc<dyn Clock>, observer: Arc<dyn Observer>) -> Self {
-        Self(Some((clock, observer)))
+        Self { clock, observer }
     }
 
-    fn now(&self) -> Duration {
-        self.0.as_ref().map_or(Duration::ZERO, |(clock, _)| clock.monotonic())
+    /// The interceptor of one client.
+    pub(crate) fn of(&self, budget: ServiceBudget) -> Watched {
+        Watched { calls: self.clone(), budget }
     }
+}
+
+/// An SDK interceptor; every client has one.
+#[derive(Debug, Clone)]
+pub(crate) struct Watched {
+    calls: Calls,
+    budget: ServiceBudget,
 }
 
 impl fmt::Debug for Calls {
@@ -48,7 +61,7 @@ impl fmt::Debug for Calls {
 
 /// One call under way, kept by the SDK beside it. When nobody waits for the call any more, the SDK drops it.
 struct UnderWay {
-    calls: Calls,
+    watched: Watched,
     service: String,
     operation: String,
     span: Span,
@@ -75,7 +88,7 @@ impl Storable for UnderWay {
 
 impl UnderWay {
     fn begin(&mut self) {
-        let now = self.calls.now();
+        let now = self.watched.calls.clock.monotonic();
         self.attempts += 1;
         self.paused = self.throttled_at.take().map_or(Duration::ZERO, |at| now.saturating_sub(at));
         self.began = Some(now);
@@ -83,12 +96,13 @@ impl UnderWay {
 
     fn end(&mut self, outcome: CallOutcome) {
         let Some(began) = self.began.take() else { return };
-        let now = self.calls.now();
+        let now = self.watched.calls.clock.monotonic();
         let time = now.saturating_sub(began);
         let mut throttled = std::mem::take(&mut self.paused);
         if outcome == CallOutcome::Throttled {
             throttled += time;
             self.throttled_at = Some(now);
+            self.watched.budget.throttled(&self.operation);
         }
         self.throttled += throttled;
         self.span.record("outcome", outcome.word());
@@ -104,10 +118,8 @@ impl UnderWay {
             CallOutcome::Abandoned => tracing::debug!(outcome = outcome_word, ms, "the answer is not needed any more"),
             _ => tracing::info!(outcome = outcome_word, ms, attempt = self.attempts, "AWS has not carried it out"),
         });
-        if let Some((_, observer)) = &self.calls.0 {
-            let (service, operation) = (&self.service, &self.operation);
-            observer.called(&Call { service, operation, outcome, time, throttled });
-        }
+        let (service, operation) = (&self.service, &self.operation);
+        self.watched.calls.observer.called(&Call { service, operation, outcome, time, throttled });
     }
 }
 
@@ -121,7 +133,7 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-impl Intercept for Calls {
+impl Intercept for Watched {
     fn name(&self) -> &'static str {
         "Calls"
     }
@@ -151,7 +163,7 @@ impl Intercept for Calls {
             otel.status_code = Empty,
         );
         config.interceptor_state().store_put(UnderWay {
-            calls: self.clone(),
+            watched: self.clone(),
             service,
             operation,
             span,

@@ -2,7 +2,6 @@
 
 mod alarm;
 mod metric;
-mod metric_calls;
 
 use aws_sdk_cloudwatch::primitives::DateTime;
 use belay_plan::shape::{Field, field, words};

@@ -34,7 +34,7 @@ use self::{
 use crate::{
     errors,
     session::Aws,
-    weights::{self as shared, Named, Weights},
+    weights::{self as shared, Named, Stage, Weights},
 };
 
 /// The action's name in plans.
@@ -42,6 +42,9 @@ pub const ACTION: &str = "alb.forward";
 
 /// Of a forward action ("Quotas for your Application Load Balancers").
 const GROUPS_MAX: usize = 5;
+
+/// Of a group in a forward action.
+const WEIGHT_MAX: u32 = 999;
 
 /// From sending to in force.
 const EXPECTED: Duration = Duration::from_secs(5);
@@ -79,8 +82,9 @@ pub fn spec() -> ActionSpec {
                 object([field("rule", rule, "The rule whose action forwards.")]),
             ],
         ),
-        to: Some(weights(TARGET_GROUP, 999, Some(GROUPS_MAX))),
+        to: Some(weights(TARGET_GROUP, WEIGHT_MAX.into(), Some(GROUPS_MAX))),
         others: true,
+        stages: true,
         default_timeout: Duration::from_secs(5 * 60),
         loses_data: false,
         resource: |with| {
@@ -286,11 +290,14 @@ fn assess(scope: &Scope, with: &With, now: &State, baseline: Option<&State>) -> 
         }
     }
     let before = forward.weights();
-    let after = match shared::wanted(&before, &Named { weights, explicit: named.explicit }, scope.others, group_name) {
+    let named = Named { weights, explicit: named.explicit };
+    let after = match shared::wanted(&before, &named, scope.others, group_name) {
         Ok(after) => after,
         Err(verdict) => return Ok(verdict.into()),
     };
-    if after == before {
+    let found = scope.before::<State>()?.and_then(|found| found.weights());
+    let ahead = shared::ahead(scope, found.as_ref(), &before, &after, &named, WEIGHT_MAX);
+    if after == before || ahead.first().is_some_and(|stage| stage.weights == before) {
         return Ok(Assessment::InPlace);
     }
     if after.len() > GROUPS_MAX {
@@ -299,11 +306,13 @@ fn assess(scope: &Scope, with: &With, now: &State, baseline: Option<&State>) -> 
     if let Some(action) = now.actions.iter().find(|action| !action.is_understood()) {
         return failed(format!("it has an action of type {:?}, which could not be written back as it is", action.kind));
     }
-    Ok(Assessment::Remaining(vec![change(with, now, forward, &after)]))
+    let from = std::iter::once(&before).chain(ahead.iter().map(|stage| &stage.weights));
+    let moves = from.zip(&ahead).filter(|(from, stage)| **from != stage.weights);
+    Ok(Assessment::Remaining(moves.map(|(from, stage)| change(with, now, forward, from, stage)).collect()))
 }
 
-fn change(with: &With, now: &State, forward: &Forward, after: &Weights) -> Change {
-    let before = forward.weights();
+fn change(with: &With, now: &State, forward: &Forward, before: &Weights, stage: &Stage) -> Change {
+    let after = &stage.weights;
     let shares = after.iter().map(|(arn, weight)| Share {
         destination: group_name(arn).to_owned(),
         before: before.get(arn).copied().unwrap_or(0),
@@ -323,9 +332,15 @@ fn change(with: &With, now: &State, forward: &Forward, after: &Weights) -> Chang
         .cloned()
         .map(|action| Action { forward: action.forward.map(|forward| forward.with_weights(after)), ..action });
     Change {
-        id: "forward".to_owned(),
-        title: format!("{}: {}{}", with.title(), shared::moves(&before, after, group_name), sticky.unwrap_or_default()),
-        before: shared::readable(&before, group_name),
+        id: stage.id("forward"),
+        title: format!(
+            "{}: {}{}{}",
+            with.title(),
+            shared::moves(before, after, group_name),
+            stage.note(),
+            sticky.unwrap_or_default()
+        ),
+        before: shared::readable(before, group_name),
         after: shared::readable(after, group_name),
         call: with.call().to_owned(),
         args: json!(Args { modify: with.clone(), actions: actions.collect() }),

@@ -9,6 +9,8 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use belay_ports::{ApplyError, ReadError};
 
+use crate::budget::UsedUp;
+
 /// AWS messages are shown and journaled: they are cut after this many characters.
 const MESSAGE_CHARS_MAX: usize = 600;
 
@@ -87,6 +89,9 @@ where
     match error {
         // The request could not be built, or the guard refused it: the next one would be the same.
         SdkError::ConstructionFailure(_) => Outcome::NoEffect { retry: false, throttled: false },
+        SdkError::DispatchFailure(_) if chain(error).any(|cause| cause.is::<UsedUp>()) => {
+            Outcome::NoEffect { retry: true, throttled: true }
+        }
         SdkError::DispatchFailure(_) if never_sent(error) => Outcome::NoEffect { retry: true, throttled: false },
         SdkError::ServiceError(answer) => {
             answered(answer.err().code().or_else(|| unwrapped_code(error)), answer.raw().status().as_u16())

@@ -1,10 +1,13 @@
 //! AWS systems: one file a system, its actuators and sensors on the AWS SDK.
 
+mod budget;
 mod calls;
 pub mod cloudwatch;
 pub mod elbv2;
 pub mod errors;
 mod guard;
+mod https;
+pub mod jobs;
 mod place;
 pub mod rds;
 pub mod route53;

@@ -10,8 +10,10 @@ mod calls;
 mod cluster;
 mod cname;
 mod fields;
+pub mod moves;
 mod names;
 mod owner;
+mod pending;
 mod permissions;
 mod reads;
 mod refine;
@@ -34,7 +36,7 @@ use self::{
     calls::Call,
     cluster::ClusterState,
     names::Names,
-    reads::{DESCRIBE_INSTANCES, instance as describe_instance},
+    reads::DESCRIBE_INSTANCES,
     spec::{KeepEndpoint, Source, Subject, Time, instance_shape},
 };
 pub use self::{

@@ -3,34 +3,40 @@
 //! All weights go in one batch, which Route 53 carries out as a whole or not at all. What it answers is PENDING until
 //! its name servers have it, usually within 60 s; resolvers keep the old answer for the record's TTL beyond that.
 
+mod assess;
 mod health;
+mod observe;
 mod record;
+mod zone;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use aws_sdk_route53::{
+    Client,
     error::BuildError,
-    types::{Change as RecordChange, ChangeAction, ChangeBatch, ChangeStatus, RrType},
+    types::{Change as RecordChange, ChangeAction, ChangeBatch},
 };
-use belay_core::change::{Assessment, Change, Effect, Key, Progress, Receipt, Repeats, Share};
+use belay_core::{
+    change::{Assessment, Change, Effect, Key, Receipt, Share},
+    proof::rises,
+};
 use belay_plan::{
-    catalogue::{ActionSpec, no_action_findings},
+    catalogue::{ActionSpec, Finding},
     model::AwsTarget,
-    shape::{Text, field, object, pattern, weights, words},
+    shape::{Text, boolean, field, object, pattern, weights, words},
 };
 use belay_ports::{ApplyError, Condition, Corrupt, Fut, Permission, ReadError, Scope, System};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use self::{
+    assess::assess,
     health::CheckHealth,
+    observe::Found,
     record::{RecordSet, normal_name},
+    zone::Zone,
 };
-use crate::{
-    errors, place,
-    session::Aws,
-    weights::{self as shared, Weights},
-};
+use crate::{errors, place, session::Aws, weights::Weights};
 
 /// The action's name in plans.
 pub const ACTION: &str = "route53.weights";
@@ -43,41 +49,74 @@ const PROPAGATION: Duration = Duration::from_secs(60);
 /// A member of a weighted record.
 const SET_IDENTIFIER: Text = Text::new("a set identifier", Some("^.{1,128}$"));
 
+const ZONE_WHAT: &str = "the id of a hosted zone, such as `Z0123456789ABC`, or its domain name, such as `example.com` \
+                         (`internal.` with its dot)";
+
+/// What Route 53 answers with, `/hostedzone/Z...`, may be pasted as it is. A name has a dot, by which it is told from an id.
+const ZONE: &str = "^((/hostedzone/)?[A-Z0-9]{1,32}\
+                    |([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?[.])+([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)?)$";
+
+/// A wildcard may be written as Route 53 does: `\052`.
+const RECORD: &str = "^(([*]|\\\\052)[.])?([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?[.])*\
+                      [A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?[.]?$";
+
 /// What `route53.weights` takes.
 pub fn spec() -> ActionSpec {
     ActionSpec {
         name: ACTION,
         summary: "Shifts the weights of a weighted Route 53 record.",
         with: object([
-            field(
-                "zone",
-                pattern("the id of a hosted zone, such as `Z0123456789ABC`", "^[A-Z0-9]{1,32}$"),
-                "The hosted zone.",
-            ),
-            field(
-                "record",
-                pattern(
-                    "a DNS name",
-                    "^([*][.])?([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?[.])*[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?[.]?$",
-                ),
-                "The name that all the weighted records share.",
-            ),
+            field("zone", pattern(ZONE_WHAT, ZONE), "The hosted zone: its id, or its domain name."),
+            field("private", boolean(), "Which one, where a public and a private zone have the name.").optional(),
+            field("record", pattern("a DNS name", RECORD), "The name that all the weighted records share."),
             field("type", words(["A", "AAAA", "CNAME"]), "The type of the records."),
+            field("wait_ttl", boolean(), "Whether to wait until resolvers have forgotten the old answers.").or(false),
         ]),
         to: Some(weights(SET_IDENTIFIER, 255, None)),
         others: true,
+        stages: true,
         default_timeout: Duration::from_secs(10 * 60),
         loses_data: false,
         resource,
-        check: no_action_findings,
+        check,
     }
 }
 
 /// The same record however it is written: DNS names know no case, and the last dot goes without saying.
 fn resource(with: &Value) -> String {
     let part = |key: &str| with[key].as_str().unwrap_or_default();
-    let record = part("record").trim_end_matches('.').to_ascii_lowercase();
-    format!("route53:{}/{record}/{}", part("zone"), part("type"))
+    let zone = match Zone::of(part("zone")) {
+        Zone::Id(zone) => zone,
+        Zone::Name(zone) if with["private"] == true => format!("{zone}(private)"),
+        Zone::Name(zone) => zone,
+    };
+    format!("route53:{zone}/{}/{}", normal_name(part("record")), part("type"))
+}
+
+/// What a name says of the zone is held against the record; what an id says can only be asked for.
+fn check(with: &Value, _to: Option<&Value>) -> Vec<Finding> {
+    let record = with["record"].as_str().unwrap_or_default();
+    match Zone::of(with["zone"].as_str().unwrap_or_default()) {
+        Zone::Id(_) if !with["private"].is_null() => {
+            let finding = Finding::new("/with/private", "an id names one zone, private or not");
+            vec![finding.help("remove it: `private` tells zones of the same name apart")]
+        }
+        Zone::Name(zone) => {
+            let name = normal_name(record);
+            let outside = name != zone && !name.ends_with(&format!(".{zone}"));
+            let finding = || {
+                Finding::new("/with/record", format!("`{record}` is not in the zone `{zone}`"))
+                    .help(format!("name a record of `{zone}`, as `www.{zone}`, or the zone that it is in"))
+            };
+            outside.then(finding).into_iter().collect()
+        }
+        Zone::Id(_) => Vec::new(),
+    }
+}
+
+/// All zones, where only the name of one is known.
+fn arn_of(target: &AwsTarget, zone: Option<&str>) -> String {
+    format!("arn:{}:route53:::hostedzone/{}", place::partition(target), zone.unwrap_or("*"))
 }
 
 /// The action behind [`ACTION`].
@@ -89,20 +128,33 @@ pub struct Route53Weights {
 #[derive(Debug, Clone, Deserialize)]
 pub struct With {
     zone: String,
+    #[serde(default)]
+    private: Option<bool>,
     record: String,
     #[serde(rename = "type")]
     kind: String,
+    #[serde(default)]
+    wait_ttl: bool,
 }
 
 /// A weighted record as it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
-    /// Ordered by set identifier; never empty.
+    /// The hosted zone's id.
+    #[serde(default)]
+    zone: String,
+    /// Ordered by set identifier. Empty where the record does not exist, or is not weighted.
     members: Vec<RecordSet>,
-    /// The health checks that the members name, by id.
+    /// What has the place of the members, where there are none: "a simple record".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    instead: Option<String>,
+    /// The health checks of the members that are to get more traffic, by id.
     #[serde(default)]
     checks: BTreeMap<String, CheckHealth>,
-    /// Whether our last change is still on its way to the name servers.
+    /// By set identifier, in seconds: of aliases of records in the same zone, where that matters.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    aliased_ttls: BTreeMap<String, i64>,
+    /// Our last change is still on its way to the name servers; then nothing else was looked at.
     #[serde(default)]
     pending: bool,
 }
@@ -117,6 +169,8 @@ struct Args {
 #[derive(Debug, Serialize, Deserialize)]
 struct Accepted {
     change_id: String,
+    #[serde(default)]
+    zone: Option<String>,
 }
 
 impl State {
@@ -129,7 +183,7 @@ impl With {
     /// The one call both writes and deletes records, of any name. Belay writes, and this record alone.
     fn conditions(&self) -> Vec<Condition> {
         // As IAM has it: small letters, no last dot, and escapes for whatever is not a letter, digit, `-`, `_` or `.`.
-        let name = self.record.trim_end_matches('.').to_ascii_lowercase().replace('*', "\\052");
+        let name = normal_name(&self.record).replace('*', "\\052");
         let values =
             [("Actions", "UPSERT"), ("NormalizedRecordNames", name.as_str()), ("RecordTypes", self.kind.as_str())];
         let condition = |(what, value): (&str, &str)| Condition {
@@ -140,8 +194,12 @@ impl With {
         values.map(condition).to_vec()
     }
 
-    fn arn(&self, target: &AwsTarget) -> String {
-        format!("arn:{}:route53:::hostedzone/{}", place::partition(target), self.zone)
+    /// The id of the zone, where the plan gives that.
+    fn zone_id(&self) -> Option<String> {
+        match Zone::of(&self.zone) {
+            Zone::Id(id) => Some(id),
+            Zone::Name(_) => None,
+        }
     }
 
     fn title(&self) -> String {
@@ -155,35 +213,81 @@ impl Route53Weights {
     }
 
     async fn look(&self, scope: &Scope, with: &With, receipts: &[Receipt]) -> Result<State, ReadError> {
+        let permanent = |why: String| ReadError { why, permanent: true };
         let client = &self.aws.clients(&scope.aws).await?.route53.read;
-        let members = members(client, with, &with.arn(&scope.aws)).await?;
-        let checks = health::observe(client, place::partition(&scope.aws), &members).await?;
-        let pending = match receipts.last().map(|receipt| Accepted::deserialize(&receipt.body)) {
-            Some(Ok(accepted)) => is_pending(client, scope, &accepted.change_id).await?,
-            Some(Err(error)) => {
-                return Err(ReadError {
-                    why: format!("the last receipt cannot be understood: {error}"),
-                    permanent: true,
-                });
-            }
-            None => false,
+        let last = receipts.last().map(|receipt| Accepted::deserialize(&receipt.body)).transpose();
+        let last = last.map_err(|error| permanent(format!("the last receipt cannot be understood: {error}")))?;
+        let zone = match (last.as_ref().and_then(|last| last.zone.clone()), Zone::of(&with.zone)) {
+            (Some(zone), _) | (None, Zone::Id(zone)) => zone,
+            (None, Zone::Name(name)) => zone::find(client, &name, with.private).await?,
         };
-        Ok(State { members, checks, pending })
+        // Nothing can be said before it is everywhere, so this one call is enough.
+        if let Some(accepted) = last
+            && observe::is_pending(client, &scope.aws, &accepted.change_id).await?
+        {
+            return Ok(State { zone, pending: true, ..State::default() });
+        }
+        let Found { members, instead } = observe::list(client, with, &zone, &scope.aws).await?;
+        let state = State { zone, members, instead, ..State::default() };
+        // There is nothing to capture, and nothing to create it again from.
+        if state.members.is_empty() && scope.run.is_none() && scope.baseline.is_none() {
+            let found =
+                state.instead.map_or("does not exist".to_owned(), |found| format!("is not weighted: it is {found}"));
+            let zone = arn_of(&scope.aws, Some(&state.zone));
+            return Err(permanent(format!("the record {} in {zone} {found}", with.title())));
+        }
+        let baseline = scope.baseline.as_ref().map(|entry| State::deserialize(&entry.doc)).transpose();
+        let baseline = baseline.map_err(|error| permanent(format!("the baseline cannot be understood: {error}")))?;
+        match assess(scope, with, &state, baseline.as_ref()) {
+            Ok(Assessment::Remaining(changes)) => self.look_closer(client, scope, with, state, &changes).await,
+            // Proof is asked for only where something is to move.
+            _ => Ok(state),
+        }
+    }
+
+    /// What bears on a change that is about to be made: the health of whoever gets more traffic, and how long answers live.
+    async fn look_closer(
+        &self,
+        client: &Client,
+        scope: &Scope,
+        with: &With,
+        state: State,
+        changes: &[Change],
+    ) -> Result<State, ReadError> {
+        let mut rising = Vec::new();
+        for change in changes {
+            let upserts = Args::deserialize(&change.args).map_or_else(|_| Vec::new(), |args| args.upserts);
+            for effect in &change.effects {
+                let Effect::Traffic { shares } = effect else { continue };
+                let more = shares.iter().filter(|share| rises(share, shares));
+                let of = |share: &Share| {
+                    let records = upserts.iter().chain(&state.members);
+                    records.clone().find(|record| record.set_identifier == share.destination).cloned()
+                };
+                rising.extend(more.filter_map(of));
+            }
+        }
+        let checks = health::observe(client, place::partition(&scope.aws), &rising).await?;
+        let aliased_ttls = match with.wait_ttl {
+            true => observe::aliased_ttls(client, &state.zone, &state.members, &scope.aws).await?,
+            false => BTreeMap::new(),
+        };
+        Ok(State { checks, aliased_ttls, ..state })
     }
 
     async fn send(&self, scope: &Scope, key: &Key, change: &Change) -> Result<Value, ApplyError> {
         let args = Args::deserialize(&change.args).map_err(|error| never_sent(format!("the change: {error}")))?;
-        let resource = format!("arn:{}:route53:::hostedzone/{}", place::partition(&scope.aws), args.zone);
+        let resource = arn_of(&scope.aws, Some(&args.zone));
         let comment = format!("belay run {} step {} attempt {}", key.run, key.step, key.attempt);
         let batch = batch(args.upserts, comment).map_err(|error| never_sent(format!("{CALL}: {error}")))?;
         let client = &self.aws.clients(&scope.aws).await?.route53.write;
-        let sent = client.change_resource_record_sets().hosted_zone_id(args.zone).change_batch(batch).send().await;
+        let sent = client.change_resource_record_sets().hosted_zone_id(&args.zone).change_batch(batch).send().await;
         let accepted = sent.map_err(|error| errors::apply(error, CALL, &resource))?.change_info;
         // Route 53 took it: an answer without its id is still an answer, but it cannot be followed.
         let change_id = accepted.map(|info| info.id).ok_or_else(|| ApplyError::OutcomeUnknown {
             why: format!("{CALL} on {resource}: the answer has no change id"),
         })?;
-        Ok(json!({ "change_id": change_id }))
+        Ok(json!(Accepted { change_id, zone: Some(args.zone) }))
     }
 }
 
@@ -197,114 +301,6 @@ fn batch(upserts: Vec<RecordSet>, comment: String) -> Result<ChangeBatch, BuildE
     };
     let changes = upserts.into_iter().map(upsert).collect::<Result<Vec<_>, _>>()?;
     ChangeBatch::builder().comment(comment).set_changes(Some(changes)).build()
-}
-
-/// Every weighted record set of the name and type, page by page. They stand together in Route 53's order, so the first
-/// other record ends it.
-async fn members(client: &aws_sdk_route53::Client, with: &With, arn: &str) -> Result<Vec<RecordSet>, ReadError> {
-    let (name, kind) = (normal_name(&with.record), RrType::from(with.kind.as_str()));
-    let mut start = (Some(name.clone()), Some(kind.clone()), None);
-    let mut members = Vec::new();
-    let mut unweighted = false;
-    loop {
-        let request = client.list_resource_record_sets().hosted_zone_id(&with.zone);
-        let request = request.set_start_record_name(start.0).set_start_record_type(start.1);
-        let page = request.set_start_record_identifier(start.2).send().await;
-        let page = page.map_err(|error| errors::read(error, "route53:ListResourceRecordSets", arn))?;
-        for set in page.resource_record_sets {
-            if normal_name(&set.name) == name && set.r#type == kind {
-                let member = RecordSet::from_aws(set);
-                unweighted |= member.is_none();
-                members.extend(member);
-            }
-        }
-        let goes_on = page.next_record_type.as_ref() == Some(&kind)
-            && page.next_record_name.as_deref().is_some_and(|next| normal_name(next) == name);
-        if !page.is_truncated || !goes_on {
-            break;
-        }
-        start = (page.next_record_name, page.next_record_type, page.next_record_identifier);
-    }
-    if members.is_empty() {
-        let found = if unweighted { "is not weighted" } else { "does not exist" };
-        return Err(ReadError { why: format!("the record {} in {arn} {found}", with.title()), permanent: true });
-    }
-    members.sort_by(|a, b| a.set_identifier.cmp(&b.set_identifier));
-    Ok(members)
-}
-
-async fn is_pending(client: &aws_sdk_route53::Client, scope: &Scope, change_id: &str) -> Result<bool, ReadError> {
-    let id = change_id.trim_start_matches("/change/");
-    let arn = format!("arn:{}:route53:::change/{id}", place::partition(&scope.aws));
-    match client.get_change().id(id).send().await {
-        Ok(answer) => Ok(answer.change_info.is_some_and(|info| info.status == ChangeStatus::Pending)),
-        // Route 53 forgets changes after a while; by then they are long in sync.
-        Err(error) if errors::code(&error) == Some("NoSuchChange") => Ok(false),
-        Err(error) => Err(errors::read(error, "route53:GetChange", &arn)),
-    }
-}
-
-fn as_it_is(member: &str) -> &str {
-    member
-}
-
-/// How far the record is from the target.
-fn assess(scope: &Scope, with: &With, now: &State, baseline: Option<&State>) -> Result<Assessment, Corrupt> {
-    let target = shared::named(scope, baseline.map(State::weights))?;
-    let before = now.weights();
-    // A member that the plan itself names may not be missing; one of the baseline may, if it had no traffic anyway.
-    let gone = target
-        .weights
-        .iter()
-        .filter(|(member, weight)| !before.contains_key(*member) && (target.explicit || **weight > 0));
-    let gone: Vec<&str> = gone.map(|(member, _)| member.as_str()).collect();
-    if !gone.is_empty() {
-        let existing = before.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-        let why = format!("{} has no set identifier {}; it has {existing}", with.title(), gone.join(", "));
-        return Ok(Assessment::Failed { why });
-    }
-    let after = match shared::wanted(&before, &target, scope.others, as_it_is) {
-        Ok(after) => after,
-        Err(verdict) => return Ok(verdict.into()),
-    };
-    if after == before {
-        return Ok(match now.pending {
-            false => Assessment::InPlace,
-            true => Assessment::Settling(Progress {
-                fraction: None,
-                note: "PENDING: on its way to Route 53's name servers".to_owned(),
-                expected_left_s: Some(PROPAGATION.as_secs()),
-            }),
-        });
-    }
-    if let Some(policy) = now.members.iter().find_map(|member| member.traffic_policy_instance.as_ref()) {
-        let why =
-            format!("{} belongs to traffic policy instance {policy}: only the policy may change it", with.title());
-        return Ok(Assessment::Failed { why });
-    }
-    Ok(Assessment::Remaining(vec![change(with, now, &before, &after)]))
-}
-
-fn change(with: &With, now: &State, before: &Weights, after: &Weights) -> Change {
-    let shares = now.members.iter().map(|member| Share {
-        destination: member.set_identifier.clone(),
-        before: member.weight,
-        after: after[&member.set_identifier],
-        proof: health::proof(member, &now.checks),
-    });
-    let upserts = now.members.iter().filter(|member| after[&member.set_identifier] != member.weight);
-    let upserts = upserts.map(|member| RecordSet { weight: after[&member.set_identifier], ..member.clone() }).collect();
-    Change {
-        id: "weights".to_owned(),
-        title: format!("{}: {}", with.title(), shared::moves(before, after, as_it_is)),
-        before: shared::readable(before, as_it_is),
-        after: shared::readable(after, as_it_is),
-        call: CALL.to_owned(),
-        args: json!(Args { zone: with.zone.clone(), upserts }),
-        effects: vec![Effect::Traffic { shares: shares.collect() }],
-        repeats: Repeats::Converges,
-        expected: PROPAGATION,
-    }
 }
 
 impl System for Route53Weights {
@@ -335,23 +331,34 @@ impl System for Route53Weights {
         Box::pin(self.send(scope, key, change))
     }
 
+    /// The account has 10 requests a second for all of Route 53 (quotas, July 2026), and a look takes one or two.
+    fn pace(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+
     fn permissions(&self, scope: &Scope, with: &With) -> Vec<Permission> {
         let partition = place::partition(&scope.aws);
+        let zone = with.zone_id();
+        let arn = arn_of(&scope.aws, zone.as_deref());
         let statement = |action: &str, resource: String, mutates| Permission {
             action: action.to_owned(),
             resource,
             mutates,
             conditions: Vec::new(),
         };
-        vec![
-            statement("route53:ListResourceRecordSets", with.arn(&scope.aws), false),
+        let by_name = zone.is_none().then(|| statement("route53:ListHostedZonesByName", "*".to_owned(), false));
+        let others = [
+            statement("route53:ListResourceRecordSets", arn.clone(), false),
             statement("route53:GetChange", format!("arn:{partition}:route53:::change/*"), false),
             statement("route53:GetHealthCheck", format!("arn:{partition}:route53:::healthcheck/*"), false),
             statement("route53:GetHealthCheckStatus", format!("arn:{partition}:route53:::healthcheck/*"), false),
-            Permission { conditions: with.conditions(), ..statement(CALL, with.arn(&scope.aws), true) },
-        ]
+            Permission { conditions: with.conditions(), ..statement(CALL, arn, true) },
+        ];
+        by_name.into_iter().chain(others).collect()
     }
 }
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wire;

@@ -8,19 +8,30 @@ use std::{
 };
 
 use aws_config::{
-    AppName, BehaviorVersion, Region, SdkConfig, retry::RetryConfig, sts::AssumeRoleProvider, timeout::TimeoutConfig,
+    AppName, BehaviorVersion, Region, SdkConfig, identity::IdentityCache, retry::RetryConfig, sts::AssumeRoleProvider,
+    timeout::TimeoutConfig,
 };
 use aws_sdk_sts::config::SharedCredentialsProvider;
 use belay_plan::model::AwsTarget;
 use belay_ports::{AccountError, ApplyError, Clock, Observer, ReadError};
 use tokio::sync::OnceCell;
 
-use crate::{calls::Calls, errors, guard::Guard};
+use crate::{
+    budget::{Budget, Urgency},
+    calls::Calls,
+    errors,
+    guard::Guard,
+    https,
+};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-const READ_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(8);
+/// From a request to the begin of its answer. What an attempt waits for credentials, or for the account's budget, comes
+/// before that.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(8);
+/// STS can be slow.
+const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(20);
 /// All attempts of one read together.
-const READ_TIMEOUT: Duration = Duration::from_secs(30);
+const READ_TIMEOUT: Duration = Duration::from_secs(45);
 /// A send that has no answer by then has an unknown outcome.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 const READ_ATTEMPTS: u32 = 4;
@@ -45,6 +56,7 @@ pub struct Aws(Arc<Inner>);
 struct Inner {
     access: Access,
     calls: Calls,
+    budget: Budget,
     /// The standard AWS configuration, loaded at first use.
     base: OnceCell<SdkConfig>,
     sessions: Mutex<HashMap<AwsTarget, Arc<Session>>>,
@@ -121,17 +133,15 @@ impl From<SessionError> for ApplyError {
 impl Aws {
     /// With the standard AWS configuration: environment, profile, SSO, container and instance roles,
     /// `AWS_ENDPOINT_URL`.
-    pub fn new(access: Access) -> Self {
-        Self::with_base(access, Calls::default(), OnceCell::new())
+    ///
+    /// `observer` is told of every call.
+    pub fn new(access: Access, clock: Arc<dyn Clock>, observer: Arc<dyn Observer>) -> Self {
+        let budget = Budget::new(clock.clone(), observer.clone());
+        Self::with_base(access, Calls::told_to(clock, observer), budget, OnceCell::new())
     }
 
-    /// The same, and `observer` is told of every call.
-    pub fn observed(access: Access, clock: Arc<dyn Clock>, observer: Arc<dyn Observer>) -> Self {
-        Self::with_base(access, Calls::told_to(clock, observer), OnceCell::new())
-    }
-
-    pub(crate) fn with_base(access: Access, calls: Calls, base: OnceCell<SdkConfig>) -> Self {
-        Self(Arc::new(Inner { access, calls, base, sessions: Mutex::default() }))
+    pub(crate) fn with_base(access: Access, calls: Calls, budget: Budget, base: OnceCell<SdkConfig>) -> Self {
+        Self(Arc::new(Inner { access, calls, budget, base, sessions: Mutex::default() }))
     }
 
     /// The clients of a target. They are handed out only after its account, if it names one, was verified: no other
@@ -180,6 +190,8 @@ impl Aws {
         let load = || async {
             aws_config::defaults(BehaviorVersion::latest())
                 .app_name(AppName::new(NAME).expect("only letters"))
+                .http_client(https::client())
+                .identity_cache(IdentityCache::lazy().load_timeout(CREDENTIALS_TIMEOUT).build())
                 .retry_config(read_retries())
                 .timeout_config(read_timeouts())
                 .load()
@@ -198,7 +210,7 @@ fn read_retries() -> RetryConfig {
 fn read_timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
-        .operation_attempt_timeout(READ_ATTEMPT_TIMEOUT)
+        .read_timeout(ANSWER_TIMEOUT)
         .operation_timeout(READ_TIMEOUT)
         .build()
 }
@@ -222,28 +234,34 @@ async fn connect(inner: &Inner, base: &SdkConfig, target: &AwsTarget) -> Result<
     let read = config.to_builder().retry_config(read_retries()).timeout_config(read_timeouts()).build();
     let write = config.into_builder().retry_config(RetryConfig::disabled()).timeout_config(write_timeouts()).build();
 
-    /// Every client is made here, so that none is without its guard, and no call goes unseen.
+    let http = base.http_client().unwrap_or_else(https::client);
+
+    /// Every client is made here, so that none is without its guard, no call goes unseen, and all draw from one budget.
     macro_rules! client {
-        ($service:ident, $config:expr, $access:expr) => {{
-            let builder = $service::config::Builder::from($config);
-            let builder = builder.interceptor(Guard::new($access)).interceptor(inner.calls.clone());
+        ($service:ident, $name:literal, $config:expr, $access:expr, $urgency:expr) => {{
+            let budget = inner.budget.of(target, &region, $name);
+            let builder = $service::config::Builder::from($config).http_client(budget.guard(http.clone(), $urgency));
+            let builder = builder.interceptor(Guard::new($access)).interceptor(inner.calls.of(budget));
             $service::Client::from_conf(builder.build())
         }};
     }
     macro_rules! pair {
-        ($service:ident) => {
-            Pair { read: client!($service, &read, Access::ReadOnly), write: client!($service, &write, inner.access) }
+        ($service:ident, $name:literal) => {
+            Pair {
+                read: client!($service, $name, &read, Access::ReadOnly, Urgency::Read),
+                write: client!($service, $name, &write, inner.access, Urgency::Write),
+            }
         };
     }
     Ok(Clients {
-        route53: pair!(aws_sdk_route53),
-        elbv2: pair!(aws_sdk_elasticloadbalancingv2),
-        rds: pair!(aws_sdk_rds),
-        ssm: pair!(aws_sdk_ssm),
-        lambda: pair!(aws_sdk_lambda),
-        sfn: pair!(aws_sdk_sfn),
-        cloudwatch: client!(aws_sdk_cloudwatch, &read, Access::ReadOnly),
-        sts: client!(aws_sdk_sts, &read, Access::ReadOnly),
+        route53: pair!(aws_sdk_route53, "Route 53"),
+        elbv2: pair!(aws_sdk_elasticloadbalancingv2, "Elastic Load Balancing v2"),
+        rds: pair!(aws_sdk_rds, "RDS"),
+        ssm: pair!(aws_sdk_ssm, "SSM"),
+        lambda: pair!(aws_sdk_lambda, "Lambda"),
+        sfn: pair!(aws_sdk_sfn, "SFN"),
+        cloudwatch: client!(aws_sdk_cloudwatch, "CloudWatch", &read, Access::ReadOnly, Urgency::Read),
+        sts: client!(aws_sdk_sts, "STS", &read, Access::ReadOnly, Urgency::Read),
         region,
     })
 }
@@ -373,7 +391,7 @@ mod tests {
     #[tokio::test]
     async fn without_a_region_there_are_no_clients() {
         let config = aws_config::defaults(BehaviorVersion::latest()).empty_test_environment().load().await;
-        let aws = Aws::with_base(Access::ReadOnly, Calls::default(), OnceCell::new_with(Some(config)));
+        let aws = crate::testing::with_config(config);
         assert_eq!(aws.clients(&target(None)).await.unwrap_err(), SessionError::NoRegion);
     }
 }

@@ -2,15 +2,17 @@
 
 use std::{
     collections::BTreeMap,
+    future::poll_fn,
     io,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
-use aws_config::{BehaviorVersion, Region};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sts::config::{Credentials, SharedCredentialsProvider};
 use belay_core::change::{Assessment, Change, Effect, Proof};
 use belay_plan::model::{AwsTarget, Others, Target};
@@ -25,6 +27,7 @@ use tokio::{
 };
 
 use crate::{
+    budget::Budget,
     calls::Calls,
     session::{Access, Aws},
 };
@@ -39,12 +42,15 @@ pub(crate) fn scope(with: Value, to: Option<Value>, others: Option<Others>) -> S
         migration: "checkout".to_owned(),
         step: "back".to_owned(),
         run: None,
+        tries: 0,
+        deadline: None,
         aws: target(),
         with,
         to: to.map_or(Target::Baseline, Target::Explicit),
         others,
         baseline: None,
         cutover: None,
+        stages: None,
     }
 }
 
@@ -163,8 +169,51 @@ fn percent_decode(text: &str) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
+/// An endpoint that gives its answers one after the other, and keeps what it was asked.
+pub(crate) struct Script {
+    url: String,
+    requests: Arc<Mutex<Vec<String>>>,
+    _server: JoinSet<io::Result<()>>,
+}
+
+impl Script {
+    /// Bodies that go with success.
+    pub(crate) async fn answering(bodies: impl IntoIterator<Item = String>) -> Self {
+        Self::new(bodies.into_iter().map(|body| (200, body))).await
+    }
+
+    /// After the last answer it is gone.
+    pub(crate) async fn new(answers: impl IntoIterator<Item = (u16, String)>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let requests: Arc<Mutex<Vec<String>>> = Arc::default();
+        let mut server = JoinSet::new();
+        let (asked, answers) = (requests.clone(), answers.into_iter().collect::<Vec<_>>());
+        server.spawn(async move {
+            for (status, body) in answers {
+                let (mut stream, _) = listener.accept().await?;
+                let mut request = vec![0; 64 * 1024];
+                let length = stream.read(&mut request).await?;
+                request.truncate(length);
+                asked.lock().unwrap().push(String::from_utf8_lossy(&request).into_owned());
+                stream.write_all(http(&status.to_string(), &body).as_bytes()).await?;
+            }
+            Ok(())
+        });
+        Self { url, requests, _server: server }
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(crate) fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
+    }
+}
+
 pub(crate) async fn aws_at(access: Access, url: &str) -> Aws {
-    aws_observed(access, url, Calls::default()).await
+    aws_observed(access, url, Calls::told_to(Arc::new(Still { wakes: false }), Arc::new(()))).await
 }
 
 pub(crate) fn http(status: &str, body: &str) -> String {
@@ -175,7 +224,7 @@ pub(crate) fn http(status: &str, body: &str) -> String {
 }
 
 pub(crate) async fn aws(access: Access, endpoint: &Endpoint) -> Aws {
-    aws_observed(access, endpoint.url(), Calls::default()).await
+    aws_at(access, endpoint.url()).await
 }
 
 pub(crate) async fn aws_observed(access: Access, url: &str, calls: Calls) -> Aws {
@@ -185,7 +234,15 @@ pub(crate) async fn aws_observed(access: Access, url: &str, calls: Calls) -> Aws
         .region(Region::new("eu-west-1"))
         .endpoint_url(url)
         .credentials_provider(credentials);
-    Aws::with_base(access, calls, OnceCell::new_with(Some(config.load().await)))
+    let budget = Budget::new(Arc::new(Jumping::default()), Arc::new(()));
+    Aws::with_base(access, calls, budget, OnceCell::new_with(Some(config.load().await)))
+}
+
+pub(crate) fn with_config(config: SdkConfig) -> Aws {
+    let clock: Arc<dyn Clock> = Arc::new(Still { wakes: false });
+    let budget = Budget::new(Arc::new(Jumping::default()), Arc::new(()));
+    let calls = Calls::told_to(clock, Arc::new(()));
+    Aws::with_base(Access::ReadOnly, calls, budget, OnceCell::new_with(Some(config)))
 }
 
 /// A clock that stands still: a sleep is over at once, or never.
@@ -205,4 +262,36 @@ impl Clock for Still {
     fn sleep<'a>(&'a self, _time: Duration) -> Fut<'a, ()> {
         if self.wakes { Box::pin(std::future::ready(())) } else { Box::pin(std::future::pending()) }
     }
+}
+
+/// A clock whose sleeps take no time, and move it.
+#[derive(Default)]
+pub(crate) struct Jumping(AtomicU64);
+
+impl Clock for Jumping {
+    fn now(&self) -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_micros(self.0.load(Ordering::Relaxed))
+    }
+
+    /// The shortest sleep goes first: whoever polls it twice has slept.
+    fn sleep<'a>(&'a self, time: Duration) -> Fut<'a, ()> {
+        let until = self.monotonic() + time;
+        Box::pin(poll_fn(move |context| {
+            if self.monotonic() >= until {
+                return Poll::Ready(());
+            }
+            self.0.fetch_add(1_000, Ordering::Relaxed);
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }))
+    }
+}
+
+/// A session that reaches nothing.
+pub(crate) fn nowhere() -> Aws {
+    Aws::new(Access::ReadOnly, Arc::new(Still { wakes: false }), Arc::new(()))
 }

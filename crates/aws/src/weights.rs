@@ -1,15 +1,11 @@
 //! Weights of members: what a plan wants them to be, as Route 53 records and load balancers share it. Pure.
 
-use std::collections::BTreeMap;
-
-use belay_core::change::Assessment;
+pub(crate) use belay_core::part_way::Weights;
+use belay_core::{change::Assessment, part_way::part_way};
 use belay_plan::model::{Others, Target};
 use belay_ports::{Corrupt, Scope};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-
-/// Members and their weights: by set identifier, or by target group ARN.
-pub(crate) type Weights = BTreeMap<String, u32>;
 
 /// The weights that a target names.
 #[derive(Debug)]
@@ -94,6 +90,41 @@ pub(crate) fn wanted(
         ));
     }
     Ok(wanted)
+}
+
+/// One part of the way to a target.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Stage {
+    percent: u32,
+    pub(crate) weights: Weights,
+}
+
+impl Stage {
+    /// The id of its change: `weights_50`, and `weights` for the last or only one.
+    pub(crate) fn id(&self, change: &str) -> String {
+        if self.percent < 100 { format!("{change}_{}", self.percent) } else { change.to_owned() }
+    }
+
+    /// Behind the title of its change.
+    pub(crate) fn note(&self) -> String {
+        if self.percent < 100 { format!(" (stage {}%)", self.percent) } else { String::new() }
+    }
+}
+
+/// The stages that are still ahead, the present one first and the target last; without `stages`, the target alone.
+/// `before`: the scope's before-image. Weights are by set identifier, or by target group ARN.
+pub(crate) fn ahead(
+    scope: &Scope,
+    before: Option<&Weights>,
+    now: &Weights,
+    target: &Weights,
+    named: &Named,
+    weight_max: u32,
+) -> Vec<Stage> {
+    let kept = |member: &str| scope.others == Some(Others::Keep) && !named.weights.contains_key(member);
+    let percents = scope.stages.as_ref().map_or(&[100][..], |stages| &stages.ahead);
+    let weights = |percent| part_way(before.unwrap_or(now), target, &kept, percent, weight_max);
+    percents.iter().map(|&percent| Stage { percent, weights: weights(percent) }).collect()
 }
 
 /// A title names at most so many members; all of them stand in the change's `before` and `after`.

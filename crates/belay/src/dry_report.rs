@@ -90,7 +90,8 @@ fn takes(seconds: u64) -> String {
 fn gates(report: &DryRun, output: Output) -> Option<comfy_table::Table> {
     let of_steps = report.steps.iter().flat_map(|(name, step)| {
         let require = step.require.iter().map(move |gate| (name.as_str(), "require", gate));
-        require.chain(step.verify.iter().map(move |gate| (name.as_str(), "verify", gate)))
+        let verify = if step.stages.is_empty() { "verify" } else { "verify, each stage" };
+        require.chain(step.verify.iter().map(move |gate| (name.as_str(), verify, gate)))
     });
     let gates: Vec<_> = of_steps.chain(report.confirm.iter().map(|gate| ("", "confirm", gate))).collect();
     if gates.is_empty() {

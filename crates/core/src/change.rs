@@ -40,6 +40,25 @@ pub enum Assessment {
     Failed { why: String },
     /// What was found cannot be told apart from somebody else's work; a person decides.
     Ambiguous { why: String },
+    /// The job that was to succeed is over; or the target holds, with something to be read in the record.
+    Over(Outcome),
+}
+
+/// How a job has ended, for the record.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Why it has failed. None: it has succeeded, and that is the target.
+    pub failure: Option<String>,
+    pub report: Report,
+}
+
+/// What a job leaves to read.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Report {
+    /// What it has answered or written, bounded by whoever started it.
+    pub output: String,
+    /// Where there is more: a console's address, a log group.
+    pub logs: String,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -86,6 +105,12 @@ pub enum Effect {
         #[serde(with = "duration_text")]
         #[schema(value_type = String)]
         expected: Duration,
+    },
+    /// What clients have kept of the state before lives on for this long once the change holds, and the step waits for it.
+    Drains {
+        #[serde(with = "duration_text")]
+        #[schema(value_type = String)]
+        time: Duration,
     },
     /// A job starts elsewhere.
     StartsJob { name: String },

@@ -12,7 +12,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{
-    change::{Baseline, Change, Doc, Receipt},
+    change::{Baseline, Change, Doc, Receipt, Report},
     id::{IncidentId, RunId},
     input::CommandKey,
     reading::Health,
@@ -310,6 +310,20 @@ pub enum StepEvent {
     /// `wait` only: nothing outside Belay to look at.
     WaitStarted {
         until: Timestamp,
+    },
+    /// A job is over: what it leaves to read, whether it has succeeded or not.
+    Reported {
+        report: Report,
+    },
+    /// What clients have kept of the state before lives on until then.
+    DrainStarted {
+        until: Timestamp,
+    },
+    /// A part of the traffic has moved, and its gates have passed, or there was nothing to move: the next part comes.
+    /// `stages`: so many are behind. `percent`: how far the last one of them goes.
+    StagePassed {
+        stages: usize,
+        percent: u32,
     },
     /// The target state holds. `changed`: whether Belay sent anything for it.
     Settled {

@@ -44,6 +44,8 @@ pub enum Input {
 pub struct Look {
     pub doc: Doc,
     pub assessment: Assessment,
+    /// The stage that it was held against, counted from 0.
+    pub stage: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,6 +15,7 @@ pub mod incident;
 pub mod input;
 mod look;
 pub mod migration;
+pub mod part_way;
 pub mod possible;
 pub mod proof;
 pub mod reading;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    change::{Assessment, Change, Doc, Receipt, Repeats},
+    change::{Assessment, Change, Doc, Outcome, Receipt, Repeats, Report},
     decide::Deciding,
     event::{Event, FailureCode, StepEvent},
     id::RunId,
@@ -37,6 +37,9 @@ impl Deciding {
             return;
         }
         let guarding = matches!(state.phase, Phase::Verifying | Phase::Done | Phase::Unchanged);
+        if result.as_ref().is_ok_and(|look| look.stage != state.stage) {
+            return; // the gates of its stage have passed meanwhile
+        }
         match result {
             Err(_) if guarding => {} // its gates tell; a look that fails proves nothing against it
             Err(failure) if failure.permanent => {
@@ -61,7 +64,7 @@ impl Deciding {
                 let titles = titles.join("; ");
                 self.doubt(name, format!("it was in place and is not any more; somebody else changed it ({titles})"));
             }
-            Assessment::InPlace => self.trust(name),
+            Assessment::InPlace | Assessment::Over(Outcome { failure: None, .. }) => self.trust(name),
             _ => {}
         }
     }
@@ -83,24 +86,68 @@ impl Deciding {
 
     fn assessed(&mut self, name: &str, look: &Look) {
         match &look.assessment {
-            Assessment::InPlace => {
-                self.trust(name);
-                self.note_effect(name, &[]);
-                let changed = self.state_of(name).is_some_and(StepState::has_begun);
-                self.settled(name, changed);
-            }
-            Assessment::Differs { why } => {
-                self.trust(name);
-                self.note_effect(name, &[]);
-                let changed = self.state_of(name).is_some_and(StepState::has_begun);
-                self.step(name, StepEvent::Settled { changed });
-                self.fail(name, FailureCode::Verify, why.clone());
-            }
+            Assessment::InPlace => self.in_place(name),
+            Assessment::Differs { why } => self.differs(name, why),
+            Assessment::Over(outcome) => self.over(name, outcome),
             Assessment::Settling(_) => {}
             Assessment::Failed { why } => self.fail(name, FailureCode::Verdict, why.clone()),
             Assessment::Ambiguous { why } => self.fail(name, FailureCode::Ambiguous, why.clone()),
             Assessment::Remaining(changes) => self.remaining(name, changes, &look.doc),
         }
+    }
+
+    fn in_place(&mut self, name: &str) {
+        self.trust(name);
+        self.note_effect(name, &[]);
+        self.holds(name);
+    }
+
+    /// It is back, but read back it is not all that was wanted: as a gate that did not hold.
+    fn differs(&mut self, name: &str, why: &str) {
+        self.trust(name);
+        self.note_effect(name, &[]);
+        let changed = self.state_of(name).is_some_and(StepState::has_begun);
+        self.step(name, StepEvent::Settled { changed });
+        self.fail(name, FailureCode::Verify, why);
+    }
+
+    /// A job has ended: what it leaves to read goes on record, then what follows from it.
+    fn over(&mut self, name: &str, Outcome { failure, report }: &Outcome) {
+        if *report != Report::default() {
+            self.step(name, StepEvent::Reported { report: report.clone() });
+        }
+        match failure {
+            None => self.in_place(name),
+            Some(why) => {
+                self.note_effect(name, &[]);
+                self.fail(name, FailureCode::Verdict, why.clone());
+            }
+        }
+    }
+
+    /// What the step, or its present stage, wants is there.
+    fn holds(&mut self, name: &str) {
+        let Some((run, state)) = self.run().and_then(|run| Some((run, run.steps.get(name)?))) else { return };
+        let plan = &run.plan.steps[name];
+        if !plan.is_last_stage(state.stage) && !state.sent_in_stage() {
+            return self.pass_stage(name); // nothing had to move, so there is nothing to verify
+        }
+        if state.wait_until.is_some() {
+            return; // what clients have kept is being waited for
+        }
+        if let Some(time) = state.drain() {
+            let until = self.now + time;
+            return self.step(name, StepEvent::DrainStarted { until });
+        }
+        let changed = state.has_begun();
+        self.settled(name, changed);
+    }
+
+    pub(crate) fn pass_stage(&mut self, name: &str) {
+        let Some((run, state)) = self.run().and_then(|run| Some((run, run.steps.get(name)?))) else { return };
+        let percent = run.plan.steps[name].stages.get(state.stage).copied().unwrap_or(100);
+        let stages = state.stage + 1;
+        self.step(name, StepEvent::StagePassed { stages, percent });
     }
 
     /// Changes remain: is the last one visible, contested, to be waited for, or is the next one to be sent?
@@ -194,7 +241,9 @@ impl Deciding {
         let rollback = self.state.find_run(run.undoes.as_ref()?)?;
         let state = rollback.steps.get(name)?;
         let untouched = run.steps.get(name).is_some_and(|step| !step.touched);
-        let left = state.sent.iter().find(|sent| sent.id == next.id).is_some_and(|sent| sent.after == next.before);
+        let staged = !rollback.plan.steps.get(name)?.stages.is_empty();
+        let same = |sent: &&Change| staged || sent.id == next.id;
+        let left = state.sent.iter().filter(same).any(|sent| sent.after == next.before);
         (untouched && !left)
             .then(|| format!("it is not as the rollback left it; somebody has changed it since: {}", next.title))
     }
@@ -271,6 +320,8 @@ fn explainable(state: &StepState, next: &Change) -> bool {
     match (&state.intent, known) {
         (None, None) => true,
         (Some(intent), _) if intent.change.id == next.id => intent.change.before == next.before,
+        // The next stage begins where the last one ended.
+        (Some(intent), Some(_)) if state.stage > 0 => intent.change.after == next.before,
         (Some(_), Some(_)) => state.effective.iter().all(|done| *done != next.id),
         (None, Some(planned)) => planned.before == next.before,
         // Found on the way, after something of its own took effect: settings that a restore did not take.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    change::{Baseline, BaselineEntry, Change, Doc, Receipt},
+    change::{Baseline, BaselineEntry, Change, Doc, Effect, Receipt, Report},
     event::{FailureCode, GateEvent, RunKind, RunOutcome, StepEvent},
     gate::{GateState, GateStatus},
     id::{IncidentId, RunId},
@@ -144,6 +144,30 @@ pub struct Intent {
     pub fate: Fate,
 }
 
+/// What throttling has cost a step, over all its retries.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Throttled {
+    /// Sends that AWS, or Belay's own budget, did not let through.
+    pub sends: u32,
+    /// From each first throttled send to the answer of the one that got through.
+    pub time: Duration,
+    /// Set while none has got through.
+    pub since: Option<Timestamp>,
+}
+
+impl Throttled {
+    fn hit(&mut self, at: Timestamp) {
+        self.sends += 1;
+        self.since.get_or_insert(at);
+    }
+
+    fn over(&mut self, at: Timestamp) {
+        if let Some(since) = self.since.take() {
+            self.time += at.duration_since(since).unsigned_abs();
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepState {
     pub phase: Phase,
@@ -156,6 +180,8 @@ pub struct StepState {
     pub time_left: Option<Duration>,
     /// Since when looks contradict what Belay had put back: one of them alone may be stale.
     pub doubted: Option<Timestamp>,
+    /// How often it was begun: anew with each `retry` of a person. Executions of jobs are named by it.
+    pub tries: u32,
     /// Sends so far; numbers the intents of this step.
     pub attempt: u32,
     /// Sends of the present change that failed without being throttled; `retry.attempts` bounds them.
@@ -165,12 +191,15 @@ pub struct StepState {
     pub interruptions: u32,
     /// Failed or throttled sends in a row: the back-off grows with them.
     pub setbacks: u32,
+    pub throttled: Throttled,
     /// Found at the first look.
     pub planned: Vec<Change>,
     pub intent: Option<Intent>,
     /// Every change that was sent, each as it was sent last; kept over retries, as an undo measures drift by it.
     pub sent: Vec<Change>,
     pub receipts: Vec<Receipt>,
+    /// What the job of this step leaves to read, once it is over.
+    pub report: Option<Report>,
     /// Changes of which a look has shown the effect.
     pub effective: Vec<String>,
     pub again_at: Option<Timestamp>,
@@ -195,6 +224,12 @@ pub struct StepState {
     /// The first send, with the time that nobody was there to look taken off, and when the target then held.
     pub first_sent: Option<Timestamp>,
     pub settled: Option<Timestamp>,
+    /// The stage that it is in, counted from 0: those before are in place, and their gates have passed.
+    pub stage: usize,
+    /// [`attempt`](Self::attempt) when the stage began.
+    pub attempt_before_stage: u32,
+    /// What clients had kept of the state before has been waited for since the last send.
+    pub drained: bool,
     /// Counts the reasons to look anew; part of the look's id.
     pub look: u32,
 }
@@ -209,14 +244,17 @@ impl StepState {
             deadline: None,
             time_left: None,
             doubted: None,
+            tries: 0,
             attempt: 0,
             failures: 0,
             interruptions: 0,
             setbacks: 0,
+            throttled: Throttled::default(),
             planned: Vec::new(),
             intent: None,
             sent: Vec::new(),
             receipts: Vec::new(),
+            report: None,
             effective: Vec::new(),
             again_at: None,
             wait_until: None,
@@ -235,6 +273,9 @@ impl StepState {
             why: String::new(),
             first_sent: None,
             settled: None,
+            stage: 0,
+            attempt_before_stage: 0,
+            drained: false,
             look: 0,
         }
     }
@@ -250,6 +291,23 @@ impl StepState {
             || !self.receipts.is_empty()
     }
 
+    /// Something was sent for the present stage.
+    pub fn sent_in_stage(&self) -> bool {
+        self.attempt > self.attempt_before_stage
+    }
+
+    /// How long the last change is waited for once it holds. Where its answer was lost, nobody knows how far it has got:
+    /// then as long as it takes from sending to settled.
+    pub(crate) fn drain(&self) -> Option<Duration> {
+        let last = self.sent.last().filter(|_| self.sent_in_stage() && !self.drained)?;
+        let times = last.effects.iter().filter_map(|effect| match effect {
+            Effect::Drains { time } => Some(*time),
+            _ => None,
+        });
+        let answered = self.receipts.iter().any(|receipt| receipt.change == last.id);
+        times.max().map(|time| if answered { time } else { time.max(last.expected) })
+    }
+
     fn enter(&mut self, at: Timestamp, phase: Phase) {
         if self.phase != phase {
             self.phase = phase;
@@ -257,6 +315,7 @@ impl StepState {
             self.look += 1;
         }
         if phase.is_over() {
+            self.throttled.over(at);
             self.ended = Some(at);
             self.deadline = None;
             self.again_at = None;
@@ -271,6 +330,7 @@ impl StepState {
         match event {
             StepEvent::Started { fallback_for } => {
                 self.enter(at, Phase::Observing);
+                self.tries += 1;
                 self.started.get_or_insert(at);
                 self.deadline = Some(at + plan.timeout);
                 self.fallback_for.clone_from(fallback_for);
@@ -325,6 +385,7 @@ impl StepState {
                 self.sent.retain(|sent| sent.id != change.id);
                 self.sent.push(change.clone());
                 self.attempt = *attempt;
+                self.drained = false;
                 self.first_sent.get_or_insert(at);
                 self.again_at = None;
                 self.why.clear();
@@ -339,14 +400,21 @@ impl StepState {
             StepEvent::Accepted { receipt, .. } => {
                 self.receipts.push(receipt.clone());
                 self.setbacks = 0;
+                self.throttled.over(at);
                 self.settle_intent(Fate::Accepted { at });
                 self.enter(at, Phase::Settling);
             }
             StepEvent::NoEffect { why, throttled, again_at, .. } => {
+                if *throttled {
+                    self.throttled.hit(at)
+                } else {
+                    self.throttled.over(at)
+                }
                 self.setback(at, why, !throttled, *again_at, Fate::NoEffect);
                 self.require_anew(at);
             }
             StepEvent::OutcomeUnknown { why, again_at, .. } => {
+                self.throttled.over(at);
                 self.setback(at, why, true, Some(*again_at), Fate::Unknown);
                 self.require_anew(at);
             }
@@ -364,8 +432,15 @@ impl StepState {
                 self.enter(at, Phase::Settling);
                 self.deadline = None;
             }
+            StepEvent::Reported { report } => self.report = Some(report.clone()),
+            StepEvent::DrainStarted { until } => {
+                self.wait_until = Some(*until);
+                self.enter(at, Phase::Settling);
+                self.deadline = None;
+            }
+            StepEvent::StagePassed { stages, .. } => self.next_stage(at, plan, *stages),
             StepEvent::Settled { changed } => {
-                self.settled(at, *changed);
+                self.settled(at, *changed && plan.is_last_stage(self.stage));
                 self.why.clear();
             }
             StepEvent::VerifyOpened => {
@@ -403,7 +478,12 @@ impl StepState {
 
     /// Interlocks that passed some time ago say nothing of now; only a step that has taken effect goes through.
     fn require_anew(&mut self, at: Timestamp) {
-        if self.effective.is_empty() && self.receipts.is_empty() {
+        let last = self.intent.as_ref().filter(|_| self.sent_in_stage());
+        let on_the_way = match self.stage {
+            0 => !self.effective.is_empty() || !self.receipts.is_empty(),
+            _ => last.is_some_and(|intent| matches!(intent.fate, Fate::Accepted { .. } | Fate::Effective)),
+        };
+        if !on_the_way {
             self.require_passed = false;
             for gate in &mut self.require {
                 gate.reopen(at);
@@ -439,12 +519,30 @@ impl StepState {
     fn settled(&mut self, at: Timestamp, changed: bool) {
         self.deadline = None;
         self.again_at = None;
+        self.drained |= self.wait_until.take().is_some();
         self.enter(at, Phase::Verifying);
         self.verify.clear();
         if changed {
             self.why.clear();
             self.settled = Some(at);
         }
+    }
+
+    /// The next part of the traffic: looked at, interlocked and timed like the first.
+    fn next_stage(&mut self, at: Timestamp, plan: &belay_plan::model::Step, stages: usize) {
+        self.stage = stages;
+        self.attempt_before_stage = self.attempt;
+        self.look += 1;
+        self.enter(at, Phase::Observing);
+        self.since = at;
+        self.deadline = Some(at + plan.timeout);
+        self.time_left = None;
+        self.forget_failures();
+        self.again_at = None;
+        self.require.clear();
+        self.require_passed = false;
+        self.verify.clear();
+        self.drained = false;
     }
 
     /// How long it took from the first send until the target held: none where nothing was sent.
@@ -465,6 +563,7 @@ impl StepState {
         self.require_passed = false;
         self.verify.clear();
         self.planned.clear();
+        self.report = None;
         self.time_left = None;
         self.doubted = None;
         self.effective.clear();

@@ -74,7 +74,8 @@ impl Deciding {
             Phase::Requiring => self.follow_gates(name, true),
             Phase::Verifying => self.follow_gates(name, false),
             Phase::Settling if state.wait_until.is_some_and(|until| self.now >= until) => {
-                self.settled(name, false);
+                let changed = state.has_begun();
+                self.settled(name, changed);
             }
             Phase::Observing | Phase::Applying | Phase::Settling if self.timed_out(state) => {
                 let timeout = belay_plan::duration::format(run.plan.steps[name].timeout);
@@ -150,6 +151,7 @@ impl Deciding {
                         self.begin_builtin(name);
                     }
                 }
+                (false, _) if !run.plan.steps[name].is_last_stage(state.stage) => self.pass_stage(name),
                 (false, true) => self.step(name, StepEvent::Done),
                 (false, false) => self.step(name, StepEvent::Unchanged),
             }
@@ -390,7 +392,7 @@ fn abort_note(step: &StepState) -> String {
         .map(|change| change.title.as_str())
         .collect();
     let rest = match (step.phase, open.as_slice()) {
-        (Phase::Verifying, _) => "; it is in place, but not verified".to_owned(),
+        (Phase::Verifying, []) => "; it is in place, but not verified".to_owned(),
         (_, []) => String::new(),
         (_, open) => format!("; not seen done: {}", open.join("; ")),
     };

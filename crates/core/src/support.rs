@@ -17,11 +17,7 @@ pub enum For {
 pub fn unsupported(plan: &Plan, purpose: For) -> Vec<String> {
     let mut found = Vec::new();
     for (name, step) in &plan.steps {
-        let parts = [
-            ("stages", step.stages.is_some()),
-            ("expect", step.expect.is_some()),
-            ("on_drift", step.on_drift.is_some()),
-        ];
+        let parts = [("expect", step.expect.is_some()), ("on_drift", step.on_drift.is_some())];
         found.extend(parts.iter().filter(|(_, used)| *used).map(|(key, _)| format!("steps.{name}.{key}")));
     }
     if plan.window.is_some() {

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use belay_plan::model::{Name, OnFailure, Others, Plan, Step, Target};
+use belay_plan::model::{Name, OnFailure, Plan, Step, Target};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
@@ -86,11 +86,12 @@ fn kept_out(plan: &Step, state: &StepState) -> Option<&'static str> {
 fn put_back(plan: &Step) -> Step {
     Step {
         to: Target::Baseline,
-        others: Some(Others::Keep),
+        others: None, // what Belay itself has added had no traffic before
         require: Vec::new(),
         verify: Vec::new(),
         on_failure: OnFailure::Halt,
         approve: None,
+        stages: Vec::new(),
         ..plan.clone()
     }
 }

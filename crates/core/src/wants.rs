@@ -61,6 +61,8 @@ pub struct LookTask {
     pub since: Timestamp,
     /// What earlier applies of this step handed back.
     pub receipts: Vec<Receipt>,
+    /// What the step's resource is held against, counted from 0.
+    pub stage: usize,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -111,6 +113,7 @@ impl Run {
                     not_before: step.again_at,
                     since: step.since,
                     receipts: step.receipts.clone(),
+                    stage: step.stage,
                 })
             }),
             What::Apply => step.intent.as_ref().filter(|intent| intent.attempt == id.number).map(|intent| {

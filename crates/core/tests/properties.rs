@@ -66,6 +66,7 @@ fn random_plan(dice: &mut Dice) -> Plan {
         match dice.roll(8) {
             0 => (made.action, made.with) = ("manual".to_owned(), serde_json::json!({ "instructions": "do it" })),
             1 => (made.action, made.with) = ("wait".to_owned(), serde_json::json!({ "for": "1m" })),
+            2 | 3 => made.stages = vec![50, 100],
             _ => {}
         }
         made.approve = dice.one_in(6).then(|| random_approval(dice));
@@ -147,7 +148,8 @@ fn happen(stage: &mut Stage, dice: &mut Dice) {
                 let result = if dice.one_in(10) {
                     Err(LookFailure { why: "throttled".to_owned(), permanent: dice.one_in(4) })
                 } else {
-                    Ok(belay_core::input::Look { doc: serde_json::json!({}), assessment: random_assessment(dice) })
+                    let (doc, assessment) = (serde_json::json!({}), random_assessment(dice));
+                    Ok(belay_core::input::Look { doc, assessment, stage: look.stage })
                 };
                 let _ = stage.feed(Input::Looked { step: look.step, result });
             }
@@ -310,8 +312,8 @@ fn bring_to_an_end(stage: &mut Stage) {
         for task in stage.wants().tasks {
             match task {
                 Task::Look(look) => {
-                    let result =
-                        Ok(belay_core::input::Look { doc: serde_json::json!({}), assessment: Assessment::InPlace });
+                    let (doc, assessment) = (serde_json::json!({}), Assessment::InPlace);
+                    let result = Ok(belay_core::input::Look { doc, assessment, stage: look.stage });
                     let _ = stage.feed(Input::Looked { step: look.step, result });
                 }
                 Task::Apply(apply) => {

@@ -227,6 +227,25 @@ fn throttling_is_bounded_by_time_and_not_by_attempts() {
 }
 
 #[test]
+fn what_throttling_has_cost_is_counted_over_all_retries() {
+    let mut stage = Stage::new();
+    stage.run(&plan(vec![("dns", step(&[]))]), &[]);
+    let start = stage.now;
+    for _ in 0..3 {
+        stage.look("dns", remaining(&["weights"]));
+        no_effect(&mut stage, "dns", true, true);
+        stage.now = stage.step("dns").again_at.unwrap();
+        stage.tick();
+    }
+    assert_eq!(stage.step("dns").throttled.since, Some(start));
+    stage.look("dns", remaining(&["weights"]));
+    stage.accept("dns");
+    let throttled = stage.step("dns").throttled.clone();
+    assert_eq!((throttled.sends, throttled.since), (3, None));
+    assert_eq!(throttled.time, stage.now.duration_since(start).unsigned_abs());
+}
+
+#[test]
 fn a_lost_answer_is_resolved_by_looking() {
     // It had taken effect.
     let mut stage = Stage::new();

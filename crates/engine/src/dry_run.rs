@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use belay_core::{
-    change::{Assessment, Baseline, Change, Effect, Repeats},
+    change::{Assessment, Baseline, Change, Effect, Outcome, Repeats},
     proof,
     reading::{Health, Reading},
     run::{baseline_entry, missing_baseline},
@@ -94,6 +94,9 @@ pub struct DryStep {
     pub why: String,
     /// In the order in which they would be sent.
     pub changes: Vec<DryChange>,
+    /// The parts in which the traffic moves, in percent: the gates are held against after each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<u32>,
     pub require: Vec<DryGate>,
     pub verify: Vec<DryGate>,
     pub expected_s: u64,
@@ -215,11 +218,15 @@ struct Assessed {
 fn assess(assessment: Result<Assessment, Corrupt>) -> Assessed {
     let found = |found, why: String| Assessed { found, why, changes: Vec::new() };
     match assessment {
-        Ok(Assessment::InPlace) => found(Found::InPlace, String::new()),
+        Ok(Assessment::InPlace | Assessment::Over(Outcome { failure: None, .. })) => {
+            found(Found::InPlace, String::new())
+        }
         Ok(Assessment::Differs { why }) => found(Found::InPlace, why),
         Ok(Assessment::Settling(progress)) => found(Found::Settling, progress.note),
         Ok(Assessment::Remaining(changes)) => Assessed { found: Found::ToChange, why: String::new(), changes },
-        Ok(Assessment::Failed { why }) => found(Found::Failed, why),
+        Ok(Assessment::Failed { why } | Assessment::Over(Outcome { failure: Some(why), .. })) => {
+            found(Found::Failed, why)
+        }
         Ok(Assessment::Ambiguous { why }) => found(Found::Ambiguous, why),
         Err(Corrupt(why)) => found(Found::Unreadable, why),
     }
@@ -289,6 +296,7 @@ impl Rehearsal<'_> {
             found,
             why,
             changes: changes.iter().map(dry_change).collect(),
+            stages: step.stages.clone(),
             require: self.gates(&step.require),
             verify: self.gates(&step.verify),
             expected_s: expected.time.as_secs(),

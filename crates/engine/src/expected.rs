@@ -118,7 +118,10 @@ pub(crate) fn expected(name: &str, step: &Step, changes: &[Change], measured: &M
         None => (changes.iter().map(|change| change.expected).sum(), 0),
     };
     let from = if runs > 0 { ExpectedFrom::Measured } else { ExpectedFrom::Default };
-    Expected { time: longest_hold(interlocks) + calls + wait + longest_hold(&step.verify), from, runs }
+    // What was measured has the gates between the stages in it.
+    let rounds = if runs > 0 { 1 } else { rounds(step, changes.len()) };
+    let gates = (longest_hold(interlocks) + longest_hold(&step.verify)) * rounds;
+    Expected { time: gates + calls + wait, from, runs }
 }
 
 /// What is left of a step whose changes are not all in effect.
@@ -139,6 +142,11 @@ pub(crate) fn expected_left(
     let holds = |calls: Duration| longest_hold(&step.require) + calls + longest_hold(&step.verify);
     let time = unseen.map_or_else(|| expected(name, step, &open, measured).time, holds);
     time.saturating_sub(spent).max(longest_hold(&step.verify))
+}
+
+/// How often the gates of a step have to hold: with stages, after each change.
+pub(crate) fn rounds(step: &Step, changes: usize) -> u32 {
+    if step.stages.is_empty() { 1 } else { u32::try_from(changes.max(1)).unwrap_or(u32::MAX) }
 }
 
 pub(crate) fn longest_hold(gates: &[Gate]) -> Duration {

@@ -22,8 +22,8 @@ use tokio::{
     task::JoinSet,
 };
 
-/// Sensors promise to answer within 10 s. The rest is for their own time-outs to speak first: they know more.
-const READ_MAX: Duration = Duration::from_secs(11);
+/// Sensors promise to answer within a time. The rest is for their own time-outs to speak first: they know more.
+const READ_GRACE: Duration = Duration::from_secs(1);
 
 /// The least time between two reads of a signal whose reading comes back older than it was asked for.
 const REREAD_MIN: Duration = Duration::from_millis(250);
@@ -215,6 +215,19 @@ struct Sweep {
     /// On the monotonic clock.
     due: Duration,
     under_way: bool,
+    /// When the first signal of this kind was read, on the monotonic clock. Paces are counted from here, so that signals of
+    /// one pace come up in the same sweep, whenever each was wanted first: few calls that read many.
+    origin: Option<Duration>,
+}
+
+impl Sweep {
+    /// The next turn of a pace. A signal that is wanted between two turns is read sooner once.
+    fn turn_after(&mut self, now: Duration, pace: Duration) -> Duration {
+        let origin = *self.origin.get_or_insert(now);
+        let turns = (now - origin).as_nanos().checked_div(pace.as_nanos());
+        let next = turns.and_then(|turns| u32::try_from(turns + 1).ok()).and_then(|turn| pace.checked_mul(turn));
+        next.map_or(now + pace, |next| origin + next)
+    }
 }
 
 async fn sample(
@@ -273,7 +286,7 @@ fn due(
                 entry.not_before = monotonic + REREAD_MIN;
                 let pace = sensors.sensor(&entry.kind).map(|sensor| sensor.pace(&entry.query));
                 entry.pace = pace.unwrap_or_default();
-                entry.swept_from = monotonic + entry.pace;
+                entry.swept_from = sweep.turn_after(monotonic, entry.pace);
                 let batch = batches.entry((entry.kind.clone(), swept)).or_insert_with(|| Batch {
                     kind: entry.kind.clone(),
                     sweep: swept,
@@ -286,7 +299,8 @@ fn due(
         }
     }
     for batch in batches.values().filter(|batch| batch.sweep) {
-        sweeps.insert(batch.kind.clone(), Sweep { due: monotonic + poll, under_way: true });
+        let sweep = sweeps.entry(batch.kind.clone()).or_default();
+        (sweep.due, sweep.under_way) = (monotonic + poll, true);
     }
     let idle = sweeps.values().filter(|sweep| !sweep.under_way && sweep.due > monotonic);
     next = idle.map(|sweep| sweep.due).fold(next, Duration::min);
@@ -348,6 +362,7 @@ async fn read_kind(sensors: &dyn Sensors, clock: &dyn Clock, kind: &str, queries
     let Some(sensor) = sensors.sensor(kind) else {
         return all_unknown("this Belay cannot read signals of this kind");
     };
+    let time_max = sensor.time_max(queries);
     tokio::select! {
         biased;
         answer = AssertUnwindSafe(sensor.read(queries)).catch_unwind() => match answer {
@@ -358,6 +373,6 @@ async fn read_kind(sensors: &dyn Sensors, clock: &dyn Clock, kind: &str, queries
             }
             Err(_) => all_unknown("the sensor failed in a way it should not; the log says more"),
         },
-        () = clock.sleep(READ_MAX) => all_unknown("no answer within 10 s"),
+        () = clock.sleep(time_max + READ_GRACE) => all_unknown(&format!("no answer within {} s", time_max.as_secs())),
     }
 }

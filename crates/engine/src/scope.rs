@@ -1,12 +1,14 @@
 //! What actuators and sensors are told of a plan.
 
+use std::sync::Arc;
+
 use belay_core::{
-    change::{Baseline, BaselineEntry},
+    change::{Baseline, BaselineEntry, Doc},
     id::RunId,
     run::Run,
 };
-use belay_plan::model::{AwsTarget, Name, Plan};
-use belay_ports::{AccountError, Actuators, Ports, Query, Scope};
+use belay_plan::model::{AwsTarget, Name, Plan, Step};
+use belay_ports::{AccountError, Actuators, Ports, Query, Scope, Stages};
 use jiff::Timestamp;
 
 /// The scope of one step. None for a step that the plan does not have.
@@ -22,18 +24,29 @@ pub(crate) fn of_step(
         migration: plan.migration.clone(),
         step: step.to_owned(),
         run,
+        tries: 0,
+        deadline: None,
         aws: found.aws.clone(),
         with: found.with.clone(),
         to: found.to.clone(),
         others: found.others,
         baseline,
         cutover,
+        stages: stages(found, 0, None),
     })
+}
+
+fn stages(step: &Step, present: usize, before: Option<Arc<Doc>>) -> Option<Stages> {
+    let ahead = step.stages.get(present..).filter(|ahead| !ahead.is_empty())?;
+    Some(Stages { ahead: ahead.to_vec(), before })
 }
 
 /// The same for a step of a run, from what the run has pinned.
 pub(crate) fn of_run(run: &Run, step: &str) -> Option<Scope> {
-    of_step(&run.plan, step, Some(run.id.clone()), run.baseline_of(step).cloned(), run.cutover)
+    let scope = of_step(&run.plan, step, Some(run.id.clone()), run.baseline_of(step).cloned(), run.cutover)?;
+    let state = run.steps.get(step)?;
+    let stages = stages(&run.plan.steps[step], state.stage, state.before.clone());
+    Some(Scope { tries: state.tries, deadline: state.deadline, stages, ..scope })
 }
 
 /// What to ask for a signal. None for a signal that the plan does not have.

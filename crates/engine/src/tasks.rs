@@ -124,6 +124,18 @@ impl Tasks {
                 None => {}
             }
         }
+        if run.aborting {
+            self.interrupt(run);
+        }
+    }
+
+    /// A send is never dropped, but an abort need not wait for what can be stopped.
+    fn interrupt(&self, run: &Run) {
+        for (step, _) in self.under_way.values() {
+            if let Ok((actuator, scope)) = prepare(&self.ports, run, step) {
+                actuator.interrupt(&scope);
+            }
+        }
     }
 
     fn start_look(&mut self, id: TaskId, look: LookTask, run: &Run) {
@@ -234,7 +246,8 @@ fn prepare(ports: &Ports, run: &Run, step: &str) -> Prepared {
     Ok((actuator, scope))
 }
 
-/// Looks, and looks again for as long as nobody stops it: soon at first, then every 1% of the time gone.
+/// Looks, and looks again for as long as nobody stops it: soon at first, then every 1% of the time gone. A look that takes
+/// long, as AWS throttles, is followed by a pause of the same length: the others need the quota, too.
 async fn look_repeatedly(clock: &dyn Clock, look: &LookTask, prepared: Prepared, answers: Answers, trace: &Trace) {
     let (actuator, scope) = match prepared {
         Ok(prepared) => prepared,
@@ -243,10 +256,14 @@ async fn look_repeatedly(clock: &dyn Clock, look: &LookTask, prepared: Prepared,
     if let Some(wait) = look.not_before.and_then(|at| Duration::try_from(at.duration_since(clock.now())).ok()) {
         clock.sleep(wait).await;
     }
+    let pace = actuator.pace().clamp(FIRST_PAUSE, LAST_PAUSE);
     loop {
-        answers.send(look_once(clock, actuator.as_ref(), &scope, look).instrument(trace.look()).await).await;
+        let began = clock.monotonic();
+        let looked = look_once(clock, actuator.as_ref(), &scope, look).instrument(trace.look()).await;
+        let took = clock.monotonic().saturating_sub(began);
+        answers.send(looked).await;
         let gone = Duration::try_from(clock.now().duration_since(look.since)).unwrap_or_default();
-        clock.sleep((gone / 100).clamp(FIRST_PAUSE, LAST_PAUSE)).await;
+        clock.sleep((gone / 100).max(took).clamp(pace, LAST_PAUSE)).await;
     }
 }
 
@@ -264,7 +281,7 @@ async fn look_once(
         let assessment = actuator
             .assess(scope, &doc, &look.receipts)
             .map_err(|corrupt| LookFailure { why: corrupt.0, permanent: true })?;
-        Ok(Look { doc, assessment })
+        Ok(Look { doc, assessment, stage: look.stage })
     };
     tokio::select! {
         biased;

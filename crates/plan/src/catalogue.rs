@@ -47,6 +47,8 @@ pub struct ActionSpec {
     pub to: Option<Shape>,
     /// Whether `others:` has a meaning: the target may leave members unnamed.
     pub others: bool,
+    /// Whether `stages:` has a meaning: it moves traffic between members, which can go in parts.
+    pub stages: bool,
     /// From observing to settled, where a plan does not say.
     pub default_timeout: Duration,
     /// True when data written since the target state is always lost.

@@ -221,6 +221,7 @@ impl<'d> Checker<'d> {
         self.gates(&format!("{pointer}/require"));
         self.gates(&format!("{pointer}/verify"));
         self.timings(&pointer);
+        self.stages(&format!("{pointer}/stages"));
         let step = self.at(&pointer);
         let Some(spec) = step["action"].as_str().and_then(|action| self.catalogue.action(action)) else { return };
         if spec.loses_data && step["loses_data"] == false {
@@ -255,6 +256,25 @@ impl<'d> Checker<'d> {
             (Err(error), _) | (_, Err(error)) => {
                 self.complain(&backoff, error.to_string(), "a back-off is two durations, for example `1s..30s`");
             }
+        }
+    }
+}
+
+impl Checker<'_> {
+    /// Every stage goes further than the one before, and the last one all the way.
+    fn stages(&mut self, pointer: &str) {
+        let Some(stages) = self.at(pointer).as_array().filter(|_| self.places.is_sound(pointer)) else { return };
+        let mut before = 0;
+        for (index, percent) in stages.iter().filter_map(Value::as_u64).enumerate() {
+            if percent <= before {
+                let message = format!("a stage of {percent}% after one of {before}%: stages only go forward");
+                self.complain(&format!("{pointer}/{index}"), message, "give rising percentages, as `[10, 50, 100]`");
+            }
+            before = percent;
+        }
+        if let Some(last) = stages.len().checked_sub(1).filter(|_| before != 100) {
+            let message = format!("the last stage is {before}%: the step would never get to its target");
+            self.complain(&format!("{pointer}/{last}"), message, "end the list with 100");
         }
     }
 }

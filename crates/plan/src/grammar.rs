@@ -10,6 +10,9 @@ use crate::{
     },
 };
 
+const STAGES: &str =
+    "Moves the traffic in parts, in percent of the way, as `[50, 100]`; after each, `verify` has to hold.";
+
 /// A plan is different in so many places at most.
 const OVERLAYS_MAX: usize = 16;
 
@@ -202,7 +205,6 @@ fn step_fields() -> Vec<Field> {
         field("on_failure", on_failure, "What a failure means for the run.").or("halt"),
         field("loses_data", boolean(), "Whether data written since is lost; left out: the action's own.").optional(),
         field("approve", approve, "Who must agree first.").optional(),
-        field("stages", any(), "Reserved.").optional(),
         field("expect", any(), "Reserved.").optional(),
         field("on_drift", any(), "Reserved.").optional(),
     ]
@@ -223,6 +225,10 @@ fn action(spec: &ActionSpec) -> Variant {
     match spec.others {
         true => fields.push(field("others", words(["keep", "zero"]), "Members that `to` does not name.").optional()),
         false => refused.push(("others", format!("a target of `{}` leaves nothing unnamed", spec.name))),
+    }
+    match spec.stages {
+        true => fields.push(field("stages", filled_list(integer(1, 100)), STAGES).optional()),
+        false => refused.push(("stages", format!("`{}` moves no traffic that could go in parts", spec.name))),
     }
     Variant { name: spec.name.to_owned(), summary: spec.summary, fields, refused }
 }

@@ -273,13 +273,28 @@ pub struct Step {
     pub loses_data: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approve: Option<Approve>,
+    /// The parts in which traffic moves, in percent of the way, rising to 100; empty: all at once. Between them `verify`
+    /// has to hold.
+    #[serde(default, deserialize_with = "stages", skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<u32>,
     /// Reserved: parsed, refused at arming.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stages: Option<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_drift: Option<Value>,
+}
+
+impl Step {
+    /// Whether this stage, counted from 0, gets to the target. Without stages the first one does.
+    pub fn is_last_stage(&self, stage: usize) -> bool {
+        stage + 1 >= self.stages.len()
+    }
+}
+
+/// Plans of versions that did not execute stages may have anything there: they were never run.
+fn stages<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<u32>, D::Error> {
+    let written = Value::deserialize(deserializer)?;
+    Ok(Vec::deserialize(written).unwrap_or_default())
 }
 
 /// The state to return to.

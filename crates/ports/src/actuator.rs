@@ -1,12 +1,14 @@
 //! The code behind an action: observe, assess, apply.
 
+use std::{sync::Arc, time::Duration};
+
 use belay_core::{
     change::{Assessment, BaselineEntry, Change, Doc, Key, Receipt},
     id::RunId,
 };
 use belay_plan::model::{AwsTarget, Others, Target};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::Fut;
@@ -18,6 +20,10 @@ pub struct Scope {
     pub step: String,
     /// None when a baseline is captured or nothing runs yet.
     pub run: Option<RunId>,
+    /// How often the step was begun in this run; a person's `retry` begins it anew. 0 where nothing runs.
+    pub tries: u32,
+    /// When the step times out, if it does.
+    pub deadline: Option<Timestamp>,
     pub aws: AwsTarget,
     /// The step's `with:` in normal form.
     pub with: Value,
@@ -26,6 +32,30 @@ pub struct Scope {
     pub baseline: Option<BaselineEntry>,
     /// When the cutover was marked.
     pub cutover: Option<Timestamp>,
+    /// None: all the traffic moves at once.
+    pub stages: Option<Stages>,
+}
+
+impl Scope {
+    /// The resource before the step's first send, where it moves in stages and something was sent.
+    ///
+    /// # Errors
+    /// [`Corrupt`] when it is not what this actuator writes down.
+    pub fn before<S: DeserializeOwned>(&self) -> Result<Option<S>, Corrupt> {
+        let before = self.stages.as_ref().and_then(|stages| stages.before.as_deref());
+        let decoded = before.map(S::deserialize).transpose();
+        decoded.map_err(|error| Corrupt(format!("the before-image cannot be understood: {error}")))
+    }
+}
+
+/// The parts in which a step moves traffic. An assessment is in place where the present stage is; what remains is one change
+/// for each stage that is ahead, each under an id of its own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stages {
+    /// Percent of the way from `before` to the target, rising; the present stage first, the last is 100.
+    pub ahead: Vec<u32>,
+    /// The resource before the step's first send. None as long as nothing was sent: then it is as it is now.
+    pub before: Option<Arc<Doc>>,
 }
 
 /// One AWS system's actions: look at what is, say what remains to be done, do one thing of it.
@@ -42,8 +72,17 @@ pub trait Actuator: Send + Sync {
     /// Sends one change, once: no retry of any kind below this call.
     fn apply<'a>(&'a self, scope: &'a Scope, key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>>;
 
+    /// The least time between two looks at the same resource, where looking more often would use up what its API allows.
+    fn pace(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// The IAM statements that observe and apply need, scoped to the resource.
     fn permissions(&self, scope: &Scope) -> Vec<Permission>;
+
+    /// The run is being aborted while an apply of this step is under way: what can be stopped is, and the apply still
+    /// answers. Called more than once. A call to AWS cannot be taken back, so most have nothing to do here.
+    fn interrupt(&self, _scope: &Scope) {}
 }
 
 /// One IAM statement: `route53:ChangeResourceRecordSets` on `arn:aws:route53:::hostedzone/Z...`.

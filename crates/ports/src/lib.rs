@@ -5,12 +5,13 @@ use std::{future::Future, pin::Pin};
 
 pub mod actuator;
 pub mod clock;
+pub mod job;
 pub mod journal;
 pub mod observe;
 pub mod sensor;
 pub mod system;
 
-pub use actuator::{Actuator, ApplyError, Condition, Corrupt, Permission, ReadError, Scope};
+pub use actuator::{Actuator, ApplyError, Condition, Corrupt, Permission, ReadError, Scope, Stages};
 pub use clock::{Clock, Entropy};
 pub use journal::{AppendError, Journal, NewRecord, Placed, ReadFailure};
 pub use observe::{Call, CallOutcome, Observer};

@@ -19,6 +19,9 @@ pub trait Observer: Send + Sync {
 
     /// One attempt of a call to AWS is over.
     fn called(&self, _call: &Call<'_>) {}
+
+    /// A call has waited for Belay's own share of an API's quota. `service` as AWS names it: "Route 53".
+    fn waited(&self, _service: &str, _time: Duration) {}
 }
 
 /// Nobody watches.
@@ -45,6 +48,11 @@ impl<A: Observer, B: Observer> Observer for (A, B) {
         self.0.called(call);
         self.1.called(call);
     }
+
+    fn waited(&self, service: &str, time: Duration) {
+        self.0.waited(service, time);
+        self.1.waited(service, time);
+    }
 }
 
 impl<T: Observer + ?Sized> Observer for std::sync::Arc<T> {
@@ -62,6 +70,10 @@ impl<T: Observer + ?Sized> Observer for std::sync::Arc<T> {
 
     fn called(&self, call: &Call<'_>) {
         (**self).called(call);
+    }
+
+    fn waited(&self, service: &str, time: Duration) {
+        (**self).waited(service, time);
     }
 }
 

@@ -1,5 +1,7 @@
 //! Actuators are written with types; one adapter does the serialising.
 
+use std::time::Duration;
+
 use belay_core::change::{Assessment, Change, Doc, Key, Receipt};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -35,7 +37,15 @@ pub trait System: Send + Sync {
 
     fn apply<'a>(&'a self, scope: &'a Scope, key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>>;
 
+    /// The least time between two looks at the same resource.
+    fn pace(&self) -> Duration {
+        Duration::ZERO
+    }
+
     fn permissions(&self, scope: &Scope, with: &Self::With) -> Vec<Permission>;
+
+    /// As [`Actuator::interrupt`].
+    fn interrupt(&self, _scope: &Scope) {}
 }
 
 /// Makes an [`Actuator`] of a [`System`].
@@ -70,9 +80,17 @@ impl<S: System> Actuator for Typed<S> {
         self.0.apply(scope, key, change)
     }
 
+    fn pace(&self) -> Duration {
+        self.0.pace()
+    }
+
     fn permissions(&self, scope: &Scope) -> Vec<Permission> {
         decode::<S::With>("the step's `with`", &scope.with)
             .map(|with| self.0.permissions(scope, &with))
             .unwrap_or_default()
+    }
+
+    fn interrupt(&self, scope: &Scope) {
+        self.0.interrupt(scope);
     }
 }

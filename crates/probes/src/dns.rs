@@ -1,184 +1,110 @@
 //! `dns`: what a name resolves to.
 //!
-//! Each read asks afresh, without a cache and without the search list: the name is the whole name.
+//! Each question is asked afresh, without a cache here and without the search list: the name is the whole name. A resolver
+//! has a cache of its own, and repeats what it holds until the record's TTL has run out. The zone's own name servers do
+//! not: they say what is true now, though not yet what every visitor sees. Those of a private zone cannot be asked; in its
+//! VPC, the system's resolver can.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+mod ask;
+mod judge;
+mod spec;
+
+use std::{sync::Arc, time::Duration};
 
 use belay_core::reading::Reading;
-use belay_plan::{
-    catalogue::{SignalSpec, no_signal_findings},
-    duration::format as duration_format,
-    shape::{field, filled_list, object, pattern, text, words},
-};
+use belay_plan::duration::format as duration_format;
 use belay_ports::{Clock, Fut, Permission, Sensor, sensor::Query};
-use hickory_resolver::{
-    TokioResolver,
-    config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig},
-    net::{DnsError, NetError, runtime::TokioRuntimeProvider},
-    proto::{
-        op::ResponseCode,
-        rr::{Name, RData, RecordType},
-    },
-};
-use serde::Deserialize;
+use futures::{StreamExt, stream};
+use hickory_resolver::proto::rr::{Name, RecordType};
 
-use crate::{
-    outcome::{Deadline, Outcome, chain, read_all},
-    tcp::resolve,
+pub use self::spec::signal_spec;
+use self::{
+    ask::{DNS_PORT, Server, name_servers},
+    judge::{Asked, judge},
+    spec::Spec,
 };
+use crate::outcome::{Deadline, Outcome, chain, read_all};
 
 pub(crate) const KEY: &str = "dns";
 
-const DNS_PORT: u16 = 53;
-
-/// For a whole look-up.
+/// For one question, with all that it takes.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// For one question to one server; a lost packet is asked again within [`LIMIT`].
-const QUESTION_LIMIT: Duration = Duration::from_secs(2);
+/// For many, or where the name servers have to be found first.
+const LONG_LIMIT: Duration = Duration::from_secs(9);
 
-/// What `dns` takes.
-pub fn signal_spec() -> SignalSpec {
-    let server = pattern(
-        "the address of a DNS server",
-        "^([A-Za-z0-9._-]+|[0-9A-Fa-f:.]+|\\[[0-9A-Fa-f:.]+\\]:[0-9]{1,5}|[A-Za-z0-9._-]+:[0-9]{1,5})$",
-    );
-    SignalSpec {
-        key: KEY,
-        summary: "What a name resolves to.",
-        value: object([
-            field("name", text("a DNS name"), "The whole name to ask for: no search list is applied."),
-            field("type", words(["A", "AAAA", "CNAME", "MX", "NS", "TXT"]), "The type to ask for."),
-            field("answers_any", filled_list(text("an answer")), "One of these has to be among the answers."),
-            field("server", server, "Whom to ask; left out: the system's resolver.").optional(),
-        ]),
-        siblings: Vec::new(),
-        check: no_signal_findings,
-    }
-}
+/// Questions under way at the same time.
+const CONCURRENT_QUESTIONS: usize = 20;
 
 /// Looks names up.
 pub struct Dns {
     clock: Arc<dyn Clock>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Spec {
-    name: String,
-    #[serde(rename = "type")]
-    kind: String,
-    answers_any: Vec<String>,
-    /// A host or an address, with or without a port. None: the resolver of this host.
-    server: Option<String>,
+    system: Server,
+    /// Where name servers listen.
+    port: u16,
 }
 
 impl Dns {
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock }
+        Self { clock, system: Server::System, port: DNS_PORT }
+    }
+
+    /// With a resolver in the place of this host's, and name servers that listen on another port.
+    #[cfg(test)]
+    pub(crate) fn with_system(clock: Arc<dyn Clock>, system: std::net::SocketAddr, port: u16) -> Self {
+        Self { clock, system: Server::At(vec![system]), port }
     }
 
     async fn probe(&self, spec: Spec) -> Outcome {
+        let question = format!("{} {}", spec.name, spec.kind);
+        let limit = if spec.is_authoritative() || spec.samples() > 1 { LONG_LIMIT } else { LIMIT };
+        let mut deadline = Deadline::new(&*self.clock, limit);
         let asked = match &spec.server {
-            Some(server) => format!("{} {} at {server}", spec.name, spec.kind),
-            None => format!("{} {}", spec.name, spec.kind),
+            Some(server) if !spec.is_authoritative() => format!("{question} at {server}"),
+            _ => question.clone(),
         };
-        let mut deadline = Deadline::new(&*self.clock, LIMIT);
-        let (resolver, name, kind) = match deadline.run(prepare(&spec)).await {
-            Some(Ok(ready)) => ready,
-            Some(Err(why)) => return Outcome::Unreadable(format!("{asked} was not asked for: {why}")),
-            None => {
-                return Outcome::Unreadable(format!("{asked} was not asked for: the server's name was not resolved"));
-            }
+        let unasked = |why: &str| Outcome::Unreadable(format!("{asked} was not asked for: {why}"));
+        let (name, kind) = match prepare(&spec) {
+            Ok(prepared) => prepared,
+            Err(why) => return unasked(&why),
         };
-        let wanted = spec.answers_any.join(", ");
-        match deadline.run(resolver.lookup(name, kind)).await {
-            Some(Ok(found)) => {
-                let answers = found.answers().iter().filter(|record| record.record_type() == kind);
-                let answers: Vec<String> = answers.map(|record| answer_text(&record.data)).collect();
-                judge(&asked, &answers, &spec.answers_any, &wanted)
+        let servers = match deadline.run(self.servers(&spec, &name)).await {
+            Some(Ok(servers)) => servers,
+            Some(Err(why)) => return unasked(&why),
+            None => return unasked("the server's name was not resolved"),
+        };
+        // Every server in turn, and all of them at least once.
+        let samples = spec.samples().max(servers.len());
+        let asking = servers.iter().cycle().take(samples).map(|server| async {
+            let question = match server {
+                Server::Authoritative(server, _) => format!("{question} at {server}"),
+                Server::System | Server::At(_) => asked.clone(),
+            };
+            Asked { question, reply: server.ask(&name, kind).await }
+        });
+        let replies = stream::iter(asking.collect::<Vec<_>>()).buffered(CONCURRENT_QUESTIONS).collect::<Vec<_>>();
+        match deadline.run(replies).await {
+            Some(replies) => {
+                judge(&question, spec.wanted(), &replies, spec.is_authoritative().then_some(servers.len()))
             }
-            Some(Err(NetError::Dns(DnsError::NoRecordsFound(none)))) => match none.response_code {
-                ResponseCode::NXDomain => {
-                    Outcome::Unhealthy(format!("{asked} does not exist (NXDOMAIN), wanted any of {wanted}"))
-                }
-                _ => Outcome::Unhealthy(format!("{asked} has no such record, wanted any of {wanted}")),
-            },
-            Some(Err(NetError::Dns(error))) => {
-                Outcome::Undecided(format!("{asked} was not answered: {}", chain(&error)))
-            }
-            Some(Err(error)) => Outcome::Unreadable(format!("{asked} could not be asked for: {}", chain(&error))),
-            None => Outcome::Unreadable(format!("{asked} was not answered within {}", duration_format(LIMIT))),
+            None => Outcome::Unreadable(format!("{asked} was not answered within {}", duration_format(limit))),
+        }
+    }
+
+    async fn servers(&self, spec: &Spec, name: &Name) -> Result<Vec<Server>, String> {
+        match &spec.server {
+            None => Ok(vec![self.system.clone()]),
+            Some(_) if spec.is_authoritative() => name_servers(&self.system, name, self.port).await,
+            Some(server) => Ok(vec![Server::named(server).await?]),
         }
     }
 }
 
-fn judge(asked: &str, answers: &[String], wanted: &[String], wanted_text: &str) -> Outcome {
-    let found = answers.join(", ");
-    let matches = |answer: &String| wanted.iter().any(|wanted| normal(wanted) == normal(answer));
-    if answers.iter().any(matches) {
-        Outcome::Healthy(format!("{asked} is {found}"))
-    } else if answers.is_empty() {
-        Outcome::Unhealthy(format!("{asked} has no such record, wanted any of {wanted_text}"))
-    } else {
-        Outcome::Unhealthy(format!("{asked} is {found}, wanted any of {wanted_text}"))
-    }
-}
-
-async fn prepare(spec: &Spec) -> Result<(TokioResolver, Name, RecordType), String> {
+fn prepare(spec: &Spec) -> Result<(Name, RecordType), String> {
     let mut name = Name::from_utf8(&spec.name).map_err(|error| chain(&error))?;
     name.set_fqdn(true);
     let kind: RecordType = spec.kind.parse().map_err(|_| format!("{} is not a record type", spec.kind))?;
-    let mut builder = match &spec.server {
-        Some(server) => {
-            let config = ResolverConfig::from_name_servers(name_servers(server).await?);
-            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
-        }
-        None => TokioResolver::builder_tokio().map_err(|error| chain(&error))?,
-    };
-    let options = builder.options_mut();
-    options.cache_size = 0;
-    options.use_hosts_file = ResolveHosts::Never;
-    options.timeout = QUESTION_LIMIT;
-    options.attempts = 1;
-    Ok((builder.build().map_err(|error| chain(&error))?, name, kind))
-}
-
-async fn name_servers(server: &str) -> Result<Vec<NameServerConfig>, String> {
-    let address = match server.parse::<IpAddr>() {
-        Ok(ip) => SocketAddr::from((ip, DNS_PORT)).to_string(),
-        Err(_) if server.contains(':') => server.to_owned(),
-        Err(_) => format!("{server}:{DNS_PORT}"),
-    };
-    let found = resolve(&address).await.map_err(|why| format!("the server could not be resolved here: {why}"))?;
-    Ok(found.into_iter().map(name_server).collect())
-}
-
-fn name_server(address: SocketAddr) -> NameServerConfig {
-    let mut connections = vec![ConnectionConfig::udp(), ConnectionConfig::tcp()];
-    for connection in &mut connections {
-        connection.port = address.port();
-    }
-    NameServerConfig::new(address.ip(), true, connections)
-}
-
-/// An answer as plans write it: a TXT record's parts joined, everything else in the usual text form.
-fn answer_text(data: &RData) -> String {
-    match data {
-        RData::TXT(text) => text.txt_data.iter().map(|part| String::from_utf8_lossy(part)).collect(),
-        other => other.to_string(),
-    }
-}
-
-/// Addresses and names have several spellings.
-fn normal(answer: &str) -> String {
-    match answer.parse::<IpAddr>() {
-        Ok(address) => address.to_string(),
-        Err(_) => answer.trim_end_matches('.').to_lowercase(),
-    }
+    Ok((name, kind))
 }
 
 impl Sensor for Dns {

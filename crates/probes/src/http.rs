@@ -1,170 +1,224 @@
 //! `http`: whether a page answers as it should.
 //!
 //! Each read makes a new connection: a kept one would go on reaching a server that new visitors no longer get to.
-//! Redirects are answers like any other (`status: 301`), and proxies of the environment are not used: the probe
-//! stands for a visitor of exactly this URL.
+//! Proxies of the environment are not used: the probe stands for a visitor of exactly this URL.
 
-use std::{
-    collections::HashMap,
-    error::Error,
-    io,
-    net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+mod judge;
+mod spec;
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use belay_core::reading::Reading;
-use belay_plan::{
-    catalogue::SignalSpec,
-    duration::{format as duration_format, text as duration_text},
-    shape::{duration, field, filled_list, integer, object, one_of, pattern, text},
-};
+use belay_plan::duration::format as duration_format;
 use belay_ports::{Clock, Fut, Permission, Sensor, sensor::Query};
 use reqwest::{
-    Client, Url,
-    dns::{Name, Resolve, Resolving},
+    Client, Method, Response, Url,
+    header::{HOST, HeaderMap, HeaderName, HeaderValue, LOCATION},
     redirect::Policy,
+    tls::TlsInfo,
 };
-use rustls::CertificateError;
-use serde::Deserialize;
 
+pub use self::spec::signal_spec;
+use self::{
+    judge::{Answer, judge},
+    spec::{Spec, is_reference},
+};
 use crate::{
-    outcome::{Deadline, Outcome, chain, check_timeout, read_all},
+    outcome::{Deadline, Outcome, chain, read_all},
+    secret,
     tcp::resolve,
+    tls::{self, Certificate, Tls},
 };
 
 pub(crate) const KEY: &str = "http";
 
-/// How much of a body is searched for `body_contains`.
+/// How much of a body is looked at.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// What `http` takes.
-pub fn signal_spec() -> SignalSpec {
-    let status = || integer(100, 599);
-    SignalSpec {
-        key: KEY,
-        summary: "What a URL answers.",
-        value: object([
-            field(
-                "url",
-                pattern("an http or https URL, such as `https://www.example.com/health`", "^https?://[^\\s/]+.*$"),
-                "The URL to get; redirects are not followed.",
-            ),
-            field(
-                "status",
-                one_of("a status, or a list of them", [status(), filled_list(status())]),
-                "The healthy ones.",
-            )
-            .or(200),
-            field("body_contains", text("a text"), "What the first 64 KiB of the body have to contain.").optional(),
-            field("timeout", duration(), "How long to wait for the answer, at most 10s.").or("5s"),
-        ]),
-        siblings: Vec::new(),
-        check: |spec| check_timeout(spec, KEY),
-    }
-}
-
-/// Sends a GET, and compares status and body.
+/// Asks for a page, and compares what it answers.
 pub struct Http {
     clock: Arc<dyn Clock>,
-    addresses: Addresses,
-    /// Or why there is none.
-    client: Result<Client, String>,
+    tls: Arc<Tls>,
 }
 
-#[derive(Debug, Deserialize)]
-struct Spec {
-    url: String,
-    status: Wanted,
-    body_contains: Option<String>,
-    #[serde(with = "duration_text")]
-    timeout: Duration,
-}
-
-/// The healthy statuses.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Wanted {
-    One(u16),
-    AnyOf(Vec<u16>),
-}
-
-impl Wanted {
-    fn statuses(&self) -> &[u16] {
-        match self {
-            Self::One(status) => std::slice::from_ref(status),
-            Self::AnyOf(statuses) => statuses,
-        }
-    }
-}
-
-/// What a page answered.
-struct Answer {
-    status: u16,
-    /// At most [`BODY_BYTES_MAX`] of it.
-    body: Vec<u8>,
+/// One request, and where it goes.
+struct Hop {
+    url: Url,
+    method: Method,
+    headers: HeaderMap,
+    /// In the place of the URL's host and port.
+    connect_to: Option<String>,
 }
 
 impl Http {
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
-        let addresses = Addresses::default();
-        let client = Client::builder()
-            .no_proxy()
-            .redirect(Policy::none())
-            .pool_max_idle_per_host(0)
-            .dns_resolver(addresses.clone())
-            .user_agent(concat!("belay/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| chain(&error));
-        Self { clock, addresses, client }
+    pub(crate) fn new(clock: Arc<dyn Clock>, tls: Arc<Tls>) -> Self {
+        Self { clock, tls }
     }
 
     async fn probe(&self, spec: Spec) -> Outcome {
-        let url = match Url::parse(&spec.url) {
-            Ok(url) => url,
-            Err(why) => {
-                return Outcome::Unreadable(format!("the signal's URL cannot be understood: {why}"));
-            }
-        };
-        let page = shown(&url);
-        let client = match &self.client {
-            Ok(client) => client,
-            Err(why) => {
-                return Outcome::Unreadable(format!("GET {page} was not sent: TLS could not be set up: {why}"));
-            }
+        let first = match Hop::first(&spec) {
+            Ok(first) => first,
+            Err(why) => return Outcome::Unreadable(why),
         };
         let began = self.clock.monotonic();
         let mut deadline = Deadline::new(&*self.clock, spec.timeout);
-        let limit = duration_format(spec.timeout);
-        match deadline.run(self.addresses.learn(&url)).await {
-            Some(Ok(())) => (),
-            Some(Err(why)) => {
-                return Outcome::Unreadable(format!(
-                    "GET {page} was not sent: the host could not be resolved here: {why}"
-                ));
-            }
+        let mut asked = first.asked();
+        let mut hop = first;
+        let mut hops_left = spec.redirects;
+        loop {
+            let response = match self.send(&hop, &asked, &mut deadline).await {
+                Ok(response) => response,
+                Err(outcome) => return outcome,
+            };
+            let status = response.status().as_u16();
+            let next = match hops_left {
+                0 => None,
+                _ => response.headers().get(LOCATION).filter(|_| response.status().is_redirection()),
+            };
+            let Some(location) = next else {
+                if spec.redirects > 0 && response.status().is_redirection() && !spec.statuses().contains(&status) {
+                    return Outcome::Unhealthy(format!(
+                        "{asked} answered {status}, after as many redirects as are followed ({})",
+                        spec.redirects
+                    ));
+                }
+                let answer = match deadline.run(read(response, &spec)).await {
+                    Some(Ok(answer)) => answer,
+                    Some(Err(error)) => return failed(&asked, error),
+                    None => return not_within(&asked, spec.timeout),
+                };
+                let took = self.clock.monotonic().saturating_sub(began);
+                return judge(&spec, &Answer { took, ..answer }, &asked, self.clock.now());
+            };
+            hops_left -= 1;
+            hop = match hop.redirected(status, location, &spec) {
+                Ok(next) => next,
+                Err(why) => return Outcome::Unhealthy(format!("{asked} answered {status}, but {why}")),
+            };
+            asked = format!("{} (redirected from {})", hop.asked(), shown(&parsed(&spec.url)));
+        }
+    }
+
+    async fn send(&self, hop: &Hop, asked: &str, deadline: &mut Deadline<'_>) -> Result<Response, Outcome> {
+        let unsent = |why: String| Outcome::Unreadable(format!("{asked} was not sent: {why}"));
+        let limit = deadline.limit();
+        let addresses = match deadline.run(hop.addresses()).await {
+            Some(Ok(addresses)) => addresses,
+            Some(Err(why)) => return Err(unsent(format!("the host could not be resolved here: {why}"))),
             None => {
-                return Outcome::Unreadable(format!(
-                    "GET {page} was not sent: the host could not be resolved here within {limit}"
-                ));
+                let limit = duration_format(limit);
+                return Err(unsent(format!("the host could not be resolved here within {limit}")));
+            }
+        };
+        let client = self.client(&hop.url, &addresses).map_err(unsent)?;
+        // A port in the URL would stand over that of the address.
+        let mut url = hop.url.clone();
+        let mut headers = hop.headers.clone();
+        if let Some(port) = url.port().filter(|_| hop.connect_to.is_some()) {
+            let host = format!("{}:{port}", url.host_str().unwrap_or_default());
+            if let (Ok(host), Ok(())) = (HeaderValue::from_str(&host), url.set_port(None)) {
+                headers.entry(HOST).or_insert(host);
             }
         }
-        match deadline.run(get(client, &url, &spec)).await {
-            Some(Ok(answer)) => {
-                let took_ms = self.clock.monotonic().saturating_sub(began).as_millis();
-                judge(&spec, &answer, &format!("GET {page} answered {} in {took_ms} ms", answer.status))
-            }
-            Some(Err(error)) => failed(&page, error),
-            None => Outcome::Unhealthy(format!("GET {page} was not answered within {limit}")),
+        let request = client.request(hop.method.clone(), url).headers(headers);
+        match deadline.run(request.send()).await {
+            Some(Ok(response)) => Ok(response),
+            Some(Err(error)) => Err(failed(asked, error)),
+            None => Err(not_within(asked, limit)),
         }
+    }
+
+    /// A client for one request: the addresses were resolved beforehand, so that a name that this host cannot resolve is
+    /// never mistaken for a service that does not answer.
+    fn client(&self, url: &Url, addresses: &[SocketAddr]) -> Result<Client, String> {
+        let builder = Client::builder()
+            .no_proxy()
+            .redirect(Policy::none())
+            .pool_max_idle_per_host(0)
+            .resolve_to_addrs(url.host_str().unwrap_or_default(), addresses)
+            .tls_info(true)
+            .user_agent(concat!("belay/", env!("CARGO_PKG_VERSION")));
+        let builder = match self.tls.config() {
+            Ok(config) => builder.tls_backend_preconfigured(config),
+            Err(why) if url.scheme() == "https" => return Err(why),
+            // Nothing is verified on the way to an http URL.
+            Err(_) => builder.tls_certs_only([]),
+        };
+        builder.build().map_err(|error| chain(&error))
     }
 }
 
-async fn get(client: &Client, url: &Url, spec: &Spec) -> Result<Answer, reqwest::Error> {
-    let mut response = client.get(url.clone()).send().await?;
+impl Hop {
+    fn first(spec: &Spec) -> Result<Self, String> {
+        let url = Url::parse(&spec.url).map_err(|why| format!("the signal's URL cannot be understood: {why}"))?;
+        let method = Method::from_bytes(spec.method.as_bytes()).unwrap_or(Method::GET);
+        let unsent = |why: String| format!("{} {} was not sent: {why}", spec.method, shown(&url));
+        let headers = headers(spec, true).map_err(unsent)?;
+        Ok(Self { url, method, headers, connect_to: spec.connect_to.clone() })
+    }
+
+    fn asked(&self) -> String {
+        match &self.connect_to {
+            Some(address) => format!("{} {} at {address}", self.method, shown(&self.url)),
+            None => format!("{} {}", self.method, shown(&self.url)),
+        }
+    }
+
+    async fn addresses(&self) -> Result<Vec<SocketAddr>, String> {
+        match &self.connect_to {
+            Some(address) => resolve(address).await,
+            None => {
+                let host = self.url.host_str().ok_or("the URL has no host")?;
+                let port = self.url.port_or_known_default().ok_or("the URL has no port")?;
+                resolve(&format!("{host}:{port}")).await
+            }
+        }
+    }
+
+    /// Where an answer leads.
+    fn redirected(&self, status: u16, location: &HeaderValue, spec: &Spec) -> Result<Self, String> {
+        let location = location.to_str().map_err(|_| "its header Location cannot be read".to_owned())?;
+        let url = self.url.join(location).map_err(|error| format!("its header Location is no URL: {error}"))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(format!("it leads to {}, which is no http or https URL", shown(&url)));
+        }
+        let is_home = url.origin() == parsed(&spec.url).origin();
+        // RFC 9110, 15.4.4: "see other" is to be looked at.
+        let method = if status == 303 && self.method != Method::HEAD { Method::GET } else { self.method.clone() };
+        Ok(Self {
+            method,
+            headers: headers(spec, is_home)?,
+            connect_to: spec.connect_to.clone().filter(|_| is_home),
+            url,
+        })
+    }
+}
+
+/// The headers to send; what is secret goes to the URL's own host only.
+fn headers(spec: &Spec, is_home: bool) -> Result<HeaderMap, String> {
+    let sent = spec.headers.iter().filter(|(_, value)| is_home || !is_reference(value));
+    let header = |(name, value): (&String, &String)| {
+        let wrong = || format!("the header {name} cannot be sent");
+        let mut found = HeaderValue::from_str(&secret::look_up(value)?).map_err(|_| wrong())?;
+        found.set_sensitive(is_reference(value));
+        Ok((HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?, found))
+    };
+    sent.map(header).collect()
+}
+
+async fn read(mut response: Response, spec: &Spec) -> Result<Answer, reqwest::Error> {
     let status = response.status().as_u16();
+    let wanted: Vec<String> = spec.header_matches().map(|(name, _)| name.to_ascii_lowercase()).collect();
+    let value = |name: String| {
+        let values: Vec<_> =
+            response.headers().get_all(&name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+        (!values.is_empty()).then(|| (name, values.join(", ")))
+    };
+    let headers: BTreeMap<String, String> = wanted.into_iter().filter_map(value).collect();
+    let certificate = response.extensions().get::<TlsInfo>().and_then(TlsInfo::peer_certificate);
+    let certificate = certificate.and_then(Certificate::of);
     let mut body = Vec::new();
-    if spec.status.statuses().contains(&status) && spec.body_contains.is_some() {
+    if spec.statuses().contains(&status) && spec.wants_body() {
         while body.len() < BODY_BYTES_MAX
             && let Some(chunk) = response.chunk().await?
         {
@@ -172,60 +226,29 @@ async fn get(client: &Client, url: &Url, spec: &Spec) -> Result<Answer, reqwest:
         }
         body.truncate(BODY_BYTES_MAX);
     }
-    Ok(Answer { status, body })
+    Ok(Answer { status, headers, body, certificate, took: Duration::ZERO })
 }
 
-fn judge(spec: &Spec, answer: &Answer, answered: &str) -> Outcome {
-    let wanted = spec.status.statuses();
-    if !wanted.contains(&answer.status) {
-        let wanted: Vec<String> = wanted.iter().map(ToString::to_string).collect();
-        return Outcome::Unhealthy(format!("{answered}, wanted {}", wanted.join(" or ")));
-    }
-    match &spec.body_contains {
-        None => Outcome::Healthy(answered.to_owned()),
-        Some(wanted) if String::from_utf8_lossy(&answer.body).contains(wanted) => {
-            Outcome::Healthy(format!("{answered}, and its body contains `{wanted}`"))
-        }
-        Some(wanted) if answer.body.len() == BODY_BYTES_MAX => {
-            Outcome::Unhealthy(format!("{answered}, but the first 64 KiB of its body do not contain `{wanted}`"))
-        }
-        Some(wanted) => Outcome::Unhealthy(format!("{answered}, but its body does not contain `{wanted}`")),
-    }
+fn not_within(asked: &str, limit: Duration) -> Outcome {
+    Outcome::Unhealthy(format!("{asked} was not answered within {}", duration_format(limit)))
 }
 
 /// A request that got no answer. Most of it is the service's doing; a TLS handshake that fails is only where the
 /// certificate speaks against the service itself, since the trust store of this host may be the one at fault.
-fn failed(page: &str, error: reqwest::Error) -> Outcome {
+fn failed(asked: &str, error: reqwest::Error) -> Outcome {
     let error = error.without_url();
-    let why = chain(&error);
-    match tls_error(&error) {
-        Some(rustls::Error::InvalidCertificate(verdict)) if speaks_against_the_service(verdict) => {
-            Outcome::Unhealthy(format!("GET {page} got a certificate that visitors refuse: {why}"))
+    match tls::refusal(&error) {
+        Some(refusal) if refusal.is_of_the_service => {
+            Outcome::Unhealthy(format!("{asked} got no TLS connection that visitors accept: {}", refusal.why))
         }
-        Some(_) => Outcome::Unreadable(format!("GET {page} was not sent: no TLS connection: {why}")),
-        None => Outcome::Unhealthy(format!("GET {page} was not answered: {why}")),
+        Some(refusal) => Outcome::Unreadable(format!("{asked} was not sent: no TLS connection: {}", refusal.why)),
+        None => Outcome::Unhealthy(format!("{asked} was not answered: {}", chain(&error))),
     }
 }
 
-/// Whether every visitor sees the same, whatever their trust store holds.
-fn speaks_against_the_service(verdict: &CertificateError) -> bool {
-    matches!(
-        verdict,
-        CertificateError::Expired
-            | CertificateError::ExpiredContext { .. }
-            | CertificateError::NotValidForName
-            | CertificateError::NotValidForNameContext { .. }
-            | CertificateError::Revoked
-    )
-}
-
-/// The TLS error at the bottom of a failed request; an `io::Error` hides what it wraps from `source`.
-fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
-    let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    error
-        .downcast_ref::<rustls::Error>()
-        .or_else(|| wrapped.and_then(|inner| tls_error(inner)))
-        .or_else(|| error.source().and_then(tls_error))
+/// A plan's URL, which has been parsed before.
+fn parsed(url: &str) -> Url {
+    Url::parse(url).expect("a hop was made from it")
 }
 
 /// A URL as evidence may show it: without a password.
@@ -237,33 +260,6 @@ fn shown(url: &Url) -> String {
     url.into()
 }
 
-/// The addresses of the hosts, resolved before the request is sent: so that a name that this host cannot resolve is
-/// never mistaken for a service that does not answer.
-#[derive(Clone, Default)]
-struct Addresses(Arc<Mutex<HashMap<String, Vec<SocketAddr>>>>);
-
-impl Addresses {
-    async fn learn(&self, url: &Url) -> Result<(), String> {
-        let host = url.host_str().ok_or("the URL has no host")?;
-        let port = url.port_or_known_default().ok_or("the URL has no port")?;
-        let found = resolve(&format!("{host}:{port}")).await?;
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(host.to_owned(), found);
-        Ok(())
-    }
-}
-
-impl Resolve for Addresses {
-    fn resolve(&self, name: Name) -> Resolving {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name.as_str()).cloned();
-        Box::pin(async move {
-            match known {
-                Some(addresses) => Ok(Box::new(addresses.into_iter()) as reqwest::dns::Addrs),
-                None => Err(format!("{} was not resolved beforehand", name.as_str()).into()),
-            }
-        })
-    }
-}
-
 impl Sensor for Http {
     fn read<'a>(&'a self, queries: &'a [Query]) -> Fut<'a, Vec<Reading>> {
         Box::pin(read_all(&*self.clock, queries, KEY, |spec| self.probe(spec)))
@@ -271,27 +267,5 @@ impl Sensor for Http {
 
     fn permissions(&self, _query: &Query) -> Vec<Permission> {
         Vec::new()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_verdict_that_every_visitor_shares_speaks_against_the_service() {
-        assert!(speaks_against_the_service(&CertificateError::Expired));
-        assert!(speaks_against_the_service(&CertificateError::NotValidForName));
-        assert!(!speaks_against_the_service(&CertificateError::UnknownIssuer));
-        // The clock of this host may be wrong.
-        assert!(!speaks_against_the_service(&CertificateError::NotValidYet));
-    }
-
-    #[test]
-    fn a_tls_error_is_found_inside_of_io_errors() {
-        let bottom = rustls::Error::InvalidCertificate(CertificateError::Expired);
-        let wrapped = io::Error::other(io::Error::new(io::ErrorKind::InvalidData, bottom.clone()));
-        assert_eq!(tls_error(&wrapped), Some(&bottom));
-        assert_eq!(tls_error(&io::Error::other("something else")), None);
     }
 }

@@ -9,9 +9,11 @@
 pub mod dns;
 pub mod http;
 mod outcome;
+mod secret;
 pub mod tcp;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::sync::Arc;
 
@@ -20,16 +22,17 @@ use belay_ports::{Clock, Sensor};
 use dns::Dns;
 use http::Http;
 use tcp::Tcp;
+use tls::Tls;
 
 /// Finds the probes by their key in the plan.
 pub struct Probes {
     clock: Arc<dyn Clock>,
-    http: Arc<Http>,
+    tls: Arc<Tls>,
 }
 
 impl Probes {
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { http: Arc::new(Http::new(Arc::clone(&clock))), clock }
+        Self { clock, tls: Arc::default() }
     }
 
     /// The specs of all probes, for the catalogue.
@@ -40,10 +43,11 @@ impl Probes {
 
 impl belay_ports::Sensors for Probes {
     fn sensor(&self, kind: &str) -> Option<Arc<dyn Sensor>> {
+        let (clock, tls) = (Arc::clone(&self.clock), Arc::clone(&self.tls));
         match kind {
-            http::KEY => Some(Arc::clone(&self.http) as Arc<dyn Sensor>),
-            tcp::KEY => Some(Arc::new(Tcp::new(Arc::clone(&self.clock)))),
-            dns::KEY => Some(Arc::new(Dns::new(Arc::clone(&self.clock)))),
+            http::KEY => Some(Arc::new(Http::new(clock, tls))),
+            tcp::KEY => Some(Arc::new(Tcp::new(clock, tls))),
+            dns::KEY => Some(Arc::new(Dns::new(clock))),
             _ => None,
         }
     }

@@ -9,12 +9,16 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, UdpSocket},
+    net::TcpListener,
     sync::Notify,
     task::JoinSet,
 };
 
 use crate::Probes;
+
+mod certificates;
+mod names;
+mod pages;
 
 /// Stands still. Its sleeps end when the test says so.
 #[derive(Default)]
@@ -169,82 +173,6 @@ async fn tcp_connects() {
     let reading = read(json!({ "tcp": { "address": closed.to_string(), "timeout": "5s" } })).await;
     assert_eq!((reading.health, reading.unreadable), (Health::Unhealthy, false));
     assert!(reading.evidence.contains("refused"), "{}", reading.evidence);
-}
-
-/// A DNS server that knows one record, and answers in other ways for other names.
-async fn name_server(tasks: &mut JoinSet<()>) -> SocketAddr {
-    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let address = socket.local_addr().unwrap();
-    tasks.spawn(async move {
-        let mut packet = [0; 512];
-        loop {
-            let (size, from) = socket.recv_from(&mut packet).await.unwrap();
-            let question_end = 12 + packet[12..size].iter().position(|byte| *byte == 0).unwrap() + 5;
-            let question = &packet[12..question_end];
-            let label = String::from_utf8_lossy(&question[1..=usize::from(question[0])]).to_lowercase();
-            let (code, answers) = match label.as_str() {
-                "www" => (0, 1),
-                "empty" => (0, 0),
-                "broken" => (2, 0),
-                _ => (3, 0),
-            };
-            // An answer, recursion available; one question, the answers, nothing else.
-            let mut reply = packet[..2].to_vec();
-            reply.extend([0x81, 0x80 | code, 0, 1, 0, answers, 0, 0, 0, 0]);
-            reply.extend(question);
-            if answers == 1 {
-                // The question's name, type A, class IN, 60 s, four bytes of address.
-                reply.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 10]);
-            }
-            socket.send_to(&reply, from).await.unwrap();
-        }
-    });
-    address
-}
-
-#[tokio::test]
-async fn dns_compares_the_answers() {
-    let mut tasks = JoinSet::new();
-    let server = name_server(&mut tasks).await;
-    let cases = [
-        ("www", "192.0.2.10", Health::Healthy, "is 192.0.2.10"),
-        ("www", "192.0.2.11", Health::Unhealthy, "is 192.0.2.10, wanted any of 192.0.2.11"),
-        ("empty", "192.0.2.10", Health::Unhealthy, "has no such record, wanted any of 192.0.2.10"),
-        ("gone", "192.0.2.10", Health::Unhealthy, "does not exist (NXDOMAIN), wanted any of 192.0.2.10"),
-    ];
-    for (label, wanted, health, evidence) in cases {
-        let name = format!("{label}.example.test");
-        let reading = read(
-            json!({ "dns": { "name": name, "type": "A", "answers_any": [wanted], "server": server.to_string() } }),
-        )
-        .await;
-        assert_eq!(reading.evidence, format!("{name} A at {server} {evidence}"));
-        assert_eq!((reading.health, reading.unreadable), (health, false));
-    }
-    let reading = read(json!({ "dns": {
-        "name": "broken.example.test", "type": "A", "answers_any": ["192.0.2.10"], "server": server.to_string()
-    } }))
-    .await;
-    assert_eq!((reading.health, reading.unreadable), (Health::Unknown, false), "{}", reading.evidence);
-}
-
-#[tokio::test]
-async fn a_dns_server_that_does_not_answer_is_unknown() {
-    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let server = socket.local_addr().unwrap();
-    let clock = Arc::new(Still::default());
-    let reading = read_with(
-        Arc::clone(&clock),
-        json!({ "dns": { "name": "www.test", "type": "A", "answers_any": ["192.0.2.1"], "server": server.to_string() } }),
-    );
-    let silent_server = async {
-        socket.recv_from(&mut [0; 512]).await.unwrap();
-        clock.time_is_up.notify_waiters();
-        pending::<()>().await;
-    };
-    let reading = tokio::select! { reading = reading => reading, () = silent_server => unreachable!() };
-    assert_eq!((reading.health, reading.unreadable), (Health::Unknown, true));
-    assert_eq!(reading.evidence, format!("www.test A at {server} was not answered within 5s"));
 }
 
 #[tokio::test]

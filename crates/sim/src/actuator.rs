@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use belay_core::change::{Assessment, Change, Doc, Effect, Key, Progress, Receipt, Repeats, Share};
+use belay_core::{
+    change::{Assessment, Change, Doc, Effect, Key, Progress, Receipt, Repeats, Share},
+    part_way::{Weights, part_way},
+};
 use belay_plan::model::{AwsTarget, Others, Target};
 use belay_ports::{AccountError, Actuator, Actuators, ApplyError, Corrupt, Fut, Permission, ReadError, Scope};
 use serde_json::{Map, Value, json};
@@ -20,7 +23,10 @@ const LOST_AFTER: Duration = Duration::from_secs(15);
 /// How long a slow answer takes.
 const SLOW: Duration = Duration::from_secs(12);
 
-/// The one change of what is no restore.
+/// The largest weight that a member can have, as with load balancers.
+const WEIGHT_MAX: u32 = 999;
+
+/// The one change of what is no restore; of a stage, with its percentage behind.
 const SET: &str = "set";
 
 /// Every action of a plan, except those that core does by itself.
@@ -131,10 +137,13 @@ impl Actuator for SimActuator {
                 Err(why) => return Ok(Assessment::Failed { why }),
             },
         };
-        if *is == target {
+        let stages = stages(scope, is, &target);
+        if *is == target || stages.first().is_some_and(|(_, first)| is == first) {
             return Ok(Assessment::InPlace);
         }
-        Ok(Assessment::Remaining(vec![set(now, &target)]))
+        let before = std::iter::once(is).chain(stages.iter().map(|(_, stage)| stage));
+        let changes = before.zip(&stages).filter(|(before, (_, after))| *before != after);
+        Ok(Assessment::Remaining(changes.map(|(before, (id, after))| set(now, id, before, after)).collect()))
     }
 
     fn apply<'a>(&'a self, scope: &'a Scope, key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {
@@ -231,9 +240,26 @@ fn complete(target: &Value, is: &Value, others: Option<Others>) -> Result<Value,
     Ok(Value::Object(whole))
 }
 
+/// The document after each stage that is ahead, with the id of its change. What holds no weights goes in one.
+fn stages(scope: &Scope, is: &Value, target: &Value) -> Vec<(String, Value)> {
+    let weights = |doc: &Value| serde_json::from_value::<Weights>(doc.clone()).ok();
+    let Some(stages) = &scope.stages else { return vec![(SET.to_owned(), target.clone())] };
+    let before = stages.before.as_ref().map_or(is, |before| &before["is"]);
+    let (Some(before), Some(goal)) = (weights(before), weights(target)) else {
+        return vec![(SET.to_owned(), target.clone())];
+    };
+    let kept = |member: &str| {
+        scope.others == Some(Others::Keep) && named(&scope.to).is_some_and(|named| !named.contains_key(member))
+    };
+    let stage = |percent: &u32| match percent {
+        100.. => (SET.to_owned(), target.clone()),
+        _ => (format!("{SET}_{percent}"), json!(part_way(&before, &goal, &kept, *percent, WEIGHT_MAX))),
+    };
+    stages.ahead.iter().map(stage).collect()
+}
+
 /// One change to another document. Where it holds weights, it moves traffic.
-fn set(now: &Doc, target: &Value) -> Change {
-    let is = &now["is"];
+fn set(now: &Doc, id: &str, is: &Value, target: &Value) -> Change {
     let weight = |doc: &Value, name: &str| doc[name].as_u64().and_then(|weight| u32::try_from(weight).ok());
     let names: Vec<&String> = target.as_object().into_iter().flat_map(Map::keys).collect();
     let shares: Vec<Share> = names
@@ -253,7 +279,7 @@ fn set(now: &Doc, target: &Value) -> Change {
     let weights = !shares.is_empty() && shares.len() == names.len();
     let what = if weights { moves.join(", ") } else { format!("{is} -> {target}") };
     let effects = if weights { vec![Effect::Traffic { shares }] } else { Vec::new() };
-    change(now, SET, what, is, target, effects)
+    change(now, id, what, is, target, effects)
 }
 
 /// A restore goes in two: a copy beside what is broken, then the switch to it.
@@ -275,6 +301,16 @@ fn restore(scope: &Scope, now: &Doc) -> Assessment {
     }
 }
 
+/// `set` of `set_50`
+fn kind_of(id: &str) -> &str {
+    id.split('_').next().unwrap_or(id)
+}
+
+/// Whether a change goes only a part of the way.
+pub(crate) fn is_stage(id: &str) -> bool {
+    id != kind_of(id)
+}
+
 fn change(now: &Doc, id: &str, title: String, before: &Value, after: &Value, effects: Vec<Effect>) -> Change {
     Change {
         id: id.to_owned(),
@@ -285,6 +321,6 @@ fn change(now: &Doc, id: &str, title: String, before: &Value, after: &Value, eff
         args: json!({ "doc": after }),
         effects,
         repeats: serde_json::from_value(now["repeats"].clone()).unwrap_or(Repeats::Converges),
-        expected: Duration::from_millis(now["takes_ms"][id].as_u64().unwrap_or(0)),
+        expected: Duration::from_millis(now["takes_ms"][kind_of(id)].as_u64().unwrap_or(0)),
     }
 }

@@ -136,6 +136,9 @@ impl Seen {
             StepEvent::Approved if !is_agreed(run, name, state) => {
                 format!("{name} counts as approved by {:?}, which is not enough", state.approvals)
             }
+            StepEvent::StagePassed { .. } if state.sent_in_stage() && !all_verified(run, name, state) => {
+                format!("{name} goes on to the next stage, and a gate has not passed")
+            }
             StepEvent::Done | StepEvent::Unchanged if state.verify.iter().any(|gate| !gate.has_passed()) => {
                 format!("{name} is done, and a gate has not passed")
             }
@@ -245,6 +248,10 @@ impl Seen {
             self.violations.push(format!("{run}/{step}/{attempt} was sent without a durable intent: {}", change.title));
         }
     }
+}
+
+fn all_verified(run: &Run, name: &str, state: &StepState) -> bool {
+    state.verify.len() == run.plan.steps[name].verify.len() && state.verify.iter().all(|gate| gate.has_passed())
 }
 
 /// Whether as many different people have said yes as the plan asks for.
@@ -383,6 +390,10 @@ impl Actuator for WitnessedActuator {
     fn apply<'a>(&'a self, scope: &'a Scope, key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {
         self.witness.seen().call(key, change);
         self.actuator.apply(scope, key, change)
+    }
+
+    fn pace(&self) -> Duration {
+        self.actuator.pace()
     }
 
     fn permissions(&self, scope: &Scope) -> Vec<Permission> {

@@ -65,7 +65,11 @@ impl Inner {
             }
     }
 
-    /// Since when a step is in place, itself or by another that is as good; None: it is not.
+    pub(crate) fn is_on_the_way(&mut self, step: &str) -> bool {
+        self.resource_mut(step).is_some_and(|resource| resource.on_the_way && resource.becoming.is_none())
+    }
+
+    /// Since when a step is in place as far as its stages go, itself or by another that is as good; None: it is not.
     pub(crate) fn in_place_since(&mut self, step: &str, now: Timestamp) -> Option<Timestamp> {
         let mut seen: Vec<Name> = vec![step.to_owned()];
         let mut next = 0;
@@ -73,7 +77,7 @@ impl Inner {
             if let Some(told) = self.told.get(&step) {
                 return Some(*told);
             }
-            if self.steps.contains_key(&step) && self.is_at_target(&step, now) {
+            if self.steps.contains_key(&step) && (self.is_at_target(&step, now) || self.is_on_the_way(&step)) {
                 return self.resource_mut(&step)?.settled.or(self.breach);
             }
             let others = self.stand_ins.get(&step).into_iter().flatten();

@@ -9,6 +9,8 @@ pub(crate) struct Resource {
     /// Before the cutover.
     pub(crate) good: Value,
     pub(crate) becoming: Option<Becoming>,
+    /// It is at a stage on the way to the target: what was put back so far shows.
+    pub(crate) on_the_way: bool,
     /// When the last change has shown.
     pub(crate) settled: Option<Timestamp>,
     /// What somebody else is going to do to it.
@@ -23,13 +25,23 @@ pub(crate) struct Becoming {
     pub(crate) doc: Value,
     pub(crate) since: Timestamp,
     pub(crate) at: Timestamp,
+    pub(crate) is_stage: bool,
 }
 
 impl Resource {
     /// As it was before the cutover.
     pub(crate) fn new(good: Value) -> Self {
         let is = good.clone();
-        Self { is, good, becoming: None, settled: None, later: Vec::new(), undone: false, open: true }
+        Self {
+            is,
+            good,
+            becoming: None,
+            on_the_way: false,
+            settled: None,
+            later: Vec::new(),
+            undone: false,
+            open: true,
+        }
     }
 
     pub(crate) fn cut_over(&mut self) {
@@ -53,11 +65,13 @@ impl Resource {
                     if let Some(becoming) = self.becoming.take() {
                         self.settled = Some(becoming.at);
                         self.is = becoming.doc;
+                        self.on_the_way = becoming.is_stage;
                     }
                 }
                 (_, Some(_)) => {
                     self.is = self.later.remove(0).1;
                     self.undone = true;
+                    self.on_the_way = false;
                 }
                 _ => return,
             }
@@ -68,7 +82,7 @@ impl Resource {
     /// one gets all; where there is only one, what has joined does.
     fn migrated(&self) -> Value {
         let is_weights = |good: &&Map<String, Value>| !good.is_empty() && good.values().all(Value::is_u64);
-        let Some(good) = self.good.as_object().filter(is_weights) else { return json!({ "state": "broken" }) };
+        let Some(good) = self.good.as_object().filter(is_weights) else { return self.elsewhere() };
         let total: u64 = good.values().filter_map(Value::as_u64).sum();
         let idle = good.values().any(|weight| *weight == 0);
         let last = good.len() - 1;
@@ -81,5 +95,15 @@ impl Resource {
             moved.insert("migrated".to_owned(), json!(total));
         }
         Value::Object(moved)
+    }
+
+    /// What holds no weights: a writer that a plan names is another one by then, a database is broken.
+    fn elsewhere(&self) -> Value {
+        match self.good.as_object() {
+            Some(named) if !named.is_empty() && !named.contains_key("state") => {
+                named.keys().map(|name| (name.clone(), json!("migrated"))).collect()
+            }
+            _ => json!({ "state": "broken" }),
+        }
     }
 }

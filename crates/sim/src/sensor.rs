@@ -119,7 +119,7 @@ impl World {
             Some(Rule::Always(health)) => (health, "it is so all the time".to_owned()),
             Some(Rule::AtTarget(steps)) => {
                 let mut inner = self.inner();
-                match steps.iter().find(|step| !inner.is_at_target(step, now)) {
+                match steps.iter().find(|step| !inner.is_at_target(step, now) && !inner.is_on_the_way(step)) {
                     Some(step) => (Health::Unhealthy, format!("{step} is not in place")),
                     None => (Health::Healthy, "all is in place".to_owned()),
                 }

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{
+    actuator::is_stage,
     chance::Chance,
     condition::Condition,
     fault::{Faults, SendFault},
@@ -248,7 +249,8 @@ impl World {
         let Some(resource) = inner.resource_mut(step) else { return };
         resource.settle(now);
         let at = now + takes;
-        resource.becoming = Some(Becoming { doc: change.args["doc"].clone(), since: now, at });
+        resource.becoming =
+            Some(Becoming { doc: change.args["doc"].clone(), since: now, at, is_stage: is_stage(&change.id) });
         if let Some(after) = undone {
             resource.undo_at(at + after);
         }

@@ -11,6 +11,10 @@ pub struct Call {
     pub index: usize,
     /// As it is signed: `route53`, `elasticloadbalancing`, `rds`, `monitoring` (CloudWatch), `sts`, ...
     pub service: String,
+    /// The region that it is signed for; empty where it is not signed.
+    pub region: String,
+    /// The access key that it is signed with; empty where it is not signed.
+    pub access_key: String,
     /// `ChangeResourceRecordSets`, `ModifyListener`, ...; `METHOD /path` where nothing tells.
     pub action: String,
     /// The request's path and query.
@@ -79,9 +83,12 @@ impl Call {
             .or_else(|| form_value(request.uri.query()?.as_bytes(), "Action"))
             .or_else(|| route53_action(request.method.as_str(), path).map(str::to_owned))
             .unwrap_or_else(|| format!("{} {path}", request.method));
+        let signed = |part| credential_part(&request.headers, part);
         Self {
             index,
-            service: signed_service(&request.headers).unwrap_or_else(|| guessed_service(&action).to_owned()),
+            service: signed(3).unwrap_or_else(|| guessed_service(&action).to_owned()),
+            region: signed(2).unwrap_or_default(),
+            access_key: signed(0).unwrap_or_default(),
             action,
             path: request.uri.to_string(),
             body: if speaks_cbor(&request.headers) {
@@ -107,10 +114,10 @@ pub(crate) fn speaks_cbor(headers: &HeaderMap) -> bool {
     header(headers, "smithy-protocol") == Some("rpc-v2-cbor")
 }
 
-/// `Credential=KEY/DATE/REGION/SERVICE/aws4_request` in the signature.
-fn signed_service(headers: &HeaderMap) -> Option<String> {
+/// Of `Credential=KEY/DATE/REGION/SERVICE/aws4_request` in the signature.
+fn credential_part(headers: &HeaderMap, part: usize) -> Option<String> {
     let (_, credential) = header(headers, "authorization")?.split_once("Credential=")?;
-    credential.split('/').nth(3).map(str::to_owned)
+    credential.split('/').nth(part).map(str::to_owned)
 }
 
 /// Web identity federation is the one call that is not signed.
@@ -204,6 +211,7 @@ mod tests {
         let call =
             identify(signed("rds").method("POST").uri("/"), b"Action=ModifyDBInstance&DBInstanceIdentifier=a%2Db");
         assert_eq!((call.service.as_str(), call.action.as_str()), ("rds", "ModifyDBInstance"));
+        assert_eq!((call.region.as_str(), call.access_key.as_str()), ("us-east-1", "test"));
         assert_eq!(call.parameter("DBInstanceIdentifier").as_deref(), Some("a-b"));
         assert!(call.is_mutating());
     }

@@ -1,7 +1,8 @@
 //! What goes wrong, when, and how AWS would have written it.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -21,16 +22,8 @@ pub enum When {
     Nth(usize),
     /// Every one.
     All,
-}
-
-impl When {
-    fn covers(self, occurrence: usize) -> bool {
-        match self {
-            Self::First(count) => occurrence <= count,
-            Self::Nth(number) => occurrence == number,
-            Self::All => true,
-        }
-    }
+    /// Those that are more than so many within a second, as a quota has it. Refused ones count, too.
+    Above(usize),
 }
 
 /// What calls wait at until it is released, or dropped with the proxy. Clones are one.
@@ -118,6 +111,8 @@ pub(crate) struct Rule {
     pub(crate) kind: Kind,
     pub(crate) seen: usize,
     pub(crate) hits: usize,
+    /// When the calls of the last second came.
+    pub(crate) recent: VecDeque<Instant>,
 }
 
 impl Rule {
@@ -127,9 +122,26 @@ impl Rule {
             return false;
         }
         self.seen += 1;
-        let strikes = self.when.covers(self.seen);
+        let strikes = match self.when {
+            When::First(count) => self.seen <= count,
+            When::Nth(number) => self.seen == number,
+            When::All => true,
+            When::Above(count) => self.in_a_second() > count,
+        };
         self.hits += usize::from(strikes);
         strikes
+    }
+}
+
+impl Rule {
+    /// Calls in the last second, with the one that has just come.
+    fn in_a_second(&mut self) -> usize {
+        let now = Instant::now();
+        self.recent.push_back(now);
+        while self.recent.front().is_some_and(|at| now.duration_since(*at) > Duration::from_secs(1)) {
+            self.recent.pop_front();
+        }
+        self.recent.len()
     }
 }
 

@@ -4,6 +4,7 @@ mod call;
 mod fault;
 mod forward;
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -98,7 +99,7 @@ impl Proxy {
         let id = state.rules_made;
         state.rules_made += 1;
         let (service, action) = (service.to_owned(), action.to_owned());
-        state.rules.push(Rule { id, service, action, when, kind, seen: 0, hits: 0 });
+        state.rules.push(Rule { id, service, action, when, kind, seen: 0, hits: 0, recent: VecDeque::new() });
         FaultHandle { id, shared: Arc::clone(&self.shared) }
     }
 

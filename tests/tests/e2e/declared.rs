@@ -39,18 +39,21 @@ fn load(text: &str) -> Plan {
 /// The permissions that the steps and the signals of a plan declare.
 pub(crate) fn declared(text: &str) -> BTreeSet<Permission> {
     let plan = load(text);
-    let systems = AwsSystems::new(Aws::new(Access::ReadOnly), Arc::new(NoClock));
+    let systems = AwsSystems::new(Aws::new(Access::ReadOnly, Arc::new(NoClock), Arc::new(())), Arc::new(NoClock));
     let steps = plan.steps.iter().filter_map(|(name, step)| {
         let scope = Scope {
             migration: plan.migration.clone(),
             step: name.clone(),
             run: None,
+            tries: 0,
+            deadline: None,
             aws: step.aws.clone(),
             with: step.with.clone(),
             to: step.to.clone(),
             others: step.others,
             baseline: None,
             cutover: None,
+            stages: None,
         };
         Some(systems.actuator(&step.action)?.permissions(&scope))
     });

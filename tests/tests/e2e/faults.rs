@@ -61,6 +61,29 @@ fn throttling_is_waited_out() {
     let records = assert_each_send_was_intended(&stage);
     let refused = step_events(&records, "no_effect");
     assert!(refused.len() == 4 && refused.iter().all(|event| event["throttled"] == true), "{refused:#?}");
+    let lines = done.json_lines();
+    assert_eq!(lines.last().unwrap()["steps"]["dns_back"]["throttled"]["sends"], 4, "{done}");
+}
+
+#[test]
+fn a_run_under_heavy_throttling_finishes() {
+    let stage = Stage::cut_over("storm", &[]);
+    stage.wait_for_target("blue", "healthy");
+    // Somebody else uses up nearly all of the account's quotas.
+    let quotas = ["route53", ELB].map(|service| stage.proxy.fault(service, "*", When::Above(3), Kind::Throttle));
+    let plan = stage.plan(PLAN);
+    stage.proxy.clear();
+    let done = stage.run(&plan);
+    assert_rolled_back(&stage, &done);
+    let throttled: usize = quotas.iter().map(belay_tests::FaultHandle::hits).sum();
+    assert!(throttled > 0);
+    // Belay slows down: most of its calls are let through, and each change takes effect once.
+    let calls = stage.proxy.calls();
+    assert!(throttled * 2 < calls.len(), "{throttled} of {} calls were throttled", calls.len());
+    assert!(calls.len() < 400, "{} calls", calls.len());
+    let took_effect = stage.proxy.mutating_calls().into_iter().filter(|call| call.outcome == Outcome::Answered(200));
+    assert_eq!(took_effect.count(), 3);
+    assert_each_send_was_intended(&stage);
 }
 
 #[test]

@@ -46,6 +46,7 @@ fn asked(call: &Call) -> Vec<(String, String)> {
             resources = vec![rds("auto-backup", "ab-1")]
         }
         ("rds", _) if told.keys().any(|name| name.starts_with("Filters.")) => resources.push(rds("db", "*")),
+        ("route53", [_, _, "hostedzonesbyname", ..]) => resources.push("*".to_owned()),
         ("route53", [_, _, kind, id, ..]) => resources.push(format!("arn:aws:route53:::{kind}/{id}")),
         ("elasticloadbalancing", _) if call.is_mutating() => {
             resources.extend(["ListenerArn", "RuleArn"].iter().filter_map(|name| told.get(*name).cloned()));
@@ -200,8 +201,8 @@ fn traffic_is_shifted_with_what_is_declared() {
             "    action: alb.forward\n    with: {{ {with} }}\n    to: {{ {blue}: 100, {green}: 0, spare: 0 }}\n"
         ))
     };
-    let weights = {
-        let (zone, record) = (world.text("/dns/zone"), world.text("/dns/record"));
+    let weights = |zone: &str| {
+        let record = world.text("/dns/record");
         let (blue, green) = (world.text("/dns/sets/blue/id"), world.text("/dns/sets/green/id"));
         doing(&format!(
             "    action: route53.weights\n    with: {{ zone: {zone}, record: {record}, type: A }}\n    \
@@ -211,7 +212,8 @@ fn traffic_is_shifted_with_what_is_declared() {
     for (subject, plan) in [
         ("alb.forward listener", forward(&format!("listener: \"{}\"", world.text("/alb/listener")))),
         ("alb.forward rule", forward(&format!("rule: \"{}\"", world.text("/alb/rule")))),
-        ("route53.weights", weights),
+        ("route53.weights", weights(world.text("/dns/zone"))),
+        ("route53.weights by name", weights(world.text("/dns/zone_name"))),
     ] {
         world.set_weights(0, 100);
         for command in ["capture", "dry-run", "run"] {

@@ -109,11 +109,11 @@ fn what_cannot_be_honoured_yet_is_not_armed() {
     assert!(stage.proxy.calls().is_empty(), "it is refused before AWS is asked anything");
     drop(daemon);
 
-    let staged = DNS_PLAN.replace("    require: [page]\n", "    require: [page]\n    stages: [50, 100]\n");
-    let plan = stage.plan(&staged);
+    let expecting = DNS_PLAN.replace("    require: [page]\n", "    require: [page]\n    expect: { traffic: down }\n");
+    let plan = stage.plan(&expecting);
     let done = stage.belay.run(&["run", &plan, "--reason", "a test", "--state", "sqlite:other.db"]);
     assert_eq!(done.code, 5, "{done}");
-    assert!(done.stderr.contains("steps.dns_back.stages"), "{done}");
+    assert!(done.stderr.contains("steps.dns_back.expect"), "{done}");
     assert!(stage.proxy.mutating_calls().is_empty());
 }
 

@@ -3,29 +3,38 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
+    time::Duration,
 };
 
 use aws_sdk_cloudwatch::types::{AlarmType, CompositeAlarm, EvaluationState, LogAlarm, MetricAlarm, StateValue};
 use belay_core::reading::{Health, Reading};
 use belay_plan::{
-    catalogue::{SignalSpec, no_signal_findings},
+    catalogue::{Finding as Defect, SignalSpec},
     model::AwsTarget,
     shape::text,
 };
-use belay_ports::{Clock, Fut, Permission, Query, ReadError, Sensor};
+use belay_ports::{Clock, Fut, Permission, Query, ReadError, Sensor, sensor::READ_TIME_MAX};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{ALARM, missing_field, timestamp};
 use crate::{
-    errors, place,
+    budget, errors, place,
     sensing::{Deadline, Finding, Missing},
     session::Aws,
 };
 
 /// What `DescribeAlarms` takes and answers at most in one call.
 const NAMES_MAX: usize = 100;
+
+/// What the readings are from, in each place.
+const SOURCE: &str = "cloudwatch";
+
+/// What to do about an alarm of another account than the plan's.
+const ELSEWHERE: &str =
+    "the alarm is in another account than the plan's: give the signal an `aws:` with a `role` of that account";
 
 /// Calls under way at the same time: enough to see thousands of alarms in seconds, inside half of the quota of 9/s.
 const CONCURRENT_CALLS: usize = 4;
@@ -35,10 +44,67 @@ pub fn spec() -> SignalSpec {
     SignalSpec {
         key: ALARM,
         summary: "The state of a metric, composite or log alarm: healthy while it is OK.",
-        value: text("the name of an alarm"),
+        value: text("the name of an alarm, or its ARN"),
         siblings: vec![missing_field()],
-        check: no_signal_findings,
+        check,
     }
+}
+
+/// An alarm's ARN: `arn:aws:cloudwatch:REGION:ACCOUNT:alarm:NAME`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Arn<'a> {
+    region: &'a str,
+    account: &'a str,
+    name: &'a str,
+}
+
+impl<'a> Arn<'a> {
+    /// Names may hold colons.
+    fn parse(text: &'a str) -> Option<Self> {
+        let parts: Vec<&str> = text.splitn(7, ':').collect();
+        let ["arn", _, "cloudwatch", region, account, "alarm", name] = parts[..] else { return None };
+        let is_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
+        (is_account && !region.is_empty() && !name.is_empty()).then_some(Self { region, account, name })
+    }
+}
+
+/// An ARN says where the alarm is; the signal's own `aws:` may not say anything else.
+fn check(spec: &Value) -> Vec<Defect> {
+    let alarm = spec[ALARM].as_str().unwrap_or_default();
+    if !alarm.starts_with("arn:") {
+        return Vec::new();
+    }
+    let Some(arn) = Arn::parse(alarm) else {
+        let defect = Defect::new("/alarm", format!("`{alarm}` is not the ARN of an alarm"));
+        return vec![defect.help("write `arn:aws:cloudwatch:REGION:ACCOUNT:alarm:NAME`, or the name alone")];
+    };
+    let aws = &spec["aws"];
+    let role_account = aws["role"].as_str().and_then(|role| role.split(':').nth(4));
+    let said = [
+        ("/aws/region", "region", aws["region"].as_str(), arn.region),
+        ("/aws/account", "account", aws["account"].as_str(), arn.account),
+        ("/aws/role", "role of account", role_account, arn.account),
+    ];
+    let contradictions = said.into_iter().filter_map(|(place, what, said, found)| {
+        let said = said.filter(|said| *said != found)?;
+        let defect = Defect::new(place, format!("the {what} {said} is not that of the alarm's ARN, {found}"));
+        Some(defect.help("leave out what the ARN says already, or correct the ARN"))
+    });
+    contradictions.collect()
+}
+
+/// Where an alarm is, and its name there.
+fn located<'a>(alarm: &'a str, aws: &AwsTarget) -> (AwsTarget, &'a str) {
+    let Some(arn) = Arn::parse(alarm) else { return (aws.clone(), alarm) };
+    // A role is of one account.
+    let is_role_of_it = aws.role.as_deref().and_then(|role| role.split(':').nth(4)) == Some(arn.account);
+    let target = AwsTarget {
+        account: Some(arn.account.to_owned()),
+        region: Some(arn.region.to_owned()),
+        role: aws.role.clone().filter(|_| is_role_of_it),
+        external_id: aws.external_id.clone().filter(|_| is_role_of_it),
+    };
+    (target, arn.name)
 }
 
 /// The sensor of `alarm`.
@@ -63,6 +129,8 @@ struct State {
     /// Since when it has this value. `StateUpdatedTimestamp` would also move when only the reason changes.
     since: Option<Timestamp>,
     reason: Option<String>,
+    /// What keeps its actions from being carried out. The state is the same with and without.
+    silenced: Option<String>,
 }
 
 /// The alarms of one place by name, or why they could not be read.
@@ -94,10 +162,14 @@ impl Alarm {
 
     async fn read_all(&self, queries: &[Query]) -> Vec<Reading> {
         let taken = self.clock.now();
-        let deadline = Deadline::start(self.clock.as_ref());
+        let deadline = Deadline::within(self.clock.as_ref(), self.time_max(queries));
         let specs: Vec<Result<Spec, _>> = queries.iter().map(|query| Spec::deserialize(&query.spec)).collect();
         let asked = queries.iter().zip(&specs);
-        let calls = calls(asked.clone().filter_map(|(query, spec)| Some((&query.aws, &spec.as_ref().ok()?.alarm))));
+        let located: Vec<_> = asked
+            .clone()
+            .map(|(query, spec)| spec.as_ref().ok().map(|spec| located(&spec.alarm, &query.aws)))
+            .collect();
+        let calls = calls(located.iter().flatten().map(|(target, name)| (target, *name)));
         let looks: Vec<_> = calls.iter().map(|(target, names)| deadline.bound(self.look(target, names))).collect();
         let found: Vec<Found> = stream::iter(looks).buffered(CONCURRENT_CALLS).collect().await;
         let by_name: HashMap<(&AwsTarget, &str), &Found> = calls
@@ -105,43 +177,50 @@ impl Alarm {
             .zip(&found)
             .flat_map(|((target, names), found)| names.iter().map(move |name| ((*target, name.as_str()), found)))
             .collect();
-        let readings = asked.map(|(query, spec)| {
-            let finding = match spec {
-                Err(error) => Finding::unknown(format!("the signal cannot be understood: {error}")),
-                Ok(spec) => match by_name[&(&query.aws, spec.alarm.as_str())] {
-                    Err(why) => Finding::Unreadable { why: why.clone() },
-                    Ok(found) => decide(spec, found.get(&spec.alarm), &query.aws),
-                },
+        let readings = asked.zip(&located).map(|((query, spec), located)| {
+            let (Ok(spec), Some((target, name))) = (spec, located) else {
+                return Finding::unknown("the signal cannot be understood").reading(query, taken, SOURCE);
             };
-            finding.reading(query, taken, "cloudwatch")
+            let finding = match by_name[&(target, *name)] {
+                Err(why)
+                    if query.aws.account.as_ref().is_some_and(|account| target.account.as_ref() != Some(account)) =>
+                {
+                    Finding::Unreadable { why: format!("{why}; {ELSEWHERE}") }
+                }
+                Err(why) => Finding::Unreadable { why: why.clone() },
+                Ok(found) => decide(spec, name, found.get(*name), target),
+            };
+            let reading = finding.reading(query, taken, SOURCE);
+            Reading { source: format!("{SOURCE} {}", place::name(target)), ..reading }
         });
         readings.collect()
     }
 }
 
 /// Which names are asked for where, in as few calls as possible.
-fn calls<'a>(alarms: impl Iterator<Item = (&'a AwsTarget, &'a String)>) -> Vec<(&'a AwsTarget, Vec<String>)> {
-    let mut names: BTreeMap<&AwsTarget, BTreeSet<&String>> = BTreeMap::new();
+fn calls<'a>(alarms: impl Iterator<Item = (&'a AwsTarget, &'a str)>) -> Vec<(&'a AwsTarget, Vec<String>)> {
+    let mut names: BTreeMap<&AwsTarget, BTreeSet<&str>> = BTreeMap::new();
     for (target, name) in alarms {
         names.entry(target).or_default().insert(name);
     }
     let chunks = names.into_iter().flat_map(|(target, names)| {
-        let names: Vec<String> = names.into_iter().cloned().collect();
+        let names: Vec<String> = names.into_iter().map(ToOwned::to_owned).collect();
         names.chunks(NAMES_MAX).map(|chunk| (target, chunk.to_vec())).collect::<Vec<_>>()
     });
     chunks.collect()
 }
 
 /// What an alarm says. `state`: None when there is no such alarm.
-fn decide(spec: &Spec, state: Option<&State>, target: &AwsTarget) -> Finding {
+fn decide(spec: &Spec, name: &str, state: Option<&State>, target: &AwsTarget) -> Finding {
     let Some(state) = state else {
-        return Finding::unknown(format!("there is no alarm {} in {}", spec.alarm, place::name(target)));
+        return Finding::unknown(format!("there is no alarm {name} in {}", place::name(target)));
     };
     let value = state.value.as_ref().map_or("a state without a name", StateValue::as_str);
     let since = state.since.map(|since| format!(" since {since}")).unwrap_or_default();
     let reason = state.reason.as_ref().map(|reason| format!(": {}", errors::bounded(reason))).unwrap_or_default();
+    let silenced = state.silenced.as_ref().map(|silenced| format!(" ({silenced})")).unwrap_or_default();
     if let Some(evaluation) = &state.evaluation {
-        return Finding::unknown(format!("{value}{since}, but its evaluation is {evaluation}{reason}"));
+        return Finding::unknown(format!("{value}{since}, but its evaluation is {evaluation}{reason}{silenced}"));
     }
     let health = match state.value {
         Some(StateValue::Ok) => Health::Healthy,
@@ -149,30 +228,56 @@ fn decide(spec: &Spec, state: Option<&State>, target: &AwsTarget) -> Finding {
         Some(StateValue::InsufficientData) => spec.missing.health(),
         _ => Health::Unknown,
     };
-    Finding::new(health, format!("{value}{since}{reason}"))
+    Finding::new(health, format!("{value}{since}{reason}{silenced}"))
 }
 
 fn from_metric(alarm: MetricAlarm) -> Option<(String, State)> {
-    let since = alarm.state_transitioned_timestamp.as_ref().and_then(timestamp);
-    let state =
-        State { value: alarm.state_value, evaluation: alarm.evaluation_state, since, reason: alarm.state_reason };
+    let state = State {
+        value: alarm.state_value,
+        evaluation: alarm.evaluation_state,
+        since: alarm.state_transitioned_timestamp.as_ref().and_then(timestamp),
+        reason: alarm.state_reason,
+        silenced: disabled(alarm.actions_enabled),
+    };
     Some((alarm.alarm_name?, state))
 }
 
 fn from_composite(alarm: CompositeAlarm) -> Option<(String, State)> {
-    let since = alarm.state_transitioned_timestamp.as_ref().and_then(timestamp);
-    let state = State { value: alarm.state_value, evaluation: None, since, reason: alarm.state_reason };
+    let reason = alarm.actions_suppressed_reason.filter(|reason| !reason.is_empty());
+    let reason = reason.map(|reason| format!(": {}", errors::bounded(&reason))).unwrap_or_default();
+    let suppressed = alarm.actions_suppressed_by.map(|by| format!("its actions are suppressed by {by}{reason}"));
+    let state = State {
+        value: alarm.state_value,
+        evaluation: None,
+        since: alarm.state_transitioned_timestamp.as_ref().and_then(timestamp),
+        reason: alarm.state_reason,
+        silenced: disabled(alarm.actions_enabled).or(suppressed),
+    };
     Some((alarm.alarm_name?, state))
 }
 
 fn from_log(alarm: LogAlarm) -> Option<(String, State)> {
-    let since = alarm.state_transitioned_timestamp.as_ref().and_then(timestamp);
-    let state =
-        State { value: alarm.state_value, evaluation: alarm.evaluation_state, since, reason: alarm.state_reason };
+    let state = State {
+        value: alarm.state_value,
+        evaluation: alarm.evaluation_state,
+        since: alarm.state_transitioned_timestamp.as_ref().and_then(timestamp),
+        reason: alarm.state_reason,
+        silenced: disabled(alarm.actions_enabled),
+    };
     Some((alarm.alarm_name?, state))
 }
 
+fn disabled(actions_enabled: Option<bool>) -> Option<String> {
+    (actions_enabled == Some(false)).then(|| "its actions are disabled".to_owned())
+}
+
 impl Sensor for Alarm {
+    /// Thousands of alarms take as long as Belay's share of the quota lasts.
+    fn time_max(&self, queries: &[Query]) -> Duration {
+        let calls = queries.len().div_ceil(NAMES_MAX);
+        READ_TIME_MAX + budget::pace("CloudWatch", "DescribeAlarms") * u32::try_from(calls).unwrap_or(u32::MAX)
+    }
+
     fn read<'a>(&'a self, queries: &'a [Query]) -> Fut<'a, Vec<Reading>> {
         Box::pin(self.read_all(queries))
     }
@@ -189,89 +294,4 @@ impl Sensor for Alarm {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        session::Access,
-        testing::{Still, aws, endpoint, http, target},
-    };
-
-    fn state(value: &str) -> State {
-        State {
-            value: Some(StateValue::from(value)),
-            evaluation: None,
-            since: Some("2026-01-31T02:11:07Z".parse().unwrap()),
-            reason: Some("Threshold Crossed".to_owned()),
-        }
-    }
-
-    fn decided(state: Option<&State>, missing: Missing) -> (Health, String) {
-        match decide(&Spec { alarm: "errors".to_owned(), missing }, state, &target()) {
-            Finding::Read { health, evidence } => (health, evidence),
-            Finding::Unreadable { why } => panic!("{why}"),
-        }
-    }
-
-    #[test]
-    fn the_state_of_an_alarm_is_its_health() {
-        let (health, evidence) = decided(Some(&state("ALARM")), Missing::Healthy);
-        assert_eq!(health, Health::Unhealthy);
-        assert_eq!(evidence, "ALARM since 2026-01-31T02:11:07Z: Threshold Crossed");
-        assert_eq!(decided(Some(&state("OK")), Missing::Unhealthy).0, Health::Healthy);
-        assert_eq!(decided(Some(&state("PERPLEXED")), Missing::Healthy).0, Health::Unknown);
-    }
-
-    #[test]
-    fn missing_data_follows_the_plan() {
-        let insufficient = state("INSUFFICIENT_DATA");
-        assert_eq!(decided(Some(&insufficient), Missing::Unknown).0, Health::Unknown);
-        assert_eq!(decided(Some(&insufficient), Missing::Healthy).0, Health::Healthy);
-        assert_eq!(decided(Some(&insufficient), Missing::Unhealthy).0, Health::Unhealthy);
-    }
-
-    #[test]
-    fn an_evaluation_that_went_wrong_is_not_believed() {
-        for evaluation in ["PARTIAL_DATA", "EVALUATION_FAILURE", "EVALUATION_ERROR"] {
-            let evaluation = Some(EvaluationState::from(evaluation));
-            let (health, evidence) = decided(Some(&State { evaluation, ..state("OK") }), Missing::Healthy);
-            assert_eq!(health, Health::Unknown, "{evidence}");
-        }
-    }
-
-    #[test]
-    fn an_alarm_that_does_not_exist_is_unknown_whatever_the_plan_says_of_missing_data() {
-        let (health, evidence) = decided(None, Missing::Healthy);
-        assert_eq!(health, Health::Unknown);
-        assert_eq!(evidence, "there is no alarm errors in 111122223333/eu-west-1");
-    }
-
-    #[test]
-    fn calls_are_merged_by_place_and_hold_a_hundred_names() {
-        let (here, there) = (target(), AwsTarget { region: Some("us-east-1".to_owned()), ..target() });
-        let names: Vec<String> = (0..250).map(|number| format!("alarm-{number:03}")).collect();
-        let twice = names.iter().chain(&names).map(|name| (&here, name));
-        let calls = calls(twice.chain([(&there, &names[0])]));
-        let sizes: Vec<_> = calls.iter().map(|(target, names)| (target.region.as_deref(), names.len())).collect();
-        let (eu, us) = (Some("eu-west-1"), Some("us-east-1"));
-        assert_eq!(sizes, [(eu, 100), (eu, 100), (eu, 50), (us, 1)]);
-    }
-
-    #[tokio::test]
-    async fn a_call_that_fails_blinds_all_its_alarms_and_says_why() {
-        let endpoint = endpoint(http("500 Internal Server Error", "")).await;
-        let sensor = Alarm::new(aws(Access::ReadOnly, &endpoint).await, Arc::new(Still { wakes: false }));
-        let query = |alarm: &str| Query {
-            signal: alarm.to_owned(),
-            spec: serde_json::json!({"alarm": alarm, "missing": "healthy"}),
-            aws: AwsTarget { account: None, ..target() },
-            baseline: Vec::new(),
-        };
-        let readings = sensor.read(&[query("errors"), query("latency")]).await;
-        assert_eq!(readings.iter().map(|reading| reading.signal.as_str()).collect::<Vec<_>>(), ["errors", "latency"]);
-        for reading in readings {
-            assert_eq!((reading.health, reading.unreadable), (Health::Unknown, true));
-            assert!(reading.evidence.contains("cloudwatch:DescribeAlarms"), "{}", reading.evidence);
-            assert_eq!(reading.source, "cloudwatch default-account/eu-west-1");
-        }
-    }
-}
+mod tests;

@@ -1,5 +1,8 @@
+use std::sync::Arc;
+
 use belay_core::change::BaselineEntry;
 use belay_plan::model::Others;
+use belay_ports::Stages;
 
 use super::{
     actions::{Stickiness, WeightedGroup},
@@ -142,7 +145,7 @@ fn a_group_is_named_once() {
 
 #[test]
 fn only_the_modification_is_scoped_to_the_listener() {
-    let aws = Aws::new(crate::session::Access::ReadOnly);
+    let aws = crate::testing::nowhere();
     let statements = AlbForward::new(aws).permissions(&scope(json!({}), None, None), &with());
     let mutating: Vec<_> = statements.iter().filter(|statement| statement.mutates).collect();
     assert_eq!(mutating.len(), 1);
@@ -150,4 +153,21 @@ fn only_the_modification_is_scoped_to_the_listener() {
         (mutating[0].action.as_str(), mutating[0].resource.as_str()),
         ("elasticloadbalancing:ModifyListener", LISTENER)
     );
+}
+
+#[test]
+fn traffic_moves_in_stages() {
+    let (cut_over, back) = (state(&[("blue", 0), ("green", 999)]), state(&[("blue", 999), ("green", 0)]));
+    let staged = |ahead: &[u32], before: Option<&State>| Scope {
+        stages: Some(Stages { ahead: ahead.to_vec(), before: before.map(|before| Arc::new(json!(before))) }),
+        ..scope(json!({}), None, None)
+    };
+    let assess = |scope: &Scope, now: &State| assess(scope, &with(), now, Some(&back)).unwrap();
+    let Assessment::Remaining(changes) = assess(&staged(&[50, 100], None), &cut_over) else { panic!("changes") };
+    let after: Vec<_> = changes.iter().map(|change| (change.id.as_str(), change.after.clone())).collect();
+    assert_eq!(after[0], ("forward_50", json!({"blue": 500, "green": 500})));
+    assert_eq!(after[1], ("forward", json!({"blue": 999, "green": 0})));
+    let half = state(&[("blue", 500), ("green", 500)]);
+    assert_eq!(assess(&staged(&[50, 100], Some(&cut_over)), &half), Assessment::InPlace);
+    assert_eq!(remaining(assess(&staged(&[100], Some(&cut_over)), &half)).id, "forward");
 }

@@ -24,7 +24,7 @@ use super::{
     Names, Settings, With,
     cname::Pointing,
     owner::{self, Owner},
-    sent::{Sent, failed, settling},
+    sent::{Sent, answering, failed, settling},
     source::{Kind, Sought},
     spec::{Cname, KeepEndpoint, Source},
     state::{Instance, State},
@@ -228,7 +228,10 @@ impl<'a> View<'a> {
             return carrying;
         }
         match self.pointing(new.endpoint.as_deref()) {
-            None | Some((_, Pointing::There)) => self.read_back(new, model),
+            None | Some((_, Pointing::There)) => match self.read_back(new, model) {
+                Assessment::InPlace => answering(&new.name, new.endpoint.as_deref()),
+                differs => differs,
+            },
             Some((_, Pointing::Refused { why })) => failed(why),
             Some((cname, Pointing::Spreading)) => {
                 settling(format!("{} points to {}; not all name servers know it yet", cname.record, new.name))

@@ -1,19 +1,23 @@
-//! `rds_status`: whether an instance has the status that it should.
+//! `rds_status`: whether an instance or a cluster has the status that it should, and nothing left to take effect.
 
 use std::{fmt, sync::Arc};
 
+use aws_sdk_rds::{
+    Client,
+    types::{DbCluster, DbInstance},
+};
 use belay_core::reading::{Health, Reading};
 use belay_plan::{
     catalogue::{SignalSpec, no_signal_findings},
-    shape::{field, object, pattern},
+    shape::{Field, field, object, one_of, pattern, words},
 };
 use belay_ports::{Clock, Fut, Permission, ReadError, Sensor, sensor::Query};
 use futures::future::join_all;
 use serde::Deserialize;
 
-use super::{DESCRIBE_INSTANCES, describe_instance, instance_shape};
+use super::{DESCRIBE_INSTANCES, instance_shape, pending};
 use crate::{
-    place,
+    errors, place,
     sensing::{Deadline, Finding},
     session::Aws,
 };
@@ -21,16 +25,38 @@ use crate::{
 /// The signal's key in plans.
 pub const KEY: &str = "rds_status";
 
+const DESCRIBE_CLUSTERS: &str = "rds:DescribeDBClusters";
+
+/// How many pending changes evidence names.
+const NAMED_MAX: usize = 5;
+
 /// What `rds_status` takes.
 pub fn signal_spec() -> SignalSpec {
-    SignalSpec {
-        key: KEY,
-        summary: "The status of an RDS instance.",
-        value: object([
-            field("instance", instance_shape(), "The instance."),
+    let cluster = pattern("the identifier of a DB cluster", "^[A-Za-z](-?[A-Za-z0-9]){0,62}$");
+    let with = |what: Field| {
+        object([
+            what,
             field("status", pattern("a status such as `available`", "^[a-z][a-z-]*$"), "The healthy one.")
                 .or("available"),
-        ]),
+            field(
+                "pending",
+                words(["ignore", "unhealthy"]),
+                "What it means when changes wait for a maintenance window or a reboot: modified values, parameter \
+                 groups, option groups. They are told as evidence in any case.",
+            )
+            .or("ignore"),
+        ])
+    };
+    SignalSpec {
+        key: KEY,
+        summary: "The status of an RDS instance, or of an Aurora or Multi-AZ cluster.",
+        value: one_of(
+            "{ instance, status, pending } or { cluster, status, pending }",
+            [
+                with(field("instance", instance_shape(), "The instance.")),
+                with(field("cluster", cluster, "The cluster. One without an instance is not healthy.")),
+            ],
+        ),
         siblings: Vec::new(),
         check: no_signal_findings,
     }
@@ -51,8 +77,69 @@ impl fmt::Debug for RdsStatus {
 
 #[derive(Debug, Deserialize)]
 struct Spec {
-    instance: String,
+    #[serde(flatten)]
+    database: Database,
     status: String,
+    #[serde(default)]
+    pending: Pending,
+}
+
+/// Identifiers know no case. RDS stores them in lower case, and a policy names them so: IAM knows case.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Database {
+    Instance(String),
+    Cluster(String),
+}
+
+impl Database {
+    fn id(&self) -> String {
+        let (Self::Instance(id) | Self::Cluster(id)) = self;
+        id.to_ascii_lowercase()
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Instance(_) => "instance",
+            Self::Cluster(_) => "cluster",
+        }
+    }
+}
+
+/// What pending changes mean.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Pending {
+    #[default]
+    Ignore,
+    Unhealthy,
+}
+
+/// What matters of an instance or a cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Found {
+    status: String,
+    /// Changes that have not taken effect, each in a few words.
+    pending: Vec<String>,
+    /// Whether there is nobody to answer queries: a restored cluster comes without instances.
+    empty: bool,
+}
+
+impl Found {
+    fn instance(instance: &DbInstance) -> Self {
+        let status = instance.db_instance_status.clone().unwrap_or_default();
+        Self { status, pending: pending::of_instance(instance), empty: false }
+    }
+
+    fn cluster(cluster: &DbCluster) -> Self {
+        // Aurora Serverless v1 has capacity and no instances.
+        let is_serverless = cluster.engine_mode() == Some("serverless");
+        Self {
+            status: cluster.status.clone().unwrap_or_default(),
+            pending: pending::of_cluster(cluster),
+            empty: cluster.db_cluster_members().is_empty() && !is_serverless,
+        }
+    }
 }
 
 impl RdsStatus {
@@ -70,18 +157,59 @@ impl RdsStatus {
     }
 
     async fn status(&self, query: &Query) -> Result<Finding, ReadError> {
-        let Spec { instance, status: wanted } = Spec::deserialize(&query.spec[KEY]).map_err(|error| ReadError {
+        let spec = Spec::deserialize(&query.spec[KEY]).map_err(|error| ReadError {
             why: format!("the signal's `{KEY}` cannot be understood: {error}"),
             permanent: true,
         })?;
-        // As RDS stores it, and as the policy names it: IAM knows case.
-        let instance = instance.to_ascii_lowercase();
         let clients = self.aws.clients(&query.aws).await?;
-        Ok(match describe_instance(&clients.rds.read, &instance).await? {
-            Some(found) if found.status == wanted => Finding::new(Health::Healthy, format!("{instance} is {wanted}")),
-            Some(found) => Finding::new(Health::Unhealthy, format!("{instance} is {}, wanted {wanted}", found.status)),
-            None => Finding::new(Health::Unhealthy, format!("there is no instance {instance} in {}", clients.region)),
-        })
+        let (client, id) = (&clients.rds.read, spec.database.id());
+        let found = match &spec.database {
+            Database::Instance(_) => instance(client, &id).await?,
+            Database::Cluster(_) => cluster(client, &id).await?,
+        };
+        Ok(decide(&spec, found.as_ref(), &clients.region))
+    }
+}
+
+/// `found`: None when there is no such database.
+fn decide(spec: &Spec, found: Option<&Found>, region: &str) -> Finding {
+    let (id, kind, wanted) = (spec.database.id(), spec.database.kind(), &spec.status);
+    let Some(found) = found else {
+        return Finding::new(Health::Unhealthy, format!("there is no {kind} {id} in {region}"));
+    };
+    let status = &found.status;
+    let pending = match found.pending.len() {
+        0 => String::new(),
+        number => {
+            let named = found.pending.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");
+            let more = number.checked_sub(NAMED_MAX).filter(|more| *more > 0);
+            format!("; pending: {named}{}", more.map(|more| format!(" and {more} more")).unwrap_or_default())
+        }
+    };
+    let (health, told) = match () {
+        () if status != wanted => (Health::Unhealthy, format!("{id} is {status}, wanted {wanted}")),
+        () if found.empty => (Health::Unhealthy, format!("{id} is {status}, but the cluster has no instance")),
+        () if spec.pending == Pending::Unhealthy && !found.pending.is_empty() => {
+            (Health::Unhealthy, format!("{id} is {status}, but has changes that did not take effect"))
+        }
+        () => (Health::Healthy, format!("{id} is {status}")),
+    };
+    Finding::new(health, format!("{told}{pending}"))
+}
+
+async fn instance(client: &Client, id: &str) -> Result<Option<Found>, ReadError> {
+    match client.describe_db_instances().db_instance_identifier(id).send().await {
+        Ok(answer) => Ok(answer.db_instances().first().map(Found::instance)),
+        Err(error) if errors::code(&error).is_some_and(|code| code.starts_with("DBInstanceNotFound")) => Ok(None),
+        Err(error) => Err(errors::read(error, DESCRIBE_INSTANCES, id)),
+    }
+}
+
+async fn cluster(client: &Client, id: &str) -> Result<Option<Found>, ReadError> {
+    match client.describe_db_clusters().db_cluster_identifier(id).send().await {
+        Ok(answer) => Ok(answer.db_clusters().first().map(Found::cluster)),
+        Err(error) if errors::code(&error).is_some_and(|code| code.starts_with("DBClusterNotFound")) => Ok(None),
+        Err(error) => Err(errors::read(error, DESCRIBE_CLUSTERS, id)),
     }
 }
 
@@ -94,12 +222,19 @@ impl Sensor for RdsStatus {
         let partition = place::partition(&query.aws);
         let region = query.aws.region.as_deref().unwrap_or("*");
         let account = query.aws.account.as_deref().unwrap_or("*");
-        let instance = query.spec[KEY]["instance"].as_str().unwrap_or("*").to_ascii_lowercase();
+        let (action, resource) = match Spec::deserialize(&query.spec[KEY]).map(|spec| spec.database) {
+            Ok(cluster @ Database::Cluster(_)) => (DESCRIBE_CLUSTERS, format!("cluster:{}", cluster.id())),
+            Ok(instance @ Database::Instance(_)) => (DESCRIBE_INSTANCES, format!("db:{}", instance.id())),
+            Err(_) => (DESCRIBE_INSTANCES, "db:*".to_owned()),
+        };
         vec![Permission {
-            action: DESCRIBE_INSTANCES.to_owned(),
-            resource: format!("arn:{partition}:rds:{region}:{account}:db:{instance}"),
+            action: action.to_owned(),
+            resource: format!("arn:{partition}:rds:{region}:{account}:{resource}"),
             mutates: false,
             conditions: Vec::new(),
         }]
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use belay_core::change::{Assessment, Progress, Receipt};
+use belay_core::change::{Assessment, Outcome, Progress, Receipt, Report};
 use belay_plan::duration::format as duration_format;
 use jiff::Timestamp;
 
@@ -62,6 +62,13 @@ impl Sent<'_> {
 /// Waits for what nobody knows the time of.
 pub(super) fn settling(note: String) -> Assessment {
     Assessment::Settling(Progress { fraction: None, note, expected_left_s: None })
+}
+
+/// The target holds, and the record says where the restored database answers: nobody else would.
+pub(super) fn answering(name: &str, endpoint: Option<&str>) -> Assessment {
+    let endpoint = endpoint.unwrap_or("an endpoint that RDS does not tell");
+    let output = format!("{name} answers at {endpoint}");
+    Assessment::Over(Outcome { failure: None, report: Report { output, logs: String::new() } })
 }
 
 pub(super) fn failed(why: String) -> Assessment {

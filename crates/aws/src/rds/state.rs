@@ -9,7 +9,7 @@ use aws_sdk_rds::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{cname::Found, settings::Settings};
+use super::{cname::Found, pending, settings::Settings};
 
 /// Everything that a look finds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,15 +43,9 @@ pub struct Instance {
     pub renaming_to: Option<String>,
     /// Whether settings are accepted and not yet in force.
     pub modifying: bool,
-    /// Which, by their names in the API; a new name is not among them.
+    /// What is decided and has not taken effect, each in a few words.
     #[serde(default)]
     pub pending: Vec<String>,
-    /// Of the parameter group: `in-sync`, `applying`, `pending-reboot`.
-    #[serde(default)]
-    pub parameters_apply: Option<String>,
-    /// Of the option group: `in-sync`, `applying`, `failed`, ...
-    #[serde(default)]
-    pub options_apply: Option<String>,
     /// In percent, of what it is busy with; where AWS tells.
     #[serde(default)]
     pub percent_progress: Option<u8>,
@@ -113,17 +107,15 @@ pub struct Snapshot {
 impl Instance {
     pub(super) fn of(instance: &DbInstance) -> Self {
         let replicas = instance.read_replica_db_instance_identifiers().iter();
-        let pending = instance.pending_modified_values();
+        let modified = instance.pending_modified_values();
         let cluster_replicas = instance.read_replica_db_cluster_identifiers();
         Self {
             name: text(&instance.db_instance_identifier),
             resource_id: instance.dbi_resource_id.clone(),
             status: text(&instance.db_instance_status),
-            renaming_to: pending.and_then(|pending| pending.db_instance_identifier.clone()),
-            modifying: pending.is_some_and(|pending| *pending != PendingModifiedValues::builder().build()),
-            pending: pending.map(pending_names).unwrap_or_default(),
-            parameters_apply: instance.db_parameter_groups().first().and_then(|g| g.parameter_apply_status.clone()),
-            options_apply: instance.option_group_memberships().first().and_then(|group| group.status.clone()),
+            renaming_to: modified.and_then(|modified| modified.db_instance_identifier.clone()),
+            modifying: modified.is_some_and(|modified| *modified != PendingModifiedValues::builder().build()),
+            pending: pending::of_instance(instance),
             percent_progress: percent(instance.percent_progress.as_deref()),
             endpoint: instance.endpoint().and_then(|endpoint| endpoint.address.clone()),
             created: timestamp(instance.instance_create_time),
@@ -170,33 +162,6 @@ impl Snapshot {
             encrypted: snapshot.encrypted == Some(true),
         }
     }
-}
-
-/// What waits to come into force, beside a new name.
-fn pending_names(pending: &PendingModifiedValues) -> Vec<String> {
-    let known = [
-        ("DBInstanceClass", pending.db_instance_class.is_some()),
-        ("AllocatedStorage", pending.allocated_storage.is_some()),
-        ("MasterUserPassword", pending.master_user_password.is_some()),
-        ("Port", pending.port.is_some()),
-        ("BackupRetentionPeriod", pending.backup_retention_period.is_some()),
-        ("MultiAZ", pending.multi_az.is_some()),
-        ("EngineVersion", pending.engine_version.is_some()),
-        ("LicenseModel", pending.license_model.is_some()),
-        ("Iops", pending.iops.is_some()),
-        ("StorageThroughput", pending.storage_throughput.is_some()),
-        ("StorageType", pending.storage_type.is_some()),
-        ("CACertificateIdentifier", pending.ca_certificate_identifier.is_some()),
-        ("DBSubnetGroupName", pending.db_subnet_group_name.is_some()),
-        ("PendingCloudwatchLogsExports", pending.pending_cloudwatch_logs_exports.is_some()),
-        ("ProcessorFeatures", !pending.processor_features().is_empty()),
-        ("IAMDatabaseAuthenticationEnabled", pending.iam_database_authentication_enabled.is_some()),
-        ("DedicatedLogVolume", pending.dedicated_log_volume.is_some()),
-        ("Engine", pending.engine.is_some()),
-        ("MultiTenant", pending.multi_tenant.is_some()),
-        ("AdditionalStorageVolumes", !pending.additional_storage_volumes().is_empty()),
-    ];
-    known.into_iter().filter(|(_, is_pending)| *is_pending).map(|(name, _)| name.to_owned()).collect()
 }
 
 pub(super) fn percent(text: Option<&str>) -> Option<u8> {

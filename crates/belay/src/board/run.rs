@@ -17,6 +17,10 @@ pub(super) fn draw(run: &Run, now: Timestamp, look: &Look) -> Vec<String> {
     let mut lines = head(run, now, look);
     let rows = run.steps.iter().map(|(name, step)| row(name, step, run, now, look));
     lines.extend(look.columns(4, rows.collect()));
+    for (name, step) in &run.steps {
+        let report = step.report.as_ref().map(text::report).unwrap_or_default();
+        lines.extend(look.wrap(4, &format!("{name} says: "), &report, &look.output.dim()));
+    }
     let gates = run.confirm.iter().filter(|_| matches!(run.state.as_str(), "confirming" | "halted"));
     let rows = gates.map(|gate| {
         let (mark, style) = gate_mark(gate, look);
@@ -81,8 +85,25 @@ fn row(name: &str, step: &Step, run: &Run, now: Timestamp, look: &Look) -> [Stri
     [
         format!("{} {}", style.apply_to(mark), look.output.bold().apply_to(name)),
         style.apply_to(phase).to_string(),
-        what(step, run, now, look),
+        stage(step) + &what(step, run, now, look) + &throttled(step, look),
     ]
+}
+
+/// `stage 1 of 2 (50%)  `, while there is a stage to speak of.
+fn stage(step: &Step) -> String {
+    let begun = !step.is_over() && step.phase != "pending";
+    step.stage
+        .as_ref()
+        .filter(|_| begun)
+        .map_or(String::new(), |stage| format!("stage {} of {} ({}%)  ", stage.number, stage.of, stage.percent))
+}
+
+/// `  throttled 4 times, 12s`
+fn throttled(step: &Step, look: &Look) -> String {
+    let Some(throttled) = &step.throttled else { return String::new() };
+    let times = if throttled.sends == 1 { "once".to_owned() } else { format!("{} times", throttled.sends) };
+    let time = text::duration(Duration::from_secs(throttled.seconds));
+    format!("  {}", look.output.warn().apply_to(format!("throttled {times}, {time}")))
 }
 
 fn mark(step: &Step, look: &Look) -> (&'static str, Style) {

@@ -1,6 +1,6 @@
 //! Gives the simulated world the words of AWS, so that the demo reads like the real thing.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use belay_core::{
     change::{Assessment, Change, Doc, Key, Receipt},
@@ -56,6 +56,10 @@ impl Actuator for DressedActuator {
 
     fn apply<'a>(&'a self, scope: &'a Scope, key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {
         self.actuator.apply(scope, key, change)
+    }
+
+    fn pace(&self) -> Duration {
+        self.actuator.pace()
     }
 
     fn permissions(&self, scope: &Scope) -> Vec<Permission> {

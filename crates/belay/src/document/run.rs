@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use belay_core::change::{Effect, Progress, Proof};
+use belay_core::change::{Effect, Progress, Proof, Report};
 use belay_engine::DryRun;
 use indexmap::IndexMap;
 use jiff::Timestamp;
@@ -48,8 +48,16 @@ pub(crate) struct Step {
     pub(crate) action: String,
     pub(crate) needs: Vec<String>,
     pub(crate) why: String,
+    /// The part of the traffic that it is at, where it moves in parts.
+    #[serde(default)]
+    pub(crate) stage: Option<Stage>,
+    #[serde(default)]
+    pub(crate) throttled: Option<Throttled>,
     pub(crate) waiting_for: Vec<Waiting>,
     pub(crate) changes: Vec<Change>,
+    /// What its job has left to read.
+    #[serde(default)]
+    pub(crate) report: Option<Report>,
     pub(crate) require: Vec<Gate>,
     pub(crate) verify: Vec<Gate>,
     /// Who has to approve it, while it waits for that.
@@ -58,6 +66,20 @@ pub(crate) struct Step {
     pub(crate) since: Timestamp,
     pub(crate) started: Option<Timestamp>,
     pub(crate) ended: Option<Timestamp>,
+}
+
+/// What throttling has cost.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Throttled {
+    pub(crate) sends: u32,
+    pub(crate) seconds: u64,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Stage {
+    pub(crate) number: usize,
+    pub(crate) of: usize,
+    pub(crate) percent: u32,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -229,6 +229,14 @@ fn step_told(step: &str, event: &StepEvent) -> Told {
         StepEvent::WaitStarted { until } => {
             tell(step, Tone::Plain, format!("waits until {}", text::clock_time(*until)))
         }
+        StepEvent::Reported { report } => tell(step, Tone::Plain, text::report(report)),
+        StepEvent::DrainStarted { until } => {
+            let until = text::clock_time(*until);
+            tell(step, Tone::Plain, format!("in place; clients may go by what they have kept until {until}"))
+        }
+        StepEvent::StagePassed { stages, percent } => {
+            tell(step, Tone::Plain, format!("stage {stages} ({percent}%) has passed"))
+        }
         StepEvent::Settled { changed: true } => tell(step, Tone::Quiet, "in place"),
         StepEvent::Done => tell(step, Tone::Good, "done"),
         StepEvent::Unchanged => tell(step, Tone::Good, "unchanged: it was there already"),

@@ -128,7 +128,9 @@ impl Stage {
     }
 
     pub fn look(&mut self, step: &str, assessment: Assessment) -> Vec<Event> {
-        self.feed(Input::Looked { step: step.to_owned(), result: Ok(Look { doc: json!({}), assessment }) }).unwrap()
+        let stage = self.step(step).stage;
+        let look = Look { doc: json!({}), assessment, stage };
+        self.feed(Input::Looked { step: step.to_owned(), result: Ok(look) }).unwrap()
     }
 
     pub fn accept(&mut self, step: &str) -> Vec<Event> {
@@ -234,7 +236,7 @@ pub fn step(needs: &[&str]) -> Step {
         on_failure: OnFailure::Halt,
         loses_data: false,
         approve: None,
-        stages: None,
+        stages: Vec::new(),
         expect: None,
         on_drift: None,
     }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use belay_core::{
     OPERATOR,
-    change::{Change, Effect, Progress},
+    change::{Change, Effect, Progress, Report},
     event::RunKind,
     gate::{GateState, GateStatus},
     migration::Migration,
@@ -88,9 +88,18 @@ pub struct StepView {
     pub needs: Vec<Name>,
     /// Sends so far.
     pub attempt: u32,
+    /// Of a step that moves traffic in parts: the one that it is in, or has ended in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stage: Option<StageView>,
+    /// What throttling has cost it, if anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub throttled: Option<ThrottledView>,
     pub waiting_for: Vec<WaitingFor>,
     pub why: String,
     pub changes: Vec<ChangeView>,
+    /// Of a step that starts a job: what the job leaves to read, once it is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub report: Option<Report>,
     pub require: Vec<GateView>,
     pub verify: Vec<GateView>,
     /// Live only.
@@ -106,6 +115,27 @@ pub struct StepView {
     pub ended: Option<Timestamp>,
     /// When it times out.
     pub deadline: Option<Timestamp>,
+}
+
+/// One part of the traffic.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct StageView {
+    /// Counted from 1.
+    pub number: usize,
+    pub of: usize,
+    /// How far of the way it goes.
+    pub percent: u32,
+}
+
+/// What throttling has cost a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ThrottledView {
+    /// Sends that were not let through.
+    pub sends: u32,
+    /// Seconds from each first of them to the answer of the one that got through.
+    pub seconds: u64,
+    /// Set while none has got through.
+    pub since: Option<Timestamp>,
 }
 
 /// Whose word a step waits for.
@@ -133,6 +163,9 @@ pub struct ChangeView {
     pub expected_s: u64,
     /// A look has shown its effect.
     pub effective: bool,
+    /// What its last send was answered with, if it was: a resource's id, or the outcome of a job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Value>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -204,9 +237,16 @@ fn step_view(state: &Migration, run: &Run, name: &str, step: &StepState, progres
         action: plan.action.clone(),
         needs: plan.needs.clone(),
         attempt: step.attempt,
+        stage: stage_view(plan, step),
+        throttled: (step.throttled.sends > 0).then_some(ThrottledView {
+            sends: step.throttled.sends,
+            seconds: step.throttled.time.as_secs(),
+            since: step.throttled.since,
+        }),
         waiting_for: waiting::of_step(state, run, name, step),
         why: step.why.clone(),
         changes: changes(step).map(|change| change_view(step, change)).collect(),
+        report: step.report.clone(),
         require: step.require.iter().map(gate_view).collect(),
         verify: step.verify.iter().map(gate_view).collect(),
         progress: progress.cloned(),
@@ -218,6 +258,11 @@ fn step_view(state: &Migration, run: &Run, name: &str, step: &StepState, progres
         ended: step.ended,
         deadline: step.deadline,
     }
+}
+
+fn stage_view(plan: &Step, step: &StepState) -> Option<StageView> {
+    let percent = *plan.stages.get(step.stage)?;
+    Some(StageView { number: step.stage + 1, of: plan.stages.len(), percent })
 }
 
 fn approval_view(plan: &Step, step: &StepState) -> Option<ApprovalView> {
@@ -247,6 +292,7 @@ fn is_effective(step: &StepState, change: &Change) -> bool {
 }
 
 fn change_view(step: &StepState, change: &Change) -> ChangeView {
+    let mut receipts = step.receipts.iter().rev();
     ChangeView {
         id: change.id.clone(),
         title: change.title.clone(),
@@ -256,6 +302,7 @@ fn change_view(step: &StepState, change: &Change) -> ChangeView {
         effects: change.effects.clone(),
         expected_s: change.expected.as_secs(),
         effective: is_effective(step, change),
+        receipt: receipts.find(|receipt| receipt.change == change.id).map(|receipt| receipt.body.clone()),
     }
 }
 
@@ -317,17 +364,25 @@ fn step_left(
         return Duration::ZERO;
     }
     let verify = longest_hold(&plan.verify);
+    let later = later_stages(plan, step);
     if step.phase == Phase::Verifying {
-        return verify.saturating_sub(gone(step.since, now));
+        return verify.saturating_sub(gone(step.since, now)) + later;
     }
     if let Some(left_s) = progress.and_then(|progress| progress.expected_left_s) {
-        return Duration::from_secs(left_s) + verify;
+        return Duration::from_secs(left_s) + verify + later;
     }
     if let Some(until) = step.wait_until {
-        return gone(now, until) + verify;
+        return gone(now, until) + verify + later;
     }
     let spent = if step.phase == Phase::Settling { gone(step.since, now) } else { Duration::ZERO };
     expected::expected_left(name, plan, step, spent, measured)
+}
+
+/// What the stages after the present one take.
+fn later_stages(plan: &Step, step: &StepState) -> Duration {
+    let gates = longest_hold(&plan.require) + longest_hold(&plan.verify);
+    let later = step.planned.iter().filter(|change| !step.sent.iter().any(|sent| sent.id == change.id));
+    if plan.stages.is_empty() { Duration::ZERO } else { later.map(|change| change.expected + gates).sum() }
 }
 
 fn gone(since: Timestamp, now: Timestamp) -> Duration {

@@ -85,6 +85,9 @@ fn reasons(run: &Run, name: &str, step: &StepState) -> Vec<String> {
             vec![format!("failed: {}", step.why)]
         }
         Phase::Settling => match step.wait_until {
+            Some(until) if step.intent.is_some() => {
+                vec![format!("in place; clients may go by what they have kept until {until:.0}")]
+            }
             Some(until) => vec![format!("waits until {until:.0}")],
             None => vec![under_way(step, "it takes effect")],
         },

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use belay_core::{
-    change::{Baseline, BaselineEntry, Change, Effect, Proof, Receipt, Repeats, Share},
+    change::{Baseline, BaselineEntry, Change, Effect, Proof, Receipt, Repeats, Report, Share},
     event::{DrillVerdict, Event, FailureCode, GateEvent, IncidentOutcome, RunKind, RunOutcome, StepEvent},
     id::{IncidentId, RunId},
     input::CommandKey,
@@ -161,6 +161,9 @@ fn step_events() -> Vec<StepEvent> {
         StepEvent::Doubted { why: why() },
         StepEvent::Trusted,
         StepEvent::WaitStarted { until: at(10) },
+        StepEvent::Reported { report: Report { output: why(), logs: "a log group".to_owned() } },
+        StepEvent::DrainStarted { until: at(11) },
+        StepEvent::StagePassed { stages: 1, percent: 50 },
         StepEvent::Settled { changed: false },
         StepEvent::VerifyOpened,
         StepEvent::Done,
@@ -193,6 +196,7 @@ fn change() -> Change {
             Effect::Traffic { shares: vec![share] },
             Effect::LosesData { since: Some(at(3)) },
             Effect::Outage { expected: Duration::from_millis(1_500) },
+            Effect::Drains { time: Duration::from_secs(60) },
             Effect::StartsJob { name: "restore".to_owned() },
         ],
         repeats: Repeats::Converges,

@@ -44,6 +44,7 @@ pub fn spec() -> ActionSpec {
         // AWS takes at most five groups in a forward action.
         to: Some(weights(TARGET_GROUP, 999, Some(5))),
         others: true,
+        stages: true,
         default_timeout: Duration::from_secs(5 * 60),
         loses_data: false,
         resource: |with| {

@@ -51,6 +51,7 @@ pub fn spec() -> ActionSpec {
         ),
         to: None,
         others: false,
+        stages: false,
         default_timeout: Duration::from_secs(2 * 60 * 60),
         loses_data: true,
         // RDS identifiers know no case.

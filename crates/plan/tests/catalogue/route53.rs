@@ -34,6 +34,7 @@ pub fn spec() -> ActionSpec {
         ]),
         to: Some(weights(SET_IDENTIFIER, 255, None)),
         others: true,
+        stages: true,
         default_timeout: Duration::from_secs(10 * 60),
         loses_data: false,
         resource,

@@ -37,6 +37,8 @@ const BEYOND_THE_SCHEMA: &[&str] = &[
     "same-resource-at-once",
     "signal-unknown",
     "signal-unknown-in-step",
+    "stages-not-rising",
+    "stages-that-never-arrive",
     "tag",
     "target-group-twice",
     "timeout-zero",

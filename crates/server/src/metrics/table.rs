@@ -93,6 +93,11 @@ pub const ALL: &[Described] = &[
         &["service"],
         "Time lost to throttled attempts and the pauses after them",
     ),
+    counter(
+        "belay_aws_budget_wait_seconds_total",
+        &["service"],
+        "Time that calls have waited for Belay's own share of the account's quota",
+    ),
     // --- the daemon itself ----------------------------------------------------------------------------------------
     histogram("belay_journal_append_duration_seconds", &[], "Time until the journal has made records durable"),
     counter("belay_journal_append_failures_total", &[], "Appends that the journal has not taken, or perhaps not"),

@@ -63,6 +63,7 @@ pub(super) struct Work {
     calls: Family<Labels<3>, Counter>,
     call_time: Histograms<2>,
     throttled: Family<Labels<1>, SecondsCounter>,
+    waited: Family<Labels<1>, SecondsCounter>,
     append_time: Histogram,
     append_failures: Counter,
     records: Family<Labels<1>, Counter>,
@@ -101,6 +102,7 @@ impl Work {
             calls: Family::default(),
             call_time: Family::new_with_constructor(short),
             throttled: Family::default(),
+            waited: Family::default(),
             append_time: short(),
             append_failures: Counter::default(),
             records: Family::default(),
@@ -130,6 +132,7 @@ impl Work {
         register(registry, "belay_aws_calls_total", work.calls.clone());
         register(registry, "belay_aws_call_duration_seconds", work.call_time.clone());
         register(registry, "belay_aws_throttled_seconds_total", work.throttled.clone());
+        register(registry, "belay_aws_budget_wait_seconds_total", work.waited.clone());
         register(registry, "belay_journal_append_duration_seconds", work.append_time.clone());
         register(registry, "belay_journal_append_failures_total", work.append_failures.clone());
         register(registry, "belay_journal_records_total", work.records.clone());
@@ -266,6 +269,10 @@ impl Observer for Work {
             self.throttled.get_or_create(&[("service", call.service.to_owned())]).inc_by(call.throttled.as_secs_f64());
         }
         self.calls.get_or_create(&[service, operation, ("outcome", call.outcome.word().to_owned())]).inc();
+    }
+
+    fn waited(&self, service: &str, time: Duration) {
+        self.waited.get_or_create(&[("service", service.to_owned())]).inc_by(time.as_secs_f64());
     }
 }
 

@@ -14,6 +14,7 @@ pub(crate) fn catalogue() -> Catalogue {
         with: object([field("resource", text("the name of a resource"), "What it acts on.")]),
         to: Some(weights(NAME, 1_000, None)),
         others: false,
+        stages: false,
         default_timeout: Duration::from_secs(60),
         loses_data: false,
         resource: |with| with["resource"].as_str().unwrap_or_default().to_owned(),

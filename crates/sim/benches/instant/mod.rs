@@ -148,7 +148,7 @@ fn step(resource: String, needs: Vec<Name>) -> Step {
         on_failure: OnFailure::Halt,
         loses_data: false,
         approve: None,
-        stages: None,
+        stages: Vec::new(),
         expect: None,
         on_drift: None,
     }

@@ -23,7 +23,7 @@ pub fn step(action: &str, to: Target) -> Step {
         on_failure: OnFailure::Halt,
         loses_data: false,
         approve: None,
-        stages: None,
+        stages: Vec::new(),
         expect: None,
         on_drift: None,
     }
@@ -34,6 +34,11 @@ pub fn weights() -> Step {
         require: vec![gate("blue_ready", 0, 0)],
         ..step("sim.weights", Target::Explicit(json!({ "blue": 100, "green": 0 })))
     }
+}
+
+/// In two parts, with a gate between them.
+pub fn staged() -> Step {
+    Step { stages: vec![50, 100], verify: vec![gate("page", 300, 0)], ..weights() }
 }
 
 pub fn manual() -> Step {

@@ -41,10 +41,12 @@ pub(crate) struct StepModel {
 pub(crate) enum Kind {
     Manual,
     Wait,
-    /// One change that moves traffic; a weight of None stays as it is.
+    /// Changes that move traffic, one for each stage; a weight of None stays as it is.
     Traffic {
         resource: usize,
         target: Vec<Option<u32>>,
+        /// The parts that it moves in, in percent; the last is 100.
+        stages: Vec<u32>,
     },
     /// A copy beside what is there, then the switch to it. The first loses data, if the plan says that the step does.
     Replace,
@@ -61,11 +63,21 @@ pub(crate) struct Resource {
 }
 
 impl Kind {
+    /// Whether what a stage wants is in place, once so many changes have taken effect: what is not in stages has one, whose end
+    /// is that nothing remains.
+    pub(crate) fn holds(&self, effective: usize, stage: usize) -> bool {
+        match self {
+            Self::Traffic { .. } => effective > stage,
+            _ => effective >= self.changes(),
+        }
+    }
+
     /// How many changes it takes.
     pub(crate) fn changes(&self) -> usize {
         match self {
             Self::Manual | Self::Wait => 0,
-            Self::Traffic { .. } | Self::Set => 1,
+            Self::Traffic { stages, .. } => stages.len(),
+            Self::Set => 1,
             Self::Replace => 2,
         }
     }
@@ -93,7 +105,7 @@ impl Model {
 
     /// The destinations that a step gives traffic to.
     pub(crate) fn destinations(&self, step: usize) -> Vec<&str> {
-        let Kind::Traffic { resource, target } = &self.steps[step].kind else { return Vec::new() };
+        let Kind::Traffic { resource, target, .. } = &self.steps[step].kind else { return Vec::new() };
         let members = &self.resources[*resource].members;
         let raised = target.iter().zip(members).filter(|(weight, _)| weight.is_some_and(|weight| weight > 0));
         raised.map(|(_, member)| member.as_str()).collect()
@@ -185,7 +197,8 @@ fn kind(step: &Step, resources: &IndexMap<String, Resource>) -> Kind {
     match resources.get_full(&key(step)).filter(|_| is_traffic(step)) {
         Some((resource, _, found)) => {
             let target = found.members.iter().map(|member| weight(step, member)).collect();
-            Kind::Traffic { resource, target }
+            let stages = if step.stages.is_empty() { vec![WHOLE] } else { step.stages.clone() };
+            Kind::Traffic { resource, target, stages }
         }
         None if step.loses_data => Kind::Replace,
         None => Kind::Set,

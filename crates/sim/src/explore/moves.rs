@@ -177,7 +177,7 @@ fn of_gates(step: Option<usize>, gates: &[GateState], can_turn: &[bool], width: 
 
 fn finds(node: &Node, model: &Model, step: usize) -> Vec<Finds> {
     let (state, world) = (node.step(step), &node.world.steps[step]);
-    let remains = world.effective < model.steps[step].kind.changes();
+    let remains = !model.steps[step].kind.holds(world.effective, state.stage);
     let mut finds = Vec::new();
     match () {
         () if world.under_way => finds.push(Finds::Shows),

@@ -147,8 +147,9 @@ impl Node {
         });
         let receipts: BTreeSet<&String> = state.receipts.iter().map(|receipt| &receipt.change).collect();
         let mut key = format!(
-            "{:?} {intent:?} {receipts:?} {:?} {:?} {} {} {} {} {} {} {} {:?}",
+            "{:?} {:?} {intent:?} {receipts:?} {:?} {:?} {} {} {} {} {} {} {} {:?}",
             state.phase,
+            (state.stage, state.sent_in_stage(), state.drained),
             state.effective,
             (left(state.deadline), left(state.approval_until), left(state.wait_until), left(state.doubted)),
             state.failures,
@@ -201,6 +202,7 @@ fn without_words(step: &StepState) -> StepState {
     let mut step = step.clone();
     step.why.clear();
     step.look = 0;
+    step.tries = 0;
     step
 }
 

@@ -145,6 +145,8 @@ impl Node {
             _ => Telling { never: self.world.steps[step].never.unwrap_or(false), ..Telling::GOOD },
         };
         let changes = self.world.remaining(model, step, &name, telling);
+        let stage = self.step(step).stage;
+        let holds = model.steps[step].kind.holds(self.world.steps[step].effective, stage);
         let failure = |why: &str| LookFailure { why: why.to_owned(), permanent: true };
         let result = match finds {
             Finds::Unreadable => Err(failure("access denied")),
@@ -152,10 +154,10 @@ impl Node {
             Finds::Ambiguous => {
                 Ok(Assessment::Ambiguous { why: "it cannot be told from somebody else's work".to_owned() })
             }
-            Finds::InPlace | Finds::Shows if changes.is_empty() => Ok(Assessment::InPlace),
+            Finds::InPlace | Finds::Shows if holds => Ok(Assessment::InPlace),
             Finds::InPlace | Finds::Shows | Finds::Remaining(_) => Ok(Assessment::Remaining(changes)),
         };
-        let result = result.map(|assessment| Look { doc: Value::Null, assessment });
+        let result = result.map(|assessment| Look { doc: Value::Null, assessment, stage });
         let events = self.feed(&Input::Looked { step: name, result }).ok()?;
         let sent = |event: &Event| matches!(event, Event::Step { what: StepEvent::Intended { .. }, .. });
         if events.iter().any(sent) {

@@ -90,6 +90,7 @@ fn two_changes_one_after_the_other_have_the_ends_of_every_order() {
     let fallback = OnFailure::Fallback("b".to_owned());
     let mut plans = [
         ("a restore", plan([("a", restore())])),
+        ("stages", plan([("a", staged())])),
         ("an approved restore", plan([("a", approved), ("b", needing(&["a"], manual()))])),
         ("a fallback", plan([("a", Step { on_failure: fallback, ..restore() }), ("b", manual())])),
     ];
@@ -104,10 +105,11 @@ fn random(chance: &mut Chance) -> Plan {
     let number = 1 + chance.below(3);
     let mut steps: Vec<(String, Step)> = Vec::new();
     for index in 0..number {
-        let mut made = match chance.below(8) {
+        let mut made = match chance.below(9) {
             0 | 1 if index > 0 => step("sim.set", Target::Own),
             2 => weights(),
-            3 => Step { with: json!({ "for": "45s" }), ..step("wait", Target::Own) },
+            3 => Step { stages: vec![50, 100], ..weights() },
+            4 => Step { with: json!({ "for": "45s" }), ..step("wait", Target::Own) },
             _ => manual(),
         };
         for earlier in 0..index {

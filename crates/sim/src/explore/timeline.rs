@@ -181,6 +181,7 @@ fn said_of(plan: &Plan, step: &str, what: &StepEvent) -> Option<String> {
         StepEvent::RequirePassed => "its interlocks hold".to_owned(),
         StepEvent::Intended { change, attempt, .. } => format!("sends (call {attempt}): {}", change.title),
         StepEvent::OutcomeUnknown { .. } => "does not know what came of it, and looks".to_owned(),
+        StepEvent::StagePassed { stages, percent } => format!("is through with stage {stages} ({percent}%)"),
         StepEvent::VerifyOpened => "waits for its gates".to_owned(),
         StepEvent::Done => "is done".to_owned(),
         StepEvent::Unchanged => "is in place; nothing was changed".to_owned(),

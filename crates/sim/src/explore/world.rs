@@ -3,7 +3,11 @@
 
 use std::time::Duration;
 
-use belay_core::change::{Change, Effect, Proof, Repeats, Share};
+use belay_core::{
+    change::{Change, Effect, Proof, Repeats, Share},
+    part_way::{Weights, part_way},
+    proof::rises,
+};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -26,8 +30,8 @@ pub(crate) struct StepWorld {
     /// The next one has been accepted and will show.
     pub(crate) under_way: bool,
     /// What was accepted, and what has an outcome that nobody knows.
-    pub(crate) accepted: u8,
-    pub(crate) unknown: u8,
+    pub(crate) accepted: u128,
+    pub(crate) unknown: u128,
     /// Whether doing it twice harms; settled when the first is sent.
     pub(crate) never: Option<bool>,
 }
@@ -65,10 +69,9 @@ impl World {
 
     /// The step's next change takes effect.
     pub(crate) fn take_effect(&mut self, model: &Model, step: usize) {
-        if let Kind::Traffic { resource, target } = &model.steps[step].kind {
-            for (weight, wanted) in self.weights[*resource].iter_mut().zip(target) {
-                *weight = wanted.unwrap_or(*weight);
-            }
+        if let Kind::Traffic { resource, target, stages } = &model.steps[step].kind {
+            let now = &self.weights[*resource];
+            self.weights[*resource] = weights_after(now, target, stages, self.steps[step].effective);
         }
         let state = &mut self.steps[step];
         state.effective += 1;
@@ -103,8 +106,14 @@ impl World {
             expected: Duration::from_secs(60),
         };
         match (&model.steps[step].kind, number) {
-            (Kind::Traffic { resource, target }, _) => {
-                let shares = self.shares(model, *resource, target, telling.proof);
+            (Kind::Traffic { resource, target, stages }, _) => {
+                let mut before = self.weights[*resource].clone();
+                for earlier in self.steps[step].effective..number {
+                    before = weights_after(&before, target, stages, earlier);
+                }
+                let after = weights_after(&before, target, stages, number);
+                let members = &model.resources[*resource].members;
+                let shares = shares(members, &before, &after, telling.proof);
                 let moves: Vec<String> = shares
                     .iter()
                     .filter(|share| share.before != share.after)
@@ -115,7 +124,11 @@ impl World {
                 };
                 let (before, after) = (image(|share| share.before), image(|share| share.after));
                 let title = format!("{name}: {}", moves.join(", "));
-                change("weights", title, before, after, vec![Effect::Traffic { shares }])
+                let id = match stages.get(number) {
+                    Some(percent) if *percent < 100 => format!("weights_{percent}"),
+                    _ => "weights".to_owned(),
+                };
+                change(&id, title, before, after, vec![Effect::Traffic { shares }])
             }
             (Kind::Replace, 0) => {
                 let since = (!telling.loses_much).then_some(Timestamp::MAX);
@@ -129,21 +142,36 @@ impl World {
             _ => change("set", format!("{name}: set it back"), Value::Null, json!("back"), Vec::new()),
         }
     }
+}
 
-    fn shares(&self, model: &Model, resource: usize, target: &[Option<u32>], proof: Proven) -> Vec<Share> {
-        let members = model.resources[resource].members.iter().zip(&self.weights[resource]).zip(target);
-        let share = |((member, before), after): ((&String, &u32), &Option<u32>)| {
-            let after = after.unwrap_or(*before);
-            let proof = match proof {
-                _ if after <= *before => Proof::None { why: "it gets no more traffic".to_owned() },
-                Proven::Healthy => Proof::Healthy { evidence: "the actuator sees it healthy".to_owned() },
-                Proven::Unhealthy => Proof::Unhealthy { evidence: "the actuator sees it unhealthy".to_owned() },
-                Proven::Untold => Proof::None { why: "the actuator cannot tell".to_owned() },
-            };
-            Share { destination: member.clone(), before: *before, after, proof }
-        };
-        members.map(share).collect()
-    }
+/// The weights after one stage, from those that the stage before has left.
+fn weights_after(now: &[u32], target: &[Option<u32>], stages: &[u32], stage: usize) -> Vec<u32> {
+    let behind = stage.checked_sub(1).and_then(|before| stages.get(before)).copied().unwrap_or(0);
+    let percent = stages.get(stage).map_or(100, |percent| (percent - behind) * 100 / (100 - behind));
+    let named = |weights: &mut dyn Iterator<Item = u32>| -> Weights {
+        weights.enumerate().map(|(member, weight)| (format!("{member:04}"), weight)).collect()
+    };
+    let before = named(&mut now.iter().copied());
+    let wanted = named(&mut target.iter().zip(now).map(|(wanted, now)| wanted.unwrap_or(*now)));
+    let kept = |member: &str| member.parse().is_ok_and(|member: usize| target[member].is_none());
+    part_way(&before, &wanted, &kept, percent, u32::MAX).into_values().collect()
+}
+
+fn shares(members: &[String], before: &[u32], after: &[u32], proof: Proven) -> Vec<Share> {
+    let share = |(member, (before, after)): (&String, (&u32, &u32))| Share {
+        destination: member.clone(),
+        before: *before,
+        after: *after,
+        proof: Proof::None { why: "it gets no more traffic".to_owned() },
+    };
+    let shares: Vec<Share> = members.iter().zip(before.iter().zip(after)).map(share).collect();
+    let proven = |share: &Share| match proof {
+        _ if !rises(share, &shares) => share.proof.clone(),
+        Proven::Healthy => Proof::Healthy { evidence: "the actuator sees it healthy".to_owned() },
+        Proven::Unhealthy => Proof::Unhealthy { evidence: "the actuator sees it unhealthy".to_owned() },
+        Proven::Untold => Proof::None { why: "the actuator cannot tell".to_owned() },
+    };
+    shares.iter().map(|share| Share { proof: proven(share), ..share.clone() }).collect()
 }
 
 impl Telling {
@@ -152,7 +180,7 @@ impl Telling {
 }
 
 impl StepWorld {
-    pub(crate) fn bit(number: usize) -> u8 {
-        1 << number.min(7)
+    pub(crate) fn bit(number: usize) -> u128 {
+        1 << number.min(127)
     }
 }

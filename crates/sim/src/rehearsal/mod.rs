@@ -133,7 +133,6 @@ fn playable(plan: &Plan) -> (Plan, Vec<String>) {
             (Some("steps"), Some(name), Some(key)) => {
                 let Some(step) = plan.steps.get_mut(name) else { continue };
                 match key {
-                    "stages" => step.stages = None,
                     "expect" => step.expect = None,
                     _ => step.on_drift = None,
                 }

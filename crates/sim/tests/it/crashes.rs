@@ -92,6 +92,7 @@ fn a_plan_with_everything_in_it_survives_a_crash_at_any_append() {
     plan.steps["pause"].needs = vec!["dns".to_owned()];
     plan.steps["db"].needs = vec!["pause".to_owned(), "listener".to_owned()];
     plan.steps["dns"].verify = vec![gate("at_dns", 120, 20)];
+    plan.steps["dns"].stages = vec![50, 100];
     plan.signals.insert("at_dns".to_owned(), plans::signal());
     plan.confirm = vec![gate("in_place", 300, 30)];
     survives_every_crash(&plan);

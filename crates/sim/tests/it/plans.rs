@@ -23,7 +23,7 @@ pub(crate) fn step(action: &str, to: Target) -> Step {
         on_failure: OnFailure::Halt,
         loses_data: false,
         approve: None,
-        stages: None,
+        stages: Vec::new(),
         expect: None,
         on_drift: None,
     }
@@ -140,6 +140,9 @@ fn random_step(chance: &mut Chance) -> Step {
         4 => step("sim.weights", Target::Explicit(json!({ "blue": 100, "green": 0 }))),
         _ => step("sim.weights", Target::Baseline),
     };
+    if new.action == "sim.weights" && chance.per_mille(300) {
+        new.stages = if chance.per_mille(500) { vec![50, 100] } else { vec![1, 30, 100] };
+    }
     if chance.per_mille(500) {
         new.require.push(gate("blue_ready", chance.below(2) * 120, 0));
     }

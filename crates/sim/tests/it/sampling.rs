@@ -87,6 +87,30 @@ fn a_signal_is_read_no_more_often_than_its_pace_unless_somebody_needs_it_fresh()
 }
 
 #[test]
+fn signals_of_one_pace_share_their_reads_whenever_each_was_wanted_first() {
+    virtually(async {
+        let clock = Arc::new(SimClock::new("2026-01-01T00:00:00Z".parse().unwrap(), 1));
+        let metric = Arc::new(Metric { clock: clock.clone(), reads: AtomicUsize::new(0), unreadable: false });
+        let sampler =
+            Sampler::start(Arc::new(Only(metric.clone())), clock.clone(), Arc::new(()), Duration::from_secs(5));
+        let mut subscriptions = Vec::new();
+        for migration in ["first", "second", "third"] {
+            let subscription = sampler.subscribe();
+            let (spec, aws) = (json!({}), AwsTarget::default());
+            let query = Arc::new(Query { signal: migration.to_owned(), spec, aws, baseline: Vec::new() });
+            let wanted = Wanted { kind: "metric".to_owned(), query, gated: false, fresh_after: clock.now() };
+            subscription.want(BTreeMap::from([(migration.to_owned(), wanted)]));
+            subscriptions.push(subscription);
+            clock.sleep(Duration::from_secs(17)).await;
+        }
+        assert_eq!(metric.reads.load(Ordering::Relaxed), 3, "each at once");
+        clock.sleep(Duration::from_secs(250 - 3 * 17)).await;
+        // At 60, 120, 180 and 240 s all of them in one.
+        assert_eq!(metric.reads.load(Ordering::Relaxed), 3 + 4);
+    });
+}
+
+#[test]
 fn two_who_need_it_fresh_one_right_after_the_other_are_both_served_at_once() {
     virtually(async {
         let clock = Arc::new(SimClock::new("2026-01-01T00:00:00Z".parse().unwrap(), 1));

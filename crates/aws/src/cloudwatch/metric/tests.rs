@@ -1,4 +1,12 @@
-use super::*;
+use belay_core::reading::Health;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{
+    judge::{Answer, Points, decide},
+    spec::comparison,
+    *,
+};
 
 /// Two minutes and more after the beginning of a period of one minute: nothing is late any more.
 const NOW_S: i64 = 1_700_000_000 / 60 * 60 + 30;
@@ -17,7 +25,11 @@ fn points(values: &[Option<f64>]) -> Points {
 }
 
 fn found(spec: &Spec, points: &Points) -> (Health, String) {
-    match decide(spec, points, Timestamp::from_second(NOW_S).unwrap()) {
+    judged(spec, &Answer { series: vec![("M".to_owned(), points.clone())], ..Answer::default() })
+}
+
+fn judged(spec: &Spec, answer: &Answer) -> (Health, String) {
+    match decide(spec, answer, Timestamp::from_second(NOW_S).unwrap()) {
         Finding::Read { health, evidence } => (health, evidence),
         Finding::Unreadable { why } => panic!("{why}"),
     }
@@ -101,16 +113,107 @@ fn every_operator_compares() {
     assert_eq!(comparison("< one"), None);
 }
 
+fn several(values: &[(&str, Option<f64>)]) -> Answer {
+    let series = values.iter().map(|(label, value)| ((*label).to_owned(), points(&[*value]))).collect();
+    Answer { series, ..Answer::default() }
+}
+
 #[test]
-fn wrong_periods_and_shares_are_found() {
-    let metric =
-        |period: &str| json!({"namespace": "N", "name": "M", "stat": "Sum", "period": period, "dimensions": {}});
-    let pointers = |spec: Value| check(&spec).into_iter().map(|defect| defect.pointer).collect::<Vec<_>>();
-    assert!(pointers(json!({"metric": metric("30s"), "datapoints": "3 of 5"})).is_empty());
-    assert_eq!(pointers(json!({"metric": metric("45s"), "datapoints": "5 of 3"})), ["/metric/period", "/datapoints"]);
-    let metrics = json!({"a": metric("1m"), "b": metric("5m")});
-    assert_eq!(
-        pointers(json!({"metric": {"expression": "a + b", "metrics": metrics}, "datapoints": "1 of 1"})),
-        ["/metric/metrics/b/period"]
+fn of_several_series_the_worst_counts_and_is_named() {
+    let spec = spec("<= 1", "1 of 1", "unknown");
+    let one = |value: f64| Some(value);
+    let (health, evidence) = judged(&spec, &several(&[("a", one(0.0)), ("b", one(9.0)), ("c", None)]));
+    assert_eq!(health, Health::Unhealthy);
+    assert!(
+        evidence.starts_with("1 of 3 series unhealthy (b); b: 1 of 1 periods are not <= 1; latest 9 at"),
+        "{evidence}"
     );
+    let (health, evidence) = judged(&spec, &several(&[("a", one(0.0)), ("c", None)]));
+    assert_eq!(health, Health::Unknown);
+    assert!(evidence.starts_with("1 of 2 series unknown (c); c: 0 of 1 periods"), "{evidence}");
+    let (health, evidence) = judged(&spec, &several(&[("a", one(0.0)), ("b", one(1.0))]));
+    assert_eq!(health, Health::Healthy);
+    assert!(evidence.starts_with("2 series, all healthy; a: 0 of 1 periods"), "{evidence}");
+    let many: Vec<String> = (0..5).map(|number| format!("web-{number}")).collect();
+    let many: Vec<_> = many.iter().map(|label| (label.as_str(), one(9.0))).collect();
+    let (_, evidence) = judged(&spec, &several(&many));
+    assert!(evidence.starts_with("5 of 5 series unhealthy (web-0, web-1, web-2 and 2 more); web-0: "), "{evidence}");
+}
+
+#[test]
+fn what_cloudwatch_says_besides_is_evidence() {
+    let spec = spec("<= 1", "1 of 1", "unknown");
+    let dropped = Answer { remarks: vec!["a division by zero".to_owned()], ..several(&[("a", Some(0.0))]) };
+    let (health, evidence) = judged(&spec, &dropped);
+    assert_eq!(health, Health::Healthy);
+    assert!(evidence.ends_with("; CloudWatch says: a division by zero"), "{evidence}");
+    // What was not told may be unhealthy; what was told stays so.
+    let cut = |value: f64| Answer { incomplete: Some("too many".to_owned()), ..several(&[("a", Some(value))]) };
+    let (health, evidence) = judged(&spec, &cut(0.0));
+    assert_eq!(health, Health::Unknown);
+    assert!(evidence.ends_with("; but there may be more series: too many"), "{evidence}");
+    assert_eq!(judged(&spec, &cut(9.0)).0, Health::Unhealthy);
+}
+
+#[test]
+fn no_series_at_all_is_missing_data() {
+    let (health, evidence) = judged(&spec("<= 1", "1 of 1", "unhealthy"), &Answer::default());
+    assert_eq!(
+        (health, evidence.as_str()),
+        (Health::Unhealthy, "0 of 1 periods are not <= 1, 1 without data; no data")
+    );
+    let metric = json!({"namespace": "N", "name": "M", "stat": "Sum", "period": "10s"});
+    let fast: Spec = serde_json::from_value(json!({"metric": metric, "healthy": "< 1"})).unwrap();
+    let (_, evidence) = judged(&fast, &Answer::default());
+    assert!(evidence.ends_with("(periods under 1m have data only for high-resolution metrics)"), "{evidence}");
+}
+
+fn defects(entry: Value) -> Vec<(String, String)> {
+    (spec::spec().check)(&entry).into_iter().map(|defect| (defect.pointer, defect.message)).collect()
+}
+
+fn pointers(entry: Value) -> Vec<String> {
+    defects(entry).into_iter().map(|(pointer, _)| pointer).collect()
+}
+
+fn metric(stat: &str, period: &str) -> Value {
+    json!({"namespace": "N", "name": "M", "stat": stat, "period": period, "dimensions": {}})
+}
+
+#[test]
+fn wrong_periods_shares_and_statistics_are_found() {
+    let found = |stat, period, share| pointers(json!({"metric": metric(stat, period), "datapoints": share}));
+    assert!(found("Sum", "30s", "3 of 5").is_empty());
+    assert!(found("TM(2%:98%)", "1s", "3 of 5").is_empty());
+    assert_eq!(found("average", "45s", "5 of 3"), ["/metric/stat", "/metric/period", "/datapoints"]);
+    assert_eq!(found("Sum", "1500ms", "1 of 1"), ["/metric/period"]);
+    assert_eq!(found("Sum", "30s", "1 of 999"), ["/datapoints"]);
+    assert_eq!(found("Sum", "1d", "1 of 999"), ["/datapoints"]);
+}
+
+#[test]
+fn the_parts_of_an_expression_have_to_fit_each_other() {
+    let entry = |expression: &str, metrics: Value, period: Value| {
+        let mut metric = json!({"expression": expression, "metrics": metrics, "period": period});
+        metric.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        json!({"metric": metric, "datapoints": "1 of 1"})
+    };
+    let two = || json!({"a": metric("Sum", "1m"), "b": metric("max", "5m")});
+    assert_eq!(
+        pointers(entry("a + c", two(), Value::Null)),
+        ["/metric/metrics/b/stat", "/metric/expression", "/metric/metrics/b", "/metric/metrics/b/period"]
+    );
+    let one = || json!({"a": metric("Sum", "5m")});
+    assert!(pointers(entry("a", one(), json!("300s"))).is_empty());
+    assert_eq!(pointers(entry("a", one(), json!("1m"))), ["/metric/metrics/a/period"]);
+    let search = "SEARCH('{N,a} M', 'Sum', 300)";
+    assert!(pointers(entry(search, Value::Null, json!("5m"))).is_empty());
+    assert_eq!(
+        defects(entry(search, Value::Null, Value::Null)),
+        [(
+            "/metric/expression".to_owned(),
+            "it searches with a period of 300 s, but the signal's period is 60 s".to_owned()
+        )]
+    );
+    assert_eq!(pointers(entry("SEARCH('{N,a} M', 'Sum')", Value::Null, json!("7s"))), ["/metric/period"]);
 }

@@ -12,12 +12,12 @@ impl View<'_> {
     /// the data matters more; here a difference becomes a gate that a person passes.
     pub(super) fn read_back(&self, new: &Instance, model: Option<&Instance>) -> Assessment {
         let Some(model) = model else { return Assessment::InPlace };
-        let coming = coming(new);
+        let coming = &new.pending;
         if !coming.is_empty() && self.sent.lately(LISTED_WITHIN) {
             return settling(format!("{} is back; {} to come into force", new.name, coming.join(", ")));
         }
         let mut differences = self.differences(model, new);
-        differences.extend(coming.into_iter().map(|what| format!("{what} not in force yet")));
+        differences.extend(coming.iter().map(|what| format!("pending: {what}")));
         if differences.is_empty() {
             return Assessment::InPlace;
         }
@@ -55,18 +55,4 @@ pub(in crate::rds) fn tags_told(
         None => Some(format!("tag {key}: wanted {value}, found none")),
     });
     told.collect()
-}
-
-/// What is accepted, and waits for time or a reboot.
-pub(in crate::rds) fn coming(new: &Instance) -> Vec<String> {
-    let status = |kind: &str, name: &Option<String>, status: &Option<String>| {
-        let status = status.as_deref().filter(|status| *status != "in-sync")?;
-        let cure = if status == "pending-reboot" { " (reboot it)" } else { "" };
-        Some(format!("{kind} {} {status}{cure}", name.as_deref().unwrap_or_default()))
-    };
-    let groups = [
-        status("parameter group", &new.settings.db_parameter_group, &new.parameters_apply),
-        status("option group", &new.settings.option_group, &new.options_apply),
-    ];
-    groups.into_iter().flatten().chain(new.pending.iter().map(|name| format!("pending {name}"))).collect()
 }

@@ -27,7 +27,7 @@ use crate::rds::{
     fields,
     names::Names,
     owner::{self, Owner},
-    sent::{Sent, failed, settling},
+    sent::{Sent, answering, failed, settling},
     source::{Kind, Sought},
     spec::{KeepEndpoint, With},
     state::Instance,
@@ -169,7 +169,10 @@ impl View<'_> {
         }
         match (self.with.keep_endpoint, self.pointing(new.endpoint.as_deref())) {
             (KeepEndpoint::Rename, _) => self.ready_to_swap(old, new),
-            (_, None | Some((_, Pointing::There))) => self.read_back(new, model),
+            (_, None | Some((_, Pointing::There))) => match self.read_back(new, model) {
+                Assessment::InPlace => answering(&new.name, new.endpoint.as_deref()),
+                differs => differs,
+            },
             (_, Some((_, Pointing::Refused { why }))) => failed(why),
             (_, Some((cname, Pointing::Spreading))) => {
                 settling(format!("{} points to {}; not all name servers know it yet", cname.record, new.name))

@@ -4,11 +4,7 @@ use belay_core::change::Assessment;
 
 use super::{changes::of_member, state::Cluster, view::View};
 use crate::rds::{
-    assess::{
-        LISTED_WITHIN, MODIFYING_WITHIN,
-        changes::CARRY,
-        read_back::{coming as coming_to, tags_told},
-    },
+    assess::{LISTED_WITHIN, MODIFYING_WITHIN, changes::CARRY, read_back::tags_told},
     fields,
     names::Names,
     owner::{self, BELAY_TAGS},
@@ -27,7 +23,7 @@ impl View<'_> {
         let mut differences = fields::told(&self.wanted(model), &new.settings);
         differences.extend(self.tags(&self.model(model).tags, &new.tags));
         differences.extend(self.members_told(model));
-        differences.extend(coming.into_iter().map(|what| format!("{what} not in force yet")));
+        differences.extend(coming.into_iter().map(|what| format!("pending: {what}")));
         if differences.is_empty() {
             return Assessment::InPlace;
         }
@@ -87,17 +83,9 @@ impl View<'_> {
     }
 
     fn coming(&self, new: &Cluster) -> Vec<String> {
-        let group = new.settings.cluster_parameter_group.as_deref().unwrap_or_default();
-        let listed = new.members.iter().filter_map(|member| {
-            let status = member.parameters_apply.as_deref().filter(|status| *status != "in-sync")?;
-            let cure = if status == "pending-reboot" { " (reboot it)" } else { "" };
-            Some(format!("cluster parameter group {group} {status} on {}{cure}", member.name))
-        });
         let made = self.now.members.iter().filter_map(|member| self.made(&member.name));
-        let of_members =
-            made.flat_map(|made| coming_to(made).into_iter().map(|what| format!("{} of {}", what, made.name)));
-        let pending = new.pending.iter().map(|name| format!("pending {name}"));
-        listed.chain(of_members).chain(pending).collect()
+        let of_members = made.flat_map(|made| made.pending.iter().map(|what| format!("{what}, of {}", made.name)));
+        new.pending.iter().cloned().chain(of_members).collect()
     }
 }
 

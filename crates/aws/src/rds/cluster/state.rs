@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_rds::types::{ActivityStreamStatus, ClusterPendingModifiedValues, DbCluster, DbClusterSnapshot};
+use aws_sdk_rds::types::{ActivityStreamStatus, DbCluster, DbClusterSnapshot};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::settings::ClusterSettings;
 use crate::rds::{
     cname::Found,
+    pending,
     state::{Attached, Instance, Snapshot, percent, tags, text, timestamp},
 };
 
@@ -49,7 +50,7 @@ pub struct Cluster {
     pub resource_id: Option<String>,
     pub status: String,
     pub renaming_to: Option<String>,
-    /// What waits to come into force, by its name in the API.
+    /// What is decided and has not taken effect, each in a few words.
     pub pending: Vec<String>,
     pub percent_progress: Option<u8>,
     pub created: Option<Timestamp>,
@@ -74,21 +75,19 @@ pub struct Cluster {
 pub struct Listed {
     pub name: String,
     pub writer: bool,
-    /// Of the cluster's parameter group.
-    pub parameters_apply: Option<String>,
 }
 
 impl Cluster {
     pub(in crate::rds) fn of(cluster: &DbCluster) -> Self {
-        let pending = cluster.pending_modified_values();
+        let modified = cluster.pending_modified_values();
         let roles = cluster.associated_roles().iter();
         let members = cluster.db_cluster_members().iter();
         Self {
             name: text(&cluster.db_cluster_identifier),
             resource_id: cluster.db_cluster_resource_id.clone(),
             status: text(&cluster.status),
-            renaming_to: pending.and_then(|pending| pending.db_cluster_identifier.clone()),
-            pending: pending.map(pending_names).unwrap_or_default(),
+            renaming_to: modified.and_then(|modified| modified.db_cluster_identifier.clone()),
+            pending: pending::of_cluster(cluster),
             percent_progress: percent(cluster.percent_progress.as_deref()),
             created: timestamp(cluster.cluster_create_time),
             engine: text(&cluster.engine),
@@ -103,7 +102,6 @@ impl Cluster {
                     Some(Listed {
                         name: member.db_instance_identifier.clone()?,
                         writer: member.is_cluster_writer == Some(true),
-                        parameters_apply: member.db_cluster_parameter_group_status.clone(),
                     })
                 })
                 .collect(),
@@ -128,21 +126,6 @@ impl Cluster {
     pub(super) fn is_aurora(&self) -> bool {
         self.engine.starts_with("aurora")
     }
-}
-
-fn pending_names(pending: &ClusterPendingModifiedValues) -> Vec<String> {
-    let known = [
-        ("PendingCloudwatchLogsExports", pending.pending_cloudwatch_logs_exports.is_some()),
-        ("MasterUserPassword", pending.master_user_password.is_some()),
-        ("IAMDatabaseAuthenticationEnabled", pending.iam_database_authentication_enabled.is_some()),
-        ("EngineVersion", pending.engine_version.is_some()),
-        ("BackupRetentionPeriod", pending.backup_retention_period.is_some()),
-        ("StorageType", pending.storage_type.is_some()),
-        ("AllocatedStorage", pending.allocated_storage.is_some()),
-        ("Iops", pending.iops.is_some()),
-        ("CertificateDetails", pending.certificate_details.is_some()),
-    ];
-    known.into_iter().filter(|(_, is_pending)| *is_pending).map(|(name, _)| name.to_owned()).collect()
 }
 
 pub(super) fn snapshot(snapshot: &DbClusterSnapshot) -> Snapshot {

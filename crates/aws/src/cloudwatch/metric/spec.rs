@@ -1,0 +1,293 @@
+//! What `metric` takes, and what can be found wrong with it before CloudWatch is asked.
+
+use std::time::Duration;
+
+use aws_sdk_cloudwatch::types::StandardUnit;
+use belay_plan::{
+    catalogue::{Finding as Defect, SignalSpec, pointer},
+    duration,
+    shape::{Field, Text, duration as duration_shape, field, filled_map, map, object, one_of, pattern, text, words},
+};
+use indexmap::IndexMap;
+use serde::{Deserialize, Deserializer, de::Error};
+use serde_json::{Value, json};
+
+use super::{LATE_MAX, expression, period, statistic};
+use crate::{
+    cloudwatch::{METRIC, missing_field},
+    sensing::Missing,
+};
+
+/// The id of a metric inside an expression, as CloudWatch has it.
+const METRIC_ID: Text =
+    Text::new("a metric id (a lower-case letter, then letters, digits and `_`)", Some("^[a-z][A-Za-z0-9_]{0,254}$"));
+
+const DIMENSION: Text = Text::new("the name of a dimension", None);
+const COMPARISON: &str = "^(<|<=|>|>=) ?-?[0-9]+([.][0-9]+)?([eE][+-]?[0-9]+)?$";
+const SHARE: &str = "^[1-9][0-9]{0,2} of [1-9][0-9]{0,2}$";
+
+/// Where neither the expression nor its metrics say a period.
+const PERIOD: Duration = Duration::from_secs(60);
+
+/// What `metric` takes.
+pub fn spec() -> SignalSpec {
+    let expression = object([
+        field(
+            "expression",
+            text("a metric math expression"),
+            "Metric math over the ids, with SEARCH and all other functions, or a Metrics Insights query. Where it yields \
+             several series, each of them has to be healthy.",
+        ),
+        field(
+            "metrics",
+            filled_map(METRIC_ID, object(single())),
+            "The metrics by the ids that the expression uses, all of one period.",
+        )
+        .optional(),
+        field("period", duration_shape(), "The length of a period, for an expression without metrics; left out: 1m.")
+            .optional(),
+    ]);
+    SignalSpec {
+        key: METRIC,
+        summary: "A metric, or an expression over metrics, against a threshold.",
+        value: one_of(
+            "{ namespace, name, stat, period, dimensions } or { expression, metrics }",
+            [object(single()), expression],
+        ),
+        siblings: vec![
+            field("healthy", pattern("a comparison such as `<= 1.5`", COMPARISON), "What a healthy value is."),
+            field("datapoints", pattern("a share such as `3 of 5`", SHARE), "Unhealthy when so many breach.")
+                .or("1 of 1"),
+            missing_field(),
+        ],
+        check,
+    }
+}
+
+fn single() -> [Field; 7] {
+    let namespace = pattern("a namespace such as `AWS/RDS`", "^[^:].{0,254}$");
+    let units = StandardUnit::values().iter().copied();
+    [
+        field("namespace", namespace, "The namespace."),
+        field("name", text("the name of a metric"), "The metric."),
+        field(
+            "stat",
+            text("a statistic such as `Sum`, `Average` or `p99`"),
+            "The statistic: SampleCount, Sum, Average, Minimum, Maximum, IQM, p99, tm98, TM(2%:98%), PR(:300), and so on.",
+        ),
+        field(
+            "period",
+            duration_shape(),
+            "The length of a period: whole minutes, and for high-resolution metrics also 1s, 5s, 10s, 20s and 30s.",
+        )
+        .or("1m"),
+        field(
+            "dimensions",
+            map(DIMENSION, text("the value of a dimension")),
+            "The dimensions, all of them: CloudWatch knows a metric only by its whole set.",
+        )
+        .or(json!({})),
+        field(
+            "unit",
+            words(units),
+            "Takes only data that was put with this unit; left out: all. CloudWatch does not convert.",
+        )
+        .optional(),
+        field(
+            "account_id",
+            pattern("an account's twelve digits, in quotes", "^[0-9]{12}$"),
+            "Another account, whose metrics the signal's account sees as a monitoring account (CloudWatch cross-account \
+             observability).",
+        )
+        .optional(),
+    ]
+}
+
+fn check(spec: &Value) -> Vec<Defect> {
+    let mut defects = Vec::new();
+    let metric = &spec["metric"];
+    let singles: Vec<(String, &Value)> = match (metric["metrics"].as_object(), metric["expression"].as_str()) {
+        (Some(metrics), _) => {
+            metrics.iter().map(|(id, metric)| (pointer(&["metric", "metrics", id]), metric)).collect()
+        }
+        (None, Some(_)) => Vec::new(),
+        (None, None) => vec![("/metric".to_owned(), metric)],
+    };
+    for (place, single) in &singles {
+        if let Some(Err(wrong)) = single["stat"].as_str().map(statistic::check) {
+            defects.push(Defect::new(format!("{place}/stat"), wrong.message).help(wrong.help));
+        }
+    }
+    if let Some(expression) = metric["expression"].as_str() {
+        let ids: Vec<&str> = metric["metrics"].as_object().into_iter().flatten().map(|(id, _)| id.as_str()).collect();
+        defects.extend(expression::check(expression, &ids));
+    }
+    let period_s = check_periods(metric, &singles, &mut defects);
+    if let Some(share) = spec["datapoints"].as_str().and_then(share) {
+        let looked_at = i64::try_from(share.of).unwrap_or(i64::MAX);
+        if share.breaching > share.of {
+            let message = format!("{} of {} can never breach", share.breaching, share.of);
+            defects.push(Defect::new("/datapoints", message).help(format!("write for example `{0} of {0}`", share.of)));
+        } else if let Some((message, help)) = period_s.and_then(|period_s| period::too_many(looked_at, period_s)) {
+            defects.push(Defect::new("/datapoints", message).help(help));
+        }
+    }
+    defects
+}
+
+/// The one period of a signal, in seconds, if it has one.
+fn check_periods(metric: &Value, singles: &[(String, &Value)], defects: &mut Vec<Defect>) -> Option<i64> {
+    let own = metric["expression"].is_string().then(|| ("/metric".to_owned(), metric));
+    let written = own.iter().chain(singles).filter_map(|(place, of)| Some((place, of["period"].as_str()?)));
+    let mut first: Option<&str> = None;
+    for (place, text) in written {
+        let place = format!("{place}/period");
+        if !period::is_known(seconds(text)?) {
+            let defect = Defect::new(place, format!("CloudWatch has no period of {text}"));
+            defects.push(defect.help(period::ALL));
+        } else if let Some(first) = first.filter(|first| seconds(first) != seconds(text)) {
+            let defect = Defect::new(place, "the metrics of one expression must share one period");
+            defects.push(defect.help(format!("the first one has {first}")));
+        }
+        first = first.or(Some(text));
+    }
+    let period_s = first.map_or(i64::try_from(PERIOD.as_secs()).ok(), seconds)?;
+    let searches = metric["expression"].as_str().map(expression::search_periods_s).unwrap_or_default();
+    if let Some(other_s) = searches.into_iter().find(|search_s| *search_s != period_s) {
+        let message = format!("it searches with a period of {other_s} s, but the signal's period is {period_s} s");
+        let help = "write the same period at both places, or leave out the third argument of SEARCH";
+        defects.push(Defect::new("/metric/expression", message).help(help));
+    }
+    Some(period_s).filter(|period_s| period::is_known(*period_s))
+}
+
+fn seconds(text: &str) -> Option<i64> {
+    let period = duration::parse(text).ok()?;
+    // A fraction of a second is no period.
+    if period.subsec_nanos() == 0 { i64::try_from(period.as_secs()).ok() } else { Some(0) }
+}
+
+/// The signal's entry.
+#[derive(Debug, Deserialize)]
+pub(super) struct Spec {
+    pub(super) metric: Source,
+    #[serde(deserialize_with = "as_comparison")]
+    pub(super) healthy: Comparison,
+    #[serde(default = "one_of_one", deserialize_with = "as_share")]
+    pub(super) datapoints: Share,
+    #[serde(default)]
+    pub(super) missing: Missing,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Source {
+    Expression(Expression),
+    Single(Single),
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Expression {
+    pub(super) expression: String,
+    #[serde(default)]
+    pub(super) metrics: IndexMap<String, Single>,
+    #[serde(default, with = "duration::text::option")]
+    period: Option<Duration>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub(super) struct Single {
+    pub(super) namespace: String,
+    pub(super) name: String,
+    pub(super) stat: String,
+    #[serde(with = "duration::text")]
+    period: Duration,
+    #[serde(default)]
+    pub(super) dimensions: IndexMap<String, String>,
+    #[serde(default)]
+    pub(super) unit: Option<String>,
+    #[serde(default)]
+    pub(super) account_id: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Comparison {
+    /// As the plan has it: `<= 1.5`.
+    pub(super) text: String,
+    operator: Operator,
+    threshold: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Operator {
+    Below,
+    AtMost,
+    Above,
+    AtLeast,
+}
+
+/// Unhealthy when `breaching` of the last `of` periods breach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Share {
+    pub(super) breaching: usize,
+    pub(super) of: usize,
+}
+
+fn one_of_one() -> Share {
+    Share { breaching: 1, of: 1 }
+}
+
+pub(super) fn comparison(text: &str) -> Option<Comparison> {
+    let operators =
+        [("<=", Operator::AtMost), (">=", Operator::AtLeast), ("<", Operator::Below), (">", Operator::Above)];
+    let (operator, threshold) =
+        operators.iter().find_map(|(word, operator)| Some((*operator, text.strip_prefix(word)?)))?;
+    Some(Comparison { text: text.to_owned(), operator, threshold: threshold.trim().parse().ok()? })
+}
+
+fn share(text: &str) -> Option<Share> {
+    let (breaching, of) = text.split_once(" of ")?;
+    Some(Share { breaching: breaching.parse().ok()?, of: of.parse().ok()? })
+}
+
+fn as_comparison<'de, D: Deserializer<'de>>(from: D) -> Result<Comparison, D::Error> {
+    let text = String::deserialize(from)?;
+    comparison(&text).ok_or_else(|| D::Error::custom(format!("`{text}` is not a comparison")))
+}
+
+fn as_share<'de, D: Deserializer<'de>>(from: D) -> Result<Share, D::Error> {
+    let text = String::deserialize(from)?;
+    share(&text).ok_or_else(|| D::Error::custom(format!("`{text}` is not a share")))
+}
+
+impl Comparison {
+    pub(super) fn holds(&self, value: f64) -> bool {
+        match self.operator {
+            Operator::Below => value < self.threshold,
+            Operator::AtMost => value <= self.threshold,
+            Operator::Above => value > self.threshold,
+            Operator::AtLeast => value >= self.threshold,
+        }
+    }
+}
+
+impl Spec {
+    /// In seconds, at least 1. The metrics of one expression share it.
+    pub(super) fn period_s(&self) -> i64 {
+        let period = match &self.metric {
+            Source::Single(single) => single.period,
+            Source::Expression(expression) => {
+                let of_metrics = || expression.metrics.values().map(|single| single.period).max();
+                expression.period.or_else(of_metrics).unwrap_or(PERIOD)
+            }
+        };
+        i64::try_from(period.as_secs()).unwrap_or(0).max(1)
+    }
+
+    /// How many periods have to be asked for: those that are looked at, and those that may be late.
+    pub(super) fn periods(&self) -> i64 {
+        let period_s = u64::try_from(self.period_s()).unwrap_or(1);
+        let periods = self.datapoints.of as u64 + LATE_MAX.as_secs().div_ceil(period_s);
+        i64::try_from(periods).unwrap_or(i64::MAX)
+    }
+}

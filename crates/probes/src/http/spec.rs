@@ -1,0 +1,219 @@
+//! What `http` takes.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use belay_plan::{
+    catalogue::{Finding, SignalSpec, pointer},
+    duration::{self, text as duration_text},
+    shape::{
+        Text, duration as duration_shape, field, filled_list, filled_map, integer, object, one_of, pattern, text, words,
+    },
+};
+use regex_lite::Regex;
+use reqwest::Url;
+use serde::{Deserialize, Deserializer, de::Error};
+use serde_json::Value;
+
+use super::KEY;
+use crate::{
+    outcome::check_timeout,
+    tcp::{ADDRESS, check_port},
+    tls::{DaysLeft, days_left_field},
+};
+
+/// More hops than a browser follows are a loop.
+const REDIRECTS_MAX: u8 = 20;
+const REDIRECTS_FOLLOWED: u8 = 10;
+
+const HEADER: Text = Text::new("a header's name", Some("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"));
+
+/// A value that may be a secret: an error never shows it.
+const HEADER_VALUE: Text =
+    Text { what: "a header's value, or where it is (`env:NAME`, `file:path`)", pattern: None, secret: true };
+
+/// Headers that carry secrets. A plan is journaled whole, so it only says where they are.
+const SECRET_HEADERS: [&str; 6] =
+    ["authorization", "cookie", "proxy-authorization", "x-api-key", "x-auth-token", "x-amz-security-token"];
+
+/// What `http` takes.
+pub fn signal_spec() -> SignalSpec {
+    let status = || integer(100, 599);
+    let regex = || text("a regular expression");
+    SignalSpec {
+        key: KEY,
+        summary: "What a URL answers.",
+        value: object([
+            field(
+                "url",
+                pattern("an http or https URL, such as `https://www.example.com/health`", "^https?://[^\\s/]+.*$"),
+                "The URL to get.",
+            ),
+            field("method", words(["GET", "HEAD", "OPTIONS"]), "None that changes anything: a dry run probes, too.")
+                .or("GET"),
+            field(
+                "headers",
+                filled_map(HEADER, belay_plan::shape::Shape::Text(HEADER_VALUE)),
+                "Sent along. A value `env:NAME` or `file:path` is looked up at each probe, and never shown or journaled; \
+                 it goes to the URL's own host only, not to where a redirect leads.",
+            )
+            .optional(),
+            field(
+                "connect_to",
+                pattern("HOST:PORT", ADDRESS),
+                "Connects there, and asks for the URL's host all the same (in the request and in TLS): so a destination \
+                 is probed before its name points at it.",
+            )
+            .optional(),
+            field(
+                "redirects",
+                one_of("none, follow, or how many to follow at most", [
+                    words(["none", "follow"]),
+                    integer(1, i64::from(REDIRECTS_MAX)),
+                ]),
+                "Whether redirects are followed (`follow`: up to 10); if not, they are answers like any other.",
+            )
+            .or("none"),
+            field(
+                "status",
+                one_of("a status, or a list of them", [status(), filled_list(status())]),
+                "The healthy ones.",
+            )
+            .or(200),
+            field("body_contains", text("a text"), "What the first 64 KiB of the body have to contain.").optional(),
+            field("body_matches", regex(), "A regular expression that the first 64 KiB of the body have to match.")
+                .optional(),
+            field(
+                "header_matches",
+                filled_map(HEADER, regex()),
+                "Regular expressions that the answer's headers have to match, each by the header's name.",
+            )
+            .optional(),
+            field("within", duration_shape(), "An answer that takes longer is not healthy.").optional(),
+            days_left_field(),
+            field("timeout", duration_shape(), "How long to wait for the answer, at most 10s.").or("5s"),
+        ]),
+        siblings: Vec::new(),
+        check,
+    }
+}
+
+fn check(spec: &Value) -> Vec<Finding> {
+    let mut findings = check_timeout(spec, KEY);
+    let http = &spec[KEY];
+    let at = |key: &str| format!("/{KEY}/{key}");
+    let url = http["url"].as_str().map(Url::parse);
+    if let Some(Err(error)) = &url {
+        findings.push(Finding::new(at("url"), format!("this is no URL: {error}")));
+    }
+    let url = url.and_then(Result::ok);
+    findings.extend(check_port(http["connect_to"].as_str(), &at("connect_to")));
+    if http["connect_to"].is_string() && url.as_ref().is_some_and(|url| url.domain().is_none()) {
+        let finding = Finding::new(at("connect_to"), "the URL's host is an address, so nothing is left to ask for");
+        findings.push(finding.help("write the host's name in the URL, and its address here"));
+    }
+    if http["certificate_days_left"].is_string() && url.as_ref().is_some_and(|url| url.scheme() == "http") {
+        let finding = Finding::new(at("certificate_days_left"), "an http URL has no certificate");
+        findings.push(finding.help("write an https URL, or leave this out"));
+    }
+    if http["method"] != "GET" && http["method"].is_string() {
+        for key in ["body_contains", "body_matches"].into_iter().filter(|key| http[*key].is_string()) {
+            findings.push(Finding::new(at(key), "only GET answers with a body to look at"));
+        }
+    }
+    let limit = |key: &str| http[key].as_str().and_then(|text| duration::parse(text).ok());
+    if let (Some(within), Some(timeout)) = (limit("within"), limit("timeout"))
+        && (within.is_zero() || within > timeout)
+    {
+        let finding = Finding::new(at("within"), "it is more than 0s and at most the time-out");
+        findings.push(finding.help(format!("the time-out is {}", duration::format(timeout))));
+    }
+    let regexes = http["header_matches"].as_object().into_iter().flatten();
+    let regexes = regexes.map(|(name, regex)| (pointer(&[KEY, "header_matches", name]), regex));
+    for (place, regex) in regexes.chain([(at("body_matches"), &http["body_matches"])]) {
+        if let Some(Err(error)) = regex.as_str().map(Regex::new) {
+            findings.push(Finding::new(place, format!("this is no regular expression: {error}")));
+        }
+    }
+    for (name, value) in http["headers"].as_object().into_iter().flatten() {
+        let is_secret = SECRET_HEADERS.contains(&name.to_ascii_lowercase().as_str());
+        if is_secret && value.as_str().is_some_and(|value| !is_reference(value)) {
+            let finding =
+                Finding::new(pointer(&[KEY, "headers", name]), format!("{name} is a secret: it is not for a plan"));
+            findings.push(finding.help("write where it is: `env:NAME` or `file:path`"));
+        }
+    }
+    findings
+}
+
+pub(super) fn is_reference(value: &str) -> bool {
+    value.starts_with("env:") || value.starts_with("file:")
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Spec {
+    pub(super) url: String,
+    #[serde(default = "get")]
+    pub(super) method: String,
+    #[serde(default)]
+    pub(super) headers: BTreeMap<String, String>,
+    pub(super) connect_to: Option<String>,
+    #[serde(default, deserialize_with = "hops")]
+    pub(super) redirects: u8,
+    status: Statuses,
+    pub(super) body_contains: Option<String>,
+    #[serde(default, deserialize_with = "regex")]
+    pub(super) body_matches: Option<Regex>,
+    #[serde(default)]
+    header_matches: BTreeMap<String, String>,
+    #[serde(default, with = "duration_text::option")]
+    pub(super) within: Option<Duration>,
+    pub(super) certificate_days_left: Option<DaysLeft>,
+    #[serde(with = "duration_text")]
+    pub(super) timeout: Duration,
+}
+
+/// The healthy statuses.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Statuses {
+    One(u16),
+    AnyOf(Vec<u16>),
+}
+
+impl Spec {
+    pub(super) fn statuses(&self) -> &[u16] {
+        match &self.status {
+            Statuses::One(status) => std::slice::from_ref(status),
+            Statuses::AnyOf(statuses) => statuses,
+        }
+    }
+
+    /// By the header's name. A plan with a bad one is not armed.
+    pub(super) fn header_matches(&self) -> impl Iterator<Item = (&str, Regex)> {
+        self.header_matches.iter().filter_map(|(name, regex)| Some((name.as_str(), Regex::new(regex).ok()?)))
+    }
+
+    pub(super) fn wants_body(&self) -> bool {
+        self.body_contains.is_some() || self.body_matches.is_some()
+    }
+}
+
+fn get() -> String {
+    "GET".to_owned()
+}
+
+fn hops<'de, D: Deserializer<'de>>(from: D) -> Result<u8, D::Error> {
+    match Value::deserialize(from)? {
+        Value::String(word) if word == "follow" => Ok(REDIRECTS_FOLLOWED),
+        Value::String(word) if word == "none" => Ok(0),
+        other => other
+            .as_u64()
+            .and_then(|hops| u8::try_from(hops).ok())
+            .ok_or_else(|| D::Error::custom("not a number of redirects")),
+    }
+}
+
+fn regex<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Regex>, D::Error> {
+    let text = Option::<String>::deserialize(from)?;
+    text.map(|text| Regex::new(&text)).transpose().map_err(D::Error::custom)
+}
