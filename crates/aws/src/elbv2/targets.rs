@@ -105,8 +105,9 @@ impl AlbTargets {
         let group = health::find_group(client, &with.target_group).await?.ok_or_else(missing)?;
         let arn = group.target_group_arn.ok_or_else(missing)?;
         let port = group.port.and_then(|port| u16::try_from(port).ok());
-        let (targets, attributes) = tokio::try_join!(health::targets(client, &arn), attributes(client, &arn))?;
-        let targets = targets.ok_or_else(missing)?.into_iter().filter_map(|(target, state)| {
+        let attributes = attributes(client, &arn).await?;
+        let targets = health::targets(client, &arn).await?.ok_or_else(missing)?;
+        let targets = targets.into_iter().filter_map(|(target, state)| {
             let mut registration = Registration::from_aws(target.target?)?;
             registration.address.port = registration.address.port.or(port);
             Some(Target { registration, state })
