@@ -243,10 +243,16 @@ fn heading(loaded: &Loaded, summary: &str, output: Output) {
 
 /// What a simulated world cannot know.
 fn warnings(plan: &Plan) -> Vec<String> {
+    // A target that names no weights, as a writer, gives no traffic.
+    let gives = |to: &Target| match to {
+        Target::Own => false,
+        Target::Baseline => true,
+        Target::Explicit(to) => to.as_object().is_some_and(|to| to.values().all(serde_json::Value::is_u64)),
+    };
     let trusting = plan
         .steps
         .iter()
-        .filter(|(_, step)| step.to != Target::Own && step.require.is_empty() && !step.resource.is_empty());
+        .filter(|(_, step)| gives(&step.to) && step.require.is_empty() && !step.resource.is_empty());
     let warning = |name: &String| {
         format!(
             "{name} gives traffic and has no `require`: its destinations are taken for healthy here, and on AWS only what \
