@@ -1,6 +1,7 @@
 //! What the unit tests of the systems share.
 
 use std::{
+    collections::BTreeMap,
     future::poll_fn,
     io,
     sync::{
@@ -102,6 +103,70 @@ pub(crate) async fn endpoint(response: String) -> Endpoint {
         }
     });
     Endpoint { url, connections, _server: server }
+}
+
+/// An endpoint that keeps what it was asked last, and answers each request with the same response.
+pub(crate) struct Recorder {
+    url: String,
+    last: Arc<Mutex<String>>,
+    _server: JoinSet<io::Result<()>>,
+}
+
+impl Recorder {
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The body of the last request.
+    pub(crate) fn last(&self) -> String {
+        self.last.lock().unwrap().clone()
+    }
+}
+
+pub(crate) async fn recording(response: String) -> Recorder {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let last = Arc::new(Mutex::new(String::new()));
+    let mut server = JoinSet::new();
+    let kept = last.clone();
+    server.spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await?;
+            let mut request = Vec::new();
+            let body = loop {
+                let mut buffer = [0; 16 * 1024];
+                let read = stream.read(&mut buffer).await?;
+                request.extend_from_slice(&buffer[..read]);
+                let text = String::from_utf8_lossy(&request);
+                let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+                let head = head.to_ascii_lowercase();
+                let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+                if read == 0 || length.is_none_or(|length: usize| body.len() >= length) {
+                    break body.to_owned();
+                }
+            };
+            *kept.lock().unwrap() = body;
+            stream.write_all(response.as_bytes()).await?;
+        }
+    });
+    Recorder { url, last, _server: server }
+}
+
+/// The parameters of a request in the query protocol, decoded.
+pub(crate) fn form(body: &str) -> BTreeMap<String, String> {
+    let decode = |text: &str| percent_decode(&text.replace('+', " "));
+    body.split('&').filter_map(|pair| pair.split_once('=')).map(|(name, value)| (decode(name), decode(value))).collect()
+}
+
+fn percent_decode(text: &str) -> String {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let (code, rest) = part.split_at(2);
+        bytes.push(u8::from_str_radix(code, 16).unwrap());
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    String::from_utf8(bytes).unwrap()
 }
 
 /// An endpoint that gives its answers one after the other, and keeps what it was asked.

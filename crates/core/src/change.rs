@@ -29,6 +29,9 @@ pub struct Receipt {
 pub enum Assessment {
     /// The target state holds, and nothing is under way.
     InPlace,
+    /// The target state holds, but read back it differs in what was to come with it (settings of a restored database).
+    /// Shows as a gate of the step that did not hold: a person decides, and nothing is undone.
+    Differs { why: String },
     /// A change that was accepted is taking its time.
     Settling(Progress),
     /// These changes are still to be sent; the first goes next.
@@ -37,7 +40,7 @@ pub enum Assessment {
     Failed { why: String },
     /// What was found cannot be told apart from somebody else's work; a person decides.
     Ambiguous { why: String },
-    /// The job that was to succeed is over.
+    /// The job that was to succeed is over; or the target holds, with something to be read in the record.
     Over(Outcome),
 }
 

@@ -64,7 +64,7 @@ impl Migration {
                 });
                 match look.assessment {
                     Assessment::Settling(_) => false,
-                    Assessment::InPlace | Assessment::Over(_) => !guarding,
+                    Assessment::InPlace | Assessment::Differs { .. } | Assessment::Over(_) => !guarding,
                     _ => true,
                 }
             }

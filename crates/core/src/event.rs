@@ -429,7 +429,7 @@ impl DrillVerdict {
 pub enum FailureCode {
     /// An interlock was not healthy in time.
     Require,
-    /// A gate after the step was not healthy in time.
+    /// A gate after the step was not healthy in time, or what was read back is not what was wanted.
     Verify,
     /// No proof that a destination can take the traffic it would get.
     Unproven,

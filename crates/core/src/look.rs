@@ -87,6 +87,7 @@ impl Deciding {
     fn assessed(&mut self, name: &str, look: &Look) {
         match &look.assessment {
             Assessment::InPlace => self.in_place(name),
+            Assessment::Differs { why } => self.differs(name, why),
             Assessment::Over(outcome) => self.over(name, outcome),
             Assessment::Settling(_) => {}
             Assessment::Failed { why } => self.fail(name, FailureCode::Verdict, why.clone()),
@@ -99,6 +100,15 @@ impl Deciding {
         self.trust(name);
         self.note_effect(name, &[]);
         self.holds(name);
+    }
+
+    /// It is back, but read back it is not all that was wanted: as a gate that did not hold.
+    fn differs(&mut self, name: &str, why: &str) {
+        self.trust(name);
+        self.note_effect(name, &[]);
+        let changed = self.state_of(name).is_some_and(StepState::has_begun);
+        self.step(name, StepEvent::Settled { changed });
+        self.fail(name, FailureCode::Verify, why);
     }
 
     /// A job has ended: what it leaves to read goes on record, then what follows from it.

@@ -104,6 +104,7 @@ fn random_assessment(dice: &mut Dice) -> Assessment {
         _ => Proof::Healthy { evidence: "2 of 2".to_owned() },
     };
     match dice.roll(8) {
+        0 if dice.one_in(8) => Assessment::Differs { why: "class: wanted large, found small".to_owned() },
         0 | 1 => Assessment::InPlace,
         2 => Assessment::Settling(Progress::default()),
         3 if dice.one_in(4) => Assessment::Failed { why: "gone".to_owned() },

@@ -64,6 +64,32 @@ fn what_is_there_already_is_unchanged_and_still_verified() {
 }
 
 #[test]
+fn what_is_put_back_but_differs_is_a_gate_that_failed() {
+    let mut stage = Stage::new();
+    let run = stage.run(&plan(vec![("db", step(&[])), ("after", step(&["db"]))]), &[]);
+    stage.look("db", remaining(&["restore"]));
+    stage.accept("db");
+    let differs = || Assessment::Differs { why: "class: wanted large, found small".to_owned() };
+    stage.look("db", differs());
+    assert_eq!((stage.phase("db"), stage.step("db").failure), (Phase::Failed, Some(FailureCode::Verify)));
+    assert!(stage.step("db").why.contains("found small"), "{}", stage.step("db").why);
+    assert!(stage.step("db").took().is_some(), "it is back, only not as it was");
+    assert_eq!(stage.run_state(), RunState::Halted);
+
+    // Repaired by somebody, and looked at again; nothing is sent.
+    stage.command(Verb::Retry { run, step: "db".to_owned() }).unwrap();
+    stage.look("db", differs());
+    assert_eq!(stage.phase("db"), Phase::Failed);
+    let run = stage.state.open_run().unwrap().id.clone();
+    stage.command(Verb::Retry { run, step: "db".to_owned() }).unwrap();
+    stage.look("db", Assessment::InPlace);
+    assert_eq!(stage.phase("db"), Phase::Done);
+    // Only what was put back is guarded, not each of its settings.
+    stage.look("db", differs());
+    assert_eq!((stage.phase("db"), stage.phase("after")), (Phase::Done, Phase::Observing));
+}
+
+#[test]
 fn needs_are_waited_for_and_independent_steps_run_together() {
     let mut stage = Stage::new();
     stage.run(&plan(vec![("a", step(&[])), ("b", step(&[])), ("c", step(&["a", "b"]))]), &[]);

@@ -221,6 +221,7 @@ fn assess(assessment: Result<Assessment, Corrupt>) -> Assessed {
         Ok(Assessment::InPlace | Assessment::Over(Outcome { failure: None, .. })) => {
             found(Found::InPlace, String::new())
         }
+        Ok(Assessment::Differs { why }) => found(Found::InPlace, why),
         Ok(Assessment::Settling(progress)) => found(Found::Settling, progress.note),
         Ok(Assessment::Remaining(changes)) => Assessed { found: Found::ToChange, why: String::new(), changes },
         Ok(Assessment::Failed { why } | Assessment::Over(Outcome { failure: Some(why), .. })) => {

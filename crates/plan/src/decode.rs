@@ -295,7 +295,7 @@ impl<'t> Decoder<'t> {
     /// Takes the form that was meant: by the kind of value, then by the keys that only one form has.
     fn one_of(&mut self, what: &str, forms: &[Shape], node: &Node, pointer: &str, title: &Span) -> Value {
         let fitting: Vec<&Shape> = forms.iter().filter(|form| fits(form, node)).collect();
-        let named: Vec<&Shape> = fitting.iter().copied().filter(|form| names_form(form, node)).collect();
+        let named: Vec<&Shape> = fitting.iter().copied().filter(|form| names_form(forms, form, node)).collect();
         let candidates = if named.is_empty() { fitting } else { named };
         if let [form] = candidates[..]
             && !matches!(form, Shape::Words(_))
@@ -310,16 +310,24 @@ impl<'t> Decoder<'t> {
                 return self.value(form, node, pointer, title);
             }
         }
-        self.no_form(what, &candidates, node, pointer, title)
+        self.no_form(what, forms, &candidates, node, pointer, title)
     }
 
-    fn no_form(&mut self, what: &str, candidates: &[&Shape], node: &Node, pointer: &str, title: &Span) -> Value {
+    fn no_form(
+        &mut self,
+        what: &str,
+        forms: &[Shape],
+        candidates: &[&Shape],
+        node: &Node,
+        pointer: &str,
+        title: &Span,
+    ) -> Value {
         let raw = self.raw(node);
         let NodeValue::Map(entries) = &node.value else {
             let message = format!("expected {what}, found {}", found(node, raw));
             return self.fail(pointer, Problem::new(node.span.clone(), message));
         };
-        let keys: Vec<&str> = candidates.iter().copied().flat_map(required_keys).collect();
+        let keys: Vec<&str> = candidates.iter().flat_map(|form| telling_keys(forms, form)).collect();
         let given: Vec<&Entry> = entries.iter().filter(|entry| keys.contains(&entry.key.as_str())).collect();
         let misspelt = entries.iter().find_map(|entry| {
             let candidate = crate::suggest::closest(&entry.key, keys.iter().copied())?;
@@ -367,12 +375,20 @@ pub(crate) fn fits(shape: &Shape, node: &Node) -> bool {
     }
 }
 
-/// True when the map has a key that the form requires.
-pub(crate) fn names_form(form: &Shape, node: &Node) -> bool {
-    required_keys(form).into_iter().any(|key| node.get(key).is_some())
+/// True when the map has a key that tells this form from the others.
+pub(crate) fn names_form(forms: &[Shape], form: &Shape, node: &Node) -> bool {
+    telling_keys(forms, form).into_iter().any(|key| node.get(key).is_some())
 }
 
-pub(crate) fn required_keys(shape: &Shape) -> Vec<&str> {
+/// The keys that a form requires, without those that all objects among the forms require: they tell nothing.
+pub(crate) fn telling_keys<'s>(forms: &[Shape], form: &'s Shape) -> Vec<&'s str> {
+    let objects: Vec<Vec<&str>> =
+        forms.iter().filter(|form| matches!(form, Shape::Object(_))).map(required_keys).collect();
+    let common = |key: &str| objects.len() > 1 && objects.iter().all(|keys| keys.contains(&key));
+    required_keys(form).into_iter().filter(|key| !common(key)).collect()
+}
+
+fn required_keys(shape: &Shape) -> Vec<&str> {
     match shape {
         Shape::Object(shape) => {
             let required = shape.fields.iter().filter(|field| matches!(field.presence, Presence::Required));

@@ -74,7 +74,7 @@ impl Merger<'_> {
         let NodeValue::Map(entries) = &over.value else { return over.clone() };
         let base = base.filter(|base| matches!(base.value, NodeValue::Map(_)));
         match shape {
-            Shape::OneOf { forms, .. } => match form(forms, base, |form| names_form(form, over)) {
+            Shape::OneOf { forms, .. } => match form(forms, base, |form| names_form(forms, form, over)) {
                 Some((form, base)) => self.merge(form, base, over, title),
                 None => over.clone(),
             },
@@ -152,7 +152,7 @@ fn set(
     match shape {
         Shape::OneOf { forms, .. } => {
             let has = |form: &Shape| matches!(form, Shape::Object(o) if o.fields.iter().any(|field| field.key == *key));
-            let required = |form: &Shape| crate::decode::required_keys(form).contains(&key.as_str());
+            let required = |form: &Shape| crate::decode::telling_keys(forms, form).contains(&key.as_str());
             let list = |form: &&Shape| matches!(form, Shape::List { .. });
             match form(forms, map, required) {
                 _ if base.is_some_and(|base| matches!(base.value, NodeValue::List(_))) => {
@@ -233,7 +233,7 @@ fn form<'s, 'b>(
 ) -> Option<(&'s Shape, Option<&'b Node>)> {
     let old = base.and_then(|base| {
         let fitting = || forms.iter().filter(|form| fits(form, base));
-        fitting().find(|form| names_form(form, base)).or_else(|| fitting().next())
+        fitting().find(|form| names_form(forms, form, base)).or_else(|| fitting().next())
     });
     match forms.iter().find(|form| named(form)) {
         Some(new) if old.is_none_or(|old| !named(old)) => Some((new, None)),

@@ -66,7 +66,7 @@ impl Inner {
     }
 
     pub(crate) fn is_on_the_way(&mut self, step: &str) -> bool {
-        self.resource_mut(step).is_some_and(|resource| resource.on_the_way && resource.becoming.is_none())
+        self.resource_mut(step).is_some_and(|resource| resource.on_the_way)
     }
 
     /// Since when a step is in place as far as its stages go, itself or by another that is as good; None: it is not.

@@ -63,7 +63,9 @@ impl Resource {
             match (ours, theirs) {
                 (Some(ours), theirs) if theirs.is_none_or(|theirs| ours <= theirs) => {
                     if let Some(becoming) = self.becoming.take() {
-                        self.settled = Some(becoming.at);
+                        if !self.on_the_way {
+                            self.settled = Some(becoming.at); // the stages after the first only add to it
+                        }
                         self.is = becoming.doc;
                         self.on_the_way = becoming.is_stage;
                     }

@@ -28,6 +28,7 @@ mod permissions;
 mod reach;
 mod records;
 mod refusals;
+mod restore;
 mod sensors;
 mod telemetry;
 mod torture;

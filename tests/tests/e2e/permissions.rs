@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::database::{Instance, parameters};
 use crate::declared::declared;
+use crate::restore::Cluster;
 
 const ACCOUNT: &str = "123456789012";
 const REGION: &str = "us-east-1";
@@ -27,6 +28,12 @@ fn asked(call: &Call) -> Vec<(String, String)> {
         ("SourceDBInstanceIdentifier", "db"),
         ("TargetDBInstanceIdentifier", "db"),
         ("DBSnapshotIdentifier", "snapshot"),
+        ("DBClusterIdentifier", "cluster"),
+        ("NewDBClusterIdentifier", "cluster"),
+        ("SourceDBClusterIdentifier", "cluster"),
+        ("SnapshotIdentifier", "cluster-snapshot"),
+        ("DBClusterSnapshotIdentifier", "cluster-snapshot"),
+        ("DBClusterParameterGroupName", "cluster-pg"),
         ("DBParameterGroupName", "pg"),
         ("OptionGroupName", "og"),
         ("DBSubnetGroupName", "subgrp"),
@@ -38,6 +45,7 @@ fn asked(call: &Call) -> Vec<(String, String)> {
         ("rds", _) if call.action == "DescribeDBInstanceAutomatedBackups" => {
             resources = vec![rds("auto-backup", "ab-1")]
         }
+        ("rds", _) if told.keys().any(|name| name.starts_with("Filters.")) => resources.push(rds("db", "*")),
         ("route53", [_, _, "hostedzonesbyname", ..]) => resources.push("*".to_owned()),
         ("route53", [_, _, kind, id, ..]) => resources.push(format!("arn:aws:route53:::{kind}/{id}")),
         ("elasticloadbalancing", _) if call.is_mutating() => {
@@ -50,7 +58,9 @@ fn asked(call: &Call) -> Vec<(String, String)> {
     let mut asked: Vec<(String, String)> = resources.into_iter().map(|resource| (action.clone(), resource)).collect();
     if told.keys().any(|name| name.starts_with("Tags.")) {
         let made = told.get("DBInstanceIdentifier").or_else(|| told.get("TargetDBInstanceIdentifier"));
-        asked.extend(made.map(|name| ("rds:AddTagsToResource".to_owned(), rds("db", name))));
+        let made = made.map(|name| rds("db", name));
+        let made = made.or_else(|| told.get("DBClusterIdentifier").map(|name| rds("cluster", name)));
+        asked.extend(made.map(|made| ("rds:AddTagsToResource".to_owned(), made)));
     }
     asked.extend(told.get("MonitoringRoleArn").map(|role| ("iam:PassRole".to_owned(), role.clone())));
     asked
@@ -235,6 +245,27 @@ fn databases_are_restored_with_what_is_declared() {
         }
     }
     ledger.close();
+}
+
+#[test]
+fn clusters_are_restored_with_what_is_declared() {
+    let aws = Emulator::moto();
+    let proxy = Proxy::to(aws.url());
+    for (subject, name, from) in [
+        ("rds.restore of a snapshot", "orders", "snapshot: orders-before"),
+        ("rds.restore to a time", "ledger", "time: latest"),
+    ] {
+        let mut ledger = Ledger::default();
+        Cluster::create(aws.url(), name);
+        let plan = doing(&format!(
+            "    action: rds.restore\n    with: {{ cluster: {name}, from: {{ {from} }} }}\n    loses_data: true\n"
+        ));
+        for command in ["capture", "dry-run", "run"] {
+            let calls = calls_of(&proxy, &plan, command, 0);
+            ledger.enter(subject, &plan, command != "run", &calls);
+        }
+        ledger.close();
+    }
 }
 
 #[test]

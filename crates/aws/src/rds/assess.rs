@@ -7,46 +7,47 @@
 //! -          new             old            rename_restored: nothing answers to the name until it is done
 //! new        -               old            in place
 //! ```
+//!
+//! Where the names are not to change, the restored instance stays beside the other, and at most a record is pointed at it.
 
-mod changes;
+pub(super) mod changes;
+pub(super) mod read_back;
 
 use std::time::Duration;
 
-use belay_core::change::{Assessment, Progress, Receipt};
-use belay_plan::duration::format as duration_format;
+use belay_core::change::{Assessment, Receipt};
 use belay_ports::Scope;
 use jiff::Timestamp;
 
 use self::changes::{CARRY, RENAME_FAILED, RENAME_RESTORED, RESTORE};
 use super::{
-    Settings, Source, Time, With,
-    state::{Instance, Names, State},
+    Names, Settings, With,
+    cname::Pointing,
+    owner::{self, Owner},
+    sent::{Sent, answering, failed, settling},
+    source::{Kind, Sought},
+    spec::{Cname, KeepEndpoint, Source},
+    state::{Instance, State},
     status::{Phase, phase},
 };
 
-const RUN_TAG: &str = "belay:run";
-const STEP_TAG: &str = "belay:step";
-const MIGRATION_TAG: &str = "belay:migration";
-
 /// An accepted restore or rename is listed within this time; usually within seconds.
-const LISTED_WITHIN: Duration = Duration::from_secs(10 * 60);
+pub(super) const LISTED_WITHIN: Duration = Duration::from_secs(10 * 60);
 
 /// Accepted settings show, or are listed as pending, within this time; usually in the answer to the call.
-const MODIFYING_WITHIN: Duration = Duration::from_secs(15);
-
-/// RDS ships logs about every five minutes. So much later it has stopped.
-const LOGS_SHIPPED_WITHIN: Duration = Duration::from_secs(30 * 60);
+pub(super) const MODIFYING_WITHIN: Duration = Duration::from_secs(15);
 
 pub(super) fn assess(
     scope: &Scope,
     with: &With,
+    instance: &str,
     now: &State,
     baseline: Option<&State>,
     receipts: &[Receipt],
 ) -> Assessment {
-    let names = Names::new(&with.instance, scope.run.as_ref());
+    let names = Names::new(instance, scope.run.as_ref());
     let known_good = baseline.and_then(|baseline| baseline.instance.as_ref());
-    View { scope, with, now, known_good, receipts, names }.assess()
+    View { scope, with, now, known_good, sent: Sent { receipts, looked: now.looked }, names }.assess()
 }
 
 /// Everything that an assessment looks at.
@@ -56,7 +57,7 @@ struct View<'a> {
     now: &'a State,
     /// The instance as it was before the cutover.
     known_good: Option<&'a Instance>,
-    receipts: &'a [Receipt],
+    sent: Sent<'a>,
     names: Names,
 }
 
@@ -77,20 +78,13 @@ enum Position<'a> {
     Swapped {
         new: &'a Instance,
     },
+    /// Restored, and meant to stay beside the other under its own name.
+    Beside {
+        old: Option<&'a Instance>,
+        new: &'a Instance,
+    },
     /// Under way between two of these, or not to be told.
     Elsewhere(Assessment),
-}
-
-enum Owner {
-    /// Made by this step in this run.
-    Ours,
-    Another {
-        run: String,
-    },
-    /// It has tags, and none of them says.
-    Unmarked,
-    /// No tags at all: what does not keep tags cannot tell.
-    Untagged,
 }
 
 impl<'a> View<'a> {
@@ -100,28 +94,32 @@ impl<'a> View<'a> {
             Position::Restored { old, new } => self.restored(old, new),
             Position::Between { new } => self.between(new),
             Position::Swapped { new } => self.swapped(new),
+            Position::Beside { old, new } => self.beside(old, new),
             Position::Elsewhere(assessment) => assessment,
         }
     }
 
     fn position(&self) -> Position<'a> {
-        let State { instance, restored, failed, .. } = self.now;
-        let name = &self.names.instance;
+        let State { instance, restored, failed: moved, .. } = self.now;
+        let name = &self.names.own;
         if self.scope.run.is_none() {
             return match instance {
                 Some(old) => Position::Original { old },
-                None => Position::Elsewhere(failed_verdict(format!("there is no instance {name}"))),
+                None => Position::Elsewhere(failed(format!("there is no instance {name}"))),
             };
         }
-        if let Some(twice) = listed_twice([instance, restored, failed]) {
+        if let Some(twice) = listed_twice([instance, restored, moved]) {
             return Position::Elsewhere(settling(format!("{twice} is being renamed: it is listed under two names")));
         }
-        if let Some(run) = restored.as_ref().and_then(|new| self.foreign(new)) {
+        if let Some(run) = restored.as_ref().and_then(|new| owner::foreign(self.scope, &new.tags)) {
             let why = format!("{} is there already, and its tags say that it was made {run}", self.names.restored);
             return Position::Elsewhere(Assessment::Ambiguous { why });
         }
-        match (instance, restored, failed) {
-            (Some(found), None, failed) => match (self.owner(found), failed) {
+        if let (Some(new), true) = (restored, self.with.keep_endpoint != KeepEndpoint::Rename) {
+            return Position::Beside { old: instance.as_ref(), new };
+        }
+        match (instance, restored, moved) {
+            (Some(found), None, moved) => match (self.owner(found), moved) {
                 (Owner::Ours, _) | (Owner::Untagged, Some(_)) => Position::Swapped { new: found },
                 (_, None) => Position::Original { old: found },
                 (_, Some(_)) => Position::Elsewhere(self.somebody_elses(found)),
@@ -129,14 +127,16 @@ impl<'a> View<'a> {
             (Some(old), Some(new), None) => Position::Restored { old, new },
             (Some(found), Some(_), Some(_)) => Position::Elsewhere(self.somebody_elses(found)),
             (None, Some(new), _) => Position::Between { new },
-            (None, None, Some(_)) if self.recent(RENAME_RESTORED, LISTED_WITHIN).is_some() => Position::Elsewhere(
-                settling(format!("the restored instance is being renamed to {name}: it is listed under neither name")),
-            ),
-            (None, None, Some(_)) => Position::Elsewhere(failed_verdict(format!(
+            (None, None, Some(_)) if self.sent.recently(RENAME_RESTORED, LISTED_WITHIN).is_some() => {
+                Position::Elsewhere(settling(format!(
+                    "the restored instance is being renamed to {name}: it is listed under neither name"
+                )))
+            }
+            (None, None, Some(_)) => Position::Elsewhere(failed(format!(
                 "there is no {name} and no {}; the replaced instance is kept as {}",
                 self.names.restored, self.names.failed
             ))),
-            (None, None, None) => Position::Elsewhere(failed_verdict(format!(
+            (None, None, None) => Position::Elsewhere(failed(format!(
                 "there is no instance {name}, and neither {} nor {}",
                 self.names.restored, self.names.failed
             ))),
@@ -145,102 +145,51 @@ impl<'a> View<'a> {
 
     fn original(&self, old: &'a Instance) -> Assessment {
         if let Some(cluster) = &old.cluster {
-            return failed_verdict(format!(
+            return failed(format!(
                 "{} is a member of the cluster {cluster}: rds.restore restores single instances only",
                 old.name
             ));
         }
-        if let Some(at) = self.recent(RESTORE, LISTED_WITHIN) {
+        if let Some(at) = self.sent.recently(RESTORE, LISTED_WITHIN) {
             let note = format!("AWS accepted the restore; {} is not listed yet", self.names.restored);
             return self.settling_since(Some(at), changes::RESTORE_EXPECTED, note);
         }
-        match self.source(old) {
+        if let Some((_, Pointing::Refused { why })) = self.pointing(None) {
+            return failed(why);
+        }
+        let sought = Sought {
+            scope: self.scope,
+            from: &self.with.from,
+            kind: Kind::Instance,
+            name: &old.name,
+            looked: self.now.looked,
+            snapshot: self.now.snapshot.as_ref(),
+            latest_restorable: old.latest_restorable,
+            earliest_restorable: self.now.earliest_restorable,
+        };
+        match sought.data() {
             Ok(since) => Assessment::Remaining(self.restore_onwards(old, since)),
             Err(verdict) => verdict,
         }
     }
 
-    /// The state of the data that the restore brings back, if it can be restored now.
-    fn source(&self, old: &Instance) -> Result<Option<Timestamp>, Assessment> {
-        match &self.with.from {
-            Source::Snapshot(name) => self.snapshot(name),
-            Source::Time(time) => self.point_in_time(*time, old),
-        }
-    }
-
-    fn snapshot(&self, name: &str) -> Result<Option<Timestamp>, Assessment> {
-        let Some(snapshot) = &self.now.snapshot else {
-            return Err(failed_verdict(format!("there is no snapshot {name}")));
-        };
-        match snapshot.status.as_str() {
-            "available" => Ok(snapshot.taken),
-            "creating" | "copying" | "modifying" => Err(Assessment::Settling(Progress {
-                fraction: snapshot.percent_progress.map(|percent| f64::from(percent) / 100.0),
-                note: format!("snapshot {name} is still {}", snapshot.status),
-                expected_left_s: None,
-            })),
-            status => Err(failed_verdict(format!("snapshot {name} is {status}, not available"))),
-        }
-    }
-
-    fn point_in_time(&self, time: Time, old: &Instance) -> Result<Option<Timestamp>, Assessment> {
-        let Some(latest) = old.latest_restorable else {
-            return Err(failed_verdict(format!(
-                "{} cannot be restored to a point in time: its automated backups are off, or none is complete yet",
-                old.name
-            )));
-        };
-        let point = match (time, self.scope.cutover) {
-            (Time::Latest, _) => return Ok(Some(latest)),
-            // Armed, or looked at, before the cutover: it is possible now, and the mark comes later.
-            (Time::Cutover, None) if self.scope.run.is_none() => return Ok(Some(latest)),
-            (Time::At(point), _) | (Time::Cutover, Some(point)) => point,
-            (Time::Cutover, None) => {
-                return Err(failed_verdict(
-                    "the cutover was not marked, so its time is not known: mark it with `belay cutover`, or restore \
-                     from a timestamp"
-                        .to_owned(),
-                ));
-            }
-        };
-        if point > self.now.looked {
-            return Err(failed_verdict(format!("{point} lies in the future")));
-        }
-        if let Some(earliest) = self.now.earliest_restorable.filter(|earliest| point < *earliest) {
-            return Err(failed_verdict(format!(
-                "{point} is before {earliest}, the earliest time that can be restored"
-            )));
-        }
-        if point < latest {
-            return Ok(Some(point));
-        }
-        let note = format!("{} can be restored up to {latest}; {point} follows when its logs are shipped", old.name);
-        match self.now.looked.duration_since(latest).unsigned_abs() > LOGS_SHIPPED_WITHIN {
-            true => Err(failed_verdict(format!("{note}, which has not happened for 30 minutes"))),
-            false => Err(settling(note)),
-        }
+    /// Where the plan's record points, beside where it should.
+    fn pointing(&self, endpoint: Option<&str>) -> Option<(&Cname, Pointing)> {
+        let cname = self.with.cname.as_ref()?;
+        let found = self.now.cname.as_ref()?;
+        Some((cname, found.against(cname, endpoint)))
     }
 
     fn restored(&self, old: &Instance, new: &Instance) -> Assessment {
         if let Some(waiting) = self.unfit(new, RESTORE, changes::RESTORE_EXPECTED) {
             return waiting;
         }
-        if let Some(at) = self.recent(RENAME_FAILED, LISTED_WITHIN) {
+        if let Some(at) = self.sent.recently(RENAME_FAILED, LISTED_WITHIN) {
             let note = format!("AWS accepted the new name; {} is {} and has it not yet", old.name, old.status);
             return self.settling_since(Some(at), changes::RENAME_EXPECTED, note);
         }
-        let carry = self.wanted(old).missing_from(&new.settings);
-        if !carry.is_empty() {
-            let within = if new.modifying { LISTED_WITHIN } else { MODIFYING_WITHIN };
-            match self.receipt(CARRY) {
-                None => return Assessment::Remaining(self.carry_onwards(old, new, carry)),
-                Some(at) if self.now.looked < at + within => {
-                    let note = format!("AWS accepted the settings of {}; they do not show yet", new.name);
-                    return self.settling_since(Some(at), changes::CARRY_EXPECTED, note);
-                }
-                // It will not take them. The data matters more: the last rename names what is missing.
-                Some(_) => {}
-            }
+        if let Some(carrying) = self.carrying(old, new) {
+            return carrying;
         }
         if let Some(name) = &old.renaming_to {
             return settling(format!("{} is being renamed to {name}", old.name));
@@ -251,15 +200,60 @@ impl<'a> View<'a> {
         Assessment::Remaining(self.renames(old, new))
     }
 
+    /// What the restore has not set, if something of it is still to be sent or to be waited for.
+    fn carrying(&self, model: &Instance, new: &Instance) -> Option<Assessment> {
+        let missing = self.wanted(model).missing_from(&new.settings).modifiable();
+        if missing.is_empty() {
+            return None;
+        }
+        let within = if new.modifying { LISTED_WITHIN } else { MODIFYING_WITHIN };
+        match self.sent.at(CARRY) {
+            None => Some(Assessment::Remaining(self.carry_onwards(model, new, missing))),
+            Some(at) if self.now.looked < at + within && self.sent.refused(CARRY).is_none() => {
+                let note = format!("AWS accepted the settings of {}; they do not show yet", new.name);
+                Some(self.settling_since(Some(at), changes::CARRY_EXPECTED, note))
+            }
+            // It will not take them. The data matters more: the gate that reads it back says what is missing.
+            Some(_) => None,
+        }
+    }
+
+    /// The names stay as they are; clients are told where it is, or find it themselves.
+    fn beside(&self, old: Option<&Instance>, new: &Instance) -> Assessment {
+        if let Some(waiting) = self.unfit(new, RESTORE, changes::RESTORE_EXPECTED) {
+            return waiting;
+        }
+        let model = self.known_good.or(old);
+        if let Some(carrying) = model.and_then(|model| self.carrying(model, new)) {
+            return carrying;
+        }
+        match self.pointing(new.endpoint.as_deref()) {
+            None | Some((_, Pointing::There)) => match self.read_back(new, model) {
+                Assessment::InPlace => answering(&new.name, new.endpoint.as_deref()),
+                differs => differs,
+            },
+            Some((_, Pointing::Refused { why })) => failed(why),
+            Some((cname, Pointing::Spreading)) => {
+                settling(format!("{} points to {}; not all name servers know it yet", cname.record, new.name))
+            }
+            Some((_, Pointing::Elsewhere { .. })) if new.endpoint.is_none() => {
+                settling(format!("{} has no endpoint yet", new.name))
+            }
+            Some((cname, Pointing::Elsewhere { before, ttl_s })) => {
+                Assessment::Remaining(vec![self.point_cname(cname, Some(new), before, ttl_s)])
+            }
+        }
+    }
+
     fn between(&self, new: &Instance) -> Assessment {
-        let name = &self.names.instance;
-        if self.now.failed.is_none() && self.recent(RENAME_FAILED, LISTED_WITHIN).is_some() {
+        let name = &self.names.own;
+        if self.now.failed.is_none() && self.sent.recently(RENAME_FAILED, LISTED_WITHIN).is_some() {
             return settling(format!(
                 "{name} is being renamed to {}: it is listed under neither name",
                 self.names.failed
             ));
         }
-        if let Some(at) = self.recent(RENAME_RESTORED, LISTED_WITHIN) {
+        if let Some(at) = self.sent.recently(RENAME_RESTORED, LISTED_WITHIN) {
             let note = format!("AWS accepted the new name; {} is {} and has it not yet", new.name, new.status);
             return self.settling_since(Some(at), changes::RENAME_EXPECTED, note);
         }
@@ -273,20 +267,26 @@ impl<'a> View<'a> {
         if let Some(waiting) = self.unfit(new, RENAME_RESTORED, changes::RENAME_EXPECTED) {
             return waiting;
         }
-        // The replaced instance is no measure any more: people may change or delete it now.
-        let Some(known_good) = self.known_good else { return Assessment::InPlace };
-        let missing = self.wanted(known_good).missing_from(&new.settings);
-        match missing.is_empty() || self.receipt(CARRY).is_some() {
-            true => Assessment::InPlace,
-            false => Assessment::Remaining(vec![self.carry(known_good, Some(new), missing)]),
+        if let Some(known_good) = self.known_good.filter(|_| self.sent.at(CARRY).is_none()) {
+            let missing = self.wanted(known_good).missing_from(&new.settings).modifiable();
+            if !missing.is_empty() {
+                return Assessment::Remaining(vec![self.carry(known_good, Some(new), missing)]);
+            }
         }
+        self.read_back(new, self.known_good.or(self.now.failed.as_ref()))
+    }
+
+    fn settling_since(&self, began: Option<Timestamp>, expected: Duration, note: String) -> Assessment {
+        let busy = [&self.now.restored, &self.now.instance].into_iter().flatten();
+        let percent = busy.into_iter().find_map(|found| found.percent_progress);
+        self.sent.settling(began, expected, percent, note)
     }
 
     /// Why the restored instance cannot take the next step now, if so. `sent` is the change it may still be busy with.
     fn unfit(&self, new: &Instance, sent: &str, expected: Duration) -> Option<Assessment> {
         if let Some(name) = &new.renaming_to {
             return Some(self.settling_since(
-                self.receipt(sent),
+                self.sent.at(sent),
                 expected,
                 format!("{} is being renamed to {name}", new.name),
             ));
@@ -294,11 +294,11 @@ impl<'a> View<'a> {
         match phase(&new.status) {
             Phase::Available => None,
             Phase::Changing => {
-                let began = self.receipt(sent);
+                let began = self.sent.at(sent);
                 Some(self.settling_since(began, expected, format!("{} is {}", new.name, new.status)))
             }
             Phase::Stuck { cure } => {
-                Some(failed_verdict(format!("the restored instance {} is {}: {cure}", new.name, new.status)))
+                Some(failed(format!("the restored instance {} is {}: {cure}", new.name, new.status)))
             }
         }
     }
@@ -306,8 +306,15 @@ impl<'a> View<'a> {
     /// The settings to carry over; `old` stands in where there is no baseline.
     fn wanted(&self, old: &Instance) -> Settings {
         let from = self.known_good.unwrap_or(old);
-        let settings = from.settings.clone().to_carry();
+        let snapshot = self.now.snapshot.as_ref();
+        // A point in time is restored as large as the instance is now.
+        let source_gib = match self.with.from {
+            Source::Time(_) => old.settings.allocated_storage,
+            Source::Snapshot(_) | Source::NewestSnapshot(_) => snapshot.and_then(|found| found.allocated_storage),
+        };
+        let settings = from.settings.clone().to_carry().growing_from(source_gib);
         match self.other_engine(from) {
+            Some(_) if snapshot.is_some_and(|found| found.engine != from.engine) => settings.for_another_engine(),
             Some(_) => settings.without_groups(),
             None => settings,
         }
@@ -322,24 +329,7 @@ impl<'a> View<'a> {
     }
 
     fn owner(&self, found: &Instance) -> Owner {
-        let run = self.scope.run.as_ref().map(|run| run.0.as_str());
-        match (found.tags.get(RUN_TAG), found.tags.get(STEP_TAG)) {
-            (Some(tag), step) if Some(tag.as_str()) == run => match step {
-                Some(step) if *step != self.scope.step => Owner::Another { run: format!("by step {step} of this run") },
-                _ => Owner::Ours,
-            },
-            (Some(tag), _) => Owner::Another { run: format!("by run {tag}") },
-            (None, _) if found.tags.is_empty() => Owner::Untagged,
-            (None, _) => Owner::Unmarked,
-        }
-    }
-
-    /// By whom it was made, if that was not this step of this run.
-    fn foreign(&self, found: &Instance) -> Option<String> {
-        match self.owner(found) {
-            Owner::Another { run } => Some(run),
-            Owner::Ours | Owner::Unmarked | Owner::Untagged => None,
-        }
+        owner::of(self.scope, &found.tags)
     }
 
     /// The plan's name is taken, though the instance that had it was moved away.
@@ -356,28 +346,6 @@ impl<'a> View<'a> {
             ),
         }
     }
-
-    /// When AWS accepted a change.
-    fn receipt(&self, change: &str) -> Option<Timestamp> {
-        self.receipts.iter().rev().find(|receipt| receipt.change == change).map(|receipt| receipt.at)
-    }
-
-    /// The same, if that is so short ago that its effect may still come.
-    fn recent(&self, change: &str, within: Duration) -> Option<Timestamp> {
-        self.receipt(change).filter(|at| self.now.looked < *at + within)
-    }
-
-    fn settling_since(&self, began: Option<Timestamp>, expected: Duration, note: String) -> Assessment {
-        let Some(gone) = began.map(|began| self.now.looked.duration_since(began).unsigned_abs()) else {
-            return settling(note);
-        };
-        let gone = Duration::from_secs(gone.as_secs());
-        Assessment::Settling(Progress {
-            fraction: None,
-            note: format!("{note} ({} of about {})", duration_format(gone), duration_format(expected)),
-            expected_left_s: Some(expected.saturating_sub(gone).as_secs()),
-        })
-    }
 }
 
 /// The name of an instance that is listed under two names.
@@ -391,18 +359,10 @@ fn listed_twice(found: [&Option<Instance>; 3]) -> Option<&str> {
 }
 
 /// What parameter and option groups belong to: the major version.
-fn family<'v>(engine: &str, version: &'v str) -> &'v str {
-    let parts = if engine.starts_with("postgres") { 1 } else { 2 };
+pub(super) fn family<'v>(engine: &str, version: &'v str) -> &'v str {
+    let parts = if engine.contains("postgres") { 1 } else { 2 };
     let end = version.match_indices('.').nth(parts - 1).map_or(version.len(), |(end, _)| end);
     &version[..end]
-}
-
-fn failed_verdict(why: String) -> Assessment {
-    Assessment::Failed { why }
-}
-
-fn settling(note: String) -> Assessment {
-    Assessment::Settling(Progress { fraction: None, note, expected_left_s: None })
 }
 
 #[cfg(test)]

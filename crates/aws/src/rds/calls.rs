@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, error::Error};
 
 use aws_sdk_rds::{
-    Client,
     error::{ProvideErrorMetadata, SdkError},
     operation::{
         modify_db_instance::{ModifyDbInstanceInput, builders::ModifyDbInstanceInputBuilder},
@@ -13,13 +12,13 @@ use aws_sdk_rds::{
     primitives::DateTime,
     types::{DbInstance, Tag},
 };
-use belay_ports::ApplyError;
+use belay_ports::{ApplyError, Scope};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::settings::Settings;
-use crate::errors;
+use super::{cluster::calls::ClusterCall, cname, refine::refine, settings::Settings};
+use crate::{errors, session::Clients};
 
 pub(super) const RESTORE_FROM_SNAPSHOT: &str = "rds:RestoreDBInstanceFromDBSnapshot";
 pub(super) const RESTORE_TO_POINT_IN_TIME: &str = "rds:RestoreDBInstanceToPointInTime";
@@ -54,6 +53,14 @@ pub(super) enum Call {
         from: String,
         to: String,
     },
+    /// Of a whole cluster.
+    Cluster(ClusterCall),
+    PointCname {
+        zone: String,
+        record: String,
+        ttl_s: i64,
+        endpoint: String,
+    },
 }
 
 impl Call {
@@ -63,11 +70,14 @@ impl Call {
             Self::RestoreFromSnapshot { .. } => RESTORE_FROM_SNAPSHOT,
             Self::RestoreToPointInTime { .. } => RESTORE_TO_POINT_IN_TIME,
             Self::Carry { .. } | Self::Rename { .. } => MODIFY,
+            Self::Cluster(call) => call.action(),
+            Self::PointCname { .. } => cname::CHANGE_RECORDS,
         }
     }
 
-    /// Sends it, once. Answers which instance it is about.
-    pub(super) async fn send(&self, client: &Client) -> Result<Value, ApplyError> {
+    /// Sends it, once. Answers which instance it is about, or which change of a record it began.
+    pub(super) async fn send(&self, scope: &Scope, clients: &Clients) -> Result<Value, ApplyError> {
+        let client = &clients.rds.write;
         let instance = match self {
             Self::RestoreFromSnapshot { snapshot, name, settings, tags } => {
                 let input = settings
@@ -90,13 +100,19 @@ impl Call {
                 sent.map_err(|error| self.failure(error, &format!("{name}, from {source}")))?.db_instance
             }
             Self::Carry { name, settings, logs_before } => {
-                let input = settings.on_modify(modify(name), logs_before);
-                input.send_with(client).await.map_err(|error| self.failure(error, name))?.db_instance
+                match settings.on_modify(modify(name), logs_before).send_with(client).await {
+                    Ok(answer) => answer.db_instance,
+                    Err(error) => return refused(self.failure(error, name)),
+                }
             }
             Self::Rename { from, to } => {
                 let input = modify(from).new_db_instance_identifier(to);
                 let sent = input.send_with(client).await;
                 sent.map_err(|error| self.failure(error, &format!("{from}, to {to}")))?.db_instance
+            }
+            Self::Cluster(call) => return call.send(client).await,
+            Self::PointCname { zone, record, ttl_s, endpoint } => {
+                return cname::point(&clients.route53.write, scope, zone, record, *ttl_s, endpoint).await;
             }
         };
         Ok(receipt(instance.as_ref()))
@@ -106,8 +122,24 @@ impl Call {
     where
         E: Error + ProvideErrorMetadata + 'static,
     {
-        let code = errors::code(&error).unwrap_or_default().to_owned();
-        refine(errors::apply(error, self.action(), about), &code)
+        failure(error, self.action(), about)
+    }
+}
+
+pub(super) fn failure<E>(error: SdkError<E>, action: &str, about: &str) -> ApplyError
+where
+    E: Error + ProvideErrorMetadata + 'static,
+{
+    let code = errors::code(&error).unwrap_or_default().to_owned();
+    refine(errors::apply(error, action, about), &code)
+}
+
+/// A setting that RDS will not take holds up nothing: the data matters more, and the gate that reads the restored database
+/// back names it. So a refusal for good is an answer to go on from.
+pub(super) fn refused(error: ApplyError) -> Result<Value, ApplyError> {
+    match error {
+        ApplyError::NoEffect { why, retry: false, throttled: false } => Ok(json!({ "refused": why })),
+        error => Err(error),
     }
 }
 
@@ -116,11 +148,11 @@ fn modify(name: &str) -> ModifyDbInstanceInputBuilder {
     ModifyDbInstanceInput::builder().db_instance_identifier(name).apply_immediately(true)
 }
 
-fn sdk_tags(tags: &BTreeMap<String, String>) -> Vec<Tag> {
+pub(super) fn sdk_tags(tags: &BTreeMap<String, String>) -> Vec<Tag> {
     tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
 }
 
-fn sdk_time(time: Timestamp) -> DateTime {
+pub(super) fn sdk_time(time: Timestamp) -> DateTime {
     DateTime::from_nanos(time.as_nanosecond()).unwrap_or(DateTime::from_secs(time.as_second()))
 }
 
@@ -128,66 +160,9 @@ fn receipt(instance: Option<&DbInstance>) -> Value {
     json!({ "resource_id": instance.and_then(|instance| instance.dbi_resource_id.as_deref()) })
 }
 
-/// What RDS means by a refusal beyond what holds for all of AWS: whether it passes, and what to do about it.
-fn refine(error: ApplyError, code: &str) -> ApplyError {
-    let ApplyError::NoEffect { why, retry, throttled } = error else { return error };
-    let (passes, cure) = match code.strip_suffix("Fault").unwrap_or(code) {
-        // An earlier send, of which the answer was lost, has made it: the next look shows whose it is.
-        "DBInstanceAlreadyExists" => (true, "the next look tells whose it is"),
-        // Or has renamed it.
-        "DBInstanceNotFound" => (true, "the next look tells where it is"),
-        "InvalidDBInstanceState" => (true, "RDS does this only with an available instance; tried again"),
-        "InsufficientDBInstanceCapacity" => {
-            (true, "AWS has no such instance free now; tried again, or change the class")
-        }
-        "InvalidDBSnapshotState" => (true, "a snapshot can be restored once it is available; tried again"),
-        "DBSnapshotNotFound" => (false, "name a snapshot of this account and region, or one shared with it by its ARN"),
-        "InstanceQuotaExceeded" => (false, "delete instances that are not needed, or ask Service Quotas for more"),
-        "StorageQuotaExceeded" => (false, "free storage, or ask Service Quotas for more"),
-        "KMSKeyNotAccessible" => {
-            (false, "the key must be enabled, and allow kms:CreateGrant and kms:DescribeKey to this role")
-        }
-        "InvalidRestore" | "PointInTimeRestoreNotEnabled" => (false, "restore from a snapshot instead"),
-        "DBParameterGroupNotFound" | "OptionGroupNotFound" | "DBSubnetGroupNotFound" => {
-            (false, "the replaced instance had it; create it again")
-        }
-        _ => return ApplyError::NoEffect { why, retry, throttled },
-    };
-    ApplyError::NoEffect { why: format!("{why} ({cure})"), retry: retry || passes, throttled }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn refined(code: &str) -> (bool, String) {
-        let error = ApplyError::NoEffect { why: "RDS said no".to_owned(), retry: false, throttled: false };
-        match refine(error, code) {
-            ApplyError::NoEffect { why, retry, throttled: false } => (retry, why),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn refusals_that_pass_are_tried_again() {
-        for code in
-            ["DBInstanceAlreadyExists", "DBInstanceAlreadyExistsFault", "DBInstanceNotFound", "InvalidDBInstanceState"]
-        {
-            assert!(refined(code).0, "{code}");
-        }
-        for code in ["DBSnapshotNotFound", "InstanceQuotaExceeded", "StorageQuotaExceeded", "KMSKeyNotAccessibleFault"]
-        {
-            let (retry, why) = refined(code);
-            assert!(!retry && why.starts_with("RDS said no ("), "{code}: {why}");
-        }
-        assert_eq!(refined("InvalidParameterValue"), (false, "RDS said no".to_owned()));
-    }
-
-    #[test]
-    fn a_lost_answer_stays_lost() {
-        let lost = ApplyError::OutcomeUnknown { why: "cut".to_owned() };
-        assert_eq!(refine(lost.clone(), ""), lost);
-    }
 
     #[test]
     fn calls_survive_being_journaled() {

@@ -2,18 +2,20 @@
 //!
 //! A restored instance has the default security group, the default parameter group, is Single-AZ, and so on, unless the
 //! call says otherwise. So everything here is read from the instance that is replaced, and given on the restore; what a
-//! restore cannot take is carried over by one `ModifyDBInstance` once the new instance is available.
+//! restore cannot take is carried over by one `ModifyDBInstance` once the new instance is available. Which setting goes
+//! where stands in one table: [`table`].
 
-use aws_sdk_rds::{
-    operation::{
-        modify_db_instance::builders::ModifyDbInstanceInputBuilder,
-        restore_db_instance_from_db_snapshot::builders::RestoreDbInstanceFromDbSnapshotInputBuilder,
-        restore_db_instance_to_point_in_time::builders::RestoreDbInstanceToPointInTimeInputBuilder,
-    },
-    types::{CloudwatchLogsExportConfiguration, DatabaseInsightsMode, DbInstance},
-};
+mod parameters;
+pub(super) mod table;
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use aws_sdk_rds::types::{AdditionalStorageVolumeOutput, DbInstance, DomainMembership, Endpoint};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+use self::table::Restore;
+use super::fields;
 
 /// In the terms of the RDS API. None: the instance has no such setting, and a call does not name it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +23,9 @@ use serde_json::{Map, Value};
 pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub db_instance_class: Option<String>,
+    /// Only of a Single-AZ instance: of a Multi-AZ one AWS chooses both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub availability_zone: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub db_subnet_group: Option<String>,
     /// Ids, sorted.
@@ -40,15 +45,28 @@ pub struct Settings {
     /// In MiB/s, only where it is provisioned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub storage_throughput: Option<i32>,
+    /// In GiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allocated_storage: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dedicated_log_volume: Option<bool>,
+    /// By name; Oracle and SQL Server have them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub additional_storage_volumes: Option<BTreeMap<String, Volume>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub publicly_accessible: Option<bool>,
+    /// On Outposts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub customer_owned_ip: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub iam_database_authentication: Option<bool>,
     /// Sorted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cloudwatch_logs_exports: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub domain: Option<Domain>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_certificate: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,9 +78,21 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network_type: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub license_model: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine_lifecycle_support: Option<String>,
+    /// By name: `coreCount`, `threadsPerCore`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub processor_features: Option<BTreeMap<String, String>>,
+    /// Of RDS Custom.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub custom_iam_instance_profile: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub backup_retention_days: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backup_window: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backup_target: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub maintenance_window: Option<String>,
     /// In GiB: up to where the storage grows by itself.
@@ -83,21 +113,56 @@ pub struct Settings {
     pub performance_insights_retention_days: Option<i32>,
 }
 
-/// The IOPS that every gp3 volume has. Below a size that depends on the engine RDS refuses to be told them.
+/// The Active Directory that an instance has joined: one that AWS manages, or the customer's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Domain {
+    Managed { directory: String, iam_role_name: Option<String> },
+    Own { fqdn: String, ou: Option<String>, auth_secret: String, dns_ips: Vec<String> },
+}
+
+/// A storage volume beside the first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Volume {
+    pub storage_type: Option<String>,
+    /// In GiB.
+    pub allocated_storage: Option<i32>,
+    pub iops: Option<i32>,
+    /// In MiB/s.
+    pub storage_throughput: Option<i32>,
+    /// In GiB.
+    pub max_allocated_storage: Option<i32>,
+}
+
+/// Which call restores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RestoreKind {
+    Snapshot,
+    PointInTime,
+}
+
+/// What every gp3 volume has. Below a size that depends on the engine RDS refuses to be told them.
 const GP3_BASELINE_IOPS: i32 = 3000;
+const GP3_BASELINE_THROUGHPUT: i32 = 125;
 
 impl Settings {
     pub fn of(instance: &DbInstance) -> Self {
         let security_groups = instance.vpc_security_groups().iter().filter_map(|group| group.vpc_security_group_id());
         let storage_type = instance.storage_type.clone();
+        let gp3 = storage_type.as_deref() == Some("gp3");
+        let above = |value: Option<i32>, baseline: i32| value.is_some_and(|value| value > baseline);
         let provisioned = match storage_type.as_deref() {
             Some("io1" | "io2") => true,
-            Some("gp3") => instance.iops != Some(GP3_BASELINE_IOPS),
+            Some("gp3") => {
+                above(instance.iops, GP3_BASELINE_IOPS) || above(instance.storage_throughput, GP3_BASELINE_THROUGHPUT)
+            }
             _ => false,
         };
-        let gp3 = storage_type.as_deref() == Some("gp3");
+        let features = instance.processor_features().iter();
+        let volumes = instance.additional_storage_volumes().iter();
         Self {
             db_instance_class: instance.db_instance_class.clone(),
+            availability_zone: instance.availability_zone.clone().filter(|_| instance.multi_az != Some(true)),
             db_subnet_group: instance.db_subnet_group().and_then(|group| group.db_subnet_group_name.clone()),
             vpc_security_groups: sorted(security_groups),
             db_parameter_group: instance.db_parameter_groups().first().and_then(|g| g.db_parameter_group_name.clone()),
@@ -106,18 +171,30 @@ impl Settings {
             storage_type,
             iops: instance.iops.filter(|_| provisioned),
             storage_throughput: instance.storage_throughput.filter(|_| provisioned && gp3),
+            allocated_storage: instance.allocated_storage,
+            dedicated_log_volume: instance.dedicated_log_volume,
+            additional_storage_volumes: filled(volumes.filter_map(Volume::of).collect()),
             // `DbInstancePort` is 0 outside of clusters.
-            port: instance.endpoint().and_then(|endpoint| endpoint.port).filter(|port| *port > 0),
+            port: instance.endpoint().and_then(port),
             publicly_accessible: instance.publicly_accessible,
+            customer_owned_ip: instance.customer_owned_ip_enabled,
             iam_database_authentication: instance.iam_database_authentication_enabled,
             cloudwatch_logs_exports: sorted(instance.enabled_cloudwatch_logs_exports().iter().map(String::as_str)),
+            domain: instance.domain_memberships().iter().find_map(Domain::of),
             ca_certificate: instance.ca_certificate_identifier.clone(),
             auto_minor_version_upgrade: instance.auto_minor_version_upgrade,
             deletion_protection: instance.deletion_protection,
             copy_tags_to_snapshot: instance.copy_tags_to_snapshot,
             network_type: instance.network_type.clone(),
+            license_model: instance.license_model.clone(),
+            engine_lifecycle_support: instance.engine_lifecycle_support.clone(),
+            processor_features: filled(
+                features.filter_map(|feature| Some((feature.name.clone()?, feature.value.clone()?))).collect(),
+            ),
+            custom_iam_instance_profile: instance.custom_iam_instance_profile.clone(),
             backup_retention_days: instance.backup_retention_period,
             backup_window: instance.preferred_backup_window.clone(),
+            backup_target: instance.backup_target.clone(),
             maintenance_window: instance.preferred_maintenance_window.clone(),
             max_allocated_storage: instance.max_allocated_storage,
             monitoring_interval_s: instance.monitoring_interval,
@@ -136,85 +213,93 @@ impl Settings {
         let keeps_backups = self.backup_retention_days.is_some_and(|days| days > 0);
         let monitored = self.monitoring_interval_s.is_some_and(|interval_s| interval_s > 0);
         let insights = self.performance_insights == Some(true);
+        let on = |setting: Option<bool>| setting.filter(|on| *on);
         Self {
             vpc_security_groups: self.vpc_security_groups.filter(|groups| !groups.is_empty()),
             db_parameter_group: self.db_parameter_group.filter(|name| !name.starts_with("default.")),
             option_group: self.option_group.filter(|name| !name.starts_with("default:")),
-            deletion_protection: self.deletion_protection.filter(|on| *on),
+            deletion_protection: on(self.deletion_protection),
+            dedicated_log_volume: on(self.dedicated_log_volume),
+            customer_owned_ip: on(self.customer_owned_ip),
             backup_retention_days: self.backup_retention_days.filter(|_| keeps_backups),
             backup_window: self.backup_window.filter(|_| keeps_backups),
+            backup_target: self.backup_target.filter(|target| target != "region"),
             monitoring_interval_s: self.monitoring_interval_s.filter(|_| monitored),
             monitoring_role: self.monitoring_role.filter(|_| monitored),
             database_insights_mode: self.database_insights_mode.filter(|_| insights),
-            performance_insights: self.performance_insights.filter(|on| *on),
+            performance_insights: on(self.performance_insights),
             performance_insights_kms_key: self.performance_insights_kms_key.filter(|_| insights),
             performance_insights_retention_days: self.performance_insights_retention_days.filter(|_| insights),
             ..self
         }
     }
 
-    /// For another engine version, which does not take the groups of this one.
+    /// For another version of the engine, which does not take the groups of this one.
     #[must_use]
     pub fn without_groups(self) -> Self {
         Self { db_parameter_group: None, option_group: None, ..self }
     }
 
-    /// What a restore takes, and what it does not.
+    /// For another engine: without all that an engine has in terms of its own.
     #[must_use]
-    pub fn split(self) -> (Self, Self) {
-        let later = Self {
-            maintenance_window: self.maintenance_window.clone(),
-            max_allocated_storage: self.max_allocated_storage,
-            monitoring_interval_s: self.monitoring_interval_s,
-            monitoring_role: self.monitoring_role.clone(),
-            database_insights_mode: self.database_insights_mode.clone(),
-            performance_insights: self.performance_insights,
-            performance_insights_kms_key: self.performance_insights_kms_key.clone(),
-            performance_insights_retention_days: self.performance_insights_retention_days,
-            ..Self::default()
-        };
-        let on_restore = Self {
-            maintenance_window: None,
-            max_allocated_storage: None,
-            monitoring_interval_s: None,
-            monitoring_role: None,
-            database_insights_mode: None,
-            performance_insights: None,
-            performance_insights_kms_key: None,
-            performance_insights_retention_days: None,
-            ..self
-        };
-        (on_restore, later)
+    pub fn for_another_engine(self) -> Self {
+        Self {
+            cloudwatch_logs_exports: None,
+            license_model: None,
+            engine_lifecycle_support: None,
+            processor_features: None,
+            domain: None,
+            additional_storage_volumes: None,
+            iam_database_authentication: None,
+            ..self.without_groups()
+        }
     }
 
-    /// What of these settings `has` has otherwise. Settings that RDS takes only together come together.
+    /// `source_gib`: what the restored data is allocated by itself. Storage never shrinks.
+    #[must_use]
+    pub fn growing_from(self, source_gib: Option<i32>) -> Self {
+        Self { allocated_storage: self.allocated_storage.filter(|gib| source_gib.is_none_or(|has| *gib > has)), ..self }
+    }
+
+    /// What a restore takes, and what it does not.
+    #[must_use]
+    pub fn split(self, kind: RestoreKind, engine: &str) -> (Self, Self) {
+        let on_restore = |name: &str| match table::of(name).restore {
+            // RDS for SQL Server does not take it.
+            Restore::Both(_) if name == "allocated_storage" => !engine.starts_with("sqlserver"),
+            Restore::Both(_) => true,
+            Restore::PointInTime(_) => kind == RestoreKind::PointInTime,
+            Restore::No => false,
+        };
+        (self.only(on_restore), self.only(|name| !on_restore(name)).modifiable())
+    }
+
+    /// What `ModifyDBInstance` takes of it.
+    #[must_use]
+    pub fn modifiable(&self) -> Self {
+        self.only(|name| table::of(name).modify.is_some())
+    }
+
+    /// What of these settings `has` has otherwise.
+    #[must_use]
+    pub fn differing_from(&self, has: &Self) -> Self {
+        fields::differing(self, has)
+    }
+
+    /// The same, and with it the settings that RDS takes only together.
     #[must_use]
     pub fn missing_from(&self, has: &Self) -> Self {
-        let (wanted, has) = (self.fields(), has.fields());
-        // What RDS does not list is off.
-        let off = Value::Bool(false);
-        let differs = |name: &str| {
-            wanted.get(name).is_some_and(|value| {
-                value != has.get(name).unwrap_or(if value.is_boolean() { &off } else { &Value::Null })
-            })
-        };
-        let together = |name: &str| TOGETHER.iter().find(|names| names.contains(&name));
-        let missing: Map<_, _> = wanted
-            .iter()
-            .filter(|(name, _)| {
-                differs(name) || together(name).is_some_and(|names| names.iter().any(|other| differs(other)))
-            })
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect();
-        Self::deserialize(Value::Object(missing)).expect("fields of settings are settings")
+        fields::missing(self, has)
+    }
+
+    /// The settings whose name is picked.
+    pub(super) fn only(&self, pick: impl Fn(&str) -> bool) -> Self {
+        fields::only(self, pick)
     }
 
     /// By name, without those that are not set.
     pub fn fields(&self) -> Map<String, Value> {
-        match serde_json::to_value(self) {
-            Ok(Value::Object(fields)) => fields,
-            other => unreachable!("settings are an object of plain values, not {other:?}"),
-        }
+        fields::fields(self)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -222,112 +307,52 @@ impl Settings {
     }
 }
 
-const TOGETHER: [&[&str]; 3] = [
-    &["storage_type", "iops", "storage_throughput"],
-    &["monitoring_interval_s", "monitoring_role"],
-    &[
-        "database_insights_mode",
-        "performance_insights",
-        "performance_insights_kms_key",
-        "performance_insights_retention_days",
-    ],
-];
+/// RDS endpoints have names. Where one is an address, something stands in for RDS and lends each database a port of its
+/// host, which is nothing to carry over.
+fn port(endpoint: &Endpoint) -> Option<i32> {
+    let of_a_host = |address: &str| address == "localhost" || address.parse::<IpAddr>().is_ok();
+    endpoint.port.filter(|port| *port > 0 && !endpoint.address().is_some_and(of_a_host))
+}
 
-fn sorted<'a>(names: impl Iterator<Item = &'a str>) -> Option<Vec<String>> {
+impl Domain {
+    pub(super) fn of(membership: &DomainMembership) -> Option<Self> {
+        match membership.auth_secret_arn.clone() {
+            Some(auth_secret) => Some(Self::Own {
+                fqdn: membership.fqdn.clone()?,
+                ou: membership.ou.clone(),
+                auth_secret,
+                dns_ips: membership.dns_ips().to_vec(),
+            }),
+            None => Some(Self::Managed {
+                directory: membership.domain.clone()?,
+                iam_role_name: membership.iam_role_name.clone(),
+            }),
+        }
+    }
+}
+
+impl Volume {
+    fn of(volume: &AdditionalStorageVolumeOutput) -> Option<(String, Self)> {
+        let settings = Self {
+            storage_type: volume.storage_type.clone(),
+            allocated_storage: volume.allocated_storage,
+            iops: volume.iops,
+            storage_throughput: volume.storage_throughput,
+            max_allocated_storage: volume.max_allocated_storage,
+        };
+        Some((volume.volume_name.clone()?, settings))
+    }
+}
+
+pub(super) fn sorted<'a>(names: impl Iterator<Item = &'a str>) -> Option<Vec<String>> {
     let mut names: Vec<String> = names.map(ToOwned::to_owned).collect();
     names.sort_unstable();
     Some(names)
 }
 
-/// Sets on a restore's input what a restore takes. The two calls have these parameters in common, but no type.
-macro_rules! on_restore {
-    ($input:expr, $settings:expr) => {{
-        let settings = $settings;
-        $input
-            .set_db_instance_class(settings.db_instance_class.clone())
-            .set_db_subnet_group_name(settings.db_subnet_group.clone())
-            .set_vpc_security_group_ids(settings.vpc_security_groups.clone())
-            .set_db_parameter_group_name(settings.db_parameter_group.clone())
-            .set_option_group_name(settings.option_group.clone())
-            .set_multi_az(settings.multi_az)
-            .set_storage_type(settings.storage_type.clone())
-            .set_iops(settings.iops)
-            .set_storage_throughput(settings.storage_throughput)
-            .set_port(settings.port)
-            .set_publicly_accessible(settings.publicly_accessible)
-            .set_enable_iam_database_authentication(settings.iam_database_authentication)
-            .set_enable_cloudwatch_logs_exports(settings.cloudwatch_logs_exports.clone())
-            .set_ca_certificate_identifier(settings.ca_certificate.clone())
-            .set_auto_minor_version_upgrade(settings.auto_minor_version_upgrade)
-            .set_deletion_protection(settings.deletion_protection)
-            .set_copy_tags_to_snapshot(settings.copy_tags_to_snapshot)
-            .set_network_type(settings.network_type.clone())
-            .set_backup_retention_period(settings.backup_retention_days)
-            .set_preferred_backup_window(settings.backup_window.clone())
-    }};
-}
-
-impl Settings {
-    pub(super) fn on_snapshot_restore(
-        &self,
-        input: RestoreDbInstanceFromDbSnapshotInputBuilder,
-    ) -> RestoreDbInstanceFromDbSnapshotInputBuilder {
-        on_restore!(input, self)
-    }
-
-    pub(super) fn on_point_in_time_restore(
-        &self,
-        input: RestoreDbInstanceToPointInTimeInputBuilder,
-    ) -> RestoreDbInstanceToPointInTimeInputBuilder {
-        on_restore!(input, self)
-    }
-
-    /// `logs_before`: the log exports that are on now; the call names only those to switch.
-    pub(super) fn on_modify(
-        &self,
-        input: ModifyDbInstanceInputBuilder,
-        logs_before: &[String],
-    ) -> ModifyDbInstanceInputBuilder {
-        let logs = self.cloudwatch_logs_exports.as_ref().map(|wanted| {
-            let without = |names: &[String], others: &[String]| {
-                names.iter().filter(|name| !others.contains(name)).cloned().collect::<Vec<_>>()
-            };
-            CloudwatchLogsExportConfiguration::builder()
-                .set_enable_log_types(Some(without(wanted, logs_before)))
-                .set_disable_log_types(Some(without(logs_before, wanted)))
-                .build()
-        });
-        input
-            .set_db_instance_class(self.db_instance_class.clone())
-            .set_db_subnet_group_name(self.db_subnet_group.clone())
-            .set_vpc_security_group_ids(self.vpc_security_groups.clone())
-            .set_db_parameter_group_name(self.db_parameter_group.clone())
-            .set_option_group_name(self.option_group.clone())
-            .set_multi_az(self.multi_az)
-            .set_storage_type(self.storage_type.clone())
-            .set_iops(self.iops)
-            .set_storage_throughput(self.storage_throughput)
-            .set_db_port_number(self.port)
-            .set_publicly_accessible(self.publicly_accessible)
-            .set_enable_iam_database_authentication(self.iam_database_authentication)
-            .set_cloudwatch_logs_export_configuration(logs)
-            .set_ca_certificate_identifier(self.ca_certificate.clone())
-            .set_auto_minor_version_upgrade(self.auto_minor_version_upgrade)
-            .set_deletion_protection(self.deletion_protection)
-            .set_copy_tags_to_snapshot(self.copy_tags_to_snapshot)
-            .set_network_type(self.network_type.clone())
-            .set_backup_retention_period(self.backup_retention_days)
-            .set_preferred_backup_window(self.backup_window.clone())
-            .set_preferred_maintenance_window(self.maintenance_window.clone())
-            .set_max_allocated_storage(self.max_allocated_storage)
-            .set_monitoring_interval(self.monitoring_interval_s)
-            .set_monitoring_role_arn(self.monitoring_role.clone())
-            .set_database_insights_mode(self.database_insights_mode.as_deref().map(DatabaseInsightsMode::from))
-            .set_enable_performance_insights(self.performance_insights)
-            .set_performance_insights_kms_key_id(self.performance_insights_kms_key.clone())
-            .set_performance_insights_retention_period(self.performance_insights_retention_days)
-    }
+fn filled<T>(map: BTreeMap<String, T>) -> Option<BTreeMap<String, T>> {
+    Some(map).filter(|map| !map.is_empty())
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

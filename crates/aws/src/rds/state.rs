@@ -4,14 +4,12 @@ use std::collections::BTreeMap;
 
 use aws_sdk_rds::{
     primitives::DateTime,
-    types::{DbInstance, DbSnapshot, PendingModifiedValues},
+    types::{ActivityStreamStatus, DbInstance, DbSnapshot, PendingModifiedValues, Tag},
 };
-use belay_core::id::RunId;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use super::settings::Settings;
+use super::{cname::Found, pending, settings::Settings};
 
 /// Everything that a look finds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,6 +26,9 @@ pub struct State {
     pub snapshot: Option<Snapshot>,
     /// The earliest point in time that the automated backups reach; only read where the plan names a point.
     pub earliest_restorable: Option<Timestamp>,
+    /// Where the plan names a record that clients connect to.
+    #[serde(default)]
+    pub cname: Option<Found>,
 }
 
 /// One DB instance.
@@ -42,11 +43,23 @@ pub struct Instance {
     pub renaming_to: Option<String>,
     /// Whether settings are accepted and not yet in force.
     pub modifying: bool,
+    /// What is decided and has not taken effect, each in a few words.
+    #[serde(default)]
+    pub pending: Vec<String>,
+    /// In percent, of what it is busy with; where AWS tells.
+    #[serde(default)]
+    pub percent_progress: Option<u8>,
+    /// Under which it answers. None: not yet.
+    #[serde(default)]
+    pub endpoint: Option<String>,
     pub created: Option<Timestamp>,
     pub engine: String,
     pub engine_version: String,
     /// Set for a member of an Aurora or Multi-AZ DB cluster.
     pub cluster: Option<String>,
+    /// Of a member of an Aurora cluster: 0-15, the lowest is promoted first.
+    #[serde(default)]
+    pub promotion_tier: Option<i32>,
     /// Up to when it can be restored to a point in time. None: automated backups are off.
     pub latest_restorable: Option<Timestamp>,
     pub settings: Settings,
@@ -56,17 +69,26 @@ pub struct Instance {
 
 /// What stays with an instance when another one takes its name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Attached {
     pub read_replicas: Vec<String>,
+    /// Of which instance or cluster it is a read replica.
+    pub replicates_from: Option<String>,
     /// ARNs.
     pub iam_roles: Vec<String>,
     /// Whether RDS manages the master password in Secrets Manager.
     pub managed_password: bool,
+    /// ARNs of its automated backups in other Regions.
+    pub replicated_backups: Vec<String>,
+    /// Whether a database activity stream is on.
+    pub activity_stream: bool,
 }
 
 /// A DB snapshot.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
+    #[serde(default)]
+    pub name: String,
     pub status: String,
     pub percent_progress: Option<i32>,
     /// The state of the data that it holds: of a copied snapshot that of the original.
@@ -75,31 +97,52 @@ pub struct Snapshot {
     pub instance: String,
     pub engine: String,
     pub engine_version: String,
+    /// In GiB.
+    #[serde(default)]
+    pub allocated_storage: Option<i32>,
+    #[serde(default)]
+    pub encrypted: bool,
 }
 
 impl Instance {
     pub(super) fn of(instance: &DbInstance) -> Self {
-        let tags = instance.tag_list().iter();
         let replicas = instance.read_replica_db_instance_identifiers().iter();
-        let pending = instance.pending_modified_values();
+        let modified = instance.pending_modified_values();
         let cluster_replicas = instance.read_replica_db_cluster_identifiers();
         Self {
             name: text(&instance.db_instance_identifier),
             resource_id: instance.dbi_resource_id.clone(),
             status: text(&instance.db_instance_status),
-            renaming_to: pending.and_then(|pending| pending.db_instance_identifier.clone()),
-            modifying: pending.is_some_and(|pending| *pending != PendingModifiedValues::builder().build()),
+            renaming_to: modified.and_then(|modified| modified.db_instance_identifier.clone()),
+            modifying: modified.is_some_and(|modified| *modified != PendingModifiedValues::builder().build()),
+            pending: pending::of_instance(instance),
+            percent_progress: percent(instance.percent_progress.as_deref()),
+            endpoint: instance.endpoint().and_then(|endpoint| endpoint.address.clone()),
             created: timestamp(instance.instance_create_time),
             engine: text(&instance.engine),
             engine_version: text(&instance.engine_version),
             cluster: instance.db_cluster_identifier.clone(),
+            promotion_tier: instance.promotion_tier,
             latest_restorable: timestamp(instance.latest_restorable_time),
             settings: Settings::of(instance),
-            tags: tags.filter_map(|tag| Some((tag.key.clone()?, text(&tag.value)))).collect(),
+            tags: tags(instance.tag_list()),
             attached: Attached {
                 read_replicas: replicas.chain(cluster_replicas).cloned().collect(),
                 iam_roles: instance.associated_roles().iter().filter_map(|role| role.role_arn.clone()).collect(),
                 managed_password: instance.master_user_secret.is_some(),
+                replicates_from: instance
+                    .read_replica_source_db_instance_identifier
+                    .clone()
+                    .or_else(|| instance.read_replica_source_db_cluster_identifier.clone()),
+                replicated_backups: instance
+                    .db_instance_automated_backups_replications()
+                    .iter()
+                    .filter_map(|backup| backup.db_instance_automated_backups_arn.clone())
+                    .collect(),
+                activity_stream: matches!(
+                    instance.activity_stream_status(),
+                    Some(ActivityStreamStatus::Started | ActivityStreamStatus::Starting)
+                ),
             },
         }
     }
@@ -108,91 +151,32 @@ impl Instance {
 impl Snapshot {
     pub(super) fn of(snapshot: &DbSnapshot) -> Self {
         Self {
+            name: text(&snapshot.db_snapshot_identifier),
             status: text(&snapshot.status),
             percent_progress: snapshot.percent_progress,
             taken: timestamp(snapshot.original_snapshot_create_time.or(snapshot.snapshot_create_time)),
             instance: text(&snapshot.db_instance_identifier),
             engine: text(&snapshot.engine),
             engine_version: text(&snapshot.engine_version),
+            allocated_storage: snapshot.allocated_storage,
+            encrypted: snapshot.encrypted == Some(true),
         }
     }
 }
 
-fn text(value: &Option<String>) -> String {
+pub(super) fn percent(text: Option<&str>) -> Option<u8> {
+    text?.trim_end_matches('%').parse().ok().filter(|percent| *percent <= 100)
+}
+
+pub(super) fn tags(tags: &[Tag]) -> BTreeMap<String, String> {
+    tags.iter().filter_map(|tag| Some((tag.key.clone()?, text(&tag.value)))).collect()
+}
+
+pub(super) fn text(value: &Option<String>) -> String {
     value.clone().unwrap_or_default()
 }
 
 pub(super) fn timestamp(time: Option<DateTime>) -> Option<Timestamp> {
     let time = time?;
     Timestamp::new(time.secs(), i32::try_from(time.subsec_nanos()).ok()?).ok()
-}
-
-/// The most that RDS allows.
-const NAME_CHARS_MAX: usize = 63;
-
-/// The names that a restore gives. They derive from the run: so a lost answer is found again by looking.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Names {
-    /// The plan's, in the lower case that RDS stores.
-    pub(super) instance: String,
-    pub(super) restored: String,
-    pub(super) failed: String,
-}
-
-impl Names {
-    /// Without a run the names are placeholders, for people only.
-    pub(super) fn new(instance: &str, run: Option<&RunId>) -> Self {
-        let instance = instance.to_ascii_lowercase();
-        let run = run.map_or("<run>", |run| run.0.as_str());
-        let derived = |word: &str| {
-            let suffix = format!("-{word}-{run}");
-            format!("{}{suffix}", stem(&instance, NAME_CHARS_MAX - suffix.len()))
-        };
-        Self { restored: derived("restored"), failed: derived("failed"), instance }
-    }
-}
-
-/// As much of a name as fits. Names that differ only behind the cut (the shards of one database) must not become
-/// one, so a cut name ends in a hash of the whole.
-fn stem(name: &str, chars_max: usize) -> String {
-    if name.len() <= chars_max {
-        return name.to_owned();
-    }
-    let digest = Sha256::digest(name);
-    let hash = format!("-{:02x}{:02x}", digest[0], digest[1]);
-    let cut: String = name.chars().take(chars_max - hash.len()).collect();
-    format!("{}{hash}", cut.trim_end_matches('-'))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn names(instance: &str) -> Names {
-        Names::new(instance, Some(&RunId("01k8abcd2345".to_owned())))
-    }
-
-    #[test]
-    fn names_derive_from_the_run() {
-        let names = names("Checkout");
-        assert_eq!(names.instance, "checkout");
-        assert_eq!(names.restored, "checkout-restored-01k8abcd2345");
-        assert_eq!(names.failed, "checkout-failed-01k8abcd2345");
-        assert_eq!(Names::new("checkout", None).restored, "checkout-restored-<run>");
-    }
-
-    #[test]
-    fn long_names_are_cut_and_stay_apart() {
-        for length in 30..=63 {
-            let base = "a".repeat(length - 2);
-            let (one, two) = (names(&format!("{base}-1")), names(&format!("{base}-2")));
-            for name in [&one.restored, &one.failed] {
-                assert!(name.len() <= NAME_CHARS_MAX && !name.contains("--"), "{name}");
-            }
-            assert_ne!(one.restored, two.restored);
-            assert_ne!(one.failed, two.failed);
-        }
-        let hyphens = names(&"a-".repeat(31));
-        assert!(!hyphens.restored.contains("--") && !hyphens.failed.contains("--"), "{hyphens:?}");
-    }
 }

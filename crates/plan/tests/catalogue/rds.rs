@@ -36,17 +36,29 @@ pub fn spec() -> ActionSpec {
     ActionSpec {
         name: "rds.restore",
         summary: "Restores an RDS instance under its own name; the replaced one is kept under another.",
-        with: object([
-            field("instance", instance(), "The instance to replace."),
-            field("from", from, "What it is restored from."),
-        ]),
+        with: one_of(
+            "an object with exactly one of `instance`, `cluster`",
+            [
+                object([
+                    field("instance", instance(), "The instance to replace."),
+                    field("from", from.clone(), "What it is restored from."),
+                ]),
+                object([
+                    field("cluster", instance(), "The cluster to replace."),
+                    field("from", from, "What it is restored from."),
+                ]),
+            ],
+        ),
         to: None,
         others: false,
         stages: false,
         default_timeout: Duration::from_secs(2 * 60 * 60),
         loses_data: true,
         // RDS identifiers know no case.
-        resource: |with: &Value| format!("rds:{}", with["instance"].as_str().unwrap_or_default().to_ascii_lowercase()),
+        resource: |with: &Value| {
+            let name = with["instance"].as_str().or_else(|| with["cluster"].as_str()).unwrap_or_default();
+            format!("rds:{}", name.to_ascii_lowercase())
+        },
         check: no_action_findings,
     }
 }

@@ -93,6 +93,19 @@ fn a_restore_that_takes_twice_as_long_takes_twice_as_long() {
     }
 }
 
+/// What a first part has healed stays so while the next ones are on their way.
+#[test]
+fn traffic_in_stages_heals_once() {
+    let staged = "    require: [blue_ready]\n    stages: [10, 50, 100]\n    verify: [{ signal: errors, within: 5m, for: 30s }]\n  listener";
+    let plan = plan(&SHOP.replacen("    require: [blue_ready]\n  listener", staged, 1));
+    let played = rehearsal(&plan, Script::usual(&plan, None)).play(1).unwrap();
+    assert_eq!(played.report.outcome, Outcome::RolledBack);
+    assert_eq!(played.report.steps["dns_back"].sends, 3);
+    let ill = played.records.iter().map(|record| serde_json::to_string(record).unwrap());
+    let ill = ill.filter(|text| text.contains("\"signal\":\"errors\"") && text.contains("\"to\":\"unhealthy\""));
+    assert_eq!(ill.count(), 1, "the breach alone");
+}
+
 #[test]
 fn without_targets_no_traffic_goes_to_blue() {
     for played in play("blue-has-lost-its-targets", SHOP) {

@@ -6,43 +6,65 @@ use belay_core::change::{Change, Effect, Repeats};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::{MIGRATION_TAG, RUN_TAG, STEP_TAG, View};
+use super::View;
 use crate::rds::{
-    Settings, Source, Time,
+    KeepEndpoint, Settings, Source, Time,
     calls::Call,
+    cname::{self, Pointing},
+    owner,
+    settings::RestoreKind,
+    source::bound,
+    spec::Cname,
     state::{Attached, Instance},
 };
 
-pub(super) const RESTORE: &str = "restore";
-pub(super) const CARRY: &str = "carry";
-pub(super) const RENAME_FAILED: &str = "rename_failed";
-pub(super) const RENAME_RESTORED: &str = "rename_restored";
+pub(in crate::rds) const RESTORE: &str = "restore";
+pub(in crate::rds) const CARRY: &str = "carry";
+pub(in crate::rds) const RENAME_FAILED: &str = "rename_failed";
+pub(in crate::rds) const RENAME_RESTORED: &str = "rename_restored";
 
 /// Typical of a small instance; AWS gives no figures, and it grows with the engine and with Multi-AZ.
-pub(super) const RESTORE_EXPECTED: Duration = Duration::from_secs(15 * 60);
-pub(super) const CARRY_EXPECTED: Duration = Duration::from_secs(5 * 60);
+pub(in crate::rds) const RESTORE_EXPECTED: Duration = Duration::from_secs(15 * 60);
+pub(in crate::rds) const CARRY_EXPECTED: Duration = Duration::from_secs(5 * 60);
 /// Typical: the rename and the reboot that it brings.
-pub(super) const RENAME_EXPECTED: Duration = Duration::from_secs(3 * 60);
+pub(in crate::rds) const RENAME_EXPECTED: Duration = Duration::from_secs(3 * 60);
 
-/// Tags that only AWS sets begin so; a call that passes one is refused.
-const AWS_TAGS: &str = "aws:";
-const BELAY_TAGS: &str = "belay:";
+/// Until all name servers of Route 53 know a change.
+pub(in crate::rds) const POINT_EXPECTED: Duration = Duration::from_secs(60);
 
 impl View<'_> {
     /// `since`: the state of the data that is brought back.
     pub(super) fn restore_onwards(&self, old: &Instance, since: Option<Timestamp>) -> Vec<Change> {
-        let (on_restore, later) = self.wanted(old).split();
+        let (on_restore, later) = self.wanted(old).split(self.kind(), &old.engine);
         let mut changes = vec![self.restore(old, on_restore, since)];
         if !later.is_empty() {
             changes.push(self.carry(old, None, later));
         }
-        changes.extend([self.rename_failed(old), self.rename_restored(Some(old), None)]);
+        changes.extend(self.ending(old, None));
         changes
+    }
+
+    /// What follows once the restored instance has its settings; `new` is None before it exists.
+    fn ending(&self, old: &Instance, new: Option<&Instance>) -> Vec<Change> {
+        match (self.with.keep_endpoint, self.pointing(None)) {
+            (KeepEndpoint::Rename, _) => vec![self.rename_failed(old), self.rename_restored(Some(old), new)],
+            (KeepEndpoint::Cname, Some((cname, Pointing::Elsewhere { before, ttl_s }))) => {
+                vec![self.point_cname(cname, new, before, ttl_s)]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn kind(&self) -> RestoreKind {
+        match self.with.from {
+            Source::Snapshot(_) | Source::NewestSnapshot(_) => RestoreKind::Snapshot,
+            Source::Time(_) => RestoreKind::PointInTime,
+        }
     }
 
     pub(super) fn carry_onwards(&self, old: &Instance, new: &Instance, missing: Settings) -> Vec<Change> {
         let mut changes = vec![self.carry(old, Some(new), missing)];
-        changes.extend(self.renames(old, new));
+        changes.extend(self.ending(old, Some(new)));
         changes
     }
 
@@ -53,11 +75,11 @@ impl View<'_> {
     fn restore(&self, old: &Instance, settings: Settings, since: Option<Timestamp>) -> Change {
         let name = self.names.restored.clone();
         let source = match &self.with.from {
-            Source::Snapshot(snapshot) => match &self.now.snapshot {
+            Source::Snapshot(_) | Source::NewestSnapshot(_) => match &self.now.snapshot {
                 Some(found) if !found.instance.eq_ignore_ascii_case(&old.name) => {
-                    format!("snapshot {snapshot} of {}", found.instance)
+                    format!("snapshot {} of {}", self.snapshot_name(), found.instance)
                 }
-                _ => format!("snapshot {snapshot}"),
+                _ => format!("snapshot {}", self.snapshot_name()),
             },
             Source::Time(Time::Latest) => format!("the latest state of {}", old.name),
             Source::Time(_) => format!("an earlier state of {}", old.name),
@@ -67,9 +89,14 @@ impl View<'_> {
             format!("; with the default parameter and option group, since those of now do not fit {engine}")
         });
         let tags = self.tags(old);
+        let beside = match (self.with.keep_endpoint, endpoint_of(&name, old)) {
+            (KeepEndpoint::None, Some(endpoint)) => format!("; it stays beside {}, at {endpoint}", old.name),
+            (KeepEndpoint::None, None) => format!("; it stays beside {}, under its own name", old.name),
+            _ => String::new(),
+        };
         Change {
             id: RESTORE.to_owned(),
-            title: format!("restore {name} from {source}{data_of}{}", groups.unwrap_or_default()),
+            title: format!("restore {name} from {source}{data_of}{}{beside}", groups.unwrap_or_default()),
             before: Value::Null,
             after: json!({
                 "db_instance_identifier": name,
@@ -85,27 +112,42 @@ impl View<'_> {
     }
 
     fn restore_call(&self, old: &Instance, name: String, settings: Settings, tags: BTreeMap<String, String>) -> Call {
-        let time = match &self.with.from {
-            Source::Snapshot(snapshot) => {
-                return Call::RestoreFromSnapshot { snapshot: snapshot.clone(), name, settings, tags };
+        match &self.with.from {
+            Source::Snapshot(_) | Source::NewestSnapshot(_) => {
+                Call::RestoreFromSnapshot { snapshot: self.snapshot_name(), name, settings, tags }
             }
-            Source::Time(Time::Latest) => None,
-            Source::Time(Time::At(time)) => Some(*time),
-            Source::Time(Time::Cutover) => self.scope.cutover,
-        };
-        Call::RestoreToPointInTime { source: old.name.clone(), time, name, settings, tags }
+            Source::Time(time) => {
+                let time = bound(self.scope, *time).ok().flatten();
+                Call::RestoreToPointInTime { source: old.name.clone(), time, name, settings, tags }
+            }
+        }
     }
 
-    /// Of the instance that is replaced: RDS copies the source's only if none are passed.
-    fn tags(&self, old: &Instance) -> BTreeMap<String, String> {
-        let from = self.known_good.unwrap_or(old);
-        let carried = from.tags.iter().filter(|(key, _)| !key.starts_with(AWS_TAGS) && !key.starts_with(BELAY_TAGS));
-        let mut tags: BTreeMap<String, String> = carried.map(|(key, value)| (key.clone(), value.clone())).collect();
-        let run = self.scope.run.as_ref().map_or("<run>", |run| run.0.as_str());
-        for (key, value) in [(RUN_TAG, run), (STEP_TAG, &self.scope.step), (MIGRATION_TAG, &self.scope.migration)] {
-            tags.insert(key.to_owned(), value.to_owned());
+    /// As the plan names it, or the newest by its own name.
+    fn snapshot_name(&self) -> String {
+        match (&self.with.from, &self.now.snapshot) {
+            (Source::Snapshot(name), _) => name.clone(),
+            (_, found) => found.as_ref().map(|found| found.name.clone()).unwrap_or_default(),
         }
-        tags
+    }
+
+    /// `new` is None before it exists.
+    pub(super) fn point_cname(
+        &self,
+        cname: &Cname,
+        new: Option<&Instance>,
+        before: Option<String>,
+        ttl_s: i64,
+    ) -> Change {
+        let endpoint = new.and_then(|new| new.endpoint.clone());
+        let (call, words) = cname::change(cname, &self.names.restored, endpoint, before, ttl_s);
+        let id = cname::POINT.to_owned();
+        Change { id, title: words.title, before: words.before, after: words.after, ..change(call, POINT_EXPECTED) }
+    }
+
+    /// Of the instance that is replaced.
+    pub(super) fn tags(&self, old: &Instance) -> BTreeMap<String, String> {
+        owner::tags(self.scope, &self.known_good.unwrap_or(old).tags)
     }
 
     /// `new` is None before it exists; `settings` then are those that no restore takes.
@@ -150,7 +192,7 @@ impl View<'_> {
 
     /// `old`: None when somebody has deleted it meanwhile; `new`: None before it exists.
     pub(super) fn rename_restored(&self, old: Option<&Instance>, new: Option<&Instance>) -> Change {
-        let (from, to) = (self.names.restored.clone(), self.names.instance.clone());
+        let (from, to) = (self.names.restored.clone(), self.names.own.clone());
         let missing = self.not_carried(old, new);
         let note = if missing.is_empty() { String::new() } else { format!(" (without its {})", missing.join(", ")) };
         let mut after = json!({ "db_instance_identifier": to, "not_carried": missing });
@@ -171,7 +213,7 @@ impl View<'_> {
     fn not_carried(&self, old: Option<&Instance>, new: Option<&Instance>) -> Vec<String> {
         let (Some(from), Some(new)) = (self.known_good.or(old), new) else { return Vec::new() };
         // Before `carry` was sent it is not known yet.
-        let settings = match self.receipt(CARRY) {
+        let settings = match self.sent.at(CARRY) {
             Some(_) => self.wanted(from).missing_from(&new.settings),
             None => Settings::default(),
         };
@@ -182,16 +224,25 @@ impl View<'_> {
     }
 }
 
+/// Where an instance of this name will answer: all instances of an account and region share what follows the name.
+fn endpoint_of(name: &str, other: &Instance) -> Option<String> {
+    let (first, rest) = other.endpoint.as_deref()?.split_once('.')?;
+    first.eq_ignore_ascii_case(&other.name).then(|| format!("{name}.{rest}"))
+}
+
 /// For people.
-fn staying(attached: &Attached) -> Vec<String> {
+pub(in crate::rds) fn staying(attached: &Attached) -> Vec<String> {
     let replicas = attached.read_replicas.iter().map(|name| format!("read replica {name}"));
     let roles = attached.iam_roles.iter().map(|arn| format!("IAM role {arn}"));
     let password = attached.managed_password.then(|| "managed master password".to_owned());
-    replicas.chain(roles).chain(password).collect()
+    let source = attached.replicates_from.iter().map(|name| format!("replication from {name}"));
+    let backups = attached.replicated_backups.iter().map(|arn| format!("replicated backups {arn}"));
+    let stream = attached.activity_stream.then(|| "activity stream".to_owned());
+    replicas.chain(roles).chain(password).chain(source).chain(backups).chain(stream).collect()
 }
 
 /// What all changes have in common; what people read is filled in by each.
-fn change(call: Call, expected: Duration) -> Change {
+pub(in crate::rds) fn change(call: Call, expected: Duration) -> Change {
     Change {
         id: String::new(),
         title: String::new(),

@@ -2,7 +2,7 @@
 //! was accepted.
 
 use belay_core::{
-    change::{Change, Effect, Repeats},
+    change::{Change, Effect, Outcome, Repeats},
     id::RunId,
 };
 use belay_plan::model::Target;
@@ -12,6 +12,10 @@ use super::*;
 use crate::{
     rds::{
         calls::Call,
+        cname::{Found, Record},
+        owner::{RUN_TAG, STEP_TAG},
+        settings::RestoreKind,
+        source::MIGRATION_TAG,
         state::{Attached, Snapshot},
     },
     testing::{failed, target},
@@ -44,10 +48,14 @@ fn instance(name: &str, resource_id: &str) -> Instance {
         status: "available".to_owned(),
         renaming_to: None,
         modifying: false,
+        pending: Vec::new(),
+        percent_progress: None,
+        endpoint: Some(format!("{name}.abc.eu-west-1.rds.amazonaws.com")),
         created: Some(time("01:00:00")),
         engine: "postgres".to_owned(),
         engine_version: "15.4".to_owned(),
         cluster: None,
+        promotion_tier: None,
         latest_restorable: Some(time("01:55:00")),
         settings: settings(),
         tags: [("team", "shop"), ("aws:cloudformation:stack-name", "shop"), ("belay:run", "01k7earlier1")]
@@ -73,12 +81,15 @@ fn with_status(instance: Instance, status: &str) -> Instance {
 
 fn snapshot(status: &str) -> Snapshot {
     Snapshot {
+        name: "checkout-pre".to_owned(),
+        encrypted: false,
         status: status.to_owned(),
         percent_progress: Some(40),
         taken: Some(time("01:30:00")),
         instance: "checkout".to_owned(),
         engine: "postgres".to_owned(),
         engine_version: "15.2".to_owned(),
+        allocated_storage: Some(100),
     }
 }
 
@@ -90,6 +101,7 @@ fn state(instance: Option<Instance>, restored: Option<Instance>, failed: Option<
         failed,
         snapshot: Some(snapshot("available")),
         earliest_restorable: Some(time("00:00:00")),
+        cname: None,
     }
 }
 
@@ -128,11 +140,11 @@ fn from_snapshot() -> With {
 }
 
 fn assessed(now: &State, receipts: &[Receipt]) -> Assessment {
-    assess(&scope(), &from_snapshot(), now, None, receipts)
+    assess(&scope(), &from_snapshot(), "checkout", now, None, receipts)
 }
 
 fn assessed_from(source: Value, now: &State) -> Assessment {
-    assess(&scope(), &from(source), now, None, &[])
+    assess(&scope(), &from(source), "checkout", now, None, &[])
 }
 
 fn changes(assessment: Assessment) -> Vec<Change> {
@@ -252,7 +264,60 @@ fn settings_that_rds_does_not_take_are_named_and_hold_up_nothing() {
     let pending = state(Some(old("checkout")), Some(Instance { modifying: true, ..stubborn.clone() }), None);
     assert!(note(assessed(&pending, &[accepted_at(CARRY, "01:59:00")])).contains("do not show yet"));
     let swapped = state(Some(Instance { name: "checkout".to_owned(), ..stubborn }), None, Some(old(OLD_NAME)));
-    assert_eq!(assessed(&swapped, &[accepted_at(CARRY, "01:59:00")]), Assessment::InPlace);
+    let why = differs(assessed(&swapped, &[accepted_at(CARRY, "01:59:00")]));
+    assert!(why.contains("maintenance_window: wanted sun:05:00-sun:06:00, found mon:00:00-mon:01:00"), "{why}");
+}
+
+fn differs(assessment: Assessment) -> String {
+    match assessment {
+        Assessment::Differs { why } => why,
+        other => panic!("no difference: {other:?}"),
+    }
+}
+
+#[test]
+fn the_restored_instance_is_read_back() {
+    let swapped = |new: Instance| state(Some(new), None, Some(old(OLD_NAME)));
+    let good = || new("checkout");
+    // Settings that only a restore can give, tags, and what waits for somebody.
+    let elsewhere = Instance {
+        settings: Settings { availability_zone: Some("eu-west-1c".to_owned()), ..settings() },
+        tags: [(RUN_TAG.to_owned(), RUN.to_owned()), (STEP_TAG.to_owned(), "db_back".to_owned())].into(),
+        pending: vec!["parameter group checkout-postgres15 is pending-reboot".to_owned()],
+        ..good()
+    };
+    let mut now = swapped(elsewhere);
+    now.failed.as_mut().unwrap().settings.availability_zone = Some("eu-west-1b".to_owned());
+    let why = differs(assessed(&now, &[accepted_at(RENAME_RESTORED, "01:00:00")]));
+    for expected in [
+        "is not set as on checkout-failed-01k8abcd2345",
+        "availability_zone: wanted eu-west-1b, found eu-west-1c",
+        "tag team: wanted shop, found none",
+        "pending: parameter group checkout-postgres15 is pending-reboot",
+    ] {
+        assert!(why.contains(expected), "{expected}: {why}");
+    }
+    // What was accepted a while ago may still come, and a look may lag behind.
+    assert!(note(assessed(&now, &[accepted_at(RENAME_RESTORED, "01:55:00")])).contains("to come into force"));
+    let lagging = Instance { settings: Settings::default(), ..good() };
+    assert!(
+        note(assessed(&swapped(lagging.clone()), &[accepted(RENAME_RESTORED)])).contains("until its settings show")
+    );
+    differs(assessed(&swapped(lagging), &[accepted_at(RENAME_RESTORED, "01:59:00")]));
+    // Nothing is left to compare with.
+    let alone = Instance { settings: Settings::default(), ..good() };
+    assert_eq!(assessed(&state(Some(alone), None, None), &[]), Assessment::InPlace);
+}
+
+#[test]
+fn a_difference_that_no_call_can_change_holds_up_nothing() {
+    let elsewhere = Instance {
+        settings: Settings { availability_zone: Some("eu-west-1c".to_owned()), ..settings() },
+        ..new(NEW_NAME)
+    };
+    let mut now = state(Some(old("checkout")), Some(elsewhere), None);
+    now.instance.as_mut().unwrap().settings.availability_zone = Some("eu-west-1b".to_owned());
+    assert_eq!(ids(assessed(&now, &[])), WHOLE_DANCE[2..]);
 }
 
 #[test]
@@ -261,6 +326,7 @@ fn names_settings_tags_and_effects_are_those_of_the_run() {
         read_replicas: vec!["checkout-replica".to_owned()],
         iam_roles: vec!["arn:aws:iam::111122223333:role/s3".to_owned()],
         managed_password: true,
+        ..Attached::default()
     };
     let now = state(Some(Instance { attached, ..old("checkout") }), None, None);
     let changes = changes(assessed(&now, &[]));
@@ -289,7 +355,7 @@ fn names_settings_tags_and_effects_are_those_of_the_run() {
         Call::RestoreFromSnapshot {
             snapshot: "checkout-pre".to_owned(),
             name: NEW_NAME.to_owned(),
-            settings: settings().split().0,
+            settings: settings().split(RestoreKind::Snapshot, "postgres").0,
             tags: new(NEW_NAME).tags,
         }
     );
@@ -314,13 +380,13 @@ fn a_baseline_comes_before_what_the_instance_is_now() {
     known_good.tags = [("team".to_owned(), "before".to_owned())].into();
 
     let now = state(Some(old("checkout")), None, None);
-    let found = changes(assess(&scope(), &from_snapshot(), &now, Some(&baseline), &[]));
+    let found = changes(assess(&scope(), &from_snapshot(), "checkout", &now, Some(&baseline), &[]));
     assert_eq!(found[0].after["settings"]["db_instance_class"], "db.r6g.xlarge");
     assert_eq!(found[0].after["tags"]["team"], "before");
 
     // In place, and then changed by somebody.
     let swapped = state(Some(new("checkout")), None, Some(old(OLD_NAME)));
-    let found = changes(assess(&scope(), &from_snapshot(), &swapped, Some(&baseline), &[]));
+    let found = changes(assess(&scope(), &from_snapshot(), "checkout", &swapped, Some(&baseline), &[]));
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].title, "set db_instance_class of checkout as in the baseline");
     assert_eq!(found[0].before, json!({ "db_instance_class": "db.r6g.large" }));
@@ -426,12 +492,12 @@ fn points_in_time_have_to_be_within_reach() {
 fn the_cutover_has_to_be_marked() {
     let now = state(Some(old("checkout")), None, None);
     let with = from(json!({ "time": "cutover" }));
-    assert!(failed(assess(&scope(), &with, &now, None, &[])).contains("the cutover was not marked"));
+    assert!(failed(assess(&scope(), &with, "checkout", &now, None, &[])).contains("the cutover was not marked"));
     // Arming comes before the mark.
     let arming = Scope { run: None, ..scope() };
-    assert_eq!(changes(assess(&arming, &with, &now, None, &[]))[0].id, "restore");
+    assert_eq!(changes(assess(&arming, &with, "checkout", &now, None, &[]))[0].id, "restore");
     let marked = Scope { cutover: Some(time("01:45:00")), ..scope() };
-    let found = changes(assess(&marked, &with, &now, None, &[]));
+    let found = changes(assess(&marked, &with, "checkout", &now, None, &[]));
     assert_eq!(found[0].args["restore_to_point_in_time"]["time"], "2026-03-01T01:45:00Z");
 }
 
@@ -439,11 +505,11 @@ fn the_cutover_has_to_be_marked() {
 fn without_a_run_it_says_what_would_be_done() {
     let no_run = Scope { run: None, ..scope() };
     let now = state(Some(old("checkout")), None, None);
-    let found = changes(assess(&no_run, &from_snapshot(), &now, None, &[]));
+    let found = changes(assess(&no_run, &from_snapshot(), "checkout", &now, None, &[]));
     let whole: Vec<&str> = found.iter().map(|change| change.id.as_str()).collect();
     assert_eq!(whole, WHOLE_DANCE);
     assert_eq!(found[3].title, "rename checkout-restored-<run> to checkout");
-    let none = assess(&no_run, &from_snapshot(), &state(None, None, None), None, &[]);
+    let none = assess(&no_run, &from_snapshot(), "checkout", &state(None, None, None), None, &[]);
     assert_eq!(failed(none), "there is no instance checkout");
 }
 
@@ -457,4 +523,108 @@ fn progress_tells_how_long_it_has_taken() {
         }
         other => panic!("{other:?}"),
     }
+}
+
+/// What goes on record where the target holds.
+fn said(assessment: Assessment) -> String {
+    match assessment {
+        Assessment::Over(Outcome { failure: None, report }) => report.output,
+        other => panic!("it does not hold: {other:?}"),
+    }
+}
+
+fn with_endpoint(keep: &str) -> With {
+    let mut with = json!({ "instance": "checkout", "from": { "snapshot": "checkout-pre" }, "keep_endpoint": keep });
+    if keep == "cname" {
+        with["cname"] = json!({ "zone": "Z1", "record": "db.example.com" });
+    }
+    serde_json::from_value(with).unwrap()
+}
+
+fn record(value: &str, pending: bool) -> Found {
+    let record =
+        Record { kind: "CNAME".to_owned(), ttl_s: Some(60), values: vec![value.to_owned()], one_of_several: false };
+    Found { records: vec![record], pending }
+}
+
+#[test]
+fn without_a_rename_the_restored_one_stays_beside() {
+    let with = with_endpoint("none");
+    let assessed = |now: &State, receipts: &[Receipt]| assess(&scope(), &with, "checkout", now, None, receipts);
+    let found = changes(assessed(&state(Some(old("checkout")), None, None), &[]));
+    let all: Vec<&str> = found.iter().map(|change| change.id.as_str()).collect();
+    assert_eq!(all, [RESTORE, CARRY]);
+    assert!(
+        found[0]
+            .title
+            .ends_with("; it stays beside checkout, at checkout-restored-01k8abcd2345.abc.eu-west-1.rds.amazonaws.com"),
+        "{}",
+        found[0].title
+    );
+    let creating = state(Some(old("checkout")), Some(with_status(new(NEW_NAME), "creating")), None);
+    assert!(note(assessed(&creating, &[])).contains("is creating"));
+    let answers =
+        "checkout-restored-01k8abcd2345 answers at checkout-restored-01k8abcd2345.abc.eu-west-1.rds.amazonaws.com";
+    assert_eq!(said(assessed(&state(Some(old("checkout")), Some(new(NEW_NAME)), None), &[])), answers);
+    // Whatever becomes of the other.
+    assert_eq!(said(assessed(&state(None, Some(new(NEW_NAME)), None), &[])), answers);
+}
+
+#[test]
+fn a_record_is_pointed_at_the_restored_one() {
+    let with = with_endpoint("cname");
+    let endpoint = "checkout-restored-01k8abcd2345.abc.eu-west-1.rds.amazonaws.com";
+    let at = |restored: Option<Instance>, found: Found| State {
+        cname: Some(found),
+        ..state(Some(old("checkout")), restored, None)
+    };
+    let assessed = |now: &State| assess(&scope(), &with, "checkout", now, None, &[]);
+    let before = || record("checkout.abc.eu-west-1.rds.amazonaws.com", false);
+    assert_eq!(ids(assessed(&at(None, before()))), [RESTORE, CARRY, "point_cname"]);
+
+    let found = changes(assessed(&at(Some(new(NEW_NAME)), before())));
+    assert_eq!(found.len(), 1);
+    assert_eq!(
+        found[0].title,
+        format!("point db.example.com at {endpoint} (until now checkout.abc.eu-west-1.rds.amazonaws.com)")
+    );
+    let call: Call = serde_json::from_value(found[0].args.clone()).unwrap();
+    let expected = Call::PointCname {
+        zone: "Z1".to_owned(),
+        record: "db.example.com".to_owned(),
+        ttl_s: 60,
+        endpoint: endpoint.to_owned(),
+    };
+    assert_eq!(call, expected);
+    assert!(note(assessed(&at(Some(new(NEW_NAME)), record(endpoint, true)))).contains("not all name servers"));
+    assert!(said(assessed(&at(Some(new(NEW_NAME)), record(endpoint, false)))).ends_with(endpoint));
+
+    // Found out before hours are spent on a restore.
+    let address = Found {
+        records: vec![Record { kind: "A".to_owned(), ..record("x", false).records.remove(0) }],
+        pending: false,
+    };
+    assert!(failed(assessed(&at(None, address))).contains("has a record of type A"));
+}
+
+#[test]
+fn the_newest_snapshot_goes_by_its_own_name() {
+    let newest = json!({ "newest_snapshot": { "before": "2026-03-01T01:45:00Z" } });
+    let automated = Snapshot { name: "rds:checkout-2026-03-01".to_owned(), ..snapshot("available") };
+    let now = State { snapshot: Some(automated), ..state(Some(old("checkout")), None, None) };
+    let found = changes(assessed_from(newest, &now));
+    assert_eq!(found[0].args["restore_from_snapshot"]["snapshot"], "rds:checkout-2026-03-01");
+    assert!(found[0].title.contains("from snapshot rds:checkout-2026-03-01, data of"), "{}", found[0].title);
+}
+
+#[test]
+fn a_snapshot_of_another_engine_brings_only_what_it_can() {
+    let of_mysql =
+        Snapshot { engine: "mysql".to_owned(), engine_version: "8.0.35".to_owned(), ..snapshot("available") };
+    let mut now = State { snapshot: Some(of_mysql), ..state(Some(old("checkout")), None, None) };
+    now.instance.as_mut().unwrap().settings.license_model = Some("postgresql-license".to_owned());
+    let found = changes(assessed(&now, &[]));
+    assert!(found[0].title.contains("do not fit mysql 8.0.35"), "{}", found[0].title);
+    assert_eq!(found[0].after["settings"].get("license_model"), None);
+    assert_eq!(found[0].after["settings"]["db_instance_class"], "db.r6g.large");
 }

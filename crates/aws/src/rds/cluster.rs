@@ -1,0 +1,245 @@
+//! `rds.restore` of a cluster: itself, its members, and the names of both.
+//!
+//! An Aurora cluster is restored without instances, so they are created after those that are replaced. Then the names
+//! change places: first the cluster's, with which its writer and reader endpoints come back, then each member's.
+
+mod assess;
+pub(super) mod calls;
+mod changes;
+mod members;
+mod parameters;
+mod read_back;
+pub(super) mod settings;
+mod state;
+mod table;
+mod view;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_rds::{Client, types::Filter};
+use belay_core::{change::Receipt, id::RunId};
+use belay_ports::{Clock, Permission, ReadError, Scope};
+
+pub(super) use self::{assess::assess, state::ClusterState};
+use self::{
+    read_back::names_of,
+    state::{Cluster, Member},
+};
+use super::{
+    calls as instance_calls, cname,
+    names::{NAME_CHARS_MAX, Names},
+    owner::{REPLACES_TAG, RUN_TAG},
+    permissions::{Permissions, any_run},
+    reads::{self, is_code},
+    source,
+    spec::{Newest, Source, With},
+    state::{Instance, Snapshot, tags},
+};
+use crate::{errors, session::Clients};
+
+const DESCRIBE_CLUSTERS: &str = "rds:DescribeDBClusters";
+const DESCRIBE_CLUSTER_SNAPSHOTS: &str = "rds:DescribeDBClusterSnapshots";
+
+/// How many names one call asks for.
+const NAMES_MAX: usize = 50;
+
+pub(super) async fn look(
+    clock: &dyn Clock,
+    clients: &Clients,
+    scope: &Scope,
+    with: &With,
+    name: &str,
+    receipts: &[Receipt],
+) -> Result<ClusterState, ReadError> {
+    let looked = clock.now();
+    let client = &clients.rds.read;
+    let names = Names::new(name, scope.run.as_ref());
+    // Placeholder names cannot be asked for.
+    let derived = async |name: &str| match scope.run {
+        Some(_) => describe(client, name).await,
+        None => Ok(None),
+    };
+    // In the order in which names change: so a cluster that is renamed meanwhile is found twice, never not at all.
+    let dance = async {
+        let restored = derived(&names.restored).await?;
+        let cluster = describe(client, &names.own).await?;
+        Ok((restored, cluster, derived(&names.failed).await?))
+    };
+    let cname = async {
+        match &with.cname {
+            Some(cname) => cname::observe(&clients.route53.read, scope, cname, receipts).await.map(Some),
+            None => Ok(None),
+        }
+    };
+    let ((restored, cluster, failed), snapshot, cname) =
+        futures::try_join!(dance, snapshot(client, scope, &names.own, &with.from), cname)?;
+    let members = members(client, scope, [&cluster, &restored, &failed]).await?;
+    Ok(ClusterState { looked, cluster, restored, failed, members, snapshot, cname })
+}
+
+/// None: there is no cluster of that name.
+async fn describe(client: &Client, name: &str) -> Result<Option<Cluster>, ReadError> {
+    match client.describe_db_clusters().db_cluster_identifier(name).send().await {
+        Ok(answer) => Ok(answer.db_clusters().first().map(Cluster::of)),
+        Err(error) if is_code(errors::code(&error), "DBClusterNotFound") => Ok(None),
+        Err(error) => Err(errors::read(error, DESCRIBE_CLUSTERS, name)),
+    }
+}
+
+async fn snapshot(client: &Client, scope: &Scope, cluster: &str, from: &Source) -> Result<Option<Snapshot>, ReadError> {
+    let name = match from {
+        Source::Snapshot(name) => name,
+        Source::NewestSnapshot(newest) => return newest_snapshot(client, scope, cluster, newest).await,
+        Source::Time(_) => return Ok(None),
+    };
+    // A snapshot of another account goes by its ARN, and is listed only when asked for.
+    let shared = name.starts_with("arn:").then_some(true);
+    let asked = client.describe_db_cluster_snapshots().db_cluster_snapshot_identifier(name).set_include_shared(shared);
+    match asked.send().await {
+        Ok(answer) => Ok(answer.db_cluster_snapshots().first().map(state::snapshot)),
+        Err(error) if is_code(errors::code(&error), "DBClusterSnapshotNotFound") => Ok(None),
+        Err(error) => Err(errors::read(error, DESCRIBE_CLUSTER_SNAPSHOTS, name)),
+    }
+}
+
+async fn newest_snapshot(
+    client: &Client,
+    scope: &Scope,
+    cluster: &str,
+    newest: &Newest,
+) -> Result<Option<Snapshot>, ReadError> {
+    // The assessment says what is missing.
+    let Ok(before) = source::bound(scope, newest.before) else { return Ok(None) };
+    let pages = client.describe_db_cluster_snapshots().db_cluster_identifier(cluster).into_paginator().items().send();
+    let all = pages.collect::<Result<Vec<_>, _>>().await;
+    let all = all.map_err(|error| errors::read(error, DESCRIBE_CLUSTER_SNAPSHOTS, cluster))?;
+    let tagged = all.iter().map(|found| (state::snapshot(found), tags(found.tag_list()).into_iter().collect()));
+    Ok(source::newest(tagged, before, &source::tags_of(scope, newest)))
+}
+
+/// The members of all these clusters, and those of the baseline, each under all of its names.
+async fn members(client: &Client, scope: &Scope, clusters: [&Option<Cluster>; 3]) -> Result<Vec<Member>, ReadError> {
+    let run = scope.run.as_ref();
+    let listed: BTreeSet<String> = clusters
+        .into_iter()
+        .flatten()
+        .flat_map(|cluster| cluster.members.iter().map(|listed| listed.name.clone()))
+        .collect();
+    let mut found = instances(client, &listed).await?;
+    let mut own = known_members(scope);
+    own.extend(listed.iter().map(|name| name_of(name, found.get(name), run)));
+    // A name that was cut, of a member that was moved away, tells nothing; its own name is known by the restored one.
+    let moved: BTreeSet<String> = own.iter().map(|name| Names::new(name, run).failed).collect();
+    own.retain(|name| !moved.contains(name));
+
+    let all: BTreeSet<String> = own.iter().flat_map(|name| names_of(name, run)).collect();
+    let more = all.into_iter().filter(|name| !found.contains_key(name)).collect();
+    found.extend(instances(client, &more).await?);
+    let members = own.into_iter().map(|name| {
+        let names = Names::new(&name, run);
+        Member {
+            instance: found.remove(&names.own),
+            restored: found.remove(&names.restored),
+            failed: found.remove(&names.failed),
+            name,
+        }
+    });
+    Ok(members.collect())
+}
+
+/// The members that the baseline knows.
+fn known_members(scope: &Scope) -> BTreeSet<String> {
+    let members = scope.baseline.as_ref().and_then(|entry| entry.doc["members"].as_array());
+    members.into_iter().flatten().filter_map(|member| member["name"].as_str().map(ToOwned::to_owned)).collect()
+}
+
+/// The name by which clients know a member, whatever it is called at the moment.
+fn name_of(listed: &str, found: Option<&Instance>, run: Option<&RunId>) -> String {
+    let Some(run) = run else { return listed.to_owned() };
+    // An earlier run's tag says nothing of this one.
+    let ours = found.filter(|found| found.tags.get(RUN_TAG) == Some(&run.0));
+    if let Some(name) = ours.and_then(|found| found.tags.get(REPLACES_TAG)) {
+        return name.clone();
+    }
+    let base = ["restored", "failed"].iter().find_map(|word| listed.strip_suffix(&format!("-{word}-{}", run.0)));
+    // A name that may have been cut does not give itself back.
+    base.filter(|_| listed.len() < NAME_CHARS_MAX - 1).unwrap_or(listed).to_owned()
+}
+
+/// The instances of these names that there are.
+async fn instances(client: &Client, names: &BTreeSet<String>) -> Result<BTreeMap<String, Instance>, ReadError> {
+    let names: Vec<String> = names.iter().cloned().collect();
+    let mut found = BTreeMap::new();
+    for some in names.chunks(NAMES_MAX) {
+        let named = Filter::builder().name("db-instance-id").set_values(Some(some.to_vec())).build();
+        let pages = client.describe_db_instances().filters(named).into_paginator().items().send();
+        let listed = pages.collect::<Result<Vec<_>, _>>().await;
+        let listed = listed.map_err(|error| errors::read(error, reads::DESCRIBE_INSTANCES, &some.join(", ")))?;
+        found.extend(listed.iter().map(Instance::of).map(|instance| (instance.name.clone(), instance)));
+    }
+    Ok(found)
+}
+
+/// What the restore of a cluster needs to be allowed.
+pub(super) fn permissions(scope: &Scope, with: &With, cluster: &str) -> Vec<Permission> {
+    let mut made = Permissions::new(scope);
+    let names = Names::new(cluster, None);
+    let clusters =
+        [names.own, names.restored, names.failed].map(|name| made.arn(&format!("cluster:{}", any_run(&name))));
+    let members: Vec<String> = match known_members(scope) {
+        known if known.is_empty() => vec![made.arn("db:*")],
+        known => {
+            let names = known.iter().map(|name| Names::new(name, None));
+            let names = names.flat_map(|names| [names.own, names.restored, names.failed]);
+            names.map(|name| made.arn(&format!("db:{}", any_run(&name)))).collect()
+        }
+    };
+
+    for cluster in &clusters {
+        made.read(DESCRIBE_CLUSTERS, cluster.clone());
+        made.send(calls::MODIFY, cluster.clone());
+    }
+    // Listed by a filter, which has no resource of its own.
+    made.read(reads::DESCRIBE_INSTANCES, made.arn("db:*"));
+    let restore = match made.snapshot("cluster-snapshot", &with.from) {
+        Some(snapshot) => {
+            if matches!(with.from, Source::NewestSnapshot(_)) {
+                made.read(DESCRIBE_CLUSTER_SNAPSHOTS, clusters[0].clone());
+            }
+            made.read(DESCRIBE_CLUSTER_SNAPSHOTS, snapshot.clone());
+            made.send(calls::RESTORE_FROM_SNAPSHOT, snapshot);
+            calls::RESTORE_FROM_SNAPSHOT
+        }
+        None => {
+            // The source.
+            made.send(calls::RESTORE_TO_POINT_IN_TIME, clusters[0].clone());
+            calls::RESTORE_TO_POINT_IN_TIME
+        }
+    };
+    made.send(restore, clusters[1].clone());
+    made.send(calls::CREATE_INSTANCE, clusters[1].clone());
+    made.send("rds:AddTagsToResource", clusters[1].clone());
+    for member in members {
+        for action in [calls::CREATE_INSTANCE, instance_calls::MODIFY, "rds:AddTagsToResource"] {
+            made.send(action, member.clone());
+        }
+    }
+    // IAM looks at everything that such a call names: groups as well.
+    for (action, groups) in [
+        (restore, &["cluster-pg:*", "subgrp:*", "og:*"][..]),
+        (calls::MODIFY, &["cluster-pg:*"]),
+        (calls::CREATE_INSTANCE, &["pg:*", "subgrp:*"]),
+        (instance_calls::MODIFY, &["pg:*"]),
+    ] {
+        for group in groups {
+            made.send(action, made.arn(group));
+        }
+    }
+    let known = scope.baseline.as_ref().map(|entry| &entry.doc["cluster"]["settings"]["monitoring_role"]);
+    made.pass_monitoring(known.and_then(|role| role.as_str()));
+    made.cname(with);
+    made.list
+}
+
+#[cfg(test)]
+mod tests;

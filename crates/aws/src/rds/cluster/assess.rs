@@ -1,0 +1,343 @@
+//! How far the restore of a cluster has come, read off what is there. Pure.
+//!
+//! ```text
+//! CLUSTER   -restored-RUN   -failed-RUN
+//! old       -               -              restore
+//! old       new             -              carry; create its members, the writer first; then rename_failed
+//! -         new             old            rename_restored: nothing answers to the endpoints until it is done
+//! new       -               old            the same dance for each member, the writer last; then in place
+//! ```
+
+use belay_core::change::{Assessment, Receipt};
+use belay_ports::Scope;
+
+use super::{
+    changes::{CREATE, CREATE_EXPECTED, RESTORE_EXPECTED, of_member},
+    settings::ClusterSettings,
+    state::{Cluster, ClusterState},
+    table,
+    view::View,
+};
+use crate::rds::{
+    assess::{
+        LISTED_WITHIN, MODIFYING_WITHIN,
+        changes::{CARRY, CARRY_EXPECTED, RENAME_EXPECTED, RENAME_FAILED, RENAME_RESTORED, RESTORE},
+    },
+    cname::Pointing,
+    fields,
+    names::Names,
+    owner::{self, Owner},
+    sent::{Sent, answering, failed, settling},
+    source::{Kind, Sought},
+    spec::{KeepEndpoint, With},
+    state::Instance,
+    status::{Phase, phase},
+};
+
+pub(in crate::rds) fn assess(
+    scope: &Scope,
+    with: &With,
+    cluster: &str,
+    now: &ClusterState,
+    baseline: Option<&ClusterState>,
+    receipts: &[Receipt],
+) -> Assessment {
+    let known_good = baseline.filter(|baseline| baseline.cluster.is_some());
+    let sent = Sent { receipts, looked: now.looked };
+    View { scope, with, now, known_good, sent, names: Names::new(cluster, scope.run.as_ref()) }.assess()
+}
+
+impl View<'_> {
+    fn assess(&self) -> Assessment {
+        let ClusterState { cluster, restored, failed: moved, .. } = self.now;
+        let name = &self.names.own;
+        if self.scope.run.is_none() {
+            return match cluster {
+                Some(old) => self.original(old),
+                None => failed(format!("there is no cluster {name}")),
+            };
+        }
+        if let Some(twice) = listed_twice([cluster, restored, moved]) {
+            return settling(format!("{twice} is being renamed: it is listed under two names"));
+        }
+        if let Some(why) = self.foreign() {
+            return Assessment::Ambiguous { why };
+        }
+        if let (Some(new), true) = (restored, self.with.keep_endpoint != KeepEndpoint::Rename) {
+            return self.restored(cluster.as_ref(), new);
+        }
+        match (cluster, restored, moved) {
+            (Some(found), None, moved) => match (owner::of(self.scope, &found.tags), moved) {
+                (Owner::Ours, _) | (Owner::Untagged, Some(_)) => self.swapped(found),
+                (_, None) => self.original(found),
+                (_, Some(_)) => self.somebody_elses(found),
+            },
+            (Some(old), Some(new), None) => self.restored(Some(old), new),
+            (Some(found), Some(_), Some(_)) => self.somebody_elses(found),
+            (None, Some(new), _) => self.between(new),
+            (None, None, Some(_)) if self.sent.recently(RENAME_RESTORED, LISTED_WITHIN).is_some() => {
+                settling(format!("the restored cluster is being renamed to {name}: it is listed under neither name"))
+            }
+            (None, None, Some(_)) => failed(format!(
+                "there is no cluster {name} and no {}; the replaced cluster is kept as {}",
+                self.names.restored, self.names.failed
+            )),
+            (None, None, None) => failed(format!(
+                "there is no cluster {name}, and neither {} nor {}",
+                self.names.restored, self.names.failed
+            )),
+        }
+    }
+
+    /// What has a name of this run, and was made by somebody else.
+    fn foreign(&self) -> Option<String> {
+        let members = self.now.members.iter().filter_map(|member| member.restored.as_ref());
+        let members = members.map(|found| (&found.name, &found.tags));
+        let clusters = self.now.restored.iter().map(|found| (&found.name, &found.tags));
+        clusters.chain(members).find_map(|(name, tags)| {
+            let run = owner::foreign(self.scope, tags)?;
+            Some(format!("{name} is there already, and its tags say that it was made {run}"))
+        })
+    }
+
+    fn somebody_elses(&self, found: &Cluster) -> Assessment {
+        let by = match owner::of(self.scope, &found.tags) {
+            Owner::Another { run } => format!("its tags say that it was made {run}"),
+            Owner::Ours => format!("{} is still there as well", self.names.restored),
+            Owner::Unmarked | Owner::Untagged => "its tags do not say that Belay made it".to_owned(),
+        };
+        Assessment::Ambiguous {
+            why: format!(
+                "the cluster {} was moved to {}, and now there is another {}: {by}",
+                found.name, self.names.failed, found.name
+            ),
+        }
+    }
+
+    fn original(&self, old: &Cluster) -> Assessment {
+        if let Some(global) = &old.global_cluster {
+            return failed(format!(
+                "{} belongs to the global database {global}: a restored cluster cannot take its place there. Remove it first \
+                 (`aws rds remove-from-global-cluster`), or fail over to another Region instead",
+                old.name
+            ));
+        }
+        if let Some(at) = self.sent.recently(RESTORE, LISTED_WITHIN) {
+            let note = format!("AWS accepted the restore; {} is not listed yet", self.names.restored);
+            return self.sent.settling(Some(at), RESTORE_EXPECTED, None, note);
+        }
+        if let Some((_, Pointing::Refused { why })) = self.pointing(None) {
+            return failed(why);
+        }
+        if let Some(snapshot) = self.now.snapshot.as_ref().filter(|snapshot| snapshot.engine != old.engine) {
+            return failed(format!(
+                "snapshot {} is of {}, and the cluster {} runs {}: it cannot take its place",
+                self.snapshot_name(),
+                snapshot.engine,
+                old.name,
+                old.engine
+            ));
+        }
+        let sought = Sought {
+            scope: self.scope,
+            from: &self.with.from,
+            kind: Kind::Cluster,
+            name: &old.name,
+            looked: self.now.looked,
+            snapshot: self.now.snapshot.as_ref(),
+            latest_restorable: old.latest_restorable,
+            earliest_restorable: old.earliest_restorable,
+        };
+        match sought.data() {
+            Ok(since) => Assessment::Remaining(self.restore_onwards(old, since)),
+            Err(verdict) => verdict,
+        }
+    }
+
+    /// The restored cluster is there under its own name. `old` is None when somebody has deleted the other.
+    fn restored(&self, old: Option<&Cluster>, new: &Cluster) -> Assessment {
+        if let Some(waiting) = self.unfit(new, RESTORE) {
+            return waiting;
+        }
+        if let Some(at) = self.sent.recently(RENAME_FAILED, LISTED_WITHIN) {
+            let note = format!("AWS accepted the new name of the cluster {}, which it has not yet", self.names.own);
+            return self.sent.settling(Some(at), RENAME_EXPECTED, None, note);
+        }
+        let model = old.or_else(|| self.known_good.and_then(|baseline| baseline.cluster.as_ref()));
+        if let Some(building) = model.and_then(|model| self.building(model, new)) {
+            return building;
+        }
+        match (self.with.keep_endpoint, self.pointing(new.endpoint.as_deref())) {
+            (KeepEndpoint::Rename, _) => self.ready_to_swap(old, new),
+            (_, None | Some((_, Pointing::There))) => match self.read_back(new, model) {
+                Assessment::InPlace => answering(&new.name, new.endpoint.as_deref()),
+                differs => differs,
+            },
+            (_, Some((_, Pointing::Refused { why }))) => failed(why),
+            (_, Some((cname, Pointing::Spreading))) => {
+                settling(format!("{} points to {}; not all name servers know it yet", cname.record, new.name))
+            }
+            (_, Some((_, Pointing::Elsewhere { .. }))) if new.endpoint.is_none() => {
+                settling(format!("{} has no endpoint yet", new.name))
+            }
+            (_, Some((cname, Pointing::Elsewhere { before, ttl_s }))) => {
+                Assessment::Remaining(vec![self.point_cname(cname, Some(new), before, ttl_s)])
+            }
+        }
+    }
+
+    fn ready_to_swap(&self, old: Option<&Cluster>, new: &Cluster) -> Assessment {
+        let Some(old) = old else { return Assessment::Remaining(vec![self.rename_restored()]) };
+        if let Some(name) = &old.renaming_to {
+            return settling(format!("the cluster {} is being renamed to {name}", old.name));
+        }
+        if phase(&old.status) == Phase::Changing {
+            return settling(format!("the cluster {} is {}, and can be renamed after that", old.name, old.status));
+        }
+        Assessment::Remaining(self.ending(old, Some(new)))
+    }
+
+    /// Settings and members that are still to be sent, or to be waited for.
+    fn building(&self, model: &Cluster, new: &Cluster) -> Option<Assessment> {
+        if let Some(carrying) = self.carrying(model, new) {
+            return Some(carrying);
+        }
+        let models = self.models(model);
+        for (index, member) in models.iter().enumerate() {
+            let id = of_member(CREATE, &member.name);
+            let made = self.member(&member.name).and_then(|found| found.restored.as_ref());
+            match made {
+                None if self.has_its_place(&member.name) => {}
+                None => {
+                    if let Some(at) = self.sent.recently(&id, LISTED_WITHIN) {
+                        let note = format!("AWS accepted the new member for {}; it is not listed yet", member.name);
+                        return Some(self.sent.settling(Some(at), CREATE_EXPECTED, None, note));
+                    }
+                    let mut changes = self.create_onwards(model);
+                    changes.extend(self.ending(model, Some(new)));
+                    return Some(Assessment::Remaining(changes));
+                }
+                // The first that is available becomes the writer: the others wait for the one that was.
+                Some(made) if index == 0 => {
+                    if let Some(waiting) = self.busy(made, &id) {
+                        return Some(waiting);
+                    }
+                }
+                Some(_) => {}
+            }
+        }
+        for member in &models {
+            let Some(made) = self.member(&member.name).and_then(|found| found.restored.as_ref()) else { continue };
+            if let Some(waiting) = self.busy(made, &of_member(CREATE, &member.name)) {
+                return Some(waiting);
+            }
+            let missing = self.member_settings(member).missing_from(&made.settings).modifiable();
+            let id = of_member(CARRY, &member.name);
+            match self.sent.at(&id) {
+                _ if missing.is_empty() => {}
+                None => {
+                    let mut changes = vec![self.carry_member(member, made)];
+                    changes.extend(self.ending(model, Some(new)));
+                    return Some(Assessment::Remaining(changes));
+                }
+                Some(at) if self.sent.recently(&id, MODIFYING_WITHIN).is_some() && self.sent.refused(&id).is_none() => {
+                    let note = format!("AWS accepted the settings of {}; they do not show yet", made.name);
+                    return Some(self.sent.settling(Some(at), CARRY_EXPECTED, None, note));
+                }
+                // It will not take them: the gate that reads the cluster back says what is missing.
+                Some(_) => {}
+            }
+        }
+        None
+    }
+
+    fn carrying(&self, model: &Cluster, new: &Cluster) -> Option<Assessment> {
+        let missing = fields::missing(&self.wanted(model), &new.settings);
+        let missing = fields::only(&missing, table::modifiable);
+        if missing == ClusterSettings::default() {
+            return None;
+        }
+        let within = if new.pending.is_empty() { MODIFYING_WITHIN } else { LISTED_WITHIN };
+        match self.sent.at(CARRY) {
+            None => {
+                let mut changes = vec![self.carry(model, Some(new), missing)];
+                changes.extend(self.create_onwards(model));
+                changes.extend(self.ending(model, Some(new)));
+                Some(Assessment::Remaining(changes))
+            }
+            Some(at) if self.sent.recently(CARRY, within).is_some() && self.sent.refused(CARRY).is_none() => {
+                let note = format!("AWS accepted the settings of {}; they do not show yet", new.name);
+                Some(self.sent.settling(Some(at), CARRY_EXPECTED, None, note))
+            }
+            Some(_) => None,
+        }
+    }
+
+    fn between(&self, new: &Cluster) -> Assessment {
+        let name = &self.names.own;
+        if self.now.failed.is_none() && self.sent.recently(RENAME_FAILED, LISTED_WITHIN).is_some() {
+            return settling(format!(
+                "{name} is being renamed to {}: it is listed under neither name",
+                self.names.failed
+            ));
+        }
+        if let Some(at) = self.sent.recently(RENAME_RESTORED, LISTED_WITHIN) {
+            let note =
+                format!("AWS accepted the new name; the cluster {} is {} and has it not yet", new.name, new.status);
+            return self.sent.settling(Some(at), RENAME_EXPECTED, None, note);
+        }
+        if let Some(waiting) = self.unfit(new, CARRY) {
+            return waiting;
+        }
+        let mut changes = vec![self.rename_restored()];
+        changes.extend(self.now.failed.as_ref().map(|old| self.member_renames(old)).unwrap_or_default());
+        Assessment::Remaining(changes)
+    }
+
+    /// Why the restored cluster cannot take the next step now, if so. `sent` is the change it may still be busy with.
+    pub(super) fn unfit(&self, new: &Cluster, sent: &str) -> Option<Assessment> {
+        let expected = match sent {
+            RESTORE => RESTORE_EXPECTED,
+            CARRY => CARRY_EXPECTED,
+            _ => RENAME_EXPECTED,
+        };
+        if let Some(name) = &new.renaming_to {
+            let note = format!("the cluster {} is being renamed to {name}", new.name);
+            return Some(self.sent.settling(self.sent.at(sent), expected, new.percent_progress, note));
+        }
+        match phase(&new.status) {
+            Phase::Available => None,
+            Phase::Changing => {
+                let note = format!("the cluster {} is {}", new.name, new.status);
+                Some(self.sent.settling(self.sent.at(sent), expected, new.percent_progress, note))
+            }
+            Phase::Stuck { cure } => {
+                Some(failed(format!("the restored cluster {} is {}: {cure}", new.name, new.status)))
+            }
+        }
+    }
+
+    /// Why a restored member is not available, if so.
+    pub(super) fn busy(&self, new: &Instance, sent: &str) -> Option<Assessment> {
+        let expected = if sent.starts_with(CREATE) { CREATE_EXPECTED } else { RENAME_EXPECTED };
+        let wait = |note: String| Some(self.sent.settling(self.sent.at(sent), expected, new.percent_progress, note));
+        match phase(&new.status) {
+            _ if new.renaming_to.is_some() => wait(format!("{} is being renamed", new.name)),
+            Phase::Available => None,
+            Phase::Changing => wait(format!("{} is {}", new.name, new.status)),
+            Phase::Stuck { cure } => {
+                Some(failed(format!("the restored member {} is {}: {cure}", new.name, new.status)))
+            }
+        }
+    }
+}
+
+/// The name of a cluster that is listed under two names.
+fn listed_twice(found: [&Option<Cluster>; 3]) -> Option<&str> {
+    let listed: Vec<&Cluster> = found.into_iter().flatten().collect();
+    let again = |one: &&Cluster| {
+        let same = |other: &Cluster| other.resource_id == one.resource_id && other.created == one.created;
+        one.resource_id.is_some() && listed.iter().any(|other| other.name != one.name && same(other))
+    };
+    listed.iter().copied().find(again).map(|cluster| cluster.name.as_str())
+}

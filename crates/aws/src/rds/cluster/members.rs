@@ -1,0 +1,94 @@
+//! The members' dance of names, once the cluster has its own.
+
+use belay_core::change::{Assessment, Change};
+
+use super::{
+    changes::of_member,
+    state::{Cluster, Member},
+    view::View,
+};
+use crate::rds::{
+    assess::{
+        LISTED_WITHIN,
+        changes::{CARRY, RENAME_EXPECTED, RENAME_FAILED, RENAME_RESTORED},
+    },
+    sent::settling,
+    status::{Phase, phase},
+};
+
+impl View<'_> {
+    /// The cluster has its name; its members get theirs, the writer last, so that it moves once.
+    pub(super) fn swapped(&self, new: &Cluster) -> Assessment {
+        if let Some(waiting) = self.unfit(new, RENAME_RESTORED) {
+            return waiting;
+        }
+        let mut members: Vec<&Member> = self.now.members.iter().filter(|member| member.restored.is_some()).collect();
+        let is_writer = |member: &Member| {
+            let name = member.restored.as_ref().map(|found| &found.name);
+            new.members.iter().any(|listed| listed.writer && Some(&listed.name) == name)
+        };
+        members.sort_by_key(|member| is_writer(member));
+        let mut waiting = None;
+        let mut changes = Vec::new();
+        for member in members {
+            match self.next_rename(member) {
+                Ok(next) => changes.extend(next),
+                Err(wait) => waiting = waiting.or(Some(wait)),
+            }
+        }
+        if let Some(verdict @ (Assessment::Failed { .. } | Assessment::Ambiguous { .. })) = waiting {
+            return verdict;
+        }
+        if !changes.is_empty() {
+            return Assessment::Remaining(changes);
+        }
+        let taken = self.now.members.iter().filter(|member| self.has_its_place(&member.name));
+        let busy = || {
+            taken
+                .filter_map(|member| self.busy(member.instance.as_ref()?, &of_member(RENAME_RESTORED, &member.name)))
+                .next()
+        };
+        waiting.or_else(busy).unwrap_or_else(|| {
+            let model = self.known_good.and_then(|baseline| baseline.cluster.as_ref()).or(self.now.failed.as_ref());
+            self.read_back(new, model)
+        })
+    }
+
+    /// What is left of a member's dance; or what it waits for.
+    fn next_rename(&self, member: &Member) -> Result<Vec<Change>, Assessment> {
+        let (away, back) = (of_member(RENAME_FAILED, &member.name), of_member(RENAME_RESTORED, &member.name));
+        let Some(new) = &member.restored else { return Ok(Vec::new()) };
+        match (&member.instance, &member.failed) {
+            (Some(found), Some(_)) => Err(Assessment::Ambiguous {
+                why: format!("the member {} was moved away, and now there is another: {}", member.name, found.name),
+            }),
+            (Some(old), None) => {
+                if let Some(at) = self.sent.recently(&away, LISTED_WITHIN) {
+                    let note = format!("AWS accepted the new name of {}, which it has not yet", old.name);
+                    return Err(self.sent.settling(Some(at), RENAME_EXPECTED, None, note));
+                }
+                match phase(&old.status) {
+                    Phase::Changing => {
+                        Err(settling(format!("{} is {}, and can be renamed after that", old.name, old.status)))
+                    }
+                    Phase::Available | Phase::Stuck { .. } => {
+                        Ok(vec![self.rename_member_failed(&member.name), self.rename_member_restored(&member.name)])
+                    }
+                }
+            }
+            (None, moved) => {
+                if moved.is_none() && self.sent.recently(&away, LISTED_WITHIN).is_some() {
+                    return Err(settling(format!("{} is being renamed: it is listed under neither name", member.name)));
+                }
+                if let Some(at) = self.sent.recently(&back, LISTED_WITHIN) {
+                    let note = format!("AWS accepted the new name; {} is {} and has it not yet", new.name, new.status);
+                    return Err(self.sent.settling(Some(at), RENAME_EXPECTED, None, note));
+                }
+                match self.busy(new, &of_member(CARRY, &member.name)) {
+                    Some(waiting) => Err(waiting),
+                    None => Ok(vec![self.rename_member_restored(&member.name)]),
+                }
+            }
+        }
+    }
+}

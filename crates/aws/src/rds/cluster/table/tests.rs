@@ -1,0 +1,165 @@
+//! The table against the settings, the calls as they are sent, and the page made of it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    path::Path,
+};
+
+use aws_sdk_rds::operation::{
+    modify_db_cluster::ModifyDbClusterInput, restore_db_cluster_from_snapshot::RestoreDbClusterFromSnapshotInput,
+    restore_db_cluster_to_point_in_time::RestoreDbClusterToPointInTimeInput,
+};
+use belay_plan::model::AwsTarget;
+
+use super::*;
+use crate::{
+    rds::{
+        cluster::{
+            calls::ClusterCall,
+            settings::{ClusterSettings, ServerlessV1, ServerlessV2},
+        },
+        fields,
+        settings::{Domain, tests::full as full_of_an_instance},
+    },
+    session::Access,
+    testing::{self, form},
+};
+
+fn text(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+fn full() -> ClusterSettings {
+    ClusterSettings {
+        db_subnet_group: text("private"),
+        vpc_security_groups: Some(vec!["sg-1".to_owned()]),
+        cluster_parameter_group: text("shop-cluster"),
+        port: Some(6432),
+        iam_database_authentication: Some(true),
+        cloudwatch_logs_exports: Some(vec!["postgresql".to_owned()]),
+        deletion_protection: Some(true),
+        copy_tags_to_snapshot: Some(true),
+        backtrack_window_s: Some(3600),
+        backup_retention_days: Some(14),
+        backup_window: text("03:00-04:00"),
+        maintenance_window: text("sun:05:00-sun:06:00"),
+        engine_mode: text("provisioned"),
+        serverless_v2_scaling: Some(ServerlessV2 {
+            min_capacity: Some(0.5),
+            max_capacity: Some(16.0),
+            seconds_until_auto_pause: None,
+        }),
+        serverless_v1_scaling: Some(ServerlessV1 {
+            min_capacity: Some(2),
+            max_capacity: Some(8),
+            auto_pause: Some(true),
+            seconds_until_auto_pause: Some(300),
+            timeout_action: text("RollbackCapacityChange"),
+            seconds_before_timeout: Some(300),
+        }),
+        storage_type: text("aurora-iopt1"),
+        iops: Some(3000),
+        db_cluster_instance_class: text("db.r6gd.large"),
+        publicly_accessible: Some(true),
+        network_type: text("DUAL"),
+        domain: Some(Domain::Managed { directory: "d-1".to_owned(), iam_role_name: None }),
+        engine_lifecycle_support: text("open-source-rds-extended-support"),
+        monitoring_interval_s: Some(30),
+        monitoring_role: text("arn:aws:iam::111122223333:role/monitoring"),
+        database_insights_mode: text("advanced"),
+        performance_insights: Some(true),
+        performance_insights_kms_key: text("key"),
+        performance_insights_retention_days: Some(465),
+        auto_minor_version_upgrade: Some(false),
+        ca_certificate: text("rds-ca-rsa2048-g1"),
+        http_endpoint: Some(true),
+    }
+}
+
+/// The names of the parameters that a call sends beside its own action and version.
+fn sent(request: &str) -> BTreeSet<String> {
+    let of_the_protocol = ["Action", "Version"];
+    let names = form(request).into_keys().filter(|name| !of_the_protocol.contains(&name.as_str()));
+    names.map(|name| name.split('.').next().unwrap_or_default().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn each_setting_is_sent_as_the_table_says() {
+    let endpoint = testing::recording(testing::http("400 Bad Request", "")).await;
+    let aws = testing::aws_at(Access::ReadWrite, endpoint.url()).await;
+    let clients = aws.clients(&AwsTarget { account: None, ..testing::target() }).await.unwrap();
+    let client = &clients.rds.write;
+    for (name, _, restore, modify, _) in TABLE {
+        let only = fields::only(&full(), |other| other == *name);
+        let expected =
+            |parameter: &Option<&str>| parameter.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+        let _refused = only.on_snapshot_restore(RestoreDbClusterFromSnapshotInput::builder()).send_with(client).await;
+        assert_eq!(sent(&endpoint.last()), expected(restore), "{name} of a snapshot restore");
+        let _refused =
+            only.on_point_in_time_restore(RestoreDbClusterToPointInTimeInput::builder()).send_with(client).await;
+        assert_eq!(sent(&endpoint.last()), expected(restore), "{name} of a point-in-time restore");
+        let _refused = only.on_modify(ModifyDbClusterInput::builder(), &[]).send_with(client).await;
+        assert_eq!(sent(&endpoint.last()), expected(modify), "{name} of a modification");
+    }
+}
+
+#[tokio::test]
+async fn a_member_is_made_by_its_own_parameters() {
+    let endpoint = testing::recording(testing::http("400 Bad Request", "")).await;
+    let aws = testing::aws_at(Access::ReadWrite, endpoint.url()).await;
+    let clients = aws.clients(&AwsTarget { account: None, ..testing::target() }).await.unwrap();
+    let call = ClusterCall::CreateMember {
+        cluster: "shop-restored-r".to_owned(),
+        name: "shop-1-restored-r".to_owned(),
+        engine: "aurora-mysql".to_owned(),
+        settings: full_of_an_instance(),
+        promotion_tier: Some(1),
+        tags: BTreeMap::from([("team".to_owned(), "shop".to_owned())]),
+    };
+    let _refused = call.send(&clients.rds.write).await;
+    let told = form(&endpoint.last());
+    let expected = [
+        ("Action", "CreateDBInstance"),
+        ("DBClusterIdentifier", "shop-restored-r"),
+        ("DBInstanceIdentifier", "shop-1-restored-r"),
+        ("Engine", "aurora-mysql"),
+        ("DBInstanceClass", "db.r6g.large"),
+        ("AvailabilityZone", "eu-west-1b"),
+        ("DBParameterGroupName", "parameters"),
+        ("PromotionTier", "1"),
+        ("PubliclyAccessible", "false"),
+        ("CACertificateIdentifier", "rds-ca-rsa2048-g1"),
+        ("AutoMinorVersionUpgrade", "false"),
+        ("PreferredMaintenanceWindow", "sun:05:00-sun:06:00"),
+        ("MonitoringInterval", "60"),
+        ("MonitoringRoleArn", "arn:aws:iam::111122223333:role/monitoring"),
+        ("EnablePerformanceInsights", "true"),
+        ("PerformanceInsightsKMSKeyId", "arn:aws:kms:eu-west-1:111122223333:key/k"),
+        ("PerformanceInsightsRetentionPeriod", "465"),
+        ("Tags.Tag.1.Key", "team"),
+        ("Tags.Tag.1.Value", "shop"),
+        ("Version", "2014-10-31"),
+    ];
+    let expected: BTreeMap<String, String> = expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn the_page_is_made_of_the_table() {
+    let names: BTreeSet<&str> = TABLE.iter().map(|row| row.0).collect();
+    assert_eq!(names, fields::fields(&full()).keys().map(String::as_str).collect());
+    let code = |parameter: &Option<&str>| parameter.map(|name| format!("`{name}`")).unwrap_or_default();
+    let mut page = String::from("| setting of a cluster | comes from | restore | modify | |\n|---|---|---|---|---|\n");
+    for (name, read, restore, modify, note) in TABLE {
+        let row = format!("| {name} | `{read}` | {} | {} | {note} |", code(restore), code(modify));
+        let _ = writeln!(page, "{}", row.replace("|  |", "| |").replace("|  |", "| |"));
+    }
+    page.push_str("\n| not carried | why |\n|---|---|\n");
+    for (what, why) in NOT_CARRIED {
+        let _ = writeln!(page, "| {what} | {why} |");
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/rds/SETTINGS.md");
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains(&page), "{} should hold:\n{page}", path.display());
+}

@@ -1,0 +1,160 @@
+//! One look at a cluster, with all that it is judged by.
+
+use belay_ports::Scope;
+
+use super::{
+    settings::ClusterSettings,
+    state::{Cluster, ClusterState, Member},
+};
+use crate::rds::{
+    Settings,
+    assess::family,
+    cname::Pointing,
+    fields,
+    names::Names,
+    owner::{self, Owner},
+    sent::Sent,
+    spec::{Cname, Source, With},
+    state::Instance,
+};
+
+pub(super) struct View<'a> {
+    pub(super) scope: &'a Scope,
+    pub(super) with: &'a With,
+    pub(super) now: &'a ClusterState,
+    /// As it was before the cutover.
+    pub(super) known_good: Option<&'a ClusterState>,
+    pub(super) sent: Sent<'a>,
+    pub(super) names: Names,
+}
+
+/// A member as it is to be made anew.
+pub(super) struct MemberModel<'a> {
+    /// As clients know it.
+    pub(super) name: String,
+    pub(super) writer: bool,
+    /// What it is made after.
+    pub(super) instance: &'a Instance,
+    /// The one whose place it takes, if that is still there.
+    pub(super) old: Option<&'a Instance>,
+}
+
+/// What a member of an Aurora cluster has of its own.
+const OF_MEMBERS: [&str; 12] = [
+    "db_instance_class",
+    "availability_zone",
+    "db_parameter_group",
+    "publicly_accessible",
+    "ca_certificate",
+    "auto_minor_version_upgrade",
+    "maintenance_window",
+    "monitoring_interval_s",
+    "monitoring_role",
+    "performance_insights",
+    "performance_insights_kms_key",
+    "performance_insights_retention_days",
+];
+
+impl<'a> View<'a> {
+    /// The cluster whose settings are wanted; `old` stands in where there is no baseline.
+    pub(super) fn model<'b>(&self, old: &'b Cluster) -> &'b Cluster
+    where
+        'a: 'b,
+    {
+        self.known_good.and_then(|baseline| baseline.cluster.as_ref()).unwrap_or(old)
+    }
+
+    /// The settings to carry over.
+    pub(super) fn wanted(&self, old: &Cluster) -> ClusterSettings {
+        let settings = self.model(old).settings.clone().worth_carrying();
+        match self.other_version(old) {
+            Some(_) => ClusterSettings { cluster_parameter_group: None, ..settings },
+            None => settings,
+        }
+    }
+
+    /// The snapshot's engine and version, if parameter groups of now do not fit it.
+    pub(super) fn other_version(&self, old: &Cluster) -> Option<String> {
+        let (snapshot, model) = (self.now.snapshot.as_ref()?, self.model(old));
+        let version = |version| family(&model.engine, version);
+        let same = version(&snapshot.engine_version) == version(&model.engine_version);
+        (!same).then(|| format!("{} {}", snapshot.engine, snapshot.engine_version))
+    }
+
+    /// As the plan names it, or the newest by its own name.
+    pub(super) fn snapshot_name(&self) -> String {
+        match (&self.with.from, &self.now.snapshot) {
+            (Source::Snapshot(name), _) => name.clone(),
+            (_, found) => found.as_ref().map(|found| found.name.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// Where the plan's record points, beside where it should.
+    pub(super) fn pointing(&self, endpoint: Option<&str>) -> Option<(&Cname, Pointing)> {
+        let cname = self.with.cname.as_ref()?;
+        let found = self.now.cname.as_ref()?;
+        Some((cname, found.against(cname, endpoint)))
+    }
+
+    /// The members to make, the writer first: those of the baseline, else those of the cluster that is replaced. Those
+    /// of a Multi-AZ DB cluster come by themselves.
+    pub(super) fn models<'b>(&'b self, old: &'b Cluster) -> Vec<MemberModel<'b>> {
+        if !old.is_aurora() {
+            return Vec::new();
+        }
+        let known = self.known_good.map(|baseline| (&baseline.members, baseline.cluster.as_ref()));
+        let (members, cluster) = known.unwrap_or((&self.now.members, Some(old)));
+        let writer = |member: &Member| {
+            let names = Names::new(&member.name, self.scope.run.as_ref());
+            let is = |name: &str| name == names.own || name == names.failed;
+            cluster.is_some_and(|cluster| cluster.members.iter().any(|listed| listed.writer && is(&listed.name)))
+        };
+        let old_of = |member: &'b Member| {
+            let own = member.instance.as_ref().filter(|found| !self.has_taken_place(member, found));
+            own.or(member.failed.as_ref())
+        };
+        let now_of = |name: &str| self.now.members.iter().find(|member| member.name == name);
+        let mut models: Vec<MemberModel<'b>> = members
+            .iter()
+            .filter_map(|member| {
+                let old = now_of(&member.name).and_then(old_of);
+                let instance = if self.known_good.is_some() { member.instance.as_ref() } else { old };
+                Some(MemberModel { name: member.name.clone(), writer: writer(member), instance: instance?, old })
+            })
+            .collect();
+        models.sort_by_key(|model| !model.writer);
+        models
+    }
+
+    /// What a member is to have of its own.
+    pub(super) fn member_settings(&self, model: &MemberModel<'_>) -> Settings {
+        let own = fields::only(&model.instance.settings.clone().to_carry(), |name| OF_MEMBERS.contains(&name));
+        let version = self.now.snapshot.as_ref().map(|snapshot| snapshot.engine_version.as_str());
+        let engine = &model.instance.engine;
+        match version.is_some_and(|version| family(engine, version) != family(engine, &model.instance.engine_version)) {
+            true => own.without_groups(),
+            false => own,
+        }
+    }
+
+    /// Whether the instance under the name that clients know is the restored one.
+    pub(super) fn has_taken_place(&self, member: &Member, found: &Instance) -> bool {
+        match owner::of(self.scope, &found.tags) {
+            Owner::Ours => true,
+            // What keeps no tags cannot tell; the other was moved away, so this is the one.
+            Owner::Untagged => member.restored.is_none() && member.failed.is_some(),
+            Owner::Another { .. } | Owner::Unmarked => false,
+        }
+    }
+
+    pub(super) fn has_its_place(&self, name: &str) -> bool {
+        let member = self.now.members.iter().find(|member| member.name == name);
+        member.is_some_and(|member| member.instance.as_ref().is_some_and(|found| self.has_taken_place(member, found)))
+    }
+
+    /// Whether the restored member exists, under whichever name.
+    pub(super) fn is_made(&self, name: &str) -> bool {
+        let member = self.now.members.iter().find(|member| member.name == name);
+        member.is_some_and(|member| member.restored.is_some()) || self.has_its_place(name)
+    }
+}

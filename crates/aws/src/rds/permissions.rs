@@ -1,0 +1,190 @@
+//! What a restore needs to be allowed, scoped to the names that it gives.
+
+use belay_ports::{Condition, Permission, Scope};
+
+use super::{
+    calls, cname,
+    names::Names,
+    reads,
+    spec::{Source, With},
+};
+use crate::place;
+
+/// Makes permissions on resources of one account and region.
+pub(super) struct Permissions {
+    partition: &'static str,
+    region: String,
+    account: String,
+    pub(super) list: Vec<Permission>,
+}
+
+impl Permissions {
+    pub(super) fn new(scope: &Scope) -> Self {
+        let part = |part: &Option<String>| part.clone().unwrap_or_else(|| "*".to_owned());
+        Self {
+            partition: place::partition(&scope.aws),
+            region: part(&scope.aws.region),
+            account: part(&scope.aws.account),
+            list: Vec::new(),
+        }
+    }
+
+    pub(super) fn arn(&self, resource: &str) -> String {
+        format!("arn:{}:rds:{}:{}:{resource}", self.partition, self.region, self.account)
+    }
+
+    fn add(&mut self, mutates: bool, action: &str, resource: String) {
+        let action = action.to_owned();
+        self.list.push(Permission { action, resource, mutates, conditions: Vec::new() });
+    }
+
+    pub(super) fn read(&mut self, action: &str, resource: String) {
+        self.add(false, action, resource);
+    }
+
+    pub(super) fn send(&mut self, action: &str, resource: String) {
+        self.add(true, action, resource);
+    }
+
+    /// The ARN of a snapshot, or of all of them.
+    pub(super) fn snapshot(&self, kind: &str, from: &Source) -> Option<String> {
+        match from {
+            Source::Snapshot(name) if name.starts_with("arn:") => Some(name.clone()),
+            Source::Snapshot(name) => Some(self.arn(&format!("{kind}:{name}"))),
+            Source::NewestSnapshot(_) => Some(self.arn(&format!("{kind}:*"))),
+            Source::Time(_) => None,
+        }
+    }
+
+    /// Hands a role on, and only to the service that it is made for.
+    pub(super) fn pass(&mut self, role: String, service: &str) {
+        self.send("iam:PassRole", role);
+        let to_service = Condition {
+            operator: "StringEquals".to_owned(),
+            key: "iam:PassedToService".to_owned(),
+            value: service.to_owned(),
+        };
+        self.list.last_mut().expect("it was just added").conditions.push(to_service);
+    }
+
+    /// Enhanced monitoring hands its role on. The baseline knows which; else it is the one that the console makes.
+    pub(super) fn pass_monitoring(&mut self, known: Option<&str>) {
+        let usual = || format!("arn:{}:iam::{}:role/rds-monitoring-role", self.partition, self.account);
+        let role = known.map_or_else(usual, ToOwned::to_owned);
+        self.pass(role, "monitoring.rds.amazonaws.com");
+    }
+
+    /// The record that is pointed at the restored database, if one is.
+    pub(super) fn cname(&mut self, with: &With) {
+        let Some(cname) = &with.cname else { return };
+        let zone = format!("arn:{}:route53:::hostedzone/{}", self.partition, cname.zone);
+        self.read(cname::LIST_RECORDS, zone.clone());
+        self.read(cname::GET_CHANGE, format!("arn:{}:route53:::change/*", self.partition));
+        self.send(cname::CHANGE_RECORDS, zone);
+    }
+}
+
+/// The run is not known when the policy is written.
+pub(super) fn any_run(name: &str) -> String {
+    name.replace("<run>", "*")
+}
+
+/// Of the restore of one instance.
+pub(super) fn instance(scope: &Scope, with: &With, instance: &str) -> Vec<Permission> {
+    let mut made = Permissions::new(scope);
+    let names = Names::new(instance, None);
+    let databases = [names.own, names.restored, names.failed].map(|name| made.arn(&format!("db:{}", any_run(&name))));
+
+    for database in &databases {
+        made.read(reads::DESCRIBE_INSTANCES, database.clone());
+        for action in [calls::MODIFY, "rds:AddTagsToResource"] {
+            made.send(action, database.clone());
+        }
+    }
+    let restore = match made.snapshot("snapshot", &with.from) {
+        Some(snapshot) => {
+            if matches!(with.from, Source::NewestSnapshot(_)) {
+                made.read(reads::DESCRIBE_SNAPSHOTS, databases[0].clone());
+            }
+            made.read(reads::DESCRIBE_SNAPSHOTS, snapshot.clone());
+            made.send(calls::RESTORE_FROM_SNAPSHOT, snapshot);
+            calls::RESTORE_FROM_SNAPSHOT
+        }
+        None => {
+            made.read(reads::DESCRIBE_BACKUPS, made.arn("auto-backup:*"));
+            // The source.
+            made.send(calls::RESTORE_TO_POINT_IN_TIME, databases[0].clone());
+            calls::RESTORE_TO_POINT_IN_TIME
+        }
+    };
+    made.send(restore, databases[1].clone());
+    // IAM looks at everything that such a call names: groups as well.
+    for group in ["pg:*", "og:*", "subgrp:*"].map(|group| made.arn(group)) {
+        made.send(restore, group.clone());
+        made.send(calls::MODIFY, group);
+    }
+    let known = scope.baseline.as_ref().map(|entry| &entry.doc["instance"]["settings"]);
+    made.pass_monitoring(known.and_then(|settings| settings["monitoring_role"].as_str()));
+    if let Some(role) = known.and_then(|settings| settings["domain"]["managed"]["iam_role_name"].as_str()) {
+        let role = format!("arn:{}:iam::{}:role/{role}", made.partition, made.account);
+        made.pass(role, "rds.amazonaws.com");
+    }
+    made.cname(with);
+    made.list
+}
+
+#[cfg(test)]
+mod tests {
+    use belay_core::change::BaselineEntry;
+    use serde::Deserialize;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{rds::ACTION, testing};
+
+    fn with(from: &Value) -> With {
+        With::deserialize(json!({ "instance": "Checkout", "from": from })).unwrap()
+    }
+
+    fn statements(scope: &Scope, from: &Value, mutates: bool) -> Vec<String> {
+        let all =
+            instance(scope, &with(from), "Checkout").into_iter().filter(|permission| permission.mutates == mutates);
+        all.map(|permission| format!("{} {}", permission.action, permission.resource)).collect()
+    }
+
+    #[test]
+    fn permissions_are_scoped_to_the_names_of_the_dance() {
+        let mut scope = testing::scope(Value::Null, None, None);
+        let snapshot = json!({ "snapshot": "pre" });
+        assert_eq!(
+            statements(&scope, &snapshot, false),
+            [
+                "rds:DescribeDBInstances arn:aws:rds:eu-west-1:111122223333:db:checkout",
+                "rds:DescribeDBInstances arn:aws:rds:eu-west-1:111122223333:db:checkout-restored-*",
+                "rds:DescribeDBInstances arn:aws:rds:eu-west-1:111122223333:db:checkout-failed-*",
+                "rds:DescribeDBSnapshots arn:aws:rds:eu-west-1:111122223333:snapshot:pre",
+            ]
+        );
+        let sends = statements(&scope, &snapshot, true);
+        for expected in [
+            "rds:RestoreDBInstanceFromDBSnapshot arn:aws:rds:eu-west-1:111122223333:snapshot:pre",
+            "rds:RestoreDBInstanceFromDBSnapshot arn:aws:rds:eu-west-1:111122223333:db:checkout-restored-*",
+            "rds:ModifyDBInstance arn:aws:rds:eu-west-1:111122223333:db:checkout",
+            "rds:AddTagsToResource arn:aws:rds:eu-west-1:111122223333:db:checkout-restored-*",
+            "iam:PassRole arn:aws:iam::111122223333:role/rds-monitoring-role",
+        ] {
+            assert!(sends.iter().any(|statement| statement == expected), "{expected}: {sends:#?}");
+        }
+        assert!(sends.iter().all(|statement| !statement.contains("Delete")));
+
+        scope.baseline = Some(BaselineEntry {
+            action: ACTION.to_owned(),
+            resource: "rds:checkout".to_owned(),
+            doc: json!({ "instance": { "settings": { "monitoring_role": "arn:aws:iam::111122223333:role/watch" } } }),
+        });
+        let sends = statements(&scope, &json!({ "time": "latest" }), true);
+        assert!(sends.contains(&"iam:PassRole arn:aws:iam::111122223333:role/watch".to_owned()));
+        let source = "rds:RestoreDBInstanceToPointInTime arn:aws:rds:eu-west-1:111122223333:db:checkout";
+        assert!(sends.contains(&source.to_owned()));
+    }
+}

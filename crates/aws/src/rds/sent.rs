@@ -1,0 +1,76 @@
+//! What was sent and accepted so far, and how long ago.
+
+use std::time::Duration;
+
+use belay_core::change::{Assessment, Outcome, Progress, Receipt, Report};
+use belay_plan::duration::format as duration_format;
+use jiff::Timestamp;
+
+/// The receipts of a step, as of one look.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sent<'a> {
+    pub(super) receipts: &'a [Receipt],
+    pub(super) looked: Timestamp,
+}
+
+impl Sent<'_> {
+    fn receipt(&self, change: &str) -> Option<&Receipt> {
+        self.receipts.iter().rev().find(|receipt| receipt.change == change)
+    }
+
+    /// When AWS accepted a change.
+    pub(super) fn at(&self, change: &str) -> Option<Timestamp> {
+        self.receipt(change).map(|receipt| receipt.at)
+    }
+
+    /// The same, if that is so short ago that its effect may still come.
+    pub(super) fn recently(&self, change: &str, within: Duration) -> Option<Timestamp> {
+        self.at(change).filter(|at| self.looked < *at + within)
+    }
+
+    /// Why RDS refused settings, if it did.
+    pub(super) fn refused(&self, change: &str) -> Option<&str> {
+        self.receipt(change)?.body["refused"].as_str()
+    }
+
+    /// Whether anything was accepted within this time.
+    pub(super) fn lately(&self, within: Duration) -> bool {
+        self.receipts.last().is_some_and(|receipt| self.looked < receipt.at + within)
+    }
+
+    /// Waits for what was accepted at `began`. `percent`: how far it is, where AWS tells.
+    pub(super) fn settling(
+        &self,
+        began: Option<Timestamp>,
+        expected: Duration,
+        percent: Option<u8>,
+        note: String,
+    ) -> Assessment {
+        let fraction = percent.map(|percent| f64::from(percent) / 100.0);
+        let Some(gone) = began.map(|began| self.looked.duration_since(began).unsigned_abs()) else {
+            return Assessment::Settling(Progress { fraction, note, expected_left_s: None });
+        };
+        let gone = Duration::from_secs(gone.as_secs());
+        Assessment::Settling(Progress {
+            fraction,
+            note: format!("{note} ({} of about {})", duration_format(gone), duration_format(expected)),
+            expected_left_s: Some(expected.saturating_sub(gone).as_secs()),
+        })
+    }
+}
+
+/// Waits for what nobody knows the time of.
+pub(super) fn settling(note: String) -> Assessment {
+    Assessment::Settling(Progress { fraction: None, note, expected_left_s: None })
+}
+
+/// The target holds, and the record says where the restored database answers: nobody else would.
+pub(super) fn answering(name: &str, endpoint: Option<&str>) -> Assessment {
+    let endpoint = endpoint.unwrap_or("an endpoint that RDS does not tell");
+    let output = format!("{name} answers at {endpoint}");
+    Assessment::Over(Outcome { failure: None, report: Report { output, logs: String::new() } })
+}
+
+pub(super) fn failed(why: String) -> Assessment {
+    Assessment::Failed { why }
+}

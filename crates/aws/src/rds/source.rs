@@ -1,0 +1,315 @@
+//! What is restored: a snapshot, or a point in time; and whether it can be restored now. Pure.
+
+use belay_core::change::{Assessment, Progress};
+use belay_ports::Scope;
+use jiff::Timestamp;
+
+use super::{
+    sent::failed,
+    spec::{Newest, Source, Tagged, Time},
+    state::Snapshot,
+};
+
+pub(super) const MIGRATION_TAG: &str = "belay:migration";
+
+/// RDS ships logs about every five minutes. So much later it has stopped.
+const LOGS_SHIPPED_WITHIN: std::time::Duration = std::time::Duration::from_secs(30 * 60);
+
+/// What a source is restored to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Instance,
+    Cluster,
+}
+
+impl Kind {
+    /// For people.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Instance => "instance",
+            Self::Cluster => "cluster",
+        }
+    }
+}
+
+/// Everything that a verdict on a source looks at.
+pub(super) struct Sought<'a> {
+    pub(super) scope: &'a Scope,
+    pub(super) from: &'a Source,
+    pub(super) kind: Kind,
+    /// Of the instance or cluster that is replaced.
+    pub(super) name: &'a str,
+    pub(super) looked: Timestamp,
+    /// The one that the plan names, or the newest that it wants.
+    pub(super) snapshot: Option<&'a Snapshot>,
+    /// None: automated backups are off.
+    pub(super) latest_restorable: Option<Timestamp>,
+    pub(super) earliest_restorable: Option<Timestamp>,
+}
+
+impl Sought<'_> {
+    /// The state of the data that the restore brings back, if it can be restored now; else why not.
+    pub(super) fn data(&self) -> Result<Option<Timestamp>, Assessment> {
+        match self.from {
+            Source::Snapshot(name) => match self.snapshot {
+                Some(snapshot) => self.usable(name, snapshot),
+                None => Err(failed(missing(self.scope, self.kind, name))),
+            },
+            Source::NewestSnapshot(newest) => {
+                let before = bound(self.scope, newest.before)?;
+                match self.snapshot {
+                    Some(snapshot) => self.usable(&snapshot.name, snapshot),
+                    None => Err(failed(self.none_fits(newest, before))),
+                }
+            }
+            Source::Time(time) => self.point_in_time(*time),
+        }
+    }
+
+    fn usable(&self, name: &str, snapshot: &Snapshot) -> Result<Option<Timestamp>, Assessment> {
+        if let Some(why) = self.unfit(name, snapshot) {
+            return Err(failed(why));
+        }
+        match snapshot.status.as_str() {
+            "available" => Ok(snapshot.taken),
+            "creating" | "copying" | "modifying" => Err(Assessment::Settling(Progress {
+                fraction: snapshot.percent_progress.map(|percent| f64::from(percent) / 100.0),
+                note: format!("snapshot {name} is still {}", snapshot.status),
+                expected_left_s: None,
+            })),
+            status => Err(failed(format!("snapshot {name} is {status}, not available"))),
+        }
+    }
+
+    /// Why a snapshot can never be restored to what is replaced.
+    fn unfit(&self, name: &str, snapshot: &Snapshot) -> Option<String> {
+        let cluster_engine = snapshot.engine.starts_with("aurora") || snapshot.engine.starts_with("neptune");
+        match self.kind {
+            Kind::Instance if cluster_engine => {
+                return Some(format!(
+                    "snapshot {name} is of {}, which runs in clusters only: name the cluster in `with`",
+                    snapshot.engine
+                ));
+            }
+            Kind::Cluster | Kind::Instance => {}
+        }
+        // RDS refuses it; sharing under the default key is not possible in the first place.
+        let owner =
+            arn_part(name, 4).filter(|owner| self.scope.aws.account.as_deref().is_some_and(|own| own != *owner))?;
+        snapshot.encrypted.then(|| {
+            format!(
+                "snapshot {name} is encrypted and shared by account {owner}: RDS restores only a copy of it. Copy it with a \
+                 key of this account, for which {owner} has to share its own key (never the default `aws/rds`), and name the \
+                 copy"
+            )
+        })
+    }
+
+    fn none_fits(&self, newest: &Newest, before: Option<Timestamp>) -> String {
+        let mut wanted = before.map(|before| format!(" taken before {before}")).unwrap_or_default();
+        for (key, value) in tags_of(self.scope, newest) {
+            wanted.push_str(&format!(", with the tag {key} = {value}"));
+        }
+        format!("there is no available snapshot of the {} {}{wanted}", self.kind.word(), self.name)
+    }
+
+    fn point_in_time(&self, time: Time) -> Result<Option<Timestamp>, Assessment> {
+        let Some(latest) = self.latest_restorable else {
+            return Err(failed(format!(
+                "{} cannot be restored to a point in time: its automated backups are off, or none is complete yet",
+                self.name
+            )));
+        };
+        let Some(point) = bound(self.scope, time)? else { return Ok(Some(latest)) };
+        if point > self.looked {
+            return Err(failed(format!("{point} lies in the future")));
+        }
+        if let Some(earliest) = self.earliest_restorable.filter(|earliest| point < *earliest) {
+            return Err(failed(format!("{point} is before {earliest}, the earliest time that can be restored")));
+        }
+        if point < latest {
+            return Ok(Some(point));
+        }
+        let note = format!("{} can be restored up to {latest}; {point} follows when its logs are shipped", self.name);
+        match self.looked.duration_since(latest).unsigned_abs() > LOGS_SHIPPED_WITHIN {
+            true => Err(failed(format!("{note}, which has not happened for 30 minutes"))),
+            false => Err(Assessment::Settling(Progress { fraction: None, note, expected_left_s: None })),
+        }
+    }
+}
+
+/// The point that a plan's word means. None: as late as possible; and armed, or looked at, before the cutover: it is
+/// possible now, and the mark comes later.
+pub(super) fn bound(scope: &Scope, time: Time) -> Result<Option<Timestamp>, Assessment> {
+    match (time, scope.cutover) {
+        (Time::Latest, _) => Ok(None),
+        (Time::Cutover, None) if scope.run.is_none() => Ok(None),
+        (Time::At(point), _) | (Time::Cutover, Some(point)) => Ok(Some(point)),
+        (Time::Cutover, None) => Err(failed(
+            "the cutover was not marked, so its time is not known: mark it with `belay cutover`, or restore from a timestamp"
+                .to_owned(),
+        )),
+    }
+}
+
+/// The tags that a snapshot has to have.
+pub(super) fn tags_of<'a>(scope: &'a Scope, newest: &'a Newest) -> Vec<(&'a str, &'a str)> {
+    match &newest.tagged {
+        None => Vec::new(),
+        Some(Tagged::Migration(_)) => vec![(MIGRATION_TAG, scope.migration.as_str())],
+        Some(Tagged::Tags(tags)) => tags.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect(),
+    }
+}
+
+/// The newest that a plan wants. One without a time is not complete yet.
+pub(super) fn newest<'s>(
+    snapshots: impl Iterator<Item = (Snapshot, Vec<(String, String)>)> + 's,
+    before: Option<Timestamp>,
+    tags: &[(&str, &str)],
+) -> Option<Snapshot> {
+    let has =
+        |found: &[(String, String)], (key, value): &(&str, &str)| found.iter().any(|(k, v)| k == key && v == value);
+    let fits = |snapshot: &Snapshot| {
+        let in_time = |taken: Timestamp| before.is_none_or(|before| taken < before);
+        snapshot.status == "available" && snapshot.taken.is_some_and(in_time)
+    };
+    snapshots
+        .filter(|(snapshot, found)| fits(snapshot) && tags.iter().all(|tag| has(found, tag)))
+        .map(|(snapshot, _)| snapshot)
+        .max_by_key(|snapshot| snapshot.taken)
+}
+
+fn missing(scope: &Scope, kind: Kind, name: &str) -> String {
+    let cluster_snapshot = arn_part(name, 5) == Some("cluster-snapshot");
+    match (kind, arn_part(name, 3), scope.aws.region.as_deref()) {
+        (Kind::Instance, Some(_), _) if cluster_snapshot => {
+            format!("{name} is the snapshot of a cluster: name the cluster in `with`")
+        }
+        (_, Some(region), Some(own)) if region != own => {
+            format!("{name} lies in {region}: copy it to {own}, and name the copy")
+        }
+        _ => format!("there is no snapshot {name}"),
+    }
+}
+
+/// A part of an ARN by its index: 3 is the region, 4 the account, 5 the type of the resource.
+fn arn_part(name: &str, index: usize) -> Option<&str> {
+    name.starts_with("arn:").then(|| name.split(':').nth(index)).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::testing;
+
+    fn at(hour: u32) -> Timestamp {
+        format!("2026-03-01T{hour:02}:00:00Z").parse().unwrap()
+    }
+
+    fn snapshot(name: &str, hour: u32, status: &str) -> Snapshot {
+        Snapshot {
+            name: name.to_owned(),
+            status: status.to_owned(),
+            taken: Some(at(hour)),
+            instance: "checkout".to_owned(),
+            engine: "postgres".to_owned(),
+            ..Snapshot::default()
+        }
+    }
+
+    fn tagged(snapshot: Snapshot, value: &str) -> (Snapshot, Vec<(String, String)>) {
+        (snapshot, vec![("release".to_owned(), value.to_owned())])
+    }
+
+    #[test]
+    fn the_newest_is_available_in_time_and_has_the_tags() {
+        let all = || {
+            [
+                tagged(snapshot("first", 1, "available"), "42"),
+                tagged(snapshot("rds:checkout-automated", 2, "available"), "42"),
+                tagged(snapshot("other-release", 3, "available"), "41"),
+                tagged(snapshot("unfinished", 3, "creating"), "42"),
+                tagged(snapshot("after", 5, "available"), "42"),
+            ]
+            .into_iter()
+        };
+        let found = |before, tags: &[(&str, &str)]| newest(all(), before, tags).map(|found| found.name);
+        assert_eq!(found(Some(at(4)), &[("release", "42")]).as_deref(), Some("rds:checkout-automated"));
+        assert_eq!(found(Some(at(4)), &[]).as_deref(), Some("other-release"));
+        assert_eq!(found(None, &[]).as_deref(), Some("after"));
+        assert_eq!(found(Some(at(1)), &[]), None, "taken before, not at");
+        assert_eq!(found(None, &[("release", "40")]), None);
+    }
+
+    fn verdict(kind: Kind, from: &Value, snapshot: Option<&Snapshot>) -> String {
+        let from: Source = serde_json::from_value(from.clone()).unwrap();
+        let scope = testing::scope(Value::Null, None, None);
+        let sought = Sought {
+            scope: &scope,
+            from: &from,
+            kind,
+            name: "checkout",
+            looked: at(6),
+            snapshot,
+            latest_restorable: None,
+            earliest_restorable: None,
+        };
+        testing::failed(sought.data().expect_err("it cannot be restored"))
+    }
+
+    #[test]
+    fn what_can_never_be_restored_is_said_with_its_cure() {
+        let shared = "arn:aws:rds:eu-west-1:444455556666:snapshot:pre";
+        let encrypted = Snapshot { encrypted: true, ..snapshot("pre", 1, "available") };
+        let why = verdict(Kind::Instance, &json!({ "snapshot": shared }), Some(&encrypted));
+        assert!(why.contains("shared by account 444455556666") && why.contains("name the copy"), "{why}");
+        let aurora = Snapshot { engine: "aurora-mysql".to_owned(), ..snapshot("pre", 1, "available") };
+        let why = verdict(Kind::Instance, &json!({ "snapshot": "pre" }), Some(&aurora));
+        assert!(why.contains("runs in clusters only"), "{why}");
+        let why =
+            verdict(Kind::Instance, &json!({ "snapshot": "arn:aws:rds:eu-central-1:111122223333:snapshot:pre" }), None);
+        assert!(why.contains("lies in eu-central-1: copy it to eu-west-1"), "{why}");
+        let why = verdict(
+            Kind::Instance,
+            &json!({ "snapshot": "arn:aws:rds:eu-west-1:111122223333:cluster-snapshot:pre" }),
+            None,
+        );
+        assert!(why.contains("is the snapshot of a cluster"), "{why}");
+    }
+
+    #[test]
+    fn none_that_fits_is_said_with_what_was_wanted() {
+        let from = json!({ "newest_snapshot": { "before": "2026-03-01T04:00:00Z", "tagged": "migration" } });
+        assert_eq!(
+            verdict(Kind::Cluster, &from, None),
+            "there is no available snapshot of the cluster checkout taken before 2026-03-01T04:00:00Z, with the tag \
+             belay:migration = checkout"
+        );
+    }
+
+    #[test]
+    fn an_own_encrypted_snapshot_and_a_shared_plain_one_are_fine() {
+        let scope = testing::scope(Value::Null, None, None);
+        for (name, encrypted) in [
+            ("arn:aws:rds:eu-west-1:111122223333:snapshot:pre", true),
+            ("arn:aws:rds:eu-west-1:444455556666:snapshot:pre", false),
+            ("pre", true),
+        ] {
+            let from = Source::Snapshot(name.to_owned());
+            let found = Snapshot { encrypted, ..snapshot("pre", 1, "available") };
+            let sought = Sought {
+                scope: &scope,
+                from: &from,
+                kind: Kind::Instance,
+                name: "checkout",
+                looked: at(6),
+                snapshot: Some(&found),
+                latest_restorable: None,
+                earliest_restorable: None,
+            };
+            assert_eq!(sought.data(), Ok(Some(at(1))), "{name}");
+        }
+    }
+}
