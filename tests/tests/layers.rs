@@ -16,9 +16,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("belay-journal", &["plan", "core", "ports"]),
     ("belay-aws", &["plan", "core", "ports"]),
     ("belay-probes", &["plan", "core", "ports"]),
+    ("belay-local", &["plan", "core", "ports"]),
     ("belay-sim", &["plan", "core", "ports", "engine", "journal"]),
     ("belay-server", &["plan", "core", "ports", "engine"]),
-    ("belay", &["plan", "core", "ports", "engine", "journal", "aws", "probes", "sim", "server"]),
+    ("belay", &["plan", "core", "ports", "engine", "journal", "aws", "probes", "local", "sim", "server"]),
 ];
 
 /// What does I/O, reads clocks or draws numbers: not in the pure crates.

@@ -129,6 +129,11 @@ impl Budget {
     }
 }
 
+/// The time from one call of an operation to the next, when there are many.
+pub(crate) fn pace(service: &str, operation: &str) -> Duration {
+    Duration::from_secs_f64(1.0 / (quota(service, operation).1.rate * SHARE))
+}
+
 /// The operation that has the quota (empty: the whole service), and the quota.
 fn quota(service: &str, operation: &str) -> (&'static str, Quota) {
     let found = QUOTAS

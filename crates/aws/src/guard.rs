@@ -9,7 +9,7 @@ use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use crate::session::Access;
 
 /// The operations that only read, by service as the SDK names it. What is not listed counts as mutating.
-const READS: [(&str, &[&str]); 5] = [
+const READS: [(&str, &[&str]); 8] = [
     ("CloudWatch", &["DescribeAlarms", "GetMetricData"]),
     (
         "Elastic Load Balancing v2",
@@ -17,12 +17,23 @@ const READS: [(&str, &[&str]); 5] = [
     ),
     (
         "RDS",
-        &["DescribeDBClusters", "DescribeDBInstanceAutomatedBackups", "DescribeDBInstances", "DescribeDBSnapshots"],
+        &[
+            "DescribeBlueGreenDeployments",
+            "DescribeDBClusterBacktracks",
+            "DescribeDBClusterSnapshots",
+            "DescribeDBClusters",
+            "DescribeDBInstanceAutomatedBackups",
+            "DescribeDBInstances",
+            "DescribeDBSnapshots",
+        ],
     ),
     (
         "Route 53",
         &["GetChange", "GetHealthCheck", "GetHealthCheckStatus", "ListHostedZonesByName", "ListResourceRecordSets"],
     ),
+    ("Lambda", &["GetFunctionConfiguration"]),
+    ("SFN", &["DescribeExecution", "DescribeStateMachine"]),
+    ("SSM", &["DescribeAutomationExecutions", "GetAutomationExecution", "ListTagsForResource"]),
     ("STS", &["GetCallerIdentity"]),
 ];
 

@@ -7,6 +7,7 @@ pub mod elbv2;
 pub mod errors;
 mod guard;
 mod https;
+pub mod jobs;
 mod place;
 pub mod rds;
 pub mod route53;

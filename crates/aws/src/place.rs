@@ -18,6 +18,16 @@ pub(crate) fn partition(target: &AwsTarget) -> &'static str {
     }
 }
 
+/// Where the console of a region is: "https://eu-west-1.console.aws.amazon.com".
+pub(crate) fn console(region: &str) -> String {
+    let domain = match region {
+        region if region.starts_with("cn-") => "amazonaws.cn",
+        region if region.starts_with("us-gov-") => "amazonaws-us-gov.com",
+        _ => "aws.amazon.com",
+    };
+    format!("https://{region}.console.{domain}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,7 @@
 
 mod assess;
 mod calls;
+pub mod moves;
 mod pending;
 mod sensor;
 mod settings;

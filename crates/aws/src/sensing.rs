@@ -3,14 +3,11 @@
 use std::{future::Future, time::Duration};
 
 use belay_core::reading::{Health, Reading};
-use belay_ports::{Clock, Query, ReadError};
+use belay_ports::{Clock, Query, ReadError, sensor::READ_TIME_MAX};
 use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::place;
-
-/// A sensor answers within this time, whatever AWS does.
-const TIME_MAX: Duration = Duration::from_secs(10);
 
 /// What a signal was found to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,13 +61,18 @@ impl Missing {
 /// The end of one read of a sensor, common to all its calls.
 pub(crate) struct Deadline<'a> {
     clock: &'a dyn Clock,
+    time: Duration,
     /// On the monotonic clock.
     at: Duration,
 }
 
 impl<'a> Deadline<'a> {
     pub(crate) fn start(clock: &'a dyn Clock) -> Self {
-        Self { clock, at: clock.monotonic() + TIME_MAX }
+        Self::within(clock, READ_TIME_MAX)
+    }
+
+    pub(crate) fn within(clock: &'a dyn Clock, time: Duration) -> Self {
+        Self { clock, time, at: clock.monotonic() + time }
     }
 
     /// The result of some work, or why there is none: it failed, or the time is up.
@@ -79,7 +81,7 @@ impl<'a> Deadline<'a> {
         tokio::select! {
             biased;
             result = work => result.map_err(|error| error.why),
-            () = self.clock.sleep(left) => Err(format!("no answer within {} s", TIME_MAX.as_secs())),
+            () = self.clock.sleep(left) => Err(format!("no answer within {} s", self.time.as_secs())),
         }
     }
 }

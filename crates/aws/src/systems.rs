@@ -8,11 +8,30 @@ use belay_plan::{
 };
 use belay_ports::{AccountError, Actuator, Actuators, Clock, Fut, Sensor, Sensors, Typed};
 
-use crate::{cloudwatch, elbv2, rds, route53, session::Aws};
+use crate::{
+    cloudwatch, elbv2,
+    jobs::{automation, function, state_machine},
+    rds::{
+        self,
+        moves::{backtrack, failover, switch_back},
+    },
+    route53,
+    session::Aws,
+};
 
 /// The actions that plans may use.
 pub fn action_specs() -> Vec<ActionSpec> {
-    vec![route53::spec(), elbv2::spec(), rds::spec()]
+    vec![
+        route53::spec(),
+        elbv2::spec(),
+        rds::spec(),
+        backtrack::spec(),
+        failover::spec(),
+        switch_back::spec(),
+        automation::spec(),
+        state_machine::spec(),
+        function::spec(),
+    ]
 }
 
 /// The signals that plans may use.
@@ -40,6 +59,12 @@ impl Actuators for AwsSystems {
             route53::ACTION => Arc::new(Typed(route53::Route53Weights::new(aws))),
             elbv2::ACTION => Arc::new(Typed(elbv2::AlbForward::new(aws))),
             rds::ACTION => Arc::new(Typed(rds::RdsRestore::new(aws, self.clock.clone()))),
+            backtrack::ACTION => Arc::new(Typed(backtrack::RdsBacktrack::new(aws, self.clock.clone()))),
+            failover::ACTION => Arc::new(Typed(failover::RdsFailover::new(aws, self.clock.clone()))),
+            switch_back::ACTION => Arc::new(Typed(switch_back::RdsSwitchBack::new(aws, self.clock.clone()))),
+            automation::ACTION => Arc::new(Typed(automation::Automation::new(aws, self.clock.clone()))),
+            state_machine::ACTION => Arc::new(Typed(state_machine::StateMachine::new(aws, self.clock.clone()))),
+            function::ACTION => Arc::new(Typed(function::Invocation::new(aws))),
             _ => return None,
         })
     }

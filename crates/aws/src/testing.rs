@@ -41,6 +41,8 @@ pub(crate) fn scope(with: Value, to: Option<Value>, others: Option<Others>) -> S
         migration: "checkout".to_owned(),
         step: "back".to_owned(),
         run: None,
+        tries: 0,
+        deadline: None,
         aws: target(),
         with,
         to: to.map_or(Target::Baseline, Target::Explicit),

@@ -7,8 +7,9 @@ use belay_aws::{
     session::{Access, Aws},
 };
 use belay_journal::{OpenError, SqliteJournal, StateUrl};
-use belay_plan::catalogue::Catalogue;
-use belay_ports::{Clock, Journal, Observer, Ports, Sensor, Sensors};
+use belay_local::Programs;
+use belay_plan::{catalogue::Catalogue, model::AwsTarget};
+use belay_ports::{AccountError, Actuator, Actuators, Clock, Fut, Journal, Observer, Ports, Sensor, Sensors};
 use belay_probes::Probes;
 
 use crate::{
@@ -18,7 +19,8 @@ use crate::{
 
 /// Everything that a plan can name.
 pub(crate) fn catalogue() -> Catalogue {
-    Catalogue::new(belay_aws::action_specs(), belay_aws::signal_specs().into_iter().chain(Probes::specs()))
+    let actions = belay_aws::action_specs().into_iter().chain(Programs::specs());
+    Catalogue::new(actions, belay_aws::signal_specs().into_iter().chain(Probes::specs()))
 }
 
 /// Where the journal is.
@@ -58,13 +60,29 @@ fn journal_failure(error: OpenError) -> Failure {
 pub(crate) fn ports(access: Access, journal: Arc<dyn Journal>, observer: Arc<dyn Observer>) -> Ports {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
     let aws = AwsSystems::new(Aws::new(access, clock.clone(), observer.clone()), clock.clone());
+    let programs = Programs::new(clock.clone(), access == Access::ReadWrite);
     Ports {
         sensors: Arc::new(EverySensor { aws: aws.clone(), probes: Probes::new(clock.clone()) }),
-        actuators: Arc::new(aws),
+        actuators: Arc::new(EveryActuator { aws, programs }),
         journal,
         clock,
         entropy: Arc::new(SystemEntropy),
         observer,
+    }
+}
+
+struct EveryActuator {
+    aws: AwsSystems,
+    programs: Programs,
+}
+
+impl Actuators for EveryActuator {
+    fn actuator(&self, action: &str) -> Option<Arc<dyn Actuator>> {
+        self.aws.actuator(action).or_else(|| self.programs.actuator(action))
+    }
+
+    fn verify_account<'a>(&'a self, aws: &'a AwsTarget) -> Fut<'a, Result<String, AccountError>> {
+        self.aws.verify_account(aws)
     }
 }
 

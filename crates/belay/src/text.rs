@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use belay_core::change::Report;
 use jiff::{Timestamp, tz::TimeZone};
 use serde_json::Value;
 
@@ -48,6 +49,22 @@ pub(crate) fn difference(before: &Value, after: &Value) -> String {
             None => format!("{key} {}", inline(value)),
         });
     lines.collect::<Vec<_>>().join("\n")
+}
+
+/// What a job has left to read, on one line: the end of its output, and where there is more.
+pub(crate) fn report(report: &Report) -> String {
+    const CHARS_MAX: usize = 240;
+    let shown: String = report.output.chars().filter(|letter| !letter.is_control() || letter.is_whitespace()).collect();
+    let words: Vec<&str> = shown.split_whitespace().collect();
+    let output = words.join(" ");
+    let cut = output.chars().count().saturating_sub(CHARS_MAX);
+    let output = match output.char_indices().nth(cut) {
+        Some((from, _)) if cut > 0 => format!("...{}", &output[from..]),
+        _ => output,
+    };
+    let logs = if report.logs.is_empty() { String::new() } else { format!("logs: {}", report.logs) };
+    let parts = [output, logs].into_iter().filter(|part| !part.is_empty());
+    parts.collect::<Vec<_>>().join("; ")
 }
 
 /// `rolled_back` as people write it.
@@ -102,6 +119,15 @@ mod tests {
         let text = "changed:\n  the-listener-of-checkout: blue 0 -> 100";
         assert_eq!(wrap(text, 30), "changed:\n  the-listener-of-checkout:\n    blue 0 -> 100");
         assert_eq!(wrap(text, 80), text);
+    }
+
+    #[test]
+    fn a_report_is_the_end_of_the_output_and_the_way_to_the_rest() {
+        let said = |output: &str, logs: &str| report(&Report { output: output.to_owned(), logs: logs.to_owned() });
+        assert_eq!(said("stopped 3\nworkers\n", "/aws/lambda/fence"), "stopped 3 workers; logs: /aws/lambda/fence");
+        assert_eq!(said("", "a"), "logs: a");
+        let long = said(&format!("{} end", "é".repeat(400)), "");
+        assert!(long.starts_with("...é") && long.ends_with(" end") && long.chars().count() == 243, "{long}");
     }
 
     #[test]

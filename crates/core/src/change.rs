@@ -37,6 +37,25 @@ pub enum Assessment {
     Failed { why: String },
     /// What was found cannot be told apart from somebody else's work; a person decides.
     Ambiguous { why: String },
+    /// The job that was to succeed is over.
+    Over(Outcome),
+}
+
+/// How a job has ended, for the record.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Why it has failed. None: it has succeeded, and that is the target.
+    pub failure: Option<String>,
+    pub report: Report,
+}
+
+/// What a job leaves to read.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Report {
+    /// What it has answered or written, bounded by whoever started it.
+    pub output: String,
+    /// Where there is more: a console's address, a log group.
+    pub logs: String,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]

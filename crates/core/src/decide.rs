@@ -64,7 +64,7 @@ impl Migration {
                 });
                 match look.assessment {
                     Assessment::Settling(_) => false,
-                    Assessment::InPlace => !guarding,
+                    Assessment::InPlace | Assessment::Over(_) => !guarding,
                     _ => true,
                 }
             }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{
-    change::{Baseline, Change, Doc, Receipt},
+    change::{Baseline, Change, Doc, Receipt, Report},
     id::{IncidentId, RunId},
     input::CommandKey,
     reading::Health,
@@ -310,6 +310,10 @@ pub enum StepEvent {
     /// `wait` only: nothing outside Belay to look at.
     WaitStarted {
         until: Timestamp,
+    },
+    /// A job is over: what it leaves to read, whether it has succeeded or not.
+    Reported {
+        report: Report,
     },
     /// What clients have kept of the state before lives on until then.
     DrainStarted {

@@ -16,6 +16,14 @@ pub struct RunId(pub String);
 #[serde(transparent)]
 pub struct IncidentId(pub String);
 
+impl RunId {
+    /// When the run began, as its id tells. None for an id that was not made by [`id_text`].
+    pub fn began(&self) -> Option<Timestamp> {
+        let time_ms = i64::from_str_radix(self.0.get(..8)?, 36).ok()?;
+        Timestamp::from_millisecond(time_ms).ok()
+    }
+}
+
 impl fmt::Display for RunId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -48,6 +56,13 @@ fn base36(mut value: u64, width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_tells_when_it_began() {
+        let began = "2026-01-01T00:00:00.123Z".parse().unwrap();
+        assert_eq!(RunId(id_text(began, 7)).began(), Some(began));
+        assert_eq!(RunId("run".to_owned()).began(), None);
+    }
 
     #[test]
     fn ids_sort_by_time_and_have_twelve_characters() {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    change::{Assessment, Change, Doc, Receipt, Repeats},
+    change::{Assessment, Change, Doc, Outcome, Receipt, Repeats, Report},
     decide::Deciding,
     event::{Event, FailureCode, StepEvent},
     id::RunId,
@@ -64,7 +64,7 @@ impl Deciding {
                 let titles = titles.join("; ");
                 self.doubt(name, format!("it was in place and is not any more; somebody else changed it ({titles})"));
             }
-            Assessment::InPlace => self.trust(name),
+            Assessment::InPlace | Assessment::Over(Outcome { failure: None, .. }) => self.trust(name),
             _ => {}
         }
     }
@@ -86,15 +86,32 @@ impl Deciding {
 
     fn assessed(&mut self, name: &str, look: &Look) {
         match &look.assessment {
-            Assessment::InPlace => {
-                self.trust(name);
-                self.note_effect(name, &[]);
-                self.holds(name);
-            }
+            Assessment::InPlace => self.in_place(name),
+            Assessment::Over(outcome) => self.over(name, outcome),
             Assessment::Settling(_) => {}
             Assessment::Failed { why } => self.fail(name, FailureCode::Verdict, why.clone()),
             Assessment::Ambiguous { why } => self.fail(name, FailureCode::Ambiguous, why.clone()),
             Assessment::Remaining(changes) => self.remaining(name, changes, &look.doc),
+        }
+    }
+
+    fn in_place(&mut self, name: &str) {
+        self.trust(name);
+        self.note_effect(name, &[]);
+        self.holds(name);
+    }
+
+    /// A job has ended: what it leaves to read goes on record, then what follows from it.
+    fn over(&mut self, name: &str, Outcome { failure, report }: &Outcome) {
+        if *report != Report::default() {
+            self.step(name, StepEvent::Reported { report: report.clone() });
+        }
+        match failure {
+            None => self.in_place(name),
+            Some(why) => {
+                self.note_effect(name, &[]);
+                self.fail(name, FailureCode::Verdict, why.clone());
+            }
         }
     }
 

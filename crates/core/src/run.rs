@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    change::{Baseline, BaselineEntry, Change, Doc, Effect, Receipt},
+    change::{Baseline, BaselineEntry, Change, Doc, Effect, Receipt, Report},
     event::{FailureCode, GateEvent, RunKind, RunOutcome, StepEvent},
     gate::{GateState, GateStatus},
     id::{IncidentId, RunId},
@@ -180,6 +180,8 @@ pub struct StepState {
     pub time_left: Option<Duration>,
     /// Since when looks contradict what Belay had put back: one of them alone may be stale.
     pub doubted: Option<Timestamp>,
+    /// How often it was begun: anew with each `retry` of a person. Executions of jobs are named by it.
+    pub tries: u32,
     /// Sends so far; numbers the intents of this step.
     pub attempt: u32,
     /// Sends of the present change that failed without being throttled; `retry.attempts` bounds them.
@@ -196,6 +198,8 @@ pub struct StepState {
     /// Every change that was sent, each as it was sent last; kept over retries, as an undo measures drift by it.
     pub sent: Vec<Change>,
     pub receipts: Vec<Receipt>,
+    /// What the job of this step leaves to read, once it is over.
+    pub report: Option<Report>,
     /// Changes of which a look has shown the effect.
     pub effective: Vec<String>,
     pub again_at: Option<Timestamp>,
@@ -240,6 +244,7 @@ impl StepState {
             deadline: None,
             time_left: None,
             doubted: None,
+            tries: 0,
             attempt: 0,
             failures: 0,
             interruptions: 0,
@@ -249,6 +254,7 @@ impl StepState {
             intent: None,
             sent: Vec::new(),
             receipts: Vec::new(),
+            report: None,
             effective: Vec::new(),
             again_at: None,
             wait_until: None,
@@ -324,6 +330,7 @@ impl StepState {
         match event {
             StepEvent::Started { fallback_for } => {
                 self.enter(at, Phase::Observing);
+                self.tries += 1;
                 self.started.get_or_insert(at);
                 self.deadline = Some(at + plan.timeout);
                 self.fallback_for.clone_from(fallback_for);
@@ -425,6 +432,7 @@ impl StepState {
                 self.enter(at, Phase::Settling);
                 self.deadline = None;
             }
+            StepEvent::Reported { report } => self.report = Some(report.clone()),
             StepEvent::DrainStarted { until } => {
                 self.wait_until = Some(*until);
                 self.enter(at, Phase::Settling);
@@ -555,6 +563,7 @@ impl StepState {
         self.require_passed = false;
         self.verify.clear();
         self.planned.clear();
+        self.report = None;
         self.time_left = None;
         self.doubted = None;
         self.effective.clear();

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use belay_core::{
-    change::{Assessment, Baseline, Change, Effect, Repeats},
+    change::{Assessment, Baseline, Change, Effect, Outcome, Repeats},
     proof,
     reading::{Health, Reading},
     run::{baseline_entry, missing_baseline},
@@ -218,10 +218,14 @@ struct Assessed {
 fn assess(assessment: Result<Assessment, Corrupt>) -> Assessed {
     let found = |found, why: String| Assessed { found, why, changes: Vec::new() };
     match assessment {
-        Ok(Assessment::InPlace) => found(Found::InPlace, String::new()),
+        Ok(Assessment::InPlace | Assessment::Over(Outcome { failure: None, .. })) => {
+            found(Found::InPlace, String::new())
+        }
         Ok(Assessment::Settling(progress)) => found(Found::Settling, progress.note),
         Ok(Assessment::Remaining(changes)) => Assessed { found: Found::ToChange, why: String::new(), changes },
-        Ok(Assessment::Failed { why }) => found(Found::Failed, why),
+        Ok(Assessment::Failed { why } | Assessment::Over(Outcome { failure: Some(why), .. })) => {
+            found(Found::Failed, why)
+        }
         Ok(Assessment::Ambiguous { why }) => found(Found::Ambiguous, why),
         Err(Corrupt(why)) => found(Found::Unreadable, why),
     }

@@ -22,8 +22,8 @@ use tokio::{
     task::JoinSet,
 };
 
-/// Sensors promise to answer within 10 s. The rest is for their own time-outs to speak first: they know more.
-const READ_MAX: Duration = Duration::from_secs(11);
+/// Sensors promise to answer within a time. The rest is for their own time-outs to speak first: they know more.
+const READ_GRACE: Duration = Duration::from_secs(1);
 
 /// The least time between two reads of a signal whose reading comes back older than it was asked for.
 const REREAD_MIN: Duration = Duration::from_millis(250);
@@ -362,6 +362,7 @@ async fn read_kind(sensors: &dyn Sensors, clock: &dyn Clock, kind: &str, queries
     let Some(sensor) = sensors.sensor(kind) else {
         return all_unknown("this Belay cannot read signals of this kind");
     };
+    let time_max = sensor.time_max(queries);
     tokio::select! {
         biased;
         answer = AssertUnwindSafe(sensor.read(queries)).catch_unwind() => match answer {
@@ -372,6 +373,6 @@ async fn read_kind(sensors: &dyn Sensors, clock: &dyn Clock, kind: &str, queries
             }
             Err(_) => all_unknown("the sensor failed in a way it should not; the log says more"),
         },
-        () = clock.sleep(READ_MAX) => all_unknown("no answer within 10 s"),
+        () = clock.sleep(time_max + READ_GRACE) => all_unknown(&format!("no answer within {} s", time_max.as_secs())),
     }
 }

@@ -24,6 +24,8 @@ pub(crate) fn of_step(
         migration: plan.migration.clone(),
         step: step.to_owned(),
         run,
+        tries: 0,
+        deadline: None,
         aws: found.aws.clone(),
         with: found.with.clone(),
         to: found.to.clone(),
@@ -42,9 +44,9 @@ fn stages(step: &Step, present: usize, before: Option<Arc<Doc>>) -> Option<Stage
 /// The same for a step of a run, from what the run has pinned.
 pub(crate) fn of_run(run: &Run, step: &str) -> Option<Scope> {
     let scope = of_step(&run.plan, step, Some(run.id.clone()), run.baseline_of(step).cloned(), run.cutover)?;
-    let state = run.steps.get(step);
-    let stages = state.and_then(|state| stages(&run.plan.steps[step], state.stage, state.before.clone()));
-    Some(Scope { stages, ..scope })
+    let state = run.steps.get(step)?;
+    let stages = stages(&run.plan.steps[step], state.stage, state.before.clone());
+    Some(Scope { tries: state.tries, deadline: state.deadline, stages, ..scope })
 }
 
 /// What to ask for a signal. None for a signal that the plan does not have.

@@ -124,6 +124,18 @@ impl Tasks {
                 None => {}
             }
         }
+        if run.aborting {
+            self.interrupt(run);
+        }
+    }
+
+    /// A send is never dropped, but an abort need not wait for what can be stopped.
+    fn interrupt(&self, run: &Run) {
+        for (step, _) in self.under_way.values() {
+            if let Ok((actuator, scope)) = prepare(&self.ports, run, step) {
+                actuator.interrupt(&scope);
+            }
+        }
     }
 
     fn start_look(&mut self, id: TaskId, look: LookTask, run: &Run) {

@@ -117,6 +117,9 @@ fn step_says(step: &str, what: &StepEvent) -> Option<(Tone, String)> {
             (Warn, format!("{step}: nobody knows what attempt {attempt} has done, looking: {why}"))
         }
         StepEvent::Doubted { why } => (Warn, format!("{step}: in doubt: {why}")),
+        StepEvent::Reported { report } if !report.logs.is_empty() => {
+            (Info, format!("{step}: its logs: {}", report.logs))
+        }
         StepEvent::Settled { changed: true } => (Info, format!("{step}: settled")),
         StepEvent::DrainStarted { until } => {
             (Info, format!("{step}: in place; clients may go by what they have kept until {until:.0}"))

@@ -20,6 +20,10 @@ pub struct Scope {
     pub step: String,
     /// None when a baseline is captured or nothing runs yet.
     pub run: Option<RunId>,
+    /// How often the step was begun in this run; a person's `retry` begins it anew. 0 where nothing runs.
+    pub tries: u32,
+    /// When the step times out, if it does.
+    pub deadline: Option<Timestamp>,
     pub aws: AwsTarget,
     /// The step's `with:` in normal form.
     pub with: Value,
@@ -75,6 +79,10 @@ pub trait Actuator: Send + Sync {
 
     /// The IAM statements that observe and apply need, scoped to the resource.
     fn permissions(&self, scope: &Scope) -> Vec<Permission>;
+
+    /// The run is being aborted while an apply of this step is under way: what can be stopped is, and the apply still
+    /// answers. Called more than once. A call to AWS cannot be taken back, so most have nothing to do here.
+    fn interrupt(&self, _scope: &Scope) {}
 }
 
 /// One IAM statement: `route53:ChangeResourceRecordSets` on `arn:aws:route53:::hostedzone/Z...`.

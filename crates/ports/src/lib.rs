@@ -5,6 +5,7 @@ use std::{future::Future, pin::Pin};
 
 pub mod actuator;
 pub mod clock;
+pub mod job;
 pub mod journal;
 pub mod observe;
 pub mod sensor;

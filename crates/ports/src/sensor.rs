@@ -8,6 +8,9 @@ use serde_json::Value;
 
 use crate::{Fut, actuator::Permission};
 
+/// The longest that a usual read takes.
+pub const READ_TIME_MAX: Duration = Duration::from_secs(10);
+
 /// One signal to read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Query {
@@ -22,8 +25,13 @@ pub struct Query {
 /// Reads signals of one kind, many at once: a CloudWatch sensor turns a hundred alarms into one call.
 pub trait Sensor: Send + Sync {
     /// One reading for each query, in the same order. A read that fails is a reading too: unknown, with the reason.
-    /// It answers within a bounded time (10 s).
+    /// It answers within [`Sensor::time_max`].
     fn read<'a>(&'a self, queries: &'a [Query]) -> Fut<'a, Vec<Reading>>;
+
+    /// The longest that such a read takes. More than ten seconds only where it is so large that the API's quota stretches it.
+    fn time_max(&self, _queries: &[Query]) -> Duration {
+        READ_TIME_MAX
+    }
 
     /// The least time between two routine reads of a signal, where reading more often cannot tell more and costs money
     /// (CloudWatch metrics: their period). A reading that somebody needs fresh is taken all the same.

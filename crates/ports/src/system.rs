@@ -43,6 +43,9 @@ pub trait System: Send + Sync {
     }
 
     fn permissions(&self, scope: &Scope, with: &Self::With) -> Vec<Permission>;
+
+    /// As [`Actuator::interrupt`].
+    fn interrupt(&self, _scope: &Scope) {}
 }
 
 /// Makes an [`Actuator`] of a [`System`].
@@ -85,5 +88,9 @@ impl<S: System> Actuator for Typed<S> {
         decode::<S::With>("the step's `with`", &scope.with)
             .map(|with| self.0.permissions(scope, &with))
             .unwrap_or_default()
+    }
+
+    fn interrupt(&self, scope: &Scope) {
+        self.0.interrupt(scope);
     }
 }

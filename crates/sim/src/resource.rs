@@ -82,7 +82,7 @@ impl Resource {
     /// one gets all; where there is only one, what has joined does.
     fn migrated(&self) -> Value {
         let is_weights = |good: &&Map<String, Value>| !good.is_empty() && good.values().all(Value::is_u64);
-        let Some(good) = self.good.as_object().filter(is_weights) else { return json!({ "state": "broken" }) };
+        let Some(good) = self.good.as_object().filter(is_weights) else { return self.elsewhere() };
         let total: u64 = good.values().filter_map(Value::as_u64).sum();
         let idle = good.values().any(|weight| *weight == 0);
         let last = good.len() - 1;
@@ -95,5 +95,15 @@ impl Resource {
             moved.insert("migrated".to_owned(), json!(total));
         }
         Value::Object(moved)
+    }
+
+    /// What holds no weights: a writer that a plan names is another one by then, a database is broken.
+    fn elsewhere(&self) -> Value {
+        match self.good.as_object() {
+            Some(named) if !named.is_empty() && !named.contains_key("state") => {
+                named.keys().map(|name| (name.clone(), json!("migrated"))).collect()
+            }
+            _ => json!({ "state": "broken" }),
+        }
     }
 }

@@ -45,6 +45,8 @@ pub(crate) fn declared(text: &str) -> BTreeSet<Permission> {
             migration: plan.migration.clone(),
             step: name.clone(),
             run: None,
+            tries: 0,
+            deadline: None,
             aws: step.aws.clone(),
             with: step.with.clone(),
             to: step.to.clone(),

@@ -19,6 +19,7 @@ mod faults;
 mod footprint;
 mod foreground;
 mod http;
+mod jobs;
 mod load;
 mod main_job;
 mod operation;

@@ -89,4 +89,6 @@ fn an_operation_with_a_quota_of_its_own_has_a_bucket_of_its_own() {
     assert_eq!(quota("CloudWatch", "DescribeAlarms").0, "");
     assert_eq!(quota("CloudWatch", "").1.rate, 9.0);
     assert_eq!(quota("Something new", "").1.rate, 20.0);
+    // A hundred calls, ten thousand alarms: a sweep of 22 s.
+    assert_eq!((pace("CloudWatch", "DescribeAlarms") * 100).as_secs(), 22);
 }

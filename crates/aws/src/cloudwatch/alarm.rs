@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
+    time::Duration,
 };
 
 use aws_sdk_cloudwatch::types::{AlarmType, CompositeAlarm, EvaluationState, LogAlarm, MetricAlarm, StateValue};
@@ -12,7 +13,7 @@ use belay_plan::{
     model::AwsTarget,
     shape::text,
 };
-use belay_ports::{Clock, Fut, Permission, Query, ReadError, Sensor};
+use belay_ports::{Clock, Fut, Permission, Query, ReadError, Sensor, sensor::READ_TIME_MAX};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -20,7 +21,7 @@ use serde_json::Value;
 
 use super::{ALARM, missing_field, timestamp};
 use crate::{
-    errors, place,
+    budget, errors, place,
     sensing::{Deadline, Finding, Missing},
     session::Aws,
 };
@@ -161,7 +162,7 @@ impl Alarm {
 
     async fn read_all(&self, queries: &[Query]) -> Vec<Reading> {
         let taken = self.clock.now();
-        let deadline = Deadline::start(self.clock.as_ref());
+        let deadline = Deadline::within(self.clock.as_ref(), self.time_max(queries));
         let specs: Vec<Result<Spec, _>> = queries.iter().map(|query| Spec::deserialize(&query.spec)).collect();
         let asked = queries.iter().zip(&specs);
         let located: Vec<_> = asked
@@ -271,6 +272,12 @@ fn disabled(actions_enabled: Option<bool>) -> Option<String> {
 }
 
 impl Sensor for Alarm {
+    /// Thousands of alarms take as long as Belay's share of the quota lasts.
+    fn time_max(&self, queries: &[Query]) -> Duration {
+        let calls = queries.len().div_ceil(NAMES_MAX);
+        READ_TIME_MAX + budget::pace("CloudWatch", "DescribeAlarms") * u32::try_from(calls).unwrap_or(u32::MAX)
+    }
+
     fn read<'a>(&'a self, queries: &'a [Query]) -> Fut<'a, Vec<Reading>> {
         Box::pin(self.read_all(queries))
     }

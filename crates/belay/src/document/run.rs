@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use belay_core::change::{Effect, Progress, Proof};
+use belay_core::change::{Effect, Progress, Proof, Report};
 use belay_engine::DryRun;
 use indexmap::IndexMap;
 use jiff::Timestamp;
@@ -55,6 +55,9 @@ pub(crate) struct Step {
     pub(crate) throttled: Option<Throttled>,
     pub(crate) waiting_for: Vec<Waiting>,
     pub(crate) changes: Vec<Change>,
+    /// What its job has left to read.
+    #[serde(default)]
+    pub(crate) report: Option<Report>,
     pub(crate) require: Vec<Gate>,
     pub(crate) verify: Vec<Gate>,
     /// Who has to approve it, while it waits for that.

@@ -229,6 +229,7 @@ fn step_told(step: &str, event: &StepEvent) -> Told {
         StepEvent::WaitStarted { until } => {
             tell(step, Tone::Plain, format!("waits until {}", text::clock_time(*until)))
         }
+        StepEvent::Reported { report } => tell(step, Tone::Plain, text::report(report)),
         StepEvent::DrainStarted { until } => {
             let until = text::clock_time(*until);
             tell(step, Tone::Plain, format!("in place; clients may go by what they have kept until {until}"))

@@ -29,6 +29,7 @@ fn step_view(run: &Run, step: DryStep) -> StepView {
         waiting_for: Vec::new(),
         why: step.why,
         changes: step.changes.into_iter().map(change_view).collect(),
+        report: None,
         require: step.require.into_iter().map(gate_view).collect(),
         verify: step.verify.into_iter().map(gate_view).collect(),
         progress: None,
@@ -61,6 +62,7 @@ fn change_view(change: DryChange) -> ChangeView {
         effects: change.effects,
         expected_s: change.expected_s,
         effective: false,
+        receipt: None,
     }
 }
 

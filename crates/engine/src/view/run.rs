@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use belay_core::{
     OPERATOR,
-    change::{Change, Effect, Progress},
+    change::{Change, Effect, Progress, Report},
     event::RunKind,
     gate::{GateState, GateStatus},
     migration::Migration,
@@ -97,6 +97,9 @@ pub struct StepView {
     pub waiting_for: Vec<WaitingFor>,
     pub why: String,
     pub changes: Vec<ChangeView>,
+    /// Of a step that starts a job: what the job leaves to read, once it is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub report: Option<Report>,
     pub require: Vec<GateView>,
     pub verify: Vec<GateView>,
     /// Live only.
@@ -160,6 +163,9 @@ pub struct ChangeView {
     pub expected_s: u64,
     /// A look has shown its effect.
     pub effective: bool,
+    /// What its last send was answered with, if it was: a resource's id, or the outcome of a job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Value>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -240,6 +246,7 @@ fn step_view(state: &Migration, run: &Run, name: &str, step: &StepState, progres
         waiting_for: waiting::of_step(state, run, name, step),
         why: step.why.clone(),
         changes: changes(step).map(|change| change_view(step, change)).collect(),
+        report: step.report.clone(),
         require: step.require.iter().map(gate_view).collect(),
         verify: step.verify.iter().map(gate_view).collect(),
         progress: progress.cloned(),
@@ -285,6 +292,7 @@ fn is_effective(step: &StepState, change: &Change) -> bool {
 }
 
 fn change_view(step: &StepState, change: &Change) -> ChangeView {
+    let mut receipts = step.receipts.iter().rev();
     ChangeView {
         id: change.id.clone(),
         title: change.title.clone(),
@@ -294,6 +302,7 @@ fn change_view(step: &StepState, change: &Change) -> ChangeView {
         effects: change.effects.clone(),
         expected_s: change.expected.as_secs(),
         effective: is_effective(step, change),
+        receipt: receipts.find(|receipt| receipt.change == change.id).map(|receipt| receipt.body.clone()),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use belay_core::{
-    change::{Baseline, BaselineEntry, Change, Effect, Proof, Receipt, Repeats, Share},
+    change::{Baseline, BaselineEntry, Change, Effect, Proof, Receipt, Repeats, Report, Share},
     event::{DrillVerdict, Event, FailureCode, GateEvent, IncidentOutcome, RunKind, RunOutcome, StepEvent},
     id::{IncidentId, RunId},
     input::CommandKey,
@@ -161,6 +161,7 @@ fn step_events() -> Vec<StepEvent> {
         StepEvent::Doubted { why: why() },
         StepEvent::Trusted,
         StepEvent::WaitStarted { until: at(10) },
+        StepEvent::Reported { report: Report { output: why(), logs: "a log group".to_owned() } },
         StepEvent::Settled { changed: false },
         StepEvent::VerifyOpened,
         StepEvent::Done,

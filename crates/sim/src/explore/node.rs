@@ -202,6 +202,7 @@ fn without_words(step: &StepState) -> StepState {
     let mut step = step.clone();
     step.why.clear();
     step.look = 0;
+    step.tries = 0;
     step
 }
 

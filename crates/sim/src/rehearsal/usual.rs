@@ -6,13 +6,19 @@ use std::time::Duration;
 use crate::spread::Spread;
 
 /// How long a step of an action takes from its first call to the last effect.
-const ACTIONS: [(&str, Spread); 3] = [
+const ACTIONS: [(&str, Spread); 6] = [
     // "generally ... within 60 seconds": API reference, ChangeResourceRecordSets.
     ("route53.weights", Spread::seconds(10, 35, 60)),
     // AWS names no figure; it is in force within seconds of the answer.
     ("alb.forward", Spread::seconds(1, 3, 10)),
     // AWS gives no figures: the copy grows with the volume, the engine and Multi-AZ; then two renames with their reboots.
     ("rds.restore", Spread::seconds(12 * 60, 26 * 60, 50 * 60)),
+    // The snapshot, which is incremental, then minutes: Aurora User Guide, "Backtracking an Aurora DB cluster".
+    ("rds.backtrack", Spread::seconds(4 * 60, 8 * 60, 20 * 60)),
+    // "Typically 60 to 120 seconds" for an instance, less for Aurora: RDS User Guide, "Failing over a Multi-AZ DB instance".
+    ("rds.failover", Spread::seconds(30, 60, 120)),
+    // Two renames, each with a reboot.
+    ("rds.switch_back", Spread::seconds(4 * 60, 6 * 60, 15 * 60)),
 ];
 
 /// Of an action that is not in the table.

@@ -342,6 +342,8 @@ fn the_witness_sees_a_call_that_nobody_has_put_on_record() {
             migration: "moving".to_owned(),
             step: "dns".to_owned(),
             run: Some(run.id.clone()),
+            tries: 0,
+            deadline: None,
             aws: step.aws.clone(),
             with: step.with.clone(),
             to: step.to.clone(),

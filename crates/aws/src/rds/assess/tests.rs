@@ -107,6 +107,8 @@ fn scope() -> Scope {
         migration: "checkout".to_owned(),
         step: "db_back".to_owned(),
         run: Some(RunId(RUN.to_owned())),
+        tries: 0,
+        deadline: None,
         aws: target(),
         with: Value::Null,
         to: Target::Own,

@@ -1,0 +1,394 @@
+//! `ssm.automation`: a Systems Manager automation has succeeded.
+//!
+//! The start carries a client token and tags that derive from run, step and try. After a lost answer the execution is found
+//! by its tag; should the list lag behind, the token keeps a second start from being a second execution.
+
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+
+use aws_sdk_ssm::{
+    Client,
+    types::{
+        AutomationExecution, AutomationExecutionFilter, AutomationExecutionFilterKey,
+        AutomationExecutionStatus as Status, ResourceTypeForTagging, StepExecution, Tag,
+    },
+};
+use belay_core::change::{Assessment, Change, Key, Receipt, Repeats};
+use belay_plan::{
+    catalogue::{ActionSpec, no_action_findings},
+    shape::{Text, field, list, map, object, one_of, pattern, text},
+};
+use belay_ports::{
+    ApplyError, Clock, Condition, Corrupt, Fut, Permission, ReadError, Scope, System,
+    job::{self, Execution, Started, State},
+};
+use indexmap::IndexMap;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{EXPECTED, Identity, Start, arguments, refine, refused};
+use crate::{errors, place, session::Aws};
+
+/// The action's name in plans.
+pub const ACTION: &str = "ssm.automation";
+
+const START: &str = "ssm:StartAutomationExecution";
+const DESCRIBE: &str = "ssm:DescribeAutomationExecutions";
+const GET: &str = "ssm:GetAutomationExecution";
+const LIST_TAGS: &str = "ssm:ListTagsForResource";
+
+/// What `ssm.automation` takes.
+pub fn spec() -> ActionSpec {
+    let value = one_of("a text, or a list of texts", [text("a value"), list(text("a value"))]);
+    let parameter = Text::new("the name of a parameter of the document", Some("^[A-Za-z][A-Za-z0-9_]{0,49}$"));
+    ActionSpec {
+        name: ACTION,
+        summary: "Runs a Systems Manager automation, and waits until it has succeeded.",
+        with: object([
+            field(
+                "document",
+                pattern(
+                    "the name or the ARN of an automation document",
+                    "^(arn:aws[a-z-]*:ssm:[a-z0-9-]+:[0-9]{12}:document/)?[A-Za-z0-9_.-]{3,128}$",
+                ),
+                "The document (runbook) to run.",
+            ),
+            field(
+                "version",
+                pattern("a version such as `3`, `$DEFAULT` or `$LATEST`", "^([$]DEFAULT|[$]LATEST|[1-9][0-9]*)$"),
+                "Its version; the default one if left out.",
+            )
+            .optional(),
+            field(
+                "parameters",
+                map(parameter, value),
+                "The parameters of the document. No secrets: the plan is journaled.",
+            )
+            .or(json!({})),
+        ]),
+        to: None,
+        others: false,
+        stages: false,
+        default_timeout: Duration::from_secs(60 * 60),
+        loses_data: false,
+        resource: |_| String::new(),
+        check: no_action_findings,
+    }
+}
+
+/// The step's `with:`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct With {
+    document: String,
+    version: Option<String>,
+    #[serde(default)]
+    parameters: IndexMap<String, Values>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Values {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Values {
+    fn list(&self) -> Vec<String> {
+        match self {
+            Self::One(value) => vec![value.clone()],
+            Self::Many(values) => values.clone(),
+        }
+    }
+}
+
+/// Everything that a look finds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Found {
+    newest: Option<Execution>,
+}
+
+/// What a start needs.
+#[derive(Debug, Serialize, Deserialize)]
+struct Arguments {
+    number: u32,
+    #[serde(flatten)]
+    with: With,
+}
+
+/// The action behind [`ACTION`].
+#[derive(Clone)]
+pub struct Automation {
+    aws: Aws,
+    clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for Automation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Automation").field("aws", &self.aws).finish_non_exhaustive()
+    }
+}
+
+impl Automation {
+    pub fn new(aws: Aws, clock: Arc<dyn Clock>) -> Self {
+        Self { aws, clock }
+    }
+
+    async fn look(&self, scope: &Scope, receipts: &[Receipt]) -> Result<Found, ReadError> {
+        let clients = self.aws.clients(&scope.aws).await?;
+        let client = &clients.ssm.read;
+        for identity in job::numbers(scope).filter_map(|number| Identity::new(scope, number)) {
+            let started = job::started(receipts, identity.number);
+            let id = match &started {
+                Some(started) => Some(started.id.clone()),
+                None => find(client, &identity).await?,
+            };
+            let Some(id) = id else { continue };
+            let state = match get(client, &id).await? {
+                Some(execution) => state(&execution, self.clock.now()),
+                None => State::Running { fraction: None, note: format!("AWS accepted it; {id} is not listed yet") },
+            };
+            let newest = Execution { number: identity.number, logs: console(&clients.region, &id), id, state };
+            return Ok(Found { newest: Some(newest) });
+        }
+        Ok(Found { newest: None })
+    }
+}
+
+/// The tag that no other execution has: list filters know keys alone.
+fn marker(identity: &Identity<'_>) -> String {
+    format!("belay:{}:{}:{}", identity.run, identity.step, identity.number)
+}
+
+/// The id of an execution of which no answer has come.
+async fn find(client: &Client, identity: &Identity<'_>) -> Result<Option<String>, ReadError> {
+    let marker = marker(identity);
+    let filter = AutomationExecutionFilter::builder().key(AutomationExecutionFilterKey::TagKey).values(&marker).build();
+    let filter = filter.map_err(|error| ReadError { why: error.to_string(), permanent: true })?;
+    let mut pages = client.describe_automation_executions().filters(filter).into_paginator().send();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|error| errors::read(error, DESCRIBE, "*"))?;
+        for found in page.automation_execution_metadata_list() {
+            let Some(id) = found.automation_execution_id() else { continue };
+            if is_marked(client, id, &marker).await? {
+                return Ok(Some(id.to_owned()));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Whether it really is the one: a filter that is not understood must not make another's execution ours.
+async fn is_marked(client: &Client, id: &str, marker: &str) -> Result<bool, ReadError> {
+    let tags = client.list_tags_for_resource().resource_type(ResourceTypeForTagging::Automation).resource_id(id);
+    match tags.send().await {
+        Ok(answer) => Ok(answer.tag_list().iter().any(|tag| tag.key() == marker)),
+        Err(error) if errors::code(&error) == Some("InvalidResourceId") => Ok(false),
+        Err(error) => Err(errors::read(error, LIST_TAGS, id)),
+    }
+}
+
+async fn get(client: &Client, id: &str) -> Result<Option<AutomationExecution>, ReadError> {
+    match client.get_automation_execution().automation_execution_id(id).send().await {
+        Ok(answer) => Ok(answer.automation_execution),
+        Err(error) if errors::code(&error) == Some("AutomationExecutionNotFoundException") => Ok(None),
+        Err(error) => Err(errors::read(error, GET, id)),
+    }
+}
+
+fn console(region: &str, id: &str) -> String {
+    format!("{}/systems-manager/automation/execution/{id}?region={region}", place::console(region))
+}
+
+fn state(execution: &AutomationExecution, now: Timestamp) -> State {
+    let status = execution.automation_execution_status().unwrap_or(&Status::Pending);
+    match status {
+        Status::Success | Status::CompletedWithSuccess => State::Succeeded { output: output(execution) },
+        Status::Failed
+        | Status::Timedout
+        | Status::Cancelled
+        | Status::Rejected
+        | Status::Exited
+        | Status::CompletedWithFailure
+        | Status::ChangeCalendarOverrideRejected => {
+            State::Failed { why: failure(execution, status), output: output(execution) }
+        }
+        // What is new counts as not over: the step's time-out bounds it.
+        _ => progress(execution, status, now),
+    }
+}
+
+fn is_over(step: &StepExecution) -> bool {
+    use Status::{Cancelled, Failed, Success, Timedout};
+    matches!(step.step_status(), Some(Success | Failed | Timedout | Cancelled))
+}
+
+fn progress(execution: &AutomationExecution, status: &Status, now: Timestamp) -> State {
+    let steps = execution.step_executions();
+    let since = execution.execution_start_time().and_then(|time| Timestamp::from_second(time.secs()).ok());
+    let running_for = job::running_for(since, now);
+    let waits = match status {
+        Status::PendingApproval => "; it waits for an approval in Systems Manager",
+        Status::Waiting => "; it waits",
+        Status::Cancelling => "; it is being cancelled",
+        _ => "",
+    };
+    let current = execution.current_step_name().unwrap_or_default();
+    if steps.is_empty() || execution.step_executions_truncated() {
+        let at = if current.is_empty() { "it is under way".to_owned() } else { format!("at step {current}") };
+        return State::Running { fraction: None, note: format!("{at}{waits}{running_for}") };
+    }
+    let done = steps.iter().filter(|step| is_over(step)).count();
+    let at = (done + 1).min(steps.len());
+    let name = if current.is_empty() { steps[at - 1].step_name().unwrap_or_default() } else { current };
+    #[expect(clippy::cast_precision_loss, reason = "a document has at most a hundred steps")]
+    let fraction = Some(done as f64 / steps.len() as f64);
+    State::Running { fraction, note: format!("step {at} of {}: {name}{waits}{running_for}", steps.len()) }
+}
+
+fn failure(execution: &AutomationExecution, status: &Status) -> String {
+    let failed = execution
+        .step_executions()
+        .iter()
+        .find(|step| matches!(step.step_status(), Some(Status::Failed | Status::Timedout | Status::Cancelled)));
+    let at = failed.and_then(StepExecution::step_name).map_or_else(String::new, |name| format!(" at step {name}"));
+    let message = execution.failure_message().or(failed.and_then(StepExecution::failure_message)).unwrap_or_default();
+    let message = if message.is_empty() { String::new() } else { format!(": {}", errors::bounded(message)) };
+    format!("the automation is {}{at}{message}", status.as_str())
+}
+
+/// Sorted, a line each: `stopInstances.State: stopped, stopped`.
+fn output(execution: &AutomationExecution) -> String {
+    let mut lines: Vec<String> = execution
+        .outputs()
+        .into_iter()
+        .flatten()
+        .map(|(name, values)| format!("{name}: {}", values.join(", ")))
+        .collect();
+    lines.sort_unstable();
+    job::head(&lines.join("\n"))
+}
+
+impl System for Automation {
+    type With = With;
+    type State = Found;
+
+    fn observe<'a>(
+        &'a self,
+        scope: &'a Scope,
+        _with: With,
+        receipts: &'a [Receipt],
+    ) -> Fut<'a, Result<Found, ReadError>> {
+        Box::pin(self.look(scope, receipts))
+    }
+
+    fn assess(
+        &self,
+        scope: &Scope,
+        with: &With,
+        now: &Found,
+        _baseline: Option<&Found>,
+        _receipts: &[Receipt],
+    ) -> Result<Assessment, Corrupt> {
+        Ok(job::assess(scope, now.newest.as_ref(), || {
+            let version = with.version.as_ref().map_or_else(String::new, |version| format!(" version {version}"));
+            Start {
+                title: format!("run the automation {}{version}", with.document),
+                job: &with.document,
+                call: START,
+                args: json!(Arguments { number: job::number(scope), with: with.clone() }),
+                repeats: Repeats::Token,
+                expected: EXPECTED,
+            }
+            .change()
+        }))
+    }
+
+    fn apply<'a>(&'a self, scope: &'a Scope, _key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {
+        Box::pin(async move {
+            let Arguments { number, with } = arguments(change)?;
+            let identity =
+                Identity::new(scope, number).ok_or_else(|| refused("a job is started by a run alone".to_owned()))?;
+            let clients = self.aws.clients(&scope.aws).await?;
+            let parameters: HashMap<String, Vec<String>> =
+                with.parameters.iter().map(|(name, values)| (name.clone(), values.list())).collect();
+            let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
+            let tags = [
+                tag("belay:migration", &scope.migration),
+                tag("belay:run", identity.run),
+                tag("belay:step", identity.step),
+                tag(&marker(&identity), "job"),
+            ];
+            let tags: Result<Vec<Tag>, _> = tags.into_iter().collect();
+            let sent = clients
+                .ssm
+                .write
+                .start_automation_execution()
+                .document_name(&with.document)
+                .set_document_version(with.version.clone())
+                .set_parameters((!parameters.is_empty()).then_some(parameters))
+                .client_token(identity.token())
+                .set_tags(Some(tags.map_err(|error| refused(error.to_string()))?));
+            let answer = sent.send().await.map_err(|error| {
+                let code = errors::code(&error).unwrap_or_default().to_owned();
+                refine(errors::apply(error, START, &with.document), known(&code))
+            })?;
+            let id = answer.automation_execution_id.unwrap_or_default();
+            Ok(json!(Started { number, logs: console(&clients.region, &id), id }))
+        })
+    }
+
+    fn permissions(&self, scope: &Scope, with: &With) -> Vec<Permission> {
+        permissions(scope, with)
+    }
+}
+
+fn known(code: &str) -> Option<(bool, &'static str)> {
+    Some(match code {
+        "IdempotentParameterMismatch" => (true, "an earlier send has started it; the next look finds it"),
+        "AutomationExecutionLimitExceededException" => (true, "too many automations run in the account; tried again"),
+        "AutomationDefinitionNotFoundException" => (false, "name an automation document of this account and region"),
+        "AutomationDefinitionVersionNotFoundException" => (false, "name a version that the document has"),
+        "InvalidAutomationExecutionParametersException" => {
+            (false, "`parameters` must be those that the document declares")
+        }
+        _ => return None,
+    })
+}
+
+fn permissions(scope: &Scope, with: &With) -> Vec<Permission> {
+    let partition = place::partition(&scope.aws);
+    let region = scope.aws.region.as_deref().unwrap_or("*");
+    let account = scope.aws.account.as_deref().unwrap_or("*");
+    let name = with.document.rsplit('/').next().unwrap_or_default();
+    let permission = |mutates: bool, action: &str, resource: String| Permission {
+        action: action.to_owned(),
+        resource,
+        mutates,
+        conditions: Vec::new(),
+    };
+    let executions = format!("arn:{partition}:ssm:{region}:{account}:automation-execution/*");
+    let mut found = vec![
+        permission(false, DESCRIBE, "*".to_owned()),
+        permission(false, GET, executions.clone()),
+        permission(false, LIST_TAGS, executions.clone()),
+        permission(true, START, format!("arn:{partition}:ssm:{region}:*:automation-definition/{name}:*")),
+        // Documents of AWS have no account in their ARN, shared ones another.
+        permission(true, START, format!("arn:{partition}:ssm:{region}:*:document/{name}")),
+        permission(true, START, executions.clone()),
+        permission(true, "ssm:AddTagsToResource", executions),
+    ];
+    // A document that acts in a role of its own is handed that role.
+    let roles = with.parameters.get("AutomationAssumeRole").map(Values::list).unwrap_or_default();
+    found.extend(roles.into_iter().map(|role| {
+        let to_ssm = Condition {
+            operator: "StringEquals".to_owned(),
+            key: "iam:PassedToService".to_owned(),
+            value: "ssm.amazonaws.com".to_owned(),
+        };
+        Permission { conditions: vec![to_ssm], ..permission(true, "iam:PassRole", role) }
+    }));
+    found
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,302 @@
+//! `lambda.invoke`: a Lambda function was invoked, and has answered without an error.
+//!
+//! The call waits for the answer, and the answer is all that there will ever be: Lambda keeps nothing that could be looked up.
+//! So a lost answer is left to a person, unless the plan says that the function may run twice (`idempotent: true`).
+
+use std::time::Duration;
+
+use aws_sdk_lambda::{
+    config::{Builder, StalledStreamProtectionConfig, timeout::TimeoutConfig},
+    operation::invoke::InvokeOutput,
+    primitives::Blob,
+    types::{InvocationType, LogType},
+};
+use belay_core::change::{Assessment, Change, Key, Receipt, Repeats};
+use belay_plan::{
+    catalogue::{ActionSpec, no_action_findings},
+    shape::{any, boolean, field, object, pattern},
+};
+use belay_ports::{
+    ApplyError, Corrupt, Fut, Permission, ReadError, Scope, System,
+    job::{self, Execution, State},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{Start, arguments, refine};
+use crate::{errors, place, session::Aws};
+
+/// The action's name in plans.
+pub const ACTION: &str = "lambda.invoke";
+
+const INVOKE: &str = "lambda:InvokeFunction";
+const GET_CONFIGURATION: &str = "lambda:GetFunctionConfiguration";
+
+/// A function runs for 15 minutes at most; it may have to be started first.
+const INVOKE_TIMEOUT: Duration = Duration::from_secs(16 * 60);
+
+/// What functions usually take; Lambda's own time-out for them is as short where nobody sets another.
+const EXPECTED: Duration = Duration::from_secs(3);
+
+/// What `lambda.invoke` takes.
+pub fn spec() -> ActionSpec {
+    let function = pattern(
+        "the name or the ARN of a Lambda function",
+        "^((arn:aws[a-z-]*:lambda:[a-z0-9-]+:)?[0-9]{12}:function:)?[A-Za-z0-9_-]{1,64}$",
+    );
+    ActionSpec {
+        name: ACTION,
+        summary: "Invokes a Lambda function, and waits until it has answered without an error.",
+        with: object([
+            field("function", function, "The function."),
+            field(
+                "qualifier",
+                pattern("a version or an alias", "^([$]LATEST|[A-Za-z0-9_-]{1,128})$"),
+                "Its version or alias.",
+            )
+            .optional(),
+            field("payload", any(), "What it is given, as it is; `{}` if left out. No secrets: the plan is journaled.")
+                .or(json!({})),
+            field(
+                "idempotent",
+                boolean(),
+                "Whether it may run twice: then a lost answer is no reason to ask a person.",
+            )
+            .or(false),
+        ]),
+        to: None,
+        others: false,
+        stages: false,
+        // The call itself, and throttling before it.
+        default_timeout: Duration::from_secs(30 * 60),
+        loses_data: false,
+        resource: |_| String::new(),
+        check: no_action_findings,
+    }
+}
+
+/// The step's `with:`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct With {
+    function: String,
+    qualifier: Option<String>,
+    #[serde(default)]
+    payload: Value,
+    #[serde(default)]
+    idempotent: bool,
+}
+
+impl With {
+    fn name(&self) -> String {
+        let name = self.function.rsplit(':').next().unwrap_or_default();
+        self.qualifier.as_ref().map_or_else(|| name.to_owned(), |qualifier| format!("{name}:{qualifier}"))
+    }
+}
+
+/// Everything that a look finds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Found {
+    /// None: it was not asked for, because an answer is there.
+    function: Option<Function>,
+    newest: Option<Execution>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Function {
+    There { log_group: String },
+    Missing,
+}
+
+/// What an invocation needs.
+#[derive(Debug, Serialize, Deserialize)]
+struct Arguments {
+    number: u32,
+    log_group: String,
+    #[serde(flatten)]
+    with: With,
+}
+
+/// The action behind [`ACTION`].
+#[derive(Debug, Clone)]
+pub struct Invocation {
+    aws: Aws,
+}
+
+impl Invocation {
+    pub fn new(aws: Aws) -> Self {
+        Self { aws }
+    }
+
+    async fn look(&self, scope: &Scope, with: With, receipts: &[Receipt]) -> Result<Found, ReadError> {
+        let newest = job::answered(receipts);
+        if newest.as_ref().is_some_and(|newest| newest.number >= job::number(scope)) {
+            return Ok(Found { function: None, newest });
+        }
+        let clients = self.aws.clients(&scope.aws).await?;
+        let asked = clients.lambda.read.get_function_configuration().function_name(&with.function);
+        let function = match asked.set_qualifier(with.qualifier.clone()).send().await {
+            Ok(answer) => {
+                let named = answer.logging_config().and_then(|config| config.log_group());
+                let usual = || format!("/aws/lambda/{}", answer.function_name().unwrap_or_default());
+                Function::There { log_group: named.map_or_else(usual, ToOwned::to_owned) }
+            }
+            Err(error) if errors::code(&error) == Some("ResourceNotFoundException") => Function::Missing,
+            Err(error) => return Err(errors::read(error, GET_CONFIGURATION, &with.name())),
+        };
+        Ok(Found { function: Some(function), newest })
+    }
+}
+
+/// What came of an invocation.
+fn answer(number: u32, log_group: &str, answer: &InvokeOutput) -> Execution {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let payload = answer.payload().map(|payload| text(payload.as_ref())).unwrap_or_default();
+    let log = answer.log_result().and_then(|log| aws_smithy_types::base64::decode(log).ok());
+    let log = log.map(|log| text(&log)).unwrap_or_default();
+    let version = answer.executed_version().unwrap_or_default();
+    let state = match answer.function_error() {
+        None => State::Succeeded { output: job::head(&payload) },
+        Some(kind) => State::Failed {
+            why: format!("the function has failed ({kind}): {}", message(&payload)),
+            output: job::tail(&log),
+        },
+    };
+    Execution { number, id: format!("version {version}"), state, logs: format!("log group {log_group}") }
+}
+
+/// What a function's error says: `{"errorMessage": "...", "errorType": "..."}`.
+fn message(payload: &str) -> String {
+    let error: Value = serde_json::from_str(payload).unwrap_or_default();
+    let parts = ["errorType", "errorMessage"].iter().filter_map(|key| error[key].as_str());
+    let told = parts.collect::<Vec<_>>().join(": ");
+    errors::bounded(if told.is_empty() { payload } else { &told })
+}
+
+impl System for Invocation {
+    type With = With;
+    type State = Found;
+
+    fn observe<'a>(
+        &'a self,
+        scope: &'a Scope,
+        with: With,
+        receipts: &'a [Receipt],
+    ) -> Fut<'a, Result<Found, ReadError>> {
+        Box::pin(self.look(scope, with, receipts))
+    }
+
+    fn assess(
+        &self,
+        scope: &Scope,
+        with: &With,
+        now: &Found,
+        _baseline: Option<&Found>,
+        _receipts: &[Receipt],
+    ) -> Result<Assessment, Corrupt> {
+        let log_group = match &now.function {
+            Some(Function::Missing) => {
+                return Ok(Assessment::Failed { why: format!("there is no Lambda function {}", with.name()) });
+            }
+            Some(Function::There { log_group }) => log_group.clone(),
+            None => String::new(),
+        };
+        let name = with.name();
+        Ok(job::assess(scope, now.newest.as_ref(), || {
+            let once = if with.idempotent { "" } else { " (a lost answer cannot be looked up)" };
+            Start {
+                title: format!("invoke {name}{once}"),
+                job: &name,
+                call: INVOKE,
+                args: json!(Arguments { number: job::number(scope), log_group, with: with.clone() }),
+                repeats: if with.idempotent { Repeats::Converges } else { Repeats::Never },
+                expected: EXPECTED,
+            }
+            .change()
+        }))
+    }
+
+    fn apply<'a>(&'a self, scope: &'a Scope, _key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {
+        Box::pin(async move {
+            let Arguments { number, log_group, with } = arguments(change)?;
+            let clients = self.aws.clients(&scope.aws).await?;
+            let timeouts = TimeoutConfig::builder().operation_timeout(INVOKE_TIMEOUT).build();
+            // While the function works there is nothing to hear from it.
+            let patient = Builder::new()
+                .timeout_config(timeouts)
+                .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+            let sent = clients
+                .lambda
+                .write
+                .invoke()
+                .function_name(&with.function)
+                .set_qualifier(with.qualifier.clone())
+                .invocation_type(InvocationType::RequestResponse)
+                .log_type(LogType::Tail)
+                .payload(Blob::new(with.payload.to_string()));
+            let done = sent.customize().config_override(patient).send().await.map_err(|error| {
+                let code = errors::code(&error).unwrap_or_default().to_owned();
+                never_ran(refine(errors::apply(error, INVOKE, &with.name()), known(&code)), &code)
+            })?;
+            Ok(json!(answer(number, &log_group, &done)))
+        })
+    }
+
+    fn permissions(&self, scope: &Scope, with: &With) -> Vec<Permission> {
+        let arn = match with.function.starts_with("arn:") {
+            true => with.function.clone(),
+            false => {
+                let partition = place::partition(&scope.aws);
+                let region = scope.aws.region.as_deref().unwrap_or("*");
+                let account = scope.aws.account.as_deref().unwrap_or("*");
+                let (account, name) = with.function.split_once(":function:").unwrap_or((account, &with.function));
+                format!("arn:{partition}:lambda:{region}:{account}:function:{name}")
+            }
+        };
+        let arn = with.qualifier.as_ref().map_or_else(|| arn.clone(), |qualifier| format!("{arn}:{qualifier}"));
+        let permission = |mutates: bool, action: &str| Permission {
+            action: action.to_owned(),
+            resource: arn.clone(),
+            mutates,
+            conditions: Vec::new(),
+        };
+        vec![permission(false, GET_CONFIGURATION), permission(true, INVOKE)]
+    }
+}
+
+/// What keeps a function from being run, and passes.
+const NOT_READY: [&str; 11] = [
+    "CodeArtifactUserPendingException",
+    "EC2ThrottledException",
+    "EFSMountConnectivityException",
+    "EFSMountTimeoutException",
+    "ENILimitReachedException",
+    "ENINotReadyException",
+    "ResourceConflictException",
+    "ResourceNotReadyException",
+    "SnapStartNotReadyException",
+    "SnapStartTimeoutException",
+    "SubnetIPAddressLimitReachedException",
+];
+
+/// Some of these come with a status of 5xx, and yet Lambda says with them that the function was not run.
+fn never_ran(error: ApplyError, code: &str) -> ApplyError {
+    match error {
+        ApplyError::OutcomeUnknown { why } if NOT_READY.contains(&code) => {
+            ApplyError::NoEffect { why: format!("{why} (it was not run; tried again)"), retry: true, throttled: false }
+        }
+        error => error,
+    }
+}
+
+fn known(code: &str) -> Option<(bool, &'static str)> {
+    Some(match code {
+        code if NOT_READY.contains(&code) => (true, "it was not run; tried again"),
+        "ResourceNotFoundException" => (false, "name a function of this account and region, and a version that it has"),
+        "RequestTooLargeException" => (false, "a payload has at most 6 MB"),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests;

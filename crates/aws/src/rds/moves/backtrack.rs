@@ -1,0 +1,390 @@
+//! `rds.backtrack`: an Aurora MySQL cluster as it was at a point in time, in place.
+//!
+//! Aurora winds the cluster back; everything written since is gone from it. So a snapshot comes first, and stays. A
+//! backtrack has no token, but AWS lists all of them with the time that was asked for and when: one that this run has asked
+//! for is known again after a lost answer.
+
+mod calls;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use aws_sdk_rds::types::{DbCluster, DbClusterBacktrack};
+use belay_core::{
+    change::{Assessment, Change, Effect, Key, Progress, Receipt, Repeats},
+    id::RunId,
+};
+use belay_plan::{
+    catalogue::{ActionSpec, no_action_findings},
+    shape::{boolean, field, object, one_of, pattern, words},
+};
+use belay_ports::{ApplyError, Clock, Corrupt, Fut, Permission, ReadError, Scope, System};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use self::calls::{Call, describe_backtracks, describe_snapshot};
+use super::{
+    super::status::{Phase, phase},
+    DESCRIBE_CLUSTERS, arn, cluster_shape, corrupt, derived, describe_cluster, permission, recent, settling, timestamp,
+    verdict,
+};
+use crate::session::Aws;
+
+/// The action's name in plans.
+pub const ACTION: &str = "rds.backtrack";
+
+const SNAPSHOT: &str = "snapshot";
+const BACKTRACK: &str = "backtrack";
+
+const CREATE_SNAPSHOT: &str = "rds:CreateDBClusterSnapshot";
+const DESCRIBE_SNAPSHOTS: &str = "rds:DescribeDBClusterSnapshots";
+const BACKTRACK_CLUSTER: &str = "rds:BacktrackDBCluster";
+const DESCRIBE_BACKTRACKS: &str = "rds:DescribeDBClusterBacktracks";
+
+/// The copy is incremental; AWS gives no figure.
+const SNAPSHOT_EXPECTED: Duration = Duration::from_secs(5 * 60);
+/// "Minutes", says the Aurora User Guide; the cluster does not answer meanwhile.
+const BACKTRACK_EXPECTED: Duration = Duration::from_secs(3 * 60);
+/// An accepted call is listed within this time; usually at once.
+const LISTED_WITHIN: Duration = Duration::from_secs(5 * 60);
+/// Aurora goes to the nearest consistent time, and its clock is not ours.
+const NEARBY: SignedDuration = SignedDuration::from_mins(10);
+
+/// What `rds.backtrack` takes.
+pub fn spec() -> ActionSpec {
+    let timestamp = pattern(
+        "a timestamp such as `2026-01-31T12:00:00Z`",
+        "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$",
+    );
+    ActionSpec {
+        name: ACTION,
+        summary: "Winds an Aurora MySQL cluster back to a point in time, in place, after a snapshot.",
+        with: object([
+            field("cluster", cluster_shape(), "The cluster."),
+            field(
+                "time",
+                one_of("`cutover` or a timestamp such as `2026-01-31T12:00:00Z`", [words(["cutover"]), timestamp]),
+                "Where to; within the cluster's backtrack window, which is 72 h at most.",
+            ),
+            field("snapshot", boolean(), "Whether a snapshot is taken first, so that nothing is lost for good.")
+                .or(true),
+            field(
+                "force",
+                boolean(),
+                "Whether to go back although the binary log is on: its replicas must be made anew.",
+            )
+            .or(false),
+        ]),
+        to: None,
+        others: false,
+        stages: false,
+        default_timeout: Duration::from_secs(60 * 60),
+        loses_data: true,
+        resource: |with: &Value| format!("rds:{}", with["cluster"].as_str().unwrap_or_default().to_ascii_lowercase()),
+        check: no_action_findings,
+    }
+}
+
+/// The step's `with:`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct With {
+    cluster: String,
+    /// `cutover` or a timestamp.
+    time: String,
+    #[serde(default = "yes")]
+    snapshot: bool,
+    #[serde(default)]
+    force: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Everything that a look finds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    looked: Timestamp,
+    cluster: Option<Cluster>,
+    /// Of this run.
+    snapshot: Option<Snapshot>,
+    backtracks: Vec<Backtrack>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Cluster {
+    status: String,
+    engine: String,
+    /// In seconds; 0 where backtracking is off.
+    window_s: i64,
+    earliest: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Snapshot {
+    status: String,
+    percent: i32,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Backtrack {
+    id: String,
+    to: Option<Timestamp>,
+    requested: Option<Timestamp>,
+    status: String,
+}
+
+impl Cluster {
+    fn of(cluster: &DbCluster) -> Self {
+        Self {
+            status: cluster.status.clone().unwrap_or_default(),
+            engine: cluster.engine.clone().unwrap_or_default(),
+            window_s: cluster.backtrack_window.unwrap_or_default(),
+            earliest: timestamp(cluster.earliest_backtrack_time),
+        }
+    }
+}
+
+impl Backtrack {
+    fn of(backtrack: &DbClusterBacktrack) -> Self {
+        Self {
+            id: backtrack.backtrack_identifier.clone().unwrap_or_default(),
+            to: timestamp(backtrack.backtrack_to),
+            requested: timestamp(backtrack.backtrack_request_creation_time),
+            status: backtrack.status.clone().unwrap_or_default().to_ascii_lowercase(),
+        }
+    }
+}
+
+/// The action behind [`ACTION`].
+#[derive(Clone)]
+pub struct RdsBacktrack {
+    aws: Aws,
+    clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for RdsBacktrack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RdsBacktrack").field("aws", &self.aws).finish_non_exhaustive()
+    }
+}
+
+impl RdsBacktrack {
+    pub fn new(aws: Aws, clock: Arc<dyn Clock>) -> Self {
+        Self { aws, clock }
+    }
+
+    async fn look(&self, scope: &Scope, with: With) -> Result<State, ReadError> {
+        let looked = self.clock.now();
+        let clients = self.aws.clients(&scope.aws).await?;
+        let client = &clients.rds.read;
+        let cluster = describe_cluster(client, &with.cluster).await?.as_ref().map(Cluster::of);
+        let (mut snapshot, mut backtracks) = (None, Vec::new());
+        if scope.run.is_some() && cluster.is_some() {
+            let name = derived(&with.cluster.to_ascii_lowercase(), "before", scope);
+            snapshot = if with.snapshot { describe_snapshot(client, &name).await? } else { None };
+            backtracks = describe_backtracks(client, &with.cluster).await?;
+        }
+        Ok(State { looked, cluster, snapshot, backtracks })
+    }
+}
+
+/// The point in time, where it is known.
+fn target(scope: &Scope, with: &With) -> Result<Option<Timestamp>, Assessment> {
+    match (with.time.as_str(), scope.cutover) {
+        ("cutover", Some(cutover)) => Ok(Some(cutover)),
+        // Armed, or looked at, before the cutover: the mark comes later.
+        ("cutover", None) if scope.run.is_none() => Ok(None),
+        ("cutover", None) => Err(verdict(
+            "the cutover was not marked, so its time is not known: mark it with `belay cutover`, or name a timestamp",
+        )),
+        (time, _) => time.parse().map(Some).map_err(|error| verdict(format!("{time} is no timestamp: {error}"))),
+    }
+}
+
+/// The backtracks that this run has asked for, the oldest first.
+fn ours<'s>(run: &RunId, to: Timestamp, now: &'s State) -> Vec<&'s Backtrack> {
+    let began = run.began().unwrap_or(Timestamp::MIN) - NEARBY;
+    let near = |at: Timestamp| at.duration_since(to).abs() <= NEARBY;
+    let is_ours =
+        |one: &&Backtrack| one.requested.is_some_and(|requested| requested >= began) && one.to.is_none_or(near);
+    let mut found: Vec<&Backtrack> = now.backtracks.iter().filter(is_ours).collect();
+    found.sort_by_key(|backtrack| backtrack.requested);
+    found
+}
+
+fn assess(scope: &Scope, with: &With, now: &State, receipts: &[Receipt]) -> Assessment {
+    let name = &with.cluster;
+    let Some(cluster) = &now.cluster else { return verdict(format!("there is no DB cluster {name}")) };
+    let to = match target(scope, with) {
+        Ok(to) => to,
+        Err(verdict) => return verdict,
+    };
+    if let (Some(run), Some(to)) = (&scope.run, to) {
+        let ours = ours(run, to, now);
+        let failed = ours.iter().filter(|one| one.status == "failed").count();
+        match ours.last().map(|newest| (newest.id.as_str(), newest.status.as_str())) {
+            Some((_, "completed")) => return backtracked(name, cluster),
+            // A person has said `retry` since.
+            Some((_, "failed")) if failed < scope.tries as usize => {}
+            Some((id, "failed")) => {
+                return verdict(format!("the backtrack {id} of {name} has failed: see the cluster's events"));
+            }
+            Some((id, status)) => return settling(format!("the backtrack {id} of {name} is {status}")),
+            None if recent(receipts, BACKTRACK, now.looked, LISTED_WITHIN) => {
+                return settling(format!("AWS accepted the backtrack of {name}; it is not listed yet"));
+            }
+            None => {}
+        }
+    }
+    if let Err(why) = possible(with, cluster, to, now.looked) {
+        return verdict(why);
+    }
+    if scope.run.is_some() {
+        match phase(&cluster.status) {
+            Phase::Available => {}
+            Phase::Changing => {
+                return settling(format!("{name} is {}, and can be backtracked after that", cluster.status));
+            }
+            Phase::Stuck { cure } => return verdict(format!("{name} is {}: {cure}", cluster.status)),
+        }
+    }
+    let backtrack = backtrack(with, to);
+    match now.snapshot.as_ref().map(|snapshot| (snapshot.status.as_str(), snapshot.percent)) {
+        _ if !with.snapshot => Assessment::Remaining(vec![backtrack]),
+        Some(("available", _)) => Assessment::Remaining(vec![backtrack]),
+        Some(("creating" | "copying", percent)) => Assessment::Settling(Progress {
+            fraction: Some(f64::from(percent) / 100.0),
+            note: format!("the snapshot before the backtrack is being taken: {percent}%"),
+            expected_left_s: None,
+        }),
+        Some((status, _)) => verdict(format!(
+            "the snapshot {} is {status}: without it what was written since would be lost for good",
+            derived(&name.to_ascii_lowercase(), "before", scope)
+        )),
+        None if recent(receipts, SNAPSHOT, now.looked, LISTED_WITHIN) => {
+            settling("AWS accepted the snapshot; it is not listed yet")
+        }
+        None => Assessment::Remaining(vec![snapshot(scope, with), backtrack]),
+    }
+}
+
+fn backtracked(name: &str, cluster: &Cluster) -> Assessment {
+    match phase(&cluster.status) {
+        Phase::Available => Assessment::InPlace,
+        Phase::Changing => settling(format!("{name} was backtracked, and is {}", cluster.status)),
+        Phase::Stuck { cure } => verdict(format!("{name} was backtracked, and is {}: {cure}", cluster.status)),
+    }
+}
+
+/// Why the cluster cannot be wound back so far.
+fn possible(with: &With, cluster: &Cluster, to: Option<Timestamp>, now: Timestamp) -> Result<(), String> {
+    let name = &with.cluster;
+    if !matches!(cluster.engine.as_str(), "aurora-mysql" | "aurora") {
+        return Err(format!("{name} is {}: only Aurora MySQL can be backtracked; use rds.restore", cluster.engine));
+    }
+    if cluster.window_s == 0 {
+        return Err(format!(
+            "{name} has no backtrack window, which can be given only when a cluster is made or restored; use rds.restore"
+        ));
+    }
+    let Some(to) = to else { return Ok(()) };
+    if to > now {
+        return Err(format!("{to} lies in the future"));
+    }
+    // Not known yet, it is bounded by the window at least.
+    let earliest = cluster.earliest.unwrap_or(now - SignedDuration::from_secs(cluster.window_s));
+    if to < earliest {
+        return Err(format!(
+            "{name} can be backtracked to {earliest:.0} at the earliest, not to {to:.0}; use rds.restore"
+        ));
+    }
+    Ok(())
+}
+
+fn snapshot(scope: &Scope, with: &With) -> Change {
+    let (cluster, name) =
+        (with.cluster.to_ascii_lowercase(), derived(&with.cluster.to_ascii_lowercase(), "before", scope));
+    Change {
+        id: SNAPSHOT.to_owned(),
+        title: format!("take the snapshot {name} of {cluster}, as it is before the backtrack"),
+        before: Value::Null,
+        after: json!({ "db_cluster_snapshot_identifier": name }),
+        call: CREATE_SNAPSHOT.to_owned(),
+        args: json!(Call::Snapshot { cluster, name }),
+        effects: Vec::new(),
+        repeats: Repeats::Converges,
+        expected: SNAPSHOT_EXPECTED,
+    }
+}
+
+fn backtrack(with: &With, to: Option<Timestamp>) -> Change {
+    let cluster = with.cluster.to_ascii_lowercase();
+    let when = to.map_or_else(|| "the cutover".to_owned(), |to| format!("{to:.0}"));
+    Change {
+        id: BACKTRACK.to_owned(),
+        title: format!("wind {cluster} back to {when}"),
+        before: json!({ "time": "now" }),
+        after: json!({ "time": when }),
+        call: BACKTRACK_CLUSTER.to_owned(),
+        args: to.map_or(Value::Null, |to| json!(Call::Backtrack { cluster, to, force: with.force })),
+        effects: vec![Effect::LosesData { since: to }, Effect::Outage { expected: BACKTRACK_EXPECTED }],
+        repeats: Repeats::Converges,
+        expected: BACKTRACK_EXPECTED,
+    }
+}
+
+impl System for RdsBacktrack {
+    type With = With;
+    type State = State;
+
+    fn observe<'a>(
+        &'a self,
+        scope: &'a Scope,
+        with: With,
+        _receipts: &'a [Receipt],
+    ) -> Fut<'a, Result<State, ReadError>> {
+        Box::pin(self.look(scope, with))
+    }
+
+    fn assess(
+        &self,
+        scope: &Scope,
+        with: &With,
+        now: &State,
+        _baseline: Option<&State>,
+        receipts: &[Receipt],
+    ) -> Result<Assessment, Corrupt> {
+        Ok(assess(scope, with, now, receipts))
+    }
+
+    fn apply<'a>(&'a self, scope: &'a Scope, _key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {
+        Box::pin(async move {
+            let call = Call::deserialize(&change.args).map_err(|error| corrupt(&change.id, &error))?;
+            let clients = self.aws.clients(&scope.aws).await?;
+            call.send(&clients.rds.write, scope).await
+        })
+    }
+
+    fn permissions(&self, scope: &Scope, with: &With) -> Vec<Permission> {
+        let cluster = arn(scope, "cluster", &with.cluster.to_ascii_lowercase());
+        let mut found = vec![
+            permission(false, DESCRIBE_CLUSTERS, cluster.clone()),
+            permission(false, DESCRIBE_BACKTRACKS, cluster.clone()),
+            permission(true, BACKTRACK_CLUSTER, cluster.clone()),
+        ];
+        if with.snapshot {
+            let snapshot = derived(&with.cluster.to_ascii_lowercase(), "before", scope).replace("<run>", "*");
+            let snapshot = arn(scope, "cluster-snapshot", &snapshot);
+            found.push(permission(false, DESCRIBE_SNAPSHOTS, snapshot.clone()));
+            for resource in [cluster, snapshot.clone()] {
+                found.push(permission(true, CREATE_SNAPSHOT, resource));
+            }
+            found.push(permission(true, "rds:AddTagsToResource", snapshot));
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests;

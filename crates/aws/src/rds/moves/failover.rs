@@ -1,0 +1,341 @@
+//! `rds.failover`: the writer of a cluster is the instance that it was; the primary of a Multi-AZ instance is in the zone that it
+//! was in. No data moves; connections break for about a minute.
+
+mod calls;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use belay_core::change::{Assessment, Change, Effect, Key, Receipt, Repeats};
+use belay_plan::model::Target;
+use belay_plan::{
+    catalogue::{ActionSpec, no_action_findings},
+    shape::{field, object, one_of, pattern},
+};
+use belay_ports::{ApplyError, Clock, Corrupt, Fut, Permission, ReadError, Scope, System};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use self::calls::{Call, FAILOVER, REBOOT};
+use super::{
+    super::status::{Phase, phase},
+    DESCRIBE_CLUSTERS, DESCRIBE_INSTANCES, arn, cluster_shape, corrupt, instance_shape, permission, recent, settling,
+    verdict,
+};
+use crate::session::Aws;
+
+/// The action's name in plans.
+pub const ACTION: &str = "rds.failover";
+
+const CHANGE: &str = "failover";
+
+/// "Typically 60 to 120 seconds", says the RDS User Guide of instances; of Aurora, less than a minute.
+const EXPECTED: Duration = Duration::from_secs(60);
+/// An accepted failover shows within this time.
+const SHOWN_WITHIN: Duration = Duration::from_secs(10 * 60);
+
+/// What `rds.failover` takes.
+pub fn spec() -> ActionSpec {
+    let zone = pattern("an Availability Zone such as `eu-west-1a`", "^[a-z]{2}(-[a-z]+)+-[0-9][a-z]$");
+    ActionSpec {
+        name: ACTION,
+        summary: "Makes the former writer of a DB cluster the writer again, or moves a Multi-AZ instance back to its zone.",
+        with: one_of(
+            "an object with exactly one of `cluster`, `instance`",
+            [
+                object([field("cluster", cluster_shape(), "An Aurora or Multi-AZ DB cluster.")]),
+                object([field("instance", instance_shape(), "A Multi-AZ DB instance.")]),
+            ],
+        ),
+        to: Some(one_of(
+            "an object with exactly one of `writer` (of a cluster), `zone` (of an instance)",
+            [
+                object([field("writer", instance_shape(), "The instance that is to be the writer.")]),
+                object([field("zone", zone, "The Availability Zone that the primary is to be in.")]),
+            ],
+        )),
+        others: false,
+        stages: false,
+        default_timeout: Duration::from_secs(15 * 60),
+        loses_data: false,
+        // Who writes, not what is written: a restore or a backtrack of the same database is another thing.
+        resource: |with: &Value| {
+            let name = with["cluster"].as_str().or(with["instance"].as_str()).unwrap_or_default();
+            format!("rds:{}/writer", name.to_ascii_lowercase())
+        },
+        check: no_action_findings,
+    }
+}
+
+/// The step's `with:`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum With {
+    Cluster(String),
+    Instance(String),
+}
+
+/// Everything that a look finds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    looked: Timestamp,
+    found: Found,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Found {
+    Missing,
+    Cluster { status: String, engine: String, members: Vec<Member> },
+    Instance { status: String, multi_az: bool, zone: String, standby_zone: Option<String> },
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Member {
+    name: String,
+    writer: bool,
+    status: String,
+}
+
+/// What is returned to.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Goal {
+    Writer(String),
+    Zone(String),
+}
+
+impl Goal {
+    fn of(scope: &Scope, baseline: Option<&State>) -> Result<Self, Corrupt> {
+        match (&scope.to, baseline.map(|baseline| &baseline.found)) {
+            (Target::Explicit(goal), _) => Self::deserialize(goal)
+                .map_err(|error| Corrupt(format!("the step's `to` cannot be understood: {error}"))),
+            (_, Some(Found::Cluster { members, .. })) => match members.iter().find(|member| member.writer) {
+                Some(writer) => Ok(Self::Writer(writer.name.clone())),
+                None => Err(Corrupt("at the baseline the cluster had no writer: name one in `to`".to_owned())),
+            },
+            (_, Some(Found::Instance { zone, .. })) => Ok(Self::Zone(zone.clone())),
+            (_, Some(Found::Missing)) => Err(Corrupt("at the baseline there was no such database".to_owned())),
+            (_, None) => Err(Corrupt("there is no baseline to return to".to_owned())),
+        }
+    }
+}
+
+/// The action behind [`ACTION`].
+#[derive(Clone)]
+pub struct RdsFailover {
+    aws: Aws,
+    clock: Arc<dyn Clock>,
+}
+
+impl fmt::Debug for RdsFailover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RdsFailover").field("aws", &self.aws).finish_non_exhaustive()
+    }
+}
+
+impl RdsFailover {
+    pub fn new(aws: Aws, clock: Arc<dyn Clock>) -> Self {
+        Self { aws, clock }
+    }
+
+    async fn look(&self, scope: &Scope, with: With) -> Result<State, ReadError> {
+        let looked = self.clock.now();
+        let clients = self.aws.clients(&scope.aws).await?;
+        let found = match &with {
+            With::Cluster(name) => calls::cluster(&clients.rds.read, name).await?,
+            With::Instance(name) => calls::instance(&clients.rds.read, name).await?,
+        };
+        Ok(State { looked, found })
+    }
+}
+
+fn assess(with: &With, now: &State, goal: &Goal, receipts: &[Receipt]) -> Assessment {
+    let accepted = recent(receipts, CHANGE, now.looked, SHOWN_WITHIN);
+    match (with, &now.found, goal) {
+        (With::Cluster(name), Found::Cluster { status, engine, members }, Goal::Writer(writer)) => {
+            Cluster { name, status, engine, members, accepted }.assess(writer)
+        }
+        (With::Instance(name), Found::Instance { status, multi_az, zone, standby_zone }, Goal::Zone(goal)) => {
+            Instance { name, status, multi_az: *multi_az, zone, standby: standby_zone.as_deref(), accepted }
+                .assess(goal)
+        }
+        (With::Cluster(name), Found::Missing, _) => verdict(format!("there is no DB cluster {name}")),
+        (With::Instance(name), Found::Missing, _) => verdict(format!("there is no DB instance {name}")),
+        (With::Cluster(_), ..) => verdict("`to` names a zone; of a cluster it has to name the `writer`"),
+        (With::Instance(_), ..) => verdict("`to` names a writer; of an instance it has to name the `zone`"),
+    }
+}
+
+struct Cluster<'a> {
+    name: &'a str,
+    status: &'a str,
+    engine: &'a str,
+    members: &'a [Member],
+    accepted: bool,
+}
+
+impl Cluster<'_> {
+    fn assess(&self, goal: &str) -> Assessment {
+        let Self { name, status, .. } = self;
+        let goal = goal.to_ascii_lowercase();
+        let Some(target) = self.members.iter().find(|member| member.name.to_ascii_lowercase() == goal) else {
+            let members: Vec<&str> = self.members.iter().map(|member| member.name.as_str()).collect();
+            return verdict(format!("{goal} is no member of {name}; its members are: {}", members.join(", ")));
+        };
+        let ready = phase(status);
+        if let Phase::Stuck { cure } = ready {
+            return verdict(format!("{name} is {status}: {cure}"));
+        }
+        match (target.writer, ready) {
+            (true, Phase::Available) => return Assessment::InPlace,
+            (true, _) => return settling(format!("{goal} is the writer of {name}, which is {status}")),
+            (false, Phase::Changing) => return settling(format!("{name} is {status}")),
+            (false, _) => {}
+        }
+        let Some(writer) = self.members.iter().find(|member| member.writer) else {
+            return settling(format!("{name} has no writer at the moment"));
+        };
+        let untargeted = self.is_untargeted();
+        if self.accepted && untargeted {
+            return verdict(format!(
+                "AWS chose {} as the writer of {name}, not {goal}: RDS for MySQL takes no target for a Multi-AZ DB cluster; \
+                 `retry` after ten minutes lets it choose again, `skip` leaves it there",
+                writer.name
+            ));
+        }
+        if self.accepted {
+            return settling(format!("AWS accepted the failover; {} is still the writer of {name}", writer.name));
+        }
+        match phase(&target.status) {
+            Phase::Available => Assessment::Remaining(vec![self.change(&writer.name, &target.name)]),
+            Phase::Changing => settling(format!("{goal} is {}, and can be the writer after that", target.status)),
+            Phase::Stuck { cure } => verdict(format!("{goal} is {}, and no fit writer: {cure}", target.status)),
+        }
+    }
+
+    /// RDS for MySQL Multi-AZ DB clusters choose for themselves.
+    fn is_untargeted(&self) -> bool {
+        self.engine == "mysql"
+    }
+
+    fn change(&self, from: &str, to: &str) -> Change {
+        let cluster = self.name.to_ascii_lowercase();
+        let chooses = if self.is_untargeted() { " (AWS chooses: RDS for MySQL takes no target)" } else { "" };
+        Change {
+            id: CHANGE.to_owned(),
+            title: format!("fail {cluster} over from {from} to {to}{chooses}"),
+            before: json!({ "writer": from }),
+            after: json!({ "writer": to }),
+            call: FAILOVER.to_owned(),
+            args: json!(Call::Cluster { cluster, to: (!self.is_untargeted()).then(|| to.to_owned()) }),
+            effects: vec![Effect::Outage { expected: EXPECTED }],
+            // With a target twice is the same as once.
+            repeats: if self.is_untargeted() { Repeats::Never } else { Repeats::Converges },
+            expected: EXPECTED,
+        }
+    }
+}
+
+struct Instance<'a> {
+    name: &'a str,
+    status: &'a str,
+    multi_az: bool,
+    zone: &'a str,
+    standby: Option<&'a str>,
+    accepted: bool,
+}
+
+impl Instance<'_> {
+    fn assess(&self, goal: &str) -> Assessment {
+        let Self { name, status, zone, .. } = self;
+        let ready = phase(status);
+        match (*zone == goal, ready) {
+            (_, Phase::Stuck { cure }) => return verdict(format!("{name} is {status}: {cure}")),
+            (true, Phase::Available) => return Assessment::InPlace,
+            (_, Phase::Changing) => return settling(format!("{name} is {status} in {zone}")),
+            (false, Phase::Available) => {}
+        }
+        if self.accepted {
+            return settling(format!("AWS accepted the failover; {name} is still in {zone}"));
+        }
+        if !self.multi_az {
+            return verdict(format!(
+                "{name} is in {zone}, and is no Multi-AZ instance: it has no standby to fail over to"
+            ));
+        }
+        if let Some(standby) = self.standby.filter(|standby| *standby != goal) {
+            return verdict(format!(
+                "{name} is in {zone} with its standby in {standby}: it cannot fail over to {goal}"
+            ));
+        }
+        let instance = name.to_ascii_lowercase();
+        Assessment::Remaining(vec![Change {
+            id: CHANGE.to_owned(),
+            title: format!("reboot {instance} with a failover from {zone} to {goal}"),
+            before: json!({ "zone": zone }),
+            after: json!({ "zone": goal }),
+            call: REBOOT.to_owned(),
+            args: json!(Call::Instance { instance }),
+            effects: vec![Effect::Outage { expected: EXPECTED }],
+            // A second one would lead back, and the zone shows late.
+            repeats: Repeats::Never,
+            expected: EXPECTED,
+        }])
+    }
+}
+
+impl System for RdsFailover {
+    type With = With;
+    type State = State;
+
+    fn observe<'a>(
+        &'a self,
+        scope: &'a Scope,
+        with: With,
+        _receipts: &'a [Receipt],
+    ) -> Fut<'a, Result<State, ReadError>> {
+        Box::pin(self.look(scope, with))
+    }
+
+    fn assess(
+        &self,
+        scope: &Scope,
+        with: &With,
+        now: &State,
+        baseline: Option<&State>,
+        receipts: &[Receipt],
+    ) -> Result<Assessment, Corrupt> {
+        Ok(assess(with, now, &Goal::of(scope, baseline)?, receipts))
+    }
+
+    fn apply<'a>(&'a self, scope: &'a Scope, _key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {
+        Box::pin(async move {
+            let call = Call::deserialize(&change.args).map_err(|error| corrupt(&change.id, &error))?;
+            call.send(&self.aws.clients(&scope.aws).await?.rds.write).await
+        })
+    }
+
+    fn permissions(&self, scope: &Scope, with: &With) -> Vec<Permission> {
+        match with {
+            With::Cluster(name) => {
+                let cluster = arn(scope, "cluster", &name.to_ascii_lowercase());
+                // The members are found through their cluster, whatever they are called.
+                let members = arn(scope, "db", "*");
+                vec![
+                    permission(false, DESCRIBE_CLUSTERS, cluster.clone()),
+                    permission(false, DESCRIBE_INSTANCES, members.clone()),
+                    permission(true, FAILOVER, cluster),
+                    permission(true, FAILOVER, members),
+                ]
+            }
+            With::Instance(name) => {
+                let instance = arn(scope, "db", &name.to_ascii_lowercase());
+                vec![permission(false, DESCRIBE_INSTANCES, instance.clone()), permission(true, REBOOT, instance)]
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
