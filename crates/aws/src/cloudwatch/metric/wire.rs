@@ -14,9 +14,8 @@ use tokio::{
 
 use super::*;
 use crate::{
-    calls::Calls,
     session::Access,
-    testing::{Still, aws_observed, target},
+    testing::{Still, aws_at, target},
 };
 
 /// The queries of each call, by id: a metric's name, or an expression.
@@ -64,7 +63,7 @@ impl CloudWatch {
     }
 
     async fn read(&self, metrics: &[serde_json::Value]) -> Vec<Reading> {
-        let aws = aws_observed(Access::ReadOnly, &self.url, Calls::default()).await;
+        let aws = aws_at(Access::ReadOnly, &self.url).await;
         let sensor = Metric::new(aws, Arc::new(Still { wakes: false }));
         let query = |metric: &serde_json::Value| Query {
             signal: "metric".to_owned(),
