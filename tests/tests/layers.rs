@@ -2,6 +2,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
     process::Command,
 };
 
@@ -66,6 +68,33 @@ fn the_pure_crates_have_no_way_out() {
     for package in ["belay-plan", "belay-core", "belay-ports"] {
         for impure in IMPURE {
             assert!(!dependencies[package].contains(*impure), "{package} must not depend on {impure}");
+        }
+    }
+}
+
+/// Every source file below a folder.
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("the folder can be read") {
+        let path = entry.expect("an entry").path();
+        match path.extension() {
+            _ if path.is_dir() => sources(&path, found),
+            Some(extension) if extension == "rs" => found.push(path),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn no_call_deletes_anything() {
+    let mut found = Vec::new();
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/aws/src"), &mut found);
+    assert!(found.len() > 20, "{found:?}");
+    for path in found.iter().filter(|path| !path.ends_with("tests.rs")) {
+        let text = fs::read_to_string(path).expect("it is text");
+        // Tests try the guard with a call that deletes.
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        for call in [".delete_", ".deregister_db", ".terminate_", ".purge_"] {
+            assert!(!code.contains(call), "{} makes the call {call}", path.display());
         }
     }
 }

@@ -111,8 +111,8 @@ impl Stage {
     }
 }
 
-/// The stages that are still ahead, the present one first and the target last; without `stages`, the target alone. `before`: the
-/// scope's before-image. Weights are by set identifier, or by target group ARN.
+/// The stages that are still ahead, the present one first and the target last; without `stages`, the target alone.
+/// `before`: the scope's before-image. Weights are by set identifier, or by target group ARN.
 pub(crate) fn ahead(
     scope: &Scope,
     before: Option<&Weights>,

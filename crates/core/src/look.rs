@@ -310,6 +310,8 @@ fn explainable(state: &StepState, next: &Change) -> bool {
     match (&state.intent, known) {
         (None, None) => true,
         (Some(intent), _) if intent.change.id == next.id => intent.change.before == next.before,
+        // The next stage begins where the last one ended.
+        (Some(intent), Some(_)) if state.stage > 0 => intent.change.after == next.before,
         (Some(_), Some(_)) => state.effective.iter().all(|done| *done != next.id),
         (None, Some(planned)) => planned.before == next.before,
         // Found on the way, after something of its own took effect: settings that a restore did not take.

@@ -10,11 +10,11 @@ const SCALE_MIN: u64 = 100;
 
 /// The weights when `percent` of the traffic that is to move has moved.
 ///
-/// What counts is a member's part of the whole, so the weights of `before` and `target` may be on different scales. Weights
-/// round up: who shall have any traffic has at least 1, and all zero is impossible unless `target` is. A member of `kept` has
-/// its weight of `target` at every stage; where such a member has traffic, the other weights stay on its scale. Members that
-/// are not in `target` are gone. From all zero, whose shares nobody knows (Route 53 splits equally), one counts as equal;
-/// from nothing at all there is nothing to move away from, so every stage is the target.
+/// What counts is a member's part of the whole, so the weights of `before` and `target` may be on different scales.
+/// Weights round up: who shall have any traffic has at least 1, and all zero is impossible unless `target` is. A member
+/// of `kept` has its weight of `target` at every stage; where such a member has traffic, the other weights stay on its
+/// scale. Members that are not in `target` are gone. Where all weights are zero before, all shares count as equal, as
+/// Route 53 has it; where nothing was there, every stage is the target.
 pub fn part_way(
     before: &Weights,
     target: &Weights,

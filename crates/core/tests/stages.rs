@@ -162,6 +162,19 @@ fn a_lost_answer_or_a_restart_in_any_stage_is_looked_up() {
 }
 
 #[test]
+fn after_a_long_outage_the_next_stage_goes_on_only_from_where_the_last_one_ended() {
+    for (before, goes_on) in [(50, true), (30, false)] {
+        let mut stage = half_way(staged());
+        hold(&mut stage, "errors");
+        stage.pass(3600);
+        stage.feed(Input::Resumed { belay_version: "1".to_owned() }).unwrap();
+        let events = stage.look("dns", Assessment::Remaining(vec![part("weights", before, 100)]));
+        assert_eq!(intents(&events) == 1, goes_on);
+        assert_eq!(stage.run_state() == RunState::Held, !goes_on);
+    }
+}
+
+#[test]
 fn a_stage_that_somebody_reverts_is_contested() {
     let mut stage = half_way(staged());
     stage.look("dns", both());

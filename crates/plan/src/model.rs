@@ -273,7 +273,8 @@ pub struct Step {
     pub loses_data: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approve: Option<Approve>,
-    /// The parts in which traffic moves, in percent of the way, rising to 100; empty: all at once. Between them `verify` has to hold.
+    /// The parts in which traffic moves, in percent of the way, rising to 100; empty: all at once. Between them `verify`
+    /// has to hold.
     #[serde(default, deserialize_with = "stages", skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<u32>,
     /// Reserved: parsed, refused at arming.

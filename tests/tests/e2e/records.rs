@@ -27,7 +27,8 @@ fn traffic_moves_in_stages_with_a_gate_between_and_a_lost_answer_in_the_middle()
     let dry = stage.belay.run(&["dry-run", &plan, "--json"]);
     assert_eq!(dry.code, 0, "{dry}");
     let changes = &dry.json()["steps"]["dns_back"]["changes"];
-    let after: Vec<&Value> = changes.as_array().unwrap().iter().map(|change| &change["after"]["blue"]).collect();
+    let blue = stage.world.text("/dns/sets/blue/id");
+    let after: Vec<&Value> = changes.as_array().unwrap().iter().map(|change| &change["after"][blue]).collect();
     assert_eq!(after, [10, 50, 100], "each stage with its exact weights");
 
     stage.proxy.fault("route53", "ChangeResourceRecordSets", When::Nth(2), Kind::LostAnswer);
@@ -57,7 +58,8 @@ fn a_member_that_somebody_deleted_is_put_back_as_it_was() {
     let done = stage.belay.run(&["run", &plan, "--reason", "a test", "--json", "--baseline", "baseline.json"]);
     assert_eq!(done.code, 0, "{done}");
     assert_eq!(stage.world.records(), before, "value, time to live and health check");
-    assert!(done.stdout.contains("create blue again"), "{done}");
+    let again = format!("create {} again", stage.world.text("/dns/sets/blue/id"));
+    assert!(done.stdout.contains(&again), "{done}");
 }
 
 fn delete(stage: &Stage, zone: &str, member: &str) {

@@ -41,10 +41,7 @@ pub(crate) fn assess(scope: &Scope, with: &With, now: &State, baseline: Option<&
     let mut all = present.clone();
     all.extend(gone.iter().map(|member| (member.clone(), 0)));
     let after = match shared::wanted(&all, &named, scope.others, as_it_is) {
-        Ok(mut after) => {
-            after.retain(|member, _| records.contains_key(member));
-            after
-        }
+        Ok(after) => after,
         Err(verdict) => return Ok(verdict.into()),
     };
     let before = scope.before::<State>()?.map(|before| before.weights());
@@ -89,7 +86,8 @@ fn with_the_gone(
     match &now.instead {
         Some(instead) if all_gone => {
             return Err(format!(
-                "{title} is not weighted any more: {instead} has its place, and Route 53 takes no weighted record beside it; {cure}"
+                "{title} is not weighted any more: {instead} has its place, and Route 53 takes no weighted record beside it; \
+                 {cure}"
             ));
         }
         _ if unknown.is_empty() => {}
@@ -107,7 +105,7 @@ fn with_the_gone(
             ));
         }
     }
-    // All members of one weighted name share one time to live (API reference, ResourceRecordSet): that of those who are there.
+    // All members of one weighted name share one time to live (API reference, ResourceRecordSet): here that of those present.
     let ttl = now.members.iter().find_map(|member| member.ttl);
     for member in gone.iter().filter_map(|member| of_baseline(member)) {
         let again = RecordSet { ttl: member.ttl.map(|own| ttl.unwrap_or(own)), ..member.clone() };
@@ -152,8 +150,8 @@ fn image(from: &Weights, to: &Weights) -> Value {
     to.keys().map(|member| (member.clone(), json!(from.get(member)))).collect::<Map<_, _>>().into()
 }
 
-/// How long resolvers keep an answer that they have got just before: the longest time to live of the members as they are. What
-/// is all gone had the one of the baseline.
+/// How long resolvers keep an answer that they have got just before: the longest time to live of the members as they are.
+/// What is all gone had that of the baseline.
 fn kept_by_resolvers(now: &State, records: &BTreeMap<String, RecordSet>) -> Duration {
     let ttl = |record: &RecordSet| {
         let seconds = record.ttl.or_else(|| now.aliased_ttls.get(&record.set_identifier).copied());

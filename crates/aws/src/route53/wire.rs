@@ -142,6 +142,26 @@ async fn health_is_asked_for_only_of_who_is_to_get_more_traffic() {
 }
 
 #[tokio::test]
+async fn an_alias_within_the_zone_lives_as_long_as_its_target() {
+    let alias = |member: &str, weight: u32, zone: &str| {
+        let target = format!(
+            "<SetIdentifier>{member}</SetIdentifier><Weight>{weight}</Weight><AliasTarget><HostedZoneId>{zone}</HostedZoneId>\
+             <DNSName>{member}.example.com.</DNSName><EvaluateTargetHealth>true</EvaluateTargetHealth></AliasTarget>"
+        );
+        set("\\052.example.com.", "A", &target)
+    };
+    let sets = alias("blue", 0, "ZELB") + &alias("green", 100, "Z1");
+    let target = set("green.example.com.", "A", "<TTL>300</TTL>");
+    let script = Script::answering([page(&sets, None), page(&target, None)]).await;
+    let with = With { wait_ttl: true, ..with("Z1") };
+    let state = look(&script, &to_blue(), &with, &[]).await.unwrap();
+    assert_eq!(state.aliased_ttls, BTreeMap::from([("green".to_owned(), 300)]));
+    assert!(script.requests()[1].contains("name=green.example.com."), "{:?}", script.requests());
+    let alias = state.members[0].alias.as_ref().unwrap();
+    assert!(alias.evaluate_target_health && alias.zone == "ZELB");
+}
+
+#[tokio::test]
 async fn what_is_not_there_is_an_empty_state_once_there_is_something_to_compare_with() {
     let simple = set("\\052.example.com.", "A", "<TTL>30</TTL>");
     let cname = set("\\052.example.com.", "CNAME", "<TTL>30</TTL>");

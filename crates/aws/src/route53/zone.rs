@@ -46,7 +46,8 @@ pub(crate) async fn find(client: &Client, name: &str, private: Option<bool>) -> 
     match found.as_slice() {
         [zone] => Ok(id(&zone.id).to_owned()),
         [] if named.is_empty() => permanent(format!(
-            "route53:ListHostedZonesByName: this account has no hosted zone {name}; name the zone that the record is in, or its id"
+            "route53:ListHostedZonesByName: this account has no hosted zone {name}; name the zone that the record is in, or \
+             its id"
         )),
         [] => permanent(format!(
             "route53:ListHostedZonesByName: no hosted zone {name} fits `private: {}`; there is {}",
@@ -54,7 +55,8 @@ pub(crate) async fn find(client: &Client, name: &str, private: Option<bool>) -> 
             listed(&mut named.iter())
         )),
         several => permanent(format!(
-            "route53:ListHostedZonesByName: there are {} hosted zones {name}: {}; give `zone` the id of one of them, or tell them apart with `private`",
+            "route53:ListHostedZonesByName: there are {} hosted zones {name}: {}; give `zone` the id of one of them, or tell \
+             them apart with `private`",
             several.len(),
             listed(&mut several.iter().copied())
         )),

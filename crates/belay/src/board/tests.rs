@@ -97,6 +97,20 @@ fn incident() -> Value {
 }
 
 #[test]
+fn traffic_moves_in_stages() {
+    let mut document = rolling_back();
+    let mut dns = step("verifying", &[]);
+    dns["stage"] = json!({ "number": 1, "of": 2, "percent": 50 });
+    dns["changes"] = change("shop.example.com A: blue 0 -> 50, green 100 -> 50 (stage 50%)", true);
+    dns["verify"] = json!([{
+        "signal": "checkout_errors", "within_s": 300, "for_s": 60, "state": "holding",
+        "holding_since": "2026-03-01T21:58:30Z", "health": null, "evidence": "OK",
+    }]);
+    document["run"]["steps"] = json!({ "dns_back": dns });
+    insta::assert_snapshot!(show(&document, 80));
+}
+
+#[test]
 fn disarmed() {
     let mut document = armed();
     document["state"] = json!("disarmed");

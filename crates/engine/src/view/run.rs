@@ -238,7 +238,7 @@ fn step_view(state: &Migration, run: &Run, name: &str, step: &StepState, progres
         needs: plan.needs.clone(),
         attempt: step.attempt,
         stage: stage_view(plan, step),
-        throttled: (step.throttled.sends > 0).then(|| ThrottledView {
+        throttled: (step.throttled.sends > 0).then_some(ThrottledView {
             sends: step.throttled.sends,
             seconds: step.throttled.time.as_secs(),
             since: step.throttled.since,

@@ -46,6 +46,10 @@ impl Observer for Ear {
                 }),
                 StepEvent::Settled { .. } => {
                     let plan = state.run.as_ref().map(|run| &run.plan.steps[step]);
+                    let stage = state.run.as_ref().map_or(0, |run| run.steps[step].stage);
+                    if plan.is_some_and(|plan| !plan.is_last_stage(stage)) {
+                        continue; // more of it is to come
+                    }
                     if plan.is_some_and(|plan| crate::world::is_builtin(&plan.action)) {
                         self.world.tell_done(step);
                     }

@@ -3,6 +3,7 @@
 //!
 //! `BELAY_BLESS=1` writes the table anew.
 
+mod moves;
 mod scenarios;
 
 use std::{

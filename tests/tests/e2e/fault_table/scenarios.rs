@@ -5,6 +5,9 @@ use std::sync::OnceLock;
 use belay_tests::{Emulator, World};
 use serde_json::json;
 
+use super::moves;
+use crate::stage;
+
 /// One action of which every call is tried.
 pub(super) struct Scenario {
     pub(super) action: &'static str,
@@ -41,6 +44,20 @@ steps:
 confirm: [page]
 "
     )
+}
+
+fn weights(world: &World, zone: &str, stages: &str) -> String {
+    world.set_some_weights(0, 100, &["dns"]);
+    let text = |pointer| world.text(pointer);
+    plan(&format!(
+        "    action: route53.weights
+    with: {{ zone: {zone}, record: {}, type: A }}
+    to: {{ {}: 100, {}: 0 }}
+    require: [page]{stages}",
+        text("/dns/record").trim_end_matches('.'),
+        text("/dns/sets/blue/id"),
+        text("/dns/sets/green/id"),
+    ))
 }
 
 fn forward(world: &World, what: &str, arn: &str) -> String {
@@ -87,20 +104,16 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         short: "dns",
         about: "A weighted record.",
         emulator: moto,
-        cut_over: |world, _| {
-            world.set_some_weights(0, 100, &["dns"]);
-            let text = |pointer| world.text(pointer);
-            plan(&format!(
-                "    action: route53.weights
-    with: {{ zone: {}, record: {}, type: A }}
-    to: {{ {}: 100, {}: 0 }}
-    require: [page]",
-                text("/dns/zone"),
-                text("/dns/record").trim_end_matches('.'),
-                text("/dns/sets/blue/id"),
-                text("/dns/sets/green/id"),
-            ))
-        },
+        cut_over: |world, _| weights(world, world.text("/dns/zone"), ""),
+        is_back: |world, _| world.dns_weights()["blue"] == 100 && world.dns_weights()["green"] == 0,
+        resources: |world, _| vec![format!("hostedzone/{}", world.text("/dns/zone")), ":change/".to_owned()],
+    },
+    Scenario {
+        action: "route53.weights",
+        short: "stages",
+        about: "The same in two stages, its zone known by its name.",
+        emulator: moto,
+        cut_over: |world, _| weights(world, world.text("/dns/zone_name"), "\n    stages: [50, 100]"),
         is_back: |world, _| world.dns_weights()["blue"] == 100 && world.dns_weights()["green"] == 0,
         resources: |world, _| vec![format!("hostedzone/{}", world.text("/dns/zone")), ":change/".to_owned()],
     },
@@ -143,6 +156,69 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             ))
         },
         is_back: database_is_back,
+        resources: |_, case| vec![case.to_owned()],
+    },
+    Scenario {
+        action: "rds.failover",
+        short: "failover",
+        about: "A cluster, to its former writer.",
+        emulator: moto,
+        cut_over: |world, case| {
+            moves::make_cluster(world, case);
+            plan(&format!(
+                "    action: rds.failover
+    with: {{ cluster: {case} }}
+    to: {{ writer: {case}-1 }}"
+            ))
+        },
+        is_back: |world, case| moves::writer(world, case) == format!("{case}-1"),
+        resources: |_, case| vec![case.to_owned()],
+    },
+    Scenario {
+        action: "rds.switch_back",
+        short: "blue",
+        about: "An instance, after the switchover of a blue/green deployment whose record was deleted.",
+        emulator: moto,
+        cut_over: |world, case| {
+            moves::switch_over(world, case);
+            plan(&format!(
+                "    action: rds.switch_back
+    with: {{ instance: {case} }}
+    loses_data: true"
+            ))
+        },
+        is_back: moves::is_blue,
+        resources: |_, case| vec![case.to_owned()],
+    },
+    Scenario {
+        action: "rds.backtrack",
+        short: "wind",
+        about: "A cluster, after a snapshot.",
+        emulator: stage::aws,
+        cut_over: |world, case| {
+            let to = moves::make_backtrackable(world, case);
+            plan(&format!(
+                "    action: rds.backtrack
+    with: {{ cluster: {case}, time: \"{to}\" }}
+    loses_data: true"
+            ))
+        },
+        is_back: moves::is_wound_back,
+        resources: |_, case| vec![case.to_owned()],
+    },
+    Scenario {
+        action: "stepfunctions.execution",
+        short: "job",
+        about: "A Standard state machine.",
+        emulator: stage::aws,
+        cut_over: |world, case| {
+            let machine = moves::make_machine(world, case);
+            plan(&format!(
+                "    action: stepfunctions.execution
+    with: {{ state_machine: \"{machine}\" }}"
+            ))
+        },
+        is_back: moves::has_run_once,
         resources: |_, case| vec![case.to_owned()],
     },
 ];
