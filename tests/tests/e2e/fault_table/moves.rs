@@ -28,6 +28,29 @@ pub(super) fn make_cluster(world: &World, name: &str) {
     call(world, "rds", "failover_db_cluster", &second);
 }
 
+/// A snapshot of a cluster.
+pub(super) fn take_snapshot(world: &World, cluster: &str) {
+    let made = json!({ "DBClusterIdentifier": cluster, "DBClusterSnapshotIdentifier": format!("{cluster}-snapshot") });
+    call(world, "rds", "create_db_cluster_snapshot", &made);
+}
+
+/// The restored cluster and its members have their names, and the replaced ones are kept.
+pub(super) fn is_restored(world: &World, cluster: &str) -> bool {
+    let names = |method: &str, list: &str, key: &str| -> Vec<String> {
+        let found = call(world, "rds", method, &json!({}));
+        let found = found[list].as_array().into_iter().flatten().filter_map(|found| found[key].as_str());
+        found.map(ToOwned::to_owned).collect()
+    };
+    let clusters = names("describe_db_clusters", "DBClusters", "DBClusterIdentifier");
+    let instances = names("describe_db_instances", "DBInstances", "DBInstanceIdentifier");
+    let swapped = |names: &[String], name: &str| {
+        let beside = |word: &str| names.iter().any(|other| other.starts_with(&format!("{name}-{word}-")));
+        names.iter().any(|other| other == name) && beside("failed") && !beside("restored")
+    };
+    let members = [1, 2].map(|member| format!("{cluster}-{member}"));
+    swapped(&clusters, cluster) && members.iter().all(|member| swapped(&instances, member))
+}
+
 pub(super) fn writer(world: &World, cluster: &str) -> String {
     let found = call(world, "rds", "describe_db_clusters", &json!({ "DBClusterIdentifier": cluster }));
     let members = found["DBClusters"][0]["DBClusterMembers"].as_array().into_iter().flatten();

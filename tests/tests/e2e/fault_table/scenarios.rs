@@ -190,6 +190,23 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         resources: |_, case| vec![case.to_owned()],
     },
     Scenario {
+        action: "rds.restore",
+        short: "cluster",
+        about: "A cluster with two members, from a snapshot.",
+        emulator: moto,
+        cut_over: |world, case| {
+            moves::make_cluster(world, case);
+            moves::take_snapshot(world, case);
+            plan(&format!(
+                "    action: rds.restore
+    with: {{ cluster: {case}, from: {{ snapshot: {case}-snapshot }} }}
+    loses_data: true"
+            ))
+        },
+        is_back: moves::is_restored,
+        resources: |_, case| vec![case.to_owned()],
+    },
+    Scenario {
         action: "rds.failover",
         short: "failover",
         about: "A cluster, to its former writer.",
