@@ -36,19 +36,20 @@ pub(super) fn take_snapshot(world: &World, cluster: &str) {
 
 /// The restored cluster and its members have their names, and the replaced ones are kept.
 pub(super) fn is_restored(world: &World, cluster: &str) -> bool {
-    let names = |method: &str, list: &str, key: &str| -> Vec<String> {
-        let found = call(world, "rds", method, &json!({}));
-        let found = found[list].as_array().into_iter().flatten().filter_map(|found| found[key].as_str());
-        found.map(ToOwned::to_owned).collect()
+    let find = |method: &str, key: &str, list: &str, name: &str| -> Value {
+        world.call("rds", method, &json!({ key: name }))[list][0].clone()
     };
-    let clusters = names("describe_db_clusters", "DBClusters", "DBClusterIdentifier");
-    let instances = names("describe_db_instances", "DBInstances", "DBInstanceIdentifier");
-    let swapped = |names: &[String], name: &str| {
-        let beside = |word: &str| names.iter().any(|other| other.starts_with(&format!("{name}-{word}-")));
-        names.iter().any(|other| other == name) && beside("failed") && !beside("restored")
+    let cluster_of = |name: &str| find("describe_db_clusters", "DBClusterIdentifier", "DBClusters", name);
+    let instance_of = |name: &str| find("describe_db_instances", "DBInstanceIdentifier", "DBInstances", name);
+    let swapped = |find: &dyn Fn(&str) -> Value, name: &str| {
+        let now = find(name);
+        let mut tags = now["TagList"].as_array().into_iter().flatten();
+        let run =
+            tags.find(|tag| tag["Key"] == "belay:run").and_then(|tag| tag["Value"].as_str().map(ToOwned::to_owned));
+        run.is_some_and(|run| !find(&format!("{name}-failed-{run}")).is_null())
     };
     let members = [1, 2].map(|member| format!("{cluster}-{member}"));
-    swapped(&clusters, cluster) && members.iter().all(|member| swapped(&instances, member))
+    swapped(&cluster_of, cluster) && members.iter().all(|member| swapped(&instance_of, member))
 }
 
 pub(super) fn writer(world: &World, cluster: &str) -> String {
