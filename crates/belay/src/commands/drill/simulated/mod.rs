@@ -249,10 +249,8 @@ fn warnings(plan: &Plan) -> Vec<String> {
         Target::Baseline => true,
         Target::Explicit(to) => to.as_object().is_some_and(|to| to.values().all(serde_json::Value::is_u64)),
     };
-    let trusting = plan
-        .steps
-        .iter()
-        .filter(|(_, step)| gives(&step.to) && step.require.is_empty() && !step.resource.is_empty());
+    let trusting =
+        plan.steps.iter().filter(|(_, step)| gives(&step.to) && step.require.is_empty() && !step.resource.is_empty());
     let warning = |name: &String| {
         format!(
             "{name} gives traffic and has no `require`: its destinations are taken for healthy here, and on AWS only what \
