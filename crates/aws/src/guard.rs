@@ -13,7 +13,14 @@ const READS: [(&str, &[&str]); 8] = [
     ("CloudWatch", &["DescribeAlarms", "GetMetricData"]),
     (
         "Elastic Load Balancing v2",
-        &["DescribeListeners", "DescribeRules", "DescribeTargetGroups", "DescribeTargetHealth"],
+        &[
+            "DescribeListeners",
+            "DescribeLoadBalancers",
+            "DescribeRules",
+            "DescribeTargetGroupAttributes",
+            "DescribeTargetGroups",
+            "DescribeTargetHealth",
+        ],
     ),
     (
         "RDS",

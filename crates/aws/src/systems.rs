@@ -24,6 +24,7 @@ pub fn action_specs() -> Vec<ActionSpec> {
     vec![
         route53::spec(),
         elbv2::spec(),
+        elbv2::targets_spec(),
         rds::spec(),
         backtrack::spec(),
         failover::spec(),
@@ -57,7 +58,8 @@ impl Actuators for AwsSystems {
         let aws = self.aws.clone();
         Some(match action {
             route53::ACTION => Arc::new(Typed(route53::Route53Weights::new(aws))),
-            elbv2::ACTION => Arc::new(Typed(elbv2::AlbForward::new(aws))),
+            elbv2::ACTION => Arc::new(Typed(elbv2::AlbForward::new(aws, self.clock.clone()))),
+            elbv2::TARGETS => Arc::new(Typed(elbv2::AlbTargets::new(aws, self.clock.clone()))),
             rds::ACTION => Arc::new(Typed(rds::RdsRestore::new(aws, self.clock.clone()))),
             backtrack::ACTION => Arc::new(Typed(backtrack::RdsBacktrack::new(aws, self.clock.clone()))),
             failover::ACTION => Arc::new(Typed(failover::RdsFailover::new(aws, self.clock.clone()))),

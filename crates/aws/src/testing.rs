@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     sync::OnceCell,
     task::JoinSet,
 };
@@ -51,6 +51,8 @@ pub(crate) fn scope(with: Value, to: Option<Value>, others: Option<Others>) -> S
         baseline: None,
         cutover: None,
         stages: None,
+        timeout: Duration::from_secs(300),
+        before: None,
     }
 }
 
@@ -209,6 +211,58 @@ impl Script {
 
     pub(crate) fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
+    }
+}
+
+/// An endpoint that answers each request by its body, and keeps the bodies.
+pub(crate) struct Wire {
+    url: String,
+    requests: Arc<Mutex<Vec<String>>>,
+    _server: JoinSet<io::Result<()>>,
+}
+
+impl Wire {
+    pub(crate) async fn answering(answer: impl Fn(&str) -> String + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let mut server = JoinSet::new();
+        let kept = requests.clone();
+        server.spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await?;
+                let body = body(&mut stream).await?;
+                let response = answer(&body);
+                kept.lock().unwrap().push(body);
+                stream.write_all(response.as_bytes()).await?;
+            }
+        });
+        Self { url, requests, _server: server }
+    }
+
+    pub(crate) async fn aws(&self, access: Access) -> Aws {
+        aws_at(access, &self.url).await
+    }
+
+    pub(crate) fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
+    }
+}
+
+async fn body(stream: &mut TcpStream) -> io::Result<String> {
+    let mut request = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&request);
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let head = head.to_ascii_lowercase();
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+            if body.len() >= length.unwrap_or(0) {
+                return Ok(body.to_owned());
+            }
+        }
+        let mut part = [0; 16 * 1024];
+        let length = stream.read(&mut part).await?;
+        request.extend_from_slice(&part[..length]);
     }
 }
 

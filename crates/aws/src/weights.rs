@@ -17,7 +17,7 @@ pub(crate) struct Named {
 
 /// Why the target weights cannot be reached.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Verdict(String);
+pub(crate) struct Verdict(pub(crate) String);
 
 impl From<Verdict> for Assessment {
     fn from(Verdict(why): Verdict) -> Self {

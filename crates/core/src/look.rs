@@ -241,9 +241,7 @@ impl Deciding {
         let rollback = self.state.find_run(run.undoes.as_ref()?)?;
         let state = rollback.steps.get(name)?;
         let untouched = run.steps.get(name).is_some_and(|step| !step.touched);
-        let staged = !rollback.plan.steps.get(name)?.stages.is_empty();
-        let same = |sent: &&Change| staged || sent.id == next.id;
-        let left = state.sent.iter().filter(same).any(|sent| sent.after == next.before);
+        let left = state.sent.iter().any(|sent| sent.after == next.before);
         (untouched && !left)
             .then(|| format!("it is not as the rollback left it; somebody has changed it since: {}", next.title))
     }

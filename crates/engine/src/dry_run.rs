@@ -362,6 +362,7 @@ impl Rehearsal<'_> {
             let losses =
                 assessed.changes.iter().filter_map(|change| proof::loses_too_much(objectives, change, self.at));
             warnings.extend(losses.map(|why| format!("step {name} waits for an approval: {why}")));
+            warnings.extend(self.too_slow(name, &assessed.changes));
         }
         warnings.extend(self.names.iter().filter_map(|name| self.approval(name)));
         let confirming = longest_hold(&self.plan.confirm);
@@ -376,6 +377,15 @@ impl Rehearsal<'_> {
             warnings.push(format!("the rollback is expected to take {expected}; the plan's rto is {rto}"));
         }
         warnings
+    }
+
+    /// A step whose changes usually take longer than it has.
+    fn too_slow(&self, name: &str, changes: &[Change]) -> Option<String> {
+        let (timeout, usual) = (self.plan.steps[name].timeout, changes.iter().map(|change| change.expected).sum());
+        (timeout < usual).then(|| {
+            let (timeout, usual) = (duration::format(timeout), duration::format(usual));
+            format!("step {name} usually takes {usual}, and its timeout is {timeout}: give it a longer `timeout`")
+        })
     }
 
     fn gates(&self, gates: &[Gate]) -> Vec<DryGate> {

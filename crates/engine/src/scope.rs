@@ -1,9 +1,7 @@
 //! What actuators and sensors are told of a plan.
 
-use std::sync::Arc;
-
 use belay_core::{
-    change::{Baseline, BaselineEntry, Doc},
+    change::{Baseline, BaselineEntry},
     id::RunId,
     run::Run,
 };
@@ -32,21 +30,23 @@ pub(crate) fn of_step(
         others: found.others,
         baseline,
         cutover,
-        stages: stages(found, 0, None),
+        stages: stages(found, 0),
+        timeout: found.timeout,
+        before: None,
     })
 }
 
-fn stages(step: &Step, present: usize, before: Option<Arc<Doc>>) -> Option<Stages> {
+fn stages(step: &Step, present: usize) -> Option<Stages> {
     let ahead = step.stages.get(present..).filter(|ahead| !ahead.is_empty())?;
-    Some(Stages { ahead: ahead.to_vec(), before })
+    Some(Stages { ahead: ahead.to_vec() })
 }
 
 /// The same for a step of a run, from what the run has pinned.
 pub(crate) fn of_run(run: &Run, step: &str) -> Option<Scope> {
     let scope = of_step(&run.plan, step, Some(run.id.clone()), run.baseline_of(step).cloned(), run.cutover)?;
     let state = run.steps.get(step)?;
-    let stages = stages(&run.plan.steps[step], state.stage, state.before.clone());
-    Some(Scope { tries: state.tries, deadline: state.deadline, stages, ..scope })
+    let stages = stages(&run.plan.steps[step], state.stage);
+    Some(Scope { tries: state.tries, deadline: state.deadline, stages, before: state.before.clone(), ..scope })
 }
 
 /// What to ask for a signal. None for a signal that the plan does not have.

@@ -48,6 +48,8 @@ fn scope(with: &With, tries: u32) -> Scope {
         baseline: None,
         cutover: None,
         stages: None,
+        timeout: Duration::from_secs(300),
+        before: None,
     }
 }
 

@@ -8,6 +8,7 @@ use crate::{
     builtin,
     decode::below,
     shape::{Field, Shape},
+    syntax::{Problem, Span},
 };
 
 /// Every action and signal that plans may use.
@@ -81,15 +82,28 @@ pub struct Finding {
     pub pointer: String,
     pub message: String,
     pub help: Option<String>,
+    /// A secret stands there itself: no error of the file shows it.
+    pub secret: bool,
 }
 
 impl Finding {
     pub fn new(pointer: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), message: message.into(), help: None }
+        Self { pointer: pointer.into(), message: message.into(), help: None, secret: false }
     }
 
     pub fn help(self, help: impl Into<String>) -> Self {
         Self { help: Some(help.into()), ..self }
+    }
+
+    /// At its place in the file.
+    pub(crate) fn at(self, span: Span) -> Problem {
+        let conceal = if self.secret { vec![span.clone()] } else { Vec::new() };
+        Problem { help: self.help, conceal, ..Problem::new(span, self.message) }
+    }
+
+    /// What stands there is shown by no error of the file.
+    pub fn conceal(self) -> Self {
+        Self { secret: true, ..self }
     }
 }
 

@@ -72,7 +72,7 @@ impl<'d> Checker<'d> {
     fn findings(&mut self, pointer: &str, findings: Vec<Finding>) {
         for finding in findings {
             let span = self.places.value(&format!("{pointer}{}", finding.pointer));
-            self.problems.push(Problem { help: finding.help, ..Problem::new(span, finding.message) });
+            self.problems.push(finding.at(span));
         }
     }
 

@@ -33,10 +33,11 @@ pub fn read<T: DeserializeOwned>(
     }
     let decoded = decode(shape, &root, &texts);
     problems.extend(decoded.problems);
-    for Finding { pointer, message, help } in check(&decoded.value) {
+    for finding in check(&decoded.value) {
         // What was not decoded has had its error.
-        if decoded.places.is_reliable(&pointer) {
-            problems.push(Problem { help, ..Problem::new(decoded.places.value(&pointer), message) });
+        if decoded.places.is_reliable(&finding.pointer) {
+            let span = decoded.places.value(&finding.pointer);
+            problems.push(finding.at(span));
         }
     }
     if problems.is_empty() {

@@ -34,16 +34,20 @@ pub struct Scope {
     pub cutover: Option<Timestamp>,
     /// None: all the traffic moves at once.
     pub stages: Option<Stages>,
+    /// From observing to settled: what takes longer fails.
+    pub timeout: Duration,
+    /// What was observed right before the step's first send in this run, kept over retries. None as long as nothing was
+    /// sent: then the resource is as it is now.
+    pub before: Option<Arc<Doc>>,
 }
 
 impl Scope {
-    /// The resource before the step's first send, where it moves in stages and something was sent.
+    /// The resource before the step's first send, where something was sent.
     ///
     /// # Errors
     /// [`Corrupt`] when it is not what this actuator writes down.
     pub fn before<S: DeserializeOwned>(&self) -> Result<Option<S>, Corrupt> {
-        let before = self.stages.as_ref().and_then(|stages| stages.before.as_deref());
-        let decoded = before.map(S::deserialize).transpose();
+        let decoded = self.before.as_deref().map(S::deserialize).transpose();
         decoded.map_err(|error| Corrupt(format!("the before-image cannot be understood: {error}")))
     }
 }
@@ -52,10 +56,8 @@ impl Scope {
 /// for each stage that is ahead, each under an id of its own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stages {
-    /// Percent of the way from `before` to the target, rising; the present stage first, the last is 100.
+    /// Percent of the way from the before-image to the target, rising; the present stage first, the last is 100.
     pub ahead: Vec<u32>,
-    /// The resource before the step's first send. None as long as nothing was sent: then it is as it is now.
-    pub before: Option<Arc<Doc>>,
 }
 
 /// One AWS system's actions: look at what is, say what remains to be done, do one thing of it.

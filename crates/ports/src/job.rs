@@ -143,6 +143,8 @@ mod tests {
             baseline: None,
             cutover: None,
             stages: None,
+            timeout: std::time::Duration::from_secs(300),
+            before: None,
         }
     }
 

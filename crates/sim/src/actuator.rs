@@ -244,7 +244,7 @@ fn complete(target: &Value, is: &Value, others: Option<Others>) -> Result<Value,
 fn stages(scope: &Scope, is: &Value, target: &Value) -> Vec<(String, Value)> {
     let weights = |doc: &Value| serde_json::from_value::<Weights>(doc.clone()).ok();
     let Some(stages) = &scope.stages else { return vec![(SET.to_owned(), target.clone())] };
-    let before = stages.before.as_ref().map_or(is, |before| &before["is"]);
+    let before = scope.before.as_ref().map_or(is, |before| &before["is"]);
     let (Some(before), Some(goal)) = (weights(before), weights(target)) else {
         return vec![(SET.to_owned(), target.clone())];
     };

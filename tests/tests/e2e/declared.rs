@@ -54,6 +54,8 @@ pub(crate) fn declared(text: &str) -> BTreeSet<Permission> {
             baseline: None,
             cutover: None,
             stages: None,
+            timeout: step.timeout,
+            before: None,
         };
         Some(systems.actuator(&step.action)?.permissions(&scope))
     });

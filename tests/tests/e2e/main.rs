@@ -8,6 +8,7 @@ mod crowd;
 mod journal;
 mod stage;
 
+mod balancers;
 mod client;
 mod crash;
 mod database;

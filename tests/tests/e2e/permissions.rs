@@ -49,7 +49,8 @@ fn asked(call: &Call) -> Vec<(String, String)> {
         ("route53", [_, _, "hostedzonesbyname", ..]) => resources.push("*".to_owned()),
         ("route53", [_, _, kind, id, ..]) => resources.push(format!("arn:aws:route53:::{kind}/{id}")),
         ("elasticloadbalancing", _) if call.is_mutating() => {
-            resources.extend(["ListenerArn", "RuleArn"].iter().filter_map(|name| told.get(*name).cloned()));
+            let names = ["ListenerArn", "RuleArn", "TargetGroupArn"];
+            resources.extend(names.iter().filter_map(|name| told.get(*name).cloned()));
         }
         ("rds", _) => {}
         // These have no resource-level permissions.
@@ -209,9 +210,21 @@ fn traffic_is_shifted_with_what_is_declared() {
              to: {{ {blue}: 100, {green}: 0 }}\n"
         ))
     };
+    let named = format!("load_balancer: {}, port: 80", world.text("/name"));
+    let priority = world.rule()["Priority"].as_str().expect("a rule has a priority").to_owned();
+    // Blue's target gives way to another.
+    let other = Target::start("blue");
+    let (address, port) = other.address().split_once(':').map(|(a, p)| (a.to_owned(), p.to_owned())).unwrap();
+    let targets = doing(&format!(
+        "    action: alb.targets\n    with: {{ target_group: {blue} }}\n    to: {{ \"{address}\": {port} }}\n    \
+         others: zero\n"
+    ));
     for (subject, plan) in [
         ("alb.forward listener", forward(&format!("listener: \"{}\"", world.text("/alb/listener")))),
         ("alb.forward rule", forward(&format!("rule: \"{}\"", world.text("/alb/rule")))),
+        ("alb.forward named listener", forward(&format!("listener: {{ {named} }}"))),
+        ("alb.forward named rule", forward(&format!("rule: {{ {named}, priority: {priority} }}"))),
+        ("alb.targets", targets),
         ("route53.weights", weights(world.text("/dns/zone"))),
         ("route53.weights by name", weights(world.text("/dns/zone_name"))),
     ] {

@@ -276,3 +276,15 @@ fn the_newest_snapshot_is_restored_beside_the_other_and_a_record_points_at_it() 
     let cname = records.iter().find(|record| record["Type"] == "CNAME").expect("it is still there");
     assert_eq!((&cname["TTL"], &cname["ResourceRecords"][0]["Value"]), (&json!(77), &json!(endpoint)), "{cname:#}");
 }
+
+#[test]
+fn an_aurora_cluster_is_back_where_restores_take_their_time() {
+    let aws = Emulator::fakecloud();
+    let cluster = Cluster::create(aws.url(), "shop");
+    let proxy = Proxy::to(aws.url());
+    let belay = Belay::at(proxy.url());
+    let plan = belay.write("plan.yaml", &restoring("cluster: shop, from: { snapshot: shop-before }"));
+    let done = roll_back(&belay, &plan);
+    assert_eq!(done.code, 0, "{done}\n{:#?}", proxy.mutating_calls());
+    cluster.assert_replaced(&run_id(&done), &proxy.calls());
+}

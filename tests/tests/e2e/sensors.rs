@@ -6,6 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use belay_tests::Call;
+use serde_json::Value;
+
 use crate::stage::{Daemon, Stage};
 
 /// One DNS step behind one trigger. `$signals` and `$when` are the test's.
@@ -154,6 +157,84 @@ fn a_metric_and_an_expression() {
     assert_rolled_back(&stage, &daemon);
     let evidence = fired_on(&stage);
     assert!(evidence.contains("9.5") && evidence.contains("latest 50"), "{evidence}");
+}
+
+/// Nothing to put back but by hand, so that several of them may be armed at once.
+const BY_HAND: &str = r#"
+belay: 1
+migration: $migration
+aws: { account: "$account", region: $region }
+signals:
+$signals
+triggers:
+  hurt: { when: { all: [own, shared, ratio] }, for: 1s, severity: major, scope: system_wide, fix: unknown }
+steps:
+  call: { action: manual, with: { instructions: "Call the shop." } }
+"#;
+
+#[test]
+fn the_metrics_of_all_migrations_are_read_in_one_call() {
+    let mut stage = Stage::cut_over("together", &[]);
+    let namespace = format!("Belay/{}", stage.name());
+    let single = |name: &str, period: &str| {
+        format!("{{ namespace: {namespace}, name: {name}, stat: Maximum, period: {period} }}")
+    };
+    for (name, value) in [("all", "100"), ("one", "0.2"), ("two", "0.2")] {
+        for ago in ["15", "45", "75"] {
+            stage.world.ask("put-metric", &[&namespace, name, value, "--seconds-ago", ago]);
+        }
+    }
+    // The periods differ; `all` is asked for four times.
+    for (name, period) in [("one", "10s"), ("two", "30s")] {
+        let ratio = format!(
+            "{{ expression: \"100 * own / all\", metrics: {{ own: {}, all: {} }} }}",
+            single(name, period),
+            single("all", period)
+        );
+        let signals = [
+            format!("  own: {{ metric: {}, healthy: \"<= 1.5\", missing: healthy }}\n", single(name, period)),
+            format!("  shared: {{ metric: {}, healthy: \"> 0\", missing: healthy }}\n", single("all", period)),
+            format!("  ratio: {{ metric: {ratio}, healthy: \"< 5\", missing: healthy }}\n"),
+        ];
+        let plan = BY_HAND.replace("$migration", name).replace("$signals\n", &signals.concat());
+        stage.belay.write(&format!("{name}.yaml"), stage.fill(&plan).trim_start());
+    }
+    let _daemon = stage.serve_with(&["serve", "--plan", "one.yaml", "--plan", "two.yaml"]);
+    for name in ["one", "two"] {
+        let armed = stage.belay.run(&["arm", name]);
+        assert_eq!(armed.code, 0, "{armed}");
+    }
+    let body = stage.proxy.wait_until("a call for the signals of both", |calls| {
+        let read = |call: &&Call| {
+            call.action == "GetMetricData" && ["one", "two"].iter().all(|name| asks(&call.body, name) > 0)
+        };
+        calls.iter().rev().find(read).map(|call| call.body.clone())
+    });
+    // What two signals of a migration ask for is asked for once.
+    assert_eq!((asks(&body, "one"), asks(&body, "two"), asks(&body, "all")), (1, 1, 2), "{body}");
+}
+
+/// How many queries of a `GetMetricData` call are for a metric.
+fn asks(body: &str, metric: &str) -> usize {
+    let body: Value = serde_json::from_str(body).unwrap();
+    let queries = body["MetricDataQueries"].as_array().unwrap().iter();
+    queries.filter(|query| query["MetricStat"]["Metric"]["MetricName"] == metric).count()
+}
+
+#[test]
+fn an_alarm_by_its_arn() {
+    let stage = Stage::cut_over("arn", &[]);
+    let dry_run = |arn: &str| {
+        let plan = TEMPLATE.replace("$signals\n", &format!("  errors: {{ alarm: \"{arn}\" }}\n"));
+        let plan = stage.plan(&plan.replace("$when", "errors").replace("$require", "[errors]"));
+        stage.belay.run(&["dry-run", &plan, "--json"])
+    };
+    let ours = dry_run("arn:aws:cloudwatch:$region:$account:alarm:$errors");
+    assert_eq!(ours.json()["signals"]["errors"]["health"], "healthy", "{ours}");
+    let theirs = dry_run("arn:aws:cloudwatch:$region:444455556666:alarm:$errors");
+    let errors = &theirs.json()["signals"]["errors"];
+    assert_eq!(errors["health"], "unknown", "{theirs}");
+    assert!(errors["evidence"].as_str().unwrap().contains("give the signal an `aws:`"), "{theirs}");
 }
 
 #[test]

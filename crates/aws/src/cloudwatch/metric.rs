@@ -83,3 +83,5 @@ impl Sensor for Metric {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wire;

@@ -2,12 +2,14 @@
 //!
 //! `ModifyListener` and `ModifyRule` replace the whole list, so every kind of action is kept with everything in it.
 
-use std::collections::BTreeMap;
+pub(crate) mod forward;
+
+use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_elasticloadbalancingv2::types;
 use serde::{Deserialize, Serialize};
 
-use crate::weights::Weights;
+pub(crate) use self::forward::{Forward, Stickiness};
 
 /// One action. Exactly one of the configurations is set, the one of its type.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,28 +32,9 @@ pub(crate) struct Action {
     pub(crate) fixed_response: Option<FixedResponse>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) jwt: Option<Jwt>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Forward {
-    /// In the order of the load balancer.
-    pub(crate) groups: Vec<WeightedGroup>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) stickiness: Option<Stickiness>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct WeightedGroup {
-    pub(crate) arn: String,
-    /// 0-999
-    pub(crate) weight: u32,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Stickiness {
-    pub(crate) enabled: Option<bool>,
-    /// 1-604,800
-    pub(crate) duration_s: Option<i32>,
+    /// Why it cannot be written back as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) strange: Option<String>,
 }
 
 /// The client secret cannot be read: what is written back says that the present one stays.
@@ -114,68 +97,22 @@ pub(crate) struct Claim {
     values: Vec<String>,
 }
 
-impl Forward {
-    pub(crate) fn weights(&self) -> Weights {
-        self.groups.iter().map(|group| (group.arn.clone(), group.weight)).collect()
-    }
-
-    /// The same with other weights. Groups keep their order; new ones come last.
-    pub(crate) fn with_weights(&self, weights: &Weights) -> Self {
-        let kept = self.groups.iter().map(|group| &group.arn);
-        let new = weights.keys().filter(|arn| !self.groups.iter().any(|group| group.arn == **arn));
-        let weighted = kept
-            .chain(new)
-            .filter_map(|arn| weights.get(arn).map(|weight| WeightedGroup { arn: arn.clone(), weight: *weight }));
-        Self { groups: weighted.collect(), stickiness: self.stickiness.clone() }
-    }
-
-    /// How long clients stay with their group, in seconds, whatever the weights say.
-    pub(crate) fn sticky_s(&self) -> Option<i32> {
-        self.stickiness.as_ref().filter(|stickiness| stickiness.enabled == Some(true))?.duration_s
-    }
-
-    /// A forward action names its groups with their weights, or, in the short form, one group alone.
-    fn from_aws(short: Option<String>, config: Option<types::ForwardActionConfig>) -> Option<Self> {
-        let (groups, stickiness) =
-            config.map_or((None, None), |config| (config.target_groups, config.target_group_stickiness_config));
-        let mut groups: Vec<WeightedGroup> = groups
-            .unwrap_or_default()
-            .into_iter()
-            .filter_map(|group| {
-                // A single group has the weight 1 where none is said.
-                let weight = group.weight.map_or(1, |weight| u32::try_from(weight).unwrap_or(0));
-                Some(WeightedGroup { arn: group.target_group_arn?, weight })
-            })
-            .collect();
-        if groups.is_empty() {
-            groups.extend(short.map(|arn| WeightedGroup { arn, weight: 1 }));
-        }
-        let stickiness =
-            stickiness.map(|config| Stickiness { enabled: config.enabled, duration_s: config.duration_seconds });
-        (!groups.is_empty()).then_some(Self { groups, stickiness })
-    }
-
-    fn into_aws(self) -> types::ForwardActionConfig {
-        let groups = self.groups.into_iter().map(|group| {
-            let weight = i32::try_from(group.weight).unwrap_or(i32::MAX);
-            types::TargetGroupTuple::builder().target_group_arn(group.arn).weight(weight).build()
-        });
-        let stickiness = self.stickiness.map(|stickiness| {
-            types::TargetGroupStickinessConfig::builder()
-                .set_enabled(stickiness.enabled)
-                .set_duration_seconds(stickiness.duration_s)
-                .build()
-        });
-        types::ForwardActionConfig::builder()
-            .set_target_groups(Some(groups.collect()))
-            .set_target_group_stickiness_config(stickiness)
-            .build()
-    }
-}
-
 impl Action {
+    /// Everything in it; what would be lost makes it [`Action::strange`].
     pub(crate) fn from_aws(action: types::Action) -> Self {
+        let expected = normal(action.clone());
+        let taken = Self::take(action);
+        let strange = match () {
+            () if !taken.has_its_config() => Some(format!("it is of the type {:?}", taken.kind)),
+            () if normal(taken.clone().into_aws()) != expected => Some("it has parts that would be lost".to_owned()),
+            () => None,
+        };
+        Self { strange, ..taken }
+    }
+
+    fn take(action: types::Action) -> Self {
         Self {
+            strange: None,
             kind: text(action.r#type).unwrap_or_default(),
             order: action.order,
             forward: Forward::from_aws(action.target_group_arn, action.forward_config),
@@ -189,7 +126,7 @@ impl Action {
                     cookie_name: config.session_cookie_name,
                     scope: config.scope,
                     timeout_s: config.session_timeout,
-                    extra_params: config.authentication_request_extra_params.map(BTreeMap::from_iter),
+                    extra_params: filled(config.authentication_request_extra_params).map(BTreeMap::from_iter),
                     on_unauthenticated_request: text(config.on_unauthenticated_request),
                 },
             }),
@@ -201,7 +138,7 @@ impl Action {
                     cookie_name: config.session_cookie_name,
                     scope: config.scope,
                     timeout_s: config.session_timeout,
-                    extra_params: config.authentication_request_extra_params.map(BTreeMap::from_iter),
+                    extra_params: filled(config.authentication_request_extra_params).map(BTreeMap::from_iter),
                     on_unauthenticated_request: text(config.on_unauthenticated_request),
                 },
             }),
@@ -221,21 +158,18 @@ impl Action {
             jwt: action.jwt_validation_config.map(|config| Jwt {
                 jwks_endpoint: config.jwks_endpoint,
                 issuer: config.issuer,
-                additional_claims: config
-                    .additional_claims
-                    .unwrap_or_default()
-                    .into_iter()
-                    .map(Claim::from_aws)
-                    .collect(),
+                additional_claims: config.additional_claims.into_iter().flatten().map(Claim::from_aws).collect(),
             }),
         }
     }
 
     pub(crate) fn into_aws(self) -> types::Action {
+        let (target_group_arn, forward_config) = self.forward.map(Forward::into_aws).unwrap_or_default();
         types::Action::builder()
             .r#type(types::ActionTypeEnum::from(self.kind.as_str()))
             .set_order(self.order)
-            .set_forward_config(self.forward.map(Forward::into_aws))
+            .set_target_group_arn(target_group_arn)
+            .set_forward_config(forward_config)
             .set_authenticate_oidc_config(self.oidc.map(Oidc::into_aws))
             .set_authenticate_cognito_config(self.cognito.map(Cognito::into_aws))
             .set_redirect_config(self.redirect.map(Redirect::into_aws))
@@ -250,8 +184,7 @@ impl Action {
             .build()
     }
 
-    /// Whether everything in it is known, so that writing it back loses nothing.
-    pub(crate) fn is_understood(&self) -> bool {
+    fn has_its_config(&self) -> bool {
         match self.kind.as_str() {
             "forward" => self.forward.is_some(),
             "authenticate-oidc" => self.oidc.is_some(),
@@ -334,9 +267,41 @@ impl Claim {
         types::JwtValidationActionAdditionalClaim::builder()
             .set_format(word(self.format))
             .set_name(self.name)
-            .set_values(Some(self.values))
+            .set_values((!self.values.is_empty()).then_some(self.values))
             .build()
     }
+}
+
+/// The same action in one way of saying it. A client secret cannot be read; nothing and an empty list are the same on the
+/// wire.
+fn normal(mut action: types::Action) -> types::Action {
+    if let Some(oidc) = &mut action.authenticate_oidc_config {
+        oidc.client_secret = None;
+        oidc.use_existing_client_secret = Some(true);
+        oidc.authentication_request_extra_params = filled(oidc.authentication_request_extra_params.take());
+    }
+    if let Some(cognito) = &mut action.authenticate_cognito_config {
+        cognito.authentication_request_extra_params = filled(cognito.authentication_request_extra_params.take());
+    }
+    if let Some(jwt) = &mut action.jwt_validation_config {
+        jwt.additional_claims = jwt.additional_claims.take().filter(|claims| !claims.is_empty());
+        for claim in jwt.additional_claims.iter_mut().flatten() {
+            claim.values = claim.values.take().filter(|values| !values.is_empty());
+        }
+    }
+    if let Some(forward) = &mut action.forward_config {
+        forward.target_groups = forward.target_groups.take().filter(|groups| !groups.is_empty());
+        // Beside several groups the short form means nothing, and is refused.
+        action.target_group_arn = action.target_group_arn.filter(|_| forward.target_groups().len() < 2);
+    }
+    action.forward_config = action
+        .forward_config
+        .filter(|forward| forward.target_groups.is_some() || forward.target_group_stickiness_config.is_some());
+    action
+}
+
+fn filled(params: Option<HashMap<String, String>>) -> Option<HashMap<String, String>> {
+    params.filter(|params| !params.is_empty())
 }
 
 /// The SDK's words as texts, so that one that is newer than this build passes through unchanged.
@@ -349,99 +314,4 @@ fn word<W: for<'a> From<&'a str>>(text: Option<String>) -> Option<W> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn types_action(kind: &str) -> types::builders::ActionBuilder {
-        types::Action::builder().r#type(types::ActionTypeEnum::from(kind)).order(1)
-    }
-
-    #[test]
-    fn every_kind_of_action_survives_the_way_there_and_back() {
-        let oidc = types::AuthenticateOidcActionConfig::builder()
-            .issuer("https://login.example.com")
-            .authorization_endpoint("https://login.example.com/a")
-            .token_endpoint("https://login.example.com/t")
-            .user_info_endpoint("https://login.example.com/u")
-            .client_id("client")
-            .session_cookie_name("cookie")
-            .scope("openid")
-            .session_timeout(60)
-            .authentication_request_extra_params("prompt", "login")
-            .on_unauthenticated_request(types::AuthenticateOidcActionConditionalBehaviorEnum::Deny)
-            .use_existing_client_secret(true)
-            .build();
-        let cognito = types::AuthenticateCognitoActionConfig::builder()
-            .user_pool_arn("arn")
-            .user_pool_client_id("client")
-            .user_pool_domain("domain")
-            .session_timeout(60)
-            .on_unauthenticated_request(types::AuthenticateCognitoActionConditionalBehaviorEnum::Allow)
-            .build();
-        let redirect = types::RedirectActionConfig::builder()
-            .protocol("HTTPS")
-            .port("443")
-            .host("#{host}")
-            .path("/#{path}")
-            .query("#{query}")
-            .status_code(types::RedirectActionStatusCodeEnum::Http301)
-            .build();
-        let fixed = types::FixedResponseActionConfig::builder().status_code("503").content_type("text/plain").build();
-        let claim = types::JwtValidationActionAdditionalClaim::builder()
-            .name("aud")
-            .format(types::JwtValidationActionAdditionalClaimFormatEnum::SingleString)
-            .values("shop")
-            .build();
-        let jwt =
-            types::JwtValidationActionConfig::builder().jwks_endpoint("https://j").issuer("i").additional_claims(claim);
-        let forward = types::ForwardActionConfig::builder()
-            .target_groups(types::TargetGroupTuple::builder().target_group_arn("blue").weight(7).build())
-            .target_group_stickiness_config(
-                types::TargetGroupStickinessConfig::builder().enabled(true).duration_seconds(60).build(),
-            )
-            .build();
-        let actions = [
-            types_action("authenticate-oidc").authenticate_oidc_config(oidc).build(),
-            types_action("authenticate-cognito").authenticate_cognito_config(cognito).build(),
-            types_action("redirect").redirect_config(redirect).build(),
-            types_action("fixed-response").fixed_response_config(fixed).build(),
-            types_action("jwt-validation").jwt_validation_config(jwt.build()).build(),
-            types_action("forward").forward_config(forward).build(),
-        ];
-        for action in actions {
-            let ours = Action::from_aws(action.clone());
-            assert!(ours.is_understood(), "{ours:?}");
-            let document = serde_json::to_value(&ours).unwrap();
-            assert_eq!(serde_json::from_value::<Action>(document).unwrap(), ours);
-            assert_eq!(ours.into_aws(), action);
-        }
-        assert!(!Action::from_aws(types_action("teleport").build()).is_understood());
-    }
-
-    #[test]
-    fn the_short_form_of_a_forward_is_one_group() {
-        let action = Action::from_aws(types_action("forward").target_group_arn("blue").build());
-        let forward = action.forward.clone().unwrap();
-        assert_eq!(forward.weights(), Weights::from([("blue".to_owned(), 1)]));
-        let back = action.into_aws();
-        assert_eq!((back.target_group_arn(), back.forward_config().unwrap().target_groups().len()), (None, 1));
-    }
-
-    #[test]
-    fn the_secret_of_an_oidc_action_stays() {
-        let config = types::AuthenticateOidcActionConfig::builder().client_id("client").build();
-        let action = Action::from_aws(types_action("authenticate-oidc").authenticate_oidc_config(config).build());
-        assert_eq!(action.into_aws().authenticate_oidc_config.unwrap().use_existing_client_secret, Some(true));
-    }
-
-    #[test]
-    fn new_weights_keep_the_order_and_add_at_the_end() {
-        let group = |arn: &str, weight| WeightedGroup { arn: arn.to_owned(), weight };
-        let stickiness = Some(Stickiness { enabled: Some(true), duration_s: Some(60) });
-        let forward = Forward { groups: vec![group("z", 100), group("b", 0)], stickiness };
-        let weights = Weights::from([("a".to_owned(), 5), ("b".to_owned(), 1), ("z".to_owned(), 0)]);
-        let changed = forward.with_weights(&weights);
-        assert_eq!(changed.groups, [group("z", 0), group("b", 1), group("a", 5)]);
-        assert_eq!(changed.sticky_s(), Some(60));
-    }
-}
+mod tests;

@@ -17,6 +17,7 @@ use serde::Deserialize;
 use super::{
     RESOURCE, State, TARGET_GROUP,
     health::{self, GroupHealth},
+    targets,
 };
 use crate::{
     sensing::{Deadline, Finding},
@@ -110,7 +111,10 @@ fn decide(settings: &Settings, health: Option<&GroupHealth>, baseline: &[(String
         AtLeast::Number(number) => number,
         AtLeast::Word(Baseline::Baseline) => match healthy_at_baseline(group, baseline) {
             None => {
-                return Finding::unknown(format!("the baseline does not say how many targets of {group} were healthy"));
+                return Finding::unknown(format!(
+                    "the baseline does not say how many targets of {group} were healthy: only groups that a step of the \
+                     plan is about are in it; give a number instead"
+                ));
             }
             Some(0) => {
                 return Finding::unknown(format!("no target of {group} was healthy when the baseline was captured"));
@@ -119,19 +123,27 @@ fn decide(settings: &Settings, health: Option<&GroupHealth>, baseline: &[(String
         },
     };
     let evidence = format!("{}, at least {at_least} needed", health.evidence());
-    match (health.healthy() >= at_least, health.proof()) {
-        (true, _) => Finding::new(Health::Healthy, evidence),
+    match health.proof() {
+        _ if health.healthy() >= at_least => Finding::new(Health::Healthy, evidence),
         // Nothing checks its targets.
-        (false, Proof::None { why }) => Finding::unknown(why),
-        (false, _) => Finding::new(Health::Unhealthy, evidence),
+        Proof::None { why } => Finding::unknown(why),
+        // Those of whom nothing is known may make the difference.
+        _ if health.healthy() + health.untold() >= at_least => Finding::unknown(evidence),
+        _ => Finding::new(Health::Unhealthy, evidence),
     }
 }
 
-/// From the steps that forward to the group.
+/// From the steps that forward to the group, or are about its targets.
 fn healthy_at_baseline(group: &str, baseline: &[(String, serde_json::Value)]) -> Option<usize> {
-    let forwards = baseline.iter().filter(|(resource, _)| resource.starts_with(RESOURCE));
-    let mut states = forwards.filter_map(|(_, doc)| State::deserialize(doc).ok());
-    states.find_map(|state| state.health(group).map(GroupHealth::healthy))
+    let health = |(resource, doc): &(String, serde_json::Value)| {
+        if resource.starts_with(targets::RESOURCE) {
+            let state = targets::State::deserialize(doc).ok()?;
+            return state.is_of(group).then(|| state.health());
+        }
+        let state = State::deserialize(doc).ok().filter(|_| resource.starts_with(RESOURCE))?;
+        state.health(group).cloned()
+    };
+    baseline.iter().find_map(health).map(|health| health.healthy())
 }
 
 impl Sensor for TargetHealth {
@@ -181,7 +193,7 @@ mod tests {
 
     fn baseline(healthy: usize) -> Vec<(String, Value)> {
         let groups = BTreeMap::from([(ARN.to_owned(), group(&[("healthy", healthy)]))]);
-        let state = State { actions: Vec::new(), groups };
+        let state = State { groups, ..State::default() };
         vec![("route53:Z1/a/A".to_owned(), json!({})), ("alb:arn:l".to_owned(), serde_json::to_value(state).unwrap())]
     }
 
@@ -195,9 +207,15 @@ mod tests {
 
     #[test]
     fn what_nobody_checks_and_what_is_not_there_is_unknown() {
-        let unused = group(&[("unused: no listener forwards to the group", 2)]);
+        let unused = group(&[(health::NOT_ATTACHED, 2)]);
         assert_eq!(found(json!(1), Some(&unused), &[]), Health::Unknown);
         assert_eq!(found(json!(1), None, &[]), Health::Unknown);
+        // One is healthy, of one nobody knows: two may be, three cannot.
+        let some = group(&[("healthy", 1), ("unavailable: Elb.InternalError", 1), ("unhealthy: Target.Timeout", 1)]);
+        assert_eq!(found(json!(2), Some(&some), &[]), Health::Unknown);
+        assert_eq!(found(json!(3), Some(&some), &[]), Health::Unhealthy);
+        let elsewhere = group(&[(health::ZONE_NOT_ENABLED, 2)]);
+        assert_eq!(found(json!(1), Some(&elsewhere), &[]), Health::Unhealthy);
     }
 
     #[test]

@@ -146,7 +146,7 @@ impl<'a> View<'a> {
     fn original(&self, old: &'a Instance) -> Assessment {
         if let Some(cluster) = &old.cluster {
             return failed(format!(
-                "{} is a member of the cluster {cluster}: rds.restore restores single instances only",
+                "{} is a member of the cluster {cluster}, which is restored as a whole: name it in `with: {{ cluster: {cluster} }}`",
                 old.name
             ));
         }

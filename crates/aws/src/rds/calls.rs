@@ -102,7 +102,7 @@ impl Call {
             Self::Carry { name, settings, logs_before } => {
                 match settings.on_modify(modify(name), logs_before).send_with(client).await {
                     Ok(answer) => answer.db_instance,
-                    Err(error) => return refused(self.failure(error, name)),
+                    Err(error) => return refused(error, MODIFY, name),
                 }
             }
             Self::Rename { from, to } => {
@@ -135,10 +135,15 @@ where
 }
 
 /// A setting that RDS will not take holds up nothing: the data matters more, and the gate that reads the restored database
-/// back names it. So a refusal for good is an answer to go on from.
-pub(super) fn refused(error: ApplyError) -> Result<Value, ApplyError> {
-    match error {
-        ApplyError::NoEffect { why, retry: false, throttled: false } => Ok(json!({ "refused": why })),
+/// back names it. So a refusal for good is an answer to go on from; not so a permission that is missing, which would be
+/// missing for the rename too.
+pub(super) fn refused<E>(error: SdkError<E>, action: &str, about: &str) -> Result<Value, ApplyError>
+where
+    E: Error + ProvideErrorMetadata + 'static,
+{
+    let denied = errors::code(&error).is_some_and(|code| code.contains("Denied") || code.contains("Unauthorized"));
+    match failure(error, action, about) {
+        ApplyError::NoEffect { why, retry: false, throttled: false } if !denied => Ok(json!({ "refused": why })),
         error => Err(error),
     }
 }
@@ -162,7 +167,31 @@ fn receipt(instance: Option<&DbInstance>) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use belay_plan::model::AwsTarget;
+
     use super::*;
+    use crate::{session::Access, testing};
+
+    #[tokio::test]
+    async fn a_refused_setting_is_an_answer_and_a_missing_permission_is_none() {
+        let carried = async |status: &str, code: &str| {
+            let body = format!(
+                "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>no</Message></Error></ErrorResponse>"
+            );
+            let endpoint = testing::recording(testing::http(status, &body)).await;
+            let aws = testing::aws_at(Access::ReadWrite, endpoint.url()).await;
+            let scope = testing::scope(Value::Null, None, None);
+            let clients = aws.clients(&AwsTarget { account: None, ..testing::target() }).await.unwrap();
+            let settings = Settings { multi_az: Some(true), ..Settings::default() };
+            let call = Call::Carry { name: "checkout".to_owned(), settings, logs_before: Vec::new() };
+            call.send(&scope, &clients).await
+        };
+        let refused = carried("400 Bad Request", "InvalidParameterCombination").await.unwrap();
+        assert!(refused["refused"].as_str().is_some_and(|why| why.contains("InvalidParameterCombination: no")));
+        for (status, code) in [("403 Forbidden", "AccessDenied"), ("400 Bad Request", "InvalidDBInstanceState")] {
+            assert!(matches!(carried(status, code).await, Err(ApplyError::NoEffect { .. })), "{code}");
+        }
+    }
 
     #[test]
     fn calls_survive_being_journaled() {

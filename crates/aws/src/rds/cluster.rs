@@ -120,12 +120,14 @@ async fn newest_snapshot(
 /// The members of all these clusters, and those of the baseline, each under all of its names.
 async fn members(client: &Client, scope: &Scope, clusters: [&Option<Cluster>; 3]) -> Result<Vec<Member>, ReadError> {
     let run = scope.run.as_ref();
-    let listed: BTreeSet<String> = clusters
-        .into_iter()
-        .flatten()
-        .flat_map(|cluster| cluster.members.iter().map(|listed| listed.name.clone()))
-        .collect();
-    let mut found = instances(client, &listed).await?;
+    let clusters: Vec<&Cluster> = clusters.into_iter().flatten().collect();
+    // A cluster lists its members, and an instance names its cluster: while either changes its name, one may lag behind.
+    let names = clusters.iter().map(|cluster| cluster.name.clone()).collect();
+    let mut found = instances(client, "db-cluster-id", &names).await?;
+    let listed = clusters.iter().flat_map(|cluster| cluster.members.iter().map(|listed| listed.name.clone()));
+    let listed: BTreeSet<String> = listed.filter(|name| !found.contains_key(name)).collect();
+    found.extend(instances(client, "db-instance-id", &listed).await?);
+    let listed: BTreeSet<String> = found.keys().cloned().collect();
     let mut own = known_members(scope);
     own.extend(listed.iter().map(|name| name_of(name, found.get(name), run)));
     // A name that was cut, of a member that was moved away, tells nothing; its own name is known by the restored one.
@@ -134,7 +136,7 @@ async fn members(client: &Client, scope: &Scope, clusters: [&Option<Cluster>; 3]
 
     let all: BTreeSet<String> = own.iter().flat_map(|name| names_of(name, run)).collect();
     let more = all.into_iter().filter(|name| !found.contains_key(name)).collect();
-    found.extend(instances(client, &more).await?);
+    found.extend(instances(client, "db-instance-id", &more).await?);
     let members = own.into_iter().map(|name| {
         let names = Names::new(&name, run);
         Member {
@@ -166,12 +168,16 @@ fn name_of(listed: &str, found: Option<&Instance>, run: Option<&RunId>) -> Strin
     base.filter(|_| listed.len() < NAME_CHARS_MAX - 1).unwrap_or(listed).to_owned()
 }
 
-/// The instances of these names that there are.
-async fn instances(client: &Client, names: &BTreeSet<String>) -> Result<BTreeMap<String, Instance>, ReadError> {
+/// The instances that there are, by a filter.
+async fn instances(
+    client: &Client,
+    filter: &str,
+    names: &BTreeSet<String>,
+) -> Result<BTreeMap<String, Instance>, ReadError> {
     let names: Vec<String> = names.iter().cloned().collect();
     let mut found = BTreeMap::new();
     for some in names.chunks(NAMES_MAX) {
-        let named = Filter::builder().name("db-instance-id").set_values(Some(some.to_vec())).build();
+        let named = Filter::builder().name(filter).set_values(Some(some.to_vec())).build();
         let pages = client.describe_db_instances().filters(named).into_paginator().items().send();
         let listed = pages.collect::<Result<Vec<_>, _>>().await;
         let listed = listed.map_err(|error| errors::read(error, reads::DESCRIBE_INSTANCES, &some.join(", ")))?;

@@ -144,8 +144,8 @@ fn what_stands_where_the_record_was_is_a_verdict_with_the_cure() {
 
 fn staged(ahead: &[u32], before: Option<&State>) -> Scope {
     let before = before.map(|before| Arc::new(json!(before)));
-    let stages = Some(Stages { ahead: ahead.to_vec(), before });
-    Scope { stages, ..scope(json!({}), None, None) }
+    let stages = Some(Stages { ahead: ahead.to_vec() });
+    Scope { stages, before, ..scope(json!({}), None, None) }
 }
 
 #[test]

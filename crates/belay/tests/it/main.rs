@@ -46,7 +46,7 @@ fn examples() -> Vec<PathBuf> {
 /// As the binary has it.
 fn catalogue() -> Catalogue {
     let signals = belay_aws::signal_specs().into_iter().chain(belay_probes::Probes::specs());
-    Catalogue::new(belay_aws::action_specs(), signals)
+    Catalogue::new(belay_aws::action_specs().into_iter().chain(belay_local::Programs::specs()), signals)
 }
 
 fn text(bytes: &[u8]) -> String {

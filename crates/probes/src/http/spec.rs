@@ -27,10 +27,6 @@ const REDIRECTS_FOLLOWED: u8 = 10;
 
 const HEADER: Text = Text::new("a header's name", Some("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"));
 
-/// A value that may be a secret: an error never shows it.
-const HEADER_VALUE: Text =
-    Text { what: "a header's value, or where it is (`env:NAME`, `file:path`)", pattern: None, secret: true };
-
 /// Headers that carry secrets. A plan is journaled whole, so it only says where they are.
 const SECRET_HEADERS: [&str; 6] =
     ["authorization", "cookie", "proxy-authorization", "x-api-key", "x-auth-token", "x-amz-security-token"];
@@ -52,7 +48,7 @@ pub fn signal_spec() -> SignalSpec {
                 .or("GET"),
             field(
                 "headers",
-                filled_map(HEADER, belay_plan::shape::Shape::Text(HEADER_VALUE)),
+                filled_map(HEADER, text("a header's value, or where it is (`env:NAME`, `file:path`)")),
                 "Sent along. A value `env:NAME` or `file:path` is looked up at each probe, and never shown or journaled; \
                  it goes to the URL's own host only, not to where a redirect leads.",
             )
@@ -139,7 +135,7 @@ fn check(spec: &Value) -> Vec<Finding> {
         if is_secret && value.as_str().is_some_and(|value| !is_reference(value)) {
             let finding =
                 Finding::new(pointer(&[KEY, "headers", name]), format!("{name} is a secret: it is not for a plan"));
-            findings.push(finding.help("write where it is: `env:NAME` or `file:path`"));
+            findings.push(finding.help("write where it is: `env:NAME` or `file:path`").conceal());
         }
     }
     findings

@@ -6,11 +6,14 @@ use std::time::Duration;
 use crate::spread::Spread;
 
 /// How long a step of an action takes from its first call to the last effect.
-const ACTIONS: [(&str, Spread); 6] = [
+const ACTIONS: [(&str, Spread); 7] = [
     // "generally ... within 60 seconds": API reference, ChangeResourceRecordSets.
     ("route53.weights", Spread::seconds(10, 35, 60)),
     // AWS names no figure; it is in force within seconds of the answer.
     ("alb.forward", Spread::seconds(1, 3, 10)),
+    // Five health checks 30 s apart, then 300 s of draining, both by default; without open connections draining is over at
+    // once.
+    ("alb.targets", Spread::seconds(60, 180, 600)),
     // AWS gives no figures: the copy grows with the volume, the engine and Multi-AZ; then two renames with their reboots.
     ("rds.restore", Spread::seconds(12 * 60, 26 * 60, 50 * 60)),
     // The snapshot, which is incremental, then minutes: Aurora User Guide, "Backtracking an Aurora DB cluster".

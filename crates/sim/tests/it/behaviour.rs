@@ -351,6 +351,8 @@ fn the_witness_sees_a_call_that_nobody_has_put_on_record() {
             baseline: None,
             cutover: None,
             stages: None,
+            timeout: step.timeout,
+            before: None,
         };
         let actuator = scene.ports.actuators.actuator(&step.action).unwrap();
         actuator.apply(&scope, &call.key, &call.change).await.unwrap();

@@ -28,6 +28,30 @@ pub(super) fn make_cluster(world: &World, name: &str) {
     call(world, "rds", "failover_db_cluster", &second);
 }
 
+/// A snapshot of a cluster.
+pub(super) fn take_snapshot(world: &World, cluster: &str) {
+    let made = json!({ "DBClusterIdentifier": cluster, "DBClusterSnapshotIdentifier": format!("{cluster}-snapshot") });
+    call(world, "rds", "create_db_cluster_snapshot", &made);
+}
+
+/// The restored cluster and its members have their names, and the replaced ones are kept.
+pub(super) fn is_restored(world: &World, cluster: &str) -> bool {
+    let find = |method: &str, key: &str, list: &str, name: &str| -> Value {
+        world.call("rds", method, &json!({ key: name }))[list][0].clone()
+    };
+    let cluster_of = |name: &str| find("describe_db_clusters", "DBClusterIdentifier", "DBClusters", name);
+    let instance_of = |name: &str| find("describe_db_instances", "DBInstanceIdentifier", "DBInstances", name);
+    let swapped = |find: &dyn Fn(&str) -> Value, name: &str| {
+        let now = find(name);
+        let mut tags = now["TagList"].as_array().into_iter().flatten();
+        let run =
+            tags.find(|tag| tag["Key"] == "belay:run").and_then(|tag| tag["Value"].as_str().map(ToOwned::to_owned));
+        run.is_some_and(|run| !find(&format!("{name}-failed-{run}")).is_null())
+    };
+    let members = [1, 2].map(|member| format!("{cluster}-{member}"));
+    swapped(&cluster_of, cluster) && members.iter().all(|member| swapped(&instance_of, member))
+}
+
 pub(super) fn writer(world: &World, cluster: &str) -> String {
     let found = call(world, "rds", "describe_db_clusters", &json!({ "DBClusterIdentifier": cluster }));
     let members = found["DBClusters"][0]["DBClusterMembers"].as_array().into_iter().flatten();

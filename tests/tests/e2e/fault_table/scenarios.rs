@@ -71,6 +71,28 @@ fn forward(world: &World, what: &str, arn: &str) -> String {
     ))
 }
 
+/// Blue's target gave way to another.
+fn moved_targets(world: &World) -> String {
+    let arn = world.text("/alb/target_groups/blue/arn");
+    let target = |id: &str| json!({ "TargetGroupArn": arn, "Targets": [{ "Id": id, "Port": 80 }] });
+    world.call("elbv2", "register_targets", &target("10.0.0.9"));
+    world.call("elbv2", "deregister_targets", &target("10.0.0.1"));
+    plan(&format!(
+        "    action: alb.targets
+    with: {{ target_group: {} }}
+    to: {{ 10.0.0.1: 80 }}
+    others: zero",
+        world.text("/alb/target_groups/blue/name")
+    ))
+}
+
+fn targets_are_back(world: &World) -> bool {
+    let arn = json!({ "TargetGroupArn": world.text("/alb/target_groups/blue/arn") });
+    let found = world.call("elbv2", "describe_target_health", &arn);
+    let found = found["TargetHealthDescriptions"].as_array().into_iter().flatten();
+    found.map(|one| one["Target"]["Id"].as_str().unwrap_or_default().to_owned()).eq(["10.0.0.1"])
+}
+
 /// The instance of a case.
 fn database(case: &str) -> (String, String) {
     (format!("{case}-db"), format!("{case}-snapshot"))
@@ -142,6 +164,15 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         resources: |world, _| vec![world.text("/alb/rule").to_owned()],
     },
     Scenario {
+        action: "alb.targets",
+        short: "targets",
+        about: "A target is registered again, and another one deregistered.",
+        emulator: moto,
+        cut_over: |world, _| moved_targets(world),
+        is_back: |world, _| targets_are_back(world),
+        resources: |world, _| vec![world.text("/alb/target_groups/blue/arn").to_owned()],
+    },
+    Scenario {
         action: "rds.restore",
         short: "restore",
         about: "An instance, from a snapshot.",
@@ -156,6 +187,23 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             ))
         },
         is_back: database_is_back,
+        resources: |_, case| vec![case.to_owned()],
+    },
+    Scenario {
+        action: "rds.restore",
+        short: "cluster",
+        about: "A cluster with two members, from a snapshot.",
+        emulator: moto,
+        cut_over: |world, case| {
+            moves::make_cluster(world, case);
+            moves::take_snapshot(world, case);
+            plan(&format!(
+                "    action: rds.restore
+    with: {{ cluster: {case}, from: {{ snapshot: {case}-snapshot }} }}
+    loses_data: true"
+            ))
+        },
+        is_back: moves::is_restored,
         resources: |_, case| vec![case.to_owned()],
     },
     Scenario {

@@ -128,6 +128,8 @@ fn scope() -> Scope {
         baseline: None,
         cutover: None,
         stages: None,
+        timeout: Duration::from_secs(3600),
+        before: None,
     }
 }
 

@@ -110,7 +110,7 @@ impl ClusterCall {
                     .apply_immediately(true);
                 match input.send_with(client).await {
                     Ok(answer) => answer.db_cluster,
-                    Err(error) => return refused(failure(error, action, name)),
+                    Err(error) => return refused(error, action, name),
                 }
             }
             Self::Rename { from, to } => {

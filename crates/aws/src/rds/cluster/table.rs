@@ -67,8 +67,8 @@ pub(super) const TABLE: &[Row] = &[
         "of a Multi-AZ DB cluster",
     ),
     ("publicly_accessible", "PubliclyAccessible", Some("PubliclyAccessible"), None, "of a Multi-AZ DB cluster"),
-    ("network_type", "NetworkType", Some("NetworkType"), Some("NetworkType"), ""),
-    ("domain", "DomainMemberships", Some("Domain"), Some("Domain"), "with `DomainIAMRoleName`"),
+    ("network_type", "NetworkType", Some("NetworkType"), Some("NetworkType"), "of Aurora"),
+    ("domain", "DomainMemberships", Some("Domain"), Some("Domain"), "of Aurora, with `DomainIAMRoleName`"),
     (
         "engine_lifecycle_support",
         "EngineLifecycleSupport",

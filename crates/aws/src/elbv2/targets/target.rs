@@ -1,0 +1,106 @@
+//! One target of a target group.
+
+use std::fmt;
+
+use aws_sdk_elasticloadbalancingv2::types::TargetDescription;
+use serde::{Deserialize, Serialize};
+
+/// What tells the targets of a group apart: one instance may be there with several ports.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(super) struct Address {
+    pub(super) id: String,
+    /// None: the group's own. A Lambda function has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) port: Option<u16>,
+}
+
+/// How a target is registered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Registration {
+    #[serde(flatten)]
+    pub(super) address: Address,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) zone: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) quic_server_id: Option<String>,
+}
+
+/// The kinds of targets; a group takes one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Instance,
+    Ip,
+    Lambda,
+    Alb,
+}
+
+impl Kind {
+    pub(super) fn of(id: &str) -> Self {
+        match id {
+            id if id.starts_with("i-") => Self::Instance,
+            id if id.contains(":lambda:") => Self::Lambda,
+            id if id.starts_with("arn:") => Self::Alb,
+            _ => Self::Ip,
+        }
+    }
+
+    /// As the API has it.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Instance => "instance",
+            Self::Ip => "ip",
+            Self::Lambda => "lambda",
+            Self::Alb => "alb",
+        }
+    }
+
+    /// Whether a group holds a single target of the kind.
+    pub(super) fn is_alone(self) -> bool {
+        matches!(self, Self::Lambda | Self::Alb)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Instance => "an instance",
+            Self::Ip => "an IP address",
+            Self::Lambda => "a Lambda function",
+            Self::Alb => "an application load balancer",
+        })
+    }
+}
+
+/// `i-0abc:8080`, `[2001:db8::7]:80`, `function:checkout`
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let id = self.id.as_str();
+        match Kind::of(id) {
+            Kind::Ip if id.contains(':') => write!(f, "[{id}]")?,
+            Kind::Instance | Kind::Ip => f.write_str(id)?,
+            Kind::Lambda => f.write_str(id.find("function:").map_or(id, |start| &id[start..]))?,
+            Kind::Alb => f.write_str(id.find("loadbalancer/").map_or(id, |start| &id[start..]))?,
+        }
+        self.port.iter().try_for_each(|port| write!(f, ":{port}"))
+    }
+}
+
+impl Registration {
+    /// None for a description without an id.
+    pub(super) fn from_aws(target: TargetDescription) -> Option<Self> {
+        let port = target.port.and_then(|port| u16::try_from(port).ok());
+        let address = Address { id: target.id?, port };
+        Some(Self { address, zone: target.availability_zone, quic_server_id: target.quic_server_id })
+    }
+
+    pub(super) fn into_aws(self) -> TargetDescription {
+        // Only addresses take a zone, and a function the word `all`.
+        let zone = self.zone.filter(|_| matches!(Kind::of(&self.address.id), Kind::Ip | Kind::Lambda));
+        TargetDescription::builder()
+            .id(self.address.id)
+            .set_port(self.address.port.map(i32::from))
+            .set_availability_zone(zone)
+            .set_quic_server_id(self.quic_server_id)
+            .build()
+    }
+}

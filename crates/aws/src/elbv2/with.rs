@@ -1,0 +1,267 @@
+//! What a step of `alb.forward` says: a listener or a rule, by ARN or as people call it, and what becomes of stickiness.
+
+use std::{collections::HashMap, fmt, time::Duration};
+
+use belay_plan::{
+    catalogue::{ActionSpec, Finding, pointer},
+    model::AwsTarget,
+    shape::{Field, Shape, Text, field, integer, object, one_of, pattern, weights, words},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{ACTION, GROUPS_MAX, RESOURCE, TARGET_GROUP, WEIGHT_MAX, group_name};
+use crate::place;
+
+/// Gateway load balancers are let through here, so that they are refused with the reason.
+const LISTENER_ARN: &str = "^arn:aws[a-z-]*:elasticloadbalancing:[a-z0-9-]+:[0-9]{12}:listener/(app|net|gwy)/.+$";
+/// Only application load balancers have rules.
+const RULE_ARN: &str = "^arn:aws[a-z-]*:elasticloadbalancing:[a-z0-9-]+:[0-9]{12}:listener-rule/app/.+$";
+
+const LISTENER: &str = "the ARN of a listener, such as \
+                        `arn:aws:elasticloadbalancing:REGION:ACCOUNT:listener/app/NAME/ID/ID`, or \
+                        { load_balancer: NAME, port: 443 }";
+const RULE: &str = "the ARN of an application load balancer's rule, such as \
+                    `arn:aws:elasticloadbalancing:REGION:ACCOUNT:listener-rule/app/NAME/ID/ID/ID`, or \
+                    { load_balancer: NAME, port: 443, priority: 10 }";
+
+const LOAD_BALANCER: Text =
+    Text::new("the name of a load balancer", Some("^[A-Za-z0-9]([A-Za-z0-9-]{0,30}[A-Za-z0-9])?$"));
+
+const APPLICATION_PROTOCOLS: [&str; 2] = ["HTTP", "HTTPS"];
+const NETWORK_PROTOCOLS: [&str; 6] = ["TCP", "TLS", "UDP", "TCP_UDP", "QUIC", "TCP_QUIC"];
+
+/// What `alb.forward` takes.
+pub fn spec() -> ActionSpec {
+    let listener = one_of(
+        LISTENER,
+        [
+            pattern(LISTENER, LISTENER_ARN),
+            object(listener_fields(APPLICATION_PROTOCOLS.into_iter().chain(NETWORK_PROTOCOLS))),
+        ],
+    );
+    let priority = field("priority", integer(1, 50_000), "The rule's priority within its listener.");
+    let rule = one_of(
+        RULE,
+        [pattern(RULE, RULE_ARN), object(listener_fields(APPLICATION_PROTOCOLS).into_iter().chain([priority]))],
+    );
+    let stickiness = || {
+        field(
+            "stickiness",
+            words(["keep", "suspend"]),
+            "Group stickiness, which beats weights: `keep` (left out) leaves it as it is; `suspend` switches it off \
+             with the swap, and back on once the cookies from before have run out, which is part of the step.",
+        )
+        .optional()
+    };
+    let listener_doc = "The listener whose default action forwards: its ARN, or its load balancer's name and its port.";
+    let rule_doc = "The rule whose action forwards: its ARN, or its load balancer's name, its listener's port and its \
+                    priority.";
+    ActionSpec {
+        name: ACTION,
+        summary: "Shifts the weights between the target groups that a listener or a rule forwards to.",
+        with: one_of(
+            "an object with exactly one of `listener`, `rule`",
+            [
+                object([field("listener", listener, listener_doc), stickiness()]),
+                object([field("rule", rule, rule_doc), stickiness()]),
+            ],
+        ),
+        to: Some(weights(TARGET_GROUP, WEIGHT_MAX.into(), Some(GROUPS_MAX))),
+        others: true,
+        stages: true,
+        default_timeout: Duration::from_secs(5 * 60),
+        loses_data: false,
+        resource,
+        check,
+    }
+}
+
+fn listener_fields(protocols: impl IntoIterator<Item = &'static str>) -> Vec<Field> {
+    vec![
+        field("load_balancer", Shape::Text(LOAD_BALANCER), "The load balancer's name."),
+        field("port", integer(1, 65_535), "The listener's port."),
+        field("protocol", words(protocols), "Its protocol, where two listeners share the port (TCP and UDP).")
+            .optional(),
+    ]
+}
+
+/// An ARN as it is; else `alb:listener/shop:443`, `alb:rule/shop:443/10`. That both may be one thing only AWS knows.
+fn resource(with: &Value) -> String {
+    With::deserialize(with).map(|with| format!("{RESOURCE}{}", with.forwarder)).unwrap_or_default()
+}
+
+fn check(with: &Value, to: Option<&Value>) -> Vec<Finding> {
+    let gateway = with["listener"].as_str().is_some_and(|arn| arn.contains(":listener/gwy/"));
+    let gateway = gateway.then(|| {
+        Finding::new("/with/listener", "a gateway load balancer forwards to one target group alone, without weights")
+            .help("exchange its targets with `alb.targets` instead")
+    });
+    gateway.into_iter().chain(named_twice(to)).collect()
+}
+
+/// A group may be written by its name and by its ARN, but not both ways at once.
+fn named_twice(to: Option<&Value>) -> Vec<Finding> {
+    let mut first_as: HashMap<&str, &str> = HashMap::new();
+    let mut findings = Vec::new();
+    for member in to.and_then(Value::as_object).into_iter().flat_map(|members| members.keys()) {
+        if let Some(first) = first_as.insert(group_name(member), member) {
+            let message = format!("`{member}` and `{first}` are the same target group");
+            findings.push(Finding::new(pointer(&["to", member]), message).help("give each group one weight"));
+        }
+    }
+    findings
+}
+
+/// The step's `with`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct With {
+    #[serde(flatten)]
+    pub(super) forwarder: Forwarder,
+    #[serde(default)]
+    pub(super) stickiness: OnSwap,
+}
+
+/// What forwards: a listener by its default action, or a rule.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Forwarder {
+    Listener(ListenerName),
+    Rule(RuleName),
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub(super) enum ListenerName {
+    Arn(String),
+    At(Listener),
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub(super) enum RuleName {
+    Arn(String),
+    At {
+        #[serde(flatten)]
+        listener: Listener,
+        priority: u32,
+    },
+}
+
+/// A listener as people call it.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Listener {
+    pub(super) load_balancer: String,
+    pub(super) port: u16,
+    #[serde(default)]
+    pub(super) protocol: Option<String>,
+}
+
+/// What becomes of group stickiness in a swap.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum OnSwap {
+    #[default]
+    Keep,
+    Suspend,
+}
+
+/// Which of the two it is: each has its own calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Kind {
+    Listener,
+    Rule,
+}
+
+impl Kind {
+    pub(super) fn modify(self) -> &'static str {
+        match self {
+            Self::Listener => "elasticloadbalancing:ModifyListener",
+            Self::Rule => "elasticloadbalancing:ModifyRule",
+        }
+    }
+}
+
+impl Forwarder {
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Self::Listener(_) => Kind::Listener,
+            Self::Rule(_) => Kind::Rule,
+        }
+    }
+
+    /// `listener checkout/f2f7dc8efc522ab2`: its load balancer and its own id; or `listener checkout:443`.
+    pub(super) fn title(&self) -> String {
+        match self {
+            Self::Listener(ListenerName::Arn(arn)) => format!("listener {}", short(arn)),
+            Self::Listener(ListenerName::At(listener)) => format!("listener {listener}"),
+            Self::Rule(RuleName::Arn(arn)) => format!("rule {}", short(arn)),
+            Self::Rule(RuleName::At { listener, priority }) => format!("rule {priority} of {listener}"),
+        }
+    }
+
+    /// The calls that find it and read it.
+    pub(super) fn reads(&self) -> &'static [&'static str] {
+        const BALANCERS: &str = "elasticloadbalancing:DescribeLoadBalancers";
+        const LISTENERS: &str = "elasticloadbalancing:DescribeListeners";
+        const RULES: &str = "elasticloadbalancing:DescribeRules";
+        match self {
+            Self::Listener(ListenerName::Arn(_)) => &[LISTENERS],
+            Self::Listener(ListenerName::At(_)) => &[BALANCERS, LISTENERS],
+            Self::Rule(RuleName::Arn(_)) => &[RULES],
+            Self::Rule(RuleName::At { .. }) => &[BALANCERS, LISTENERS, RULES],
+        }
+    }
+
+    /// The ARNs that it can have, as IAM takes them.
+    pub(super) fn arns(&self, target: &AwsTarget) -> Vec<String> {
+        let named = |kind: &str, balancer: &str, name: &str| {
+            let (partition, any) = (place::partition(target), "*".to_owned());
+            let (region, account) = (target.region.as_ref().unwrap_or(&any), target.account.as_ref().unwrap_or(&any));
+            format!("arn:{partition}:elasticloadbalancing:{region}:{account}:{kind}/{balancer}/{name}/*")
+        };
+        match self {
+            Self::Listener(ListenerName::Arn(arn)) | Self::Rule(RuleName::Arn(arn)) => vec![arn.clone()],
+            Self::Listener(ListenerName::At(listener)) => {
+                let balancers: &[&str] = match listener.protocol.as_deref() {
+                    Some(protocol) if APPLICATION_PROTOCOLS.contains(&protocol) => &["app"],
+                    Some(_) => &["net"],
+                    None => &["app", "net"],
+                };
+                balancers.iter().map(|balancer| named("listener", balancer, &listener.load_balancer)).collect()
+            }
+            Self::Rule(RuleName::At { listener, .. }) => vec![named("listener-rule", "app", &listener.load_balancer)],
+        }
+    }
+}
+
+fn short(arn: &str) -> String {
+    let mut parts = arn.split('/');
+    match (parts.nth(2), parts.next_back()) {
+        (Some(balancer), Some(id)) => format!("{balancer}/{id}"),
+        _ => arn.to_owned(),
+    }
+}
+
+/// As it stands in the step's resource.
+impl fmt::Display for Forwarder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listener(ListenerName::Arn(arn)) | Self::Rule(RuleName::Arn(arn)) => f.write_str(arn),
+            Self::Listener(ListenerName::At(listener)) => write!(f, "listener/{listener}"),
+            Self::Rule(RuleName::At { listener, priority }) => write!(f, "rule/{listener}/{priority}"),
+        }
+    }
+}
+
+/// `checkout:443`, `resolver:53/UDP`
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.load_balancer, self.port)?;
+        self.protocol.iter().try_for_each(|protocol| write!(f, "/{protocol}"))
+    }
+}
+
+#[cfg(test)]
+mod tests;
