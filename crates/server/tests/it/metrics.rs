@@ -171,6 +171,7 @@ const NEED_MORE: &[&str] = &[
     "belay_aws_calls_total",
     "belay_aws_call_duration_seconds",
     "belay_aws_throttled_seconds_total",
+    "belay_aws_budget_wait_seconds_total",
     "belay_heartbeats_total",
     "belay_spans_total",
 ];

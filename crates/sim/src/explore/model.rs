@@ -180,9 +180,13 @@ fn concerns(plan: &Plan, name: &Name, step: &Step) -> Vec<usize> {
     found
 }
 
+/// They return to a baseline without weights: what is registered (which these steps prove healthy by themselves), and who
+/// writes. A plan does not tell.
+const WITHOUT_WEIGHTS: [&str; 2] = ["alb.targets", "rds.failover"];
+
 fn is_traffic(step: &Step) -> bool {
     match &step.to {
-        Target::Baseline => true,
+        Target::Baseline => !WITHOUT_WEIGHTS.contains(&step.action.as_str()),
         Target::Explicit(Value::Object(members)) => !members.is_empty() && members.values().all(Value::is_u64),
         Target::Explicit(_) | Target::Own => false,
     }
