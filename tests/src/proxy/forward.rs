@@ -1,7 +1,6 @@
 //! The way of one request through the proxy.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -20,12 +19,11 @@ pub(super) async fn forward(shared: Arc<Shared>, request: Request<Incoming>) -> 
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| Cut)?.to_bytes();
     let (call, faults) = shared.arrived(&parts, &body);
-    let mut delay = Duration::ZERO;
     let mut loses_answer = false;
     let mut answer_waits = None;
     for kind in &faults {
         match kind {
-            Kind::Delay(time) => delay += *time,
+            Kind::Delay(time) => tokio::time::sleep(*time).await,
             Kind::HoldCall(hold) => hold.wait().await,
             Kind::HoldAnswer(hold) => answer_waits = Some(hold),
             Kind::LostAnswer => loses_answer = true,
@@ -40,7 +38,6 @@ pub(super) async fn forward(shared: Arc<Shared>, request: Request<Incoming>) -> 
             }
         }
     }
-    tokio::time::sleep(delay).await;
     let answer = match send(&shared.upstream, parts, body).await {
         Ok(answer) => answer,
         Err(error) => {

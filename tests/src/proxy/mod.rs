@@ -93,7 +93,7 @@ impl Proxy {
     }
 
     /// From now on, `kind` befalls the calls of `service` and `action` (`*`: any) that `when` names. All rules that
-    /// meet a call act on it, in the order they were made: delays add up, and the first error or cut ends it.
+    /// meet a call act on it, in the order they were made: delays are waited for, and the first error or cut ends it.
     pub fn fault(&self, service: &str, action: &str, when: When, kind: Kind) -> FaultHandle {
         let mut state = self.shared.lock();
         let id = state.rules_made;

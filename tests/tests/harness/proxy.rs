@@ -1,5 +1,5 @@
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use belay_tests::{Boto, Emulator, Kind, Outcome, Proxy, Reaction, When, World};
 use serde_json::json;
@@ -70,6 +70,19 @@ fn faults_strike_the_calls_they_name() {
     assert_eq!(list(), json!(null));
     assert_eq!(proxy.wait_for("route53", "ListHostedZones", 1).outcome, Outcome::Cut);
     assert_eq!(world.dns_weights()["blue"], 100);
+}
+
+#[test]
+fn silence_ends_in_a_cut_only_when_its_time_is_over() {
+    let proxy = Proxy::to("http://127.0.0.1:1");
+    let boto = Boto::at(proxy.url());
+    let time = Duration::from_millis(300);
+    proxy.fault("sts", "*", When::All, Kind::Delay(time));
+    proxy.fault("sts", "*", When::All, Kind::Cut);
+    let asked = Instant::now();
+    boto.call("sts", "get_caller_identity", &json!({}));
+    assert!(asked.elapsed() >= time);
+    assert_eq!(proxy.calls()[0].outcome, Outcome::Cut);
 }
 
 #[test]
