@@ -67,8 +67,8 @@ const LISTENER_BACK: &str = "  listener_back:
 #[test]
 fn credentials_that_run_out_are_renewed_in_the_middle_of_a_run() {
     let stage = Stage::new();
-    // The SDK asks for new ones ten seconds before the old ones end: after two seconds here.
-    let vendor = Vendor::start(Duration::from_secs(12));
+    // The first have run out by the time that the second change is due.
+    let vendor = Vendor::start(Duration::from_secs(3));
     let mut belay = Belay::at(stage.proxy.url());
     belay.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
     belay.env("AWS_CONTAINER_CREDENTIALS_FULL_URI", &vendor.url());
