@@ -21,7 +21,10 @@ use std::{
 };
 
 use aws_sdk_elasticloadbalancingv2::types;
-use belay_core::change::{Assessment, Change, Key, Receipt};
+use belay_core::{
+    change::{Assessment, Change, Key, Receipt},
+    input::ErrorClass,
+};
 use belay_plan::{model::Target, shape::Text};
 use belay_ports::{ApplyError, Clock, Corrupt, Fut, Permission, ReadError, Scope, System};
 use futures::future::try_join_all;
@@ -169,8 +172,7 @@ impl AlbForward {
     async fn send(&self, scope: &Scope, change: &Change) -> Result<Value, ApplyError> {
         let Args { modify, arn, actions } = Args::deserialize(&change.args).map_err(|error| ApplyError::NoEffect {
             why: format!("the change cannot be understood: {error}"),
-            retry: false,
-            throttled: false,
+            class: ErrorClass::Permanent,
         })?;
         let client = &self.aws.clients(&scope.aws).await?.elbv2.write;
         let actions: Vec<types::Action> = actions.into_iter().map(Action::into_aws).collect();

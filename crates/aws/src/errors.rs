@@ -7,6 +7,7 @@ use std::{error::Error, io};
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
+use belay_core::input::ErrorClass;
 use belay_ports::{ApplyError, ReadError};
 
 use crate::budget::UsedUp;
@@ -50,7 +51,7 @@ const DENIED: [&str; 5] =
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     /// It never left, or AWS said no.
-    NoEffect { retry: bool, throttled: bool },
+    NoEffect(ErrorClass),
     /// It may have been carried out.
     Unknown,
 }
@@ -61,7 +62,7 @@ pub fn read<E>(error: SdkError<E>, call: &str, resource: &str) -> ReadError
 where
     E: Error + ProvideErrorMetadata + 'static,
 {
-    let permanent = outcome(&error) == Outcome::NoEffect { retry: false, throttled: false };
+    let permanent = outcome(&error) == Outcome::NoEffect(ErrorClass::Permanent);
     ReadError { why: why(&error, call, resource), permanent }
 }
 
@@ -72,8 +73,20 @@ where
 {
     let why = why(&error, call, resource);
     match outcome(&error) {
-        Outcome::NoEffect { retry, throttled } => ApplyError::NoEffect { why, retry, throttled },
+        Outcome::NoEffect(class) => ApplyError::NoEffect { why, class },
         Outcome::Unknown => ApplyError::OutcomeUnknown { why },
+    }
+}
+
+/// What one service means by a refusal, beyond what holds for all of AWS. `known`: whether it passes by itself, and what
+/// to do about it.
+pub fn refine(error: ApplyError, known: Option<(bool, &str)>) -> ApplyError {
+    match (error, known) {
+        (ApplyError::NoEffect { why, class }, Some((passes, cure))) => {
+            let class = if passes && class == ErrorClass::Permanent { ErrorClass::Transient } else { class };
+            ApplyError::NoEffect { why: format!("{why} ({cure})"), class }
+        }
+        (error, _) => error,
     }
 }
 
@@ -88,11 +101,11 @@ where
 {
     match error {
         // The request could not be built, or the guard refused it: the next one would be the same.
-        SdkError::ConstructionFailure(_) => Outcome::NoEffect { retry: false, throttled: false },
+        SdkError::ConstructionFailure(_) => Outcome::NoEffect(ErrorClass::Permanent),
         SdkError::DispatchFailure(_) if chain(error).any(|cause| cause.is::<UsedUp>()) => {
-            Outcome::NoEffect { retry: true, throttled: true }
+            Outcome::NoEffect(ErrorClass::Throttled)
         }
-        SdkError::DispatchFailure(_) if never_sent(error) => Outcome::NoEffect { retry: true, throttled: false },
+        SdkError::DispatchFailure(_) if never_sent(error) => Outcome::NoEffect(ErrorClass::Transient),
         SdkError::ServiceError(answer) => {
             answered(answer.err().code().or_else(|| unwrapped_code(error)), answer.raw().status().as_u16())
         }
@@ -113,12 +126,13 @@ fn body<E>(error: &SdkError<E>) -> Option<&str> {
 /// `status`: of HTTP. A refusal counts only with an AWS code: without one it may be a proxy that speaks.
 fn answered(code: Option<&str>, status: u16) -> Outcome {
     match (code, status) {
-        (Some(code), _) if THROTTLING.contains(&code) => Outcome::NoEffect { retry: true, throttled: true },
-        (_, 429) => Outcome::NoEffect { retry: true, throttled: true },
+        (Some(code), _) if THROTTLING.contains(&code) => Outcome::NoEffect(ErrorClass::Throttled),
+        (_, 429) => Outcome::NoEffect(ErrorClass::Throttled),
         // A request time-out says that the server stopped waiting, not what it did.
         (_, 408) => Outcome::Unknown,
         (Some(code), 400..=499) => {
-            Outcome::NoEffect { retry: PASSING.contains(&code) || code.ends_with("InProgress"), throttled: false }
+            let passes = PASSING.contains(&code) || code.ends_with("InProgress");
+            Outcome::NoEffect(if passes { ErrorClass::Transient } else { ErrorClass::Permanent })
         }
         _ => Outcome::Unknown,
     }
@@ -213,29 +227,29 @@ mod tests {
         SdkError::service_error(GetChangeError::generic(meta.build()), response)
     }
 
-    fn applied(error: SdkError<GetChangeError>) -> (bool, bool, bool) {
+    fn applied(error: SdkError<GetChangeError>) -> Option<ErrorClass> {
         match apply(error, CALL, ZONE) {
-            ApplyError::NoEffect { retry, throttled, .. } => (true, retry, throttled),
-            ApplyError::OutcomeUnknown { .. } => (false, false, false),
+            ApplyError::NoEffect { class, .. } => Some(class),
+            ApplyError::OutcomeUnknown { .. } => None,
         }
     }
 
     #[test]
     fn an_answer_decides_by_code_and_status() {
         let cases = [
-            (400, Some("Throttling"), (true, true, true)),
-            (400, Some("PriorRequestNotComplete"), (true, true, true)),
-            (503, Some("RequestLimitExceeded"), (true, true, true)),
-            (429, None, (true, true, true)),
-            (400, Some("InvalidInput"), (true, false, false)),
-            (403, Some("AccessDenied"), (true, false, false)),
-            (403, Some("ExpiredToken"), (true, true, false)),
-            (400, Some("SomethingInProgress"), (true, true, false)),
-            (400, Some("InvalidDBInstanceState"), (true, true, false)),
-            (404, None, (false, false, false)),
-            (408, Some("RequestTimeout"), (false, false, false)),
-            (500, Some("InternalFailure"), (false, false, false)),
-            (503, Some("ServiceUnavailable"), (false, false, false)),
+            (400, Some("Throttling"), Some(ErrorClass::Throttled)),
+            (400, Some("PriorRequestNotComplete"), Some(ErrorClass::Throttled)),
+            (503, Some("RequestLimitExceeded"), Some(ErrorClass::Throttled)),
+            (429, None, Some(ErrorClass::Throttled)),
+            (400, Some("InvalidInput"), Some(ErrorClass::Permanent)),
+            (403, Some("AccessDenied"), Some(ErrorClass::Permanent)),
+            (403, Some("ExpiredToken"), Some(ErrorClass::Transient)),
+            (400, Some("SomethingInProgress"), Some(ErrorClass::Transient)),
+            (400, Some("InvalidDBInstanceState"), Some(ErrorClass::Transient)),
+            (404, None, None),
+            (408, Some("RequestTimeout"), None),
+            (500, Some("InternalFailure"), None),
+            (503, Some("ServiceUnavailable"), None),
         ];
         for (status, code, expected) in cases {
             assert_eq!(applied(answer(status, code)), expected, "{status} {code:?}");
@@ -253,7 +267,7 @@ mod tests {
         ];
         for error in lost {
             let text = format!("{error:?}");
-            assert_eq!(applied(error), (false, false, false), "{text}");
+            assert_eq!(applied(error), None, "{text}");
         }
     }
 
@@ -262,9 +276,9 @@ mod tests {
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
         let connection = SdkError::dispatch_failure(ConnectorError::io(refused.into()));
         let credentials = ConnectorError::other(CredentialsError::not_loaded("no profile").into(), None);
-        assert_eq!(applied(connection), (true, true, false));
-        assert_eq!(applied(SdkError::dispatch_failure(credentials)), (true, true, false));
-        assert_eq!(applied(SdkError::construction_failure("no bucket")), (true, false, false));
+        assert_eq!(applied(connection), Some(ErrorClass::Transient));
+        assert_eq!(applied(SdkError::dispatch_failure(credentials)), Some(ErrorClass::Transient));
+        assert_eq!(applied(SdkError::construction_failure("no bucket")), Some(ErrorClass::Permanent));
     }
 
     #[test]
@@ -274,7 +288,7 @@ mod tests {
                     <Messages><Message>no such zone</Message></Messages></InvalidChangeBatch>";
         let response = HttpResponse::new(StatusCode::try_from(400).unwrap(), body.into());
         let unparsed = GetChangeError::generic(ErrorMetadata::builder().build());
-        let ApplyError::NoEffect { why, retry: false, throttled: false } =
+        let ApplyError::NoEffect { why, class: ErrorClass::Permanent } =
             apply(SdkError::service_error(unparsed, response), CALL, ZONE)
         else {
             panic!("it had no effect")

@@ -9,7 +9,10 @@ pub(crate) mod wire;
 
 use std::time::Duration;
 
-use belay_core::change::{Change, Effect, Repeats};
+use belay_core::{
+    change::{Change, Effect, Repeats},
+    input::ErrorClass,
+};
 use belay_ports::{ApplyError, Scope, job};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -92,17 +95,7 @@ fn arguments<T: DeserializeOwned>(change: &Change) -> Result<T, ApplyError> {
 
 /// Nothing was sent, and another try would end the same.
 fn refused(why: String) -> ApplyError {
-    ApplyError::NoEffect { why, retry: false, throttled: false }
-}
-
-/// What a service means by a refusal, beyond what holds for all of AWS: whether it passes, and what to do about it.
-fn refine(error: ApplyError, known: Option<(bool, &str)>) -> ApplyError {
-    match (error, known) {
-        (ApplyError::NoEffect { why, retry, throttled }, Some((passes, cure))) => {
-            ApplyError::NoEffect { why: format!("{why} ({cure})"), retry: retry || passes, throttled }
-        }
-        (error, _) => error,
-    }
+    ApplyError::NoEffect { why, class: ErrorClass::Permanent }
 }
 
 #[cfg(test)]

@@ -27,7 +27,10 @@ mod status;
 
 use std::{fmt, sync::Arc};
 
-use belay_core::change::{Assessment, Change, Key, Receipt};
+use belay_core::{
+    change::{Assessment, Change, Key, Receipt},
+    input::ErrorClass,
+};
 use belay_ports::{ApplyError, Clock, Corrupt, Fut, Permission, ReadError, Scope, System};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -164,8 +167,7 @@ impl System for RdsRestore {
         Box::pin(async move {
             let call = Call::deserialize(&change.args).map_err(|error| ApplyError::NoEffect {
                 why: format!("the change {} cannot be understood: {error}", change.id),
-                retry: false,
-                throttled: false,
+                class: ErrorClass::Permanent,
             })?;
             let clients = self.aws.clients(&scope.aws).await?;
             call.send(scope, &clients).await

@@ -18,6 +18,7 @@ use aws_sdk_route53::{
 };
 use belay_core::{
     change::{Assessment, Change, Effect, Key, Receipt, Share},
+    input::ErrorClass,
     proof::rises,
 };
 use belay_plan::{
@@ -292,7 +293,7 @@ impl Route53Weights {
 }
 
 fn never_sent(why: String) -> ApplyError {
-    ApplyError::NoEffect { why, retry: false, throttled: false }
+    ApplyError::NoEffect { why, class: ErrorClass::Permanent }
 }
 
 fn batch(upserts: Vec<RecordSet>, comment: String) -> Result<ChangeBatch, BuildError> {

@@ -34,7 +34,7 @@ impl Finding {
             Self::Unreadable { why } => (Health::Unknown, why, true),
         };
         let source = format!("{service} {}", place::name(&query.aws));
-        Reading { signal: query.signal.clone(), taken, health, evidence, source, unreadable }
+        Reading { signal: query.signal.clone(), taken, health, evidence, source, unreadable, permanent: false }
     }
 }
 

@@ -12,6 +12,7 @@ use aws_config::{
     timeout::TimeoutConfig,
 };
 use aws_sdk_sts::config::SharedCredentialsProvider;
+use belay_core::input::ErrorClass;
 use belay_plan::model::AwsTarget;
 use belay_ports::{AccountError, ApplyError, Clock, Observer, ReadError};
 use tokio::sync::OnceCell;
@@ -126,7 +127,10 @@ impl From<SessionError> for ReadError {
 impl From<SessionError> for ApplyError {
     /// Without clients nothing was sent.
     fn from(error: SessionError) -> Self {
-        Self::NoEffect { why: error.to_string(), retry: error.may_pass(), throttled: false }
+        Self::NoEffect {
+            why: error.to_string(),
+            class: if error.may_pass() { ErrorClass::Transient } else { ErrorClass::Permanent },
+        }
     }
 }
 
@@ -324,7 +328,7 @@ mod tests {
         let clients = aws(Access::ReadOnly, &endpoint).await.clients(&target(None)).await.unwrap();
         for client in [&clients.elbv2.read, &clients.elbv2.write] {
             let error = delete_rule(client).await;
-            assert!(matches!(error, ApplyError::NoEffect { retry: false, throttled: false, .. }), "{error}");
+            assert!(matches!(error, ApplyError::NoEffect { class: ErrorClass::Permanent, .. }), "{error}");
             assert!(error.to_string().contains("DeleteRule is not a read"), "{error}");
         }
         let record = clients.route53.write.change_resource_record_sets().hosted_zone_id("Z1").change_batch(
@@ -369,7 +373,7 @@ mod tests {
         drop(endpoint);
         let clients = aws.clients(&target(None)).await.unwrap();
         let error = delete_rule(&clients.elbv2.write).await;
-        assert!(matches!(error, ApplyError::NoEffect { retry: true, throttled: false, .. }), "{error}");
+        assert!(matches!(error, ApplyError::NoEffect { class: ErrorClass::Transient, .. }), "{error}");
     }
 
     #[tokio::test]

@@ -285,10 +285,13 @@ pub enum StepEvent {
         receipt: Receipt,
     },
     /// It certainly had no effect. `again_at`: when the next look is due; none when it is not worth another try.
+    /// `transient`: the cause passes by itself, so it uses up no attempt, as throttling uses up none.
     NoEffect {
         attempt: u32,
         why: String,
         throttled: bool,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        transient: bool,
         again_at: Option<Timestamp>,
     },
     /// Nobody knows: the next look finds out.

@@ -60,12 +60,23 @@ pub enum SendFailure {
     /// It certainly had no effect.
     NoEffect {
         why: String,
-        retry: bool,
-        throttled: bool,
+        class: ErrorClass,
     },
     OutcomeUnknown {
         why: String,
     },
+}
+
+/// What can be expected of sending the same again after a send that had no effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorClass {
+    /// It would be refused again, for as long as nobody changes anything.
+    Permanent,
+    /// The cause passes by itself (a database that is busy, credentials that are renewed, a network that is down): sent
+    /// again until the step times out, however often that is.
+    Transient,
+    /// AWS, or Belay's own rate limiter, asks for fewer calls: as [`Transient`](Self::Transient), and counted as throttling.
+    Throttled,
 }
 
 /// An operator's wish.

@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use belay_plan::model::Retry;
-use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -11,13 +10,16 @@ use crate::{
     decide::Deciding,
     event::{Event, FailureCode, StepEvent},
     id::RunId,
-    input::{Look, LookFailure, SendFailure},
+    input::{ErrorClass, Look, LookFailure, SendFailure},
     proof::{self, Verdict},
     run::{Fate, Phase, Run, RunState, StepState},
 };
 
 /// An intent that could not be sent within this time is not sent: what it was based on may have changed.
 const SEND_WITHIN_MS: u64 = 30_000;
+
+/// What passes by itself is tried again at least this often: nobody is served meanwhile.
+const TRANSIENT_PAUSE_MAX: Duration = Duration::from_secs(10);
 
 /// A contradiction that lasts this long over two looks is no stale answer.
 const DOUBT_LASTS: Duration = Duration::from_secs(5);
@@ -205,7 +207,8 @@ impl Deciding {
             return; // looked at again when it is resumed, or when the back-off is over
         }
         if state.failures >= plan.retry.attempts {
-            let why = format!("{} attempts did not get through: {}", state.failures, next.title);
+            let why =
+                format!("{} attempts did not get through: {}; the last one: {}", state.failures, next.title, state.why);
             return self.fail(name, FailureCode::Refused, why);
         }
         if state.interruptions >= INTERRUPTIONS_MAX {
@@ -266,25 +269,27 @@ impl Deciding {
             return;
         };
         let retry = &run.plan.steps[name].retry;
-        let again_at = backoff(self.now, retry, &run.id, name, attempt, state.setbacks);
+        let pause = backoff(retry, &run.id, name, attempt, state.setbacks);
         match result {
             Ok(body) => {
                 let receipt = Receipt { change: intent.change.id.clone(), at: self.now, body: body.clone() };
                 self.step(name, StepEvent::Accepted { attempt, receipt });
             }
-            Err(SendFailure::NoEffect { why, retry: may_retry, throttled }) => {
-                // Throttling is normal, not an error: the step's time-out bounds it, not its attempts.
-                let again = *may_retry && (*throttled || state.failures + 1 < retry.attempts);
-                let (why, throttled) = (why.clone(), *throttled);
-                let again_at = again.then_some(again_at);
-                self.step(name, StepEvent::NoEffect { attempt, why: why.clone(), throttled, again_at });
-                if !again {
+            Err(SendFailure::NoEffect { why, class }) => {
+                // What passes by itself is bounded by the step's time-out, not by a count of attempts: how long a
+                // database is busy has nothing to do with how often it is asked.
+                let (throttled, transient) = (*class == ErrorClass::Throttled, *class == ErrorClass::Transient);
+                let pause = if transient { pause.min(TRANSIENT_PAUSE_MAX) } else { pause };
+                let again_at = (throttled || transient).then(|| self.now + pause);
+                let why = why.clone();
+                self.step(name, StepEvent::NoEffect { attempt, why: why.clone(), throttled, transient, again_at });
+                if again_at.is_none() {
                     self.fail(name, FailureCode::Refused, why);
                 }
             }
             Err(SendFailure::OutcomeUnknown { why }) => {
                 // The next look tells, after the last attempt too.
-                let why = why.clone();
+                let (why, again_at) = (why.clone(), self.now + pause);
                 self.step(name, StepEvent::OutcomeUnknown { attempt, why, again_at });
             }
         }
@@ -329,9 +334,9 @@ fn explainable(state: &StepState, next: &Change) -> bool {
 
 /// Exponential, with jitter between one half and the whole, derived from the attempt so that replay and simulation see
 /// the same.
-fn backoff(now: Timestamp, retry: &Retry, run: &RunId, step: &str, attempt: u32, setbacks: u32) -> Timestamp {
+fn backoff(retry: &Retry, run: &RunId, step: &str, attempt: u32, setbacks: u32) -> Duration {
     let base = retry.backoff_min.saturating_mul(1 << setbacks.min(16)).min(retry.backoff_max);
     let digest = Sha256::digest(format!("{run}/{step}/{attempt}"));
     let half = base / 2;
-    now + half + half.mul_f64(f64::from(digest[0]) / 255.0)
+    half + half.mul_f64(f64::from(digest[0]) / 255.0)
 }

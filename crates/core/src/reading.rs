@@ -26,4 +26,7 @@ pub struct Reading {
     pub source: String,
     /// The source itself could not be read (as against: it answered, and its answer decides nothing).
     pub unreadable: bool,
+    /// Reading again will not help until somebody changes something: the alarm does not exist, access is denied.
+    #[serde(default)]
+    pub permanent: bool,
 }

@@ -184,12 +184,12 @@ pub struct StepState {
     pub tries: u32,
     /// Sends so far; numbers the intents of this step.
     pub attempt: u32,
-    /// Sends of the present change that failed without being throttled; `retry.attempts` bounds them.
+    /// Sends of the present change whose outcome is unknown or that were refused for good; `retry.attempts` bounds them.
     pub failures: u32,
     /// Sends of the present change in a row that a restart interrupted. They use up no attempts: a crash changes no
     /// outcome. But a process that dies of sending must not send for ever.
     pub interruptions: u32,
-    /// Failed or throttled sends in a row: the back-off grows with them.
+    /// Sends in a row that did not get through, whatever the reason: the back-off grows with them.
     pub setbacks: u32,
     pub throttled: Throttled,
     /// Found at the first look.
@@ -404,13 +404,14 @@ impl StepState {
                 self.settle_intent(Fate::Accepted { at });
                 self.enter(at, Phase::Settling);
             }
-            StepEvent::NoEffect { why, throttled, again_at, .. } => {
+            StepEvent::NoEffect { why, throttled, transient, again_at, .. } => {
                 if *throttled {
                     self.throttled.hit(at)
                 } else {
                     self.throttled.over(at)
                 }
-                self.setback(at, why, !throttled, *again_at, Fate::NoEffect);
+                let counts = !throttled && !transient;
+                self.setback(at, why, counts, *again_at, Fate::NoEffect);
                 self.require_anew(at);
             }
             StepEvent::OutcomeUnknown { why, again_at, .. } => {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use belay_core::{
     change::{Assessment, Effect, Progress, Proof},
     event::{Event, StepEvent},
-    input::{Asked, Authority, Input, LookFailure, Refusal, RefusalKind, SendFailure, Verb},
+    input::{Asked, Authority, ErrorClass, Input, LookFailure, Refusal, RefusalKind, SendFailure, Verb},
     migration::Migration,
     possible::{self, VerbWord},
     proof::rises,
@@ -114,9 +114,13 @@ fn random_assessment(dice: &mut Dice) -> Assessment {
     }
 }
 
+fn class(dice: &mut Dice) -> ErrorClass {
+    *dice.pick(&[ErrorClass::Permanent, ErrorClass::Transient, ErrorClass::Throttled])
+}
+
 fn random_answer(dice: &mut Dice) -> Result<serde_json::Value, SendFailure> {
     match dice.roll(6) {
-        0 => Err(SendFailure::NoEffect { why: "no".to_owned(), retry: !dice.one_in(3), throttled: dice.one_in(3) }),
+        0 => Err(SendFailure::NoEffect { why: "no".to_owned(), class: class(dice) }),
         1 => Err(SendFailure::OutcomeUnknown { why: "lost".to_owned() }),
         _ => Ok(serde_json::json!({})),
     }

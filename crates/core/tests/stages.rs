@@ -8,7 +8,7 @@ use std::time::Duration;
 use belay_core::{
     change::{Assessment, Change, Effect},
     event::{Event, FailureCode, StepEvent},
-    input::{Input, SendFailure, Verb},
+    input::{ErrorClass, Input, SendFailure, Verb},
     reading::Health,
     run::{Phase, RunState},
 };
@@ -101,7 +101,7 @@ fn interlocks_are_read_afresh_for_each_stage() {
     stage.look("dns", rest());
     assert!(is_sending(&stage.wants(), "dns"));
     // What failed without an effect is interlocked once more.
-    let failure = SendFailure::NoEffect { why: "Throttling".to_owned(), retry: true, throttled: true };
+    let failure = SendFailure::NoEffect { why: "Throttling".to_owned(), class: ErrorClass::Throttled };
     let attempt = stage.step("dns").attempt;
     stage.feed(Input::Applied { step: "dns".to_owned(), attempt, result: Err(failure) }).unwrap();
     stage.pass(60);

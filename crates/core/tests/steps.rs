@@ -8,7 +8,7 @@ use std::time::Duration;
 use belay_core::{
     change::{Assessment, Change, Effect, Progress, Proof, Repeats},
     event::FailureCode,
-    input::{Input, LookFailure, RefusalKind, SendFailure, Verb},
+    input::{ErrorClass, Input, LookFailure, RefusalKind, SendFailure, Verb},
     reading::Health,
     run::{Phase, RunState},
     wants::Task,
@@ -16,9 +16,9 @@ use belay_core::{
 use belay_plan::model::*;
 use common::*;
 
-fn no_effect(stage: &mut Stage, name: &str, retry: bool, throttled: bool) {
+fn no_effect(stage: &mut Stage, name: &str, class: ErrorClass) {
     let attempt = stage.step(name).attempt;
-    let failure = SendFailure::NoEffect { why: "Throttling: Rate exceeded".to_owned(), retry, throttled };
+    let failure = SendFailure::NoEffect { why: "Rate exceeded".to_owned(), class };
     stage.feed(Input::Applied { step: name.to_owned(), attempt, result: Err(failure) }).unwrap();
 }
 
@@ -189,41 +189,57 @@ fn traffic_is_never_zero_everywhere() {
 }
 
 #[test]
-fn a_refused_call_is_tried_again_with_its_own_intent_until_the_attempts_are_used_up() {
+fn each_lost_answer_uses_up_an_attempt() {
     let mut stage = Stage::new();
     stage.run(&plan(vec![("dns", step(&[]))]), &[]);
     for attempt in 1..=3 {
         let events = stage.look("dns", remaining(&["weights"]));
         assert_eq!(intents(&events), 1, "attempt {attempt}");
-        no_effect(&mut stage, "dns", true, false);
-        if attempt < 3 {
-            assert_eq!(stage.phase("dns"), Phase::Observing);
-            let again = stage.step("dns").again_at.unwrap();
-            assert!(again > stage.now);
-            assert_eq!(intents(&stage.look("dns", remaining(&["weights"]))), 0, "not before the back-off is over");
-            stage.now = again;
-        }
+        lost(&mut stage, "dns");
+        assert_eq!(stage.phase("dns"), Phase::Observing);
+        let again = stage.step("dns").again_at.unwrap();
+        assert!(again > stage.now);
+        assert_eq!(intents(&stage.look("dns", remaining(&["weights"]))), 0, "not before the back-off is over");
+        stage.now = again;
     }
+    stage.look("dns", remaining(&["weights"]));
     assert_eq!(stage.step("dns").failure, Some(FailureCode::Refused));
     assert_eq!(stage.run_state(), RunState::Halted);
+    let why = &stage.step("dns").why;
+    assert!(why.contains("connection reset"), "the last cause is in the reason: {why}");
 }
 
 #[test]
-fn throttling_is_bounded_by_time_and_not_by_attempts() {
+fn a_permanent_refusal_ends_the_step_at_once() {
     let mut stage = Stage::new();
     stage.run(&plan(vec![("dns", step(&[]))]), &[]);
-    for _ in 0..30 {
-        stage.look("dns", remaining(&["weights"]));
-        no_effect(&mut stage, "dns", true, true);
-        match stage.step("dns").again_at {
-            Some(again) => stage.now = again,
-            None => break,
+    stage.look("dns", remaining(&["weights"]));
+    no_effect(&mut stage, "dns", ErrorClass::Permanent);
+    assert_eq!((stage.step("dns").failure, stage.step("dns").attempt), (Some(FailureCode::Refused), 1));
+}
+
+#[test]
+fn what_passes_by_itself_is_bounded_by_time_and_not_by_attempts() {
+    for class in [ErrorClass::Throttled, ErrorClass::Transient] {
+        let mut stage = Stage::new();
+        stage.run(&plan(vec![("dns", step(&[]))]), &[]);
+        for _ in 0..60 {
+            stage.look("dns", remaining(&["weights"]));
+            no_effect(&mut stage, "dns", class);
+            match stage.step("dns").again_at {
+                Some(again) => {
+                    let short = again <= stage.now + Duration::from_secs(10);
+                    assert!(short || class == ErrorClass::Throttled, "{class:?}: the back-off stays short");
+                    stage.now = again;
+                }
+                None => break,
+            }
+            stage.tick();
         }
-        stage.tick();
+        assert!(stage.step("dns").attempt > 10, "{class:?}");
+        assert_eq!(stage.step("dns").failure, Some(FailureCode::TimedOut), "{class:?}");
+        assert!(stage.step("dns").why.contains("Rate exceeded"), "{}", stage.step("dns").why);
     }
-    assert!(stage.step("dns").attempt > 5);
-    assert_eq!(stage.step("dns").failure, Some(FailureCode::TimedOut));
-    assert!(stage.step("dns").why.contains("Rate exceeded"), "{}", stage.step("dns").why);
 }
 
 #[test]
@@ -233,7 +249,7 @@ fn what_throttling_has_cost_is_counted_over_all_retries() {
     let start = stage.now;
     for _ in 0..3 {
         stage.look("dns", remaining(&["weights"]));
-        no_effect(&mut stage, "dns", true, true);
+        no_effect(&mut stage, "dns", ErrorClass::Throttled);
         stage.now = stage.step("dns").again_at.unwrap();
         stage.tick();
     }
@@ -676,7 +692,7 @@ fn throttling_ends_with_the_time_out_of_a_step_with_interlocks_too() {
         if !is_sending(&stage.wants(), "dns") {
             break;
         }
-        no_effect(&mut stage, "dns", true, true);
+        no_effect(&mut stage, "dns", ErrorClass::Throttled);
         stage.now = stage.step("dns").again_at.unwrap();
         stage.tick();
         if stage.phase("dns").is_over() {

@@ -171,6 +171,7 @@ fn a_trigger_red_at_arming_refuses_or_sleeps_until_green() {
         evidence: "ALARM".to_owned(),
         source: "cloudwatch".to_owned(),
         unreadable: false,
+        permanent: false,
     };
     let mut stage = Stage::new();
     let arm = |plan: &Plan, reading: Reading| Verb::Arm {

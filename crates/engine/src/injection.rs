@@ -108,5 +108,6 @@ fn injected(query: &Query, taken: jiff::Timestamp) -> Reading {
         evidence: INJECTED.to_owned(),
         source: "drill".to_owned(),
         unreadable: false,
+        permanent: false,
     }
 }

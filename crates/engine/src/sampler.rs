@@ -357,6 +357,7 @@ async fn read_kind(sensors: &dyn Sensors, clock: &dyn Clock, kind: &str, queries
         evidence: why.to_owned(),
         source: kind.to_owned(),
         unreadable: true,
+        permanent: false,
     };
     let all_unknown = |why: &str| queries.iter().map(|query| unknown(query, why)).collect();
     let Some(sensor) = sensors.sensor(kind) else {

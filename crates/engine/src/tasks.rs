@@ -9,7 +9,7 @@ use std::{
 
 use belay_core::{
     id::RunId,
-    input::{Input, Look, LookFailure, SendFailure},
+    input::{ErrorClass, Input, Look, LookFailure, SendFailure},
     run::Run,
     wants::{ApplyTask, LookTask, Task, TaskId, Wants},
 };
@@ -302,13 +302,13 @@ async fn send_once(
     prepared: Prepared,
     apply: &ApplyTask,
 ) -> Result<serde_json::Value, SendFailure> {
-    let (actuator, scope) = prepared.map_err(|why| SendFailure::NoEffect { why, retry: false, throttled: false })?;
+    let (actuator, scope) = prepared.map_err(|why| SendFailure::NoEffect { why, class: ErrorClass::Permanent })?;
     if clock.monotonic() > send_before {
         let why = "it was not sent: too much time has passed since it was decided".to_owned();
-        return Err(SendFailure::NoEffect { why, retry: true, throttled: false });
+        return Err(SendFailure::NoEffect { why, class: ErrorClass::Transient });
     }
     actuator.apply(&scope, &apply.key, &apply.change).await.map_err(|error| match error {
-        ApplyError::NoEffect { why, retry, throttled } => SendFailure::NoEffect { why, retry, throttled },
+        ApplyError::NoEffect { why, class } => SendFailure::NoEffect { why, class },
         ApplyError::OutcomeUnknown { why } => SendFailure::OutcomeUnknown { why },
     })
 }

@@ -16,7 +16,10 @@ use std::{
     time::Duration,
 };
 
-use belay_core::change::{Assessment, Change, Effect, Key, Receipt, Repeats};
+use belay_core::{
+    change::{Assessment, Change, Effect, Key, Receipt, Repeats},
+    input::ErrorClass,
+};
 use belay_plan::{
     catalogue::{ActionSpec, Finding},
     shape::{Text, boolean, field, filled_list, map, object, pattern, text},
@@ -146,7 +149,7 @@ impl Programs {
     }
 
     async fn run(&self, scope: &Scope, key: &Key, change: &Change) -> Result<Value, ApplyError> {
-        let refused = |why: String| ApplyError::NoEffect { why, retry: false, throttled: false };
+        let refused = |why: String| ApplyError::NoEffect { why, class: ErrorClass::Permanent };
         if !self.0.allowed {
             return Err(refused("this session may only read: Belay refused to start a program".to_owned()));
         }
@@ -164,8 +167,11 @@ impl Programs {
         };
         let ended = process::run(&job, self.0.clock.as_ref(), &guard.interrupted).await.map_err(|error| {
             let why = format!("{} could not be started: {error}", program.display());
-            let retry = matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::ExecutableFileBusy);
-            ApplyError::NoEffect { why, retry, throttled: false }
+            let class = match error.kind() {
+                std::io::ErrorKind::WouldBlock | std::io::ErrorKind::ExecutableFileBusy => ErrorClass::Transient,
+                _ => ErrorClass::Permanent,
+            };
+            ApplyError::NoEffect { why, class }
         })?;
         Ok(json!(Execution {
             number,

@@ -1,6 +1,6 @@
 use std::{ffi::OsStr, path::Path};
 
-use belay_core::{change::Outcome, id::RunId};
+use belay_core::{change::Outcome, id::RunId, input::ErrorClass};
 use belay_plan::model::{AwsTarget, Target};
 use jiff::Timestamp;
 use tokio::sync::futures::Notified;
@@ -255,7 +255,7 @@ async fn nothing_is_started_where_only_reading_is_allowed() {
     let scope = scope(&with(&["true"]), 1);
     let change = start(&programs, &scope).await;
     let refused = programs.actuator(ACTION).unwrap().apply(&scope, &key(), &change).await;
-    assert!(matches!(refused, Err(ApplyError::NoEffect { retry: false, .. })), "{refused:?}");
+    assert!(matches!(refused, Err(ApplyError::NoEffect { class: ErrorClass::Permanent, .. })), "{refused:?}");
 }
 
 #[tokio::test]
@@ -265,7 +265,7 @@ async fn a_program_that_cannot_be_started_has_done_nothing() {
     let (programs, scope) = (programs(), scope(&gone, 1));
     let change = start(&programs, &scope).await;
     let refused = programs.actuator(ACTION).unwrap().apply(&scope, &key(), &change).await;
-    assert!(matches!(refused, Err(ApplyError::NoEffect { retry: false, .. })), "{refused:?}");
+    assert!(matches!(refused, Err(ApplyError::NoEffect { class: ErrorClass::Permanent, .. })), "{refused:?}");
 }
 
 #[tokio::test]

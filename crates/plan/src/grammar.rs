@@ -182,7 +182,7 @@ fn step(catalogue: &Catalogue) -> Shape {
 fn step_fields() -> Vec<Field> {
     let backoff = pattern("a back-off such as `1s..30s`", "^([0-9]+(d|h|m|s|ms))+[.][.]([0-9]+(d|h|m|s|ms))+$");
     let retry = object([
-        field("attempts", integer(1, 100), "Sends of one change, the first included.").or(5),
+        field("attempts", integer(1, 100), "Sends of one change with an unknown outcome. Refusals that pass by themselves are bounded by `timeout` instead.").or(5),
         field("backoff", backoff, "The shortest and the longest wait between two.").or("1s..30s"),
     ]);
     let on_failure = one_of(

@@ -5,13 +5,14 @@ use std::{sync::Arc, time::Duration};
 use belay_core::{
     change::{Assessment, BaselineEntry, Change, Doc, Key, Receipt},
     id::RunId,
+    input::ErrorClass,
 };
 use belay_plan::model::{AwsTarget, Others, Target};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::Fut;
+use crate::{Check, Fut};
 
 /// Everything an actuator is told of the step it works for.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,6 +72,15 @@ pub trait Actuator: Send + Sync {
     /// [`Corrupt`] when a document or the scope cannot be understood.
     fn assess(&self, scope: &Scope, now: &Doc, receipts: &[Receipt]) -> Result<Assessment, Corrupt>;
 
+    /// What can be told beforehand, from what was observed: whatever would stop the step in the middle, or surprise the
+    /// people who call it. Pure. Beside what [`assess`](Self::assess) finds impossible, which needs no check of its own.
+    ///
+    /// # Errors
+    /// [`Corrupt`] as for [`assess`](Self::assess).
+    fn checks(&self, _scope: &Scope, _now: &Doc) -> Result<Vec<Check>, Corrupt> {
+        Ok(Vec::new())
+    }
+
     /// Sends one change, once: no retry of any kind below this call.
     fn apply<'a>(&'a self, scope: &'a Scope, key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>>;
 
@@ -122,12 +132,7 @@ pub struct ReadError {
 pub enum ApplyError {
     /// AWS said no, or the call never left: it certainly had no effect.
     #[error("{why}")]
-    NoEffect {
-        why: String,
-        /// Whether another try can help.
-        retry: bool,
-        throttled: bool,
-    },
+    NoEffect { why: String, class: ErrorClass },
     /// The answer was lost, or it was a 5xx: it may have taken effect.
     #[error("{why}")]
     OutcomeUnknown { why: String },

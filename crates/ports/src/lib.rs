@@ -4,6 +4,7 @@
 use std::{future::Future, pin::Pin};
 
 pub mod actuator;
+pub mod check;
 pub mod clock;
 pub mod job;
 pub mod journal;
@@ -12,6 +13,7 @@ pub mod sensor;
 pub mod system;
 
 pub use actuator::{Actuator, ApplyError, Condition, Corrupt, Permission, ReadError, Scope, Stages};
+pub use check::{Check, CheckVerdict};
 pub use clock::{Clock, Entropy};
 pub use journal::{AppendError, Journal, NewRecord, Placed, ReadFailure};
 pub use observe::{Call, CallOutcome, Observer};

@@ -6,7 +6,7 @@ use belay_core::change::{Assessment, Change, Doc, Key, Receipt};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::{Fut, actuator::*};
+use crate::{Check, Fut, actuator::*};
 
 /// A typed actuator. [`Typed`] makes an [`Actuator`] of it.
 pub trait System: Send + Sync {
@@ -35,6 +35,20 @@ pub trait System: Send + Sync {
         receipts: &[Receipt],
     ) -> Result<Assessment, Corrupt>;
 
+    /// As [`Actuator::checks`].
+    ///
+    /// # Errors
+    /// [`Corrupt`] when the parts do not fit together.
+    fn checks(
+        &self,
+        _scope: &Scope,
+        _with: &Self::With,
+        _now: &Self::State,
+        _baseline: Option<&Self::State>,
+    ) -> Result<Vec<Check>, Corrupt> {
+        Ok(Vec::new())
+    }
+
     fn apply<'a>(&'a self, scope: &'a Scope, key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>>;
 
     /// The least time between two looks at the same resource.
@@ -55,6 +69,24 @@ fn decode<T: DeserializeOwned>(what: &str, value: &Value) -> Result<T, Corrupt> 
     T::deserialize(value).map_err(|error| Corrupt(format!("{what} cannot be understood: {error}")))
 }
 
+/// What an assessment goes by, with types.
+struct Decoded<S: System> {
+    with: S::With,
+    state: S::State,
+    baseline: Option<S::State>,
+}
+
+impl<S: System> Decoded<S> {
+    fn of(scope: &Scope, now: &Doc) -> Result<Self, Corrupt> {
+        let baseline = scope.baseline.as_ref().map(|entry| decode("the baseline", &entry.doc)).transpose()?;
+        Ok(Self {
+            with: decode("the step's `with`", &scope.with)?,
+            state: decode("the observed state", now)?,
+            baseline,
+        })
+    }
+}
+
 impl<S: System> Actuator for Typed<S> {
     fn observe<'a>(&'a self, scope: &'a Scope, receipts: &'a [Receipt]) -> Fut<'a, Result<Doc, ReadError>> {
         Box::pin(async move {
@@ -67,13 +99,13 @@ impl<S: System> Actuator for Typed<S> {
     }
 
     fn assess(&self, scope: &Scope, now: &Doc, receipts: &[Receipt]) -> Result<Assessment, Corrupt> {
-        let with = decode::<S::With>("the step's `with`", &scope.with)?;
-        let state = decode::<S::State>("the observed state", now)?;
-        let baseline = match &scope.baseline {
-            Some(entry) => Some(decode::<S::State>("the baseline", &entry.doc)?),
-            None => None,
-        };
+        let Decoded { with, state, baseline } = Decoded::<S>::of(scope, now)?;
         self.0.assess(scope, &with, &state, baseline.as_ref(), receipts)
+    }
+
+    fn checks(&self, scope: &Scope, now: &Doc) -> Result<Vec<Check>, Corrupt> {
+        let Decoded { with, state, baseline } = Decoded::<S>::of(scope, now)?;
+        self.0.checks(scope, &with, &state, baseline.as_ref())
     }
 
     fn apply<'a>(&'a self, scope: &'a Scope, key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {

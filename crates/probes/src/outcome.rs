@@ -32,7 +32,15 @@ impl Outcome {
             Self::Undecided(evidence) => (Health::Unknown, false, evidence),
             Self::Unreadable(evidence) => (Health::Unknown, true, evidence),
         };
-        Reading { signal: signal.to_owned(), taken, health, evidence, source: SOURCE.to_owned(), unreadable }
+        Reading {
+            signal: signal.to_owned(),
+            taken,
+            health,
+            evidence,
+            source: SOURCE.to_owned(),
+            unreadable,
+            permanent: false,
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use belay_core::{
     change::{Assessment, Change, Doc, Effect, Key, Progress, Receipt, Repeats, Share},
+    input::ErrorClass,
     part_way::{Weights, part_way},
 };
 use belay_plan::model::{AwsTarget, Others, Target};
@@ -150,21 +151,20 @@ impl Actuator for SimActuator {
         Box::pin(async move {
             if self.read_only {
                 let why = "a dry run cannot change anything".to_owned();
-                return Err(ApplyError::NoEffect { why, retry: false, throttled: false });
+                return Err(ApplyError::NoEffect { why, class: ErrorClass::Permanent });
             }
             let clock = self.world.clock();
             let latency = self.world.inner().latency;
             let (call, fault) = self.world.call(key, change);
-            let no_effect = |why: &str, retry, throttled| {
-                Err(ApplyError::NoEffect { why: format!("{why}: {}", change.call), retry, throttled })
-            };
+            let no_effect =
+                |why: &str, class| Err(ApplyError::NoEffect { why: format!("{why}: {}", change.call), class });
             let lost = || Err(ApplyError::OutcomeUnknown { why: format!("no answer: {}", change.call) });
             clock.sleep(latency / 2).await;
             match fault {
-                Some(SendFault::Failed) => return no_effect("internal failure", true, false),
-                Some(SendFault::Refused) => return no_effect("not allowed", false, false),
-                Some(SendFault::Expired) => return no_effect("the credentials have expired", true, false),
-                Some(SendFault::Throttled) => return no_effect("rate exceeded", true, true),
+                Some(SendFault::Failed) => return no_effect("internal failure", ErrorClass::Transient),
+                Some(SendFault::Refused) => return no_effect("not allowed", ErrorClass::Permanent),
+                Some(SendFault::Expired) => return no_effect("the credentials have expired", ErrorClass::Transient),
+                Some(SendFault::Throttled) => return no_effect("rate exceeded", ErrorClass::Throttled),
                 Some(SendFault::Vanished) => {
                     clock.sleep(LOST_AFTER).await;
                     return lost();

@@ -103,6 +103,7 @@ impl SimSensor {
             evidence,
             source: format!("simulated {}", self.kind),
             unreadable: failed,
+            permanent: false,
         }
     }
 }

@@ -10,7 +10,10 @@ mod target;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use aws_sdk_elasticloadbalancingv2::Client;
-use belay_core::change::{Assessment, Change, Key, Receipt};
+use belay_core::{
+    change::{Assessment, Change, Key, Receipt},
+    input::ErrorClass,
+};
 use belay_ports::{ApplyError, Clock, Corrupt, Fut, Permission, ReadError, Scope, System};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -131,8 +134,7 @@ impl AlbTargets {
     async fn send(&self, scope: &Scope, change: &Change) -> Result<Value, ApplyError> {
         let Args { group, targets } = Args::deserialize(&change.args).map_err(|error| ApplyError::NoEffect {
             why: format!("the change cannot be understood: {error}"),
-            retry: false,
-            throttled: false,
+            class: ErrorClass::Permanent,
         })?;
         let client = &self.aws.clients(&scope.aws).await?.elbv2.write;
         let targets = Some(targets.into_iter().map(Registration::into_aws).collect());

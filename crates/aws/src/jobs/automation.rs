@@ -26,7 +26,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{EXPECTED, Identity, Start, arguments, refine, refused};
+use super::{EXPECTED, Identity, Start, arguments, refused};
 use crate::{errors, place, session::Aws};
 
 /// The action's name in plans.
@@ -330,7 +330,7 @@ impl System for Automation {
                 .set_tags(Some(tags.map_err(|error| refused(error.to_string()))?));
             let answer = sent.send().await.map_err(|error| {
                 let code = errors::code(&error).unwrap_or_default().to_owned();
-                refine(errors::apply(error, START, &with.document), known(&code))
+                errors::refine(errors::apply(error, START, &with.document), known(&code))
             })?;
             let id = answer.automation_execution_id.unwrap_or_default();
             Ok(json!(Started { number, logs: console(&clients.region, &id), id }))

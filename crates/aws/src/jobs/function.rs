@@ -11,7 +11,10 @@ use aws_sdk_lambda::{
     primitives::Blob,
     types::{InvocationType, LogType},
 };
-use belay_core::change::{Assessment, Change, Key, Receipt, Repeats};
+use belay_core::{
+    change::{Assessment, Change, Key, Receipt, Repeats},
+    input::ErrorClass,
+};
 use belay_plan::{
     catalogue::{ActionSpec, no_action_findings},
     shape::{any, boolean, field, object, pattern},
@@ -23,7 +26,7 @@ use belay_ports::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Start, arguments, refine};
+use super::{Start, arguments};
 use crate::{errors, place, session::Aws};
 
 /// The action's name in plans.
@@ -236,7 +239,7 @@ impl System for Invocation {
                 .payload(Blob::new(with.payload.to_string()));
             let done = sent.customize().config_override(patient).send().await.map_err(|error| {
                 let code = errors::code(&error).unwrap_or_default().to_owned();
-                never_ran(refine(errors::apply(error, INVOKE, &with.name()), known(&code)), &code)
+                never_ran(errors::refine(errors::apply(error, INVOKE, &with.name()), known(&code)), &code)
             })?;
             Ok(json!(answer(number, &log_group, &done)))
         })
@@ -283,7 +286,7 @@ const NOT_READY: [&str; 11] = [
 fn never_ran(error: ApplyError, code: &str) -> ApplyError {
     match error {
         ApplyError::OutcomeUnknown { why } if NOT_READY.contains(&code) => {
-            ApplyError::NoEffect { why: format!("{why} (it was not run; tried again)"), retry: true, throttled: false }
+            ApplyError::NoEffect { why: format!("{why} (it was not run; tried again)"), class: ErrorClass::Transient }
         }
         error => error,
     }

@@ -25,7 +25,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{EXPECTED, Identity, Start, arguments, refine, refused};
+use super::{EXPECTED, Identity, Start, arguments, refused};
 use crate::{errors, place, session::Aws};
 
 /// The action's name in plans.
@@ -295,7 +295,7 @@ impl System for StateMachine {
                 .input(with.input.to_string());
             let started = sent.send().await.map_err(|error| {
                 let code = errors::code(&error).unwrap_or_default().to_owned();
-                refine(errors::apply(error, START, &with.state_machine), known(&code))
+                errors::refine(errors::apply(error, START, &with.state_machine), known(&code))
             })?;
             let id = started.execution_arn;
             Ok(json!(Started { number, logs: console(region, &id), id }))

@@ -12,6 +12,7 @@ use aws_sdk_rds::{
     primitives::DateTime,
     types::{DbInstance, Tag},
 };
+use belay_core::input::ErrorClass;
 use belay_ports::{ApplyError, Scope};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -143,7 +144,7 @@ where
 {
     let denied = errors::code(&error).is_some_and(|code| code.contains("Denied") || code.contains("Unauthorized"));
     match failure(error, action, about) {
-        ApplyError::NoEffect { why, retry: false, throttled: false } if !denied => Ok(json!({ "refused": why })),
+        ApplyError::NoEffect { why, class: ErrorClass::Permanent } if !denied => Ok(json!({ "refused": why })),
         error => Err(error),
     }
 }

@@ -5,7 +5,7 @@ use aws_sdk_route53::{
     error::BuildError,
     types::{Change as SdkChange, ChangeAction, ChangeBatch, ChangeStatus, ResourceRecord, ResourceRecordSet, RrType},
 };
-use belay_core::change::Receipt;
+use belay_core::{change::Receipt, input::ErrorClass};
 use belay_ports::{ApplyError, ReadError, Scope};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -173,8 +173,7 @@ pub(super) async fn point(
 ) -> Result<Value, ApplyError> {
     let never_sent = |error: BuildError| ApplyError::NoEffect {
         why: format!("{CHANGE_RECORDS} on {record}: {error}"),
-        retry: false,
-        throttled: false,
+        class: ErrorClass::Permanent,
     };
     let batch = batch(record, ttl_s, endpoint).map_err(never_sent)?;
     let sent = client.change_resource_record_sets().hosted_zone_id(zone).change_batch(batch).send().await;

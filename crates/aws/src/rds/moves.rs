@@ -11,7 +11,10 @@ use aws_sdk_rds::{
     primitives::DateTime,
     types::{DbCluster, DbInstance},
 };
-use belay_core::change::{Assessment, Progress, Receipt};
+use belay_core::{
+    change::{Assessment, Progress, Receipt},
+    input::ErrorClass,
+};
 use belay_plan::shape::{Shape, pattern};
 use belay_ports::{ApplyError, Permission, ReadError, Scope};
 use jiff::Timestamp;
@@ -102,18 +105,8 @@ fn arn(scope: &Scope, kind: &str, name: &str) -> String {
     format!("arn:{partition}:rds:{region}:{account}:{kind}:{name}")
 }
 
-/// What RDS means by a refusal: whether it passes, and what to do about it.
-fn refine(error: ApplyError, known: Option<(bool, &str)>) -> ApplyError {
-    match (error, known) {
-        (ApplyError::NoEffect { why, retry, throttled }, Some((passes, cure))) => {
-            ApplyError::NoEffect { why: format!("{why} ({cure})"), retry: retry || passes, throttled }
-        }
-        (error, _) => error,
-    }
-}
-
 /// What a change carries cannot be read: nothing was sent.
 fn corrupt(change: &str, error: &serde_json::Error) -> ApplyError {
     let why = format!("the change {change} cannot be understood: {error}");
-    ApplyError::NoEffect { why, retry: false, throttled: false }
+    ApplyError::NoEffect { why, class: ErrorClass::Permanent }
 }

@@ -2,10 +2,11 @@
 
 use belay_ports::ApplyError;
 
+use crate::errors;
+
 /// What RDS means by a refusal beyond what holds for all of AWS: whether it passes, and what to do about it.
 pub(super) fn refine(error: ApplyError, code: &str) -> ApplyError {
-    let ApplyError::NoEffect { why, retry, throttled } = error else { return error };
-    let (passes, cure) = match code.strip_suffix("Fault").unwrap_or(code) {
+    let known = match code.strip_suffix("Fault").unwrap_or(code) {
         // An earlier send, of which the answer was lost, has made it: the next look shows whose it is.
         "DBInstanceAlreadyExists" | "DBClusterAlreadyExists" => (true, "the next look tells whose it is"),
         // Or has renamed it.
@@ -57,19 +58,21 @@ pub(super) fn refine(error: ApplyError, code: &str) -> ApplyError {
         "CertificateNotFound" => (false, "the CA certificate of what is replaced is gone; give it another, then retry"),
         "BackupPolicyNotFound" => (false, "the backup plan of what is replaced is gone; repair it, then retry"),
         "TenantDatabaseQuotaExceeded" => (false, "ask Service Quotas for more tenant databases, then retry"),
-        _ => return ApplyError::NoEffect { why, retry, throttled },
+        _ => return error,
     };
-    ApplyError::NoEffect { why: format!("{why} ({cure})"), retry: retry || passes, throttled }
+    errors::refine(error, Some(known))
 }
 
 #[cfg(test)]
 mod tests {
+    use belay_core::input::ErrorClass;
+
     use super::*;
 
-    fn refined(code: &str) -> (bool, String) {
-        let error = ApplyError::NoEffect { why: "RDS said no".to_owned(), retry: false, throttled: false };
+    fn refined(code: &str) -> (ErrorClass, String) {
+        let error = ApplyError::NoEffect { why: "RDS said no".to_owned(), class: ErrorClass::Permanent };
         match refine(error, code) {
-            ApplyError::NoEffect { why, retry, throttled: false } => (retry, why),
+            ApplyError::NoEffect { why, class } => (class, why),
             other => panic!("{other:?}"),
         }
     }
@@ -79,14 +82,14 @@ mod tests {
         for code in
             ["DBInstanceAlreadyExists", "DBInstanceAlreadyExistsFault", "DBInstanceNotFound", "InvalidDBInstanceState"]
         {
-            assert!(refined(code).0, "{code}");
+            assert_eq!(refined(code).0, ErrorClass::Transient, "{code}");
         }
         for code in ["DBSnapshotNotFound", "InstanceQuotaExceeded", "StorageQuotaExceeded", "KMSKeyNotAccessibleFault"]
         {
-            let (retry, why) = refined(code);
-            assert!(!retry && why.starts_with("RDS said no ("), "{code}: {why}");
+            let (class, why) = refined(code);
+            assert!(class == ErrorClass::Permanent && why.starts_with("RDS said no ("), "{code}: {why}");
         }
-        assert_eq!(refined("InvalidParameterValue"), (false, "RDS said no".to_owned()));
+        assert_eq!(refined("InvalidParameterValue"), (ErrorClass::Permanent, "RDS said no".to_owned()));
     }
 
     #[test]

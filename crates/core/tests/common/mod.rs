@@ -123,6 +123,7 @@ impl Stage {
             evidence: format!("{signal} reads {health:?}"),
             source: source.to_owned(),
             unreadable,
+            permanent: false,
         };
         self.feed(Input::Reading(reading)).unwrap()
     }

@@ -155,7 +155,7 @@ fn step_events() -> Vec<StepEvent> {
         },
         StepEvent::ApprovalGiven { by: "ada".to_owned() },
         StepEvent::Accepted { attempt: 1, receipt },
-        StepEvent::NoEffect { attempt: u32::MAX, why: why(), throttled: true, again_at: None },
+        StepEvent::NoEffect { attempt: u32::MAX, why: why(), throttled: true, transient: false, again_at: None },
         StepEvent::OutcomeUnknown { attempt: 2, why: why(), again_at: at(9) },
         StepEvent::Effective { change: "weights".to_owned() },
         StepEvent::Doubted { why: why() },

@@ -240,6 +240,7 @@ impl Sensor for Errors {
                 evidence: "it was asked".to_owned(),
                 source: "instant".to_owned(),
                 unreadable: false,
+                permanent: false,
             };
             queries.iter().map(reading).collect()
         })

@@ -69,7 +69,7 @@ pub(crate) enum Answer {
     Accepted,
     /// For good.
     Refused,
-    /// Another try may succeed.
+    /// For now: the cause passes by itself.
     Failed,
     LostAfterEffect,
     LostBeforeEffect,
@@ -104,8 +104,10 @@ pub(crate) fn of_step(node: &Node, model: &Model, step: usize, width: Width) -> 
     let state = node.step(step);
     if state.in_flight() {
         use Answer::{Accepted, Failed, LostAfterEffect, LostBeforeEffect, Refused};
-        let answers = [Accepted, Refused, Failed, LostAfterEffect, LostBeforeEffect];
-        return answers.map(|answer| Move::Answer { step, answer }).to_vec();
+        // How often in a row a send is refused for a while changes nothing but the time that is left of the time-out.
+        let refused_for_now = (state.setbacks == 0).then_some(Failed);
+        let answers = [Accepted, Refused, LostAfterEffect, LostBeforeEffect].into_iter().chain(refused_for_now);
+        return answers.map(|answer| Move::Answer { step, answer }).collect();
     }
     match state.phase {
         Phase::AwaitingApproval => {

@@ -11,7 +11,7 @@ use belay_core::{
     change::Assessment,
     event::{Event, StepEvent},
     gate::GateState,
-    input::{Asked, Authority, Input, Look, LookFailure, SendFailure, Verb},
+    input::{Asked, Authority, ErrorClass, Input, Look, LookFailure, SendFailure, Verb},
     reading::{Health, Reading},
     run::{Phase, RunState},
 };
@@ -168,7 +168,7 @@ impl Node {
 
     fn answer(&mut self, model: &Model, step: usize, answer: Answer) -> Input {
         let world = &mut self.world.steps[step];
-        let no_effect = |why: &str, retry| Err(SendFailure::NoEffect { why: why.to_owned(), retry, throttled: false });
+        let no_effect = |why: &str, class| Err(SendFailure::NoEffect { why: why.to_owned(), class });
         let lost = || Err(SendFailure::OutcomeUnknown { why: "no answer".to_owned() });
         let result = match answer {
             Answer::Accepted => {
@@ -176,8 +176,8 @@ impl Node {
                 world.under_way = true;
                 Ok(Value::Null)
             }
-            Answer::Refused => no_effect("not allowed", false),
-            Answer::Failed => no_effect("internal failure", true),
+            Answer::Refused => no_effect("not allowed", ErrorClass::Permanent),
+            Answer::Failed => no_effect("internal failure", ErrorClass::Transient),
             Answer::LostAfterEffect | Answer::LostBeforeEffect => {
                 self.lose(model, step, answer == Answer::LostAfterEffect);
                 lost()
@@ -203,6 +203,7 @@ impl Node {
             evidence: "as it was read".to_owned(),
             source: "explored".to_owned(),
             unreadable: false,
+            permanent: false,
         })
     }
 

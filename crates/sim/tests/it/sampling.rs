@@ -35,6 +35,7 @@ impl Sensor for Metric {
             evidence: "0.2".to_owned(),
             source: "cloudwatch".to_owned(),
             unreadable: self.unreadable,
+            permanent: false,
         };
         let readings = queries.iter().map(reading).collect();
         Box::pin(async move { readings })

@@ -1,4 +1,4 @@
-use belay_core::change::Outcome;
+use belay_core::{change::Outcome, input::ErrorClass};
 use belay_plan::model::AwsTarget;
 
 use super::*;
@@ -157,18 +157,18 @@ async fn outputs_and_failures_go_on_record() {
 
 #[tokio::test]
 async fn refusals_say_what_to_do() {
-    for (code, passes) in [
-        ("IdempotentParameterMismatch", true),
-        ("AutomationExecutionLimitExceededException", true),
-        ("AutomationDefinitionNotFoundException", false),
+    for (code, expected) in [
+        ("IdempotentParameterMismatch", ErrorClass::Transient),
+        ("AutomationExecutionLimitExceededException", ErrorClass::Transient),
+        ("AutomationDefinitionNotFoundException", ErrorClass::Permanent),
     ] {
         let wire = Wire::new([wire::error("400 Bad Request", code)]).await;
         let automation = automation(&wire).await;
         let Assessment::Remaining(changes) = assess(&automation, &scope(1), &Found { newest: None }) else { panic!() };
         let key = Key { run: scope(1).run.unwrap(), step: "fence".to_owned(), attempt: 1 };
         let error = automation.apply(&scope(1), &key, &changes[0]).await.unwrap_err();
-        let ApplyError::NoEffect { why, retry, throttled: false } = error else { panic!("{code}") };
-        assert!(retry == passes && why.contains(code) && why.ends_with(')'), "{why}");
+        let ApplyError::NoEffect { why, class } = error else { panic!("{code}") };
+        assert!(class == expected && why.contains(code) && why.ends_with(')'), "{why}");
     }
 }
 

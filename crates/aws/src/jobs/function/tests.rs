@@ -1,4 +1,4 @@
-use belay_core::change::Outcome;
+use belay_core::{change::Outcome, input::ErrorClass};
 use jiff::Timestamp;
 
 use super::*;
@@ -100,18 +100,17 @@ async fn a_lost_answer_is_left_to_a_person_unless_it_may_run_twice() {
 
 #[tokio::test]
 async fn refusals_are_told_from_what_may_have_run() {
-    let no_effect = |retry, throttled| (true, retry, throttled);
     for (status, code, expected) in [
-        ("429 Too Many Requests", "TooManyRequestsException", no_effect(true, true)),
-        ("409 Conflict", "ResourceConflictException", no_effect(true, false)),
-        ("502 Bad Gateway", "ENINotReadyException", no_effect(true, false)),
-        ("404 Not Found", "ResourceNotFoundException", no_effect(false, false)),
-        ("500 Internal Server Error", "ServiceException", (false, false, false)),
+        ("429 Too Many Requests", "TooManyRequestsException", Some(ErrorClass::Throttled)),
+        ("409 Conflict", "ResourceConflictException", Some(ErrorClass::Transient)),
+        ("502 Bad Gateway", "ENINotReadyException", Some(ErrorClass::Transient)),
+        ("404 Not Found", "ResourceNotFoundException", Some(ErrorClass::Permanent)),
+        ("500 Internal Server Error", "ServiceException", None),
     ] {
         let (refused, _) = apply(wire::error(status, code)).await;
         let found = match refused.unwrap_err() {
-            ApplyError::NoEffect { retry, throttled, .. } => (true, retry, throttled),
-            ApplyError::OutcomeUnknown { .. } => (false, false, false),
+            ApplyError::NoEffect { class, .. } => Some(class),
+            ApplyError::OutcomeUnknown { .. } => None,
         };
         assert_eq!(found, expected, "{code}");
     }

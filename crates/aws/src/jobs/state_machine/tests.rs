@@ -1,4 +1,4 @@
-use belay_core::change::Outcome;
+use belay_core::{change::Outcome, input::ErrorClass};
 
 use super::*;
 use crate::{
@@ -143,7 +143,7 @@ async fn a_machine_that_is_not_there_is_found_out_beforehand() {
 async fn an_execution_that_exists_already_is_looked_for() {
     let (assessment, _) = looked([machine("STANDARD"), missing()], 1, &[]).await;
     let (refused, _) = apply(wire::error("400 Bad Request", "ExecutionAlreadyExists"), &change(assessment)).await;
-    assert!(matches!(refused, Err(ApplyError::NoEffect { retry: true, throttled: false, .. })), "{refused:?}");
+    assert!(matches!(refused, Err(ApplyError::NoEffect { class: ErrorClass::Transient, .. })), "{refused:?}");
 }
 
 #[test]

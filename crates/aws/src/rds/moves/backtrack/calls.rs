@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    super::{is_code, refine, timestamp},
+    super::{is_code, timestamp},
     BACKTRACK_CLUSTER, Backtrack, CREATE_SNAPSHOT, DESCRIBE_BACKTRACKS, DESCRIBE_SNAPSHOTS, Snapshot,
 };
 use crate::errors;
@@ -60,7 +60,7 @@ impl Call {
                     .set_tags(Some(tags.into()));
                 sent.send().await.map_err(|error| {
                     let code = errors::code(&error).unwrap_or_default().to_owned();
-                    refine(errors::apply(error, CREATE_SNAPSHOT, cluster), known(&code))
+                    errors::refine(errors::apply(error, CREATE_SNAPSHOT, cluster), known(&code))
                 })?;
                 Ok(json!({ "db_cluster_snapshot_identifier": name }))
             }
@@ -75,7 +75,7 @@ impl Call {
                     .use_earliest_time_on_point_in_time_unavailable(false);
                 let answer = sent.send().await.map_err(|error| {
                     let code = errors::code(&error).unwrap_or_default().to_owned();
-                    refine(errors::apply(error, BACKTRACK_CLUSTER, cluster), known(&code))
+                    errors::refine(errors::apply(error, BACKTRACK_CLUSTER, cluster), known(&code))
                 })?;
                 Ok(json!({
                     "backtrack_identifier": answer.backtrack_identifier,

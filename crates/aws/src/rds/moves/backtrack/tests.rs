@@ -1,3 +1,5 @@
+use belay_core::input::ErrorClass;
+
 use super::*;
 use crate::{
     jobs::wire::{self, Wire},
@@ -181,7 +183,7 @@ async fn a_binary_log_is_told_with_its_cure() {
     let change = backtrack(&with(), Some(time("02:00:00")));
     let key = Key { run: scope.run.clone().unwrap(), step: "back".to_owned(), attempt: 1 };
     let error = system.apply(&scope, &key, &change).await.unwrap_err();
-    let ApplyError::NoEffect { why, retry: false, .. } = error else { panic!("{error}") };
+    let ApplyError::NoEffect { why, class: ErrorClass::Permanent } = error else { panic!("{error}") };
     assert!(why.contains("Binary logging is enabled") && why.contains("`force: true`"), "{why}");
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    super::{DESCRIBE_INSTANCES, describe_cluster, describe_instance, refine},
+    super::{DESCRIBE_INSTANCES, describe_cluster, describe_instance},
     Found, Member,
 };
 use crate::errors;
@@ -72,7 +72,7 @@ impl Call {
                     .set_target_db_instance_identifier(to.clone());
                 sent.send().await.map_err(|error| {
                     let code = errors::code(&error).unwrap_or_default().to_owned();
-                    refine(errors::apply(error, FAILOVER, cluster), known(&code))
+                    errors::refine(errors::apply(error, FAILOVER, cluster), known(&code))
                 })?;
                 Ok(json!({ "writer": to }))
             }
@@ -80,7 +80,7 @@ impl Call {
                 let sent = client.reboot_db_instance().db_instance_identifier(instance).force_failover(true);
                 sent.send().await.map_err(|error| {
                     let code = errors::code(&error).unwrap_or_default().to_owned();
-                    refine(errors::apply(error, REBOOT, instance), known(&code))
+                    errors::refine(errors::apply(error, REBOOT, instance), known(&code))
                 })?;
                 Ok(json!({ "rebooted": instance }))
             }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    super::{describe_cluster, describe_instance, refine, timestamp},
+    super::{describe_cluster, describe_instance, timestamp},
     Deployment, Found, Kind, Names,
 };
 use crate::errors;
@@ -75,14 +75,14 @@ impl Call {
                 let sent = client.modify_db_instance().db_instance_identifier(from).new_db_instance_identifier(to);
                 sent.apply_immediately(true).send().await.map_err(|error| {
                     let code = errors::code(&error).unwrap_or_default().to_owned();
-                    refine(errors::apply(error, MODIFY_INSTANCE, &about), known(&code))
+                    errors::refine(errors::apply(error, MODIFY_INSTANCE, &about), known(&code))
                 })?;
             }
             Kind::Cluster => {
                 let sent = client.modify_db_cluster().db_cluster_identifier(from).new_db_cluster_identifier(to);
                 sent.apply_immediately(true).send().await.map_err(|error| {
                     let code = errors::code(&error).unwrap_or_default().to_owned();
-                    refine(errors::apply(error, MODIFY_CLUSTER, &about), known(&code))
+                    errors::refine(errors::apply(error, MODIFY_CLUSTER, &about), known(&code))
                 })?;
             }
         }

@@ -1,0 +1,47 @@
+//! What can be known before a rollback is needed: one finding about a step's resource, with what would be right.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// One thing that bears on whether a step could be carried out, as it is now. Arming and a dry run show every check that
+/// is not [`Go`](CheckVerdict::Go).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Check {
+    /// Names the kind of check, the same every time: `renamable`, `iam_auth_resource_id`.
+    pub id: String,
+    /// The resource: `checkout`, or its ARN.
+    pub subject: String,
+    pub verdict: CheckVerdict,
+    pub found: String,
+    /// What would be right. Empty where `found` says all there is.
+    pub wanted: String,
+    /// What a person does about it, as a sentence or a command. Empty for what is as wanted.
+    pub cure: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckVerdict {
+    /// As it should be.
+    Go,
+    /// The step can be carried out, and a person should know this before.
+    Warn,
+    /// It could not be found out; `found` says why.
+    Unknown,
+    /// The step could not be carried out now: a dry run answers no, and the plan is not armed.
+    NoGo,
+}
+
+impl Check {
+    /// One line for a person: `checkout is stopped (wanted: available): start it`.
+    pub fn line(&self) -> String {
+        let mut line = format!("{}: {}", self.subject, self.found);
+        if !self.wanted.is_empty() {
+            line.push_str(&format!(" (wanted: {})", self.wanted));
+        }
+        if !self.cure.is_empty() {
+            line.push_str(&format!("; {}", self.cure));
+        }
+        line
+    }
+}
