@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use belay_core::reading::Health;
-use belay_engine::{DryGate, DryRun, DryStep, ExpectedFrom, Found, Verdict};
+use belay_engine::{DryRun, DryStep, ExpectedFrom, Found, Verdict};
 use belay_plan::{duration, model::Gate};
 use comfy_table::Cell;
 
@@ -21,52 +21,63 @@ pub(crate) fn answer(report: &DryRun, output: Output) -> Exit {
 }
 
 fn show(report: &DryRun, output: Output) {
-    output.line(format_args!(
+    output.page(format_args!(
         "{} {}  {}",
         output.bold().apply_to("dry run of"),
         output.bold().apply_to(&report.migration),
         output.dim().apply_to(format_args!("plan {}", report.plan_sha256.get(..12).unwrap_or_default())),
     ));
     output.line("");
-    output.line(steps(report, output));
-    if let Some(gates) = gates(report, output) {
+    steps(report, output);
+    if let Some(signals) = signals(report, output) {
         output.line("");
-        output.line(gates);
+        output.line(signals);
     }
     output.line("");
     times(report, output);
     for warning in &report.warnings {
-        output.line(format_args!("{} {warning}", output.warn().apply_to("warning:")));
+        output.page(format_args!("{} {warning}", output.warn().apply_to("warning:")));
     }
     for stop in &report.stopped_by {
-        output.line(format_args!("{} {}: {}", output.bad().apply_to("stopped:"), stop.step, stop.why));
+        output.page(format_args!("{} {}: {}", output.bad().apply_to("stopped:"), stop.step, stop.why));
     }
-    output.line(match report.verdict {
-        Verdict::WouldRollBack => output.good().apply_to("nothing would stop the rollback now; nothing was changed"),
-        Verdict::WouldStop => output.bad().apply_to("the rollback would be stopped now; nothing was changed"),
+    let warned = report.warnings.len();
+    output.page(match report.verdict {
+        Verdict::WouldRollBack if warned > 0 => output.good().apply_to(format!(
+            "nothing would stop the rollback now, see the {} above; nothing was changed",
+            if warned == 1 { "warning" } else { "warnings" }
+        )),
+        Verdict::WouldRollBack => {
+            output.good().apply_to("nothing would stop the rollback now; nothing was changed".to_owned())
+        }
+        Verdict::WouldStop => {
+            output.bad().apply_to("the rollback would be stopped now; nothing was changed".to_owned())
+        }
     });
 }
 
-fn steps(report: &DryRun, output: Output) -> comfy_table::Table {
-    let mut table = table(output);
-    table.set_header(["", "step", "change", "before -> after", "call", "takes"]);
+/// A block for each step: what is found, each change with what it replaces, and what a person should know.
+fn steps(report: &DryRun, output: Output) {
     for (index, (name, step)) in report.steps.iter().enumerate() {
-        let mut head = [(index + 1).to_string(), name.clone()];
+        let mut head = vec![step.action.clone()];
+        head.extend((!step.needs.is_empty()).then(|| format!("after {}", step.needs.join(", "))));
+        head.extend((step.expected_s > 0).then(|| format!("takes {}", takes(step.expected_s))));
+        let name = output.bold().apply_to(name);
+        output.page(format_args!("{:>2} {name}  {}", index + 1, output.dim().apply_to(head.join(", "))));
         if step.changes.is_empty() {
-            table.add_row(head.iter().cloned().chain([
-                found(step),
-                String::new(),
-                String::new(),
-                takes(step.expected_s),
-            ]));
+            output.page(format_args!("     {}", found(step)));
         }
         for change in &step.changes {
-            let images = text::difference(&change.before, &change.after);
-            let cells = [change.title.clone(), images, change.call.clone(), takes(change.expected_s)];
-            table.add_row(std::mem::take(&mut head).into_iter().chain(cells));
+            output.page(format_args!("     {}", change.title));
+            let time = if step.changes.len() > 1 { takes(change.expected_s) } else { String::new() };
+            let call = [change.call.clone(), time].into_iter().filter(|part| !part.is_empty());
+            let call = call.collect::<Vec<_>>().join(", ");
+            output.page(format_args!("       {}", output.dim().apply_to(call)));
+            for line in text::difference(&change.before, &change.after) {
+                output.page(format_args!("       {line}"));
+            }
         }
     }
-    table
 }
 
 fn found(step: &DryStep) -> String {
@@ -76,7 +87,8 @@ fn found(step: &DryStep) -> String {
         Found::ToChange => "to change",
         Found::Failed => "cannot be reached",
         Found::Ambiguous => "ambiguous",
-        Found::Unreadable => "cannot be looked at",
+        Found::Unreadable => "cannot be read",
+        Found::Uncaptured => "returns to the baseline, which is not captured yet",
         Found::ByHand => "a person does it",
         Found::Wait => "waits",
     };
@@ -87,27 +99,29 @@ fn takes(seconds: u64) -> String {
     if seconds == 0 { String::new() } else { text::duration(Duration::from_secs(seconds)) }
 }
 
-fn gates(report: &DryRun, output: Output) -> Option<comfy_table::Table> {
+/// What the triggers and the gates go by, as it reads now.
+fn signals(report: &DryRun, output: Output) -> Option<comfy_table::Table> {
     let of_steps = report.steps.iter().flat_map(|(name, step)| {
         let require = step.require.iter().map(move |gate| (name.as_str(), "require", gate));
         let verify = if step.stages.is_empty() { "verify" } else { "verify, each stage" };
         require.chain(step.verify.iter().map(move |gate| (name.as_str(), verify, gate)))
     });
-    let gates: Vec<_> = of_steps.chain(report.confirm.iter().map(|gate| ("", "confirm", gate))).collect();
-    if gates.is_empty() {
+    let gates = of_steps.chain(report.confirm.iter().map(|gate| ("", "confirm", gate)));
+    let gates = gates.map(|(step, kind, gate)| (step, kind, wanted(&gate.gate), gate.health, gate.evidence.as_str()));
+    let triggers = report.triggers.iter().flat_map(|(name, trigger)| {
+        let signals = trigger.signals.iter().filter_map(|signal| Some((signal, report.signals.get(signal)?)));
+        signals
+            .map(move |(signal, read)| (name.as_str(), "trigger", signal.clone(), read.health, read.evidence.as_str()))
+    });
+    let rows: Vec<_> = triggers.chain(gates).collect();
+    if rows.is_empty() {
         return None;
     }
     let mut table = table(output);
-    table.set_header(["step", "gate", "signal", "reads now", "evidence"]);
-    for (step, kind, gate) in gates {
-        let signal = wanted(&gate.gate);
-        table.add_row([
-            Cell::new(step),
-            Cell::new(kind),
-            Cell::new(signal),
-            health(gate, output),
-            Cell::new(&gate.evidence),
-        ]);
+    table.set_header(["", "", "signal", "reads now", "evidence"]);
+    for (subject, kind, signal, read, evidence) in rows {
+        let cells = [Cell::new(subject), Cell::new(kind), Cell::new(signal), health(read, output), Cell::new(evidence)];
+        table.add_row(cells);
     }
     Some(table)
 }
@@ -120,8 +134,8 @@ fn wanted(gate: &Gate) -> String {
     format!("{}{}{}", gate.signal, part("for", gate.hold), part("within", gate.within))
 }
 
-fn health(gate: &DryGate, output: Output) -> Cell {
-    let (word, colour) = match gate.health {
+fn health(health: Health, output: Output) -> Cell {
+    let (word, colour) = match health {
         Health::Healthy => ("healthy", comfy_table::Color::Green),
         Health::Unhealthy => ("unhealthy", comfy_table::Color::Red),
         Health::Unknown => ("unknown", comfy_table::Color::Yellow),
@@ -147,18 +161,18 @@ fn times(report: &DryRun, output: Output) {
     let measured = report.steps.iter().filter(|(_, step)| step.expected_from == ExpectedFrom::Measured);
     let measured: Vec<String> = measured.map(|(name, step)| expected(name, step)).collect();
     if !measured.is_empty() {
-        output.line(format_args!("measured before: {}", measured.join(", ")));
+        output.page(format_args!("measured before: {}", measured.join(", ")));
     }
     if !report.critical_path.is_empty() {
-        output.line(format_args!("critical path: {}", report.critical_path.join(" -> ")));
+        output.page(format_args!("critical path: {}", report.critical_path.join(" -> ")));
     }
     let expected = text::duration(Duration::from_secs(report.expected_s));
     match (report.rto_s, report.within_rto) {
         (Some(rto), Some(within)) => {
             let rto = text::duration(Duration::from_secs(rto));
             let (word, style) = if within { ("within", output.good()) } else { ("longer than", output.bad()) };
-            output.line(format_args!("expected: {expected}, {} the objective of {rto}", style.apply_to(word)));
+            output.page(format_args!("expected: {expected}, {} the objective of {rto}", style.apply_to(word)));
         }
-        _ => output.line(format_args!("expected: {expected}; the plan has no objective for it (rto)")),
+        _ => output.page(format_args!("expected: {expected}; the plan has no objective for it (rto)")),
     }
 }

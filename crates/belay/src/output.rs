@@ -17,6 +17,9 @@ use crate::{
 /// Narrower than this nothing can be shown.
 const WIDTH_MIN: usize = 40;
 
+/// Columns of a report where there is no terminal.
+const PAGE_WIDTH: usize = 100;
+
 /// How this process talks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
@@ -59,6 +62,19 @@ impl Output {
             let text = self.width().map_or(text.clone(), |width| text::wrap(&text, width));
             write_line(&mut stdout().lock(), &text);
         }
+    }
+
+    /// The same, wrapped where there is no terminal, too: for long reports that people read from a file or a pipe.
+    pub(crate) fn page(self, text: impl Display) {
+        if !self.json {
+            let text = text::wrap(&text.to_string(), self.page_width());
+            write_line(&mut stdout().lock(), &text);
+        }
+    }
+
+    /// Columns of a report.
+    pub(crate) fn page_width(self) -> usize {
+        self.width().unwrap_or(PAGE_WIDTH)
     }
 
     /// Text as it is, for programs and pipes too.

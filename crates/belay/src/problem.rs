@@ -36,12 +36,16 @@ pub(crate) fn deserted(step: &str, run: &RunId) -> Failure {
     Failure::message(Exit::NotRolledBack, format!("{what}: standard input is no terminal, or has ended"))
 }
 
-/// `state`: the journal that was looked at.
-pub(crate) fn no_baseline(error: impl std::error::Error + Send + Sync + 'static, state: &StateUrl) -> Failure {
+/// Where a baseline was looked for: the journal.
+pub(crate) fn looked_in(state: &StateUrl) -> String {
     let StateUrl::Sqlite(path) = state;
     let file = path.display();
-    let journal =
-        if path.exists() { format!("the journal {file} has none") } else { format!("there is no journal {file}") };
+    if path.exists() { format!("the journal {file} has none") } else { format!("there is no journal {file}") }
+}
+
+/// `state`: the journal that was looked at.
+pub(crate) fn no_baseline(error: impl std::error::Error + Send + Sync + 'static, state: &StateUrl) -> Failure {
+    let journal = looked_in(state);
     Failure::new(Exit::Refused, error).help(format!(
         "{journal}. If a daemon has armed the plan, it keeps the baseline: ask it with `belay rollback --dry-run`, or name its \
          journal with --state or BELAY_STATE. If `belay capture` wrote a file before the cutover, give it with --baseline FILE. \

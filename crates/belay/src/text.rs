@@ -40,15 +40,28 @@ pub(crate) fn inline(value: &Value) -> String {
     }
 }
 
-/// What a change replaces by what, a line for each member that differs: `blue 0 -> 100`.
-pub(crate) fn difference(before: &Value, after: &Value) -> String {
-    let Value::Object(after) = after else { return format!("{} -> {}", inline(before), inline(after)) };
-    let lines =
-        after.iter().filter(|(key, value)| before.get(key) != Some(value)).map(|(key, value)| match before.get(key) {
-            Some(old) => format!("{key} {} -> {}", inline(old), inline(value)),
-            None => format!("{key} {}", inline(value)),
-        });
-    lines.collect::<Vec<_>>().join("\n")
+/// What a change replaces by what, a line for each member that differs: `blue: 0 -> 100`, `settings.multi_az: true`.
+pub(crate) fn difference(before: &Value, after: &Value) -> Vec<String> {
+    let mut lines = Vec::new();
+    differ("", Some(before), after, &mut lines);
+    lines
+}
+
+fn differ(path: &str, before: Option<&Value>, after: &Value, lines: &mut Vec<String>) {
+    match (before, after) {
+        (Some(before), after) if before == after => {}
+        (before, Value::Object(members)) if !members.is_empty() => {
+            for (key, value) in members {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                differ(&path, before.and_then(|before| before.get(key)), value, lines);
+            }
+        }
+        (before, after) => {
+            let name = if path.is_empty() { String::new() } else { format!("{path}: ") };
+            let before = before.map(|before| format!("{} -> ", inline(before))).unwrap_or_default();
+            lines.push(format!("{name}{before}{}", inline(after)));
+        }
+    }
 }
 
 /// What a job has left to read, on one line: the end of its output, and where there is more.
@@ -110,8 +123,10 @@ mod tests {
     fn a_difference_names_each_member_that_changes() {
         let before = json!({ "blue": 0, "green": 100, "grey": 1 });
         let after = json!({ "blue": 100, "green": 0, "grey": 1 });
-        assert_eq!(difference(&before, &after), "blue 0 -> 100\ngreen 100 -> 0");
-        assert_eq!(difference(&Value::Null, &json!({ "class": "db.t3.micro" })), "class db.t3.micro");
+        assert_eq!(difference(&before, &after), ["blue: 0 -> 100", "green: 100 -> 0"]);
+        let after = json!({ "settings": { "class": "db.t3.micro", "zones": ["a", "b"] } });
+        assert_eq!(difference(&Value::Null, &after), ["settings.class: db.t3.micro", "settings.zones: a, b"]);
+        assert_eq!(difference(&json!("none"), &json!("succeeded")), ["none -> succeeded"]);
     }
 
     #[test]

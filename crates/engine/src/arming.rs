@@ -1,6 +1,9 @@
 //! Arming: everything that can be found out beforehand is found out now, and not in the middle of a rollback.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use belay_core::{
     change::{Assessment, Baseline, BaselineEntry},
@@ -10,7 +13,7 @@ use belay_core::{
     watch::signals_of,
 };
 use belay_plan::model::{Name, Plan, Step, Target};
-use belay_ports::{AccountError, Corrupt, Ports, ReadError};
+use belay_ports::{AccountError, CheckVerdict, Corrupt, Ports, ReadError};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
@@ -19,6 +22,7 @@ use crate::{
     handle::{CommandError, Handle},
     sampler::read_once,
     scope::{self, Unknown},
+    unreadable::{UnreadableSignal, unreadable},
 };
 
 /// Why a plan was not armed. Nothing has changed.
@@ -39,6 +43,9 @@ pub enum ArmError {
     Unreadable { step: Name, error: ReadError },
     #[error("step {step} could not be carried out: {why}")]
     Impossible { step: Name, why: String },
+    /// They would read unknown for as long as the plan is armed.
+    #[error("{}", signals.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    UnreadableSignals { signals: Vec<UnreadableSignal> },
     #[error(transparent)]
     Command(#[from] CommandError),
 }
@@ -50,10 +57,19 @@ pub struct Arming {
     pub baseline: Option<Baseline>,
     /// Triggers that are red already are waited for, whatever their `red_at_arm` says.
     pub wait_for_green: bool,
+    /// Signals that cannot be read for good are accepted; a trigger that goes by them alone cannot fire.
+    pub accept_unknown: bool,
 }
 
-/// Arms a plan: verifies the accounts, captures what is missing of the baseline, assesses every step, reads the signals
-/// of all triggers, and only then pins it all.
+/// A plan that was armed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Armed {
+    /// What a person should know, and what did not stand against arming.
+    pub warnings: Vec<String>,
+}
+
+/// Arms a plan: verifies the accounts, captures what is missing of the baseline, assesses and checks every step, reads
+/// every signal, and only then pins it all.
 ///
 /// # Errors
 /// [`ArmError`] with the first thing that stands against it.
@@ -62,9 +78,9 @@ pub async fn arm(
     ports: &Ports,
     plan: Arc<Plan>,
     sha256: &str,
-    Arming { baseline, wait_for_green }: Arming,
+    Arming { baseline, wait_for_green, accept_unknown }: Arming,
     asked: &Asked,
-) -> Result<(), ArmError> {
+) -> Result<Armed, ArmError> {
     let snapshot = handle.snapshot();
     let state = snapshot.state.as_ref();
     let command = |baseline: Option<Arc<Baseline>>, readings| {
@@ -75,11 +91,17 @@ pub async fn arm(
     scope::refuse_unknown(ports, &plan)?;
     scope::verify_accounts(ports, &plan).await?;
     let baseline = complete(state, ports, &plan, sha256, baseline).await?;
-    assess(ports, &plan, &baseline, state.cutover).await?;
-    let readings = read_triggers(ports, &plan, &baseline).await;
+    let (checked, readings) =
+        futures::join!(assess(ports, &plan, &baseline, state.cutover), read_signals(ports, &plan, &baseline));
+    let mut warnings = checked?;
+    let signals: Vec<_> = unreadable(&plan, &readings).collect();
+    if !signals.is_empty() && !accept_unknown {
+        return Err(ArmError::UnreadableSignals { signals });
+    }
+    warnings.extend(signals.iter().map(ToString::to_string));
     let baseline = (!baseline.steps.is_empty()).then(|| Arc::new(baseline));
-    handle.command(command(baseline, readings)).await?;
-    Ok(())
+    handle.command(command(baseline, of_triggers(&plan, readings))).await?;
+    Ok(Armed { warnings })
 }
 
 /// What core refuses whatever is found out, it refuses before AWS is asked anything.
@@ -137,27 +159,45 @@ fn entry_of<'b>(baseline: &'b Baseline, name: &str, step: &Step) -> Option<&'b B
     baseline.steps.get(name).filter(|entry| entry.resource == step.resource && entry.action == step.action)
 }
 
-/// A step that could never succeed is found out now: a snapshot that is gone, a member that nobody names.
-async fn assess(ports: &Ports, plan: &Plan, baseline: &Baseline, cutover: Option<Timestamp>) -> Result<(), ArmError> {
+/// A step that could never succeed is found out now: a snapshot that is gone, a member that the target does not name, a
+/// database that RDS would not rename. Answers the warnings.
+async fn assess(
+    ports: &Ports,
+    plan: &Plan,
+    baseline: &Baseline,
+    cutover: Option<Timestamp>,
+) -> Result<Vec<String>, ArmError> {
     let looks = plan
         .steps
         .keys()
         .filter_map(|name| Looking::new(ports, plan, name.clone(), baseline.steps.get(name).cloned(), cutover));
-    for (looking, observed) in observe_all(looks.collect()).await {
-        let step = looking.scope.step.clone();
+    let mut warnings = Vec::new();
+    for (Looking { scope, actuator }, observed) in observe_all(looks.collect()).await {
+        let step = scope.step.clone();
+        let impossible = |why: String| ArmError::Impossible { step: step.clone(), why };
         let doc = observed.map_err(|error| ArmError::Unreadable { step: step.clone(), error })?;
-        match looking.actuator.assess(&looking.scope, &doc, &[]) {
-            Ok(Assessment::Failed { why }) | Err(Corrupt(why)) => return Err(ArmError::Impossible { step, why }),
+        match actuator.assess(&scope, &doc, &[]) {
+            Ok(Assessment::Failed { why }) | Err(Corrupt(why)) => return Err(impossible(why)),
             Ok(_) => {}
         }
+        for check in actuator.checks(&scope, &doc).map_err(|Corrupt(why)| impossible(why))? {
+            match check.verdict {
+                CheckVerdict::NoGo => return Err(impossible(check.line())),
+                CheckVerdict::Warn | CheckVerdict::Unknown => warnings.push(format!("step {step}: {}", check.line())),
+                CheckVerdict::Go => {}
+            }
+        }
     }
-    Ok(())
+    Ok(warnings)
 }
 
-async fn read_triggers(ports: &Ports, plan: &Plan, baseline: &Baseline) -> Vec<Reading> {
-    let mut names: Vec<&Name> = plan.triggers.values().flat_map(|trigger| signals_of(&trigger.when)).collect();
-    names.sort_unstable();
-    names.dedup();
-    let queries = names.into_iter().filter_map(|name| scope::query(plan, Some(baseline), name)).collect();
-    read_once(ports, queries).await.into_values().collect()
+async fn read_signals(ports: &Ports, plan: &Plan, baseline: &Baseline) -> BTreeMap<Name, Reading> {
+    let queries = plan.signals.keys().filter_map(|name| scope::query(plan, Some(baseline), name));
+    read_once(ports, queries.collect()).await
+}
+
+/// The readings that `red_at_arm` goes by.
+fn of_triggers(plan: &Plan, mut readings: BTreeMap<Name, Reading>) -> Vec<Reading> {
+    let names: BTreeSet<&Name> = plan.triggers.values().flat_map(|trigger| signals_of(&trigger.when)).collect();
+    names.into_iter().filter_map(|name| readings.remove(name)).collect()
 }

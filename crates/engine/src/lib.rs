@@ -19,15 +19,19 @@ mod sampler;
 mod scope;
 mod tasks;
 mod tell;
+mod unreadable;
 pub mod view;
 
-pub use arming::{ArmError, Arming, arm};
+pub use arming::{ArmError, Armed, Arming, arm};
 pub use capture::{CaptureError, capture};
 pub use drill::{DrillReport, DrillStep, Objective, Standing, drill_report, standing};
-pub use dry_run::{DryChange, DryGate, DryRun, DryRunError, DrySignal, DryStep, Found, Stop, Verdict, dry_run};
+pub use dry_run::{
+    DryChange, DryGate, DryRun, DryRunError, DrySignal, DryStep, DryTrigger, Found, Stop, Verdict, dry_run,
+};
 pub use expected::{ExpectedFrom, Measured, measured, relatives};
 pub use handle::{CommandError, Engine, Fault, FaultPart, Handle, OpenError, Options, SlowAppend, Snapshot};
 pub use injection::{INJECTED, Injection};
 pub use running::{Foreground, Request, RunError, rollback, run_foreground, undo};
 pub use sampler::{Sampler, Subscription, Wanted, read_once};
 pub use scope::Unknown;
+pub use unreadable::UnreadableSignal;

@@ -9,7 +9,7 @@ use belay_core::{
     migration::MigrationState,
     support::{For, unsupported},
 };
-use belay_engine::{ArmError, Arming, CommandError, DryRun, DryRunError, RunError};
+use belay_engine::{ArmError, Armed, Arming, CommandError, DryRun, DryRunError, RunError};
 use belay_plan::model::{Name, Plan};
 
 use crate::{
@@ -46,7 +46,7 @@ pub enum OperateError {
 
 impl Daemon {
     /// Arms the plan that the file holds now.
-    pub(crate) async fn arm(&self, guard: &Arc<Guard>, arming: Arming, asked: &Asked) -> Result<(), OperateError> {
+    pub(crate) async fn arm(&self, guard: &Arc<Guard>, arming: Arming, asked: &Asked) -> Result<Armed, OperateError> {
         let _turn = self.one_arming_at_a_time().await;
         let loaded = self.refresh(guard).await.map_err(|why| OperateError::PlanFile { why })?;
         self.refuse_shared_resources(guard, &loaded.plan)?;
@@ -56,9 +56,12 @@ impl Daemon {
             self.refuse_missing_people(&loaded.plan)?;
         }
         let plan = Arc::new(loaded.plan.clone());
-        belay_engine::arm(&guard.handle, self.ports(), plan, &loaded.sha256, arming, asked).await?;
+        let armed = belay_engine::arm(&guard.handle, self.ports(), plan, &loaded.sha256, arming, asked).await?;
+        for warning in &armed.warnings {
+            tracing::warn!(migration = guard.name(), warning, "armed, with a warning");
+        }
         self.set_unarmed(guard.name(), None);
-        Ok(())
+        Ok(armed)
     }
 
     /// Nobody is to find out in the middle of a rollback that there is nobody who may approve.

@@ -20,6 +20,8 @@ pub enum Rule {
     Script(Vec<(Duration, Health)>),
     /// Nothing ever comes back.
     Hangs,
+    /// There is no such alarm: reading it again does not help.
+    Absent,
     /// Healthy until the breach, and again when these steps are in place; either shows so much later.
     Recovers {
         steps: Vec<Name>,
@@ -103,7 +105,7 @@ impl SimSensor {
             evidence,
             source: format!("simulated {}", self.kind),
             unreadable: failed,
-            permanent: false,
+            permanent: self.world.rule(&query.signal) == Some(Rule::Absent),
         }
     }
 }
@@ -132,6 +134,7 @@ impl World {
                 let last = script.iter().rev().find(|(from, _)| *from <= time);
                 (last.map_or(Health::Healthy, |(_, health)| *health), "by script".to_owned())
             }
+            Some(Rule::Absent) => (Health::Unknown, "there is no such alarm".to_owned()),
             Some(Rule::Hangs) | None => (Health::Unknown, "nothing is known of it".to_owned()),
         }
     }

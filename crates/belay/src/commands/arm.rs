@@ -30,6 +30,9 @@ pub(crate) struct Args {
     /// Arm although a trigger is red: it fires only after it has been green. `belay rollback` works at once
     #[arg(long)]
     wait_for_green: bool,
+    /// Arm although signals cannot be read (an alarm does not exist, access is denied): their triggers cannot fire
+    #[arg(long)]
+    accept_unknown: bool,
     /// Why; goes on record
     #[arg(long)]
     reason: Option<String>,
@@ -48,6 +51,9 @@ impl Args {
         if self.wait_for_green {
             body["wait_for_green"] = json!(true);
         }
+        if self.accept_unknown {
+            body["accept_unknown"] = json!(true);
+        }
         let before = client.get(&format!("migrations/{migration}")).await?;
         let answer = client.post(&format!("migrations/{migration}/arm"), &body).await;
         let answer = match answer {
@@ -61,6 +67,9 @@ impl Args {
             let watched = [count(&answer["triggers"], "trigger"), count(&answer["signals"], "signal")];
             output.line(format_args!("  {} are watched from now on", watched.join(" and ")));
             output.line(format_args!("  {}", baseline(&before, &answer)));
+            for warning in answer["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+                output.line(format_args!("  {} {warning}", output.warn().apply_to("warning:")));
+            }
             if answer["cutover"].is_null() {
                 let next = client.commands().line(&format!("cutover {migration}"));
                 output.line(format_args!("  next: {} when the cutover begins", output.accent().apply_to(next)));

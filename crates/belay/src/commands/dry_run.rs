@@ -2,7 +2,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use belay_aws::session::Access;
 use belay_core::migration::Migration;
-use belay_engine::{DryRunError, Measured, measured, relatives};
+use belay_engine::{DryRunError, Found, Measured, measured, relatives};
 use belay_journal::{MemoryJournal, StateUrl};
 use belay_plan::model::Plan;
 use belay_ports::Journal;
@@ -14,7 +14,7 @@ use crate::{
     exit::{Exit, Failure},
     output::Output,
     plan_file::{self, Overlay},
-    problem::{account_failure, no_baseline},
+    problem::{account_failure, looked_in},
 };
 
 /// Say exactly what a rollback would do now, with reads only
@@ -53,7 +53,14 @@ impl Args {
         let ports = ports(Access::ReadOnly, Arc::new(MemoryJournal::default()), Arc::new(()));
         let (plan, sha256) = (&loaded.plan, &loaded.sha256);
         let report = belay_engine::dry_run(&ports, plan, sha256, baseline, kept.cutover, &self.only, &measured).await;
-        let report = report.map_err(|error| failure(error, &self.state.url))?;
+        let report = report.map_err(failure)?;
+        if report.steps.values().any(|step| step.found == Found::Uncaptured) {
+            output.note(format_args!(
+                "no baseline is known: {}. If a daemon has armed the plan, ask it with `belay rollback --dry-run`, or name its \
+                 journal with --state",
+                looked_in(&self.state.url)
+            ));
+        }
         if output.json {
             output.document(&report);
         }
@@ -77,10 +84,9 @@ pub(crate) async fn on_record(url: &StateUrl, plan: &Plan) -> Result<(Migration,
     Ok((state, measured))
 }
 
-fn failure(error: DryRunError, state: &StateUrl) -> Failure {
+fn failure(error: DryRunError) -> Failure {
     match error {
         DryRunError::Account(error) => account_failure(error),
-        error @ DryRunError::NoBaseline { .. } => no_baseline(error, state),
         error @ (DryRunError::Unknown(_) | DryRunError::NoSuchStep { .. }) => Failure::new(Exit::Usage, error),
     }
 }

@@ -120,7 +120,8 @@ pub(crate) fn table(output: Output) -> Table {
     if output.terminal {
         table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
     } else {
-        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_width(u16::try_from(output.page_width()).unwrap_or(u16::MAX));
     }
     if !output.colour {
         table.force_no_tty();

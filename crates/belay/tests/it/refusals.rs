@@ -38,13 +38,6 @@ fn refused(folder: &Path, arguments: &[&str], code: i32, why: &str) -> Value {
 }
 
 #[test]
-fn a_baseline_that_is_not_there() {
-    let folder = with_plan(&PLAN.replace("{ blue: 100, green: 0 }", "baseline"));
-    refused(folder.path(), &["dry-run", "plan.yaml"], 5, "there is no journal belay.db");
-    assert!(!folder.path().join("belay.db").exists(), "a dry run makes no journal");
-}
-
-#[test]
 fn wrong_usage_is_told_to_programs_too() {
     let folder = with_plan(PLAN);
     let error = refused(folder.path(), &["run", "plan.yaml", "--json"], 2, "--reason");

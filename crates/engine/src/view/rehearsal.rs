@@ -48,7 +48,7 @@ fn phase(found: Found) -> Phase {
     match found {
         Found::InPlace => Phase::Unchanged,
         Found::Failed | Found::Ambiguous | Found::Unreadable => Phase::Failed,
-        Found::Settling | Found::ToChange | Found::ByHand | Found::Wait => Phase::Pending,
+        Found::Settling | Found::ToChange | Found::Uncaptured | Found::ByHand | Found::Wait => Phase::Pending,
     }
 }
 

@@ -19,6 +19,7 @@ pub(crate) enum Kind {
     OtherBaseline,
     RedAtArm,
     ImpossibleStep,
+    UnreadableSignals,
     NeedsRoles,
     ResourceTaken,
     UnsupportedPlan,
@@ -63,6 +64,7 @@ impl Kind {
             | Self::OtherBaseline
             | Self::RedAtArm
             | Self::ImpossibleStep
+            | Self::UnreadableSignals
             | Self::NeedsRoles
             | Self::ResourceTaken
             | Self::UnsupportedPlan
@@ -98,6 +100,7 @@ impl Kind {
             Self::OtherBaseline => "The baseline is of another migration",
             Self::RedAtArm => "A trigger is red already",
             Self::ImpossibleStep => "A step could never succeed",
+            Self::UnreadableSignals => "Signals of the plan cannot be read",
             Self::NeedsRoles => "The plan needs people with roles",
             Self::ResourceTaken => "Two migrations, one resource",
             Self::UnsupportedPlan => "This version cannot honour the plan",

@@ -43,6 +43,9 @@ pub(super) struct Shown {
     pending_since: Option<Timestamp>,
     /// What it would change of the pinned plan: `window`, `steps.dns_back`.
     pending_changes: Vec<String>,
+    /// What arming found that a person should know. Only in the answer to `arm`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
 }
 
 fn shown(daemon: &Daemon, guard: &Guard) -> Shown {
@@ -58,6 +61,7 @@ fn shown(daemon: &Daemon, guard: &Guard) -> Shown {
             _ => Vec::new(),
         },
         view,
+        warnings: Vec::new(),
         plan_file: guard.path().map(|path| path.display().to_string()),
         plan_problem: guard.file_problem(),
     }
@@ -105,6 +109,10 @@ pub(super) struct ArmBody {
     /// A trigger that is red already is waited for, whatever its `red_at_arm` says: it fires only after it has been green.
     #[serde(default)]
     wait_for_green: bool,
+    /// Arms although signals of the plan cannot be read (an alarm does not exist, access is denied): a trigger that goes by
+    /// them alone cannot fire.
+    #[serde(default)]
+    accept_unknown: bool,
 }
 
 /// Arms the plan that the file holds now
@@ -117,10 +125,11 @@ pub(super) async fn arm(
     Body(body): Body<ArmBody>,
 ) -> Result<Json<Shown>, Problem> {
     let guard = find(&daemon, &migration)?;
-    let arming = Arming { baseline: body.baseline, wait_for_green: body.wait_for_green };
-    let armed = daemon.arm(&guard, arming, &caller.asked(&body.reason)).await;
-    armed.map_err(|error| refusal::problem(error, &guard.snapshot().state, Subject::Migration))?;
-    Ok(Json(shown(&daemon, &guard)))
+    let ArmBody { reason, baseline, wait_for_green, accept_unknown } = body;
+    let arming = Arming { baseline, wait_for_green, accept_unknown };
+    let armed = daemon.arm(&guard, arming, &caller.asked(&reason)).await;
+    let armed = armed.map_err(|error| refusal::problem(error, &guard.snapshot().state, Subject::Migration))?;
+    Ok(Json(Shown { warnings: armed.warnings, ..shown(&daemon, &guard) }))
 }
 
 #[derive(Debug, Deserialize, ToSchema)]

@@ -92,6 +92,8 @@ fn of_arming(error: ArmError, detail: String, state: &Migration) -> Problem {
             with_state(no_baseline(detail).help(help), state, Subject::Migration)
         }
         ArmError::Unreadable { .. } => unreadable(detail),
+        ArmError::UnreadableSignals { .. } => Problem::new(Kind::UnreadableSignals, detail)
+            .help("correct the plan or the permissions; to arm all the same: `belay arm --accept-unknown`"),
         ArmError::Impossible { .. } => {
             Problem::new(Kind::ImpossibleStep, detail).help("`belay dry-run` shows every step as it would go now")
         }
@@ -110,7 +112,6 @@ fn of_dry_run(error: DryRunError, detail: String) -> Problem {
     match error {
         DryRunError::Account(error) => of_account(&error),
         DryRunError::Unknown(_) => unsupported(detail),
-        DryRunError::NoBaseline { .. } => no_baseline(detail).help("arming captures it; `belay capture` shows it"),
         DryRunError::NoSuchStep { .. } => Problem::not_found(detail),
     }
 }

@@ -169,11 +169,14 @@ async fn dry_runs_are_bounded_at_a_time_and_in_memory() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dry_run_without_a_baseline_says_so() {
+async fn a_dry_run_without_a_baseline_shows_what_arming_would_capture() {
     let test = disarmed().await;
     let body = r#"{"reason": "rehearsal", "dry_run": true}"#;
-    let refused = test.post(ROLLBACK, body).await.expect_problem(409, "no_baseline");
-    assert!(refused["detail"].as_str().unwrap().contains("traffic"));
+    let started = test.post(ROLLBACK, body).await.expect(StatusCode::ACCEPTED);
+    let run = test.get(&format!("/v1/runs/{}", started["run"].as_str().unwrap())).await.expect(StatusCode::OK);
+    let step = &run["report"]["steps"]["traffic"];
+    assert_eq!(step["found"], "uncaptured", "{run:#}");
+    assert!(step["captures"].is_object(), "{run:#}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -145,7 +145,7 @@ async fn start(scene: &Scene, handle: &mut Handle, chance: &mut Chance) -> bool 
     for _ in 0..20 {
         let before = handle.clone();
         if daemon || chance.per_mille(500) {
-            match surviving(scene, handle, scene.arm(&before)).await {
+            match surviving(scene, handle, async { scene.arm(&before).await.map(drop) }).await {
                 Some(Err(error)) if reads_fail(&error) => continue,
                 Some(Err(ArmError::Command(CommandError::Stopped { .. }))) => {
                     tokio::time::sleep(Duration::from_secs(10)).await;

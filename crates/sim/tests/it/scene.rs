@@ -9,7 +9,7 @@ use belay_core::{
     reading::Health,
     run::{Phase, RunState},
 };
-use belay_engine::{Arming, CommandError, Engine, Handle, Options, Sampler, Snapshot, view::MigrationView};
+use belay_engine::{Armed, Arming, CommandError, Engine, Handle, Options, Sampler, Snapshot, view::MigrationView};
 use belay_journal::MemoryJournal;
 use belay_plan::model::Plan;
 use belay_ports::{Clock, Ports};
@@ -62,16 +62,13 @@ impl Scene {
         Engine::open(self.ports.clone(), &self.plan.migration, options).await.unwrap()
     }
 
-    pub(crate) async fn arm(&self, handle: &Handle) -> Result<(), belay_engine::ArmError> {
-        belay_engine::arm(
-            handle,
-            &self.ports,
-            self.plan.clone(),
-            "abc",
-            Arming::default(),
-            &Asked::new("alice", "moving"),
-        )
-        .await
+    pub(crate) async fn arm(&self, handle: &Handle) -> Result<Armed, belay_engine::ArmError> {
+        self.arm_as(handle, Arming::default()).await
+    }
+
+    pub(crate) async fn arm_as(&self, handle: &Handle, arming: Arming) -> Result<Armed, belay_engine::ArmError> {
+        let asked = Asked::new("alice", "moving");
+        belay_engine::arm(handle, &self.ports, self.plan.clone(), "abc", arming, &asked).await
     }
 
     /// Armed, and then the cutover goes wrong at once.

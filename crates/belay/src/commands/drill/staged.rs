@@ -218,10 +218,13 @@ impl<'a> Drill<'a> {
             (None, None) => {
                 let baseline =
                     self.args.baseline.as_ref().map(|path| read_baseline(path, &self.plan.migration)).transpose()?;
-                let arming = Arming { baseline, ..Arming::default() };
-                arm(&self.handle, &self.ports, self.plan.clone(), &self.sha256, arming, &self.asked())
-                    .await
-                    .map_err(arm_failure)?;
+                // Staging rarely has every alarm of production, and the drill injects the breach itself.
+                let arming = Arming { baseline, accept_unknown: true, ..Arming::default() };
+                let asked = self.asked();
+                let armed = arm(&self.handle, &self.ports, self.plan.clone(), &self.sha256, arming, &asked).await;
+                for warning in armed.map_err(arm_failure)?.warnings {
+                    self.screen.note(&format!("warning: {warning}"));
+                }
                 self.cut_over().await?;
                 self.command(Verb::Drill { trigger: self.args.fire.clone() }).await?;
             }
@@ -369,6 +372,9 @@ fn arm_failure(error: ArmError) -> Failure {
         ArmError::Account(error) => account_failure(error),
         ArmError::Command(error) => command_failure(error),
         error @ (ArmError::Unknown(_) | ArmError::OtherBaseline { .. }) => Failure::new(Exit::Usage, error),
+        error @ ArmError::UnreadableSignals { .. } => {
+            Failure::new(Exit::Refused, error).help("correct the plan or the permissions, then drill again")
+        }
         error @ (ArmError::AfterCutover { .. } | ArmError::Impossible { .. }) => Failure::new(Exit::Refused, error)
             .help("give a baseline from before the cutover with --baseline FILE, or correct the plan"),
         error @ (ArmError::Capture(_) | ArmError::Unreadable { .. }) => {

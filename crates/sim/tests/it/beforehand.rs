@@ -1,0 +1,147 @@
+//! What can be known before the rollback: found by arming and by a dry run, and shown by both.
+
+use std::sync::Arc;
+
+use belay_core::change::{Assessment, Change, Doc, Key, Receipt};
+use belay_engine::{ArmError, Arming, DryRun, Found, Measured, Verdict};
+use belay_plan::model::AwsTarget;
+use belay_ports::{
+    AccountError, Actuator, Actuators, ApplyError, Check, CheckVerdict, Corrupt, Fut, Permission, ReadError, Scope,
+};
+use belay_sim::{Faults, Rule};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::{
+    plans::{plan, weights},
+    scene::{Scene, virtually},
+};
+
+/// The world's actuators, whose resources have one more finding.
+struct Finding {
+    of: Arc<dyn Actuators>,
+    check: Check,
+}
+
+impl Actuators for Finding {
+    fn actuator(&self, action: &str) -> Option<Arc<dyn Actuator>> {
+        Some(Arc::new(Checked { of: self.of.actuator(action)?, check: self.check.clone() }))
+    }
+
+    fn verify_account<'a>(&'a self, aws: &'a AwsTarget) -> Fut<'a, Result<String, AccountError>> {
+        self.of.verify_account(aws)
+    }
+}
+
+struct Checked {
+    of: Arc<dyn Actuator>,
+    check: Check,
+}
+
+impl Actuator for Checked {
+    fn observe<'a>(&'a self, scope: &'a Scope, receipts: &'a [Receipt]) -> Fut<'a, Result<Doc, ReadError>> {
+        self.of.observe(scope, receipts)
+    }
+
+    fn assess(&self, scope: &Scope, now: &Doc, receipts: &[Receipt]) -> Result<Assessment, Corrupt> {
+        self.of.assess(scope, now, receipts)
+    }
+
+    fn checks(&self, _: &Scope, _: &Doc) -> Result<Vec<Check>, Corrupt> {
+        Ok(vec![self.check.clone()])
+    }
+
+    fn apply<'a>(&'a self, scope: &'a Scope, key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {
+        self.of.apply(scope, key, change)
+    }
+
+    fn permissions(&self, scope: &Scope) -> Vec<Permission> {
+        self.of.permissions(scope)
+    }
+}
+
+fn scene(verdict: CheckVerdict) -> Scene {
+    let mut scene = Scene::new(plan([("dns", weights())]), 1, Faults::none());
+    scene.world.set("dns", serde_json::json!({ "blue": 100, "green": 0 }));
+    let check = Check {
+        id: "renamable".to_owned(),
+        subject: "checkout".to_owned(),
+        verdict,
+        found: "stopped".to_owned(),
+        wanted: "available".to_owned(),
+        cure: "start it".to_owned(),
+    };
+    scene.ports.actuators = Arc::new(Finding { of: scene.ports.actuators.clone(), check });
+    scene
+}
+
+async fn dry_run(scene: &Scene, cutover: Option<Timestamp>) -> DryRun {
+    belay_engine::dry_run(&scene.ports, &scene.plan, "abc", None, cutover, &[], &Measured::new()).await.unwrap()
+}
+
+const LINE: &str = "checkout: stopped (wanted: available); start it";
+
+#[test]
+fn a_check_that_is_no_go_stops_the_dry_run_and_arming() {
+    virtually(async {
+        let scene = scene(CheckVerdict::NoGo);
+        let report = dry_run(&scene, None).await;
+        assert_eq!((report.verdict, report.stopped_by[0].why.as_str()), (Verdict::WouldStop, LINE));
+        let handle = scene.open().await;
+        let refused = scene.arm(&handle).await.unwrap_err();
+        assert!(matches!(&refused, ArmError::Impossible { why, .. } if why == LINE), "{refused}");
+        assert_eq!(handle.snapshot().state.seq, 0, "nothing has changed");
+    });
+}
+
+#[test]
+fn a_check_that_warns_is_shown_by_both() {
+    virtually(async {
+        for verdict in [CheckVerdict::Warn, CheckVerdict::Unknown] {
+            let scene = scene(verdict);
+            let report = dry_run(&scene, None).await;
+            assert_eq!(report.verdict, Verdict::WouldRollBack);
+            assert!(report.warnings.contains(&format!("step dns: {LINE}")), "{:?}", report.warnings);
+            let handle = scene.open().await;
+            assert_eq!(scene.arm(&handle).await.unwrap().warnings, [format!("step dns: {LINE}")]);
+        }
+    });
+}
+
+#[test]
+fn a_signal_that_does_not_exist_is_named_and_refuses_arming_unless_it_is_accepted() {
+    virtually(async {
+        let scene = scene(CheckVerdict::Go);
+        scene.world.set_rule("in_place", Rule::Absent);
+        let expected = "signal in_place cannot be read: there is no such alarm (trigger hurt depends on it)";
+        let report = dry_run(&scene, None).await;
+        assert!(report.warnings.iter().any(|warning| warning == expected), "{:?}", report.warnings);
+        assert!(report.signals["in_place"].permanent && report.triggers["hurt"].signals == ["in_place"]);
+        let handle = scene.open().await;
+        let refused = scene.arm(&handle).await.unwrap_err();
+        assert_eq!(refused.to_string(), expected);
+        let armed = scene.arm_as(&handle, Arming { accept_unknown: true, ..Arming::default() }).await.unwrap();
+        assert_eq!(armed.warnings, [expected]);
+    });
+}
+
+#[test]
+fn without_a_baseline_a_dry_run_shows_what_arming_would_capture() {
+    virtually(async {
+        let scene = scene(CheckVerdict::Go);
+        let report = dry_run(&scene, None).await;
+        assert_eq!((report.verdict, report.steps["dns"].found), (Verdict::WouldRollBack, Found::Uncaptured));
+        assert_eq!(report.steps["dns"].captures.as_ref().unwrap()["is"]["blue"], 100);
+        assert!(report.warnings.iter().any(|warning| warning.contains("no baseline is captured yet for dns")));
+    });
+}
+
+#[test]
+fn after_the_cutover_a_missing_baseline_stops_the_dry_run() {
+    virtually(async {
+        let scene = scene(CheckVerdict::Go);
+        let report = dry_run(&scene, Some(scene.clock.now())).await;
+        assert_eq!(report.verdict, Verdict::WouldStop);
+        assert!(report.stopped_by[0].why.contains("--baseline FILE"), "{:?}", report.stopped_by);
+    });
+}
