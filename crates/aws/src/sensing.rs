@@ -13,28 +13,41 @@ use crate::place;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Finding {
     /// AWS answered.
-    Read { health: Health, evidence: String },
+    Read { health: Health, evidence: String, permanent: bool },
     /// AWS did not: its health is unknown.
-    Unreadable { why: String },
+    Unreadable(ReadError),
 }
 
 impl Finding {
     pub(crate) fn new(health: Health, evidence: impl Into<String>) -> Self {
-        Self::Read { health, evidence: evidence.into() }
+        Self::Read { health, evidence: evidence.into(), permanent: false }
     }
 
     pub(crate) fn unknown(evidence: impl Into<String>) -> Self {
         Self::new(Health::Unknown, evidence)
     }
 
+    /// Another reading finds the same, until a person changes the plan or AWS: what the signal names does not exist.
+    pub(crate) fn for_good(self) -> Self {
+        match self {
+            Self::Read { health, evidence, .. } => Self::Read { health, evidence, permanent: true },
+            Self::Unreadable(error) => Self::Unreadable(ReadError { permanent: true, ..error }),
+        }
+    }
+
+    /// The signal's entry is not what this build takes.
+    pub(crate) fn not_understood(error: &serde_json::Error) -> Self {
+        Self::unknown(format!("the signal cannot be understood: {error}")).for_good()
+    }
+
     /// `service`: the source within the account and region. What fails in one place fails together.
     pub(crate) fn reading(self, query: &Query, taken: Timestamp, service: &str) -> Reading {
-        let (health, evidence, unreadable) = match self {
-            Self::Read { health, evidence } => (health, evidence, false),
-            Self::Unreadable { why } => (Health::Unknown, why, true),
+        let (health, evidence, unreadable, permanent) = match self {
+            Self::Read { health, evidence, permanent } => (health, evidence, false, permanent),
+            Self::Unreadable(error) => (Health::Unknown, error.why, true, error.permanent),
         };
         let source = format!("{service} {}", place::name(&query.aws));
-        Reading { signal: query.signal.clone(), taken, health, evidence, source, unreadable, permanent: false }
+        Reading { signal: query.signal.clone(), taken, health, evidence, source, unreadable, permanent }
     }
 }
 
@@ -76,12 +89,14 @@ impl<'a> Deadline<'a> {
     }
 
     /// The result of some work, or why there is none: it failed, or the time is up.
-    pub(crate) async fn bound<T>(&self, work: impl Future<Output = Result<T, ReadError>>) -> Result<T, String> {
+    pub(crate) async fn bound<T>(&self, work: impl Future<Output = Result<T, ReadError>>) -> Result<T, ReadError> {
         let left = self.at.saturating_sub(self.clock.monotonic());
         tokio::select! {
             biased;
-            result = work => result.map_err(|error| error.why),
-            () = self.clock.sleep(left) => Err(format!("no answer within {} s", self.time.as_secs())),
+            result = work => result,
+            () = self.clock.sleep(left) => {
+                Err(ReadError { why: format!("no answer within {} s", self.time.as_secs()), permanent: false })
+            }
         }
     }
 }
@@ -96,7 +111,7 @@ mod tests {
     #[tokio::test]
     async fn a_sensor_does_not_wait_for_ever() {
         let late = Deadline::start(&Still { wakes: true }).bound(pending::<Result<(), ReadError>>()).await;
-        assert_eq!(late, Err("no answer within 10 s".to_owned()));
+        assert_eq!(late, Err(ReadError { why: "no answer within 10 s".to_owned(), permanent: false }));
     }
 
     #[tokio::test]
@@ -104,7 +119,7 @@ mod tests {
         let clock = Still { wakes: false };
         let deadline = Deadline::start(&clock);
         assert_eq!(deadline.bound(async { Ok(7) }).await, Ok(7));
-        let failed = deadline.bound::<()>(async { Err(ReadError { why: "no".to_owned(), permanent: false }) }).await;
-        assert_eq!(failed, Err("no".to_owned()));
+        let no = ReadError { why: "no".to_owned(), permanent: true };
+        assert_eq!(deadline.bound::<()>(async { Err(no.clone()) }).await, Err(no));
     }
 }

@@ -134,7 +134,7 @@ struct State {
 }
 
 /// The alarms of one place by name, or why they could not be read.
-type Found = Result<HashMap<String, State>, String>;
+type Found = Result<HashMap<String, State>, ReadError>;
 
 impl Alarm {
     pub fn new(aws: Aws, clock: Arc<dyn Clock>) -> Self {
@@ -178,16 +178,18 @@ impl Alarm {
             .flat_map(|((target, names), found)| names.iter().map(move |name| ((*target, name.as_str()), found)))
             .collect();
         let readings = asked.zip(&located).map(|((query, spec), located)| {
-            let (Ok(spec), Some((target, name))) = (spec, located) else {
-                return Finding::unknown("the signal cannot be understood").reading(query, taken, SOURCE);
+            let (spec, (target, name)) = match (spec, located) {
+                (Ok(spec), Some(located)) => (spec, located),
+                (Err(error), _) => return Finding::not_understood(error).reading(query, taken, SOURCE),
+                (Ok(_), None) => unreachable!("what is understood is located"),
             };
             let finding = match by_name[&(target, *name)] {
-                Err(why)
+                Err(error)
                     if query.aws.account.as_ref().is_some_and(|account| target.account.as_ref() != Some(account)) =>
                 {
-                    Finding::Unreadable { why: format!("{why}; {ELSEWHERE}") }
+                    Finding::Unreadable(ReadError { why: format!("{}; {ELSEWHERE}", error.why), ..error.clone() })
                 }
-                Err(why) => Finding::Unreadable { why: why.clone() },
+                Err(error) => Finding::Unreadable(error.clone()),
                 Ok(found) => decide(spec, name, found.get(*name), target),
             };
             let reading = finding.reading(query, taken, SOURCE);
@@ -213,7 +215,7 @@ fn calls<'a>(alarms: impl Iterator<Item = (&'a AwsTarget, &'a str)>) -> Vec<(&'a
 /// What an alarm says. `state`: None when there is no such alarm.
 fn decide(spec: &Spec, name: &str, state: Option<&State>, target: &AwsTarget) -> Finding {
     let Some(state) = state else {
-        return Finding::unknown(format!("there is no alarm {name} in {}", place::name(target)));
+        return Finding::unknown(format!("there is no alarm {name} in {}", place::name(target))).for_good();
     };
     let value = state.value.as_ref().map_or("a state without a name", StateValue::as_str);
     let since = state.since.map(|since| format!(" since {since}")).unwrap_or_default();

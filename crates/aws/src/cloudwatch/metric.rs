@@ -39,17 +39,12 @@ impl Metric {
     async fn read_all(&self, queries: &[Query]) -> Vec<Reading> {
         let taken = self.clock.now();
         let deadline = Deadline::start(self.clock.as_ref());
-        let specs: Vec<Result<Spec, String>> = queries
-            .iter()
-            .map(|query| {
-                Spec::deserialize(&query.spec).map_err(|error| format!("the signal cannot be understood: {error}"))
-            })
-            .collect();
+        let specs: Vec<Result<Spec, _>> = queries.iter().map(|query| Spec::deserialize(&query.spec)).collect();
         let asked = queries.iter().zip(&specs).map(|(query, spec)| (&query.aws, spec.as_ref().ok()));
         let answers = calls::read(&self.aws, &deadline, taken, asked).await;
         let readings = queries.iter().zip(&specs).zip(answers).map(|((query, spec), answer)| {
             let finding = match (spec, answer) {
-                (Err(why), _) => Finding::unknown(why.clone()),
+                (Err(error), _) => Finding::not_understood(error),
                 (_, Err(finding)) => finding,
                 (Ok(spec), Ok(answer)) => judge::decide(spec, &answer, taken),
             };

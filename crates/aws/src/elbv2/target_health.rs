@@ -80,11 +80,11 @@ impl TargetHealth {
     async fn find(&self, query: &Query, deadline: &Deadline<'_>) -> Finding {
         let settings = match Spec::deserialize(&query.spec) {
             Ok(spec) => spec.target_health,
-            Err(error) => return Finding::unknown(format!("the signal cannot be understood: {error}")),
+            Err(error) => return Finding::not_understood(&error),
         };
         match deadline.bound(self.observe(query, &settings.target_group)).await {
             Ok(health) => decide(&settings, health.as_ref(), &query.baseline),
-            Err(why) => Finding::Unreadable { why },
+            Err(error) => Finding::Unreadable(error),
         }
     }
 
@@ -105,19 +105,22 @@ impl TargetHealth {
 fn decide(settings: &Settings, health: Option<&GroupHealth>, baseline: &[(String, serde_json::Value)]) -> Finding {
     let group = &settings.target_group;
     let Some(health) = health else {
-        return Finding::unknown(format!("there is no target group {group}"));
+        return Finding::unknown(format!("there is no target group {group}")).for_good();
     };
     let at_least = match settings.at_least {
         AtLeast::Number(number) => number,
         AtLeast::Word(Baseline::Baseline) => match healthy_at_baseline(group, baseline) {
             None => {
-                return Finding::unknown(format!(
-                    "the baseline does not say how many targets of {group} were healthy: only groups that a step of the \
-                     plan is about are in it; give a number instead"
+                let finding = Finding::unknown(format!(
+                    "the baseline does not show how many targets of {group} were healthy: it has only the groups that a \
+                     step of the plan is about; give a number instead"
                 ));
+                // Without a baseline it is too early to tell.
+                return if baseline.is_empty() { finding } else { finding.for_good() };
             }
             Some(0) => {
-                return Finding::unknown(format!("no target of {group} was healthy when the baseline was captured"));
+                let why = format!("no target of {group} was healthy when the baseline was captured");
+                return Finding::unknown(why).for_good();
             }
             Some(number) => number,
         },
@@ -187,7 +190,7 @@ mod tests {
         let settings = serde_json::from_value(json!({"target_group": "blue", "at_least": at_least})).unwrap();
         match decide(&settings, health, baseline) {
             Finding::Read { health, .. } => health,
-            Finding::Unreadable { why } => panic!("{why}"),
+            Finding::Unreadable(error) => panic!("{error}"),
         }
     }
 

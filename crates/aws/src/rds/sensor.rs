@@ -9,13 +9,16 @@ use aws_sdk_rds::{
 use belay_core::reading::{Health, Reading};
 use belay_plan::{
     catalogue::{SignalSpec, no_signal_findings},
-    shape::{Field, field, object, one_of, pattern, words},
+    shape::{Field, field, filled_list, object, one_of, pattern, words},
 };
 use belay_ports::{Clock, Fut, Permission, ReadError, Sensor, sensor::Query};
 use futures::future::join_all;
 use serde::Deserialize;
 
-use super::{DESCRIBE_INSTANCES, instance_shape, pending};
+use super::{
+    DESCRIBE_INSTANCES, instance_shape, pending,
+    status::{Service, service},
+};
 use crate::{
     errors, place,
     sensing::{Deadline, Finding},
@@ -25,6 +28,9 @@ use crate::{
 /// The signal's key in plans.
 pub const KEY: &str = "rds_status";
 
+/// In a plan it stands for every status in which a database serves.
+const AVAILABLE: &str = "available";
+
 const DESCRIBE_CLUSTERS: &str = "rds:DescribeDBClusters";
 
 /// How many pending changes evidence names.
@@ -33,11 +39,17 @@ const NAMED_MAX: usize = 5;
 /// What `rds_status` takes.
 pub fn signal_spec() -> SignalSpec {
     let cluster = pattern("the identifier of a DB cluster", "^[A-Za-z](-?[A-Za-z0-9]){0,62}$");
+    let status = || pattern("a status such as `available`", "^[a-z][a-z-]*$");
     let with = |what: Field| {
         object([
             what,
-            field("status", pattern("a status such as `available`", "^[a-z][a-z-]*$"), "The healthy one.")
-                .or("available"),
+            field(
+                "status",
+                one_of("a status such as `available`, or a list of them", [status(), filled_list(status())]),
+                "The healthy ones. `available` stands for every status in which the database serves: `backing-up`, \
+                 `modifying`, `storage-optimization`, and so on.",
+            )
+            .or(AVAILABLE),
             field(
                 "pending",
                 words(["ignore", "unhealthy"]),
@@ -79,9 +91,48 @@ impl fmt::Debug for RdsStatus {
 struct Spec {
     #[serde(flatten)]
     database: Database,
-    status: String,
+    status: Wanted,
     #[serde(default)]
     pending: Pending,
+}
+
+/// The statuses that are healthy.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Wanted {
+    One(String),
+    Any(Vec<String>),
+}
+
+impl Wanted {
+    fn all(&self) -> &[String] {
+        match self {
+            Self::One(status) => std::slice::from_ref(status),
+            Self::Any(statuses) => statuses,
+        }
+    }
+
+    fn has(&self, status: &str) -> bool {
+        self.all().iter().any(|wanted| wanted == status)
+    }
+
+    /// What a status is to a plan that wants these.
+    fn health(&self, status: &str) -> Health {
+        match service(status) {
+            _ if self.has(status) => Health::Healthy,
+            Service::Serves if self.has(AVAILABLE) => Health::Healthy,
+            // On its way there.
+            Service::Down if status == "stopping" && self.has("stopped") => Health::Unknown,
+            Service::Serves | Service::Down => Health::Unhealthy,
+            Service::Untold => Health::Unknown,
+        }
+    }
+}
+
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.all().join(" or "))
+    }
 }
 
 /// Identifiers know no case. RDS stores them in lower case, and a policy names them so: IAM knows case.
@@ -151,16 +202,16 @@ impl RdsStatus {
         let taken = self.clock.now();
         let found = match Deadline::start(&*self.clock).bound(self.status(query)).await {
             Ok(found) => found,
-            Err(why) => Finding::Unreadable { why },
+            Err(error) => Finding::Unreadable(error),
         };
         found.reading(query, taken, "rds")
     }
 
     async fn status(&self, query: &Query) -> Result<Finding, ReadError> {
-        let spec = Spec::deserialize(&query.spec[KEY]).map_err(|error| ReadError {
-            why: format!("the signal's `{KEY}` cannot be understood: {error}"),
-            permanent: true,
-        })?;
+        let spec = match Spec::deserialize(&query.spec[KEY]) {
+            Ok(spec) => spec,
+            Err(error) => return Ok(Finding::not_understood(&error)),
+        };
         let clients = self.aws.clients(&query.aws).await?;
         let (client, id) = (&clients.rds.read, spec.database.id());
         let found = match &spec.database {
@@ -175,7 +226,7 @@ impl RdsStatus {
 fn decide(spec: &Spec, found: Option<&Found>, region: &str) -> Finding {
     let (id, kind, wanted) = (spec.database.id(), spec.database.kind(), &spec.status);
     let Some(found) = found else {
-        return Finding::new(Health::Unhealthy, format!("there is no {kind} {id} in {region}"));
+        return Finding::new(Health::Unhealthy, format!("there is no {kind} {id} in {region}")).for_good();
     };
     let status = &found.status;
     let pending = match found.pending.len() {
@@ -186,13 +237,15 @@ fn decide(spec: &Spec, found: Option<&Found>, region: &str) -> Finding {
             format!("; pending: {named}{}", more.map(|more| format!(" and {more} more")).unwrap_or_default())
         }
     };
-    let (health, told) = match () {
-        () if status != wanted => (Health::Unhealthy, format!("{id} is {status}, wanted {wanted}")),
-        () if found.empty => (Health::Unhealthy, format!("{id} is {status}, but the cluster has no instance")),
-        () if spec.pending == Pending::Unhealthy && !found.pending.is_empty() => {
+    let (health, told) = match wanted.health(status) {
+        Health::Healthy if found.empty => {
+            (Health::Unhealthy, format!("{id} is {status}, but the cluster has no instance"))
+        }
+        Health::Healthy if spec.pending == Pending::Unhealthy && !found.pending.is_empty() => {
             (Health::Unhealthy, format!("{id} is {status}, but has changes that did not take effect"))
         }
-        () => (Health::Healthy, format!("{id} is {status}")),
+        Health::Healthy => (Health::Healthy, format!("{id} is {status}")),
+        health => (health, format!("{id} is {status}, wanted {wanted}")),
     };
     Finding::new(health, format!("{told}{pending}"))
 }

@@ -18,8 +18,8 @@ fn state(value: &str) -> State {
 
 fn decided(state: Option<&State>, missing: Missing) -> (Health, String) {
     match decide(&Spec { alarm: "errors".to_owned(), missing }, "errors", state, &target()) {
-        Finding::Read { health, evidence } => (health, evidence),
-        Finding::Unreadable { why } => panic!("{why}"),
+        Finding::Read { health, evidence, .. } => (health, evidence),
+        Finding::Unreadable(error) => panic!("{error}"),
     }
 }
 

@@ -76,7 +76,7 @@ pub(super) async fn read<'a>(
 async fn read_request(aws: &Aws, deadline: &Deadline<'_>, now: Timestamp, request: &Request<'_>) -> Found {
     let clients = match deadline.bound(async { Ok(aws.clients(request.target).await?) }).await {
         Ok(clients) => clients,
-        Err(why) => return unreadable(&request.signals, &why),
+        Err(error) => return unreadable(&request.signals, &error),
     };
     let client = &clients.cloudwatch;
     let whole = deadline.bound(async { Ok(ask(client, request).await) }).await;
@@ -84,7 +84,7 @@ async fn read_request(aws: &Aws, deadline: &Deadline<'_>, now: Timestamp, reques
     match whole {
         Ok(Ok(answers)) if answers.message.is_none() || !is_one_of_many => found(request, &answers),
         Ok(Err(error)) if !is_one_of_many || !is_request_wrong(&error) => {
-            unreadable(&request.signals, &read_error(error, request.target).why)
+            unreadable(&request.signals, &read_error(error, request.target))
         }
         Ok(_) => {
             let alone = request.signals.iter().map(|signal| async move {
@@ -92,12 +92,12 @@ async fn read_request(aws: &Aws, deadline: &Deadline<'_>, now: Timestamp, reques
                 let ask = async { ask(client, &request).await.map_err(|error| read_error(error, request.target)) };
                 match deadline.bound(ask).await {
                     Ok(answers) => found(&request, &answers),
-                    Err(why) => unreadable(&request.signals, &why),
+                    Err(error) => unreadable(&request.signals, &error),
                 }
             });
             join_all(alone).await.into_iter().flatten().collect()
         }
-        Err(why) => unreadable(&request.signals, &why),
+        Err(error) => unreadable(&request.signals, &error),
     }
 }
 
@@ -109,8 +109,8 @@ fn read_error(error: SdkError<GetMetricDataError>, target: &AwsTarget) -> ReadEr
     errors::read(error, "cloudwatch:GetMetricData", &place::name(target))
 }
 
-fn unreadable(signals: &[Signal<'_>], why: &str) -> Found {
-    signals.iter().map(|(position, _)| (*position, Err(Finding::Unreadable { why: why.to_owned() }))).collect()
+fn unreadable(signals: &[Signal<'_>], error: &ReadError) -> Found {
+    signals.iter().map(|(position, _)| (*position, Err(Finding::Unreadable(error.clone())))).collect()
 }
 
 async fn ask(client: &Client, request: &Request<'_>) -> Result<Answers, SdkError<GetMetricDataError>> {
@@ -180,8 +180,8 @@ fn found(request: &Request<'_>, answers: &Answers) -> Found {
     let of_signal = |((position, _), id): (Signal<'_>, &str)| {
         let series = answers.series.get(id).map(Vec::as_slice).unwrap_or_default();
         let answer = match series.iter().find_map(|series| series.flaw.clone()) {
-            Some(Flaw { why, may_pass: true }) => Err(Finding::Unreadable { why }),
-            Some(Flaw { why, may_pass: false }) => Err(Finding::unknown(why)),
+            Some(Flaw { why, may_pass: true }) => Err(Finding::Unreadable(ReadError { why, permanent: false })),
+            Some(Flaw { why, may_pass: false }) => Err(Finding::unknown(why).for_good()),
             None => {
                 let mut remarks: Vec<String> = series.iter().flat_map(|series| series.remarks.clone()).collect();
                 remarks.dedup();
@@ -269,10 +269,11 @@ mod tests {
         let of = |status: &str| answer(vec![vec![with(result("M", 60, 0.0), StatusCode::from(status), "why")]], None);
         for status in ["PartialData", "InternalError"] {
             let why = format!("CloudWatch answered {status}: why");
-            assert_eq!(of(status), Err(Finding::Unreadable { why }));
+            assert_eq!(of(status), Err(Finding::Unreadable(ReadError { why, permanent: false })));
         }
         for status in ["Forbidden", "Perplexed"] {
-            assert_eq!(of(status), Err(Finding::unknown(format!("CloudWatch answered {status}: why"))));
+            let why = format!("CloudWatch answered {status}: why");
+            assert_eq!(of(status), Err(Finding::unknown(why).for_good()));
         }
     }
 

@@ -30,8 +30,8 @@ fn found(spec: &Spec, points: &Points) -> (Health, String) {
 
 fn judged(spec: &Spec, answer: &Answer) -> (Health, String) {
     match decide(spec, answer, Timestamp::from_second(NOW_S).unwrap()) {
-        Finding::Read { health, evidence } => (health, evidence),
-        Finding::Unreadable { why } => panic!("{why}"),
+        Finding::Read { health, evidence, .. } => (health, evidence),
+        Finding::Unreadable(error) => panic!("{error}"),
     }
 }
 

@@ -11,8 +11,8 @@ use crate::{
 
 fn decided(spec: Value, found: Option<&Found>) -> (Health, String) {
     match decide(&Spec::deserialize(&spec).unwrap(), found, "eu-west-1") {
-        Finding::Read { health, evidence } => (health, evidence),
-        Finding::Unreadable { why } => panic!("{why}"),
+        Finding::Read { health, evidence, .. } => (health, evidence),
+        Finding::Unreadable(error) => panic!("{error}"),
     }
 }
 
@@ -27,15 +27,65 @@ fn the_status_is_the_health_of_an_instance() {
     let found = |status: &str| Found { status: status.to_owned(), ..Found::default() };
     let told = |health, evidence: &str| (health, evidence.to_owned());
     assert_eq!(decided(spec(), Some(&found("available"))), told(Health::Healthy, "checkout is available"));
-    assert_eq!(
-        decided(spec(), Some(&found("modifying"))),
-        told(Health::Unhealthy, "checkout is modifying, wanted available")
-    );
+    // A nightly backup, or storage that is being optimized, interrupts nothing.
+    for status in ["backing-up", "storage-optimization", "modifying", "maintenance", "configuring-log-exports"] {
+        let (health, evidence) = decided(spec(), Some(&found(status)));
+        assert_eq!((health, evidence), told(Health::Healthy, &format!("checkout is {status}")));
+    }
+    for (status, health) in [
+        ("stopped", Health::Unhealthy),
+        ("storage-full", Health::Unhealthy),
+        ("upgrade-failed", Health::Unhealthy),
+        ("rebooting", Health::Unknown),
+        ("creating", Health::Unknown),
+        ("brand-new", Health::Unknown),
+    ] {
+        assert_eq!(
+            decided(spec(), Some(&found(status))),
+            told(health, &format!("checkout is {status}, wanted available"))
+        );
+    }
     assert_eq!(decided(spec(), None), told(Health::Unhealthy, "there is no instance checkout in eu-west-1"));
     assert_eq!(
         decided(json!({"cluster": "orders", "status": "available"}), None),
         told(Health::Unhealthy, "there is no cluster orders in eu-west-1")
     );
+}
+
+#[test]
+fn several_statuses_may_be_healthy() {
+    let health = |wanted: Value, status: &str| {
+        let found = Found { status: status.to_owned(), ..Found::default() };
+        decided(json!({"instance": "checkout", "status": wanted}), Some(&found))
+    };
+    let stopped = || json!(["stopped", "storage-full"]);
+    assert_eq!(health(stopped(), "stopped").0, Health::Healthy);
+    assert_eq!(health(stopped(), "storage-full").0, Health::Healthy);
+    assert_eq!(health(stopped(), "stopping").0, Health::Unknown);
+    assert_eq!(
+        health(stopped(), "backing-up"),
+        (Health::Unhealthy, "checkout is backing-up, wanted stopped or storage-full".to_owned())
+    );
+    assert_eq!(health(json!(["available", "upgrading"]), "upgrading").0, Health::Healthy);
+    assert_eq!(health(json!(["available", "upgrading"]), "backing-up").0, Health::Healthy);
+    // Only `available` stands for others.
+    assert_eq!(health(json!(["modifying"]), "available").0, Health::Unhealthy);
+}
+
+#[tokio::test]
+async fn what_does_not_exist_or_may_not_be_read_stays_so() {
+    let error =
+        |code: &str| format!("<ErrorResponse><Error><Code>{code}</Code><Message>no</Message></Error></ErrorResponse>");
+    for (status, code, permanent) in [
+        ("404 Not Found", "DBInstanceNotFound", true),
+        ("403 Forbidden", "AccessDenied", true),
+        ("500 Internal Server Error", "InternalFailure", false),
+    ] {
+        let endpoint = endpoint(http(status, &error(code))).await;
+        let sensor = RdsStatus::new(aws(Access::ReadOnly, &endpoint).await, Arc::new(Still { wakes: false }));
+        let reading = sensor.read(&[query(json!({"instance": "checkout", "status": "available"}))]).await.remove(0);
+        assert_eq!(reading.permanent, permanent, "{reading:?}");
+    }
 }
 
 #[test]
