@@ -230,6 +230,7 @@ mod tests {
     fn applied(error: SdkError<GetChangeError>) -> Option<ErrorClass> {
         match apply(error, CALL, ZONE) {
             ApplyError::NoEffect { class, .. } => Some(class),
+            ApplyError::Declined { .. } => panic!("nothing is declined here"),
             ApplyError::OutcomeUnknown { .. } => None,
         }
     }

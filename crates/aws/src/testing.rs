@@ -14,7 +14,7 @@ use std::{
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sts::config::{Credentials, SharedCredentialsProvider};
-use belay_core::change::{Assessment, Change, Effect, Proof};
+use belay_core::change::{Assessment, Change, Effect, Proof, Receipt, Sent, SentOutcome};
 use belay_plan::model::{AwsTarget, Others, Target};
 use belay_ports::{Clock, Fut, Scope};
 use jiff::Timestamp;
@@ -53,7 +53,16 @@ pub(crate) fn scope(with: Value, to: Option<Value>, others: Option<Others>) -> S
         stages: None,
         timeout: Duration::from_secs(300),
         before: None,
+        sent: Vec::new(),
+        previous: None,
     }
+}
+
+/// What a scope tells of the sends that these receipts answer.
+pub(crate) fn accepted(receipts: &[Receipt]) -> Vec<Sent> {
+    let sent =
+        |receipt: &Receipt| Sent { change: receipt.change.clone(), at: receipt.at, outcome: SentOutcome::Accepted };
+    receipts.iter().map(sent).collect()
 }
 
 /// The one change that remains.

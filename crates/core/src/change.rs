@@ -23,6 +23,29 @@ pub struct Receipt {
     pub body: Value,
 }
 
+/// What has become of the sends of one change, as far as that matters for what is found later: a look that finds a resource
+/// under neither its old nor its new name has to know that a rename may be under way.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sent {
+    /// The [`Change::id`].
+    pub change: String,
+    /// When the answer was journaled, or that there is none.
+    pub at: Timestamp,
+    pub outcome: SentOutcome,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum SentOutcome {
+    Accepted,
+    /// The answer was lost: it may have taken effect.
+    Unknown,
+    /// It was refused for good, and the step may have another way. `body`: what the actuator has made of the refusal.
+    Declined {
+        why: String,
+        body: Value,
+    },
+}
+
 /// How far a resource is from its target.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

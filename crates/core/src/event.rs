@@ -285,13 +285,16 @@ pub enum StepEvent {
         receipt: Receipt,
     },
     /// It certainly had no effect. `again_at`: when the next look is due; none when it is not worth another try.
-    /// `transient`: the cause passes by itself, so it uses up no attempt, as throttling uses up none.
+    /// `transient`: the cause passes by itself, so it uses up no attempt, as throttling uses up none. `declined`: it was
+    /// refused for good, and this is what the actuator has made of the refusal; the next look may find another way.
     NoEffect {
         attempt: u32,
         why: String,
         throttled: bool,
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         transient: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        declined: Option<Value>,
         again_at: Option<Timestamp>,
     },
     /// Nobody knows: the next look finds out.

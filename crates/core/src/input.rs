@@ -62,6 +62,12 @@ pub enum SendFailure {
         why: String,
         class: ErrorClass,
     },
+    /// It was refused for good, but the step may have another way: the next look decides. `body` is given to the looks that
+    /// follow, as a receipt is.
+    Declined {
+        why: String,
+        body: Value,
+    },
     OutcomeUnknown {
         why: String,
     },

@@ -170,6 +170,11 @@ impl Deciding {
                     let why = format!("AWS accepted it, but it does not show, or somebody reverted it: {}", next.title);
                     return self.fail(name, FailureCode::Contested, why);
                 }
+                // It was declined, and the actuator knows no other way.
+                Fate::NoEffect if state.is_declined(next) => {
+                    let why = state.why.clone();
+                    return self.fail(name, FailureCode::Refused, why);
+                }
                 Fate::Unknown if next.repeats == Repeats::Never => {
                     let why =
                         format!("it is not known whether this took effect, and doing it twice harms: {}", next.title);
@@ -282,10 +287,19 @@ impl Deciding {
                 let pause = if transient { pause.min(TRANSIENT_PAUSE_MAX) } else { pause };
                 let again_at = (throttled || transient).then(|| self.now + pause);
                 let why = why.clone();
-                self.step(name, StepEvent::NoEffect { attempt, why: why.clone(), throttled, transient, again_at });
+                let declined = None;
+                let refused =
+                    StepEvent::NoEffect { attempt, why: why.clone(), throttled, transient, declined, again_at };
+                self.step(name, refused);
                 if again_at.is_none() {
                     self.fail(name, FailureCode::Refused, why);
                 }
+            }
+            Err(SendFailure::Declined { why, body }) => {
+                let (why, declined, again_at) = (why.clone(), Some(body.clone()), Some(self.now));
+                let refused =
+                    StepEvent::NoEffect { attempt, why, throttled: false, transient: false, declined, again_at };
+                self.step(name, refused);
             }
             Err(SendFailure::OutcomeUnknown { why }) => {
                 // The next look tells, after the last attempt too.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    change::{Baseline, BaselineEntry, Change, Doc, Effect, Receipt, Report},
+    change::{Baseline, BaselineEntry, Change, Doc, Effect, Receipt, Report, Sent, SentOutcome},
     event::{FailureCode, GateEvent, RunKind, RunOutcome, StepEvent},
     gate::{GateState, GateStatus},
     id::{IncidentId, RunId},
@@ -198,6 +198,9 @@ pub struct StepState {
     /// Every change that was sent, each as it was sent last; kept over retries, as an undo measures drift by it.
     pub sent: Vec<Change>,
     pub receipts: Vec<Receipt>,
+    /// What is known of the sends of each change: the last that was accepted or may have been, and all that were declined
+    /// since the step was begun.
+    pub sends: Vec<Sent>,
     /// What the job of this step leaves to read, once it is over.
     pub report: Option<Report>,
     /// Changes of which a look has shown the effect.
@@ -254,6 +257,7 @@ impl StepState {
             intent: None,
             sent: Vec::new(),
             receipts: Vec::new(),
+            sends: Vec::new(),
             report: None,
             effective: Vec::new(),
             again_at: None,
@@ -294,6 +298,15 @@ impl StepState {
     /// Something was sent for the present stage.
     pub fn sent_in_stage(&self) -> bool {
         self.attempt > self.attempt_before_stage
+    }
+
+    /// Whether this very call was the last one sent, and refused for good.
+    pub(crate) fn is_declined(&self, next: &Change) -> bool {
+        let last = self
+            .sends
+            .last()
+            .is_some_and(|sent| sent.change == next.id && matches!(sent.outcome, SentOutcome::Declined { .. }));
+        last && self.intent.as_ref().is_some_and(|intent| intent.change.args == next.args)
     }
 
     /// How long the last change is waited for once it holds. Where its answer was lost, nobody knows how far it has got:
@@ -399,23 +412,28 @@ impl StepState {
             }
             StepEvent::Accepted { receipt, .. } => {
                 self.receipts.push(receipt.clone());
+                self.note_send(at, SentOutcome::Accepted);
                 self.setbacks = 0;
                 self.throttled.over(at);
                 self.settle_intent(Fate::Accepted { at });
                 self.enter(at, Phase::Settling);
             }
-            StepEvent::NoEffect { why, throttled, transient, again_at, .. } => {
+            StepEvent::NoEffect { why, throttled, transient, declined, again_at, .. } => {
                 if *throttled {
                     self.throttled.hit(at)
                 } else {
                     self.throttled.over(at)
                 }
-                let counts = !throttled && !transient;
+                if let Some(body) = declined {
+                    self.note_send(at, SentOutcome::Declined { why: why.clone(), body: body.clone() });
+                }
+                let counts = !throttled && !transient && declined.is_none();
                 self.setback(at, why, counts, *again_at, Fate::NoEffect);
                 self.require_anew(at);
             }
             StepEvent::OutcomeUnknown { why, again_at, .. } => {
                 self.throttled.over(at);
+                self.note_send(at, SentOutcome::Unknown);
                 self.setback(at, why, true, Some(*again_at), Fate::Unknown);
                 self.require_anew(at);
             }
@@ -475,6 +493,15 @@ impl StepState {
         if let Some(intent) = &mut self.intent {
             intent.fate = fate;
         }
+    }
+
+    /// One entry a change, besides those of what was declined.
+    fn note_send(&mut self, at: Timestamp, outcome: SentOutcome) {
+        let Some(change) = self.intent.as_ref().map(|intent| intent.change.id.clone()) else { return };
+        if !matches!(outcome, SentOutcome::Declined { .. }) {
+            self.sends.retain(|sent| sent.change != change || matches!(sent.outcome, SentOutcome::Declined { .. }));
+        }
+        self.sends.push(Sent { change, at, outcome });
     }
 
     /// Interlocks that passed some time ago say nothing of now; only a step that has taken effect goes through.
@@ -568,6 +595,8 @@ impl StepState {
         self.time_left = None;
         self.doubted = None;
         self.effective.clear();
+        // A person may have repaired what was refused.
+        self.sends.retain(|sent| !matches!(sent.outcome, SentOutcome::Declined { .. }));
         self.first_sent = None;
         self.settled = None;
         self.why.clear();
@@ -677,6 +706,7 @@ impl Run {
             // Whoever was waiting for the answer is gone: the next look finds out. Who has only slept waits on.
             if step.in_flight() && !asleep {
                 step.interruptions += 1;
+                step.note_send(at, SentOutcome::Unknown);
                 step.setback(at, "Belay was restarted before the call was answered", false, None, Fate::Unknown);
             }
         }

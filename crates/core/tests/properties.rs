@@ -119,7 +119,8 @@ fn class(dice: &mut Dice) -> ErrorClass {
 }
 
 fn random_answer(dice: &mut Dice) -> Result<serde_json::Value, SendFailure> {
-    match dice.roll(6) {
+    match dice.roll(7) {
+        6 => Err(SendFailure::Declined { why: "not like this".to_owned(), body: serde_json::Value::Null }),
         0 => Err(SendFailure::NoEffect { why: "no".to_owned(), class: class(dice) }),
         1 => Err(SendFailure::OutcomeUnknown { why: "lost".to_owned() }),
         _ => Ok(serde_json::json!({})),

@@ -33,6 +33,8 @@ pub(crate) fn of_step(
         stages: stages(found, 0),
         timeout: found.timeout,
         before: None,
+        sent: Vec::new(),
+        previous: None,
     })
 }
 
@@ -46,7 +48,8 @@ pub(crate) fn of_run(run: &Run, step: &str) -> Option<Scope> {
     let scope = of_step(&run.plan, step, Some(run.id.clone()), run.baseline_of(step).cloned(), run.cutover)?;
     let state = run.steps.get(step)?;
     let stages = stages(&run.plan.steps[step], state.stage);
-    Some(Scope { tries: state.tries, deadline: state.deadline, stages, before: state.before.clone(), ..scope })
+    let (before, sent) = (state.before.clone(), state.sends.clone());
+    Some(Scope { tries: state.tries, deadline: state.deadline, stages, before, sent, ..scope })
 }
 
 /// What to ask for a signal. None for a signal that the plan does not have.

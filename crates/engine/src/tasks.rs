@@ -249,7 +249,7 @@ fn prepare(ports: &Ports, run: &Run, step: &str) -> Prepared {
 /// Looks, and looks again for as long as nobody stops it: soon at first, then every 1% of the time gone. A look that takes
 /// long, as AWS throttles, is followed by a pause of the same length: the others need the quota, too.
 async fn look_repeatedly(clock: &dyn Clock, look: &LookTask, prepared: Prepared, answers: Answers, trace: &Trace) {
-    let (actuator, scope) = match prepared {
+    let (actuator, mut scope) = match prepared {
         Ok(prepared) => prepared,
         Err(why) => return answers.send(Err(LookFailure { why, permanent: true })).await,
     };
@@ -261,6 +261,7 @@ async fn look_repeatedly(clock: &dyn Clock, look: &LookTask, prepared: Prepared,
         let began = clock.monotonic();
         let looked = look_once(clock, actuator.as_ref(), &scope, look).instrument(trace.look()).await;
         let took = clock.monotonic().saturating_sub(began);
+        scope.previous = looked.as_ref().ok().map(|look| Arc::new(look.doc.clone()));
         answers.send(looked).await;
         let gone = Duration::try_from(clock.now().duration_since(look.since)).unwrap_or_default();
         clock.sleep((gone / 100).max(took).clamp(pace, LAST_PAUSE)).await;
@@ -309,6 +310,7 @@ async fn send_once(
     }
     actuator.apply(&scope, &apply.key, &apply.change).await.map_err(|error| match error {
         ApplyError::NoEffect { why, class } => SendFailure::NoEffect { why, class },
+        ApplyError::Declined { why, body } => SendFailure::Declined { why, body },
         ApplyError::OutcomeUnknown { why } => SendFailure::OutcomeUnknown { why },
     })
 }

@@ -50,6 +50,8 @@ fn scope(with: &With, tries: u32) -> Scope {
         stages: None,
         timeout: Duration::from_secs(300),
         before: None,
+        sent: Vec::new(),
+        previous: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use belay_core::{
-    change::{Assessment, BaselineEntry, Change, Doc, Key, Receipt},
+    change::{Assessment, BaselineEntry, Change, Doc, Key, Receipt, Sent},
     id::RunId,
     input::ErrorClass,
 };
@@ -40,6 +40,10 @@ pub struct Scope {
     /// What was observed right before the step's first send in this run, kept over retries. None as long as nothing was
     /// sent: then the resource is as it is now.
     pub before: Option<Arc<Doc>>,
+    /// What has become of what was sent in this run. Kept over retries, but for what was declined.
+    pub sent: Vec<Sent>,
+    /// What the look right before this one has found, where nothing was sent in between. Never while nothing runs.
+    pub previous: Option<Arc<Doc>>,
 }
 
 impl Scope {
@@ -50,6 +54,15 @@ impl Scope {
     pub fn before<S: DeserializeOwned>(&self) -> Result<Option<S>, Corrupt> {
         let decoded = self.before.as_deref().map(S::deserialize).transpose();
         decoded.map_err(|error| Corrupt(format!("the before-image cannot be understood: {error}")))
+    }
+
+    /// What the look before this one has found.
+    ///
+    /// # Errors
+    /// [`Corrupt`] when it is not what this actuator writes down.
+    pub fn previous<S: DeserializeOwned>(&self) -> Result<Option<S>, Corrupt> {
+        let decoded = self.previous.as_deref().map(S::deserialize).transpose();
+        decoded.map_err(|error| Corrupt(format!("the last look cannot be understood: {error}")))
     }
 }
 
@@ -133,6 +146,10 @@ pub enum ApplyError {
     /// AWS said no, or the call never left: it certainly had no effect.
     #[error("{why}")]
     NoEffect { why: String, class: ErrorClass },
+    /// AWS refused it for good, and the step may have another way, which the next look finds by `body`. When that look wants
+    /// the very same call, the step fails.
+    #[error("{why}")]
+    Declined { why: String, body: Value },
     /// The answer was lost, or it was a 5xx: it may have taken effect.
     #[error("{why}")]
     OutcomeUnknown { why: String },

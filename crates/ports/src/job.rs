@@ -145,6 +145,8 @@ mod tests {
             stages: None,
             timeout: std::time::Duration::from_secs(300),
             before: None,
+            sent: Vec::new(),
+            previous: None,
         }
     }
 

@@ -56,6 +56,8 @@ pub(crate) fn declared(text: &str) -> BTreeSet<Permission> {
             stages: None,
             timeout: step.timeout,
             before: None,
+            sent: Vec::new(),
+            previous: None,
         };
         Some(systems.actuator(&step.action)?.permissions(&scope))
     });

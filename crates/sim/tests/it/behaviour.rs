@@ -353,6 +353,8 @@ fn the_witness_sees_a_call_that_nobody_has_put_on_record() {
             stages: None,
             timeout: step.timeout,
             before: None,
+            sent: Vec::new(),
+            previous: None,
         };
         let actuator = scene.ports.actuators.actuator(&step.action).unwrap();
         actuator.apply(&scope, &call.key, &call.change).await.unwrap();

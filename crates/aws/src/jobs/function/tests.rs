@@ -110,6 +110,7 @@ async fn refusals_are_told_from_what_may_have_run() {
         let (refused, _) = apply(wire::error(status, code)).await;
         let found = match refused.unwrap_err() {
             ApplyError::NoEffect { class, .. } => Some(class),
+            ApplyError::Declined { .. } => panic!("nothing is declined here"),
             ApplyError::OutcomeUnknown { .. } => None,
         };
         assert_eq!(found, expected, "{code}");
