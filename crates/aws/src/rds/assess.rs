@@ -47,7 +47,8 @@ pub(super) fn assess(
 ) -> Assessment {
     let names = Names::new(instance, scope.run.as_ref());
     let known_good = baseline.and_then(|baseline| baseline.instance.as_ref());
-    View { scope, with, now, known_good, sent: Sent { receipts, looked: now.looked }, names }.assess()
+    View { scope, with, now, known_good, sent: Sent { sends: &scope.sent, receipts, looked: now.looked }, names }
+        .assess()
 }
 
 /// Everything that an assessment looks at.
@@ -127,9 +128,15 @@ impl<'a> View<'a> {
             (Some(old), Some(new), None) => Position::Restored { old, new },
             (Some(found), Some(_), Some(_)) => Position::Elsewhere(self.somebody_elses(found)),
             (None, Some(new), _) => Position::Between { new },
-            (None, None, Some(_)) if self.sent.recently(RENAME_RESTORED, LISTED_WITHIN).is_some() => {
+            (None, None, Some(_)) if self.sent.perhaps(RENAME_RESTORED, LISTED_WITHIN) => Position::Elsewhere(
+                settling(format!("the restored instance is being renamed to {name}: it is listed under neither name")),
+            ),
+            (None, None, None)
+                if [RENAME_FAILED, RENAME_RESTORED].iter().any(|sent| self.sent.perhaps(sent, LISTED_WITHIN)) =>
+            {
                 Position::Elsewhere(settling(format!(
-                    "the restored instance is being renamed to {name}: it is listed under neither name"
+                    "{name} and {} are being renamed: neither is listed under any of its names",
+                    self.names.restored
                 )))
             }
             (None, None, Some(_)) => Position::Elsewhere(failed(format!(
@@ -247,7 +254,7 @@ impl<'a> View<'a> {
 
     fn between(&self, new: &Instance) -> Assessment {
         let name = &self.names.own;
-        if self.now.failed.is_none() && self.sent.recently(RENAME_FAILED, LISTED_WITHIN).is_some() {
+        if self.now.failed.is_none() && self.sent.perhaps(RENAME_FAILED, LISTED_WITHIN) {
             return settling(format!(
                 "{name} is being renamed to {}: it is listed under neither name",
                 self.names.failed

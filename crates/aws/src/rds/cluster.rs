@@ -149,10 +149,12 @@ async fn members(client: &Client, scope: &Scope, clusters: [&Option<Cluster>; 3]
     Ok(members.collect())
 }
 
-/// The members that the baseline knows.
+/// The members that the baseline knows, or that were there before the first send: one that is being renamed is listed under
+/// none of its names for a while.
 fn known_members(scope: &Scope) -> BTreeSet<String> {
-    let members = scope.baseline.as_ref().and_then(|entry| entry.doc["members"].as_array());
-    members.into_iter().flatten().filter_map(|member| member["name"].as_str().map(ToOwned::to_owned)).collect()
+    let docs = scope.baseline.as_ref().map(|entry| &entry.doc).into_iter().chain(scope.before.as_deref());
+    let members = docs.filter_map(|doc| doc["members"].as_array()).flatten();
+    members.filter_map(|member| member["name"].as_str().map(ToOwned::to_owned)).collect()
 }
 
 /// The name by which clients know a member, whatever it is called at the moment.

@@ -1,14 +1,15 @@
-//! What was sent and accepted so far, and how long ago.
+//! What was sent so far, and how long ago.
 
 use std::time::Duration;
 
-use belay_core::change::{Assessment, Outcome, Progress, Receipt, Report};
+use belay_core::change::{Assessment, Outcome, Progress, Receipt, Report, Sent as Send, SentOutcome};
 use belay_plan::duration::format as duration_format;
 use jiff::Timestamp;
 
-/// The receipts of a step, as of one look.
+/// The sends of a step, as of one look.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sent<'a> {
+    pub(super) sends: &'a [Send],
     pub(super) receipts: &'a [Receipt],
     pub(super) looked: Timestamp,
 }
@@ -26,6 +27,16 @@ impl Sent<'_> {
     /// The same, if that is so short ago that its effect may still come.
     pub(super) fn recently(&self, change: &str, within: Duration) -> Option<Timestamp> {
         self.at(change).filter(|at| self.looked < *at + within)
+    }
+
+    /// Whether a change was sent so short ago that it may be under way: accepted, or its answer was lost. Where the resource is
+    /// listed under neither name, only this tells a rename under way from a database that is gone.
+    pub(super) fn perhaps(&self, change: &str, within: Duration) -> bool {
+        self.sends.iter().any(|sent| {
+            sent.change == change
+                && !matches!(sent.outcome, SentOutcome::Declined { .. })
+                && self.looked < sent.at + within
+        })
     }
 
     /// Why RDS refused settings, if it did.

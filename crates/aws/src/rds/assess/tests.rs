@@ -2,7 +2,7 @@
 //! was accepted.
 
 use belay_core::{
-    change::{Change, Effect, Outcome, Repeats},
+    change::{Change, Effect, Outcome, Repeats, Sent, SentOutcome},
     id::RunId,
 };
 use belay_plan::model::Target;
@@ -18,7 +18,7 @@ use crate::{
         source::MIGRATION_TAG,
         state::{Attached, Snapshot},
     },
-    testing::{failed, target},
+    testing::{self, failed, target},
 };
 
 const RUN: &str = "01k8abcd2345";
@@ -130,6 +130,8 @@ fn scope() -> Scope {
         stages: None,
         timeout: Duration::from_secs(3600),
         before: None,
+        sent: Vec::new(),
+        previous: None,
     }
 }
 
@@ -142,7 +144,8 @@ fn from_snapshot() -> With {
 }
 
 fn assessed(now: &State, receipts: &[Receipt]) -> Assessment {
-    assess(&scope(), &from_snapshot(), "checkout", now, None, receipts)
+    let scope = Scope { sent: testing::accepted(receipts), ..scope() };
+    assess(&scope, &from_snapshot(), "checkout", now, None, receipts)
 }
 
 fn assessed_from(source: Value, now: &State) -> Assessment {
@@ -239,6 +242,40 @@ fn an_accepted_change_that_does_not_show_yet_is_waited_for() {
         let note = note(assessed(&now, &[accepted(change)]));
         assert!(note.contains(expected), "{note}");
     }
+}
+
+/// A scope that knows of one send, by which nothing was answered.
+fn perhaps_sent(change: &str, at: &str) -> Scope {
+    let sent = Sent { change: change.to_owned(), at: time(at), outcome: SentOutcome::Unknown };
+    Scope { sent: vec![sent], ..scope() }
+}
+
+#[test]
+fn a_rename_whose_answer_was_lost_is_waited_for_while_the_database_is_listed_nowhere() {
+    let assessed = |scope: &Scope, now: &State| assess(scope, &from_snapshot(), "checkout", now, None, &[]);
+    let renaming_old = state(None, Some(new(NEW_NAME)), None);
+    let renaming_new = state(None, None, Some(old(OLD_NAME)));
+    let nowhere = state(None, None, None);
+    for (now, change) in [
+        (&renaming_old, RENAME_FAILED),
+        (&renaming_new, RENAME_RESTORED),
+        (&nowhere, RENAME_FAILED),
+        (&nowhere, RENAME_RESTORED),
+    ] {
+        let note = note(assessed(&perhaps_sent(change, "01:58:00"), now));
+        assert!(note.contains("being renamed"), "{change}: {note}");
+    }
+    // It takes minutes, not hours; and what was never sent is not waited for.
+    assert!(
+        failed(assessed(&perhaps_sent(RENAME_RESTORED, "01:00:00"), &renaming_new)).contains("there is no checkout")
+    );
+    assert!(failed(assessed(&scope(), &renaming_new)).contains("there is no checkout"));
+    let declined = SentOutcome::Declined { why: String::new(), body: Value::Null };
+    let sent = Sent { change: RENAME_RESTORED.to_owned(), at: time("01:58:00"), outcome: declined };
+    failed(assessed(&Scope { sent: vec![sent], ..scope() }, &renaming_new));
+    // Still under its old name, it may not have been sent: the same again changes nothing, or is refused.
+    let between = state(None, Some(new(NEW_NAME)), Some(old(OLD_NAME)));
+    assert_eq!(ids(assessed(&perhaps_sent(RENAME_RESTORED, "01:58:00"), &between)), [RENAME_RESTORED]);
 }
 
 #[test]

@@ -43,7 +43,7 @@ pub(in crate::rds) fn assess(
     receipts: &[Receipt],
 ) -> Assessment {
     let known_good = baseline.filter(|baseline| baseline.cluster.is_some());
-    let sent = Sent { receipts, looked: now.looked };
+    let sent = Sent { sends: &scope.sent, receipts, looked: now.looked };
     View { scope, with, now, known_good, sent, names: Names::new(cluster, scope.run.as_ref()) }.assess()
 }
 
@@ -75,8 +75,16 @@ impl View<'_> {
             (Some(old), Some(new), None) => self.restored(Some(old), new),
             (Some(found), Some(_), Some(_)) => self.somebody_elses(found),
             (None, Some(new), _) => self.between(new),
-            (None, None, Some(_)) if self.sent.recently(RENAME_RESTORED, LISTED_WITHIN).is_some() => {
+            (None, None, Some(_)) if self.sent.perhaps(RENAME_RESTORED, LISTED_WITHIN) => {
                 settling(format!("the restored cluster is being renamed to {name}: it is listed under neither name"))
+            }
+            (None, None, None)
+                if [RENAME_FAILED, RENAME_RESTORED].iter().any(|sent| self.sent.perhaps(sent, LISTED_WITHIN)) =>
+            {
+                settling(format!(
+                    "the clusters {name} and {} are being renamed: neither is listed under any of its names",
+                    self.names.restored
+                ))
             }
             (None, None, Some(_)) => failed(format!(
                 "there is no cluster {name} and no {}; the replaced cluster is kept as {}",
@@ -275,7 +283,7 @@ impl View<'_> {
 
     fn between(&self, new: &Cluster) -> Assessment {
         let name = &self.names.own;
-        if self.now.failed.is_none() && self.sent.recently(RENAME_FAILED, LISTED_WITHIN).is_some() {
+        if self.now.failed.is_none() && self.sent.perhaps(RENAME_FAILED, LISTED_WITHIN) {
             return settling(format!(
                 "{name} is being renamed to {}: it is listed under neither name",
                 self.names.failed

@@ -22,7 +22,7 @@ impl View<'_> {
         if let Some(waiting) = self.unfit(new, RENAME_RESTORED) {
             return waiting;
         }
-        let mut members: Vec<&Member> = self.now.members.iter().filter(|member| member.restored.is_some()).collect();
+        let mut members: Vec<&Member> = self.now.members.iter().collect();
         let is_writer = |member: &Member| {
             let name = member.restored.as_ref().map(|found| &found.name);
             new.members.iter().any(|listed| listed.writer && Some(&listed.name) == name)
@@ -57,7 +57,16 @@ impl View<'_> {
     /// What is left of a member's dance; or what it waits for.
     fn next_rename(&self, member: &Member) -> Result<Vec<Change>, Assessment> {
         let (away, back) = (of_member(RENAME_FAILED, &member.name), of_member(RENAME_RESTORED, &member.name));
-        let Some(new) = &member.restored else { return Ok(Vec::new()) };
+        let Some(new) = &member.restored else {
+            let renaming = [&away, &back].iter().any(|sent| self.sent.perhaps(sent, LISTED_WITHIN));
+            return match member.instance {
+                None if renaming => Err(settling(format!(
+                    "the restored member {} is being renamed: it is listed under neither name",
+                    member.name
+                ))),
+                _ => Ok(Vec::new()),
+            };
+        };
         match (&member.instance, &member.failed) {
             (Some(found), Some(_)) => Err(Assessment::Ambiguous {
                 why: format!("the member {} was moved away, and now there is another: {}", member.name, found.name),
@@ -77,7 +86,7 @@ impl View<'_> {
                 }
             }
             (None, moved) => {
-                if moved.is_none() && self.sent.recently(&away, LISTED_WITHIN).is_some() {
+                if moved.is_none() && self.sent.perhaps(&away, LISTED_WITHIN) {
                     return Err(settling(format!("{} is being renamed: it is listed under neither name", member.name)));
                 }
                 if let Some(at) = self.sent.recently(&back, LISTED_WITHIN) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use belay_core::change::{Assessment, Change, Effect};
+use belay_core::change::{Assessment, Change, Effect, Sent, SentOutcome};
 use belay_plan::model::Target;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -158,7 +158,8 @@ fn accepted(change: &str, at: &str) -> Receipt {
 }
 
 fn assessed(now: &ClusterState, receipts: &[Receipt]) -> Assessment {
-    assess(&scope(), &with(&json!({})), "shop", now, None, receipts)
+    let scope = Scope { sent: testing::accepted(receipts), ..scope() };
+    assess(&scope, &with(&json!({})), "shop", now, None, receipts)
 }
 
 fn changes(assessment: Assessment) -> Vec<Change> {
@@ -250,6 +251,34 @@ fn what_was_accepted_and_does_not_show_is_waited_for() {
     ] {
         note(assessed(&now, &[accepted(change, "01:59:57")]));
     }
+}
+
+#[test]
+fn a_rename_whose_answer_was_lost_is_waited_for_while_it_is_listed_nowhere() {
+    let made = || Some(new(&restored("shop")));
+    let gone = || Some(old(&moved("shop")));
+    let swapped = || [Some(new("shop")), None, gone()];
+    let cases = [
+        (state([None, made(), None], "or", "or"), "rename_failed"),
+        (state([None, None, gone()], "or", "or"), "rename_restored"),
+        (state([None, None, None], "or", "or"), "rename_restored"),
+        (state(swapped(), "r", "nf"), "rename_failed:shop-1"),
+        (state(swapped(), "f", "nf"), "rename_restored:shop-1"),
+        (state(swapped(), "", "nf"), "rename_restored:shop-1"),
+    ];
+    for (now, change) in cases {
+        let sent = Sent { change: change.to_owned(), at: time("01:58:00"), outcome: SentOutcome::Unknown };
+        let scope = Scope { sent: vec![sent], ..scope() };
+        let note = note(assess(&scope, &with(&json!({})), "shop", &now, None, &[]));
+        assert!(note.contains("being renamed"), "{change}: {note}");
+    }
+}
+
+#[test]
+fn members_of_before_are_looked_for_though_they_are_listed_nowhere() {
+    let before = serde_json::to_value(state([Some(old("shop")), None, None], "o", "o")).unwrap();
+    let scope = Scope { before: Some(std::sync::Arc::new(before)), ..scope() };
+    assert_eq!(known_members(&scope), ["shop-1".to_owned(), "shop-2".to_owned()].into());
 }
 
 #[test]
