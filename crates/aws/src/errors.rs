@@ -10,7 +10,7 @@ use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use belay_core::input::ErrorClass;
 use belay_ports::{ApplyError, ReadError};
 
-use crate::budget::UsedUp;
+use crate::{budget::UsedUp, https::NotConnected};
 
 /// AWS messages are shown and journaled: they are cut after this many characters.
 const MESSAGE_CHARS_MAX: usize = 600;
@@ -142,7 +142,7 @@ fn answered(code: Option<&str>, status: u16) -> Outcome {
 fn never_sent(error: &(dyn Error + 'static)) -> bool {
     chain(error).any(|cause| {
         cause.is::<CredentialsError>()
-            || cause.downcast_ref::<hyper_util::client::legacy::Error>().is_some_and(|error| error.is_connect())
+            || cause.is::<NotConnected>()
             || cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
     })
 }
