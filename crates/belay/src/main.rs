@@ -56,6 +56,9 @@ fn main() -> ExitCode {
     let traces = Traces::default();
     let colour = output.colour_errors();
     let log = logs::start(cli.log_format, cli.command.usual_logs(), colour, cli.command.is_daemon(), traces.clone());
+    if let Err(error) = belay_local::close_to_children() {
+        tracing::warn!(%error, "programs that Belay starts could read its memory: the system refused to close it to them");
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

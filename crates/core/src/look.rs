@@ -176,8 +176,10 @@ impl Deciding {
                     return self.fail(name, FailureCode::Refused, why);
                 }
                 Fate::Unknown if next.repeats == Repeats::Never => {
+                    let cause = if state.why.is_empty() { String::new() } else { format!(" ({})", state.why) };
+                    let title = &next.title;
                     let why =
-                        format!("it is not known whether this took effect, and doing it twice harms: {}", next.title);
+                        format!("it is not known whether this took effect, and doing it twice harms: {title}{cause}");
                     return self.fail(name, FailureCode::Ambiguous, why);
                 }
                 _ => {}

@@ -20,7 +20,7 @@ use belay_core::{
     wants::{TaskId, Wants, What},
 };
 use belay_plan::model::{Name, Plan};
-use belay_ports::{AccountError, NewRecord, Ports};
+use belay_ports::{AccountError, Interruption, NewRecord, Ports};
 use futures::FutureExt;
 use jiff::Timestamp;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -431,6 +431,9 @@ impl Driver {
     /// The orderly end: no new looks or sends; the answers of the sends under way are still put on record.
     async fn finish(&mut self) {
         self.tasks.stop_looks();
+        if let Some(run) = self.state.open_run() {
+            self.tasks.interrupt(run, Interruption::Stop);
+        }
         let clock = self.ports.clock.clone();
         let over = clock.sleep(GRACE);
         tokio::pin!(over);

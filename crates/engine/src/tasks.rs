@@ -14,7 +14,7 @@ use belay_core::{
     wants::{ApplyTask, LookTask, Task, TaskId, Wants},
 };
 use belay_plan::model::Name;
-use belay_ports::{Actuator, ApplyError, Clock, Ports, Scope};
+use belay_ports::{Actuator, ApplyError, Clock, Interruption, Ports, Scope};
 use futures::FutureExt;
 use tokio::{
     sync::mpsc,
@@ -125,15 +125,15 @@ impl Tasks {
             }
         }
         if run.aborting {
-            self.interrupt(run);
+            self.interrupt(run, Interruption::Abort);
         }
     }
 
-    /// A send is never dropped, but an abort need not wait for what can be stopped.
-    fn interrupt(&self, run: &Run) {
+    /// A send is never dropped, but neither an abort nor a stop need wait for what can be ended.
+    pub(crate) fn interrupt(&self, run: &Run, why: Interruption) {
         for (step, _) in self.under_way.values() {
             if let Ok((actuator, scope)) = prepare(&self.ports, run, step) {
-                actuator.interrupt(&scope);
+                actuator.interrupt(&scope, why);
             }
         }
     }

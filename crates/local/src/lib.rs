@@ -3,6 +3,8 @@
 //! A program cannot be asked afterwards how it went: its exit code is the answer, and the answer is kept as a receipt. When
 //! Belay dies while it runs, nobody knows the outcome, and a person decides, unless the plan says that it may run twice.
 
+mod family;
+mod output;
 mod process;
 mod program;
 #[cfg(test)]
@@ -10,14 +12,14 @@ mod tests;
 
 use std::{
     collections::BTreeMap,
-    fmt,
+    fmt, io,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use belay_core::{
-    change::{Assessment, Change, Effect, Key, Receipt, Repeats},
+    change::{Assessment, Change, Effect, Key, Progress, Receipt, Repeats},
     input::ErrorClass,
 };
 use belay_plan::{
@@ -25,13 +27,19 @@ use belay_plan::{
     shape::{Text, boolean, field, filled_list, map, object, pattern, text},
 };
 use belay_ports::{
-    Actuator, ApplyError, Clock, Corrupt, Fut, Permission, ReadError, Scope, System, Typed,
+    Actuator, ApplyError, Clock, Corrupt, Fut, Interruption, Permission, ReadError, Scope, System, Typed,
     job::{self, Execution},
 };
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::sync::Notify;
+use tokio::sync::watch;
+
+use crate::{
+    family::Mark,
+    output::Secrets,
+    process::{Job, Meaning},
+};
 
 /// The action's name in plans.
 pub const ACTION: &str = "command";
@@ -101,8 +109,14 @@ pub struct With {
 /// Everything that a look finds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Found {
-    /// The program's file. None: there is none on this host.
+    /// The program's file. None: it cannot be run on this host.
     program: Option<PathBuf>,
+    /// Why it cannot be run.
+    #[serde(default)]
+    problem: String,
+    /// Processes of an earlier try, which Belay did not see end.
+    #[serde(default)]
+    left: Vec<i32>,
     newest: Option<Execution>,
 }
 
@@ -122,9 +136,11 @@ pub struct Programs(Arc<Inner>);
 struct Inner {
     clock: Arc<dyn Clock>,
     allowed: bool,
-    /// Those that run, by run and step.
-    running: Mutex<BTreeMap<(String, String), Arc<Notify>>>,
+    running: Mutex<Running>,
 }
+
+/// The programs that run, by run and step, each with why it is to end.
+type Running = BTreeMap<(String, String), watch::Sender<Option<Interruption>>>;
 
 impl fmt::Debug for Programs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -156,39 +172,42 @@ impl Programs {
         let arguments = Arguments::deserialize(&change.args)
             .map_err(|error| refused(format!("the change {} cannot be understood: {error}", change.id)))?;
         let Arguments { number, program, with } = arguments;
-        let environment = program::environment(std::env::vars(), &with.env, scope, key);
-        let guard = self.register(scope);
-        let job = process::Job {
-            program: &program,
-            arguments: &with.argv[1..],
-            environment,
-            directory: with.directory.as_deref(),
+        let job = Job {
+            program: program.clone(),
+            arguments: with.argv.into_iter().skip(1).collect(),
+            environment: program::environment(program::own_environment(), &with.env, scope, key),
+            directory: with.directory,
+            mark: mark(scope),
             deadline: scope.deadline,
         };
-        let ended = process::run(&job, self.0.clock.as_ref(), &guard.interrupted).await.map_err(|error| {
+        let secrets = Secrets::of(program::own_environment());
+        let guard = self.register(scope);
+        let ended = process::run(job, self.0.clock.as_ref(), guard.interrupted.subscribe(), &secrets).await;
+        let ended = ended.map_err(|error| {
             let why = format!("{} could not be started: {error}", program.display());
             let class = match error.kind() {
-                std::io::ErrorKind::WouldBlock | std::io::ErrorKind::ExecutableFileBusy => ErrorClass::Transient,
+                io::ErrorKind::WouldBlock | io::ErrorKind::ExecutableFileBusy => ErrorClass::Transient,
                 _ => ErrorClass::Permanent,
             };
             ApplyError::NoEffect { why, class }
         })?;
-        Ok(json!(Execution {
-            number,
-            id: format!("process {}", ended.pid),
-            state: ended.state(&program),
-            logs: String::new()
-        }))
+        match ended.meaning(&program) {
+            Meaning::Over(state) => {
+                let id = format!("process {}", ended.pid);
+                Ok(json!(Execution { number, id, state, logs: String::new() }))
+            }
+            Meaning::Unknown { why } => Err(ApplyError::OutcomeUnknown { why }),
+        }
     }
 
     fn register(&self, scope: &Scope) -> Registered {
-        let interrupted = Arc::new(Notify::new());
+        let (interrupted, _) = watch::channel(None);
         let place = place(scope);
         self.running().insert(place.clone(), interrupted.clone());
         Registered { programs: self.clone(), place, interrupted }
     }
 
-    fn running(&self) -> std::sync::MutexGuard<'_, BTreeMap<(String, String), Arc<Notify>>> {
+    fn running(&self) -> MutexGuard<'_, Running> {
         self.0.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -197,11 +216,17 @@ fn place(scope: &Scope) -> (String, String) {
     (scope.run.as_ref().map(ToString::to_string).unwrap_or_default(), scope.step.clone())
 }
 
+/// What all processes of a step's program have in their environment.
+fn mark(scope: &Scope) -> Mark {
+    let (run, step) = place(scope);
+    Mark::new([(program::RUN, &run), (program::STEP, &step)])
+}
+
 /// A program that can be interrupted, as long as this is held.
 struct Registered {
     programs: Programs,
     place: (String, String),
-    interrupted: Arc<Notify>,
+    interrupted: watch::Sender<Option<Interruption>>,
 }
 
 impl Drop for Registered {
@@ -216,14 +241,24 @@ impl System for Programs {
 
     fn observe<'a>(
         &'a self,
-        _scope: &'a Scope,
+        scope: &'a Scope,
         with: With,
         receipts: &'a [Receipt],
     ) -> Fut<'a, Result<Found, ReadError>> {
         Box::pin(async move {
-            let path = std::env::var_os("PATH").unwrap_or_default();
-            let name = with.argv.first().map(String::as_str).unwrap_or_default();
-            Ok(Found { program: program::find(name, &path), newest: job::answered(receipts) })
+            // The first try has nothing before it; without a person's word there is no second one but of what may run twice.
+            let earlier = scope.run.is_some() && (scope.tries > 1 || with.idempotent);
+            let mark = earlier.then(|| mark(scope));
+            let look = move || {
+                let path = std::env::var_os("PATH").unwrap_or_default();
+                (program::locate(&with, &path), mark.map(|mark| mark.carriers()).unwrap_or_default())
+            };
+            let (located, left) = tokio::task::spawn_blocking(look).await.map_err(|error| ReadError {
+                why: format!("the look at the program failed: {error}"),
+                permanent: true,
+            })?;
+            let problem = located.as_ref().err().cloned().unwrap_or_default();
+            Ok(Found { program: located.ok(), problem, left, newest: job::answered(receipts) })
         })
     }
 
@@ -236,13 +271,9 @@ impl System for Programs {
         _receipts: &[Receipt],
     ) -> Result<Assessment, Corrupt> {
         let Some(name) = with.argv.first() else { return Err(Corrupt("the command is empty".to_owned())) };
-        if let (None, None) = (&now.program, &now.newest) {
-            let place = if name.starts_with('/') { "that can be run" } else { "in PATH" };
-            return Ok(Assessment::Failed { why: format!("on this host there is no program {name} {place}") });
-        }
-        let program = now.program.clone().unwrap_or_else(|| PathBuf::from(name));
         let once = if with.idempotent { "" } else { " (a lost outcome cannot be looked up)" };
-        Ok(job::assess(scope, now.newest.as_ref(), || Change {
+        let program = now.program.clone().unwrap_or_else(|| PathBuf::from(name));
+        let assessment = job::assess(scope, now.newest.as_ref(), || Change {
             id: job::START.to_owned(),
             title: format!("run {}{once}", program::line(&with.argv)),
             before: json!({ "execution": "none" }),
@@ -252,7 +283,12 @@ impl System for Programs {
             effects: vec![Effect::StartsJob { name: name.clone() }],
             repeats: if with.idempotent { Repeats::Converges } else { Repeats::Never },
             expected: EXPECTED,
-        }))
+        });
+        Ok(match assessment {
+            Assessment::Remaining(_) if now.program.is_none() => Assessment::Failed { why: now.problem.clone() },
+            Assessment::Remaining(_) if !now.left.is_empty() => left_running(name, &now.left),
+            assessment => assessment,
+        })
     }
 
     fn apply<'a>(&'a self, scope: &'a Scope, key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {
@@ -264,9 +300,41 @@ impl System for Programs {
         Vec::new()
     }
 
-    fn interrupt(&self, scope: &Scope) {
+    fn interrupt(&self, scope: &Scope, why: Interruption) {
         if let Some(running) = self.running().get(&place(scope)) {
-            running.notify_one();
+            running.send_if_modified(|told| {
+                let first = told.is_none();
+                told.get_or_insert(why);
+                first
+            });
         }
     }
+}
+
+/// Two of them at once are never what was wanted, also where it may run twice.
+fn left_running(name: &str, left: &[i32]) -> Assessment {
+    let pids = left.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let note =
+        format!("{name} of an earlier try still runs, as process {pids}: it is waited for, or ended with `kill`");
+    Assessment::Settling(Progress { fraction: None, note, expected_left_s: None })
+}
+
+/// Closes this process to the programs that it starts: they run as the same user, and could otherwise read its environment
+/// and its memory, where its secrets are. It also leaves no core dump.
+///
+/// # Errors
+/// The system refuses it.
+#[cfg(target_os = "linux")]
+pub fn close_to_children() -> io::Result<()> {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
+}
+
+/// Only Linux has a way to do it.
+///
+/// # Errors
+/// None.
+#[cfg(not(target_os = "linux"))]
+pub fn close_to_children() -> io::Result<()> {
+    Ok(())
 }

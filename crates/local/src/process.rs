@@ -3,22 +3,24 @@
 use std::{
     io,
     os::unix::process::ExitStatusExt,
-    path::Path,
+    path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
+    sync::Arc,
     time::Duration,
 };
 
-use belay_ports::{
-    Clock,
-    job::{OUTPUT_BYTES_MAX, State},
-};
+use belay_ports::{Clock, Interruption, job::State};
 use indexmap::IndexMap;
 use jiff::Timestamp;
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::Signal;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt},
     process::{Child, Command},
-    sync::Notify,
+    sync::watch,
+};
+
+use crate::{
+    family::{Family, Mark},
+    output::{Secrets, Tail},
 };
 
 /// From SIGTERM to SIGKILL.
@@ -27,11 +29,16 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// What a program has written is read for so long after its end: something that it left running may hold its output open.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-pub(crate) struct Job<'a> {
-    pub(crate) program: &'a Path,
-    pub(crate) arguments: &'a [String],
+/// The last line of what a program wrote is cut to so much where it stands in a reason.
+const LINE_CHARS_MAX: usize = 300;
+
+pub(crate) struct Job {
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<String>,
     pub(crate) environment: IndexMap<String, String>,
-    pub(crate) directory: Option<&'a Path>,
+    pub(crate) directory: Option<PathBuf>,
+    /// What all processes of it have in their environment.
+    pub(crate) mark: Mark,
     /// It does not run longer than that.
     pub(crate) deadline: Option<Timestamp>,
 }
@@ -40,36 +47,46 @@ pub(crate) struct Ended {
     pub(crate) pid: u32,
     status: ExitStatus,
     killed: Option<Killed>,
-    stdout: Tail,
-    stderr: Tail,
+    stdout: String,
+    stderr: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Killed {
     TimedOut,
-    Interrupted,
+    Interrupted(Interruption),
+}
+
+/// What the end of a program means for its step.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Meaning {
+    Over(State),
+    /// It was ended before it had done its work, and not by anything that its step is about.
+    Unknown {
+        why: String,
+    },
 }
 
 /// Runs it to its end, or to the end of its time.
 ///
 /// # Errors
 /// The program could not be started: nothing has happened.
-pub(crate) async fn run(job: &Job<'_>, clock: &dyn Clock, interrupted: &Notify) -> io::Result<Ended> {
-    let mut command = Command::new(job.program);
-    command.args(job.arguments).env_clear().envs(&job.environment);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.process_group(0);
-    if let Some(directory) = job.directory {
-        command.current_dir(directory);
-    }
-    let mut child = command.spawn()?;
+pub(crate) async fn run(
+    job: Job,
+    clock: &dyn Clock,
+    interrupted: watch::Receiver<Option<Interruption>>,
+    secrets: &Secrets,
+) -> io::Result<Ended> {
+    let deadline = job.deadline;
+    // A program, or a folder, on a file system that hangs must not hang the daemon.
+    let (mut child, mut family) =
+        tokio::task::spawn_blocking(move || start(&job)).await.map_err(io::Error::other).flatten()?;
     let pid = child.id().unwrap_or_default();
-    let mut group = Group(i32::try_from(pid).ok().and_then(Pid::from_raw));
     let (out, err) = (child.stdout.take(), child.stderr.take());
-    let (mut stdout, mut stderr) = (Tail::default(), Tail::default());
+    let (mut stdout, mut stderr) = (Tail::new(secrets), Tail::new(secrets));
     let (status, killed) = {
         let reading = async { tokio::join!(stdout.read(out), stderr.read(err)) };
-        let ending = end(&mut child, &group, job.deadline, clock, interrupted);
+        let ending = end(&mut child, &family, deadline, clock, interrupted);
         tokio::pin!(reading, ending);
         let mut read = false;
         let ended = loop {
@@ -87,17 +104,30 @@ pub(crate) async fn run(job: &Job<'_>, clock: &dyn Clock, interrupted: &Notify) 
         }
         ended
     };
-    group.0 = None;
-    Ok(Ended { pid, status, killed, stdout, stderr })
+    family.let_go();
+    Ok(Ended { pid, status, killed, stdout: stdout.text(), stderr: stderr.text() })
 }
 
-/// Waits for the end, and brings it about when the time is over or an abort comes.
+fn start(job: &Job) -> io::Result<(Child, Family)> {
+    let mut command = Command::new(&job.program);
+    command.args(&job.arguments).env_clear().envs(&job.environment);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.process_group(0);
+    if let Some(directory) = &job.directory {
+        command.current_dir(directory);
+    }
+    let child = command.spawn()?;
+    let family = Family::new(child.id().unwrap_or_default(), Arc::new(job.mark.clone()));
+    Ok((child, family))
+}
+
+/// Waits for the end, and brings it about when the time is over or somebody interrupts.
 async fn end(
     child: &mut Child,
-    group: &Group,
+    family: &Family,
     deadline: Option<Timestamp>,
     clock: &dyn Clock,
-    interrupted: &Notify,
+    mut interrupted: watch::Receiver<Option<Interruption>>,
 ) -> io::Result<(ExitStatus, Option<Killed>)> {
     let too_late = async {
         match deadline {
@@ -108,90 +138,66 @@ async fn end(
             None => std::future::pending().await,
         }
     };
+    let interruption = async {
+        match interrupted.wait_for(Option::is_some).await.map(|found| *found) {
+            Ok(Some(why)) => why,
+            _ => std::future::pending().await, // nobody is left to interrupt
+        }
+    };
     let killed = tokio::select! {
         biased;
         status = child.wait() => return Ok((status?, None)),
-        () = interrupted.notified() => Killed::Interrupted,
+        why = interruption => Killed::Interrupted(why),
         () = too_late => Killed::TimedOut,
     };
-    group.signal(Signal::TERM);
-    let status = tokio::select! {
+    family.signal(Signal::TERM).await;
+    let ended = tokio::select! {
         biased;
-        status = child.wait() => status?,
-        () = clock.sleep(PATIENCE) => {
-            group.signal(Signal::KILL);
-            child.wait().await?
-        }
+        status = child.wait() => Some(status?),
+        () = clock.sleep(PATIENCE) => None,
     };
-    group.signal(Signal::KILL); // what it has started may be more stubborn than itself
+    family.signal(Signal::KILL).await; // what it has started may be more stubborn than itself
+    let status = match ended {
+        Some(status) => status,
+        None => child.wait().await?,
+    };
     Ok((status, Some(killed)))
 }
 
-/// The processes that belong to a program. Dropped while it runs, it is killed, with all that it has started.
-struct Group(Option<Pid>);
-
-impl Group {
-    fn signal(&self, signal: Signal) {
-        if let Some(pid) = self.0 {
-            let _ = kill_process_group(pid, signal); // an error means that nobody is left
-        }
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        self.signal(Signal::KILL);
-    }
-}
-
-/// The end of what was written.
-#[derive(Default)]
-struct Tail {
-    bytes: Vec<u8>,
-    cut: bool,
-}
-
-impl Tail {
-    async fn read(&mut self, from: Option<impl AsyncRead + Unpin>) {
-        let Some(mut from) = from else { return };
-        let mut chunk = [0; 4096];
-        while let Ok(read @ 1..) = from.read(&mut chunk).await {
-            self.bytes.extend_from_slice(&chunk[..read]);
-            let beyond = self.bytes.len().saturating_sub(OUTPUT_BYTES_MAX);
-            self.cut |= beyond > 0;
-            self.bytes.drain(..beyond);
-        }
-    }
-
-    /// Without what would move the cursor of a terminal.
-    fn text(&self) -> String {
-        let text = String::from_utf8_lossy(&self.bytes);
-        let shown: String =
-            text.chars().filter(|letter| !letter.is_control() || matches!(letter, '\n' | '\t')).collect();
-        format!("{}{}", if self.cut { "..." } else { "" }, shown.trim_end())
-    }
-}
-
 impl Ended {
-    /// What it means for the step.
-    pub(crate) fn state(&self, program: &Path) -> State {
-        let (stdout, stderr) = (self.stdout.text(), self.stderr.text());
-        let output = match (stdout.as_str(), stderr.as_str()) {
-            (_, "") => stdout,
-            ("", _) => format!("stderr: {stderr}"),
-            _ => format!("{stdout}\nstderr: {stderr}"),
-        };
-        if self.killed.is_none() && self.status.success() {
-            return State::Succeeded { output };
-        }
+    pub(crate) fn meaning(&self, program: &Path) -> Meaning {
+        let last = last_line(&self.stderr);
         let how = match (self.killed, self.status.code(), self.status.signal()) {
-            (Some(Killed::TimedOut), ..) => "was killed: the time of its step was over".to_owned(),
-            (Some(Killed::Interrupted), ..) => "was killed: the run is being aborted".to_owned(),
-            (None, Some(code), _) => format!("has ended with exit code {code}"),
-            (None, None, signal) => format!("was killed by somebody else, with signal {}", signal.unwrap_or_default()),
+            (None, Some(0), _) => return Meaning::Over(State::Succeeded { output: self.output() }),
+            (None, Some(code), _) => format!("has ended with exit code {code}{last}"),
+            (None, None, signal) => {
+                format!("was killed by somebody else, with signal {}{last}", signal.unwrap_or_default())
+            }
+            (Some(Killed::TimedOut), ..) => format!("was killed: the time of its step was over{last}"),
+            (Some(Killed::Interrupted(Interruption::Abort)), ..) => {
+                format!("was killed: the run is being aborted{last}")
+            }
+            (Some(Killed::Interrupted(Interruption::Stop)), ..) => {
+                let why = format!("{} was killed before its end, because Belay was stopped{last}", program.display());
+                return Meaning::Unknown { why };
+            }
         };
-        let last = self.stderr.text();
-        let last = last.lines().last().map_or_else(String::new, |line| format!(": {line}"));
-        State::Failed { why: format!("{} {how}{last}", program.display()), output }
+        Meaning::Over(State::Failed { why: format!("{} {how}", program.display()), output: self.output() })
+    }
+
+    fn output(&self) -> String {
+        match (self.stdout.as_str(), self.stderr.as_str()) {
+            (stdout, "") => stdout.to_owned(),
+            ("", stderr) => format!("stderr: {stderr}"),
+            (stdout, stderr) => format!("{stdout}\nstderr: {stderr}"),
+        }
+    }
+}
+
+fn last_line(text: &str) -> String {
+    let Some(line) = text.lines().last() else { return String::new() };
+    match line.char_indices().nth(LINE_CHARS_MAX) {
+        Some((end, _)) => format!(": {}...", &line[..end]),
+        None => format!(": {line}"),
     }
 }

@@ -1,12 +1,17 @@
-use std::{ffi::OsStr, path::Path};
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use belay_core::{change::Outcome, id::RunId, input::ErrorClass};
 use belay_plan::model::{AwsTarget, Target};
 use jiff::Timestamp;
-use tokio::sync::futures::Notified;
+use tokio::sync::{Notify, futures::Notified};
 
 use super::*;
-use crate::process::Job;
 
 /// Time passes when somebody says so.
 #[derive(Default)]
@@ -34,10 +39,12 @@ fn with(argv: &[&str]) -> With {
     With { argv, env: IndexMap::new(), directory: None, idempotent: false }
 }
 
+/// Each of a step of its own: the processes of one are none of the other's.
 fn scope(with: &With, tries: u32) -> Scope {
+    static STEPS: AtomicU32 = AtomicU32::new(0);
     Scope {
         migration: "checkout".to_owned(),
-        step: "fence".to_owned(),
+        step: format!("fence{}", STEPS.fetch_add(1, Ordering::Relaxed)),
         run: Some(RunId("01k8abcd2345".to_owned())),
         tries,
         deadline: None,
@@ -110,7 +117,8 @@ async fn another_exit_code_is_a_failure_with_its_last_words() {
 async fn only_the_end_of_much_output_is_kept() {
     let done = outcome(&with(&["sh", "-c", "i=0; while [ $i -lt 5000 ]; do echo line $i; i=$((i+1)); done"])).await;
     let output = done.report.output;
-    assert!(output.len() <= job::OUTPUT_BYTES_MAX + 3 && output.starts_with("...") && output.ends_with("line 4999"));
+    let bounded = output.len() <= job::OUTPUT_BYTES_MAX + 3;
+    assert!(bounded && output.starts_with("...") && output.ends_with("line 4999"), "{output}");
 }
 
 #[tokio::test]
@@ -171,7 +179,7 @@ async fn until<T>(mut found: impl FnMut() -> Option<T>) -> T {
 
 /// A process that is only left to be reaped is gone.
 fn is_gone(pid: &str) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+    let status = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
     status.rsplit(") ").next().is_none_or(|rest| rest.is_empty() || rest.starts_with('Z'))
 }
 
@@ -184,9 +192,9 @@ async fn an_abort_kills_the_program_and_all_that_it_has_started() {
     let change = start(&programs, &scope).await;
     let actuator = programs.actuator(ACTION).unwrap();
     let abort = async {
-        let child = until(|| std::fs::read_to_string(&begun).ok()).await;
-        actuator.interrupt(&scope);
-        actuator.interrupt(&scope);
+        let child = until(|| fs::read_to_string(&begun).ok()).await;
+        actuator.interrupt(&scope, Interruption::Abort);
+        actuator.interrupt(&scope, Interruption::Stop);
         child
     };
     let key = key();
@@ -195,30 +203,89 @@ async fn an_abort_kills_the_program_and_all_that_it_has_started() {
     assert!(answer["why"].as_str().unwrap().contains("the run is being aborted"), "{answer}");
     until(|| is_gone(&child).then_some(())).await;
     assert!(programs.running().is_empty());
-    actuator.interrupt(&scope);
+    actuator.interrupt(&scope, Interruption::Abort);
+}
+
+#[tokio::test]
+async fn a_child_in_a_session_of_its_own_is_killed_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let begun = folder.path().join("begun");
+    // Its parent has ended, and it has left the group: only its environment shows whose it is.
+    let script = format!(
+        "(setsid sh -c 'echo $$ >{0}.new; mv {0}.new {0}; exec sleep 600' >/dev/null 2>&1 &); sleep 600",
+        begun.display()
+    );
+    let programs = programs();
+    let scope = scope(&with(&["sh", "-c", &script]), 1);
+    let change = start(&programs, &scope).await;
+    let actuator = programs.actuator(ACTION).unwrap();
+    let abort = async {
+        let child = until(|| fs::read_to_string(&begun).ok()).await;
+        actuator.interrupt(&scope, Interruption::Abort);
+        child
+    };
+    let key = key();
+    let (answer, child) = tokio::join!(actuator.apply(&scope, &key, &change), abort);
+    assert_eq!(answer.unwrap()["state"], "failed");
+    until(|| is_gone(&child).then_some(())).await;
+}
+
+#[tokio::test]
+async fn what_a_stop_of_belay_has_cut_short_is_not_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let (stubborn, begun) = stubborn(folder.path());
+    let programs = programs();
+    let scope = scope(&stubborn, 1);
+    let change = start(&programs, &scope).await;
+    let actuator = programs.actuator(ACTION).unwrap();
+    let stop = async {
+        until(|| fs::read_to_string(&begun).ok()).await;
+        actuator.interrupt(&scope, Interruption::Stop);
+    };
+    let key = key();
+    let (answer, ()) = tokio::join!(actuator.apply(&scope, &key, &change), stop);
+    let Err(ApplyError::OutcomeUnknown { why }) = answer else { panic!("{answer:?}") };
+    assert!(why.contains("because Belay was stopped"), "{why}");
+}
+
+#[tokio::test]
+async fn a_retry_waits_for_what_an_earlier_try_has_left_running() {
+    let programs = programs();
+    let twice = With { idempotent: true, ..with(&["sleep", "600"]) };
+    let first = scope(&twice, 1);
+    // As after Belay was killed: the process is there, and nobody waits for it.
+    let environment = program::environment(program::own_environment(), &twice.env, &first, &key());
+    let mut left =
+        tokio::process::Command::new("sleep").arg("600").envs(environment).kill_on_drop(true).spawn().unwrap();
+    let pid = left.id().unwrap();
+    for waiting in [first.clone(), Scope { tries: 2, ..first.clone() }] {
+        let Assessment::Settling(progress) = assessed(&programs, &waiting, &[]).await else { panic!("two at once") };
+        assert!(progress.note.contains(&format!("still runs, as process {pid}")), "{}", progress.note);
+    }
+    let other = Scope { step: "another".to_owned(), ..first.clone() };
+    assert!(matches!(assessed(&programs, &other, &[]).await, Assessment::Remaining(_)));
+    left.kill().await.unwrap();
+    assert!(matches!(assessed(&programs, &first, &[]).await, Assessment::Remaining(_)));
 }
 
 #[tokio::test]
 async fn the_end_of_the_time_ends_the_program() {
     let folder = tempfile::tempdir().unwrap();
     let (stubborn, begun) = stubborn(folder.path());
-    let clock = Hand::default();
-    let job = Job {
-        program: Path::new("/bin/sh"),
-        arguments: &stubborn.argv[1..],
-        environment: IndexMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),
-        directory: None,
-        deadline: Some("1970-01-01T00:05:00Z".parse().unwrap()),
-    };
-    let interrupted = Notify::new();
+    let clock = Arc::new(Hand::default());
+    let programs = Programs::new(clock.clone(), true);
+    let scope = Scope { deadline: Some("1970-01-01T00:05:00Z".parse().unwrap()), ..scope(&stubborn, 1) };
+    let change = start(&programs, &scope).await;
+    let actuator = programs.actuator(ACTION).unwrap();
     let pass = async {
-        let child = until(|| std::fs::read_to_string(&begun).ok()).await;
+        let child = until(|| fs::read_to_string(&begun).ok()).await;
         clock.passes.notify_one();
         child
     };
-    let (ended, child) = tokio::join!(process::run(&job, &clock, &interrupted), pass);
-    let job::State::Failed { why, .. } = ended.unwrap().state(job.program) else { panic!("it was killed") };
-    assert_eq!(why, "/bin/sh was killed: the time of its step was over");
+    let key = key();
+    let (answer, child) = tokio::join!(actuator.apply(&scope, &key, &change), pass);
+    let why = answer.unwrap()["why"].as_str().unwrap().to_owned();
+    assert!(why.ends_with("/sh was killed: the time of its step was over"), "{why}");
     until(|| is_gone(&child).then_some(())).await;
 }
 
@@ -233,21 +300,43 @@ async fn a_program_does_not_outlive_whoever_waits_for_it() {
     let key = key();
     let child = tokio::select! {
         _ = actuator.apply(&scope, &key, &change) => panic!("it never ends"),
-        child = until(|| std::fs::read_to_string(&begun).ok()) => child,
+        child = until(|| fs::read_to_string(&begun).ok()) => child,
     };
     until(|| is_gone(&child).then_some(())).await;
 }
 
 #[tokio::test]
-async fn a_program_that_is_not_there_is_found_out_before_it_is_needed() {
+async fn what_stands_against_a_command_is_found_out_before_it_is_needed() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = |name: &str, text: &str, mode: u32| {
+        let file = folder.path().join(name);
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        file.display().to_string()
+    };
+    let gone = folder.path().join("gone").display().to_string();
+    let cases = [
+        (with(&["no-such-program-anywhere"]), "there is no program no-such-program-anywhere in PATH"),
+        (with(&["/etc/passwd"]), "there is no program /etc/passwd that can be run"),
+        (with(&[&script("mode", "#!/bin/sh\n", 0o644)]), "mode that can be run"),
+        (with(&[&script("old", "#!/opt/python1/bin/python -u\n", 0o755)]), "`/opt/python1/bin/python -u`"),
+        (with(&[&script("env", "#!/usr/bin/env -S A=1 no-such-python -u\n", 0o755)]), "no no-such-python in PATH"),
+        (with(&[&script("bare", "echo hello\n", 0o755)]), "begin it with a line such as #!/bin/sh"),
+        (with(&[&script("windows", "#!/bin/sh\r\n", 0o755)]), "end as on Windows"),
+        (With { directory: Some(gone.clone().into()), ..with(&["true"]) }, "there is no directory"),
+        (With { directory: Some("/etc/passwd".into()), ..with(&["true"]) }, "is no directory"),
+    ];
     let programs = programs();
-    for (name, why) in [
-        ("no-such-program-anywhere", "on this host there is no program no-such-program-anywhere in PATH"),
-        ("/etc/passwd", "on this host there is no program /etc/passwd that can be run"),
-    ] {
-        let arming = Scope { run: None, tries: 0, ..scope(&with(&[name]), 0) };
-        assert_eq!(assessed(&programs, &arming, &[]).await, Assessment::Failed { why: why.to_owned() });
+    for (with, expected) in cases {
+        let arming = Scope { run: None, tries: 0, ..scope(&with, 0) };
+        let Assessment::Failed { why } = assessed(&programs, &arming, &[]).await else { panic!("{expected}") };
+        assert!(why.contains(expected), "{why}");
     }
+    for file in [script("plain", "#! /bin/sh -e\ntrue\n", 0o755), script("found", "#!/usr/bin/env sh\n", 0o755)] {
+        assert_eq!(outcome(&with(&[&file])).await.failure, None, "{file}");
+    }
+    let elsewhere = With { env: IndexMap::from([("PATH".to_owned(), gone)]), ..with(&["/usr/bin/env"]) };
+    assert_eq!(outcome(&elsewhere).await.failure, None);
     assert_eq!(program::find("sh", OsStr::new("bin:/nowhere")), None);
 }
 
@@ -263,9 +352,12 @@ async fn nothing_is_started_where_only_reading_is_allowed() {
 #[tokio::test]
 async fn a_program_that_cannot_be_started_has_done_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let gone = With { directory: Some(folder.path().join("gone")), ..with(&["true"]) };
+    let directory = folder.path().join("work");
+    fs::create_dir(&directory).unwrap();
+    let gone = With { directory: Some(directory.clone()), ..with(&["true"]) };
     let (programs, scope) = (programs(), scope(&gone, 1));
     let change = start(&programs, &scope).await;
+    fs::remove_dir(&directory).unwrap();
     let refused = programs.actuator(ACTION).unwrap().apply(&scope, &key(), &change).await;
     assert!(matches!(refused, Err(ApplyError::NoEffect { class: ErrorClass::Permanent, .. })), "{refused:?}");
 }

@@ -105,9 +105,18 @@ pub trait Actuator: Send + Sync {
     /// The IAM statements that observe and apply need, scoped to the resource.
     fn permissions(&self, scope: &Scope) -> Vec<Permission>;
 
-    /// The run is being aborted while an apply of this step is under way: what can be stopped is, and the apply still
-    /// answers. Called more than once. A call to AWS cannot be taken back, so most have nothing to do here.
-    fn interrupt(&self, _scope: &Scope) {}
+    /// An apply of this step is under way, and is not to be waited for any longer: what can be stopped is, and the apply
+    /// still answers. Called more than once. A call to AWS cannot be taken back, so most have nothing to do here.
+    fn interrupt(&self, _scope: &Scope, _why: Interruption) {}
+}
+
+/// Why a send is not waited for any longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interruption {
+    /// The run is being aborted.
+    Abort,
+    /// Belay is being stopped; the run goes on at the next start.
+    Stop,
 }
 
 /// One IAM statement: `route53:ChangeResourceRecordSets` on `arn:aws:route53:::hostedzone/Z...`.

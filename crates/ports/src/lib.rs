@@ -12,7 +12,7 @@ pub mod observe;
 pub mod sensor;
 pub mod system;
 
-pub use actuator::{Actuator, ApplyError, Condition, Corrupt, Permission, ReadError, Scope, Stages};
+pub use actuator::{Actuator, ApplyError, Condition, Corrupt, Interruption, Permission, ReadError, Scope, Stages};
 pub use check::{Check, CheckVerdict};
 pub use clock::{Clock, Entropy};
 pub use journal::{AppendError, Journal, NewRecord, Placed, ReadFailure};

@@ -59,7 +59,7 @@ pub trait System: Send + Sync {
     fn permissions(&self, scope: &Scope, with: &Self::With) -> Vec<Permission>;
 
     /// As [`Actuator::interrupt`].
-    fn interrupt(&self, _scope: &Scope) {}
+    fn interrupt(&self, _scope: &Scope, _why: Interruption) {}
 }
 
 /// Makes an [`Actuator`] of a [`System`].
@@ -122,7 +122,7 @@ impl<S: System> Actuator for Typed<S> {
             .unwrap_or_default()
     }
 
-    fn interrupt(&self, scope: &Scope) {
-        self.0.interrupt(scope);
+    fn interrupt(&self, scope: &Scope, why: Interruption) {
+        self.0.interrupt(scope, why);
     }
 }

@@ -120,6 +120,47 @@ fn a_program_whose_outcome_nobody_knows_waits_for_a_person() {
 }
 
 #[test]
+fn a_stop_ends_the_program_and_what_it_was_doing_is_not_known() {
+    let aws = Emulator::moto();
+    let mut belay = Belay::at(aws.url());
+    let (step, started, go_on) = program(belay.folder());
+    let daemon = serve(&mut belay, &step);
+    tell(&belay, &["arm"]);
+    tell(&belay, &["rollback", "--reason", "a test"]);
+    let first = wait_until("the program to start", || read(&started));
+    let stopped = daemon.terminate();
+    assert_eq!(stopped.code, 0, "{stopped}");
+    assert!(is_gone(&first));
+
+    let daemon = serve(&mut belay, &step);
+    wait_for_state(&belay, "halted");
+    let status = tell(&belay, &["status"]);
+    assert!(status.stdout.contains("because Belay was stopped"), "{status}");
+    fs::write(&go_on, "").unwrap();
+    tell(&belay, &["retry", "back", "--reason", "it was looked at"]);
+    wait_for_state(&belay, "rolled_back");
+    assert_eq!(read(&started).unwrap().lines().count(), 2);
+    let stopped = daemon.terminate();
+    assert_eq!(stopped.code, 0, "{stopped}");
+}
+
+#[test]
+fn a_program_neither_reads_nor_shows_the_secrets_of_belay() {
+    let aws = Emulator::moto();
+    let mut belay = Belay::at(aws.url());
+    belay.env("PAGER_TOKEN", "a-token-of-the-pager");
+    let secret = belay.write("secret", "a-token-of-the-pager");
+    let done = roll_back(
+        &belay,
+        &format!(
+            "    action: command\n    with: {{ argv: [sh, -c, 'cat {secret}; echo \"${{PAGER_TOKEN:-none}}\"'] }}"
+        ),
+    );
+    let step = assert_done(&done);
+    assert_eq!(step["report"]["output"], "[PAGER_TOKEN masked]none", "{step}");
+}
+
+#[test]
 fn an_abort_stops_the_program_and_so_does_the_end_of_its_time() {
     let aws = Emulator::moto();
     let mut belay = Belay::at(aws.url());
