@@ -144,6 +144,13 @@ impl Aws {
         Self::with_base(access, Calls::told_to(clock, observer), budget, OnceCell::new())
     }
 
+    /// With a configuration that is given instead of the standard one: region, credentials, HTTP client. Guard, budget and
+    /// observer stand before its client as before any other.
+    pub fn with_config(access: Access, clock: Arc<dyn Clock>, observer: Arc<dyn Observer>, config: SdkConfig) -> Self {
+        let budget = Budget::new(clock.clone(), observer.clone());
+        Self::with_base(access, Calls::told_to(clock, observer), budget, OnceCell::new_with(Some(config)))
+    }
+
     pub(crate) fn with_base(access: Access, calls: Calls, budget: Budget, base: OnceCell<SdkConfig>) -> Self {
         Self(Arc::new(Inner { access, calls, budget, base, sessions: Mutex::default() }))
     }

@@ -1,0 +1,27 @@
+//! AWS as it really is, in a test package: state machines with AWS's delays, and refusals in AWS's words.
+//!
+//! One pure implementation, [`World::handle`], is used in two ways: as the HTTP client of the SDK in virtual time
+//! ([`Scene`]), and behind a socket (`belay_tests::Strict`) by the real binary.
+
+mod agenda;
+mod answer;
+mod connector;
+mod fault;
+mod input;
+mod paced;
+mod page;
+pub mod rds;
+mod scene;
+mod service;
+mod sts;
+mod throttle;
+mod wire;
+mod world;
+
+pub use answer::{Refusal, Reply};
+pub use connector::Shared;
+pub use fault::{Blow, Call, Outcome, Which};
+pub use scene::{Played, Scene};
+pub use service::Service;
+pub use wire::{Answer, Request};
+pub use world::{Thing, World};

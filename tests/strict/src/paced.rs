@@ -1,0 +1,60 @@
+//! Actuators that are not looked through more often than is worth a test's time.
+
+use std::{sync::Arc, time::Duration};
+
+use belay_core::change::{Assessment, Change, Doc, Key, Receipt};
+use belay_plan::model::AwsTarget;
+use belay_ports::{AccountError, Actuator, Actuators, ApplyError, Check, Corrupt, Fut, Permission, ReadError, Scope};
+use serde_json::Value;
+
+pub(crate) struct Paced {
+    pub(crate) actuators: Arc<dyn Actuators>,
+    /// The least time between two looks of a step.
+    pub(crate) pace: Duration,
+}
+
+impl Actuators for Paced {
+    fn actuator(&self, action: &str) -> Option<Arc<dyn Actuator>> {
+        let actuator = self.actuators.actuator(action)?;
+        Some(Arc::new(PacedActuator { actuator, pace: self.pace }))
+    }
+
+    fn verify_account<'a>(&'a self, aws: &'a AwsTarget) -> Fut<'a, Result<String, AccountError>> {
+        self.actuators.verify_account(aws)
+    }
+}
+
+struct PacedActuator {
+    actuator: Arc<dyn Actuator>,
+    pace: Duration,
+}
+
+impl Actuator for PacedActuator {
+    fn observe<'a>(&'a self, scope: &'a Scope, receipts: &'a [Receipt]) -> Fut<'a, Result<Doc, ReadError>> {
+        self.actuator.observe(scope, receipts)
+    }
+
+    fn assess(&self, scope: &Scope, now: &Doc, receipts: &[Receipt]) -> Result<Assessment, Corrupt> {
+        self.actuator.assess(scope, now, receipts)
+    }
+
+    fn checks(&self, scope: &Scope, now: &Doc) -> Result<Vec<Check>, Corrupt> {
+        self.actuator.checks(scope, now)
+    }
+
+    fn apply<'a>(&'a self, scope: &'a Scope, key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {
+        self.actuator.apply(scope, key, change)
+    }
+
+    fn pace(&self) -> Duration {
+        self.actuator.pace().max(self.pace)
+    }
+
+    fn permissions(&self, scope: &Scope) -> Vec<Permission> {
+        self.actuator.permissions(scope)
+    }
+
+    fn interrupt(&self, scope: &Scope) {
+        self.actuator.interrupt(scope);
+    }
+}

@@ -1,0 +1,106 @@
+//! RDS: instances and clusters with their state machines, what they are restored from, and what hangs on them.
+//!
+//! Each kind of thing has a file: what it refuses, how long it takes, and (beside the code) where AWS says so.
+
+mod build;
+mod database;
+mod describe;
+mod known;
+mod modify;
+mod pace;
+mod parameters;
+mod restore;
+mod snapshot;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+pub use self::{
+    build::{Cluster, Full, Gone, Instance, Snapshot},
+    database::{Database, Kind},
+    pace::Pace,
+};
+use self::{database::Due, known::Known, snapshot::Stored};
+use crate::{
+    agenda::Agenda,
+    answer::{Answered, Refusal},
+    input::Input,
+    world::Place,
+};
+
+#[derive(Debug, Clone, Default)]
+pub struct Rds {
+    /// How long everything takes.
+    pub pace: Pace,
+    pub(crate) databases: Vec<Database>,
+    pub(crate) snapshots: Vec<Stored>,
+    pub(crate) known: Known,
+    /// Of instances and clusters together: how many more there may be.
+    pub(crate) room: Option<usize>,
+    agenda: Agenda<Due>,
+    made: usize,
+    /// When a name began to stand for a database, and when it ceased to.
+    names: Vec<(Timestamp, Kind, String, bool)>,
+}
+
+impl Rds {
+    pub(crate) fn advance(&mut self, now: Timestamp, place: &Place) {
+        while let Some((at, due)) = self.agenda.next(now) {
+            self.happen(at, due, place);
+        }
+    }
+
+    pub(crate) fn answer(&mut self, place: &Place, now: Timestamp, operation: &str, input: &Value) -> Answered {
+        let input = Input(input);
+        match operation {
+            "DescribeDBInstances" => self.describe_instances(place, now, input),
+            "DescribeDBClusters" => self.describe_clusters(place, now, input),
+            "DescribeDBSnapshots" => self.describe_snapshots(place, input),
+            "DescribeDBClusterSnapshots" => self.describe_cluster_snapshots(place, input),
+            "DescribeDBInstanceAutomatedBackups" => self.describe_automated_backups(place, now, input),
+            "RestoreDBInstanceFromDBSnapshot" => self.restore_instance_from_snapshot(place, now, input),
+            "RestoreDBInstanceToPointInTime" => self.restore_instance_to_point_in_time(place, now, input),
+            "RestoreDBClusterFromSnapshot" => self.restore_cluster_from_snapshot(place, now, input),
+            "RestoreDBClusterToPointInTime" => self.restore_cluster_to_point_in_time(place, now, input),
+            "CreateDBInstance" => self.create_member(place, now, input),
+            "ModifyDBInstance" => self.modify(place, now, Kind::Instance, input),
+            "ModifyDBCluster" => self.modify(place, now, Kind::Cluster, input),
+            "CreateDBClusterSnapshot" => self.take_cluster_snapshot(place, now, input),
+            _ => Err(Refusal::bad("InvalidAction", format!("the stand-in has no rds:{operation}"))),
+        }
+    }
+
+    /// The instance or cluster that is listed under a name.
+    pub fn database(&self, kind: Kind, name: &str) -> Option<&Database> {
+        self.databases.iter().find(|found| found.kind == kind && found.is_called(name))
+    }
+
+    /// The time in which nothing of this name was listed, from the first time that something was until `now`: in all, and
+    /// the longest.
+    pub fn without_name(&self, kind: Kind, name: &str, now: Timestamp) -> (Duration, Duration) {
+        let (mut whole, mut longest) = (Duration::ZERO, Duration::ZERO);
+        let mut gone: Option<Timestamp> = None;
+        let changes = self.names.iter().filter(|(_, of, found, _)| *of == kind && found == name);
+        for (at, _, _, listed) in changes {
+            match (gone, listed) {
+                (None, false) => gone = Some(*at),
+                (Some(since), true) => {
+                    let gap = at.duration_since(since).unsigned_abs();
+                    (whole, longest, gone) = (whole + gap, longest.max(gap), None);
+                }
+                _ => {}
+            }
+        }
+        let open = gone.map_or(Duration::ZERO, |since| now.duration_since(since).unsigned_abs());
+        (whole + open, longest.max(open))
+    }
+
+    /// A resource id that nothing had before.
+    fn new_id(&mut self, kind: Kind) -> String {
+        self.made += 1;
+        let letter = if kind == Kind::Cluster { "cluster" } else { "db" };
+        format!("{letter}-STRICT{:018}", self.made)
+    }
+}

@@ -1,0 +1,285 @@
+//! A rollback of hours in milliseconds: the real engine and the real actuators on a paused clock, before a strict world.
+
+use std::{sync::Arc, time::Duration};
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
+use belay_aws::{
+    AwsSystems,
+    session::{Access, Aws},
+};
+use belay_core::{
+    event::{Record, RunKind},
+    input::{Asked, Verb},
+    run::{Phase, Run, RunState, StepState},
+};
+use belay_engine::{ArmError, Arming, DryRun, Engine, Handle, Measured, Options, Sampler};
+use belay_journal::MemoryJournal;
+use belay_plan::{catalogue::Catalogue, model::Plan};
+use belay_ports::{Clock, Ports};
+use belay_sim::{SeededEntropy, SimClock, invariants::Witness};
+
+use crate::{connector::Shared, fault::Call, paced::Paced, world::World};
+
+const POLL: Duration = Duration::from_secs(5);
+
+/// Between two looks of a step, unless a scene looks closely: a look costs the SDK's part of a test twenty milliseconds.
+const PACE: Duration = Duration::from_secs(2);
+
+/// A killed process is started again after so long.
+const DOWN: Duration = Duration::from_secs(5);
+
+/// A rollback that is not over by then is never over.
+const LONG: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A world, and the plan that rolls it back.
+pub struct Scene {
+    world: World,
+    plan: Plan,
+    sha256: String,
+    cut_over: Box<dyn Fn(&mut World)>,
+    pace: Duration,
+}
+
+/// What came of a rollback.
+pub struct Played {
+    pub run: Run,
+    pub took: Duration,
+    pub world: World,
+    pub records: Vec<Record>,
+    /// How often the process was started.
+    pub starts: usize,
+}
+
+impl Scene {
+    /// `plan`: a whole plan, or its steps alone, indented by two.
+    ///
+    /// # Panics
+    /// When the plan is not valid: with all its errors.
+    pub fn new(world: World, plan: &str) -> Self {
+        let text = if plan.starts_with("belay:") { plan.to_owned() } else { with_head(plan) };
+        let catalogue = Catalogue::new(belay_aws::action_specs(), belay_aws::signal_specs());
+        let loaded = belay_plan::load("plan.yaml", &text, &catalogue);
+        let loaded = loaded.unwrap_or_else(|errors| panic!("{errors:#?}\n{text}"));
+        Self { world, plan: loaded.plan, sha256: loaded.sha256, cut_over: Box::new(|_| ()), pace: PACE }
+    }
+
+    /// What becomes of the world between arming and the rollback.
+    #[must_use]
+    pub fn after_cutover(mut self, change: impl Fn(&mut World) + 'static) -> Self {
+        self.cut_over = Box::new(change);
+        self
+    }
+
+    /// Looks as often as the real daemon does: four times a second, for as long as little time has gone.
+    #[must_use]
+    pub fn closely(mut self) -> Self {
+        self.pace = Duration::ZERO;
+        self
+    }
+
+    /// The calls that the undisturbed rollback makes and that can change something.
+    pub fn sends(&self) -> Vec<Call> {
+        let played = self.roll_back();
+        assert_eq!(played.run.state, RunState::RolledBack, "{}", played.told());
+        played.sends().cloned().collect()
+    }
+
+    /// Arms, cuts over, rolls back, and waits until the run ends or halts. A person approves whatever has to be approved.
+    ///
+    /// # Panics
+    /// When it cannot be armed, or never ends, or breaks an invariant.
+    pub fn roll_back(&self) -> Played {
+        self.roll_back_in(self.world.clone())
+    }
+
+    /// The same in a world that differs: with something that befalls its calls.
+    pub fn roll_back_in(&self, world: World) -> Played {
+        virtually(async {
+            let stage = Stage::new(self, world);
+            let handle = stage.open().await;
+            stage.arm(&handle).await.unwrap_or_else(|error| panic!("it cannot be armed: {error}"));
+            stage.play(handle).await
+        })
+    }
+
+    pub fn world(&self) -> World {
+        self.world.clone()
+    }
+
+    /// Whether it can be armed.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn arm(&self) -> Result<(), ArmError> {
+        virtually(async {
+            let stage = Stage::new(self, self.world.clone());
+            let handle = stage.open().await;
+            stage.arm(&handle).await
+        })
+    }
+
+    /// A dry run without a baseline, in the world after the cutover; with clients that can only read.
+    pub fn dry_run(&self) -> DryRun {
+        virtually(async {
+            let stage = Stage::new(self, self.world.clone());
+            (self.cut_over)(&mut stage.shared.world());
+            let ports = stage.ports(Access::ReadOnly);
+            let dry =
+                belay_engine::dry_run(&ports, &self.plan, &self.sha256, None, None, &[], &Measured::default()).await;
+            dry.unwrap_or_else(|error| panic!("no dry run: {error}"))
+        })
+    }
+}
+
+/// Runs in virtual time, alone on a thread.
+fn virtually<F: Future>(scene: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.expect("a runtime without I/O can be made").block_on(scene)
+}
+
+fn with_head(steps: &str) -> String {
+    format!(
+        "belay: 1
+migration: shop
+aws: {{ account: \"111122223333\", region: eu-west-1 }}
+signals:
+  back_up: {{ rds_status: {{ instance: any }} }}
+steps:
+{steps}"
+    )
+}
+
+struct Stage<'s> {
+    scene: &'s Scene,
+    shared: Shared,
+    clock: Arc<dyn Clock>,
+    journal: Arc<MemoryJournal>,
+    witness: Arc<Witness>,
+}
+
+impl<'s> Stage<'s> {
+    fn new(scene: &'s Scene, world: World) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(SimClock::new(world.began(), 1));
+        let shared = Shared::new(world, clock.clone());
+        let witness = Witness::new(&scene.plan.migration);
+        Self { scene, shared, clock, journal: Arc::new(MemoryJournal::default()), witness }
+    }
+
+    fn ports(&self, access: Access) -> Ports {
+        let credentials = Credentials::new("AKIDSTRICT", "secret", None, None, "strict");
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("eu-west-1"))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .http_client(self.shared.clone())
+            .build();
+        let systems = Arc::new(AwsSystems::new(
+            Aws::with_config(access, self.clock.clone(), Arc::new(()), config),
+            self.clock.clone(),
+        ));
+        let paced = Paced { actuators: systems.clone(), pace: self.scene.pace };
+        Ports {
+            actuators: self.witness.actuators(Arc::new(paced)),
+            sensors: systems,
+            journal: self.witness.journal(self.journal.clone()),
+            clock: self.clock.clone(),
+            entropy: Arc::new(SeededEntropy::new(1)),
+            observer: Arc::new(()),
+        }
+    }
+
+    /// A process starts: with new clients, on the same journal and world.
+    async fn open(&self) -> Handle {
+        let ports = self.ports(Access::ReadWrite);
+        let sampler = Sampler::start(ports.sensors.clone(), self.clock.clone(), Arc::new(()), POLL);
+        let options = Options { sampler, belay_version: "0.1.0".to_owned() };
+        Engine::open(ports, &self.scene.plan.migration, options).await.expect("a journal in memory can be read")
+    }
+
+    async fn arm(&self, handle: &Handle) -> Result<(), ArmError> {
+        let (plan, ports) = (Arc::new(self.scene.plan.clone()), self.ports(Access::ReadOnly));
+        let asked = Asked::new("operator", "before the cutover");
+        belay_engine::arm(handle, &ports, plan, &self.scene.sha256, Arming::default(), &asked).await
+    }
+
+    async fn play(&self, mut handle: Handle) -> Played {
+        let asked = Asked::new("operator", "a test");
+        let took = |verb| asked.command(verb);
+        handle.command(took(Verb::Cutover)).await.expect("the cutover can be marked");
+        (self.scene.cut_over)(&mut self.shared.world());
+        let began = self.clock.now();
+        let roll_back = Verb::Rollback { kind: RunKind::Real, only: Vec::new(), pin: None };
+        handle.command(took(roll_back)).await.expect("the rollback can begin");
+        let mut starts = 1;
+        loop {
+            let mut watch = handle.watch();
+            let snapshot = watch.borrow_and_update().clone();
+            let run = snapshot.state.run.as_ref().expect("a rollback was begun");
+            if !matches!(run.state, RunState::Running | RunState::Held | RunState::Confirming) {
+                return self.over(run.clone(), began, starts);
+            }
+            let left = LONG.saturating_sub(self.clock.now().duration_since(began).unsigned_abs());
+            assert!(!left.is_zero(), "not over after {LONG:?}: {:#?}", run.steps);
+            let asks = run.steps.iter().find(|(_, step)| step.phase == Phase::AwaitingApproval);
+            if let Some((step, _)) = asks {
+                let approve = Verb::Approve { run: run.id.clone(), step: step.clone(), approve: true };
+                handle.command(took(approve)).await.expect("what waits for approval can be approved");
+                continue;
+            }
+            tokio::select! {
+                biased;
+                () = self.shared.killed.notified() => {
+                    drop((handle, watch)); // nothing is finished
+                    self.clock.sleep(DOWN).await;
+                    handle = self.open().await;
+                    starts += 1;
+                }
+                () = self.clock.sleep(left) => {}
+                changed = watch.changed() => changed.expect("the loop goes on"),
+            }
+        }
+    }
+
+    fn over(&self, run: Run, began: jiff::Timestamp, starts: usize) -> Played {
+        assert_eq!(self.witness.violations(), Vec::<String>::new());
+        let took = self.clock.now().duration_since(began).unsigned_abs();
+        Played { run, took, world: self.shared.world().clone(), records: self.witness.records(), starts }
+    }
+}
+
+impl Played {
+    /// The run ended rolled back.
+    #[track_caller]
+    #[must_use]
+    pub fn rolled_back(self) -> Self {
+        assert_eq!(self.run.state, RunState::RolledBack, "{}", self.told());
+        self
+    }
+
+    #[track_caller]
+    pub fn step(&self, name: &str) -> &StepState {
+        self.run.steps.get(name).unwrap_or_else(|| panic!("there is no step {name}"))
+    }
+
+    /// Everything that was sent and can change something, in order.
+    pub fn sends(&self) -> impl Iterator<Item = &Call> {
+        self.world.calls().iter().filter(|call| call.mutates())
+    }
+
+    /// The calls of one operation.
+    pub fn calls<'p>(&'p self, operation: &'p str) -> impl Iterator<Item = &'p Call> {
+        self.world.calls().iter().filter(move |call| call.operation == operation)
+    }
+
+    /// For a message: how it ended, and what was sent.
+    pub fn told(&self) -> String {
+        let mut lines = vec![format!("{} after {:?}: {}", self.run.state.as_str(), self.took, self.run.why)];
+        lines.extend(self.run.steps.iter().map(|(name, step)| format!("{name}: {:?}: {}", step.phase, step.why)));
+        lines.extend(self.sends().map(|call| {
+            let at = call.at.duration_since(self.world.began()).unsigned_abs();
+            format!("{at:?} {} {} {:?}", call.operation, call.input, call.outcome)
+        }));
+        lines.join("\n")
+    }
+}

@@ -1,0 +1,3 @@
+//! The real engine and the real actuators against the strict stand-in, in virtual time.
+
+mod restore_instance;
