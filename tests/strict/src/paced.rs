@@ -4,7 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use belay_core::change::{Assessment, Change, Doc, Key, Receipt};
 use belay_plan::model::AwsTarget;
-use belay_ports::{AccountError, Actuator, Actuators, ApplyError, Check, Corrupt, Fut, Permission, ReadError, Scope};
+use belay_ports::{
+    AccountError, Actuator, Actuators, ApplyError, Check, Corrupt, Fut, Interruption, Permission, ReadError, Scope,
+};
 use serde_json::Value;
 
 pub(crate) struct Paced {
@@ -54,7 +56,7 @@ impl Actuator for PacedActuator {
         self.actuator.permissions(scope)
     }
 
-    fn interrupt(&self, scope: &Scope) {
-        self.actuator.interrupt(scope);
+    fn interrupt(&self, scope: &Scope, why: Interruption) {
+        self.actuator.interrupt(scope, why);
     }
 }

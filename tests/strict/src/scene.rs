@@ -13,7 +13,7 @@ use belay_core::{
     input::{Asked, Verb},
     run::{Phase, Run, RunState, StepState},
 };
-use belay_engine::{ArmError, Arming, DryRun, Engine, Handle, Measured, Options, Sampler};
+use belay_engine::{ArmError, Armed, Arming, DryRun, Engine, Handle, Measured, Options, Sampler};
 use belay_journal::MemoryJournal;
 use belay_plan::{catalogue::Catalogue, model::Plan};
 use belay_ports::{Clock, Ports};
@@ -107,11 +107,11 @@ impl Scene {
         self.world.clone()
     }
 
-    /// Whether it can be armed.
+    /// Whether it can be armed, with what a person is told then.
     ///
     /// # Errors
     /// Why not.
-    pub fn arm(&self) -> Result<(), ArmError> {
+    pub fn arm(&self) -> Result<Armed, ArmError> {
         virtually(async {
             let stage = Stage::new(self, self.world.clone());
             let handle = stage.open().await;
@@ -143,8 +143,6 @@ fn with_head(steps: &str) -> String {
         "belay: 1
 migration: shop
 aws: {{ account: \"111122223333\", region: eu-west-1 }}
-signals:
-  back_up: {{ rds_status: {{ instance: any }} }}
 steps:
 {steps}"
     )
@@ -197,7 +195,7 @@ impl<'s> Stage<'s> {
         Engine::open(ports, &self.scene.plan.migration, options).await.expect("a journal in memory can be read")
     }
 
-    async fn arm(&self, handle: &Handle) -> Result<(), ArmError> {
+    async fn arm(&self, handle: &Handle) -> Result<Armed, ArmError> {
         let (plan, ports) = (Arc::new(self.scene.plan.clone()), self.ports(Access::ReadOnly));
         let asked = Asked::new("operator", "before the cutover");
         belay_engine::arm(handle, &ports, plan, &self.scene.sha256, Arming::default(), &asked).await
