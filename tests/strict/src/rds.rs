@@ -2,6 +2,9 @@
 //!
 //! Each kind of thing has a file: what it refuses, how long it takes, and (beside the code) where AWS says so.
 
+mod attached;
+mod backtrack;
+mod blue_green;
 mod build;
 mod database;
 mod describe;
@@ -9,6 +12,7 @@ mod known;
 mod modify;
 mod pace;
 mod parameters;
+mod reboot;
 mod restore;
 mod snapshot;
 
@@ -17,12 +21,21 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use self::{
+    attached::{CustomEndpoint, Proxied},
+    backtrack::Backtrack,
+    blue_green::Deployment,
+    database::Due,
+    known::Known,
+    snapshot::Stored,
+};
 pub use self::{
+    attached::{Endpoint, Proxy},
+    blue_green::BlueGreen,
     build::{Cluster, Full, Gone, Instance, Snapshot},
     database::{Database, Kind},
     pace::Pace,
 };
-use self::{database::Due, known::Known, snapshot::Stored};
 use crate::{
     agenda::Agenda,
     answer::{Answered, Refusal},
@@ -36,6 +49,10 @@ pub struct Rds {
     pub pace: Pace,
     pub(crate) databases: Vec<Database>,
     pub(crate) snapshots: Vec<Stored>,
+    pub(crate) backtracks: Vec<Backtrack>,
+    pub(crate) deployments: Vec<Deployment>,
+    pub(crate) proxies: Vec<Proxied>,
+    pub(crate) endpoints: Vec<CustomEndpoint>,
     pub(crate) known: Known,
     /// Of instances and clusters together: how many more there may be.
     pub(crate) room: Option<usize>,
@@ -68,6 +85,26 @@ impl Rds {
             "ModifyDBInstance" => self.modify(place, now, Kind::Instance, input),
             "ModifyDBCluster" => self.modify(place, now, Kind::Cluster, input),
             "CreateDBClusterSnapshot" => self.take_cluster_snapshot(place, now, input),
+            "FailoverDBCluster" => self.fail_over(place, now, input),
+            "RebootDBInstance" => self.reboot(place, now, input),
+            "StartDBInstance" => self.start_or_stop(place, now, Kind::Instance, true, input),
+            "StopDBInstance" => self.start_or_stop(place, now, Kind::Instance, false, input),
+            "StartDBCluster" => self.start_or_stop(place, now, Kind::Cluster, true, input),
+            "StopDBCluster" => self.start_or_stop(place, now, Kind::Cluster, false, input),
+            "BacktrackDBCluster" => self.backtrack(now, input),
+            "DescribeDBClusterBacktracks" => self.describe_backtracks(place, now, input),
+            "DescribeBlueGreenDeployments" => self.describe_deployments(place, input),
+            "DescribeDBProxies" => self.describe_proxies(place, input),
+            "DescribeDBProxyTargets" => self.describe_proxy_targets(place, input),
+            "DescribeDBProxyTargetGroups" => self.describe_proxy_target_groups(place, input),
+            "RegisterDBProxyTargets" => self.register_proxy_target(place, now, input),
+            "DeregisterDBProxyTargets" => self.deregister_proxy_target(input),
+            "DescribeDBClusterEndpoints" => self.describe_endpoints(place, input),
+            "CreateDBClusterEndpoint" => self.create_endpoint(place, now, input),
+            "ModifyDBClusterEndpoint" => self.modify_endpoint(place, input),
+            "AddRoleToDBInstance" => self.add_role(now, Kind::Instance, input),
+            "AddRoleToDBCluster" => self.add_role(now, Kind::Cluster, input),
+            "EnableHttpEndpoint" => self.enable_http_endpoint(input),
             _ => Err(Refusal::bad("InvalidAction", format!("the stand-in has no rds:{operation}"))),
         }
     }

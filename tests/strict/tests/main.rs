@@ -1,3 +1,5 @@
 //! The real engine and the real actuators against the strict stand-in, in virtual time.
 
+mod moves;
+mod restore_cluster;
 mod restore_instance;

@@ -32,6 +32,10 @@ impl Instance {
         Self::of_engine(name, "postgres", "16.4")
     }
 
+    pub fn mysql(name: &str) -> Self {
+        Self::of_engine(name, "mysql", "8.0.39")
+    }
+
     pub fn sql_server(name: &str) -> Self {
         Self::of_engine(name, "sqlserver-se", "15.00.4345.5.v1")
     }
@@ -58,6 +62,17 @@ impl Instance {
         Self { name: name.to_owned(), attributes, status: "available".to_owned(), no_rename: None, queued }
     }
 
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The same by another name.
+    #[must_use]
+    pub fn called(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
+    }
+
     /// An attribute as `DescribeDBInstances` shows it; a list stands below the name of its elements.
     #[must_use]
     pub fn having(mut self, attribute: &str, value: impl Into<Value>) -> Self {
@@ -73,7 +88,7 @@ impl Instance {
 
     #[must_use]
     pub fn multi_az(self) -> Self {
-        self.having("MultiAZ", "true")
+        self.having("MultiAZ", "true").having("SecondaryAvailabilityZone", "eu-west-1b")
     }
 
     /// With enhanced monitoring and Performance Insights, which no restore takes.
@@ -202,6 +217,26 @@ impl Cluster {
     pub fn not_to_be_renamed(mut self, code: &str, message: &str) -> Self {
         self.no_rename = Some(Refusal::bad(code, message));
         self
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The same by another name; its members' names get a suffix.
+    #[must_use]
+    pub fn called(mut self, name: &str, suffix: &str) -> Self {
+        name.clone_into(&mut self.name);
+        for (member, _) in &mut self.members {
+            member.name.push_str(suffix);
+        }
+        self
+    }
+
+    /// With a window of so many hours in which it can be backtracked.
+    #[must_use]
+    pub fn backtrackable(self, hours: u32) -> Self {
+        self.having("BacktrackWindow", (hours * 3600).to_string())
     }
 
     #[must_use]

@@ -105,6 +105,12 @@ impl Database {
         self.name.as_deref().or(self.holds.last().map(String::as_str)).unwrap_or_default()
     }
 
+    /// As far back as the backtrack window and the age of the cluster allow.
+    pub(super) fn earliest_backtrack(&self, now: Timestamp) -> Timestamp {
+        let window = self.text("BacktrackWindow").parse().map_or(Duration::ZERO, Duration::from_secs);
+        (now - window).max(self.created)
+    }
+
     pub(super) fn is_multi_az_cluster(&self) -> bool {
         self.kind == Kind::Cluster && !self.attributes["DBClusterInstanceClass"].is_null()
     }
@@ -149,12 +155,32 @@ pub(super) enum Due {
     Stored {
         name: String,
     },
+    /// A member is the writer.
+    Write {
+        cluster: String,
+        member: String,
+    },
+    Backtracked {
+        id: String,
+        status: &'static str,
+    },
+    /// The record of a blue/green deployment is gone.
+    Dissolved {
+        id: String,
+    },
 }
 
 impl Rds {
     pub(super) fn happen(&mut self, at: Timestamp, due: Due, _place: &Place) {
         match due {
             Due::Stored { name } => self.complete(&name),
+            Due::Write { cluster, member } => self.make_writer(&cluster, &member),
+            Due::Dissolved { id } => self.deployments.retain(|found| found.id != id),
+            Due::Backtracked { id, status } => {
+                if let Some(found) = self.backtracks.iter_mut().find(|found| found.id == id) {
+                    found.status = status;
+                }
+            }
             Due::Appear { id, name } => {
                 let Some(found) = self.by_id(&id) else { return };
                 (found.name, found.named) = (Some(name.clone()), at);

@@ -20,7 +20,7 @@ use crate::{
 const LOGS_SHIPPED: Duration = Duration::from_secs(5 * 60);
 
 /// What is the same behind the names of all endpoints of an account in a Region.
-const ZONE: &str = "c9strict0rds";
+pub(super) const ZONE: &str = "c9strict0rds";
 
 impl Database {
     /// Up to when it can be restored to a point in time; none without automated backups.
@@ -78,6 +78,12 @@ impl Rds {
         shown["DBClusterMembers"] = json!({ "DBClusterMember": members });
         shown["Endpoint"] = json!(host("cluster"));
         shown["ReaderEndpoint"] = json!(host("cluster-ro"));
+        let endpoints = self.endpoints.iter().filter(|endpoint| endpoint.cluster == id);
+        let hosts: Vec<String> = endpoints.map(|endpoint| endpoint.host(place)).collect();
+        shown["CustomEndpoints"] = json!({ "member": hosts });
+        if !found.text("BacktrackWindow").is_empty() && found.text("BacktrackWindow") != "0" {
+            shown["EarliestBacktrackTime"] = json!(found.earliest_backtrack(now).to_string());
+        }
         let latest = found.latest_restorable(now);
         shown["LatestRestorableTime"] = json!(latest.map(|at| at.to_string()));
         shown["EarliestRestorableTime"] = json!(latest.map(|_| found.restorable_from.to_string()));

@@ -214,6 +214,7 @@ impl Rds {
         if let Some(refusal) = &found.no_rename {
             return Err(refusal.clone());
         }
+        self.refuse_in_deployment(found)?;
         if new.len() > 63 || !new.starts_with(|first: char| first.is_ascii_alphabetic()) || new.contains("--") {
             return Err(Refusal::bad(
                 "InvalidParameterValue",

@@ -39,6 +39,16 @@ pub struct Pace {
     pub spread: Duration,
     pub reboot: Duration,
     pub start: Duration,
+    /// From an accepted failover, reboot or start to the moment at which it shows.
+    pub failover_shows: Duration,
+    pub failover: Duration,
+    /// After a failover: until another one is taken.
+    pub failover_again: Duration,
+    /// After a reboot with failover: until the zones show.
+    pub zone_shows: Duration,
+    /// From an accepted backtrack to the moment at which it is listed.
+    pub backtrack_shows: Duration,
+    pub backtrack: Duration,
 }
 
 impl Default for Pace {
@@ -61,6 +71,12 @@ impl Default for Pace {
             spread: seconds(5),
             reboot: seconds(60),
             start: minutes(6),
+            failover_shows: seconds(4),
+            failover: seconds(35),
+            failover_again: seconds(60),
+            zone_shows: seconds(90),
+            backtrack_shows: seconds(4),
+            backtrack: seconds(150),
         }
     }
 }
@@ -87,6 +103,12 @@ impl Pace {
             &mut self.spread,
             &mut self.reboot,
             &mut self.start,
+            &mut self.failover_shows,
+            &mut self.failover,
+            &mut self.failover_again,
+            &mut self.zone_shows,
+            &mut self.backtrack_shows,
+            &mut self.backtrack,
         ] {
             *time /= factor;
         }
