@@ -40,7 +40,7 @@ const READS: [(&str, &[&str]); 8] = [
     ),
     ("Lambda", &["GetFunctionConfiguration"]),
     ("SFN", &["DescribeExecution", "DescribeStateMachine"]),
-    ("SSM", &["DescribeAutomationExecutions", "GetAutomationExecution", "ListTagsForResource"]),
+    ("SSM", &["DescribeAutomationExecutions", "DescribeDocument", "GetAutomationExecution", "ListTagsForResource"]),
     ("STS", &["GetCallerIdentity"]),
 ];
 

@@ -93,6 +93,11 @@ fn arguments<T: DeserializeOwned>(change: &Change) -> Result<T, ApplyError> {
         .map_err(|error| refused(format!("the change {} cannot be understood: {error}", change.id)))
 }
 
+/// The code of an error as some of AWS's protocols write it, and not as others do: without `Exception` at its end.
+fn plain(code: &str) -> &str {
+    code.strip_suffix("Exception").unwrap_or(code)
+}
+
 /// Nothing was sent, and another try would end the same.
 fn refused(why: String) -> ApplyError {
     ApplyError::NoEffect { why, class: ErrorClass::Permanent }

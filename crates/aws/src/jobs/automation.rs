@@ -3,6 +3,8 @@
 //! The start carries a client token and tags that derive from run, step and try. After a lost answer the execution is found
 //! by its tag; should the list lag behind, the token keeps a second start from being a second execution.
 
+mod document;
+
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use aws_sdk_ssm::{
@@ -18,7 +20,7 @@ use belay_plan::{
     shape::{Text, field, list, map, object, one_of, pattern, text},
 };
 use belay_ports::{
-    ApplyError, Clock, Condition, Corrupt, Fut, Permission, ReadError, Scope, System,
+    ApplyError, Check, CheckVerdict, Clock, Condition, Corrupt, Fut, Permission, ReadError, Scope, System,
     job::{self, Execution, Started, State},
 };
 use indexmap::IndexMap;
@@ -26,7 +28,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{EXPECTED, Identity, Start, arguments, refused};
+use self::document::Document;
+use super::{EXPECTED, Identity, Start, arguments, plain, refused};
 use crate::{errors, place, session::Aws};
 
 /// The action's name in plans.
@@ -36,6 +39,7 @@ const START: &str = "ssm:StartAutomationExecution";
 const DESCRIBE: &str = "ssm:DescribeAutomationExecutions";
 const GET: &str = "ssm:GetAutomationExecution";
 const LIST_TAGS: &str = "ssm:ListTagsForResource";
+const DESCRIBE_DOCUMENT: &str = "ssm:DescribeDocument";
 
 /// What `ssm.automation` takes.
 pub fn spec() -> ActionSpec {
@@ -105,6 +109,9 @@ impl Values {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Found {
     newest: Option<Execution>,
+    /// Read before a run only: what is wrong with it then refuses the start.
+    #[serde(default)]
+    document: Option<Document>,
 }
 
 /// What a start needs.
@@ -133,7 +140,7 @@ impl Automation {
         Self { aws, clock }
     }
 
-    async fn look(&self, scope: &Scope, receipts: &[Receipt]) -> Result<Found, ReadError> {
+    async fn look(&self, scope: &Scope, with: &With, receipts: &[Receipt]) -> Result<Found, ReadError> {
         let clients = self.aws.clients(&scope.aws).await?;
         let client = &clients.ssm.read;
         for identity in job::numbers(scope).filter_map(|number| Identity::new(scope, number)) {
@@ -145,12 +152,19 @@ impl Automation {
             let Some(id) = id else { continue };
             let state = match get(client, &id).await? {
                 Some(execution) => state(&execution, self.clock.now()),
-                None => State::Running { fraction: None, note: format!("AWS accepted it; {id} is not listed yet") },
+                None => State::Running {
+                    fraction: None,
+                    note: format!("AWS accepted the automation {id}; it is not listed yet"),
+                },
             };
             let newest = Execution { number: identity.number, logs: console(&clients.region, &id), id, state };
-            return Ok(Found { newest: Some(newest) });
+            return Ok(Found { newest: Some(newest), document: None });
         }
-        Ok(Found { newest: None })
+        let document = match scope.run {
+            Some(_) => None,
+            None => Some(Document::read(client, with).await),
+        };
+        Ok(Found { newest: None, document })
     }
 }
 
@@ -190,7 +204,7 @@ async fn is_marked(client: &Client, id: &str, marker: &str) -> Result<bool, Read
 async fn get(client: &Client, id: &str) -> Result<Option<AutomationExecution>, ReadError> {
     match client.get_automation_execution().automation_execution_id(id).send().await {
         Ok(answer) => Ok(answer.automation_execution),
-        Err(error) if errors::code(&error) == Some("AutomationExecutionNotFoundException") => Ok(None),
+        Err(error) if errors::code(&error).map(plain) == Some("AutomationExecutionNotFound") => Ok(None),
         Err(error) => Err(errors::read(error, GET, id)),
     }
 }
@@ -226,12 +240,7 @@ fn progress(execution: &AutomationExecution, status: &Status, now: Timestamp) ->
     let steps = execution.step_executions();
     let since = execution.execution_start_time().and_then(|time| Timestamp::from_second(time.secs()).ok());
     let running_for = job::running_for(since, now);
-    let waits = match status {
-        Status::PendingApproval => "; it waits for an approval in Systems Manager",
-        Status::Waiting => "; it waits",
-        Status::Cancelling => "; it is being cancelled",
-        _ => "",
-    };
+    let waits = waits_for(status, execution.current_action().unwrap_or_default());
     let current = execution.current_step_name().unwrap_or_default();
     if steps.is_empty() || execution.step_executions_truncated() {
         let at = if current.is_empty() { "it is under way".to_owned() } else { format!("at step {current}") };
@@ -243,6 +252,22 @@ fn progress(execution: &AutomationExecution, status: &Status, now: Timestamp) ->
     #[expect(clippy::cast_precision_loss, reason = "a document has at most a hundred steps")]
     let fraction = Some(done as f64 / steps.len() as f64);
     State::Running { fraction, note: format!("step {at} of {}: {name}{waits}{running_for}", steps.len()) }
+}
+
+/// What somebody has to do before it goes on, in Systems Manager and not here.
+fn waits_for(status: &Status, action: &str) -> &'static str {
+    match (status, action) {
+        (Status::PendingApproval, _) | (_, "aws:approve") => {
+            "; it waits for an approval in Systems Manager: approve it there"
+        }
+        (_, "aws:pause") => "; it is paused: resume it in Systems Manager",
+        (Status::PendingChangeCalendarOverride, _) => "; the change calendar is closed: override it in Systems Manager",
+        (Status::Scheduled, _) => "; it waits for the time that it is scheduled for",
+        (Status::Pending, _) => "; other automations run before it",
+        (Status::Waiting, _) => "; it waits",
+        (Status::Cancelling, _) => "; it is being cancelled",
+        _ => "",
+    }
 }
 
 fn failure(execution: &AutomationExecution, status: &Status) -> String {
@@ -275,10 +300,10 @@ impl System for Automation {
     fn observe<'a>(
         &'a self,
         scope: &'a Scope,
-        _with: With,
+        with: With,
         receipts: &'a [Receipt],
     ) -> Fut<'a, Result<Found, ReadError>> {
-        Box::pin(self.look(scope, receipts))
+        Box::pin(async move { self.look(scope, &with, receipts).await })
     }
 
     fn assess(
@@ -289,6 +314,9 @@ impl System for Automation {
         _baseline: Option<&Found>,
         _receipts: &[Receipt],
     ) -> Result<Assessment, Corrupt> {
+        if let Some(why) = now.document.as_ref().and_then(|document| document.problem(with)) {
+            return Ok(Assessment::Failed { why });
+        }
         Ok(job::assess(scope, now.newest.as_ref(), || {
             let version = with.version.as_ref().map_or_else(String::new, |version| format!(" version {version}"));
             Start {
@@ -301,6 +329,24 @@ impl System for Automation {
             }
             .change()
         }))
+    }
+
+    fn checks(
+        &self,
+        _scope: &Scope,
+        with: &With,
+        now: &Found,
+        _baseline: Option<&Found>,
+    ) -> Result<Vec<Check>, Corrupt> {
+        let Some(Document::Unreadable { why }) = &now.document else { return Ok(Vec::new()) };
+        Ok(vec![Check {
+            id: "automation_document".to_owned(),
+            subject: with.document.clone(),
+            verdict: CheckVerdict::Unknown,
+            found: format!("whether the document takes what the plan gives it could not be read: {why}"),
+            wanted: String::new(),
+            cure: String::new(),
+        }])
     }
 
     fn apply<'a>(&'a self, scope: &'a Scope, _key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {
@@ -343,14 +389,14 @@ impl System for Automation {
 }
 
 fn known(code: &str) -> Option<(bool, &'static str)> {
-    Some(match code {
+    Some(match plain(code) {
         "IdempotentParameterMismatch" => (true, "an earlier send has started it; the next look finds it"),
-        "AutomationExecutionLimitExceededException" => (true, "too many automations run in the account; tried again"),
-        "AutomationDefinitionNotFoundException" => (false, "name an automation document of this account and region"),
-        "AutomationDefinitionVersionNotFoundException" => (false, "name a version that the document has"),
-        "InvalidAutomationExecutionParametersException" => {
-            (false, "`parameters` must be those that the document declares")
+        "AutomationExecutionLimitExceeded" => {
+            (true, "too many automations run in the account and wait for their turn; some have to end first")
         }
+        "AutomationDefinitionNotFound" => (false, "name an automation document of this account and region"),
+        "AutomationDefinitionVersionNotFound" => (false, "name a version that the document has"),
+        "InvalidAutomationExecutionParameters" => (false, "`parameters` must be those that the document declares"),
         _ => return None,
     })
 }
@@ -371,6 +417,7 @@ fn permissions(scope: &Scope, with: &With) -> Vec<Permission> {
         permission(false, DESCRIBE, "*".to_owned()),
         permission(false, GET, executions.clone()),
         permission(false, LIST_TAGS, executions.clone()),
+        permission(false, DESCRIBE_DOCUMENT, format!("arn:{partition}:ssm:{region}:*:document/{name}")),
         permission(true, START, format!("arn:{partition}:ssm:{region}:*:automation-definition/{name}:*")),
         // Documents of AWS have no account in their ARN, shared ones another.
         permission(true, START, format!("arn:{partition}:ssm:{region}:*:document/{name}")),

@@ -17,10 +17,11 @@ use belay_core::{
 };
 use belay_plan::{
     catalogue::{ActionSpec, no_action_findings},
+    duration::format,
     shape::{any, boolean, field, object, pattern},
 };
 use belay_ports::{
-    ApplyError, Corrupt, Fut, Permission, ReadError, Scope, System,
+    ApplyError, Check, CheckVerdict, Corrupt, Fut, Permission, ReadError, Scope, System,
     job::{self, Execution, State},
 };
 use serde::{Deserialize, Serialize};
@@ -107,7 +108,17 @@ pub struct Found {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Function {
-    There { log_group: String },
+    There {
+        log_group: String,
+        /// `Pending`, `Active`, `Inactive`, `Failed`, and why.
+        #[serde(default)]
+        state: String,
+        #[serde(default)]
+        reason: String,
+        /// After so long Lambda ends it.
+        #[serde(default)]
+        timeout_s: Option<u64>,
+    },
     Missing,
 }
 
@@ -142,7 +153,12 @@ impl Invocation {
             Ok(answer) => {
                 let named = answer.logging_config().and_then(|config| config.log_group());
                 let usual = || format!("/aws/lambda/{}", answer.function_name().unwrap_or_default());
-                Function::There { log_group: named.map_or_else(usual, ToOwned::to_owned) }
+                Function::There {
+                    log_group: named.map_or_else(usual, ToOwned::to_owned),
+                    state: answer.state().map(|state| state.as_str().to_owned()).unwrap_or_default(),
+                    reason: answer.state_reason().map(errors::bounded).unwrap_or_default(),
+                    timeout_s: answer.timeout().and_then(|seconds| u64::try_from(seconds).ok()),
+                }
             }
             Err(error) if errors::code(&error) == Some("ResourceNotFoundException") => Function::Missing,
             Err(error) => return Err(errors::read(error, GET_CONFIGURATION, &with.name())),
@@ -197,14 +213,20 @@ impl System for Invocation {
         _baseline: Option<&Found>,
         _receipts: &[Receipt],
     ) -> Result<Assessment, Corrupt> {
+        let name = with.name();
         let log_group = match &now.function {
             Some(Function::Missing) => {
-                return Ok(Assessment::Failed { why: format!("there is no Lambda function {}", with.name()) });
+                return Ok(Assessment::Failed {
+                    why: format!("there is no Lambda function {name} in this account and region"),
+                });
             }
-            Some(Function::There { log_group }) => log_group.clone(),
+            Some(Function::There { state, reason, .. }) if state == "Failed" => {
+                let why = format!("the Lambda function {name} is in the state Failed: {reason}; update it, then retry");
+                return Ok(Assessment::Failed { why });
+            }
+            Some(Function::There { log_group, .. }) => log_group.clone(),
             None => String::new(),
         };
-        let name = with.name();
         Ok(job::assess(scope, now.newest.as_ref(), || {
             let once = if with.idempotent { "" } else { " (a lost answer cannot be looked up)" };
             Start {
@@ -217,6 +239,26 @@ impl System for Invocation {
             }
             .change()
         }))
+    }
+
+    fn checks(
+        &self,
+        scope: &Scope,
+        with: &With,
+        now: &Found,
+        _baseline: Option<&Found>,
+    ) -> Result<Vec<Check>, Corrupt> {
+        let Some(Function::There { timeout_s: Some(seconds), .. }) = &now.function else { return Ok(Vec::new()) };
+        let (may_run, waits) = (Duration::from_secs(*seconds), scope.timeout);
+        let too_long = (may_run > waits).then(|| Check {
+            id: "function_timeout".to_owned(),
+            subject: with.name(),
+            verdict: CheckVerdict::Warn,
+            found: format!("the function may run for {}, the step waits for {}", format(may_run), format(waits)),
+            wanted: String::new(),
+            cure: "give the step a longer `timeout`".to_owned(),
+        });
+        Ok(too_long.into_iter().collect())
     }
 
     fn apply<'a>(&'a self, scope: &'a Scope, _key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {
@@ -239,7 +281,7 @@ impl System for Invocation {
                 .payload(Blob::new(with.payload.to_string()));
             let done = sent.customize().config_override(patient).send().await.map_err(|error| {
                 let code = errors::code(&error).unwrap_or_default().to_owned();
-                never_ran(errors::refine(errors::apply(error, INVOKE, &with.name()), known(&code)), &code)
+                errors::refine(never_ran(errors::apply(error, INVOKE, &with.name()), &code), known(&code))
             })?;
             Ok(json!(answer(number, &log_group, &done)))
         })
@@ -267,26 +309,49 @@ impl System for Invocation {
     }
 }
 
-/// What keeps a function from being run, and passes.
-const NOT_READY: [&str; 11] = [
+/// What keeps Lambda from running a function for a while.
+const NOT_READY: [&str; 14] = [
     "CodeArtifactUserPendingException",
     "EC2ThrottledException",
+    "EC2UnexpectedException",
     "EFSMountConnectivityException",
     "EFSMountTimeoutException",
     "ENILimitReachedException",
     "ENINotReadyException",
     "ResourceConflictException",
     "ResourceNotReadyException",
+    "S3FilesMountConnectivityException",
+    "S3FilesMountTimeoutException",
     "SnapStartNotReadyException",
     "SnapStartTimeoutException",
     "SubnetIPAddressLimitReachedException",
 ];
 
-/// Some of these come with a status of 5xx, and yet Lambda says with them that the function was not run.
+/// What keeps Lambda from running a function until somebody repairs it.
+const BROKEN: [&str; 16] = [
+    "CodeArtifactUserDeletedException",
+    "CodeArtifactUserFailedException",
+    "EC2AccessDeniedException",
+    "EFSMountFailureException",
+    "InvalidRuntimeException",
+    "InvalidSecurityGroupIDException",
+    "InvalidSubnetIDException",
+    "InvalidZipFileException",
+    "KMSAccessDeniedException",
+    "KMSDisabledException",
+    "KMSInvalidStateException",
+    "KMSNotFoundException",
+    "NoPublishedVersionException",
+    "S3FilesMountFailureException",
+    "SnapStartException",
+    "SnapStartRegenerationFailureException",
+];
+
+/// Most of these come with a status of 5xx, and yet they mean that the function was not run.
 fn never_ran(error: ApplyError, code: &str) -> ApplyError {
     match error {
-        ApplyError::OutcomeUnknown { why } if NOT_READY.contains(&code) => {
-            ApplyError::NoEffect { why: format!("{why} (it was not run; tried again)"), class: ErrorClass::Transient }
+        ApplyError::OutcomeUnknown { why } if NOT_READY.contains(&code) || BROKEN.contains(&code) => {
+            ApplyError::NoEffect { why, class: ErrorClass::Permanent }
         }
         error => error,
     }
@@ -294,7 +359,11 @@ fn never_ran(error: ApplyError, code: &str) -> ApplyError {
 
 fn known(code: &str) -> Option<(bool, &'static str)> {
     Some(match code {
-        code if NOT_READY.contains(&code) => (true, "it was not run; tried again"),
+        "SubnetIPAddressLimitReachedException" => {
+            (true, "the function was not run: its subnets have no free addresses; free some, or give it larger subnets")
+        }
+        code if NOT_READY.contains(&code) => (true, "the function was not run"),
+        code if BROKEN.contains(&code) => (false, "the function was not run: repair its configuration, then retry"),
         "ResourceNotFoundException" => (false, "name a function of this account and region, and a version that it has"),
         "RequestTooLargeException" => (false, "a payload has at most 6 MB"),
         _ => return None,

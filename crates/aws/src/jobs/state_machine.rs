@@ -4,11 +4,12 @@
 //! answer is looked up. An Express state machine keeps nothing that could be looked up: its execution is waited for within the
 //! call, and when that answer is lost a person has to say what is to be done.
 
-use std::{fmt, net::Ipv4Addr, sync::Arc, time::Duration};
+use std::{error::Error, fmt, net::Ipv4Addr, sync::Arc, time::Duration};
 
 use aws_sdk_sfn::{
     Client,
     config::{Builder, StalledStreamProtectionConfig, timeout::TimeoutConfig},
+    error::{ProvideErrorMetadata, SdkError},
     operation::{describe_execution::DescribeExecutionOutput, start_sync_execution::StartSyncExecutionOutput},
     types::{ExecutionStatus as Status, StateMachineStatus, StateMachineType, SyncExecutionStatus},
 };
@@ -25,7 +26,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{EXPECTED, Identity, Start, arguments, refused};
+use super::{EXPECTED, Identity, Start, arguments, plain, refused};
 use crate::{errors, place, session::Aws};
 
 /// The action's name in plans.
@@ -144,9 +145,10 @@ impl StateMachine {
             let id = with.execution(&identity.name(NAME_CHARS_MAX));
             let state = match (describe(client, &id).await?, started) {
                 (Some(execution), _) => state(&execution, self.clock.now()),
-                (None, Some(_)) => {
-                    State::Running { fraction: None, note: "AWS accepted it; it is not listed yet".to_owned() }
-                }
+                (None, Some(_)) => State::Running {
+                    fraction: None,
+                    note: format!("AWS accepted the execution {id}; it is not listed yet"),
+                },
                 (None, None) => continue,
             };
             let newest = Execution { number: identity.number, logs: console(&clients.region, &id), id, state };
@@ -191,7 +193,7 @@ fn state(execution: &DescribeExecutionOutput, now: Timestamp) -> State {
             let redriven = if *status == Status::PendingRedrive { ", about to be redriven" } else { "" };
             State::Running {
                 fraction: None,
-                note: format!("it is under way{redriven}{}", job::running_for(since, now)),
+                note: format!("the execution is under way{redriven}{}", job::running_for(since, now)),
             }
         }
     }
@@ -284,8 +286,7 @@ impl System for StateMachine {
                         let _ = request.set_uri(plain);
                     }
                 });
-                let sent = sent.send().await;
-                let done = sent.map_err(|error| errors::apply(error, START_SYNC, &with.state_machine))?;
+                let done = sent.send().await.map_err(|error| failure_of(error, START_SYNC, &with))?;
                 return Ok(json!(answer(number, region, &done)));
             }
             let sent = client
@@ -293,10 +294,7 @@ impl System for StateMachine {
                 .state_machine_arn(&with.state_machine)
                 .name(name)
                 .input(with.input.to_string());
-            let started = sent.send().await.map_err(|error| {
-                let code = errors::code(&error).unwrap_or_default().to_owned();
-                errors::refine(errors::apply(error, START, &with.state_machine), known(&code))
-            })?;
+            let started = sent.send().await.map_err(|error| failure_of(error, START, &with))?;
             let id = started.execution_arn;
             Ok(json!(Started { number, logs: console(region, &id), id }))
         })
@@ -328,12 +326,29 @@ fn without_prefix(address: &str) -> Option<String> {
     (host == "localhost" || host.parse::<Ipv4Addr>().is_ok()).then(|| format!("{scheme}://{rest}"))
 }
 
+fn failure_of<E>(error: SdkError<E>, call: &str, with: &With) -> ApplyError
+where
+    E: Error + ProvideErrorMetadata + 'static,
+{
+    let code = errors::code(&error).unwrap_or_default().to_owned();
+    errors::refine(errors::apply(error, call, &with.state_machine), known(&code))
+}
+
 fn known(code: &str) -> Option<(bool, &'static str)> {
-    Some(match code {
+    Some(match plain(code) {
         // It is closed, or was given another input: the next look shows which.
         "ExecutionAlreadyExists" => (true, "an earlier send has started it; the next look finds it"),
-        "ExecutionLimitExceeded" => (true, "too many executions are open in the account; tried again"),
+        "ExecutionLimitExceeded" => (true, "too many executions are open in the account; some have to end first"),
+        "KmsThrottling" => (true, "the key of the state machine is used too often"),
+        "KmsInvalidState" => {
+            (false, "the key of the state machine is disabled or being deleted: enable it, then retry")
+        }
+        "KmsAccessDenied" => (false, "the role needs kms:Decrypt and kms:GenerateDataKey on the state machine's key"),
         "StateMachineDoesNotExist" => (false, "name a state machine of this account and region"),
+        "StateMachineDeleting" => (false, "somebody deletes the state machine: create it again, then retry"),
+        "StateMachineTypeNotSupported" => {
+            (false, "its type was changed since the step looked at it; a `retry` looks again")
+        }
         "InvalidExecutionInput" => (false, "`input` must be JSON that the state machine takes"),
         _ => return None,
     })

@@ -53,6 +53,10 @@ fn step(name: &str, status: &str) -> Value {
     json!({ "StepName": name, "StepStatus": status, "Action": "aws:executeScript" })
 }
 
+fn nothing() -> Found {
+    Found { newest: None, document: None }
+}
+
 fn receipt() -> Receipt {
     let started = Started { number: 1, id: ID.to_owned(), logs: "console".to_owned() };
     Receipt { change: job::START.to_owned(), at: Timestamp::UNIX_EPOCH, body: json!(started) }
@@ -69,7 +73,7 @@ async fn looked(answer: String) -> Assessment {
 async fn a_start_carries_token_tags_and_parameters() {
     let wire = Wire::new([wire::json(&json!({ "AutomationExecutionId": ID }))]).await;
     let automation = automation(&wire).await;
-    let Assessment::Remaining(changes) = assess(&automation, &scope(1), &Found { newest: None }) else { panic!() };
+    let Assessment::Remaining(changes) = assess(&automation, &scope(1), &nothing()) else { panic!() };
     assert_eq!((changes[0].title.as_str(), changes[0].repeats), ("run the automation Fence version 3", Repeats::Token));
     let key = Key { run: scope(1).run.unwrap(), step: "fence".to_owned(), attempt: 7 };
     let receipt = automation.apply(&scope(1), &key, &changes[0]).await.unwrap();
@@ -108,11 +112,44 @@ async fn after_a_lost_answer_it_is_found_by_its_tag_alone() {
     assert_eq!(found.newest, None);
 }
 
+/// What arming finds of a document.
+async fn before_a_run(answer: String) -> (Assessment, Vec<Check>) {
+    let wire = Wire::new([answer]).await;
+    let (automation, scope) = (automation(&wire).await, scope(0));
+    let found = automation.observe(&scope, with(), &[]).await.unwrap();
+    assert!(wire.requests()[0].contains("AmazonSSM.DescribeDocument"));
+    (assess(&automation, &scope, &found), automation.checks(&scope, &with(), &found, None).unwrap())
+}
+
+fn document(kind: &str, parameters: &Value) -> String {
+    let document = json!({ "Name": "Fence", "DocumentType": kind, "Status": "Active", "Parameters": parameters });
+    wire::json(&json!({ "Document": document }))
+}
+
 #[tokio::test]
-async fn nothing_is_asked_before_a_run() {
-    let wire = Wire::new([]).await;
-    let found = automation(&wire).await.observe(&scope(0), with(), &[]).await.unwrap();
-    assert_eq!(found.newest, None);
+async fn a_document_that_does_not_take_the_plan_is_found_out_before_it_is_needed() {
+    let declared =
+        json!([{ "Name": "Queue" }, { "Name": "Hosts", "DefaultValue": "" }, { "Name": "Speed", "DefaultValue": "1" }]);
+    let (fine, checks) = before_a_run(document("Automation", &declared)).await;
+    assert!(matches!(fine, Assessment::Remaining(_)) && checks.is_empty(), "{fine:?}");
+    let missing = |code: &str| wire::error("400 Bad Request", code);
+    let cases = [
+        (missing("InvalidDocument"), "there is no document Fence"),
+        (missing("InvalidDocumentVersion"), "the document Fence has no version 3"),
+        (document("Command", &declared), "Fence is a document of the type Command"),
+        (document("Automation", &json!([{ "Name": "Queue" }])), "no parameter Hosts; its parameters are: Queue"),
+        (
+            document("Automation", &json!([{ "Name": "Queue" }, { "Name": "Hosts" }, { "Name": "Zone" }])),
+            "the document Fence needs the parameter Zone",
+        ),
+    ];
+    for (answer, expected) in cases {
+        let why = crate::testing::failed(before_a_run(answer).await.0);
+        assert!(why.contains(expected), "{why}");
+    }
+    let (fine, checks) = before_a_run(missing("AccessDeniedException")).await;
+    assert!(matches!(fine, Assessment::Remaining(_)), "{fine:?}");
+    assert_eq!(checks[0].verdict, CheckVerdict::Unknown);
 }
 
 #[tokio::test]
@@ -125,7 +162,16 @@ async fn progress_counts_the_steps() {
     assert_eq!(progress.note, "step 2 of 3: drain, running for 2m");
     assert_eq!(progress.fraction, Some(1.0 / 3.0));
     let Assessment::Settling(progress) = looked(execution("PendingApproval", &json!({}))).await else { panic!() };
-    assert_eq!(progress.note, "it is under way; it waits for an approval in Systems Manager, running for 2m");
+    assert_eq!(
+        progress.note,
+        "it is under way; it waits for an approval in Systems Manager: approve it there, running for 2m"
+    );
+    let approval = json!({
+        "StepExecutions": [step("stop", "Success"), { "StepName": "ask", "StepStatus": "Waiting", "Action": "aws:approve" }],
+        "CurrentStepName": "ask", "CurrentAction": "aws:approve",
+    });
+    let Assessment::Settling(progress) = looked(execution("Waiting", &approval)).await else { panic!() };
+    assert!(progress.note.starts_with("step 2 of 2: ask; it waits for an approval in Systems Manager"), "{progress:?}");
 }
 
 #[tokio::test]
@@ -160,11 +206,12 @@ async fn refusals_say_what_to_do() {
     for (code, expected) in [
         ("IdempotentParameterMismatch", ErrorClass::Transient),
         ("AutomationExecutionLimitExceededException", ErrorClass::Transient),
+        ("AutomationExecutionLimitExceeded", ErrorClass::Transient),
         ("AutomationDefinitionNotFoundException", ErrorClass::Permanent),
     ] {
         let wire = Wire::new([wire::error("400 Bad Request", code)]).await;
         let automation = automation(&wire).await;
-        let Assessment::Remaining(changes) = assess(&automation, &scope(1), &Found { newest: None }) else { panic!() };
+        let Assessment::Remaining(changes) = assess(&automation, &scope(1), &nothing()) else { panic!() };
         let key = Key { run: scope(1).run.unwrap(), step: "fence".to_owned(), attempt: 1 };
         let error = automation.apply(&scope(1), &key, &changes[0]).await.unwrap_err();
         let ApplyError::NoEffect { why, class } = error else { panic!("{code}") };

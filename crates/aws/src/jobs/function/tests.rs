@@ -104,6 +104,9 @@ async fn refusals_are_told_from_what_may_have_run() {
         ("429 Too Many Requests", "TooManyRequestsException", Some(ErrorClass::Throttled)),
         ("409 Conflict", "ResourceConflictException", Some(ErrorClass::Transient)),
         ("502 Bad Gateway", "ENINotReadyException", Some(ErrorClass::Transient)),
+        ("502 Bad Gateway", "SubnetIPAddressLimitReachedException", Some(ErrorClass::Transient)),
+        ("502 Bad Gateway", "KMSDisabledException", Some(ErrorClass::Permanent)),
+        ("502 Bad Gateway", "SomethingNew", None),
         ("404 Not Found", "ResourceNotFoundException", Some(ErrorClass::Permanent)),
         ("500 Internal Server Error", "ServiceException", None),
     ] {
@@ -120,8 +123,24 @@ async fn refusals_are_told_from_what_may_have_run() {
 #[tokio::test]
 async fn a_function_that_is_not_there_is_found_out_beforehand() {
     let missing = wire::error("404 Not Found", "ResourceNotFoundException");
-    let why = "there is no Lambda function fence:live".to_owned();
+    let why = "there is no Lambda function fence:live in this account and region".to_owned();
     assert_eq!(looked([missing], 0, &[]).await, Assessment::Failed { why });
+    let broken = json!({ "FunctionName": "fence", "State": "Failed", "StateReason": "its subnet is gone" });
+    let why = crate::testing::failed(looked([wire::json(&broken)], 0, &[]).await);
+    assert!(why.contains("in the state Failed: its subnet is gone"), "{why}");
+}
+
+#[tokio::test]
+async fn a_step_that_waits_for_less_than_the_function_may_take_is_told_of_it() {
+    let wire = Wire::new([wire::json(&json!({ "FunctionName": "fence", "State": "Active", "Timeout": 900 }))]).await;
+    let client = Invocation::new(wire.aws().await);
+    let scope = scope(0);
+    let found = client.observe(&scope, with(false), &[]).await.unwrap();
+    let checks = client.checks(&scope, &with(false), &found, None).unwrap();
+    assert_eq!(checks[0].verdict, CheckVerdict::Warn);
+    assert!(checks[0].found.contains("may run for 15m, the step waits for 5m"), "{}", checks[0].found);
+    let patient = Scope { timeout: Duration::from_secs(1800), ..scope };
+    assert!(client.checks(&patient, &with(false), &found, None).unwrap().is_empty());
 }
 
 #[test]

@@ -140,10 +140,25 @@ async fn a_machine_that_is_not_there_is_found_out_beforehand() {
 }
 
 #[tokio::test]
-async fn an_execution_that_exists_already_is_looked_for() {
-    let (assessment, _) = looked([machine("STANDARD"), missing()], 1, &[]).await;
-    let (refused, _) = apply(wire::error("400 Bad Request", "ExecutionAlreadyExists"), &change(assessment)).await;
-    assert!(matches!(refused, Err(ApplyError::NoEffect { class: ErrorClass::Transient, .. })), "{refused:?}");
+async fn what_passes_is_told_from_what_a_person_has_to_repair() {
+    use ErrorClass::{Permanent, Transient};
+    let codes = [
+        ("ExecutionAlreadyExists", Transient),
+        ("ExecutionLimitExceeded", Transient),
+        ("KmsThrottlingException", Transient),
+        ("KmsInvalidStateException", Permanent),
+        ("StateMachineDeleting", Permanent),
+    ];
+    for kind in ["STANDARD", "EXPRESS"] {
+        let answers = [machine(kind), missing()];
+        let (assessment, _) = looked(answers, 1, &[]).await;
+        let change = change(assessment);
+        for (code, expected) in codes {
+            let (refused, _) = apply(wire::error("400 Bad Request", code), &change).await;
+            let Err(ApplyError::NoEffect { why, class }) = refused else { panic!("{code}: {refused:?}") };
+            assert!(class == expected && why.ends_with(')'), "{kind} {code}: {why}");
+        }
+    }
 }
 
 #[test]
