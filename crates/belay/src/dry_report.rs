@@ -7,7 +7,7 @@ use belay_engine::{DryRun, DryStep, ExpectedFrom, Found, Verdict};
 use belay_plan::{duration, model::Gate};
 use comfy_table::Cell;
 
-use crate::{commands::status::table, exit::Exit, output::Output, text};
+use crate::{commands::status::table, exit::Exit, output::Output, paint, text};
 
 /// Shows it, and the exit code that says whether a rollback would go through.
 pub(crate) fn answer(report: &DryRun, output: Output) -> Exit {
@@ -31,7 +31,7 @@ fn show(report: &DryRun, output: Output) {
     steps(report, output);
     if let Some(signals) = signals(report, output) {
         output.line("");
-        output.line(signals);
+        output.drawing(signals);
     }
     output.line("");
     times(report, output);
@@ -120,7 +120,13 @@ fn signals(report: &DryRun, output: Output) -> Option<comfy_table::Table> {
     let mut table = table(output);
     table.set_header(["", "", "signal", "reads now", "evidence"]);
     for (subject, kind, signal, read, evidence) in rows {
-        let cells = [Cell::new(subject), Cell::new(kind), Cell::new(signal), health(read, output), Cell::new(evidence)];
+        let cells = [
+            Cell::new(subject),
+            Cell::new(kind),
+            Cell::new(signal),
+            health(read, output),
+            Cell::new(paint::line(evidence)),
+        ];
         table.add_row(cells);
     }
     Some(table)

@@ -6,7 +6,7 @@ use belay_plan::diagnostic::Diagnostic;
 use belay_sim::explore::{EndReport, Happening, Outcome, Proof, Report, Verdict};
 use indicatif::HumanCount;
 
-use crate::{output::Output, text};
+use crate::{output::Output, paint, text};
 
 /// Without a terminal, lines are as long as this.
 const WIDTH: usize = 80;
@@ -42,11 +42,12 @@ pub(crate) fn show(report: &Report, sha256: &str, took: Duration, place: &Place<
     }
     ends(report, output);
     if !report.advice.is_empty() {
-        output.line(format_args!("\n{}", output.bold().apply_to("advice")));
+        output.line("");
+        output.line(output.bold().apply_to("advice"));
     }
     for advice in &report.advice {
         if let Some(remark) = place(&advice.pointer, &advice.what, &advice.instead) {
-            output.line(format_args!("{}\n", remark.render_as_advice(output.colour)));
+            output.drawing(format_args!("{}\n", remark.render_as_advice(output.colour)));
         }
     }
     output.line(match report.verdict {
@@ -73,11 +74,8 @@ fn property(proof: &Proof, output: Output) {
 
 fn counter_example(proof: &Proof, output: Output) {
     let Some(happenings) = proof.counter_example.as_ref().filter(|happenings| !happenings.is_empty()) else { return };
-    output.line(format_args!(
-        "\n{} {}",
-        output.bad().apply_to("counter-example:"),
-        output.bold().apply_to(proof.claim)
-    ));
+    output.line("");
+    output.line(format_args!("{} {}", output.bad().apply_to("counter-example:"), output.bold().apply_to(proof.claim)));
     let who = happenings.iter().map(|happening| happening.who.len()).max().unwrap_or_default();
     for Happening { after_s, who: by, what, belay } in happenings {
         let time = text::duration(Duration::from_secs(*after_s));
@@ -90,8 +88,9 @@ fn counter_example(proof: &Proof, output: Output) {
 
 fn ends(report: &Report, output: Output) {
     let rolled_back = report.ends.iter().filter(|end| end.outcome == Outcome::RolledBack).count();
+    output.line("");
     output.line(format_args!(
-        "\n{}, {rolled_back} of those listed rolled back; the fewest steps in trouble first",
+        "{}, {rolled_back} of those listed rolled back; the fewest steps in trouble first",
         output.bold().apply_to(text::count(usize::try_from(report.ends_count).unwrap_or(usize::MAX), "end")),
     ));
     for end in report.ends.iter().take(ENDS_SHOWN) {
@@ -122,5 +121,5 @@ fn paragraph(before: &str, text: &str, output: Output) {
     let indent = " ".repeat(before.chars().count());
     let width = output.width().unwrap_or(WIDTH).max(indent.len() + 20);
     let options = textwrap::Options::new(width).initial_indent(before).subsequent_indent(&indent);
-    output.line(textwrap::fill(text, options));
+    paint::lines(text).for_each(|line| textwrap::wrap(&line, &options).iter().for_each(|row| output.line(row)));
 }

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use belay_plan::visible;
 use belay_ports::Clock;
 use belay_server::{Metrics, Traces};
 use clap::ValueEnum;
@@ -22,9 +23,10 @@ use tracing::{
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
     EnvFilter, Layer,
+    field::MakeExt,
     fmt::{
         FmtContext, FormatEvent, FormattedFields,
-        format::{JsonFields, Writer},
+        format::{self, JsonFields, Writer},
         time::{FormatTime, SystemTime},
         writer::BoxMakeWriter,
     },
@@ -32,6 +34,8 @@ use tracing_subscriber::{
     registry::LookupSpan,
     util::SubscriberInitExt,
 };
+
+use crate::paint;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
@@ -69,16 +73,24 @@ pub(crate) fn start(format: LogFormat, usual: &str, colour: bool, lossy: bool, t
             (BoxMakeWriter::new(writer), Log { writing: Some(writing), lost })
         }
     };
-    let logs = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colour);
-    let logs = match format {
-        LogFormat::Text => logs.with_target(false).with_filter(filter).boxed(),
-        LogFormat::Json => logs.fmt_fields(JsonFields::new()).event_format(Flat).with_filter(filter).boxed(),
-    };
+    let logs = lines(format, writer, colour).with_filter(filter);
     let traced = tracing_subscriber::filter::filter_fn(|metadata| {
         metadata.is_span() && metadata.target().starts_with("belay") && *metadata.level() <= tracing::Level::INFO
     });
     tracing_subscriber::registry().with(logs).with(traces.with_filter(traced)).init();
     log
+}
+
+/// Writes a line for each event.
+fn lines<S>(format: LogFormat, writer: BoxMakeWriter, colour: bool) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'l> LookupSpan<'l>,
+{
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colour);
+    match format {
+        LogFormat::Text => lines.with_target(false).fmt_fields(format::debug_fn(field).delimited(" ")).boxed(),
+        LogFormat::Json => lines.fmt_fields(JsonFields::new()).event_format(Flat).boxed(),
+    }
 }
 
 impl Log {
@@ -122,6 +134,15 @@ impl Lost {
     }
 }
 
+/// A field in the text log. Whatever it contains, the line stays one line.
+fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
+    let value = format!("{value:?}");
+    match field.name() {
+        "message" => write!(writer, "{}", visible::line(&value)),
+        name => write!(writer, "{name}={}", visible::line(&value)),
+    }
+}
+
 /// One flat JSON object a line: `timestamp`, `level`, `message`, `target`, then the fields of the spans around it and its
 /// own. So each line has the ids of the migration, incident, run and step that it is about.
 struct Flat;
@@ -153,7 +174,7 @@ where
             line.extend(fields.into_iter().flatten().filter(|(name, _)| !name.starts_with(OF_TRACES)));
         }
         line.extend(own.0);
-        writeln!(writer, "{}", Value::Object(line))
+        writeln!(writer, "{}", paint::json(&Value::Object(line).to_string()))
     }
 }
 
@@ -189,5 +210,58 @@ impl Visit for Line {
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.put(field, format!("{value:?}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{self, Write},
+        sync::Mutex,
+    };
+
+    use tracing_subscriber::registry;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    const HOSTILE: &str = "all well\r\n2026-03-01T22:00:00Z ERROR forged\x1b[2J\u{9b}1A\u{85}\u{202e}";
+
+    fn logged(format: LogFormat) -> String {
+        let written = Written::default();
+        let to = written.clone();
+        let lines = lines(format, BoxMakeWriter::new(move || to.clone()), false);
+        tracing::subscriber::with_default(registry().with(lines), || {
+            let span = tracing::info_span!("run", migration = HOSTILE, who = %HOSTILE);
+            let _inside = span.enter();
+            tracing::warn!(reason = HOSTILE, why = %HOSTILE, whole = ?HOSTILE, "it says {HOSTILE}");
+        });
+        let bytes = written.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn whatever_an_event_contains_it_is_one_line() {
+        for format in [LogFormat::Text, LogFormat::Json] {
+            let text = logged(format);
+            let line = text.strip_suffix('\n').unwrap();
+            let obeyed = |letter: char| letter.is_control() || letter == '\u{202e}';
+            assert!(!line.contains(obeyed) && line.contains("all well"), "{line:?}");
+        }
+        assert!(logged(LogFormat::Text).contains("it says all well␍␊2026-03-01T22:00:00Z ERROR forged␛[2J"));
+        let line: Value = serde_json::from_str(&logged(LogFormat::Json)).unwrap();
+        assert_eq!([&line["reason"], &line["why"], &line["migration"]], [HOSTILE; 3], "exact: {line}");
     }
 }

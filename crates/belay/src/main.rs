@@ -17,6 +17,7 @@ mod help;
 mod interrupt;
 mod logs;
 mod output;
+mod paint;
 mod panics;
 mod plan_file;
 mod problem;
@@ -24,8 +25,9 @@ mod text;
 
 use std::{num::NonZero, process::ExitCode, thread};
 
+use belay_plan::visible;
 use belay_server::Traces;
-use clap::FromArgMatches;
+use clap::{FromArgMatches, error::ContextValue};
 use serde_json::json;
 
 use crate::{cli::Cli, exit::Exit, output::Output};
@@ -36,21 +38,34 @@ const THREADS_MIN: usize = 2;
 const THREADS_MAX: usize = 4;
 
 /// Shows help, or what is wrong with the command line: with `--json` as JSON, too.
-fn usage(error: &clap::Error) -> ! {
-    if error.use_stderr() && std::env::args_os().any(|word| word == "--json") {
-        let text = error.render().to_string();
+fn usage(mut error: clap::Error) -> ! {
+    if !error.use_stderr() {
+        error.exit()
+    }
+    let visible = |value: &ContextValue| match value {
+        ContextValue::String(word) => Some(ContextValue::String(visible::line(word).into_owned())),
+        _ => None,
+    };
+    let words: Vec<_> = error.context().filter_map(|(kind, value)| Some((kind, visible(value)?))).collect();
+    for (kind, word) in words {
+        error.insert(kind, word);
+    }
+    let text = error.render().to_string();
+    if std::env::args_os().any(|word| word == "--json") {
         let what = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
         let document =
             json!({ "error": { "exit": Exit::Usage as u8, "kind": Exit::Usage, "what": what, "help": text } });
         Output::detect(true).json_line(&document);
     }
-    error.exit()
+    // Without clap's colours: the words of the command line stand between them.
+    Output::detect(false).drawn_note(text.trim_end());
+    std::process::exit(error.exit_code())
 }
 
 fn main() -> ExitCode {
     let cli = cli::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
     // Wrong usage ends here, with exit code 2; so does help, with 0.
-    let cli = cli.unwrap_or_else(|error| usage(&error));
+    let cli = cli.unwrap_or_else(|error| usage(error));
     let output = Output::detect(cli.command.wants_json());
     let threads = thread::available_parallelism().map_or(THREADS_MIN, NonZero::get).clamp(THREADS_MIN, THREADS_MAX);
     let traces = Traces::default();

@@ -5,12 +5,12 @@ use std::{
     io::{IsTerminal, Write, stderr, stdin, stdout},
 };
 
-use console::Style;
 use serde::Serialize;
 use serde_json::json;
 
 use crate::{
     exit::{Failure, Refused},
+    paint::{self, Style},
     text,
 };
 
@@ -55,20 +55,24 @@ impl Output {
         self.terminal.then(|| usize::from(terminal.size().1).max(WIDTH_MIN))
     }
 
-    /// A line or several for a person; nothing with `--json`.
+    /// A line for a person, in several rows where it is longer than the terminal is wide; nothing with `--json`.
     pub(crate) fn line(self, text: impl Display) {
         if !self.json {
-            let text = text.to_string();
-            let text = self.width().map_or(text.clone(), |width| text::wrap(&text, width));
-            write_line(&mut stdout().lock(), &text);
+            write_wrapped(&mut stdout().lock(), &text.to_string(), self.width());
+        }
+    }
+
+    /// What has its own layout, on standard output.
+    pub(crate) fn drawing(self, drawing: impl Display) {
+        if !self.json {
+            write_line(&mut stdout().lock(), &paint::drawn(&drawing.to_string()));
         }
     }
 
     /// The same, wrapped where there is no terminal, too: for long reports that people read from a file or a pipe.
     pub(crate) fn page(self, text: impl Display) {
         if !self.json {
-            let text = text::wrap(&text.to_string(), self.page_width());
-            write_line(&mut stdout().lock(), &text);
+            write_wrapped(&mut stdout().lock(), &text.to_string(), Some(self.page_width()));
         }
     }
 
@@ -84,40 +88,45 @@ impl Output {
 
     /// One JSON document, pretty: the whole answer.
     pub(crate) fn document(self, document: &impl Serialize) {
-        self.raw(&format!("{:#}", json!(document)));
+        self.raw(&paint::json(&format!("{:#}", json!(document))));
     }
 
     /// One JSON line of a stream.
     pub(crate) fn json_line(self, document: &impl Serialize) {
-        self.raw(&json!(document).to_string());
+        self.raw(&paint::json(&json!(document).to_string()));
     }
 
     /// What has its own layout, on standard error.
-    pub(crate) fn drawn(self, text: impl Display) {
-        write_line(&mut stderr().lock(), &text.to_string());
+    pub(crate) fn drawn_note(self, text: impl Display) {
+        write_line(&mut stderr().lock(), &paint::drawn(&text.to_string()));
     }
 
-    /// A remark beside the answer, on standard error.
+    /// A remark beside the answer, a line on standard error.
     pub(crate) fn note(self, text: impl Display) {
         let terminal = console::Term::stderr();
-        let text = text.to_string();
         let width = terminal.is_term().then(|| usize::from(terminal.size().1).max(WIDTH_MIN));
-        let text = width.map_or(text.clone(), |width| text::wrap(&text, width));
-        write_line(&mut stderr().lock(), &text);
+        write_wrapped(&mut stderr().lock(), &text.to_string(), width);
+    }
+
+    /// An empty line between the parts of a remark, where the answer stands between them on the same terminal.
+    pub(crate) fn gap(self) {
+        if self.terminal {
+            self.note("");
+        }
     }
 
     /// A failure: what, why, what to do next.
     pub(crate) fn failure(self, failure: &Failure) {
         let red = style(self.colour_errors).red().bold();
         let dim = style(self.colour_errors).dim();
-        let mut text = format!("{} {}", red.apply_to("error:"), failure.error);
+        self.note(format_args!("{} {}", red.apply_to("error:"), failure.error));
         for cause in failure.causes() {
-            text.push_str(&format!("\n  {} {cause}", dim.apply_to("because:")));
+            self.note(format_args!("  {} {cause}", dim.apply_to("because:")));
         }
         let cyan = style(self.colour_errors).cyan();
         match &failure.help {
-            Some(help) => text.push_str(&format!("\n  {} {help}", cyan.apply_to("next:"))),
-            None if !failure.acts.is_empty() => text.push_str(&format!("\n  {}", cyan.apply_to("next:"))),
+            Some(help) => self.note(format_args!("  {} {help}", cyan.apply_to("next:"))),
+            None if !failure.acts.is_empty() => self.note(format_args!("  {}", cyan.apply_to("next:"))),
             None => {}
         }
         let refused = failure.refused.as_deref();
@@ -125,14 +134,13 @@ impl Output {
             && !possible.is_empty()
         {
             let what = format!("possible while {}:", text::words(state));
-            text.push_str(&format!("\n  {} {}", dim.apply_to(what), possible.join(", ")));
+            self.note(format_args!("  {} {}", dim.apply_to(what), possible.join(", ")));
         }
         let width = failure.acts.iter().map(|act| act.label.len()).max().unwrap_or_default();
         for act in &failure.acts {
             let label = dim.apply_to(format!("{:width$}", act.label));
-            text.push_str(&format!("\n    {label}  {}", cyan.apply_to(&act.command)));
+            self.note(format_args!("    {label}  {}", cyan.apply_to(&act.command)));
         }
-        self.note(text);
         if self.json {
             self.json_line(&json!({ "error": {
                 "exit": failure.exit as u8,
@@ -186,7 +194,15 @@ pub(crate) fn can_ask() -> bool {
 }
 
 fn style(colour: bool) -> Style {
-    Style::new().force_styling(colour)
+    Style::new(colour)
+}
+
+/// A line, in rows no longer than `width`.
+fn write_wrapped(to: &mut impl Write, text: &str, width: Option<usize>) {
+    for line in paint::lines(text) {
+        let rows = width.map_or(line.clone(), |width| text::wrap(&line, width));
+        rows.split('\n').for_each(|row| write_line(to, &paint::shown(row)));
+    }
 }
 
 /// A reader that has gone away must not end a rollback, so a failed write is not an error here.

@@ -73,7 +73,7 @@ pub(crate) fn load(path: &Path, overlay: &Overlay, catalogue: &Catalogue, output
 
 pub(crate) fn show_errors(errors: &[Diagnostic], output: Output) {
     for error in errors {
-        output.drawn(format_args!("{}\n", error.render(output.colour_errors())));
+        output.drawn_note(format_args!("{}\n", error.render(output.colour_errors())));
     }
 }
 

@@ -1,10 +1,12 @@
 //! Small texts that several commands write.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use belay_core::change::Report;
 use jiff::{Timestamp, tz::TimeZone};
 use serde_json::Value;
+
+use crate::paint;
 
 /// `12s`, `1m 05s`, `1h 02m`, `3d 04h`: for people.
 pub(crate) fn duration(time: Duration) -> String {
@@ -67,8 +69,7 @@ fn differ(path: &str, before: Option<&Value>, after: &Value, lines: &mut Vec<Str
 /// What a job has left to read, on one line: the end of its output, and where there is more.
 pub(crate) fn report(report: &Report) -> String {
     const CHARS_MAX: usize = 240;
-    let shown: String = report.output.chars().filter(|letter| !letter.is_control() || letter.is_whitespace()).collect();
-    let words: Vec<&str> = shown.split_whitespace().collect();
+    let words: Vec<&str> = report.output.split_whitespace().collect();
     let output = words.join(" ");
     let cut = output.chars().count().saturating_sub(CHARS_MAX);
     let output = match output.char_indices().nth(cut) {
@@ -102,6 +103,15 @@ pub(crate) fn shell_word(word: &str) -> String {
 /// Broken between words alone: names have hyphens, and nobody can copy half a name.
 pub(crate) fn wrapping(width: usize) -> textwrap::Options<'static> {
     textwrap::Options::new(width).word_splitter(textwrap::WordSplitter::NoHyphenation)
+}
+
+/// A text in rows no wider than this.
+pub(crate) fn rows(text: &str, width: usize) -> Vec<String> {
+    let mut rows = Vec::new();
+    for line in paint::lines(text) {
+        rows.extend(textwrap::wrap(&line, wrapping(width)).into_iter().map(Cow::into_owned));
+    }
+    rows
 }
 
 /// Lines no wider than this; what goes on in a next line stands two columns further in.

@@ -3,7 +3,10 @@
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use serde::Serialize;
 
-use crate::syntax::{Problem, Span};
+use crate::{
+    syntax::{Problem, Span},
+    visible,
+};
 
 /// One error in a file. It carries the lines it points at, so it can be shown without the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -52,20 +55,28 @@ impl Diagnostic {
 
     fn render_as(&self, level: Level<'_>, colour: bool) -> String {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
-        let primary = AnnotationKind::Primary.span(self.place.bytes());
-        let mut group = level.primary_title(self.message.as_str()).element(self.place.snippet().annotation(primary));
-        if let Some(related) = &self.related {
-            let context = AnnotationKind::Context.span(related.place.bytes()).label(related.message);
-            group = group.element(related.place.snippet().annotation(context));
+        let place = self.place.shown();
+        let primary = AnnotationKind::Primary.span(place.bytes());
+        let mut group = level.primary_title(visible::line(&self.message)).element(place.snippet().annotation(primary));
+        let related = self.related.as_ref().map(|related| (related.message, related.place.shown()));
+        if let Some((message, place)) = &related {
+            let context = AnnotationKind::Context.span(place.bytes()).label(*message);
+            group = group.element(place.snippet().annotation(context));
         }
         if let Some(help) = &self.help {
-            group = group.element(Level::HELP.message(help.as_str()));
+            group = group.element(Level::HELP.message(visible::line(help)));
         }
         renderer.render(&[group])
     }
 }
 
 impl Place {
+    /// The same place in a text that can be looked at.
+    fn shown(&self) -> Self {
+        let (file, source_line) = (visible::line(&self.file).into_owned(), visible::in_columns(&self.source_line));
+        Self { file, source_line, ..self.clone() }
+    }
+
     fn snippet<T: Clone>(&self) -> Snippet<'_, T> {
         Snippet::source(self.source_line.as_str()).line_start(self.line).path(self.file.as_str())
     }

@@ -6,6 +6,7 @@ use crate::{
     duration,
     model::{Gate, Name, OnFailure, Plan, Step, Target},
     order::Order,
+    visible,
 };
 
 pub use crate::svg::svg;
@@ -207,5 +208,5 @@ pub fn mermaid(plan: &Plan) -> String {
 }
 
 fn escape_mermaid(text: &str) -> String {
-    text.replace('#', "#35;").replace('"', "#quot;").replace('<', "#lt;").replace('>', "#gt;")
+    visible::line(text).replace('#', "#35;").replace('"', "#quot;").replace('<', "#lt;").replace('>', "#gt;")
 }

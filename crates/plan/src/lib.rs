@@ -14,6 +14,7 @@ pub mod model;
 pub mod settings;
 pub mod shape;
 pub mod suggest;
+pub mod visible;
 
 mod argument;
 mod check;

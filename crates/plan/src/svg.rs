@@ -7,6 +7,7 @@ use std::{collections::HashMap, fmt::Write};
 use crate::{
     graph::{Arrow, Graph, arrows, card, gate_text, last_steps},
     model::Plan,
+    visible::in_svg,
 };
 
 const MARGIN: f64 = 24.0;
@@ -211,15 +212,11 @@ impl Slot<'_> {
         );
         let x = x + PADDING;
         let mut y = y + PADDING + 0.75 * LINE_HEIGHT;
-        let _ = writeln!(svg, "<text class=\"name\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>", escape(self.name));
+        let _ = writeln!(svg, "<text class=\"name\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>", in_svg(self.name));
         for line in &self.lines {
             y += LINE_HEIGHT;
-            let _ = writeln!(svg, "<text x=\"{x:.1}\" y=\"{y:.1}\">{}</text>", escape(line));
+            let _ = writeln!(svg, "<text x=\"{x:.1}\" y=\"{y:.1}\">{}</text>", in_svg(line));
         }
         svg
     }
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -18,27 +18,27 @@ pub(super) fn head(migration: &Migration, look: &Look) -> Vec<String> {
     let undoing = migration.open_run().is_some_and(|run| run.kind == "undo") && migration.state == "rolling_back";
     let state = if undoing { "undoing".to_owned() } else { text::words(&migration.state) };
     let state = format!("{state}{held}");
-    let state = style.clone().bold().apply_to(state);
+    let state = style.bold().apply_to(state);
     let mut lines =
-        vec![look.fit(format!("{} {}  {state}", style.apply_to(mark), output.bold().apply_to(&migration.name)))];
+        vec![look.fit(&format!("{} {}  {state}", style.apply_to(mark), output.bold().apply_to(&migration.name)))];
     if let Some(summary) = &migration.summary {
-        lines.extend(look.wrap(2, "", summary, &output.plain()));
+        lines.extend(look.wrap(2, "", summary, output.plain()));
     }
-    lines.extend(look.wrap_whole(2, &facts(migration, look), &output.dim()));
+    lines.extend(look.wrap_whole(2, &facts(migration, look), output.dim()));
     if let Some(drill) = &migration.drill {
         let fired = drill.trigger.as_ref().map(|name| format!("{name} is made to fire; ")).unwrap_or_default();
         let told = format!("a drill is under way: {fired}{}: {}", drill.actor, drill.reason);
-        lines.extend(look.wrap(2, "! ", &told, &output.warn()));
+        lines.extend(look.wrap(2, "! ", &told, output.warn()));
     }
     if let Some(problem) = &migration.plan_problem {
-        lines.extend(look.wrap(2, "! ", &format!("the plan file cannot be used: {problem}"), &output.warn()));
+        lines.extend(look.wrap(2, "! ", &format!("the plan file cannot be used: {problem}"), output.warn()));
     } else if let (Some(pending), Some(_)) = (&migration.pending_plan, &migration.plan_sha256) {
         let pending = format!("the plan file was changed ({}); it counts once it is armed again", short(pending));
-        lines.extend(look.wrap(2, "! ", &pending, &output.warn()));
+        lines.extend(look.wrap(2, "! ", &pending, output.warn()));
     }
     for fault in &migration.faults {
         let fault = format!("Belay has stopped acting: {fault}. The daemon's log says more; nothing is lost");
-        lines.extend(look.wrap(2, "✘ ", &fault, &output.bad()));
+        lines.extend(look.wrap(2, "✘ ", &fault, output.bad()));
     }
     lines
 }
@@ -83,7 +83,7 @@ pub(super) fn watch(migration: &Migration, detail: Detail, look: &Look) -> Vec<S
             look.clock_time(*since, migration.now),
             age(*since, migration.now)
         );
-        lines.extend(look.wrap(2, "✘ ", &blind, &look.output.bad()));
+        lines.extend(look.wrap(2, "✘ ", &blind, look.output.bad()));
     }
     if migration.armed.is_none() && migration.open_run().is_none() {
         return lines;
@@ -131,7 +131,7 @@ fn dwell(trigger: &Trigger, migration: &Migration, look: &Look) -> String {
     let output = look.output;
     let (held, whole) = (seconds(trigger.held_s.min(trigger.for_s)), seconds(trigger.for_s));
     let bar = |style| {
-        if trigger.for_s > 0.0 { look.bar(trigger.held_s / trigger.for_s, &style) + "  " } else { String::new() }
+        if trigger.for_s > 0.0 { look.bar(trigger.held_s / trigger.for_s, style) + "  " } else { String::new() }
     };
     let unknown = trigger.unknown_since.map(|since| format!("cannot be decided for {}", age(since, migration.now)));
     let of = format!("of {}", trigger.signals.join(", "));
@@ -198,21 +198,21 @@ fn signals(migration: &Migration, detail: Detail, look: &Look) -> Vec<String> {
 pub(super) fn incident(migration: &Migration, look: &Look) -> Vec<String> {
     let Some(incident) = &migration.incident else { return Vec::new() };
     let (output, now) = (look.output, migration.now);
-    let mut lines = vec![look.fit(format!(
+    let mut lines = vec![look.fit(&format!(
         "  {} {}  open for {} (since {})",
         output.bad().bold().apply_to("incident"),
         incident.id,
         age(incident.opened, now),
         look.clock_time(incident.opened, now)
     ))];
-    lines.extend(look.wrap(4, "opened by ", &incident.triggers.join(", "), &output.plain()));
+    lines.extend(look.wrap(4, "opened by ", &incident.triggers.join(", "), output.plain()));
     let decision = match (&incident.decision, incident.why.is_empty()) {
         (None, _) => "not decided".to_owned(),
         (Some(decision), true) => text::words(decision),
         (Some(decision), false) if incident.why.ends_with(&text::words(decision)) => incident.why.clone(),
         (Some(decision), false) => format!("{}: {}", text::words(decision), incident.why),
     };
-    lines.extend(look.wrap(4, "decision: ", &decision, &output.plain()));
+    lines.extend(look.wrap(4, "decision: ", &decision, output.plain()));
     lines
 }
 

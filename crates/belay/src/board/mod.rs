@@ -12,10 +12,14 @@ pub(crate) use self::{
 
 use std::time::Duration;
 
-use console::{Style, measure_text_width, pad_str, truncate_str};
 use jiff::{Timestamp, tz::TimeZone};
 
-use crate::{document::Migration, output::Output, text};
+use crate::{
+    document::Migration,
+    output::Output,
+    paint::{self, Style},
+    text,
+};
 
 /// How it is to look.
 #[derive(Debug, Clone)]
@@ -66,53 +70,66 @@ pub(crate) fn draw(migration: &Migration, detail: Detail, look: &Look) -> Vec<St
 
 impl Look {
     /// Cut to the width of the terminal.
-    fn fit(&self, line: String) -> String {
-        match self.width {
-            Some(width) if measure_text_width(&line) > width => truncate_str(&line, width, "…").into_owned(),
-            _ => line.trim_end().to_owned(),
-        }
+    fn fit(&self, line: &str) -> String {
+        paint::cut(&paint::line(line.trim_end()), self.width.unwrap_or(usize::MAX))
     }
 
     /// Rows whose columns stand below each other; the last column takes what is left.
     fn columns<const N: usize>(&self, indent: usize, rows: Vec<[String; N]>) -> Vec<String> {
-        let width = |column: usize| rows.iter().map(|row| measure_text_width(&row[column])).max().unwrap_or_default();
+        let rows: Vec<_> = rows.into_iter().map(|row| row.map(|cell| paint::line(&cell))).collect();
+        let width = |column: usize| rows.iter().map(|row| paint::width(&row[column])).max().unwrap_or_default();
         let widths: Vec<usize> = (0..N).map(width).collect();
         let line = |row: [String; N]| {
             let mut line = " ".repeat(indent);
             for (column, cell) in row.iter().enumerate() {
                 if widths[column] > 0 {
-                    let width = if column + 1 == N { 0 } else { widths[column] + 2 };
-                    line.push_str(&pad_str(cell, width, console::Alignment::Left, None));
+                    let gap = if column + 1 == N { 0 } else { widths[column] + 2 - paint::width(cell) };
+                    line.push_str(&format!("{cell}{:gap$}", ""));
                 }
             }
-            self.fit(line)
+            self.fit(&line)
         };
         rows.into_iter().map(line).collect()
     }
 
     /// A text over as many lines as it takes; those after the first stand further in.
-    fn wrap(&self, indent: usize, lead: &str, what: &str, style: &Style) -> Vec<String> {
-        let hang = indent + measure_text_width(lead);
-        let width = self.width.unwrap_or(TEXT_WIDTH_MAX).min(TEXT_WIDTH_MAX).saturating_sub(hang).max(20);
-        let wrapped = what.lines().flat_map(|line| textwrap::wrap(line, text::wrapping(width))).enumerate().map(
-            |(index, line)| {
-                let lead = if index == 0 { format!("{:indent$}{lead}", "") } else { " ".repeat(hang) };
-                format!("{lead}{}", style.apply_to(line))
-            },
-        );
-        wrapped.collect()
+    fn wrap(&self, indent: usize, lead: &str, what: &str, style: Style) -> Vec<String> {
+        let lead = paint::line(lead);
+        let whole = self.width.unwrap_or(TEXT_WIDTH_MAX).min(TEXT_WIDTH_MAX);
+        let hang = indent + paint::width(&lead);
+        if hang > whole / 2 {
+            return self.wrap(indent, "", &format!("{lead}{what}"), style);
+        }
+        let width = whole.saturating_sub(hang);
+        let rows = if what.trim().is_empty() { Vec::new() } else { text::rows(what, width) };
+        let row = |(index, row): (usize, &String)| match index {
+            0 => format!("{:indent$}{lead}{}", "", style.apply_to(row)),
+            _ => format!("{:hang$}{}", "", style.apply_to(row)),
+        };
+        rows.iter().enumerate().map(row).collect()
     }
 
     /// Short texts beside each other, each whole in its line.
-    fn wrap_whole(&self, indent: usize, items: &[String], style: &Style) -> Vec<String> {
-        const NEVER_BROKEN: &str = "\u{a0}";
-        let items: Vec<String> = items.iter().map(|item| item.replace(' ', NEVER_BROKEN)).collect();
-        let lines = self.wrap(indent, "", &items.join(&format!("{NEVER_BROKEN}· ")), style);
-        lines.into_iter().map(|line| line.replace(NEVER_BROKEN, " ")).collect()
+    fn wrap_whole(&self, indent: usize, items: &[String], style: Style) -> Vec<String> {
+        const BETWEEN: &str = " · ";
+        let width = self.width.unwrap_or(TEXT_WIDTH_MAX).min(TEXT_WIDTH_MAX).saturating_sub(indent);
+        let mut rows: Vec<String> = Vec::new();
+        for item in items.iter().map(|item| paint::line(item)) {
+            match rows.last_mut() {
+                Some(row) if paint::width(row) + paint::width(&item) + BETWEEN.len() < width => {
+                    *row = format!("{row}{BETWEEN}{item}");
+                }
+                last => {
+                    last.into_iter().for_each(|row| row.push_str(BETWEEN.trim_end()));
+                    rows.push(item);
+                }
+            }
+        }
+        rows.iter().map(|row| format!("{:indent$}{}", "", style.apply_to(row))).collect()
     }
 
     /// `━━━━━━╌╌╌╌`
-    fn bar(&self, fraction: f64, style: &Style) -> String {
+    fn bar(&self, fraction: f64, style: Style) -> String {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the width")]
         #[expect(clippy::cast_precision_loss, reason = "a handful of columns")]
         let filled = (fraction.clamp(0.0, 1.0) * BAR_WIDTH as f64).round() as usize;

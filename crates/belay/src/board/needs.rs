@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use console::measure_text_width;
-
 use super::{Act, Commands, Look, age};
-use crate::document::{Approval, Migration, Run, Step, Waiting};
+use crate::{
+    document::{Approval, Migration, Run, Step, Waiting},
+    paint,
+};
 
 /// Something that a person can move.
 struct Need {
@@ -116,7 +117,7 @@ pub(crate) fn draw(migration: &Migration, look: &Look) -> Vec<String> {
         lines.push(format!("  {}", output.warn().bold().apply_to(title)));
     }
     for need in &needs {
-        lines.extend(look.wrap(2, &format!("{} ", output.warn().apply_to("▸")), &need.text, &output.plain()));
+        lines.extend(look.wrap(2, &format!("{} ", output.warn().apply_to("▸")), &need.text, output.plain()));
         lines.extend(need.acts.iter().flat_map(|act| act_lines(act, width, look)));
     }
     if !acts.is_empty() {
@@ -134,9 +135,10 @@ pub(crate) fn draw(migration: &Migration, look: &Look) -> Vec<String> {
 
 /// A command never loses a part of itself: where it does not fit it goes on in the next line, as shells read it.
 fn act_lines(act: &Act, label_width: usize, look: &Look) -> Vec<String> {
+    let act = &Act { label: paint::line(&act.label), command: paint::line(&act.command) };
     let command = |part: &str| look.output.accent().apply_to(part).to_string();
     let width = look.width.unwrap_or(usize::MAX);
-    if INDENT + label_width + 2 + measure_text_width(&act.command) <= width {
+    if INDENT + label_width + 2 + paint::width(&act.command) <= width {
         let label = look.output.dim().apply_to(format!("{:label_width$}", act.label));
         return vec![format!("{:INDENT$}{label}  {}", "", command(&act.command))];
     }

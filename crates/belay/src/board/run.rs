@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use console::Style;
 use jiff::Timestamp;
 
 use super::{Look, age};
 use crate::{
     document::{Gate, Run, Step},
+    paint::Style,
     text,
 };
 
@@ -19,7 +19,7 @@ pub(super) fn draw(run: &Run, now: Timestamp, look: &Look) -> Vec<String> {
     lines.extend(look.columns(4, rows.collect()));
     for (name, step) in &run.steps {
         let report = step.report.as_ref().map(text::report).unwrap_or_default();
-        lines.extend(look.wrap(4, &format!("{name} says: "), &report, &look.output.dim()));
+        lines.extend(look.wrap(4, &format!("{name} says: "), &report, look.output.dim()));
     }
     let gates = run.confirm.iter().filter(|_| matches!(run.state.as_str(), "confirming" | "halted"));
     let rows = gates.map(|gate| {
@@ -60,14 +60,14 @@ fn head(run: &Run, now: Timestamp, look: &Look) -> Vec<String> {
         kind @ ("undo" | "drill") => kind,
         _ => "run",
     };
-    let mut lines = vec![look.fit(format!(
+    let mut lines = vec![look.fit(&format!(
         "  {} {}  {} {verb} {since}{}",
         output.bold().apply_to(kind),
         run.id,
         style.bold().apply_to(state),
         output.accent().apply_to(left)
     ))];
-    lines.extend(look.wrap(4, &format!("{}: ", run.actor), &run.reason, &output.dim()));
+    lines.extend(look.wrap(4, &format!("{}: ", run.actor), &run.reason, output.dim()));
     lines
 }
 
@@ -142,7 +142,7 @@ fn what(step: &Step, run: &Run, now: Timestamp, look: &Look) -> String {
 fn under_way(step: &Step, now: Timestamp, look: &Look) -> String {
     let progress = step.progress.as_ref();
     let bar = progress.and_then(|progress| progress.fraction);
-    let bar = bar.map_or(String::new(), |fraction| look.bar(fraction, &look.output.accent()) + "  ");
+    let bar = bar.map_or(String::new(), |fraction| look.bar(fraction, look.output.accent()) + "  ");
     // What the system itself says of the time comes first.
     let tells = progress.is_some_and(|progress| progress.note.contains(" left"));
     let left = progress.and_then(|progress| progress.expected_left_s).filter(|_| !tells);
@@ -172,7 +172,7 @@ fn gate_text(gate: &Gate, now: Timestamp, look: &Look) -> String {
         ("failed", _) => format!("{} not healthy in time{evidence}", gate.signal),
         (_, Some(since)) => {
             let held = text::between(since, now).min(hold);
-            let bar = look.bar(held.as_secs_f64() / hold.as_secs_f64().max(0.001), &look.output.accent());
+            let bar = look.bar(held.as_secs_f64() / hold.as_secs_f64().max(0.001), look.output.accent());
             format!("{bar}  {} healthy for {} of {}", gate.signal, text::duration(held), text::duration(hold))
         }
         ("broken", _) => look.output.warn().apply_to(format!("{} is not healthy{evidence}", gate.signal)).to_string(),

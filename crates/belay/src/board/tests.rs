@@ -15,7 +15,7 @@ fn show(document: &Value, width: usize) -> String {
     let migration = Migration::read(document).unwrap();
     let lines = draw(&migration, Detail::Full, &look(Some(width)));
     for line in &lines {
-        assert!(measure_text_width(line) <= width, "wider than {width}: {line}");
+        assert!(paint::width(line) <= width, "wider than {width}: {line}");
     }
     lines.join("\n")
 }

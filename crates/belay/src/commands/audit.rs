@@ -48,7 +48,7 @@ impl Args {
         for stream in &streams {
             match audit(&journal, stream, self.head.as_deref()).await {
                 Ok(report) => {
-                    output.line(good(&report, output));
+                    good(&report, output).iter().for_each(|line| output.line(line));
                     drilled.extend(drills(&journal, stream, output).await?);
                     reports.push(report);
                 }
@@ -92,14 +92,15 @@ async fn drills(journal: &dyn Journal, stream: &str, output: Output) -> Result<V
     Ok(found)
 }
 
-fn good(report: &AuditReport, output: Output) -> String {
+fn good(report: &AuditReport, output: Output) -> Vec<String> {
     let AuditReport { stream, records, head, first_at, last_at, clock_steps_back } = report;
-    let mut line = format!(
-        "{} {stream}: {records} records from {first_at:.0} to {last_at:.0}\n  head {head}",
-        output.good().apply_to("intact")
-    );
+    let intact = output.good().apply_to("intact");
+    let mut lines = vec![
+        format!("{intact} {stream}: {records} records from {first_at:.0} to {last_at:.0}"),
+        format!("  head {head}"),
+    ];
     if *clock_steps_back > 0 {
-        line.push_str(&format!("\n  the clock went back {clock_steps_back} times"));
+        lines.push(format!("  the clock went back {clock_steps_back} times"));
     }
-    line
+    lines
 }

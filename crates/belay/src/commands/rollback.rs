@@ -54,10 +54,10 @@ impl Args {
             false => format!("run {run} rolls {migration} back"),
         };
         let report = client.commands().line(&format!("status {run}"));
-        let said = match self.dry_run && !self.wait.wait {
-            true => format!("{said}\n  {} shows what it has found", output.accent().apply_to(report)),
-            false => said,
-        };
+        let mut said = vec![said];
+        if self.dry_run && !self.wait.wait {
+            said.push(format!("  {} shows what it has found", output.accent().apply_to(report)));
+        }
         let (exit, _) = listening.answer(&client, run, &answer, &said, output).await?;
         Ok(exit)
     }

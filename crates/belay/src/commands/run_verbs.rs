@@ -108,7 +108,7 @@ impl Undo {
         let answer = client.post(&format!("runs/{undone}/undo"), &json!({ "reason": self.reason })).await?;
         let run = answer["run"].as_str().unwrap_or_default();
         let said = format!("run {run} puts back what was there before run {undone}");
-        let (exit, _) = listening.answer(&client, run, &answer, &said, output).await?;
+        let (exit, _) = listening.answer(&client, run, &answer, &[said], output).await?;
         Ok(exit)
     }
 }
@@ -125,6 +125,6 @@ impl At {
             with_commands(failure, |verb| commands.of_run(verb, &run, &state))
         })?;
         let migration = answer["migration"].as_str().unwrap_or_default();
-        listening.answer(&client, &run, &answer, &format!("run {run} of {migration} {now}"), output).await
+        listening.answer(&client, &run, &answer, &[format!("run {run} of {migration} {now}")], output).await
     }
 }

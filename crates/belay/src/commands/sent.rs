@@ -36,19 +36,19 @@ impl Listening {
         client: &Client,
         run: &str,
         document: &Value,
-        said: &str,
+        said: &[String],
         output: Output,
     ) -> Result<(Exit, Option<Run>), Failure> {
         let Some(listening) = self.0 else {
             if output.json {
                 output.document(document);
             } else {
-                output.line(said);
+                said.iter().for_each(|line| output.line(line));
                 next(client, run, output).await?;
             }
             return Ok((Exit::Done, None));
         };
-        output.line(said);
+        said.iter().for_each(|line| output.line(line));
         let (migration, run) = wait_for(client, listening, run, output).await?;
         if output.json {
             output.json_line(&run.document);

@@ -121,7 +121,7 @@ impl At {
             Err(failure) => return Err(instead(failure, &client, &run, step).await),
         };
         let said = format!("step {step} of run {run}: {now}");
-        let (exit, _) = listening.answer(&client, &run, &answer, &said, output).await?;
+        let (exit, _) = listening.answer(&client, &run, &answer, &[said], output).await?;
         Ok(exit)
     }
 

@@ -56,16 +56,18 @@ impl Args {
             output.raw(&entry);
         } else {
             // Piped to where it is kept, it does not stand between these lines.
-            let (lead, gap) = match output.terminal {
-                true => ("It is shown this once; whoever has it is you:\n", "\n"),
-                false => ("It goes to standard output, this once; whoever has it is you.", ""),
+            let lead = match output.terminal {
+                true => "It is shown only now; with it, anybody acts as you:",
+                false => "It goes to standard output, only now; with it, anybody acts as you.",
             };
             output.note(format_args!("The token. {lead}"));
+            output.gap();
             output.raw(&token);
-            output.note(format_args!(
-                "{gap}Into the daemon's configuration (an entry more, where there are `tokens` already):\n\n{entry}\n\n\
-                 Then let the daemon read it anew (SIGHUP; `systemctl reload belay`), and use it:\n  export BELAY_TOKEN=...\n  belay status"
-            ));
+            output.gap();
+            output.note("Into the daemon's configuration (one more entry, where there are `tokens` already):");
+            output.drawn_note(format_args!("\n{entry}\n"));
+            output.note("Then let the daemon read it anew (SIGHUP; `systemctl reload belay`), and use it:");
+            output.drawn_note("  export BELAY_TOKEN=...\n  belay status");
         }
         Ok(Exit::Done)
     }

@@ -77,13 +77,15 @@ impl<'s> Play<'s> {
         }
         show_summary(&run, self.stage.plan.objectives.rto, self.output);
         show_timeline(&self.stage.journal.read(&self.stage.plan.migration, 0).await?, self.output);
-        self.output.line(format_args!("\n{NEXT}"));
+        self.output.line("");
+        NEXT.lines().for_each(|line| self.output.line(line));
         Ok(run.exit())
     }
 
     fn scene(&self, text: &str) {
         if !self.output.json {
-            self.screen.text(&format!("\n{}", self.output.accent().apply_to(text)));
+            self.screen.text("");
+            self.screen.text(&self.output.accent().apply_to(text).to_string());
         }
     }
 
@@ -125,6 +127,7 @@ impl<'s> Play<'s> {
 fn show_timeline(records: &[Record], output: Output) {
     let cutover = records.iter().position(|record| record.event == Event::CutoverMarked);
     let Some(records) = cutover.map(|cutover| &records[cutover..]).filter(|_| !output.json) else { return };
-    output.line(format_args!("\n{}", output.bold().apply_to("Timeline, from the cutover (simulated time):")));
+    output.line("");
+    output.line(format_args!("{}", output.bold().apply_to("Timeline, from the cutover (simulated time):")));
     timeline(records, records[0].at, output);
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{output::Output, text};
+use crate::{output::Output, paint, text};
 
 /// How a line is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,12 +30,12 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    pub(crate) fn render(&self, output: Output) -> String {
+    pub(crate) fn render(&self, output: Output) -> Vec<String> {
         self.render_at(&text::clock_time(self.at), output)
     }
 
     /// With the time in these words. What does not fit beside it goes on below itself.
-    pub(crate) fn render_at(&self, at: &str, output: Output) -> String {
+    pub(crate) fn render_at(&self, at: &str, output: Output) -> Vec<String> {
         let style = match self.tone {
             Tone::Plain => output.plain(),
             Tone::Quiet => output.dim(),
@@ -43,15 +43,18 @@ impl Line {
             Tone::Warn => output.warn(),
             Tone::Bad => output.bad(),
         };
-        let subject = if self.subject.is_empty() { String::new() } else { format!("{}: ", self.subject) };
+        let subject = if self.subject.is_empty() { String::new() } else { paint::line(&format!("{}: ", self.subject)) };
         let hang = at.len() + 2;
         let width = output.width().map_or(usize::MAX, |width| width.saturating_sub(hang));
-        let wrapped = textwrap::wrap(&self.text, text::wrapping(width).initial_indent(&subject));
-        let mut lines = wrapped.iter().map(|line| line.strip_prefix(subject.as_str()).unwrap_or(line));
-        let first = style.apply_to(lines.next().unwrap_or_default()).to_string();
-        let first = format!("{}  {}{first}", output.dim().apply_to(at), output.bold().apply_to(&subject));
-        let rest = lines.map(|line| format!("\n{:hang$}{}", "", style.apply_to(line)));
-        std::iter::once(first).chain(rest).collect()
+        let rows = text::rows(&format!("{subject}{}", self.text), width);
+        let row = |(index, row): (usize, &String)| match row.strip_prefix(&subject).filter(|_| index == 0) {
+            Some(rest) => {
+                let (at, subject) = (output.dim().apply_to(at), output.bold().apply_to(&subject));
+                format!("{at}  {subject}{}", style.apply_to(rest))
+            }
+            None => format!("{:hang$}{}", "", style.apply_to(row)),
+        };
+        rows.iter().enumerate().map(row).collect()
     }
 }
 

@@ -3,7 +3,13 @@
 use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::paint;
+
 pub(crate) struct Live(ProgressBar);
+
+fn shown(rows: &[String]) -> String {
+    rows.iter().map(|row| paint::shown(row)).collect::<Vec<_>>().join("\n")
+}
 
 /// The last lines, and how many there are above them.
 fn fitting(lines: &[String], rows: usize) -> Vec<String> {
@@ -23,12 +29,12 @@ impl Live {
     /// What does not fit on the screen is cut at its top: what waits for somebody stands at the end.
     pub(crate) fn show(&self, lines: &[String]) {
         let rows = usize::from(Term::stdout().size().0).saturating_sub(1).max(1);
-        self.0.set_message(fitting(lines, rows).join("\n"));
+        self.0.set_message(shown(&fitting(lines, rows)));
     }
 
-    /// A line above the picture.
-    pub(crate) fn line(&self, line: &str) {
-        self.0.println(line);
+    /// Rows above the picture.
+    pub(crate) fn rows(&self, rows: &[String]) {
+        self.0.println(shown(rows));
     }
 
     /// Takes the picture off while something else has the terminal.

@@ -62,7 +62,9 @@ impl Screen {
         if let Some(live) = self.live.take() {
             live.clear();
         }
-        self.note(&format!("\n? {question}\n  {cure}:"));
+        self.note("");
+        self.note(&format!("? {question}"));
+        self.note(&format!("  {cure}:"));
         self.question = Some(Question { again: format!("? {step}: {cure}:"), buried: Cell::new(false) });
     }
 
@@ -98,13 +100,17 @@ impl Screen {
     }
 
     pub(crate) fn line(&self, line: &Line) {
-        self.text(&line.render(self.output));
+        self.rows(&line.render(self.output));
     }
 
     pub(crate) fn text(&self, text: &str) {
+        self.rows(&[text.to_owned()]);
+    }
+
+    fn rows(&self, rows: &[String]) {
         match &self.live {
-            Some(live) => live.line(text),
-            None => self.output.line(text),
+            Some(live) => live.rows(rows),
+            None => rows.iter().for_each(|row| self.output.line(row)),
         }
         if let Some(question) = &self.question {
             question.buried.set(true);

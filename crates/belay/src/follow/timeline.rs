@@ -23,6 +23,6 @@ pub(crate) fn timeline(records: &[Record], from: Timestamp, output: Output) {
             true => format!("-{}", text::duration(text::between(record.at, from))),
             false => text::duration(text::between(from, record.at)),
         };
-        output.line(line.render_at(&format!("{after:>TIME$}"), output));
+        line.render_at(&format!("{after:>TIME$}"), output).iter().for_each(|row| output.line(row));
     }
 }

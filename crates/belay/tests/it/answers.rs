@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::{belay, text};
 
 /// A server that answers by the path alone: status, type, body. It ends with the process of the test.
-fn answering(answer: impl Fn(&str) -> (u16, &'static str, String) + Send + 'static) -> String {
+pub(crate) fn answering(answer: impl Fn(&str) -> (u16, &'static str, String) + Send + 'static) -> String {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     thread::spawn(move || {
@@ -48,11 +48,11 @@ fn said_by(url: &str, arguments: &[&str], code: i32) -> String {
     text(&done.stdout) + &text(&done.stderr)
 }
 
-fn problem(status: u16, body: Value) -> (u16, &'static str, String) {
+pub(crate) fn problem(status: u16, body: Value) -> (u16, &'static str, String) {
     (status, "application/problem+json", body.to_string())
 }
 
-fn run(state: &str) -> Value {
+pub(crate) fn run(state: &str) -> Value {
     let step = json!({
         "phase": "failed", "action": "route53.weights", "needs": [], "attempt": 1, "waiting_for": [], "why": "no permission",
         "changes": [], "require": [], "verify": [], "progress": null, "overrides": [], "since": "2026-03-01T22:00:00Z",
@@ -66,7 +66,7 @@ fn run(state: &str) -> Value {
     })
 }
 
-fn migration(state: &str) -> Value {
+pub(crate) fn migration(state: &str) -> Value {
     json!({
         "name": "shop", "state": state, "plan_sha256": null, "pending_plan": null, "summary": null, "armed": null, "cutover": null,
         "triggers": {}, "signals": {}, "blind": {}, "incident": null, "run": run(state), "waiting_for": [], "faults": [],

@@ -7,6 +7,7 @@ mod answers;
 mod daemon;
 mod demo;
 mod examples;
+mod hostile;
 mod jobs;
 mod offline;
 mod refusals;

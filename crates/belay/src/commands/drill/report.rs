@@ -53,7 +53,7 @@ pub(super) fn show(report: &DrillReport, output: Output) {
         let expected = format!("{} ({})", seconds(step.expected_s), source(step.expected_from, step.measured_runs));
         steps.add_row([name.clone(), text::words(&step.phase), took, expected, phases(step)]);
     }
-    output.line(steps);
+    output.drawing(steps);
     for stays in &report.stays {
         output.line(format_args!("{} {stays}", output.warn().apply_to("cannot be put back:")));
     }

@@ -185,7 +185,7 @@ impl<'a> Drill<'a> {
             (false, false) => Value::Null,
         };
         if run.state == "halted" {
-            self.output.line(WHEN_HALTED);
+            WHEN_HALTED.lines().for_each(|line| self.output.line(line));
         }
         let put_back = document["put_back"].take();
         self.end(&document, put_back);
@@ -312,11 +312,11 @@ impl<'a> Drill<'a> {
         if !self.output.terminal || !can_ask() {
             return false;
         }
-        let stays = match report.stays.as_slice() {
-            [] => String::new(),
-            stays => format!("\n  this would stay: {}", stays.join("; ")),
-        };
-        self.output.note(format_args!("\n? put the world back as it was before the drill? yes or no:{stays}"));
+        self.output.note("");
+        self.output.note("? put the world back as it was before the drill? yes or no:");
+        if !report.stays.is_empty() {
+            self.output.note(format_args!("  this would stay: {}", report.stays.join("; ")));
+        }
         let answer = BufReader::new(tokio::io::stdin()).lines().next_line().await.ok().flatten();
         matches!(answer.as_deref().map(str::trim), Some("yes" | "y"))
     }

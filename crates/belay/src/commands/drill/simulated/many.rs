@@ -32,7 +32,8 @@ pub(super) fn show(
             output.line(format_args!("    {}", output.accent().apply_to(replay(counted.seed))));
         }
     }
-    output.line(format_args!("\n  {:<11}{:>9}{:>9}{:>9}{:>12}", "", "p50", "p95", "worst", "objective"));
+    output.line("");
+    output.line(format_args!("  {:<11}{:>9}{:>9}{:>9}{:>12}", "", "p50", "p95", "worst", "objective"));
     let objectives = &plan.objectives;
     row("detection", found.detection, None, output);
     row("decision", found.decision, None, output);
@@ -41,12 +42,14 @@ pub(super) fn show(
     row("data lost", found.data_lost, objectives.rpo, output);
     let recoveries: Vec<Duration> = reports.iter().filter_map(|report| report.times.recovery).collect();
     if !recoveries.is_empty() {
-        output
-            .line(format_args!("\n{}", output.bold().apply_to("Recovery, from the trigger to the confirmed rollback")));
+        output.line("");
+        output.line(format_args!("{}", output.bold().apply_to("Recovery, from the trigger to the confirmed rollback")));
         plot::histogram(&recoveries, objectives.rto, output).iter().for_each(|line| output.line(line));
     }
     if let Some(seed) = found.worst_seed {
-        output.line(format_args!("\nthe worst, again:\n  {}", output.accent().apply_to(replay(seed))));
+        output.line("");
+        output.line("the worst, again:");
+        output.line(format_args!("  {}", output.accent().apply_to(replay(seed))));
     }
 }
 

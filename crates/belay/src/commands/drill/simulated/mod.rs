@@ -238,7 +238,8 @@ fn heading(loaded: &Loaded, summary: &str, output: Output) {
         output.bold().apply_to(&loaded.plan.migration),
         output.dim().apply_to(format_args!("plan {}", loaded.sha256.get(..12).unwrap_or_default())),
     ));
-    output.line(format_args!("{}\n", output.accent().apply_to(summary)));
+    output.line(output.accent().apply_to(summary));
+    output.line("");
 }
 
 /// What a simulated world cannot know.

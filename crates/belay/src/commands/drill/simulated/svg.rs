@@ -2,7 +2,7 @@
 
 use std::{fmt::Write, time::Duration};
 
-use belay_plan::model::Plan;
+use belay_plan::{model::Plan, visible::in_svg};
 
 use super::Act;
 use crate::text;
@@ -60,7 +60,7 @@ pub(super) fn ecdf(plan: &Plan, acts: &[Act]) -> String {
          viewBox=\"0 0 {WIDTH:.0} {height:.0}\">\n<style>{STYLE}</style>\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#f8fafc\"/>\n\
          <text class=\"title\" x=\"{LEFT}\" y=\"30\">{}: runs that had recovered, by time from the trigger</text>\n",
-        escape(&plan.migration)
+        in_svg(&plan.migration)
     );
     axes(&mut svg, &frame);
     if let Some(rto) = rto {
@@ -79,7 +79,7 @@ pub(super) fn ecdf(plan: &Plan, acts: &[Act]) -> String {
         let colour = COLOURS[index % COLOURS.len()];
         let y = TOP - 12.0 + LINE * index as f64;
         let _ = writeln!(svg, "<path class=\"curve\" stroke=\"{colour}\" d=\"M{LEFT} {y:.1}h18\"/>");
-        let _ = writeln!(svg, "<text x=\"{:.1}\" y=\"{:.1}\">{}</text>", LEFT + 26.0, y + 4.0, escape(&legend(act)));
+        let _ = writeln!(svg, "<text x=\"{:.1}\" y=\"{:.1}\">{}</text>", LEFT + 26.0, y + 4.0, in_svg(&legend(act)));
         let _ = writeln!(svg, "<path class=\"curve\" stroke=\"{colour}\" d=\"{}\"/>", curve(act, &frame));
     }
     svg.push_str("</svg>\n");
@@ -128,8 +128,4 @@ fn axes(svg: &mut String, frame: &Frame) {
     }
     let (left, right) = (LEFT, WIDTH - RIGHT);
     let _ = writeln!(svg, "<path class=\"axis\" d=\"M{left} {:.1}H{right:.1}\"/>", frame.bottom);
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
