@@ -1,7 +1,10 @@
 //! Deciding: what happened, and what follows from it. Nothing here changes state; the events that come out do, when they
 //! are durable.
 
-use jiff::Timestamp;
+use std::{collections::BTreeMap, time::Duration};
+
+use belay_plan::model::Name;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     change::Assessment,
@@ -27,13 +30,15 @@ impl Migration {
     }
 
     /// Decides one input after the other, each on the state that the ones before lead to: what several inputs that are
-    /// ready together come to. Each input comes with its entropy.
+    /// ready together come to. Each input comes with its entropy. `notes`: what the last look at a step showed to be under
+    /// way. Such looks are not journaled, but a step that times out says why it was not settled.
     pub fn decide_all<'i>(
         &self,
         now: Timestamp,
+        notes: BTreeMap<Name, String>,
         inputs: impl IntoIterator<Item = (u32, &'i Input)>,
     ) -> Vec<Result<Vec<Event>, Refusal>> {
-        let mut deciding = Deciding::new(self.clone(), now, 0);
+        let mut deciding = Deciding { notes, ..Deciding::new(self.clone(), now, 0) };
         let decide = |(entropy, input)| {
             // Only commands are refused, and then nothing of them has happened.
             let before = matches!(input, &Input::Command(_)).then(|| deciding.state.clone());
@@ -94,6 +99,8 @@ pub(crate) struct Deciding {
     pub(crate) now: Timestamp,
     pub(crate) entropy: u32,
     pub(crate) events: Vec<Event>,
+    /// What is under way at a step, as the last look showed it.
+    pub(crate) notes: BTreeMap<Name, String>,
     /// The steps that something may follow for, by their place in the run under way. At first all: time has passed.
     pub(crate) due: Vec<bool>,
     /// Where the first step was found that is not over, so that nobody looks for it anew each time.
@@ -102,7 +109,8 @@ pub(crate) struct Deciding {
 
 impl Deciding {
     fn new(state: Migration, now: Timestamp, entropy: u32) -> Self {
-        let mut deciding = Self { state, now, entropy, events: Vec::new(), due: Vec::new(), first_open: 0 };
+        let mut deciding =
+            Self { state, now, entropy, events: Vec::new(), notes: BTreeMap::new(), due: Vec::new(), first_open: 0 };
         deciding.all_due();
         deciding
     }
@@ -134,8 +142,8 @@ impl Deciding {
             Input::Looked { step, result } => self.looked(step, result),
             Input::Applied { step, attempt, result } => self.applied(step, *attempt, result),
             Input::Tick => {}
-            Input::Resumed { belay_version } => self.resumed(belay_version, false),
-            Input::Awoke { belay_version } => self.resumed(belay_version, true),
+            Input::Resumed { belay_version } => self.resumed(belay_version),
+            Input::Awoke { belay_version, late, clock_set } => self.awoke(belay_version, *late, *clock_set),
         }
         self.follow();
         Ok(())
@@ -198,14 +206,22 @@ impl Deciding {
         self.gates_read(reading);
     }
 
-    fn resumed(&mut self, belay_version: &str, asleep: bool) {
+    /// After a restart the last record is the last sign of life.
+    fn resumed(&mut self, belay_version: &str) {
+        let outage_s = self.state.at.map_or(0, |last| self.now.as_second() - last.as_second());
+        self.resume_watch(belay_version, u64::try_from(outage_s).unwrap_or(0), false, 0);
+    }
+
+    /// A suspended machine and a clock that is set forward look the same: nothing was watched for so long.
+    fn awoke(&mut self, belay_version: &str, late: Duration, clock_set: SignedDuration) {
+        let ahead = Duration::try_from(clock_set).unwrap_or_default();
+        self.resume_watch(belay_version, (late + ahead).as_secs(), true, clock_set.as_secs());
+    }
+
+    fn resume_watch(&mut self, belay_version: &str, outage_s: u64, asleep: bool, clock_set_s: i64) {
         if self.state.is_live() {
-            let outage_s = self.state.at.map_or(0, |last| self.now.as_second() - last.as_second());
-            self.emit(Event::WatchResumed {
-                belay_version: belay_version.to_owned(),
-                outage_s: u64::try_from(outage_s).unwrap_or(0),
-                asleep,
-            });
+            let belay_version = belay_version.to_owned();
+            self.emit(Event::WatchResumed { belay_version, outage_s, asleep, clock_set_s });
         }
     }
 }

@@ -73,6 +73,9 @@ pub enum Event {
         /// It is the same process: calls under way are still waited for.
         #[serde(default)]
         asleep: bool,
+        /// How far the wall clock was moved meanwhile, in seconds; below zero: it was set back. Deadlines move with it.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        clock_set_s: i64,
     },
 
     // --- signals and triggers ------------------------------------------------------------------------------------
@@ -230,6 +233,11 @@ pub enum Event {
     },
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_zero(seconds: &i64) -> bool {
+    *seconds == 0
+}
+
 /// What happened to one step of the run under way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "did", rename_all = "snake_case")]
@@ -350,6 +358,8 @@ pub enum StepEvent {
     Skipped {
         why: String,
     },
+    /// After its time-out: a look shows that the target holds after all. The step stays failed until a person moves it.
+    Arrived,
     /// Cannot start because `by` failed.
     Blocked {
         by: Name,

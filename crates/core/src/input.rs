@@ -1,8 +1,9 @@
 //! What reaches core from outside: commands, readings, answers of tasks, and ticks.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use belay_plan::model::{Name, Plan};
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -34,9 +35,13 @@ pub enum Input {
     Resumed {
         belay_version: String,
     },
-    /// The process was asleep for longer than it should, or the wall clock jumped. Calls under way are still waited for.
+    /// The process was asleep for longer than it should, or the wall clock was set. Calls under way are still waited for.
     Awoke {
         belay_version: String,
+        /// How late it woke up, on the monotonic clock.
+        late: Duration,
+        /// How far the wall clock ran ahead of the monotonic one (below zero: it was set back).
+        clock_set: SignedDuration,
     },
 }
 

@@ -38,6 +38,15 @@ impl Deciding {
         if !wants_look(run, name, state) {
             return;
         }
+        if state.may_arrive() {
+            let held = |look: &Look| {
+                matches!(look.assessment, Assessment::InPlace | Assessment::Over(Outcome { failure: None, .. }))
+            };
+            if result.as_ref().is_ok_and(held) {
+                self.step(name, StepEvent::Arrived);
+            }
+            return;
+        }
         let guarding = matches!(state.phase, Phase::Verifying | Phase::Done | Phase::Unchanged);
         if result.as_ref().is_ok_and(|look| look.stage != state.stage) {
             return; // the gates of its stage have passed meanwhile
@@ -329,6 +338,7 @@ pub(crate) fn wants_look(run: &Run, name: &str, state: &StepState) -> bool {
             RunState::Running | RunState::Held | RunState::Confirming,
             Phase::Verifying | Phase::Done | Phase::Unchanged,
         ) => run.is_guarded(name),
+        (RunState::Running | RunState::Held | RunState::Halted, Phase::Failed) => state.may_arrive(),
         _ => false,
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     incident::Incident,
     input::CommandKey,
     relations::Relations,
-    run::{Run, RunState, StepState},
+    run::{Pause, Run, RunState, StepState},
     watch::{SignalState, TriggerState},
 };
 
@@ -153,7 +153,9 @@ impl Migration {
             Event::Armed { waits_for_green } => self.arm(at, waits_for_green),
             Event::Disarmed { .. } => self.disarm(),
             Event::CutoverMarked => self.cutover = Some(at),
-            Event::WatchResumed { outage_s, asleep, .. } => self.resume_watch(at, *outage_s, *asleep),
+            Event::WatchResumed { outage_s, asleep, clock_set_s, .. } => {
+                self.resume_watch(at, &Pause { outage_s: *outage_s, asleep: *asleep, clock_set_s: *clock_set_s });
+            }
             Event::IncidentOpened { .. }
             | Event::IncidentJoined { .. }
             | Event::Decided { .. }
@@ -228,7 +230,7 @@ impl Migration {
         }
     }
 
-    fn resume_watch(&mut self, at: Timestamp, outage_s: u64, asleep: bool) {
+    fn resume_watch(&mut self, at: Timestamp, pause: &Pause) {
         for signal in self.signals.values_mut() {
             *signal = SignalState::unread(at);
         }
@@ -237,7 +239,7 @@ impl Migration {
         }
         self.blind.clear();
         if let Some(run) = &mut self.run {
-            run.resume_watch(at, outage_s, LONG_OUTAGE_S, asleep);
+            run.resume_watch(at, pause, LONG_OUTAGE_S);
         }
     }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use belay_plan::model::{Name, OnFailure, Plan, Target};
 use indexmap::IndexMap;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -220,6 +220,8 @@ pub struct StepState {
     pub before: Option<Arc<Doc>>,
     pub overrides: BTreeSet<String>,
     pub failure: Option<FailureCode>,
+    /// After its time-out, the target was seen to hold.
+    pub arrived: bool,
     pub blocked_by: Option<Name>,
     pub fallback_for: Option<Name>,
     /// Why it is in this phase, where there is something to say.
@@ -272,6 +274,7 @@ impl StepState {
             before: None,
             overrides: BTreeSet::new(),
             failure: None,
+            arrived: false,
             blocked_by: None,
             fallback_for: None,
             why: String::new(),
@@ -293,6 +296,12 @@ impl StepState {
         !self.effective.is_empty()
             || self.intent.as_ref().is_some_and(|intent| intent.fate != Fate::NoEffect)
             || !self.receipts.is_empty()
+    }
+
+    /// It timed out while something that it had sent was under way, so its target may still be reached.
+    pub(crate) fn may_arrive(&self) -> bool {
+        let timed_out = self.phase == Phase::Failed && self.failure == Some(FailureCode::TimedOut);
+        timed_out && !self.arrived && self.has_begun()
     }
 
     /// Something was sent for the present stage.
@@ -474,6 +483,10 @@ impl StepState {
                 self.why.clone_from(why);
                 self.enter(at, Phase::Failed);
             }
+            StepEvent::Arrived => {
+                self.arrived = true;
+                self.why = format!("{}; since {at:.0} it is in place", self.why);
+            }
             StepEvent::Skipped { why } => {
                 self.failure = None;
                 self.why.clone_from(why);
@@ -573,6 +586,21 @@ impl StepState {
         self.drained = false;
     }
 
+    /// `unwatched`: how long the process did not watch. `clock_set`: how far the clock was set meanwhile.
+    fn shift_clocks(&mut self, unwatched: SignedDuration, clock_set: SignedDuration) {
+        let shift = |by: SignedDuration| move |at: &mut Timestamp| *at = at.checked_add(by).unwrap_or(*at);
+        let sent = self.first_sent.as_mut().filter(|_| self.settled.is_none());
+        // Nobody could act or answer meanwhile.
+        let watched = [self.deadline.as_mut(), self.approval_until.as_mut(), sent];
+        watched.into_iter().flatten().for_each(shift(unwatched));
+        // These wait for the world, which went on: only the clock that they are counted by has moved.
+        let waits = [&mut self.wait_until, &mut self.again_at, &mut self.doubted];
+        waits.into_iter().flatten().for_each(shift(clock_set));
+        if let Some(Intent { fate: Fate::Accepted { at }, .. }) = &mut self.intent {
+            shift(clock_set)(at);
+        }
+    }
+
     /// How long it took from the first send until the target held: none where nothing was sent.
     pub fn took(&self) -> Option<Duration> {
         Duration::try_from(self.settled?.duration_since(self.first_sent?)).ok()
@@ -586,6 +614,7 @@ impl StepState {
         self.again_at = None;
         self.wait_until = None;
         self.failure = None;
+        self.arrived = false;
         self.blocked_by = None;
         self.require.clear();
         self.require_passed = false;
@@ -613,6 +642,25 @@ fn approval_until(plan: &belay_plan::model::Step, at: Timestamp) -> Option<Times
 fn apply_gate(gates: &mut [GateState], at: Timestamp, signal: &str, event: &GateEvent) {
     for gate in gates.iter_mut().filter(|gate| gate.gate.signal == signal && gate.status != GateStatus::Failed) {
         gate.apply(at, event);
+    }
+}
+
+/// A time in which the process did not watch, or in which its clock was set.
+pub(crate) struct Pause {
+    pub(crate) outage_s: u64,
+    pub(crate) asleep: bool,
+    pub(crate) clock_set_s: i64,
+}
+
+impl Pause {
+    /// By how much what counts only watched time moves on.
+    fn unwatched(&self) -> SignedDuration {
+        let outage = SignedDuration::from_secs(i64::try_from(self.outage_s).unwrap_or(i64::MAX));
+        outage.saturating_add(SignedDuration::from_secs(self.clock_set_s.min(0)))
+    }
+
+    fn clock_set(&self) -> SignedDuration {
+        SignedDuration::from_secs(self.clock_set_s)
     }
 }
 
@@ -685,26 +733,22 @@ impl Run {
     }
 
     /// The process was away or asleep: nobody looked meanwhile, so gates open anew and time-outs move on.
-    pub(crate) fn resume_watch(&mut self, at: Timestamp, outage_s: u64, long_outage_s: u64, asleep: bool) {
-        self.suspicious |= outage_s > long_outage_s && self.state == RunState::Running;
-        let outage = Duration::from_secs(outage_s);
+    pub(crate) fn resume_watch(&mut self, at: Timestamp, pause: &Pause, long_outage_s: u64) {
+        self.suspicious |= pause.outage_s > long_outage_s && self.state == RunState::Running;
+        let (unwatched, clock_set) = (pause.unwatched(), pause.clock_set());
         for gate in self.confirm.iter_mut().filter(|gate| gate.is_open()) {
             gate.reopen(at);
         }
         for step in self.steps.values_mut() {
             let step = Arc::make_mut(step);
-            step.deadline = step.deadline.map(|deadline| deadline + outage);
-            if step.settled.is_none() {
-                step.first_sent = step.first_sent.map(|sent| sent + outage);
-            }
-            step.approval_until = step.approval_until.map(|until| until + outage); // nobody could answer meanwhile
+            step.shift_clocks(unwatched, clock_set);
             step.look += 1;
             step.require_anew(at);
             for gate in step.verify.iter_mut().filter(|gate| gate.is_open()) {
                 gate.reopen(at);
             }
             // Whoever was waiting for the answer is gone: the next look finds out. Who has only slept waits on.
-            if step.in_flight() && !asleep {
+            if step.in_flight() && !pause.asleep {
                 step.interruptions += 1;
                 step.note_send(at, SentOutcome::Unknown);
                 step.setback(at, "Belay was restarted before the call was answered", false, None, Fate::Unknown);

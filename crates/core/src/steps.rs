@@ -1,6 +1,6 @@
 //! What follows in a run: steps start, gates pass or run out, the run ends.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use belay_plan::model::{Name, OnFailure};
 use jiff::Timestamp;
@@ -78,15 +78,24 @@ impl Deciding {
                 self.settled(name, changed);
             }
             Phase::Observing | Phase::Applying | Phase::Settling if self.timed_out(state) => {
-                let timeout = belay_plan::duration::format(run.plan.steps[name].timeout);
-                let why = match (&state.why, &state.intent) {
-                    (why, _) if !why.is_empty() => format!("not settled within {timeout}: {why}"),
-                    (_, Some(intent)) => format!("not settled within {timeout} after: {}", intent.change.title),
-                    _ => format!("not settled within {timeout}"),
-                };
+                let why = self.why_timed_out(name, state, run.plan.steps[name].timeout);
                 self.fail(name, FailureCode::TimedOut, why);
             }
             _ => {}
+        }
+    }
+
+    /// With all that is known of the cause: what the last look showed, the last error, the last call.
+    fn why_timed_out(&self, name: &str, state: &StepState, timeout: Duration) -> String {
+        let timeout = belay_plan::duration::format(timeout);
+        let mut causes: Vec<String> = Vec::new();
+        causes.extend(self.notes.get(name).filter(|note| !note.is_empty()).cloned());
+        causes.extend((!state.why.is_empty()).then(|| state.why.clone()));
+        let last = state.intent.as_ref().map(|intent| format!("the last call was: {}", intent.change.title));
+        causes.extend(last.filter(|_| state.why.is_empty()));
+        match causes.is_empty() {
+            true => format!("not settled within {timeout}"),
+            false => format!("not settled within {timeout}: {}", causes.join("; ")),
         }
     }
 

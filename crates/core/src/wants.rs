@@ -1,7 +1,10 @@
 //! What the state wants of the outside: standing wishes under stable ids. The engine starts what is newly wanted, keeps
 //! what is still wanted, and cancels the rest; asking twice changes nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use belay_plan::model::Name;
 use jiff::Timestamp;
@@ -48,7 +51,7 @@ pub enum What {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Task {
     /// Look at the step's resource, and again for as long as this is wanted: the answer may change nothing.
-    /// The next look comes after 250 ms, then after 1% of the time since `since`, at most 10 s.
+    /// The next look comes after 250 ms, then after 1% of the time since `since`, at most [`LookTask::pause_max`].
     Look(LookTask),
     /// Send one change, once.
     Apply(ApplyTask),
@@ -63,7 +66,15 @@ pub struct LookTask {
     pub receipts: Vec<Receipt>,
     /// What the step's resource is held against, counted from 0.
     pub stage: usize,
+    /// The longest pause between two looks.
+    pub pause_max: Duration,
 }
+
+/// While a step is under way, the next look comes soon.
+const PAUSE_MAX: Duration = Duration::from_secs(10);
+
+/// A step that has timed out may stay so for days.
+const LATE_PAUSE_MAX: Duration = Duration::from_secs(15 * 60);
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct ApplyTask {
@@ -114,6 +125,7 @@ impl Run {
                     since: step.since,
                     receipts: step.receipts.clone(),
                     stage: step.stage,
+                    pause_max: if step.may_arrive() { LATE_PAUSE_MAX } else { PAUSE_MAX },
                 })
             }),
             What::Apply => step.intent.as_ref().filter(|intent| intent.attempt == id.number).map(|intent| {

@@ -15,6 +15,7 @@ use belay_core::{
 };
 use belay_plan::model::*;
 use common::*;
+use jiff::SignedDuration;
 
 fn no_effect(stage: &mut Stage, name: &str, class: ErrorClass) {
     let attempt = stage.step(name).attempt;
@@ -586,7 +587,7 @@ fn a_sleep_leaves_a_call_under_way_to_its_answer() {
     let run = stage.run(&plan(vec![("dns", step(&[]))]), &[]);
     stage.look("dns", remaining(&["weights"]));
     stage.pass(3600);
-    stage.feed(Input::Awoke { belay_version: "1".to_owned() }).unwrap();
+    stage.awake(Duration::from_secs(3600), SignedDuration::ZERO);
     assert!(is_sending(&stage.wants(), "dns"), "the same call is still waited for");
     stage.command(Verb::Abort { run }).unwrap();
     assert_eq!(stage.run_state(), RunState::Running, "an abort waits for it too");

@@ -241,11 +241,12 @@ impl Driver {
                 migration = self.state.name,
                 late_s,
                 clock_jumped_s,
-                "the process was asleep, the clock was set, or the journal took nothing: what was read before counts for nothing"
+                "pause detected (suspend, clock change or stalled journal): earlier readings are discarded"
             );
             // First of all: nothing may be taken for watched time that was not, nor what was read before for fresh.
             gathered.pending.retain(|pending| !matches!(pending.input, Input::Reading(_)));
-            let awoke = Input::Awoke { belay_version: self.belay_version.clone() };
+            let belay_version = self.belay_version.clone();
+            let awoke = Input::Awoke { belay_version, late, clock_set: jump };
             gathered.pending.insert(0, Pending { input: awoke, reply: None });
         }
         gathered
@@ -293,6 +294,16 @@ impl Driver {
         readings.into_iter().filter(is_wanted).for_each(|reading| gathered.input(Input::Reading(reading)));
     }
 
+    /// What is under way at the steps whose time-out is over.
+    fn notes_of_the_overdue(&self, now: Timestamp) -> BTreeMap<Name, String> {
+        let overdue = |step: &Name| {
+            let state = self.state.open_run().and_then(|run| run.steps.get(step));
+            state.and_then(|state| state.deadline).is_some_and(|deadline| deadline <= now)
+        };
+        let overdue = self.progress.iter().filter(|(step, _)| overdue(step));
+        overdue.map(|(step, progress)| (step.clone(), progress.note.clone())).collect()
+    }
+
     /// Decides all inputs, makes it durable in one append, folds it, and tells those who wait.
     async fn settle(&mut self, pending: Vec<Pending>) -> Result<(), Fault> {
         if pending.is_empty() {
@@ -302,7 +313,7 @@ impl Driver {
         let decided = self.ports.clock.monotonic();
         let ticked = pending.iter().all(|pending| matches!(pending.input, Input::Tick));
         let inputs: Vec<_> = pending.iter().map(|pending| (self.ports.entropy.draw(), &pending.input)).collect();
-        let decisions = self.state.decide_all(now, inputs);
+        let decisions = self.state.decide_all(now, self.notes_of_the_overdue(now), inputs);
         let mut records = Vec::new();
         let mut replies: Vec<Waiting> = Vec::new();
         for (Pending { input, reply }, decision) in pending.into_iter().zip(decisions) {

@@ -29,7 +29,6 @@ const LOOKS_MAX: usize = 256;
 const LOOK_TIME_MAX: Duration = Duration::from_secs(60);
 
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LAST_PAUSE: Duration = Duration::from_secs(10);
 
 /// Everything that runs for one migration. Dropping it stops all of it, as a crash would.
 pub(crate) struct Tasks {
@@ -256,7 +255,7 @@ async fn look_repeatedly(clock: &dyn Clock, look: &LookTask, prepared: Prepared,
     if let Some(wait) = look.not_before.and_then(|at| Duration::try_from(at.duration_since(clock.now())).ok()) {
         clock.sleep(wait).await;
     }
-    let pace = actuator.pace().clamp(FIRST_PAUSE, LAST_PAUSE);
+    let pace = actuator.pace().clamp(FIRST_PAUSE, look.pause_max);
     loop {
         let began = clock.monotonic();
         let looked = look_once(clock, actuator.as_ref(), &scope, look).instrument(trace.look()).await;
@@ -264,7 +263,7 @@ async fn look_repeatedly(clock: &dyn Clock, look: &LookTask, prepared: Prepared,
         scope.previous = looked.as_ref().ok().map(|look| Arc::new(look.doc.clone()));
         answers.send(looked).await;
         let gone = Duration::try_from(clock.now().duration_since(look.since)).unwrap_or_default();
-        clock.sleep((gone / 100).max(took).clamp(pace, LAST_PAUSE)).await;
+        clock.sleep((gone / 100).max(took).clamp(pace, look.pause_max)).await;
     }
 }
 

@@ -130,6 +130,7 @@ fn step_says(step: &str, what: &StepEvent) -> Option<(Tone, String)> {
         StepEvent::Done => (Info, format!("{step}: done")),
         StepEvent::Unchanged => (Info, format!("{step}: done, nothing had to change")),
         StepEvent::Failed { why, .. } => (Error, format!("{step}: failed: {why}")),
+        StepEvent::Arrived => (Info, format!("{step}: it is in place now, after its time-out")),
         StepEvent::Skipped { why } => (Warn, format!("{step}: skipped: {why}")),
         StepEvent::Blocked { by } => (Warn, format!("{step}: cannot begin, because {by} has failed")),
         StepEvent::Reset => (Info, format!("{step}: once more")),

@@ -244,6 +244,7 @@ fn step_told(step: &str, event: &StepEvent) -> Told {
         StepEvent::Done => tell(step, Tone::Good, "done"),
         StepEvent::Unchanged => tell(step, Tone::Good, "unchanged: it was there already"),
         StepEvent::Failed { why, .. } => tell(step, Tone::Bad, format!("FAILED: {why}")),
+        StepEvent::Arrived => tell(step, Tone::Good, "in place now, after its time-out: retry the step to go on"),
         StepEvent::Skipped { why } => tell(step, Tone::Warn, why.as_str()),
         StepEvent::Blocked { by } => tell(step, Tone::Warn, format!("blocked: {by} did not succeed")),
         StepEvent::Reset => tell(step, Tone::Plain, "once more"),

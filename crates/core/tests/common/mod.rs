@@ -16,7 +16,7 @@ use belay_core::{
 };
 use belay_plan::model::*;
 use indexmap::IndexMap;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 /// What the state wants, with what the tasks are.
@@ -139,6 +139,11 @@ impl Stage {
         self.feed(Input::Applied { step: step.to_owned(), attempt, result: Ok(json!({})) }).unwrap()
     }
 
+    /// The process notices that it was asleep, or that its clock was set.
+    pub fn awake(&mut self, late: Duration, clock_set: SignedDuration) {
+        self.feed(Input::Awoke { belay_version: "1".to_owned(), late, clock_set }).unwrap();
+    }
+
     pub fn tick(&mut self) -> Vec<Event> {
         self.feed(Input::Tick).unwrap()
     }
@@ -170,6 +175,10 @@ impl Stage {
         self.accept(step);
         self.look(step, Assessment::InPlace);
     }
+}
+
+pub fn is_looked_at(wants: &Wanted, step: &str) -> bool {
+    wants.tasks.iter().any(|task| matches!(task, Task::Look(look) if look.step == step))
 }
 
 pub fn is_sending(wants: &Wanted, step: &str) -> bool {

@@ -51,7 +51,12 @@ pub(crate) fn events() -> Vec<Event> {
         Event::Armed { waits_for_green: vec![name()] },
         Event::Disarmed { why: why() },
         Event::CutoverMarked,
-        Event::WatchResumed { belay_version: "0.1.0".to_owned(), outage_s: u64::MAX, asleep: true },
+        Event::WatchResumed {
+            belay_version: "0.1.0".to_owned(),
+            outage_s: u64::MAX,
+            asleep: true,
+            clock_set_s: i64::MIN,
+        },
         Event::SignalTurned {
             signal: name(),
             from: Health::Unknown,
@@ -176,6 +181,7 @@ fn step_events() -> Vec<StepEvent> {
         StepEvent::Done,
         StepEvent::Unchanged,
         StepEvent::Failed { code: FailureCode::Contested, why: why() },
+        StepEvent::Arrived,
         StepEvent::Skipped { why: why() },
         StepEvent::Blocked { by: name() },
         StepEvent::Reset,

@@ -186,6 +186,7 @@ fn said_of(plan: &Plan, step: &str, what: &StepEvent) -> Option<String> {
         StepEvent::Done => "is done".to_owned(),
         StepEvent::Unchanged => "is in place; nothing was changed".to_owned(),
         StepEvent::Failed { why, .. } => format!("FAILS: {why}"),
+        StepEvent::Arrived => "is in place, after its time-out".to_owned(),
         StepEvent::Skipped { why } => format!("is skipped: {why}"),
         StepEvent::Blocked { by } => format!("is blocked: {by} did not succeed"),
         StepEvent::Doubted { why } => format!("doubts: {why}"),
