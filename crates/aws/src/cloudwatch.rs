@@ -2,8 +2,13 @@
 
 mod alarm;
 mod metric;
+#[cfg(test)]
+mod testing;
 
-use aws_sdk_cloudwatch::primitives::DateTime;
+use aws_sdk_cloudwatch::{
+    error::{ProvideErrorMetadata, SdkError},
+    primitives::DateTime,
+};
 use belay_plan::shape::{Field, field, words};
 use jiff::Timestamp;
 
@@ -11,6 +16,7 @@ pub use self::{
     alarm::{Alarm, spec as alarm_spec},
     metric::{Metric, spec as metric_spec},
 };
+use crate::errors;
 
 /// The signals' keys in plans.
 pub const ALARM: &str = "alarm";
@@ -24,4 +30,10 @@ fn missing_field() -> Field {
 /// Whole seconds are all that evidence needs.
 fn timestamp(time: &DateTime) -> Option<Timestamp> {
     Timestamp::from_second(time.secs()).ok()
+}
+
+/// CloudWatch does not take some value of the call: it names many things, and one of them spoils it for all.
+fn is_request_wrong<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    let is_wrong = |code: &str| code.starts_with("InvalidParameter") || code.starts_with("Validation");
+    errors::code(error).is_some_and(is_wrong)
 }

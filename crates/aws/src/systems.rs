@@ -1,6 +1,6 @@
 //! All AWS systems together: what the binary plugs into the engine and into the plan's catalogue.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use belay_plan::{
     catalogue::{ActionSpec, SignalSpec},
@@ -40,35 +40,51 @@ pub fn signal_specs() -> Vec<SignalSpec> {
     vec![cloudwatch::alarm_spec(), cloudwatch::metric_spec(), elbv2::signal_spec(), rds::signal_spec()]
 }
 
-/// The actuators and sensors over one [`Aws`]: what that may do, they may do.
+/// The actuators and sensors over one [`Aws`]: what that may do, they may do. Each is made once: what a system has learned
+/// holds for all who use it.
 #[derive(Clone)]
 pub struct AwsSystems {
     aws: Aws,
-    clock: Arc<dyn Clock>,
+    actuators: Arc<HashMap<&'static str, Arc<dyn Actuator>>>,
+    sensors: Arc<HashMap<&'static str, Arc<dyn Sensor>>>,
 }
 
 impl AwsSystems {
     pub fn new(aws: Aws, clock: Arc<dyn Clock>) -> Self {
-        Self { aws, clock }
+        let (actuators, sensors) = (actuators(&aws, &clock), sensors(&aws, &clock));
+        Self { aws, actuators: Arc::new(actuators.into()), sensors: Arc::new(sensors.into()) }
     }
+}
+
+fn actuators(aws: &Aws, clock: &Arc<dyn Clock>) -> [(&'static str, Arc<dyn Actuator>); 10] {
+    let (aws, clock) = (|| aws.clone(), || clock.clone());
+    [
+        (route53::ACTION, Arc::new(Typed(route53::Route53Weights::new(aws())))),
+        (elbv2::ACTION, Arc::new(Typed(elbv2::AlbForward::new(aws(), clock())))),
+        (elbv2::TARGETS, Arc::new(Typed(elbv2::AlbTargets::new(aws(), clock())))),
+        (rds::ACTION, Arc::new(Typed(rds::RdsRestore::new(aws(), clock())))),
+        (backtrack::ACTION, Arc::new(Typed(backtrack::RdsBacktrack::new(aws(), clock())))),
+        (failover::ACTION, Arc::new(Typed(failover::RdsFailover::new(aws(), clock())))),
+        (switch_back::ACTION, Arc::new(Typed(switch_back::RdsSwitchBack::new(aws(), clock())))),
+        (automation::ACTION, Arc::new(Typed(automation::Automation::new(aws(), clock())))),
+        (state_machine::ACTION, Arc::new(Typed(state_machine::StateMachine::new(aws(), clock())))),
+        (function::ACTION, Arc::new(Typed(function::Invocation::new(aws())))),
+    ]
+}
+
+fn sensors(aws: &Aws, clock: &Arc<dyn Clock>) -> [(&'static str, Arc<dyn Sensor>); 4] {
+    let (aws, clock) = (|| aws.clone(), || clock.clone());
+    [
+        (cloudwatch::ALARM, Arc::new(cloudwatch::Alarm::new(aws(), clock()))),
+        (cloudwatch::METRIC, Arc::new(cloudwatch::Metric::new(aws(), clock()))),
+        (elbv2::TARGET_HEALTH, Arc::new(elbv2::TargetHealth::new(aws(), clock()))),
+        (rds::STATUS, Arc::new(rds::RdsStatus::new(aws(), clock()))),
+    ]
 }
 
 impl Actuators for AwsSystems {
     fn actuator(&self, action: &str) -> Option<Arc<dyn Actuator>> {
-        let aws = self.aws.clone();
-        Some(match action {
-            route53::ACTION => Arc::new(Typed(route53::Route53Weights::new(aws))),
-            elbv2::ACTION => Arc::new(Typed(elbv2::AlbForward::new(aws, self.clock.clone()))),
-            elbv2::TARGETS => Arc::new(Typed(elbv2::AlbTargets::new(aws, self.clock.clone()))),
-            rds::ACTION => Arc::new(Typed(rds::RdsRestore::new(aws, self.clock.clone()))),
-            backtrack::ACTION => Arc::new(Typed(backtrack::RdsBacktrack::new(aws, self.clock.clone()))),
-            failover::ACTION => Arc::new(Typed(failover::RdsFailover::new(aws, self.clock.clone()))),
-            switch_back::ACTION => Arc::new(Typed(switch_back::RdsSwitchBack::new(aws, self.clock.clone()))),
-            automation::ACTION => Arc::new(Typed(automation::Automation::new(aws, self.clock.clone()))),
-            state_machine::ACTION => Arc::new(Typed(state_machine::StateMachine::new(aws, self.clock.clone()))),
-            function::ACTION => Arc::new(Typed(function::Invocation::new(aws))),
-            _ => return None,
-        })
+        self.actuators.get(action).cloned()
     }
 
     fn verify_account<'a>(&'a self, target: &'a AwsTarget) -> Fut<'a, Result<String, AccountError>> {
@@ -78,14 +94,7 @@ impl Actuators for AwsSystems {
 
 impl Sensors for AwsSystems {
     fn sensor(&self, kind: &str) -> Option<Arc<dyn Sensor>> {
-        let (aws, clock) = (self.aws.clone(), self.clock.clone());
-        Some(match kind {
-            cloudwatch::ALARM => Arc::new(cloudwatch::Alarm::new(aws, clock)),
-            cloudwatch::METRIC => Arc::new(cloudwatch::Metric::new(aws, clock)),
-            elbv2::TARGET_HEALTH => Arc::new(elbv2::TargetHealth::new(aws, clock)),
-            rds::STATUS => Arc::new(rds::RdsStatus::new(aws, clock)),
-            _ => return None,
-        })
+        self.sensors.get(kind).cloned()
     }
 }
 

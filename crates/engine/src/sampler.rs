@@ -215,19 +215,15 @@ struct Sweep {
     /// On the monotonic clock.
     due: Duration,
     under_way: bool,
-    /// When the first signal of this kind was read, on the monotonic clock. Paces are counted from here, so that signals of
-    /// one pace come up in the same sweep, whenever each was wanted first: few calls that read many.
-    origin: Option<Duration>,
 }
 
-impl Sweep {
-    /// The next turn of a pace. A signal that is wanted between two turns is read sooner once.
-    fn turn_after(&mut self, now: Duration, pace: Duration) -> Duration {
-        let origin = *self.origin.get_or_insert(now);
-        let turns = (now - origin).as_nanos().checked_div(pace.as_nanos());
-        let next = turns.and_then(|turns| u32::try_from(turns + 1).ok()).and_then(|turn| pace.checked_mul(turn));
-        next.map_or(now + pace, |next| origin + next)
-    }
+/// The time to the next turn of a pace. Turns are counted on the wall clock from 1970, as the periods of metrics are: so
+/// each read comes right after a period, none is passed over, and signals of one pace come up in the same sweep, whenever
+/// each was wanted first.
+fn to_next_turn(now: Timestamp, pace: Duration) -> Duration {
+    let gone = now.as_nanosecond().checked_rem_euclid(i128::try_from(pace.as_nanos()).unwrap_or(i128::MAX));
+    let gone = gone.and_then(|gone| u64::try_from(gone).ok()).map(Duration::from_nanos);
+    pace.saturating_sub(gone.unwrap_or_default())
 }
 
 async fn sample(
@@ -286,7 +282,7 @@ fn due(
                 entry.not_before = monotonic + REREAD_MIN;
                 let pace = sensors.sensor(&entry.kind).map(|sensor| sensor.pace(&entry.query));
                 entry.pace = pace.unwrap_or_default();
-                entry.swept_from = sweep.turn_after(monotonic, entry.pace);
+                entry.swept_from = monotonic + to_next_turn(now, entry.pace);
                 let batch = batches.entry((entry.kind.clone(), swept)).or_insert_with(|| Batch {
                     kind: entry.kind.clone(),
                     sweep: swept,

@@ -73,6 +73,8 @@ pub struct SignalSpec {
     pub siblings: Vec<Field>,
     /// What the shapes cannot say. `spec` is the whole entry in normal form; pointers are from the entry: `/healthy`.
     pub check: fn(spec: &Value) -> Vec<Finding>,
+    /// What is to be known of a signal that is valid, as how late it shows a breach. Pointers as for `check`.
+    pub remarks: fn(spec: &Value) -> Vec<Finding>,
 }
 
 /// Something wrong at a place in a plan.

@@ -53,6 +53,11 @@ impl Diagnostic {
         self.render_as(Level::WARNING.with_name("advice"), colour)
     }
 
+    /// The same for what is right, and should be known.
+    pub fn render_as_note(&self, colour: bool) -> String {
+        self.render_as(Level::NOTE, colour)
+    }
+
     fn render_as(&self, level: Level<'_>, colour: bool) -> String {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         let place = self.place.shown();

@@ -31,5 +31,5 @@ mod svg;
 mod syntax;
 
 pub use load::{Changes, Loaded, load, load_with};
-pub use remark::remark;
+pub use remark::{remark, remarks};
 pub use schema::schema;

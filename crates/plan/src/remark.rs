@@ -1,7 +1,10 @@
 //! What is to be said of a plan that is valid.
 
 use crate::{
+    catalogue::{Catalogue, Finding},
+    decode::below,
     diagnostic::{Diagnostic, Texts},
+    model::{Name, Plan, Signal},
     syntax::{self, Node, NodeValue, Problem, Span},
 };
 
@@ -11,6 +14,20 @@ pub fn remark(file_name: &str, text: &str, pointer: &str, message: &str, help: &
     let (root, _) = syntax::parse(text).ok()?;
     let problem = Problem::new(place_of(&root, pointer), message).help(help);
     Texts::new(file_name, text).diagnose(vec![problem], Vec::new()).pop()
+}
+
+/// What the systems remark on the signals of a valid plan, in the order of the plan.
+pub fn remarks(file_name: &str, text: &str, plan: &Plan, catalogue: &Catalogue) -> Vec<Diagnostic> {
+    let of_signal = |(name, signal): (&Name, &Signal)| {
+        let findings = catalogue.signal(&signal.kind).map(|spec| (spec.remarks)(&signal.spec)).unwrap_or_default();
+        let entry = below("/signals", name);
+        let place = move |finding: Finding| {
+            let pointer = format!("{entry}{}", finding.pointer);
+            remark(file_name, text, &pointer, &finding.message, &finding.help.unwrap_or_default())
+        };
+        findings.into_iter().filter_map(place)
+    };
+    plan.signals.iter().flat_map(of_signal).collect()
 }
 
 fn place_of(root: &Node, pointer: &str) -> Span {

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use belay_core::reading::Reading;
 use belay_plan::{
-    catalogue::{Finding, SignalSpec},
+    catalogue::{Finding, SignalSpec, no_signal_findings},
     duration::{format as duration_format, text as duration_text},
     shape::{boolean, duration, field, object, one_of, pattern},
 };
@@ -58,6 +58,7 @@ pub fn signal_spec() -> SignalSpec {
             }
             findings
         },
+        remarks: no_signal_findings,
     }
 }
 

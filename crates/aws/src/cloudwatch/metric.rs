@@ -1,5 +1,6 @@
 //! The `metric` signal: a metric, or an expression over metrics, against a threshold.
 
+mod arrival;
 mod calls;
 mod expression;
 mod judge;
@@ -20,10 +21,6 @@ use crate::{
     sensing::{Deadline, Finding},
     session::Aws,
 };
-
-/// The newest period is skipped as long as it has no data and ended less than this long ago: metrics arrive late, those
-/// of a load balancer by up to two minutes.
-const LATE_MAX: Duration = Duration::from_secs(120);
 
 /// The sensor of `metric`.
 pub struct Metric {

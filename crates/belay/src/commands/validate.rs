@@ -12,7 +12,8 @@ use crate::{
 
 /// Check plans, offline
 ///
-/// Every error of a plan is shown at once, with its place and what would be right. Nothing is asked of AWS.
+/// Every error of a plan is shown at once, with its place and what would be right; of a valid plan, what is to be known of its
+/// signals, as how late a metric shows a breach. Nothing is asked of AWS.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -59,9 +60,13 @@ impl Args {
                         text::count(plan.triggers.len(), "trigger"),
                         text::count(plan.signals.len(), "signal"),
                     ));
+                    let remarks = belay_plan::remarks(&file.to_string(), &loaded.text, plan, &catalogue);
+                    for remark in &remarks {
+                        output.line(format_args!("{}\n", remark.render_as_note(output.colour)));
+                    }
                     documents.push(json!({
                         "file": file.to_string(), "valid": true, "migration": plan.migration,
-                        "plan_sha256": loaded.sha256, "overlaid": plan.overlaid, "errors": [],
+                        "plan_sha256": loaded.sha256, "overlaid": plan.overlaid, "errors": [], "remarks": remarks,
                     }));
                 }
                 Ok(Err(errors)) => {

@@ -24,6 +24,7 @@ pub fn signal_specs() -> [SignalSpec; 2] {
             value: text("the name of an alarm"),
             siblings: vec![missing()],
             check: no_signal_findings,
+            remarks: no_signal_findings,
         },
         SignalSpec {
             key: "metric",
@@ -36,6 +37,7 @@ pub fn signal_specs() -> [SignalSpec; 2] {
                 missing(),
             ],
             check,
+            remarks: no_signal_findings,
         },
     ]
 }

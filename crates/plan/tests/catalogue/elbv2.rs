@@ -84,5 +84,6 @@ pub fn signal_spec() -> SignalSpec {
         ]),
         siblings: Vec::new(),
         check: no_signal_findings,
+        remarks: no_signal_findings,
     }
 }

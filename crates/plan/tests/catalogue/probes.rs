@@ -37,6 +37,7 @@ fn http() -> SignalSpec {
         ]),
         siblings: Vec::new(),
         check: |spec| positive(&spec["http"], "/http/timeout"),
+        remarks: no_signal_findings,
     }
 }
 
@@ -54,6 +55,7 @@ fn tcp() -> SignalSpec {
             }
             findings
         },
+        remarks: no_signal_findings,
     }
 }
 
@@ -77,6 +79,7 @@ fn dns() -> SignalSpec {
         ]),
         siblings: Vec::new(),
         check: no_signal_findings,
+        remarks: no_signal_findings,
     }
 }
 

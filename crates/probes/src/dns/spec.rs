@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use belay_plan::{
-    catalogue::{Finding, SignalSpec},
+    catalogue::{Finding, SignalSpec, no_signal_findings},
     shape::{Text, field, filled_list, filled_map, integer, object, pattern, text, words},
 };
 use serde::{Deserialize, Deserializer, de::Error};
@@ -64,6 +64,7 @@ pub fn signal_spec() -> SignalSpec {
         ]),
         siblings: Vec::new(),
         check,
+        remarks: no_signal_findings,
     }
 }
 

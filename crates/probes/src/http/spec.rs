@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use belay_plan::{
-    catalogue::{Finding, SignalSpec, pointer},
+    catalogue::{Finding, SignalSpec, no_signal_findings, pointer},
     duration::{self, text as duration_text},
     shape::{
         Text, duration as duration_shape, field, filled_list, filled_map, integer, object, one_of, pattern, text, words,
@@ -90,6 +90,7 @@ pub fn signal_spec() -> SignalSpec {
         ]),
         siblings: Vec::new(),
         check,
+        remarks: no_signal_findings,
     }
 }
 

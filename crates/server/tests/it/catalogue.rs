@@ -26,6 +26,7 @@ pub(crate) fn catalogue() -> Catalogue {
         value: text("the name of a probe"),
         siblings: Vec::new(),
         check: no_signal_findings,
+        remarks: no_signal_findings,
     };
     Catalogue::new([action], [signal])
 }

@@ -11,15 +11,19 @@ use aws_sdk_cloudwatch::{
 };
 use belay_plan::model::AwsTarget;
 use belay_ports::ReadError;
-use futures::future::join_all;
+use futures::{
+    FutureExt,
+    future::{BoxFuture, join_all},
+};
 use jiff::Timestamp;
 
 use super::{
-    judge::{Answer, Points},
+    judge::{Answer, Flaw, Series},
     request::{Request, Signal, requests},
     spec::Spec,
 };
 use crate::{
+    cloudwatch::is_request_wrong,
     errors, place,
     sensing::{Deadline, Finding},
     session::Aws,
@@ -29,24 +33,10 @@ use crate::{
 #[derive(Debug, Default)]
 struct Answers {
     series: HashMap<String, Vec<Series>>,
+    /// By id: what CloudWatch says of its series.
+    remarks: HashMap<String, Vec<String>>,
     /// Said of the call as a whole: it was not carried out completely.
     message: Option<String>,
-}
-
-#[derive(Debug, Default)]
-struct Series {
-    label: String,
-    points: Points,
-    remarks: Vec<String>,
-    flaw: Option<Flaw>,
-}
-
-/// Why a series is not to be believed.
-#[derive(Debug, Clone, PartialEq)]
-struct Flaw {
-    why: String,
-    /// Another try may end differently.
-    may_pass: bool,
 }
 
 /// What each signal of a call is, with its position.
@@ -71,38 +61,38 @@ pub(super) async fn read<'a>(
     answers
 }
 
-/// One call for all its signals. If CloudWatch finds fault with the call as a whole, one each, so that a single bad
-/// expression does not blind its neighbours.
-async fn read_request(aws: &Aws, deadline: &Deadline<'_>, now: Timestamp, request: &Request<'_>) -> Found {
-    let clients = match deadline.bound(async { Ok(aws.clients(request.target).await?) }).await {
-        Ok(clients) => clients,
-        Err(error) => return unreadable(&request.signals, &error),
-    };
-    let client = &clients.cloudwatch;
-    let whole = deadline.bound(async { Ok(ask(client, request).await) }).await;
-    let is_one_of_many = request.signals.len() > 1;
-    match whole {
-        Ok(Ok(answers)) if answers.message.is_none() || !is_one_of_many => found(request, &answers),
-        Ok(Err(error)) if !is_one_of_many || !is_request_wrong(&error) => {
-            unreadable(&request.signals, &read_error(error, request.target))
+/// One call for all its signals. Where CloudWatch finds fault with the call as a whole, one for each half, so that a single
+/// bad expression does not blind its neighbours.
+fn read_request<'a>(
+    aws: &'a Aws,
+    deadline: &'a Deadline<'_>,
+    now: Timestamp,
+    request: &'a Request<'_>,
+) -> BoxFuture<'a, Found> {
+    async move {
+        let clients = match deadline.bound(async { Ok(aws.clients(request.target).await?) }).await {
+            Ok(clients) => clients,
+            Err(error) => return unreadable(&request.signals, &error),
+        };
+        let answers = deadline.bound(async { Ok(ask(&clients.cloudwatch, request).await) }).await;
+        let can_be_split = request.signals.len() > 1;
+        match answers {
+            Ok(Ok(answers)) if answers.message.is_none() || !can_be_split => found(request, &answers),
+            Ok(Err(error)) if !can_be_split || !is_request_wrong(&error) => {
+                unreadable(&request.signals, &read_error(error, request.target))
+            }
+            Ok(_) => {
+                let (left, right) = request.signals.split_at(request.signals.len() / 2);
+                let half =
+                    |signals: &[Signal<'a>]| requests(now, signals.iter().map(|signal| (request.target, *signal)));
+                let halves: Vec<Request<'_>> = half(left).into_iter().chain(half(right)).collect();
+                let found = join_all(halves.iter().map(|half| read_request(aws, deadline, now, half))).await;
+                found.into_iter().flatten().collect()
+            }
+            Err(error) => unreadable(&request.signals, &error),
         }
-        Ok(_) => {
-            let alone = request.signals.iter().map(|signal| async move {
-                let request = Request::of(request.target, now, *signal);
-                let ask = async { ask(client, &request).await.map_err(|error| read_error(error, request.target)) };
-                match deadline.bound(ask).await {
-                    Ok(answers) => found(&request, &answers),
-                    Err(error) => unreadable(&request.signals, &error),
-                }
-            });
-            join_all(alone).await.into_iter().flatten().collect()
-        }
-        Err(error) => unreadable(&request.signals, &error),
     }
-}
-
-fn is_request_wrong(error: &SdkError<GetMetricDataError>) -> bool {
-    errors::code(error).is_some_and(|code| code.starts_with("InvalidParameter") || code.starts_with("Validation"))
+    .boxed()
 }
 
 fn read_error(error: SdkError<GetMetricDataError>, target: &AwsTarget) -> ReadError {
@@ -134,41 +124,41 @@ impl Answers {
     fn take(&mut self, page: GetMetricDataOutput, periods_s: &HashMap<&str, i64>) {
         self.message = text(page.messages.unwrap_or_default()).or(self.message.take());
         let mut seen: HashMap<(String, String), usize> = HashMap::new();
-        for result in page.metric_data_results.unwrap_or_default() {
+        for mut result in page.metric_data_results.unwrap_or_default() {
             let Some(id) = result.id.clone() else { continue };
             let label = result.label.clone().unwrap_or_default();
             let period_s = periods_s.get(id.as_str()).copied().unwrap_or(1);
+            let message = text(result.messages.take().unwrap_or_default());
             let number = seen.entry((id.clone(), label.clone())).or_default();
-            let of_id = self.series.entry(id).or_default();
+            let of_id = self.series.entry(id.clone()).or_default();
             let same = of_id.iter().enumerate().filter(|(_, series)| series.label == label).nth(*number);
             let position = same.map_or(of_id.len(), |(position, _)| position);
             *number += 1;
             if position == of_id.len() {
                 of_id.push(Series { label, ..Series::default() });
             }
-            of_id[position].take(result, period_s);
+            add(&mut of_id[position], result, period_s, message.as_deref());
+            let remarks = self.remarks.entry(id).or_default();
+            let is_new = |message: &String| of_id[position].flaw.is_none() && !remarks.contains(message);
+            let message = message.filter(is_new);
+            remarks.extend(message);
         }
     }
 }
 
-impl Series {
-    /// Adds a page's part. Only the last page's status counts.
-    fn take(&mut self, result: MetricDataResult, period_s: i64) {
-        let starts =
-            result.timestamps.unwrap_or_default().into_iter().map(|time| time.secs().div_euclid(period_s) * period_s);
-        self.points.extend(starts.zip(result.values.unwrap_or_default()));
-        let message = text(result.messages.unwrap_or_default());
-        self.flaw = match result.status_code {
-            None | Some(StatusCode::Complete) => None,
-            Some(status) => {
-                let why = message.as_deref().map(|message| format!(": {}", errors::bounded(message)));
-                let why = format!("CloudWatch answered {status}{}", why.unwrap_or_default());
-                let may_pass = matches!(status, StatusCode::PartialData | StatusCode::InternalError);
-                Some(Flaw { why, may_pass })
-            }
-        };
-        self.remarks.extend(message.filter(|message| self.flaw.is_none() && !self.remarks.contains(message)));
-    }
+/// Adds a page's part to a series. Only the last page's status counts.
+fn add(series: &mut Series, result: MetricDataResult, period_s: i64, message: Option<&str>) {
+    let starts =
+        result.timestamps.unwrap_or_default().into_iter().map(|time| time.secs().div_euclid(period_s) * period_s);
+    series.points.extend(starts.zip(result.values.unwrap_or_default()));
+    series.flaw = match result.status_code {
+        None | Some(StatusCode::Complete) => None,
+        Some(status) => {
+            let message = message.map(|message| format!(": {}", errors::bounded(message))).unwrap_or_default();
+            let may_pass = matches!(status, StatusCode::PartialData | StatusCode::InternalError);
+            Some(Flaw { why: format!("CloudWatch answered {status}{message}"), may_pass })
+        }
+    };
 }
 
 fn text(messages: Vec<MessageData>) -> Option<String> {
@@ -178,19 +168,10 @@ fn text(messages: Vec<MessageData>) -> Option<String> {
 
 fn found(request: &Request<'_>, answers: &Answers) -> Found {
     let of_signal = |((position, _), id): (Signal<'_>, &str)| {
-        let series = answers.series.get(id).map(Vec::as_slice).unwrap_or_default();
-        let answer = match series.iter().find_map(|series| series.flaw.clone()) {
-            Some(Flaw { why, may_pass: true }) => Err(Finding::Unreadable(ReadError { why, permanent: false })),
-            Some(Flaw { why, may_pass: false }) => Err(Finding::unknown(why).for_good()),
-            None => {
-                let mut remarks: Vec<String> = series.iter().flat_map(|series| series.remarks.clone()).collect();
-                remarks.dedup();
-                // An expression without data may come as a series without a point.
-                let series = series.iter().map(|series| (series.label.clone(), series.points.clone()));
-                Ok(Answer { series: series.collect(), remarks, incomplete: answers.message.clone() })
-            }
-        };
-        (position, answer)
+        let (series, remarks) = (answers.series.get(id).cloned(), answers.remarks.get(id).cloned());
+        let incomplete = answers.message.clone();
+        let answer = Answer { series: series.unwrap_or_default(), remarks: remarks.unwrap_or_default(), incomplete };
+        (position, Ok(answer))
     };
     request.results().map(of_signal).collect()
 }
@@ -199,7 +180,7 @@ fn found(request: &Request<'_>, answers: &Answers) -> Found {
 mod tests {
     use serde_json::json;
 
-    use super::*;
+    use super::{super::judge::Points, *};
     use crate::testing::target;
 
     fn spec() -> Spec {
@@ -218,7 +199,7 @@ mod tests {
         result
     }
 
-    fn answer(pages: Vec<Vec<MetricDataResult>>, message: Option<&str>) -> Result<Answer, Finding> {
+    fn answer(pages: Vec<Vec<MetricDataResult>>, message: Option<&str>) -> Answer {
         let (target, spec) = (target(), spec());
         let request = Request::of(&target, Timestamp::UNIX_EPOCH, (7, &spec));
         let mut answers = Answers::default();
@@ -230,21 +211,20 @@ mod tests {
         }
         let mut found = found(&request, &answers);
         assert_eq!((found.len(), found[0].0), (1, 7));
-        found.remove(0).1
+        found.remove(0).1.unwrap()
     }
 
-    fn series(answer: Result<Answer, Finding>) -> Vec<(String, Points)> {
-        answer.unwrap().series
+    fn series(answer: &Answer) -> Vec<(&str, &Points)> {
+        answer.series.iter().map(|series| (series.label.as_str(), &series.points)).collect()
     }
 
     #[test]
     fn pages_are_put_together_and_the_last_status_counts() {
         let first = with(result("M", 120, 1.0), StatusCode::PartialData, "more to come");
-        assert_eq!(
-            series(answer(vec![vec![first], vec![result("M", 185, 2.0)]], None)),
-            [("M".to_owned(), Points::from([(120, 1.0), (180, 2.0)]))]
-        );
-        assert_eq!(answer(Vec::new(), None), Ok(Answer::default()));
+        let whole = answer(vec![vec![first], vec![result("M", 185, 2.0)]], None);
+        assert_eq!(series(&whole), [("M", &Points::from([(120, 1.0), (180, 2.0)]))]);
+        assert_eq!(whole.series[0].flaw, None);
+        assert_eq!(answer(Vec::new(), None), Answer::default());
     }
 
     #[test]
@@ -255,25 +235,25 @@ mod tests {
         ];
         let points = |points: &[(i64, f64)]| points.iter().copied().collect::<Points>();
         assert_eq!(
-            series(answer(pages, None)),
+            series(&answer(pages, None)),
             [
-                ("a".to_owned(), points(&[(60, 1.0), (120, 4.0)])),
-                ("b".to_owned(), points(&[(60, 2.0)])),
-                ("a".to_owned(), points(&[(60, 3.0), (120, 5.0)])),
+                ("a", &points(&[(60, 1.0), (120, 4.0)])),
+                ("b", &points(&[(60, 2.0)])),
+                ("a", &points(&[(60, 3.0), (120, 5.0)])),
             ]
         );
     }
 
     #[test]
-    fn a_status_that_is_not_complete_is_not_believed() {
-        let of = |status: &str| answer(vec![vec![with(result("M", 60, 0.0), StatusCode::from(status), "why")]], None);
-        for status in ["PartialData", "InternalError"] {
-            let why = format!("CloudWatch answered {status}: why");
-            assert_eq!(of(status), Err(Finding::Unreadable(ReadError { why, permanent: false })));
-        }
-        for status in ["Forbidden", "Perplexed"] {
-            let why = format!("CloudWatch answered {status}: why");
-            assert_eq!(of(status), Err(Finding::unknown(why).for_good()));
+    fn a_status_that_is_not_complete_is_a_flaw_of_its_series_alone() {
+        for (status, may_pass) in
+            [("PartialData", true), ("InternalError", true), ("Forbidden", false), ("Perplexed", false)]
+        {
+            let flawed = with(result("a", 60, 0.0), StatusCode::from(status), "why");
+            let answer = answer(vec![vec![flawed, result("b", 60, 1.0)]], None);
+            let flaws: Vec<_> = answer.series.iter().map(|series| series.flaw.clone()).collect();
+            assert_eq!(flaws, [Some(Flaw { why: format!("CloudWatch answered {status}: why"), may_pass }), None]);
+            assert_eq!(answer.remarks, [""; 0]);
         }
     }
 
@@ -281,7 +261,7 @@ mod tests {
     fn messages_are_passed_on() {
         let dropped = "One or more data-points have been dropped due to non-numeric values";
         let result = with(result("M", 60, 0.0), StatusCode::Complete, dropped);
-        let answer = answer(vec![vec![result]], Some("Maximum number of allowed metrics exceeded")).unwrap();
+        let answer = answer(vec![vec![result]], Some("Maximum number of allowed metrics exceeded"));
         assert_eq!(answer.remarks, [dropped]);
         assert_eq!(answer.incomplete.as_deref(), Some("Maximum number of allowed metrics exceeded"));
     }

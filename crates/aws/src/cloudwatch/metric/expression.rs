@@ -57,6 +57,12 @@ const FUNCTIONS: [&str; 45] = [
     "OR",
 ];
 
+/// Those that make of each value another one, and of none none.
+const POINTWISE: [&str; 15] = [
+    "ABS", "AND", "CEIL", "DATE", "DAY", "EPOCH", "FLOOR", "HOUR", "LOG", "LOG10", "MINUTE", "MONTH", "OR", "PERIOD",
+    "YEAR",
+];
+
 /// One piece of an expression; all of them together are the expression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Token<'e> {
@@ -180,6 +186,50 @@ fn flaws(expression: &str) -> Option<String> {
         }
     }
     open.pop().map(|missing| format!("there is a `{missing}` missing"))
+}
+
+/// A function that an expression calls, as far as it matters for values whose data has not all arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Call<'e> {
+    Pointwise,
+    /// With its statistic, where that stands in quotes of its own.
+    Search(Option<&'e str>),
+    /// A Metrics Insights query, with its aggregate function.
+    Select(&'e str),
+    Other(&'e str),
+}
+
+/// The functions of an expression, in order.
+pub(super) fn calls<'e>(expression: &'e str) -> Vec<Call<'e>> {
+    let solid = solid(expression);
+    if is_insights(expression) {
+        return vec![Call::Select(solid.get(1).copied().map_or("", Token::text))];
+    }
+    let call = |(position, token): (usize, &Token<'e>)| match *token {
+        Token::Word("SEARCH") => Some(Call::Search(match solid.get(position + 1..position + 5) {
+            Some([Token::Other("("), Token::Quoted(_), Token::Other(","), Token::Quoted(stat)]) => {
+                Some(stat.trim_matches(['\'', '"']))
+            }
+            _ => None,
+        })),
+        Token::Word(word) if POINTWISE.contains(&word) => Some(Call::Pointwise),
+        Token::Word(word) if word.starts_with(|c: char| c.is_ascii_uppercase()) => Some(Call::Other(word)),
+        _ => None,
+    };
+    solid.iter().enumerate().filter_map(call).collect()
+}
+
+/// Whether it is a call and nothing else: `SEARCH(...)`.
+pub(super) fn is_one_call(expression: &str) -> bool {
+    let solid = solid(expression);
+    let opens = |token: &&Token<'_>| **token == Token::Other("(");
+    matches!(solid.as_slice(), [Token::Word(_), Token::Other("("), .., Token::Other(")")])
+        && solid.iter().filter(opens).count() == 1
+}
+
+/// Whether it puts values where there is no data.
+pub(super) fn fills(expression: &str) -> bool {
+    tokens(expression).any(|token| token == Token::Word("FILL"))
 }
 
 /// The periods, in seconds, that its searches are written with: `SEARCH('...', 'Average', 300)`.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use belay_plan::duration;
 
+pub(super) const MINUTE_S: i64 = 60;
 const HOUR_S: i64 = 3_600;
 const DAY_S: i64 = 24 * HOUR_S;
 
@@ -21,7 +22,7 @@ pub(super) fn is_known(period_s: i64) -> bool {
 /// none of it.
 pub(super) fn kept_s(period_s: i64) -> i64 {
     match period_s {
-        ..60 => 3 * HOUR_S,
+        ..MINUTE_S => 3 * HOUR_S,
         _ if period_s % HOUR_S == 0 => 455 * DAY_S,
         _ if period_s % 300 == 0 => 63 * DAY_S,
         _ => 15 * DAY_S,

@@ -12,7 +12,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::{Value, json};
 
-use super::{LATE_MAX, expression, period, statistic};
+use super::{arrival, expression, period, statistic};
 use crate::{
     cloudwatch::{METRIC, missing_field},
     sensing::Missing,
@@ -61,6 +61,7 @@ pub fn spec() -> SignalSpec {
             missing_field(),
         ],
         check,
+        remarks,
     }
 }
 
@@ -133,6 +134,22 @@ fn check(spec: &Value) -> Vec<Defect> {
         }
     }
     defects
+}
+
+/// A breach that shows late is to be known when the plan is written.
+fn remarks(spec: &Value) -> Vec<Defect> {
+    let Ok(signal) = Spec::deserialize(spec) else { return Vec::new() };
+    let Some(because) = arrival::delay(&signal) else { return Vec::new() };
+    let shown = |seconds: i64| duration::format(Duration::from_secs(seconds.unsigned_abs()));
+    let (arrives_s, period_s) = (arrival::arrives_s(&signal), signal.period_s());
+    let place = match &signal.metric {
+        Source::Single(_) => "/metric/stat",
+        Source::Expression(_) => "/metric/expression",
+    };
+    let message = format!("a period counts {} after its end, when its data has arrived: {because}", shown(arrives_s));
+    // From the first bad value to the end of its period, to its arrival, to the next read.
+    let help = format!("expect a breach to show up to {} after it begins", shown(arrives_s + 2 * period_s));
+    vec![Defect::new(place, message).help(help)]
 }
 
 /// The one period of a signal, in seconds, if it has one.
@@ -261,6 +278,11 @@ fn as_share<'de, D: Deserializer<'de>>(from: D) -> Result<Share, D::Error> {
 }
 
 impl Comparison {
+    /// Values above it are not healthy, as against those below it.
+    pub(super) fn is_ceiling(&self) -> bool {
+        matches!(self.operator, Operator::Below | Operator::AtMost)
+    }
+
     pub(super) fn holds(&self, value: f64) -> bool {
         match self.operator {
             Operator::Below => value < self.threshold,
@@ -284,10 +306,18 @@ impl Spec {
         i64::try_from(period.as_secs()).unwrap_or(0).max(1)
     }
 
+    /// The metrics that it is about, as far as they are named.
+    pub(super) fn metrics(&self) -> impl Iterator<Item = &Single> {
+        let (single, several) = match &self.metric {
+            Source::Single(single) => (Some(single), None),
+            Source::Expression(expression) => (None, Some(expression.metrics.values())),
+        };
+        single.into_iter().chain(several.into_iter().flatten())
+    }
+
     /// How many periods have to be asked for: those that are looked at, and those that may be late.
     pub(super) fn periods(&self) -> i64 {
-        let period_s = u64::try_from(self.period_s()).unwrap_or(1);
-        let periods = self.datapoints.of as u64 + LATE_MAX.as_secs().div_ceil(period_s);
-        i64::try_from(periods).unwrap_or(i64::MAX)
+        let late = arrival::arrives_s(self).unsigned_abs().div_ceil(self.period_s().unsigned_abs());
+        i64::try_from(self.datapoints.of as u64 + late).unwrap_or(i64::MAX)
     }
 }

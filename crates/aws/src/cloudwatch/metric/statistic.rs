@@ -2,6 +2,8 @@
 
 use belay_plan::suggest::closest;
 
+use super::arrival::Early;
+
 /// Those without a parameter.
 const PLAIN: [&str; 6] = ["SampleCount", "Sum", "Average", "Minimum", "Maximum", "IQM"];
 
@@ -24,6 +26,15 @@ const ALIASES: [(&str, &str); 6] = [
 const DECIMALS_MAX: usize = 10;
 const ALL: &str = "statistics are SampleCount, Sum, Average, Minimum, Maximum, IQM, p99, tm98, wm98, tc98, ts98, TM(2%:98%), \
      WM(...), TC(...), TS(...) and PR(:300)";
+
+/// What a value tells as long as not all data of its period has arrived.
+pub(super) fn early(stat: &str) -> Early {
+    let family = stat.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+    match family {
+        "SampleCount" | "Sum" | "tc" | "ts" | "TC" | "TS" => Early::AtLeast,
+        _ => Early::Estimate,
+    }
+}
 
 /// What is wrong with a statistic, and what would be right.
 #[derive(Debug, PartialEq, Eq)]

@@ -3,16 +3,20 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
-    judge::{Answer, Points, decide},
+    judge::{Answer, Flaw, Points, Series, decide},
     spec::comparison,
     *,
 };
 
-/// Two minutes and more after the beginning of a period of one minute: nothing is late any more.
+/// Half a minute into a period of one minute.
 const NOW_S: i64 = 1_700_000_000 / 60 * 60 + 30;
 
+/// Of a metric that is judged as it comes.
 fn spec(healthy: &str, datapoints: &str, missing: &str) -> Spec {
-    let metric = json!({"namespace": "N", "name": "M", "stat": "Sum", "period": "1m", "dimensions": {}});
+    of(metric("p99", "1m"), healthy, datapoints, missing)
+}
+
+fn of(metric: Value, healthy: &str, datapoints: &str, missing: &str) -> Spec {
     serde_json::from_value(json!({"metric": metric, "healthy": healthy, "datapoints": datapoints, "missing": missing}))
         .unwrap()
 }
@@ -24,8 +28,12 @@ fn points(values: &[Option<f64>]) -> Points {
     values.iter().enumerate().filter_map(|(back, value)| Some((at(back), (*value)?))).collect()
 }
 
+fn series(label: &str, points: Points) -> Series {
+    Series { label: label.to_owned(), points, flaw: None }
+}
+
 fn found(spec: &Spec, points: &Points) -> (Health, String) {
-    judged(spec, &Answer { series: vec![("M".to_owned(), points.clone())], ..Answer::default() })
+    judged(spec, &Answer { series: vec![series("M", points.clone())], ..Answer::default() })
 }
 
 fn judged(spec: &Spec, answer: &Answer) -> (Health, String) {
@@ -91,7 +99,7 @@ fn what_is_not_a_number_is_missing() {
 
 #[test]
 fn the_evidence_says_what_was_seen() {
-    let (_, evidence) = found(&spec("<= 1.5", "2 of 3", "unknown"), &points(&[Some(2.25), None, Some(1.0)]));
+    let (_, evidence) = found(&spec("<= 1.5", "2 of 3", "unknown"), &points(&[Some(2.25), Some(1.0), None, Some(1.0)]));
     assert_eq!(evidence, "1 of 3 periods are not <= 1.5, 1 without data; latest 2.25 at 2023-11-14T22:12:00Z");
     let (_, evidence) = found(&spec("<= 1.5", "1 of 1", "unknown"), &points(&[]));
     assert_eq!(evidence, "0 of 1 periods are not <= 1.5, 1 without data; no data");
@@ -114,8 +122,8 @@ fn every_operator_compares() {
 }
 
 fn several(values: &[(&str, Option<f64>)]) -> Answer {
-    let series = values.iter().map(|(label, value)| ((*label).to_owned(), points(&[*value]))).collect();
-    Answer { series, ..Answer::default() }
+    let series = values.iter().map(|(label, value)| series(label, points(&[*value])));
+    Answer { series: series.collect(), ..Answer::default() }
 }
 
 #[test]
@@ -166,6 +174,104 @@ fn no_series_at_all_is_missing_data() {
     let fast: Spec = serde_json::from_value(json!({"metric": metric, "healthy": "< 1"})).unwrap();
     let (_, evidence) = judged(&fast, &Answer::default());
     assert!(evidence.ends_with("(periods under 1m have data only for high-resolution metrics)"), "{evidence}");
+}
+
+#[test]
+fn a_value_that_only_grows_counts_early_where_it_decides() {
+    let ceiling = of(metric("Sum", "1m"), "<= 5", "1 of 1", "unknown");
+    // Of the newest two periods only a part may have arrived.
+    assert_eq!(health(&ceiling, &[Some(9.0), Some(0.0), Some(0.0)]), Health::Unhealthy);
+    assert_eq!(health(&ceiling, &[Some(0.0), Some(9.0), Some(0.0)]), Health::Unhealthy);
+    assert_eq!(health(&ceiling, &[Some(0.0), Some(0.0), Some(9.0)]), Health::Unhealthy);
+    assert_eq!(health(&ceiling, &[Some(0.0), Some(0.0), Some(0.0)]), Health::Healthy);
+    assert_eq!(health(&ceiling, &[Some(0.0), Some(0.0)]), Health::Unknown);
+    let floor = of(metric("SampleCount", "1m"), ">= 100", "1 of 1", "unknown");
+    assert_eq!(health(&floor, &[Some(60.0), Some(90.0), Some(120.0)]), Health::Healthy);
+    assert_eq!(health(&floor, &[Some(110.0), Some(90.0), Some(0.0)]), Health::Healthy);
+    assert_eq!(health(&floor, &[Some(60.0), Some(90.0), Some(90.0)]), Health::Unhealthy);
+}
+
+#[test]
+fn a_filled_value_counts_when_the_data_has_had_its_time() {
+    let filled = |healthy: &str| {
+        of(json!({"expression": "FILL(m, 0)", "metrics": {"m": metric("Sum", "1m")}}), healthy, "1 of 1", "unknown")
+    };
+    // What was not put yet shows as the fill value: no period is missed, and no floor fires for it.
+    for values in [[0.0, 0.0, 9.0], [9.0, 0.0, 9.0]] {
+        assert_eq!(health(&filled("<= 5"), &values.map(Some)), Health::Unhealthy);
+        assert_eq!(health(&filled(">= 5"), &values.map(Some)), Health::Healthy);
+    }
+    let (_, evidence) = found(&filled("<= 5"), &points(&[Some(0.0), Some(0.0), Some(9.0)]));
+    assert_eq!(evidence, "1 of 1 periods are not <= 5; latest 9 at 2023-11-14T22:10:00Z");
+}
+
+#[test]
+fn a_period_whose_data_may_still_arrive_is_not_missing() {
+    let spec = of(metric("p99", "1m"), "<= 1", "2 of 2", "unhealthy");
+    assert_eq!(health(&spec, &[Some(9.0), None, Some(0.0), Some(0.0)]), Health::Healthy);
+    assert_eq!(health(&spec, &[None, None, None, None]), Health::Unhealthy);
+}
+
+#[test]
+fn a_metric_of_short_periods_is_missing_soon() {
+    let spec = of(metric("Average", "10s"), "<= 1", "1 of 1", "unhealthy");
+    let at = |seconds_ago: i64| Points::from([((NOW_S - seconds_ago).div_euclid(10) * 10, 0.0)]);
+    assert_eq!(found(&spec, &at(30)).0, Health::Healthy);
+    assert_eq!(found(&spec, &at(110)).0, Health::Unhealthy);
+    assert_eq!(spec.periods(), 4);
+}
+
+fn flawed(value: f64, status: &str, may_pass: bool) -> Series {
+    let flaw = Some(Flaw { why: format!("CloudWatch answered {status}"), may_pass });
+    Series { flaw, ..series("flawed", points(&[Some(value)])) }
+}
+
+#[test]
+fn a_flaw_caps_a_verdict_and_does_not_replace_it() {
+    let spec = spec("<= 1", "1 of 1", "healthy");
+    let now = Timestamp::from_second(NOW_S).unwrap();
+    let of = |series: Vec<Series>| decide(&spec, &Answer { series, ..Answer::default() }, now);
+    let whole = |value: f64| series("whole", points(&[Some(value)]));
+    // A breach is certain, whichever series it is in.
+    for breach in
+        [vec![flawed(0.0, "InternalError", true), whole(9.0)], vec![flawed(9.0, "PartialData", true), whole(0.0)]]
+    {
+        let Finding::Read { health, evidence, .. } = of(breach) else { panic!("it was read") };
+        assert_eq!(health, Health::Unhealthy, "{evidence}");
+    }
+    // Nothing else is, and missing data is not the plan's to judge.
+    for series in [
+        vec![flawed(0.0, "PartialData", true), whole(0.0)],
+        vec![Series { points: Points::new(), ..flawed(0.0, "InternalError", true) }],
+    ] {
+        let Finding::Unreadable(error) = of(series) else { panic!("it is unreadable") };
+        assert!(error.why.contains("CloudWatch answered") && !error.permanent, "{}", error.why);
+    }
+    let forbidden = of(vec![Series { points: Points::new(), ..flawed(0.0, "Forbidden", false) }]);
+    let Finding::Read { health: Health::Unknown, permanent: true, evidence } = forbidden else {
+        panic!("{forbidden:?}")
+    };
+    assert_eq!(evidence, "0 of 1 periods are not <= 1, 1 not known; no data; CloudWatch answered Forbidden");
+}
+
+#[test]
+fn what_shows_late_is_remarked() {
+    let remarks = |metric: Value, healthy: &str| {
+        let entry = json!({"metric": metric, "healthy": healthy, "datapoints": "1 of 1", "missing": "unknown"});
+        let found = (spec::spec().remarks)(&entry).into_iter();
+        found.map(|remark| (remark.pointer, remark.message, remark.help.unwrap())).collect::<Vec<_>>()
+    };
+    assert_eq!(remarks(metric("Sum", "1m"), "<= 5"), []);
+    assert_eq!(
+        remarks(metric("Sum", "1m"), ">= 5"),
+        [(
+            "/metric/stat".to_owned(),
+            "a period counts 2m after its end, when its data has arrived: until then it may be too low".to_owned(),
+            "expect a breach to show up to 4m after it begins".to_owned()
+        )]
+    );
+    let filled = json!({"expression": "FILL(m, 0)", "metrics": {"m": metric("Sum", "1m")}});
+    assert!(remarks(filled, "<= 5")[0].1.ends_with("until then FILL shows its fill value"));
 }
 
 fn defects(entry: Value) -> Vec<(String, String)> {
