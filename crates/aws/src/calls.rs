@@ -6,8 +6,8 @@ use aws_sdk_sts::{
     config::{
         ConfigBag, Intercept, RuntimeComponents,
         interceptors::{
-            BeforeSerializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
-            FinalizerInterceptorContextRef,
+            BeforeDeserializationInterceptorContextMut, BeforeSerializationInterceptorContextRef,
+            BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef,
         },
     },
     error::BoxError,
@@ -23,7 +23,7 @@ use aws_smithy_types::{
 use belay_ports::{Call, CallOutcome, Clock, Observer};
 use tracing::{Span, field::Empty};
 
-use crate::budget::ServiceBudget;
+use crate::{budget::ServiceBudget, errors};
 
 /// The header in which AWS names a request, for its support.
 const REQUEST_ID: &str = "x-amzn-requestid";
@@ -185,6 +185,16 @@ impl Intercept for Watched {
         if let Some(call) = config.get_mut_from_interceptor_state::<UnderWay>() {
             call.begin();
         }
+        Ok(())
+    }
+
+    fn modify_before_deserialization(
+        &self,
+        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        errors::received(context.response_mut(), self.calls.clock.now());
         Ok(())
     }
 

@@ -3,6 +3,10 @@
 //! For a mutating call the question is only whether it may have taken effect. Where that is open the answer is
 //! [`ApplyError::OutcomeUnknown`], and the next look at AWS decides.
 
+mod clock;
+mod denied;
+mod text;
+
 use std::{error::Error, io};
 
 use aws_credential_types::provider::error::CredentialsError;
@@ -10,10 +14,9 @@ use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use belay_core::input::ErrorClass;
 use belay_ports::{ApplyError, ReadError};
 
+use self::text::why;
+pub(crate) use self::{clock::received, text::bounded};
 use crate::{budget::UsedUp, https::NotConnected};
-
-/// AWS messages are shown and journaled: they are cut after this many characters.
-const MESSAGE_CHARS_MAX: usize = 600;
 
 /// Codes by which AWS asks for fewer calls. The call had no effect, whatever its status.
 /// `PriorRequestNotComplete` is Route 53's, per hosted zone.
@@ -32,20 +35,22 @@ const THROTTLING: [&str; 12] = [
     "TooManyRequestsException",
 ];
 
-/// Refusals that pass by themselves: credentials are renewed, an instance leaves its present state.
-const PASSING: [&str; 8] = [
+/// Refusals that pass by themselves: credentials are renewed, an instance leaves its present state. The SDK learns how far
+/// this host's clock is off from the very answer that refuses a signature, and new access keys are not everywhere at once.
+const PASSING: [&str; 12] = [
     "ExpiredToken",
     "ExpiredTokenException",
     "InsufficientDBInstanceCapacity",
+    "InvalidClientTokenId",
     "InvalidDBClusterStateFault",
     "InvalidDBInstanceState",
     "InvalidDBSnapshotState",
+    "InvalidSignatureException",
     "RequestExpired",
     "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
 ];
-
-const DENIED: [&str; 5] =
-    ["AccessDenied", "AccessDeniedException", "AuthorizationError", "NotAuthorized", "UnauthorizedOperation"];
 
 /// What is known about a call that did not succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +100,10 @@ pub fn code<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Option<&str> {
     error.as_service_error().and_then(ProvideErrorMetadata::code)
 }
 
+fn answer_code<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Option<&str> {
+    code(error).or_else(|| unwrapped_code(error))
+}
+
 fn outcome<E>(error: &SdkError<E>) -> Outcome
 where
     E: Error + ProvideErrorMetadata + 'static,
@@ -106,9 +115,7 @@ where
             Outcome::NoEffect(ErrorClass::Throttled)
         }
         SdkError::DispatchFailure(_) if never_sent(error) => Outcome::NoEffect(ErrorClass::Transient),
-        SdkError::ServiceError(answer) => {
-            answered(answer.err().code().or_else(|| unwrapped_code(error)), answer.raw().status().as_u16())
-        }
+        SdkError::ServiceError(answer) => answered(answer_code(error), answer.raw().status().as_u16()),
         _ => Outcome::Unknown,
     }
 }
@@ -151,62 +158,6 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
     std::iter::successors(Some(error), |error| (**error).source())
 }
 
-fn why<E>(error: &SdkError<E>, call: &str, resource: &str) -> String
-where
-    E: Error + ProvideErrorMetadata + 'static,
-{
-    let Some(answer) = error.as_service_error() else {
-        let cause = match error {
-            // The root cause says it all; what stands before it is how the SDK is built.
-            SdkError::ConstructionFailure(_) => chain(error).last().map_or_else(String::new, ToString::to_string),
-            _ => causes(error),
-        };
-        return format!("{call} on {resource}: {}", bounded(&cause));
-    };
-    let status = error.raw_response().map_or(0, |response| response.status().as_u16());
-    let code = answer.code().or_else(|| unwrapped_code(error));
-    let message = answer.message().or_else(|| body(error));
-    let message = message.map(|message| format!(": {}", bounded(message))).unwrap_or_default();
-    let advice = code.map(|code| advice(code, call, resource)).unwrap_or_default();
-    let code = code.map_or_else(|| format!("HTTP {status} without an AWS error code"), ToOwned::to_owned);
-    format!("{call} on {resource}: {code}{message}{advice}")
-}
-
-/// What to do next, where that is known.
-fn advice(code: &str, call: &str, resource: &str) -> String {
-    match code {
-        code if DENIED.contains(&code) => {
-            // These have no resource-level permissions.
-            let unscoped = ["cloudwatch:", "elasticloadbalancing:Describe"].iter().any(|calls| call.starts_with(calls));
-            format!(" (the role needs {call} on {})", if unscoped { "*" } else { resource })
-        }
-        "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" => {
-            " (renew the credentials, for example with `aws sso login`)".to_owned()
-        }
-        _ => String::new(),
-    }
-}
-
-/// The chain of causes in one line, without those that only repeat the one before.
-fn causes(error: &(dyn Error + 'static)) -> String {
-    let mut text = String::new();
-    for cause in chain(error).map(ToString::to_string) {
-        if !text.contains(&cause) {
-            text.push_str(if text.is_empty() { "" } else { ": " });
-            text.push_str(&cause);
-        }
-    }
-    text
-}
-
-/// Cuts what AWS wrote, which may be long, to what is shown and journaled.
-pub(crate) fn bounded(message: &str) -> String {
-    match message.char_indices().nth(MESSAGE_CHARS_MAX) {
-        Some((end, _)) => format!("{}...", &message[..end]),
-        None => message.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use aws_sdk_route53::operation::get_change::GetChangeError;
@@ -245,6 +196,11 @@ mod tests {
             (400, Some("InvalidInput"), Some(ErrorClass::Permanent)),
             (403, Some("AccessDenied"), Some(ErrorClass::Permanent)),
             (403, Some("ExpiredToken"), Some(ErrorClass::Transient)),
+            (403, Some("SignatureDoesNotMatch"), Some(ErrorClass::Transient)),
+            (403, Some("InvalidSignatureException"), Some(ErrorClass::Transient)),
+            (403, Some("InvalidClientTokenId"), Some(ErrorClass::Transient)),
+            (400, Some("UnrecognizedClientException"), Some(ErrorClass::Transient)),
+            (403, Some("IncompleteSignature"), Some(ErrorClass::Permanent)),
             (400, Some("SomethingInProgress"), Some(ErrorClass::Transient)),
             (400, Some("InvalidDBInstanceState"), Some(ErrorClass::Transient)),
             (404, None, None),
@@ -286,7 +242,8 @@ mod tests {
     fn a_refused_batch_is_understood_without_its_wrapping_too() {
         let body = "<?xml version=\"1.0\"?>\n\
                     <InvalidChangeBatch xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\">\
-                    <Messages><Message>no such zone</Message></Messages></InvalidChangeBatch>";
+                    <Messages><Message>no such zone &amp; no such record</Message><Message>nor this</Message></Messages>\
+                    <RequestId>r</RequestId></InvalidChangeBatch>";
         let response = HttpResponse::new(StatusCode::try_from(400).unwrap(), body.into());
         let unparsed = GetChangeError::generic(ErrorMetadata::builder().build());
         let ApplyError::NoEffect { why, class: ErrorClass::Permanent } =
@@ -294,7 +251,8 @@ mod tests {
         else {
             panic!("it had no effect")
         };
-        assert!(why.contains("InvalidChangeBatch") && why.contains("no such zone"), "{why}");
+        let on = "route53:ChangeResourceRecordSets on arn:aws:route53:::hostedzone/Z1";
+        assert_eq!(why, format!("{on}: InvalidChangeBatch: no such zone & no such record; nor this"));
     }
 
     #[test]
@@ -303,28 +261,23 @@ mod tests {
         assert!(permanent(answer(404, Some("NoSuchHostedZone"))));
         assert!(permanent(answer(403, Some("AccessDenied"))));
         assert!(!permanent(answer(400, Some("Throttling"))));
+        assert!(!permanent(answer(403, Some("SignatureDoesNotMatch"))));
         assert!(!permanent(answer(500, Some("InternalFailure"))));
         assert!(!permanent(SdkError::timeout_error("slow")));
     }
 
-    #[test]
-    fn the_text_names_call_resource_code_message_and_cure() {
-        let error = read(answer(403, Some("AccessDenied")), CALL, ZONE);
-        assert_eq!(
-            error.why,
-            "route53:ChangeResourceRecordSets on arn:aws:route53:::hostedzone/Z1: AccessDenied: not today (the role \
-             needs route53:ChangeResourceRecordSets on arn:aws:route53:::hostedzone/Z1)"
-        );
-        let error = read(answer(403, Some("AccessDenied")), "cloudwatch:DescribeAlarms", "1/eu-west-1");
-        assert!(error.why.ends_with("(the role needs cloudwatch:DescribeAlarms on *)"), "{}", error.why);
-        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
-        let error = read(SdkError::<GetChangeError>::dispatch_failure(ConnectorError::io(refused.into())), CALL, ZONE);
-        assert!(error.why.ends_with("dispatch failure: io error: connection refused"), "{}", error.why);
-    }
-
-    #[test]
-    fn long_messages_are_cut_between_characters() {
-        assert_eq!(bounded(&"é".repeat(700)).chars().count(), MESSAGE_CHARS_MAX + 3);
-        assert_eq!(bounded("short"), "short");
+    #[tokio::test]
+    async fn the_difference_of_the_clocks_is_read_off_the_answer() {
+        let body = "<ErrorResponse><Error><Code>SignatureDoesNotMatch</Code><Message>expired</Message></Error></ErrorResponse>";
+        let answer = crate::testing::http("403 Forbidden", body);
+        let answer = answer.replacen("\r\n", "\r\ndate: Thu, 01 Jan 1970 00:10:00 GMT\r\n", 1);
+        let endpoint = crate::testing::endpoint(answer).await;
+        // The clock of the test stands at 1970-01-01T00:00:00Z.
+        let aws = crate::testing::aws(crate::session::Access::ReadWrite, &endpoint).await;
+        let clients = aws.clients(&belay_plan::model::AwsTarget::default()).await.unwrap();
+        let sent = clients.elbv2.write.delete_rule().rule_arn("arn").send().await.unwrap_err();
+        let error = apply(sent, "elasticloadbalancing:DeleteRule", "arn");
+        assert!(matches!(error, ApplyError::NoEffect { class: ErrorClass::Transient, .. }), "{error}");
+        assert!(error.to_string().contains("the clock of this host is 600 s (10m) behind that of AWS"), "{error}");
     }
 }
