@@ -22,13 +22,15 @@ pub struct Refusal {
     pub status: u16,
     pub code: String,
     pub message: String,
+    /// Answered as the API reference shows `InvalidChangeBatch`: with the code as the root element.
+    pub(crate) bare: bool,
 }
 
 pub(crate) type Answered = Result<Value, Refusal>;
 
 impl Refusal {
     pub fn new(status: u16, code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { status, code: code.into(), message: message.into() }
+        Self { status, code: code.into(), message: message.into(), bare: false }
     }
 
     /// 400: what most refusals are.

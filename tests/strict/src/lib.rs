@@ -6,11 +6,13 @@
 mod agenda;
 mod answer;
 mod connector;
+pub mod elb;
 mod fault;
 mod input;
 mod paced;
 mod page;
 pub mod rds;
+pub mod route53;
 mod scene;
 mod service;
 mod sts;

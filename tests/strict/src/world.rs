@@ -4,8 +4,10 @@ use jiff::Timestamp;
 
 use crate::{
     answer::{Answered, Refusal, Reply},
+    elb::Elb,
     fault::{Blow, Call, Outcome, Rule, Which, mutates},
     rds::Rds,
+    route53::Route53,
     service::Service,
     sts,
     throttle::Limits,
@@ -36,6 +38,8 @@ pub struct World {
     pub(crate) began: Timestamp,
     pub(crate) place: Place,
     pub rds: Rds,
+    pub elb: Elb,
+    pub route53: Route53,
     pub(crate) limits: Limits,
     rules: Vec<Rule>,
     calls: Vec<Call>,
@@ -56,7 +60,16 @@ impl World {
     /// A world whose history counts back from this moment.
     pub fn beginning(at: Timestamp) -> Self {
         let place = Place { account: "111122223333".to_owned(), region: "eu-west-1".to_owned(), page: 2 };
-        Self { began: at, place, rds: Rds::default(), limits: Limits::default(), rules: Vec::new(), calls: Vec::new() }
+        Self {
+            began: at,
+            place,
+            rds: Rds::default(),
+            elb: Elb::default(),
+            route53: Route53::default(),
+            limits: granted(),
+            rules: Vec::new(),
+            calls: Vec::new(),
+        }
     }
 
     #[must_use]
@@ -163,10 +176,20 @@ impl World {
         let Operation { service, name, input } = operation;
         match service {
             Service::Rds => self.rds.answer(&self.place, now, name, input),
+            Service::Elb => self.elb.answer(&self.place, now, name, input),
+            Service::Route53 => self.route53.answer(&self.place, now, name, input),
             Service::Sts => sts::answer(&self.place, name),
             _ => Err(Refusal::bad("InvalidAction", format!("the stand-in has no {} yet", service.name()))),
         }
     }
+}
+
+/// What AWS grants an account: Route 53, "Quotas", since July 2026; "Request throttling for the Elastic Load Balancing API".
+fn granted() -> Limits {
+    let mut limits = Limits::default();
+    limits.set(Service::Route53, "", 10.0, 50.0);
+    limits.set(Service::Elb, "", 10.0, 40.0);
+    limits
 }
 
 fn refused(operation: &Operation, refusal: Refusal, id: &str) -> (Outcome, Reply) {

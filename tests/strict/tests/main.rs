@@ -3,3 +3,4 @@
 mod moves;
 mod restore_cluster;
 mod restore_instance;
+mod traffic;

@@ -8,7 +8,7 @@ use belay_strict::{
 };
 
 fn writer(world: &World, cluster: &str) -> String {
-    let cluster = world.rds.database(Kind::Cluster, cluster).unwrap();
+    let cluster = world.rds.database(Kind::Cluster, cluster).expect("the cluster");
     world.rds.members(&cluster.id).next().and_then(|member| member.name.clone()).unwrap_or_default()
 }
 

@@ -51,6 +51,11 @@ pub(super) fn answer(operation: &str, namespace: &str, output: Value, request_id
 
 pub(super) fn refusal(refusal: &Refusal, request_id: &str) -> Vec<u8> {
     let mut error = String::new();
+    if refusal.bare {
+        let value = serde_json::json!({ "Messages": { "Message": [refusal.message] }, "RequestId": request_id });
+        xml::element(&mut error, &refusal.code, &value);
+        return error.into_bytes();
+    }
     let side = if refusal.status < 500 { "Sender" } else { "Receiver" };
     let value = serde_json::json!({ "Type": side, "Code": refusal.code, "Message": refusal.message });
     xml::element(&mut error, "Error", &value);

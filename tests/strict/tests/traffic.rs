@@ -1,0 +1,107 @@
+//! Weights of records and of load balancers, and the targets of groups.
+
+use std::time::Duration;
+
+use belay_strict::{
+    Blow, Scene, Which, World,
+    elb::{LoadBalancer, TargetGroup},
+    route53::{HealthCheck, Record, Zone},
+};
+
+const ZONE: &str = "Z0123456789ABC";
+const RECORD: &str = "shop.example.com";
+
+/// A record that was cut over to green, and whose blue side is seen to be healthy.
+fn cut_over() -> World {
+    let record = Record::weighted(RECORD, &[("blue", 0), ("green", 100)]).having("blue", "HealthCheckId", "check-blue");
+    World::default()
+        .with(HealthCheck::https("check-blue"))
+        .with(Zone::of("example.com", ZONE).with(record).with(Record::simple("other.example.com", "A", "192.0.2.9")))
+}
+
+fn weights_back(more: &str) -> String {
+    format!(
+        "  back:
+    action: route53.weights
+    with: {{ zone: {ZONE}, record: {RECORD}, type: A }}
+    to: {{ blue: 100, green: 0 }}
+{more}"
+    )
+}
+
+#[test]
+fn the_weights_of_a_record_come_back_in_one_change() {
+    let played = Scene::new(cut_over(), &weights_back("")).roll_back().rolled_back();
+    let weights = [("blue".to_owned(), 100), ("green".to_owned(), 0)];
+    assert_eq!(played.world.route53.weights(ZONE, RECORD), weights);
+    assert_eq!(played.sends().count(), 1);
+    assert!(played.took >= played.world.route53.spreads, "it is settled when all name servers know it");
+}
+
+/// Developer guide, "Quotas": requests for a zone whose last change is still processed are refused.
+#[test]
+fn a_zone_that_is_busy_is_waited_for() {
+    let mut world = cut_over();
+    let busy = belay_strict::Refusal::bad("PriorRequestNotComplete", "Route 53 was still processing a prior request.");
+    for nth in 1..=3 {
+        world.befall(Which::Nth("ChangeResourceRecordSets".to_owned(), nth), Blow::Refuse(busy.clone()));
+    }
+    let played = Scene::new(world, &weights_back("")).roll_back().rolled_back();
+    assert_eq!(played.calls("ChangeResourceRecordSets").count(), 4);
+}
+
+fn balanced() -> World {
+    World::default()
+        .with(TargetGroup::of_ips("shop-blue").with("10.0.0.1").with("10.0.0.2"))
+        .with(TargetGroup::of_ips("shop-green").with("10.0.1.1"))
+        .with(
+            LoadBalancer::application("shop")
+                .forwarding(&[("shop-blue", 0), ("shop-green", 100)])
+                .sticky(3600)
+                .rule(10, &[("shop-blue", 0), ("shop-green", 1)]),
+        )
+}
+
+#[test]
+fn a_listener_forwards_to_blue_again_and_keeps_its_stickiness() {
+    let steps = "  back:
+    action: alb.forward
+    with: { listener: { load_balancer: shop, port: 443 } }
+    to: { shop-blue: 100, shop-green: 0 }
+";
+    let played = Scene::new(balanced(), steps).roll_back().rolled_back();
+    let listener = played.world.elb.listener("shop", 443).to_owned();
+    assert_eq!(played.world.elb.weights(&listener), [("shop-blue".to_owned(), 100), ("shop-green".to_owned(), 0)]);
+    let sent = played.calls("ModifyListener").next().unwrap();
+    let config = &sent.input["DefaultActions"]["member"][0]["ForwardConfig"]["TargetGroupStickinessConfig"];
+    assert_eq!(config["DurationSeconds"], "3600");
+}
+
+#[test]
+fn a_rule_forwards_to_blue_again() {
+    let steps = "  back:
+    action: alb.forward
+    with: { rule: { load_balancer: shop, port: 443, priority: 10 } }
+    to: { shop-blue: 1, shop-green: 0 }
+";
+    let played = Scene::new(balanced(), steps).roll_back().rolled_back();
+    assert_eq!(played.calls("ModifyRule").count(), 1);
+}
+
+#[test]
+fn targets_are_registered_and_the_others_leave_when_those_are_healthy() {
+    let world = World::default()
+        .with(TargetGroup::of_ips("shop-blue").with("10.0.0.9").draining_for(Duration::from_secs(120)))
+        .with(LoadBalancer::application("shop").forwarding(&[("shop-blue", 1)]));
+    let steps = "  back:
+    action: alb.targets
+    with: { target_group: shop-blue }
+    to: { 10.0.0.1: 80, 10.0.0.2: 80 }
+    others: zero
+";
+    let played = Scene::new(world, steps).roll_back().rolled_back();
+    assert_eq!(played.world.elb.targets("shop-blue"), ["10.0.0.1:80", "10.0.0.2:80"]);
+    let at = |operation| played.calls(operation).next().unwrap().at;
+    let waited = at("DeregisterTargets").duration_since(at("RegisterTargets")).unsigned_abs();
+    assert!(waited >= played.world.elb.checks, "{waited:?}");
+}
