@@ -58,7 +58,12 @@ impl Shared {
         let reply = self.world().handle(self.clock.now(), &request);
         self.clock.sleep(WAY).await;
         match reply {
-            Reply::Answer(answer) => given(answer),
+            Reply::Answer(answer) => {
+                if !answer.takes.is_zero() {
+                    self.clock.sleep(answer.takes).await;
+                }
+                given(answer)
+            }
             Reply::Cut => Err(ConnectorError::io("the connection was cut".into())),
             Reply::Silence => std::future::pending().await,
             Reply::Kill => {

@@ -5,16 +5,20 @@
 
 mod agenda;
 mod answer;
+pub mod cloudwatch;
 mod connector;
 pub mod elb;
 mod fault;
 mod input;
+pub mod lambda;
 mod paced;
 mod page;
 pub mod rds;
 pub mod route53;
 mod scene;
 mod service;
+pub mod ssm;
+pub mod states;
 mod sts;
 mod throttle;
 mod wire;

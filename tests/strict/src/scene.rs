@@ -99,7 +99,17 @@ impl Scene {
             let stage = Stage::new(self, world);
             let handle = stage.open().await;
             stage.arm(&handle).await.unwrap_or_else(|error| panic!("it cannot be armed: {error}"));
-            stage.play(handle).await
+            stage.play(handle, true).await
+        })
+    }
+
+    /// The same without a person who asks for it: a trigger of the plan rolls back.
+    pub fn wait_for_the_trigger(&self) -> Played {
+        virtually(async {
+            let stage = Stage::new(self, self.world.clone());
+            let handle = stage.open().await;
+            stage.arm(&handle).await.unwrap_or_else(|error| panic!("it cannot be armed: {error}"));
+            stage.play(handle, false).await
         })
     }
 
@@ -201,26 +211,30 @@ impl<'s> Stage<'s> {
         belay_engine::arm(handle, &ports, plan, &self.scene.sha256, Arming::default(), &asked).await
     }
 
-    async fn play(&self, mut handle: Handle) -> Played {
+    async fn play(&self, mut handle: Handle, by_a_person: bool) -> Played {
         let asked = Asked::new("operator", "a test");
         let took = |verb| asked.command(verb);
         handle.command(took(Verb::Cutover)).await.expect("the cutover can be marked");
         (self.scene.cut_over)(&mut self.shared.world());
         let began = self.clock.now();
-        let roll_back = Verb::Rollback { kind: RunKind::Real, only: Vec::new(), pin: None };
-        handle.command(took(roll_back)).await.expect("the rollback can begin");
+        if by_a_person {
+            let roll_back = Verb::Rollback { kind: RunKind::Real, only: Vec::new(), pin: None };
+            handle.command(took(roll_back)).await.expect("the rollback can begin");
+        }
         let mut starts = 1;
         loop {
             let mut watch = handle.watch();
             let snapshot = watch.borrow_and_update().clone();
-            let run = snapshot.state.run.as_ref().expect("a rollback was begun");
-            if !matches!(run.state, RunState::Running | RunState::Held | RunState::Confirming) {
+            let left = LONG.saturating_sub(self.clock.now().duration_since(began).unsigned_abs());
+            assert!(!left.is_zero(), "not over after {LONG:?}: {:#?}", snapshot.state.run);
+            let run = snapshot.state.run.as_ref();
+            if let Some(run) = run
+                && !matches!(run.state, RunState::Running | RunState::Held | RunState::Confirming)
+            {
                 return self.over(run.clone(), began, starts);
             }
-            let left = LONG.saturating_sub(self.clock.now().duration_since(began).unsigned_abs());
-            assert!(!left.is_zero(), "not over after {LONG:?}: {:#?}", run.steps);
-            let asks = run.steps.iter().find(|(_, step)| step.phase == Phase::AwaitingApproval);
-            if let Some((step, _)) = asks {
+            let steps = run.into_iter().flat_map(|run| run.steps.iter().map(move |(name, step)| (run, name, step)));
+            if let Some((run, step, _)) = steps.into_iter().find(|(.., step)| step.phase == Phase::AwaitingApproval) {
                 let approve = Verb::Approve { run: run.id.clone(), step: step.clone(), approve: true };
                 handle.command(took(approve)).await.expect("what waits for approval can be approved");
                 continue;

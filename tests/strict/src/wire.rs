@@ -5,6 +5,8 @@ mod query;
 mod rest;
 mod xml;
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::{answer::Refusal, service::Service};
@@ -24,6 +26,8 @@ pub struct Request {
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub status: u16,
+    /// How long it takes.
+    pub takes: Duration,
     pub headers: Vec<(&'static str, String)>,
     pub body: Vec<u8>,
 }
@@ -122,7 +126,7 @@ pub(crate) fn write(operation: &Operation, answer: Result<Value, Refusal>, reque
     if protocol == Protocol::Cbor {
         headers.push(("smithy-protocol", "rpc-v2-cbor".to_owned()));
     }
-    Answer { status, headers, body }
+    Answer { status, takes: Duration::ZERO, headers, body }
 }
 
 fn content_type(protocol: Protocol) -> String {

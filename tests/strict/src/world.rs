@@ -1,14 +1,20 @@
 //! One account in one region: everything in it, what goes wrong with calls, and what was asked.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::{
     answer::{Answered, Refusal, Reply},
+    cloudwatch::CloudWatch,
     elb::Elb,
     fault::{Blow, Call, Outcome, Rule, Which, mutates},
+    lambda::Lambda,
     rds::Rds,
     route53::Route53,
     service::Service,
+    ssm::Ssm,
+    states::StepFunctions,
     sts,
     throttle::Limits,
     wire::{self, Operation, Request},
@@ -38,7 +44,11 @@ pub struct World {
     pub(crate) began: Timestamp,
     pub(crate) place: Place,
     pub rds: Rds,
+    pub cloudwatch: CloudWatch,
     pub elb: Elb,
+    pub lambda: Lambda,
+    pub ssm: Ssm,
+    pub step_functions: StepFunctions,
     pub route53: Route53,
     pub(crate) limits: Limits,
     rules: Vec<Rule>,
@@ -64,7 +74,11 @@ impl World {
             began: at,
             place,
             rds: Rds::default(),
+            cloudwatch: CloudWatch::default(),
             elb: Elb::default(),
+            lambda: Lambda::default(),
+            ssm: Ssm::default(),
+            step_functions: StepFunctions::default(),
             route53: Route53::default(),
             limits: granted(),
             rules: Vec::new(),
@@ -115,6 +129,7 @@ impl World {
         let Some(operation) = wire::read(request) else {
             return Reply::Answer(wire::Answer {
                 status: 404,
+                takes: Duration::ZERO,
                 headers: Vec::new(),
                 body: format!("the stand-in has nothing at {} {}", request.method, request.uri).into_bytes(),
             });
@@ -142,7 +157,9 @@ impl World {
                     Ok(_) => Outcome::Done,
                     Err(refusal) => Outcome::Refused(refusal.clone()),
                 };
-                (outcome, Reply::Answer(wire::write(&operation, answer, &id)))
+                let mut written = wire::write(&operation, answer, &id);
+                written.takes = self.takes(&operation);
+                (outcome, Reply::Answer(written))
             }
         };
         let Operation { service, name, input } = operation;
@@ -172,23 +189,39 @@ impl World {
         (answer, outcome)
     }
 
+    /// How long an answer takes: as long as a job that is waited for.
+    fn takes(&self, operation: &Operation) -> Duration {
+        let Operation { service, name, input } = operation;
+        match service {
+            Service::Lambda => self.lambda.takes(name, input),
+            Service::StepFunctions => self.step_functions.takes(name, input),
+            _ => Duration::ZERO,
+        }
+    }
+
     fn answer(&mut self, now: Timestamp, operation: &Operation) -> Answered {
         let Operation { service, name, input } = operation;
         match service {
             Service::Rds => self.rds.answer(&self.place, now, name, input),
+            Service::CloudWatch => self.cloudwatch.answer(&self.place, now, name, input),
+            Service::Lambda => self.lambda.answer(&self.place, name, input),
+            Service::Ssm => self.ssm.answer(&self.place, now, name, input),
+            Service::StepFunctions => self.step_functions.answer(&self.place, now, name, input),
             Service::Elb => self.elb.answer(&self.place, now, name, input),
             Service::Route53 => self.route53.answer(&self.place, now, name, input),
             Service::Sts => sts::answer(&self.place, name),
-            _ => Err(Refusal::bad("InvalidAction", format!("the stand-in has no {} yet", service.name()))),
         }
     }
 }
 
-/// What AWS grants an account: Route 53, "Quotas", since July 2026; "Request throttling for the Elastic Load Balancing API".
+/// What AWS grants an account: Route 53, "Quotas", since July 2026; "Request throttling for the Elastic Load Balancing API";
+/// "CloudWatch service quotas".
 fn granted() -> Limits {
     let mut limits = Limits::default();
     limits.set(Service::Route53, "", 10.0, 50.0);
     limits.set(Service::Elb, "", 10.0, 40.0);
+    limits.set(Service::CloudWatch, "DescribeAlarms", 9.0, 18.0);
+    limits.set(Service::CloudWatch, "GetMetricData", 50.0, 100.0);
     limits
 }
 

@@ -1,6 +1,8 @@
 //! The real engine and the real actuators against the strict stand-in, in virtual time.
 
+mod jobs;
 mod moves;
 mod restore_cluster;
 mod restore_instance;
 mod traffic;
+mod watching;
