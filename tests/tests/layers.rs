@@ -17,10 +17,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("belay-engine", &["plan", "core", "ports"]),
     ("belay-journal", &["plan", "core", "ports"]),
     ("belay-aws", &["plan", "core", "ports"]),
-    ("belay-probes", &["plan", "core", "ports"]),
     ("belay-local", &["plan", "core", "ports"]),
+    ("belay-probes", &["plan", "core", "ports", "local"]),
     ("belay-sim", &["plan", "core", "ports", "engine", "journal"]),
-    ("belay-server", &["plan", "core", "ports", "engine"]),
+    ("belay-server", &["plan", "core", "ports", "engine", "local"]),
     ("belay", &["plan", "core", "ports", "engine", "journal", "aws", "probes", "local", "sim", "server"]),
 ];
 

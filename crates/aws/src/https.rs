@@ -16,43 +16,72 @@ use aws_smithy_runtime_api::client::{
     result::ConnectorError,
     runtime_components::RuntimeComponents,
 };
+use aws_smithy_types::body::SdkBody;
+use belay_ports::near::{self, Nearness, PROXY_VARIABLES};
+use http::Uri;
+use http_body_util::Limited;
 use tokio::runtime::Handle;
 
 /// A NAT gateway or a VPC endpoint drops a connection that is silent for 350 s, and a Lambda function may take 15 minutes to
 /// answer. AWS's other SDKs keep the connections of their Lambda clients alive for the same reason.
 const KEEP_ALIVE_AFTER: Duration = Duration::from_secs(60);
 
-/// Over rustls with the system's certificates, and the proxies that `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` name. Its
-/// connections live as long as the runtime that it is made in.
+/// No answer of AWS is nearly as large: a page of 500 metrics takes about 5 MiB. What goes on longer is an error of the call.
+const ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Over rustls with the system's certificates, and the proxies that `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`
+/// name. Its connections live as long as the runtime that it is made in.
+///
+/// Loopback and link-local hosts are never reached through a proxy: they have the credentials of the instance, the container
+/// or the pod, in clear.
 pub(crate) fn client() -> SharedHttpClient {
+    let is_proxied = PROXY_VARIABLES.iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
+    client_over(is_proxied.then(ProxyConfig::from_env))
+}
+
+fn client_over(proxies: Option<ProxyConfig>) -> SharedHttpClient {
+    let direct = pool(ProxyConfig::disabled());
+    let far = proxies.map_or_else(|| direct.clone(), pool);
+    SharedHttpClient::new(Client { direct, far })
+}
+
+fn pool(proxies: ProxyConfig) -> pool::Client {
     let only = PartitionId::from_index(0);
     let runtime = Handle::current();
     let connections = Partition::new(only, DriverSpawner::from_fn(move |task| drop(runtime.spawn(task))));
     let pool = ConnectionPool::builder()
         .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-        .proxy_config(ProxyConfig::from_env())
+        .proxy_config(proxies)
         .tcp_keepalive(KEEP_ALIVE_AFTER)
         .partitions([connections])
         .build_https()
         .expect("the SDK brings a timer, and there is one partition");
-    SharedHttpClient::new(Client(pool::Client::from_partition(&pool, only).expect("the pool has this partition")))
+    pool::Client::from_partition(&pool, only).expect("the pool has this partition")
 }
 
-/// The pool's client; its errors show whether there was a connection at all.
+/// The pools' client; its errors show whether there was a connection at all.
 #[derive(Debug)]
-struct Client(pool::Client);
+struct Client {
+    direct: pool::Client,
+    /// To everything that is not near; through a proxy, if there is one.
+    far: pool::Client,
+}
 
 impl HttpClient for Client {
     fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
-        let inner = self.0.http_connector(settings, components);
-        // Only with a time-out of its own may an answer be late without the pool naming the connection.
-        SharedHttpConnector::new(Connector { inner, waits: settings.read_timeout().is_none() })
+        SharedHttpConnector::new(Connector {
+            direct: self.direct.http_connector(settings, components),
+            far: self.far.http_connector(settings, components),
+            // Only with a time-out of its own may an answer be late without the pool naming the connection.
+            waits: settings.read_timeout().is_none(),
+        })
     }
 }
 
 #[derive(Debug)]
 struct Connector {
-    inner: SharedHttpConnector,
+    direct: SharedHttpConnector,
+    far: SharedHttpConnector,
     /// It waits for an answer as long as the caller does.
     waits: bool,
 }
@@ -64,9 +93,19 @@ pub(crate) struct NotConnected(#[source] ConnectorError);
 
 impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let (answer, waits) = (self.inner.call(request), self.waits);
-        HttpConnectorFuture::new(async move { answer.await.map_err(|error| told(error, waits)) })
+        let inner = if is_near(request.uri()) { &self.direct } else { &self.far };
+        let (answer, waits) = (inner.call(request), self.waits);
+        HttpConnectorFuture::new(async move {
+            let answer = answer.await.map_err(|error| told(error, waits))?;
+            Ok(answer.map(|body| SdkBody::from_body_1_x(Limited::new(body, ANSWER_BYTES_MAX))))
+        })
     }
+}
+
+/// A URI that cannot be understood goes nowhere.
+fn is_near(uri: &str) -> bool {
+    let uri = uri.parse::<Uri>().ok();
+    uri.and_then(|uri| uri.host().map(|host| near::nearness(host) != Nearness::Far)).unwrap_or(false)
 }
 
 /// The pool names the connection in every error that comes after there was one.
@@ -84,8 +123,10 @@ fn told(error: ConnectorError, waits: bool) -> ConnectorError {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
+    use std::{io, sync::atomic::Ordering};
 
+    use aws_config::{BehaviorVersion, Region, retry::RetryConfig};
+    use aws_credential_types::Credentials;
     use belay_core::input::ErrorClass;
     use belay_plan::model::AwsTarget;
     use belay_ports::ApplyError;
@@ -94,10 +135,11 @@ mod tests {
         net::TcpListener,
     };
 
+    use super::*;
     use crate::{
         errors,
         session::Access,
-        testing::{aws_at, http},
+        testing::{Endpoint, aws_at, endpoint, http},
     };
 
     /// What a write to this address comes to.
@@ -165,6 +207,52 @@ mod tests {
         let (error, served): (ApplyError, io::Result<()>) = tokio::join!(sent_to(&url), server);
         served.unwrap();
         assert!(matches!(error, ApplyError::NoEffect { class: ErrorClass::Transient, .. }), "{error}");
+    }
+
+    async fn asks(client: SharedHttpClient, url: &str) {
+        let config = aws_config::defaults(BehaviorVersion::latest())
+            .empty_test_environment()
+            .http_client(client)
+            .region(Region::new("eu-west-1"))
+            .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+            .retry_config(RetryConfig::disabled())
+            .endpoint_url(url);
+        let answer = aws_sdk_sts::Client::new(&config.load().await).get_caller_identity().send().await;
+        assert!(answer.is_err(), "nobody here answers");
+    }
+
+    #[tokio::test]
+    async fn what_is_near_is_reached_past_a_proxy() {
+        let (proxy, near) = (endpoint(http("400 Bad Request", "")).await, endpoint(http("400 Bad Request", "")).await);
+        let count = |endpoint: &Endpoint| endpoint.connections.load(Ordering::SeqCst);
+        let client = client_over(Some(ProxyConfig::all(proxy.url()).unwrap()));
+        let port = near.url().rsplit(':').next().unwrap().to_owned();
+        asks(client.clone(), near.url()).await;
+        asks(client.clone(), &format!("http://localhost:{port}")).await;
+        assert_eq!((count(&proxy), count(&near)), (0, 2));
+        asks(client, "http://sts.example.com").await;
+        assert_eq!(count(&proxy), 1);
+    }
+
+    /// Instance metadata is not there, and no proxy is asked instead. In virtual time.
+    #[tokio::test(start_paused = true)]
+    async fn no_proxy_answers_for_instance_metadata() {
+        let proxy = endpoint(http("200 OK", "token")).await;
+        for url in ["http://169.254.169.254", "http://169.254.170.2", "http://[fd00:ec2::254]"] {
+            asks(client_over(Some(ProxyConfig::all(proxy.url()).unwrap())), url).await;
+        }
+        assert_eq!(proxy.connections.load(Ordering::SeqCst), 0);
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_an_end_is_cut_off() {
+        let answer = http("200 OK", &"x".repeat(ANSWER_BYTES_MAX + 1));
+        let endpoint = endpoint(answer).await;
+        let clients = aws_at(Access::ReadWrite, endpoint.url()).await.clients(&AwsTarget::default()).await.unwrap();
+        let sent = clients.elbv2.write.delete_rule().rule_arn("arn").send().await;
+        let error = errors::apply(sent.unwrap_err(), "elasticloadbalancing:DeleteRule", "a rule");
+        assert!(matches!(error, ApplyError::OutcomeUnknown { .. }), "{error}");
+        assert!(error.to_string().contains("length limit"), "{error}");
     }
 
     /// No packet comes back: the connection times out, in virtual time.

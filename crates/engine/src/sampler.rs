@@ -3,7 +3,7 @@
 //! needs fresher than its last reading is read at once, beside the sweep.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     panic::AssertUnwindSafe,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -24,6 +24,9 @@ use tokio::{
 
 /// Sensors promise to answer within a time. The rest is for their own time-outs to speak first: they know more.
 const READ_GRACE: Duration = Duration::from_secs(1);
+
+/// A read that is not back so long after its sensor's time cannot be ended: it holds a thread up, or this host is overloaded.
+const OVERDUE_AFTER: Duration = Duration::from_secs(5);
 
 /// The least time between two reads of a signal whose reading comes back older than it was asked for.
 const REREAD_MIN: Duration = Duration::from_millis(250);
@@ -209,6 +212,14 @@ struct Batch {
     items: Vec<(u64, Arc<Query>)>,
 }
 
+/// A call of a sensor that has not answered yet.
+struct UnderWay {
+    batch: Batch,
+    /// On the monotonic clock; then again after each poll.
+    overdue_at: Duration,
+    is_overdue: bool,
+}
+
 /// The polls of one kind of signal.
 #[derive(Default)]
 struct Sweep {
@@ -234,39 +245,65 @@ async fn sample(
     poll: Duration,
 ) {
     let mut sweeps: BTreeMap<String, Sweep> = BTreeMap::new();
-    let mut reads: JoinSet<(Batch, Vec<Reading>)> = JoinSet::new();
+    let mut reads: JoinSet<(u64, Vec<Reading>)> = JoinSet::new();
+    let mut under_way: BTreeMap<u64, UnderWay> = BTreeMap::new();
+    let mut number = 0;
     loop {
         shared.turned.send_replace(());
-        let (batches, next) = due(&shared, sensors.as_ref(), &mut sweeps, clock.as_ref(), poll);
+        let overdue = give_up(&shared, &mut under_way, clock.as_ref(), poll);
+        let hung = under_way.values().filter(|read| read.is_overdue).map(|read| read.batch.kind.as_str()).collect();
+        let (batches, next) = due(&shared, sensors.as_ref(), &mut sweeps, &hung, clock.as_ref(), poll);
         for batch in batches {
             let (sensors, clock, observer) = (sensors.clone(), clock.clone(), observer.clone());
+            let queries: Vec<Query> = batch.items.iter().map(|(_, query)| query.as_ref().clone()).collect();
+            let kind = batch.kind.clone();
+            let began = clock.monotonic();
+            let time_max = sensors.sensor(&kind).map_or(Duration::ZERO, |sensor| sensor.time_max(&queries));
+            number += 1;
+            let (number, overdue_at) = (number, began + time_max + OVERDUE_AFTER);
+            under_way.insert(number, UnderWay { batch, overdue_at, is_overdue: false });
             reads.spawn(async move {
-                let queries: Vec<Query> = batch.items.iter().map(|(_, query)| query.as_ref().clone()).collect();
-                let began = clock.monotonic();
-                let readings = read_kind(sensors.as_ref(), clock.as_ref(), &batch.kind, &queries).await;
-                observer.read(&batch.kind, clock.now(), clock.monotonic().saturating_sub(began), &readings);
-                (batch, readings)
+                let readings = read_kind(sensors.as_ref(), clock.as_ref(), &kind, &queries).await;
+                observer.read(&kind, clock.now(), clock.monotonic().saturating_sub(began), &readings);
+                (number, readings)
             });
         }
         tokio::select! {
             biased;
-            Some(Ok((batch, readings))) = reads.join_next() => {
+            Some(Ok((number, readings))) = reads.join_next() => {
+                let Some(UnderWay { batch, .. }) = under_way.remove(&number) else { continue };
                 if let Some(sweep) = sweeps.get_mut(&batch.kind).filter(|_| batch.sweep) {
                     sweep.under_way = false;
                 }
                 hand_out(&shared, &batch, readings);
             }
             () = shared.changed.notified() => {}
-            () = clock.sleep(next) => {}
+            () = clock.sleep(next.min(overdue)) => {}
         }
     }
 }
 
-/// The reads that are due now, and how long until the next may be.
+/// Readings that a read under way should have given and has not are too old to go by: its signals are unknown, now and at
+/// every poll until it ends. Gives how long it is until the next read is overdue.
+fn give_up(shared: &Shared, under_way: &mut BTreeMap<u64, UnderWay>, clock: &dyn Clock, poll: Duration) -> Duration {
+    let (now, monotonic) = (clock.now(), clock.monotonic());
+    for read in under_way.values_mut().filter(|read| monotonic >= read.overdue_at) {
+        let why = "the read does not come back: this host is overloaded, or the sensor hangs";
+        let unknown = |(_, query): &(u64, Arc<Query>)| unread(&query.signal, &read.batch.kind, now, why);
+        hand_out(shared, &read.batch, read.batch.items.iter().map(unknown).collect());
+        (read.overdue_at, read.is_overdue) = (monotonic + poll, true);
+    }
+    let next = under_way.values().map(|read| read.overdue_at.saturating_sub(monotonic)).min();
+    next.unwrap_or(Duration::MAX)
+}
+
+/// The reads that are due now, and how long until the next may be. `hung`: kinds of which a read does not come back; another
+/// one would hold up another thread.
 fn due(
     shared: &Shared,
     sensors: &dyn Sensors,
     sweeps: &mut BTreeMap<String, Sweep>,
+    hung: &BTreeSet<&str>,
     clock: &dyn Clock,
     poll: Duration,
 ) -> (Vec<Batch>, Duration) {
@@ -274,7 +311,7 @@ fn due(
     let mut batches: BTreeMap<(String, bool), Batch> = BTreeMap::new();
     let mut next = monotonic + poll;
     for (seat, subscriber) in shared.seats().iter_mut() {
-        for entry in subscriber.entries.values_mut() {
+        for entry in subscriber.entries.values_mut().filter(|entry| !hung.contains(entry.kind.as_str())) {
             let sweep = sweeps.entry(entry.kind.clone()).or_default();
             let swept = !sweep.under_way && monotonic >= sweep.due && (entry.gated || monotonic >= entry.swept_from);
             if swept || entry.is_urgent(monotonic) {
@@ -343,18 +380,22 @@ pub async fn read_once(ports: &Ports, queries: Vec<(String, Query)>) -> BTreeMap
     readings.into_iter().flatten().map(|reading| (reading.signal.clone(), reading)).collect()
 }
 
-/// One call of one sensor. Whatever goes wrong, every query gets its reading.
-async fn read_kind(sensors: &dyn Sensors, clock: &dyn Clock, kind: &str, queries: &[Query]) -> Vec<Reading> {
-    let taken = clock.now();
-    let unknown = |query: &Query, why: &str| Reading {
-        signal: query.signal.clone(),
+fn unread(signal: &str, kind: &str, taken: Timestamp, why: &str) -> Reading {
+    Reading {
+        signal: signal.to_owned(),
         taken,
         health: Health::Unknown,
         evidence: why.to_owned(),
         source: kind.to_owned(),
         unreadable: true,
         permanent: false,
-    };
+    }
+}
+
+/// One call of one sensor. Whatever goes wrong, every query gets its reading.
+async fn read_kind(sensors: &dyn Sensors, clock: &dyn Clock, kind: &str, queries: &[Query]) -> Vec<Reading> {
+    let taken = clock.now();
+    let unknown = |query: &Query, why: &str| unread(&query.signal, kind, taken, why);
     let all_unknown = |why: &str| queries.iter().map(|query| unknown(query, why)).collect();
     let Some(sensor) = sensors.sensor(kind) else {
         return all_unknown("this Belay cannot read signals of this kind");

@@ -1,12 +1,14 @@
-//! Steps that run on this host: `command`, a program that has ended with exit code 0.
+//! This host: the action `command`, a program that has ended with exit code 0, and files and secrets that people name.
 //!
 //! A program cannot be asked afterwards how it went: its exit code is the answer, and the answer is kept as a receipt. When
 //! Belay dies while it runs, nobody knows the outcome, and a person decides, unless the plan says that it may run twice.
 
 mod family;
+pub mod files;
 mod output;
 mod process;
 mod program;
+pub mod secrets;
 #[cfg(test)]
 mod tests;
 

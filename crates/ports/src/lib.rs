@@ -8,6 +8,7 @@ pub mod check;
 pub mod clock;
 pub mod job;
 pub mod journal;
+pub mod near;
 pub mod observe;
 pub mod sensor;
 pub mod system;

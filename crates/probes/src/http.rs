@@ -9,6 +9,7 @@ mod spec;
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use belay_core::reading::Reading;
+use belay_local::secrets::{Reference, Secrets};
 use belay_plan::duration::format as duration_format;
 use belay_ports::{Clock, Fut, Permission, Sensor, sensor::Query};
 use reqwest::{
@@ -17,15 +18,15 @@ use reqwest::{
     redirect::Policy,
     tls::TlsInfo,
 };
+use tokio::task::spawn_blocking;
 
 pub use self::spec::signal_spec;
 use self::{
     judge::{Answer, judge},
-    spec::{Spec, is_reference},
+    spec::Spec,
 };
 use crate::{
     outcome::{Deadline, Outcome, chain, read_all},
-    secret,
     tcp::resolve,
     tls::{self, Certificate, Tls},
 };
@@ -39,7 +40,11 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 pub struct Http {
     clock: Arc<dyn Clock>,
     tls: Arc<Tls>,
+    secrets: Secrets,
 }
+
+/// The secrets that a signal refers to, by their references.
+type Values = BTreeMap<String, String>;
 
 /// One request, and where it goes.
 struct Hop {
@@ -51,8 +56,8 @@ struct Hop {
 }
 
 impl Http {
-    pub(crate) fn new(clock: Arc<dyn Clock>, tls: Arc<Tls>) -> Self {
-        Self { clock, tls }
+    pub(crate) fn new(clock: Arc<dyn Clock>, tls: Arc<Tls>, secrets: Secrets) -> Self {
+        Self { clock, tls, secrets }
     }
 
     async fn probe(&self, spec: Spec) -> Outcome {
@@ -60,10 +65,25 @@ impl Http {
             Ok(first) => first,
             Err(why) => return Outcome::Unreadable(why),
         };
-        let began = self.clock.monotonic();
         let mut deadline = Deadline::new(&*self.clock, spec.timeout);
         let mut asked = first.asked();
-        let mut hop = first;
+        let unsent = |asked: &str, why: String| Outcome::Unreadable(format!("{asked} was not sent: {why}"));
+        let secrets = match deadline.run(self.look_up(&spec)).await {
+            Some(Ok(secrets)) => secrets,
+            Some(Err(why)) => return unsent(&asked, why),
+            None => {
+                let limit = duration_format(spec.timeout);
+                return unsent(
+                    &asked,
+                    format!("its secrets could not be read within {limit}: does their disk answer?"),
+                );
+            }
+        };
+        let mut hop = match first.with_headers(&spec, &secrets) {
+            Ok(hop) => hop,
+            Err(why) => return unsent(&asked, why),
+        };
+        let began = self.clock.monotonic();
         let mut hops_left = spec.redirects;
         loop {
             let response = match self.send(&hop, &asked, &mut deadline).await {
@@ -88,15 +108,43 @@ impl Http {
                     None => return not_within(&asked, spec.timeout),
                 };
                 let took = self.clock.monotonic().saturating_sub(began);
-                return judge(&spec, &Answer { took, ..answer }, &asked, self.clock.now());
+                return self.judged(spec, Answer { took, ..answer }, asked, &mut deadline).await;
             };
             hops_left -= 1;
-            hop = match hop.redirected(status, location, &spec) {
+            hop = match hop.redirected(status, location, &spec, &secrets) {
                 Ok(next) => next,
                 Err(why) => return Outcome::Unhealthy(format!("{asked} answered {status}, but {why}")),
             };
             asked = format!("{} (redirected from {})", hop.asked(), shown(&parsed(&spec.url)));
         }
+    }
+
+    /// Patterns are matched on a thread beside the loops, since a page can make that slow.
+    async fn judged(&self, spec: Spec, answer: Answer, asked: String, deadline: &mut Deadline<'_>) -> Outcome {
+        let now = self.clock.now();
+        if !spec.has_patterns() {
+            return judge(&spec, &answer, &asked, now);
+        }
+        let what = format!("{asked} answered {}", answer.status);
+        match deadline.run(spawn_blocking(move || judge(&spec, &answer, &asked, now))).await {
+            Some(Ok(outcome)) => outcome,
+            Some(Err(_)) => Outcome::Unreadable(format!("{what}, but Belay is stopping")),
+            None => {
+                let limit = duration_format(deadline.limit());
+                Outcome::Undecided(format!("{what}, but matching it with the patterns was not done within {limit}"))
+            }
+        }
+    }
+
+    /// The secrets that go along, as they are by now.
+    async fn look_up(&self, spec: &Spec) -> Result<Values, String> {
+        let mut found = Values::new();
+        for text in spec.headers.values() {
+            if let Some(reference) = Reference::parse(text) {
+                found.insert(text.clone(), self.secrets.look_up(&reference).await?);
+            }
+        }
+        Ok(found)
     }
 
     async fn send(&self, hop: &Hop, asked: &str, deadline: &mut Deadline<'_>) -> Result<Response, Outcome> {
@@ -152,9 +200,11 @@ impl Hop {
     fn first(spec: &Spec) -> Result<Self, String> {
         let url = Url::parse(&spec.url).map_err(|why| format!("the signal's URL cannot be understood: {why}"))?;
         let method = Method::from_bytes(spec.method.as_bytes()).unwrap_or(Method::GET);
-        let unsent = |why: String| format!("{} {} was not sent: {why}", spec.method, shown(&url));
-        let headers = headers(spec, true).map_err(unsent)?;
-        Ok(Self { url, method, headers, connect_to: spec.connect_to.clone() })
+        Ok(Self { url, method, headers: HeaderMap::new(), connect_to: spec.connect_to.clone() })
+    }
+
+    fn with_headers(self, spec: &Spec, secrets: &Values) -> Result<Self, String> {
+        Ok(Self { headers: headers(spec, Some(secrets))?, ..self })
     }
 
     fn asked(&self) -> String {
@@ -176,7 +226,7 @@ impl Hop {
     }
 
     /// Where an answer leads.
-    fn redirected(&self, status: u16, location: &HeaderValue, spec: &Spec) -> Result<Self, String> {
+    fn redirected(&self, status: u16, location: &HeaderValue, spec: &Spec, secrets: &Values) -> Result<Self, String> {
         let location = location.to_str().map_err(|_| "its header Location cannot be read".to_owned())?;
         let url = self.url.join(location).map_err(|error| format!("its header Location is no URL: {error}"))?;
         if !matches!(url.scheme(), "http" | "https") {
@@ -187,7 +237,7 @@ impl Hop {
         let method = if status == 303 && self.method != Method::HEAD { Method::GET } else { self.method.clone() };
         Ok(Self {
             method,
-            headers: headers(spec, is_home)?,
+            headers: headers(spec, Some(secrets).filter(|_| is_home))?,
             connect_to: spec.connect_to.clone().filter(|_| is_home),
             url,
         })
@@ -195,15 +245,20 @@ impl Hop {
 }
 
 /// The headers to send; what is secret goes to the URL's own host only.
-fn headers(spec: &Spec, is_home: bool) -> Result<HeaderMap, String> {
-    let sent = spec.headers.iter().filter(|(_, value)| is_home || !is_reference(value));
-    let header = |(name, value): (&String, &String)| {
+fn headers(spec: &Spec, secrets: Option<&Values>) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    for (name, text) in &spec.headers {
         let wrong = || format!("the header {name} cannot be sent");
-        let mut found = HeaderValue::from_str(&secret::look_up(value)?).map_err(|_| wrong())?;
-        found.set_sensitive(is_reference(value));
-        Ok((HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?, found))
-    };
-    sent.map(header).collect()
+        let value = match (Reference::parse(text), secrets) {
+            (None, _) => text,
+            (Some(_), None) => continue,
+            (Some(_), Some(secrets)) => secrets.get(text).ok_or_else(wrong)?,
+        };
+        let mut value = HeaderValue::from_str(value).map_err(|_| wrong())?;
+        value.set_sensitive(Reference::parse(text).is_some());
+        headers.insert(HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?, value);
+    }
+    Ok(headers)
 }
 
 async fn read(mut response: Response, spec: &Spec) -> Result<Answer, reqwest::Error> {

@@ -9,7 +9,6 @@
 pub mod dns;
 pub mod http;
 mod outcome;
-mod secret;
 pub mod tcp;
 #[cfg(test)]
 mod tests;
@@ -17,6 +16,7 @@ mod tls;
 
 use std::sync::Arc;
 
+use belay_local::secrets::Secrets;
 use belay_plan::catalogue::SignalSpec;
 use belay_ports::{Clock, Sensor};
 use dns::Dns;
@@ -28,11 +28,12 @@ use tls::Tls;
 pub struct Probes {
     clock: Arc<dyn Clock>,
     tls: Arc<Tls>,
+    secrets: Secrets,
 }
 
 impl Probes {
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, tls: Arc::default() }
+        Self { clock, tls: Arc::default(), secrets: Secrets::default() }
     }
 
     /// The specs of all probes, for the catalogue.
@@ -45,7 +46,7 @@ impl belay_ports::Sensors for Probes {
     fn sensor(&self, kind: &str) -> Option<Arc<dyn Sensor>> {
         let (clock, tls) = (Arc::clone(&self.clock), Arc::clone(&self.tls));
         match kind {
-            http::KEY => Some(Arc::new(Http::new(clock, tls))),
+            http::KEY => Some(Arc::new(Http::new(clock, tls, self.secrets.clone()))),
             tcp::KEY => Some(Arc::new(Tcp::new(clock, tls))),
             dns::KEY => Some(Arc::new(Dns::new(clock))),
             _ => None,

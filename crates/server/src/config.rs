@@ -2,16 +2,20 @@
 
 use std::{
     env::VarError,
-    fs, io,
+    io,
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use belay_local::files;
 use belay_plan::{diagnostic::Diagnostic, duration};
 use serde::Deserialize;
 
 use crate::{auth::Tokens, config_file, heartbeat::Heartbeat};
+
+/// The file is not larger.
+const BYTES_MAX: u64 = 1024 * 1024;
 
 /// How often signals are read at most, and at least.
 const POLL_MIN: Duration = Duration::from_millis(100);
@@ -137,9 +141,9 @@ impl Config {
         let mut config = match file {
             None => Self::default(),
             Some(path) => {
-                let text = fs::read_to_string(&path)
+                let file = files::read_text(&path, BYTES_MAX)
                     .map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?;
-                match Self::parse(&path.display().to_string(), &text) {
+                match Self::parse(&path.display().to_string(), &file.text) {
                     Ok(config) => Self { file: Some(path), ..config },
                     Err(diagnostics) => return Err(ConfigError::Invalid { path, diagnostics }),
                 }
@@ -200,6 +204,8 @@ pub(crate) fn poll(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const TOKEN: &str = "tokens: [{ name: ops, roles: [operator], sha256: \

@@ -15,7 +15,7 @@ use crate::{
     auth::{Role, Token, TokenHash, Tokens},
     config::{self, ArmPolicy, Config, Sigusr1},
     heartbeat::Heartbeat,
-    secret::Reference,
+    secret::Secret,
 };
 
 /// How often the heartbeat may beat.
@@ -119,7 +119,7 @@ pub(crate) fn parse(file_name: &str, text: &str) -> Result<Config, Vec<Diagnosti
         TokenHash::parse(&sha256).map(|sha256| Token { name, roles, sha256 })
     });
     let tokens = Tokens::new(tokens.collect());
-    let heartbeat = heartbeat.map(|HeartbeatEntry { url, every }| Heartbeat { url: Reference::new(url), every });
+    let heartbeat = heartbeat.map(|HeartbeatEntry { url, every }| Heartbeat { url: Secret::new(url), every });
     let (otlp, file, more_plans) = (telemetry.otlp, None, Vec::new());
     Ok(Config { listen, state, plans, poll, arm, sigusr1, tokens, heartbeat, otlp, file, more_plans })
 }

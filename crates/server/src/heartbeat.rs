@@ -5,18 +5,19 @@
 
 use std::{error::Error, time::Duration};
 
-use reqwest::{Client, Url, redirect::Policy};
+use belay_local::secrets::Secrets;
+use reqwest::{Client, Url};
 use serde_json::{Value, json};
-use tokio::{select, sync::watch, task::spawn_blocking};
+use tokio::{select, sync::watch, time::timeout};
 
 use crate::{
     daemon::Daemon,
     health::{Trouble, Weight},
-    secret::Reference,
+    outbound::Outbound,
+    secret::Secret,
 };
 
 /// How long one beat may take.
-const CONNECT_MAX: Duration = Duration::from_secs(5);
 const BEAT_MAX: Duration = Duration::from_secs(10);
 
 /// A beat that did not arrive is repeated after this, if the next is not due before.
@@ -25,7 +26,7 @@ const AGAIN: Duration = Duration::from_secs(10);
 /// `heartbeat:` of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heartbeat {
-    pub url: Reference,
+    pub url: Secret,
     pub every: Duration,
 }
 
@@ -34,8 +35,9 @@ impl Heartbeat {
     ///
     /// # Errors
     /// Why there is no such place, in words that tell nothing of it.
-    pub(crate) fn target(&self) -> Result<Url, String> {
-        let url = self.url.look_up()?;
+    async fn target(&self, secrets: &Secrets) -> Result<Url, String> {
+        let late = |_| "its file did not answer".to_owned();
+        let url = timeout(BEAT_MAX, self.url.look_up(secrets)).await.map_err(late)??;
         match Url::parse(&url) {
             Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
             _ => Err("what it holds is not an http or https URL".to_owned()),
@@ -61,22 +63,11 @@ async fn beat_as(daemon: &Daemon, heartbeat: Option<&Heartbeat>, troubles: &mut 
         daemon.vitals().noticed().unheard = None; // it may have been asked for before
         return std::future::pending().await;
     };
-    let client = Client::builder()
-        .connect_timeout(CONNECT_MAX)
-        .timeout(BEAT_MAX)
-        .redirect(Policy::none())
-        .user_agent(concat!("belay/", env!("CARGO_PKG_VERSION")))
-        .build();
-    let client = match client {
-        Ok(client) => client,
-        Err(error) => {
-            note(daemon, false, Err(format!("TLS could not be set up: {}", chain(&error))));
-            return std::future::pending().await;
-        }
-    };
+    let outbound = Outbound::new(BEAT_MAX);
+    let secrets = Secrets::default();
     loop {
         let reasons = reasons(&troubles.borrow_and_update());
-        let sent = send(&client, heartbeat, &reasons).await;
+        let sent = send(&outbound, heartbeat, &secrets, &reasons).await;
         let pause = if sent.is_ok() { heartbeat.every } else { heartbeat.every.min(AGAIN) };
         note(daemon, reasons.is_empty(), sent);
         let clock = daemon.ports().clock.clone();
@@ -102,10 +93,8 @@ async fn turned(troubles: &mut watch::Receiver<Vec<Trouble>>, was_well: bool) {
     std::future::pending().await
 }
 
-async fn send(client: &Client, heartbeat: &Heartbeat, reasons: &[String]) -> Result<(), String> {
-    let looking = heartbeat.clone();
-    // A file may be on a disk that hangs.
-    let mut url = spawn_blocking(move || looking.target()).await.map_err(|_| "Belay is stopping".to_owned())??;
+async fn send(outbound: &Outbound, heartbeat: &Heartbeat, secrets: &Secrets, reasons: &[String]) -> Result<(), String> {
+    let mut url = heartbeat.target(secrets).await?;
     let body = match reasons {
         [] => json!({ "status": "ok" }),
         reasons => {
@@ -115,6 +104,7 @@ async fn send(client: &Client, heartbeat: &Heartbeat, reasons: &[String]) -> Res
             json!({ "status": "fail", "reasons": reasons })
         }
     };
+    let client = outbound.client(&url).await.map_err(|error| format!("TLS could not be set up: {}", chain(&error)))?;
     post(client, url, &body).await
 }
 

@@ -25,6 +25,7 @@ pub mod unix_signals;
 mod config_file;
 mod guard;
 mod listener;
+mod outbound;
 mod reload;
 mod resume;
 mod service_manager;

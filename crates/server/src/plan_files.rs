@@ -7,8 +7,12 @@ use std::{
     sync::Arc,
 };
 
+use belay_local::files::{self, TextFile};
 use belay_plan::{Loaded, catalogue::Catalogue, diagnostic::Diagnostic, model::Name};
 use jiff::Timestamp;
+
+/// A plan file is not larger.
+const BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// A plan, and the file that it came from.
 #[derive(Debug, Clone)]
@@ -88,32 +92,32 @@ impl PlanFile {
     /// # Errors
     /// [`PlanFileError`] when it cannot be read, or with everything that is wrong in it.
     pub fn load(path: &Path, catalogue: &Catalogue) -> Result<Self, PlanFileError> {
-        Self::read(path, &read(path)?, catalogue)
+        Self::parse(path, &read(path)?, catalogue)
     }
 
     /// The file as it is by now. Blocks on the disk.
     pub(crate) fn load_again(&self, catalogue: &Catalogue) -> Result<Self, PlanFileError> {
-        let text = read(&self.path)?;
-        match text == self.loaded.text {
-            true => Ok(Self { modified: modified(&self.path), ..self.clone() }),
-            false => Self::read(&self.path, &text, catalogue),
+        let file = read(&self.path)?;
+        match file.text == self.loaded.text {
+            true => Ok(Self { modified: modified(&file), ..self.clone() }),
+            false => Self::parse(&self.path, &file, catalogue),
         }
     }
 
-    fn read(path: &Path, text: &str, catalogue: &Catalogue) -> Result<Self, PlanFileError> {
-        match belay_plan::load(&path.display().to_string(), text, catalogue) {
-            Ok(loaded) => Ok(Self { path: path.to_owned(), loaded: Arc::new(loaded), modified: modified(path) }),
+    fn parse(path: &Path, file: &TextFile, catalogue: &Catalogue) -> Result<Self, PlanFileError> {
+        match belay_plan::load(&path.display().to_string(), &file.text, catalogue) {
+            Ok(loaded) => Ok(Self { path: path.to_owned(), loaded: Arc::new(loaded), modified: modified(file) }),
             Err(diagnostics) => Err(PlanFileError::Invalid { path: path.to_owned(), diagnostics }),
         }
     }
 }
 
-fn read(path: &Path) -> Result<String, PlanFileError> {
-    fs::read_to_string(path).map_err(|source| PlanFileError::Unreadable { path: path.to_owned(), source })
+fn read(path: &Path) -> Result<TextFile, PlanFileError> {
+    files::read_text(path, BYTES_MAX).map_err(|source| PlanFileError::Unreadable { path: path.to_owned(), source })
 }
 
-fn modified(path: &Path) -> Option<Timestamp> {
-    fs::metadata(path).and_then(|metadata| metadata.modified()).ok().and_then(|time| Timestamp::try_from(time).ok())
+fn modified(file: &TextFile) -> Option<Timestamp> {
+    file.metadata.modified().ok().and_then(|time| Timestamp::try_from(time).ok())
 }
 
 /// Every plan file that globs name, and everything that is wrong in those that cannot be used. Blocks on the disk.

@@ -21,8 +21,10 @@ use crate::{
     plan_files::{self, PlanFile, PlanFileError},
 };
 
-/// How long a plan file may take to be read.
+/// How long a plan file, or the configuration, may take to be read.
 const READ_MAX: Duration = Duration::from_secs(3);
+/// All of them.
+const READ_ALL_MAX: Duration = Duration::from_secs(30);
 
 impl Daemon {
     /// Looks at one plan file again, one at a time, and gives what is in it now: nothing that was read before this was asked.
@@ -73,7 +75,13 @@ impl Daemon {
             let new: Vec<_> = new.map(|path| PlanFile::load(path, &catalogue)).collect();
             (named.iter().map(|path| canonical(path)).collect::<BTreeSet<_>>(), new)
         });
-        let Ok((named, new)) = reading.await else { return };
+        let Ok(Ok((named, new))) = timeout(READ_ALL_MAX, reading).await else {
+            let limit = READ_ALL_MAX.as_secs();
+            tracing::error!(
+                "the plan files were not read within {limit} s: does their disk answer? All stays as it was"
+            );
+            return;
+        };
         let mut left_out = Vec::new();
         for file in new {
             if let Err(error) = match file {
@@ -94,16 +102,22 @@ impl Daemon {
         let before = self.config();
         let traced = self.traces().is_on();
         let reading = spawn_blocking(move || before.load_again(traced));
-        let Ok(read) = reading.await else { return };
-        let problem = match read {
-            Ok((config, later)) => {
+        let problem = match timeout(READ_MAX, reading).await {
+            Err(_) => {
+                let limit = READ_MAX.as_secs();
+                let why = format!("the configuration was not read within {limit} s: does its disk answer?");
+                tracing::error!("{why} It stays as it was");
+                Some(why)
+            }
+            Ok(Err(_)) => return, // Belay is stopping
+            Ok(Ok(Ok((config, later)))) => {
                 for key in later {
                     tracing::warn!(key, "it has changed in the configuration, and takes a restart");
                 }
                 self.take_over(config);
                 None
             }
-            Err(error) => {
+            Ok(Ok(Err(error))) => {
                 tracing::error!("{error}; the configuration stays as it was");
                 if let ConfigError::Invalid { diagnostics, .. } = &error {
                     diagnostics.iter().for_each(|diagnostic| tracing::error!("{}", diagnostic.render(false)));

@@ -1,41 +1,35 @@
-//! Secrets, given by reference: `env:NAME`, `file:path`. They are looked up when they are used, and never shown.
+//! Secrets of the configuration: a reference (`env:NAME`, `file:path`), or the thing itself. Never shown.
 
-use std::{env, fmt, fs};
+use std::fmt;
 
-/// Where a secret is; or, where that is allowed, the thing itself.
+use belay_local::secrets::{Reference, Secrets};
+
+/// Where a secret is; or the secret itself.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Reference(String);
+pub struct Secret(String);
 
-impl Reference {
+impl Secret {
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The secret as it is by now. What surrounds it in a file, such as the line end, is no part of it. Blocks on the disk.
+    /// The secret as it is by now. A file takes as long as its disk does.
     ///
     /// # Errors
     /// Where it was looked for and what is wrong there, in words that tell nothing of it.
-    pub fn look_up(&self) -> Result<String, String> {
-        let (found, place) = if let Some(name) = self.0.strip_prefix("env:") {
-            let place = format!("the environment variable {name}");
-            (env::var(name).map_err(|_| format!("{place} is not set, or not UTF-8"))?, place)
-        } else if let Some(path) = self.0.strip_prefix("file:") {
-            (fs::read_to_string(path).map_err(|error| format!("{path} cannot be read: {error}"))?, path.to_owned())
-        } else {
-            (self.0.clone(), "the value".to_owned())
-        };
-        match found.trim() {
-            "" => Err(format!("{place} is empty")),
-            secret => Ok(secret.to_owned()),
+    pub async fn look_up(&self, secrets: &Secrets) -> Result<String, String> {
+        match Reference::parse(&self.0) {
+            Some(reference) => secrets.look_up(&reference).await,
+            None => Ok(self.0.trim().to_owned()),
         }
     }
 }
 
-impl fmt::Debug for Reference {
+impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.starts_with("env:") || self.0.starts_with("file:") {
-            true => f.write_str(&self.0),
-            false => f.write_str("(not shown)"),
+        match Reference::parse(&self.0) {
+            Some(_) => f.write_str(&self.0),
+            None => f.write_str("(not shown)"),
         }
     }
 }
@@ -44,21 +38,11 @@ impl fmt::Debug for Reference {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_secret_is_looked_up_and_never_shown() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("url");
-        fs::write(&file, "https://hc.example.com/s3cret\n").unwrap();
-        let by_file = Reference::new(format!("file:{}", file.display()));
-        assert_eq!(by_file.look_up().unwrap(), "https://hc.example.com/s3cret");
-        let itself = Reference::new("https://hc.example.com/s3cret");
-        assert_eq!(itself.look_up().unwrap(), "https://hc.example.com/s3cret");
+    #[tokio::test]
+    async fn a_secret_is_never_shown() {
+        let itself = Secret::new("https://hc.example.com/s3cret");
+        assert_eq!(itself.look_up(&Secrets::default()).await.unwrap(), "https://hc.example.com/s3cret");
         assert_eq!(format!("{itself:?}"), "(not shown)");
-        fs::write(&file, "\n").unwrap();
-        assert!(by_file.look_up().unwrap_err().ends_with("url is empty"));
-        fs::remove_file(&file).unwrap();
-        assert!(by_file.look_up().unwrap_err().contains("url cannot be read"));
-        let unset = Reference::new("env:BELAY_TEST_THAT_NOBODY_SETS").look_up().unwrap_err();
-        assert!(unset.contains("BELAY_TEST_THAT_NOBODY_SETS is not set"), "{unset}");
+        assert_eq!(format!("{:?}", Secret::new("env:HEARTBEAT_URL")), "env:HEARTBEAT_URL");
     }
 }

@@ -1,8 +1,8 @@
 //! From a configuration to a daemon that answers, and back to a process that has ended in order.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, thread, time::Duration};
 
-use tokio::{net::TcpListener, task::JoinSet, time::timeout};
+use tokio::{net::TcpListener, runtime, sync::oneshot, task::JoinSet, time::timeout};
 
 use crate::{
     config::{Config, ConfigError},
@@ -26,6 +26,8 @@ pub enum ServeError {
     Build(#[from] BuildError),
     #[error("the HTTP interface has ended: {0}")]
     Http(io::Error),
+    #[error("the thread that watches the loops could not be started: {0}")]
+    Watching(io::Error),
 }
 
 /// Runs the daemon until a Unix signal stops it.
@@ -81,9 +83,7 @@ pub async fn serve(daemon: Daemon, listener: TcpListener, mut signals: UnixSigna
     service_manager::ready(&daemon);
 
     daemon.vitals().publish(daemon.troubles());
-    let mut watchers = JoinSet::new();
-    watchers.spawn(pulse::beat(daemon.clone()));
-    watchers.spawn(heartbeat::beat(daemon.clone()));
+    let watching = watch(daemon.clone()).map_err(ServeError::Watching)?;
     let mut wishes = JoinSet::new();
     let starting = daemon.clone();
     wishes.spawn(async move { starting.arm_on_start().await });
@@ -104,7 +104,7 @@ pub async fn serve(daemon: Daemon, listener: TcpListener, mut signals: UnixSigna
     };
     tracing::info!("stopping");
     service_manager::stopping();
-    watchers.abort_all();
+    drop(watching);
     wishes.abort_all();
     let drained = async { while http.join_next().await.is_some() {} };
     let stopping = async { tokio::join!(daemon.shutdown(), drained) };
@@ -114,6 +114,25 @@ pub async fn serve(daemon: Daemon, listener: TcpListener, mut signals: UnixSigna
         Err(_) => tracing::warn!("stopped with answers still out; the next start finds out"),
     }
     ended
+}
+
+/// Watches the loops, and tells the outside: on a thread and a runtime of its own, so that it sees and tells also when
+/// every thread of the loops is held up. Ends when what it gives is dropped.
+fn watch(daemon: Daemon) -> io::Result<oneshot::Sender<()>> {
+    let (watching, over) = oneshot::channel();
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let watch = move || {
+        runtime.block_on(async {
+            tokio::select! {
+                _ = over => {}
+                () = pulse::beat(daemon.clone()) => {}
+                () = heartbeat::beat(daemon.clone()) => {}
+            }
+        });
+        runtime.shutdown_background(); // a file of the heartbeat may hang
+    };
+    thread::Builder::new().name("pulse".to_owned()).spawn(watch)?;
+    Ok(watching)
 }
 
 async fn fulfil(daemon: Daemon, wish: Wish) {

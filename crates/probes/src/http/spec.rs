@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use belay_local::secrets::Reference;
 use belay_plan::{
     catalogue::{Finding, SignalSpec, no_signal_findings, pointer},
     duration::{self, text as duration_text},
@@ -9,7 +10,7 @@ use belay_plan::{
         Text, duration as duration_shape, field, filled_list, filled_map, integer, object, one_of, pattern, text, words,
     },
 };
-use regex_lite::Regex;
+use regex_lite::{Regex, RegexBuilder};
 use reqwest::Url;
 use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::Value;
@@ -24,6 +25,10 @@ use crate::{
 /// More hops than a browser follows are a loop.
 const REDIRECTS_MAX: u8 = 20;
 const REDIRECTS_FOLLOWED: u8 = 10;
+
+/// How much a compiled pattern may take. The time of a match grows with it: at this size, the whole of a body takes less than
+/// a second. Nested repetitions go beyond it.
+const PATTERN_BYTES_MAX: usize = 32 * 1024;
 
 const HEADER: Text = Text::new("a header's name", Some("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"));
 
@@ -127,23 +132,20 @@ fn check(spec: &Value) -> Vec<Finding> {
     let regexes = http["header_matches"].as_object().into_iter().flatten();
     let regexes = regexes.map(|(name, regex)| (pointer(&[KEY, "header_matches", name]), regex));
     for (place, regex) in regexes.chain([(at("body_matches"), &http["body_matches"])]) {
-        if let Some(Err(error)) = regex.as_str().map(Regex::new) {
-            findings.push(Finding::new(place, format!("this is no regular expression: {error}")));
+        if let Some(Err(error)) = regex.as_str().map(pattern_of) {
+            let finding = Finding::new(place, format!("this is no regular expression that can be used: {error}"));
+            findings.push(finding.help("repetitions in repetitions, as `(a{1,99}){1,99}`, take too long to match"));
         }
     }
     for (name, value) in http["headers"].as_object().into_iter().flatten() {
         let is_secret = SECRET_HEADERS.contains(&name.to_ascii_lowercase().as_str());
-        if is_secret && value.as_str().is_some_and(|value| !is_reference(value)) {
+        if is_secret && value.as_str().is_some_and(|value| Reference::parse(value).is_none()) {
             let finding =
                 Finding::new(pointer(&[KEY, "headers", name]), format!("{name} is a secret: it is not for a plan"));
             findings.push(finding.help("write where it is: `env:NAME` or `file:path`").conceal());
         }
     }
     findings
-}
-
-pub(super) fn is_reference(value: &str) -> bool {
-    value.starts_with("env:") || value.starts_with("file:")
 }
 
 #[derive(Debug, Deserialize)]
@@ -187,12 +189,20 @@ impl Spec {
 
     /// By the header's name. A plan with a bad one is not armed.
     pub(super) fn header_matches(&self) -> impl Iterator<Item = (&str, Regex)> {
-        self.header_matches.iter().filter_map(|(name, regex)| Some((name.as_str(), Regex::new(regex).ok()?)))
+        self.header_matches.iter().filter_map(|(name, regex)| Some((name.as_str(), pattern_of(regex).ok()?)))
+    }
+
+    pub(super) fn has_patterns(&self) -> bool {
+        self.body_matches.is_some() || !self.header_matches.is_empty()
     }
 
     pub(super) fn wants_body(&self) -> bool {
         self.body_contains.is_some() || self.body_matches.is_some()
     }
+}
+
+fn pattern_of(text: &str) -> Result<Regex, regex_lite::Error> {
+    RegexBuilder::new(text).size_limit(PATTERN_BYTES_MAX).build()
 }
 
 fn get() -> String {
@@ -212,5 +222,5 @@ fn hops<'de, D: Deserializer<'de>>(from: D) -> Result<u8, D::Error> {
 
 fn regex<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Regex>, D::Error> {
     let text = Option::<String>::deserialize(from)?;
-    text.map(|text| Regex::new(&text)).transpose().map_err(D::Error::custom)
+    text.map(|text| pattern_of(&text)).transpose().map_err(D::Error::custom)
 }

@@ -1,5 +1,6 @@
 //! TLS of a service whose certificate the test makes.
 
+use belay_local::secrets::Secrets;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use rustls::{
     ServerConfig, crypto,
@@ -74,7 +75,7 @@ impl Authority {
 async fn read_over(tls: Arc<Tls>, spec: Value) -> (Health, bool, String) {
     let clock = Arc::new(Still::default());
     let sensor: Arc<dyn belay_ports::Sensor> = match spec["tcp"].is_null() {
-        true => Arc::new(Http::new(clock, tls)),
+        true => Arc::new(Http::new(clock, tls, Secrets::default())),
         false => Arc::new(Tcp::new(clock, tls)),
     };
     let reading = sensor.read(&[query(spec)]).await.remove(0);

@@ -108,6 +108,18 @@ async fn secrets_are_sent_to_the_first_host_only() {
 }
 
 #[tokio::test]
+async fn a_secret_that_is_a_pipe_holds_nothing_up() {
+    let mut tasks = JoinSet::new();
+    let address = page(&mut tasks, answer("200 OK", "")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let reading = read(http(address, json!({ "headers": { "X-Token": format!("file:{}", pipe.display()) } }))).await;
+    assert_eq!((reading.health, reading.unreadable), (Health::Unknown, true));
+    assert!(reading.evidence.ends_with("cannot be read: it is not a regular file"), "{}", reading.evidence);
+}
+
+#[tokio::test]
 async fn a_destination_is_probed_before_its_name_points_at_it() {
     let mut tasks = JoinSet::new();
     let (destination, mut requests) = recorder(&mut tasks, answer("200 OK", "")).await;
@@ -139,6 +151,12 @@ fn what_cannot_work_is_found_in_the_plan() {
         (json!({ "within": "6s" }), "/http/within"),
         (json!({ "body_matches": "(" }), "/http/body_matches"),
         (json!({ "header_matches": { "X-A": "[" } }), "/http/header_matches/X-A"),
+        (json!({ "body_matches": "(a{1,99}){1,99}" }), "/http/body_matches"),
+        (json!({ "header_matches": { "X-A": "((x*y*){50}){50}" } }), "/http/header_matches/X-A"),
+        (
+            json!({ "body_matches": "^\\{\"status\": ?\"(ok|ready)\", \"version\": ?\"[0-9]{1,3}(\\.[0-9]{1,3}){2}\"" }),
+            "",
+        ),
         (json!({ "method": "HEAD", "body_contains": "ok" }), "/http/body_contains"),
         (json!({ "connect_to": "green:0" }), "/http/connect_to"),
         (json!({ "url": "https://192.0.2.10/", "connect_to": "green:443" }), "/http/connect_to"),

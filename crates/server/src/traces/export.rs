@@ -17,10 +17,12 @@ use opentelemetry_sdk::{
     error::OTelSdkResult,
     trace::{BatchConfigBuilder, BatchSpanProcessor, SpanData, SpanExporter, SpanProcessor},
 };
-use reqwest::redirect::Policy;
 use tokio::runtime::Handle;
 
-use crate::metrics::SpanCounts;
+use crate::{
+    metrics::SpanCounts,
+    outbound::{self, Outbound},
+};
 
 /// Spans that wait for the collector; more are lost, and counted.
 const QUEUE_MAX: usize = 4096;
@@ -39,9 +41,7 @@ impl Sink {
     /// `endpoint`: of the collector, without the path; none takes it from the environment.
     pub(super) fn open(endpoint: Option<&str>, version: &str, counts: SpanCounts) -> Result<Self, String> {
         // The exporter's own time-out holds for its own client only.
-        let client = reqwest::Client::builder().timeout(EXPORT_MAX).redirect(Policy::none()).build();
-        let client = client.map_err(|error| error.to_string())?;
-        let client = Client { client, runtime: Handle::current() };
+        let client = Client { outbound: Arc::new(Outbound::new(EXPORT_MAX)), runtime: Handle::current() };
         let mut builder = opentelemetry_otlp::SpanExporter::builder().with_http().with_http_client(client);
         if let Some(endpoint) = endpoint {
             builder = builder.with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')));
@@ -79,21 +79,22 @@ impl Sink {
 /// Sends on the runtime, for a thread that has none.
 #[derive(Debug)]
 struct Client {
-    client: reqwest::Client,
+    outbound: Arc<Outbound>,
     runtime: Handle,
 }
 
 #[async_trait::async_trait]
 impl HttpClient for Client {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let client = self.client.clone();
+        let outbound = self.outbound.clone();
         let sending = self.runtime.spawn(async move {
-            let answer = client.execute(request.try_into()?).await?;
+            let request: reqwest::Request = request.try_into()?;
+            let answer = outbound.client(request.url()).await?.execute(request).await?;
             let mut response = Response::builder().status(answer.status());
             if let Some(headers) = response.headers_mut() {
                 headers.clone_from(answer.headers());
             }
-            Ok::<_, HttpError>(response.body(answer.bytes().await?)?)
+            Ok::<_, HttpError>(response.body(outbound::body(answer).await?.into())?)
         });
         sending.await?
     }

@@ -3,8 +3,9 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
+        mpsc::{Receiver, channel},
     },
     time::Duration,
 };
@@ -14,7 +15,9 @@ use belay_engine::{Sampler, Wanted};
 use belay_plan::model::AwsTarget;
 use belay_ports::{Clock, Fut, Permission, Query, Sensor, Sensors};
 use belay_sim::SimClock;
+use jiff::Timestamp;
 use serde_json::json;
+use tokio::sync::{Notify, watch};
 
 use crate::scene::virtually;
 
@@ -139,4 +142,76 @@ fn what_could_not_be_read_is_asked_again_at_the_next_poll() {
     virtually(async {
         assert!(reads_in_five_minutes(true, false).await > 50);
     });
+}
+
+/// A clock that a test moves.
+#[derive(Default)]
+struct Moved(watch::Sender<Duration>);
+
+impl Clock for Moved {
+    fn now(&self) -> Timestamp {
+        Timestamp::UNIX_EPOCH + self.monotonic()
+    }
+
+    fn monotonic(&self) -> Duration {
+        *self.0.borrow()
+    }
+
+    fn sleep<'a>(&'a self, time: Duration) -> Fut<'a, ()> {
+        let until = self.monotonic().saturating_add(time);
+        Box::pin(async move {
+            let over = self.0.subscribe().wait_for(|now| *now >= until).await.map(drop);
+            over.expect("the clock is there");
+        })
+    }
+}
+
+/// Holds its thread up until the other end is dropped.
+struct Hanging {
+    begun: Notify,
+    until: Mutex<Receiver<()>>,
+}
+
+impl Sensor for Hanging {
+    fn read<'a>(&'a self, _queries: &'a [Query]) -> Fut<'a, Vec<Reading>> {
+        Box::pin(async {
+            self.begun.notify_one();
+            self.until.lock().unwrap().recv().expect_err("nothing is ever sent");
+            Vec::new()
+        })
+    }
+
+    fn permissions(&self, _query: &Query) -> Vec<Permission> {
+        Vec::new()
+    }
+}
+
+struct OnlyHanging(Arc<Hanging>);
+
+impl Sensors for OnlyHanging {
+    fn sensor(&self, _kind: &str) -> Option<Arc<dyn Sensor>> {
+        Some(self.0.clone())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sensor_that_holds_its_thread_up_leaves_its_signals_unknown() {
+    let (let_go, until) = channel::<()>();
+    let sensor = Arc::new(Hanging { begun: Notify::new(), until: Mutex::new(until) });
+    let clock = Arc::new(Moved::default());
+    let poll = Duration::from_secs(5);
+    let sampler = Sampler::start(Arc::new(OnlyHanging(sensor.clone())), clock.clone(), Arc::new(()), poll);
+    let mut subscription = sampler.subscribe();
+    let query =
+        Arc::new(Query { signal: "page".to_owned(), spec: json!({}), aws: AwsTarget::default(), baseline: Vec::new() });
+    let wanted = Wanted { kind: "http".to_owned(), query, gated: true, fresh_after: clock.now() };
+    subscription.want(BTreeMap::from([("page".to_owned(), wanted)]));
+    sensor.begun.notified().await;
+    for at in [15, 20] {
+        clock.0.send_replace(Duration::from_secs(at));
+        let reading = subscription.next().await.remove(0);
+        assert_eq!((reading.health, reading.unreadable, reading.taken), (Health::Unknown, true, clock.now()));
+        assert!(reading.evidence.contains("does not come back"), "{}", reading.evidence);
+    }
+    drop(let_go);
 }
