@@ -4,15 +4,13 @@ pub mod backtrack;
 pub mod failover;
 pub mod switch_back;
 
-use std::time::Duration;
-
 use aws_sdk_rds::{
     Client,
     primitives::DateTime,
     types::{DbCluster, DbInstance},
 };
 use belay_core::{
-    change::{Assessment, Progress, Receipt},
+    change::{Assessment, Progress},
     input::ErrorClass,
 };
 use belay_plan::shape::{Shape, pattern};
@@ -77,12 +75,6 @@ fn derived(name: &str, word: &str, scope: &Scope) -> String {
     let hash = format!("-{:02x}{:02x}", digest[0], digest[1]);
     let cut: String = name.chars().take(room - hash.len()).collect();
     format!("{}{hash}{suffix}", cut.trim_end_matches('-'))
-}
-
-/// When AWS accepted a change, if that is so short ago that its effect may still come.
-fn recent(receipts: &[Receipt], change: &str, now: Timestamp, within: Duration) -> bool {
-    let accepted = receipts.iter().rev().find(|receipt| receipt.change == change).map(|receipt| receipt.at);
-    accepted.is_some_and(|at| now < at + within)
 }
 
 fn settling(note: impl Into<String>) -> Assessment {

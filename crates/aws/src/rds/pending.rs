@@ -37,6 +37,21 @@ pub(super) fn of_cluster(cluster: &DbCluster) -> Vec<String> {
     modified.into_iter().chain(parameters).chain(options).collect()
 }
 
+/// What RDS applies together with a rename, because a modification that is applied immediately applies everything else, too.
+pub(super) fn applied_by_renaming_instance(instance: &DbInstance) -> Vec<String> {
+    without_name(instance.pending_modified_values.as_ref().map(of_instance_values).unwrap_or_default())
+}
+
+/// The same of a cluster.
+pub(super) fn applied_by_renaming_cluster(cluster: &DbCluster) -> Vec<String> {
+    without_name(cluster.pending_modified_values.as_ref().map(of_cluster_values).unwrap_or_default())
+}
+
+fn without_name(mut changes: Vec<String>) -> Vec<String> {
+    changes.retain(|change| !change.starts_with("identifier to "));
+    changes
+}
+
 fn of_instance_values(values: &PendingModifiedValues) -> Vec<String> {
     let changes = [
         to("class", &values.db_instance_class),

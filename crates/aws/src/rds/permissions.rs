@@ -12,7 +12,7 @@ use crate::place;
 
 /// Makes permissions on resources of one account and region.
 pub(super) struct Permissions {
-    partition: &'static str,
+    partition: String,
     region: String,
     account: String,
     pub(super) list: Vec<Permission>,
@@ -22,7 +22,7 @@ impl Permissions {
     pub(super) fn new(scope: &Scope) -> Self {
         let part = |part: &Option<String>| part.clone().unwrap_or_else(|| "*".to_owned());
         Self {
-            partition: place::partition(&scope.aws),
+            partition: place::partition(&scope.aws).to_owned(),
             region: part(&scope.aws.region),
             account: part(&scope.aws.account),
             list: Vec::new(),

@@ -11,16 +11,16 @@ pub(super) fn refine(error: ApplyError, code: &str) -> ApplyError {
         "DBInstanceAlreadyExists" | "DBClusterAlreadyExists" => (true, "the next look tells whose it is"),
         // Or has renamed it.
         "DBInstanceNotFound" | "DBClusterNotFound" => (true, "the next look tells where it is"),
-        "InvalidDBInstanceState" => (true, "RDS does this only with an available instance; tried again"),
-        "InvalidDBClusterState" => (true, "RDS does this only with an available cluster; tried again"),
+        "InvalidDBInstanceState" => (true, "RDS does this only with an available instance"),
+        "InvalidDBClusterState" => (true, "RDS does this only with an available cluster"),
         "InsufficientDBInstanceCapacity" => {
-            (true, "AWS has no such instance free now; tried again, or change the class")
+            (true, "AWS has no such instance free now; change the class if it has none for long")
         }
         "InsufficientDBClusterCapacity" | "InsufficientStorageClusterCapacity" => {
-            (true, "AWS has no room for such a cluster now; tried again")
+            (true, "AWS has no room for such a cluster now")
         }
         "InvalidDBSnapshotState" | "InvalidDBClusterSnapshotState" => {
-            (true, "a snapshot can be restored once it is available; tried again")
+            (true, "a snapshot can be restored once it is available")
         }
         "DBSnapshotNotFound" | "DBClusterSnapshotNotFound" => {
             (false, "name a snapshot of this account and region, or one shared with it by its ARN")

@@ -81,6 +81,42 @@ impl Rds {
         }
     }
 
+    /// The switchover of a deployment, at once: blue and its members get `-old1`, or the next number that is free, and green's
+    /// get their names (user guide, "Switching a blue/green deployment").
+    pub fn switch_over(&mut self, name: &str) {
+        let found = self.deployments.iter_mut().find(|found| found.name == name);
+        let found = found.unwrap_or_else(|| panic!("there is no deployment {name}"));
+        "SWITCHOVER_COMPLETED".clone_into(&mut found.status);
+        let (blue, green) = (found.blue.clone(), found.green.clone());
+        let taken = |old: &String| self.databases.iter().any(|found| found.is_called(old));
+        let suffix = (1..).map(|number| format!("-old{number}"));
+        let suffix = suffix.into_iter().find(|suffix| !taken(&format!("{name}{suffix}"))).unwrap_or_default();
+        let of = |id: &str, found: &Database| found.id == id || found.cluster.as_deref() == Some(id);
+        for found in self.databases.iter_mut().filter(|found| of(&blue, found)) {
+            found.be_called(format!("{}{suffix}", found.called()));
+        }
+        for found in self.databases.iter_mut().filter(|found| of(&green, found)) {
+            let called = found.called().to_owned();
+            found.be_called(called.split("-green-").next().unwrap_or(&called).to_owned());
+        }
+    }
+
+    /// A deployment of what is production now, with a green that is a copy of it.
+    pub fn prepare_next(&mut self, name: &str) {
+        let blue = self.databases.iter().find(|found| found.is_called(name) && found.cluster.is_none());
+        let blue = blue.unwrap_or_else(|| panic!("there is no {name}")).clone();
+        let mut green = Database { id: self.new_id(blue.kind), ..blue.clone() };
+        green.be_called(format!("{name}-green-def456"));
+        let (id, status) = (format!("bgd-next-{name}"), "AVAILABLE".to_owned());
+        self.deployments.push(Deployment { id, name: name.to_owned(), blue: blue.id, green: green.id.clone(), status });
+        self.databases.push(green);
+    }
+
+    /// The record of a deployment is gone, at once.
+    pub fn forget_deployment(&mut self, name: &str) {
+        self.deployments.retain(|found| found.name != name);
+    }
+
     /// A person deletes the record of a deployment; its databases stay.
     pub fn delete_deployment(&mut self, name: &str, now: Timestamp) {
         let found = self.deployments.iter_mut().find(|found| found.name == name);
@@ -91,6 +127,10 @@ impl Rds {
 }
 
 impl Database {
+    fn be_called(&mut self, name: String) {
+        (self.holds, self.name) = (vec![name.clone()], Some(name));
+    }
+
     pub(super) fn arn(&self, place: &Place) -> String {
         let word = if self.kind == Kind::Instance { "db" } else { "cluster" };
         place.arn("rds", &format!("{word}:{}", self.called()))

@@ -1,31 +1,31 @@
 //! `rds.backtrack`: an Aurora MySQL cluster as it was at a point in time, in place.
 //!
 //! Aurora winds the cluster back; everything written since is gone from it. So a snapshot comes first, and stays. A
-//! backtrack has no token, but AWS lists all of them with the time that was asked for and when: one that this run has asked
-//! for is known again after a lost answer.
+//! backtrack has no token, but AWS answers with an identifier and lists all of them. One that this run has asked for is known by
+//! that; where the answer was lost, by not being listed before the run, with the time that was asked for.
 
 mod calls;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use aws_sdk_rds::types::{DbCluster, DbClusterBacktrack};
-use belay_core::{
-    change::{Assessment, Change, Effect, Key, Progress, Receipt, Repeats},
-    id::RunId,
-};
+use belay_core::change::{Assessment, Change, Effect, Key, Progress, Receipt, Repeats, SentOutcome};
 use belay_plan::{
     catalogue::{ActionSpec, no_action_findings},
     shape::{boolean, field, object, one_of, pattern, words},
 };
-use belay_ports::{ApplyError, Clock, Corrupt, Fut, Permission, ReadError, Scope, System};
+use belay_ports::{ApplyError, Check, CheckVerdict, Clock, Corrupt, Fut, Permission, ReadError, Scope, System};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use self::calls::{Call, describe_backtracks, describe_snapshot};
 use super::{
-    super::status::{Phase, phase},
-    DESCRIBE_CLUSTERS, arn, cluster_shape, corrupt, derived, describe_cluster, permission, recent, settling, timestamp,
+    super::{
+        sent::Sent,
+        status::{Phase, phase},
+    },
+    DESCRIBE_CLUSTERS, arn, cluster_shape, corrupt, derived, describe_cluster, permission, settling, timestamp,
     verdict,
 };
 use crate::session::Aws;
@@ -45,10 +45,15 @@ const DESCRIBE_BACKTRACKS: &str = "rds:DescribeDBClusterBacktracks";
 const SNAPSHOT_EXPECTED: Duration = Duration::from_secs(5 * 60);
 /// "Minutes", says the Aurora User Guide; the cluster does not answer meanwhile.
 const BACKTRACK_EXPECTED: Duration = Duration::from_secs(3 * 60);
-/// An accepted call is listed within this time; usually at once.
+/// An accepted call is listed within this time; usually within seconds.
 const LISTED_WITHIN: Duration = Duration::from_secs(5 * 60);
-/// Aurora goes to the nearest consistent time, and its clock is not ours.
-const NEARBY: SignedDuration = SignedDuration::from_mins(10);
+/// A call whose answer was lost is taken for not carried out when it is not listed by then: to go back a second time would lose
+/// what was written in between.
+const LISTED_PERHAPS: Duration = Duration::from_secs(2 * 60);
+/// Aurora goes to the nearest consistent time.
+const NEAREST: SignedDuration = SignedDuration::from_mins(2);
+/// So far the clock of AWS and ours may differ.
+const SKEW: SignedDuration = SignedDuration::from_mins(1);
 
 /// What `rds.backtrack` takes.
 pub fn spec() -> ActionSpec {
@@ -202,26 +207,42 @@ fn target(scope: &Scope, with: &With) -> Result<Option<Timestamp>, Assessment> {
     }
 }
 
-/// The backtracks that this run has asked for, the oldest first.
-fn ours<'s>(run: &RunId, to: Timestamp, now: &'s State) -> Vec<&'s Backtrack> {
-    let began = run.began().unwrap_or(Timestamp::MIN) - NEARBY;
-    let near = |at: Timestamp| at.duration_since(to).abs() <= NEARBY;
-    let is_ours =
-        |one: &&Backtrack| one.requested.is_some_and(|requested| requested >= began) && one.to.is_none_or(near);
-    let mut found: Vec<&Backtrack> = now.backtracks.iter().filter(is_ours).collect();
+/// The backtracks that this run has asked for, the oldest first: those whose identifiers AWS has answered, and where an answer was
+/// lost, those to the same time that were not there before. One that somebody else has asked for is none of them.
+fn ours<'s>(
+    scope: &Scope,
+    to: Timestamp,
+    now: &'s State,
+    before: Option<&State>,
+    receipts: &[Receipt],
+) -> Vec<&'s Backtrack> {
+    let answered = |id: &str| {
+        receipts.iter().any(|receipt| receipt.change == BACKTRACK && receipt.body["backtrack_identifier"] == id)
+    };
+    let is_lost = scope.sent.iter().any(|sent| sent.change == BACKTRACK && sent.outcome == SentOutcome::Unknown);
+    let may_be_ours = |one: &Backtrack| {
+        let is_new = before.is_some_and(|before| {
+            let since = before.looked - SKEW;
+            before.backtracks.iter().all(|known| known.id != one.id) && one.requested.is_some_and(|at| at >= since)
+        });
+        is_lost && is_new && one.to.is_some_and(|at| at.duration_since(to).abs() <= NEAREST)
+    };
+    let mut found: Vec<&Backtrack> =
+        now.backtracks.iter().filter(|one| answered(&one.id) || may_be_ours(one)).collect();
     found.sort_by_key(|backtrack| backtrack.requested);
     found
 }
 
-fn assess(scope: &Scope, with: &With, now: &State, receipts: &[Receipt]) -> Assessment {
+fn assess(scope: &Scope, with: &With, now: &State, before: Option<&State>, receipts: &[Receipt]) -> Assessment {
     let name = &with.cluster;
     let Some(cluster) = &now.cluster else { return verdict(format!("there is no DB cluster {name}")) };
     let to = match target(scope, with) {
         Ok(to) => to,
         Err(verdict) => return verdict,
     };
-    if let (Some(run), Some(to)) = (&scope.run, to) {
-        let ours = ours(run, to, now);
+    let sent = Sent { sends: &scope.sent, receipts, looked: now.looked };
+    if let (Some(_), Some(to)) = (&scope.run, to) {
+        let ours = ours(scope, to, now, before, receipts);
         let failed = ours.iter().filter(|one| one.status == "failed").count();
         match ours.last().map(|newest| (newest.id.as_str(), newest.status.as_str())) {
             Some((_, "completed")) => return backtracked(name, cluster),
@@ -231,8 +252,11 @@ fn assess(scope: &Scope, with: &With, now: &State, receipts: &[Receipt]) -> Asse
                 return verdict(format!("the backtrack {id} of {name} has failed: see the cluster's events"));
             }
             Some((id, status)) => return settling(format!("the backtrack {id} of {name} is {status}")),
-            None if recent(receipts, BACKTRACK, now.looked, LISTED_WITHIN) => {
+            None if sent.recently(BACKTRACK, LISTED_WITHIN).is_some() => {
                 return settling(format!("AWS accepted the backtrack of {name}; it is not listed yet"));
+            }
+            None if sent.perhaps(BACKTRACK, LISTED_PERHAPS) => {
+                return settling(format!("the answer to the backtrack of {name} was lost; it may still be listed"));
             }
             None => {}
         }
@@ -262,7 +286,7 @@ fn assess(scope: &Scope, with: &With, now: &State, receipts: &[Receipt]) -> Asse
             "the snapshot {} is {status}: without it what was written since would be lost for good",
             derived(&name.to_ascii_lowercase(), "before", scope)
         )),
-        None if recent(receipts, SNAPSHOT, now.looked, LISTED_WITHIN) => {
+        None if sent.recently(SNAPSHOT, LISTED_WITHIN).is_some() => {
             settling("AWS accepted the snapshot; it is not listed yet")
         }
         None => Assessment::Remaining(vec![snapshot(scope, with), backtrack]),
@@ -355,7 +379,26 @@ impl System for RdsBacktrack {
         _baseline: Option<&State>,
         receipts: &[Receipt],
     ) -> Result<Assessment, Corrupt> {
-        Ok(assess(scope, with, now, receipts))
+        Ok(assess(scope, with, now, scope.before::<State>()?.as_ref(), receipts))
+    }
+
+    fn checks(
+        &self,
+        scope: &Scope,
+        with: &With,
+        _now: &State,
+        _baseline: Option<&State>,
+    ) -> Result<Vec<Check>, Corrupt> {
+        let unmarked = with.time == "cutover" && scope.cutover.is_none();
+        let check = || Check {
+            id: "cutover_unmarked".to_owned(),
+            subject: with.cluster.clone(),
+            verdict: CheckVerdict::Warn,
+            found: "the time to go back to is the cutover, which is not marked: a rollback would stop here".to_owned(),
+            wanted: String::new(),
+            cure: "mark the cutover when it begins, with `belay cutover`, or name a timestamp in `time`".to_owned(),
+        };
+        Ok(unmarked.then(check).into_iter().collect())
     }
 
     fn apply<'a>(&'a self, scope: &'a Scope, _key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {

@@ -18,11 +18,13 @@ use serde_json::{Value, json};
 
 use self::calls::{Call, FAILOVER, REBOOT};
 use super::{
-    super::status::{Phase, phase},
-    DESCRIBE_CLUSTERS, DESCRIBE_INSTANCES, arn, cluster_shape, corrupt, instance_shape, permission, recent, settling,
-    verdict,
+    super::{
+        sent::Sent,
+        status::{Phase, phase},
+    },
+    DESCRIBE_CLUSTERS, DESCRIBE_INSTANCES, arn, cluster_shape, corrupt, instance_shape, permission, settling, verdict,
 };
-use crate::session::Aws;
+use crate::{place, session::Aws};
 
 /// The action's name in plans.
 pub const ACTION: &str = "rds.failover";
@@ -36,7 +38,7 @@ const SHOWN_WITHIN: Duration = Duration::from_secs(10 * 60);
 
 /// What `rds.failover` takes.
 pub fn spec() -> ActionSpec {
-    let zone = pattern("an Availability Zone such as `eu-west-1a`", "^[a-z]{2}(-[a-z]+)+-[0-9][a-z]$");
+    let zone = pattern("an Availability Zone such as `eu-west-1a`", place::ZONE);
     ActionSpec {
         name: ACTION,
         summary: "Makes the former writer of a DB cluster the writer again, or moves a Multi-AZ instance back to its zone.",
@@ -75,6 +77,14 @@ pub enum With {
     Instance(String),
 }
 
+impl With {
+    fn name(&self) -> &str {
+        match self {
+            Self::Cluster(name) | Self::Instance(name) => name,
+        }
+    }
+}
+
 /// Everything that a look finds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct State {
@@ -97,6 +107,13 @@ struct Member {
     status: String,
 }
 
+impl Found {
+    fn writer(&self) -> Option<&str> {
+        let Self::Cluster { members, .. } = self else { return None };
+        members.iter().find(|member| member.writer).map(|writer| writer.name.as_str())
+    }
+}
+
 /// What is returned to.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -110,8 +127,8 @@ impl Goal {
         match (&scope.to, baseline.map(|baseline| &baseline.found)) {
             (Target::Explicit(goal), _) => Self::deserialize(goal)
                 .map_err(|error| Corrupt(format!("the step's `to` cannot be understood: {error}"))),
-            (_, Some(Found::Cluster { members, .. })) => match members.iter().find(|member| member.writer) {
-                Some(writer) => Ok(Self::Writer(writer.name.clone())),
+            (_, Some(found @ Found::Cluster { .. })) => match found.writer() {
+                Some(writer) => Ok(Self::Writer(writer.to_owned())),
                 None => Err(Corrupt("at the baseline the cluster had no writer: name one in `to`".to_owned())),
             },
             (_, Some(Found::Instance { zone, .. })) => Ok(Self::Zone(zone.clone())),
@@ -146,18 +163,35 @@ impl RdsFailover {
             With::Cluster(name) => calls::cluster(&clients.rds.read, name).await?,
             With::Instance(name) => calls::instance(&clients.rds.read, name).await?,
         };
-        Ok(State { looked, found })
+        // Nothing can go back to a baseline without a writer, or without the database.
+        let is_capture = scope.run.is_none() && scope.baseline.is_none() && scope.to == Target::Baseline;
+        match &found {
+            Found::Missing if is_capture => Err(not_captured(format!("there is no database {}", with.name()))),
+            Found::Cluster { status, .. } if is_capture && found.writer().is_none() => Err(not_captured(format!(
+                "{} is {status} and has no writer now: take the baseline when it has one, or name the `writer` in `to`",
+                with.name()
+            ))),
+            _ => Ok(State { looked, found }),
+        }
     }
 }
 
-fn assess(with: &With, now: &State, goal: &Goal, receipts: &[Receipt]) -> Assessment {
-    let accepted = recent(receipts, CHANGE, now.looked, SHOWN_WITHIN);
+fn not_captured(why: String) -> ReadError {
+    ReadError { why, permanent: true }
+}
+
+/// `before`: what was found before the first send of the run.
+fn assess(with: &With, now: &State, goal: &Goal, before: Option<&State>, sent: Sent<'_>) -> Assessment {
+    let accepted = sent.recently(CHANGE, SHOWN_WITHIN).is_some();
+    // Where a second failover would lead elsewhere, one whose answer was lost is given the time of one that was accepted.
+    let perhaps = sent.perhaps(CHANGE, SHOWN_WITHIN);
     match (with, &now.found, goal) {
         (With::Cluster(name), Found::Cluster { status, engine, members }, Goal::Writer(writer)) => {
-            Cluster { name, status, engine, members, accepted }.assess(writer)
+            let was = before.and_then(|before| before.found.writer());
+            Cluster { name, status, engine, members, accepted, perhaps, was }.assess(writer)
         }
         (With::Instance(name), Found::Instance { status, multi_az, zone, standby_zone }, Goal::Zone(goal)) => {
-            Instance { name, status, multi_az: *multi_az, zone, standby: standby_zone.as_deref(), accepted }
+            Instance { name, status, multi_az: *multi_az, zone, standby: standby_zone.as_deref(), accepted, perhaps }
                 .assess(goal)
         }
         (With::Cluster(name), Found::Missing, _) => verdict(format!("there is no DB cluster {name}")),
@@ -172,7 +206,12 @@ struct Cluster<'a> {
     status: &'a str,
     engine: &'a str,
     members: &'a [Member],
+    /// A failover was accepted, and may not show yet.
     accepted: bool,
+    /// The same, or its answer was lost.
+    perhaps: bool,
+    /// The writer before the first send of the run.
+    was: Option<&'a str>,
 }
 
 impl Cluster<'_> {
@@ -196,8 +235,8 @@ impl Cluster<'_> {
         let Some(writer) = self.members.iter().find(|member| member.writer) else {
             return settling(format!("{name} has no writer at the moment"));
         };
-        let untargeted = self.is_untargeted();
-        if self.accepted && untargeted {
+        let has_moved = self.was.is_some_and(|was| !was.eq_ignore_ascii_case(&writer.name));
+        if self.perhaps && self.is_untargeted() && has_moved {
             return verdict(format!(
                 "AWS chose {} as the writer of {name}, not {goal}: RDS for MySQL takes no target for a Multi-AZ DB cluster; \
                  `retry` after ten minutes lets it choose again, `skip` leaves it there",
@@ -206,6 +245,12 @@ impl Cluster<'_> {
         }
         if self.accepted {
             return settling(format!("AWS accepted the failover; {} is still the writer of {name}", writer.name));
+        }
+        if self.perhaps && self.is_untargeted() {
+            return settling(format!(
+                "the answer to the failover was lost; {} is still the writer of {name}",
+                writer.name
+            ));
         }
         match phase(&target.status) {
             Phase::Available => Assessment::Remaining(vec![self.change(&writer.name, &target.name)]),
@@ -244,6 +289,7 @@ struct Instance<'a> {
     zone: &'a str,
     standby: Option<&'a str>,
     accepted: bool,
+    perhaps: bool,
 }
 
 impl Instance<'_> {
@@ -258,6 +304,10 @@ impl Instance<'_> {
         }
         if self.accepted {
             return settling(format!("AWS accepted the failover; {name} is still in {zone}"));
+        }
+        // A second one would lead back, and the zone shows late.
+        if self.perhaps {
+            return settling(format!("the answer to the failover was lost; {name} is still in {zone}"));
         }
         if !self.multi_az {
             return verdict(format!(
@@ -306,7 +356,9 @@ impl System for RdsFailover {
         baseline: Option<&State>,
         receipts: &[Receipt],
     ) -> Result<Assessment, Corrupt> {
-        Ok(assess(with, now, &Goal::of(scope, baseline)?, receipts))
+        let (goal, before) = (Goal::of(scope, baseline)?, scope.before::<State>()?);
+        let sent = Sent { sends: &scope.sent, receipts, looked: now.looked };
+        Ok(assess(with, now, &goal, before.as_ref(), sent))
     }
 
     fn apply<'a>(&'a self, scope: &'a Scope, _key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {

@@ -1,55 +1,44 @@
 //! `rds.switch_back`: production is back on the old blue of an RDS blue/green deployment.
 //!
-//! AWS switches over in one direction only: what was production is renamed `NAME-old1` and kept, without what is written since.
+//! AWS switches over in one direction only: what was production is renamed `NAME-oldN` and kept, without what is written since.
 //! Before the switchover there is nothing to do. After it the two change names: green moves to `NAME-failed-RUN`, the old
 //! blue back to `NAME`. As long as AWS keeps the deployment, the old blue takes no writes; deleting that record (neither database is
 //! deleted with it) is for a person, because Belay deletes nothing.
 //!
-//! ```text
-//! deployment   NAME    NAME-old1   NAME-failed-RUN
-//! before       blue    -           -                 in place
-//! completed    green   blue        -                 a person deletes the record
-//! none         green   blue        -                 rename_green
-//! none         -       blue        green             rename_blue: nothing answers to the name until it is done
-//! none         blue    -           green             in place
-//! ```
+//! Which database is the old blue is known by its resource, never by its name alone ([`identity`]); where the names stand
+//! is read off a list of all databases ([`assess`]).
 
+mod assess;
 mod calls;
+mod identity;
+mod state;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use belay_core::change::{Assessment, Change, Effect, Key, Receipt, Repeats};
+use belay_core::change::{Assessment, Change, Key, Receipt};
 use belay_plan::{
     catalogue::{ActionSpec, no_action_findings},
     shape::{field, object, one_of},
 };
-use belay_ports::{ApplyError, Clock, Corrupt, Fut, Permission, ReadError, Scope, System};
-use jiff::Timestamp;
+use belay_ports::{ApplyError, Check, Clock, Corrupt, Fut, Permission, ReadError, Scope, System};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use self::calls::{Call, DESCRIBE_DEPLOYMENTS, MODIFY_CLUSTER, MODIFY_INSTANCE};
-use super::{
-    super::status::{Phase, phase},
-    DESCRIBE_CLUSTERS, DESCRIBE_INSTANCES, arn, cluster_shape, corrupt, derived, instance_shape, permission, recent,
-    settling, verdict,
+use self::{
+    assess::View,
+    calls::{Call, DESCRIBE_DEPLOYMENTS, MODIFY_CLUSTER, MODIFY_INSTANCE},
+    state::{Deployment, Id, State},
 };
+use super::{DESCRIBE_CLUSTERS, DESCRIBE_INSTANCES, arn, cluster_shape, corrupt, derived, instance_shape, permission};
 use crate::session::Aws;
 
 /// The action's name in plans.
 pub const ACTION: &str = "rds.switch_back";
 
-const RENAME_GREEN: &str = "rename_green";
-const RENAME_BLUE: &str = "rename_blue";
-
-/// A rename reboots; AWS gives no figure.
-const RENAME_EXPECTED: Duration = Duration::from_secs(3 * 60);
-/// An accepted rename shows within this time.
-const SHOWN_WITHIN: Duration = Duration::from_secs(10 * 60);
-
 /// What `rds.switch_back` takes.
 pub fn spec() -> ActionSpec {
-    const OLD: &str = "What the old blue is called since the switchover; `NAME-old1` if left out.";
+    const OLD: &str =
+        "What the old blue is called since the switchover, where arming and the deployment do not show it.";
     ActionSpec {
         name: ACTION,
         summary: "Returns to the old blue of an RDS blue/green deployment, as far as AWS allows it.",
@@ -102,11 +91,12 @@ enum Kind {
     Cluster,
 }
 
-/// The names of the dance, in the lower case that RDS stores.
+/// The names that change hands, in the lower case that RDS stores.
 struct Names {
     kind: Kind,
     production: String,
-    old: String,
+    /// As the plan has it. AWS appends `-old1`, or the next number that is free.
+    old: Option<String>,
     failed: String,
 }
 
@@ -116,36 +106,29 @@ impl Names {
             Database::Instance(name) => (Kind::Instance, name.to_ascii_lowercase()),
             Database::Cluster(name) => (Kind::Cluster, name.to_ascii_lowercase()),
         };
-        let old = with.old.as_ref().map_or_else(|| format!("{production}-old1"), |old| old.to_ascii_lowercase());
+        let old = with.old.as_ref().map(|old| old.to_ascii_lowercase());
         Self { kind, old, failed: derived(&production, "failed", scope), production }
     }
-}
 
-/// Everything that a look finds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct State {
-    looked: Timestamp,
-    /// The deployment that has to do with the name of production.
-    deployment: Option<Deployment>,
-    production: Option<Found>,
-    old: Option<Found>,
-    failed: Option<Found>,
-}
+    /// Whether an old blue may be called so.
+    fn may_be_old(&self, name: &str) -> bool {
+        match &self.old {
+            Some(old) => name == old,
+            None => name
+                .strip_prefix(&self.production)
+                .and_then(|rest| rest.strip_prefix("-old"))
+                .is_some_and(|number| !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit())),
+        }
+    }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Deployment {
-    id: String,
-    name: String,
-    status: String,
-}
+    /// Whether some run, this or an earlier one, has moved a green away to this name.
+    fn was_moved_away(&self, name: &str) -> bool {
+        name.strip_prefix(&self.production).is_some_and(|rest| rest.starts_with("-failed-"))
+    }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Found {
-    /// Stays the same when the database is renamed, as the time of its creation does.
-    resource_id: Option<String>,
-    created: Option<Timestamp>,
-    status: String,
-    renaming_to: Option<String>,
+    fn concern(&self, name: &str) -> bool {
+        name == self.production || name == self.failed || self.may_be_old(name)
+    }
 }
 
 /// The action behind [`ACTION`].
@@ -166,124 +149,27 @@ impl RdsSwitchBack {
         Self { aws, clock }
     }
 
-    async fn look(&self, scope: &Scope, with: With) -> Result<State, ReadError> {
+    async fn look(&self, scope: &Scope, with: &With) -> Result<State, ReadError> {
         let looked = self.clock.now();
-        let names = Names::new(scope, &with);
+        let names = Names::new(scope, with);
         let clients = self.aws.clients(&scope.aws).await?;
         let client = &clients.rds.read;
-        let deployment = calls::deployment(client, &names).await?;
-        // In the order in which names change: so a database that is renamed meanwhile is found twice, never not at all.
-        let old = calls::database(client, names.kind, &names.old).await?;
-        let production = calls::database(client, names.kind, &names.production).await?;
-        let failed = match scope.run {
-            Some(_) => calls::database(client, names.kind, &names.failed).await?,
-            None => None,
+        let permanent = |Corrupt(why)| ReadError { why, permanent: true };
+        let armed = scope.baseline.as_ref().map(|entry| State::deserialize(&entry.doc)).transpose();
+        let armed = armed.map_err(|error| permanent(Corrupt(format!("the baseline cannot be understood: {error}"))))?;
+        let before = scope.before::<State>().map_err(permanent)?;
+        let known: Vec<&Id> = [&armed, &before].into_iter().flatten().flat_map(State::ids).collect();
+        let deployments = calls::deployments(client, names.kind).await?;
+        // All in one list: whatever a database is called meanwhile, it is found by its resource.
+        let mut databases = calls::databases(client, names.kind).await?;
+        databases.retain(|found| names.concern(&found.name) || known.contains(&&found.id));
+        let ours = |deployment: &Deployment| {
+            let is_side = |name: &Option<String>| databases.iter().any(|found| name.as_ref() == Some(&found.name));
+            is_side(&deployment.source) || is_side(&deployment.target)
         };
-        Ok(State { looked, deployment, production, old, failed })
+        let deployments = deployments.into_iter().filter(ours).collect();
+        Ok(State { looked, deployments, databases })
     }
-}
-
-fn assess(scope: &Scope, with: &With, now: &State, receipts: &[Receipt]) -> Assessment {
-    let names = Names::new(scope, with);
-    if let Some(assessment) = now.deployment.as_ref().and_then(|deployment| of_deployment(deployment, &names)) {
-        return assessment;
-    }
-    let Names { production: name, old, failed, .. } = &names;
-    if let Some(twice) = listed_twice(now) {
-        return settling(format!("the database {twice} is being renamed: it is listed under two names"));
-    }
-    let accepted = |change| recent(receipts, change, now.looked, SHOWN_WITHIN);
-    match (&now.production, &now.old, &now.failed) {
-        (Some(_), Some(_), None) if accepted(RENAME_GREEN) => {
-            settling(format!("AWS accepted the new name of green; it is still called {name}"))
-        }
-        (Some(green), Some(blue), None) => match unfit(&names.old, blue).or_else(|| unfit(name, green)) {
-            Some(waiting) => waiting,
-            None => Assessment::Remaining(vec![rename_green(scope, &names), rename_blue(&names)]),
-        },
-        (None, Some(_), _) if accepted(RENAME_BLUE) => {
-            settling(format!("AWS accepted the new name of the old blue; it is still called {old}"))
-        }
-        (None, Some(blue), Some(_)) => {
-            unfit(old, blue).unwrap_or_else(|| Assessment::Remaining(vec![rename_blue(&names)]))
-        }
-        (None, Some(_), None) if accepted(RENAME_GREEN) => settling(format!("green is being renamed to {failed}")),
-        (None, None, Some(_)) if accepted(RENAME_BLUE) => settling(format!("the old blue is being renamed to {name}")),
-        (Some(blue), None, Some(_)) => unfit(name, blue).unwrap_or(Assessment::InPlace),
-        (Some(_), Some(_), Some(_)) => Assessment::Ambiguous {
-            why: format!(
-                "green was moved to {failed}, and now there are both {name} and {old}: somebody else has made one"
-            ),
-        },
-        (Some(_), None, None) => verdict(format!(
-            "there is neither a blue/green deployment of {name} nor a database {old}: nothing shows what was blue; if the old \
-             blue has another name, say it in `old`"
-        )),
-        (None, ..) => verdict(format!("there is no database {name}, and its names do not show why")),
-    }
-}
-
-/// What follows from the deployment alone. None: it does not stand in the way.
-fn of_deployment(deployment: &Deployment, names: &Names) -> Option<Assessment> {
-    let Deployment { id, name, status } = deployment;
-    Some(match status.as_str() {
-        "SWITCHOVER_IN_PROGRESS" => settling(format!(
-            "AWS is switching {name} over; should that not end in its time, AWS itself goes back to blue"
-        )),
-        "SWITCHOVER_COMPLETED" => verdict(format!(
-            "the switchover of {name} is complete, and AWS has no way back: as long as the deployment {id} exists, the old \
-             blue {} takes no writes. Delete the deployment, which deletes neither database (aws rds \
-             delete-blue-green-deployment --blue-green-deployment-identifier {id}), then `belay retry`",
-            names.old
-        )),
-        "DELETING" => settling(format!("the deployment {name} is being deleted")),
-        // PROVISIONING, AVAILABLE, INVALID_CONFIGURATION, SWITCHOVER_FAILED: production is still blue.
-        _ => Assessment::InPlace,
-    })
-}
-
-/// Why a database cannot be renamed, or used, now.
-fn unfit(name: &str, found: &Found) -> Option<Assessment> {
-    if let Some(to) = &found.renaming_to {
-        return Some(settling(format!("{name} is being renamed to {to}")));
-    }
-    match phase(&found.status) {
-        Phase::Available => None,
-        Phase::Changing => Some(settling(format!("{name} is {}", found.status))),
-        Phase::Stuck { cure } => Some(verdict(format!("{name} is {}: {cure}", found.status))),
-    }
-}
-
-fn listed_twice(now: &State) -> Option<&str> {
-    let listed: Vec<&Found> = [&now.old, &now.production, &now.failed].into_iter().flatten().collect();
-    let same = |one: &Found, other: &Found| one.resource_id == other.resource_id && one.created == other.created;
-    let again = |at: &usize| listed[..*at].iter().any(|earlier| same(earlier, listed[*at]));
-    (0..listed.len()).find(again).and_then(|at| listed[at].resource_id.as_deref())
-}
-
-fn rename(id: &str, kind: Kind, from: &str, to: &str, effects: Vec<Effect>) -> Change {
-    Change {
-        id: id.to_owned(),
-        title: format!("rename {from} to {to}"),
-        before: json!({ "name": from }),
-        after: json!({ "name": to }),
-        call: if kind == Kind::Instance { MODIFY_INSTANCE } else { MODIFY_CLUSTER }.to_owned(),
-        args: json!(Call { kind, from: from.to_owned(), to: to.to_owned() }),
-        effects,
-        repeats: Repeats::Converges,
-        expected: RENAME_EXPECTED,
-    }
-}
-
-fn rename_green(scope: &Scope, names: &Names) -> Change {
-    // Since the switchover, which the mark of the cutover stands for.
-    let effects = vec![Effect::LosesData { since: scope.cutover }, Effect::Outage { expected: RENAME_EXPECTED * 2 }];
-    rename(RENAME_GREEN, names.kind, &names.production, &names.failed, effects)
-}
-
-fn rename_blue(names: &Names) -> Change {
-    let effects = vec![Effect::Outage { expected: RENAME_EXPECTED }];
-    rename(RENAME_BLUE, names.kind, &names.old, &names.production, effects)
 }
 
 impl System for RdsSwitchBack {
@@ -296,7 +182,7 @@ impl System for RdsSwitchBack {
         with: With,
         _receipts: &'a [Receipt],
     ) -> Fut<'a, Result<State, ReadError>> {
-        Box::pin(self.look(scope, with))
+        Box::pin(async move { self.look(scope, &with).await })
     }
 
     fn assess(
@@ -304,10 +190,15 @@ impl System for RdsSwitchBack {
         scope: &Scope,
         with: &With,
         now: &State,
-        _baseline: Option<&State>,
+        baseline: Option<&State>,
         receipts: &[Receipt],
     ) -> Result<Assessment, Corrupt> {
-        Ok(assess(scope, with, now, receipts))
+        let before = scope.before::<State>()?;
+        Ok(View::new(scope, with, now, baseline, before.as_ref(), receipts).assess())
+    }
+
+    fn checks(&self, scope: &Scope, with: &With, now: &State, baseline: Option<&State>) -> Result<Vec<Check>, Corrupt> {
+        Ok(View::new(scope, with, now, baseline, None, &[]).checks())
     }
 
     fn apply<'a>(&'a self, scope: &'a Scope, _key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {
@@ -323,10 +214,15 @@ impl System for RdsSwitchBack {
             Kind::Instance => ("db", DESCRIBE_INSTANCES, MODIFY_INSTANCE),
             Kind::Cluster => ("cluster", DESCRIBE_CLUSTERS, MODIFY_CLUSTER),
         };
-        let mut found = vec![permission(false, DESCRIBE_DEPLOYMENTS, "*".to_owned())];
-        for name in [&names.production, &names.old, &names.failed] {
-            let resource = arn(scope, kind, &name.replace("<run>", "*"));
-            found.extend([permission(false, describe, resource.clone()), permission(true, modify, resource)]);
+        // All are listed, because the old blue is known by its resource and not by its name.
+        let mut found = vec![
+            permission(false, DESCRIBE_DEPLOYMENTS, "*".to_owned()),
+            permission(false, describe, arn(scope, kind, "*")),
+        ];
+        // AWS appends `-old1`, or the next number that is free.
+        let old = names.old.clone().unwrap_or_else(|| format!("{}-old*", names.production));
+        for name in [&names.production, &old, &names.failed] {
+            found.push(permission(true, modify, arn(scope, kind, &name.replace("<run>", "*"))));
         }
         found
     }

@@ -90,7 +90,7 @@ impl Call {
 fn known(code: &str) -> Option<(bool, &'static str)> {
     Some(match code.strip_suffix("Fault").unwrap_or(code) {
         "DBClusterSnapshotAlreadyExists" => (true, "an earlier send has made it; the next look finds it"),
-        "InvalidDBClusterState" => (true, "RDS does this only with an available cluster; tried again"),
+        "InvalidDBClusterState" => (true, "RDS does this only with an available cluster"),
         "SnapshotQuotaExceeded" => {
             (false, "delete manual snapshots that are not needed, or ask Service Quotas for more")
         }

@@ -1,4 +1,4 @@
-use belay_core::input::ErrorClass;
+use belay_core::{change::Sent as SentTo, input::ErrorClass};
 
 use super::*;
 use crate::{
@@ -19,7 +19,7 @@ fn with() -> With {
 /// A run that began at 02:20, after the cutover at 02:00.
 fn scope(tries: u32) -> Scope {
     Scope {
-        run: Some(RunId(belay_core::id::id_text(time("02:20:00"), 7))),
+        run: Some(belay_core::id::RunId(belay_core::id::id_text(time("02:20:00"), 7))),
         tries,
         cutover: Some(time("02:00:00")),
         to: belay_plan::model::Target::Own,
@@ -60,7 +60,7 @@ fn receipt(change: &str, at: Timestamp) -> Receipt {
 
 #[test]
 fn a_snapshot_comes_first_and_has_to_be_whole() {
-    let found = assess(&scope(1), &with(), &state(), &[]);
+    let found = assess(&scope(1), &with(), &state(), None, &[]);
     assert_eq!(ids(&found), [SNAPSHOT, BACKTRACK]);
     let Assessment::Remaining(changes) = &found else { panic!() };
     let since = Effect::LosesData { since: Some(time("02:00:00")) };
@@ -69,39 +69,95 @@ fn a_snapshot_comes_first_and_has_to_be_whole() {
     assert_eq!(name, format!("shop-before-{}", scope(1).run.unwrap()));
 
     let creating = State { snapshot: snapshot("creating"), ..state() };
-    let Assessment::Settling(progress) = assess(&scope(1), &with(), &creating, &[]) else { panic!() };
+    let Assessment::Settling(progress) = assess(&scope(1), &with(), &creating, None, &[]) else { panic!() };
     assert_eq!(progress.fraction, Some(0.4));
     let available = State { snapshot: snapshot("available"), ..state() };
-    assert_eq!(ids(&assess(&scope(1), &with(), &available, &[])), [BACKTRACK]);
+    assert_eq!(ids(&assess(&scope(1), &with(), &available, None, &[])), [BACKTRACK]);
     let failed = State { snapshot: snapshot("failed"), ..state() };
-    assert!(testing::failed(assess(&scope(1), &with(), &failed, &[])).contains("lost for good"));
+    assert!(testing::failed(assess(&scope(1), &with(), &failed, None, &[])).contains("lost for good"));
     let accepted = receipt(SNAPSHOT, NOW.parse().unwrap());
-    assert!(matches!(assess(&scope(1), &with(), &state(), &[accepted]), Assessment::Settling(_)));
+    assert!(matches!(assess(&scope(1), &with(), &state(), None, &[accepted]), Assessment::Settling(_)));
     let without = With { snapshot: false, ..with() };
-    assert_eq!(ids(&assess(&scope(1), &without, &state(), &[])), [BACKTRACK]);
+    assert_eq!(ids(&assess(&scope(1), &without, &state(), None, &[])), [BACKTRACK]);
+}
+
+/// What was found before the first send, at 02:21.
+fn before(backtracks: Vec<Backtrack>) -> State {
+    State { looked: time("02:21:00"), backtracks, ..state() }
+}
+
+fn answered(id: &str) -> Receipt {
+    Receipt { body: json!({ "backtrack_identifier": id }), ..receipt(BACKTRACK, time("02:25:00")) }
+}
+
+fn lost(at: &str) -> Vec<SentTo> {
+    vec![SentTo { change: BACKTRACK.to_owned(), at: time(at), outcome: SentOutcome::Unknown }]
+}
+
+fn found(backtracks: Vec<Backtrack>, tries: u32, receipts: &[Receipt]) -> Assessment {
+    let now = State { backtracks, snapshot: snapshot("available"), ..state() };
+    assess(&scope(tries), &with(), &now, Some(&before(Vec::new())), receipts)
 }
 
 #[test]
-fn a_backtrack_of_this_run_is_known_again() {
-    let found = |backtracks: Vec<Backtrack>, tries| {
-        assess(&scope(tries), &with(), &State { backtracks, snapshot: snapshot("available"), ..state() }, &[])
+fn a_backtrack_of_this_run_is_known_by_its_identifier() {
+    let of = |status: &str, tries| {
+        found(vec![backtrack_at("02:25:00", "02:00:03", status)], tries, &[answered(&format!("bt-{status}"))])
     };
-    let completed = backtrack_at("02:25:00", "02:00:03", "completed");
-    assert_eq!(found(vec![completed.clone()], 1), Assessment::InPlace);
+    assert_eq!(of("completed", 1), Assessment::InPlace);
     for status in ["pending", "applying"] {
-        assert!(matches!(found(vec![backtrack_at("02:25:00", "02:00:00", status)], 1), Assessment::Settling(_)));
+        assert!(matches!(of(status, 1), Assessment::Settling(_)));
     }
-    // Of another run, and to another time.
-    assert_eq!(ids(&found(vec![backtrack_at("01:00:00", "02:00:00", "completed")], 1)), [BACKTRACK]);
-    assert_eq!(ids(&found(vec![backtrack_at("02:25:00", "01:00:00", "completed")], 1)), [BACKTRACK]);
     // A failed one is a verdict, until a person says once more.
-    let failed = backtrack_at("02:25:00", "02:00:00", "failed");
-    assert!(testing::failed(found(vec![failed.clone()], 1)).contains("bt-failed"));
-    assert_eq!(ids(&found(vec![failed.clone()], 2)), [BACKTRACK]);
-    let later = Backtrack { requested: Some(time("02:27:00")), ..completed };
-    assert_eq!(found(vec![later, failed], 2), Assessment::InPlace);
-    let accepted = receipt(BACKTRACK, NOW.parse().unwrap());
-    assert!(matches!(assess(&scope(1), &with(), &state(), &[accepted]), Assessment::Settling(_)));
+    assert!(testing::failed(of("failed", 1)).contains("bt-failed"));
+    assert_eq!(ids(&of("failed", 2)), [BACKTRACK]);
+    let (failed, later) =
+        (backtrack_at("02:25:00", "02:00:00", "failed"), backtrack_at("02:27:00", "02:00:00", "completed"));
+    assert_eq!(found(vec![later, failed], 2, &[answered("bt-failed"), answered("bt-completed")]), Assessment::InPlace);
+    let unlisted = answered("bt-unlisted");
+    assert!(matches!(
+        found(Vec::new(), 1, &[Receipt { at: NOW.parse().unwrap(), ..unlisted }]),
+        Assessment::Settling(_)
+    ));
+}
+
+/// One that a person asked for ten minutes before the run, to the same time, was once taken for the run's own.
+#[test]
+fn a_backtrack_of_somebody_else_is_none_of_this_run() {
+    let theirs = backtrack_at("02:15:00", "02:00:00", "completed");
+    assert_eq!(ids(&found(vec![theirs.clone()], 1, &[])), [BACKTRACK]);
+    let during = backtrack_at("02:25:00", "02:00:00", "completed");
+    assert_eq!(ids(&found(vec![during], 1, &[])), [BACKTRACK]);
+    let scope = Scope { sent: lost("02:26:00"), ..scope(1) };
+    let now = State { backtracks: vec![theirs.clone()], snapshot: snapshot("available"), ..state() };
+    let known = before(vec![theirs]);
+    assert_eq!(ids(&assess(&scope, &with(), &now, Some(&known), &[])), [BACKTRACK]);
+}
+
+#[test]
+fn a_backtrack_whose_answer_was_lost_is_waited_for() {
+    let of = |sent: &str, backtracks: Vec<Backtrack>| {
+        let now = State { backtracks, snapshot: snapshot("available"), ..state() };
+        let scope = Scope { sent: lost(sent), ..scope(1) };
+        assess(&scope, &with(), &now, Some(&before(Vec::new())), &[])
+    };
+    assert!(matches!(of("02:29:00", Vec::new()), Assessment::Settling(_)));
+    assert_eq!(ids(&of("02:27:00", Vec::new())), [BACKTRACK]);
+    let ours = || backtrack_at("02:25:00", "01:59:58", "completed");
+    assert_eq!(of("02:25:30", vec![ours()]), Assessment::InPlace);
+    let elsewhere = Backtrack { to: Some(time("01:00:00")), ..ours() };
+    assert_eq!(ids(&of("02:25:30", vec![elsewhere])), [BACKTRACK]);
+}
+
+#[test]
+fn an_unmarked_cutover_is_told_before_it_is_needed() {
+    let system = RdsBacktrack::new(
+        Aws::new(crate::session::Access::ReadOnly, Arc::new(Still { wakes: false }), Arc::new(())),
+        Arc::new(Still { wakes: false }),
+    );
+    let unmarked = Scope { run: None, cutover: None, ..scope(0) };
+    assert!(system.checks(&unmarked, &with(), &state(), None).unwrap()[0].line().contains("belay cutover"));
+    assert!(system.checks(&scope(0), &with(), &state(), None).unwrap().is_empty());
 }
 
 #[test]
@@ -109,17 +165,18 @@ fn the_cluster_has_to_answer_again() {
     let backtracks = vec![backtrack_at("02:25:00", "02:00:00", "completed")];
     let busy = Cluster { status: "backtracking".to_owned(), ..cluster() };
     let state = State { cluster: Some(busy.clone()), backtracks, ..state() };
-    assert!(matches!(assess(&scope(1), &with(), &state, &[]), Assessment::Settling(_)));
+    let ours = [answered("bt-completed")];
+    assert!(matches!(assess(&scope(1), &with(), &state, None, &ours), Assessment::Settling(_)));
     let state = State { backtracks: Vec::new(), ..state };
-    assert!(matches!(assess(&scope(1), &with(), &state, &[]), Assessment::Settling(_)));
+    assert!(matches!(assess(&scope(1), &with(), &state, None, &[]), Assessment::Settling(_)));
     let stopped = State { cluster: Some(Cluster { status: "stopped".to_owned(), ..busy }), ..state };
-    assert!(testing::failed(assess(&scope(1), &with(), &stopped, &[])).contains("start it"));
+    assert!(testing::failed(assess(&scope(1), &with(), &stopped, None, &[])).contains("start it"));
 }
 
 #[test]
 fn what_cannot_be_wound_back_is_said_before_it_is_needed() {
     let arming = Scope { run: None, tries: 0, cutover: None, ..scope(0) };
-    let found = |cluster: Option<Cluster>| assess(&arming, &with(), &State { cluster, ..state() }, &[]);
+    let found = |cluster: Option<Cluster>| assess(&arming, &with(), &State { cluster, ..state() }, None, &[]);
     assert_eq!(ids(&found(Some(cluster()))), [SNAPSHOT, BACKTRACK]);
     assert!(testing::failed(found(None)).contains("there is no DB cluster"));
     let postgres = Cluster { engine: "aurora-postgresql".to_owned(), ..cluster() };
@@ -132,7 +189,7 @@ fn what_cannot_be_wound_back_is_said_before_it_is_needed() {
 fn the_time_has_to_be_within_the_window() {
     let to = |text: &str, earliest: Option<Timestamp>| {
         let with = With { time: text.to_owned(), ..with() };
-        assess(&scope(1), &with, &State { cluster: Some(Cluster { earliest, ..cluster() }), ..state() }, &[])
+        assess(&scope(1), &with, &State { cluster: Some(Cluster { earliest, ..cluster() }), ..state() }, None, &[])
     };
     let earliest = Some(time("00:00:00"));
     assert!(testing::failed(to("2026-02-28T23:59:59Z", earliest)).contains("at the earliest"));
@@ -140,7 +197,7 @@ fn the_time_has_to_be_within_the_window() {
     assert!(testing::failed(to("2026-02-26T02:29:00Z", None)).contains("at the earliest"));
     assert_eq!(ids(&to("2026-03-01T00:00:00Z", earliest)), [SNAPSHOT, BACKTRACK]);
     let unmarked = Scope { cutover: None, ..scope(1) };
-    assert!(testing::failed(assess(&unmarked, &with(), &state(), &[])).contains("belay cutover"));
+    assert!(testing::failed(assess(&unmarked, &with(), &state(), None, &[])).contains("belay cutover"));
 }
 
 #[tokio::test]
@@ -155,7 +212,7 @@ async fn the_calls_name_what_they_are_to_do() {
     let system = RdsBacktrack::new(wire.aws().await, Arc::new(Still { wakes: false }));
     let scope = Scope { aws: belay_plan::model::AwsTarget::default(), ..scope(1) };
     let available = State { snapshot: snapshot("available"), ..state() };
-    let change = testing::remaining(assess(&scope, &with(), &available, &[]));
+    let change = testing::remaining(assess(&scope, &with(), &available, None, &[]));
     let key = Key { run: scope.run.clone().unwrap(), step: "back".to_owned(), attempt: 1 };
     let receipt = system.apply(&scope, &key, &change).await.unwrap();
     assert_eq!(receipt["backtrack_identifier"], "bt-1");

@@ -90,10 +90,11 @@ impl Call {
 
 fn known(code: &str) -> Option<(bool, &'static str)> {
     Some(match code.strip_suffix("Fault").unwrap_or(code) {
-        "InvalidDBClusterState" => {
-            (true, "RDS does this only with an available cluster of two members or more; tried again")
-        }
-        "InvalidDBInstanceState" => (true, "RDS does this only with an available instance; tried again"),
+        "InvalidDBClusterState" => (
+            true,
+            "RDS does this only with an available cluster of two members or more, and not again right after a failover",
+        ),
+        "InvalidDBInstanceState" => (true, "RDS does this only with an available instance"),
         _ => return None,
     })
 }

@@ -1,3 +1,4 @@
+use belay_core::change::{Sent as SentTo, SentOutcome};
 use belay_plan::model::AwsTarget;
 
 use super::*;
@@ -31,11 +32,22 @@ fn instance(status: &str, zone: &str, standby: Option<&str>) -> State {
 }
 
 fn to_writer(now: &State, receipts: &[Receipt]) -> Assessment {
-    assess(&With::Cluster("Shop".to_owned()), now, &Goal::Writer("Shop-1".to_owned()), receipts)
+    after(now, None, receipts, &[])
+}
+
+/// `before`: as it was before the first send.
+fn after(now: &State, before: Option<&State>, receipts: &[Receipt], sends: &[SentTo]) -> Assessment {
+    let sent = Sent { sends, receipts, looked: now.looked };
+    assess(&With::Cluster("Shop".to_owned()), now, &Goal::Writer("Shop-1".to_owned()), before, sent)
+}
+
+fn sent(outcome: SentOutcome) -> [SentTo; 1] {
+    [SentTo { change: CHANGE.to_owned(), at: NOW.parse().unwrap(), outcome }]
 }
 
 fn to_zone(now: &State, receipts: &[Receipt]) -> Assessment {
-    assess(&With::Instance("shop".to_owned()), now, &Goal::Zone("eu-west-1a".to_owned()), receipts)
+    let sent = Sent { sends: &[], receipts, looked: now.looked };
+    assess(&With::Instance("shop".to_owned()), now, &Goal::Zone("eu-west-1a".to_owned()), None, sent)
 }
 
 fn accepted() -> Receipt {
@@ -77,7 +89,19 @@ fn a_cluster_that_chooses_for_itself_is_asked_once() {
     let state = moved("available", "mysql", "available");
     let change = testing::remaining(to_writer(&state, &[]));
     assert_eq!((change.repeats, &change.args["to"]), (Repeats::Never, &Value::Null));
-    assert!(testing::failed(to_writer(&state, &[accepted()])).contains("AWS chose shop-2"));
+    // It shows some seconds late.
+    for outcome in [SentOutcome::Accepted, SentOutcome::Unknown] {
+        let receipts: &[Receipt] = if outcome == SentOutcome::Accepted { &[accepted()] } else { &[] };
+        let still = after(&state, Some(&state), receipts, &sent(outcome.clone()));
+        assert!(matches!(still, Assessment::Settling(_)), "{still:?}");
+        let members = vec![
+            member("shop-1", false, "available"),
+            member("shop-2", false, "available"),
+            member("shop-3", true, "available"),
+        ];
+        let elsewhere = after(&cluster("available", "mysql", members), Some(&state), receipts, &sent(outcome));
+        assert!(testing::failed(elsewhere).contains("AWS chose shop-3"));
+    }
 }
 
 #[test]
@@ -93,6 +117,10 @@ fn an_instance_goes_back_to_its_zone() {
     ] {
         assert!(matches!(to_zone(&state, &receipts), Assessment::Settling(_)), "{state:?}");
     }
+    let moving = instance("available", "eu-west-1b", Some("eu-west-1a"));
+    let lost = Sent { sends: &sent(SentOutcome::Unknown), receipts: &[], looked: moving.looked };
+    let found = assess(&With::Instance("shop".to_owned()), &moving, &Goal::Zone("eu-west-1a".to_owned()), None, lost);
+    assert!(matches!(found, Assessment::Settling(_)), "{found:?}");
     assert!(testing::failed(to_zone(&instance("available", "eu-west-1b", None), &[])).contains("no Multi-AZ instance"));
     let elsewhere = instance("available", "eu-west-1b", Some("eu-west-1c"));
     assert!(testing::failed(to_zone(&elsewhere, &[])).contains("cannot fail over to eu-west-1a"));
@@ -108,7 +136,8 @@ fn the_goal_is_the_plan_s_or_the_baseline_s() {
     let named = Goal::of(&scope(Some(json!({ "writer": "shop-1" }))), Some(&baseline)).unwrap();
     assert_eq!(named, Goal::Writer("shop-1".to_owned()));
     assert!(Goal::of(&scope(None), None).is_err());
-    let mixed = assess(&With::Instance("shop".to_owned()), &zoned, &Goal::Writer("shop-1".to_owned()), &[]);
+    let nothing = Sent { sends: &[], receipts: &[], looked: zoned.looked };
+    let mixed = assess(&With::Instance("shop".to_owned()), &zoned, &Goal::Writer("shop-1".to_owned()), None, nothing);
     assert!(testing::failed(mixed).contains("has to name the `zone`"));
 }
 

@@ -1,13 +1,17 @@
 //! What a switch back asks of RDS, and what it sends.
 
-use aws_sdk_rds::{Client, types::BlueGreenDeployment};
+use aws_sdk_rds::{
+    Client,
+    types::{DbCluster, DbInstance},
+};
 use belay_ports::{ApplyError, ReadError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    super::{describe_cluster, describe_instance, timestamp},
-    Deployment, Found, Kind, Names,
+    super::{super::pending, DESCRIBE_CLUSTERS, DESCRIBE_INSTANCES, timestamp},
+    Kind,
+    state::{Deployment, Found, Id},
 };
 use crate::errors;
 
@@ -15,47 +19,71 @@ pub(super) const DESCRIBE_DEPLOYMENTS: &str = "rds:DescribeBlueGreenDeployments"
 pub(super) const MODIFY_INSTANCE: &str = "rds:ModifyDBInstance";
 pub(super) const MODIFY_CLUSTER: &str = "rds:ModifyDBCluster";
 
-/// The deployment one side of which has the name of production, or is the old blue: the newest of them.
-pub(super) async fn deployment(client: &Client, names: &Names) -> Result<Option<Deployment>, ReadError> {
+/// All of the account's deployments of a kind of database.
+pub(super) async fn deployments(client: &Client, kind: Kind) -> Result<Vec<Deployment>, ReadError> {
     let mut pages = client.describe_blue_green_deployments().into_paginator().send();
-    let mut newest: Option<BlueGreenDeployment> = None;
+    let word = if kind == Kind::Instance { ":db:" } else { ":cluster:" };
+    let name = |arn: Option<String>| Some(arn?.rsplit_once(word)?.1.to_ascii_lowercase());
+    let mut found = Vec::new();
     while let Some(page) = pages.next().await {
         let page = page.map_err(|error| errors::read(error, DESCRIBE_DEPLOYMENTS, "*"))?;
-        let ours = page.blue_green_deployments.unwrap_or_default().into_iter().filter(|one| is_of(one, names));
-        let time = |one: &BlueGreenDeployment| one.create_time.map(|time| (time.secs(), time.subsec_nanos()));
-        newest = newest.into_iter().chain(ours).max_by_key(time);
+        found.extend(page.blue_green_deployments.unwrap_or_default().into_iter().map(|one| Deployment {
+            id: one.blue_green_deployment_identifier.unwrap_or_default(),
+            status: one.status.unwrap_or_default(),
+            source: name(one.source),
+            target: name(one.target),
+        }));
     }
-    Ok(newest.map(|found| Deployment {
-        id: found.blue_green_deployment_identifier.unwrap_or_default(),
-        name: found.blue_green_deployment_name.unwrap_or_default(),
-        status: found.status.unwrap_or_default(),
-    }))
+    Ok(found)
 }
 
-fn is_of(deployment: &BlueGreenDeployment, names: &Names) -> bool {
-    let kind = if names.kind == Kind::Instance { ":db:" } else { ":cluster:" };
-    let named = |arn: &Option<String>| {
-        let name = arn.as_deref().and_then(|arn| arn.rsplit_once(kind)).map(|(_, name)| name.to_ascii_lowercase());
-        name.is_some_and(|name| name == names.production || name == names.old)
-    };
-    named(&deployment.source) || named(&deployment.target)
+/// All of the account's databases of a kind.
+pub(super) async fn databases(client: &Client, kind: Kind) -> Result<Vec<Found>, ReadError> {
+    let mut found = Vec::new();
+    match kind {
+        Kind::Instance => {
+            let mut pages = client.describe_db_instances().into_paginator().send();
+            while let Some(page) = pages.next().await {
+                let page = page.map_err(|error| errors::read(error, DESCRIBE_INSTANCES, "*"))?;
+                found.extend(page.db_instances.unwrap_or_default().into_iter().map(Found::of_instance));
+            }
+        }
+        Kind::Cluster => {
+            let mut pages = client.describe_db_clusters().into_paginator().send();
+            while let Some(page) = pages.next().await {
+                let page = page.map_err(|error| errors::read(error, DESCRIBE_CLUSTERS, "*"))?;
+                found.extend(page.db_clusters.unwrap_or_default().into_iter().map(Found::of_cluster));
+            }
+        }
+    }
+    Ok(found)
 }
 
-pub(super) async fn database(client: &Client, kind: Kind, name: &str) -> Result<Option<Found>, ReadError> {
-    Ok(match kind {
-        Kind::Instance => describe_instance(client, name).await?.map(|found| Found {
-            resource_id: found.dbi_resource_id,
-            created: timestamp(found.instance_create_time),
+impl Found {
+    fn of_instance(found: DbInstance) -> Self {
+        let attached =
+            found.read_replica_db_instance_identifiers().iter().chain(found.read_replica_db_cluster_identifiers());
+        Self {
+            attached: attached.cloned().collect(),
+            pending: pending::applied_by_renaming_instance(&found),
+            name: found.db_instance_identifier.unwrap_or_default().to_ascii_lowercase(),
+            id: Id::new(found.dbi_resource_id, timestamp(found.instance_create_time)),
             status: found.db_instance_status.unwrap_or_default(),
             renaming_to: found.pending_modified_values.and_then(|pending| pending.db_instance_identifier),
-        }),
-        Kind::Cluster => describe_cluster(client, name).await?.map(|found| Found {
-            resource_id: found.db_cluster_resource_id,
-            created: timestamp(found.cluster_create_time),
+        }
+    }
+
+    fn of_cluster(found: DbCluster) -> Self {
+        let members = found.db_cluster_members().iter().filter_map(|member| member.db_instance_identifier.as_ref());
+        Self {
+            attached: members.chain(found.read_replica_identifiers()).cloned().collect(),
+            pending: pending::applied_by_renaming_cluster(&found),
+            name: found.db_cluster_identifier.unwrap_or_default().to_ascii_lowercase(),
+            id: Id::new(found.db_cluster_resource_id, timestamp(found.cluster_create_time)),
             status: found.status.unwrap_or_default(),
             renaming_to: found.pending_modified_values.and_then(|pending| pending.db_cluster_identifier),
-        }),
-    })
+        }
+    }
 }
 
 /// A rename, at once and not in the next maintenance window.
@@ -96,7 +124,7 @@ fn known(code: &str) -> Option<(bool, &'static str)> {
         "DBInstanceNotFound" | "DBClusterNotFound" => (true, "the next look tells where it is"),
         "DBInstanceAlreadyExists" | "DBClusterAlreadyExists" => (true, "the next look tells whose it is"),
         "InvalidDBInstanceState" | "InvalidDBClusterState" => {
-            (true, "RDS renames only what is available, and nothing of a blue/green deployment; tried again")
+            (true, "RDS renames only what is available, and nothing of a blue/green deployment")
         }
         _ => return None,
     })

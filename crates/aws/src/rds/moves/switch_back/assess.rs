@@ -1,0 +1,267 @@
+//! How far a switch back has come, read off which database has which name. Pure.
+//!
+//! ```text
+//! NAME    NAME-oldN   NAME-failed-RUN
+//! blue    -           -                 in place: nothing was switched over
+//! green   blue        -                 with a deployment: a person deletes its record; without: rename_green
+//! -       blue        green             rename_blue: nothing answers to the name until it is done
+//! blue    -           green             in place
+//! ```
+
+use std::time::Duration;
+
+use belay_core::change::{Assessment, Change, Effect, Outcome, Receipt, Repeats, Report};
+use belay_ports::{Check, CheckVerdict, Scope};
+use serde_json::json;
+
+use super::{
+    super::{
+        super::{
+            sent::Sent,
+            status::{Phase, phase},
+        },
+        settling, verdict,
+    },
+    Kind, Names, With,
+    calls::{Call, MODIFY_CLUSTER, MODIFY_INSTANCE},
+    identity::old_blue,
+    state::{Deployment, Found, State},
+};
+
+pub(super) const RENAME_GREEN: &str = "rename_green";
+pub(super) const RENAME_BLUE: &str = "rename_blue";
+
+/// A rename reboots; AWS gives no figure.
+const RENAME_EXPECTED: Duration = Duration::from_secs(3 * 60);
+/// A rename shows within this time. In its middle the database is listed under neither name.
+const SHOWN_WITHIN: Duration = Duration::from_secs(10 * 60);
+
+/// Everything that an assessment looks at.
+pub(super) struct View<'a> {
+    scope: &'a Scope,
+    names: Names,
+    now: &'a State,
+    armed: Option<&'a State>,
+    before: Option<&'a State>,
+    sent: Sent<'a>,
+}
+
+impl<'a> View<'a> {
+    /// `before`: what was found before the first send of the run.
+    pub(super) fn new(
+        scope: &'a Scope,
+        with: &With,
+        now: &'a State,
+        armed: Option<&'a State>,
+        before: Option<&'a State>,
+        receipts: &'a [Receipt],
+    ) -> Self {
+        let sent = Sent { sends: &scope.sent, receipts, looked: now.looked };
+        Self { scope, names: Names::new(scope, with), now, armed, before, sent }
+    }
+
+    pub(super) fn assess(&self) -> Assessment {
+        let name = &self.names.production;
+        if let Some(twice) = self.now.listed_twice() {
+            return settling(format!("{twice} is being renamed: it is listed under two names"));
+        }
+        let sides: Vec<&Found> = self.now.databases.iter().collect();
+        if let Some(deployment) = self.now.deployments_of(&sides).find(|one| one.status == "SWITCHOVER_IN_PROGRESS") {
+            return settling(format!(
+                "AWS is switching {name} over (deployment {}); should that not end in its time, AWS itself goes back to blue",
+                deployment.id
+            ));
+        }
+        let first = self.before.unwrap_or(self.now);
+        let blue = match old_blue(self.scope, &self.names, first, self.armed) {
+            Ok(blue) => blue,
+            Err(why) => return Assessment::Ambiguous { why },
+        };
+        match (self.now.of(&blue), self.now.called(name)) {
+            (Some(blue), Some(holder)) if blue.id == holder.id => self.back(blue),
+            (Some(blue), Some(green)) => self.swap(blue, green),
+            (Some(blue), None) => self.between(blue),
+            (None, _) if self.sent.perhaps(RENAME_BLUE, SHOWN_WITHIN) => {
+                settling(format!("the old blue is being renamed to {name}: it is listed under neither name"))
+            }
+            (None, None) if self.sent.perhaps(RENAME_GREEN, SHOWN_WITHIN) => {
+                settling(format!("green is being renamed to {}, and the old blue is not listed", self.names.failed))
+            }
+            (None, Some(_)) => verdict(format!(
+                "the old blue of {name}, {blue}, is listed under no name: it was deleted; restore from a snapshot with \
+                 `rds.restore`"
+            )),
+            (None, None) => {
+                verdict(format!("neither {name} nor its old blue, {blue}, is listed; look for them in the RDS console"))
+            }
+        }
+    }
+
+    /// The old blue has the name of production.
+    fn back(&self, blue: &Found) -> Assessment {
+        if let Some(waiting) = unfit(blue) {
+            return waiting;
+        }
+        let Some(green) = self.before.and_then(|before| before.called(&self.names.production)) else {
+            return Assessment::InPlace;
+        };
+        let output = format!("{blue} is production again.{}", self.left_behind(green));
+        Assessment::Over(Outcome { failure: None, report: Report { output, logs: String::new() } })
+    }
+
+    /// What keeps the names, and with them the endpoints, that it had in production.
+    fn left_behind(&self, green: &Found) -> String {
+        let attached = self.now.of(&green.id).map_or(&green.attached, |found| &found.attached);
+        if attached.is_empty() {
+            return String::new();
+        }
+        format!(
+            " Not moved: {}, which belong to {} and keep their names. Whatever connects to them reads data of after the \
+             switchover: point it at {}, or rename them",
+            attached.join(", "),
+            self.names.failed,
+            self.names.production
+        )
+    }
+
+    fn swap(&self, blue: &Found, green: &Found) -> Assessment {
+        let Names { production: name, failed, .. } = &self.names;
+        if let Some(assessment) = self.now.deployments_of(&[blue, green]).next().map(|one| self.in_the_way(one, blue)) {
+            return assessment;
+        }
+        let was = self.before.and_then(|before| before.called(name));
+        if let Some(was) = was.filter(|was| was.id != green.id) {
+            return Assessment::Ambiguous {
+                why: format!("{was} was moved to {failed}, and now {green} has its name: somebody else has made it"),
+            };
+        }
+        if self.sent.recently(RENAME_GREEN, SHOWN_WITHIN).is_some() {
+            return settling(format!("AWS accepted the new name of {green}"));
+        }
+        if let Some(waiting) = unfit(blue).or_else(|| unfit(green)).or_else(|| self.applies_more(&[blue, green])) {
+            return waiting;
+        }
+        Assessment::Remaining(vec![self.rename_green(), self.rename_blue(blue)])
+    }
+
+    /// As long as a deployment has them, RDS renames neither.
+    fn in_the_way(&self, deployment: &Deployment, blue: &Found) -> Assessment {
+        let Deployment { id, status, .. } = deployment;
+        let delete = format!(
+            "Delete the deployment, which deletes neither database (aws rds delete-blue-green-deployment \
+             --blue-green-deployment-identifier {id}), then `belay retry`"
+        );
+        let name = &self.names.production;
+        match status.as_str() {
+            "DELETING" => settling(format!("the deployment {id} of {name} is being deleted")),
+            "SWITCHOVER_COMPLETED" => verdict(format!(
+                "the switchover of {name} is complete, and AWS has no way back: as long as the deployment {id} exists, the \
+                 old blue {} takes no writes. {delete}",
+                blue.name
+            )),
+            _ => verdict(format!(
+                "{name} is not the old blue, which is {blue}, and belongs to the deployment {id} (status {status}): RDS \
+                 renames nothing of a deployment. {delete}"
+            )),
+        }
+    }
+
+    /// Nothing has the name of production.
+    fn between(&self, blue: &Found) -> Assessment {
+        let Names { production: name, failed, .. } = &self.names;
+        if self.sent.recently(RENAME_BLUE, SHOWN_WITHIN).is_some() {
+            return settling(format!("AWS accepted the new name of {blue}"));
+        }
+        let green = self.before.and_then(|before| before.called(name));
+        if green.is_some_and(|green| self.now.of(&green.id).is_none()) && self.sent.perhaps(RENAME_GREEN, SHOWN_WITHIN)
+        {
+            return settling(format!("green is being renamed to {failed}: it is listed under neither name"));
+        }
+        unfit(blue).unwrap_or_else(|| Assessment::Remaining(vec![self.rename_blue(blue)]))
+    }
+
+    /// A rename applies every modification that waits: an engine upgrade would begin in the middle of the swap. A person may
+    /// want it so, and says it by a retry.
+    fn applies_more(&self, renamed: &[&Found]) -> Option<Assessment> {
+        let found = renamed.iter().find(|found| !found.pending.is_empty())?;
+        (self.scope.tries < 2).then(|| Assessment::Ambiguous {
+            why: format!(
+                "a rename of {} would apply what is pending on it: {}. Modify it back, then `belay retry`; without that, a \
+                 retry takes it into the bargain",
+                found.name,
+                found.pending.join(", ")
+            ),
+        })
+    }
+
+    fn rename_green(&self) -> Change {
+        let Names { production, failed, .. } = &self.names;
+        // Since the switchover, which the mark of the cutover stands for.
+        let since = self.scope.cutover;
+        let effects = vec![Effect::LosesData { since }, Effect::Outage { expected: RENAME_EXPECTED * 2 }];
+        rename(RENAME_GREEN, self.names.kind, production, failed, effects)
+    }
+
+    fn rename_blue(&self, blue: &Found) -> Change {
+        let effects = vec![Effect::Outage { expected: RENAME_EXPECTED }];
+        rename(RENAME_BLUE, self.names.kind, &blue.name, &self.names.production, effects)
+    }
+
+    /// What a person should know before.
+    pub(super) fn checks(&self) -> Vec<Check> {
+        let subject = &self.names.production;
+        let mut found = Vec::new();
+        if let Err(why) = old_blue(self.scope, &self.names, self.now, self.armed) {
+            found.push(Check {
+                id: "old_blue".to_owned(),
+                subject: subject.clone(),
+                verdict: CheckVerdict::Warn,
+                found: why,
+                wanted: String::new(),
+                cure: "the step would stop and ask".to_owned(),
+            });
+        }
+        let attached = self.now.called(subject).map(|production| production.attached.join(", "));
+        if let Some(attached) = attached.filter(|attached| !attached.is_empty()) {
+            found.push(Check {
+                id: "endpoints_left_behind".to_owned(),
+                subject: subject.clone(),
+                verdict: CheckVerdict::Warn,
+                found: format!(
+                    "it has members or replicas with endpoints of their own ({attached}); AWS gives their names to green's at the \
+                     switchover, and this step leaves them there"
+                ),
+                wanted: String::new(),
+                cure: format!("let whatever must be rolled back connect to the endpoint of {subject}"),
+            });
+        }
+        found
+    }
+}
+
+/// Why a database cannot be renamed, or used, now.
+fn unfit(found: &Found) -> Option<Assessment> {
+    let Found { name, status, .. } = found;
+    if let Some(to) = &found.renaming_to {
+        return Some(settling(format!("{name} is being renamed to {to}")));
+    }
+    match phase(status) {
+        Phase::Available => None,
+        Phase::Changing => Some(settling(format!("{name} is {status}"))),
+        Phase::Stuck { cure } => Some(verdict(format!("{name} is {status}: {cure}"))),
+    }
+}
+
+pub(super) fn rename(id: &str, kind: Kind, from: &str, to: &str, effects: Vec<Effect>) -> Change {
+    Change {
+        id: id.to_owned(),
+        title: format!("rename {from} to {to}"),
+        before: json!({ "name": from }),
+        after: json!({ "name": to }),
+        call: if kind == Kind::Instance { MODIFY_INSTANCE } else { MODIFY_CLUSTER }.to_owned(),
+        args: json!(Call { kind, from: from.to_owned(), to: to.to_owned() }),
+        effects,
+        repeats: Repeats::Converges,
+        expected: RENAME_EXPECTED,
+    }
+}
