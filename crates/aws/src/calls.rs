@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use aws_sdk_route53::operation::change_resource_record_sets::ChangeResourceRecordSetsError;
 use aws_sdk_sts::{
     config::{
         ConfigBag, Intercept, RuntimeComponents,
@@ -223,12 +224,21 @@ fn outcome(context: &FinalizerInterceptorContextRef<'_>, components: &RuntimeCom
     match context.response().map(|response| response.status().as_u16()) {
         None => CallOutcome::NoAnswer,
         Some(429) => CallOutcome::Throttled,
+        _ if is_zone_busy(context) => CallOutcome::Refused,
         _ if is_throttled(context, components) => CallOutcome::Throttled,
         Some(400..500) => CallOutcome::Refused,
         // An answer that is cut off half way, or that nobody can read, is none.
         Some(200..400) => CallOutcome::NoAnswer,
         Some(_) => CallOutcome::ServerError,
     }
+}
+
+/// `PriorRequestNotComplete` counts as throttling for the SDK. It is a condition of one hosted zone, and no reason to ask less
+/// of all the others.
+fn is_zone_busy(context: &FinalizerInterceptorContextRef<'_>) -> bool {
+    let error = context.output_or_error().and_then(|output| output.err()).and_then(|error| error.as_operation_error());
+    let error = error.and_then(|error| error.downcast_ref::<ChangeResourceRecordSetsError>());
+    error.is_some_and(ChangeResourceRecordSetsError::is_prior_request_not_complete)
 }
 
 /// The SDK's own classifiers know the codes, whatever the protocol.

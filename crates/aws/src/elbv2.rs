@@ -214,6 +214,16 @@ fn assess(
     receipts: &[Receipt],
 ) -> Result<Assessment, Corrupt> {
     let failed = |why: String| Ok(Assessment::Failed { why: format!("{}: {why}", with.forwarder.title()) });
+    if let Some(armed) = baseline.filter(|armed| !armed.arn.is_empty() && armed.arn != now.arn) {
+        let why = format!(
+            "{} was {} when the plan was armed and is {} now: it was made anew. `belay skip` leaves it as it is; a plan that is armed \
+             again takes it as it is now",
+            with.forwarder.title(),
+            armed.arn,
+            now.arn
+        );
+        return Ok(Assessment::Ambiguous { why });
+    }
     let Some(forward) = now.forward() else {
         return failed("it does not forward to target groups, so there are no weights".to_owned());
     };

@@ -19,11 +19,9 @@ pub(crate) use self::{clock::received, text::bounded};
 use crate::{budget::UsedUp, https::NotConnected};
 
 /// Codes by which AWS asks for fewer calls. The call had no effect, whatever its status.
-/// `PriorRequestNotComplete` is Route 53's, per hosted zone.
-const THROTTLING: [&str; 12] = [
+const THROTTLING: [&str; 11] = [
     "BandwidthLimitExceeded",
     "EC2ThrottledException",
-    "PriorRequestNotComplete",
     "RequestLimitExceeded",
     "RequestThrottled",
     "RequestThrottledException",
@@ -37,7 +35,8 @@ const THROTTLING: [&str; 12] = [
 
 /// Refusals that pass by themselves: credentials are renewed, an instance leaves its present state. The SDK learns how far
 /// this host's clock is off from the very answer that refuses a signature, and new access keys are not everywhere at once.
-const PASSING: [&str; 12] = [
+/// `PriorRequestNotComplete` tells of one hosted zone of Route 53 that it is busy, and nothing of the account's quota.
+const PASSING: [&str; 13] = [
     "ExpiredToken",
     "ExpiredTokenException",
     "InsufficientDBInstanceCapacity",
@@ -46,6 +45,7 @@ const PASSING: [&str; 12] = [
     "InvalidDBInstanceState",
     "InvalidDBSnapshotState",
     "InvalidSignatureException",
+    "PriorRequestNotComplete",
     "RequestExpired",
     "RequestTimeTooSkewed",
     "SignatureDoesNotMatch",
@@ -190,7 +190,7 @@ mod tests {
     fn an_answer_decides_by_code_and_status() {
         let cases = [
             (400, Some("Throttling"), Some(ErrorClass::Throttled)),
-            (400, Some("PriorRequestNotComplete"), Some(ErrorClass::Throttled)),
+            (400, Some("PriorRequestNotComplete"), Some(ErrorClass::Transient)),
             (503, Some("RequestLimitExceeded"), Some(ErrorClass::Throttled)),
             (429, None, Some(ErrorClass::Throttled)),
             (400, Some("InvalidInput"), Some(ErrorClass::Permanent)),

@@ -9,7 +9,7 @@ mod observe;
 mod record;
 mod zone;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use aws_sdk_route53::{
     Client,
@@ -26,7 +26,9 @@ use belay_plan::{
     model::AwsTarget,
     shape::{Text, boolean, field, object, pattern, weights, words},
 };
-use belay_ports::{ApplyError, Condition, Corrupt, Fut, Permission, ReadError, Scope, System};
+use belay_ports::{
+    ApplyError, Check, CheckVerdict, Clock, Condition, Corrupt, Fut, Permission, ReadError, Scope, System,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -34,7 +36,7 @@ use self::{
     assess::assess,
     health::CheckHealth,
     observe::Found,
-    record::{RecordSet, normal_name},
+    record::{RecordSet, escaped, normal_name},
     zone::Zone,
 };
 use crate::{errors, place, session::Aws, weights::Weights};
@@ -57,9 +59,16 @@ const ZONE_WHAT: &str = "the id of a hosted zone, such as `Z0123456789ABC`, or i
 const ZONE: &str = "^((/hostedzone/)?[A-Z0-9]{1,32}\
                     |([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?[.])+([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)?)$";
 
-/// A wildcard may be written as Route 53 does: `\052`.
-const RECORD: &str = "^(([*]|\\\\052)[.])?([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?[.])*\
-                      [A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?[.]?$";
+/// A wildcard may be written as Route 53 does, `\052`, and so may any other character. Letters beyond ASCII are let through to
+/// [`check`], which knows how they are written.
+const RECORD: &str = "^(([*]|\\\\052)[.])?(([A-Za-z0-9_]|[^\\x00-\\x7F]|\\\\[0-3][0-7]{2})\
+                      (([A-Za-z0-9_-]|[^\\x00-\\x7F]|\\\\[0-3][0-7]{2}){0,61}([A-Za-z0-9_]|[^\\x00-\\x7F]|\\\\[0-3][0-7]{2}))?[.])*\
+                      ([A-Za-z0-9_]|[^\\x00-\\x7F]|\\\\[0-3][0-7]{2})\
+                      (([A-Za-z0-9_-]|[^\\x00-\\x7F]|\\\\[0-3][0-7]{2}){0,61}([A-Za-z0-9_]|[^\\x00-\\x7F]|\\\\[0-3][0-7]{2}))?[.]?$";
+
+/// All that can be weighted: NS and SOA cannot (API reference, ResourceRecordSet).
+const TYPES: [&str; 14] =
+    ["A", "AAAA", "CNAME", "CAA", "HTTPS", "MX", "NAPTR", "PTR", "SPF", "SRV", "SSHFP", "SVCB", "TLSA", "TXT"];
 
 /// What `route53.weights` takes.
 pub fn spec() -> ActionSpec {
@@ -70,7 +79,7 @@ pub fn spec() -> ActionSpec {
             field("zone", pattern(ZONE_WHAT, ZONE), "The hosted zone: its id, or its domain name."),
             field("private", boolean(), "Which one, where a public and a private zone have the name.").optional(),
             field("record", pattern("a DNS name", RECORD), "The name that all the weighted records share."),
-            field("type", words(["A", "AAAA", "CNAME"]), "The type of the records."),
+            field("type", words(TYPES), "The type of the records."),
             field("wait_ttl", boolean(), "Whether to wait until resolvers have forgotten the old answers.").or(false),
         ]),
         to: Some(weights(SET_IDENTIFIER, 255, None)),
@@ -97,6 +106,14 @@ fn resource(with: &Value) -> String {
 /// What a name says of the zone is held against the record; what an id says can only be asked for.
 fn check(with: &Value, _to: Option<&Value>) -> Vec<Finding> {
     let record = with["record"].as_str().unwrap_or_default();
+    if !record.is_ascii() {
+        let finding = Finding::new("/with/record", format!("`{record}` has letters that DNS does not know"));
+        let help = match idna::domain_to_ascii(record) {
+            Ok(ascii) => format!("write it as Route 53 does: `{ascii}`"),
+            Err(_) => "write it in Punycode, as Route 53 shows it".to_owned(),
+        };
+        return vec![finding.help(help)];
+    }
     match Zone::of(with["zone"].as_str().unwrap_or_default()) {
         Zone::Id(_) if !with["private"].is_null() => {
             let finding = Finding::new("/with/private", "an id names one zone, private or not");
@@ -121,9 +138,17 @@ fn arn_of(target: &AwsTarget, zone: Option<&str>) -> String {
 }
 
 /// The action behind [`ACTION`].
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Route53Weights {
     aws: Aws,
+    clock: Arc<dyn Clock>,
+    checks: health::Memory,
+}
+
+impl fmt::Debug for Route53Weights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Route53Weights").field("aws", &self.aws).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -180,11 +205,27 @@ impl State {
     }
 }
 
+impl State {
+    /// Whether all weights are zero: then Route 53 answers with each as often (developer guide, "Weighted routing").
+    fn splits_equally(&self) -> bool {
+        !self.members.is_empty() && self.members.iter().all(|member| member.weight == 0)
+    }
+
+    /// The weights as a target: never all zero, which is never sent.
+    fn shares(&self) -> Weights {
+        let mut weights = self.weights();
+        if self.splits_equally() {
+            weights.values_mut().for_each(|weight| *weight = 1);
+        }
+        weights
+    }
+}
+
 impl With {
     /// The one call both writes and deletes records, of any name. Belay writes, and this record alone.
     fn conditions(&self) -> Vec<Condition> {
         // As IAM has it: small letters, no last dot, and escapes for whatever is not a letter, digit, `-`, `_` or `.`.
-        let name = normal_name(&self.record).replace('*', "\\052");
+        let name = escaped(&self.record);
         let values =
             [("Actions", "UPSERT"), ("NormalizedRecordNames", name.as_str()), ("RecordTypes", self.kind.as_str())];
         let condition = |(what, value): (&str, &str)| Condition {
@@ -209,8 +250,8 @@ impl With {
 }
 
 impl Route53Weights {
-    pub fn new(aws: Aws) -> Self {
-        Self { aws }
+    pub fn new(aws: Aws, clock: Arc<dyn Clock>) -> Self {
+        Self { aws, clock, checks: health::Memory::default() }
     }
 
     async fn look(&self, scope: &Scope, with: &With, receipts: &[Receipt]) -> Result<State, ReadError> {
@@ -218,7 +259,13 @@ impl Route53Weights {
         let client = &self.aws.clients(&scope.aws).await?.route53.read;
         let last = receipts.last().map(|receipt| Accepted::deserialize(&receipt.body)).transpose();
         let last = last.map_err(|error| permanent(format!("the last receipt cannot be understood: {error}")))?;
-        let zone = match (last.as_ref().and_then(|last| last.zone.clone()), Zone::of(&with.zone)) {
+        let corrupt = |Corrupt(why)| permanent(why);
+        // A name is looked up once a run: what was found then stays the zone of this run.
+        let earlier = [scope.before::<State>().map_err(corrupt)?, scope.previous::<State>().map_err(corrupt)?];
+        let known = last.as_ref().and_then(|last| last.zone.clone());
+        let known =
+            known.or_else(|| earlier.into_iter().flatten().map(|state| state.zone).find(|zone| !zone.is_empty()));
+        let zone = match (known, Zone::of(&with.zone)) {
             (Some(zone), _) | (None, Zone::Id(zone)) => zone,
             (None, Zone::Name(name)) => zone::find(client, &name, with.private).await?,
         };
@@ -268,7 +315,7 @@ impl Route53Weights {
                 rising.extend(more.filter_map(of));
             }
         }
-        let checks = health::observe(client, place::partition(&scope.aws), &rising).await?;
+        let checks = self.checks.observe(client, self.clock.as_ref(), &scope.aws, &rising).await?;
         let aliased_ttls = match with.wait_ttl {
             true => observe::aliased_ttls(client, &state.zone, &state.members, &scope.aws).await?,
             false => BTreeMap::new(),
@@ -326,6 +373,37 @@ impl System for Route53Weights {
         _receipts: &[Receipt],
     ) -> Result<Assessment, Corrupt> {
         assess(scope, with, now, baseline)
+    }
+
+    fn checks(
+        &self,
+        _scope: &Scope,
+        with: &With,
+        now: &State,
+        baseline: Option<&State>,
+    ) -> Result<Vec<Check>, Corrupt> {
+        let warn = |id: &str, found: String, cure: &str| Check {
+            id: id.to_owned(),
+            subject: with.title(),
+            verdict: CheckVerdict::Warn,
+            found,
+            wanted: String::new(),
+            cure: cure.to_owned(),
+        };
+        let untold = now.members.iter().filter_map(|member| Some((member, health::untold(member, &now.checks)?)));
+        let mut found: Vec<Check> = untold
+            .map(|(member, why)| {
+                let name = &member.set_identifier;
+                let found =
+                    format!("Route 53 answers with {name} or not by its health check, which proves nothing: {why}");
+                warn("health_check_untold", found, "look at that health check yourself before the traffic moves")
+            })
+            .collect();
+        if baseline.is_some_and(State::splits_equally) {
+            let what = "at the baseline all its weights were 0, which Route 53 takes for equal shares";
+            found.push(warn("all_zero", what.to_owned(), "the step puts the same shares back with weights of 1"));
+        }
+        Ok(found)
     }
 
     fn apply<'a>(&'a self, scope: &'a Scope, key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {

@@ -22,7 +22,7 @@ use crate::{
     calls::Calls,
     errors,
     guard::Guard,
-    https,
+    https, place,
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -233,6 +233,9 @@ fn write_timeouts() -> TimeoutConfig {
 async fn connect(inner: &Inner, base: &SdkConfig, target: &AwsTarget) -> Result<Clients, SessionError> {
     let region = target.region.clone().or_else(|| base.region().map(ToString::to_string));
     let region = region.ok_or(SessionError::NoRegion)?;
+    if target.region.is_none() {
+        place::learn_default_region(&region);
+    }
     let mut config = base.to_builder().region(Region::new(region.clone())).build();
     if let Some(role) = &target.role {
         let mut provider = AssumeRoleProvider::builder(role).session_name(NAME).configure(&config);

@@ -59,7 +59,7 @@ impl AwsSystems {
 fn actuators(aws: &Aws, clock: &Arc<dyn Clock>) -> [(&'static str, Arc<dyn Actuator>); 10] {
     let (aws, clock) = (|| aws.clone(), || clock.clone());
     [
-        (route53::ACTION, Arc::new(Typed(route53::Route53Weights::new(aws())))),
+        (route53::ACTION, Arc::new(Typed(route53::Route53Weights::new(aws(), clock())))),
         (elbv2::ACTION, Arc::new(Typed(elbv2::AlbForward::new(aws(), clock())))),
         (elbv2::TARGETS, Arc::new(Typed(elbv2::AlbTargets::new(aws(), clock())))),
         (rds::ACTION, Arc::new(Typed(rds::RdsRestore::new(aws(), clock())))),

@@ -48,7 +48,7 @@ fn account() -> Shape {
 }
 
 fn region() -> Shape {
-    pattern("an AWS region such as `eu-west-1`", "^[a-z]{2}(-[a-z]+)+-[0-9]+$")
+    pattern("an AWS region such as `eu-west-1`", "^[a-z]{2,4}(-[a-z]+)+-[0-9]+$")
 }
 
 fn role_fields() -> [Field; 2] {

@@ -97,7 +97,12 @@ impl<'a> Changes<'a> {
             }
             (None, None) => None,
         };
-        let notes: Vec<String> = sticky.into_iter().chain(self.left_as_is(suspended.is_none())).collect();
+        let network = self.now.arn.contains("/net/").then(|| {
+            "a network load balancer leaves open connections, and clients that a group keeps by their address, where they are"
+                .to_owned()
+        });
+        let notes: Vec<String> =
+            sticky.into_iter().chain(network).chain(self.left_as_is(suspended.is_none())).collect();
         let notes = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join("; ")) };
         let title = format!("{}{}{notes}", shared::moves(from, &stage.weights, group_name), stage.note());
         self.change(stage.id(SWAP), &title, (from, &stage.weights), suspended.map(|_| &OFF))

@@ -41,7 +41,11 @@ pub(super) async fn find(client: &Client, forwarder: &Forwarder) -> Result<Found
         Kind::Rule => {
             let asked = client.describe_rules().rule_arns(&arn).customize().interceptor(unknown.clone());
             let answer = asked.send().await.map_err(|error| errors::read(error, RULES, &arn))?;
-            answer.rules.unwrap_or_default().into_iter().next().map(|rule| rule.actions)
+            let rule = answer.rules.unwrap_or_default().into_iter().next();
+            if rule.as_ref().is_some_and(|rule| rule.is_default == Some(true)) {
+                return Err(missing(default_rule(&arn)));
+            }
+            rule.map(|rule| rule.actions)
         }
     };
     let actions = actions.ok_or_else(|| missing(format!("there is no {arn}")))?.unwrap_or_default();
@@ -49,11 +53,20 @@ pub(super) async fn find(client: &Client, forwarder: &Forwarder) -> Result<Found
     Ok(Found { arn, actions, unknown: unknown.names() })
 }
 
+/// A default rule belongs to its listener, and ModifyRule refuses it (API reference, ModifyRule).
+fn default_rule(arn: &str) -> String {
+    let listener = arn.replace(":listener-rule/", ":listener/");
+    let listener = listener.rsplit_once('/').map_or(listener.as_str(), |(listener, _)| listener);
+    format!(
+        "{arn} is the default rule of a listener, which changes with the listener alone: name `listener: {listener}`"
+    )
+}
+
 /// The ARN of what a step names.
 async fn resolve(client: &Client, forwarder: &Forwarder) -> Result<String, ReadError> {
     let arn = match forwarder {
         Forwarder::Listener(ListenerName::Arn(arn)) | Forwarder::Rule(RuleName::Arn(arn)) => Some(arn.clone()),
-        Forwarder::Listener(ListenerName::At(listener)) => find_listener(client, listener).await?.1.listener_arn,
+        Forwarder::Listener(ListenerName::At(listener)) => find_listener(client, listener).await?.listener_arn,
         Forwarder::Rule(RuleName::At { listener, priority }) => {
             find_rule(client, listener, &priority.to_string()).await?.rule_arn
         }
@@ -65,10 +78,7 @@ fn missing(why: String) -> ReadError {
     ReadError { why, permanent: true }
 }
 
-async fn find_listener(
-    client: &Client,
-    wanted: &Listener,
-) -> Result<(types::LoadBalancer, types::Listener), ReadError> {
+async fn find_listener(client: &Client, wanted: &Listener) -> Result<types::Listener, ReadError> {
     let name = &wanted.load_balancer;
     let balancers = match client.describe_load_balancers().names(name).send().await {
         Ok(answer) => answer.load_balancers.unwrap_or_default(),
@@ -91,7 +101,7 @@ async fn find_listener(
     let pages = client.describe_listeners().load_balancer_arn(&arn).into_paginator().items().send();
     let listeners = pages.collect::<Result<Vec<types::Listener>, _>>().await;
     let listeners = listeners.map_err(|error| errors::read(error, LISTENERS, &arn))?;
-    Ok((balancer, the_listener(wanted, listeners)?))
+    the_listener(wanted, listeners)
 }
 
 /// The one listener that is meant.
@@ -128,11 +138,7 @@ fn the_listener(wanted: &Listener, all: Vec<types::Listener>) -> Result<types::L
 }
 
 async fn find_rule(client: &Client, at: &Listener, priority: &str) -> Result<types::Rule, ReadError> {
-    let (balancer, listener) = find_listener(client, at).await?;
-    if balancer.r#type == Some(LoadBalancerTypeEnum::Network) {
-        let why = "is a network load balancer, which has no rules: name its listener instead";
-        return Err(missing(format!("load balancer {} {why}", at.load_balancer)));
-    }
+    let listener = find_listener(client, at).await?;
     let arn = listener.listener_arn.unwrap_or_default();
     let pages = client.describe_rules().listener_arn(&arn).into_paginator().items().send();
     let rules = pages.collect::<Result<Vec<types::Rule>, _>>().await;

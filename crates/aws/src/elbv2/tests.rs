@@ -187,7 +187,8 @@ fn only_the_modification_is_scoped_to_the_listener() {
     let either = [modify("Listener", &own("listener/app")), modify("Listener", &own("listener/net"))];
     assert_eq!(mutating(json!({ "listener": named })), either);
     let rule = json!({ "load_balancer": "checkout", "port": 443, "priority": 10 });
-    assert_eq!(mutating(json!({ "rule": rule })), [modify("Rule", &own("listener-rule/app"))]);
+    let either = [modify("Rule", &own("listener-rule/app")), modify("Rule", &own("listener-rule/net"))];
+    assert_eq!(mutating(json!({ "rule": rule })), either);
 }
 
 #[test]

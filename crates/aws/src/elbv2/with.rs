@@ -15,13 +15,13 @@ use crate::place;
 
 /// Gateway load balancers are let through here, so that they are refused with the reason.
 const LISTENER_ARN: &str = "^arn:aws[a-z-]*:elasticloadbalancing:[a-z0-9-]+:[0-9]{12}:listener/(app|net|gwy)/.+$";
-/// Only application load balancers have rules.
-const RULE_ARN: &str = "^arn:aws[a-z-]*:elasticloadbalancing:[a-z0-9-]+:[0-9]{12}:listener-rule/app/.+$";
+/// Network load balancers have rules since July 2026.
+const RULE_ARN: &str = "^arn:aws[a-z-]*:elasticloadbalancing:[a-z0-9-]+:[0-9]{12}:listener-rule/(app|net)/.+$";
 
 const LISTENER: &str = "the ARN of a listener, such as \
                         `arn:aws:elasticloadbalancing:REGION:ACCOUNT:listener/app/NAME/ID/ID`, or \
                         { load_balancer: NAME, port: 443 }";
-const RULE: &str = "the ARN of an application load balancer's rule, such as \
+const RULE: &str = "the ARN of a load balancer's rule, such as \
                     `arn:aws:elasticloadbalancing:REGION:ACCOUNT:listener-rule/app/NAME/ID/ID/ID`, or \
                     { load_balancer: NAME, port: 443, priority: 10 }";
 
@@ -43,7 +43,14 @@ pub fn spec() -> ActionSpec {
     let priority = field("priority", integer(1, 50_000), "The rule's priority within its listener.");
     let rule = one_of(
         RULE,
-        [pattern(RULE, RULE_ARN), object(listener_fields(APPLICATION_PROTOCOLS).into_iter().chain([priority]))],
+        [
+            pattern(RULE, RULE_ARN),
+            object(
+                listener_fields(APPLICATION_PROTOCOLS.into_iter().chain(NETWORK_PROTOCOLS))
+                    .into_iter()
+                    .chain([priority]),
+            ),
+        ],
     );
     let stickiness = || {
         field(
@@ -157,6 +164,17 @@ pub(super) struct Listener {
     pub(super) protocol: Option<String>,
 }
 
+impl Listener {
+    /// The kinds of load balancers that it can be of, as ARNs have them.
+    fn balancers(&self) -> &'static [&'static str] {
+        match self.protocol.as_deref() {
+            Some(protocol) if APPLICATION_PROTOCOLS.contains(&protocol) => &["app"],
+            Some(_) => &["net"],
+            None => &["app", "net"],
+        }
+    }
+}
+
 /// What becomes of group stickiness in a swap.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -224,14 +242,11 @@ impl Forwarder {
         match self {
             Self::Listener(ListenerName::Arn(arn)) | Self::Rule(RuleName::Arn(arn)) => vec![arn.clone()],
             Self::Listener(ListenerName::At(listener)) => {
-                let balancers: &[&str] = match listener.protocol.as_deref() {
-                    Some(protocol) if APPLICATION_PROTOCOLS.contains(&protocol) => &["app"],
-                    Some(_) => &["net"],
-                    None => &["app", "net"],
-                };
-                balancers.iter().map(|balancer| named("listener", balancer, &listener.load_balancer)).collect()
+                listener.balancers().iter().map(|of| named("listener", of, &listener.load_balancer)).collect()
             }
-            Self::Rule(RuleName::At { listener, .. }) => vec![named("listener-rule", "app", &listener.load_balancer)],
+            Self::Rule(RuleName::At { listener, .. }) => {
+                listener.balancers().iter().map(|of| named("listener-rule", of, &listener.load_balancer)).collect()
+            }
         }
     }
 }

@@ -32,7 +32,7 @@ pub(crate) fn assess(scope: &Scope, with: &With, now: &State, baseline: Option<&
         }));
     }
     let failed = |why: String| Ok(Assessment::Failed { why });
-    let named = shared::named(scope, baseline.map(State::weights))?;
+    let named = shared::named(scope, baseline.map(State::shares))?;
     let (records, gone) = match with_the_gone(with, now, baseline, &named) {
         Ok(records) => records,
         Err(why) => return failed(why),
@@ -46,7 +46,10 @@ pub(crate) fn assess(scope: &Scope, with: &With, now: &State, baseline: Option<&
     };
     let before = scope.before::<State>()?.map(|before| before.weights());
     let ahead = shared::ahead(scope, before.as_ref(), &present, &after, &named, WEIGHT_MAX);
-    if after == present || ahead.first().is_some_and(|stage| stage.weights == present) {
+    // The baseline's equal shares are there as long as all weights are zero, or the same.
+    let equal =
+        baseline.is_some_and(State::splits_equally) && now.splits_equally() && !named.explicit && gone.is_empty();
+    if equal || after == present || ahead.first().is_some_and(|stage| stage.weights == present) {
         return Ok(Assessment::InPlace);
     }
     if let Some(policy) = records.values().find_map(|record| record.traffic_policy_instance.as_ref()) {
@@ -134,7 +137,13 @@ fn change(with: &With, now: &State, records: &BTreeMap<String, RecordSet>, from:
     let drains = old.map(|time| Effect::Drains { time });
     Change {
         id: to.id("weights"),
-        title: format!("{}: {created}{}{}", with.title(), shared::moves(from, &to.weights, as_it_is), to.note()),
+        title: format!(
+            "{}: {created}{}{}{}",
+            with.title(),
+            shared::moves(from, &to.weights, as_it_is),
+            to.note(),
+            untold(now, records, to)
+        ),
         before: image(from, &to.weights),
         after: shared::readable(&to.weights, as_it_is),
         call: CALL.to_owned(),
@@ -143,6 +152,15 @@ fn change(with: &With, now: &State, records: &BTreeMap<String, RecordSet>, from:
         repeats: Repeats::Converges,
         expected: PROPAGATION + old.unwrap_or_default(),
     }
+}
+
+/// Whoever gets traffic by a health check that proves nothing is named, also where a `require` lets it pass.
+fn untold(now: &State, records: &BTreeMap<String, RecordSet>, to: &Stage) -> String {
+    let gets = |record: &&RecordSet| to.weights.get(&record.set_identifier).is_some_and(|weight| *weight > 0);
+    let found = records.values().filter(gets);
+    let found = found.filter_map(|record| Some((record, health::untold(record, &now.checks)?)));
+    let each: Vec<String> = found.map(|(record, why)| format!("{}: {why}", record.set_identifier)).collect();
+    if each.is_empty() { String::new() } else { format!(" (not proven healthy by Route 53: {})", each.join("; ")) }
 }
 
 /// A member that is not there is null.

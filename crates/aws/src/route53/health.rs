@@ -1,18 +1,23 @@
 //! What Route 53's health checkers say of a record.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use aws_sdk_route53::{
     Client,
     types::{HealthCheckConfig, HealthCheckObservation, HealthCheckType},
 };
 use belay_core::change::Proof;
-use belay_ports::ReadError;
-use futures::{TryStreamExt, stream};
+use belay_plan::model::AwsTarget;
+use belay_ports::{Clock, ReadError};
+use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 
 use super::record::RecordSet;
-use crate::errors;
+use crate::{errors, place};
 
 /// The health of one health check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,27 +33,61 @@ pub(crate) enum CheckHealth {
 /// check is healthy", developer guide).
 const HEALTHY_PERCENT: usize = 18;
 
-/// Reads the health checks of all records, each one once.
-///
-/// # Errors
-/// [`ReadError`] when another look may help. A refusal is not an error: the check then proves nothing, and says why.
-pub(crate) async fn observe(
-    client: &Client,
-    partition: &str,
-    records: &[RecordSet],
-) -> Result<BTreeMap<String, CheckHealth>, ReadError> {
-    let ids: BTreeMap<&str, ()> =
-        records.iter().filter_map(|record| Some((record.health_check.as_deref()?, ()))).collect();
-    stream::iter(ids.into_keys().map(Ok))
-        .and_then(|id| async move {
-            let health = match observe_one(client, partition, id).await {
+/// A checker reports every 10 or 30 seconds (developer guide, "Request interval"); nothing newer is to be had sooner.
+const KEPT_FOR: Duration = Duration::from_secs(20);
+
+/// Beside the looks of other steps, which draw from the same quota.
+const READS_AT_ONCE: usize = 4;
+
+/// What was read of health checks a moment ago. A look that follows a refused send (the zone was busy) reads no more than
+/// what has aged meanwhile; else a record of many members would use up the account's quota.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Memory(Arc<Mutex<HashMap<(AwsTarget, String), Kept>>>);
+
+#[derive(Debug)]
+struct Kept {
+    /// By the monotonic clock.
+    read: Duration,
+    health: CheckHealth,
+}
+
+impl Memory {
+    /// Reads the health checks of all records, each one once, some at a time.
+    ///
+    /// # Errors
+    /// [`ReadError`] when another look may help. A refusal is not an error: the check then proves nothing, and says why.
+    pub(crate) async fn observe(
+        &self,
+        client: &Client,
+        clock: &dyn Clock,
+        target: &AwsTarget,
+        records: &[RecordSet],
+    ) -> Result<BTreeMap<String, CheckHealth>, ReadError> {
+        let ids: BTreeSet<String> = records.iter().filter_map(|record| record.health_check.clone()).collect();
+        let reads = ids.into_iter().map(|id| async move {
+            if let Some(health) = self.kept(clock.monotonic(), target, &id) {
+                return Ok((id, health));
+            }
+            let health = match observe_one(client, place::partition(target), &id).await {
                 Err(error) if error.permanent => CheckHealth::Untold { why: error.why },
                 health => health?,
             };
-            Ok((id.to_owned(), health))
-        })
-        .try_collect()
-        .await
+            self.keep(clock.monotonic(), target, &id, &health);
+            Ok((id, health))
+        });
+        stream::iter(reads).buffer_unordered(READS_AT_ONCE).try_collect().await
+    }
+
+    fn kept(&self, now: Duration, target: &AwsTarget, id: &str) -> Option<CheckHealth> {
+        let mut all = self.0.lock().expect("nothing panics while it holds this lock");
+        all.retain(|_, kept| now.saturating_sub(kept.read) < KEPT_FOR);
+        Some(all.get(&(target.clone(), id.to_owned()))?.health.clone())
+    }
+
+    fn keep(&self, now: Duration, target: &AwsTarget, id: &str, health: &CheckHealth) {
+        let mut all = self.0.lock().expect("nothing panics while it holds this lock");
+        all.insert((target.clone(), id.to_owned()), Kept { read: now, health: health.clone() });
+    }
 }
 
 async fn observe_one(client: &Client, partition: &str, id: &str) -> Result<CheckHealth, ReadError> {
@@ -86,6 +125,14 @@ fn count(observations: &[HealthCheckObservation]) -> CheckHealth {
     match observations.len() {
         0 => CheckHealth::Untold { why: "no health checker has reported yet".to_owned() },
         of => CheckHealth::Checkers { healthy: observations.iter().filter(succeeds).count(), of },
+    }
+}
+
+/// Of the records whose health check proves nothing: its id, and why. Route 53 goes by that check all the same.
+pub(crate) fn untold<'c>(record: &RecordSet, checks: &'c BTreeMap<String, CheckHealth>) -> Option<&'c str> {
+    match checks.get(record.health_check.as_deref()?)? {
+        CheckHealth::Untold { why } => Some(why),
+        CheckHealth::Checkers { .. } => None,
     }
 }
 

@@ -11,7 +11,7 @@ use belay_ports::ReadError;
 
 use super::{
     With, arn_of,
-    record::{RecordSet, normal_name},
+    record::{RecordSet, escaped, normal_name},
 };
 use crate::{errors, place};
 
@@ -29,7 +29,7 @@ pub(crate) async fn list(client: &Client, with: &With, zone: &str, aws: &AwsTarg
     let (name, kind) = (normal_name(&with.record), RrType::from(with.kind.as_str()));
     // A CNAME stands alone: whatever else has the name is in its way.
     let every_type = kind == RrType::Cname;
-    let mut start = (Some(name.clone()), (!every_type).then(|| kind.clone()), None);
+    let mut start = (Some(escaped(&with.record)), (!every_type).then(|| kind.clone()), None);
     let mut found = Found::default();
     loop {
         let request = client.list_resource_record_sets().hosted_zone_id(zone);

@@ -98,6 +98,16 @@ pub(crate) fn normal_name(name: &str) -> String {
     normal.trim_end_matches('.').to_owned()
 }
 
+/// The normal name as Route 53 and IAM write it: with escapes.
+pub(crate) fn escaped(name: &str) -> String {
+    let plain = |one: char| one.is_ascii_alphanumeric() || matches!(one, '-' | '_' | '.' | '\\');
+    let each = normal_name(name)
+        .chars()
+        .map(|one| if plain(one) { one.to_string() } else { format!("\\{:03o}", u32::from(one)) })
+        .collect::<Vec<_>>();
+    each.concat()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,6 +125,19 @@ mod tests {
         ];
         for (name, normal) in cases {
             assert_eq!(normal_name(name), normal, "{name}");
+        }
+    }
+
+    #[test]
+    fn names_are_escaped_as_route_53_does() {
+        let cases = [
+            ("WWW.Example.com.", "www.example.com"),
+            ("*.example.com", "\\052.example.com"),
+            ("a\\100b.example.com", "a\\100b.example.com"),
+            ("\\303\\244.example.com", "\\303\\244.example.com"),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(escaped(name), expected);
         }
     }
 

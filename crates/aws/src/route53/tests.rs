@@ -11,7 +11,7 @@ use serde_json::json;
 use super::{record::Alias, *};
 use crate::{
     session::Access,
-    testing::{aws, endpoint, failed, nowhere, proof, remaining, scope},
+    testing::{Still, aws, endpoint, failed, nowhere, proof, remaining, scope},
 };
 
 fn member(set_identifier: &str, weight: u32) -> RecordSet {
@@ -257,14 +257,16 @@ fn what_an_apply_sends_is_one_batch_of_whole_records() {
 #[test]
 fn permissions_are_scoped_to_the_zone() {
     let aws = nowhere();
-    let statements = Route53Weights::new(aws).permissions(&scope(json!({}), None, None), &with());
+    let statements =
+        Route53Weights::new(aws, Arc::new(Still { wakes: false })).permissions(&scope(json!({}), None, None), &with());
     let mutating: Vec<_> = statements.into_iter().filter(|statement| statement.mutates).collect();
     assert_eq!(mutating.len(), 1);
     assert_eq!(mutating[0].action, "route53:ChangeResourceRecordSets");
     assert_eq!(mutating[0].resource, "arn:aws:route53:::hostedzone/Z1");
     // Of a zone that is known by its name, nobody knows the ARN.
     let by_name = With { zone: "example.com".to_owned(), ..with() };
-    let statements = Route53Weights::new(nowhere()).permissions(&scope(json!({}), None, None), &by_name);
+    let statements = Route53Weights::new(nowhere(), Arc::new(Still { wakes: false }))
+        .permissions(&scope(json!({}), None, None), &by_name);
     assert_eq!(
         (statements[0].action.as_str(), statements[0].resource.as_str()),
         ("route53:ListHostedZonesByName", "*")
@@ -302,7 +304,7 @@ fn a_record_outside_of_the_named_zone_is_found_out_offline() {
 #[tokio::test]
 async fn a_batch_is_sent_once_even_when_its_answer_is_lost() {
     let endpoint = endpoint(String::new()).await;
-    let system = Route53Weights::new(aws(Access::ReadWrite, &endpoint).await);
+    let system = Route53Weights::new(aws(Access::ReadWrite, &endpoint).await, Arc::new(Still { wakes: false }));
     let now = state(&[("blue", 0), ("green", 100)]);
     let change = remaining(to_explicit(&now, json!({"blue": 100, "green": 0}), None));
     let mut scope = scope(json!({}), None, None);
@@ -311,4 +313,57 @@ async fn a_batch_is_sent_once_even_when_its_answer_is_lost() {
     let sent = system.apply(&scope, &key, &change).await;
     assert!(matches!(sent, Err(ApplyError::OutcomeUnknown { .. })), "{sent:?}");
     assert_eq!(endpoint.connections.load(Ordering::SeqCst), 1);
+}
+
+/// Both weights of a record are 0 at the baseline: Route 53 answers with each as often.
+#[test]
+fn equal_shares_come_back_with_weights_above_zero() {
+    let (baseline, now) = (state(&[("blue", 0), ("green", 0)]), state(&[("blue", 0), ("green", 100)]));
+    let change = remaining(to_baseline(&now, &baseline, None));
+    assert_eq!(change.after, json!({"blue": 1, "green": 1}));
+    assert_eq!(to_baseline(&baseline, &baseline, None), Assessment::InPlace);
+    assert_eq!(to_baseline(&state(&[("blue", 1), ("green", 1)]), &baseline, None), Assessment::InPlace);
+    let system = Route53Weights::new(nowhere(), Arc::new(Still { wakes: false }));
+    let checks = system.checks(&scope(json!({}), None, None), &with(), &now, Some(&baseline)).unwrap();
+    assert_eq!(checks.iter().map(|check| check.id.as_str()).collect::<Vec<_>>(), ["all_zero"]);
+}
+
+#[test]
+fn a_health_check_that_proves_nothing_is_named() {
+    let mut now = state(&[("blue", 0), ("green", 100)]);
+    now.members[0].health_check = Some("hc".to_owned());
+    let why = "its health check is of type RECOVERY_CONTROL, which has no checkers".to_owned();
+    now.checks.insert("hc".to_owned(), CheckHealth::Untold { why });
+    let change = remaining(to_explicit(&now, json!({"blue": 100, "green": 0}), None));
+    assert!(change.title.ends_with(
+        "(not proven healthy by Route 53: blue: its health check is of type RECOVERY_CONTROL, which has no checkers)"
+    ));
+    let system = Route53Weights::new(nowhere(), Arc::new(Still { wakes: false }));
+    let checks = system.checks(&scope(json!({}), None, None), &with(), &now, None).unwrap();
+    assert!(checks[0].line().contains("RECOVERY_CONTROL"), "{checks:?}");
+}
+
+#[test]
+fn names_and_types_of_all_weighted_records_are_taken() {
+    let catalogue = belay_plan::catalogue::Catalogue::new(vec![spec()], Vec::new());
+    let errors = |record: &str, kind: &str| {
+        let plan = format!(
+            "belay: 1\nmigration: m\naws: {{ account: \"111122223333\", region: eusc-de-east-1 }}\nsteps:\n  a:\n    action: route53.weights\n    \
+             with: {{ zone: Z1, record: '{record}', type: {kind} }}\n    to: {{ a: 1 }}\n"
+        );
+        let loaded = belay_plan::load("plan.yaml", &plan, &catalogue);
+        loaded.err().map(|errors| format!("{errors:#?}"))
+    };
+    for kind in TYPES {
+        assert_eq!(errors("_sip._tcp.example.com", kind), None, "{kind}");
+    }
+    assert!(errors("example.com", "NS").is_some());
+    for record in ["a\\100b.example.com", "\\052.example.com", "\\303\\244.example.com", "*.example.com"] {
+        assert_eq!(errors(record, "TXT"), None, "{record}");
+    }
+    for record in ["a..example.com", "a b.example.com", "-a.example.com"] {
+        assert!(errors(record, "TXT").is_some(), "{record}");
+    }
+    let why = errors("b\u{fc}cher.example.com", "A").expect("it is refused");
+    assert!(why.contains("xn--bcher-kva.example.com"), "{why}");
 }

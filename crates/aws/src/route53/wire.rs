@@ -6,7 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     session::Access,
-    testing::{Script, aws_at, scope},
+    testing::{Script, Still, aws_at, scope},
 };
 
 const NS: &str = "xmlns=\"https://route53.amazonaws.com/doc/2013-04-01/\"";
@@ -67,7 +67,7 @@ fn with(zone: &str) -> With {
 }
 
 async fn look(script: &Script, scope: &Scope, with: &With, receipts: &[Receipt]) -> Result<State, ReadError> {
-    let system = Route53Weights::new(aws_at(Access::ReadOnly, script.url()).await);
+    let system = Route53Weights::new(aws_at(Access::ReadOnly, script.url()).await, Arc::new(Still { wakes: false }));
     system.look(&Scope { aws: AwsTarget { account: None, ..scope.aws.clone() }, ..scope.clone() }, with, receipts).await
 }
 
@@ -125,6 +125,30 @@ async fn while_a_change_is_on_its_way_one_call_is_a_look() {
     let state = look(&script, &to_blue(), &with("example.com"), &[receipt]).await.unwrap();
     assert_eq!(assess(&to_blue(), &with("example.com"), &state, None), Ok(Assessment::InPlace));
     assert_eq!(script.requests().len(), 2, "in place, nobody asks for health");
+}
+
+/// The sends of a busy zone are refused for a while, and each is followed by a look.
+#[tokio::test]
+async fn what_was_read_a_moment_ago_is_not_read_again() {
+    let checked = |member: &str, weight: u32| {
+        weighted(member, weight).replace("<TTL>", &format!("<HealthCheckId>hc-{member}</HealthCheckId><TTL>"))
+    };
+    let check = format!(
+        "<GetHealthCheckResponse {NS}><HealthCheck><Id>hc-blue</Id><CallerReference>r</CallerReference><HealthCheckConfig>\
+         <Type>CALCULATED</Type></HealthCheckConfig><HealthCheckVersion>1</HealthCheckVersion></HealthCheck>\
+         </GetHealthCheckResponse>"
+    );
+    let sets = checked("blue", 0) + &checked("green", 100);
+    let all = [("Z1", "example.com.", false)];
+    let script = Script::answering([zones(&all), page(&sets, None), check, page(&sets, None)]).await;
+    let system = Route53Weights::new(aws_at(Access::ReadOnly, script.url()).await, Arc::new(Still { wakes: false }));
+    let scope = Scope { aws: AwsTarget { account: None, ..to_blue().aws }, ..to_blue() };
+    let first = system.look(&scope, &with("example.com"), &[]).await.unwrap();
+    // The zone is looked up by its name once a run.
+    let again = Scope { before: Some(Arc::new(serde_json::to_value(&first).unwrap())), ..scope };
+    let second = system.look(&again, &with("example.com"), &[]).await.unwrap();
+    assert_eq!((second.zone.as_str(), &second.checks), ("Z1", &first.checks));
+    assert_eq!(script.requests().len(), 4, "{:?}", script.requests());
 }
 
 #[tokio::test]

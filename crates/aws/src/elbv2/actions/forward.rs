@@ -78,6 +78,11 @@ impl Forward {
             groups.push(same.map_or_else(changed, |group| (*group).clone()));
         }
         let same = model.into_iter().chain([self]).find(|forward| forward.groups == groups);
+        // What was written so before is taken again. A network load balancer refuses a new list in which some groups have a
+        // weight and some have none.
+        if same.is_none() && groups.iter().any(|group| group.weight.is_some()) {
+            groups.iter_mut().for_each(|group| group.weight = Some(group.weight()));
+        }
         let written = same.map_or(Written::ForwardConfig, |forward| forward.written);
         Self { groups, stickiness: self.stickiness.clone(), written }
     }

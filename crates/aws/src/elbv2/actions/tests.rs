@@ -275,3 +275,14 @@ fn new_weights_keep_the_order_and_add_at_the_end() {
     assert_eq!(changed.groups, [group("z", 0), group("b", 1), group("a", 5)]);
     assert_eq!(changed.stickiness, stickiness);
 }
+
+/// A network load balancer refuses a list in which only some groups have a weight.
+#[test]
+fn all_groups_of_a_new_list_have_weights() {
+    let group = |arn: &str, weight| WeightedGroup { arn: arn.to_owned(), weight };
+    let now =
+        Forward { groups: vec![group("a", None), group("b", None)], stickiness: None, written: Written::ForwardConfig };
+    let weights = Weights::from([("a".to_owned(), 1), ("b".to_owned(), 0)]);
+    let groups = now.with_weights(&weights, None).groups;
+    assert_eq!(groups, [group("a", Some(1)), group("b", Some(0))]);
+}

@@ -111,7 +111,8 @@ async fn a_rule_is_found_by_its_priority_on_whatever_page() {
     assert_eq!(found(at("shop", 443, 20)).await, Ok("arn:r/20".to_owned()));
     let why = found(at("shop", 443, 30)).await.unwrap_err();
     assert_eq!(why, "listener shop:443 has no rule with the priority 30; it has 10, 20, default");
-    assert!(found(at("line", 53, 10)).await.unwrap_err().contains("has no rules"));
+    // A network load balancer has rules, too.
+    assert_eq!(found(at("line", 53, 10)).await, Ok("arn:r/10".to_owned()));
 }
 
 #[tokio::test]
@@ -222,4 +223,13 @@ async fn a_zone_that_is_not_enabled_is_known_by_the_group_where_the_description_
     let clients = wire.aws(Access::ReadOnly).await.clients(&AwsTarget::default()).await.unwrap();
     let health = health::observe(&clients.elbv2.read, GROUP).await.unwrap().unwrap();
     assert_eq!(health.states.into_keys().collect::<Vec<_>>(), [ZONE_NOT_ENABLED]);
+}
+
+#[test]
+fn a_default_rule_is_told_with_its_listener() {
+    let why = default_rule("arn:aws:elasticloadbalancing:eu-west-1:111122223333:listener-rule/app/shop/1/2/3");
+    assert!(
+        why.ends_with("`listener: arn:aws:elasticloadbalancing:eu-west-1:111122223333:listener/app/shop/1/2`"),
+        "{why}"
+    );
 }

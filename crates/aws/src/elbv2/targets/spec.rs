@@ -52,7 +52,7 @@ fn registrations() -> Shape {
             field("port", port(), "The target's port; left out: the group's own.").optional(),
             field(
                 "zone",
-                pattern("a zone such as `eu-west-1a`, or `all`", "^(all|[a-z]{2}(-[a-z0-9]+)+)$"),
+                pattern("a zone such as `eu-west-1a`, or `all`", "^(all|[a-z]{2,4}(-[a-z0-9]+)+)$"),
                 "For an IP address outside the group's VPC.",
             )
             .optional(),

@@ -48,7 +48,7 @@ fn what_is_no_listener_is_told_with_what_would_be() {
         ("rule: { load_balancer: shop, port: 443 }", ["`priority` is missing", "within its listener"]),
         ("listener: { load_balancer: shop, port: 443 }, stickiness: suspended", ["unknown word", "`suspend`"]),
         (&format!("listener: \"{arn}/gwy/wall/1/2\""), ["a gateway load balancer", "`alb.targets`"]),
-        (&format!("rule: \"{arn}-rule/net/shop/1/2/3\""), ["load balancer's rule", "priority: 10 }"]),
+        (&format!("rule: \"{arn}-rule/gwy/shop/1/2/3\""), ["load balancer's rule", "priority: 10 }"]),
     ] {
         let told = forward(with).unwrap_err();
         assert!(parts.iter().all(|part| told.contains(part)), "{parts:?} in:\n{told}");
