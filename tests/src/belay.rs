@@ -30,8 +30,8 @@ pub struct Belay {
 }
 
 impl Belay {
-    /// Against an endpoint, of an emulator or a proxy. The binary is `$BELAY_BIN`, else the release build, else the
-    /// debug build of this workspace.
+    /// Against an endpoint, of an emulator or a proxy. The binary is `$BELAY_BIN`, else the one that was built with the
+    /// tests: `cargo test --release --workspace` tries a release build.
     pub fn at(endpoint: &str) -> Self {
         Self::with_binary(&binary(), endpoint)
     }
@@ -346,16 +346,15 @@ fn signal_process(id: u32, signal: Signal) {
     let _ = kill_process(id, signal);
 }
 
-/// The binary under test: see [`Belay::at`].
+/// The binary under test: see [`Belay::at`]. Tests and benchmarks lie in `deps` beside it.
 pub fn binary() -> PathBuf {
     if let Some(set) = std::env::var_os("BELAY_BIN") {
         return PathBuf::from(set);
     }
-    let target = target_folder();
-    let builds = ["release", "debug"].map(|profile| target.join(profile).join("belay"));
-    let found = builds.iter().find(|path| path.exists());
-    found.cloned().unwrap_or_else(|| {
-        panic!("no belay binary in {}: run `cargo build --release -p belay`, or set BELAY_BIN", target.display())
+    let test = std::env::current_exe().expect("a running program has a path");
+    let built = test.ancestors().skip(1).map(|folder| folder.join("belay")).find(|path| path.is_file());
+    built.unwrap_or_else(|| {
+        panic!("no belay beside {}: run `cargo test --workspace` or `cargo build`, or set BELAY_BIN", test.display())
     })
 }
 
