@@ -185,8 +185,11 @@ impl<'d> Checker<'d> {
                 self.complain(&timebox, message, "remove it, or let the rule say `do: fix_first`");
             }
         }
-        if self.places.is_sound("/decision/rules") && !self.at("/decision/rules").is_null() {
-            self.decision_rules(&rules_of(&self.root["decision"]));
+        if self.places.is_sound("/decision/rules")
+            && !self.at("/decision/rules").is_null()
+            && let Ok(rules) = rules_of(&self.root["decision"])
+        {
+            self.decision_rules(&rules);
         }
     }
 

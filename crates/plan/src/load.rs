@@ -157,8 +157,10 @@ impl File<'_> {
     }
 
     fn lower(&self, root: &Node, decoded: Decoded, changes: &Changes) -> Result<Plan, Vec<Problem>> {
-        let mut plan = lower::lower(&decoded.value, self.catalogue)
-            .map_err(|error| vec![Problem::new(0..0, format!("this plan has no meaning for Belay: {error}"))])?;
+        let mut plan = lower::lower(&decoded.value, self.catalogue).map_err(|error| {
+            let problem = Problem::new(0..0, format!("this plan has no meaning for Belay: {error}"));
+            vec![problem.help("this is a fault of Belay, not of the plan: please report it with the plan")]
+        })?;
         if *changes != Changes::default() {
             let as_written = decode(&self.shape, root, self.texts).value;
             let file_migration = as_written["migration"].as_str().unwrap_or(&plan.migration).to_owned();

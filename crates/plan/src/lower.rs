@@ -28,7 +28,7 @@ pub(crate) fn lower(root: &Value, catalogue: &Catalogue) -> Result<Plan, serde_j
     plan.insert("signals".to_owned(), each("signals", &|signal| lower_signal(signal, aws, catalogue)));
     plan.insert("triggers".to_owned(), each("triggers", &lower_trigger));
     plan.insert("steps".to_owned(), each("steps", &|step| lower_step(step, aws, catalogue)));
-    plan.insert("decision".to_owned(), serde_json::to_value(lower_decision(&root["decision"]))?);
+    plan.insert("decision".to_owned(), serde_json::to_value(lower_decision(&root["decision"])?)?);
     plan.insert("confirm".to_owned(), gates(&root["confirm"], VERIFY_WITHIN));
     serde_json::from_value(plan.into())
 }
@@ -47,22 +47,28 @@ pub(crate) fn merged_aws(plan: &Value, own: &Value) -> Value {
 }
 
 /// The rules that a plan writes, each `fix_first` with its timebox; empty where it writes none.
-pub(crate) fn rules_of(decision: &Value) -> Vec<Rule> {
+///
+/// # Errors
+/// A rule that the model does not have: a fault of the grammar. Rules left out would be other decisions.
+pub(crate) fn rules_of(decision: &Value) -> Result<Vec<Rule>, serde_json::Error> {
     let rules = decision["rules"].as_array().into_iter().flatten().cloned().map(|mut rule| {
         if rule["do"] == "fix_first" && rule["timebox"].is_null() {
             rule["timebox"] = TIMEBOX_DEFAULT.into();
         }
         rule
     });
-    serde_json::from_value(rules.collect()).unwrap_or_default()
+    serde_json::from_value(rules.collect())
 }
 
-fn lower_decision(decision: &Value) -> Decision {
-    let authority = serde_json::from_value(decision["authority"].clone()).unwrap_or_default();
-    match rules_of(decision) {
+fn lower_decision(decision: &Value) -> Result<Decision, serde_json::Error> {
+    let authority = match &decision["authority"] {
+        Value::Null => Vec::new(),
+        authority => serde_json::from_value(authority.clone())?,
+    };
+    Ok(match rules_of(decision)? {
         rules if rules.is_empty() => Decision { authority, ..Decision::default() },
         rules => Decision { rules, authority, custom: true },
-    }
+    })
 }
 
 fn lower_signal(signal: &Value, aws: &Value, catalogue: &Catalogue) -> Value {
@@ -131,4 +137,19 @@ fn from_spec(lowered: &mut Value, step: &Value, spec: &ActionSpec) {
 fn retry(retry: &Value) -> Value {
     let (least, most) = retry["backoff"].as_str().and_then(|text| text.split_once("..")).unwrap_or_default();
     json!({ "attempts": retry["attempts"], "backoff_min": least, "backoff_max": most })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_model_does_not_have_is_an_error_and_no_default() {
+        let rule = json!({ "severity": "critical", "do": "roll_back" });
+        let sound = json!({ "rules": [rule], "authority": ["lead"] });
+        assert_eq!(lower_decision(&sound).unwrap().rules.len(), 1);
+        assert!(lower_decision(&json!({ "rules": [rule, { "do": "pray" }] })).is_err());
+        assert!(lower_decision(&json!({ "authority": "lead" })).is_err());
+        assert!(!lower_decision(&Value::Null).unwrap().custom);
+    }
 }

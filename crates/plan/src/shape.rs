@@ -40,7 +40,7 @@ pub enum Shape {
         shape: fn() -> Shape,
     },
     /// Parts of an object that are laid over it before it is decoded: what is in them is judged there. The shape is that of
-    /// the parts, and stands in the schema.
+    /// the whole; in the schema of the parts nothing is required.
     Patch(Box<Shape>),
     /// Anything at all: for words that are reserved and not yet given a meaning.
     Any,
@@ -211,40 +211,9 @@ pub fn one_of(what: impl Into<String>, forms: impl IntoIterator<Item = Shape>) -
     Shape::OneOf { what: what.into(), forms: forms.into_iter().collect() }
 }
 
-/// Parts of an object of this shape; see [`Shape::Patch`].
+/// Parts of an object with these keys; see [`Shape::Patch`].
 pub(crate) fn patch(fields: impl IntoIterator<Item = Field>) -> Shape {
-    Shape::Patch(Box::new(object(fields.into_iter().map(part))))
-}
-
-/// The same with everything left to choice, down to where values replace each other whole.
-fn part(field: Field) -> Field {
-    Field { shape: partial(field.shape), presence: Presence::Optional, ..field }
-}
-
-fn partial(shape: Shape) -> Shape {
-    match shape {
-        Shape::Object(shape) => object(shape.fields.into_iter().map(part)),
-        Shape::Tagged(tagged) => {
-            let names = tagged.variants.iter().map(|variant| variant.name.clone());
-            let mut fields = vec![field(tagged.tag, words(names.collect::<Vec<_>>()), tagged.doc).optional()];
-            fields.extend(tagged.common.into_iter().map(part));
-            for own in tagged.variants.into_iter().flat_map(|variant| variant.fields) {
-                let own = part(own);
-                match fields.iter_mut().find(|known| known.key == own.key) {
-                    Some(Field { shape: Shape::OneOf { forms, .. }, .. }) => forms.push(own.shape),
-                    Some(_) => {}
-                    None => fields.push(Field { shape: one_of("", [own.shape]), ..own }),
-                }
-            }
-            object(fields)
-        }
-        Shape::Map(map) => {
-            let least = if map.not_all_zero.is_some() { map.least } else { 0 };
-            Shape::Map(MapShape { value: Box::new(partial(*map.value)), least, ..map })
-        }
-        Shape::OneOf { what, forms } => Shape::OneOf { what, forms: forms.into_iter().map(partial).collect() },
-        shape => shape,
-    }
+    Shape::Patch(Box::new(object(fields)))
 }
 
 pub fn any() -> Shape {

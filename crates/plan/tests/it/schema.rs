@@ -73,7 +73,7 @@ fn what_the_schema_names_is_what_the_decoder_takes() {
     let text = "belay: 1\nmigration: m\nsteps: { a: { action: nothing } }\n";
     let diagnostics = load("plan.yaml", text, &catalogue()).expect_err("an unknown action");
     let schema = schema(&catalogue());
-    let actions = schema.pointer("/properties/steps/additionalProperties/properties/action/oneOf");
+    let actions = schema.pointer("/$defs/action/oneOf");
     for action in actions.and_then(|actions| actions.as_array()).expect("the actions") {
         let name = action["const"].as_str().expect("a name");
         assert!(diagnostics[0].help.as_ref().is_some_and(|help| help.contains(name)), "{name}");
