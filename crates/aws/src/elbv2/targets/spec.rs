@@ -121,8 +121,13 @@ enum Word {
     Default,
 }
 
-/// The targets of an explicit `to:`, in its normal form.
+/// The targets of an explicit `to:`, in its normal form, with addresses as AWS writes them.
 pub(super) fn explicit(to: &Value) -> Result<Vec<Registration>, serde_json::Error> {
+    let canonical = |target: Registration| Registration { address: target.address.canonical(), ..target };
+    Ok(as_written(to)?.into_iter().map(canonical).collect())
+}
+
+fn as_written(to: &Value) -> Result<Vec<Registration>, serde_json::Error> {
     let said = std::collections::BTreeMap::<String, Said>::deserialize(to)?;
     let registrations = said.into_iter().flat_map(|(id, said)| {
         let places = match said {
@@ -145,7 +150,7 @@ fn registration(id: &str, place: Place) -> Registration {
 
 /// What is wrong with a `to:` whatever AWS has.
 fn check(to: &Value) -> Vec<Finding> {
-    let Ok(targets) = explicit(to) else { return Vec::new() };
+    let Ok(targets) = as_written(to) else { return Vec::new() };
     let at = |target: &Registration| pointer(&["to", &target.address.id]);
     let kind = |target: &Registration| Kind::of(&target.address.id);
     let mut findings = Vec::new();
@@ -155,7 +160,7 @@ fn check(to: &Value) -> Vec<Finding> {
         if kind(target) == Kind::Ip && id.parse::<IpAddr>().is_err() {
             findings.push(Finding::new(at(target), format!("`{id}` is not an IP address")));
         }
-        if !seen.insert(&target.address) {
+        if !seen.insert(target.address.clone().canonical()) {
             findings.push(Finding::new(at(target), format!("`{}` is there twice", target.address)));
         }
         if kind(target) == Kind::Lambda && target.address.port.is_some() {

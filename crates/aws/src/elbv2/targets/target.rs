@@ -1,6 +1,6 @@
 //! One target of a target group.
 
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
 use aws_sdk_elasticloadbalancingv2::types::TargetDescription;
 use serde::{Deserialize, Serialize};
@@ -85,11 +85,19 @@ impl fmt::Display for Address {
     }
 }
 
+impl Address {
+    /// An IPv6 address has many forms: `2001:DB8:0::7` is `2001:db8::7`.
+    pub(super) fn canonical(self) -> Self {
+        let id = self.id.parse::<IpAddr>().map_or(self.id, |address| address.to_string());
+        Self { id, ..self }
+    }
+}
+
 impl Registration {
     /// None for a description without an id.
     pub(super) fn from_aws(target: TargetDescription) -> Option<Self> {
         let port = target.port.and_then(|port| u16::try_from(port).ok());
-        let address = Address { id: target.id?, port };
+        let address = Address { id: target.id?, port }.canonical();
         Some(Self { address, zone: target.availability_zone, quic_server_id: target.quic_server_id })
     }
 

@@ -207,6 +207,13 @@ fn ports_and_zones_are_those_of_the_plan_or_of_the_group() {
 }
 
 #[test]
+fn an_address_is_the_same_however_it_is_written() {
+    let now = State { kind: "ip".to_owned(), ..group(&[("2001:db8::7", HEALTHY)]) };
+    let step = Step::to(json!({ "2001:DB8:0:0::7": "default" }), None);
+    assert_eq!(step.assess(&now), Assessment::InPlace);
+}
+
+#[test]
 fn a_group_takes_targets_of_its_kind() {
     let why = failed(Step::to(json!({"10.0.0.7": 80}), None).assess(&group(&[])));
     assert!(why.contains("of the type `instance`") && why.contains("10.0.0.7:80 is an IP address"), "{why}");

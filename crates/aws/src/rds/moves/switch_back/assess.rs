@@ -105,23 +105,28 @@ impl<'a> View<'a> {
         let Some(green) = self.before.and_then(|before| before.called(&self.names.production)) else {
             return Assessment::InPlace;
         };
-        let output = format!("{blue} is production again.{}", self.left_behind(green));
-        Assessment::Over(Outcome { failure: None, report: Report { output, logs: String::new() } })
-    }
-
-    /// What keeps the names, and with them the endpoints, that it had in production.
-    fn left_behind(&self, green: &Found) -> String {
-        let attached = self.now.of(&green.id).map_or(&green.attached, |found| &found.attached);
-        if attached.is_empty() {
-            return String::new();
+        let green = self.now.of(&green.id).unwrap_or(green);
+        let Names { production, failed, .. } = &self.names;
+        if !green.replicas.is_empty() {
+            let replicas = green.replicas.join(", ");
+            return Assessment::Differs {
+                why: format!(
+                    "{blue} is production again, but {replicas} replicate from {failed} and keep the names of production's \
+                     replicas: whatever reads from them reads data of after the switchover. Rename them, or point their \
+                     readers at {production}; then `belay skip`"
+                ),
+            };
         }
-        format!(
-            " Not moved: {}, which belong to {} and keep their names. Whatever connects to them reads data of after the \
-             switchover: point it at {}, or rename them",
-            attached.join(", "),
-            self.names.failed,
-            self.names.production
-        )
+        let members = match green.members.as_slice() {
+            [] => String::new(),
+            members => format!(
+                " Not moved: {}, members of {failed}, keep their names. Whatever connects to the endpoint of one reads and \
+                 writes data of after the switchover: point it at {production}",
+                members.join(", ")
+            ),
+        };
+        let output = format!("{blue} is production again.{members}");
+        Assessment::Over(Outcome { failure: None, report: Report { output, logs: String::new() } })
     }
 
     fn swap(&self, blue: &Found, green: &Found) -> Assessment {
@@ -221,8 +226,10 @@ impl<'a> View<'a> {
                 cure: "the step would stop and ask".to_owned(),
             });
         }
-        let attached = self.now.called(subject).map(|production| production.attached.join(", "));
-        if let Some(attached) = attached.filter(|attached| !attached.is_empty()) {
+        let production = self.now.called(subject);
+        let attached = production.into_iter().flat_map(|found| found.members.iter().chain(&found.replicas)).cloned();
+        let attached = attached.collect::<Vec<_>>().join(", ");
+        if !attached.is_empty() {
             found.push(Check {
                 id: "endpoints_left_behind".to_owned(),
                 subject: subject.clone(),

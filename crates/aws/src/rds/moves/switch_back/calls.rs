@@ -61,10 +61,11 @@ pub(super) async fn databases(client: &Client, kind: Kind) -> Result<Vec<Found>,
 
 impl Found {
     fn of_instance(found: DbInstance) -> Self {
-        let attached =
+        let replicas =
             found.read_replica_db_instance_identifiers().iter().chain(found.read_replica_db_cluster_identifiers());
         Self {
-            attached: attached.cloned().collect(),
+            members: Vec::new(),
+            replicas: replicas.cloned().collect(),
             pending: pending::applied_by_renaming_instance(&found),
             name: found.db_instance_identifier.unwrap_or_default().to_ascii_lowercase(),
             id: Id::new(found.dbi_resource_id, timestamp(found.instance_create_time)),
@@ -74,9 +75,10 @@ impl Found {
     }
 
     fn of_cluster(found: DbCluster) -> Self {
-        let members = found.db_cluster_members().iter().filter_map(|member| member.db_instance_identifier.as_ref());
+        let members = found.db_cluster_members().iter().filter_map(|member| member.db_instance_identifier.clone());
         Self {
-            attached: members.chain(found.read_replica_identifiers()).cloned().collect(),
+            members: members.collect(),
+            replicas: found.read_replica_identifiers().to_vec(),
             pending: pending::applied_by_renaming_cluster(&found),
             name: found.db_cluster_identifier.unwrap_or_default().to_ascii_lowercase(),
             id: Id::new(found.db_cluster_resource_id, timestamp(found.cluster_create_time)),

@@ -37,9 +37,11 @@ pub(super) struct Found {
     /// What RDS would apply together with a rename: `engine version to 8.4.5`.
     #[serde(default)]
     pub(super) pending: Vec<String>,
-    /// Members and read replicas, which have names, and so endpoints, of their own.
+    /// The members of a cluster, which have names, and so endpoints, of their own.
     #[serde(default)]
-    pub(super) attached: Vec<String>,
+    pub(super) members: Vec<String>,
+    #[serde(default)]
+    pub(super) replicas: Vec<String>,
 }
 
 /// Stays the same when a database is renamed.

@@ -33,7 +33,7 @@ fn scope() -> Scope {
 fn found(name: &str, id: &str) -> Found {
     let (name, status) = (name.to_owned(), "available".to_owned());
     let id = Id::new(Some(id.to_owned()), None);
-    Found { name, id, status, renaming_to: None, pending: Vec::new(), attached: Vec::new() }
+    Found { name, id, status, renaming_to: None, pending: Vec::new(), members: Vec::new(), replicas: Vec::new() }
 }
 
 /// Names and resources.
@@ -233,18 +233,21 @@ fn what_a_rename_would_apply_is_asked_about() {
 
 #[test]
 fn what_is_not_moved_is_named() {
-    let (armed, mut before) = (armed(), switched());
-    before.databases[0].attached = vec!["shop-reader".to_owned()];
-    let now = state(&[("shop", "blue"), (FAILED, "green")]);
-    let done = Look { now: &now, armed: Some(&armed), before: Some(&before), sent: &[] }.assessed();
-    let Assessment::Over(outcome) = done else { panic!("{done:?}") };
-    // As it is now, where green is still listed.
-    assert_eq!(outcome.report.output, "shop (blue) is production again.");
-    let gone = state(&[("shop", "blue")]);
-    let done = Look { now: &gone, armed: Some(&armed), before: Some(&before), sent: &[] }.assessed();
-    let Assessment::Over(outcome) = done else { panic!("{done:?}") };
-    assert!(outcome.report.output.contains("Not moved: shop-reader"), "{}", outcome.report.output);
-    let checks = View::new(&scope(), &with(), &before, None, None, &[]).checks();
+    let (armed, before) = (armed(), switched());
+    let done = |green: Found| {
+        let now = State { databases: vec![found("shop", "blue"), green], ..state(&[]) };
+        Look { now: &now, armed: Some(&armed), before: Some(&before), sent: &[] }.assessed()
+    };
+    let members = Found { members: vec!["shop-1".to_owned()], ..found(FAILED, "green") };
+    let Assessment::Over(outcome) = done(members.clone()) else { panic!() };
+    assert!(outcome.report.output.contains("Not moved: shop-1"), "{}", outcome.report.output);
+    // Readers would go on with the data of the other side.
+    let replicas = Found { replicas: vec!["shop-reader".to_owned()], ..found(FAILED, "green") };
+    let Assessment::Differs { why } = done(replicas) else { panic!() };
+    assert!(why.contains("shop-reader") && why.contains("belay skip"), "{why}");
+    let production = Found { name: "shop".to_owned(), ..members };
+    let now = State { databases: vec![production], ..state(&[]) };
+    let checks = View::new(&scope(), &with(), &now, Some(&now), None, &[]).checks();
     assert_eq!(checks.iter().map(|check| check.id.as_str()).collect::<Vec<_>>(), ["endpoints_left_behind"]);
 }
 
