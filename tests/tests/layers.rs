@@ -20,7 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("belay-local", &["plan", "core", "ports"]),
     ("belay-probes", &["plan", "core", "ports", "local"]),
     ("belay-sim", &["plan", "core", "ports", "engine", "journal"]),
-    ("belay-server", &["plan", "core", "ports", "engine", "local"]),
+    ("belay-server", &["plan", "core", "ports", "engine", "local", "probes"]),
     ("belay", &["plan", "core", "ports", "engine", "journal", "aws", "probes", "local", "sim", "server"]),
 ];
 

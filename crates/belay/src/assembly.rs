@@ -7,14 +7,17 @@ use belay_aws::{
     session::{Access, Aws},
 };
 use belay_journal::{OpenError, SqliteJournal, StateUrl};
-use belay_local::Programs;
+use belay_local::{Programs, permit::Gate};
 use belay_plan::{catalogue::Catalogue, model::AwsTarget};
 use belay_ports::{AccountError, Actuator, Actuators, Clock, Fut, Journal, Observer, Ports, Sensor, Sensors};
 use belay_probes::Probes;
+use belay_server::Config;
 
 use crate::{
     clock::{SystemClock, SystemEntropy},
+    commands::serve::config_failure,
     exit::{Exit, Failure},
+    output::Output,
 };
 
 /// Everything that a plan can name.
@@ -56,13 +59,24 @@ fn journal_failure(error: OpenError) -> Failure {
     Failure::new(exit, error).help(help)
 }
 
-/// The real world. `access` decides whether anything can be changed in it; `observer` sees what is done in it.
-pub(crate) fn ports(access: Access, journal: Arc<dyn Journal>, observer: Arc<dyn Observer>) -> Ports {
+/// What plans may do beyond AWS, by the daemon's configuration, if BELAY_CONFIG names one.
+pub(crate) fn gate(output: Output) -> Result<Gate, Failure> {
+    match std::env::var_os("BELAY_CONFIG").is_some_and(|path| !path.is_empty()) {
+        true => {
+            Config::load(None).map(|config| Gate::new(config.permits)).map_err(|error| config_failure(error, output))
+        }
+        false => Ok(Gate::default()),
+    }
+}
+
+/// The real world. `access` decides whether anything can be changed in it; `observer` sees what is done in it; `gate` knows
+/// what plans may do beyond AWS.
+pub(crate) fn ports(access: Access, journal: Arc<dyn Journal>, observer: Arc<dyn Observer>, gate: Gate) -> Ports {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
     let aws = AwsSystems::new(Aws::new(access, clock.clone(), observer.clone()), clock.clone());
-    let programs = Programs::new(clock.clone(), access == Access::ReadWrite);
+    let programs = Programs::new(clock.clone(), access == Access::ReadWrite, gate.clone());
     Ports {
-        sensors: Arc::new(EverySensor { aws: aws.clone(), probes: Probes::new(clock.clone()) }),
+        sensors: Arc::new(EverySensor { aws: aws.clone(), probes: Probes::new(clock.clone(), gate) }),
         actuators: Arc::new(EveryActuator { aws, programs }),
         journal,
         clock,

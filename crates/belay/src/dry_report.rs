@@ -33,6 +33,11 @@ fn show(report: &DryRun, output: Output) {
         output.line("");
         output.drawing(signals);
     }
+    if !report.reaches.is_empty() {
+        output.line("");
+        output.page("beyond AWS, the plan does this:");
+        report.reaches.iter().for_each(|reach| output.page(format_args!("  {reach}")));
+    }
     output.line("");
     times(report, output);
     for warning in &report.warnings {

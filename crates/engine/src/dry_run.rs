@@ -36,7 +36,7 @@ pub enum DryRunError {
 
 /// Rehearses a plan against the world as it is. `ports` should be a set that cannot mutate. `only`: those steps and what
 /// they need; empty for all. `measured`: what the steps took before. Steps that return to a baseline which is not there
-/// yet are shown as they are now: that is what arming would capture.
+/// yet are shown as they are now: that is what arming would capture. What the plan does beyond AWS is not known here.
 ///
 /// # Errors
 /// [`DryRunError`] when a rollback could not even begin.

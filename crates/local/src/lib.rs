@@ -6,6 +6,7 @@
 mod family;
 pub mod files;
 mod output;
+pub mod permit;
 mod process;
 mod program;
 pub mod secrets;
@@ -40,6 +41,7 @@ use tokio::sync::watch;
 use crate::{
     family::Mark,
     output::Secrets,
+    permit::Gate,
     process::{Job, Meaning},
 };
 
@@ -138,6 +140,7 @@ pub struct Programs(Arc<Inner>);
 struct Inner {
     clock: Arc<dyn Clock>,
     allowed: bool,
+    gate: Gate,
     running: Mutex<Running>,
 }
 
@@ -153,8 +156,9 @@ impl fmt::Debug for Programs {
 impl Programs {
     /// `allowed`: whether programs may be started at all. Where only reading is allowed, a program is not even run to
     /// see what it would do: nobody knows what it changes.
-    pub fn new(clock: Arc<dyn Clock>, allowed: bool) -> Self {
-        Self(Arc::new(Inner { clock, allowed, running: Mutex::default() }))
+    /// `gate`: which of them.
+    pub fn new(clock: Arc<dyn Clock>, allowed: bool, gate: Gate) -> Self {
+        Self(Arc::new(Inner { clock, allowed, gate, running: Mutex::default() }))
     }
 
     /// The actions that plans may use.
@@ -174,6 +178,7 @@ impl Programs {
         let arguments = Arguments::deserialize(&change.args)
             .map_err(|error| refused(format!("the change {} cannot be understood: {error}", change.id)))?;
         let Arguments { number, program, with } = arguments;
+        self.0.gate.judge(&permit::run_of(&scope.step, &with.argv)).map_err(refused)?;
         let job = Job {
             program: program.clone(),
             arguments: with.argv.into_iter().skip(1).collect(),

@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeMap,
-    env,
+    env, fmt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -20,6 +20,15 @@ const BYTES_MAX: u64 = 64 * 1024;
 /// Files that may hang at the same time.
 const READS_MAX: usize = 32;
 
+/// Begins of the names of variables that Belay itself acts by.
+const OWN_VARIABLES: [&str; 3] = ["AWS_", "BELAY_", "OTEL_"];
+
+/// Parts of the paths of files that Belay itself acts by, or that cannot be told beforehand.
+const OWN_FOLDERS: [&str; 3] = [".aws", "serviceaccount", ".."];
+
+/// Folders of files that the kernel makes up.
+const MADE_UP: [&str; 3] = ["/proc", "/sys", "/dev"];
+
 /// Where a secret is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reference {
@@ -27,11 +36,44 @@ pub enum Reference {
     File(PathBuf),
 }
 
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Variable(name) => write!(f, "env:{name}"),
+            Self::File(path) => write!(f, "file:{}", path.display()),
+        }
+    }
+}
+
 impl Reference {
     /// None: the text refers to nothing, and is what it is.
     pub fn parse(text: &str) -> Option<Self> {
         let variable = || text.strip_prefix("env:").map(|name| Self::Variable(name.to_owned()));
         variable().or_else(|| text.strip_prefix("file:").map(|path| Self::File(PathBuf::from(path))))
+    }
+
+    /// Whether a plan may refer to it: whoever writes plans must not be able to send away what Belay itself acts with.
+    ///
+    /// # Errors
+    /// It is one of Belay's own secrets.
+    pub fn check(&self) -> Result<(), String> {
+        match self {
+            Self::Variable(name) => match OWN_VARIABLES
+                .iter()
+                .find(|begin| name.to_ascii_uppercase().starts_with(**begin))
+            {
+                Some(begin) => Err(format!("the variables {begin}... are Belay's own: no plan can refer to {name}")),
+                None => Ok(()),
+            },
+            Self::File(path) => {
+                let is_own = path.components().any(|part| OWN_FOLDERS.iter().any(|own| part.as_os_str() == *own))
+                    || MADE_UP.iter().any(|folder| path.starts_with(folder));
+                match is_own {
+                    true => Err(format!("no plan can refer to {}: Belay's own secrets can be there", path.display())),
+                    false => Ok(()),
+                }
+            }
+        }
     }
 }
 

@@ -67,7 +67,7 @@ fn key() -> Key {
 }
 
 fn programs() -> Programs {
-    Programs::new(Arc::new(Hand::default()), true)
+    Programs::new(Arc::new(Hand::default()), true, Gate::default())
 }
 
 async fn assessed(programs: &Programs, scope: &Scope, receipts: &[Receipt]) -> Assessment {
@@ -148,7 +148,7 @@ async fn what_a_program_leaves_running_is_not_waited_for() {
     // Something holds the output open for as long as the test would run.
     let clock = Arc::new(Hand::default());
     clock.passes.notify_one();
-    let programs = Programs::new(clock, true);
+    let programs = Programs::new(clock, true, Gate::default());
     let scope = scope(&with(&["sh", "-c", "echo done; sleep 600 & echo $! >&2"]), 1);
     let change = start(&programs, &scope).await;
     let body = programs.actuator(ACTION).unwrap().apply(&scope, &key(), &change).await.unwrap();
@@ -273,7 +273,7 @@ async fn the_end_of_the_time_ends_the_program() {
     let folder = tempfile::tempdir().unwrap();
     let (stubborn, begun) = stubborn(folder.path());
     let clock = Arc::new(Hand::default());
-    let programs = Programs::new(clock.clone(), true);
+    let programs = Programs::new(clock.clone(), true, Gate::default());
     let scope = Scope { deadline: Some("1970-01-01T00:05:00Z".parse().unwrap()), ..scope(&stubborn, 1) };
     let change = start(&programs, &scope).await;
     let actuator = programs.actuator(ACTION).unwrap();
@@ -342,7 +342,7 @@ async fn what_stands_against_a_command_is_found_out_before_it_is_needed() {
 
 #[tokio::test]
 async fn nothing_is_started_where_only_reading_is_allowed() {
-    let programs = Programs::new(Arc::new(Hand::default()), false);
+    let programs = Programs::new(Arc::new(Hand::default()), false, Gate::default());
     let scope = scope(&with(&["true"]), 1);
     let change = start(&programs, &scope).await;
     let refused = programs.actuator(ACTION).unwrap().apply(&scope, &key(), &change).await;

@@ -4,6 +4,7 @@
 //! Proxies of the environment are not used: the probe stands for a visitor of exactly this URL.
 
 mod judge;
+mod sent;
 mod spec;
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
@@ -141,6 +142,7 @@ impl Http {
         let mut found = Values::new();
         for text in spec.headers.values() {
             if let Some(reference) = Reference::parse(text) {
+                reference.check()?; // a plan that was armed by an older version was not asked
                 found.insert(text.clone(), self.secrets.look_up(&reference).await?);
             }
         }
@@ -151,7 +153,11 @@ impl Http {
         let unsent = |why: String| Outcome::Unreadable(format!("{asked} was not sent: {why}"));
         let limit = deadline.limit();
         let addresses = match deadline.run(hop.addresses()).await {
-            Some(Ok(addresses)) => addresses,
+            // A name can lead there, too.
+            Some(Ok(addresses)) => match addresses.iter().find_map(|found| sent::link_local(&found.ip().to_string())) {
+                Some(why) => return Err(unsent(why)),
+                None => addresses,
+            },
             Some(Err(why)) => return Err(unsent(format!("the host could not be resolved here: {why}"))),
             None => {
                 let limit = duration_format(limit);
@@ -231,6 +237,14 @@ impl Hop {
         let url = self.url.join(location).map_err(|error| format!("its header Location is no URL: {error}"))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(format!("it leads to {}, which is no http or https URL", shown(&url)));
+        }
+        let host = url.host_str().unwrap_or_default();
+        let is_allowed = |allowed: &String| allowed.eq_ignore_ascii_case(host);
+        if parsed(&spec.url).host_str() != Some(host) && !spec.redirect_hosts.iter().any(is_allowed) {
+            return Err(format!(
+                "it leads to another host, {}: list it in `redirect_hosts` if that is meant",
+                shown(&url)
+            ));
         }
         let is_home = url.origin() == parsed(&spec.url).origin();
         // RFC 9110, 15.4.4: "see other" is to be looked at.

@@ -9,6 +9,7 @@
 pub mod dns;
 pub mod http;
 mod outcome;
+mod reach;
 pub mod tcp;
 #[cfg(test)]
 mod tests;
@@ -16,11 +17,15 @@ mod tls;
 
 use std::sync::Arc;
 
-use belay_local::secrets::Secrets;
-use belay_plan::catalogue::SignalSpec;
+use belay_local::{
+    permit::{Gate, Reach},
+    secrets::Secrets,
+};
+use belay_plan::{catalogue::SignalSpec, model::Plan};
 use belay_ports::{Clock, Sensor};
 use dns::Dns;
 use http::Http;
+use reach::Gated;
 use tcp::Tcp;
 use tls::Tls;
 
@@ -29,11 +34,19 @@ pub struct Probes {
     clock: Arc<dyn Clock>,
     tls: Arc<Tls>,
     secrets: Secrets,
+    gate: Gate,
 }
 
 impl Probes {
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, tls: Arc::default(), secrets: Secrets::default() }
+    /// `gate`: which secrets they may send where, and which hosts they may ask.
+    pub fn new(clock: Arc<dyn Clock>, gate: Gate) -> Self {
+        Self { clock, tls: Arc::default(), secrets: Secrets::default(), gate }
+    }
+
+    /// What the probes of a plan send where, and whom they ask.
+    pub fn reaches(plan: &Plan) -> Vec<Reach> {
+        let of = |(name, signal): (&String, &belay_plan::model::Signal)| reach::of(name, &signal.kind, &signal.spec);
+        plan.signals.iter().flat_map(of).collect()
     }
 
     /// The specs of all probes, for the catalogue.
@@ -45,11 +58,12 @@ impl Probes {
 impl belay_ports::Sensors for Probes {
     fn sensor(&self, kind: &str) -> Option<Arc<dyn Sensor>> {
         let (clock, tls) = (Arc::clone(&self.clock), Arc::clone(&self.tls));
-        match kind {
-            http::KEY => Some(Arc::new(Http::new(clock, tls, self.secrets.clone()))),
-            tcp::KEY => Some(Arc::new(Tcp::new(clock, tls))),
-            dns::KEY => Some(Arc::new(Dns::new(clock))),
-            _ => None,
-        }
+        let sensor: Arc<dyn Sensor> = match kind {
+            http::KEY => Arc::new(Http::new(clock, tls, self.secrets.clone())),
+            tcp::KEY => Arc::new(Tcp::new(clock, tls)),
+            dns::KEY => Arc::new(Dns::new(clock)),
+            _ => return None,
+        };
+        Some(Arc::new(Gated { sensor, kind: kind.to_owned(), gate: self.gate.clone(), clock: self.clock.clone() }))
     }
 }

@@ -3,6 +3,7 @@
 use std::{future::pending, net::SocketAddr, sync::Arc, time::Duration};
 
 use belay_core::reading::{Health, Reading};
+use belay_local::permit::Gate;
 use belay_plan::model::AwsTarget;
 use belay_ports::{Clock, Fut, Sensors, sensor::Query};
 use jiff::Timestamp;
@@ -46,7 +47,7 @@ fn query(spec: Value) -> Query {
 
 async fn read_with(clock: Arc<Still>, spec: Value) -> Reading {
     let kind = spec.as_object().unwrap().keys().next().unwrap().clone();
-    let sensor = Probes::new(clock).sensor(&kind).unwrap();
+    let sensor = Probes::new(clock, Gate::default()).sensor(&kind).unwrap();
     let mut readings = sensor.read(&[query(spec)]).await;
     assert_eq!(readings.len(), 1);
     readings.remove(0)
@@ -180,7 +181,7 @@ async fn all_queries_are_read_at_once_and_answered_in_order() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let clock = Arc::new(Still::default());
-    let sensor = Probes::new(clock).sensor("http").unwrap();
+    let sensor = Probes::new(clock, Gate::default()).sensor("http").unwrap();
     let queries: Vec<Query> = ["first", "second"]
         .map(|name| Query {
             signal: name.to_owned(),
@@ -204,4 +205,24 @@ async fn all_queries_are_read_at_once_and_answered_in_order() {
     let (readings, ()) = tokio::join!(sensor.read(&queries), server);
     let found: Vec<_> = readings.iter().map(|reading| (reading.signal.as_str(), reading.health)).collect();
     assert_eq!(found, [("first", Health::Healthy), ("second", Health::Unhealthy)]);
+}
+
+#[tokio::test]
+async fn what_is_not_permitted_is_not_sent() {
+    let mut tasks = JoinSet::new();
+    let address = page(&mut tasks, answer("200 OK", "")).await;
+    let with = json!({ "url": format!("http://{address}/"), "status": 200, "timeout": "5s",
+        "headers": { "X-Token": "env:PATH" } });
+    let queries = [
+        query(json!({ "http": with })),
+        query(json!({ "http": { "url": format!("http://{address}/"), "status": 200, "timeout": "5s" } })),
+    ];
+    let sensor = Probes::new(Arc::<Still>::default(), Gate::default().only_listed()).sensor("http").unwrap();
+    let readings = sensor.read(&queries).await;
+    assert_eq!([readings[0].health, readings[1].health], [Health::Unknown, Health::Healthy]);
+    assert!(
+        readings[0].evidence.starts_with("not read: signal probe sends env:PATH to 127.0.0.1"),
+        "{}",
+        readings[0].evidence
+    );
 }

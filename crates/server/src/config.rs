@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use belay_local::files;
+use belay_local::{files, permit::Permits};
 use belay_plan::{diagnostic::Diagnostic, duration};
 use serde::Deserialize;
 
@@ -39,6 +39,8 @@ pub struct Config {
     pub more_plans: Vec<String>,
     /// The collector that traces go to; None: the one that the environment names, if it does.
     pub otlp: Option<String>,
+    /// What plans may do beyond AWS.
+    pub permits: Permits,
 }
 
 /// When migrations are armed.

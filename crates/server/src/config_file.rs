@@ -2,6 +2,10 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
+use belay_local::{
+    permit::{Permits, SecretPermit},
+    secrets::Reference,
+};
 use belay_plan::{
     catalogue::Finding,
     diagnostic::Diagnostic,
@@ -26,6 +30,7 @@ const BEAT_MAX: Duration = Duration::from_secs(3600);
 fn shape() -> Shape {
     let listen = text("an address with a port, such as `127.0.0.1:7457`");
     let glob = text("a path or a glob, such as `plans/*.yaml`");
+    let program = text("the first word of a command, such as `/usr/local/bin/fence`");
     object([
         field("listen", listen, "Where the daemon listens. Port 0 takes a free one.").or("127.0.0.1:7457"),
         field("state", text("a state URL, such as `sqlite:belay.db`"), "Where the journal is.").or("sqlite:belay.db"),
@@ -35,7 +40,35 @@ fn shape() -> Shape {
         field("sigusr1", words(["one", "all"]), "What SIGUSR1 does with several armed migrations.").or("one"),
         field("tokens", list(token()), "Who may talk to the daemon, and what for.").optional_section(),
         field("heartbeat", heartbeat(), "Who is told outside that Belay lives and sees.").optional_section(),
+        field(
+            "secrets",
+            list(secret()),
+            "The secrets that plans may refer to, each with the hosts that it may be sent to.",
+        )
+        .optional_section(),
+        field("commands", list(program), "The programs that plans may run.").optional_section(),
+        field("probe_hosts", list(host()), "The hosts that the probes of plans may ask.").optional_section(),
         field("telemetry", telemetry(), "Where traces go.").optional_section(),
+    ])
+}
+
+fn host() -> Shape {
+    Shape::Text(Text {
+        what: "a host, such as `www.example.com`, `*.example.com` or `10.0.0.7`",
+        pattern: Some("^(\\*\\.)?[A-Za-z0-9._-]+$|^\\[[0-9A-Fa-f:.]+\\]$"),
+        secret: false,
+    })
+}
+
+fn secret() -> Shape {
+    let reference = Shape::Text(Text {
+        what: "where a secret is: `env:NAME` or `file:path`",
+        pattern: Some("^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"),
+        secret: true,
+    });
+    object([
+        field("secret", reference, "Where it is, as plans refer to it."),
+        field("hosts", filled_list(host()), "The hosts that it may be sent to."),
     ])
 }
 
@@ -87,8 +120,17 @@ struct File {
     #[serde(default)]
     tokens: Vec<TokenEntry>,
     heartbeat: Option<HeartbeatEntry>,
+    secrets: Option<Vec<SecretEntry>>,
+    commands: Option<Vec<String>>,
+    probe_hosts: Option<Vec<String>>,
     #[serde(default)]
     telemetry: Telemetry,
+}
+
+#[derive(Deserialize)]
+struct SecretEntry {
+    secret: String,
+    hosts: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -112,7 +154,10 @@ struct TokenEntry {
 
 pub(crate) fn parse(file_name: &str, text: &str) -> Result<Config, Vec<Diagnostic>> {
     let file: File = settings::read(file_name, text, &shape(), check)?;
-    let File { listen, state, plans, poll, arm, sigusr1, tokens, heartbeat, telemetry } = file;
+    let File { listen, state, plans, poll, arm, sigusr1, tokens, heartbeat, telemetry, .. } = file;
+    let secret = |SecretEntry { secret, hosts }| Some(SecretPermit { secret: Reference::parse(&secret)?, hosts });
+    let secrets = file.secrets.map(|secrets| secrets.into_iter().filter_map(secret).collect());
+    let permits = Permits { secrets, commands: file.commands, probe_hosts: file.probe_hosts };
     let tokens = tokens.into_iter().filter_map(|TokenEntry { name, roles, sha256 }| {
         let roles = roles.iter().map(|role| Role::named(role)).collect();
         // The shape lets nothing else through than what this takes.
@@ -121,7 +166,7 @@ pub(crate) fn parse(file_name: &str, text: &str) -> Result<Config, Vec<Diagnosti
     let tokens = Tokens::new(tokens.collect());
     let heartbeat = heartbeat.map(|HeartbeatEntry { url, every }| Heartbeat { url: Secret::new(url), every });
     let (otlp, file, more_plans) = (telemetry.otlp, None, Vec::new());
-    Ok(Config { listen, state, plans, poll, arm, sigusr1, tokens, heartbeat, otlp, file, more_plans })
+    Ok(Config { listen, state, plans, poll, arm, sigusr1, tokens, heartbeat, otlp, file, more_plans, permits })
 }
 
 /// The JSON Schema of the file.

@@ -8,6 +8,7 @@ use std::{
 };
 
 use belay_engine::{Engine, Handle, OpenError, Options, Sampler};
+use belay_local::permit::Gate;
 use belay_plan::{catalogue::Catalogue, model::Name};
 use belay_ports::{Ports, ReadFailure};
 use futures::future::join_all;
@@ -42,6 +43,8 @@ pub struct Parts {
     pub belay_version: String,
     /// What `/metrics` shows. To count what the engines do it has to be the observer of `ports`.
     pub metrics: Metrics,
+    /// What plans may do beyond AWS, as the ports know it: a reload changes it.
+    pub gate: Gate,
     /// Sends spans, if it is the observer of `ports` too. The daemon starts it, who assembles the parts closes it.
     pub traces: Traces,
 }
@@ -71,6 +74,7 @@ struct Inner {
     options: Options,
     metrics: Metrics,
     traces: Traces,
+    gate: Gate,
     guards: Mutex<BTreeMap<Name, Arc<Guard>>>,
     /// One arming at a time: two must not both find a resource free.
     arming: tokio::sync::Mutex<()>,
@@ -109,6 +113,7 @@ impl Daemon {
             options,
             metrics: parts.metrics,
             traces: parts.traces,
+            gate: parts.gate,
             guards: Mutex::default(),
             arming: tokio::sync::Mutex::default(),
             unarmed: Mutex::default(),
@@ -176,6 +181,7 @@ impl Daemon {
     }
 
     pub(crate) fn set_config(&self, config: Config) {
+        self.inner.gate.set(config.permits.clone());
         self.inner.config.send_replace(Arc::new(config));
     }
 

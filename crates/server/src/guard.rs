@@ -75,6 +75,11 @@ impl Guard {
         self.lock().anothers
     }
 
+    /// Who else than root and the user of Belay can write to the file, if anybody can.
+    pub(crate) fn others(&self) -> Option<String> {
+        self.lock().file.as_ref().and_then(|file| file.others.clone())
+    }
+
     /// When the file was last written.
     pub(crate) fn modified(&self) -> Option<Timestamp> {
         self.lock().file.as_ref().and_then(|file| file.modified)

@@ -182,8 +182,12 @@ impl Daemon {
         // What is live goes on with the plan that was armed.
         let weight = if state.is_live() { Weight::Warning } else { Weight::NotReady };
         let file = guard.file_problem().map(|why| trouble(Part::PlanFile, weight, why));
+        let loaded = guard.loaded().ok().and_then(|loaded| self.judge(&loaded.plan).err());
+        let not_permitted = loaded.map(|why| trouble(Part::PlanFile, weight, why));
+        let live = guard.live_plan().and_then(|plan| self.judge(&plan).err());
+        let forbidden = live.map(|why| trouble(Part::Config, Weight::NotReady, format!("of what is armed: {why}")));
         let people = guard.live_plan().and_then(|plan| self.refuse_missing_people(&plan).err());
         let people = people.map(|error| trouble(Part::Tokens, Weight::NotReady, error.to_string()));
-        faults.chain(slow).chain(blind).chain(file).chain(people).collect()
+        faults.chain(slow).chain(blind).chain(file).chain(not_permitted).chain(forbidden).chain(people).collect()
     }
 }

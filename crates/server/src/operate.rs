@@ -10,12 +10,16 @@ use belay_core::{
     support::{For, unsupported},
 };
 use belay_engine::{ArmError, Armed, Arming, CommandError, DryRun, DryRunError, RunError};
-use belay_plan::model::{Name, Plan};
+use belay_plan::{
+    Loaded,
+    model::{Name, Plan},
+};
 
 use crate::{
     config::Sigusr1,
     daemon::Daemon,
     guard::{Guard, shared_resource},
+    permits::reaches,
 };
 
 /// On record for what a Unix signal asked for: the system does not say who sent it.
@@ -26,6 +30,10 @@ const SIGNAL_ACTOR: &str = "signal";
 pub enum OperateError {
     #[error("the plan file cannot be used: {why}")]
     PlanFile { why: String },
+    #[error("the plan file is not permitted: {why}")]
+    NotPermitted { why: String },
+    #[error("the plan file has the SHA-256 {found}, not {expected}: it is not what was reviewed")]
+    OtherPlan { expected: String, found: String },
     #[error("{resource} is acted on by {other} too, which is armed or rolling back")]
     ResourceTaken { resource: String, other: Name },
     #[error("the plan asks for {needed} with the role {role}, and the daemon's tokens give it to {found}")]
@@ -44,11 +52,27 @@ pub enum OperateError {
     Command(#[from] CommandError),
 }
 
+/// On whose word a plan is armed.
+#[derive(Debug)]
+pub(crate) enum Word {
+    /// A person's, who may have reviewed it with this hash.
+    Person { plan_sha256: Option<String> },
+    /// The configuration's: nobody has asked for this very plan.
+    Nobody,
+}
+
 impl Daemon {
     /// Arms the plan that the file holds now.
-    pub(crate) async fn arm(&self, guard: &Arc<Guard>, arming: Arming, asked: &Asked) -> Result<Armed, OperateError> {
+    pub(crate) async fn arm(
+        &self,
+        guard: &Arc<Guard>,
+        arming: Arming,
+        word: &Word,
+        asked: &Asked,
+    ) -> Result<Armed, OperateError> {
         let _turn = self.one_arming_at_a_time().await;
         let loaded = self.refresh(guard).await.map_err(|why| OperateError::PlanFile { why })?;
+        self.refuse_unpermitted(guard, &loaded, word)?;
         self.refuse_shared_resources(guard, &loaded.plan)?;
         // What cannot be honoured at all is said first, by arming itself: tokens would not help it.
         let honoured = unsupported(&loaded.plan, For::Guarding).is_empty();
@@ -56,12 +80,33 @@ impl Daemon {
             self.refuse_missing_people(&loaded.plan)?;
         }
         let plan = Arc::new(loaded.plan.clone());
-        let armed = belay_engine::arm(&guard.handle, self.ports(), plan, &loaded.sha256, arming, asked).await?;
+        let mut armed = belay_engine::arm(&guard.handle, self.ports(), plan, &loaded.sha256, arming, asked).await?;
+        let changeable =
+            |who| format!("{who} can change the plan file, and a plan is code; what is armed stays as it is");
+        armed.warnings.extend(guard.others().map(changeable));
         for warning in &armed.warnings {
             tracing::warn!(migration = guard.name(), warning, "armed, with a warning");
         }
         self.set_unarmed(guard.name(), None);
         Ok(armed)
+    }
+
+    fn refuse_unpermitted(&self, guard: &Guard, loaded: &Loaded, word: &Word) -> Result<(), OperateError> {
+        let not_permitted = |why| OperateError::NotPermitted { why };
+        match word {
+            Word::Person { plan_sha256: Some(expected) } if !expected.eq_ignore_ascii_case(&loaded.sha256) => {
+                return Err(OperateError::OtherPlan { expected: expected.clone(), found: loaded.sha256.clone() });
+            }
+            Word::Person { .. } => {}
+            Word::Nobody => {
+                let changeable = |who| {
+                    not_permitted(format!("{who} can change the file, so it is not armed without a person's word"))
+                };
+                guard.others().map_or(Ok(()), |who| Err(changeable(who)))?;
+                self.judge_unasked(&loaded.plan).map_err(not_permitted)?;
+            }
+        }
+        self.judge(&loaded.plan).map_err(not_permitted)
     }
 
     /// Nobody is to find out in the middle of a rollback that there is nobody who may approve.
@@ -124,15 +169,17 @@ impl Daemon {
             Some(plan) if state.armed.is_some() => (plan.clone(), state.plan_sha256.clone()),
             _ => {
                 let loaded = fresh.map_err(|why| OperateError::PlanFile { why })?;
+                self.judge(&loaded.plan).map_err(|why| OperateError::NotPermitted { why })?;
                 (Arc::new(loaded.plan.clone()), loaded.sha256.clone())
             }
         };
         let baseline = state.baseline.as_deref();
         let relatives = guard.snapshot().relatives.clone();
         let measured = belay_engine::measured(&plan, &state, relatives.iter().map(AsRef::as_ref));
-        let found =
+        let mut found =
             belay_engine::dry_run(self.read_only(), &plan, &plan_sha256, baseline, state.cutover, &only, &measured)
                 .await?;
+        found.reaches = reaches(&plan).iter().map(ToString::to_string).collect();
         tracing::info!(migration = guard.name(), actor = asked.actor, verdict = %found.verdict, "dry run");
         let report = serde_json::to_value(&found).map_err(OperateError::Report)?;
         let verb = Verb::Rehearsed { plan, plan_sha256, only, report };
@@ -197,7 +244,9 @@ impl Daemon {
     pub async fn arm_on_start(&self) {
         for migration in self.unarmed().into_keys() {
             let Some(guard) = self.guard(&migration) else { continue };
-            if let Err(error) = self.arm(&guard, Arming::default(), &Asked::new("belay", "arm: on_start")).await {
+            if let Err(error) =
+                self.arm(&guard, Arming::default(), &Word::Nobody, &Asked::new("belay", "arm: on_start")).await
+            {
                 tracing::error!(migration, %error, "not armed");
                 self.set_unarmed(&migration, Some(error.to_string()));
             }

@@ -11,6 +11,8 @@ use belay_local::files::{self, TextFile};
 use belay_plan::{Loaded, catalogue::Catalogue, diagnostic::Diagnostic, model::Name};
 use jiff::Timestamp;
 
+use crate::permits;
+
 /// A plan file is not larger.
 const BYTES_MAX: u64 = 4 * 1024 * 1024;
 
@@ -21,6 +23,8 @@ pub struct PlanFile {
     pub loaded: Arc<Loaded>,
     /// When the file was last written, where its file system says so.
     pub modified: Option<Timestamp>,
+    /// Who else than root and the user of Belay can write to it, if anybody can.
+    pub others: Option<String>,
 }
 
 #[derive(Debug)]
@@ -99,21 +103,35 @@ impl PlanFile {
     pub(crate) fn load_again(&self, catalogue: &Catalogue) -> Result<Self, PlanFileError> {
         let file = read(&self.path)?;
         match file.text == self.loaded.text {
-            true => Ok(Self { modified: modified(&file), ..self.clone() }),
+            true => {
+                let others = permits::others(&file.metadata);
+                Ok(Self { modified: modified(&file), others, ..self.clone() })
+            }
             false => Self::parse(&self.path, &file, catalogue),
         }
     }
 
     fn parse(path: &Path, file: &TextFile, catalogue: &Catalogue) -> Result<Self, PlanFileError> {
         match belay_plan::load(&path.display().to_string(), &file.text, catalogue) {
-            Ok(loaded) => Ok(Self { path: path.to_owned(), loaded: Arc::new(loaded), modified: modified(file) }),
+            Ok(loaded) => Ok(Self {
+                path: path.to_owned(),
+                loaded: Arc::new(loaded),
+                modified: modified(file),
+                others: permits::others(&file.metadata),
+            }),
             Err(diagnostics) => Err(PlanFileError::Invalid { path: path.to_owned(), diagnostics }),
         }
     }
 }
 
 fn read(path: &Path) -> Result<TextFile, PlanFileError> {
-    files::read_text(path, BYTES_MAX).map_err(|source| PlanFileError::Unreadable { path: path.to_owned(), source })
+    let wrong = |source| PlanFileError::Unreadable { path: path.to_owned(), source };
+    let file = files::read_text(path, BYTES_MAX).map_err(wrong)?;
+    if permits::is_everybodys(path, &file.metadata) {
+        let why = "everybody on this host can change it, and a plan is code: `chmod o-w` the file and its folder";
+        return Err(wrong(io::Error::new(io::ErrorKind::PermissionDenied, why)));
+    }
+    Ok(file)
 }
 
 fn modified(file: &TextFile) -> Option<Timestamp> {

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use belay_journal::MemoryJournal;
+use belay_local::permit::Gate;
 use belay_plan::catalogue::Catalogue;
 use belay_server::{
     Config, Daemon, Metrics, Parts, PlanFile,
@@ -37,11 +38,12 @@ fn parts() -> Parts {
     let ports = ports(&world, Arc::new(MemoryJournal::default()), Arc::new(SeededEntropy::new(7)));
     Parts {
         read_only: read_only_ports(&world, &ports),
+        gate: Gate::default(),
         metrics: Metrics::new("test", ports.clock.now()),
         traces: belay_server::Traces::default(),
         ports,
         catalogue,
-        plans: vec![PlanFile { path: "plan.yaml".into(), loaded, modified: None }],
+        plans: vec![PlanFile { path: "plan.yaml".into(), loaded, modified: None, others: None }],
         unusable: Vec::new(),
         belay_version: "test".to_owned(),
     }

@@ -33,6 +33,9 @@ pub(crate) struct Args {
     /// Arm although signals cannot be read (an alarm does not exist, access is denied): their triggers cannot fire
     #[arg(long)]
     accept_unknown: bool,
+    /// Arm only if the plan file has this SHA-256: that of the plan that was reviewed
+    #[arg(long, value_name = "SHA256")]
+    plan_sha256: Option<String>,
     /// Why; goes on record
     #[arg(long)]
     reason: Option<String>,
@@ -53,6 +56,9 @@ impl Args {
         }
         if self.accept_unknown {
             body["accept_unknown"] = json!(true);
+        }
+        if let Some(sha256) = &self.plan_sha256 {
+            body["plan_sha256"] = json!(sha256);
         }
         let before = client.get(&format!("migrations/{migration}")).await?;
         let answer = client.post(&format!("migrations/{migration}/arm"), &body).await;

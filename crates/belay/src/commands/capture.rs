@@ -8,7 +8,7 @@ use belay_journal::MemoryJournal;
 use serde_json::json;
 
 use crate::{
-    assembly::{catalogue, ports},
+    assembly::{catalogue, gate, ports},
     exit::{Exit, Failure},
     output::Output,
     plan_file::{self, Overlay},
@@ -41,7 +41,8 @@ impl Args {
     pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
         let loaded = plan_file::load(&self.plan, &self.overlay, &catalogue(), output)?;
         self.refuse_to_overwrite()?;
-        let ports = ports(Access::ReadOnly, Arc::new(MemoryJournal::default()), Arc::new(()));
+        let ports =
+            ports(Access::ReadOnly, Arc::new(MemoryJournal::default()), Arc::new(()), gate(output)?.only_listed());
         let baseline = belay_engine::capture(&ports, &loaded.plan, &loaded.sha256).await.map_err(failure)?;
         match &self.output {
             Some(path) => self.write(path, &baseline, output),

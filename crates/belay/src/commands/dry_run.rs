@@ -8,7 +8,7 @@ use belay_plan::model::Plan;
 use belay_ports::Journal;
 
 use crate::{
-    assembly::{State, catalogue, open_to_read, ports},
+    assembly::{State, catalogue, gate, open_to_read, ports},
     commands::arm::read_baseline,
     dry_report,
     exit::{Exit, Failure},
@@ -50,10 +50,12 @@ impl Args {
         let given = self.baseline.as_ref().map(|path| read_baseline(path, &loaded.plan.migration)).transpose()?;
         let (kept, measured) = on_record(&self.state.url, &loaded.plan).await?;
         let baseline = given.as_ref().or(kept.baseline.as_deref());
-        let ports = ports(Access::ReadOnly, Arc::new(MemoryJournal::default()), Arc::new(()));
+        let ports =
+            ports(Access::ReadOnly, Arc::new(MemoryJournal::default()), Arc::new(()), gate(output)?.only_listed());
         let (plan, sha256) = (&loaded.plan, &loaded.sha256);
         let report = belay_engine::dry_run(&ports, plan, sha256, baseline, kept.cutover, &self.only, &measured).await;
-        let report = report.map_err(failure)?;
+        let mut report = report.map_err(failure)?;
+        report.reaches = belay_server::reaches(plan).iter().map(ToString::to_string).collect();
         if report.steps.values().any(|step| step.found == Found::Uncaptured) {
             output.note(format_args!(
                 "no baseline is known: {}. If a daemon has armed the plan, ask it with `belay rollback --dry-run`, or name its \

@@ -12,7 +12,7 @@ use belay_plan::model::Plan;
 use clap::builder::NonEmptyStringValueParser;
 
 use crate::{
-    assembly::{State, actor, catalogue, open_to_write, ports},
+    assembly::{State, actor, catalogue, gate, open_to_write, ports},
     commands::arm::read_baseline,
     exit::{Exit, Failure},
     follow::{Approvals, Ending, Screen, follow_engine, show_summary},
@@ -76,7 +76,7 @@ impl Args {
                 loaded.plan.migration
             ));
         }
-        let ports = ports(Access::ReadWrite, journal, Arc::new(()));
+        let ports = ports(Access::ReadWrite, journal, Arc::new(()), gate(output)?);
         let sampler = Sampler::start(ports.sensors.clone(), ports.clock.clone(), ports.observer.clone(), POLL);
         let options = Options { sampler, belay_version: env!("CARGO_PKG_VERSION").to_owned() };
         let handle = Engine::open(ports.clone(), &loaded.plan.migration, options).await?;

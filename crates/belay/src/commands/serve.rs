@@ -2,6 +2,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use belay_aws::session::Access;
 use belay_journal::StateUrl;
+use belay_local::permit::Gate;
 use belay_ports::Clock;
 use belay_server::{BuildError, Config, ConfigError, Metrics, Parts, PlanFileError, ServeError, Traces};
 use tokio::task::JoinSet;
@@ -61,9 +62,11 @@ impl Args {
         let mut beside = JoinSet::new();
         beside.spawn(lost.tell(metrics.clone(), clock));
         let observer = Arc::new((metrics.clone(), traces.clone()));
+        let gate = Gate::new(config.permits.clone());
         let parts = Parts {
-            ports: ports(Access::ReadWrite, journal.clone(), observer.clone()),
-            read_only: ports(Access::ReadOnly, journal, observer),
+            ports: ports(Access::ReadWrite, journal.clone(), observer.clone(), gate.clone()),
+            read_only: ports(Access::ReadOnly, journal, observer, gate.only_listed()),
+            gate,
             catalogue,
             plans,
             unusable,
@@ -91,7 +94,7 @@ fn show_unusable(errors: &[PlanFileError], output: Output) -> Failure {
         .help("correct what is shown above; `belay validate` checks without starting")
 }
 
-fn config_failure(error: ConfigError, output: Output) -> Failure {
+pub(crate) fn config_failure(error: ConfigError, output: Output) -> Failure {
     if let ConfigError::Invalid { diagnostics, .. } = &error {
         show_errors(diagnostics, output);
     }

@@ -5,6 +5,7 @@ use std::{fs, net::SocketAddr, sync::Arc, time::Duration};
 use belay_core::reading::Health;
 use belay_engine::Handle;
 use belay_journal::MemoryJournal;
+use belay_local::permit::Gate;
 use belay_plan::model::Plan;
 use belay_ports::{Clock, Ports};
 use belay_server::{Config, Daemon, Metrics, Parts, PlanFile, serve::bind};
@@ -52,6 +53,7 @@ impl Stage {
         let listener = bind(&config).await?;
         let parts = Parts {
             read_only: dress(read_only_ports(&world, &simulated)),
+            gate: Gate::default(),
             ports: dress(simulated),
             catalogue,
             plans: vec![file],

@@ -4,6 +4,7 @@ use std::{fs, net::SocketAddr, path::Path, sync::Arc};
 
 use belay_core::reading::Health;
 use belay_journal::MemoryJournal;
+use belay_local::permit::Gate;
 use belay_server::{Config, Daemon, Metrics, Parts, PlanFile, ServeError, serve, unix_signals::UnixSignals};
 use belay_sim::{Faults, Rule, SeededEntropy, SimClock, World, ports, read_only_ports};
 use serde_json::Value;
@@ -53,6 +54,7 @@ async fn serve_a_world(file: PlanFile) -> (Arc<World>, String, JoinSet<Result<()
     let url = format!("http://{}", listener.local_addr().unwrap());
     let parts = Parts {
         read_only: read_only_ports(&world, &ports),
+        gate: Gate::default(),
         metrics: Metrics::new("test", ports.clock.now()),
         traces: belay_server::Traces::default(),
         ports,

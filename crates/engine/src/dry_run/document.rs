@@ -28,6 +28,9 @@ pub struct DryRun {
     pub stopped_by: Vec<Stop>,
     /// What a person should know, and what would not stop it.
     pub warnings: Vec<String>,
+    /// What the plan does beyond AWS, by name: which secret it sends where, which hosts it asks, which programs it runs.
+    #[serde(default)]
+    pub reaches: Vec<String>,
     /// In an order in which they can run; independent steps run at the same time.
     #[schema(value_type = IndexMap<String, DryStep>)]
     pub steps: IndexMap<Name, DryStep>,

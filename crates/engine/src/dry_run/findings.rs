@@ -59,6 +59,7 @@ impl Findings<'_> {
             refused.chain(expected_steps.flat_map(|(name, step)| self.stops(name, step))).collect();
         let rto = self.plan.objectives.rto;
         DryRun {
+            reaches: Vec::new(),
             migration: self.plan.migration.clone(),
             plan_sha256: sha256.to_owned(),
             at: self.at,

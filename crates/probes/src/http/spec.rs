@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use belay_local::secrets::Reference;
 use belay_plan::{
     catalogue::{Finding, SignalSpec, no_signal_findings, pointer},
     duration::{self, text as duration_text},
@@ -15,7 +14,7 @@ use reqwest::Url;
 use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::Value;
 
-use super::KEY;
+use super::{KEY, sent};
 use crate::{
     outcome::check_timeout,
     tcp::{ADDRESS, check_port},
@@ -31,10 +30,6 @@ const REDIRECTS_FOLLOWED: u8 = 10;
 const PATTERN_BYTES_MAX: usize = 32 * 1024;
 
 const HEADER: Text = Text::new("a header's name", Some("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"));
-
-/// Headers that carry secrets. A plan is journaled whole, so it only says where they are.
-const SECRET_HEADERS: [&str; 6] =
-    ["authorization", "cookie", "proxy-authorization", "x-api-key", "x-auth-token", "x-amz-security-token"];
 
 /// What `http` takes.
 pub fn signal_spec() -> SignalSpec {
@@ -75,6 +70,12 @@ pub fn signal_spec() -> SignalSpec {
             )
             .or("none"),
             field(
+                "redirect_hosts",
+                filled_list(pattern("the name of a host", "^[A-Za-z0-9.-]+$")),
+                "Other hosts to which a redirect may lead; without them, only the URL's own.",
+            )
+            .optional(),
+            field(
                 "status",
                 one_of("a status, or a list of them", [status(), filled_list(status())]),
                 "The healthy ones.",
@@ -108,6 +109,7 @@ fn check(spec: &Value) -> Vec<Finding> {
         findings.push(Finding::new(at("url"), format!("this is no URL: {error}")));
     }
     let url = url.and_then(Result::ok);
+    findings.extend(sent::check(http, url.as_ref()));
     findings.extend(check_port(http["connect_to"].as_str(), &at("connect_to")));
     if http["connect_to"].is_string() && url.as_ref().is_some_and(|url| url.domain().is_none()) {
         let finding = Finding::new(at("connect_to"), "the URL's host is an address, so nothing is left to ask for");
@@ -137,14 +139,6 @@ fn check(spec: &Value) -> Vec<Finding> {
             findings.push(finding.help("repetitions in repetitions, as `(a{1,99}){1,99}`, take too long to match"));
         }
     }
-    for (name, value) in http["headers"].as_object().into_iter().flatten() {
-        let is_secret = SECRET_HEADERS.contains(&name.to_ascii_lowercase().as_str());
-        if is_secret && value.as_str().is_some_and(|value| Reference::parse(value).is_none()) {
-            let finding =
-                Finding::new(pointer(&[KEY, "headers", name]), format!("{name} is a secret: it is not for a plan"));
-            findings.push(finding.help("write where it is: `env:NAME` or `file:path`").conceal());
-        }
-    }
     findings
 }
 
@@ -158,6 +152,8 @@ pub(super) struct Spec {
     pub(super) connect_to: Option<String>,
     #[serde(default, deserialize_with = "hops")]
     pub(super) redirects: u8,
+    #[serde(default)]
+    pub(super) redirect_hosts: Vec<String>,
     status: Statuses,
     pub(super) body_contains: Option<String>,
     #[serde(default, deserialize_with = "regex")]

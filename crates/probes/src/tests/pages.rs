@@ -108,6 +108,24 @@ async fn secrets_are_sent_to_the_first_host_only() {
 }
 
 #[tokio::test]
+async fn redirects_stay_on_the_host_unless_the_plan_lists_another_and_never_lead_to_credentials() {
+    let mut tasks = JoinSet::new();
+    let (end, mut at_end) = recorder(&mut tasks, answer("200 OK", "")).await;
+    let (start, _at_start) = recorder(&mut tasks, moved_to(&format!("http://localhost:{}/", end.port()))).await;
+    let reading = read(http(start, json!({ "redirects": "follow" }))).await;
+    assert_eq!(reading.health, Health::Unhealthy);
+    assert!(reading.evidence.contains("it leads to another host, http://localhost:"), "{}", reading.evidence);
+    assert!(at_end.try_recv().is_err(), "it was not asked");
+    let reading = read(http(start, json!({ "redirects": "follow", "redirect_hosts": ["localhost"] }))).await;
+    assert_eq!(reading.health, Health::Healthy, "{}", reading.evidence);
+    let (start, _at_start) = recorder(&mut tasks, moved_to("http://169.254.169.254/latest/meta-data/")).await;
+    let allowed = json!({ "redirects": "follow", "redirect_hosts": ["169.254.169.254"] });
+    let reading = read(http(start, allowed)).await;
+    assert_eq!((reading.health, reading.unreadable), (Health::Unknown, true));
+    assert!(reading.evidence.contains("169.254.169.254 is a link-local address"), "{}", reading.evidence);
+}
+
+#[tokio::test]
 async fn a_secret_that_is_a_pipe_holds_nothing_up() {
     let mut tasks = JoinSet::new();
     let address = page(&mut tasks, answer("200 OK", "")).await;

@@ -22,6 +22,8 @@ pub(crate) enum Kind {
     UnreadableSignals,
     NeedsRoles,
     ResourceTaken,
+    NotPermitted,
+    OtherPlan,
     UnsupportedPlan,
     StrangeCursor,
     SlowBody,
@@ -67,6 +69,8 @@ impl Kind {
             | Self::UnreadableSignals
             | Self::NeedsRoles
             | Self::ResourceTaken
+            | Self::NotPermitted
+            | Self::OtherPlan
             | Self::UnsupportedPlan
             | Self::StrangeCursor => StatusCode::CONFLICT,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
@@ -103,6 +107,8 @@ impl Kind {
             Self::UnreadableSignals => "Signals of the plan cannot be read",
             Self::NeedsRoles => "The plan needs people with roles",
             Self::ResourceTaken => "Two migrations, one resource",
+            Self::NotPermitted => "The plan does what is not permitted",
+            Self::OtherPlan => "Another plan than the reviewed one",
             Self::UnsupportedPlan => "This version cannot honour the plan",
             Self::SlowBody => "The body came too slowly",
             Self::UnreadableBody => "The body could not be read",

@@ -20,6 +20,7 @@ use crate::{
     auth::Caller,
     daemon::Daemon,
     guard::{Guard, differences},
+    operate::Word,
 };
 
 use super::{
@@ -113,6 +114,8 @@ pub(super) struct ArmBody {
     /// them alone cannot fire.
     #[serde(default)]
     accept_unknown: bool,
+    /// Arms only if the file has this SHA-256: that of the plan which was reviewed.
+    plan_sha256: Option<String>,
 }
 
 /// Arms the plan that the file holds now
@@ -125,9 +128,9 @@ pub(super) async fn arm(
     Body(body): Body<ArmBody>,
 ) -> Result<Json<Shown>, Problem> {
     let guard = find(&daemon, &migration)?;
-    let ArmBody { reason, baseline, wait_for_green, accept_unknown } = body;
+    let ArmBody { reason, baseline, wait_for_green, accept_unknown, plan_sha256 } = body;
     let arming = Arming { baseline, wait_for_green, accept_unknown };
-    let armed = daemon.arm(&guard, arming, &caller.asked(&reason)).await;
+    let armed = daemon.arm(&guard, arming, &Word::Person { plan_sha256 }, &caller.asked(&reason)).await;
     let armed = armed.map_err(|error| refusal::problem(error, &guard.snapshot().state, Subject::Migration))?;
     Ok(Json(Shown { warnings: armed.warnings, ..shown(&daemon, &guard) }))
 }

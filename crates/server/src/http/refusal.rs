@@ -35,6 +35,11 @@ pub(crate) fn problem(error: OperateError, state: &Migration, subject: Subject<'
         OperateError::PlanFile { .. } => {
             Problem::new(Kind::PlanFile, detail).help("`belay validate` shows every error")
         }
+        OperateError::NotPermitted { .. } => Problem::new(Kind::NotPermitted, detail)
+            .help("review the plan; then list what it may do in the daemon's configuration, and send SIGHUP"),
+        OperateError::OtherPlan { found, .. } => Problem::new(Kind::OtherPlan, detail)
+            .help("review the file as it is now (`sha256sum` shows its hash), then arm it with that hash")
+            .with("plan_sha256", found),
         OperateError::ResourceTaken { resource, other } => Problem::new(Kind::ResourceTaken, detail)
             .help(format!("disarm {other} first, or let one plan do what both do"))
             .with("resource", resource)

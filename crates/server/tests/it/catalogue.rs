@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use belay_local::Programs;
 use belay_plan::{
     catalogue::{ActionSpec, Catalogue, SignalSpec, no_action_findings, no_signal_findings},
     shape::{NAME, field, object, text, weights},
@@ -28,5 +29,5 @@ pub(crate) fn catalogue() -> Catalogue {
         check: no_signal_findings,
         remarks: no_signal_findings,
     };
-    Catalogue::new([action], [signal])
+    Catalogue::new(Programs::specs().into_iter().chain([action]), [signal])
 }

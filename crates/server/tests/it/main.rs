@@ -10,6 +10,7 @@ mod limits;
 mod metrics;
 mod migrations;
 mod operation;
+mod permits;
 mod random_verbs;
 mod requests;
 mod runs;

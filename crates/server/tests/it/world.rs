@@ -8,6 +8,7 @@ use axum::{
     http::{HeaderMap, Request, StatusCode},
 };
 use belay_journal::MemoryJournal;
+use belay_local::permit::Gate;
 use belay_plan::model::Plan;
 use belay_ports::{Journal, Ports};
 use belay_server::{BuildError, Config, Daemon, Metrics, Parts, Traces, http, load_all};
@@ -113,6 +114,7 @@ impl Ground {
             plans,
             unusable,
             catalogue: catalogue(),
+            gate: Gate::new(config.permits.clone()),
             belay_version: "test".to_owned(),
             metrics: self.metrics.clone(),
             traces: Traces::default(),

@@ -28,7 +28,7 @@ use tokio::{
 
 use super::report;
 use crate::{
-    assembly::{State, actor, catalogue, open_to_write, ports},
+    assembly::{State, actor, catalogue, gate, open_to_write, ports},
     commands::arm::read_baseline,
     document::Run,
     exit::{Exit, Failure},
@@ -115,7 +115,7 @@ impl<'a> Drill<'a> {
     async fn open(args: &'a Staged, loaded: Loaded, output: Output) -> Result<Self, Failure> {
         let journal = Arc::new(open_to_write(&args.state.url)?);
         let injection = Injection::default();
-        let mut ports = ports(Access::ReadWrite, journal, Arc::new(injection.clone()));
+        let mut ports = ports(Access::ReadWrite, journal, Arc::new(injection.clone()), gate(output)?);
         ports.sensors = injection.before(ports.sensors.clone(), ports.clock.clone());
         let sampler = Sampler::start(ports.sensors.clone(), ports.clock.clone(), ports.observer.clone(), POLL);
         let options = Options { sampler, belay_version: env!("CARGO_PKG_VERSION").to_owned() };
