@@ -137,6 +137,8 @@ pub enum Effect {
     },
     /// A job starts elsewhere.
     StartsJob { name: String },
+    /// Changes that were queued on the resource, for its maintenance window, take effect with this one.
+    Applies { queued: Vec<String> },
 }
 
 /// One destination's part of the traffic, in the weights of its own system.

@@ -252,7 +252,10 @@ impl Deciding {
         let loses = proof::loses_too_much(&run.plan.objectives, next, self.now)
             .or_else(|| proof::loses_untold(&run.plan.objectives, plan, &state.planned).filter(|_| begins));
         let asked = || plan.approve.is_some().then(|| format!("the plan asks for a person's word: {}", next.title));
-        loses.or_else(|| self.drifted_before_undo(run, name, next)).or_else(asked)
+        // Asked for at the beginning: nobody is to be waited for in the middle.
+        let planned = state.planned.iter().filter(|_| begins);
+        let applies = || proof::applies_queued(planned.chain([next]));
+        loses.or_else(applies).or_else(|| self.drifted_before_undo(run, name, next)).or_else(asked)
     }
 
     /// An undo puts back what was there before a rollback; what somebody has changed since then is not to be lost unseen.

@@ -69,6 +69,18 @@ pub(crate) fn loses_untold(objectives: &Objectives, step: &Step, changes: &[Chan
     Some(untold(rpo))
 }
 
+/// Changes that somebody queued on a resource would take effect in the middle of the step: a person decides whether they may.
+pub(crate) fn applies_queued<'c>(changes: impl Iterator<Item = &'c Change>) -> Option<String> {
+    let queued = |change: &'c Change| {
+        change.effects.iter().find_map(|effect| match effect {
+            Effect::Applies { queued } => Some((change, queued)),
+            _ => None,
+        })
+    };
+    let (change, queued) = changes.into_iter().find_map(queued)?;
+    Some(format!("{} would also apply what is queued: {}", change.title, queued.join(", ")))
+}
+
 fn untold(rpo: Duration) -> String {
     format!("data would be lost, and how much cannot be told; the plan's rpo is {}", duration::format(rpo))
 }

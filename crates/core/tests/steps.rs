@@ -763,3 +763,28 @@ fn a_retry_half_way_through_a_restore_does_not_ask_again() {
     stage.look("db", remaining(&["rename"]));
     assert!(is_sending(&stage.wants(), "db"));
 }
+
+#[test]
+fn what_is_queued_on_a_resource_is_not_applied_without_a_person() {
+    let queued = || vec![Effect::Applies { queued: vec!["engine version to 16.9".to_owned()] }];
+    let remaining = || {
+        let rename = Change { effects: queued(), ..change("rename") };
+        Assessment::Remaining(vec![change("restore"), rename])
+    };
+    let mut stage = Stage::new();
+    let run = stage.run(&plan(vec![("db", step(&[]))]), &[]);
+    // Before the first change: nobody is waited for in the middle.
+    stage.look("db", remaining());
+    assert_eq!(stage.phase("db"), Phase::AwaitingApproval);
+    assert!(stage.step("db").why.contains("engine version to 16.9"), "{}", stage.step("db").why);
+    stage.command(Verb::Approve { run, step: "db".to_owned(), approve: true }).unwrap();
+    stage.look("db", remaining());
+    assert!(is_sending(&stage.wants(), "db"));
+    // What was queued only later is asked for then.
+    let mut stage = Stage::new();
+    stage.run(&plan(vec![("db", step(&[]))]), &[]);
+    stage.look("db", Assessment::Remaining(vec![change("restore"), change("rename")]));
+    stage.accept("db");
+    stage.look("db", Assessment::Remaining(vec![Change { effects: queued(), ..change("rename") }]));
+    assert_eq!(stage.phase("db"), Phase::AwaitingApproval);
+}

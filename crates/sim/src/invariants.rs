@@ -16,8 +16,8 @@ use belay_core::{
 };
 use belay_plan::model::{AwsTarget, Name, OnFailure};
 use belay_ports::{
-    AccountError, Actuator, Actuators, AppendError, ApplyError, Corrupt, Fut, Journal, NewRecord, Permission, Placed,
-    ReadError, ReadFailure, Scope,
+    AccountError, Actuator, Actuators, AppendError, ApplyError, Check, Corrupt, Fut, Journal, NewRecord, Permission,
+    Placed, ReadError, ReadFailure, Scope,
 };
 use serde_json::Value;
 
@@ -385,6 +385,10 @@ impl Actuator for WitnessedActuator {
         receipts: &[Receipt],
     ) -> Result<belay_core::change::Assessment, Corrupt> {
         self.actuator.assess(scope, now, receipts)
+    }
+
+    fn checks(&self, scope: &Scope, now: &Value) -> Result<Vec<Check>, Corrupt> {
+        self.actuator.checks(scope, now)
     }
 
     fn apply<'a>(&'a self, scope: &'a Scope, key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {
