@@ -31,7 +31,10 @@ const READS: [(&str, &[&str]); 8] = [
             "DescribeDBClusters",
             "DescribeDBInstanceAutomatedBackups",
             "DescribeDBInstances",
+            "DescribeDBProxies",
+            "DescribeDBProxyTargets",
             "DescribeDBSnapshots",
+            "DescribeIntegrations",
         ],
     ),
     (

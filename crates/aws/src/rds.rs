@@ -6,10 +6,15 @@
 //! journaled before a crash.
 
 mod assess;
+mod behind;
 mod calls;
+mod carry;
+mod checks;
 mod cluster;
 mod cname;
+mod eligible;
 mod fields;
+mod links;
 pub mod moves;
 mod names;
 mod owner;
@@ -17,6 +22,7 @@ mod pending;
 mod permissions;
 mod reads;
 mod refine;
+mod refused;
 mod sensor;
 mod sent;
 mod settings;
@@ -31,7 +37,7 @@ use belay_core::{
     change::{Assessment, Change, Key, Receipt},
     input::ErrorClass,
 };
-use belay_ports::{ApplyError, Clock, Corrupt, Fut, Permission, ReadError, Scope, System};
+use belay_ports::{ApplyError, Check, Clock, Corrupt, Fut, Permission, ReadError, Scope, System};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -40,13 +46,15 @@ use self::{
     cluster::ClusterState,
     names::Names,
     reads::DESCRIBE_INSTANCES,
+    source::Kind,
     spec::{KeepEndpoint, Source, Subject, Time, instance_shape},
 };
 pub use self::{
+    links::Links,
     sensor::{KEY as STATUS, RdsStatus, signal_spec},
     settings::Settings,
     spec::{With, spec},
-    state::{Attached, Instance, Snapshot, State},
+    state::{Attached, Instance, Role, Snapshot, State},
 };
 use crate::session::Aws;
 
@@ -110,7 +118,9 @@ impl RdsRestore {
         let snapshot = reads::snapshot_of(client, scope, &names.own, &with.from);
         let ((restored, instance, failed), snapshot, earliest_restorable, cname) =
             futures::try_join!(dance, snapshot, earliest_restorable, cname)?;
-        Ok(State { looked, instance, restored, failed, snapshot, earliest_restorable, cname })
+        let begins = instance.is_some() && restored.is_none() && failed.is_none();
+        let links = if begins { Some(links::of(client, Kind::Instance, &names.own).await) } else { None };
+        Ok(State { looked, instance, restored, failed, snapshot, earliest_restorable, links, cname })
     }
 }
 
@@ -161,6 +171,16 @@ impl System for RdsRestore {
                 Err(Corrupt("an instance was observed where a cluster is restored, or the other way round".to_owned()))
             }
         }
+    }
+
+    fn checks(
+        &self,
+        scope: &Scope,
+        with: &With,
+        now: &Observed,
+        _baseline: Option<&Observed>,
+    ) -> Result<Vec<Check>, Corrupt> {
+        Ok(checks::of(scope, with, now))
     }
 
     fn apply<'a>(&'a self, scope: &'a Scope, _key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {

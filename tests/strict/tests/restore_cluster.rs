@@ -1,9 +1,15 @@
 //! `rds.restore` of a cluster.
 
+use std::time::Duration;
+
+use belay_core::run::RunState;
 use belay_strict::{
-    Scene, World,
-    rds::{Cluster, Kind, Snapshot},
+    Blow, Played, Scene, Which, World,
+    rds::{Cluster, Endpoint, Kind, Snapshot},
 };
+use serde_json::json;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 const FROM_SNAPSHOT: &str = "  back:
     action: rds.restore
@@ -24,4 +30,142 @@ fn a_cluster_comes_back_under_its_name_with_its_members() {
     assert_ne!(after.id, stock().rds.database(Kind::Cluster, "stock").unwrap().id);
     let members: Vec<_> = played.world.rds.members(&after.id).filter_map(|member| member.name.clone()).collect();
     assert_eq!(members, ["stock-1", "stock-2"]);
+}
+
+#[track_caller]
+fn differs(played: &Played, expected: &str) {
+    let why = &played.step("back").why;
+    assert!(why.contains("has its data back") && why.contains(expected), "{expected}: {}", played.told());
+}
+
+fn played(cluster: Cluster) -> Played {
+    let world = World::default().with(cluster.writer("stock-1").reader("stock-2")).with(Snapshot::of_cluster("stock"));
+    Scene::new(world, FROM_SNAPSHOT).roll_back()
+}
+
+#[test]
+fn whatever_answer_is_lost_it_comes_back() {
+    let scene = Scene::new(stock(), FROM_SNAPSHOT);
+    for nth in 1..=scene.sends().len() {
+        let played = scene.roll_back_in(scene.world().when(Which::Send(nth), Blow::LoseAnswer));
+        assert_eq!(played.run.state, RunState::RolledBack, "{nth}: {}", played.told());
+    }
+}
+
+/// A restored cluster of DocumentDB has no instances.
+#[test]
+fn only_engines_that_are_known_are_replaced() {
+    for (engine, why) in [("docdb", "DocumentDB"), ("neptune", "Neptune"), ("aurora-limitless", "does not know")] {
+        let cluster = Cluster::of_engine("stock", engine, "5.0.0").writer("stock-1");
+        let world = World::default().with(cluster).with(Snapshot::of_cluster("stock"));
+        let refused = Scene::new(world, FROM_SNAPSHOT).arm().unwrap_err().to_string();
+        assert!(refused.contains(engine) && refused.contains(why), "{refused}");
+    }
+    let limitless = Cluster::aurora_postgres("stock").having("ClusterScalabilityType", "limitless");
+    let world = World::default().with(limitless).with(Snapshot::of_cluster("stock"));
+    assert!(Scene::new(world, FROM_SNAPSHOT).arm().unwrap_err().to_string().contains("Limitless"));
+}
+
+/// Only Aurora Limitless takes them in the restore.
+#[test]
+fn an_aurora_cluster_is_monitored_again() {
+    let cluster = Cluster::aurora_postgres("stock")
+        .having("MonitoringInterval", "30")
+        .having("MonitoringRoleArn", "arn:aws:iam::111122223333:role/rds-monitoring-role")
+        .having("PerformanceInsightsEnabled", "true")
+        .having("PerformanceInsightsRetentionPeriod", "465")
+        .having("DatabaseInsightsMode", "advanced");
+    let played = played(cluster).rolled_back();
+    assert_eq!(played.calls("RestoreDBClusterFromSnapshot").count(), 1, "nothing of it was refused");
+    let after = played.world.rds.database(Kind::Cluster, "stock").unwrap();
+    for (attribute, value) in [
+        ("MonitoringInterval", "30"),
+        ("PerformanceInsightsEnabled", "true"),
+        ("PerformanceInsightsRetentionPeriod", "465"),
+        ("DatabaseInsightsMode", "advanced"),
+        ("PreferredMaintenanceWindow", "sun:04:00-sun:04:30"),
+    ] {
+        assert_eq!(after.text(attribute), value, "{attribute}");
+    }
+    let (_, longest) = played.world.rds.without_name(Kind::Cluster, "stock", played.world.began() + DAY);
+    assert!(longest < Duration::from_secs(180), "{longest:?}");
+}
+
+#[test]
+fn roles_data_api_write_forwarding_and_the_managed_password_are_carried() {
+    let role = json!({ "RoleArn": "arn:aws:iam::111122223333:role/s3", "FeatureName": "s3Import", "Status": "ACTIVE" });
+    let cluster = Cluster::aurora_postgres("stock")
+        .having("HttpEndpointEnabled", "true")
+        .having("LocalWriteForwardingStatus", "enabled")
+        .having("AssociatedRoles", json!({ "DBClusterRole": [role] }))
+        .having("MasterUserSecret", json!({ "SecretArn": "arn:old", "SecretStatus": "active", "KmsKeyId": "own" }));
+    let played = played(cluster).rolled_back();
+    let after = played.world.rds.database(Kind::Cluster, "stock").unwrap();
+    assert_eq!(after.text("HttpEndpointEnabled"), "true");
+    assert_eq!(after.text("LocalWriteForwardingStatus"), "enabled");
+    assert_eq!(after.attributes["AssociatedRoles"]["DBClusterRole"][0]["FeatureName"], "s3Import");
+    assert_eq!(after.attributes["MasterUserSecret"]["KmsKeyId"], "own");
+}
+
+/// RDS makes the members of a Multi-AZ DB cluster, and names them itself.
+#[test]
+fn a_multi_az_cluster_gets_its_name_when_its_members_answer() {
+    let cluster = Cluster::of_engine("stock", "postgres", "16.4").having("DBClusterInstanceClass", "db.m6gd.large");
+    let cluster = cluster.writer("stock-instance-1").reader("stock-instance-2").reader("stock-instance-3");
+    let world = World::default().with(cluster).with(Snapshot::of_cluster("stock"));
+    let played = Scene::new(world, FROM_SNAPSHOT).roll_back().rolled_back();
+    let after = played.world.rds.database(Kind::Cluster, "stock").unwrap();
+    assert_eq!(played.world.rds.members(&after.id).count(), 3);
+}
+
+#[test]
+fn members_reboot_one_after_the_other() {
+    let played = Scene::new(stock(), FROM_SNAPSHOT).roll_back().rolled_back();
+    let back = |name: &str| {
+        let call = played.calls("ModifyDBInstance").find(|call| call.text("NewDBInstanceIdentifier") == name);
+        call.unwrap_or_else(|| panic!("{name} was renamed")).at
+    };
+    let pace = &played.world.rds.pace;
+    let apart = back("stock-1").duration_since(back("stock-2")).unsigned_abs();
+    assert!(apart >= pace.renaming + pace.rename_gap + pace.reboot, "{apart:?}");
+}
+
+#[test]
+fn a_stopped_cluster_or_member_is_found_before_the_restore() {
+    for cluster in [Cluster::aurora_postgres("stock").being("stopped").writer("stock-1"), {
+        let cluster = Cluster::aurora_postgres("stock");
+        let stopped = cluster.member("stock-1").being("stopped");
+        cluster.with(stopped, true)
+    }] {
+        let world = World::default().with(cluster).with(Snapshot::of_cluster("stock"));
+        let refused = Scene::new(world, FROM_SNAPSHOT).arm().unwrap_err().to_string();
+        assert!(refused.contains("is stopped") && refused.contains("Start it"), "{refused}");
+    }
+}
+
+/// `SecondsUntilAutoPause` is refused where the minimum is above 0.
+#[test]
+fn a_serverless_cluster_pauses_only_where_it_may() {
+    let scaling = json!({ "MinCapacity": "0.5", "MaxCapacity": "16", "SecondsUntilAutoPause": "300" });
+    let played = played(Cluster::aurora_postgres("stock").having("ServerlessV2ScalingConfiguration", scaling));
+    let restore = played.calls("RestoreDBClusterFromSnapshot").next().unwrap();
+    assert!(restore.input["ServerlessV2ScalingConfiguration"].get("SecondsUntilAutoPause").is_none());
+}
+
+#[test]
+fn custom_endpoints_stay_behind_and_wait_for_a_person() {
+    let world = || stock().with(Endpoint::of("stock", "reports").with(&["stock-2"]));
+    let played = Scene::new(world(), FROM_SNAPSHOT).roll_back();
+    differs(&played, "custom_endpoints: reports.cluster-custom-");
+    let accepting = FROM_SNAPSHOT.replace("} }", "}, without: [custom_endpoints] }");
+    let _accepted = Scene::new(world(), &accepting).roll_back().rolled_back();
+}
+
+#[test]
+fn a_certificate_of_a_member_that_is_gone_takes_nothing_with_it() {
+    let cluster = Cluster::aurora_postgres("stock");
+    let member = cluster.member("stock-1").having("CACertificateIdentifier", "rds-ca-2019");
+    let world = World::default().with(cluster.with(member, true)).with(Snapshot::of_cluster("stock"));
+    let played = Scene::new(world, FROM_SNAPSHOT).roll_back();
+    differs(&played, "member stock-1: ca_certificate: wanted rds-ca-2019");
 }

@@ -1,9 +1,14 @@
 //! `rds.restore` of an instance.
 
+use std::time::Duration;
+
+use belay_core::{event::FailureCode, run::RunState};
 use belay_strict::{
-    Scene, World,
-    rds::{Instance, Kind, Snapshot},
+    Blow, Played, Scene, Which, World,
+    rds::{BlueGreen, Full, Instance, Kind, Proxy, Snapshot},
+    route53::{Record, Zone},
 };
+use serde_json::json;
 
 const FROM_SNAPSHOT: &str = "  back:
     action: rds.restore
@@ -37,4 +42,211 @@ fn the_point_in_time_before_the_cutover_comes_back() {
     let played = Scene::new(shop(), &steps).roll_back().rolled_back();
     let restore = played.calls("RestoreDBInstanceToPointInTime").next().unwrap();
     assert_eq!(restore.text("SourceDBInstanceIdentifier"), "shop");
+}
+
+fn minutes(minutes: u64) -> Duration {
+    Duration::from_secs(60 * minutes)
+}
+
+fn without(words: &str) -> String {
+    FROM_SNAPSHOT.replace("} }", &format!("}}, without: [{words}] }}"))
+}
+
+/// It has its data back under its name, and the step waits for a person about what differs.
+#[track_caller]
+fn differs(played: &Played, expected: &str) {
+    let why = &played.step("back").why;
+    assert!(why.contains("has its data back") && why.contains(expected), "{expected}: {}", played.told());
+    assert_eq!(played.step("back").failure, Some(FailureCode::Verify));
+}
+
+/// After settings such as monitoring RDS refuses every modification for minutes, though the instance is `available`.
+#[test]
+fn nobody_is_without_the_name_for_longer_than_two_renames_take() {
+    let played = Scene::new(shop(), FROM_SNAPSHOT).roll_back().rolled_back();
+    let (_, longest) = played.world.rds.without_name(Kind::Instance, "shop", played.world.began() + minutes(24 * 60));
+    assert!(longest <= minutes(3), "{longest:?}\n{}", played.told());
+    let renames: Vec<_> =
+        played.calls("ModifyDBInstance").filter(|call| call.input.get("NewDBInstanceIdentifier").is_some()).collect();
+    let monitoring =
+        played.calls("ModifyDBInstance").find(|call| call.input.get("MonitoringInterval").is_some()).unwrap();
+    assert!(monitoring.at > renames.last().unwrap().at, "{}", played.told());
+}
+
+#[test]
+fn whatever_answer_is_lost_it_comes_back() {
+    let scene = Scene::new(shop(), FROM_SNAPSHOT);
+    for nth in 1..=scene.sends().len() {
+        for blow in [Blow::LoseAnswer, Blow::KillAfter] {
+            let played = scene.roll_back_in(scene.world().when(Which::Send(nth), blow.clone()));
+            assert_eq!(played.run.state, RunState::RolledBack, "{nth} {blow:?}: {}", played.told());
+        }
+    }
+}
+
+#[test]
+fn a_certificate_that_is_gone_takes_nothing_with_it() {
+    let world = || {
+        let old = Instance::postgres("shop").monitored().having("CACertificateIdentifier", "rds-ca-2019");
+        World::default().with(old).with(Snapshot::of("shop"))
+    };
+    let played = Scene::new(world(), FROM_SNAPSHOT).roll_back();
+    differs(&played, "ca_certificate: wanted rds-ca-2019, found rds-ca-rsa2048-g1");
+    let after = played.world.rds.database(Kind::Instance, "shop").unwrap();
+    assert_eq!((after.text("MonitoringInterval"), after.text("DBInstanceClass")), ("60", "db.r6g.large"));
+    let _accepted = Scene::new(world(), &without("ca_certificate")).roll_back().rolled_back();
+}
+
+#[test]
+fn an_autoscaling_maximum_that_rds_refuses_is_all_that_is_lost() {
+    let old = Instance::postgres("shop").monitored().having("MaxAllocatedStorage", "105");
+    let world = World::default().with(old).with(Snapshot::of("shop"));
+    for from in ["{ snapshot: shop-before }", "{ time: latest }"] {
+        let steps = FROM_SNAPSHOT.replace("{ snapshot: shop-before }", from);
+        let played = Scene::new(world.clone(), &steps).roll_back();
+        differs(&played, "max_allocated_storage: wanted 105");
+        let after = played.world.rds.database(Kind::Instance, "shop").unwrap();
+        assert_eq!(after.text("MonitoringInterval"), "60", "{}", played.told());
+        assert_eq!(after.text("PreferredMaintenanceWindow"), "sun:04:00-sun:04:30");
+    }
+}
+
+#[test]
+fn growth_of_less_than_a_tenth_is_not_asked_for() {
+    let snapshot = Snapshot::of("shop").having("AllocatedStorage", "95");
+    let world = World::default().with(Instance::postgres("shop")).with(snapshot);
+    let _back = Scene::new(world, FROM_SNAPSHOT).roll_back().rolled_back();
+}
+
+#[test]
+fn an_instance_that_rds_would_not_rename_is_found_before_it_is_restored() {
+    for (status, cure) in [("stopped", "Start it"), ("storage-full", "more storage")] {
+        let world = || World::default().with(Instance::postgres("shop").being(status)).with(Snapshot::of("shop"));
+        let dry = Scene::new(world(), FROM_SNAPSHOT).dry_run();
+        assert!(dry.stopped_by[0].why.contains(cure), "{:?}", dry.stopped_by);
+        let refused = Scene::new(world(), FROM_SNAPSHOT).arm().unwrap_err().to_string();
+        assert!(refused.contains(cure), "{refused}");
+        let scene = Scene::new(shop(), FROM_SNAPSHOT);
+        let played = scene.after_cutover(move |world| world.rds.stays(Kind::Instance, "shop", status)).roll_back();
+        assert!(played.step("back").why.contains(cure), "{}", played.told());
+        assert_eq!(played.sends().count(), 0);
+    }
+}
+
+#[test]
+fn a_stopped_instance_is_replaced_behind_a_record() {
+    let zone = "Z0123456789ABC";
+    let world = World::default()
+        .with(Instance::postgres("shop").being("stopped"))
+        .with(Snapshot::of("shop"))
+        .with(Zone::of("example.com", zone).with(Record::simple("db.example.com", "CNAME", "shop.old")));
+    let cname = format!("}}, keep_endpoint: cname, cname: {{ zone: {zone}, record: db.example.com }} }}");
+    let played = Scene::new(world, &FROM_SNAPSHOT.replace("} }", &cname)).roll_back().rolled_back();
+    assert_eq!(played.calls("ChangeResourceRecordSets").count(), 1);
+}
+
+#[test]
+fn tags_for_which_there_is_no_room_are_told_before() {
+    let old = (0..49).fold(Instance::postgres("shop"), |old, number| old.tagged(&format!("key-{number:02}"), "x"));
+    let played =
+        Scene::new(World::default().with(old).with(Snapshot::of("shop")), FROM_SNAPSHOT).roll_back().rolled_back();
+    let after = played.world.rds.database(Kind::Instance, "shop").unwrap();
+    assert_eq!((after.tag("key-46"), after.tag("key-47")), (Some("x"), None));
+    assert!(played.step("back").planned[0].title.contains("without the tags key-47, key-48"));
+}
+
+#[test]
+fn a_zone_without_capacity_is_not_insisted_on() {
+    let world = shop_single_az().with(Full("eu-west-1a"));
+    let played = Scene::new(world, FROM_SNAPSHOT).roll_back();
+    differs(&played, "availability_zone: wanted eu-west-1a, found eu-west-1c");
+    let world = shop_single_az().with(Full("eu-west-1a"));
+    let _accepted = Scene::new(world, &without("availability_zone")).roll_back().rolled_back();
+}
+
+fn shop_single_az() -> World {
+    World::default().with(Instance::postgres("shop")).with(Snapshot::of("shop"))
+}
+
+/// A rename applies whatever else is pending.
+#[test]
+fn what_is_queued_for_the_maintenance_window_is_asked_about() {
+    let old = Instance::postgres("shop").pending("EngineVersion", "16.9");
+    let world = World::default().with(old).with(Snapshot::of("shop"));
+    let armed = Scene::new(world.clone(), FROM_SNAPSHOT).arm().unwrap();
+    assert!(armed.warnings.iter().any(|warning| warning.contains("engine version to 16.9")), "{armed:?}");
+    let played = Scene::new(world, FROM_SNAPSHOT).roll_back().rolled_back();
+    let asked = format!("{:?}", played.records);
+    assert!(asked.contains("would also apply what is queued: engine version to 16.9"), "nobody was asked");
+}
+
+#[test]
+fn sql_server_gets_its_storage_and_its_mirror_after_the_restore() {
+    let old = Instance::sql_server("shop").multi_az().having("Iops", "4000").having("StorageThroughput", "250");
+    let played =
+        Scene::new(World::default().with(old).with(Snapshot::of("shop")), FROM_SNAPSHOT).roll_back().rolled_back();
+    assert_eq!(played.world.rds.database(Kind::Instance, "shop").unwrap().text("MultiAZ"), "true");
+    assert_eq!(played.calls("RestoreDBInstanceFromDBSnapshot").count(), 1);
+}
+
+#[test]
+fn what_cannot_be_replaced_is_refused_at_arming() {
+    let refused = |world: World| Scene::new(world, FROM_SNAPSHOT).arm().unwrap_err().to_string();
+    let custom = Instance::of_engine("shop", "custom-oracle-ee", "19.custom");
+    let why = refused(World::default().with(custom).with(Snapshot::of("shop")));
+    assert!(why.contains("RDS Custom renames no instance"), "{why}");
+    let green = BlueGreen::of(Instance::postgres("shop"));
+    let why = refused(World::default().with(green).with(Snapshot::of("shop")));
+    assert!(why.contains("is part of the blue/green deployment"), "{why}");
+}
+
+#[test]
+fn the_managed_password_and_roles_are_carried_and_the_new_secret_is_told() {
+    let old = Instance::postgres("shop")
+        .having("MasterUserSecret", json!({ "SecretArn": "arn:old", "SecretStatus": "active", "KmsKeyId": "own" }))
+        .having(
+            "AssociatedRoles",
+            json!({ "DBInstanceRole": [
+            { "RoleArn": "arn:aws:iam::111122223333:role/s3", "FeatureName": "s3Import", "Status": "ACTIVE" },
+        ] }),
+        );
+    let played =
+        Scene::new(World::default().with(old).with(Snapshot::of("shop")), FROM_SNAPSHOT).roll_back().rolled_back();
+    let after = played.world.rds.database(Kind::Instance, "shop").unwrap();
+    assert_eq!(after.attributes["MasterUserSecret"]["KmsKeyId"], "own");
+    assert_eq!(played.calls("AddRoleToDBInstance").next().unwrap().text("FeatureName"), "s3Import");
+    let secret = after.attributes["MasterUserSecret"]["SecretArn"].as_str().unwrap();
+    let report = format!("{:?}", played.step("back").report);
+    assert!(report.contains(secret), "{report}");
+}
+
+#[test]
+fn what_no_call_carries_waits_for_a_person_unless_the_plan_accepts_it() {
+    let world = || {
+        let old = Instance::postgres("shop")
+            .having("IAMDatabaseAuthenticationEnabled", "true")
+            .having("ReadReplicaDBInstanceIdentifiers", json!({ "ReadReplicaDBInstanceIdentifier": ["shop-replica"] }));
+        World::default().with(old).with(Snapshot::of("shop")).with(Proxy::before("shop"))
+    };
+    let armed = Scene::new(world(), FROM_SNAPSHOT).arm().unwrap();
+    for id in ["resource_id: was db-", "read_replicas: shop-replica", "proxies: shop-proxy"] {
+        assert!(armed.warnings.iter().any(|warning| warning.contains(id)), "{id}: {:?}", armed.warnings);
+    }
+    let played = Scene::new(world(), FROM_SNAPSHOT).roll_back();
+    for id in ["resource_id: was db-", "read_replicas: shop-replica", "proxies: shop-proxy"] {
+        differs(&played, id);
+    }
+    let _accepted = Scene::new(world(), &without("resource_id, read_replicas, proxies")).roll_back().rolled_back();
+}
+
+#[test]
+fn the_newest_snapshot_may_be_of_aws_backup() {
+    let world = World::default()
+        .with(Instance::postgres("shop"))
+        .with(Snapshot::of("shop").named("older").taken(minutes(300)))
+        .with(Snapshot::of("shop").named("nightly").taken(minutes(60)).of_aws_backup());
+    let steps = FROM_SNAPSHOT.replace("{ snapshot: shop-before }", "{ newest_snapshot: { before: cutover } }");
+    let played = Scene::new(world, &steps).roll_back().rolled_back();
+    let restore = played.calls("RestoreDBInstanceFromDBSnapshot").next().unwrap();
+    assert_eq!(restore.text("DBSnapshotIdentifier"), "awsbackup:nightly");
 }

@@ -27,7 +27,7 @@ steps:
 {steps}
   database_back:
     action: rds.restore
-    with: {{ instance: {instance}, from: {{ snapshot: {snapshot} }} }}
+    with: {{ instance: {instance}, from: {{ snapshot: {snapshot} }}, without: [resource_id] }}
     loses_data: true
     retry: {{ backoff: 100ms..500ms }}
     verify: [database_ready]
@@ -269,13 +269,14 @@ fn settings_and_tags_are_carried_over() {
     assert!(told.iter().any(|(name, value)| name.starts_with("EnableCloudwatchLogsExports") && value == "postgresql"));
     let given = tags(&told);
     assert_eq!((given["team"].as_str(), given["cost-centre"].as_str()), ("shop", "42"));
-    // What a restore does not take comes by a call of its own, before the name does.
+    // What a restore does not take comes by a call of its own: before the name does, or, where it serves without, after it.
     let carried = parameters(&calls[1]);
-    assert_eq!(calls[1].action, MODIFY);
+    assert_eq!((calls[1].action.as_str(), carried["MaxAllocatedStorage"].as_str()), (MODIFY, "100"));
+    let carried = parameters(&calls[4]);
+    assert_eq!(calls[4].action, MODIFY);
     for (name, value) in [
         ("ApplyImmediately", "true"),
         ("PreferredMaintenanceWindow", "sun:05:00-sun:06:00"),
-        ("MaxAllocatedStorage", "100"),
         ("MonitoringInterval", "30"),
         ("MonitoringRoleArn", "arn:aws:iam::123456789012:role/rds-monitoring-role"),
     ] {
@@ -306,8 +307,13 @@ fn names_stay_within_what_rds_allows() {
 }
 
 /// The mutating calls of a restore in moto: what they are for, which they are, and the how many-th of its kind.
-pub(crate) const DANCE: [(&str, &str, usize); 4] =
-    [("restore", RESTORE, 1), ("carry", MODIFY, 1), ("rename-failed", MODIFY, 2), ("rename-restored", MODIFY, 3)];
+pub(crate) const DANCE: [(&str, &str, usize); 5] = [
+    ("restore", RESTORE, 1),
+    ("carry", MODIFY, 1),
+    ("rename-failed", MODIFY, 2),
+    ("rename-restored", MODIFY, 3),
+    ("carry-after", MODIFY, 4),
+];
 
 #[test]
 fn what_goes_wrong_with_one_call_leaves_one_effect() {

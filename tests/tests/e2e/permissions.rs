@@ -45,6 +45,9 @@ fn asked(call: &Call) -> Vec<(String, String)> {
         ("rds", _) if call.action == "DescribeDBInstanceAutomatedBackups" => {
             resources = vec![rds("auto-backup", "ab-1")]
         }
+        ("rds", _) if call.action == "DescribeBlueGreenDeployments" => resources.push(rds("deployment", "*")),
+        ("rds", _) if call.action == "DescribeIntegrations" => resources.push(rds("integration", "*")),
+        ("rds", _) if call.action == "DescribeDBProxies" => resources.push(rds("db-proxy", "*")),
         ("rds", _) if told.keys().any(|name| name.starts_with("Filters.")) => resources.push(rds("db", "*")),
         ("route53", [_, _, "hostedzonesbyname", ..]) => resources.push("*".to_owned()),
         ("route53", [_, _, kind, id, ..]) => resources.push(format!("arn:aws:route53:::{kind}/{id}")),
@@ -105,12 +108,13 @@ impl Ledger {
         self.unused.entry(subject).or_default().extend(declared.into_iter().map(|permission| permission.action));
     }
 
-    /// Everything that was declared was used in one scenario or another.
+    /// Everything that was declared was used in one scenario or another, but for what only some databases have.
     #[track_caller]
     fn close(mut self) {
+        const OF_SOME: [&str; 3] = ["rds:AddRoleToDBInstance", "rds:EnableHttpEndpoint", "rds:DescribeDBProxyTargets"];
         for (subject, used) in &self.used {
-            let unused: Vec<_> =
-                self.unused.remove(subject).into_iter().flatten().filter(|one| !used.contains(one)).collect();
+            let unused = self.unused.remove(subject).into_iter().flatten().filter(|one| !used.contains(one));
+            let unused: Vec<_> = unused.filter(|one| !OF_SOME.contains(&one.as_str())).collect();
             assert!(unused.is_empty(), "{subject} declares what it does not need: {unused:?}");
         }
     }
@@ -250,7 +254,7 @@ fn databases_are_restored_with_what_is_declared() {
         let latest = latest.as_str().expect("backups are on").replace(' ', "T");
         let from = from.replace("EARLIER", &format!("\"{latest}\""));
         let plan = doing(&format!(
-            "    action: rds.restore\n    with: {{ instance: {name}, from: {{ {from} }} }}\n    loses_data: true\n"
+            "    action: rds.restore\n    with: {{ instance: {name}, from: {{ {from} }}, without: [resource_id] }}\n    loses_data: true\n"
         ));
         for command in ["capture", "dry-run", "run"] {
             let calls = calls_of(&proxy, &plan, command, 0);
@@ -271,7 +275,7 @@ fn clusters_are_restored_with_what_is_declared() {
         let mut ledger = Ledger::default();
         Cluster::create(aws.url(), name);
         let plan = doing(&format!(
-            "    action: rds.restore\n    with: {{ cluster: {name}, from: {{ {from} }} }}\n    loses_data: true\n"
+            "    action: rds.restore\n    with: {{ cluster: {name}, from: {{ {from} }}, without: [resource_id] }}\n    loses_data: true\n"
         ));
         for command in ["capture", "dry-run", "run"] {
             let calls = calls_of(&proxy, &plan, command, 0);

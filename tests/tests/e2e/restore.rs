@@ -135,7 +135,8 @@ fn an_aurora_cluster_is_back_with_its_members() {
     let cluster = Cluster::create(aws.url(), "shop");
     let proxy = Proxy::to(aws.url());
     let belay = Belay::at(proxy.url());
-    let plan = belay.write("plan.yaml", &restoring("cluster: shop, from: { snapshot: shop-before }"));
+    let plan =
+        belay.write("plan.yaml", &restoring("cluster: shop, from: { snapshot: shop-before }, without: [resource_id]"));
     let rehearsed = belay.run(&["dry-run", &plan]);
     assert_eq!(rehearsed.code, 0, "{rehearsed}");
     assert!(proxy.mutating_calls().is_empty());
@@ -200,7 +201,8 @@ fn a_lost_answer_at_any_call_of_a_cluster_leaves_one_effect() {
                 let rule = proxy.fault("rds", action, When::Nth(nth), Kind::LostAnswer);
                 let belay = Belay::at(proxy.url());
                 let name = &cluster.name;
-                let plan = restoring(&format!("cluster: {name}, from: {{ snapshot: {name}-before }}"));
+                let plan =
+                    restoring(&format!("cluster: {name}, from: {{ snapshot: {name}-before }}, without: [resource_id]"));
                 let done = roll_back(&belay, &belay.write("plan.yaml", &plan));
                 assert_eq!(done.code, 0, "{purpose}: {done}");
                 assert_eq!(rule.hits(), 1, "{purpose}");
@@ -224,7 +226,7 @@ fn a_setting_that_rds_refuses_shows_after_the_swap() {
     let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
     for expected in [
         "has its data back, but is not set as on checkout-failed-",
-        "maintenance_window: wanted sun:05:00-sun:06:00, found",
+        "max_allocated_storage: wanted 100, found",
         "RDS refused",
         "InvalidParameterCombination",
     ] {
@@ -261,7 +263,7 @@ fn the_newest_snapshot_is_restored_beside_the_other_and_a_record_points_at_it() 
     let belay = Belay::at(proxy.url());
     let plan = restoring(&format!(
         "instance: ledger, keep_endpoint: cname, cname: {{ zone: {zone}, record: db.example.com }}, \
-         from: {{ newest_snapshot: {{ before: \"2100-01-01T00:00:00Z\", tagged: {{ release: \"42\" }} }} }}"
+         from: {{ newest_snapshot: {{ before: \"2100-01-01T00:00:00Z\", tagged: {{ release: \"42\" }} }} }}, without: [resource_id]"
     ));
     let done = roll_back(&belay, &belay.write("plan.yaml", &plan));
     assert_eq!(done.code, 0, "{done}");
@@ -285,7 +287,8 @@ fn an_aurora_cluster_is_back_where_restores_take_their_time() {
     let cluster = Cluster::create(aws.url(), "shop");
     let proxy = Proxy::to(aws.url());
     let belay = Belay::at(proxy.url());
-    let plan = belay.write("plan.yaml", &restoring("cluster: shop, from: { snapshot: shop-before }"));
+    let plan =
+        belay.write("plan.yaml", &restoring("cluster: shop, from: { snapshot: shop-before }, without: [resource_id]"));
     let done = roll_back(&belay, &plan);
     assert_eq!(done.code, 0, "{done}\n{:#?}", proxy.mutating_calls());
     cluster.assert_replaced(&run_id(&done), &proxy.calls());

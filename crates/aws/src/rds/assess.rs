@@ -5,7 +5,7 @@
 //! old        -               -              restore
 //! old        new             -              carry, if settings differ; then rename_failed
 //! -          new             old            rename_restored: nothing answers to the name until it is done
-//! new        -               old            in place
+//! new        -               old            carry_after, if settings differ that it serves without; in place
 //! ```
 //!
 //! Where the names are not to change, the restored instance stays beside the other, and at most a record is pointed at it.
@@ -19,23 +19,37 @@ use belay_core::change::{Assessment, Receipt};
 use belay_ports::Scope;
 use jiff::Timestamp;
 
-use self::changes::{CARRY, RENAME_FAILED, RENAME_RESTORED, RESTORE};
+use self::changes::{ADD_ROLE, CARRY, RENAME_FAILED, RENAME_RESTORED, RESTORE};
 use super::{
-    Names, Settings, With,
+    Names, Observed, Settings, With,
+    carry::{self, Next, Phase},
     cname::Pointing,
+    eligible,
     owner::{self, Owner},
     sent::{Sent, answering, failed, settling},
     source::{Kind, Sought},
     spec::{Cname, KeepEndpoint, Source},
-    state::{Instance, State},
-    status::{Phase, phase},
+    state::{Instance, Role, State},
+    status,
 };
 
 /// An accepted restore or rename is listed within this time; usually within seconds.
 pub(super) const LISTED_WITHIN: Duration = Duration::from_secs(10 * 60);
 
-/// Accepted settings show, or are listed as pending, within this time; usually in the answer to the call.
-pub(super) const MODIFYING_WITHIN: Duration = Duration::from_secs(15);
+/// Accepted settings show within this time, or are listed as pending; else RDS does not take them.
+const SHOWING_WITHIN: Duration = Duration::from_secs(2 * 60);
+
+/// The status stays `available` for up to half a minute after an accepted modification (the Terraform provider's waiters begin
+/// with a delay for it), and what it has changed may show as late.
+pub(super) const STATUS_LAGS: Duration = Duration::from_secs(30);
+
+/// For so long after an accepted modification that shows, `available` is not believed.
+pub(super) const STEADY_AFTER: Duration = Duration::from_secs(15);
+
+/// How long accepted settings are waited for.
+pub(super) fn showing(is_pending: bool) -> Duration {
+    if is_pending { LISTED_WITHIN } else { SHOWING_WITHIN }
+}
 
 pub(super) fn assess(
     scope: &Scope,
@@ -151,6 +165,10 @@ impl<'a> View<'a> {
     }
 
     fn original(&self, old: &'a Instance) -> Assessment {
+        let is_aurora = old.engine.starts_with("aurora");
+        if let Some(why) = eligible::engine_of_instance(&old.name, &old.engine).filter(|_| !is_aurora) {
+            return failed(why);
+        }
         if let Some(cluster) = &old.cluster {
             return failed(format!(
                 "{} is a member of the cluster {cluster}, which is restored as a whole: name it in `with: {{ cluster: {cluster} }}`",
@@ -160,6 +178,9 @@ impl<'a> View<'a> {
         if let Some(at) = self.sent.recently(RESTORE, LISTED_WITHIN) {
             let note = format!("AWS accepted the restore; {} is not listed yet", self.names.restored);
             return self.settling_since(Some(at), changes::RESTORE_EXPECTED, note);
+        }
+        if let Some(why) = self.held(old) {
+            return failed(why);
         }
         if let Some((_, Pointing::Refused { why })) = self.pointing(None) {
             return failed(why);
@@ -195,34 +216,101 @@ impl<'a> View<'a> {
             let note = format!("AWS accepted the new name; {} is {} and has it not yet", old.name, old.status);
             return self.settling_since(Some(at), changes::RENAME_EXPECTED, note);
         }
-        if let Some(carrying) = self.carrying(old, new) {
+        if let Some(carrying) = self.carrying(Phase::BeforeTheSwap, old, new) {
             return carrying;
+        }
+        if let Some(adding) = self.adding_roles(old, new) {
+            return adding;
+        }
+        if let Some(waiting) = self.unsteady(new) {
+            return waiting;
         }
         if let Some(name) = &old.renaming_to {
             return settling(format!("{} is being renamed to {name}", old.name));
         }
-        if phase(&old.status) == Phase::Changing {
+        if let Some(why) = self.held(old) {
+            return failed(why);
+        }
+        if status::phase(&old.status) == status::Phase::Changing || eligible::is_going(&old.status) {
             return settling(format!("{} is {}, and can be renamed after that", old.name, old.status));
         }
-        Assessment::Remaining(self.renames(old, new))
+        Assessment::Remaining(self.ending(old, Some(new)))
     }
 
-    /// What the restore has not set, if something of it is still to be sent or to be waited for.
-    fn carrying(&self, model: &Instance, new: &Instance) -> Option<Assessment> {
-        let missing = self.wanted(model).missing_from(&new.settings).modifiable();
-        if missing.is_empty() {
-            return None;
-        }
-        let within = if new.modifying { LISTED_WITHIN } else { MODIFYING_WITHIN };
-        match self.sent.at(CARRY) {
-            None => Some(Assessment::Remaining(self.carry_onwards(model, new, missing))),
-            Some(at) if self.now.looked < at + within && self.sent.refused(CARRY).is_none() => {
-                let note = format!("AWS accepted the settings of {}; they do not show yet", new.name);
-                Some(self.settling_since(Some(at), changes::CARRY_EXPECTED, note))
+    /// Why RDS would not rename the replaced instance, if so.
+    fn held(&self, old: &Instance) -> Option<String> {
+        let keep = self.with.keep_endpoint;
+        let links = self.now.links.as_ref().filter(|_| keep == KeepEndpoint::Rename);
+        eligible::held("instance", &old.name, &old.status, keep).or_else(|| links?.held(&old.name))
+    }
+
+    /// Settings that are not as wanted, if something of them is still to be sent or to be waited for.
+    fn carrying(&self, phase: Phase, model: &Instance, new: &Instance) -> Option<Assessment> {
+        let wanted = phase.of(&self.wanted(model).modifiable());
+        let base = changes::carry_id(phase);
+        match carry::next(&self.sent, base, &wanted, &new.settings, showing(new.modifying)) {
+            Next::Set { id, settings } => {
+                let settings = settings.with_whole_storage(&new.settings);
+                Some(Assessment::Remaining(self.carry_onwards(phase, model, new, id, settings)))
             }
-            // It will not take them. The data matters more: the gate that reads it back says what is missing.
-            Some(_) => None,
+            Next::Wait { since } => {
+                let note = format!("AWS accepted the settings of {}; they do not show yet", new.name);
+                Some(self.settling_since(Some(since), changes::CARRY_EXPECTED, note))
+            }
+            Next::Done => None,
         }
+    }
+
+    /// Roles that the replaced instance reaches other services by, and that the restored one does not have yet.
+    fn adding_roles(&self, old: &Instance, new: &Instance) -> Option<Assessment> {
+        let missing = self.missing_roles(self.known_good.unwrap_or(old), new);
+        for role in missing {
+            let id = format!("{ADD_ROLE}:{}", role.feature);
+            let refused = !carry::refused(&self.sent, &id).is_empty();
+            match self.sent.at(&id) {
+                _ if refused => {}
+                None => {
+                    let mut changes = vec![self.add_role(new, role)];
+                    changes.extend(self.ending(old, Some(new)));
+                    return Some(Assessment::Remaining(changes));
+                }
+                Some(at) if self.now.looked < at + STATUS_LAGS => {
+                    let note = format!("AWS accepted the role {}; {} does not show it yet", role.arn, new.name);
+                    return Some(self.settling_since(Some(at), changes::CARRY_EXPECTED, note));
+                }
+                Some(_) => {}
+            }
+        }
+        None
+    }
+
+    fn missing_roles<'b>(&self, model: &'b Instance, new: &Instance) -> Vec<&'b Role> {
+        if self.with.without.contains("roles") {
+            return Vec::new();
+        }
+        model.attached.roles.iter().filter(|role| !new.attached.roles.contains(role)).collect()
+    }
+
+    /// Why the restored instance is not to get a name yet. Until it has, nobody would have the plan's, so whatever RDS may
+    /// still refuse a rename for is waited for while the replaced one has it.
+    fn unsteady(&self, new: &Instance) -> Option<Assessment> {
+        if new.modifying && self.sent.lately(LISTED_WITHIN) {
+            return Some(settling(format!("{} has settings that are not in force yet", new.name)));
+        }
+        let carried = self.sent.receipts.iter().rfind(|receipt| receipt.change.starts_with(CARRY));
+        if let Some(carried) = carried.filter(|carried| self.now.looked < carried.at + STEADY_AFTER) {
+            let note = format!("{} is {}, which it may be for a moment only", new.name, new.status);
+            return Some(self.settling_since(Some(carried.at), changes::CARRY_EXPECTED, note));
+        }
+        let previous = self.scope.previous::<Observed>().ok().flatten();
+        let before = match &previous {
+            Some(Observed::Instance(previous)) => previous.restored.as_ref(),
+            _ => None,
+        };
+        let twice = before.is_some_and(|before| status::phase(&before.status) == status::Phase::Available);
+        (!twice).then(|| {
+            settling(format!("{} is {}; it is looked at once more before the names change", new.name, new.status))
+        })
     }
 
     /// The names stay as they are; clients are told where it is, or find it themselves.
@@ -231,8 +319,13 @@ impl<'a> View<'a> {
             return waiting;
         }
         let model = self.known_good.or(old);
-        if let Some(carrying) = model.and_then(|model| self.carrying(model, new)) {
-            return carrying;
+        for phase in [Phase::BeforeTheSwap, Phase::AfterTheSwap] {
+            if let Some(carrying) = model.and_then(|model| self.carrying(phase, model, new)) {
+                return carrying;
+            }
+        }
+        if let Some(adding) = old.and_then(|old| self.adding_roles(old, new)) {
+            return adding;
         }
         match self.pointing(new.endpoint.as_deref()) {
             None | Some((_, Pointing::There)) => match self.read_back(new, model) {
@@ -274,13 +367,16 @@ impl<'a> View<'a> {
         if let Some(waiting) = self.unfit(new, RENAME_RESTORED, changes::RENAME_EXPECTED) {
             return waiting;
         }
-        if let Some(known_good) = self.known_good.filter(|_| self.sent.at(CARRY).is_none()) {
-            let missing = self.wanted(known_good).missing_from(&new.settings).modifiable();
-            if !missing.is_empty() {
-                return Assessment::Remaining(vec![self.carry(known_good, Some(new), missing)]);
+        let model = self.known_good.or(self.now.failed.as_ref());
+        if let Some(model) = model {
+            // What the baseline says, somebody may have changed since.
+            let known = self.known_good.filter(|_| self.sent.at(CARRY).is_none());
+            let phases = known.map(|_| Phase::BeforeTheSwap).into_iter().chain([Phase::AfterTheSwap]);
+            if let Some(carrying) = phases.filter_map(|phase| self.carrying(phase, model, new)).next() {
+                return carrying;
             }
         }
-        self.read_back(new, self.known_good.or(self.now.failed.as_ref()))
+        self.read_back(new, model)
     }
 
     fn settling_since(&self, began: Option<Timestamp>, expected: Duration, note: String) -> Assessment {
@@ -298,13 +394,13 @@ impl<'a> View<'a> {
                 format!("{} is being renamed to {name}", new.name),
             ));
         }
-        match phase(&new.status) {
-            Phase::Available => None,
-            Phase::Changing => {
+        match status::phase(&new.status) {
+            status::Phase::Available => None,
+            status::Phase::Changing => {
                 let began = self.sent.at(sent);
                 Some(self.settling_since(began, expected, format!("{} is {}", new.name, new.status)))
             }
-            Phase::Stuck { cure } => {
+            status::Phase::Stuck { cure } => {
                 Some(failed(format!("the restored instance {} is {}: {cure}", new.name, new.status)))
             }
         }
@@ -319,7 +415,7 @@ impl<'a> View<'a> {
             Source::Time(_) => old.settings.allocated_storage,
             Source::Snapshot(_) | Source::NewestSnapshot(_) => snapshot.and_then(|found| found.allocated_storage),
         };
-        let settings = from.settings.clone().to_carry().growing_from(source_gib);
+        let settings = self.with.wanted(&from.settings.clone().to_carry().growing_from(source_gib));
         match self.other_engine(from) {
             Some(_) if snapshot.is_some_and(|found| found.engine != from.engine) => settings.for_another_engine(),
             Some(_) => settings.without_groups(),

@@ -18,12 +18,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{cluster::calls::ClusterCall, cname, refine::refine, settings::Settings};
+use super::{cluster::calls::ClusterCall, cname, fields, refine::refine, refused, settings::Settings};
 use crate::{errors, session::Clients};
 
 pub(super) const RESTORE_FROM_SNAPSHOT: &str = "rds:RestoreDBInstanceFromDBSnapshot";
 pub(super) const RESTORE_TO_POINT_IN_TIME: &str = "rds:RestoreDBInstanceToPointInTime";
 pub(super) const MODIFY: &str = "rds:ModifyDBInstance";
+pub(super) const ADD_ROLE: &str = "rds:AddRoleToDBInstance";
 
 /// One send. No RDS call takes an idempotency token, so each names what it makes after the run: sent twice, the second
 /// is refused.
@@ -50,6 +51,11 @@ pub(super) enum Call {
         /// The log exports that are on.
         logs_before: Vec<String>,
     },
+    AddRole {
+        name: String,
+        role: String,
+        feature: String,
+    },
     Rename {
         from: String,
         to: String,
@@ -71,6 +77,7 @@ impl Call {
             Self::RestoreFromSnapshot { .. } => RESTORE_FROM_SNAPSHOT,
             Self::RestoreToPointInTime { .. } => RESTORE_TO_POINT_IN_TIME,
             Self::Carry { .. } | Self::Rename { .. } => MODIFY,
+            Self::AddRole { .. } => ADD_ROLE,
             Self::Cluster(call) => call.action(),
             Self::PointCname { .. } => cname::CHANGE_RECORDS,
         }
@@ -87,7 +94,8 @@ impl Call {
                     .db_instance_identifier(name)
                     .set_tags(Some(sdk_tags(tags)));
                 let sent = input.send_with(client).await;
-                sent.map_err(|error| self.failure(error, &format!("{name}, from snapshot {snapshot}")))?.db_instance
+                let about = format!("{name}, from snapshot {snapshot}");
+                sent.map_err(|error| declined(error, self.action(), &about, settings))?.db_instance
             }
             Self::RestoreToPointInTime { source, time, name, settings, tags } => {
                 let input = settings
@@ -98,13 +106,19 @@ impl Call {
                     .set_use_latest_restorable_time(time.is_none().then_some(true))
                     .set_tags(Some(sdk_tags(tags)));
                 let sent = input.send_with(client).await;
-                sent.map_err(|error| self.failure(error, &format!("{name}, from {source}")))?.db_instance
+                let about = format!("{name}, from {source}");
+                sent.map_err(|error| declined(error, self.action(), &about, settings))?.db_instance
             }
             Self::Carry { name, settings, logs_before } => {
-                match settings.on_modify(modify(name), logs_before).send_with(client).await {
-                    Ok(answer) => answer.db_instance,
-                    Err(error) => return refused(error, MODIFY, name),
-                }
+                let sent = settings.on_modify(modify(name), logs_before).send_with(client).await;
+                sent.map_err(|error| set_refused(error, MODIFY, name, settings))?.db_instance
+            }
+            Self::AddRole { name, role, feature } => {
+                let input = client.add_role_to_db_instance().db_instance_identifier(name).role_arn(role);
+                let sent = input.feature_name(feature).send().await;
+                let about = format!("{name}, role {role}");
+                sent.map_err(|error| set_refused(error, ADD_ROLE, &about, &json!({ "role": role })))?;
+                return Ok(Value::Null);
             }
             Self::Rename { from, to } => {
                 let input = modify(from).new_db_instance_identifier(to);
@@ -135,17 +149,33 @@ where
     refine(errors::apply(error, action, about), &code)
 }
 
-/// A setting that RDS will not take holds up nothing: the data matters more, and the gate that reads the restored database
-/// back names it. So a refusal for good is an answer to go on from; not so a permission that is missing, which would be
-/// missing for the rename too.
-pub(super) fn refused<E>(error: SdkError<E>, action: &str, about: &str) -> Result<Value, ApplyError>
+/// The refusal of a restore, or of a new member, that the step may get round by leaving out what it is about.
+pub(super) fn declined<E, T>(error: SdkError<E>, action: &str, about: &str, settings: &T) -> ApplyError
 where
     E: Error + ProvideErrorMetadata + 'static,
+    T: Serialize,
+{
+    let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+    let (code, message) =
+        (text(errors::code(&error)), text(error.as_service_error().and_then(ProvideErrorMetadata::message)));
+    refused::decline(failure(error, action, about), &code, &message, settings)
+}
+
+/// A setting that RDS will not take holds up nothing: the data matters more, and the gate that reads the restored database
+/// back names it. So any refusal for good leaves another way; not so a permission that is missing, which would be missing for
+/// the rename too.
+pub(super) fn set_refused<E, T>(error: SdkError<E>, action: &str, about: &str, settings: &T) -> ApplyError
+where
+    E: Error + ProvideErrorMetadata + 'static,
+    T: Serialize,
 {
     let denied = errors::code(&error).is_some_and(|code| code.contains("Denied") || code.contains("Unauthorized"));
-    match failure(error, action, about) {
-        ApplyError::NoEffect { why, class: ErrorClass::Permanent } if !denied => Ok(json!({ "refused": why })),
-        error => Err(error),
+    match declined(error, action, about, settings) {
+        ApplyError::NoEffect { why, class: ErrorClass::Permanent } if !denied => {
+            let names: Vec<String> = fields::fields(settings).keys().cloned().collect();
+            ApplyError::Declined { why, body: json!({ "settings": names, "named": [] }) }
+        }
+        error => error,
     }
 }
 
@@ -174,7 +204,7 @@ mod tests {
     use crate::{session::Access, testing};
 
     #[tokio::test]
-    async fn a_refused_setting_is_an_answer_and_a_missing_permission_is_none() {
+    async fn a_refused_setting_leaves_another_way_and_a_missing_permission_none() {
         let carried = async |status: &str, code: &str| {
             let body = format!(
                 "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>no</Message></Error></ErrorResponse>"
@@ -187,8 +217,15 @@ mod tests {
             let call = Call::Carry { name: "checkout".to_owned(), settings, logs_before: Vec::new() };
             call.send(&scope, &clients).await
         };
-        let refused = carried("400 Bad Request", "InvalidParameterCombination").await.unwrap();
-        assert!(refused["refused"].as_str().is_some_and(|why| why.contains("InvalidParameterCombination: no")));
+        for code in ["InvalidParameterCombination", "SomethingElse"] {
+            match carried("400 Bad Request", code).await {
+                Err(ApplyError::Declined { why, body }) => {
+                    assert!(why.contains(&format!("{code}: no")), "{why}");
+                    assert_eq!(body["settings"], json!(["multi_az"]));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
         for (status, code) in [("403 Forbidden", "AccessDenied"), ("400 Bad Request", "InvalidDBInstanceState")] {
             assert!(matches!(carried(status, code).await, Err(ApplyError::NoEffect { .. })), "{code}");
         }

@@ -11,7 +11,7 @@ mod parameters;
 mod read_back;
 pub(super) mod settings;
 mod state;
-mod table;
+pub(super) mod table;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,19 +19,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_sdk_rds::{Client, types::Filter};
 use belay_core::{change::Receipt, id::RunId};
 use belay_ports::{Clock, Permission, ReadError, Scope};
+use serde_json::Value;
 
-pub(super) use self::{assess::assess, state::ClusterState};
+pub(super) use self::{assess::assess, state::ClusterState, view::OF_MEMBERS};
 use self::{
     read_back::names_of,
     state::{Cluster, Member},
 };
 use super::{
-    calls as instance_calls, cname,
+    calls as instance_calls, cname, links,
     names::{NAME_CHARS_MAX, Names},
     owner::{REPLACES_TAG, RUN_TAG},
-    permissions::{Permissions, any_run},
+    permissions::{self, Permissions, any_run},
     reads::{self, is_code},
-    source,
+    source::{self, Kind},
     spec::{Newest, Source, With},
     state::{Instance, Snapshot, tags},
 };
@@ -74,7 +75,9 @@ pub(super) async fn look(
     let ((restored, cluster, failed), snapshot, cname) =
         futures::try_join!(dance, snapshot(client, scope, &names.own, &with.from), cname)?;
     let members = members(client, scope, [&cluster, &restored, &failed]).await?;
-    Ok(ClusterState { looked, cluster, restored, failed, members, snapshot, cname })
+    let begins = cluster.is_some() && restored.is_none() && failed.is_none();
+    let links = if begins { Some(links::of(client, Kind::Cluster, &names.own).await) } else { None };
+    Ok(ClusterState { looked, cluster, restored, failed, members, snapshot, links, cname })
 }
 
 /// None: there is no cluster of that name.
@@ -110,9 +113,13 @@ async fn newest_snapshot(
 ) -> Result<Option<Snapshot>, ReadError> {
     // The assessment says what is missing.
     let Ok(before) = source::bound(scope, newest.before) else { return Ok(None) };
-    let pages = client.describe_db_cluster_snapshots().db_cluster_identifier(cluster).into_paginator().items().send();
-    let all = pages.collect::<Result<Vec<_>, _>>().await;
-    let all = all.map_err(|error| errors::read(error, DESCRIBE_CLUSTER_SNAPSHOTS, cluster))?;
+    // Those of AWS Backup are listed only when they are asked for.
+    let mut all = Vec::new();
+    for kind in [None, Some("awsbackup".to_owned())] {
+        let asked = client.describe_db_cluster_snapshots().db_cluster_identifier(cluster).set_snapshot_type(kind);
+        let listed = asked.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await;
+        all.extend(listed.map_err(|error| errors::read(error, DESCRIBE_CLUSTER_SNAPSHOTS, cluster))?);
+    }
     let tagged = all.iter().map(|found| (state::snapshot(found), tags(found.tag_list()).into_iter().collect()));
     Ok(source::newest(tagged, before, &source::tags_of(scope, newest)))
 }
@@ -227,7 +234,9 @@ pub(super) fn permissions(scope: &Scope, with: &With, cluster: &str) -> Vec<Perm
     made.send(restore, clusters[1].clone());
     made.send(calls::CREATE_INSTANCE, clusters[1].clone());
     made.send("rds:AddTagsToResource", clusters[1].clone());
-    for member in members {
+    // Those of a Multi-AZ DB cluster are made and set along with it, under names that RDS gives: `NAME-instance-1`.
+    let of_rds = made.arn(&format!("db:{}-instance-*", any_run(&Names::new(cluster, None).restored)));
+    for member in members.into_iter().chain([of_rds]) {
         for action in [calls::CREATE_INSTANCE, instance_calls::MODIFY, "rds:AddTagsToResource"] {
             made.send(action, member.clone());
         }
@@ -243,8 +252,27 @@ pub(super) fn permissions(scope: &Scope, with: &With, cluster: &str) -> Vec<Perm
             made.send(action, made.arn(group));
         }
     }
-    let known = scope.baseline.as_ref().map(|entry| &entry.doc["cluster"]["settings"]["monitoring_role"]);
-    made.pass_monitoring(known.and_then(|role| role.as_str()));
+    let doc = scope.baseline.as_ref().map(|entry| &entry.doc);
+    let of_cluster = doc.map(|doc| &doc["cluster"]["settings"]);
+    let members = doc.and_then(|doc| doc["members"].as_array()).into_iter().flatten();
+    let of_members: Vec<&Value> = members.map(|member| &member["instance"]["settings"]).collect();
+    // Aurora's roles are its members'.
+    let roles = of_cluster.into_iter().chain(of_members.iter().copied());
+    let roles: BTreeSet<&str> = roles.filter_map(|settings| settings["monitoring_role"].as_str()).collect();
+    if roles.is_empty() {
+        made.pass_monitoring(None);
+    }
+    for role in roles {
+        made.pass_monitoring(Some(role));
+    }
+    if let (Some(settings), Some(doc)) = (of_cluster, doc) {
+        made.pass_domain(settings);
+        made.pass_roles(&settings["associated_roles"]);
+        let own = doc["cluster"]["kms_key"].as_str();
+        made.use_keys(own.into_iter().chain([settings].into_iter().chain(of_members).flat_map(permissions::keys)));
+    }
+    made.send(calls::ENABLE_HTTP_ENDPOINT, clusters[1].clone());
+    made.links();
     made.cname(with);
     made.list
 }

@@ -26,11 +26,7 @@ pub(super) fn differing<T: Serialize + DeserializeOwned>(wanted: &T, has: &T) ->
 /// The same, and with it the settings that RDS takes only together.
 pub(super) fn missing<T: Serialize + DeserializeOwned>(wanted: &T, has: &T) -> T {
     let differing = fields(&differing(wanted, has));
-    let together = |name: &str| TOGETHER.iter().find(|names| names.contains(&name));
-    only(wanted, |name| {
-        differing.contains_key(name)
-            || together(name).is_some_and(|names| names.iter().any(|other| differing.contains_key(*other)))
-    })
+    only(wanted, |name| differing.keys().any(|other| key(other) == key(name)))
 }
 
 /// For people: each setting that differs, wanted and found.
@@ -48,8 +44,15 @@ fn shown(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
 }
 
+/// The setting by which those are known that RDS takes only together: its own name, where it goes alone.
+pub(super) fn key(name: &str) -> &str {
+    TOGETHER.iter().find(|names| names.contains(&name)).map_or(name, |names| names[0])
+}
+
+/// "You must specify both the storage size and iops when modifying the storage size or iops" (API reference,
+/// ModifyDBInstance).
 const TOGETHER: [&[&str]; 3] = [
-    &["storage_type", "iops", "storage_throughput"],
+    &["storage_type", "iops", "storage_throughput", "allocated_storage"],
     &["monitoring_interval_s", "monitoring_role"],
     &[
         "database_insights_mode",

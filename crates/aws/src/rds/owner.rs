@@ -49,13 +49,53 @@ pub(super) fn foreign(scope: &Scope, tags: &BTreeMap<String, String>) -> Option<
     }
 }
 
+/// User guide, "Tagging Amazon RDS resources": a resource has at most so many, beside those of AWS.
+const TAGS_MAX: usize = 50;
+
+/// How many tags of Belay's an instance or cluster has, and a member of a cluster, which also says what it replaces.
+pub(super) const OF_INSTANCE: usize = 3;
+pub(super) const OF_MEMBER: usize = 4;
+
 /// The tags of what is replaced, and those that say who restored it: RDS copies the source's only if none are passed.
-pub(super) fn tags(scope: &Scope, of: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let carried = of.iter().filter(|(key, _)| !key.starts_with(AWS_TAGS) && !key.starts_with(BELAY_TAGS));
+/// `own`: how many of Belay's there will be.
+pub(super) fn tags(scope: &Scope, of: &BTreeMap<String, String>, own: usize) -> BTreeMap<String, String> {
+    let carried = carried(of).take(TAGS_MAX - own);
     let mut tags: BTreeMap<String, String> = carried.map(|(key, value)| (key.clone(), value.clone())).collect();
     let run = scope.run.as_ref().map_or("<run>", |run| run.0.as_str());
     for (key, value) in [(RUN_TAG, run), (STEP_TAG, &scope.step), (MIGRATION_TAG, &scope.migration)] {
         tags.insert(key.to_owned(), value.to_owned());
     }
     tags
+}
+
+fn carried(of: &BTreeMap<String, String>) -> impl Iterator<Item = (&String, &String)> {
+    of.iter().filter(|(key, _)| !key.starts_with(AWS_TAGS) && !key.starts_with(BELAY_TAGS))
+}
+
+/// For a title: the tags for which there is no room. Empty where there is.
+pub(super) fn left_out_words(of: &BTreeMap<String, String>, own: usize) -> String {
+    let left: Vec<&str> = carried(of).skip(TAGS_MAX - own).map(|(key, _)| key.as_str()).collect();
+    match left.is_empty() {
+        true => String::new(),
+        false => format!("; without the tags {}: there is room for {TAGS_MAX}, with Belay's own", left.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn belays_own_tags_fit_and_what_does_not_is_told() {
+        let has: BTreeMap<String, String> = (0..49).map(|number| (format!("key-{number:02}"), String::new())).collect();
+        let scope = testing::scope(Value::Null, None, None);
+        let given = tags(&scope, &has, OF_INSTANCE);
+        assert_eq!(given.len(), TAGS_MAX);
+        assert!(given.contains_key(RUN_TAG) && given.contains_key("key-46") && !given.contains_key("key-47"));
+        assert!(left_out_words(&has, OF_INSTANCE).starts_with("; without the tags key-47, key-48: "));
+        assert_eq!(left_out_words(&BTreeMap::new(), OF_MEMBER), "");
+    }
 }

@@ -6,6 +6,8 @@ use aws_sdk_rds::types::{
     ClusterPendingModifiedValues, DbCluster, DbInstance, PendingCloudwatchLogsExports, PendingModifiedValues,
 };
 
+use super::status::{Phase, phase};
+
 /// What a parameter or option group says when nothing is pending.
 const IN_SYNC: &str = "in-sync";
 
@@ -50,6 +52,18 @@ pub(super) fn applied_by_renaming_cluster(cluster: &DbCluster) -> Vec<String> {
 fn without_name(mut changes: Vec<String>) -> Vec<String> {
     changes.retain(|change| !change.starts_with("identifier to "));
     changes
+}
+
+/// What a rename would apply of an instance that is not changing: while it is, this comes anyway.
+pub(super) fn queued_on_instance(instance: &DbInstance) -> Vec<String> {
+    let changing = instance.db_instance_status.as_deref().is_none_or(|status| phase(status) == Phase::Changing);
+    if changing { Vec::new() } else { applied_by_renaming_instance(instance) }
+}
+
+/// The same of a cluster.
+pub(super) fn queued_on_cluster(cluster: &DbCluster) -> Vec<String> {
+    let changing = cluster.status.as_deref().is_none_or(|status| phase(status) == Phase::Changing);
+    if changing { Vec::new() } else { applied_by_renaming_cluster(cluster) }
 }
 
 fn of_instance_values(values: &PendingModifiedValues) -> Vec<String> {

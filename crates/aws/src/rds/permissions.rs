@@ -1,9 +1,12 @@
 //! What a restore needs to be allowed, scoped to the names that it gives.
 
+use std::collections::BTreeSet;
+
 use belay_ports::{Condition, Permission, Scope};
+use serde_json::Value;
 
 use super::{
-    calls, cname,
+    calls, cname, links,
     names::Names,
     reads,
     spec::{Source, With},
@@ -49,8 +52,9 @@ impl Permissions {
     /// The ARN of a snapshot, or of all of them.
     pub(super) fn snapshot(&self, kind: &str, from: &Source) -> Option<String> {
         match from {
-            Source::Snapshot(name) if name.starts_with("arn:") => Some(name.clone()),
-            Source::Snapshot(name) => Some(self.arn(&format!("{kind}:{name}"))),
+            // RDS stores identifiers in lower case, and IAM compares ARNs to the letter.
+            Source::Snapshot(name) if name.starts_with("arn:") => Some(name.to_ascii_lowercase()),
+            Source::Snapshot(name) => Some(self.arn(&format!("{kind}:{}", name.to_ascii_lowercase()))),
             Source::NewestSnapshot(_) => Some(self.arn(&format!("{kind}:*"))),
             Source::Time(_) => None,
         }
@@ -65,6 +69,41 @@ impl Permissions {
             value: service.to_owned(),
         };
         self.list.last_mut().expect("it was just added").conditions.push(to_service);
+    }
+
+    /// A restore copies data under a key, and creates grants on it for RDS: asked for with the caller's own rights (RDS User
+    /// Guide, "AWS KMS key management").
+    pub(super) fn use_keys<'k>(&mut self, keys: impl Iterator<Item = &'k str>) {
+        let keys: BTreeSet<&str> = keys.filter(|key| key.starts_with("arn:")).collect();
+        for key in keys {
+            for action in ["kms:CreateGrant", "kms:DescribeKey"] {
+                self.send(action, key.to_owned());
+            }
+        }
+    }
+
+    /// Roles that a database reaches other services by.
+    pub(super) fn pass_roles(&mut self, roles: &Value) {
+        for arn in roles.as_array().into_iter().flatten().filter_map(|role| role["arn"].as_str()) {
+            self.pass(arn.to_owned(), "rds.amazonaws.com");
+        }
+    }
+
+    /// The role by which a database joins a directory.
+    pub(super) fn pass_domain(&mut self, settings: &Value) {
+        if let Some(role) = settings["domain"]["managed"]["iam_role_name"].as_str() {
+            let role = format!("arn:{}:iam::{}:role/{role}", self.partition, self.account);
+            self.pass(role, "rds.amazonaws.com");
+        }
+    }
+
+    /// What keeps a database from being renamed, or leads to it, is looked up before a restore.
+    pub(super) fn links(&mut self) {
+        self.read(links::DESCRIBE_DEPLOYMENTS, self.arn("deployment:*"));
+        self.read(links::DESCRIBE_INTEGRATIONS, self.arn("integration:*"));
+        self.read(links::DESCRIBE_PROXIES, self.arn("db-proxy:*"));
+        self.read(links::DESCRIBE_PROXY_TARGETS, self.arn("db-proxy:*"));
+        self.read(links::DESCRIBE_PROXY_TARGETS, self.arn("target-group:*"));
     }
 
     /// Enhanced monitoring hands its role on. The baseline knows which; else it is the one that the console makes.
@@ -89,6 +128,13 @@ pub(super) fn any_run(name: &str) -> String {
     name.replace("<run>", "*")
 }
 
+/// The keys that settings name: of Performance Insights, of the secret.
+pub(super) fn keys(settings: &Value) -> impl Iterator<Item = &str> {
+    [&settings["performance_insights_kms_key"], &settings["managed_password"]["kms_key"]]
+        .into_iter()
+        .filter_map(Value::as_str)
+}
+
 /// Of the restore of one instance.
 pub(super) fn instance(scope: &Scope, with: &With, instance: &str) -> Vec<Permission> {
     let mut made = Permissions::new(scope);
@@ -111,6 +157,8 @@ pub(super) fn instance(scope: &Scope, with: &With, instance: &str) -> Vec<Permis
             calls::RESTORE_FROM_SNAPSHOT
         }
         None => {
+            // By the name of the instance, and of its backups.
+            made.read(reads::DESCRIBE_BACKUPS, databases[0].clone());
             made.read(reads::DESCRIBE_BACKUPS, made.arn("auto-backup:*"));
             // The source.
             made.send(calls::RESTORE_TO_POINT_IN_TIME, databases[0].clone());
@@ -125,10 +173,16 @@ pub(super) fn instance(scope: &Scope, with: &With, instance: &str) -> Vec<Permis
     }
     let known = scope.baseline.as_ref().map(|entry| &entry.doc["instance"]["settings"]);
     made.pass_monitoring(known.and_then(|settings| settings["monitoring_role"].as_str()));
-    if let Some(role) = known.and_then(|settings| settings["domain"]["managed"]["iam_role_name"].as_str()) {
-        let role = format!("arn:{}:iam::{}:role/{role}", made.partition, made.account);
-        made.pass(role, "rds.amazonaws.com");
+    if let Some(settings) = known {
+        made.pass_domain(settings);
+        made.use_keys(keys(settings));
     }
+    if let Some(instance) = scope.baseline.as_ref().map(|entry| &entry.doc["instance"]) {
+        made.use_keys(instance["kms_key"].as_str().into_iter());
+        made.pass_roles(&instance["attached"]["roles"]);
+    }
+    made.send(calls::ADD_ROLE, databases[1].clone());
+    made.links();
     made.cname(with);
     made.list
 }
@@ -163,6 +217,11 @@ mod tests {
                 "rds:DescribeDBInstances arn:aws:rds:eu-west-1:111122223333:db:checkout-restored-*",
                 "rds:DescribeDBInstances arn:aws:rds:eu-west-1:111122223333:db:checkout-failed-*",
                 "rds:DescribeDBSnapshots arn:aws:rds:eu-west-1:111122223333:snapshot:pre",
+                "rds:DescribeBlueGreenDeployments arn:aws:rds:eu-west-1:111122223333:deployment:*",
+                "rds:DescribeIntegrations arn:aws:rds:eu-west-1:111122223333:integration:*",
+                "rds:DescribeDBProxies arn:aws:rds:eu-west-1:111122223333:db-proxy:*",
+                "rds:DescribeDBProxyTargets arn:aws:rds:eu-west-1:111122223333:db-proxy:*",
+                "rds:DescribeDBProxyTargets arn:aws:rds:eu-west-1:111122223333:target-group:*",
             ]
         );
         let sends = statements(&scope, &snapshot, true);
@@ -180,8 +239,27 @@ mod tests {
         scope.baseline = Some(BaselineEntry {
             action: ACTION.to_owned(),
             resource: "rds:checkout".to_owned(),
-            doc: json!({ "instance": { "settings": { "monitoring_role": "arn:aws:iam::111122223333:role/watch" } } }),
+            doc: json!({ "instance": {
+                "settings": {
+                    "monitoring_role": "arn:aws:iam::111122223333:role/watch",
+                    "managed_password": { "kms_key": "arn:aws:kms:eu-west-1:111122223333:key/secret" },
+                },
+                "attached": { "roles": [{ "arn": "arn:aws:iam::111122223333:role/s3", "feature": "s3Import" }] },
+                "kms_key": "arn:aws:kms:eu-west-1:111122223333:key/data",
+            } }),
         });
+        for expected in [
+            "kms:CreateGrant arn:aws:kms:eu-west-1:111122223333:key/data",
+            "kms:DescribeKey arn:aws:kms:eu-west-1:111122223333:key/secret",
+            "iam:PassRole arn:aws:iam::111122223333:role/s3",
+            "rds:AddRoleToDBInstance arn:aws:rds:eu-west-1:111122223333:db:checkout-restored-*",
+        ] {
+            let sends = statements(&scope, &snapshot, true);
+            assert!(sends.iter().any(|statement| statement == expected), "{expected}: {sends:#?}");
+        }
+        // As RDS stores it.
+        let typed = statements(&scope, &json!({ "snapshot": "Pre" }), true);
+        assert!(typed.iter().any(|statement| statement.ends_with(":snapshot:pre")), "{typed:#?}");
         let sends = statements(&scope, &json!({ "time": "latest" }), true);
         assert!(sends.contains(&"iam:PassRole arn:aws:iam::111122223333:role/watch".to_owned()));
         let source = "rds:RestoreDBInstanceToPointInTime arn:aws:rds:eu-west-1:111122223333:db:checkout";

@@ -56,9 +56,13 @@ async fn newest_snapshot(
 ) -> Result<Option<Snapshot>, ReadError> {
     // The assessment says what is missing.
     let Ok(before) = source::bound(scope, newest.before) else { return Ok(None) };
-    let pages = client.describe_db_snapshots().db_instance_identifier(instance).into_paginator().items().send();
-    let all = pages.collect::<Result<Vec<_>, _>>().await;
-    let all = all.map_err(|error| errors::read(error, DESCRIBE_SNAPSHOTS, instance))?;
+    // Those of AWS Backup are listed only when they are asked for.
+    let mut all = Vec::new();
+    for kind in [None, Some("awsbackup".to_owned())] {
+        let asked = client.describe_db_snapshots().db_instance_identifier(instance).set_snapshot_type(kind);
+        let listed = asked.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await;
+        all.extend(listed.map_err(|error| errors::read(error, DESCRIBE_SNAPSHOTS, instance))?);
+    }
     let tagged = all.iter().map(|found| (Snapshot::of(found), state::tags(found.tag_list()).into_iter().collect()));
     Ok(source::newest(tagged, before, &source::tags_of(scope, newest)))
 }

@@ -4,18 +4,21 @@ use belay_ports::ApplyError;
 
 use crate::errors;
 
+/// RDS ends some codes in `Fault` and some not.
+pub(super) fn bare(code: &str) -> &str {
+    code.strip_suffix("Fault").unwrap_or(code)
+}
+
 /// What RDS means by a refusal beyond what holds for all of AWS: whether it passes, and what to do about it.
 pub(super) fn refine(error: ApplyError, code: &str) -> ApplyError {
-    let known = match code.strip_suffix("Fault").unwrap_or(code) {
+    let known = match bare(code) {
         // An earlier send, of which the answer was lost, has made it: the next look shows whose it is.
         "DBInstanceAlreadyExists" | "DBClusterAlreadyExists" => (true, "the next look tells whose it is"),
         // Or has renamed it.
         "DBInstanceNotFound" | "DBClusterNotFound" => (true, "the next look tells where it is"),
         "InvalidDBInstanceState" => (true, "RDS does this only with an available instance"),
         "InvalidDBClusterState" => (true, "RDS does this only with an available cluster"),
-        "InsufficientDBInstanceCapacity" => {
-            (true, "AWS has no such instance free now; change the class if it has none for long")
-        }
+        "InsufficientDBInstanceCapacity" => (true, "AWS has no such instance free now"),
         "InsufficientDBClusterCapacity" | "InsufficientStorageClusterCapacity" => {
             (true, "AWS has no room for such a cluster now")
         }
@@ -36,26 +39,31 @@ pub(super) fn refine(error: ApplyError, code: &str) -> ApplyError {
             (false, "the key must be enabled, and allow kms:CreateGrant and kms:DescribeKey to this role")
         }
         "InvalidRestore" | "PointInTimeRestoreNotEnabled" => (false, "restore from a snapshot instead"),
-        "DBParameterGroupNotFound"
-        | "DBClusterParameterGroupNotFound"
-        | "OptionGroupNotFound"
-        | "DBSubnetGroupNotFound" => (false, "what is replaced had it; create it again, then retry"),
+        "DBSubnetGroupNotFound" => {
+            (false, "the subnet group of what is replaced is gone: create one of that name again, then retry")
+        }
+        "DBParameterGroupNotFound" | "DBClusterParameterGroupNotFound" | "OptionGroupNotFound" => {
+            (false, "create a group of that name again, or name the setting in `with.without`")
+        }
         "DBSubnetGroupDoesNotCoverEnoughAZs" => {
-            (false, "add subnets in more Availability Zones to the subnet group of what is replaced")
+            (false, "add subnets in more Availability Zones to the subnet group of what is replaced, then retry")
         }
         "InvalidSubnet" | "InvalidVPCNetworkState" => {
             (false, "the subnet group names subnets that are gone, or of several VPCs; repair it, then retry")
         }
-        "NetworkTypeNotSupported" => (false, "the subnet group does not take this network type: give it IPv6 subnets"),
-        "StorageTypeNotSupported" | "StorageTypeNotAvailable" => {
-            (false, "the class or the zone has no such storage; change what is replaced to another, then retry")
+        "NetworkTypeNotSupported" => {
+            (false, "give the subnet group IPv6 subnets, or name network_type in `with.without`")
         }
-        "ProvisionedIopsNotAvailableInAZ" => (false, "choose another Availability Zone or storage type, then retry"),
+        "StorageTypeNotSupported" | "StorageTypeNotAvailable" | "ProvisionedIopsNotAvailableInAZ" => {
+            (false, "the class or the zone has no such storage: name storage_type in `with.without`")
+        }
         "DBSecurityGroupNotFound" | "AuthorizationNotFound" => {
-            (false, "a security group of what is replaced is gone; create it again, then retry")
+            (false, "a security group of what is replaced is gone: name vpc_security_groups in `with.without`")
         }
-        "DomainNotFound" => (false, "the Active Directory of what is replaced is gone; join it to another, then retry"),
-        "CertificateNotFound" => (false, "the CA certificate of what is replaced is gone; give it another, then retry"),
+        "DomainNotFound" => (false, "the Active Directory of what is replaced is gone: name domain in `with.without`"),
+        "CertificateNotFound" => {
+            (false, "the CA certificate of what is replaced is gone: name ca_certificate in `with.without`")
+        }
         "BackupPolicyNotFound" => (false, "the backup plan of what is replaced is gone; repair it, then retry"),
         "TenantDatabaseQuotaExceeded" => (false, "ask Service Quotas for more tenant databases, then retry"),
         _ => return error,

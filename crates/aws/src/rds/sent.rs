@@ -39,11 +39,6 @@ impl Sent<'_> {
         })
     }
 
-    /// Why RDS refused settings, if it did.
-    pub(super) fn refused(&self, change: &str) -> Option<&str> {
-        self.receipt(change)?.body["refused"].as_str()
-    }
-
     /// Whether anything was accepted within this time.
     pub(super) fn lately(&self, within: Duration) -> bool {
         self.receipts.last().is_some_and(|receipt| self.looked < receipt.at + within)
@@ -78,7 +73,11 @@ pub(super) fn settling(note: String) -> Assessment {
 /// The target holds, and the record says where the restored database answers: nobody else would.
 pub(super) fn answering(name: &str, endpoint: Option<&str>) -> Assessment {
     let endpoint = endpoint.unwrap_or("an endpoint that RDS does not tell");
-    let output = format!("{name} answers at {endpoint}");
+    reporting(format!("{name} answers at {endpoint}"))
+}
+
+/// The target holds, with something for the record.
+pub(super) fn reporting(output: String) -> Assessment {
     Assessment::Over(Outcome { failure: None, report: Report { output, logs: String::new() } })
 }
 

@@ -10,7 +10,7 @@ pub(super) mod table;
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use aws_sdk_rds::types::{AdditionalStorageVolumeOutput, DbInstance, DomainMembership, Endpoint};
+use aws_sdk_rds::types::{AdditionalStorageVolumeOutput, DbInstance, DomainMembership, Endpoint, MasterUserSecret};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -93,6 +93,9 @@ pub struct Settings {
     pub backup_window: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backup_target: Option<String>,
+    /// RDS manages the master password in Secrets Manager.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub managed_password: Option<ManagedPassword>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub maintenance_window: Option<String>,
     /// In GiB: up to where the storage grows by itself.
@@ -119,6 +122,19 @@ pub struct Settings {
 pub enum Domain {
     Managed { directory: String, iam_role_name: Option<String> },
     Own { fqdn: String, ou: Option<String>, auth_secret: String, dns_ips: Vec<String> },
+}
+
+/// The secret that holds the master password.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManagedPassword {
+    /// None: the default key of Secrets Manager.
+    pub kms_key: Option<String>,
+}
+
+impl ManagedPassword {
+    pub(super) fn of(secret: &MasterUserSecret) -> Self {
+        Self { kms_key: secret.kms_key_id.clone() }
+    }
 }
 
 /// A storage volume beside the first.
@@ -195,6 +211,7 @@ impl Settings {
             backup_retention_days: instance.backup_retention_period,
             backup_window: instance.preferred_backup_window.clone(),
             backup_target: instance.backup_target.clone(),
+            managed_password: instance.master_user_secret().map(ManagedPassword::of),
             maintenance_window: instance.preferred_maintenance_window.clone(),
             max_allocated_storage: instance.max_allocated_storage,
             monitoring_interval_s: instance.monitoring_interval,
@@ -255,18 +272,37 @@ impl Settings {
         }
     }
 
-    /// `source_gib`: what the restored data is allocated by itself. Storage never shrinks.
+    /// `source_gib`: what the restored data is allocated by itself. Storage never shrinks, and it grows by a tenth at least
+    /// (API reference, `AllocatedStorage`).
     #[must_use]
     pub fn growing_from(self, source_gib: Option<i32>) -> Self {
-        Self { allocated_storage: self.allocated_storage.filter(|gib| source_gib.is_none_or(|has| *gib > has)), ..self }
+        let grows = |gib: &i32| source_gib.is_none_or(|has| i64::from(*gib) * 10 >= i64::from(has) * 11);
+        Self { allocated_storage: self.allocated_storage.filter(grows), ..self }
+    }
+
+    /// Size and IOPS are told together where either is (API reference, ModifyDBInstance): what is not to change, as it is.
+    #[must_use]
+    pub fn with_whole_storage(self, has: &Self) -> Self {
+        let storage = self.storage_type.is_some() || self.iops.is_some() || self.allocated_storage.is_some();
+        let kind = self.storage_type.as_deref().or(has.storage_type.as_deref());
+        if !storage || !matches!(kind, Some("io1" | "io2")) {
+            return self;
+        }
+        Self {
+            allocated_storage: self.allocated_storage.max(has.allocated_storage),
+            iops: self.iops.or(has.iops),
+            ..self
+        }
     }
 
     /// What a restore takes, and what it does not.
     #[must_use]
     pub fn split(self, kind: RestoreKind, engine: &str) -> (Self, Self) {
+        // "This setting doesn't apply to RDS for SQL Server" (API reference, both restores); nor can it be mirrored at once.
+        const NOT_OF_SQL_SERVER: [&str; 5] =
+            ["allocated_storage", "storage_type", "iops", "storage_throughput", "multi_az"];
         let on_restore = |name: &str| match table::of(name).restore {
-            // RDS for SQL Server does not take it.
-            Restore::Both(_) if name == "allocated_storage" => !engine.starts_with("sqlserver"),
+            Restore::Both(_) if NOT_OF_SQL_SERVER.contains(&name) => !engine.starts_with("sqlserver"),
             Restore::Both(_) => true,
             Restore::PointInTime(_) => kind == RestoreKind::PointInTime,
             Restore::No => false,

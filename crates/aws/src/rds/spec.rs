@@ -1,16 +1,22 @@
 //! What plans say of a restore: the shapes of `rds.restore`, and what they decode to.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use belay_plan::{
     catalogue::{ActionSpec, Finding},
-    shape::{Field, MapShape, Shape, Text, field, object, one_of, pattern, words},
+    shape::{Field, MapShape, Shape, Text, field, filled_list, object, one_of, pattern, words},
 };
 use jiff::Timestamp;
-use serde::{Deserialize, Deserializer, de::Error};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{DeserializeOwned, Error},
+};
 use serde_json::Value;
 
-use super::ACTION;
+use super::{ACTION, cluster, fields, settings::table};
 
 /// The identifier of an instance or a cluster.
 const IDENTIFIER: &str = "^[A-Za-z](-?[A-Za-z0-9]){0,62}$";
@@ -28,8 +34,11 @@ pub fn spec() -> ActionSpec {
         with: one_of(
             "an object with exactly one of `instance`, `cluster`",
             [
-                object(subject(field("instance", instance_shape(), "The instance to replace."))),
-                object(subject(field("cluster", cluster, "The cluster to replace, with its instances."))),
+                object(subject(field("instance", instance_shape(), "The instance to replace."), instance_words())),
+                object(subject(
+                    field("cluster", cluster, "The cluster to replace, with its instances."),
+                    cluster_words(),
+                )),
             ],
         ),
         to: None,
@@ -43,7 +52,7 @@ pub fn spec() -> ActionSpec {
 }
 
 /// The keys that an instance and a cluster have in common, behind their own.
-fn subject(own: Field) -> Vec<Field> {
+fn subject(own: Field, without: Vec<&'static str>) -> Vec<Field> {
     let endpoint = field(
         "keep_endpoint",
         words(["rename", "cname", "none"]),
@@ -61,7 +70,41 @@ fn subject(own: Field) -> Vec<Field> {
         field("from", source(), "What it is restored from."),
         endpoint.or("rename"),
         field("cname", cname, "The record that clients connect to, for `keep_endpoint: cname`.").optional(),
+        field(
+            "without",
+            filled_list(words(without)),
+            "What the restored database may lack of what it replaces: settings that are neither given nor missed, and what no \
+             call carries over.",
+        )
+        .optional(),
     ]
+}
+
+/// What stays behind with a replaced database, by the names that `without` accepts it by.
+pub(super) const STAYS_BEHIND: [&str; 7] = [
+    "resource_id",
+    "read_replicas",
+    "replication_source",
+    "cross_region_backups",
+    "activity_stream",
+    "proxies",
+    "roles",
+];
+/// The same of a cluster alone.
+const STAYS_BEHIND_A_CLUSTER: [&str; 1] = ["custom_endpoints"];
+
+fn instance_words() -> Vec<&'static str> {
+    table::TABLE.iter().map(|setting| setting.name).chain(STAYS_BEHIND).chain(["tags"]).collect()
+}
+
+/// Settings of the cluster, and of its members.
+fn cluster_words() -> Vec<&'static str> {
+    let own = cluster::table::TABLE.iter().map(|row| row.0);
+    let stays = STAYS_BEHIND.into_iter().chain(STAYS_BEHIND_A_CLUSTER);
+    let mut words: Vec<&str> = own.chain(cluster::OF_MEMBERS).chain(stays).chain(["tags"]).collect();
+    let mut known = BTreeSet::new();
+    words.retain(|word| known.insert(*word));
+    words
 }
 
 fn source() -> Shape {
@@ -141,6 +184,16 @@ pub struct With {
     #[serde(default)]
     pub(super) keep_endpoint: KeepEndpoint,
     pub(super) cname: Option<Cname>,
+    /// What is not missed.
+    #[serde(default)]
+    pub(super) without: BTreeSet<String>,
+}
+
+impl With {
+    /// The settings that are wanted.
+    pub(super) fn wanted<T: Serialize + DeserializeOwned>(&self, settings: &T) -> T {
+        fields::only(settings, |name| !self.without.contains(name))
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]

@@ -9,7 +9,7 @@ use aws_sdk_rds::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{cname::Found, pending, settings::Settings};
+use super::{cname::Found, links::Links, pending, settings::Settings};
 
 /// Everything that a look finds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,6 +26,9 @@ pub struct State {
     pub snapshot: Option<Snapshot>,
     /// The earliest point in time that the automated backups reach; only read where the plan names a point.
     pub earliest_restorable: Option<Timestamp>,
+    /// Only read before the restore begins.
+    #[serde(default)]
+    pub links: Option<Links>,
     /// Where the plan names a record that clients connect to.
     #[serde(default)]
     pub cname: Option<Found>,
@@ -39,6 +42,9 @@ pub struct Instance {
     /// `DbiResourceId`: stays the same when the instance is renamed, as the time of its creation does.
     pub resource_id: Option<String>,
     pub status: String,
+    /// Changes that wait for the maintenance window, each in a few words: any modification applies them.
+    #[serde(default)]
+    pub queued: Vec<String>,
     /// The name that a rename under way gives it.
     pub renaming_to: Option<String>,
     /// Whether settings are accepted and not yet in force.
@@ -55,6 +61,9 @@ pub struct Instance {
     pub created: Option<Timestamp>,
     pub engine: String,
     pub engine_version: String,
+    /// The ARN of the key that its storage is encrypted with.
+    #[serde(default)]
+    pub kms_key: Option<String>,
     /// Set for a member of an Aurora or Multi-AZ DB cluster.
     pub cluster: Option<String>,
     /// Of a member of an Aurora cluster: 0-15, the lowest is promoted first.
@@ -74,14 +83,23 @@ pub struct Attached {
     pub read_replicas: Vec<String>,
     /// Of which instance or cluster it is a read replica.
     pub replicates_from: Option<String>,
-    /// ARNs.
-    pub iam_roles: Vec<String>,
-    /// Whether RDS manages the master password in Secrets Manager.
-    pub managed_password: bool,
+    pub roles: Vec<Role>,
+    /// The ARN of the secret in which RDS manages the master password.
+    pub secret: Option<String>,
     /// ARNs of its automated backups in other Regions.
     pub replicated_backups: Vec<String>,
     /// Whether a database activity stream is on.
     pub activity_stream: bool,
+}
+
+/// An IAM role by which a database reaches other services.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Role {
+    /// Its ARN.
+    pub arn: String,
+    /// What it is for: `s3Import`. Empty where one role is for all.
+    #[serde(default)]
+    pub feature: String,
 }
 
 /// A DB snapshot.
@@ -91,7 +109,7 @@ pub struct Snapshot {
     pub name: String,
     pub status: String,
     pub percent_progress: Option<i32>,
-    /// The state of the data that it holds: of a copied snapshot that of the original.
+    /// The time of the data that it holds, where RDS tells; else that of the snapshot, of a copied one that of the original.
     pub taken: Option<Timestamp>,
     /// Of which instance it was taken, by the name at that time.
     pub instance: String,
@@ -108,6 +126,9 @@ impl Instance {
     pub(super) fn of(instance: &DbInstance) -> Self {
         let replicas = instance.read_replica_db_instance_identifiers().iter();
         let modified = instance.pending_modified_values();
+        let roles = instance.associated_roles().iter();
+        let roles =
+            roles.filter_map(|role| Some(Role { arn: role.role_arn.clone()?, feature: text(&role.feature_name) }));
         let cluster_replicas = instance.read_replica_db_cluster_identifiers();
         Self {
             name: text(&instance.db_instance_identifier),
@@ -116,11 +137,13 @@ impl Instance {
             renaming_to: modified.and_then(|modified| modified.db_instance_identifier.clone()),
             modifying: modified.is_some_and(|modified| *modified != PendingModifiedValues::builder().build()),
             pending: pending::of_instance(instance),
+            queued: pending::queued_on_instance(instance),
             percent_progress: percent(instance.percent_progress.as_deref()),
             endpoint: instance.endpoint().and_then(|endpoint| endpoint.address.clone()),
             created: timestamp(instance.instance_create_time),
             engine: text(&instance.engine),
             engine_version: text(&instance.engine_version),
+            kms_key: instance.kms_key_id.clone(),
             cluster: instance.db_cluster_identifier.clone(),
             promotion_tier: instance.promotion_tier,
             latest_restorable: timestamp(instance.latest_restorable_time),
@@ -128,8 +151,8 @@ impl Instance {
             tags: tags(instance.tag_list()),
             attached: Attached {
                 read_replicas: replicas.chain(cluster_replicas).cloned().collect(),
-                iam_roles: instance.associated_roles().iter().filter_map(|role| role.role_arn.clone()).collect(),
-                managed_password: instance.master_user_secret.is_some(),
+                roles: roles.collect(),
+                secret: instance.master_user_secret().and_then(|secret| secret.secret_arn.clone()),
                 replicates_from: instance
                     .read_replica_source_db_instance_identifier
                     .clone()
@@ -154,7 +177,12 @@ impl Snapshot {
             name: text(&snapshot.db_snapshot_identifier),
             status: text(&snapshot.status),
             percent_progress: snapshot.percent_progress,
-            taken: timestamp(snapshot.original_snapshot_create_time.or(snapshot.snapshot_create_time)),
+            taken: timestamp(
+                snapshot
+                    .snapshot_database_time
+                    .or(snapshot.original_snapshot_create_time)
+                    .or(snapshot.snapshot_create_time),
+            ),
             instance: text(&snapshot.db_instance_identifier),
             engine: text(&snapshot.engine),
             engine_version: text(&snapshot.engine_version),

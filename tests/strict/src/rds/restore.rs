@@ -188,7 +188,9 @@ impl Rds {
             let (engine, version) = (of.text("Engine").to_owned(), of.text("EngineVersion").to_owned());
             let class = of.text("DBClusterInstanceClass").to_owned();
             let mut attributes = instance_defaults(&engine, &version);
-            attributes.extend(object(json!({ "Engine": engine, "EngineVersion": version, "DBInstanceClass": class })));
+            attributes.extend(object(json!({
+                "Engine": engine, "EngineVersion": version, "DBInstanceClass": class, "PromotionTier": "1",
+            })));
             let id = self.new_id(Kind::Instance);
             let mut member = Database::new(Kind::Instance, id, &format!("{name}-instance-{number}"), attributes, now);
             (member.cluster, member.writer) = (Some(cluster.to_owned()), number == 1);

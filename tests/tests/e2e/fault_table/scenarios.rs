@@ -182,7 +182,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             let (instance, snapshot) = database(case);
             plan(&format!(
                 "    action: rds.restore
-    with: {{ instance: {instance}, from: {{ snapshot: {snapshot} }} }}
+    with: {{ instance: {instance}, from: {{ snapshot: {snapshot} }}, without: [resource_id] }}
     loses_data: true"
             ))
         },
@@ -199,7 +199,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             moves::take_snapshot(world, case);
             plan(&format!(
                 "    action: rds.restore
-    with: {{ cluster: {case}, from: {{ snapshot: {case}-snapshot }} }}
+    with: {{ cluster: {case}, from: {{ snapshot: {case}-snapshot }}, without: [resource_id] }}
     loses_data: true"
             ))
         },

@@ -10,16 +10,20 @@ use super::View;
 use crate::rds::{
     KeepEndpoint, Settings, Source, Time,
     calls::Call,
+    carry::Phase,
     cname::{self, Pointing},
     owner,
+    refused::Without,
     settings::RestoreKind,
     source::bound,
     spec::Cname,
-    state::{Attached, Instance},
+    state::{Attached, Instance, Role},
 };
 
 pub(in crate::rds) const RESTORE: &str = "restore";
 pub(in crate::rds) const CARRY: &str = "carry";
+pub(in crate::rds) const CARRY_AFTER: &str = "carry_after";
+pub(in crate::rds) const ADD_ROLE: &str = "add_role";
 pub(in crate::rds) const RENAME_FAILED: &str = "rename_failed";
 pub(in crate::rds) const RENAME_RESTORED: &str = "rename_restored";
 
@@ -29,29 +33,49 @@ pub(in crate::rds) const CARRY_EXPECTED: Duration = Duration::from_secs(5 * 60);
 /// Typical: the rename and the reboot that it brings.
 pub(in crate::rds) const RENAME_EXPECTED: Duration = Duration::from_secs(3 * 60);
 
+/// Told with a rename, whose end RDS shows earlier.
+pub(in crate::rds) const NAME_SERVERS: &str =
+    "whether all name servers answer with the restored one already: RDS takes up to about ten minutes for it";
+
 /// Until all name servers of Route 53 know a change.
 pub(in crate::rds) const POINT_EXPECTED: Duration = Duration::from_secs(60);
+
+/// The change that sets the settings of a phase; see [`carry`](crate::rds::carry).
+pub(in crate::rds) fn carry_id(phase: Phase) -> &'static str {
+    match phase {
+        Phase::BeforeTheSwap => CARRY,
+        Phase::AfterTheSwap => CARRY_AFTER,
+    }
+}
 
 impl View<'_> {
     /// `since`: the state of the data that is brought back.
     pub(super) fn restore_onwards(&self, old: &Instance, since: Option<Timestamp>) -> Vec<Change> {
         let (on_restore, later) = self.wanted(old).split(self.kind(), &old.engine);
-        let mut changes = vec![self.restore(old, on_restore, since)];
-        if !later.is_empty() {
-            changes.push(self.carry(old, None, later));
+        let without = Without::of(&self.sent, RESTORE);
+        let mut changes = vec![self.restore(old, without.applied_to(&on_restore), &without, since)];
+        let before = Phase::BeforeTheSwap.of(&later);
+        if !before.is_empty() {
+            changes.push(self.carry(old, None, CARRY.to_owned(), before));
         }
+        let roles =
+            if self.with.without.contains("roles") { &[][..] } else { &self.known_good.unwrap_or(old).attached.roles };
+        changes.extend(roles.iter().map(|role| self.add_role_to(&self.names.restored, role)));
         changes.extend(self.ending(old, None));
         changes
     }
 
-    /// What follows once the restored instance has its settings; `new` is None before it exists.
-    fn ending(&self, old: &Instance, new: Option<&Instance>) -> Vec<Change> {
+    /// What follows once the restored instance has what it serves with; `new` is None before it exists.
+    pub(super) fn ending(&self, old: &Instance, new: Option<&Instance>) -> Vec<Change> {
+        let after = Phase::AfterTheSwap.of(&self.wanted(old).modifiable());
+        let after = new.map_or(after.clone(), |new| after.missing_from(&new.settings));
+        let after = (!after.is_empty()).then(|| self.carry(old, new, CARRY_AFTER.to_owned(), after));
         match (self.with.keep_endpoint, self.pointing(None)) {
-            (KeepEndpoint::Rename, _) => vec![self.rename_failed(old), self.rename_restored(Some(old), new)],
+            (KeepEndpoint::Rename, _) => self.renames(old, new).into_iter().chain(after).collect(),
             (KeepEndpoint::Cname, Some((cname, Pointing::Elsewhere { before, ttl_s }))) => {
-                vec![self.point_cname(cname, new, before, ttl_s)]
+                after.into_iter().chain([self.point_cname(cname, new, before, ttl_s)]).collect()
             }
-            _ => Vec::new(),
+            _ => after.into_iter().collect(),
         }
     }
 
@@ -62,17 +86,42 @@ impl View<'_> {
         }
     }
 
-    pub(super) fn carry_onwards(&self, old: &Instance, new: &Instance, missing: Settings) -> Vec<Change> {
-        let mut changes = vec![self.carry(old, Some(new), missing)];
-        changes.extend(self.ending(old, Some(new)));
+    pub(super) fn carry_onwards(
+        &self,
+        phase: Phase,
+        old: &Instance,
+        new: &Instance,
+        id: String,
+        missing: Settings,
+    ) -> Vec<Change> {
+        let mut changes = vec![self.carry(old, Some(new), id, missing)];
+        if phase == Phase::BeforeTheSwap && self.now.restored.is_some() {
+            changes.extend(self.ending(old, Some(new)));
+        }
         changes
     }
 
-    pub(super) fn renames(&self, old: &Instance, new: &Instance) -> Vec<Change> {
-        vec![self.rename_failed(old), self.rename_restored(Some(old), Some(new))]
+    pub(super) fn renames(&self, old: &Instance, new: Option<&Instance>) -> Vec<Change> {
+        vec![self.rename_failed(old), self.rename_restored(Some(old), new)]
     }
 
-    fn restore(&self, old: &Instance, settings: Settings, since: Option<Timestamp>) -> Change {
+    pub(super) fn add_role(&self, new: &Instance, role: &Role) -> Change {
+        self.add_role_to(&new.name, role)
+    }
+
+    fn add_role_to(&self, name: &str, role: &Role) -> Change {
+        let of = if role.feature.is_empty() { String::new() } else { format!(" for {}", role.feature) };
+        let (arn, feature) = (role.arn.clone(), role.feature.clone());
+        Change {
+            id: format!("{ADD_ROLE}:{}", role.feature),
+            title: format!("add the role {arn}{of} to {name}"),
+            before: Value::Null,
+            after: json!({ "role": arn, "feature": feature }),
+            ..change(Call::AddRole { name: name.to_owned(), role: arn, feature }, CARRY_EXPECTED)
+        }
+    }
+
+    fn restore(&self, old: &Instance, settings: Settings, without: &Without, since: Option<Timestamp>) -> Change {
         let name = self.names.restored.clone();
         let source = match &self.with.from {
             Source::Snapshot(_) | Source::NewestSnapshot(_) => match &self.now.snapshot {
@@ -96,7 +145,12 @@ impl View<'_> {
         };
         Change {
             id: RESTORE.to_owned(),
-            title: format!("restore {name} from {source}{data_of}{}{beside}", groups.unwrap_or_default()),
+            title: format!(
+                "restore {name} from {source}{data_of}{}{}{}{beside}",
+                groups.unwrap_or_default(),
+                without.words(),
+                self.tags_left_out(old)
+            ),
             before: Value::Null,
             after: json!({
                 "db_instance_identifier": name,
@@ -145,13 +199,18 @@ impl View<'_> {
         Change { id, title: words.title, before: words.before, after: words.after, ..change(call, POINT_EXPECTED) }
     }
 
+    /// For the title: tags for which there is no room beside Belay's own.
+    fn tags_left_out(&self, old: &Instance) -> String {
+        owner::left_out_words(&self.known_good.unwrap_or(old).tags, owner::OF_INSTANCE)
+    }
+
     /// Of the instance that is replaced.
     pub(super) fn tags(&self, old: &Instance) -> BTreeMap<String, String> {
-        owner::tags(self.scope, &self.known_good.unwrap_or(old).tags)
+        owner::tags(self.scope, &self.known_good.unwrap_or(old).tags, owner::OF_INSTANCE)
     }
 
     /// `new` is None before it exists; `settings` then are those that no restore takes.
-    pub(super) fn carry(&self, old: &Instance, new: Option<&Instance>, settings: Settings) -> Change {
+    pub(super) fn carry(&self, old: &Instance, new: Option<&Instance>, id: String, settings: Settings) -> Change {
         let name = new.map_or(&self.names.restored, |new| &new.name).clone();
         let after = settings.fields();
         let has = new.map(|new| new.settings.fields()).unwrap_or_default();
@@ -161,7 +220,7 @@ impl View<'_> {
         let model = if self.known_good.is_some() { "in the baseline".to_owned() } else { format!("on {}", old.name) };
         let logs_before = new.and_then(|new| new.settings.cloudwatch_logs_exports.clone()).unwrap_or_default();
         Change {
-            id: CARRY.to_owned(),
+            id,
             title: format!("set {fields} of {name} as {model}"),
             before: Value::Object(before),
             after: Value::Object(after),
@@ -183,9 +242,8 @@ impl View<'_> {
             after: json!({
                 "db_instance_identifier": self.names.failed,
                 "stays_with_it": stays,
-                "not_looked_up": "RDS Proxy targets, which stay with it too",
             }),
-            effects: vec![Effect::Outage { expected: RENAME_EXPECTED }],
+            effects: applying(&old.queued),
             ..change(Call::Rename { from: old.name.clone(), to: self.names.failed.clone() }, RENAME_EXPECTED)
         }
     }
@@ -195,10 +253,7 @@ impl View<'_> {
         let (from, to) = (self.names.restored.clone(), self.names.own.clone());
         let missing = self.not_carried(old, new);
         let note = if missing.is_empty() { String::new() } else { format!(" (without its {})", missing.join(", ")) };
-        let mut after = json!({ "db_instance_identifier": to, "not_carried": missing });
-        if old.is_some_and(|old| old.attached.managed_password) {
-            after["master_password"] = json!("the one of the restored data; it is not managed in Secrets Manager");
-        }
+        let after = json!({ "db_instance_identifier": to, "not_carried": missing, "not_looked_up": NAME_SERVERS });
         Change {
             id: RENAME_RESTORED.to_owned(),
             title: format!("rename {from} to {to}{note}"),
@@ -214,7 +269,7 @@ impl View<'_> {
         let (Some(from), Some(new)) = (self.known_good.or(old), new) else { return Vec::new() };
         // Before `carry` was sent it is not known yet.
         let settings = match self.sent.at(CARRY) {
-            Some(_) => self.wanted(from).missing_from(&new.settings),
+            Some(_) => Phase::BeforeTheSwap.of(&self.wanted(from).missing_from(&new.settings)),
             None => Settings::default(),
         };
         let tags = self.tags(from);
@@ -233,12 +288,21 @@ fn endpoint_of(name: &str, other: &Instance) -> Option<String> {
 /// For people.
 pub(in crate::rds) fn staying(attached: &Attached) -> Vec<String> {
     let replicas = attached.read_replicas.iter().map(|name| format!("read replica {name}"));
-    let roles = attached.iam_roles.iter().map(|arn| format!("IAM role {arn}"));
-    let password = attached.managed_password.then(|| "managed master password".to_owned());
+    let roles = attached.roles.iter().map(|role| format!("IAM role {}", role.arn));
+    let password = attached.secret.iter().map(|arn| format!("secret {arn}"));
     let source = attached.replicates_from.iter().map(|name| format!("replication from {name}"));
     let backups = attached.replicated_backups.iter().map(|arn| format!("replicated backups {arn}"));
     let stream = attached.activity_stream.then(|| "activity stream".to_owned());
     replicas.chain(roles).chain(password).chain(source).chain(backups).chain(stream).collect()
+}
+
+/// Of a rename, which takes along what is queued on the database.
+pub(in crate::rds) fn applying(queued: &[String]) -> Vec<Effect> {
+    let outage = Effect::Outage { expected: RENAME_EXPECTED };
+    match queued.is_empty() {
+        true => vec![outage],
+        false => vec![outage, Effect::Applies { queued: queued.to_vec() }],
+    }
 }
 
 /// What all changes have in common; what people read is filled in by each.

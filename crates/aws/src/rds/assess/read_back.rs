@@ -1,11 +1,23 @@
 //! The restored database, read back: is it what was wanted?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use belay_core::change::Assessment;
 
-use super::{LISTED_WITHIN, MODIFYING_WITHIN, View, changes::CARRY};
-use crate::rds::{fields, owner::BELAY_TAGS, sent::settling, state::Instance};
+use super::{
+    LISTED_WITHIN, STATUS_LAGS, View,
+    changes::{CARRY, CARRY_AFTER, RESTORE},
+};
+use crate::rds::{
+    Observed,
+    behind::Replaced,
+    carry, fields,
+    owner::BELAY_TAGS,
+    refused::Without,
+    sent::{reporting, settling},
+    spec::KeepEndpoint,
+    state::Instance,
+};
 
 impl View<'_> {
     /// The restored instance has its place: does it have its settings and tags too? They hold up nothing before, since
@@ -18,18 +30,24 @@ impl View<'_> {
         }
         let mut differences = self.differences(model, new);
         differences.extend(coming.iter().map(|what| format!("pending: {what}")));
-        if differences.is_empty() {
-            return Assessment::InPlace;
-        }
-        if self.sent.lately(MODIFYING_WITHIN) {
+        if !differences.is_empty() && self.sent.lately(STATUS_LAGS) {
             return settling(format!("{} is back, and read until its settings show", new.name));
         }
-        let refused = self.sent.refused(CARRY).map(|why| format!(" (RDS refused: {why})")).unwrap_or_default();
+        differences.extend(self.left_behind(new));
+        if differences.is_empty() {
+            return self.told(new);
+        }
+        let refused = [CARRY, CARRY_AFTER]
+            .into_iter()
+            .flat_map(|base| carry::refused(&self.sent, base))
+            .chain(Without::of(&self.sent, RESTORE).refused);
+        let refused = refused_words(refused);
         let source =
             if self.known_good.is_some() { "in the baseline".to_owned() } else { format!("on {}", model.name) };
         Assessment::Differs {
             why: format!(
-                "{} has its data back, but is not set as {source}: {}{refused}. Set it by hand and retry, or skip",
+                "{} has its data back, but is not set as {source}: {}{refused}. Set it by hand and retry, or skip; what need not be \
+                 as it was may be named in `with.without`",
                 new.name,
                 differences.join("; ")
             ),
@@ -40,7 +58,52 @@ impl View<'_> {
         let settings = fields::told(&self.wanted(model), &new.settings);
         // Where no tags are kept at all, Belay's own are not missed.
         let tags = self.tags(model).into_iter().filter(|(key, _)| !new.tags.is_empty() || !key.starts_with(BELAY_TAGS));
-        settings.into_iter().chain(tags_told(tags, &new.tags)).collect()
+        let tags = if self.with.without.contains("tags") { Vec::new() } else { tags_told(tags, &new.tags) };
+        let roles = self.missing_roles(model, new).into_iter().map(|role| format!("role {}: missing", role.arn));
+        let roles: Vec<String> = roles.collect();
+        settings.into_iter().chain(tags).chain(roles).collect()
+    }
+
+    /// What no call carries over, as far as clients find the restored instance in the place of the other.
+    fn left_behind(&self, new: &Instance) -> Vec<String> {
+        if self.with.keep_endpoint == KeepEndpoint::None {
+            return Vec::new();
+        }
+        let before = self.scope.before::<Observed>().ok().flatten();
+        let (before, links) = match &before {
+            Some(Observed::Instance(before)) => (before.instance.as_ref(), before.links.as_ref()),
+            _ => (None, None),
+        };
+        let old = self.now.failed.as_ref().or(before).or(self.known_good);
+        let Some(old) = old else { return Vec::new() };
+        let of = Replaced {
+            name: &old.name,
+            resource_id: old.resource_id.as_deref(),
+            attached: &old.attached,
+            proxies: links.map(|links| links.proxies.as_slice()).unwrap_or_default(),
+            custom_endpoints: &[],
+            authenticates_by_iam: old.settings.iam_database_authentication == Some(true),
+        };
+        of.left_behind(new.resource_id.as_deref(), &self.with.without)
+    }
+
+    /// It is as it was; what is new about it goes on record.
+    fn told(&self, new: &Instance) -> Assessment {
+        match &new.attached.secret {
+            Some(secret) if self.wanted(new).managed_password.is_some() => {
+                reporting(format!("{} is back; its master password is in a new secret: {secret}", new.name))
+            }
+            _ => Assessment::InPlace,
+        }
+    }
+}
+
+/// For people: each setting that RDS refused, once for each reason.
+pub(in crate::rds) fn refused_words(refused: impl Iterator<Item = (String, String)>) -> String {
+    let why: BTreeSet<String> = refused.map(|(_, why)| why).collect();
+    match why.is_empty() {
+        true => String::new(),
+        false => format!(" (RDS refused: {})", why.into_iter().collect::<Vec<_>>().join("; ")),
     }
 }
 

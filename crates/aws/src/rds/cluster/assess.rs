@@ -5,33 +5,35 @@
 //! old       -               -              restore
 //! old       new             -              carry; create its members, the writer first; then rename_failed
 //! -         new             old            rename_restored: nothing answers to the endpoints until it is done
-//! new       -               old            the same dance for each member, the writer last; then in place
+//! new       -               old            the same dance for one member after the other, the writer last; then carry_after
 //! ```
 
 use belay_core::change::{Assessment, Receipt};
 use belay_ports::Scope;
 
 use super::{
-    changes::{CREATE, CREATE_EXPECTED, RESTORE_EXPECTED, of_member},
-    settings::ClusterSettings,
+    changes::{CREATE, CREATE_EXPECTED, ENABLE_HTTP_ENDPOINT, RESTORE_EXPECTED, of_member},
     state::{Cluster, ClusterState},
     table,
-    view::View,
+    view::{MemberModel, View},
 };
 use crate::rds::{
+    Observed,
     assess::{
-        LISTED_WITHIN, MODIFYING_WITHIN,
-        changes::{CARRY, CARRY_EXPECTED, RENAME_EXPECTED, RENAME_FAILED, RENAME_RESTORED, RESTORE},
+        LISTED_WITHIN, STATUS_LAGS, STEADY_AFTER,
+        changes::{CARRY, CARRY_EXPECTED, RENAME_EXPECTED, RENAME_FAILED, RENAME_RESTORED, RESTORE, carry_id},
+        showing,
     },
+    carry::{self, Next, Phase as SettingsPhase},
     cname::Pointing,
-    fields,
+    eligible, fields,
     names::Names,
     owner::{self, Owner},
     sent::{Sent, answering, failed, settling},
     source::{Kind, Sought},
     spec::{KeepEndpoint, With},
     state::Instance,
-    status::{Phase, phase},
+    status::{Phase, Service, phase, service},
 };
 
 pub(in crate::rds) fn assess(
@@ -123,6 +125,15 @@ impl View<'_> {
     }
 
     fn original(&self, old: &Cluster) -> Assessment {
+        if let Some(why) = eligible::engine_of_cluster(&old.name, &old.engine) {
+            return failed(why);
+        }
+        if old.limitless {
+            return failed(format!(
+                "{} is an Aurora Limitless Database, whose shards `rds.restore` does not make: restore it by hand",
+                old.name
+            ));
+        }
         if let Some(global) = &old.global_cluster {
             return failed(format!(
                 "{} belongs to the global database {global}: a restored cluster cannot take its place there. Remove it first \
@@ -133,6 +144,9 @@ impl View<'_> {
         if let Some(at) = self.sent.recently(RESTORE, LISTED_WITHIN) {
             let note = format!("AWS accepted the restore; {} is not listed yet", self.names.restored);
             return self.sent.settling(Some(at), RESTORE_EXPECTED, None, note);
+        }
+        if let Some(why) = self.held(old) {
+            return failed(why);
         }
         if let Some((_, Pointing::Refused { why })) = self.pointing(None) {
             return failed(why);
@@ -162,6 +176,20 @@ impl View<'_> {
         }
     }
 
+    /// Why RDS would not rename the replaced cluster, or one of its members, if so.
+    fn held(&self, old: &Cluster) -> Option<String> {
+        let keep = self.with.keep_endpoint;
+        let links = self.now.links.as_ref().filter(|_| keep == KeepEndpoint::Rename);
+        let replaced = self
+            .now
+            .members
+            .iter()
+            .filter_map(|member| member.instance.as_ref().filter(|found| !self.has_taken_place(member, found)));
+        let members = || replaced.filter_map(|found| eligible::held("member", &found.name, &found.status, keep)).next();
+        let cluster = eligible::held("cluster", &old.name, &old.status, keep);
+        cluster.or_else(members).or_else(|| links?.held(&old.name))
+    }
+
     /// The restored cluster is there under its own name. `old` is None when somebody has deleted the other.
     fn restored(&self, old: Option<&Cluster>, new: &Cluster) -> Assessment {
         if let Some(waiting) = self.unfit(new, RESTORE) {
@@ -175,8 +203,15 @@ impl View<'_> {
         if let Some(building) = model.and_then(|model| self.building(model, new)) {
             return building;
         }
+        if let Some(waiting) = model.and_then(|model| self.unanswering(model, new)) {
+            return waiting;
+        }
+        let after = || model.and_then(|model| self.carrying_after(model, new));
+        if let Some(carrying) = after().filter(|_| self.with.keep_endpoint != KeepEndpoint::Rename) {
+            return carrying;
+        }
         match (self.with.keep_endpoint, self.pointing(new.endpoint.as_deref())) {
-            (KeepEndpoint::Rename, _) => self.ready_to_swap(old, new),
+            (KeepEndpoint::Rename, _) => self.unsteady(new).unwrap_or_else(|| self.ready_to_swap(old, new)),
             (_, None | Some((_, Pointing::There))) => match self.read_back(new, model) {
                 Assessment::InPlace => answering(&new.name, new.endpoint.as_deref()),
                 differs => differs,
@@ -199,15 +234,54 @@ impl View<'_> {
         if let Some(name) = &old.renaming_to {
             return settling(format!("the cluster {} is being renamed to {name}", old.name));
         }
-        if phase(&old.status) == Phase::Changing {
+        if let Some(why) = self.held(old) {
+            return failed(why);
+        }
+        if phase(&old.status) == Phase::Changing || eligible::is_going(&old.status) {
             return settling(format!("the cluster {} is {}, and can be renamed after that", old.name, old.status));
         }
         Assessment::Remaining(self.ending(old, Some(new)))
     }
 
+    /// Clients would find an empty cluster: as many members as before have to answer.
+    fn unanswering(&self, model: &Cluster, new: &Cluster) -> Option<Assessment> {
+        let wanted = self.models(model).len().max(self.model(model).members.len());
+        let found = self.now.members.iter().flat_map(|member| [&member.instance, &member.restored]).flatten();
+        let is_of = |found: &Instance| {
+            found.cluster.as_ref() == Some(&new.name) || new.members.iter().any(|listed| listed.name == found.name)
+        };
+        let answering = found.filter(|found| is_of(found) && service(&found.status) == Service::Serves).count();
+        (answering < wanted)
+            .then(|| settling(format!("{answering} of {wanted} members of the restored cluster {} answer", new.name)))
+    }
+
+    /// Why the restored cluster is not to get its name yet: see the same of an instance.
+    fn unsteady(&self, new: &Cluster) -> Option<Assessment> {
+        if !new.pending.is_empty() && self.sent.lately(LISTED_WITHIN) {
+            return Some(settling(format!("the cluster {} has settings that are not in force yet", new.name)));
+        }
+        let carried = self.sent.receipts.iter().rfind(|receipt| receipt.change.starts_with(CARRY));
+        if let Some(carried) = carried.filter(|carried| self.now.looked < carried.at + STEADY_AFTER) {
+            let note = format!("the cluster {} is {}, which it may be for a moment only", new.name, new.status);
+            return Some(self.sent.settling(Some(carried.at), CARRY_EXPECTED, None, note));
+        }
+        let previous = self.scope.previous::<Observed>().ok().flatten();
+        let before = match &previous {
+            Some(Observed::Cluster(previous)) => previous.restored.as_ref(),
+            _ => None,
+        };
+        let twice = before.is_some_and(|before| phase(&before.status) == Phase::Available);
+        (!twice).then(|| {
+            settling(format!(
+                "the cluster {} is {}; it is looked at once more before the names change",
+                new.name, new.status
+            ))
+        })
+    }
+
     /// Settings and members that are still to be sent, or to be waited for.
     fn building(&self, model: &Cluster, new: &Cluster) -> Option<Assessment> {
-        if let Some(carrying) = self.carrying(model, new) {
+        if let Some(carrying) = self.carrying(SettingsPhase::BeforeTheSwap, model, new) {
             return Some(carrying);
         }
         let models = self.models(model);
@@ -239,46 +313,79 @@ impl View<'_> {
             if let Some(waiting) = self.busy(made, &of_member(CREATE, &member.name)) {
                 return Some(waiting);
             }
-            let missing = self.member_settings(member).missing_from(&made.settings).modifiable();
-            let id = of_member(CARRY, &member.name);
-            match self.sent.at(&id) {
-                _ if missing.is_empty() => {}
-                None => {
-                    let mut changes = vec![self.carry_member(member, made)];
+            match self.carrying_member(SettingsPhase::BeforeTheSwap, member, made) {
+                Some(Assessment::Remaining(mut changes)) => {
                     changes.extend(self.ending(model, Some(new)));
                     return Some(Assessment::Remaining(changes));
                 }
-                Some(at) if self.sent.recently(&id, MODIFYING_WITHIN).is_some() && self.sent.refused(&id).is_none() => {
-                    let note = format!("AWS accepted the settings of {}; they do not show yet", made.name);
-                    return Some(self.sent.settling(Some(at), CARRY_EXPECTED, None, note));
-                }
-                // It will not take them: the gate that reads the cluster back says what is missing.
-                Some(_) => {}
+                Some(waiting) => return Some(waiting),
+                None => {}
             }
         }
-        None
+        self.enabling_http_endpoint(model, new)
     }
 
-    fn carrying(&self, model: &Cluster, new: &Cluster) -> Option<Assessment> {
-        let missing = fields::missing(&self.wanted(model), &new.settings);
-        let missing = fields::only(&missing, table::modifiable);
-        if missing == ClusterSettings::default() {
+    fn enabling_http_endpoint(&self, model: &Cluster, new: &Cluster) -> Option<Assessment> {
+        let wanted = self.wanted(model).http_endpoint == Some(true) && new.settings.http_endpoint != Some(true);
+        if !wanted || !carry::refused(&self.sent, ENABLE_HTTP_ENDPOINT).is_empty() {
             return None;
         }
-        let within = if new.pending.is_empty() { MODIFYING_WITHIN } else { LISTED_WITHIN };
-        match self.sent.at(CARRY) {
+        match self.sent.at(ENABLE_HTTP_ENDPOINT) {
             None => {
-                let mut changes = vec![self.carry(model, Some(new), missing)];
-                changes.extend(self.create_onwards(model));
+                let mut changes = vec![self.enable_http_endpoint(model.arn.as_deref())];
                 changes.extend(self.ending(model, Some(new)));
                 Some(Assessment::Remaining(changes))
             }
-            Some(at) if self.sent.recently(CARRY, within).is_some() && self.sent.refused(CARRY).is_none() => {
-                let note = format!("AWS accepted the settings of {}; they do not show yet", new.name);
+            Some(at) if self.now.looked < at + STATUS_LAGS => {
+                let note = format!("AWS accepted the Data API of {}; it does not show yet", new.name);
                 Some(self.sent.settling(Some(at), CARRY_EXPECTED, None, note))
             }
             Some(_) => None,
         }
+    }
+
+    pub(super) fn carrying(&self, phase: SettingsPhase, model: &Cluster, new: &Cluster) -> Option<Assessment> {
+        let wanted = phase.of(&fields::only(&self.wanted(model), table::modifiable));
+        match carry::next(&self.sent, carry_id(phase), &wanted, &new.settings, showing(!new.pending.is_empty())) {
+            Next::Set { id, settings } => {
+                let mut changes = vec![self.carry(model, Some(new), id, settings)];
+                if phase == SettingsPhase::BeforeTheSwap && self.now.restored.is_some() {
+                    changes.extend(self.create_onwards(model));
+                    changes.extend(self.ending(model, Some(new)));
+                }
+                Some(Assessment::Remaining(changes))
+            }
+            Next::Wait { since } => {
+                let note = format!("AWS accepted the settings of {}; they do not show yet", new.name);
+                Some(self.sent.settling(Some(since), CARRY_EXPECTED, None, note))
+            }
+            Next::Done => None,
+        }
+    }
+
+    fn carrying_member(&self, phase: SettingsPhase, model: &MemberModel<'_>, made: &Instance) -> Option<Assessment> {
+        let wanted = phase.of(&self.member_settings(model).modifiable());
+        let base = of_member(carry_id(phase), &model.name);
+        match carry::next(&self.sent, &base, &wanted, &made.settings, showing(made.modifying)) {
+            Next::Set { id, settings } => {
+                Some(Assessment::Remaining(vec![self.carry_member(model, made, id, settings)]))
+            }
+            Next::Wait { since } => {
+                let note = format!("AWS accepted the settings of {}; they do not show yet", made.name);
+                Some(self.sent.settling(Some(since), CARRY_EXPECTED, None, note))
+            }
+            Next::Done => None,
+        }
+    }
+
+    /// What cluster and members serve without, once they have their places.
+    pub(super) fn carrying_after(&self, model: &Cluster, new: &Cluster) -> Option<Assessment> {
+        if let Some(carrying) = self.carrying(SettingsPhase::AfterTheSwap, model, new) {
+            return Some(carrying);
+        }
+        let models = self.models(model);
+        let mut made = models.iter().filter_map(|member| Some((member, self.made(&member.name)?)));
+        made.find_map(|(member, made)| self.carrying_member(SettingsPhase::AfterTheSwap, member, made))
     }
 
     fn between(&self, new: &Cluster) -> Assessment {

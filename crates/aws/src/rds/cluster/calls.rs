@@ -18,12 +18,13 @@ use serde_json::{Value, json};
 use super::settings::ClusterSettings;
 use crate::rds::{
     Settings,
-    calls::{failure, refused, sdk_tags, sdk_time},
+    calls::{declined, failure, sdk_tags, sdk_time, set_refused},
 };
 
 pub(in crate::rds) const RESTORE_FROM_SNAPSHOT: &str = "rds:RestoreDBClusterFromSnapshot";
 pub(in crate::rds) const RESTORE_TO_POINT_IN_TIME: &str = "rds:RestoreDBClusterToPointInTime";
 pub(in crate::rds) const MODIFY: &str = "rds:ModifyDBCluster";
+pub(in crate::rds) const ENABLE_HTTP_ENDPOINT: &str = "rds:EnableHttpEndpoint";
 pub(in crate::rds) const CREATE_INSTANCE: &str = "rds:CreateDBInstance";
 
 /// One send; each names what it makes after the run.
@@ -52,6 +53,10 @@ pub(in crate::rds) enum ClusterCall {
         settings: ClusterSettings,
         logs_before: Vec<String>,
     },
+    /// The Data API.
+    EnableHttpEndpoint {
+        arn: String,
+    },
     Rename {
         from: String,
         to: String,
@@ -73,6 +78,7 @@ impl ClusterCall {
             Self::RestoreFromSnapshot { .. } => RESTORE_FROM_SNAPSHOT,
             Self::RestoreToPointInTime { .. } => RESTORE_TO_POINT_IN_TIME,
             Self::Carry { .. } | Self::Rename { .. } => MODIFY,
+            Self::EnableHttpEndpoint { .. } => ENABLE_HTTP_ENDPOINT,
             Self::CreateMember { .. } => CREATE_INSTANCE,
         }
     }
@@ -90,7 +96,8 @@ impl ClusterCall {
                     .db_cluster_identifier(name)
                     .set_tags(Some(sdk_tags(tags)));
                 let sent = input.send_with(client).await;
-                sent.map_err(|error| failure(error, action, &format!("{name}, from snapshot {snapshot}")))?.db_cluster
+                let about = format!("{name}, from snapshot {snapshot}");
+                sent.map_err(|error| declined(error, action, &about, settings))?.db_cluster
             }
             Self::RestoreToPointInTime { source, time, name, settings, tags } => {
                 let input = settings
@@ -101,17 +108,21 @@ impl ClusterCall {
                     .set_use_latest_restorable_time(time.is_none().then_some(true))
                     .set_tags(Some(sdk_tags(tags)));
                 let sent = input.send_with(client).await;
-                sent.map_err(|error| failure(error, action, &format!("{name}, from {source}")))?.db_cluster
+                let about = format!("{name}, from {source}");
+                sent.map_err(|error| declined(error, action, &about, settings))?.db_cluster
             }
             Self::Carry { name, settings, logs_before } => {
                 let input = settings
                     .on_modify(ModifyDbClusterInput::builder(), logs_before)
                     .db_cluster_identifier(name)
                     .apply_immediately(true);
-                match input.send_with(client).await {
-                    Ok(answer) => answer.db_cluster,
-                    Err(error) => return refused(error, action, name),
-                }
+                let sent = input.send_with(client).await;
+                sent.map_err(|error| set_refused(error, action, name, settings))?.db_cluster
+            }
+            Self::EnableHttpEndpoint { arn } => {
+                let sent = client.enable_http_endpoint().resource_arn(arn).send().await;
+                sent.map_err(|error| set_refused(error, action, arn, &json!({ "http_endpoint": true })))?;
+                return Ok(Value::Null);
             }
             Self::Rename { from, to } => {
                 let input = ModifyDbClusterInput::builder()
@@ -130,7 +141,8 @@ impl ClusterCall {
                     .set_promotion_tier(*promotion_tier)
                     .set_tags(Some(sdk_tags(tags)));
                 let sent = input.send_with(client).await;
-                let made = sent.map_err(|error| failure(error, action, &format!("{name}, in {cluster}")))?.db_instance;
+                let about = format!("{name}, in {cluster}");
+                let made = sent.map_err(|error| declined(error, action, &about, settings))?.db_instance;
                 return Ok(json!({ "resource_id": made.and_then(|made| made.dbi_resource_id) }));
             }
         };

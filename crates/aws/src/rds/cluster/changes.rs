@@ -14,16 +14,18 @@ use super::{
     view::{MemberModel, View},
 };
 use crate::rds::{
-    KeepEndpoint, Source, Time,
+    KeepEndpoint, Settings, Source, Time,
     assess::changes::{
-        CARRY, CARRY_EXPECTED, POINT_EXPECTED, RENAME_EXPECTED, RENAME_FAILED, RENAME_RESTORED, RESTORE,
+        CARRY, CARRY_AFTER, CARRY_EXPECTED, NAME_SERVERS, POINT_EXPECTED, RENAME_EXPECTED, RENAME_FAILED,
+        RENAME_RESTORED, RESTORE, applying, change, staying,
     },
-    assess::changes::{change, staying},
     calls::Call,
+    carry::Phase,
     cname::{self, Pointing},
     fields,
     names::Names,
-    owner::{self, REPLACES_TAG},
+    owner::{self, OF_INSTANCE, OF_MEMBER, REPLACES_TAG},
+    refused::Without,
     source::bound,
     spec::Cname,
     state::Instance,
@@ -40,17 +42,23 @@ pub(super) fn of_member(change: &str, member: &str) -> String {
 }
 
 pub(super) const CREATE: &str = "create_member";
+pub(super) const ENABLE_HTTP_ENDPOINT: &str = "enable_http_endpoint";
 
 impl View<'_> {
     /// `since`: the state of the data that is brought back.
     pub(super) fn restore_onwards(&self, old: &Cluster, since: Option<Timestamp>) -> Vec<Change> {
         let wanted = self.wanted(old);
-        let later = fields::only(&wanted, |name| !table::on_restore(name) && table::modifiable(name));
-        let mut changes = vec![self.restore(old, fields::only(&wanted, table::on_restore), since)];
+        let on_restore = |name: &str| table::on_restore(name, old.is_aurora());
+        let later = fields::only(&wanted, |name| !on_restore(name) && table::modifiable(name));
+        let later = Phase::BeforeTheSwap.of(&later);
+        let without = Without::of(&self.sent, RESTORE);
+        let given = without.applied_to(&fields::only(&wanted, on_restore));
+        let mut changes = vec![self.restore(old, given, &without, since)];
         if later != ClusterSettings::default() {
-            changes.push(self.carry(old, None, later));
+            changes.push(self.carry(old, None, CARRY.to_owned(), later));
         }
         changes.extend(self.create_onwards(old));
+        changes.extend(wanted.http_endpoint.map(|_| self.enable_http_endpoint(old.arn.as_deref())));
         changes.extend(self.ending(old, None));
         changes
     }
@@ -63,16 +71,38 @@ impl View<'_> {
 
     /// What follows once the restored cluster and its members are as they were; `new` is None before it exists.
     pub(super) fn ending(&self, old: &Cluster, new: Option<&Cluster>) -> Vec<Change> {
+        let after = self.carry_after(old, new);
         match (self.with.keep_endpoint, self.pointing(None)) {
             (KeepEndpoint::Rename, _) => {
                 let mut changes = vec![self.rename_failed(old), self.rename_restored()];
                 changes.extend(self.member_renames(old));
-                changes
+                changes.into_iter().chain(after).collect()
             }
             (KeepEndpoint::Cname, Some((cname, Pointing::Elsewhere { before, ttl_s }))) => {
-                vec![self.point_cname(cname, new, before, ttl_s)]
+                after.into_iter().chain([self.point_cname(cname, new, before, ttl_s)]).collect()
             }
-            _ => Vec::new(),
+            _ => after.into_iter().collect(),
+        }
+    }
+
+    /// What the cluster serves without, as far as it is missing; `new` is None before it exists.
+    pub(super) fn carry_after(&self, old: &Cluster, new: Option<&Cluster>) -> Option<Change> {
+        let wanted = fields::only(&self.wanted(old), table::modifiable);
+        let after = Phase::AfterTheSwap.of(&wanted);
+        let after = new.map_or(after.clone(), |new| fields::missing(&after, &new.settings));
+        (after != ClusterSettings::default()).then(|| self.carry(old, new, CARRY_AFTER.to_owned(), after))
+    }
+
+    /// `arn`: of the cluster that is replaced; the restored one's has its name in its place.
+    pub(super) fn enable_http_endpoint(&self, arn: Option<&str>) -> Change {
+        let name = &self.names.restored;
+        let arn = arn.and_then(|arn| arn.rsplit_once(':')).map(|(begin, _)| format!("{begin}:{name}"));
+        Change {
+            id: ENABLE_HTTP_ENDPOINT.to_owned(),
+            title: format!("enable the Data API of {name}"),
+            before: json!({ "http_endpoint": false }),
+            after: json!({ "http_endpoint": true }),
+            ..change(Call::Cluster(ClusterCall::EnableHttpEndpoint { arn: arn.unwrap_or_default() }), CARRY_EXPECTED)
         }
     }
 
@@ -92,7 +122,7 @@ impl View<'_> {
         changes
     }
 
-    fn restore(&self, old: &Cluster, settings: ClusterSettings, since: Option<Timestamp>) -> Change {
+    fn restore(&self, old: &Cluster, settings: ClusterSettings, without: &Without, since: Option<Timestamp>) -> Change {
         let name = self.names.restored.clone();
         let source = match &self.with.from {
             Source::Snapshot(_) | Source::NewestSnapshot(_) => format!("snapshot {}", self.snapshot_name()),
@@ -107,10 +137,15 @@ impl View<'_> {
             KeepEndpoint::None => format!("; it stays beside {}, under its own name", old.name),
             KeepEndpoint::Rename | KeepEndpoint::Cname => String::new(),
         };
-        let tags = owner::tags(self.scope, &self.model(old).tags);
+        let tags = owner::tags(self.scope, &self.model(old).tags, OF_INSTANCE);
+        let fewer = owner::left_out_words(&self.model(old).tags, OF_INSTANCE);
         Change {
             id: RESTORE.to_owned(),
-            title: format!("restore cluster {name} from {source}{data_of}{}{beside}", groups.unwrap_or_default()),
+            title: format!(
+                "restore cluster {name} from {source}{data_of}{}{}{fewer}{beside}",
+                groups.unwrap_or_default(),
+                without.words()
+            ),
             before: Value::Null,
             after: json!({
                 "db_cluster_identifier": name,
@@ -149,13 +184,13 @@ impl View<'_> {
     }
 
     /// `new` is None before it exists; `settings` then are those that no restore takes.
-    pub(super) fn carry(&self, old: &Cluster, new: Option<&Cluster>, settings: ClusterSettings) -> Change {
+    pub(super) fn carry(&self, old: &Cluster, new: Option<&Cluster>, id: String, settings: ClusterSettings) -> Change {
         let name = new.map_or(&self.names.restored, |new| &new.name).clone();
         let has = new.map(|new| fields::fields(&new.settings)).unwrap_or_default();
         let logs_before = new.and_then(|new| new.settings.cloudwatch_logs_exports.clone()).unwrap_or_default();
         let (title, before, after) = self.set(&name, &old.name, &has, fields::fields(&settings));
         Change {
-            id: CARRY.to_owned(),
+            id,
             title,
             before,
             after,
@@ -163,11 +198,16 @@ impl View<'_> {
         }
     }
 
-    pub(super) fn carry_member(&self, model: &MemberModel<'_>, new: &Instance) -> Change {
-        let settings = self.member_settings(model).missing_from(&new.settings).modifiable();
+    pub(super) fn carry_member(
+        &self,
+        model: &MemberModel<'_>,
+        new: &Instance,
+        id: String,
+        settings: Settings,
+    ) -> Change {
         let (title, before, after) = self.set(&new.name, &model.name, &new.settings.fields(), settings.fields());
         let call = Call::Carry { name: new.name.clone(), settings, logs_before: Vec::new() };
-        Change { id: of_member(CARRY, &model.name), title, before, after, ..change(call, CARRY_EXPECTED) }
+        Change { id, title, before, after, ..change(call, CARRY_EXPECTED) }
     }
 
     /// The words and images of a change that sets settings.
@@ -181,8 +221,9 @@ impl View<'_> {
 
     pub(super) fn create(&self, old: &Cluster, model: &MemberModel<'_>) -> Change {
         let name = Names::new(&model.name, self.scope.run.as_ref()).restored;
-        let settings = self.member_settings(model);
-        let mut tags = owner::tags(self.scope, &model.instance.tags);
+        let without = Without::of(&self.sent, &of_member(CREATE, &model.name));
+        let settings = without.applied_to(&self.member_settings(model));
+        let mut tags = owner::tags(self.scope, &model.instance.tags, OF_MEMBER);
         tags.insert(REPLACES_TAG.to_owned(), model.name.clone());
         let role = if model.writer { "writer" } else { "reader" };
         let call = ClusterCall::CreateMember {
@@ -195,7 +236,12 @@ impl View<'_> {
         };
         Change {
             id: of_member(CREATE, &model.name),
-            title: format!("create {name} in {} as {} was, its {role}", self.names.restored, model.name),
+            title: format!(
+                "create {name} in {} as {} was, its {role}{}",
+                self.names.restored,
+                model.name,
+                without.words()
+            ),
             before: Value::Null,
             after: json!({
                 "db_instance_identifier": name,
@@ -222,9 +268,8 @@ impl View<'_> {
             after: json!({
                 "db_cluster_identifier": to,
                 "stays_with_it": stays,
-                "not_looked_up": "RDS Proxy targets, which stay with it too",
             }),
-            effects: vec![Effect::Outage { expected: RENAME_EXPECTED }],
+            effects: applying(&old.queued),
             ..change(Call::Cluster(ClusterCall::Rename { from, to }), RENAME_EXPECTED)
         }
     }
@@ -235,7 +280,7 @@ impl View<'_> {
             id: RENAME_RESTORED.to_owned(),
             title: format!("rename cluster {from} to {to}: its writer and reader endpoints are back"),
             before: json!({ "db_cluster_identifier": from }),
-            after: json!({ "db_cluster_identifier": to }),
+            after: json!({ "db_cluster_identifier": to, "not_looked_up": NAME_SERVERS }),
             effects: vec![Effect::Outage { expected: RENAME_EXPECTED }],
             ..change(Call::Cluster(ClusterCall::Rename { from, to }), RENAME_EXPECTED)
         }
@@ -243,12 +288,14 @@ impl View<'_> {
 
     pub(super) fn rename_member_failed(&self, member: &str) -> Change {
         let names = Names::new(member, self.scope.run.as_ref());
-        rename_instance(of_member(RENAME_FAILED, member), names.own, names.failed, " (kept)")
+        let old = self.member(member).and_then(|found| found.instance.as_ref());
+        let queued = old.map(|old| old.queued.as_slice()).unwrap_or_default();
+        rename_instance(of_member(RENAME_FAILED, member), names.own, names.failed, " (kept)", queued)
     }
 
     pub(super) fn rename_member_restored(&self, member: &str) -> Change {
         let names = Names::new(member, self.scope.run.as_ref());
-        rename_instance(of_member(RENAME_RESTORED, member), names.restored, names.own, "")
+        rename_instance(of_member(RENAME_RESTORED, member), names.restored, names.own, "", &[])
     }
 
     /// `new` is None before it exists.
@@ -276,13 +323,13 @@ impl View<'_> {
     }
 }
 
-fn rename_instance(id: String, from: String, to: String, note: &str) -> Change {
+fn rename_instance(id: String, from: String, to: String, note: &str, queued: &[String]) -> Change {
     Change {
         id,
         title: format!("rename {from} to {to}{note}"),
         before: json!({ "db_instance_identifier": from }),
         after: json!({ "db_instance_identifier": to }),
-        effects: vec![Effect::Outage { expected: RENAME_EXPECTED }],
+        effects: applying(queued),
         ..change(Call::Rename { from, to }, RENAME_EXPECTED)
     }
 }

@@ -12,7 +12,8 @@ use crate::rds::{
         LISTED_WITHIN,
         changes::{CARRY, RENAME_EXPECTED, RENAME_FAILED, RENAME_RESTORED},
     },
-    sent::settling,
+    eligible,
+    sent::{failed, settling},
     status::{Phase, phase},
 };
 
@@ -28,30 +29,41 @@ impl View<'_> {
             new.members.iter().any(|listed| listed.writer && Some(&listed.name) == name)
         };
         members.sort_by_key(|member| is_writer(member));
-        let mut waiting = None;
-        let mut changes = Vec::new();
-        for member in members {
-            match self.next_rename(member) {
-                Ok(next) => changes.extend(next),
-                Err(wait) => waiting = waiting.or(Some(wait)),
-            }
+        let next: Vec<_> = members.iter().map(|member| (*member, self.next_rename(member))).collect();
+        let verdict =
+            |verdict: &&Assessment| matches!(verdict, Assessment::Failed { .. } | Assessment::Ambiguous { .. });
+        if let Some(verdict) = next.iter().filter_map(|(_, next)| next.as_ref().err()).find(verdict) {
+            return verdict.clone();
         }
-        if let Some(verdict @ (Assessment::Failed { .. } | Assessment::Ambiguous { .. })) = waiting {
-            return verdict;
+        // A rename reboots a member, so the next one waits until it is back.
+        let mut changes = Vec::new();
+        for (member, next) in next {
+            let waiting = match next {
+                Ok(next) if next.is_empty() => self.back(member),
+                Ok(next) => {
+                    changes.extend(next);
+                    None
+                }
+                Err(wait) => Some(wait),
+            };
+            if let Some(waiting) = waiting.filter(|_| changes.is_empty()) {
+                return waiting;
+            }
         }
         if !changes.is_empty() {
             return Assessment::Remaining(changes);
         }
-        let taken = self.now.members.iter().filter(|member| self.has_its_place(&member.name));
-        let busy = || {
-            taken
-                .filter_map(|member| self.busy(member.instance.as_ref()?, &of_member(RENAME_RESTORED, &member.name)))
-                .next()
-        };
-        waiting.or_else(busy).unwrap_or_else(|| {
-            let model = self.known_good.and_then(|baseline| baseline.cluster.as_ref()).or(self.now.failed.as_ref());
-            self.read_back(new, model)
-        })
+        let model = self.known_good.and_then(|baseline| baseline.cluster.as_ref()).or(self.now.failed.as_ref());
+        if let Some(carrying) = model.and_then(|model| self.carrying_after(model, new)) {
+            return carrying;
+        }
+        self.read_back(new, model)
+    }
+
+    /// Why a member that has its name is not available yet, if so.
+    fn back(&self, member: &Member) -> Option<Assessment> {
+        let found = member.instance.as_ref().filter(|_| self.has_its_place(&member.name))?;
+        self.busy(found, &of_member(RENAME_RESTORED, &member.name))
     }
 
     /// What is left of a member's dance; or what it waits for.
@@ -72,6 +84,9 @@ impl View<'_> {
                 why: format!("the member {} was moved away, and now there is another: {}", member.name, found.name),
             }),
             (Some(old), None) => {
+                if let Some(why) = eligible::held("member", &old.name, &old.status, self.with.keep_endpoint) {
+                    return Err(failed(why));
+                }
                 if let Some(at) = self.sent.recently(&away, LISTED_WITHIN) {
                     let note = format!("AWS accepted the new name of {}, which it has not yet", old.name);
                     return Err(self.sent.settling(Some(at), RENAME_EXPECTED, None, note));

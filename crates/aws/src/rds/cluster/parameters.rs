@@ -7,12 +7,13 @@ use aws_sdk_rds::{
         restore_db_cluster_to_point_in_time::builders::RestoreDbClusterToPointInTimeInputBuilder,
     },
     types::{
-        CloudwatchLogsExportConfiguration, DatabaseInsightsMode, ScalingConfiguration, ServerlessV2ScalingConfiguration,
+        CloudwatchLogsExportConfiguration, DatabaseInsightsMode, DbClusterAssociatedRole, ScalingConfiguration,
+        ServerlessV2ScalingConfiguration,
     },
 };
 
 use super::settings::{ClusterSettings, ServerlessV1, ServerlessV2};
-use crate::rds::settings::Domain;
+use crate::rds::{settings::Domain, state::Role};
 
 impl ServerlessV2 {
     fn to_sdk(self) -> ServerlessV2ScalingConfiguration {
@@ -35,6 +36,15 @@ impl ServerlessV1 {
             .set_seconds_before_timeout(self.seconds_before_timeout)
             .build()
     }
+}
+
+/// None where one has no ARN, which RDS does not answer.
+fn roles(roles: &[Role]) -> Option<Vec<DbClusterAssociatedRole>> {
+    let role = |role: &Role| {
+        let feature = Some(role.feature.clone()).filter(|feature| !feature.is_empty());
+        DbClusterAssociatedRole::builder().role_arn(&role.arn).set_feature_name(feature).build().ok()
+    };
+    roles.iter().map(role).collect()
 }
 
 /// What all three calls take, under the same names but no common type.
@@ -81,6 +91,9 @@ macro_rules! on_restore {
             .set_enable_cloudwatch_logs_exports(settings.cloudwatch_logs_exports.clone())
             .set_engine_mode(settings.engine_mode.clone())
             .set_publicly_accessible(settings.publicly_accessible)
+            .set_associated_roles(settings.associated_roles.as_deref().and_then(roles))
+            .set_enable_vpc_networking(settings.vpc_networking)
+            .set_enable_internet_access_gateway(settings.internet_access_gateway)
     }};
 }
 
@@ -120,5 +133,10 @@ impl ClusterSettings {
             .set_database_insights_mode(self.database_insights_mode.as_deref().map(DatabaseInsightsMode::from))
             .set_auto_minor_version_upgrade(self.auto_minor_version_upgrade)
             .set_ca_certificate_identifier(self.ca_certificate.clone())
+            .set_manage_master_user_password(self.managed_password.as_ref().map(|_| true))
+            .set_master_user_secret_kms_key_id(
+                self.managed_password.as_ref().and_then(|managed| managed.kms_key.clone()),
+            )
+            .set_enable_local_write_forwarding(self.local_write_forwarding)
     }
 }

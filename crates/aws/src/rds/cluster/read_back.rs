@@ -2,13 +2,25 @@
 
 use belay_core::change::Assessment;
 
-use super::{changes::of_member, state::Cluster, view::View};
+use super::{
+    changes::{CREATE, ENABLE_HTTP_ENDPOINT, of_member},
+    state::Cluster,
+    view::View,
+};
 use crate::rds::{
-    assess::{LISTED_WITHIN, MODIFYING_WITHIN, changes::CARRY, read_back::tags_told},
-    fields,
+    Observed,
+    assess::{
+        LISTED_WITHIN, STATUS_LAGS,
+        changes::{CARRY, CARRY_AFTER, RESTORE},
+        read_back::{refused_words, tags_told},
+    },
+    behind::Replaced,
+    carry, fields,
     names::Names,
-    owner::{self, BELAY_TAGS},
-    sent::settling,
+    owner::{self, BELAY_TAGS, OF_INSTANCE, OF_MEMBER},
+    refused::Without,
+    sent::{reporting, settling},
+    spec::KeepEndpoint,
     state::Instance,
 };
 
@@ -21,29 +33,68 @@ impl View<'_> {
             return settling(format!("{} is back; {} to come into force", new.name, coming.join(", ")));
         }
         let mut differences = fields::told(&self.wanted(model), &new.settings);
-        differences.extend(self.tags(&self.model(model).tags, &new.tags));
+        differences.extend(self.tags(&self.model(model).tags, &new.tags, OF_INSTANCE));
         differences.extend(self.members_told(model));
         differences.extend(coming.into_iter().map(|what| format!("pending: {what}")));
-        if differences.is_empty() {
-            return Assessment::InPlace;
-        }
-        if self.sent.lately(MODIFYING_WITHIN) {
+        if !differences.is_empty() && self.sent.lately(STATUS_LAGS) {
             return settling(format!("{} is back, and read until its settings show", new.name));
         }
-        let refused = self.sent.refused(CARRY).map(|why| format!(" (RDS refused: {why})")).unwrap_or_default();
+        differences.extend(self.left_behind(new));
+        if differences.is_empty() {
+            return self.told(new);
+        }
+        let refused = [CARRY, CARRY_AFTER, ENABLE_HTTP_ENDPOINT]
+            .into_iter()
+            .flat_map(|base| carry::refused(&self.sent, base))
+            .chain(Without::of(&self.sent, RESTORE).refused);
+        let refused = refused_words(refused);
         let source =
             if self.known_good.is_some() { "in the baseline".to_owned() } else { format!("on {}", model.name) };
         Assessment::Differs {
             why: format!(
-                "the cluster {} has its data back, but is not set as {source}: {}{refused}. Set it by hand and retry, or skip",
+                "the cluster {} has its data back, but is not set as {source}: {}{refused}. Set it by hand and retry, or skip; \
+                 what need not be as it was may be named in `with.without`",
                 new.name,
                 differences.join("; ")
             ),
         }
     }
 
+    /// What no call carries over, as far as clients find the restored cluster in the place of the other.
+    fn left_behind(&self, new: &Cluster) -> Vec<String> {
+        if self.with.keep_endpoint == KeepEndpoint::None {
+            return Vec::new();
+        }
+        let before = self.scope.before::<Observed>().ok().flatten();
+        let (before, links) = match &before {
+            Some(Observed::Cluster(before)) => (before.cluster.as_ref(), before.links.as_ref()),
+            _ => (None, None),
+        };
+        let known = self.known_good.and_then(|baseline| baseline.cluster.as_ref());
+        let Some(old) = self.now.failed.as_ref().or(before).or(known) else { return Vec::new() };
+        let of = Replaced {
+            name: &old.name,
+            resource_id: old.resource_id.as_deref(),
+            attached: &old.attached,
+            proxies: links.map(|links| links.proxies.as_slice()).unwrap_or_default(),
+            custom_endpoints: &old.custom_endpoints,
+            authenticates_by_iam: old.settings.iam_database_authentication == Some(true),
+        };
+        of.left_behind(new.resource_id.as_deref(), &self.with.without)
+    }
+
+    /// It is as it was; what is new about it goes on record.
+    fn told(&self, new: &Cluster) -> Assessment {
+        match &new.attached.secret {
+            Some(secret) if self.wanted(new).managed_password.is_some() => {
+                reporting(format!("{} is back; its master password is in a new secret: {secret}", new.name))
+            }
+            _ => Assessment::InPlace,
+        }
+    }
+
     /// The restored member, under the name that it has by now.
-    fn made(&self, name: &str) -> Option<&Instance> {
+    pub(super) fn made(&self, name: &str) -> Option<&Instance> {
         let member = self.member(name)?;
         member
             .restored
@@ -64,9 +115,13 @@ impl View<'_> {
                 let (wanted, found) = (tier(member.instance.promotion_tier), tier(made.promotion_tier));
                 of_it.push(format!("promotion_tier: wanted {wanted}, found {found}"));
             }
-            of_it.extend(self.tags(&member.instance.tags, &made.tags));
-            let refused = self.sent.refused(&of_member(CARRY, &member.name));
-            of_it.extend(refused.map(|why| format!("RDS refused: {why}")));
+            of_it.extend(self.tags(&member.instance.tags, &made.tags, OF_MEMBER));
+            if !of_it.is_empty() {
+                let base = |change: &str| of_member(change, &member.name);
+                let carried = [CARRY, CARRY_AFTER].into_iter().flat_map(|of| carry::refused(&self.sent, &base(of)));
+                let words = refused_words(carried.chain(Without::of(&self.sent, &base(CREATE)).refused));
+                of_it.extend(Some(words.trim().to_owned()).filter(|words| !words.is_empty()));
+            }
             told.extend(of_it.into_iter().map(|what| format!("member {}: {what}", member.name)));
         }
         told
@@ -76,8 +131,12 @@ impl View<'_> {
         &self,
         wanted: &std::collections::BTreeMap<String, String>,
         has: &std::collections::BTreeMap<String, String>,
+        own: usize,
     ) -> Vec<String> {
-        let wanted = owner::tags(self.scope, wanted).into_iter();
+        if self.with.without.contains("tags") {
+            return Vec::new();
+        }
+        let wanted = owner::tags(self.scope, wanted, own).into_iter();
         // Where no tags are kept at all, Belay's own are not missed.
         tags_told(wanted.filter(|(key, _)| !has.is_empty() || !key.starts_with(BELAY_TAGS)), has)
     }

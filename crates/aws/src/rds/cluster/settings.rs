@@ -1,9 +1,12 @@
 //! The settings of a cluster, and which call sets each.
 
-use aws_sdk_rds::types::DbCluster;
+use aws_sdk_rds::types::{DbCluster, LocalWriteForwardingStatus};
 use serde::{Deserialize, Serialize};
 
-use crate::rds::settings::{Domain, sorted};
+use crate::rds::{
+    settings::{Domain, ManagedPassword, sorted},
+    state::{Role, text},
+};
 
 /// In the terms of the RDS API. None: the cluster has no such setting, and a call does not name it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -76,6 +79,20 @@ pub struct ClusterSettings {
     pub ca_certificate: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http_endpoint: Option<bool>,
+    /// Sorted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub associated_roles: Option<Vec<Role>>,
+    /// RDS manages the master password in Secrets Manager.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub managed_password: Option<ManagedPassword>,
+    /// Readers forward writes to the writer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local_write_forwarding: Option<bool>,
+    /// Of the express configuration of Aurora PostgreSQL, as the next one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vpc_networking: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub internet_access_gateway: Option<bool>,
 }
 
 /// In Aurora capacity units.
@@ -119,7 +136,11 @@ impl ClusterSettings {
             serverless_v2_scaling: cluster.serverless_v2_scaling_configuration().map(|scaling| ServerlessV2 {
                 min_capacity: scaling.min_capacity,
                 max_capacity: scaling.max_capacity,
-                seconds_until_auto_pause: scaling.seconds_until_auto_pause,
+                // Only where it may pause: it is refused where the minimum is above 0 (API reference,
+                // `SecondsUntilAutoPause`).
+                seconds_until_auto_pause: scaling
+                    .seconds_until_auto_pause
+                    .filter(|_| scaling.min_capacity.is_some_and(|capacity| capacity <= 0.0)),
             }),
             serverless_v1_scaling: cluster.scaling_configuration_info().filter(|_| v1).map(|scaling| ServerlessV1 {
                 min_capacity: scaling.min_capacity,
@@ -148,6 +169,14 @@ impl ClusterSettings {
                 .filter(|_| !aurora)
                 .and_then(|details| details.ca_identifier.clone()),
             http_endpoint: cluster.http_endpoint_enabled,
+            associated_roles: roles(cluster),
+            managed_password: cluster.master_user_secret().map(ManagedPassword::of),
+            local_write_forwarding: cluster.local_write_forwarding_status().map(|status| {
+                use LocalWriteForwardingStatus::{Enabled, Enabling, Requested};
+                matches!(status, Enabled | Enabling | Requested)
+            }),
+            vpc_networking: cluster.vpc_networking_enabled,
+            internet_access_gateway: cluster.internet_access_gateway_enabled,
         }
     }
 
@@ -162,6 +191,10 @@ impl ClusterSettings {
             cluster_parameter_group: self.cluster_parameter_group.filter(|name| !name.starts_with("default.")),
             deletion_protection: on(self.deletion_protection),
             http_endpoint: on(self.http_endpoint),
+            local_write_forwarding: on(self.local_write_forwarding),
+            // They go together, and only where there is a gateway.
+            vpc_networking: self.vpc_networking.filter(|_| self.internet_access_gateway == Some(true)),
+            internet_access_gateway: on(self.internet_access_gateway),
             backtrack_window_s: self.backtrack_window_s.filter(|window_s| *window_s > 0),
             monitoring_interval_s: self.monitoring_interval_s.filter(|_| monitored),
             monitoring_role: self.monitoring_role.filter(|_| monitored),
@@ -172,4 +205,13 @@ impl ClusterSettings {
             ..self
         }
     }
+}
+
+/// None: it has none.
+fn roles(cluster: &DbCluster) -> Option<Vec<Role>> {
+    let roles = cluster.associated_roles().iter();
+    let roles = roles.filter_map(|role| Some(Role { arn: role.role_arn.clone()?, feature: text(&role.feature_name) }));
+    let mut roles: Vec<Role> = roles.collect();
+    roles.sort_unstable();
+    Some(roles).filter(|roles| !roles.is_empty())
 }

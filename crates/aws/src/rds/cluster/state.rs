@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_rds::types::{ActivityStreamStatus, DbCluster, DbClusterSnapshot};
+use aws_sdk_rds::types::{ActivityStreamStatus, ClusterScalabilityType, DbCluster, DbClusterSnapshot};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::settings::ClusterSettings;
 use crate::rds::{
     cname::Found,
+    links::Links,
     pending,
     state::{Attached, Instance, Snapshot, percent, tags, text, timestamp},
 };
@@ -27,6 +28,9 @@ pub struct ClusterState {
     /// By their names before the run, sorted.
     pub members: Vec<Member>,
     pub snapshot: Option<Snapshot>,
+    /// Only read before the restore begins.
+    #[serde(default)]
+    pub links: Option<Links>,
     pub cname: Option<Found>,
 }
 
@@ -48,7 +52,16 @@ pub struct Cluster {
     pub name: String,
     /// `DbClusterResourceId`: stays the same when the cluster is renamed.
     pub resource_id: Option<String>,
+    /// `DBClusterArn`.
+    #[serde(default)]
+    pub arn: Option<String>,
     pub status: String,
+    /// Changes that wait for the maintenance window: see [`Instance::queued`].
+    #[serde(default)]
+    pub queued: Vec<String>,
+    /// Of Aurora Limitless Database, whose shards are no members.
+    #[serde(default)]
+    pub limitless: bool,
     pub renaming_to: Option<String>,
     /// What is decided and has not taken effect, each in a few words.
     pub pending: Vec<String>,
@@ -56,6 +69,9 @@ pub struct Cluster {
     pub created: Option<Timestamp>,
     pub engine: String,
     pub engine_version: String,
+    /// The ARN of the key that its storage is encrypted with.
+    #[serde(default)]
+    pub kms_key: Option<String>,
     /// Of the writer.
     pub endpoint: Option<String>,
     pub latest_restorable: Option<Timestamp>,
@@ -80,18 +96,21 @@ pub struct Listed {
 impl Cluster {
     pub(in crate::rds) fn of(cluster: &DbCluster) -> Self {
         let modified = cluster.pending_modified_values();
-        let roles = cluster.associated_roles().iter();
         let members = cluster.db_cluster_members().iter();
         Self {
             name: text(&cluster.db_cluster_identifier),
             resource_id: cluster.db_cluster_resource_id.clone(),
+            arn: cluster.db_cluster_arn.clone(),
             status: text(&cluster.status),
+            queued: pending::queued_on_cluster(cluster),
+            limitless: cluster.cluster_scalability_type() == Some(&ClusterScalabilityType::Limitless),
             renaming_to: modified.and_then(|modified| modified.db_cluster_identifier.clone()),
             pending: pending::of_cluster(cluster),
             percent_progress: percent(cluster.percent_progress.as_deref()),
             created: timestamp(cluster.cluster_create_time),
             engine: text(&cluster.engine),
             engine_version: text(&cluster.engine_version),
+            kms_key: cluster.kms_key_id.clone(),
             endpoint: cluster.endpoint.clone(),
             latest_restorable: timestamp(cluster.latest_restorable_time),
             earliest_restorable: timestamp(cluster.earliest_restorable_time),
@@ -108,8 +127,9 @@ impl Cluster {
             attached: Attached {
                 read_replicas: cluster.read_replica_identifiers().to_vec(),
                 replicates_from: cluster.replication_source_identifier.clone(),
-                iam_roles: roles.filter_map(|role| role.role_arn.clone()).collect(),
-                managed_password: cluster.master_user_secret.is_some(),
+                // They are settings of a cluster.
+                roles: Vec::new(),
+                secret: cluster.master_user_secret().and_then(|secret| secret.secret_arn.clone()),
                 replicated_backups: Vec::new(),
                 activity_stream: matches!(
                     cluster.activity_stream_status(),

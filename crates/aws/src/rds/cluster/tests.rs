@@ -48,13 +48,17 @@ fn cluster(name: &str, resource_id: &str, members: [&str; 2]) -> Cluster {
     Cluster {
         name: name.to_owned(),
         resource_id: text(resource_id),
+        arn: Some(format!("arn:aws:rds:eu-west-1:111122223333:cluster:{name}")),
         status: "available".to_owned(),
+        queued: Vec::new(),
+        limitless: false,
         renaming_to: None,
         pending: Vec::new(),
         percent_progress: None,
         created: Some(time("01:00:00")),
         engine: "aurora-postgresql".to_owned(),
         engine_version: "15.4".to_owned(),
+        kms_key: None,
         endpoint: Some(format!("{name}.cluster-abc.eu-west-1.rds.amazonaws.com")),
         latest_restorable: Some(time("01:55:00")),
         earliest_restorable: Some(time("00:00:00")),
@@ -84,6 +88,7 @@ fn instance(name: &str, ours: bool) -> Instance {
         name: name.to_owned(),
         resource_id: None,
         status: "available".to_owned(),
+        queued: Vec::new(),
         renaming_to: None,
         modifying: false,
         pending: Vec::new(),
@@ -92,6 +97,7 @@ fn instance(name: &str, ours: bool) -> Instance {
         created: None,
         engine: "aurora-postgresql".to_owned(),
         engine_version: "15.4".to_owned(),
+        kms_key: None,
         cluster: text("shop"),
         promotion_tier: Some(if name.starts_with("shop-1") { 2 } else { 1 }),
         latest_restorable: None,
@@ -136,6 +142,7 @@ fn state(clusters: [Option<Cluster>; 3], readers: &str, writers: &str) -> Cluste
             engine_version: "15.2".to_owned(),
             ..Snapshot::default()
         }),
+        links: None,
         cname: None,
     }
 }
@@ -157,8 +164,14 @@ fn accepted(change: &str, at: &str) -> Receipt {
     Receipt { change: change.to_owned(), at: time(at), body: Value::Null }
 }
 
+/// The look before found the same.
+fn twice(now: &ClusterState) -> Scope {
+    let doc = serde_json::to_value(crate::rds::Observed::Cluster(now.clone())).unwrap();
+    Scope { previous: Some(std::sync::Arc::new(doc)), ..scope() }
+}
+
 fn assessed(now: &ClusterState, receipts: &[Receipt]) -> Assessment {
-    let scope = Scope { sent: testing::accepted(receipts), ..scope() };
+    let scope = Scope { sent: testing::accepted(receipts), ..twice(now) };
     assess(&scope, &with(&json!({})), "shop", now, None, receipts)
 }
 
@@ -182,7 +195,6 @@ fn note(assessment: Assessment) -> String {
 
 const WHOLE_DANCE: [&str; 10] = [
     "restore",
-    "carry",
     "create_member:shop-2",
     "create_member:shop-1",
     "rename_failed",
@@ -191,27 +203,31 @@ const WHOLE_DANCE: [&str; 10] = [
     "rename_restored:shop-1",
     "rename_failed:shop-2",
     "rename_restored:shop-2",
+    "carry_after",
 ];
 
 #[test]
 fn every_point_of_the_dance_is_recognised_without_any_receipt() {
     let own = || Some(old("shop"));
     let made = || Some(new(&restored("shop")));
-    let bare = Cluster { settings: ClusterSettings::default(), members: Vec::new(), ..new(&restored("shop")) };
+    let plain = || ClusterSettings { cluster_parameter_group: text("shop-cluster"), ..ClusterSettings::default() };
+    let bare = Cluster { settings: plain(), members: Vec::new(), ..new(&restored("shop")) };
     let swapped = || [Some(new("shop")), None, Some(old(&moved("shop")))];
+    let unset = Cluster { settings: plain(), ..new("shop") };
     let remaining = [
         (state([own(), None, None], "o", "o"), &WHOLE_DANCE[..]),
-        (state([own(), Some(bare), None], "o", "o"), &WHOLE_DANCE[1..]),
         // The writer first.
-        (state([own(), made(), None], "o", "o"), &WHOLE_DANCE[2..]),
-        (state([own(), made(), None], "o", "or"), &WHOLE_DANCE[3..]),
-        (state([own(), made(), None], "or", "or"), &WHOLE_DANCE[4..]),
+        (state([own(), Some(bare), None], "o", "o"), &WHOLE_DANCE[1..]),
+        (state([own(), made(), None], "o", "o"), &WHOLE_DANCE[1..9]),
+        (state([own(), made(), None], "o", "or"), &WHOLE_DANCE[2..9]),
+        (state([own(), made(), None], "or", "or"), &WHOLE_DANCE[3..9]),
         // Nothing answers to the endpoints.
-        (state([None, made(), Some(old(&moved("shop")))], "or", "or"), &WHOLE_DANCE[5..]),
-        (state(swapped(), "or", "or"), &WHOLE_DANCE[6..]),
-        (state(swapped(), "rf", "or"), &WHOLE_DANCE[7..]),
-        (state(swapped(), "nf", "or"), &WHOLE_DANCE[8..]),
-        (state(swapped(), "nf", "rf"), &WHOLE_DANCE[9..]),
+        (state([None, made(), Some(old(&moved("shop")))], "or", "or"), &WHOLE_DANCE[4..9]),
+        (state(swapped(), "or", "or"), &WHOLE_DANCE[5..9]),
+        (state(swapped(), "rf", "or"), &WHOLE_DANCE[6..9]),
+        (state(swapped(), "nf", "or"), &WHOLE_DANCE[7..9]),
+        (state(swapped(), "nf", "rf"), &WHOLE_DANCE[8..9]),
+        (state([Some(unset), None, Some(old(&moved("shop")))], "nf", "nf"), &WHOLE_DANCE[9..]),
     ];
     for (now, expected) in remaining {
         assert_eq!(ids(assessed(&now, &[])), expected, "{now:#?}");
@@ -286,12 +302,11 @@ fn names_settings_tags_and_effects_are_those_of_the_run() {
     let mut now = state([Some(old("shop")), None, None], "o", "o");
     let original = now.cluster.as_mut().unwrap();
     original.custom_endpoints = vec!["reports.cluster-custom-abc.eu-west-1.rds.amazonaws.com".to_owned()];
-    original.attached.iam_roles = vec!["arn:aws:iam::111122223333:role/s3".to_owned()];
     let changes = changes(assessed(&now, &[]));
     assert_eq!(changes[0].effects, [Effect::LosesData { since: Some(time("01:30:00")) }]);
     assert_eq!(
-        changes[4].title,
-        "rename cluster shop to shop-failed-01k8abcd2345 (kept, with its IAM role arn:aws:iam::111122223333:role/s3, custom \
+        changes[3].title,
+        "rename cluster shop to shop-failed-01k8abcd2345 (kept, with its custom \
          endpoint reports.cluster-custom-abc.eu-west-1.rds.amazonaws.com)"
     );
     let restore: Call = serde_json::from_value(changes[0].args.clone()).unwrap();
@@ -303,7 +318,7 @@ fn names_settings_tags_and_effects_are_those_of_the_run() {
     assert_eq!((settings.cluster_parameter_group, settings.maintenance_window), (text("shop-cluster"), None));
     assert_eq!((tags["team"].as_str(), tags[RUN_TAG].as_str()), ("shop", RUN));
 
-    let create: Call = serde_json::from_value(changes[2].args.clone()).unwrap();
+    let create: Call = serde_json::from_value(changes[1].args.clone()).unwrap();
     let Call::Cluster(ClusterCall::CreateMember { cluster, name, engine, settings, promotion_tier, tags }) = create
     else {
         panic!("{create:?}");
@@ -314,7 +329,7 @@ fn names_settings_tags_and_effects_are_those_of_the_run() {
     assert_eq!(settings.backup_window, None, "that is the cluster's");
     assert_eq!(tags[REPLACES_TAG], "shop-2");
     assert_eq!(
-        changes[2].title,
+        changes[1].title,
         "create shop-2-restored-01k8abcd2345 in shop-restored-01k8abcd2345 as shop-2 was, its writer"
     );
 }
@@ -358,7 +373,6 @@ fn a_baseline_says_what_members_there_are() {
         all,
         [
             "restore",
-            "carry",
             "create_member:shop-2",
             "create_member:shop-1",
             "rename_failed",
@@ -366,9 +380,10 @@ fn a_baseline_says_what_members_there_are() {
             "rename_restored:shop-1",
             "rename_failed:shop-2",
             "rename_restored:shop-2",
+            "carry_after",
         ]
     );
-    assert_eq!(found[3].after["settings"]["db_instance_class"], "db.r6g.xlarge");
+    assert_eq!(found[2].after["settings"]["db_instance_class"], "db.r6g.xlarge");
 }
 
 #[test]
@@ -409,8 +424,12 @@ fn a_multi_az_cluster_brings_its_instances_itself() {
     let multi_az = |cluster: Cluster| Cluster { engine: "postgres".to_owned(), ..cluster };
     let mut now = state([Some(multi_az(old("shop"))), None, None], "o", "o");
     now.snapshot.as_mut().unwrap().engine = "postgres".to_owned();
-    assert_eq!(ids(assessed(&now, &[])), ["restore", "carry", "rename_failed", "rename_restored"]);
+    assert_eq!(ids(assessed(&now, &[])), ["restore", "rename_failed", "rename_restored", "carry_after"]);
+    // It gets its name when as many members as before answer.
     let mut now = state([Some(multi_az(old("shop"))), Some(multi_az(new(&restored("shop")))), None], "o", "o");
+    now.snapshot.as_mut().unwrap().engine = "postgres".to_owned();
+    assert_eq!(note(assessed(&now, &[])), "0 of 2 members of the restored cluster shop-restored-01k8abcd2345 answer");
+    let mut now = state([Some(multi_az(old("shop"))), Some(multi_az(new(&restored("shop")))), None], "or", "or");
     now.snapshot.as_mut().unwrap().engine = "postgres".to_owned();
     assert_eq!(ids(assessed(&now, &[])), ["rename_failed", "rename_restored"]);
 }

@@ -40,7 +40,7 @@ pub(super) struct MemberModel<'a> {
 }
 
 /// What a member of an Aurora cluster has of its own.
-const OF_MEMBERS: [&str; 12] = [
+pub(in crate::rds) const OF_MEMBERS: [&str; 12] = [
     "db_instance_class",
     "availability_zone",
     "db_parameter_group",
@@ -66,7 +66,7 @@ impl<'a> View<'a> {
 
     /// The settings to carry over.
     pub(super) fn wanted(&self, old: &Cluster) -> ClusterSettings {
-        let settings = self.model(old).settings.clone().worth_carrying();
+        let settings = self.with.wanted(&self.model(old).settings.clone().worth_carrying());
         match self.other_version(old) {
             Some(_) => ClusterSettings { cluster_parameter_group: None, ..settings },
             None => settings,
@@ -126,9 +126,25 @@ impl<'a> View<'a> {
         models
     }
 
+    /// The cluster whose members are made anew.
+    fn cluster_of_models(&self) -> Option<&'a Cluster> {
+        let known = self.known_good.and_then(|baseline| baseline.cluster.as_ref());
+        let replaced = self.now.cluster.as_ref().filter(|found| owner::of(self.scope, &found.tags) != Owner::Ours);
+        known.or(self.now.failed.as_ref()).or(replaced)
+    }
+
     /// What a member is to have of its own.
     pub(super) fn member_settings(&self, model: &MemberModel<'_>) -> Settings {
-        let own = fields::only(&model.instance.settings.clone().to_carry(), |name| OF_MEMBERS.contains(&name));
+        // "conflicts with cluster level parameter": what the cluster has for all of them, none is told.
+        let cluster = self.cluster_of_models().map(|cluster| cluster.settings.clone().worth_carrying());
+        let of_cluster = |name: &str| {
+            let has = |has: fn(&ClusterSettings) -> bool| cluster.as_ref().is_some_and(has);
+            (name.starts_with("monitoring_") && has(|cluster| cluster.monitoring_interval_s.is_some()))
+                || (name.starts_with("performance_") && has(|cluster| cluster.performance_insights.is_some()))
+        };
+        let own = fields::only(&self.with.wanted(&model.instance.settings.clone().to_carry()), |name| {
+            OF_MEMBERS.contains(&name) && !of_cluster(name)
+        });
         let version = self.now.snapshot.as_ref().map(|snapshot| snapshot.engine_version.as_str());
         let engine = &model.instance.engine;
         match version.is_some_and(|version| family(engine, version) != family(engine, &model.instance.engine_version)) {

@@ -144,6 +144,10 @@ impl Settings {
             .set_network_type(self.network_type.clone())
             .set_backup_retention_period(self.backup_retention_days)
             .set_preferred_backup_window(self.backup_window.clone())
+            .set_manage_master_user_password(self.managed_password.as_ref().map(|_| true))
+            .set_master_user_secret_kms_key_id(
+                self.managed_password.as_ref().and_then(|managed| managed.kms_key.clone()),
+            )
             .set_preferred_maintenance_window(self.maintenance_window.clone())
             .set_max_allocated_storage(self.max_allocated_storage)
             .set_monitoring_interval(self.monitoring_interval_s)

@@ -103,6 +103,8 @@ pub(crate) const TABLE: &[Setting] = &[
         .note("where backups are on: none is ever switched off"),
     everywhere("backup_window", "PreferredBackupWindow", "PreferredBackupWindow").note("where backups are on"),
     at_birth("backup_target", "BackupTarget").note("where it is not the Region"),
+    later("managed_password", "MasterUserSecret", "ManageMasterUserPassword")
+        .note("with `MasterUserSecretKmsKeyId`; it makes a new secret, whose ARN the step tells"),
     later("maintenance_window", "PreferredMaintenanceWindow", "PreferredMaintenanceWindow"),
     Setting {
         name: "max_allocated_storage",
@@ -132,6 +134,15 @@ pub(super) fn of(name: &str) -> &'static Setting {
     TABLE.iter().find(|setting| setting.name == name).expect("every setting is in the table")
 }
 
+/// By which parameter a call sets a setting, by whichever call.
+pub(in crate::rds) fn parameter(name: &str) -> Option<&'static str> {
+    let setting = TABLE.iter().find(|setting| setting.name == name)?;
+    match setting.restore {
+        Restore::Both(parameter) | Restore::PointInTime(parameter) => Some(parameter),
+        Restore::No => setting.modify,
+    }
+}
+
 /// What stays as the restore makes it, and why; by the name in `DescribeDBInstances`.
 #[cfg(test)]
 pub(super) const NOT_CARRIED: &[(&str, &str)] = &[
@@ -141,27 +152,28 @@ pub(super) const NOT_CARRIED: &[(&str, &str)] = &[
         "StorageEncrypted, StorageEncryptionType, KmsKeyId, TdeCredentialArn",
         "the restored data keeps the key of its source",
     ),
-    (
-        "MasterUserSecret",
-        "no restore takes it but Oracle's: the password of the data holds, and the step says so; have it managed again afterwards",
-    ),
-    ("AssociatedRoles", "stay with the replaced instance; the step names them"),
+    ("AssociatedRoles", "added by `AddRoleToDBInstance` before the names change"),
     (
         "ReadReplicaDBInstanceIdentifiers, ReadReplicaDBClusterIdentifiers",
-        "stay with the replaced instance; the step names them",
+        "stay with the replaced instance: a difference, `without: [read_replicas]` accepts it",
     ),
     (
         "ReadReplicaSourceDBInstanceIdentifier, ReadReplicaSourceDBClusterIdentifier, ReplicaMode",
-        "a restored instance replicates from none; the step says so",
+        "a restored instance replicates from none: a difference, `without: [replication_source]` accepts it",
     ),
     (
         "DBInstanceAutomatedBackupsReplications",
-        "backups in another Region follow the replaced instance; the step names them",
+        "backups in another Region follow the replaced instance: a difference, `without: [cross_region_backups]` accepts it",
+    ),
+    (
+        "DbiResourceId",
+        "is new, and IAM policies for database logins name it: a difference where IAM authentication is on, \
+         `without: [resource_id]` accepts it",
     ),
     (
         "ActivityStreamStatus, ActivityStreamMode, ActivityStreamKmsKeyId, ActivityStreamKinesisStreamName, \
          ActivityStreamEngineNativeAuditFieldsIncluded, ActivityStreamPolicyStatus",
-        "the stream stays with the replaced instance; the step says so",
+        "the stream stays with the replaced instance: a difference, `without: [activity_stream]` accepts it",
     ),
     ("DBCapacityReservationIdentifier", "the replaced instance still uses it"),
     ("AutomationMode, ResumeFullAutomationModeTime", "a pause of RDS Custom's automation is of the moment"),
@@ -169,7 +181,11 @@ pub(super) const NOT_CARRIED: &[(&str, &str)] = &[
     ("PromotionTier, DBClusterIdentifier", "of members of a cluster: restore the cluster"),
     ("UpgradeRolloutOrder", "comes from the organisation's upgrade policy"),
     ("DBSecurityGroups", "of EC2-Classic, which is gone"),
-    ("RDS Proxy targets", "no read of the instance shows them: register the new instance with the proxy"),
+    (
+        "RDS Proxy targets",
+        "stay with the replaced instance: a difference, `without: [proxies]` accepts it; register the new one with the proxy",
+    ),
+    ("AwsBackupRecoveryPointArn", "of the recovery point that AWS Backup restored it from, which does not change"),
 ];
 
 #[cfg(test)]

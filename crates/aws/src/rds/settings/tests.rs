@@ -55,6 +55,7 @@ pub(in crate::rds) fn full() -> Settings {
         backup_retention_days: Some(14),
         backup_window: text("03:00-04:00"),
         backup_target: text("outposts"),
+        managed_password: Some(ManagedPassword { kms_key: text("arn:aws:kms:eu-west-1:111122223333:key/s") }),
         maintenance_window: text("sun:05:00-sun:06:00"),
         max_allocated_storage: Some(500),
         monitoring_interval_s: Some(60),
@@ -131,6 +132,7 @@ fn described() -> DbInstance {
         .network_type("DUAL")
         .backup_retention_period(14)
         .preferred_backup_window("03:00-04:00")
+        .master_user_secret(MasterUserSecret::builder().kms_key_id("arn:aws:kms:eu-west-1:111122223333:key/s").build())
         .preferred_maintenance_window("sun:05:00-sun:06:00")
         .max_allocated_storage(500)
         .monitoring_interval(60)
@@ -159,6 +161,7 @@ fn every_setting_is_given_on_the_restore_or_carried_later() {
         carried.keys().cloned().collect::<Vec<_>>()
     };
     let later = [
+        "managed_password",
         "maintenance_window",
         "max_allocated_storage",
         "monitoring_interval_s",
@@ -171,8 +174,11 @@ fn every_setting_is_given_on_the_restore_or_carried_later() {
     assert_eq!(carried(RestoreKind::Snapshot, "postgres"), later);
     let without_autoscaling: Vec<&str> = later.into_iter().filter(|name| *name != "max_allocated_storage").collect();
     assert_eq!(carried(RestoreKind::PointInTime, "postgres"), without_autoscaling);
-    // The one engine whose restore does not take the size of the storage.
-    assert_eq!(carried(RestoreKind::Snapshot, "sqlserver-se")[0], "allocated_storage");
+    // The one engine whose restore takes nothing of the storage, and no mirror.
+    let of_sql_server = carried(RestoreKind::Snapshot, "sqlserver-se");
+    for name in ["allocated_storage", "storage_type", "iops", "storage_throughput", "multi_az"] {
+        assert!(of_sql_server.iter().any(|carried| carried == name), "{name}: {of_sql_server:?}");
+    }
 }
 
 #[test]
@@ -304,6 +310,8 @@ fn a_modification_can_set_every_one_of_them() {
         .network_type("DUAL")
         .backup_retention_period(14)
         .preferred_backup_window("03:00-04:00")
+        .manage_master_user_password(true)
+        .master_user_secret_kms_key_id("arn:aws:kms:eu-west-1:111122223333:key/s")
         .preferred_maintenance_window("sun:05:00-sun:06:00")
         .max_allocated_storage(500)
         .monitoring_interval(60)
@@ -334,7 +342,13 @@ fn each_setting_that_differs_is_missing() {
 fn what_rds_takes_only_together_comes_together() {
     let fewer_iops = Settings { iops: Some(3500), ..full() };
     let missing = full().missing_from(&fewer_iops).fields();
-    assert_eq!(missing.keys().collect::<Vec<_>>(), ["storage_type", "iops", "storage_throughput"]);
+    assert_eq!(missing.keys().collect::<Vec<_>>(), ["storage_type", "iops", "storage_throughput", "allocated_storage"]);
+    // Where a volume has IOPS of its own, size and IOPS are told together; and storage never shrinks.
+    let grown = Settings { storage_type: text("io1"), allocated_storage: Some(300), ..full() };
+    let only_iops = Settings { storage_type: text("io1"), iops: Some(4000), ..Settings::default() };
+    assert_eq!(only_iops.with_whole_storage(&grown).allocated_storage, Some(300));
+    let smaller = Settings { storage_type: text("io1"), allocated_storage: Some(200), ..Settings::default() };
+    assert_eq!(smaller.with_whole_storage(&grown).allocated_storage, Some(300));
     let rarer = Settings { monitoring_interval_s: Some(15), ..full() };
     let missing = full().missing_from(&rarer).fields();
     assert_eq!(missing.keys().collect::<Vec<_>>(), ["monitoring_interval_s", "monitoring_role"]);

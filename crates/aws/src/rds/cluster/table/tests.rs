@@ -10,6 +10,7 @@ use aws_sdk_rds::operation::{
     modify_db_cluster::ModifyDbClusterInput, restore_db_cluster_from_snapshot::RestoreDbClusterFromSnapshotInput,
     restore_db_cluster_to_point_in_time::RestoreDbClusterToPointInTimeInput,
 };
+use aws_sdk_rds::types::DbCluster;
 use belay_plan::model::AwsTarget;
 
 use super::*;
@@ -20,7 +21,8 @@ use crate::{
             settings::{ClusterSettings, ServerlessV1, ServerlessV2},
         },
         fields,
-        settings::{Domain, tests::full as full_of_an_instance},
+        settings::{Domain, ManagedPassword, tests::full as full_of_an_instance},
+        state::Role,
     },
     session::Access,
     testing::{self, form},
@@ -74,12 +76,21 @@ fn full() -> ClusterSettings {
         auto_minor_version_upgrade: Some(false),
         ca_certificate: text("rds-ca-rsa2048-g1"),
         http_endpoint: Some(true),
+        associated_roles: Some(vec![Role {
+            arn: "arn:aws:iam::111122223333:role/s3".to_owned(),
+            feature: "s3Import".to_owned(),
+        }]),
+        managed_password: Some(ManagedPassword { kms_key: text("key") }),
+        local_write_forwarding: Some(true),
+        vpc_networking: Some(true),
+        internet_access_gateway: Some(true),
     }
 }
 
 /// The names of the parameters that a call sends beside its own action and version.
 fn sent(request: &str) -> BTreeSet<String> {
     let of_the_protocol = ["Action", "Version"];
+    let of_the_protocol = [&of_the_protocol[..], &["MasterUserSecretKmsKeyId"]].concat();
     let names = form(request).into_keys().filter(|name| !of_the_protocol.contains(&name.as_str()));
     names.map(|name| name.split('.').next().unwrap_or_default().to_owned()).collect()
 }
@@ -143,6 +154,43 @@ async fn a_member_is_made_by_its_own_parameters() {
     ];
     let expected: BTreeMap<String, String> = expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     assert_eq!(told, expected);
+}
+
+/// The fields of `DbCluster` that tell what it is or does, not how it is set.
+const NO_SETTINGS: &[&str] = &[
+    "db_cluster_identifier",
+    "db_cluster_arn",
+    "status",
+    "percent_progress",
+    "earliest_restorable_time",
+    "latest_restorable_time",
+    "endpoint",
+    "reader_endpoint",
+    "status_infos",
+    "db_cluster_members",
+    "hosted_zone_id",
+    "cluster_create_time",
+    "earliest_backtrack_time",
+    "backtrack_consumed_change_records",
+    "capacity",
+    "pending_modified_values",
+    "io_optimized_next_allowed_modification_time",
+    "automatic_restart_time",
+    "tag_list",
+];
+
+/// A new field of the API is a setting, is not carried for a reason, or is none: somebody has to say which.
+#[test]
+fn every_field_of_a_cluster_has_its_place() {
+    let plain = |name: &str| name.replace('_', "").to_ascii_lowercase();
+    let read = TABLE.iter().map(|row| row.1);
+    let not_carried = NOT_CARRIED.iter().flat_map(|(names, _)| names.split(", "));
+    let placed: BTreeSet<String> = read.chain(not_carried).chain(NO_SETTINGS.iter().copied()).map(plain).collect();
+    let shown = format!("{:?}", DbCluster::builder().build());
+    let fields = shown.trim_start_matches("DbCluster { ").trim_end_matches(" }").split(", ");
+    let names = fields.filter_map(|field| field.split_once(':')).map(|(name, _)| name);
+    let missing: Vec<&str> = names.filter(|name| !placed.contains(&plain(name))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }
 
 #[test]

@@ -1,0 +1,253 @@
+//! Which settings a refusal is about, and what is left when a call goes without them. Pure.
+//!
+//! A refused setting is not to take everything with it: a restore goes on without it, and the restored database is read back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use belay_core::{change::SentOutcome, input::ErrorClass};
+use belay_ports::ApplyError;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value, json};
+
+use super::{carry::names_in, cluster, fields, refine::bare, sent::Sent, settings::table};
+
+/// Refusals that are about what a call sets: without that, it may pass. RDS names what it means in the message, if at all.
+const OF_SETTINGS: [&str; 14] = [
+    "AuthorizationNotFound",
+    "BackupPolicyNotFound",
+    "CertificateNotFound",
+    "DBClusterParameterGroupNotFound",
+    "DBParameterGroupNotFound",
+    "DBSecurityGroupNotFound",
+    "DomainNotFound",
+    "InvalidParameterCombination",
+    "InvalidParameterValue",
+    "NetworkTypeNotSupported",
+    "OptionGroupNotFound",
+    "ProvisionedIopsNotAvailableInAZ",
+    "StorageTypeNotAvailable",
+    "StorageTypeNotSupported",
+];
+
+/// What a database is not restored without, unless a refusal names it: whoever reaches it, reaches it by these.
+const LEAST: [&str; 11] = [
+    "db_instance_class",
+    "db_subnet_group",
+    "vpc_security_groups",
+    "port",
+    "db_parameter_group",
+    "cluster_parameter_group",
+    "publicly_accessible",
+    "network_type",
+    "engine_mode",
+    "serverless_v2_scaling",
+    "db_cluster_instance_class",
+];
+
+/// Words of RDS's messages that are no parameter's name, as they are met in them; the first that fits counts.
+const WORDS: [(&str, &str); 20] = [
+    ("max storage size", "max_allocated_storage"),
+    ("maximum storage threshold", "max_allocated_storage"),
+    ("storage size", "allocated_storage"),
+    ("allocated storage", "allocated_storage"),
+    ("storage type", "storage_type"),
+    ("storage throughput", "storage_throughput"),
+    ("provisioned iops", "iops"),
+    ("instance class", "db_instance_class"),
+    ("security group", "vpc_security_groups"),
+    ("option group", "option_group"),
+    ("dbparametergroup", "db_parameter_group"),
+    ("dbclusterparametergroup", "cluster_parameter_group"),
+    ("mirroring", "multi_az"),
+    ("multi-az", "multi_az"),
+    ("enhanced monitoring", "monitoring_interval_s"),
+    ("monitoringrolearn", "monitoring_role"),
+    ("performance insights", "performance_insights"),
+    ("database insights", "database_insights_mode"),
+    ("availability zone", "availability_zone"),
+    ("seconds until auto pause", "serverless_v2_scaling"),
+];
+
+/// A refusal for good of a call that sets something becomes one to which the step may have another way.
+pub(super) fn decline<T: Serialize>(error: ApplyError, code: &str, message: &str, settings: &T) -> ApplyError {
+    let sent = fields::fields(settings);
+    let code = bare(code);
+    match error {
+        ApplyError::NoEffect { why, class: ErrorClass::Permanent }
+            if OF_SETTINGS.contains(&code) && !sent.is_empty() =>
+        {
+            let named = named(code, message, &sent);
+            let body = json!({ "settings": sent.keys().collect::<Vec<_>>(), "named": named });
+            ApplyError::Declined { why, body }
+        }
+        // One zone has none, another may: after that it is a matter of time.
+        ApplyError::NoEffect { why, .. }
+            if code == "InsufficientDBInstanceCapacity" && sent.contains_key("availability_zone") =>
+        {
+            let body = json!({ "settings": sent.keys().collect::<Vec<_>>(), "named": ["availability_zone"] });
+            ApplyError::Declined { why, body }
+        }
+        error => error,
+    }
+}
+
+/// The settings of a call that its refusal is about, as far as code and message tell.
+fn named(code: &str, message: &str, sent: &Map<String, Value>) -> Vec<String> {
+    let by_code = match code {
+        "CertificateNotFound" => Some("ca_certificate"),
+        "DBClusterParameterGroupNotFound" => Some("cluster_parameter_group"),
+        "DBParameterGroupNotFound" => Some("db_parameter_group"),
+        "DBSecurityGroupNotFound" | "AuthorizationNotFound" => Some("vpc_security_groups"),
+        "DomainNotFound" => Some("domain"),
+        "NetworkTypeNotSupported" => Some("network_type"),
+        "OptionGroupNotFound" => Some("option_group"),
+        "ProvisionedIopsNotAvailableInAZ" => Some("iops"),
+        "StorageTypeNotAvailable" | "StorageTypeNotSupported" => Some("storage_type"),
+        _ => None,
+    };
+    if let Some(name) = by_code.filter(|name| sent.contains_key(*name)) {
+        return vec![name.to_owned()];
+    }
+    let message = message.to_ascii_lowercase();
+    let tokens: BTreeSet<&str> = message.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+    let is_named = |parameter: &str| tokens.contains(parameter.to_ascii_lowercase().as_str());
+    let by_parameter = sent
+        .keys()
+        .filter(|name| table::parameter(name).into_iter().chain(cluster::table::parameter(name)).any(is_named));
+    let named: Vec<String> = by_parameter.cloned().collect();
+    if !named.is_empty() {
+        return named;
+    }
+    let word = WORDS.iter().find(|(word, name)| message.contains(word) && sent.contains_key(*name));
+    word.map(|(_, name)| (*name).to_owned()).into_iter().collect()
+}
+
+/// What a call goes without, after what became of the ones before.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Without {
+    /// By setting, why.
+    pub(super) refused: BTreeMap<String, String>,
+}
+
+impl Without {
+    pub(super) fn of(sent: &Sent<'_>, change: &str) -> Self {
+        let mut without = Self::default();
+        for one in sent.sends.iter().filter(|one| one.change == change) {
+            let SentOutcome::Declined { why, body } = &one.outcome else { continue };
+            let (settings, named) = (names_in(&body["settings"]), names_in(&body["named"]));
+            let named: BTreeSet<&str> = named.iter().map(|name| fields::key(name)).collect();
+            let goes = |name: &String| match named.is_empty() {
+                true => !LEAST.contains(&name.as_str()),
+                false => named.contains(fields::key(name)),
+            };
+            without.refused.extend(settings.into_iter().filter(goes).map(|name| (name, why.clone())));
+        }
+        without
+    }
+
+    /// The settings that it is sent with.
+    pub(super) fn applied_to<T: Serialize + DeserializeOwned>(&self, settings: &T) -> T {
+        fields::only(settings, |name| !self.refused.contains_key(name))
+    }
+
+    /// For a title; empty where nothing is left out.
+    pub(super) fn words(&self) -> String {
+        let names: Vec<&str> = self.refused.keys().map(String::as_str).collect();
+        if names.is_empty() { String::new() } else { format!("; without {}, which RDS refused", names.join(", ")) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use belay_core::change::Sent as Send;
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::rds::Settings;
+
+    fn settings() -> Settings {
+        Settings {
+            db_instance_class: Some("db.r6g.large".to_owned()),
+            vpc_security_groups: Some(vec!["sg-1".to_owned()]),
+            availability_zone: Some("eu-west-1a".to_owned()),
+            ca_certificate: Some("rds-ca-2019".to_owned()),
+            multi_az: Some(true),
+            allocated_storage: Some(105),
+            max_allocated_storage: Some(105),
+            storage_type: Some("gp3".to_owned()),
+            ..Settings::default()
+        }
+    }
+
+    fn refusal(code: &str, message: &str, class: ErrorClass) -> ApplyError {
+        decline(ApplyError::NoEffect { why: format!("{code}: {message}"), class }, code, message, &settings())
+    }
+
+    fn names(code: &str, message: &str) -> Vec<String> {
+        match refusal(code, message, ErrorClass::Permanent) {
+            ApplyError::Declined { body, .. } => names_in(&body["named"]),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_refusal_tells_which_setting_it_is_about() {
+        for (code, message, expected) in [
+            ("CertificateNotFound", "Certificate not found: rds-ca-2019", "ca_certificate"),
+            ("InvalidParameterCombination", "AllocatedStorage can't be specified", "allocated_storage"),
+            (
+                "InvalidParameterCombination",
+                "Invalid max storage size for engine name postgres",
+                "max_allocated_storage",
+            ),
+            ("InvalidParameterCombination", "Invalid storage size 105: at least 10%", "allocated_storage"),
+            ("InvalidParameterValue", "Invalid DB Instance class: db.m3.large", "db_instance_class"),
+            ("InvalidParameterValue", "Invalid security group , groupId= sg-1, groupName=.", "vpc_security_groups"),
+            ("InvalidParameterCombination", "Mirroring cannot be applied", "multi_az"),
+        ] {
+            assert_eq!(names(code, message), [expected], "{message}");
+        }
+        assert!(names("InvalidParameterCombination", "no").is_empty());
+    }
+
+    #[test]
+    fn what_is_not_about_settings_stays_a_refusal() {
+        for code in ["DBSnapshotNotFound", "AccessDenied", "InstanceQuotaExceeded", "DBSubnetGroupNotFoundFault"] {
+            let error = refusal(code, "no", ErrorClass::Permanent);
+            assert!(matches!(error, ApplyError::NoEffect { class: ErrorClass::Permanent, .. }), "{code}");
+        }
+        let busy = refusal("InvalidDBInstanceState", "busy", ErrorClass::Transient);
+        assert!(matches!(busy, ApplyError::NoEffect { class: ErrorClass::Transient, .. }));
+    }
+
+    #[test]
+    fn a_zone_without_capacity_is_left_out_once() {
+        let error = refusal("InsufficientDBInstanceCapacity", "none in eu-west-1a", ErrorClass::Transient);
+        let ApplyError::Declined { body, .. } = error else { panic!("{error:?}") };
+        assert_eq!(body["named"], json!(["availability_zone"]));
+        let elsewhere = Settings { availability_zone: None, ..settings() };
+        let error = ApplyError::NoEffect { why: String::new(), class: ErrorClass::Transient };
+        let error = decline(error, "InsufficientDBInstanceCapacity", "", &elsewhere);
+        assert!(matches!(error, ApplyError::NoEffect { .. }));
+    }
+
+    #[test]
+    fn a_call_goes_without_what_was_refused_and_then_with_the_least() {
+        let declined = |named: &[&str]| {
+            let body = json!({ "settings": fields::fields(&settings()).keys().collect::<Vec<_>>(), "named": named });
+            let outcome = SentOutcome::Declined { why: "no".to_owned(), body };
+            Send { change: "restore".to_owned(), at: Timestamp::UNIX_EPOCH, outcome }
+        };
+        let without = |sends: &[Send]| {
+            Without::of(&Sent { sends, receipts: &[], looked: Timestamp::UNIX_EPOCH }, "restore")
+                .applied_to(&settings())
+        };
+        assert_eq!(without(&[]), settings());
+        assert_eq!(without(&[declined(&["ca_certificate"])]), Settings { ca_certificate: None, ..settings() });
+        let no_storage = Settings { storage_type: None, allocated_storage: None, ..settings() };
+        assert_eq!(without(&[declined(&["allocated_storage"])]), no_storage);
+        let least = without(&[declined(&[])]);
+        assert_eq!(least.fields().keys().collect::<BTreeSet<_>>().len(), 2, "{least:?}");
+        assert!(least.db_instance_class.is_some() && least.vpc_security_groups.is_some());
+    }
+}
