@@ -13,7 +13,7 @@ const CLUSTERS: [&str; 4] = ["aurora-mysql", "aurora-postgresql", "mysql", "post
 /// Why an instance of this engine is not replaced, if so.
 pub(super) fn engine_of_instance(name: &str, engine: &str) -> Option<String> {
     let knows = |known: &&str| if known.ends_with('-') { engine.starts_with(*known) } else { engine == *known };
-    (!INSTANCES.iter().any(|known| knows(&known))).then(|| {
+    (!INSTANCES.iter().any(knows)).then(|| {
         format!("{name} runs {engine}: {}", why(engine, "MariaDB, MySQL, PostgreSQL, Oracle, SQL Server and Db2"))
     })
 }
