@@ -26,6 +26,9 @@ use crate::{
 const BEAT_MIN: Duration = Duration::from_secs(1);
 const BEAT_MAX: Duration = Duration::from_secs(3600);
 
+/// What `printf %s "$UNSET" | sha256sum` shows.
+const NOTHING_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
 /// Every key, with its default and what it is for: `config/belay.yaml` says the same at length.
 fn shape() -> Shape {
     let listen = text("an address with a port, such as `127.0.0.1:7457`");
@@ -201,6 +204,10 @@ fn check(file: &Value) -> Vec<Finding> {
     let mut hashes = BTreeMap::new();
     for (index, token) in entries("tokens") {
         let (Some(name), Some(hash)) = (token["name"].as_str(), token["sha256"].as_str()) else { continue };
+        if hash.eq_ignore_ascii_case(NOTHING_SHA256) {
+            let why = "this is the SHA-256 of an empty text, and no token; `belay token NAME` makes one";
+            hold(format!("/tokens/{index}/sha256"), Err(why.to_owned()));
+        }
         let other = hashes.insert(hash.to_ascii_lowercase(), name);
         let new = other.map_or(Ok(()), |other| Err(format!("this is the token of `{other}`; each has its own")));
         hold(format!("/tokens/{index}/sha256"), new);
@@ -277,6 +284,12 @@ mod tests {
         }
         let rotated = format!("tokens:\n{}{}", token("ops", hash), token("ops", &hash.replace("9f86", "0000")));
         assert_eq!(parse("belay.yaml", &rotated).unwrap().tokens.people_with("operator"), 1);
+    }
+
+    #[test]
+    fn the_hash_of_nothing_is_no_token() {
+        let found = rendered(&format!("tokens: [{{ name: ops, roles: [operator], sha256: {NOTHING_SHA256} }}]\n"));
+        assert!(found.contains("this is the SHA-256 of an empty text"), "{found}");
     }
 
     #[test]

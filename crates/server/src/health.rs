@@ -8,6 +8,7 @@ use std::{
     fmt,
     path::PathBuf,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use belay_engine::{Fault, FaultPart, SlowAppend};
@@ -18,6 +19,9 @@ use tokio::sync::watch;
 use utoipa::ToSchema;
 
 use crate::{daemon::Daemon, guard::Guard, plan_files::PlanFileError};
+
+/// Refused tokens are logged no more often.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// For how long a slow append is shown: nothing may be put on record for hours after it.
 const SLOW_SHOWN: SignedDuration = SignedDuration::from_mins(5);
@@ -96,8 +100,30 @@ pub(crate) struct Noticed {
     pub(crate) config: Option<String>,
     /// Why traces cannot be sent.
     pub(crate) telemetry: Option<String>,
+    /// Tokens that were refused.
+    pub(crate) wrong_tokens: WrongTokens,
     /// Since when no heartbeat arrives, and why.
     pub(crate) unheard: Option<(Timestamp, String)>,
+}
+
+/// Counts tokens that were refused, and says when that is to be logged.
+#[derive(Default)]
+pub(crate) struct WrongTokens {
+    tries: u64,
+    /// On the monotonic clock.
+    told: Option<Duration>,
+}
+
+impl WrongTokens {
+    /// One more; gives how many there were since the log was told last, once a minute at most.
+    pub(crate) fn count(&mut self, now: Duration) -> Option<u64> {
+        self.tries += 1;
+        if self.told.is_some_and(|told| now.saturating_sub(told) < TOLD_EVERY) {
+            return None;
+        }
+        self.told = Some(now);
+        Some(std::mem::take(&mut self.tries))
+    }
 }
 
 impl Vitals {
@@ -189,5 +215,17 @@ impl Daemon {
         let people = guard.live_plan().and_then(|plan| self.refuse_missing_people(&plan).err());
         let people = people.map(|error| trouble(Part::Tokens, Weight::NotReady, error.to_string()));
         faults.chain(slow).chain(blind).chain(file).chain(not_permitted).chain(forbidden).chain(people).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refused_tokens_are_logged_once_a_minute_with_their_number() {
+        let mut wrong = WrongTokens::default();
+        let told = [0, 1, 59, 60, 61, 300].map(|second| wrong.count(Duration::from_secs(second)));
+        assert_eq!(told, [Some(1), None, None, Some(3), None, Some(2)]);
     }
 }

@@ -1,5 +1,7 @@
 //! What is guarded, and what the watcher sees.
 
+use std::time::Duration;
+
 use super::{Detail, Look, age, seconds};
 use crate::{
     document::{Migration, Signal, Trigger},
@@ -65,7 +67,7 @@ fn facts(migration: &Migration, look: &Look) -> Vec<String> {
         facts.push(format!("plan {}", short(plan)));
     }
     if migration.armed.is_some() {
-        facts.push(format!("read every {}", seconds(migration.poll_s)));
+        facts.push(format!("read every {}", poll(migration.poll_s)));
     }
     facts
 }
@@ -219,4 +221,9 @@ pub(super) fn incident(migration: &Migration, look: &Look) -> Vec<String> {
 pub(super) fn titled(title: &str, lines: Vec<String>, look: &Look) -> Vec<String> {
     let title = format!("  {}", look.output.dim().apply_to(title));
     if lines.is_empty() { Vec::new() } else { std::iter::once(title).chain(lines).collect() }
+}
+
+/// Half a second is no whole one.
+fn poll(seconds: f64) -> String {
+    belay_plan::duration::format(Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or_default())
 }

@@ -15,13 +15,13 @@ use crate::{
 Examples:
   belay rollback --reason \"customers cannot pay\" --wait
   belay rollback checkout-cutover --reason \"only the traffic\" --only dns_back,listener_back
-  belay rollback --reason rehearsal --dry-run --wait")]
+  belay rollback --dry-run --wait")]
 pub(crate) struct Args {
     /// Needed only where the daemon has several
     migration: Option<String>,
-    /// Why; goes on record
-    #[arg(long)]
-    reason: String,
+    /// Why; goes on record. A dry run needs none
+    #[arg(long, required_unless_present = "dry_run")]
+    reason: Option<String>,
     /// These steps and the ones that they need
     #[arg(long, value_name = "STEP", value_delimiter = ',')]
     only: Vec<String>,
@@ -38,7 +38,7 @@ impl Args {
     pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
         let client = self.daemon.client()?;
         let migration = client.migration(self.migration.as_deref()).await?;
-        let mut body = json!({ "reason": self.reason, "dry_run": self.dry_run });
+        let mut body = json!({ "reason": self.reason.as_deref().unwrap_or("dry run"), "dry_run": self.dry_run });
         if !self.only.is_empty() {
             body["only"] = json!(self.only);
         }

@@ -1,5 +1,7 @@
 //! Who asks: the bearer of a token, or, without tokens, whoever is on this machine.
 
+use std::time::Duration;
+
 use axum::{
     extract::{Request, State},
     http::{HeaderMap, Method, Uri, header},
@@ -14,13 +16,24 @@ use crate::{
 
 use super::{kind::Kind, problem::Problem};
 
+/// The answer to a wrong token waits so long.
+const WRONG_TOKEN_PAUSE: Duration = Duration::from_millis(500);
+
 /// Lets a request through with its [`Caller`], if there is one and it may do this.
 pub(super) async fn identify(
     State(daemon): State<Daemon>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let caller = caller(&daemon.config().tokens, request.headers())?;
+    let caller = match caller(&daemon.config().tokens, request.headers()) {
+        Ok(caller) => caller,
+        Err(problem) => {
+            if request.headers().contains_key(header::AUTHORIZATION) {
+                refuse_slowly(&daemon).await;
+            }
+            return Err(problem);
+        }
+    };
     let (method, path) = (request.method(), request.uri().path());
     // Which role an answer takes is the plan's to say, so core decides; a mere viewer has none that a plan could mean.
     let answers = path.ends_with("/approve") || path.ends_with("/decide");
@@ -35,6 +48,16 @@ pub(super) async fn identify(
     }
     request.extensions_mut().insert(caller);
     Ok(next.run(request).await)
+}
+
+/// Whoever tries tokens gets few tries, and is seen in the log: there once a minute, with how many there were.
+async fn refuse_slowly(daemon: &Daemon) {
+    let clock = &daemon.ports().clock;
+    let tries = daemon.vitals().noticed().wrong_tokens.count(clock.monotonic());
+    if let Some(tries) = tries {
+        tracing::warn!(tries, "a token was refused that the configuration does not know");
+    }
+    clock.sleep(WRONG_TOKEN_PAUSE).await;
 }
 
 pub(super) fn caller(tokens: &Tokens, headers: &HeaderMap) -> Result<Caller, Problem> {
