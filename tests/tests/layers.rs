@@ -98,3 +98,44 @@ fn no_call_deletes_anything() {
         }
     }
 }
+
+/// Files of the async crates whose code runs on blocking threads, or asks the kernel what never waits for a disk.
+const MAY_BLOCK: [&str; 5] = [
+    "server/src/metrics/process.rs", // /proc
+    "server/src/plan_files.rs",
+    "server/src/permits.rs",
+    "server/src/reload.rs",
+    "server/src/config.rs",
+];
+
+/// A disk that hangs, or a pipe in place of a file, would hold up a thread of the loops.
+#[test]
+fn async_crates_call_nothing_that_blocks() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates");
+    let mut found = Vec::new();
+    for name in ["aws", "engine", "probes", "server"] {
+        sources(&crates.join(name).join("src"), &mut found);
+    }
+    assert!(found.len() > 100, "{found:?}");
+    let is_test =
+        |path: &PathBuf| path.components().any(|part| part.as_os_str() == "tests") || path.ends_with("tests.rs");
+    for path in found.iter().filter(|path| !is_test(path) && !MAY_BLOCK.iter().any(|file| path.ends_with(file))) {
+        let text = fs::read_to_string(path).expect("it is text");
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for call in [
+            "std::fs",
+            "fs::read",
+            "fs::write",
+            "File::open",
+            "blocking_recv",
+            "std::net::TcpStream",
+            "std::process::Command",
+        ] {
+            assert!(
+                !code.contains(call),
+                "{} has {call}: read files with `belay_local::files` on a blocking thread",
+                path.display()
+            );
+        }
+    }
+}
