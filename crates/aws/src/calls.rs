@@ -258,6 +258,7 @@ mod tests {
         atomic::{AtomicU64, Ordering},
     };
 
+    use aws_sdk_route53::types::{Change, ChangeAction, ChangeBatch, ResourceRecordSet, RrType};
     use belay_plan::model::AwsTarget;
     use belay_ports::Fut;
     use jiff::Timestamp;
@@ -331,6 +332,24 @@ mod tests {
             let seen = seen_of(&endpoint(answer).await).await;
             assert_eq!(seen, vec![("DescribeRules".to_owned(), outcome, 1, 0); attempts], "{outcome:?}");
         }
+    }
+
+    /// It would halve the rate of the whole account.
+    #[tokio::test]
+    async fn a_busy_zone_is_no_throttling() {
+        let endpoint = endpoint(error("400 Bad Request", "PriorRequestNotComplete")).await;
+        let seen = Arc::new(Seen::default());
+        let calls = Calls::told_to(Arc::new(Counting::default()), seen.clone());
+        let aws = aws_observed(Access::ReadWrite, endpoint.url(), calls).await;
+        let clients = aws.clients(&AwsTarget::default()).await.unwrap();
+        let set = ResourceRecordSet::builder().name("a.example.com").r#type(RrType::A).build().unwrap();
+        let change = Change::builder().action(ChangeAction::Upsert).resource_record_set(set).build().unwrap();
+        let batch = ChangeBatch::builder().changes(change).build().unwrap();
+        let sent = clients.route53.write.change_resource_record_sets().hosted_zone_id("Z1").change_batch(batch);
+        assert!(sent.send().await.is_err());
+        let seen: Vec<_> =
+            seen.0.lock().unwrap().iter().map(|(operation, outcome, ..)| (operation.clone(), *outcome)).collect();
+        assert_eq!(seen, [("ChangeResourceRecordSets".to_owned(), CallOutcome::Refused)]);
     }
 
     #[tokio::test]

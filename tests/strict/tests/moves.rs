@@ -5,7 +5,8 @@ use std::time::Duration;
 use belay_core::run::RunState;
 use belay_strict::{
     Blow, Refusal, Scene, Which, World,
-    rds::{BlueGreen, Cluster, Instance, Kind},
+    rds::{BlueGreen, Cluster, Instance, Kind, Snapshot},
+    route53::{Record, Zone},
 };
 
 fn writer(world: &World, cluster: &str) -> String {
@@ -200,4 +201,31 @@ fn a_cluster_that_chooses_for_itself_is_given_time() {
         let played = Scene::new(world, &steps("stock-3")).closely().roll_back();
         assert!(played.step("back").why.contains("AWS chose stock-2"), "{}", played.told());
     }
+}
+
+/// Until they have forgotten the old answer, clients may write to the database that is replaced.
+#[test]
+fn a_restore_behind_a_record_waits_for_old_answers() {
+    let record = Record::simple("db.example.com", "CNAME", "shop.c9strict0rds.eu-west-1.rds.amazonaws.com");
+    let world = World::default()
+        .with(Instance::postgres("shop").without("PreferredMaintenanceWindow"))
+        .with(Snapshot::of("shop").taken(Duration::from_secs(3600)))
+        .with(Zone::of("example.com", "Z0123456789ABC").with(record));
+    let took = |wait: &str| {
+        let steps = format!(
+            "  back:
+    action: rds.restore
+    with:
+      instance: shop
+      from: {{ snapshot: shop-before }}
+      keep_endpoint: cname
+      cname: {{ zone: Z0123456789ABC, record: db.example.com{wait} }}
+      without: [resource_id]
+    loses_data: true
+"
+        );
+        Scene::new(world.clone(), &steps).roll_back().rolled_back().took
+    };
+    let (waited, at_once) = (took(""), took(", wait_ttl: false"));
+    assert!(waited >= at_once + Duration::from_secs(55), "{waited:?} {at_once:?}");
 }

@@ -262,7 +262,7 @@ fn the_newest_snapshot_is_restored_beside_the_other_and_a_record_points_at_it() 
     let lost = proxy.fault("route53", "ChangeResourceRecordSets", When::Nth(1), Kind::LostAnswer);
     let belay = Belay::at(proxy.url());
     let plan = restoring(&format!(
-        "instance: ledger, keep_endpoint: cname, cname: {{ zone: {zone}, record: db.example.com }}, \
+        "instance: ledger, keep_endpoint: cname, cname: {{ zone: {zone}, record: db.example.com, wait_ttl: false }}, \
          from: {{ newest_snapshot: {{ before: \"2100-01-01T00:00:00Z\", tagged: {{ release: \"42\" }} }} }}, without: [resource_id]"
     ));
     let done = roll_back(&belay, &belay.write("plan.yaml", &plan));

@@ -1,11 +1,16 @@
 //! The Route 53 record that clients connect to, where the restored database keeps a name of its own.
 
+use std::time::Duration;
+
 use aws_sdk_route53::{
     Client,
     error::BuildError,
     types::{Change as SdkChange, ChangeAction, ChangeBatch, ChangeStatus, ResourceRecord, ResourceRecordSet, RrType},
 };
-use belay_core::{change::Receipt, input::ErrorClass};
+use belay_core::{
+    change::{Effect, Receipt},
+    input::ErrorClass,
+};
 use belay_ports::{ApplyError, ReadError, Scope};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -135,6 +140,8 @@ pub(super) struct Words {
     pub(super) title: String,
     pub(super) before: Value,
     pub(super) after: Value,
+    /// Clients that have kept the old answer write to the database that is replaced as long as it lives.
+    pub(super) effects: Vec<Effect>,
 }
 
 /// `endpoint`: None before `restored` has one; `before`: where the record points now.
@@ -148,10 +155,13 @@ pub(super) fn change(
     let record = &cname.record;
     let to = endpoint.clone().unwrap_or_else(|| format!("the endpoint of {restored}"));
     let ttl_before_s = before.as_ref().map(|_| ttl_s);
+    let lives = before.as_ref().filter(|_| cname.wait_ttl).and_then(|_| u64::try_from(ttl_s).ok());
+    let effects = lives.map(|seconds| Effect::Drains { time: Duration::from_secs(seconds) }).into_iter().collect();
     let words = Words {
         title: format!("point {record} at {to} (until now {})", before.as_deref().unwrap_or("nothing")),
         before: json!({ "record": record, "type": "CNAME", "ttl_s": ttl_before_s, "value": before }),
         after: json!({ "record": record, "type": "CNAME", "ttl_s": ttl_s, "value": to }),
+        effects,
     };
     let call = Call::PointCname {
         zone: cname.zone.clone(),
@@ -197,7 +207,7 @@ mod tests {
     use super::*;
 
     fn cname() -> Cname {
-        Cname { zone: "Z1".to_owned(), record: "db.example.com".to_owned() }
+        Cname { zone: "Z1".to_owned(), record: "db.example.com".to_owned(), wait_ttl: true }
     }
 
     fn record(kind: &str, value: &str) -> Record {
@@ -217,6 +227,16 @@ mod tests {
         let there = || vec![record("CNAME", "New.RDS.amazonaws.com.")];
         assert_eq!(against(there(), false), Pointing::There);
         assert_eq!(against(there(), true), Pointing::Spreading);
+    }
+
+    #[test]
+    fn old_answers_are_waited_for_unless_the_plan_says_otherwise() {
+        let effects = |cname: &Cname, before: Option<&str>| {
+            change(cname, "new", None, before.map(ToOwned::to_owned), 60).1.effects
+        };
+        assert_eq!(effects(&cname(), Some("old")), [Effect::Drains { time: Duration::from_secs(60) }]);
+        assert_eq!(effects(&cname(), None), [], "nobody has kept what was not there");
+        assert_eq!(effects(&Cname { wait_ttl: false, ..cname() }, Some("old")), []);
     }
 
     #[test]

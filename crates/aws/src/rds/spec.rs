@@ -7,7 +7,7 @@ use std::{
 
 use belay_plan::{
     catalogue::{ActionSpec, Finding},
-    shape::{Field, MapShape, Shape, Text, field, filled_list, object, one_of, pattern, words},
+    shape::{Field, MapShape, Shape, Text, boolean, field, filled_list, object, one_of, pattern, words},
 };
 use jiff::Timestamp;
 use serde::{
@@ -64,6 +64,13 @@ fn subject(own: Field, without: Vec<&'static str>) -> Vec<Field> {
     let cname = object([
         field("zone", zone, "Its hosted zone."),
         field("record", record, "Its name: a CNAME record, or none yet."),
+        field(
+            "wait_ttl",
+            boolean(),
+            "Whether to wait until resolvers have forgotten where it pointed: until then clients may still write to the \
+             database that is replaced.",
+        )
+        .or(true),
     ]);
     vec![
         own,
@@ -257,6 +264,12 @@ pub(super) enum KeepEndpoint {
 pub(super) struct Cname {
     pub(super) zone: String,
     pub(super) record: String,
+    #[serde(default = "yes")]
+    pub(super) wait_ttl: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 #[cfg(test)]

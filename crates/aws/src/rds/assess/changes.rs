@@ -195,8 +195,14 @@ impl View<'_> {
     ) -> Change {
         let endpoint = new.and_then(|new| new.endpoint.clone());
         let (call, words) = cname::change(cname, &self.names.restored, endpoint, before, ttl_s);
-        let id = cname::POINT.to_owned();
-        Change { id, title: words.title, before: words.before, after: words.after, ..change(call, POINT_EXPECTED) }
+        Change {
+            id: cname::POINT.to_owned(),
+            title: words.title,
+            before: words.before,
+            after: words.after,
+            effects: words.effects,
+            ..change(call, POINT_EXPECTED)
+        }
     }
 
     /// For the title: tags for which there is no room beside Belay's own.

@@ -313,6 +313,7 @@ impl View<'_> {
             title: words.title,
             before: words.before,
             after: words.after,
+            effects: words.effects,
             ..change(call, POINT_EXPECTED)
         }
     }
