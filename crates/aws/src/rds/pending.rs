@@ -40,12 +40,12 @@ pub(super) fn of_cluster(cluster: &DbCluster) -> Vec<String> {
 }
 
 /// What RDS applies together with a rename, because a modification that is applied immediately applies everything else, too.
-pub(super) fn applied_by_renaming_instance(instance: &DbInstance) -> Vec<String> {
+fn applied_by_renaming_instance(instance: &DbInstance) -> Vec<String> {
     without_name(instance.pending_modified_values.as_ref().map(of_instance_values).unwrap_or_default())
 }
 
 /// The same of a cluster.
-pub(super) fn applied_by_renaming_cluster(cluster: &DbCluster) -> Vec<String> {
+fn applied_by_renaming_cluster(cluster: &DbCluster) -> Vec<String> {
     without_name(cluster.pending_modified_values.as_ref().map(of_cluster_values).unwrap_or_default())
 }
 

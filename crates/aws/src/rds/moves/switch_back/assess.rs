@@ -143,10 +143,10 @@ impl<'a> View<'a> {
         if self.sent.recently(RENAME_GREEN, SHOWN_WITHIN).is_some() {
             return settling(format!("AWS accepted the new name of {green}"));
         }
-        if let Some(waiting) = unfit(blue).or_else(|| unfit(green)).or_else(|| self.applies_more(&[blue, green])) {
+        if let Some(waiting) = unfit(blue).or_else(|| unfit(green)) {
             return waiting;
         }
-        Assessment::Remaining(vec![self.rename_green(), self.rename_blue(blue)])
+        Assessment::Remaining(vec![self.rename_green(green), self.rename_blue(blue)])
     }
 
     /// As long as a deployment has them, RDS renames neither.
@@ -185,30 +185,17 @@ impl<'a> View<'a> {
         unfit(blue).unwrap_or_else(|| Assessment::Remaining(vec![self.rename_blue(blue)]))
     }
 
-    /// A rename applies every modification that waits: an engine upgrade would begin in the middle of the swap. A person may
-    /// want it so, and says it by a retry.
-    fn applies_more(&self, renamed: &[&Found]) -> Option<Assessment> {
-        let found = renamed.iter().find(|found| !found.pending.is_empty())?;
-        (self.scope.tries < 2).then(|| Assessment::Ambiguous {
-            why: format!(
-                "a rename of {} would apply what is pending on it: {}. Modify it back, then `belay retry`; without that, a \
-                 retry takes it into the bargain",
-                found.name,
-                found.pending.join(", ")
-            ),
-        })
-    }
-
-    fn rename_green(&self) -> Change {
+    fn rename_green(&self, green: &Found) -> Change {
         let Names { production, failed, .. } = &self.names;
         // Since the switchover, which the mark of the cutover stands for.
         let since = self.scope.cutover;
-        let effects = vec![Effect::LosesData { since }, Effect::Outage { expected: RENAME_EXPECTED * 2 }];
+        let effects = [Effect::LosesData { since }, Effect::Outage { expected: RENAME_EXPECTED * 2 }];
+        let effects = effects.into_iter().chain(applies(green)).collect();
         rename(RENAME_GREEN, self.names.kind, production, failed, effects)
     }
 
     fn rename_blue(&self, blue: &Found) -> Change {
-        let effects = vec![Effect::Outage { expected: RENAME_EXPECTED }];
+        let effects = [Effect::Outage { expected: RENAME_EXPECTED }].into_iter().chain(applies(blue)).collect();
         rename(RENAME_BLUE, self.names.kind, &blue.name, &self.names.production, effects)
     }
 
@@ -244,6 +231,11 @@ impl<'a> View<'a> {
         }
         found
     }
+}
+
+/// A rename applies every modification that waits: an engine upgrade would begin in the middle of the swap.
+fn applies(renamed: &Found) -> Option<Effect> {
+    (!renamed.queued.is_empty()).then(|| Effect::Applies { queued: renamed.queued.clone() })
 }
 
 /// Why a database cannot be renamed, or used, now.

@@ -66,7 +66,7 @@ impl Found {
         Self {
             members: Vec::new(),
             replicas: replicas.cloned().collect(),
-            pending: pending::applied_by_renaming_instance(&found),
+            queued: pending::queued_on_instance(&found),
             name: found.db_instance_identifier.unwrap_or_default().to_ascii_lowercase(),
             id: Id::new(found.dbi_resource_id, timestamp(found.instance_create_time)),
             status: found.db_instance_status.unwrap_or_default(),
@@ -79,7 +79,7 @@ impl Found {
         Self {
             members: members.collect(),
             replicas: found.read_replica_identifiers().to_vec(),
-            pending: pending::applied_by_renaming_cluster(&found),
+            queued: pending::queued_on_cluster(&found),
             name: found.db_cluster_identifier.unwrap_or_default().to_ascii_lowercase(),
             id: Id::new(found.db_cluster_resource_id, timestamp(found.cluster_create_time)),
             status: found.status.unwrap_or_default(),

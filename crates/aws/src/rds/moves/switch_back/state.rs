@@ -36,7 +36,7 @@ pub(super) struct Found {
     pub(super) renaming_to: Option<String>,
     /// What RDS would apply together with a rename: `engine version to 8.4.5`.
     #[serde(default)]
-    pub(super) pending: Vec<String>,
+    pub(super) queued: Vec<String>,
     /// The members of a cluster, which have names, and so endpoints, of their own.
     #[serde(default)]
     pub(super) members: Vec<String>,

@@ -33,7 +33,7 @@ fn scope() -> Scope {
 fn found(name: &str, id: &str) -> Found {
     let (name, status) = (name.to_owned(), "available".to_owned());
     let id = Id::new(Some(id.to_owned()), None);
-    Found { name, id, status, renaming_to: None, pending: Vec::new(), members: Vec::new(), replicas: Vec::new() }
+    Found { name, id, status, renaming_to: None, queued: Vec::new(), members: Vec::new(), replicas: Vec::new() }
 }
 
 /// Names and resources.
@@ -221,14 +221,13 @@ fn what_nobody_can_explain_is_not_touched() {
 }
 
 #[test]
-fn what_a_rename_would_apply_is_asked_about() {
-    let armed = armed();
+fn what_a_rename_would_apply_is_told() {
     let mut now = switched();
-    now.databases[1].pending = vec!["engine version to 8.4.5".to_owned()];
-    let why = asked(assessed(&now, Some(&armed)));
-    assert!(why.contains("a rename of shop-old1 would apply what is pending on it: engine version to 8.4.5"), "{why}");
-    let (scope, with) = (Scope { tries: 2, ..scope() }, with());
-    assert_eq!(titles(View::new(&scope, &with, &now, Some(&armed), None, &[]).assess()).len(), 2);
+    now.databases[1].queued = vec!["engine version to 8.4.5".to_owned()];
+    let Assessment::Remaining(changes) = assessed(&now, Some(&armed())) else { panic!() };
+    let applies = Effect::Applies { queued: vec!["engine version to 8.4.5".to_owned()] };
+    let told: Vec<bool> = changes.iter().map(|change| change.effects.contains(&applies)).collect();
+    assert_eq!(told, [false, true]);
 }
 
 #[test]
