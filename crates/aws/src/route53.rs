@@ -7,7 +7,7 @@ mod assess;
 mod health;
 mod observe;
 mod record;
-mod zone;
+pub(crate) mod zone;
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
@@ -52,11 +52,11 @@ const PROPAGATION: Duration = Duration::from_secs(60);
 /// A member of a weighted record.
 const SET_IDENTIFIER: Text = Text::new("a set identifier", Some("^.{1,128}$"));
 
-const ZONE_WHAT: &str = "the id of a hosted zone, such as `Z0123456789ABC`, or its domain name, such as `example.com` \
+pub(crate) const ZONE_WHAT: &str = "the id of a hosted zone, such as `Z0123456789ABC`, or its domain name, such as `example.com` \
                          (`internal.` with its dot)";
 
 /// What Route 53 answers with, `/hostedzone/Z...`, may be pasted as it is. A name has a dot, by which it is told from an id.
-const ZONE: &str = "^((/hostedzone/)?[A-Z0-9]{1,32}\
+pub(crate) const ZONE: &str = "^((/hostedzone/)?[A-Z0-9]{1,32}\
                     |([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?[.])+([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)?)$";
 
 /// A wildcard may be written as Route 53 does, `\052`, and so may any other character. Letters beyond ASCII are let through to

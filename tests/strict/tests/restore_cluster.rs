@@ -9,6 +9,7 @@ use belay_strict::{
 };
 use serde_json::json;
 
+const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 const FROM_SNAPSHOT: &str = "  back:
@@ -43,12 +44,16 @@ fn played(cluster: Cluster) -> Played {
     Scene::new(world, FROM_SNAPSHOT).roll_back()
 }
 
+/// In the gap of each rename of the cluster, and of a member.
 #[test]
-fn whatever_answer_is_lost_it_comes_back() {
-    let scene = Scene::new(stock(), FROM_SNAPSHOT);
-    for nth in 1..=scene.sends().len() {
-        let played = scene.roll_back_in(scene.world().when(Which::Send(nth), Blow::LoseAnswer));
-        assert_eq!(played.run.state, RunState::RolledBack, "{nth}: {}", played.told());
+fn a_rename_whose_answer_is_lost_comes_back() {
+    let mut world = stock();
+    (world.rds.pace.restore_cluster, world.rds.pace.create_member) = (MINUTE, MINUTE);
+    let scene = Scene::new(world, FROM_SNAPSHOT);
+    for (operation, nth) in [("ModifyDBCluster", 1), ("ModifyDBCluster", 2), ("ModifyDBInstance", 2)] {
+        let lost = Which::Nth(operation.to_owned(), nth);
+        let played = scene.roll_back_in(scene.world().when(lost, Blow::LoseAnswer));
+        assert_eq!(played.run.state, RunState::RolledBack, "{operation} {nth}: {}", played.told());
     }
 }
 

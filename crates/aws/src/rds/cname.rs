@@ -16,11 +16,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{calls::Call, spec::Cname};
-use crate::{errors, place};
+use crate::{
+    errors, place,
+    route53::zone::{self, Zone},
+};
 
 pub(super) const POINT: &str = "point_cname";
 pub(super) const CHANGE_RECORDS: &str = "route53:ChangeResourceRecordSets";
 pub(super) const LIST_RECORDS: &str = "route53:ListResourceRecordSets";
+pub(super) const LIST_ZONES: &str = "route53:ListHostedZonesByName";
 pub(super) const GET_CHANGE: &str = "route53:GetChange";
 
 /// Of a record that is made anew, in seconds: as short as RDS has it for its own endpoints.
@@ -41,6 +45,9 @@ pub struct Record {
 /// What is found of the plan's record.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Found {
+    /// The id of the hosted zone, which the plan may give by its name.
+    #[serde(default)]
+    pub zone: Option<String>,
     pub records: Vec<Record>,
     /// Whether the last change is not at all name servers yet.
     pub pending: bool,
@@ -103,8 +110,12 @@ pub(super) async fn observe(
     cname: &Cname,
     receipts: &[Receipt],
 ) -> Result<Found, ReadError> {
-    let listed = client.list_resource_record_sets().hosted_zone_id(&cname.zone).start_record_name(&cname.record).send();
-    let listed = listed.await.map_err(|error| errors::read(error, LIST_RECORDS, &zone_arn(scope, &cname.zone)))?;
+    let zone = match Zone::of(&cname.zone) {
+        Zone::Id(id) => id,
+        Zone::Name(name) => zone::find(client, &name, None).await?,
+    };
+    let listed = client.list_resource_record_sets().hosted_zone_id(&zone).start_record_name(&cname.record).send();
+    let listed = listed.await.map_err(|error| errors::read(error, LIST_RECORDS, &zone_arn(scope, &zone)))?;
     // They come in order, and a name that a CNAME record may have has at most a page of them.
     let of_name = listed.resource_record_sets().iter().take_while(|set| same_name(set.name(), &cname.record));
     let records = of_name.map(|set| Record {
@@ -119,7 +130,7 @@ pub(super) async fn observe(
         Some(id) => is_pending(client, scope, id).await?,
         None => false,
     };
-    Ok(Found { records, pending })
+    Ok(Found { zone: Some(zone), records, pending })
 }
 
 async fn is_pending(client: &Client, scope: &Scope, change_id: &str) -> Result<bool, ReadError> {
@@ -147,6 +158,7 @@ pub(super) struct Words {
 /// `endpoint`: None before `restored` has one; `before`: where the record points now.
 pub(super) fn change(
     cname: &Cname,
+    found: Option<&Found>,
     restored: &str,
     endpoint: Option<String>,
     before: Option<String>,
@@ -164,7 +176,7 @@ pub(super) fn change(
         effects,
     };
     let call = Call::PointCname {
-        zone: cname.zone.clone(),
+        zone: found.and_then(|found| found.zone.as_ref()).unwrap_or(&cname.zone).clone(),
         record: record.clone(),
         ttl_s,
         endpoint: endpoint.unwrap_or_default(),
@@ -215,7 +227,7 @@ mod tests {
     }
 
     fn against(records: Vec<Record>, pending: bool) -> Pointing {
-        Found { records, pending }.against(&cname(), Some("new.rds.amazonaws.com"))
+        Found { zone: None, records, pending }.against(&cname(), Some("new.rds.amazonaws.com"))
     }
 
     #[test]
@@ -232,7 +244,7 @@ mod tests {
     #[test]
     fn old_answers_are_waited_for_unless_the_plan_says_otherwise() {
         let effects = |cname: &Cname, before: Option<&str>| {
-            change(cname, "new", None, before.map(ToOwned::to_owned), 60).1.effects
+            change(cname, None, "new", None, before.map(ToOwned::to_owned), 60).1.effects
         };
         assert_eq!(effects(&cname(), Some("old")), [Effect::Drains { time: Duration::from_secs(60) }]);
         assert_eq!(effects(&cname(), None), [], "nobody has kept what was not there");

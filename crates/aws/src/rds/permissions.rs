@@ -11,7 +11,7 @@ use super::{
     reads,
     spec::{Source, With},
 };
-use crate::place;
+use crate::{place, route53::zone::Zone};
 
 /// Makes permissions on resources of one account and region.
 pub(super) struct Permissions {
@@ -116,7 +116,14 @@ impl Permissions {
     /// The record that is pointed at the restored database, if one is.
     pub(super) fn cname(&mut self, with: &With) {
         let Some(cname) = &with.cname else { return };
-        let zone = format!("arn:{}:route53:::hostedzone/{}", self.partition, cname.zone);
+        let id = match Zone::of(&cname.zone) {
+            Zone::Id(id) => id,
+            Zone::Name(_) => {
+                self.read(cname::LIST_ZONES, "*".to_owned());
+                "*".to_owned()
+            }
+        };
+        let zone = format!("arn:{}:route53:::hostedzone/{id}", self.partition);
         self.read(cname::LIST_RECORDS, zone.clone());
         self.read(cname::GET_CHANGE, format!("arn:{}:route53:::change/*", self.partition));
         self.send(cname::CHANGE_RECORDS, zone);

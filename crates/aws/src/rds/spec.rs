@@ -17,6 +17,7 @@ use serde::{
 use serde_json::Value;
 
 use super::{ACTION, cluster, fields, settings::table};
+use crate::route53;
 
 /// The identifier of an instance or a cluster.
 const IDENTIFIER: &str = "^[A-Za-z](-?[A-Za-z0-9]){0,62}$";
@@ -59,10 +60,10 @@ fn subject(own: Field, without: Vec<&'static str>) -> Vec<Field> {
         "How clients find the restored database: `rename` gives it the name and so the endpoint of the replaced one, `cname` \
          points a Route 53 record at it, `none` leaves it beside the other under a name of its own.",
     );
-    let zone = pattern("the id of a hosted zone, such as `Z0123456789ABC`", "^[A-Z0-9]{1,32}$");
+    let zone = pattern(route53::ZONE_WHAT, route53::ZONE);
     let record = pattern("a name such as `db.example.com`", "^[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)+[.]?$");
     let cname = object([
-        field("zone", zone, "Its hosted zone."),
+        field("zone", zone, "Its hosted zone: its id, or its domain name."),
         field("record", record, "Its name: a CNAME record, or none yet."),
         field(
             "wait_ttl",

@@ -690,7 +690,7 @@ fn with_endpoint(keep: &str) -> With {
 fn record(value: &str, pending: bool) -> Found {
     let record =
         Record { kind: "CNAME".to_owned(), ttl_s: Some(60), values: vec![value.to_owned()], one_of_several: false };
-    Found { records: vec![record], pending }
+    Found { zone: None, records: vec![record], pending }
 }
 
 #[test]
@@ -747,6 +747,7 @@ fn a_record_is_pointed_at_the_restored_one() {
 
     // Found out before hours are spent on a restore.
     let address = Found {
+        zone: None,
         records: vec![Record { kind: "A".to_owned(), ..record("x", false).records.remove(0) }],
         pending: false,
     };

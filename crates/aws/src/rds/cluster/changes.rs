@@ -307,7 +307,8 @@ impl View<'_> {
         ttl_s: i64,
     ) -> Change {
         let endpoint = new.and_then(|new| new.endpoint.clone());
-        let (call, words) = cname::change(cname, &self.names.restored, endpoint, before, ttl_s);
+        let (call, words) =
+            cname::change(cname, self.now.cname.as_ref(), &self.names.restored, endpoint, before, ttl_s);
         Change {
             id: cname::POINT.to_owned(),
             title: words.title,
