@@ -1,5 +1,7 @@
 //! Clients for the accounts and regions that plans name. Nothing reaches AWS except through a [`Aws`].
 
+mod account;
+
 use std::{
     collections::HashMap,
     fmt,
@@ -11,12 +13,13 @@ use aws_config::{
     AppName, BehaviorVersion, Region, SdkConfig, identity::IdentityCache, retry::RetryConfig, sts::AssumeRoleProvider,
     timeout::TimeoutConfig,
 };
-use aws_sdk_sts::config::SharedCredentialsProvider;
+use aws_sdk_sts::config::{Credentials, SharedCredentialsProvider};
 use belay_core::input::ErrorClass;
 use belay_plan::model::AwsTarget;
 use belay_ports::{AccountError, ApplyError, Clock, Observer, ReadError};
 use tokio::sync::OnceCell;
 
+use self::account::{Asking, Keys, Verifying};
 use crate::{
     budget::{Budget, Urgency},
     calls::Calls,
@@ -88,6 +91,7 @@ pub struct Clients {
     pub cloudwatch: aws_sdk_cloudwatch::Client,
     pub sts: aws_sdk_sts::Client,
     pub region: String,
+    keys: Arc<Keys>,
 }
 
 /// Two clients of one service.
@@ -183,7 +187,7 @@ impl Aws {
         })?;
         match &target.account {
             Some(account) => verify(&clients, account).await,
-            None => whoami(&clients).await.map(|identity| identity.arn),
+            None => whoami(&clients.sts, None).await.map(|identity| identity.arn),
         }
     }
 
@@ -245,9 +249,11 @@ async fn connect(inner: &Inner, base: &SdkConfig, target: &AwsTarget) -> Result<
         let provider = SharedCredentialsProvider::new(provider.build().await);
         config = config.into_builder().credentials_provider(provider).build();
     }
-    let read = config.to_builder().retry_config(read_retries()).timeout_config(read_timeouts()).build();
-    let write = config.into_builder().retry_config(RetryConfig::disabled()).timeout_config(write_timeouts()).build();
-
+    let keys = Arc::new(Keys::default());
+    let asking = config.credentials_provider().map(|provider| Asking { provider, keys: keys.clone() });
+    let mut asks = config.to_builder().retry_config(read_retries()).timeout_config(read_timeouts());
+    asks.set_credentials_provider(asking.map(SharedCredentialsProvider::new));
+    let asks = asks.build();
     let http = base.http_client().unwrap_or_else(https::client);
 
     /// Every client is made here, so that none is without its guard, no call goes unseen, and all draw from one budget.
@@ -259,6 +265,14 @@ async fn connect(inner: &Inner, base: &SdkConfig, target: &AwsTarget) -> Result<
             $service::Client::from_conf(builder.build())
         }};
     }
+    let sts = client!(aws_sdk_sts, "STS", &asks, Access::ReadOnly, Urgency::Read);
+    if let (Some(account), Some(provider)) = (&target.account, config.credentials_provider()) {
+        let (sts, account) = (sts.clone(), account.clone());
+        let verifying = Verifying { provider, keys: keys.clone(), sts, account };
+        config = config.into_builder().credentials_provider(SharedCredentialsProvider::new(verifying)).build();
+    }
+    let read = config.to_builder().retry_config(read_retries()).timeout_config(read_timeouts()).build();
+    let write = config.into_builder().retry_config(RetryConfig::disabled()).timeout_config(write_timeouts()).build();
     macro_rules! pair {
         ($service:ident, $name:literal) => {
             Pair {
@@ -275,8 +289,9 @@ async fn connect(inner: &Inner, base: &SdkConfig, target: &AwsTarget) -> Result<
         lambda: pair!(aws_sdk_lambda, "Lambda"),
         sfn: pair!(aws_sdk_sfn, "SFN"),
         cloudwatch: client!(aws_sdk_cloudwatch, "CloudWatch", &read, Access::ReadOnly, Urgency::Read),
-        sts: client!(aws_sdk_sts, "STS", &read, Access::ReadOnly, Urgency::Read),
+        sts,
         region,
+        keys,
     })
 }
 
@@ -285,8 +300,14 @@ struct Identity {
     arn: String,
 }
 
-async fn whoami(clients: &Clients) -> Result<Identity, AccountError> {
-    let answer = clients.sts.get_caller_identity().send().await.map_err(|error| AccountError::Unverified {
+/// Whose the credentials are: these, or those that the client has.
+async fn whoami(sts: &aws_sdk_sts::Client, credentials: Option<&Credentials>) -> Result<Identity, AccountError> {
+    let mut only = aws_sdk_sts::config::Builder::default();
+    if let Some(credentials) = credentials {
+        only = only.credentials_provider(credentials.clone());
+    }
+    let answer = sts.get_caller_identity().customize().config_override(only).send().await;
+    let answer = answer.map_err(|error| AccountError::Unverified {
         why: errors::read(error, "sts:GetCallerIdentity", "the credentials in use").why,
     })?;
     match (answer.account, answer.arn) {
@@ -296,7 +317,13 @@ async fn whoami(clients: &Clients) -> Result<Identity, AccountError> {
 }
 
 async fn verify(clients: &Clients, expected: &str) -> Result<String, AccountError> {
-    let Identity { account: found, arn: identity } = whoami(clients).await?;
+    let arn = judged(whoami(&clients.sts, None).await?, expected)?;
+    clients.keys.accept_asking();
+    Ok(arn)
+}
+
+/// The identity's ARN, if it is of the account.
+fn judged(Identity { account: found, arn: identity }: Identity, expected: &str) -> Result<String, AccountError> {
     match found == expected {
         true => Ok(identity),
         false => Err(AccountError::Wrong { expected: expected.to_owned(), found, identity }),
@@ -305,21 +332,24 @@ async fn verify(clients: &Clients, expected: &str) -> Result<String, AccountErro
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::Ordering;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use aws_credential_types::provider::{ProvideCredentials, future};
 
     use super::*;
-    use crate::testing::{aws, endpoint, http};
+    use crate::testing::{Script, aws, endpoint, http};
 
     fn identity(account: &str) -> String {
+        http("200 OK", &identity_of(account))
+    }
+
+    fn identity_of(account: &str) -> String {
         let arn = format!("arn:aws:sts::{account}:assumed-role/belay/i-1");
-        http(
-            "200 OK",
-            &format!(
-                "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\
-                 <GetCallerIdentityResult>\
-                 <Arn>{arn}</Arn><UserId>A</UserId><Account>{account}</Account></GetCallerIdentityResult>\
-                 </GetCallerIdentityResponse>"
-            ),
+        format!(
+            "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\
+             <GetCallerIdentityResult>\
+             <Arn>{arn}</Arn><UserId>A</UserId><Account>{account}</Account></GetCallerIdentityResult>\
+             </GetCallerIdentityResponse>"
         )
     }
 
@@ -407,5 +437,43 @@ mod tests {
         let config = aws_config::defaults(BehaviorVersion::latest()).empty_test_environment().load().await;
         let aws = crate::testing::with_config(config);
         assert_eq!(aws.clients(&target(None)).await.unwrap_err(), SessionError::NoRegion);
+    }
+
+    /// Another key at each call.
+    #[derive(Debug, Default)]
+    struct Renewed(AtomicUsize);
+
+    impl ProvideCredentials for Renewed {
+        fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            let key = format!("KEY{}", self.0.fetch_add(1, Ordering::SeqCst));
+            future::ProvideCredentials::ready(Ok(Credentials::new(key, "secret", None, None, "test")))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_new_access_key_signs_nothing_before_its_account_is_known() {
+        let answers = ["111122223333", "999999999999"].map(|account| (200, identity_of(account)));
+        let endpoint = Script::new(answers).await;
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("eu-west-1"))
+            .endpoint_url(endpoint.url())
+            .http_client(https::client())
+            .credentials_provider(SharedCredentialsProvider::new(Renewed::default()))
+            .build();
+        let aws = crate::testing::accessing(Access::ReadWrite, config);
+        let clients = aws.clients(&target(Some("111122223333"))).await.unwrap();
+        let ApplyError::NoEffect { why, class: ErrorClass::Transient } = delete_rule(&clients.elbv2.write).await else {
+            panic!("it was sent");
+        };
+        assert!(why.contains("the credentials belong to 999999999999"), "{why}");
+        let requests = endpoint.requests();
+        assert_eq!(requests.len(), 2);
+        for (request, key) in requests.iter().zip(["Credential=KEY0/", "Credential=KEY1/"]) {
+            assert!(request.contains("GetCallerIdentity") && request.contains(key), "{request}");
+        }
     }
 }

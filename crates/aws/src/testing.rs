@@ -302,10 +302,14 @@ pub(crate) async fn aws_observed(access: Access, url: &str, calls: Calls) -> Aws
 }
 
 pub(crate) fn with_config(config: SdkConfig) -> Aws {
+    accessing(Access::ReadOnly, config)
+}
+
+pub(crate) fn accessing(access: Access, config: SdkConfig) -> Aws {
     let clock: Arc<dyn Clock> = Arc::new(Still { wakes: false });
     let budget = Budget::new(Arc::new(Jumping::default()), Arc::new(()));
     let calls = Calls::told_to(clock, Arc::new(()));
-    Aws::with_base(Access::ReadOnly, calls, budget, OnceCell::new_with(Some(config)))
+    Aws::with_base(access, calls, budget, OnceCell::new_with(Some(config)))
 }
 
 /// A clock that stands still: a sleep is over at once, or never.

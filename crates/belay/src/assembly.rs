@@ -37,19 +37,30 @@ pub(crate) struct State {
 /// Takes the journal and its lease: from here on this process is the one that acts.
 pub(crate) fn open_to_write(url: &StateUrl) -> Result<SqliteJournal, Failure> {
     let StateUrl::Sqlite(path) = url;
-    SqliteJournal::open(path).map_err(journal_failure)
+    let journal = SqliteJournal::open(path).map_err(journal_failure)?;
+    for (file, mode) in journal.loose_files() {
+        let file = file.display();
+        tracing::warn!(
+            "{file} has the mode {mode:o}: others on this host may read or change it; run `chmod 600 {file}`"
+        );
+    }
+    Ok(journal)
 }
 
 /// Looks into the journal beside whoever owns it.
 pub(crate) fn open_to_read(url: &StateUrl) -> Result<SqliteJournal, Failure> {
     let StateUrl::Sqlite(path) = url;
-    SqliteJournal::open_read_only(path).map_err(journal_failure)
+    SqliteJournal::open_read_only(path).map_err(|error| match error {
+        // To find that is what an audit is for.
+        OpenError::Altered { .. } => Failure::new(Exit::No, error),
+        other => journal_failure(other),
+    })
 }
 
 fn journal_failure(error: OpenError) -> Failure {
     let exit = match &error {
-        OpenError::Held { .. } | OpenError::Newer { .. } => Exit::Refused,
-        OpenError::Missing { .. } | OpenError::Foreign { .. } => Exit::Usage,
+        OpenError::Held { .. } | OpenError::Newer { .. } | OpenError::Altered { .. } => Exit::Refused,
+        OpenError::Missing { .. } | OpenError::Foreign { .. } | OpenError::Link { .. } => Exit::Usage,
         OpenError::Lock { .. } | OpenError::Unusable { .. } => Exit::Unexpected,
     };
     let help = match &error {

@@ -5,8 +5,8 @@ use clap::{CommandFactory, Parser, Subcommand, builder::Styles};
 
 use crate::{
     commands::{
-        arm, audit, capture, completions, cutover, decide, demo, disarm, drill, dry_run, explore, graph, man, rollback,
-        run, run_verbs, schema, serve, status, step_verbs, token, validate, watch,
+        arm, audit, capture, completions, cutover, decide, demo, disarm, drill, dry_run, explore, graph, journal, man,
+        rollback, run, run_verbs, schema, serve, status, step_verbs, token, validate, watch,
     },
     exit::{Exit, Failure},
     help,
@@ -60,6 +60,7 @@ pub(crate) enum Command {
     Abort(run_verbs::Abort),
     Undo(run_verbs::Undo),
     Audit(audit::Args),
+    Journal(journal::Args),
     Token(token::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -97,6 +98,7 @@ impl Command {
             Self::Abort(args) => args.run(output).await,
             Self::Undo(args) => args.run(output).await,
             Self::Audit(args) => args.run(output).await,
+            Self::Journal(args) => args.run(output).await,
         }
     }
 
@@ -128,6 +130,7 @@ impl Command {
             Self::Undo(args) => args.daemon.json,
             Self::Token(args) => args.json,
             Self::Audit(args) => args.json,
+            Self::Journal(args) => args.daemon.json,
         }
     }
 

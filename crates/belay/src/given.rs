@@ -14,9 +14,24 @@ fn line(given: impl Iterator<Item = String>, more: &[&str]) -> String {
     words.fold("belay".to_owned(), |line, word| format!("{line} {}", text::shell_word(&word)))
 }
 
+/// A `--reason`.
+pub(crate) fn reason(text: &str) -> Result<String, String> {
+    belay_core::input::clean_reason(text).map_err(|why| format!("it {why}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reason_is_one_line_and_not_empty() {
+        assert_eq!(reason(" two\nlines\u{1b}[2J ").unwrap(), "two lines [2J");
+        for empty in ["", " \n\t"] {
+            assert!(reason(empty).unwrap_err().contains("say why"));
+        }
+        assert!(reason(&"x".repeat(2000)).is_ok());
+        assert!(reason(&"x".repeat(2001)).unwrap_err().contains("2000"));
+    }
 
     #[test]
     fn nothing_that_was_given_gets_lost() {

@@ -14,7 +14,7 @@ const GROUPS: [(&str, &[&str]); 7] = [
         "Roll back",
         &["rollback", "decide", "approve", "override", "hold", "resume", "retry", "skip", "abort", "undo", "run"],
     ),
-    ("Afterwards", &["audit"]),
+    ("Afterwards", &["audit", "journal"]),
     ("Set up", &["token", "completions", "man"]),
 ];
 

@@ -97,6 +97,29 @@ pub struct Command {
     pub verb: Verb,
 }
 
+/// Characters of a reason: it is shown on one line, in every status.
+pub const REASON_CHARS_MAX: usize = 2000;
+
+/// A reason as it goes on record: on one line, without control characters.
+///
+/// # Errors
+/// What is wrong with it, after the name of what holds it.
+pub fn clean_reason(text: &str) -> Result<String, String> {
+    let line: String = text.chars().map(|c| if c.is_control() || is_line_end(c) { ' ' } else { c }).collect();
+    let line = line.trim();
+    if line.is_empty() {
+        return Err("is empty; say why, it goes on record".to_owned());
+    }
+    match line.chars().count() <= REASON_CHARS_MAX {
+        true => Ok(line.to_owned()),
+        false => Err(format!("has more than {REASON_CHARS_MAX} characters; where there is more to say, link to it")),
+    }
+}
+
+fn is_line_end(c: char) -> bool {
+    matches!(c, '\u{2028}' | '\u{2029}')
+}
+
 /// Who asks, and why.
 #[derive(Debug, Clone)]
 pub struct Asked {

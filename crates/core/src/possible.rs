@@ -13,6 +13,7 @@ use crate::{
     event::{FailureCode, RunKind},
     migration::Migration,
     run::{Phase, Run, RunState, StepState},
+    undo::has_way_back,
 };
 
 /// What an operator can ask for, by the word that the command line and HTTP use.
@@ -120,6 +121,7 @@ fn is_undoable(state: &Migration, run: &Run) -> bool {
         && state.open_run().is_none()
         && matches!(run.kind, RunKind::Real | RunKind::Drill | RunKind::Simulated)
         && run.has_changed_anything()
+        && has_way_back(run)
         && !state.runs_after(run).any(|later| undone(later) || moved_on(later))
 }
 

@@ -14,7 +14,7 @@ use crate::{
     migration::Migration,
     possible::{self, VerbWord, armed_since},
     run::{Phase, Run, RunState},
-    undo::{Undoing, undoing},
+    undo::{Undoing, has_way_back, left, undoing},
 };
 
 type Outcome = Result<(), Refusal>;
@@ -106,14 +106,12 @@ impl Deciding {
 
     pub(crate) fn undo(&mut self, id: &RunId, asked: &Asked) -> Outcome {
         self.run_allows(id, VerbWord::Undo)?;
-        let Some(found) = self.state.find_run(id).and_then(|run| undoing(run, self.now)) else {
-            return Err(Refusal {
-                kind: RefusalKind::WrongState,
-                why: format!("nothing of run {id} can be put back: what it changed has no state to go back to"),
-                help: "the run's steps show what was changed; a database that was replaced is kept under another name"
-                    .to_owned(),
-            });
-        };
+        let found = self.state.find_run(id).and_then(|run| undoing(run, self.now));
+        let found = found.ok_or_else(|| Refusal {
+            kind: RefusalKind::WrongState,
+            why: format!("nothing of run {id} can be put back"),
+            help: "the run's steps show what was changed".to_owned(),
+        })?;
         let Undoing { plan, baseline, left } = found;
         let (plan, baseline) = (Arc::new(plan), Arc::new(baseline));
         let (run, undoes) = (RunId(id_text(self.now, self.entropy.rotate_left(16))), id.clone());
@@ -180,6 +178,13 @@ fn not_undoable(state: &Migration, run: &Run) -> String {
             format!("run {id} is an undo itself; arm and roll back to return to the known-good state")
         }
         () if !run.has_changed_anything() => format!("run {id} changed nothing"),
+        () if !has_way_back(run) => format!(
+            "nothing of run {id} can be put back: {}",
+            match left(run) {
+                left if left.is_empty() => "what was there before is not known".to_owned(),
+                left => left.join(", "),
+            }
+        ),
         () if armed_since(state, run) => {
             format!("the migration was armed again after run {id}; what was there before it counts no more")
         }

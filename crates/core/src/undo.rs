@@ -11,7 +11,7 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 
 use crate::{
-    change::{Baseline, BaselineEntry, Effect},
+    change::{Baseline, BaselineEntry, Doc, Effect},
     run::{Phase, Run, StepState},
     steps::MANUAL,
 };
@@ -31,20 +31,15 @@ pub(crate) fn undoing(run: &Run, at: Timestamp) -> Option<Undoing> {
     let mut left = Vec::new();
     for (name, state) in &run.steps {
         let plan = &run.plan.steps[name];
-        if plan.action == MANUAL && state.phase == Phase::Done {
-            steps.insert(name.clone(), by_hand(plan));
-        } else if let Some(before) = state.before.as_deref().filter(|_| state.touched) {
-            match kept_out(plan, state) {
-                Some(why) => left.push(format!("{name} ({why})")),
-                None => {
-                    let entry = BaselineEntry {
-                        action: plan.action.clone(),
-                        resource: plan.resource.clone(),
-                        doc: before.clone(),
-                    };
-                    images.insert(name.clone(), entry);
-                    steps.insert(name.clone(), put_back(plan));
-                }
+        match way_back(plan, state) {
+            WayBack::None => {}
+            WayBack::ByHand => drop(steps.insert(name.clone(), by_hand(plan))),
+            WayBack::Barred(why) => left.push(format!("{name} ({why})")),
+            WayBack::To(before) => {
+                let entry =
+                    BaselineEntry { action: plan.action.clone(), resource: plan.resource.clone(), doc: before.clone() };
+                images.insert(name.clone(), entry);
+                steps.insert(name.clone(), put_back(plan));
             }
         }
     }
@@ -69,8 +64,34 @@ pub(crate) fn undoing(run: &Run, at: Timestamp) -> Option<Undoing> {
 
 /// What of a run an undo leaves as it is, each with the reason.
 pub fn left(run: &Run) -> Vec<String> {
-    let steps = run.steps.iter().filter(|(_, state)| state.touched && state.before.is_some());
-    steps.filter_map(|(name, state)| Some(format!("{name} ({})", kept_out(&run.plan.steps[name], state)?))).collect()
+    let barred = run.steps.iter().filter_map(|(name, state)| match way_back(&run.plan.steps[name], state) {
+        WayBack::Barred(why) => Some(format!("{name} ({why})")),
+        WayBack::None | WayBack::ByHand | WayBack::To(_) => None,
+    });
+    barred.collect()
+}
+
+/// Whether an undo would do anything: `undo` is offered by this, and refused by it.
+pub(crate) fn has_way_back(run: &Run) -> bool {
+    let ways = run.steps.iter().map(|(name, state)| way_back(&run.plan.steps[name], state));
+    ways.into_iter().any(|way| matches!(way, WayBack::ByHand | WayBack::To(_)))
+}
+
+/// How an undo takes a step back.
+enum WayBack<'r> {
+    /// It changed nothing, or nobody saw what was there before.
+    None,
+    ByHand,
+    To(&'r Doc),
+    Barred(&'static str),
+}
+
+fn way_back<'r>(plan: &Step, state: &'r StepState) -> WayBack<'r> {
+    if plan.action == MANUAL && state.phase == Phase::Done {
+        return WayBack::ByHand;
+    }
+    let Some(before) = state.before.as_deref().filter(|_| state.touched) else { return WayBack::None };
+    kept_out(plan, state).map_or(WayBack::To(before), WayBack::Barred)
 }
 
 /// Why a step's before-image is not put back.

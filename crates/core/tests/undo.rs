@@ -9,6 +9,7 @@ use belay_core::{
     id::RunId,
     input::{Input, Look, RefusalKind, Verb},
     migration::MigrationState,
+    possible::{self, VerbWord},
     run::{Phase, RunState},
 };
 use belay_plan::model::*;
@@ -246,4 +247,24 @@ fn a_retry_keeps_the_first_before_image() {
     let result = Ok(look(json!({ "was": "second" }), "two"));
     stage.feed(Input::Looked { step: "dns".to_owned(), result }).unwrap();
     assert_eq!(stage.step("dns").before.as_deref(), Some(&json!({ "was": "first" })));
+}
+
+#[test]
+fn what_has_no_state_to_go_back_to_is_not_offered_to_be_undone() {
+    for (to, offered) in [(Target::Own, false), (Target::Baseline, true)] {
+        let mut stage = Stage::new();
+        let mut job = step(&[]);
+        job.to = to;
+        stage.run(&plan(vec![("dns", job)]), &[]);
+        stage.put_back("dns");
+        stage.pass(1);
+        let run = stage.state.run.clone().unwrap();
+        assert_eq!(run.state, RunState::RolledBack);
+        assert_eq!(possible::of_run(&stage.state, &run).contains(&VerbWord::Undo), offered);
+        let undone = stage.command(Verb::Undo { run: run.id.clone() });
+        assert_eq!(undone.is_ok(), offered);
+        if let Err(refusal) = undone {
+            assert!(refusal.why.contains("dns (this action has no state to go back to)"), "{}", refusal.why);
+        }
+    }
 }

@@ -67,7 +67,7 @@ pub(crate) fn query(plan: &Plan, baseline: Option<&Baseline>, name: &Name) -> Op
 
 /// Every account that the plan reaches into, once, in the order of the plan. What names neither account nor region (a
 /// manual step, a probe in a plan without `aws:`) reaches into none.
-fn targets(plan: &Plan, actuators: &dyn Actuators) -> Vec<AwsTarget> {
+pub(crate) fn targets(plan: &Plan, actuators: &dyn Actuators) -> Vec<AwsTarget> {
     let steps = plan.steps.values().filter(|step| actuators.actuator(&step.action).is_some()).map(|step| &step.aws);
     let mut found: Vec<AwsTarget> = Vec::new();
     for target in steps.chain(plan.signals.values().map(|signal| &signal.aws)) {

@@ -13,8 +13,8 @@ use belay_core::{
     run::Run,
     wants::{ApplyTask, LookTask, Task, TaskId, Wants},
 };
-use belay_plan::model::Name;
-use belay_ports::{Actuator, ApplyError, Clock, Interruption, Ports, Scope};
+use belay_plan::model::{AwsTarget, Name};
+use belay_ports::{AccountError, Actuator, Actuators, ApplyError, Clock, Interruption, Ports, Scope};
 use futures::FutureExt;
 use tokio::{
     sync::mpsc,
@@ -43,6 +43,8 @@ pub(crate) struct Tasks {
     sends: BTreeMap<TaskId, WantedSend>,
     under_way: HashMap<tokio::task::Id, (Name, u32)>,
     set: JoinSet<Option<Input>>,
+    /// The accounts that were verified since the run began.
+    verified: Arc<Verified>,
 }
 
 struct RunningLook {
@@ -92,6 +94,7 @@ impl Tasks {
             sends: BTreeMap::new(),
             under_way: HashMap::new(),
             set: JoinSet::new(),
+            verified: Arc::default(),
         }
     }
 
@@ -102,6 +105,10 @@ impl Tasks {
             self.stop_looks();
             self.sends.clear();
             self.run.clone_from(&wants.run);
+            self.verified = Arc::default();
+            if let Some(run) = run {
+                self.verify(run);
+            }
         }
         let wanted = &wants.tasks;
         self.looks.retain(|id, look| {
@@ -137,6 +144,18 @@ impl Tasks {
         }
     }
 
+    /// Credentials may be of another account by now. It is asked while the first looks are under way, so that the first
+    /// change need not wait for the answer.
+    fn verify(&mut self, run: &Run) {
+        let (verified, actuators, plan) = (self.verified.clone(), self.ports.actuators.clone(), run.plan.clone());
+        self.set.spawn(async move {
+            for target in crate::scope::targets(&plan, actuators.as_ref()) {
+                let _ = verified.admit(actuators.as_ref(), &target).await; // a send asks again, and says what is wrong
+            }
+            None
+        });
+    }
+
     fn start_look(&mut self, id: TaskId, look: LookTask, run: &Run) {
         self.serial += 1;
         let serial = self.serial;
@@ -162,10 +181,16 @@ impl Tasks {
         send.started = true;
         let (send_before, clock) = (send.send_before, self.ports.clock.clone());
         let prepared = prepare(&self.ports, run, &apply.key.step);
+        let (verified, actuators) = (self.verified.clone(), self.ports.actuators.clone());
         let (step, attempt) = (apply.key.step.clone(), apply.key.attempt);
         let span = Trace::of(run, &step).send(attempt);
         let task = self.set.spawn(async move {
-            let result = send_once(clock.as_ref(), send_before, prepared, &apply).instrument(span).await;
+            let admitted = async {
+                let (actuator, scope) = prepared.map_err(permanent)?;
+                verified.admit(actuators.as_ref(), &scope.aws).await.map_err(not_admitted)?;
+                send_once(clock.as_ref(), send_before, actuator.as_ref(), &scope, &apply).await
+            };
+            let result = admitted.instrument(span).await;
             Some(Input::Applied { step: apply.key.step, attempt: apply.key.attempt, result })
         });
         self.under_way.insert(task.id(), (step, attempt));
@@ -236,6 +261,38 @@ impl Trace {
     }
 }
 
+/// The accounts of one run that the credentials were found to be of. Nothing is changed in an account before it is among
+/// them.
+#[derive(Default)]
+struct Verified(tokio::sync::Mutex<Vec<AwsTarget>>);
+
+impl Verified {
+    async fn admit(&self, actuators: &dyn Actuators, target: &AwsTarget) -> Result<(), AccountError> {
+        if *target == AwsTarget::default() {
+            return Ok(()); // it reaches into no account
+        }
+        // Whoever comes meanwhile waits for the same answer.
+        let mut verified = self.0.lock().await;
+        if !verified.contains(target) {
+            actuators.verify_account(target).await?;
+            verified.push(target.clone());
+        }
+        Ok(())
+    }
+}
+
+fn permanent(why: String) -> SendFailure {
+    SendFailure::NoEffect { why, class: ErrorClass::Permanent }
+}
+
+fn not_admitted(error: AccountError) -> SendFailure {
+    let class = match error {
+        AccountError::Wrong { .. } => ErrorClass::Permanent,
+        AccountError::Unverified { .. } => ErrorClass::Transient,
+    };
+    SendFailure::NoEffect { why: error.to_string(), class }
+}
+
 type Prepared = Result<(Arc<dyn Actuator>, Scope), String>;
 
 fn prepare(ports: &Ports, run: &Run, step: &str) -> Prepared {
@@ -299,15 +356,15 @@ async fn look_once(
 async fn send_once(
     clock: &dyn Clock,
     send_before: Duration,
-    prepared: Prepared,
+    actuator: &dyn Actuator,
+    scope: &Scope,
     apply: &ApplyTask,
 ) -> Result<serde_json::Value, SendFailure> {
-    let (actuator, scope) = prepared.map_err(|why| SendFailure::NoEffect { why, class: ErrorClass::Permanent })?;
     if clock.monotonic() > send_before {
         let why = "it was not sent: too much time has passed since it was decided".to_owned();
         return Err(SendFailure::NoEffect { why, class: ErrorClass::Transient });
     }
-    actuator.apply(&scope, &apply.key, &apply.change).await.map_err(|error| match error {
+    actuator.apply(scope, &apply.key, &apply.change).await.map_err(|error| match error {
         ApplyError::NoEffect { why, class } => SendFailure::NoEffect { why, class },
         ApplyError::Declined { why, body } => SendFailure::Declined { why, body },
         ApplyError::OutcomeUnknown { why } => SendFailure::OutcomeUnknown { why },

@@ -1,6 +1,6 @@
 //! Verifies a stream from its first record, through any journal.
 
-use belay_ports::{Journal, ReadFailure};
+use belay_ports::{Head, Journal, ReadFailure};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -55,4 +55,20 @@ pub async fn audit(journal: &dyn Journal, stream: &str, head: Option<&str>) -> R
         last_at: last.at,
         clock_steps_back: records.windows(2).filter(|pair| pair[1].at < pair[0].at).count() as u64,
     })
+}
+
+/// The head over all streams at a position, from one before it; of a journal that ends before, its last.
+///
+/// # Errors
+/// [`ReadFailure`] when the journal cannot be read.
+pub async fn head_at(journal: &dyn Journal, from: &Head, position: u64) -> Result<Head, ReadFailure> {
+    let mut head = from.clone();
+    while head.position < position {
+        let next = journal.advance(&head, position).await?;
+        if next == head {
+            break;
+        }
+        head = next;
+    }
+    Ok(head)
 }

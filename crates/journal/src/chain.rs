@@ -13,9 +13,13 @@
 //! order, each as its length in bytes, a colon and its text. Numbers are decimal, `at` is RFC 3339 as stored, `body` is
 //! the event's JSON byte for byte as stored (a later Belay, which would write the same event differently, still finds
 //! the old hash), and `prev` is the hash of the record before, or 64 zeros for the first.
+//!
+//! The head over all streams is a chain of its own, over the hashes of the records in the order of their positions: SHA-256
+//! over `belay head 1`, the head before (64 zeros at first), and position, colon and hash of the record, each line ended by a
+//! line feed.
 
 use belay_core::event::{EVENT_VERSION, Event, Record};
-use belay_ports::{AppendError, NewRecord, Placed, ReadFailure};
+use belay_ports::{AppendError, Head, NewRecord, Placed, ReadFailure};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -215,6 +219,12 @@ pub(crate) fn hash(stream: &str, link: &Link) -> String {
         digest.update("\n");
     }
     hexadecimal(&digest.finalize())
+}
+
+/// The head over all streams with one more record.
+pub(crate) fn advanced(head: &Head, position: u64, hash: &str) -> Head {
+    let text = format!("belay head 1\n{}\n{position}:{hash}\n", head.hash);
+    Head { position, hash: hexadecimal(&Sha256::digest(text)) }
 }
 
 /// The name of a body that is kept apart from its record.

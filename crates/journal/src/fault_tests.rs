@@ -145,7 +145,7 @@ fn a_doubtful_batch_is_settled_as_a_whole() {
     for (commit, length) in codes.into_iter().zip([3, 1]) {
         let (_directory, path) = directory();
         let disk = Faulty { path: path.clone(), opened: |_: &Connection| {}, commit: Cell::new(Some(commit)) };
-        let mut store = Store::open(path, Box::new(disk)).unwrap();
+        let mut store = Store::open(path.clone(), Box::new(disk), None).unwrap();
         // The third conflicts with the second, of which nobody knows whether it is there.
         let batch = [1, 2, 2].map(|after| Append { stream: "s".to_owned(), after, records: note("x") });
         let answers = store.append_all(&batch);

@@ -3,9 +3,8 @@
 //! removing it would let two processes lock two files of the same name.
 
 use std::{
-    ffi::OsString,
     fmt,
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, TryLockError},
     io::{self, Read, Seek, Write},
     path::{Path, PathBuf},
     process,
@@ -13,6 +12,8 @@ use std::{
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use crate::files::{self, Identity};
 
 /// The lock, released when this is dropped.
 #[derive(Debug)]
@@ -58,15 +59,18 @@ impl fmt::Display for Holder {
 
 pub(crate) enum LeaseError {
     Held(Holder),
+    Link { lock: PathBuf },
     Io { lock: PathBuf, source: io::Error },
 }
 
 impl Lease {
     pub(crate) fn take(database: &Path) -> Result<Self, LeaseError> {
-        let lock = lock_path(database);
+        let lock = files::beside(database, ".lock");
+        if files::is_link(&lock) {
+            return Err(LeaseError::Link { lock });
+        }
         let failed = |source| LeaseError::Io { lock: lock.clone(), source };
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&lock).map_err(failed)?;
+        let mut file = files::open_lock(&lock).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(LeaseError::Held(holder(&mut file))),
@@ -76,12 +80,10 @@ impl Lease {
         let _ = sign(&mut file);
         Ok(Self { file })
     }
-}
 
-fn lock_path(database: &Path) -> PathBuf {
-    let mut path = OsString::from(database);
-    path.push(".lock");
-    PathBuf::from(path)
+    pub(crate) fn identity(&self) -> io::Result<Identity> {
+        Identity::of_file(&self.file)
+    }
 }
 
 /// Writes down who holds the lock. The time is the file's own, set by this write.

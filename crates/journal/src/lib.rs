@@ -9,8 +9,10 @@
 mod audit;
 mod chain;
 mod fault;
+mod files;
 mod lease;
 mod memory;
+mod rescue;
 mod schema;
 mod sqlite;
 mod state_url;
@@ -19,7 +21,7 @@ mod store;
 #[cfg(test)]
 mod fault_tests;
 
-pub use audit::{AuditFailure, AuditReport, audit};
+pub use audit::{AuditFailure, AuditReport, audit, head_at};
 pub use lease::{Holder, Process};
 pub use memory::{AppendFault, MemoryJournal};
 pub use schema::OpenError;

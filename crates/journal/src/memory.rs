@@ -10,7 +10,7 @@ use std::{
 };
 
 use belay_core::event::Record;
-use belay_ports::{AppendError, Fut, Journal, NewRecord, Placed, ReadFailure};
+use belay_ports::{AppendError, Fut, Head, Journal, NewRecord, Placed, ReadFailure, Rescued};
 use tokio::sync::watch;
 
 use crate::chain::{self, Link, PlacedLink, Tail};
@@ -215,6 +215,34 @@ impl Journal for MemoryJournal {
         Box::pin(async move {
             // It cannot fail: the sender is in `self`.
             let _ = head.wait_for(|head| *head > position).await;
+        })
+    }
+
+    fn check<'a>(&'a self) -> Fut<'a, Result<(), ReadFailure>> {
+        Box::pin(async move {
+            self.alive().await;
+            Ok(())
+        })
+    }
+
+    fn advance<'a>(&'a self, from: &'a Head, to: u64) -> Fut<'a, Result<Head, ReadFailure>> {
+        Box::pin(async move {
+            self.alive().await;
+            let contents = self.contents();
+            let hash = |(stream, seq): &(String, u64)| {
+                let links = contents.streams.get(stream)?;
+                links.get(links.partition_point(|link| link.seq < *seq)).map(|link| link.hash.as_str())
+            };
+            let after = usize::try_from(from.position).unwrap_or(usize::MAX);
+            let arrived = (from.position + 1..=to).zip(contents.arrived.iter().skip(after));
+            let head = |head: Head, (position, hash): (u64, &str)| chain::advanced(&head, position, hash);
+            Ok(arrived.filter_map(|(position, at)| Some((position, hash(at)?))).fold(from.clone(), head))
+        })
+    }
+
+    fn rescue<'a>(&'a self) -> Fut<'a, Result<Rescued, ReadFailure>> {
+        Box::pin(async {
+            Err(ReadFailure::Unreadable { why: "it is kept in memory alone, and has no file".to_owned() })
         })
     }
 }

@@ -6,10 +6,10 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, ffi};
+use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, config::DbConfig, ffi};
 
 use crate::{
-    fault,
+    fault, files,
     lease::{Holder, LeaseError},
 };
 
@@ -62,6 +62,14 @@ pub enum OpenError {
         path.display()
     )]
     Newer { path: PathBuf, found: i32, known: i32 },
+    #[error(
+        "the tables of {} are not as Belay made them ({what}). Somebody has changed them, so nothing in it is trusted; \
+         keep the file to look into it, and start from a backup or with a new state file",
+        path.display()
+    )]
+    Altered { path: PathBuf, what: String },
+    #[error("{} is a symbolic link, and Belay follows none: name the file itself", path.display())]
+    Link { path: PathBuf },
     #[error("there is no journal at {}", path.display())]
     Missing { path: PathBuf },
     #[error("{} cannot be locked; check that its directory exists and that Belay may write there", lock.display())]
@@ -74,6 +82,7 @@ impl OpenError {
     pub(crate) fn of_lease(path: &Path, error: LeaseError) -> Self {
         match error {
             LeaseError::Held(by) => Self::Held { path: path.to_owned(), by },
+            LeaseError::Link { lock } => Self::Link { path: lock },
             LeaseError::Io { lock, source } => Self::Lock { lock, source },
         }
     }
@@ -91,10 +100,12 @@ impl OpenError {
 
 /// Opens the file for its owner, and makes it when it is new.
 pub(crate) fn open(path: &Path) -> Result<Connection, OpenError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
     let failed = |error: rusqlite::Error| OpenError::of_sqlite(path, &error);
-    let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
-    connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+    refuse_link(path)?;
+    // Made with a mode of its own. Where that is impossible, SQLite says why.
+    let _ = files::make(path);
+    let mut connection = connect(path, flags)?;
     // A file of somebody else is looked at before anything is written to it.
     let fresh = identify(path, &connection)?;
     refuse_read_only(path, &connection)?;
@@ -107,17 +118,40 @@ pub(crate) fn open(path: &Path) -> Result<Connection, OpenError> {
 
 /// Opens an existing file for reading, beside an owner that may be writing.
 pub(crate) fn open_read_only(path: &Path) -> Result<Connection, OpenError> {
+    refuse_link(path)?;
     if !path.exists() {
         return Err(OpenError::Missing { path: path.to_owned() });
     }
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let failed = |error: rusqlite::Error| OpenError::of_sqlite(path, &error);
-    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
-    connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     match identify(path, &connection)? {
         false => Ok(connection),
         true => Err(OpenError::Foreign { path: path.to_owned(), why: "it is empty".to_owned() }),
     }
+}
+
+fn refuse_link(path: &Path) -> Result<(), OpenError> {
+    match files::is_link(path) {
+        true => Err(OpenError::Link { path: path.to_owned() }),
+        false => Ok(()),
+    }
+}
+
+/// Nothing that stands in the file is run: neither triggers nor views, nor functions in its schema.
+fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, OpenError> {
+    let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let failed = |error: rusqlite::Error| OpenError::of_sqlite(path, &error);
+    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    let settings = [
+        (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
+        (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
+    ];
+    for (setting, on) in settings {
+        connection.set_db_config(setting, on).map_err(failed)?;
+    }
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+    Ok(connection)
 }
 
 /// Whether the file is still empty; an error when it is not ours.
@@ -129,7 +163,7 @@ fn identify(path: &Path, connection: &Connection) -> Result<bool, OpenError> {
     let version = number("PRAGMA user_version")?;
     let objects = number("SELECT count(*) FROM sqlite_schema")?;
     match (application, version, objects) {
-        (APPLICATION_ID, SCHEMA_VERSION, _) => Ok(false),
+        (APPLICATION_ID, SCHEMA_VERSION, _) => refuse_altered(path, connection).map(|()| false),
         (APPLICATION_ID, found, _) if found > SCHEMA_VERSION => {
             Err(OpenError::Newer { path: path.to_owned(), found, known: SCHEMA_VERSION })
         }
@@ -139,6 +173,32 @@ fn identify(path: &Path, connection: &Connection) -> Result<bool, OpenError> {
             why: "it is the SQLite file of another program".to_owned(),
         }),
     }
+}
+
+/// An object in the file: its kind, its name, and how it was made.
+type Object = (String, String, Option<String>);
+
+/// The tables and indexes must be those that [`TABLES`] makes, and there is nothing else. What `ANALYZE` writes is harmless.
+fn refuse_altered(path: &Path, connection: &Connection) -> Result<(), OpenError> {
+    let failed = |error: rusqlite::Error| OpenError::of_sqlite(path, &error);
+    let model = Connection::open_in_memory().map_err(failed)?;
+    model.execute_batch(TABLES).map_err(failed)?;
+    let (expected, found) = (objects(&model).map_err(failed)?, objects(connection).map_err(failed)?);
+    let added = found.iter().find(|object| !expected.contains(object));
+    let missing = expected.iter().find(|object| !found.contains(object));
+    let what = match (added, missing) {
+        (Some((kind, name, _)), _) => format!("the {kind} `{name}` was added or changed"),
+        (None, Some((kind, name, _))) => format!("the {kind} `{name}` is missing"),
+        (None, None) => return Ok(()),
+    };
+    Err(OpenError::Altered { path: path.to_owned(), what })
+}
+
+fn objects(connection: &Connection) -> rusqlite::Result<Vec<Object>> {
+    let mut statement =
+        connection.prepare("SELECT type, name, sql FROM sqlite_schema WHERE name NOT GLOB 'sqlite_stat[1-4]'")?;
+    let objects = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    objects.collect()
 }
 
 /// SQLite opens a write-protected file without a word, and fails at the first write: too late for a safety net.

@@ -16,13 +16,14 @@ use std::{
 };
 
 use belay_core::event::Record;
-use belay_ports::{AppendError, Fut, Journal, NewRecord, Placed, ReadFailure};
+use belay_ports::{AppendError, Fut, Head, Journal, NewRecord, Placed, ReadFailure, Rescued};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     chain::{self, PlacedLink},
-    lease::Lease,
+    files,
+    lease::{Lease, LeaseError},
     schema::{self, OpenError},
     store::{Append, Appended, Disk, Store},
 };
@@ -60,6 +61,9 @@ enum Query {
     Read { stream: String, after: u64, reply: oneshot::Sender<Result<Vec<Record>, ReadFailure>> },
     Across { from: u64, max: usize, reply: oneshot::Sender<Result<Vec<PlacedLink>, ReadFailure>> },
     Streams(oneshot::Sender<Result<Vec<String>, ReadFailure>>),
+    Check(oneshot::Sender<Result<(), ReadFailure>>),
+    Advance { from: Head, to: u64, reply: oneshot::Sender<Result<Head, ReadFailure>> },
+    Rescue(oneshot::Sender<Result<Rescued, ReadFailure>>),
 }
 
 /// The owner's thread is gone, which only a panic there can do.
@@ -79,6 +83,7 @@ pub struct SqliteJournal {
     commits: Arc<AtomicU64>,
     head: watch::Receiver<u64>,
     read_only: bool,
+    path: PathBuf,
 }
 
 impl SqliteJournal {
@@ -106,6 +111,11 @@ impl SqliteJournal {
         self.commits.load(Ordering::Relaxed)
     }
 
+    /// Its files that others on this host may read or write, each with its mode.
+    pub fn loose_files(&self) -> Vec<(PathBuf, u32)> {
+        files::loose(&self.path)
+    }
+
     /// Opens as the owner, on a disk that may have faults.
     pub(crate) fn open_on(path: PathBuf, disk: Box<dyn Disk>) -> Result<Self, OpenError> {
         let lease = Lease::take(&path).map_err(|error| OpenError::of_lease(&path, error))?;
@@ -113,7 +123,9 @@ impl SqliteJournal {
     }
 
     fn start(path: PathBuf, disk: Box<dyn Disk>, lease: Option<Lease>) -> Result<Self, OpenError> {
-        let store = Store::open(path, disk)?;
+        let lock = lease.as_ref().map(Lease::identity).transpose();
+        let lock = lock.map_err(|source| OpenError::of_lease(&path, LeaseError::Io { lock: path.clone(), source }))?;
+        let store = Store::open(path.clone(), disk, lock)?;
         let (commits, head) = (store.commits(), store.head());
         let (requests, queue) = mpsc::channel(QUEUE);
         let (ends, ended) = channel();
@@ -126,7 +138,7 @@ impl SqliteJournal {
                 drop(ends);
             })
             .map_err(|error| OpenError::Unusable { why: format!("no thread can be started for it: {error}") })?;
-        Ok(Self { requests: Some(requests), ended: Mutex::new(ended), commits, head, read_only })
+        Ok(Self { requests: Some(requests), ended: Mutex::new(ended), commits, head, read_only, path })
     }
 
     async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, Gone> {
@@ -196,6 +208,27 @@ impl Journal for SqliteJournal {
             }
         })
     }
+
+    fn check<'a>(&'a self) -> Fut<'a, Result<(), ReadFailure>> {
+        Box::pin(async move {
+            self.ask(|reply| Request::Query(Query::Check(reply))).await.unwrap_or_else(|_| Err(unreadable()))
+        })
+    }
+
+    fn advance<'a>(&'a self, from: &'a Head, to: u64) -> Fut<'a, Result<Head, ReadFailure>> {
+        Box::pin(async move {
+            let from = from.clone();
+            self.ask(|reply| Request::Query(Query::Advance { from, to, reply }))
+                .await
+                .unwrap_or_else(|_| Err(unreadable()))
+        })
+    }
+
+    fn rescue<'a>(&'a self) -> Fut<'a, Result<Rescued, ReadFailure>> {
+        Box::pin(async move {
+            self.ask(|reply| Request::Query(Query::Rescue(reply))).await.unwrap_or_else(|_| Err(unreadable()))
+        })
+    }
 }
 
 impl Drop for SqliteJournal {
@@ -237,17 +270,17 @@ fn serve(mut store: Store, mut queue: mpsc::Receiver<Request>) {
                 Query::Read { stream, after, reply } => drop(reply.send(store.read(&stream, after))),
                 Query::Across { from, max, reply } => drop(reply.send(store.across(from, max))),
                 Query::Streams(reply) => drop(reply.send(store.streams())),
+                Query::Check(reply) => drop(reply.send(store.check())),
+                Query::Advance { from, to, reply } => drop(reply.send(store.advance(&from, to))),
+                Query::Rescue(reply) => drop(reply.send(store.rescue())),
             }
         }
     }
 }
 
-/// The file itself: two names of one file must not get two locks.
+/// The file by one name: two ways to one directory must not lead to two locks. The file itself is no link.
 fn resolve(path: &Path) -> PathBuf {
     let path = absolute(path).unwrap_or_else(|_| path.to_owned());
-    if let Ok(file) = path.canonicalize() {
-        return file;
-    }
     match (path.parent().map(Path::canonicalize), path.file_name()) {
         (Some(Ok(directory)), Some(name)) => directory.join(name),
         _ => path,

@@ -11,13 +11,15 @@ use std::{
 };
 
 use belay_core::event::Record;
-use belay_ports::{AppendError, NewRecord, ReadFailure};
+use belay_ports::{AppendError, Head, NewRecord, ReadFailure, Rescued};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use tokio::sync::watch;
 
 use crate::{
     chain::{self, Link, PlacedLink, Tail},
     fault,
+    files::{Identity, Place},
+    rescue,
     schema::OpenError,
 };
 
@@ -27,6 +29,9 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of the bodies that one read across streams takes up; the record that goes beyond is its last. It bounds what a
 /// slow reader holds, and for how long a read keeps an append waiting.
 const PAGE_BYTES_MAX: usize = 64 * 1024;
+
+/// Records that the head over all streams moves by at once: appends wait meanwhile.
+const HEAD_STRIDE: i64 = 4096;
 
 /// The calls that can fail in ways worth testing; a test puts its own faults here.
 pub(crate) trait Disk: Send {
@@ -57,6 +62,18 @@ pub(crate) struct Store {
     commits: Arc<AtomicU64>,
     /// The position of the last record that is known to be durable.
     head: watch::Sender<u64>,
+    /// The same record: it must still be in the file.
+    last: Option<Last>,
+    /// The files that were opened. None for a reader, which relies on nothing.
+    place: Option<Place>,
+    /// How often other connections had written when the file was opened, as SQLite counts it.
+    others_wrote: i64,
+}
+
+/// The last of all records.
+struct Last {
+    position: u64,
+    hash: String,
 }
 
 /// A stream that ends in one of two ways.
@@ -95,11 +112,26 @@ enum Written {
 }
 
 impl Store {
-    pub(crate) fn open(path: PathBuf, disk: Box<dyn Disk>) -> Result<Self, OpenError> {
+    /// `lock`: the lock file of the owner; None to read only.
+    pub(crate) fn open(path: PathBuf, disk: Box<dyn Disk>, lock: Option<Identity>) -> Result<Self, OpenError> {
         let connection = disk.open()?;
-        let head = head(&connection).map_err(|error| OpenError::of_sqlite(&path, &error))?;
-        let head = watch::Sender::new(head);
-        Ok(Self { path, disk, connection: Some(connection), doubts: Vec::new(), commits: Arc::default(), head })
+        let failed = |error: rusqlite::Error| OpenError::of_sqlite(&path, &error);
+        let last = last(&connection).map_err(failed)?;
+        let others_wrote = others_wrote(&connection).map_err(failed)?;
+        let head = watch::Sender::new(last.as_ref().map_or(0, |last| last.position));
+        let gone = |error| OpenError::Unusable { why: format!("{} is not there any more: {error}", path.display()) };
+        let place = lock.map(|lock| Place::of(&path, lock)).transpose().map_err(gone)?;
+        Ok(Self {
+            path,
+            disk,
+            connection: Some(connection),
+            doubts: Vec::new(),
+            commits: Arc::default(),
+            head,
+            last,
+            place,
+            others_wrote,
+        })
     }
 
     /// The position of the last durable record, and every change of it.
@@ -122,9 +154,7 @@ impl Store {
         let written = self.write(&mut connection, batch);
         self.connection = Some(connection);
         match written {
-            Written::Committed(pending) => {
-                pending.into_iter().map(|added| added.map(|pending| pending.records)).collect()
-            }
+            Written::Committed(pending) => self.answer_committed(pending),
             // One that does not fit must not fail the others: each on its own.
             Written::RolledBack { .. } if batch.len() > 1 => {
                 batch.iter().flat_map(|append| self.append_all(slice::from_ref(append))).collect()
@@ -132,6 +162,62 @@ impl Store {
             Written::RolledBack { why } | Written::NotBegun { why } => refuse_all(why),
             Written::InDoubt(pending, error) => self.answer_in_doubt(pending, &error),
         }
+    }
+
+    /// What was written to a file that has lost its name meanwhile is nowhere after the next start.
+    fn answer_committed(&mut self, pending: Vec<Result<Pending, AppendError>>) -> Vec<Appended> {
+        let Some(place) = &mut self.place else { return pending.into_iter().map(records).collect() };
+        match place.check() {
+            Ok(()) => {
+                place.note_written();
+                pending.into_iter().map(records).collect()
+            }
+            Err(why) => {
+                let lost = |added: Result<Pending, AppendError>| match added {
+                    Ok(_) => Err(AppendError::Unknown { why: why.clone() }),
+                    Err(error) => Err(error),
+                };
+                pending.into_iter().map(lost).collect()
+            }
+        }
+    }
+
+    /// Whether the next append could be answered.
+    pub(crate) fn check(&mut self) -> Result<(), ReadFailure> {
+        let expected = self.last.as_ref().map(|last| (last.position, last.hash.clone()));
+        let path = self.path.clone();
+        let holds = self.query(|connection| match &expected {
+            Some((position, hash)) => holds(connection, *position, hash),
+            None => Ok(true),
+        })?;
+        match holds {
+            true => Ok(()),
+            false => Err(ReadFailure::Unreadable { why: overwritten(&path) }),
+        }
+    }
+
+    pub(crate) fn advance(&mut self, from: &Head, to: u64) -> Result<Head, ReadFailure> {
+        self.query(|connection| {
+            let bounds = [from.position, to].map(|position| i64::try_from(position).unwrap_or(i64::MAX));
+            let mut statement = connection.prepare_cached(
+                "SELECT position, hash FROM records WHERE position > ?1 AND position <= ?2 ORDER BY position LIMIT ?3",
+            )?;
+            let mut rows = statement.query(params![bounds[0], bounds[1], HEAD_STRIDE])?;
+            let mut head = from.clone();
+            while let Some(row) = rows.next()? {
+                head = chain::advanced(&head, seq(row, 0)?, &text(row, 1)?);
+            }
+            Ok(head)
+        })
+    }
+
+    /// Reads through the file that is open, whatever its name leads to by now.
+    pub(crate) fn rescue(&self) -> Result<Rescued, ReadFailure> {
+        let unreadable = |why: String| ReadFailure::Unreadable { why };
+        let Some(connection) = &self.connection else {
+            return Err(unreadable("it is not open after a failed write; mend the disk first".to_owned()));
+        };
+        rescue::rescue(connection, &self.path).map_err(unreadable)
     }
 
     pub(crate) fn read(&mut self, stream: &str, after: u64) -> Result<Vec<Record>, ReadFailure> {
@@ -161,11 +247,18 @@ impl Store {
         answer
     }
 
-    fn write(&self, connection: &mut Connection, batch: &[Append]) -> Written {
+    fn write(&mut self, connection: &mut Connection, batch: &[Append]) -> Written {
         let mut transaction = match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
             Ok(transaction) => transaction,
             Err(error) => return Written::NotBegun { why: fault::explain(&self.path, &error) },
         };
+        if let Some(Last { position, hash }) = &self.last {
+            match holds(&transaction, *position, hash) {
+                Ok(true) => {}
+                Ok(false) => return Written::NotBegun { why: overwritten(&self.path) },
+                Err(error) => return Written::NotBegun { why: fault::explain(&self.path, &error) },
+            }
+        }
         let mut pending = Vec::with_capacity(batch.len());
         for append in batch {
             let added = add(&mut transaction, append, &self.path);
@@ -185,8 +278,10 @@ impl Store {
     }
 
     /// What is in the file now is durable. A position that cannot be read is announced with the next one.
-    fn announce(&self, connection: &Connection) {
-        if let Ok(head) = head(connection) {
+    fn announce(&mut self, connection: &Connection) {
+        if let Ok(last) = last(connection) {
+            let head = last.as_ref().map_or(0, |last| last.position);
+            self.last = last;
             self.head.send_if_modified(|known| std::mem::replace(known, head) != head);
         }
     }
@@ -217,19 +312,49 @@ impl Store {
         pending.into_iter().map(|pending| Err(answer(pending))).collect()
     }
 
-    /// The connection, settled first after a failed commit. Whoever takes it puts it back.
+    /// The connection, settled first after a failed commit, and made anew when somebody else has written. Whoever takes it
+    /// puts it back.
     fn take_connection(&mut self) -> Result<Connection, String> {
+        if let Some(place) = &mut self.place {
+            if self.connection.is_none() {
+                place.forget_log(); // closing the file has removed it
+            }
+            place.check()?;
+        }
         match self.connection.take() {
+            Some(connection) if self.is_touched(&connection) => match self.open_again() {
+                Ok(anew) => Ok(anew), // the old one, with what it remembers of the file, is closed after it
+                Err(why) => {
+                    self.connection = Some(connection); // a rescue may still read through it
+                    Err(why)
+                }
+            },
             Some(connection) => Ok(connection),
             None => self.settle().map(|(connection, _)| connection),
         }
     }
 
+    fn is_touched(&self, connection: &Connection) -> bool {
+        let by_sqlite = || others_wrote(connection).is_ok_and(|count| count != self.others_wrote);
+        self.place.as_ref().is_some_and(|place| place.was_written() || by_sqlite())
+    }
+
+    fn open_again(&mut self) -> Result<Connection, String> {
+        let connection = self.disk.open().map_err(|error| error.to_string())?;
+        self.others_wrote = others_wrote(&connection).map_err(|error| fault::explain(&self.path, &error))?;
+        if let Some(place) = &mut self.place {
+            place.note_log();
+            place.note_written();
+        }
+        Ok(connection)
+    }
+
     /// After a failed commit: opens the file again and finds out where its streams end. What is there is first brought
     /// from the write-ahead log into the file and synced: what can be read back might still be in memory alone.
-    fn settle(&self) -> Result<(Connection, Outcome), String> {
-        let connection = self.disk.open().map_err(|error| error.to_string())?;
-        let failed = |error: rusqlite::Error| fault::explain(&self.path, &error);
+    fn settle(&mut self) -> Result<(Connection, Outcome), String> {
+        let connection = self.open_again()?;
+        let path = self.path.clone();
+        let failed = |error: rusqlite::Error| fault::explain(&path, &error);
         let busy: bool =
             connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(failed)?;
         if busy {
@@ -247,6 +372,9 @@ impl Store {
         if written || not_written {
             self.announce(&connection);
         }
+        if let Some(place) = &mut self.place {
+            place.note_written();
+        }
         match (written, not_written) {
             (true, _) => Ok((connection, Outcome::Written)),
             (false, true) => Ok((connection, Outcome::NotWritten)),
@@ -257,6 +385,18 @@ impl Store {
             )),
         }
     }
+}
+
+fn records(added: Result<Pending, AppendError>) -> Appended {
+    added.map(|pending| pending.records)
+}
+
+fn overwritten(path: &Path) -> String {
+    format!(
+        "{} was overwritten: the last record that Belay wrote is not in it any more. Stop Belay, keep the file and its \
+         `-wal` as they are, and start from a backup or with a new state file",
+        path.display()
+    )
 }
 
 /// Before and after the whole batch, by stream: a commit is all or nothing, so what lies between is never an end.
@@ -282,7 +422,10 @@ fn add(transaction: &mut Transaction<'_>, append: &Append, path: &Path) -> Resul
     let mut records = Vec::with_capacity(new.len());
     for new in new {
         let (link, record) = chain::seal(stream, &last, new)?;
-        insert(&savepoint, stream, &link).map_err(refused)?;
+        if !insert(&savepoint, stream, &link).map_err(refused)? {
+            let why = format!("{} took a record without keeping it; run `belay audit`", path.display());
+            return Err(AppendError::Refused { why });
+        }
         last = Tail::from(&link);
         records.push(record);
     }
@@ -298,7 +441,8 @@ fn tail(connection: &Connection, stream: &str) -> rusqlite::Result<Tail> {
     Ok(tail.unwrap_or_else(Tail::of_nothing))
 }
 
-fn insert(connection: &Connection, stream: &str, link: &Link) -> rusqlite::Result<()> {
+/// Whether the one row was added.
+fn insert(connection: &Connection, stream: &str, link: &Link) -> rusqlite::Result<bool> {
     let reference;
     let mut body = &link.body;
     if body.len() > BODY_BYTES_MAX {
@@ -310,17 +454,32 @@ fn insert(connection: &Connection, stream: &str, link: &Link) -> rusqlite::Resul
         body = &reference;
     }
     let sequence = i64::try_from(link.seq).unwrap_or(i64::MAX);
-    connection
+    let added = connection
         .prepare_cached(
             "INSERT INTO records (stream, seq, version, at, actor, type, body, prev, hash)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?
         .execute(params![stream, sequence, link.version, link.at, link.actor, link.kind, body, link.prev, link.hash])?;
-    Ok(())
+    Ok(added == 1)
 }
 
-fn head(connection: &Connection) -> rusqlite::Result<u64> {
-    connection.prepare_cached("SELECT coalesce(max(position), 0) FROM records")?.query_row([], |row| seq(row, 0))
+fn last(connection: &Connection) -> rusqlite::Result<Option<Last>> {
+    connection
+        .prepare_cached("SELECT position, hash FROM records ORDER BY position DESC LIMIT 1")?
+        .query_row([], |row| Ok(Last { position: seq(row, 0)?, hash: text(row, 1)? }))
+        .optional()
+}
+
+/// Whether a record is where it was written.
+fn holds(connection: &Connection, position: u64, hash: &str) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM records WHERE position = ?1 AND hash = ?2)")?
+        .query_row(params![i64::try_from(position).unwrap_or(i64::MAX), hash], |row| row.get(0))
+}
+
+/// A number that changes when another connection writes.
+fn others_wrote(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
 }
 
 /// The links of a stream from the record `from` on, that one included.

@@ -1,5 +1,7 @@
 //! The durable record of a stream. Intents stand in it before their effects, state is a fold over it, and it has one owner.
 
+use std::{fmt, path::PathBuf};
+
 use belay_core::event::{Event, Record};
 use jiff::Timestamp;
 
@@ -19,6 +21,43 @@ pub struct Placed {
     /// Counts from 1 in the order in which records became durable; never given to another record.
     pub position: u64,
     pub record: Record,
+}
+
+/// What proves all records up to a position, over all streams: kept elsewhere, it later shows whether any of them was
+/// changed, cut off or removed. As text it is `POSITION HASH`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    pub position: u64,
+    /// In lower-case hexadecimal.
+    pub hash: String,
+}
+
+impl Head {
+    /// Before the first record.
+    pub fn of_nothing() -> Self {
+        Self { position: 0, hash: "0".repeat(64) }
+    }
+
+    /// None for a text that is no head.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (position, hash) = text.trim().split_once(' ')?;
+        let hexadecimal = hash.len() == 64 && hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        Some(Self { position: position.parse().ok()?, hash: hexadecimal.then(|| hash.to_owned())? })
+    }
+}
+
+impl fmt::Display for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.position, self.hash)
+    }
+}
+
+/// A copy of a journal whose own file is lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rescued {
+    pub path: PathBuf,
+    /// Of all streams.
+    pub records: u64,
 }
 
 pub trait Journal: Send + Sync {
@@ -46,6 +85,17 @@ pub trait Journal: Send + Sync {
 
     /// Waits until there is a record behind a position.
     fn grown<'a>(&'a self, position: u64) -> Fut<'a, ()>;
+
+    /// Whether an append could be answered: the files are still the ones that were opened, with the records that were
+    /// written to them.
+    fn check<'a>(&'a self) -> Fut<'a, Result<(), ReadFailure>>;
+
+    /// The head over all streams at the position `to`, from one before it; or one on the way there, where there are many
+    /// records. The same as `from` where there are no more.
+    fn advance<'a>(&'a self, from: &'a Head, to: u64) -> Fut<'a, Result<Head, ReadFailure>>;
+
+    /// Writes all records to a new file, also when the journal's own file was deleted or replaced.
+    fn rescue<'a>(&'a self) -> Fut<'a, Result<Rescued, ReadFailure>>;
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

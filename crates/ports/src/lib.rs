@@ -16,7 +16,7 @@ pub mod system;
 pub use actuator::{Actuator, ApplyError, Condition, Corrupt, Interruption, Permission, ReadError, Scope, Stages};
 pub use check::{Check, CheckVerdict};
 pub use clock::{Clock, Entropy};
-pub use journal::{AppendError, Journal, NewRecord, Placed, ReadFailure};
+pub use journal::{AppendError, Head, Journal, NewRecord, Placed, ReadFailure, Rescued};
 pub use observe::{Call, CallOutcome, Observer};
 pub use sensor::{Query, Sensor};
 pub use system::{System, Typed};

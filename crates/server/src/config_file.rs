@@ -187,6 +187,10 @@ fn check(file: &Value) -> Vec<Finding> {
     if let Some(text) = file["listen"].as_str() {
         hold("/listen".to_owned(), config::listen(text).map(drop));
     }
+    if let Some(text) = file["state"].as_str() {
+        let why = || format!("`{text}` is not a state URL: write for example `sqlite:belay.db`");
+        hold("/state".to_owned(), text.starts_with("sqlite:").then_some(()).ok_or_else(why));
+    }
     if let Some(text) = file["poll"].as_str() {
         hold("/poll".to_owned(), config::poll(text).map(drop));
     }
@@ -311,6 +315,8 @@ mod tests {
 
     #[test]
     fn what_is_out_of_range_is_said_with_the_range() {
+        let found = rendered("state: mysql:x\npoll: 10m\n");
+        assert!(found.contains("`mysql:x` is not a state URL") && found.contains("`10m` is not between"), "{found}");
         assert!(rendered("poll: 10m\n").contains("`10m` is not between 100ms and 5m; the default is `5s`"));
     }
 }

@@ -143,6 +143,8 @@ impl Daemon {
         let handle = self.open_engine(migration).await?;
         let state = handle.snapshot().state.clone();
         resume::tell(&state, file.as_ref(), self.ports().clock.now());
+        let written = file.as_ref().map(|file| &file.loaded.plan);
+        state.plan.as_deref().into_iter().chain(written).for_each(|plan| self.metrics().expect(plan));
         if self.config().arm == ArmPolicy::OnStart && state.plan.is_none() {
             self.set_unarmed(migration, Some("not armed yet".to_owned()));
         }
@@ -157,6 +159,7 @@ impl Daemon {
             return Ok(());
         }
         resume::tell(&handle.snapshot().state, None, self.ports().clock.now());
+        handle.snapshot().state.plan.iter().for_each(|plan| self.metrics().expect(plan));
         self.guards_locked().insert(migration.to_owned(), Arc::new(Guard::new(handle, None)));
         Ok(())
     }

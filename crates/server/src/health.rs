@@ -13,6 +13,7 @@ use std::{
 
 use belay_engine::{Fault, FaultPart, SlowAppend};
 use belay_plan::model::Name;
+use belay_ports::Head;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use tokio::sync::watch;
@@ -38,7 +39,8 @@ pub struct Trouble {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
-    /// The journal does not take records, takes long over it, or is not ours any more.
+    /// The journal does not take records, takes long over it, or is not ours any more; or its file was deleted, replaced or
+    /// overwritten.
     Journal,
     /// The AWS credentials are of another account, or could not be verified.
     Credentials,
@@ -104,6 +106,10 @@ pub(crate) struct Noticed {
     pub(crate) wrong_tokens: WrongTokens,
     /// Since when no heartbeat arrives, and why.
     pub(crate) unheard: Option<(Timestamp, String)>,
+    /// Why the journal would take nothing, though nothing is to be written now.
+    pub(crate) journal: Option<String>,
+    /// The head over all streams, as it was last looked at.
+    pub(crate) head: Option<Head>,
 }
 
 /// Counts tokens that were refused, and says when that is to be logged.
@@ -158,6 +164,7 @@ impl Daemon {
         }));
         let noticed = self.vitals().noticed();
         troubles.extend(noticed.hung.iter().cloned());
+        troubles.extend(noticed.journal.iter().map(|why| of_all(Part::Journal, Weight::Stopped, why)));
         troubles.extend(noticed.left_out.values().map(|why| of_all(Part::PlanFile, Weight::NotReady, why)));
         troubles.extend(noticed.config.iter().map(|why| of_all(Part::Config, Weight::Warning, why)));
         troubles.extend(noticed.telemetry.iter().map(|why| of_all(Part::Telemetry, Weight::Warning, why)));

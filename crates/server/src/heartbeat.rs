@@ -67,7 +67,8 @@ async fn beat_as(daemon: &Daemon, heartbeat: Option<&Heartbeat>, troubles: &mut 
     let secrets = Secrets::default();
     loop {
         let reasons = reasons(&troubles.borrow_and_update());
-        let sent = send(&outbound, heartbeat, &secrets, &reasons).await;
+        let head = daemon.vitals().noticed().head.as_ref().map(ToString::to_string);
+        let sent = send(&outbound, heartbeat, &secrets, &reasons, head).await;
         let pause = if sent.is_ok() { heartbeat.every } else { heartbeat.every.min(AGAIN) };
         note(daemon, reasons.is_empty(), sent);
         let clock = daemon.ports().clock.clone();
@@ -93,15 +94,21 @@ async fn turned(troubles: &mut watch::Receiver<Vec<Trouble>>, was_well: bool) {
     std::future::pending().await
 }
 
-async fn send(outbound: &Outbound, heartbeat: &Heartbeat, secrets: &Secrets, reasons: &[String]) -> Result<(), String> {
+async fn send(
+    outbound: &Outbound,
+    heartbeat: &Heartbeat,
+    secrets: &Secrets,
+    reasons: &[String],
+    head: Option<String>,
+) -> Result<(), String> {
     let mut url = heartbeat.target(secrets).await?;
     let body = match reasons {
-        [] => json!({ "status": "ok" }),
+        [] => json!({ "status": "ok", "journal_head": head }),
         reasons => {
             if let Ok(mut path) = url.path_segments_mut() {
                 path.pop_if_empty().push("fail");
             }
-            json!({ "status": "fail", "reasons": reasons })
+            json!({ "status": "fail", "reasons": reasons, "journal_head": head })
         }
     };
     let client = outbound.client(&url).await.map_err(|error| format!("TLS could not be set up: {}", chain(&error)))?;

@@ -10,6 +10,7 @@
 pub mod auth;
 pub mod config;
 pub mod daemon;
+pub mod head;
 pub mod health;
 pub mod heartbeat;
 pub mod http;

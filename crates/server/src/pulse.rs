@@ -40,8 +40,9 @@ pub(crate) async fn beat(daemon: Daemon) {
 
 /// One round: asks every loop for a sign of life, for so long, and publishes what is wrong. True when all have answered.
 pub async fn look(daemon: &Daemon, patience: Duration) -> bool {
-    let hung = hung(daemon, patience).await;
+    let (hung, journal) = tokio::join!(hung(daemon, patience), journal(daemon, patience));
     let alive = hung.is_empty();
+    note_journal(daemon, journal);
     let before = std::mem::replace(&mut daemon.vitals().noticed().hung, hung.clone());
     tell_turns(&before, &hung);
     daemon.vitals().publish(daemon.troubles());
@@ -70,6 +71,23 @@ async fn hung(daemon: &Daemon, patience: Duration) -> Vec<Trouble> {
     };
     let (engines, sampler) = tokio::join!(join_all(engines), sampler);
     engines.into_iter().flatten().chain(sampler).collect()
+}
+
+/// Why the journal would take no record now. That its file has gone is found out before anybody wants to write.
+async fn journal(daemon: &Daemon, patience: Duration) -> Option<String> {
+    match timeout(patience, daemon.ports().journal.check()).await {
+        Ok(checked) => checked.err().map(|error| error.to_string()),
+        Err(_) => Some(format!("the journal has not answered for {}", belay_plan::duration::format(patience))),
+    }
+}
+
+fn note_journal(daemon: &Daemon, why: Option<String>) {
+    let before = std::mem::replace(&mut daemon.vitals().noticed().journal, why.clone());
+    match (&before, &why) {
+        (_, Some(why)) if before.as_ref() != Some(why) => tracing::error!("nothing is done any more: {why}"),
+        (Some(_), None) => tracing::info!("the journal takes records again"),
+        _ => {}
+    }
 }
 
 fn tell_turns(before: &[Trouble], now: &[Trouble]) {

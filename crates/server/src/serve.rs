@@ -7,7 +7,7 @@ use tokio::{net::TcpListener, runtime, sync::oneshot, task::JoinSet, time::timeo
 use crate::{
     config::{Config, ConfigError},
     daemon::{BuildError, Daemon, Parts},
-    heartbeat, http, listener, pulse, service_manager,
+    head, heartbeat, http, listener, pulse, service_manager,
     unix_signals::{UnixSignals, Wish},
 };
 
@@ -78,7 +78,7 @@ pub async fn bind(config: &Config) -> Result<TcpListener, ServeError> {
 pub async fn serve(daemon: Daemon, listener: TcpListener, mut signals: UnixSignals) -> Result<(), ServeError> {
     let address = listener.local_addr().map_err(ServeError::Http)?;
     let mut http = JoinSet::new();
-    http.spawn(listener::serve(listener, http::router(daemon.clone()), daemon.stopping()));
+    http.spawn(listener::serve(listener, http::at_port(daemon.clone()), daemon.stopping()));
     tracing::info!("listening on http://{address}");
     service_manager::ready(&daemon);
 
@@ -127,6 +127,7 @@ fn watch(daemon: Daemon) -> io::Result<oneshot::Sender<()>> {
                 _ = over => {}
                 () = pulse::beat(daemon.clone()) => {}
                 () = heartbeat::beat(daemon.clone()) => {}
+                () = head::keep(daemon.clone()) => {}
             }
         });
         runtime.shutdown_background(); // a file of the heartbeat may hang

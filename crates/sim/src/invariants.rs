@@ -350,6 +350,18 @@ impl Journal for WitnessedJournal {
     fn grown<'a>(&'a self, position: u64) -> Fut<'a, ()> {
         self.journal.grown(position)
     }
+
+    fn check<'a>(&'a self) -> Fut<'a, Result<(), ReadFailure>> {
+        self.journal.check()
+    }
+
+    fn advance<'a>(&'a self, from: &'a belay_ports::Head, to: u64) -> Fut<'a, Result<belay_ports::Head, ReadFailure>> {
+        self.journal.advance(from, to)
+    }
+
+    fn rescue<'a>(&'a self) -> Fut<'a, Result<belay_ports::Rescued, ReadFailure>> {
+        self.journal.rescue()
+    }
 }
 
 struct WitnessedActuators {

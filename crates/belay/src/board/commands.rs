@@ -62,7 +62,7 @@ impl Commands {
         match verb {
             "arm" => vec![self.act("guard it", format!("arm {migration}"))],
             "cutover" => vec![self.act("cutover", format!("cutover {migration}"))],
-            "disarm" => vec![self.act("disarm", format!("disarm {migration}"))],
+            "disarm" => vec![self.act("disarm", format!("disarm {migration} {REASON}"))],
             "rollback" => vec![self.act("roll back", format!("rollback {migration} {REASON} --wait"))],
             "decide" => vec![
                 self.act("roll back", format!("decide roll-back{incident} {REASON}")),

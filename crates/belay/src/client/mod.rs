@@ -241,8 +241,3 @@ impl Client {
         Failure::new(Exit::Unreachable, anyhow::anyhow!(why).context(what)).help(help)
     }
 }
-
-/// A body with the reason, if there is one.
-pub(crate) fn reason_body(reason: Option<&str>) -> Value {
-    reason.map_or_else(|| json!({}), |reason| json!({ "reason": reason }))
-}

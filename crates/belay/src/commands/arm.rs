@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{
-    client::{Daemon, reason_body},
+    client::Daemon,
     commands::sent::of_migration,
     exit::{Exit, Failure},
     output::Output,
@@ -37,7 +37,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SHA256")]
     plan_sha256: Option<String>,
     /// Why; goes on record
-    #[arg(long)]
+    #[arg(long, value_parser = crate::given::reason)]
     reason: Option<String>,
     #[command(flatten)]
     pub(crate) daemon: Daemon,
@@ -47,7 +47,7 @@ impl Args {
     pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
         let client = self.daemon.client()?;
         let migration = client.migration(self.migration.as_deref()).await?;
-        let mut body = reason_body(self.reason.as_deref());
+        let mut body = json!({ "reason": self.reason.as_deref().unwrap_or("armed at the command line") });
         if let Some(path) = &self.baseline {
             body["baseline"] = json!(read_baseline(path, &migration)?);
         }

@@ -1,6 +1,9 @@
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
 use belay_core::event::Event;
-use belay_journal::{AuditFailure, AuditReport, audit};
-use belay_ports::{Journal, ReadFailure};
+use belay_journal::{AuditFailure, AuditReport, audit, head_at};
+use belay_ports::{Head, Journal, ReadFailure};
 use serde_json::{Value, json};
 
 use crate::{
@@ -11,12 +14,13 @@ use crate::{
 
 /// Verify the journal: no record was changed, and none is missing
 ///
-/// A chain of hashes shows every change. That its end was cut off shows only against a hash noted before: keep the
-/// `head` that an audit prints, and give it to a later one.
+/// A chain of hashes shows every change. That its end was cut off, or that a whole migration was removed, shows only against
+/// a head noted before: the daemon logs the head over all migrations as `journal_head`, and sends it with each heartbeat.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   belay audit
+  belay audit --heads heads.txt                # also: nothing noted in this file was changed, cut off or removed
   belay audit checkout-cutover --head 3f1c...  # also: the end is not cut off behind this record")]
 pub(crate) struct Args {
     /// The migration to verify; all, if left out
@@ -24,6 +28,9 @@ pub(crate) struct Args {
     /// The hash of a record that must still be there
     #[arg(long, value_name = "HASH")]
     head: Option<String>,
+    /// A file with heads over all migrations, each a line `POSITION HASH`, that must still hold
+    #[arg(long, value_name = "FILE", conflicts_with = "migration")]
+    heads: Option<PathBuf>,
     #[command(flatten)]
     state: State,
     /// One JSON document on standard output, and nothing else
@@ -64,16 +71,65 @@ impl Args {
                 }
             }
         }
+        let mut head = None;
+        if self.migration.is_none() {
+            let noted = self.heads.as_deref().map(noted).transpose()?.unwrap_or_default();
+            let (last, lost) = held(&journal, noted).await?;
+            for why in lost {
+                output.line(format_args!("{} {why}", output.bad().apply_to("broken")));
+                broken.push(json!({ "why": why }));
+            }
+            output.line(format_args!("all: head {last}"));
+            head = Some(last.to_string());
+        }
         let exit = if broken.is_empty() { Exit::Done } else { Exit::No };
         if output.json {
             output.document(
-                &json!({ "intact": broken.is_empty(), "streams": reports, "drills": drilled, "broken": broken }),
+                &json!({ "intact": broken.is_empty(), "head": head, "streams": reports, "drills": drilled, "broken": broken }),
             );
         } else if streams.is_empty() {
             output.line("the journal is empty");
         }
         Ok(exit)
     }
+}
+
+/// The heads in a file, the earliest first.
+fn noted(file: &Path) -> Result<Vec<Head>, Failure> {
+    let usage = |error: anyhow::Error| {
+        let help = "each line is a head as the daemon logs it (`journal_head`): `POSITION HASH`";
+        Failure::new(Exit::Usage, error).help(help)
+    };
+    let text = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()));
+    let text = text.map_err(usage)?;
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let heads = lines.map(|(number, line)| {
+        Head::parse(line).with_context(|| format!("line {} of {} is no head", number + 1, file.display()))
+    });
+    let mut heads = heads.collect::<Result<Vec<_>, _>>().map_err(usage)?;
+    if heads.is_empty() {
+        return Err(usage(anyhow::anyhow!("{} holds no heads", file.display())));
+    }
+    heads.sort_by_key(|head| head.position);
+    Ok(heads)
+}
+
+/// The head over all streams, and which of those that were noted do not hold.
+async fn held(journal: &dyn Journal, noted: Vec<Head>) -> Result<(Head, Vec<String>), Failure> {
+    let mut head = Head::of_nothing();
+    let mut lost = Vec::new();
+    for noted in noted {
+        head = head_at(journal, &head, noted.position).await?;
+        if head.position < noted.position {
+            lost.push(format!(
+                "the journal ends at {}, before the noted head {noted}: its end is missing",
+                head.position
+            ));
+        } else if head != noted {
+            lost.push(format!("the noted head {noted} does not hold: a record up to there was changed or removed"));
+        }
+    }
+    Ok((head_at(journal, &head, u64::MAX).await?, lost))
 }
 
 /// The drills of a stream that holds: who, when, over which plan, and how it went.

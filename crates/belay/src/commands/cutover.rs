@@ -1,5 +1,7 @@
+use serde_json::json;
+
 use crate::{
-    client::{Daemon, reason_body},
+    client::Daemon,
     commands::sent::of_migration,
     exit::{Exit, Failure},
     output::Output,
@@ -14,7 +16,7 @@ pub(crate) struct Args {
     /// Needed only where the daemon has several
     migration: Option<String>,
     /// Why; goes on record
-    #[arg(long)]
+    #[arg(long, value_parser = crate::given::reason)]
     reason: Option<String>,
     #[command(flatten)]
     pub(crate) daemon: Daemon,
@@ -24,8 +26,8 @@ impl Args {
     pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
         let client = self.daemon.client()?;
         let migration = client.migration(self.migration.as_deref()).await?;
-        let answer =
-            client.post(&format!("migrations/{migration}/cutover"), &reason_body(self.reason.as_deref())).await;
+        let reason = self.reason.as_deref().unwrap_or("marked at the command line");
+        let answer = client.post(&format!("migrations/{migration}/cutover"), &json!({ "reason": reason })).await;
         let answer = match answer {
             Ok(answer) => answer,
             Err(failure) => return Err(of_migration(failure, &client, &migration).await),

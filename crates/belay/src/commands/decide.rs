@@ -24,7 +24,7 @@ pub(crate) struct Args {
     #[arg(value_enum)]
     decision: Decision,
     /// Why; goes on record
-    #[arg(long)]
+    #[arg(long, value_parser = crate::given::reason)]
     reason: String,
     /// Needed only where several are open
     #[arg(long, value_name = "ID")]

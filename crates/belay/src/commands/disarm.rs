@@ -1,5 +1,7 @@
+use serde_json::json;
+
 use crate::{
-    client::{Daemon, reason_body},
+    client::Daemon,
     commands::sent::of_migration,
     exit::{Exit, Failure},
     output::Output,
@@ -12,8 +14,8 @@ pub(crate) struct Args {
     /// Needed only where the daemon has several
     migration: Option<String>,
     /// Why; goes on record
-    #[arg(long)]
-    reason: Option<String>,
+    #[arg(long, value_parser = crate::given::reason)]
+    reason: String,
     #[command(flatten)]
     pub(crate) daemon: Daemon,
 }
@@ -22,7 +24,7 @@ impl Args {
     pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
         let client = self.daemon.client()?;
         let migration = client.migration(self.migration.as_deref()).await?;
-        let answer = client.post(&format!("migrations/{migration}/disarm"), &reason_body(self.reason.as_deref())).await;
+        let answer = client.post(&format!("migrations/{migration}/disarm"), &json!({ "reason": self.reason })).await;
         let answer = match answer {
             Ok(answer) => answer,
             Err(failure) => return Err(of_migration(failure, &client, &migration).await),

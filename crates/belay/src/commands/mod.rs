@@ -12,6 +12,7 @@ pub(crate) mod drill;
 pub(crate) mod dry_run;
 pub(crate) mod explore;
 pub(crate) mod graph;
+pub(crate) mod journal;
 pub(crate) mod man;
 pub(crate) mod rollback;
 pub(crate) mod run;

@@ -20,7 +20,7 @@ pub(crate) struct Args {
     /// Needed only where the daemon has several
     migration: Option<String>,
     /// Why; goes on record. A dry run needs none
-    #[arg(long, required_unless_present = "dry_run")]
+    #[arg(long, value_parser = crate::given::reason, required_unless_present = "dry_run")]
     reason: Option<String>,
     /// These steps and the ones that they need
     #[arg(long, value_name = "STEP", value_delimiter = ',')]

@@ -9,7 +9,6 @@ use belay_core::{
 use belay_engine::{CommandError, Engine, Options, Request, RunError, Sampler, run_foreground};
 use belay_journal::StateUrl;
 use belay_plan::model::Plan;
-use clap::builder::NonEmptyStringValueParser;
 
 use crate::{
     assembly::{State, actor, catalogue, gate, open_to_write, ports},
@@ -42,7 +41,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     overlay: Overlay,
     /// Why; goes on record
-    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_parser = crate::given::reason)]
     reason: String,
     /// These steps and the ones that they need
     #[arg(long, value_name = "STEP", value_delimiter = ',')]

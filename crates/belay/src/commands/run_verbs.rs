@@ -15,7 +15,7 @@ pub(crate) struct At {
     /// The run's id; needed only where several are open
     run: Option<String>,
     /// Why; goes on record
-    #[arg(long)]
+    #[arg(long, value_parser = crate::given::reason)]
     reason: String,
     #[command(flatten)]
     pub(crate) daemon: Daemon,
@@ -69,7 +69,7 @@ pub(crate) struct Undo {
     /// The id of the run to undo; needed only where the daemon has several migrations
     run: Option<String>,
     /// Why; goes on record
-    #[arg(long)]
+    #[arg(long, value_parser = crate::given::reason)]
     reason: String,
     #[command(flatten)]
     wait: Wait,

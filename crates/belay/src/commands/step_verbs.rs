@@ -21,7 +21,7 @@ pub(crate) struct At {
     #[arg(long, value_name = "ID")]
     run: Option<String>,
     /// Why; goes on record
-    #[arg(long)]
+    #[arg(long, value_parser = crate::given::reason)]
     reason: String,
     #[command(flatten)]
     wait: Wait,

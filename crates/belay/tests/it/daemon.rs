@@ -123,7 +123,7 @@ fn a_cutover_is_guarded_and_rolled_back_by_hand() {
     let begun = guarded.json(&["rollback", "--reason", "customers cannot pay"]);
     let run = begun["run"].as_str().unwrap().to_owned();
     assert!(guarded.run(&["rollback", "--reason", "again"], 5).contains(&run));
-    assert!(guarded.run(&["disarm"], 5).contains("error: "));
+    assert!(guarded.run(&["disarm", "--reason", "over"], 5).contains("error: "));
     assert!(guarded.run(&["retry", "dns_back", "--reason", "r"], 5).contains("error: "));
     guarded.run(&["hold", "--reason", "one moment"], 0);
     guarded.run(&["resume", "--reason", "go on"], 0);

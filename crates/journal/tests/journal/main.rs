@@ -5,6 +5,7 @@ mod across;
 mod agree;
 mod files;
 mod owner;
+mod place;
 mod round_trip;
 mod samples;
 mod tamper;

@@ -17,9 +17,9 @@ fn a_second_owner_is_told_who_the_first_is() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("belay.db");
     let first = SqliteJournal::open(&path).unwrap();
-    let link = directory.path().join("link.db");
-    symlink(&path, &link).unwrap();
-    for path in [&path, &link] {
+    let link = directory.path().join("link");
+    symlink(directory.path(), &link).unwrap();
+    for path in [&path, &link.join("belay.db")] {
         let error = SqliteJournal::open(path).err().expect("it is held");
         let text = error.to_string();
         let OpenError::Held { by, .. } = error else { panic!("{error}") };

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use belay_journal::{AuditFailure, SqliteJournal, audit};
-use belay_ports::{Journal, ReadFailure};
+use belay_journal::{AuditFailure, OpenError, SqliteJournal, audit, head_at};
+use belay_ports::{AppendError, Head, Journal, ReadFailure};
 use futures::executor::block_on;
 use rusqlite::Connection;
 
@@ -82,6 +82,74 @@ fn a_removed_record_is_named_and_a_cut_end_needs_the_head() {
     }
     raw.execute("DELETE FROM records WHERE seq = 1", []).unwrap();
     assert!(matches!(failure(&path), Some(AuditFailure::Read(ReadFailure::Broken { seq: 1, .. }))));
+}
+
+#[test]
+fn one_head_over_all_streams_shows_what_was_cut_removed_or_renamed() {
+    let edits = [
+        "DELETE FROM records WHERE stream = 't' AND seq = 2",
+        "DELETE FROM records WHERE stream = 't'",
+        "UPDATE records SET hash = 'other' WHERE stream = 's'",
+    ];
+    for edit in edits {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("belay.db");
+        let journal = SqliteJournal::open(&path).unwrap();
+        block_on(journal.append("s", 0, vec![note("one")])).unwrap();
+        let early = block_on(head_at(&journal, &Head::of_nothing(), u64::MAX)).unwrap();
+        block_on(journal.append("t", 0, vec![note("one"), note("two")])).unwrap();
+        let whole = block_on(head_at(&journal, &early, u64::MAX)).unwrap();
+        assert_eq!((early.position, whole.position), (1, 3));
+        assert_eq!(block_on(head_at(&journal, &Head::of_nothing(), 3)), Ok(whole.clone()), "the same from the begin");
+        assert_eq!(block_on(head_at(&journal, &Head::of_nothing(), 1)), Ok(early.clone()), "and at each place");
+        assert_eq!(Head::parse(&whole.to_string()), Some(whole.clone()));
+        drop(journal);
+        Connection::open(&path).unwrap().execute(edit, []).unwrap();
+        let journal = SqliteJournal::open_read_only(&path).unwrap();
+        assert_ne!(block_on(head_at(&journal, &Head::of_nothing(), 3)).unwrap(), whole, "{edit}");
+    }
+}
+
+#[test]
+fn a_schema_that_was_changed_is_refused_by_owner_and_audit() {
+    let cases = [
+        ("CREATE TRIGGER eat BEFORE INSERT ON records BEGIN SELECT RAISE(IGNORE); END", "the trigger `eat` was added"),
+        ("CREATE VIEW more AS SELECT * FROM records", "the view `more` was added"),
+        ("CREATE UNIQUE INDEX one ON records (stream)", "the index `one` was added"),
+        ("CREATE TABLE cats (name)", "the table `cats` was added"),
+        ("ALTER TABLE records ADD COLUMN more TEXT", "the table `records` was added or changed"),
+        ("DROP TABLE blobs", "the table `blobs` is missing"),
+    ];
+    for (change, words) in cases {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("belay.db");
+        drop(SqliteJournal::open(&path).unwrap());
+        Connection::open(&path).unwrap().execute_batch(change).unwrap();
+        for opened in [SqliteJournal::open(&path), SqliteJournal::open_read_only(&path)] {
+            let error = opened.err().expect("it is refused");
+            assert!(matches!(error, OpenError::Altered { .. }), "{change}: {error}");
+            assert!(error.to_string().contains(words), "{change}: {error}");
+        }
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("belay.db");
+    journal(&path);
+    Connection::open(&path).unwrap().execute_batch("ANALYZE").unwrap();
+    SqliteJournal::open(&path).unwrap();
+}
+
+#[test]
+fn a_schema_that_is_changed_under_the_owner_stops_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("belay.db");
+    let journal = SqliteJournal::open(&path).unwrap();
+    block_on(journal.append("s", 0, vec![note("one")])).unwrap();
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("CREATE TRIGGER eat BEFORE INSERT ON records BEGIN SELECT RAISE(IGNORE); END").unwrap();
+    let refused = block_on(journal.append("s", 1, vec![note("two")]));
+    assert!(matches!(&refused, Err(AppendError::Refused { why }) if why.contains("`eat`")), "{refused:?}");
+    other.execute_batch("DROP TRIGGER eat").unwrap();
+    block_on(journal.append("s", 1, vec![note("two")])).unwrap();
 }
 
 #[test]

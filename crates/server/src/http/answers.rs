@@ -73,9 +73,10 @@ pub(super) fn reused(key: &str) -> Problem {
 }
 
 impl Answer {
-    /// What failed on the daemon's side is not kept: asked again, it is tried again.
+    /// What failed on the daemon's side is not kept, nor what was refused for the state of things: asked again, it is tried
+    /// again.
     pub(super) async fn of(response: Response) -> Result<Self, Response> {
-        if response.status().is_server_error() {
+        if response.status().is_server_error() || response.status() == StatusCode::CONFLICT {
             return Err(response);
         }
         let (parts, body) = response.into_parts();

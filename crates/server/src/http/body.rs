@@ -5,6 +5,7 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::request::Parts,
 };
+use belay_core::input::clean_reason;
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, Error},
@@ -39,6 +40,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
             .map_err(|rejection| Problem::new(Kind::UnreadableBody, rejection.body_text()))?;
         let text: &[u8] = match bytes.trim_ascii() {
             b"" | b"null" => b"{}",
+            // A struct could be read from an array, too, by the order of its fields.
+            [b'[', ..] => return Err(Problem::invalid("the body is an array").help(BODIES)),
             text => text,
         };
         serde_json::from_slice(text).map(Self).map_err(|error| match error.classify() {
@@ -62,9 +65,6 @@ impl<S: Send + Sync, Q: DeserializeOwned> FromRequestParts<S> for Asked<Q> {
     }
 }
 
-/// It is shown on one line, in every status.
-const REASON_CHARS_MAX: usize = 2000;
-
 /// A reason that somebody has to give: it is what the record is read for afterwards.
 #[derive(Debug, Clone, ToSchema)]
 #[schema(max_length = 2000, pattern = r"[^\s\u0000-\u001f\u007f-\u009f]")]
@@ -73,14 +73,6 @@ pub(crate) struct Reason(pub(crate) String);
 impl<'de> Deserialize<'de> for Reason {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
-        if text.chars().all(|c| c.is_whitespace() || c.is_control()) {
-            return Err(D::Error::custom("`reason` is empty; say why, it goes on record"));
-        }
-        match text.chars().count() <= REASON_CHARS_MAX {
-            true => Ok(Self(text)),
-            false => {
-                Err(D::Error::custom("`reason` has more than 2000 characters; where there is more to say, link to it"))
-            }
-        }
+        clean_reason(&text).map(Self).map_err(|why| D::Error::custom(format!("`reason` {why}")))
     }
 }

@@ -211,6 +211,22 @@ mod tests {
         fn grown<'a>(&'a self, _: u64) -> Fut<'a, ()> {
             Box::pin(async {})
         }
+
+        fn check<'a>(&'a self) -> Fut<'a, Result<(), ReadFailure>> {
+            Box::pin(async { Ok(()) })
+        }
+
+        fn advance<'a>(
+            &'a self,
+            from: &'a belay_ports::Head,
+            _: u64,
+        ) -> Fut<'a, Result<belay_ports::Head, ReadFailure>> {
+            Box::pin(async { Ok(from.clone()) })
+        }
+
+        fn rescue<'a>(&'a self) -> Fut<'a, Result<belay_ports::Rescued, ReadFailure>> {
+            Box::pin(async { Err(ReadFailure::Unreadable { why: "the disk is gone".to_owned() }) })
+        }
     }
 
     #[tokio::test]

@@ -76,7 +76,7 @@ struct EventView<'a> {
     at: Timestamp,
     /// `belay`, or the person who asked.
     actor: &'a str,
-    /// `type` and its members. A plan, a baseline, a report, and any other member over 64 KiB, stands as
+    /// `type` and its members. A plan, a baseline, the report of a rehearsal, and any other member over 64 KiB, stands as
     /// `{ "sha256", "bytes" }` of its JSON.
     event: Value,
 }
@@ -98,12 +98,28 @@ impl Frame {
 }
 
 fn shown(mut event: Value) -> Value {
+    // What a job of a step leaves to read is short, and stands in every follower's line.
+    let documents: &[&str] = if event["type"] == "step" { &[] } else { &DOCUMENTS };
     for (name, member) in event.as_object_mut().into_iter().flatten() {
         let text = member.to_string();
-        if DOCUMENTS.contains(&name.as_str()) || text.len() > MEMBER_BYTES_MAX {
+        if documents.contains(&name.as_str()) || text.len() > MEMBER_BYTES_MAX {
             let sha256: String = Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
             *member = json!({ "sha256": sha256, "bytes": text.len() });
         }
     }
     event
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_report_of_a_job_is_read_by_followers_and_that_of_a_rehearsal_is_a_document() {
+        let report = json!({ "output": "done", "logs": "" });
+        let job = shown(json!({ "type": "step", "step": "job", "what": "reported", "report": report }));
+        assert_eq!(job["report"], report);
+        let rehearsed = shown(json!({ "type": "rehearsed", "report": report }));
+        assert!(rehearsed["report"]["sha256"].is_string(), "{rehearsed}");
+    }
 }

@@ -8,6 +8,7 @@ use strum::{EnumString, IntoStaticStr, VariantArray};
 pub(crate) enum Kind {
     BadJson,
     BadIdempotencyKey,
+    BadHost,
     Unauthorized,
     Forbidden,
     WrongAccount,
@@ -55,7 +56,7 @@ impl Kind {
 
     pub(crate) fn status(self) -> StatusCode {
         match self {
-            Self::BadJson | Self::BadIdempotencyKey => StatusCode::BAD_REQUEST,
+            Self::BadJson | Self::BadIdempotencyKey | Self::BadHost => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::Forbidden | Self::WrongAccount => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
@@ -93,6 +94,7 @@ impl Kind {
         match self {
             Self::BadJson => "The body is not JSON",
             Self::BadIdempotencyKey => "The idempotency key is not one",
+            Self::BadHost => "The request does not name one host",
             Self::Unauthorized => "Nobody knows who you are",
             Self::Forbidden => "Not allowed",
             Self::WrongAccount => "The wrong AWS account",

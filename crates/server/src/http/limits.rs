@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     body::{Body, HttpBody},
     extract::{Request, State},
+    http::{Version, header},
     middleware::Next,
     response::Response,
 };
@@ -40,6 +41,19 @@ pub(super) async fn modest_head(request: Request, next: Next) -> Result<Response
             Err(Problem::new(Kind::HeadTooLarge, detail).help(help))
         }
     }
+}
+
+/// Refuses what is not addressed to one host: a proxy and the daemon must not understand it differently. Before the router: it
+/// is about the connection.
+pub(crate) async fn one_host(request: Request, next: Next) -> Result<Response, Problem> {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    let detail = match hosts {
+        _ if request.uri().scheme().is_some() => "the target of the request is a whole URL".to_owned(),
+        0 if request.version() == Version::HTTP_11 => "the request has no `Host`".to_owned(),
+        0 | 1 => return Ok(next.run(request).await),
+        hosts => format!("the request has {hosts} `Host` headers"),
+    };
+    Err(Problem::new(Kind::BadHost, detail).help("send one `Host`, and a path as the target"))
 }
 
 /// Places for large bodies.
@@ -92,6 +106,33 @@ async fn read(body: Body) -> Result<Vec<u8>, Problem> {
         false => {
             let help = format!("a body has at most {BODY_BYTES_MAX} bytes");
             Err(Problem::new(Kind::UnreadableBody, "the body is too large").help(help))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, http::StatusCode, middleware, routing::get};
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_is_addressed_to_one_host() {
+        let router = Router::new().route("/", get(|| async {})).layer(middleware::from_fn(one_host));
+        let asked = |target: &str, hosts: &[&str], version| {
+            let request = Request::get(target).version(version);
+            let request = hosts.iter().fold(request, |request, host| request.header(header::HOST, *host));
+            router.clone().oneshot(request.body(Body::empty()).unwrap())
+        };
+        for (target, hosts, version, status) in [
+            ("/", &["a"][..], Version::HTTP_11, StatusCode::OK),
+            ("/", &[], Version::HTTP_10, StatusCode::OK),
+            ("/", &[], Version::HTTP_11, StatusCode::BAD_REQUEST),
+            ("/", &["a", "a"], Version::HTTP_11, StatusCode::BAD_REQUEST),
+            ("http://a/", &["a"], Version::HTTP_11, StatusCode::BAD_REQUEST),
+        ] {
+            assert_eq!(asked(target, hosts, version).await.unwrap().status(), status, "{target} {hosts:?}");
         }
     }
 }

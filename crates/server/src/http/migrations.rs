@@ -103,8 +103,7 @@ pub(super) async fn show(State(daemon): State<Daemon>, At(migration): At<String>
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ArmBody {
-    #[serde(default)]
-    reason: String,
+    reason: Option<Reason>,
     /// As `belay capture` writes it; left out: what the journal keeps, else what is observed now.
     baseline: Option<Baseline>,
     /// A trigger that is red already is waited for, whatever its `red_at_arm` says: it fires only after it has been green.
@@ -130,16 +129,21 @@ pub(super) async fn arm(
     let guard = find(&daemon, &migration)?;
     let ArmBody { reason, baseline, wait_for_green, accept_unknown, plan_sha256 } = body;
     let arming = Arming { baseline, wait_for_green, accept_unknown };
-    let armed = daemon.arm(&guard, arming, &Word::Person { plan_sha256 }, &caller.asked(&reason)).await;
+    let word = Word::Person { plan_sha256 };
+    let armed = daemon.arm(&guard, arming, &word, &caller.asked(given(reason.as_ref()))).await;
     let armed = armed.map_err(|error| refusal::problem(error, &guard.snapshot().state, Subject::Migration))?;
     Ok(Json(Shown { warnings: armed.warnings, ..shown(&daemon, &guard) }))
+}
+
+/// Nothing where no reason was given.
+fn given(reason: Option<&Reason>) -> &str {
+    reason.map_or("", |Reason(text)| text)
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct MigrationVerb {
-    #[serde(default)]
-    reason: String,
+    reason: Option<Reason>,
 }
 
 /// Stops guarding
@@ -152,7 +156,7 @@ pub(super) async fn disarm(
     Extension(caller): Extension<Caller>,
     Body(body): Body<MigrationVerb>,
 ) -> Result<Json<Shown>, Problem> {
-    command(&daemon, &migration, Verb::Disarm, &caller, &body.reason).await
+    command(&daemon, &migration, Verb::Disarm, &caller, given(body.reason.as_ref())).await
 }
 
 /// Marks the moment of the cutover
@@ -165,7 +169,7 @@ pub(super) async fn cutover(
     Extension(caller): Extension<Caller>,
     Body(body): Body<MigrationVerb>,
 ) -> Result<Json<Shown>, Problem> {
-    command(&daemon, &migration, Verb::Cutover, &caller, &body.reason).await
+    command(&daemon, &migration, Verb::Cutover, &caller, given(body.reason.as_ref())).await
 }
 
 async fn command(

@@ -11,6 +11,7 @@ mod health;
 mod idempotency;
 mod identify;
 mod incidents;
+mod journal;
 mod kind;
 mod limits;
 mod metrics;
@@ -98,7 +99,13 @@ fn guarded() -> OpenApiRouter<Daemon> {
         .routes(routes!(runs::retry))
         .routes(routes!(runs::skip))
         .routes(routes!(runs::override_interlock))
+        .routes(routes!(journal::rescue))
         .routes(routes!(events::events))
+}
+
+/// The router as it stands behind a port.
+pub(crate) fn at_port(daemon: Daemon) -> Router {
+    router(daemon).layer(middleware::from_fn(limits::one_host))
 }
 
 async fn no_such_path(uri: Uri) -> Problem {

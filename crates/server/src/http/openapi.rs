@@ -99,7 +99,8 @@ fn link(described: &mut OpenApi) {
 /// It is no parameter of each operation: whoever makes up requests from this document would send few keys with many bodies,
 /// and be refused as they should.
 const KEY_HELP: &str = "Takes the header `Idempotency-Key` (`components.parameters`): a request that is sent again with the \
-                        same key within 24 hours is answered, and not done again.";
+                        same key within 24 hours is answered, and not done again. A refusal for the state of things (409) and \
+                        a failure are not kept: the request is tried again.";
 
 fn key() -> Parameter {
     let key = ObjectBuilder::new()

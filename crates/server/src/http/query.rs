@@ -64,7 +64,12 @@ pub(super) struct EventsQuery {
 #[expect(dead_code, reason = "read by the document: an empty one counts as none")]
 pub(super) struct LastEvent {
     /// The last `id` that came. It goes before `after`.
-    #[param(rename = "Last-Event-ID", pattern = "^(0|[1-9][0-9]{0,18}-[0-9a-f]{12})?$")]
+    #[param(
+        rename = "Last-Event-ID",
+        required = false,
+        nullable = false,
+        pattern = "^(0|[1-9][0-9]{0,18}-[0-9a-f]{12})?$"
+    )]
     last: Option<String>,
 }
 

@@ -3,6 +3,7 @@
 //! Every label takes its values from a plan, from the router or from a fixed list, never from a request, an id or a text
 //! of AWS: the number of series is bounded.
 
+mod known;
 mod present;
 mod process;
 pub mod table;
@@ -15,6 +16,7 @@ use std::{
 
 use belay_core::{event::Record, migration::Migration, reading::Reading};
 use belay_engine::{Sampler, Snapshot};
+use belay_plan::model::Plan;
 use belay_ports::{Call, Observer};
 use jiff::Timestamp;
 use prometheus_client::{
@@ -62,6 +64,11 @@ impl Metrics {
         let mut registry = Registry::default();
         let work = Work::new(&mut registry, version, started);
         Self(Arc::new(Inner { registry, work }))
+    }
+
+    /// A migration with this plan is guarded from now on.
+    pub(crate) fn expect(&self, plan: &Plan) {
+        self.0.work.expect(plan);
     }
 
     /// Something has panicked.
@@ -176,6 +183,10 @@ impl Observer for Metrics {
 
     fn called(&self, call: &Call<'_>) {
         self.0.work.called(call);
+    }
+
+    fn waited(&self, service: &str, time: Duration) {
+        self.0.work.waited(service, time);
     }
 }
 

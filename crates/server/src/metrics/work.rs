@@ -53,20 +53,20 @@ pub(super) struct Work {
     read_at: Family<Labels<1>, SecondsGauge>,
     read_time: Histograms<1>,
     readings: Family<Labels<2>, Counter>,
-    fired: Family<Labels<3>, Counter>,
-    decisions: Family<Labels<2>, Counter>,
-    incident_time: Histograms<2>,
-    reaction_time: Histograms<1>,
-    run_time: Histograms<3>,
-    step_time: Histograms<2>,
-    sends: Family<Labels<2>, Counter>,
+    pub(super) fired: Family<Labels<3>, Counter>,
+    pub(super) decisions: Family<Labels<2>, Counter>,
+    pub(super) incident_time: Histograms<2>,
+    pub(super) reaction_time: Histograms<1>,
+    pub(super) run_time: Histograms<3>,
+    pub(super) step_time: Histograms<2>,
+    pub(super) sends: Family<Labels<2>, Counter>,
     calls: Family<Labels<3>, Counter>,
     call_time: Histograms<2>,
     throttled: Family<Labels<1>, SecondsCounter>,
     waited: Family<Labels<1>, SecondsCounter>,
     append_time: Histogram,
     append_failures: Counter,
-    records: Family<Labels<1>, Counter>,
+    pub(super) records: Family<Labels<1>, Counter>,
     requests: Family<Labels<3>, Counter>,
     request_time: Histograms<2>,
     pub(super) spans: Family<Labels<1>, Counter>,
@@ -145,6 +145,7 @@ impl Work {
         register(registry, "belay_log_lines_lost_total", work.lost_log_lines.clone());
         register(registry, "belay_build_info", build);
         register(registry, "process_start_time_seconds", start);
+        work.expect_usual();
         work
     }
 
@@ -168,6 +169,7 @@ impl Work {
                 let labels = [migration, ("trigger", trigger.clone()), ("severity", severity)];
                 self.fired.get_or_create(&labels).inc();
             }
+            Event::PlanPinned { plan, .. } => self.expect(plan),
             Event::Decided { answer, .. } => {
                 self.decisions.get_or_create(&[migration, ("answer", word(answer))]).inc();
             }

@@ -259,6 +259,29 @@ fn other_credentials_at_a_restart_read_nothing_until_they_are_right() {
 }
 
 #[test]
+fn credentials_that_have_become_anothers_change_nothing() {
+    virtually(async {
+        let mut plan = small();
+        plan.steps["dns"].aws = AwsTarget { account: Some("111122223333".to_owned()), ..AwsTarget::default() };
+        let scene = scene(plan);
+        scene.world.set_account("111122223333");
+        let handle = scene.open().await;
+        scene.arm(&handle).await.unwrap();
+        scene.world.cut_over();
+        scene.world.set_account("999999999999");
+        command(&handle, roll_back(&[])).await.unwrap();
+        let halted = scene.until_run(&handle, RunState::Halted).await;
+        assert_eq!(scene.world.calls(), []);
+        let failed = format!("{:?}", halted.state.run.as_ref().unwrap().steps["dns"]);
+        assert!(failed.contains("the credentials belong to 999999999999"), "{failed}");
+        scene.world.set_account("111122223333");
+        let run = halted.state.run.as_ref().unwrap().id.clone();
+        command(&handle, Verb::Retry { run, step: "dns".to_owned() }).await.unwrap();
+        scene.until_run(&handle, RunState::RolledBack).await;
+    });
+}
+
+#[test]
 fn sixty_four_chains_run_side_by_side() {
     virtually(async {
         let mut wide = small();

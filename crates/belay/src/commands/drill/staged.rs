@@ -55,7 +55,7 @@ pub(super) struct Staged {
     #[arg(long, value_name = "TRIGGER", value_parser = NonEmptyStringValueParser::new())]
     pub(super) fire: Option<String>,
     /// Why; goes on record
-    #[arg(long, value_parser = NonEmptyStringValueParser::new(), required_unless_present = "simulate")]
+    #[arg(long, value_parser = crate::given::reason, required_unless_present = "simulate")]
     reason: Option<String>,
     /// A baseline that `belay capture` wrote, instead of what the journal keeps, or what is there now
     #[arg(long, value_name = "FILE", conflicts_with = "simulate")]
