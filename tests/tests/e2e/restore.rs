@@ -217,7 +217,8 @@ fn a_setting_that_rds_refuses_shows_after_the_swap() {
     let aws = Emulator::moto();
     let instance = Instance::create(aws.url(), "checkout");
     let proxy = Proxy::to(aws.url());
-    proxy.fault("rds", MODIFY, When::Nth(1), Kind::code(400, "InvalidParameterCombination"));
+    // Both settings together, then each on its own.
+    proxy.fault("rds", MODIFY, When::First(3), Kind::code(400, "InvalidParameterCombination"));
     let belay = Belay::at(proxy.url());
     let plan = belay.write("plan.yaml", &plan("checkout", &instance.snapshot, "", ""));
     let done = belay.run(&["run", &plan, "--reason", "test"]);
