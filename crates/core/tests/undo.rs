@@ -251,10 +251,9 @@ fn a_retry_keeps_the_first_before_image() {
 
 #[test]
 fn what_has_no_state_to_go_back_to_is_not_offered_to_be_undone() {
-    for (to, offered) in [(Target::Own, false), (Target::Baseline, true)] {
+    let own = Step { to: Target::Own, ..step(&[]) };
+    for (job, offered) in [(own, false), (step(&[]), true)] {
         let mut stage = Stage::new();
-        let mut job = step(&[]);
-        job.to = to;
         stage.run(&plan(vec![("dns", job)]), &[]);
         stage.put_back("dns");
         stage.pass(1);
