@@ -60,9 +60,12 @@ fn throttling_is_waited_out() {
     assert_eq!(stage.proxy.count("route53", "ChangeResourceRecordSets"), 5);
     let records = assert_each_send_was_intended(&stage);
     let refused = step_events(&records, "no_effect");
-    assert!(refused.len() == 4 && refused.iter().all(|event| event["throttled"] == true), "{refused:#?}");
+    // A zone that is busy passes, too, and has nothing to do with the account's quota.
+    let throttled: Vec<bool> = refused.iter().map(|event| event["throttled"] == true).collect();
+    assert_eq!(throttled, [true, true, true, false], "{refused:#?}");
+    assert_eq!(refused[3]["transient"], true, "{refused:#?}");
     let lines = done.json_lines();
-    assert_eq!(lines.last().unwrap()["steps"]["dns_back"]["throttled"]["sends"], 4, "{done}");
+    assert_eq!(lines.last().unwrap()["steps"]["dns_back"]["throttled"]["sends"], 3, "{done}");
 }
 
 #[test]

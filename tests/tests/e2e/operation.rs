@@ -168,8 +168,8 @@ fn the_heartbeat_beats_while_belay_sees_and_says_when_it_does_not() {
             return body;
         }
     };
-    assert_eq!(until("/s3cret"), json!({ "status": "ok" }));
-    assert_eq!(until("/s3cret"), json!({ "status": "ok" }));
+    assert_eq!(until("/s3cret")["status"], "ok");
+    assert_eq!(until("/s3cret")["status"], "ok");
     assert_eq!(served.post("/v1/migrations/quiet/arm"), 200);
     let body = until("/s3cret/fail");
     assert!(body["reasons"][0].as_str().unwrap().starts_with("quiet: blind since "), "{body}");
