@@ -1,5 +1,6 @@
 //! Talks to the daemon over HTTP.
 
+mod answer;
 mod meant;
 mod refused;
 
@@ -204,7 +205,11 @@ impl Client {
     async fn body(&self, answer: Response) -> Result<Value, Failure> {
         let status = answer.status();
         let location = answer.headers().get("location").and_then(|to| to.to_str().ok()).map(str::to_owned);
-        let body = answer.bytes().await.map_err(|error| self.unreachable(error))?;
+        let body = answer::body(answer, answer::BYTES_MAX).await.map_err(|error| self.unreachable(error))?;
+        let body = body.ok_or_else(|| {
+            let why = format!("{} answers with more than {} MiB", self.url, answer::BYTES_MAX >> 20);
+            Failure::message(Exit::Unexpected, why).help("check that --url is that of a Belay daemon")
+        })?;
         if status.is_redirection() {
             let to = location.unwrap_or_else(|| "elsewhere".to_owned());
             return Err(Failure::message(Exit::Usage, format!("{} sends us to {to}", self.url))
