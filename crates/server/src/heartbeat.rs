@@ -102,15 +102,19 @@ async fn send(
     head: Option<String>,
 ) -> Result<(), String> {
     let mut url = heartbeat.target(secrets).await?;
-    let body = match reasons {
-        [] => json!({ "status": "ok", "journal_head": head }),
+    let mut body = match reasons {
+        [] => json!({ "status": "ok" }),
         reasons => {
             if let Ok(mut path) = url.path_segments_mut() {
                 path.pop_if_empty().push("fail");
             }
-            json!({ "status": "fail", "reasons": reasons, "journal_head": head })
+            json!({ "status": "fail", "reasons": reasons })
         }
     };
+    // Right after the start the journal has not been read yet.
+    if let Some(head) = head {
+        body["journal_head"] = head.into();
+    }
     let client = outbound.client(&url).await.map_err(|error| format!("TLS could not be set up: {}", chain(&error)))?;
     post(client, url, &body).await
 }
