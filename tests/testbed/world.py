@@ -31,6 +31,7 @@ import boto3
 import botocore.model
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
 
 import postgres
 
@@ -370,7 +371,14 @@ def target_groups(a):
 
 
 def databases(a):
-    return [found for page in client("rds").get_paginator("describe_db_instances").paginate() for found in page["DBInstances"]]
+    # moto lists a database while another thread changes it, and then answers with a page of its server instead of XML.
+    for last in (False, False, True):
+        try:
+            pages = client("rds").get_paginator("describe_db_instances").paginate()
+            return [found for page in pages for found in page["DBInstances"]]
+        except ResponseParserError:
+            if last:
+                raise
 
 
 def snapshots(a):
