@@ -35,7 +35,7 @@ const THROTTLING: [&str; 11] = [
 
 /// Refusals that pass by themselves: credentials are renewed, an instance leaves its present state. The SDK learns how far
 /// this host's clock is off from the very answer that refuses a signature, and new access keys are not everywhere at once.
-/// `PriorRequestNotComplete` tells of one hosted zone of Route 53 that it is busy, and nothing of the account's quota.
+/// `PriorRequestNotComplete`: one hosted zone of Route 53 is busy. The account's quota has nothing to do with it.
 const PASSING: [&str; 13] = [
     "ExpiredToken",
     "ExpiredTokenException",

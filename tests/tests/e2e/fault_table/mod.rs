@@ -228,7 +228,7 @@ In no case does a change take effect more often than in a rollback in which noth
 ";
 
 #[test]
-#[ignore = "four minutes, and alone on the machine: see tests/README.md"]
+#[ignore = "seven minutes, and alone on the machine: see tests/README.md"]
 fn every_call_by_every_fault() {
     let jobs = Mutex::new(VecDeque::new());
     let mut calls = Vec::new();
