@@ -52,7 +52,7 @@ pub(super) fn foreign(scope: &Scope, tags: &BTreeMap<String, String>) -> Option<
 /// User guide, "Tagging Amazon RDS resources": a resource has at most so many, beside those of AWS.
 const TAGS_MAX: usize = 50;
 
-/// How many tags of Belay's an instance or cluster has, and a member of a cluster, which also says what it replaces.
+/// The number of Belay's own tags: on an instance or a cluster, and on a member of a cluster, which also has `belay:replaces`.
 pub(super) const OF_INSTANCE: usize = 3;
 pub(super) const OF_MEMBER: usize = 4;
 

@@ -40,13 +40,13 @@ pub(super) fn refine(error: ApplyError, code: &str) -> ApplyError {
         }
         "InvalidRestore" | "PointInTimeRestoreNotEnabled" => (false, "restore from a snapshot instead"),
         "DBSubnetGroupNotFound" => {
-            (false, "the subnet group of what is replaced is gone: create one of that name again, then retry")
+            (false, "the subnet group of the replaced database is gone: create one of that name again, then retry")
         }
         "DBParameterGroupNotFound" | "DBClusterParameterGroupNotFound" | "OptionGroupNotFound" => {
             (false, "create a group of that name again, or name the setting in `with.without`")
         }
         "DBSubnetGroupDoesNotCoverEnoughAZs" => {
-            (false, "add subnets in more Availability Zones to the subnet group of what is replaced, then retry")
+            (false, "add subnets in more Availability Zones to the subnet group of the replaced database, then retry")
         }
         "InvalidSubnet" | "InvalidVPCNetworkState" => {
             (false, "the subnet group names subnets that are gone, or of several VPCs; repair it, then retry")
@@ -58,13 +58,15 @@ pub(super) fn refine(error: ApplyError, code: &str) -> ApplyError {
             (false, "the class or the zone has no such storage: name storage_type in `with.without`")
         }
         "DBSecurityGroupNotFound" | "AuthorizationNotFound" => {
-            (false, "a security group of what is replaced is gone: name vpc_security_groups in `with.without`")
+            (false, "a security group of the replaced database is gone: name vpc_security_groups in `with.without`")
         }
-        "DomainNotFound" => (false, "the Active Directory of what is replaced is gone: name domain in `with.without`"),
+        "DomainNotFound" => {
+            (false, "the Active Directory of the replaced database is gone: name domain in `with.without`")
+        }
         "CertificateNotFound" => {
-            (false, "the CA certificate of what is replaced is gone: name ca_certificate in `with.without`")
+            (false, "the CA certificate of the replaced database is gone: name ca_certificate in `with.without`")
         }
-        "BackupPolicyNotFound" => (false, "the backup plan of what is replaced is gone; repair it, then retry"),
+        "BackupPolicyNotFound" => (false, "the backup plan of the replaced database is gone; repair it, then retry"),
         "TenantDatabaseQuotaExceeded" => (false, "ask Service Quotas for more tenant databases, then retry"),
         _ => return error,
     };
