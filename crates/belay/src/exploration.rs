@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use belay_plan::diagnostic::Diagnostic;
-use belay_sim::explore::{EndReport, Happening, Outcome, Proof, Report, Verdict};
+use belay_sim::explore::{Advice, EndReport, Happening, Level, Outcome, Proof, Report, Verdict};
 use indicatif::HumanCount;
 
 use crate::{output::Output, paint, text};
@@ -41,20 +41,19 @@ pub(crate) fn show(report: &Report, sha256: &str, took: Duration, place: &Place<
         counter_example(proof, output);
     }
     ends(report, output);
-    if !report.advice.is_empty() {
-        output.line("");
-        output.line(output.bold().apply_to("advice"));
-    }
-    for advice in &report.advice {
-        if let Some(remark) = place(&advice.pointer, &advice.what, &advice.instead) {
-            output.drawing(format_args!("{}\n", remark.render_as_advice(output.colour)));
-        }
+    advice(report, Level::Finding, place, output);
+    advice(report, Level::Hint, place, output);
+    let findings = report.advice.iter().filter(|advice| advice.level == Level::Finding).count();
+    if findings > 0 {
+        output.line(output.warn().apply_to(format!("{} to look at, above", text::count(findings, "finding"))));
     }
     output.line(match report.verdict {
-        Verdict::Proven => output.good().apply_to("proven: every property holds in every state".to_owned()),
+        Verdict::Proven | Verdict::Assumed => {
+            output.good().apply_to("proven: every property holds in every state".to_owned())
+        }
         Verdict::Refuted => output.bad().apply_to("refuted: the counter-examples are above".to_owned()),
         Verdict::Bounded => output.warn().apply_to(format!(
-            "bounded: no counter-example in {} states; --max-states searches further",
+            "bounded: no counter-example in {} states; --max-states and --within search further",
             count(report.states)
         )),
     });
@@ -64,11 +63,34 @@ fn property(proof: &Proof, output: Output) {
     let (word, style) = match proof.verdict {
         Verdict::Proven => ("proven", output.good()),
         Verdict::Refuted => ("refuted", output.bad()),
+        Verdict::Assumed => ("assumed", output.warn()),
         Verdict::Bounded => ("bounded", output.warn()),
     };
     output.line(format_args!("{} {}", style.apply_to(format_args!("{word:<8}")), proof.claim));
     if let Some(why) = &proof.why {
         paragraph("         ", why, output);
+    }
+    for assumption in &proof.assumes {
+        paragraph("         if ", assumption, output);
+    }
+}
+
+/// Findings, then hints.
+fn advice(report: &Report, level: Level, place: &Place<'_>, output: Output) {
+    let of_level: Vec<&Advice> = report.advice.iter().filter(|advice| advice.level == level).collect();
+    if of_level.is_empty() {
+        return;
+    }
+    output.line("");
+    output.line(output.bold().apply_to(if level == Level::Finding { "findings" } else { "hints" }));
+    for advice in of_level {
+        if let Some(remark) = place(&advice.pointer, &advice.what, &advice.instead) {
+            let shown = match level {
+                Level::Finding => remark.render_as_finding(output.colour),
+                Level::Hint => remark.render_as_advice(output.colour),
+            };
+            output.drawing(format_args!("{shown}\n"));
+        }
     }
 }
 
@@ -112,7 +134,8 @@ fn way_out(end: &EndReport) -> String {
                 acts.join(", then ")
             )
         }
-        None => ". From here: only `abort`".to_owned(),
+        None if end.stuck => ". From here: only `abort`".to_owned(),
+        None => format!(". From here: no way found within {} acts", end.acts_tried),
     }
 }
 

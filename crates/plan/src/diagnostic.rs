@@ -53,6 +53,11 @@ impl Diagnostic {
         self.render_as(Level::WARNING.with_name("advice"), colour)
     }
 
+    /// The same for a flaw of a plan that is valid.
+    pub fn render_as_finding(&self, colour: bool) -> String {
+        self.render_as(Level::WARNING.with_name("finding"), colour)
+    }
+
     /// The same for what is right, and should be known.
     pub fn render_as_note(&self, colour: bool) -> String {
         self.render_as(Level::NOTE, colour)

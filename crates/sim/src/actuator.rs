@@ -27,7 +27,7 @@ const SLOW: Duration = Duration::from_secs(12);
 /// The largest weight that a member can have, as with load balancers.
 const WEIGHT_MAX: u32 = 999;
 
-/// The one change of what is no restore; of a stage, with its percentage behind.
+/// The one change of what replaces no data; of a stage, with its percentage behind.
 const SET: &str = "set";
 
 /// Every action of a plan, except those that core does by itself.
@@ -97,7 +97,7 @@ impl Actuator for SimActuator {
                 .map(|change| (change.to_owned(), json!(left_ms_of(place.expected(change)))))
                 .into_iter()
                 .collect();
-            let repeats = place.repeats;
+            let (repeats, replaces) = (place.repeats, place.replaces);
             let Some(resource) = inner.resource_mut(&scope.step) else {
                 return Err(ReadError { why: "there is no such resource".to_owned(), permanent: true });
             };
@@ -115,7 +115,7 @@ impl Actuator for SimActuator {
                 .collect();
             Ok(json!({
                 "is": is, "becoming": becoming, "proofs": proofs, "repeats": repeats, "takes_ms": takes,
-                "action": self.action,
+                "action": self.action, "replaces": replaces,
             }))
         })
     }
@@ -128,7 +128,9 @@ impl Actuator for SimActuator {
             return Ok(Assessment::Settling(Progress { fraction: None, note, expected_left_s: Some(left_s) }));
         }
         let target = match &scope.to {
-            Target::Own => return Ok(restore(scope, now)),
+            Target::Own if now["replaces"] == true => return Ok(restore(scope, now)),
+            Target::Own if is["state"] == RESTORED => return Ok(Assessment::InPlace),
+            Target::Own => json!({ "state": RESTORED }),
             Target::Baseline => {
                 let entry = scope.baseline.as_ref().ok_or_else(|| Corrupt("there is no baseline".to_owned()))?;
                 entry.doc["is"].clone()

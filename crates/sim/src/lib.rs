@@ -8,12 +8,14 @@
 //! the world without one brings a journal, as whoever runs does.
 
 mod actuator;
+mod causes;
 mod chance;
 mod clock;
 mod condition;
 pub mod explore;
 mod fault;
 pub mod invariants;
+mod nature;
 mod place;
 pub mod rehearsal;
 mod resource;

@@ -28,6 +28,8 @@ pub(crate) struct Place {
     pub(crate) to: Target,
     pub(crate) pace: Pace,
     pub(crate) repeats: Repeats,
+    /// Data is replaced by an earlier copy of it; what has its own target and does not lose data is a job.
+    pub(crate) replaces: bool,
 }
 
 /// How long the changes of a step take to show.
@@ -38,7 +40,7 @@ pub(crate) enum Pace {
     Drawn { usual: Spread, chance: Chance },
 }
 
-/// What a resource without weights is after a restore.
+/// What a resource without weights is after a restore, or a job.
 pub(crate) const RESTORED: &str = "restored";
 
 /// The two changes of a restore.
@@ -69,16 +71,21 @@ impl Inner {
         self.resource_mut(step).is_some_and(|resource| resource.on_the_way)
     }
 
-    /// Since when a step is in place as far as its stages go, itself or by another that is as good; None: it is not.
-    pub(crate) fn in_place_since(&mut self, step: &str, now: Timestamp) -> Option<Timestamp> {
+    /// Since when a step is in place, itself or by another that is as good; None: it is not. A stage on the way counts where
+    /// not the whole is asked for.
+    pub(crate) fn in_place_since(&mut self, step: &str, whole: bool, now: Timestamp) -> Option<Timestamp> {
         let mut seen: Vec<Name> = vec![step.to_owned()];
         let mut next = 0;
         while let Some(step) = seen.get(next).cloned() {
             if let Some(told) = self.told.get(&step) {
                 return Some(*told);
             }
-            if self.steps.contains_key(&step) && (self.is_at_target(&step, now) || self.is_on_the_way(&step)) {
-                return self.resource_mut(&step)?.settled.or(self.breach);
+            if self.steps.contains_key(&step)
+                && (self.is_at_target(&step, now) || (!whole && self.is_on_the_way(&step)))
+            {
+                let breach = self.breach;
+                let resource = self.resource_mut(&step)?;
+                return if whole { resource.whole } else { resource.settled }.or(breach);
             }
             let others = self.stand_ins.get(&step).into_iter().flatten();
             let new: Vec<Name> = others.filter(|other| !seen.contains(other)).cloned().collect();

@@ -11,8 +11,10 @@ pub(crate) struct Resource {
     pub(crate) becoming: Option<Becoming>,
     /// It is at a stage on the way to the target: what was put back so far shows.
     pub(crate) on_the_way: bool,
-    /// When the last change has shown.
+    /// When the last change has shown; of stages, the first.
     pub(crate) settled: Option<Timestamp>,
+    /// When the last stage has.
+    pub(crate) whole: Option<Timestamp>,
     /// What somebody else is going to do to it.
     pub(crate) later: Vec<(Timestamp, Value)>,
     pub(crate) undone: bool,
@@ -38,6 +40,7 @@ impl Resource {
             becoming: None,
             on_the_way: false,
             settled: None,
+            whole: None,
             later: Vec::new(),
             undone: false,
             open: true,
@@ -65,6 +68,9 @@ impl Resource {
                     if let Some(becoming) = self.becoming.take() {
                         if !self.on_the_way {
                             self.settled = Some(becoming.at); // the stages after the first only add to it
+                        }
+                        if !becoming.is_stage {
+                            self.whole = Some(becoming.at);
                         }
                         self.is = becoming.doc;
                         self.on_the_way = becoming.is_stage;

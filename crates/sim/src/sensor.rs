@@ -22,9 +22,11 @@ pub enum Rule {
     Hangs,
     /// There is no such alarm: reading it again does not help.
     Absent,
-    /// Healthy until the breach, and again when these steps are in place; either shows so much later.
+    /// Healthy until the breach, and again when all steps of one of these sets are in place; either shows so much later.
     Recovers {
-        steps: Vec<Name>,
+        by: Vec<Vec<Name>>,
+        /// A stage on the way does not count.
+        whole: bool,
         shows_after: [Duration; 2],
     },
 }
@@ -127,7 +129,7 @@ impl World {
                     None => (Health::Healthy, "all is in place".to_owned()),
                 }
             }
-            Some(Rule::Recovers { steps, shows_after }) => self.recovered(&steps, shows_after, now),
+            Some(Rule::Recovers { by, whole, shows_after }) => self.recovered(&by, whole, shows_after, now),
             Some(Rule::Destination(name)) => (self.inner().health_of(&name), format!("destination {name}")),
             Some(Rule::Script(script)) => {
                 let time = self.clock().monotonic();
@@ -139,21 +141,37 @@ impl World {
         }
     }
 
-    fn recovered(&self, steps: &[Name], [breaks, heals]: [Duration; 2], now: jiff::Timestamp) -> (Health, String) {
+    fn recovered(
+        &self,
+        by: &[Vec<Name>],
+        whole: bool,
+        [breaks, heals]: [Duration; 2],
+        now: jiff::Timestamp,
+    ) -> (Health, String) {
         let mut inner = self.inner();
         let Some(breach) = inner.breach.filter(|breach| now >= *breach + breaks) else {
             return (Health::Healthy, "nothing is wrong".to_owned());
         };
-        let mut since = breach;
-        for step in steps {
-            match inner.in_place_since(step, now) {
-                Some(at) => since = since.max(at),
-                None => return (Health::Unhealthy, format!("{step} is not in place")),
+        let mut missing = None;
+        let mut healed: Option<(jiff::Timestamp, &[Name])> = None;
+        for steps in by.iter().filter(|steps| !steps.is_empty()) {
+            let since = steps.iter().try_fold(breach, |since, step| {
+                let at = inner.in_place_since(step, whole, now);
+                if at.is_none() {
+                    missing.get_or_insert(step);
+                }
+                Some(since.max(at?))
+            });
+            if let Some(since) = since.filter(|since| healed.is_none_or(|(earlier, _)| *since < earlier)) {
+                healed = Some((since, steps));
             }
         }
-        if steps.is_empty() || now < since + heals {
-            return (Health::Unhealthy, "it does not show yet".to_owned());
+        match (healed, missing) {
+            (Some((since, steps)), _) if now >= since + heals => {
+                (Health::Healthy, format!("{} in place", steps.join(", ")))
+            }
+            (None, Some(step)) => (Health::Unhealthy, format!("{step} is not in place")),
+            _ => (Health::Unhealthy, "it does not show yet".to_owned()),
         }
-        (Health::Healthy, format!("{} in place", steps.join(", ")))
     }
 }

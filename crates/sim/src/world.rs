@@ -17,6 +17,7 @@ use crate::{
     chance::Chance,
     condition::Condition,
     fault::{Faults, SendFault},
+    nature::Nature,
     place::{Pace, Place, stand_ins},
     resource::{Becoming, Resource},
     sensor::Rule,
@@ -76,7 +77,8 @@ impl World {
             let open = step.to == Target::Baseline || step.others.is_some();
             resources.entry(resource.clone()).or_insert(Resource { open, ..Resource::new(good) });
             let pace = Pace::Each(Duration::from_secs(if step.to == Target::Own { 120 } else { 5 }));
-            steps.insert(name.clone(), Place { resource, to: step.to.clone(), pace, repeats: Repeats::Converges });
+            let (repeats, replaces) = (Repeats::Converges, Nature::of(step) == Nature::Data);
+            steps.insert(name.clone(), Place { resource, to: step.to.clone(), pace, repeats, replaces });
         }
         let all = Rule::AtTarget(plan.steps.keys().cloned().collect());
         let inner = Inner {

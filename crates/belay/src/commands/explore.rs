@@ -1,7 +1,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use belay_ports::Clock;
-use belay_sim::explore::{Report, Verdict, explore};
+use belay_sim::explore::{Level, Report, Verdict, explore};
 use indicatif::{HumanCount, ProgressBar};
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use crate::{
     exit::{Exit, Failure},
     exploration,
     output::Output,
-    plan_file,
+    plan_file, text,
 };
 
 /// Whoever waits for longer than this is told how far it is.
@@ -27,7 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 Examples:
   belay explore checkout.yaml
   belay explore checkout.yaml --json | jq '.properties[] | select(.verdict == \"refuted\")'
-  belay explore huge.yaml --max-states 200000")]
+  belay explore checkout.yaml --deny findings --require-complete   # in a pipeline
+  belay explore huge.yaml --max-states 200000 --within 2m")]
 pub(crate) struct Args {
     plan: PathBuf,
     #[command(flatten)]
@@ -35,9 +36,23 @@ pub(crate) struct Args {
     /// Stop after about so many states; what holds until then is called bounded, not proven
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     max_states: u64,
+    /// Stop after this time; what holds until then is called bounded, not proven
+    #[arg(long, value_name = "TIME", value_parser = belay_plan::duration::parse)]
+    within: Option<Duration>,
+    /// Exit with 3 when a bound was reached before everything was searched; the default in CI (`CI=true`)
+    #[arg(long, env = "CI", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = clap::builder::FalseyValueParser::new(), hide_env_values = true)]
+    require_complete: bool,
+    /// Exit with 3 when there is a finding
+    #[arg(long, value_name = "WHAT")]
+    deny: Option<Deny>,
     /// One JSON document on standard output, and nothing else
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Deny {
+    Findings,
 }
 
 impl Args {
@@ -58,6 +73,7 @@ impl Args {
                 }
                 told = elapsed + PATIENCE;
             }
+            self.within.is_none_or(|within| elapsed < within)
         });
         bar.finish_and_clear();
         let report = report.map_err(|refusal| {
@@ -72,7 +88,16 @@ impl Args {
         } else {
             exploration::show(&report, &loaded.sha256, clock.monotonic(), &place, output);
         }
-        Ok(if report.verdict == Verdict::Refuted { Exit::No } else { Exit::Done })
+        let incomplete = report.verdict == Verdict::Bounded && self.require_complete;
+        if incomplete {
+            output.note("the search is bounded, and --require-complete (or CI=true) takes that for a no");
+        }
+        let findings = report.advice.iter().filter(|advice| advice.level == Level::Finding).count();
+        let denied = self.deny.is_some() && findings > 0;
+        if denied {
+            output.note(format_args!("{}, and --deny findings takes that for a no", text::count(findings, "finding")));
+        }
+        Ok(if report.verdict == Verdict::Refuted || incomplete || denied { Exit::No } else { Exit::Done })
     }
 }
 

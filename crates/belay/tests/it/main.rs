@@ -12,6 +12,7 @@ mod jobs;
 mod offline;
 mod refusals;
 mod rehearsal;
+mod reviews;
 
 use std::path::{Path, PathBuf};
 

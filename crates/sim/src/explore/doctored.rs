@@ -151,6 +151,6 @@ fn a_run_that_neither_ends_nor_waits_is_seen() {
         stage.step(step).phase = Phase::Pending;
     }
     assert_eq!(stage.node.run().state, RunState::Running);
-    let graph = stage.task().run(stage.node.clone(), &mut |_| {});
+    let graph = stage.task().run(stage.node.clone(), &mut |_| true);
     assert_eq!(graph.violations[0].violation.property, Property::Ends);
 }

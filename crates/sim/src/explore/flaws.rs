@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{Disposition, Outcome, Proof, Property, Report, Rule, Verdict, brute, explore, fixture::*};
 
 fn explored(plan: &Plan) -> Report {
-    explore(plan, 1_000_000, &mut |_| {}).unwrap()
+    explore(plan, 1_000_000, &mut |_| true).unwrap()
 }
 
 fn of(report: &Report, property: Property) -> &Proof {
@@ -29,13 +29,23 @@ fn advice(report: &Report) -> Vec<(Rule, &str)> {
 /// Nothing to say against it.
 fn sound() -> Plan {
     let verified = |step| Step { verify: vec![gate("page", 300, 60)], ..step };
+    let asked = || approve(Some(600), Otherwise::Halt);
     let mut plan = plan([
-        ("db", verified(Step { approve: approve(Some(600), Otherwise::Halt), ..restore() })),
+        ("stop_writers", Step { approve: asked(), ..manual() }),
+        (
+            "db",
+            verified(Step {
+                approve: asked(),
+                timeout: Duration::from_secs(3600),
+                ..needing(&["stop_writers"], restore())
+            }),
+        ),
         ("dns", verified(needing(&["db"], weights()))),
-        ("db_by_hand", Step { approve: approve(Some(600), Otherwise::Halt), ..manual() }),
+        ("db_by_hand", Step { approve: asked(), ..manual() }),
     ]);
     plan.steps["db"].on_failure = OnFailure::Fallback("db_by_hand".to_owned());
     plan.objectives.rpo = Some(Duration::from_secs(60));
+    plan.triggers = IndexMap::from([("hurt".to_owned(), trigger("errors"))]);
     plan.confirm = vec![gate("errors", 900, 60)];
     plan
 }
@@ -111,7 +121,6 @@ fn the_counter_example_is_as_short_as_that_of_a_search_that_reduces_nothing() {
 #[test]
 fn an_interlock_on_what_the_trigger_fires_on_never_opens() {
     let mut plan = sound();
-    plan.triggers = IndexMap::from([("hurt".to_owned(), trigger("errors"))]);
     plan.steps["db"].require = vec![gate("errors", 60, 0)];
     plan.steps.shift_remove("db_by_hand");
     plan.steps["db"].on_failure = OnFailure::Halt;
@@ -121,6 +130,7 @@ fn an_interlock_on_what_the_trigger_fires_on_never_opens() {
     // Behind what heals it, the same interlock is fine.
     plan.steps["db"].require.clear();
     plan.steps["dns"].require.push(gate("errors", 60, 0));
+    plan.steps["db"].verify.push(gate("errors", 300, 0));
     assert_eq!(explored(&plan).verdict, Verdict::Proven);
 }
 
@@ -183,7 +193,7 @@ fn a_person_who_never_answers_is_an_end_with_a_way_out() {
     let report = explored(&plan);
     assert_eq!(report.verdict, Verdict::Proven);
     let waits = report.ends.iter().find(|end| end.outcome == Outcome::Waiting).unwrap();
-    assert_eq!(waits.way_out.as_deref(), Some(&["approve db".to_owned()][..]));
+    assert_eq!(waits.way_out.as_deref(), Some(&["1 person (lead) approves db".to_owned()][..]));
     assert_eq!(advice(&report), [(Rule::NoDeadline, "/steps/db/approve")]);
 }
 
@@ -264,7 +274,7 @@ fn twelve_steps_in_four_branches_are_searched_completely() {
 
 #[test]
 fn a_bound_is_said_to_be_one() {
-    let report = explore(&twelve_steps(), 100, &mut |_| {}).unwrap();
+    let report = explore(&twelve_steps(), 100, &mut |_| true).unwrap();
     assert!(!report.complete);
     assert_eq!(report.verdict, Verdict::Bounded);
     assert!(report.states >= 100);

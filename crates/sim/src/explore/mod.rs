@@ -12,7 +12,10 @@ mod play;
 mod properties;
 mod report;
 mod search;
+mod sides;
 mod timeline;
+mod times;
+mod turns;
 mod world;
 
 #[cfg(test)]
@@ -36,7 +39,7 @@ use belay_core::{
 use belay_plan::{graph::Graph, model::Plan};
 
 pub use self::{
-    advice::{Advice, Rule},
+    advice::{Advice, Level, Rule},
     ends::{Disposition, Outcome},
     properties::Property,
     report::{EndReport, Failure, Proof, Report, Verdict},
@@ -48,20 +51,25 @@ use self::{
     model::Model,
     moves::Move,
     node::Node,
-    people::{all_goes_well, way_out},
+    people::{acts_max, all_goes_well, is_stuck, way_out},
     search::Task,
+    sides::Proven,
     timeline::timeline,
 };
+
+/// Why a run fails that could succeed.
+const RACE: &str = "a gate waits for what another step heals beside it, or for less time than that takes to show; when \
+                    it is too early, the run does not end rolled back";
 
 /// So many ends are described one by one; more are only counted.
 pub const ENDS_LISTED: usize = 40;
 
 /// Searches every way in which a run of the plan can go, until there is no more, or `states_max` states have been seen.
-/// `progress` hears of the number of states now and then.
+/// `progress` hears of the number of states now and then, and answers whether to go on.
 ///
 /// # Errors
 /// A [`Refusal`] where core does not begin a run of the plan at all.
-pub fn explore(plan: &Plan, states_max: usize, progress: &mut dyn FnMut(usize)) -> Result<Report, Refusal> {
+pub fn explore(plan: &Plan, states_max: usize, progress: &mut dyn FnMut(usize) -> bool) -> Result<Report, Refusal> {
     let (played, left_out) = executed(plan);
     let explorer = Explorer { plan: &played, written: plan, model: Model::new(&played), states_max };
     explorer.report(left_out, progress)
@@ -92,7 +100,7 @@ struct Explorer<'a> {
 }
 
 impl Explorer<'_> {
-    fn report(&self, left_out: Vec<String>, progress: &mut dyn FnMut(usize)) -> Result<Report, Refusal> {
+    fn report(&self, left_out: Vec<String>, progress: &mut dyn FnMut(usize) -> bool) -> Result<Report, Refusal> {
         let start = Node::start(self.plan, &self.model)?.0;
         let graph = self.search((0..self.plan.steps.len()).collect(), start.clone(), progress);
         let ends = ends::list(&graph, self.plan.steps.len(), ENDS_LISTED);
@@ -101,8 +109,8 @@ impl Explorer<'_> {
         let properties = Property::ALL.map(|property| self.proof(property, &graph, &start, &ends)).to_vec();
         let verdict = match () {
             () if properties.iter().any(|proof| proof.verdict == Verdict::Refuted) => Verdict::Refuted,
-            () if graph.complete => Verdict::Proven,
-            () => Verdict::Bounded,
+            () if properties.iter().any(|proof| proof.verdict == Verdict::Bounded) => Verdict::Bounded,
+            () => Verdict::Proven,
         };
         let name = |step: usize| self.plan.steps.get_index(step).map_or_else(String::new, |(name, _)| name.clone());
         let failures = graph.reasons.iter();
@@ -124,35 +132,61 @@ impl Explorer<'_> {
         })
     }
 
-    fn search(&self, order: Vec<usize>, start: Node, progress: &mut dyn FnMut(usize)) -> search::Graph {
+    fn search(&self, order: Vec<usize>, start: Node, progress: &mut dyn FnMut(usize) -> bool) -> search::Graph {
         Task { plan: self.written, model: &self.model, order, states_max: self.states_max }.run(start, progress)
     }
 
     fn proof(&self, property: Property, graph: &search::Graph, start: &Node, ends: &[(EndReport, Vec<Move>)]) -> Proof {
         let found = match property {
-            Property::Succeeds => self.fails_at_best(start),
+            Property::Succeeds => self.fails_when_all_goes_well(start),
             _ => self.shortest(property, graph, start).or_else(|| {
-                let stuck = ends.iter().find(|(end, _)| property == Property::Ends && end.way_out.is_none());
-                stuck.map(|(end, moves)| (format!("no verb leads on to rolled back: {}", end.words), moves.clone()))
+                let stuck = ends.iter().find(|(end, _)| property == Property::Ends && end.stuck);
+                stuck.map(|(end, moves)| (format!("no verb leads on: {}", end.words), moves.clone()))
             }),
         };
         let counter_example = found.as_ref().map(|(_, moves)| timeline(self.plan, &self.model, moves).0);
+        let unknown = ends.iter().map(|(end, _)| end).find(|end| property == Property::Ends && end.way_out.is_none());
+        let why = found
+            .as_ref()
+            .map(|(why, _)| why.clone())
+            .or_else(|| unknown.map(|end| format!("no way out found within {} acts: {}", end.acts_tried, end.words)));
         let verdict = match (&found, graph.complete) {
             (Some(_), _) => Verdict::Refuted,
+            (None, _) if unknown.is_some() => Verdict::Bounded,
             (None, true) => Verdict::Proven,
             (None, false) if property == Property::Succeeds => Verdict::Proven,
             (None, false) => Verdict::Bounded,
         };
-        Proof { property, claim: property.claim(), verdict, why: found.map(|(why, _)| why), counter_example }
+        let assumes = if property == Property::Proof && found.is_none() { self.assumes() } else { Vec::new() };
+        let verdict = if verdict == Verdict::Proven && !assumes.is_empty() { Verdict::Assumed } else { verdict };
+        Proof { property, claim: property.claim(), verdict, why, assumes, counter_example }
     }
 
-    /// The best run that there can be, if it does not end rolled back.
-    fn fails_at_best(&self, start: &Node) -> Option<(String, Vec<Move>)> {
-        let (end, moves) = all_goes_well(start, &self.model, true);
-        (end.run().state != RunState::RolledBack).then(|| {
-            let words = self.words(&End { outcome: ends::outcome(&end), steps: ends::dispositions(&end) });
-            (format!("even if all goes well, the run does not end rolled back: {words}"), moves)
-        })
+    /// The best run that there can be, if it does not end rolled back; also where whoever has to be faster is not.
+    fn fails_when_all_goes_well(&self, start: &Node) -> Option<(String, Vec<Move>)> {
+        let unlucky = Model::unlucky(self.plan);
+        [(&self.model, "even if all goes well, the run does not end rolled back"), (&unlucky, RACE)]
+            .into_iter()
+            .find_map(|(model, why)| {
+                let (end, moves) = all_goes_well(start, model, true);
+                (end.run().state != RunState::RolledBack).then(|| {
+                    let words = self.words(&End { outcome: ends::outcome(&end), steps: ends::dispositions(&end) });
+                    (format!("{why}: {words}"), moves)
+                })
+            })
+    }
+
+    /// What interlocks are taken to prove, where nothing in the plan says that they look at the destinations.
+    fn assumes(&self) -> Vec<String> {
+        let steps = self.plan.steps.keys().zip(&self.model.steps).enumerate();
+        let assumed = steps.filter_map(|(index, (name, step))| match &step.proven {
+            Proven::Assumed(signals) if matches!(step.kind, model::Kind::Traffic { .. }) => {
+                let to = self.model.destinations(index).join(", ");
+                Some(format!("`{}`, an interlock of {name}, is healthy only when {to} is", signals.join("`, `")))
+            }
+            _ => None,
+        });
+        assumed.collect()
     }
 
     /// The shortest way to a violation: with the step that it is about, and what that needs, moving before all others.
@@ -168,11 +202,14 @@ impl Explorer<'_> {
             .filter_map(|found| found.violation.step)
             .collect();
         let first = violated(graph)?;
+        if !graph.complete {
+            return Some((first.violation.why, first.moves)); // whoever set a bound does not wait for more searches
+        }
         let shorter = steps.into_iter().filter_map(|step| {
             let cone = &self.model.steps[step].cone;
             let others = (0..self.model.steps.len()).filter(|other| !cone.contains(other));
             let order = cone.iter().copied().chain(others).collect();
-            violated(&self.search(order, start.clone(), &mut |_| {}))
+            violated(&self.search(order, start.clone(), &mut |_| true))
         });
         let found = shorter.chain([first]).min_by_key(|found| found.moves.len())?;
         Some((found.violation.why, found.moves))
@@ -183,11 +220,14 @@ impl Explorer<'_> {
         let is_fallback = |name: &String| Graph::new(self.plan).is_fallback(name);
         let idle = |name| if is_fallback(name) { Disposition::NotNeeded } else { Disposition::NotStarted };
         let steps = self.plan.steps.keys().zip(&end.steps);
+        let way_out = last.as_ref().map(|last| way_out(last, &self.model));
         EndReport {
             outcome: end.outcome,
             steps: steps.map(|(name, what)| (name.clone(), what.unwrap_or_else(|| idle(name)))).collect(),
             words: self.words(end),
-            way_out: last.and_then(|last| way_out(&last, &self.model)),
+            stuck: last.as_ref().is_some_and(is_stuck),
+            acts_tried: acts_max(&self.model),
+            way_out: way_out.flatten(),
             happenings: moves.len(),
         }
     }

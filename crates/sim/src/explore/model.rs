@@ -5,10 +5,17 @@ use std::collections::BTreeSet;
 
 use belay_plan::{
     builtin::{MANUAL, WAIT},
-    model::{Condition, Gate, Name, OnFailure, Others, Plan, Step, Target},
+    model::{Gate, Name, OnFailure, Others, Plan, Step, Target},
 };
 use indexmap::IndexMap;
 use serde_json::Value;
+
+use super::{
+    advice::undoes,
+    sides::Proven,
+    turns::{Stand, Turn, Turns},
+};
+use crate::nature::Nature;
 
 /// A weight that stands for "all of the traffic" where the plan does not say.
 const WHOLE: u32 = 100;
@@ -31,6 +38,10 @@ pub(crate) struct StepModel {
     /// For each interlock and each gate: whether it can turn healthy.
     pub(crate) require: Vec<bool>,
     pub(crate) verify: Vec<bool>,
+    /// What its interlocks prove of the destinations that it gives traffic to.
+    pub(crate) proven: Proven,
+    /// A later step takes its traffic on, as the one after a page for maintenance does.
+    pub(crate) superseded: bool,
     /// The steps whose future this one's end bears on: those that need it, its fallback, and what it stands in for.
     pub(crate) concerns: Vec<usize>,
     /// What it needs, and what that needs, itself included.
@@ -84,22 +95,33 @@ impl Kind {
 }
 
 impl Model {
+    /// Gates that depend on who is faster may turn.
     pub(crate) fn new(plan: &Plan) -> Self {
+        Self::turning(plan, Turn::Race)
+    }
+
+    /// The same where whoever has to be faster is not.
+    pub(crate) fn unlucky(plan: &Plan) -> Self {
+        Self::turning(plan, Turn::Surely)
+    }
+
+    fn turning(plan: &Plan, at_least: Turn) -> Self {
         let resources = resources(plan);
-        let symptoms = symptoms(plan);
-        let steps = plan.steps.iter().map(|(name, step)| {
-            let healed = others_may_heal(plan, name);
-            let require = step.require.iter().map(|gate| fits(gate) && (healed || !symptoms.contains(&gate.signal)));
-            StepModel {
-                kind: kind(step, &resources),
-                require: require.collect(),
-                verify: step.verify.iter().map(fits).collect(),
-                concerns: concerns(plan, name, step),
-                cone: cone(plan, name),
-            }
+        let turns = Turns::new(plan);
+        let can = |gates: &[Gate], stand: Stand<'_>| -> Vec<bool> {
+            gates.iter().map(|gate| turns.of(gate, stand) >= at_least).collect()
+        };
+        let steps = plan.steps.iter().map(|(name, step)| StepModel {
+            kind: kind(step, &resources),
+            require: can(&step.require, Stand::Require(name)),
+            verify: can(&step.verify, Stand::Verify(name)),
+            proven: Proven::of(plan, step),
+            superseded: superseded(plan, name, step),
+            concerns: concerns(plan, name, step),
+            cone: cone(plan, name),
         });
         let steps = steps.collect();
-        let confirm = plan.confirm.iter().map(fits).collect();
+        let confirm = can(&plan.confirm, Stand::Confirm);
         Self { steps, resources: resources.into_values().collect(), confirm }
     }
 
@@ -112,40 +134,8 @@ impl Model {
     }
 }
 
-/// A gate opens before its first reading, so what has to hold for the whole of `within` cannot.
-pub(crate) fn fits(gate: &Gate) -> bool {
-    gate.hold.is_zero() || gate.hold < gate.within
-}
-
-/// What is red whenever a trigger of the plan fires: it stays so until something has been put back.
-pub(crate) fn symptoms(plan: &Plan) -> BTreeSet<Name> {
-    let mut triggers = plan.triggers.values().map(|trigger| surely_red(&trigger.when));
-    let first = triggers.next().unwrap_or_default();
-    triggers.fold(first, |common, red| common.intersection(&red).cloned().collect())
-}
-
-fn surely_red(condition: &Condition) -> BTreeSet<Name> {
-    match condition {
-        Condition::Signal(name) => BTreeSet::from([name.clone()]),
-        Condition::All(parts) => parts.iter().flat_map(surely_red).collect(),
-        Condition::Any(parts) | Condition::AtLeast { of: parts, .. } => {
-            let mut parts = parts.iter().map(surely_red);
-            let first = parts.next().unwrap_or_default();
-            parts.fold(first, |common, red| common.intersection(&red).cloned().collect())
-        }
-    }
-}
-
-/// Whether some other step may have changed something before this one's interlocks are decided: one that does not wait
-/// for it.
-pub(crate) fn others_may_heal(plan: &Plan, step: &Name) -> bool {
-    let index = plan.steps.get_index_of(step);
-    let waits_for_it = |other: &Name| index.is_some_and(|index| cone(plan, other).contains(&index));
-    plan.steps.iter().any(|(other, found)| other != step && found.action != WAIT && !waits_for_it(other))
-}
-
 /// A step with what it needs, and what that needs; a fallback comes after its step.
-fn cone(plan: &Plan, step: &Name) -> Vec<usize> {
+pub(crate) fn cone(plan: &Plan, step: &Name) -> Vec<usize> {
     let mut found = BTreeSet::new();
     let mut open = vec![step];
     while let Some(name) = open.pop() {
@@ -157,6 +147,13 @@ fn cone(plan: &Plan, step: &Name) -> Vec<usize> {
         }
     }
     found.into_iter().collect()
+}
+
+fn superseded(plan: &Plan, name: &Name, step: &Step) -> bool {
+    let Some(index) = plan.steps.get_index_of(name).filter(|_| is_traffic(step)) else { return false };
+    let on_same =
+        plan.steps.iter().filter(|(other, found)| *other != name && is_traffic(found) && key(found) == key(step));
+    on_same.into_iter().any(|(other, found)| cone(plan, other).contains(&index) && !undoes(step, found))
 }
 
 fn falls_back_to(step: &Step, name: &Name) -> bool {
@@ -180,16 +177,8 @@ fn concerns(plan: &Plan, name: &Name, step: &Step) -> Vec<usize> {
     found
 }
 
-/// They return to a baseline without weights: what is registered (which these steps prove healthy by themselves), and who
-/// writes. A plan does not tell.
-const WITHOUT_WEIGHTS: [&str; 2] = ["alb.targets", "rds.failover"];
-
 fn is_traffic(step: &Step) -> bool {
-    match &step.to {
-        Target::Baseline => !WITHOUT_WEIGHTS.contains(&step.action.as_str()),
-        Target::Explicit(Value::Object(members)) => !members.is_empty() && members.values().all(Value::is_u64),
-        Target::Explicit(_) | Target::Own => false,
-    }
+    Nature::of(step) == Nature::Traffic
 }
 
 fn kind(step: &Step, resources: &IndexMap<String, Resource>) -> Kind {
@@ -256,22 +245,4 @@ fn resources(plan: &Plan) -> IndexMap<String, Resource> {
         }
     }
     found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn red(condition: &Condition) -> Vec<Name> {
-        surely_red(condition).into_iter().collect()
-    }
-
-    #[test]
-    fn what_is_surely_red_follows_from_the_condition() {
-        let signal = |name: &str| Condition::Signal(name.to_owned());
-        assert_eq!(red(&Condition::All(vec![signal("a"), signal("b")])), ["a", "b"]);
-        assert!(red(&Condition::Any(vec![signal("a"), signal("b")])).is_empty());
-        let both = Condition::All(vec![signal("c"), signal("a")]);
-        assert_eq!(red(&Condition::Any(vec![signal("a"), both])), ["a"]);
-    }
 }

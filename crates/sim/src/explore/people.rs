@@ -15,12 +15,13 @@ use super::{
     play::{Clock, play},
     world::{Proven, Telling},
 };
+use crate::nature::is_fence;
 
 /// More moves than any plan takes.
 const MOVES_MAX: usize = 100_000;
 
-/// A person who has to do more than this is on their own.
-const ACTS_MAX: usize = 3;
+/// More acts than this are not searched, however large a plan is.
+const ACTS_MAX: usize = 40;
 
 /// The world does its best, and nobody dies. `people`: those who are asked do what they are asked for; otherwise they are
 /// waited for.
@@ -57,33 +58,56 @@ fn rank(made: &Move) -> Option<u32> {
     })
 }
 
-/// What a person does: `resume`, `approve database_back`.
+/// What people do: `resume`, `2 people (commander) approve database_back`.
 #[derive(Debug, Clone)]
 struct Act {
     words: String,
     verb: Verb,
-    actor: String,
+    /// Each of them says the same: a quorum is one act.
+    actors: Vec<String>,
+}
+
+/// What people may resort to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Resort {
+    /// `resume` and approvals.
+    Asked,
+    /// Besides, an override of what was not proven.
+    Override,
+    /// Besides, a step is given up; never one that keeps writers away from data that is still to be replaced.
+    Skip,
+}
+
+/// So many acts are searched: each step may want people of its own, after a halt once more.
+pub(crate) fn acts_max(model: &Model) -> usize {
+    (2 * model.steps.len() + 2).min(ACTS_MAX)
+}
+
+/// No verb is possible that leads on.
+pub(crate) fn is_stuck(end: &Node) -> bool {
+    let run = end.run();
+    let moves = |verbs: Vec<VerbWord>| verbs.iter().any(|verb| !matches!(verb, VerbWord::Abort | VerbWord::Hold));
+    let steps = run.steps.values().any(|step| moves(possible::of_step(run, step)));
+    !run.state.is_over() && !steps && !moves(possible::of_run(&end.state, run))
 }
 
 /// The fewest acts of people that bring a run from its end to "rolled back", if whatever stood in the way is put right
-/// meanwhile. Steps are given up only where nothing else helps. None: no verb leads out within a few acts.
+/// meanwhile. Nothing is overridden or given up where there is another way. None: not found within [`acts_max`].
 pub(crate) fn way_out(end: &Node, model: &Model) -> Option<Vec<String>> {
     if end.run().state.is_over() {
         return Some(Vec::new());
     }
-    search(end, model, false).or_else(|| search(end, model, true))
+    [Resort::Asked, Resort::Override, Resort::Skip].into_iter().find_map(|resort| search(end, model, resort))
 }
 
-fn search(end: &Node, model: &Model, give_up: bool) -> Option<Vec<String>> {
-    let steps = model.steps.len();
+fn search(end: &Node, model: &Model, resort: Resort) -> Option<Vec<String>> {
     let mut end = end.clone();
     end.silent.clear();
     let mut level: Vec<(Node, Vec<String>)> = vec![(end, Vec::new())];
-    // Each step may want a person of its own.
-    for _ in 0..ACTS_MAX.max(steps) {
+    for _ in 0..acts_max(model) {
         let mut next = Vec::new();
         for (node, done) in &level {
-            for act in acts(node, give_up) {
+            for act in acts(node, resort) {
                 let Some(after) = perform(node, &act, model) else { continue };
                 let done: Vec<String> = done.iter().cloned().chain([act.words]).collect();
                 if after.run().state == RunState::RolledBack {
@@ -99,21 +123,27 @@ fn search(end: &Node, model: &Model, give_up: bool) -> Option<Vec<String>> {
     None
 }
 
-fn acts(node: &Node, give_up: bool) -> Vec<Act> {
+fn acts(node: &Node, resort: Resort) -> Vec<Act> {
     let run = node.run();
-    let act = |words: String, verb: Verb| Act { words, verb, actor: "a person".to_owned() };
+    let act = |words: String, verb: Verb| Act { words, verb, actors: vec!["a person".to_owned()] };
     let mut found = Vec::new();
     for (index, (name, state)) in run.steps.iter().enumerate() {
         let (id, step) = (run.id.clone(), name.clone());
         for verb in possible::of_step(run, state) {
             match verb {
                 VerbWord::Approve => {
-                    let number = state.approvals.len();
-                    let actor = format!("{} {number}", asks(node, index).0);
+                    let (role, quorum) = asks(node, index);
+                    let given = u32::try_from(state.approvals.len()).unwrap_or(u32::MAX);
+                    let missing = quorum.saturating_sub(given).max(1);
+                    let actors = (given..given + missing).map(|number| format!("{role} {number}")).collect();
+                    let words = match missing {
+                        1 => format!("1 person ({role}) approves {name}"),
+                        more => format!("{more} people ({role}) approve {name}"),
+                    };
                     let verb = Verb::Approve { run: id.clone(), step: step.clone(), approve: true };
-                    found.push(Act { actor, ..act(format!("approve {name}"), verb) });
+                    found.push(Act { actors, ..act(words, verb) });
                 }
-                VerbWord::Override if state.phase == Phase::Failed => {
+                VerbWord::Override if resort >= Resort::Override && state.phase == Phase::Failed => {
                     let signals = run.plan.steps[name].require.iter().map(|gate| gate.signal.clone());
                     let subjects: Vec<String> = match &state.failure {
                         Some(belay_core::event::FailureCode::Require) => signals.collect(),
@@ -124,7 +154,9 @@ fn acts(node: &Node, give_up: bool) -> Vec<Act> {
                         found.push(act(format!("override {subject} of {name}"), verb));
                     }
                 }
-                VerbWord::Skip if give_up && state.phase == Phase::Failed => {
+                VerbWord::Skip
+                    if resort == Resort::Skip && state.phase == Phase::Failed && !keeps_writers_away(node, index) =>
+                {
                     found.push(act(format!("skip {name}"), Verb::Skip { run: id.clone(), step: step.clone() }));
                 }
                 _ => {}
@@ -135,6 +167,17 @@ fn acts(node: &Node, give_up: bool) -> Vec<Act> {
         found.insert(0, act("resume".to_owned(), Verb::Resume { run: run.id.clone() }));
     }
     found
+}
+
+/// Whether data is still to be replaced behind a step that stops the writers.
+fn keeps_writers_away(node: &Node, index: usize) -> bool {
+    let run = node.run();
+    let Some((name, step)) = run.plan.steps.get_index(index) else { return false };
+    let to_come = |other: usize| {
+        let over = matches!(node.step(other).phase, Phase::Done | Phase::Unchanged | Phase::Skipped);
+        run.plan.steps[other].loses_data && !over
+    };
+    is_fence(name, step) && (0..run.plan.steps.len()).any(to_come)
 }
 
 fn destinations(state: &belay_core::run::StepState) -> Vec<String> {
@@ -149,7 +192,10 @@ fn destinations(state: &belay_core::run::StepState) -> Vec<String> {
 /// The act, and what comes of it. None where core does not take it.
 fn perform(node: &Node, act: &Act, model: &Model) -> Option<Node> {
     let mut node = node.clone();
-    let events = node.feed(&Input::Command(Asked::new(&act.actor, "put right").command(act.verb.clone()))).ok()?;
+    let mut events = Vec::new();
+    for actor in &act.actors {
+        events.extend(node.feed(&Input::Command(Asked::new(actor, "put right").command(act.verb.clone()))).ok()?);
+    }
     for event in &events {
         if let Event::Step { step, what: StepEvent::Reset } = event
             && let Some(index) = node.run().steps.get_index_of(step)

@@ -4,16 +4,17 @@ use belay_core::{
     change::{Change, Effect, Proof, Repeats},
     event::{Event, FailureCode, StepEvent},
     proof::rises,
-    run::{Fate, Phase},
+    run::{Fate, Phase, RunState},
 };
 use belay_plan::model::{OnFailure, Plan};
 use serde::Serialize;
 
 use super::{
-    model::Model,
+    model::{Kind, Model},
     moves::{Finds, Move},
     node::Node,
-    world::{Proven, StepWorld, Telling},
+    sides::Proven,
+    world::{self, StepWorld, Telling},
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -35,11 +36,22 @@ pub enum Property {
     Once,
     /// No loss beyond the recovery point objective, or past the point of no return, without a person.
     Loss,
+    /// In an end called rolled back, traffic is where the steps that are in place want it.
+    Target,
 }
 
 impl Property {
-    pub const ALL: [Self; 8] =
-        [Self::Ends, Self::Succeeds, Self::Order, Self::Proof, Self::Weights, Self::Crash, Self::Once, Self::Loss];
+    pub const ALL: [Self; 9] = [
+        Self::Ends,
+        Self::Succeeds,
+        Self::Order,
+        Self::Proof,
+        Self::Weights,
+        Self::Crash,
+        Self::Once,
+        Self::Loss,
+        Self::Target,
+    ];
 
     /// For people.
     pub fn claim(self) -> &'static str {
@@ -52,6 +64,7 @@ impl Property {
             Self::Crash => "a crash changes no outcome",
             Self::Once => "nothing that must not be repeated is sent twice",
             Self::Loss => "no data is lost beyond what the plan allows without a person",
+            Self::Target => "a run that ends rolled back leaves traffic where the plan's targets say",
         }
     }
 }
@@ -72,7 +85,8 @@ pub(crate) fn check(
     events: &[Event],
     after: &Node,
 ) -> Vec<Violation> {
-    let untold = matches!(made, Move::Look { finds: Finds::Remaining(Telling { proof: Proven::Untold, .. }), .. });
+    let untold =
+        matches!(made, Move::Look { finds: Finds::Remaining(Telling { proof: world::Proven::Untold, .. }), .. });
     let mut found = Vec::new();
     let mut opened: Vec<&str> = Vec::new();
     for event in events {
@@ -85,7 +99,8 @@ pub(crate) fn check(
             StepEvent::Intended { change, .. } => {
                 let passed = opened.contains(&step.as_str());
                 let world = &after.world.steps[index];
-                intended(plan, before, index, world, passed, change, &mut violated);
+                let proven = &model.steps[index].proven;
+                intended(plan, before, index, (world, proven), passed, change, &mut violated);
             }
             StepEvent::Failed { code: FailureCode::Unproven, .. } if untold && plan.steps[index].require.is_empty() => {
                 let to = model.destinations(index).join(", ");
@@ -107,7 +122,29 @@ pub(crate) fn check(
         let why = format!("no traffic goes anywhere: {members} all have weight 0");
         found.push(Violation { property: Property::Weights, step: None, why });
     }
+    if after.run().state == RunState::RolledBack && before.run().state != RunState::RolledBack {
+        found.extend((0..plan.steps.len()).filter_map(|index| off_target(model, after, index)));
+    }
     found
+}
+
+/// A step that is in place in an end called rolled back, and whose target is not what is there: a later one has undone it.
+fn off_target(model: &Model, end: &Node, index: usize) -> Option<Violation> {
+    let step = &model.steps[index];
+    let Kind::Traffic { resource, target, .. } = &step.kind else { return None };
+    let in_place = matches!(end.step(index).phase, Phase::Done | Phase::Unchanged);
+    let weights = &end.world.weights[*resource];
+    let is_off = target.iter().zip(weights).any(|(wanted, is)| wanted.is_some_and(|wanted| wanted != *is));
+    (in_place && is_off && !step.superseded).then(|| {
+        let shown = model.resources[*resource].members.iter().zip(weights);
+        let shown: Vec<String> = shown.map(|(member, weight)| format!("{member} {weight}")).collect();
+        let why = format!(
+            "{} is undone by a later step: the run ends rolled back with {}",
+            end.name(index),
+            shown.join(", ")
+        );
+        Violation { property: Property::Target, step: None, why }
+    })
 }
 
 /// A send: everything that has to be so before it.
@@ -115,7 +152,7 @@ fn intended(
     plan: &Plan,
     before: &Node,
     index: usize,
-    world: &StepWorld,
+    (world, proven): (&StepWorld, &Proven),
     passed: bool,
     change: &Change,
     violated: &mut impl FnMut(Property, String),
@@ -143,13 +180,19 @@ fn intended(
                     violated(Property::Weights, "sends weights that are all zero".to_owned());
                 }
                 for share in shares.iter().filter(|share| rises(share, shares)) {
-                    let proven = match share.proof {
+                    let healthy = match share.proof {
                         Proof::Healthy { .. } => true,
-                        Proof::None { .. } => interlocked,
+                        Proof::None { .. } => interlocked && proven.holds(),
                         Proof::Unhealthy { .. } => false,
                     };
-                    if !proven && !state.overrides.contains(&share.destination) {
-                        violated(Property::Proof, format!("gives {} traffic without proof", share.destination));
+                    if !healthy && !state.overrides.contains(&share.destination) {
+                        let why = match (proven, &share.proof) {
+                            (Proven::OtherSide { signal, looks_at }, Proof::None { .. }) => {
+                                format!(": its interlock `{signal}` looks at {looks_at}, which gets none of it")
+                            }
+                            _ => String::new(),
+                        };
+                        violated(Property::Proof, format!("gives {} traffic without proof{why}", share.destination));
                     }
                 }
             }

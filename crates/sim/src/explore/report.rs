@@ -34,6 +34,8 @@ pub struct Report {
 pub enum Verdict {
     /// It holds, in every state.
     Proven,
+    /// It holds in every state, if what is assumed of the world is so.
+    Assumed,
     /// It does not; there is a counter-example.
     Refuted,
     /// It holds as far as was searched.
@@ -47,6 +49,9 @@ pub struct Proof {
     pub verdict: Verdict,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+    /// What the proof rests on, beside the plan.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub assumes: Vec<String>,
     /// The shortest way to where it does not hold.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub counter_example: Option<Vec<Happening>>,
@@ -59,9 +64,13 @@ pub struct EndReport {
     pub steps: indexmap::IndexMap<String, Disposition>,
     /// For a person.
     pub words: String,
-    /// The fewest acts of people from here to "rolled back", if what stood in the way is put right; none where no verb
-    /// leads there.
+    /// The fewest acts of people from here to "rolled back", if what stood in the way is put right; none where none was
+    /// found within `acts_tried` of them.
     pub way_out: Option<Vec<String>>,
+    pub acts_tried: usize,
+    /// No verb but `abort` is possible.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub stuck: bool,
     /// How many things have to happen, at least, to come here.
     pub happenings: usize,
 }

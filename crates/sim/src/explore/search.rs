@@ -35,7 +35,7 @@ pub(crate) struct Graph {
     edges: Vec<(usize, usize)>,
     pub(crate) states: usize,
     pub(crate) transitions: usize,
-    /// False when the bound on states was reached.
+    /// False when a bound was reached.
     pub(crate) complete: bool,
     /// The shortest way to each violation.
     pub(crate) violations: Vec<Found>,
@@ -86,8 +86,8 @@ pub(crate) struct Task<'a> {
 }
 
 impl Task<'_> {
-    /// Calls `progress` with the number of states now and then.
-    pub(crate) fn run(&self, start: Node, progress: &mut dyn FnMut(usize)) -> Graph {
+    /// Calls `progress` with the number of states now and then, and stops when it answers no.
+    pub(crate) fn run(&self, start: Node, progress: &mut dyn FnMut(usize) -> bool) -> Graph {
         let mut search = Search { task: self, graph: Graph::new(), known: HashMap::new(), queue: BinaryHeap::new() };
         search.reach(start, None, 0);
         while let Some(Reverse((distance, at))) = search.queue.pop() {
@@ -99,7 +99,10 @@ impl Task<'_> {
                 break;
             }
             search.expand(at);
-            progress(search.graph.states);
+            if !progress(search.graph.states) {
+                search.graph.complete &= search.queue.is_empty();
+                break;
+            }
         }
         search.graph
     }

@@ -20,7 +20,7 @@ use crate::chance::Chance;
 fn searched(plan: &Plan) -> Graph {
     let model = Model::new(plan);
     let task = Task { plan, model: &model, order: (0..plan.steps.len()).collect(), states_max: usize::MAX };
-    task.run(Node::start(plan, &model).unwrap().0, &mut |_| {})
+    task.run(Node::start(plan, &model).unwrap().0, &mut |_| true)
 }
 
 fn ends(graph: &Graph, plan: &Plan) -> BTreeSet<End> {

@@ -78,7 +78,7 @@ pub(crate) fn weights() -> Step {
 }
 
 pub(crate) fn restore() -> Step {
-    step("sim.restore", Target::Own)
+    Step { loses_data: true, ..step("sim.restore", Target::Own) }
 }
 
 /// Any plan that arming accepts, by seed.

@@ -93,17 +93,44 @@ fn a_restore_that_takes_twice_as_long_takes_twice_as_long() {
     }
 }
 
+fn staged(verify: &str) -> Plan {
+    let staged = format!("    require: [blue_ready]\n    stages: [10, 50, 100]\n    verify: [{verify}]\n  listener");
+    let text = SHOP.replacen("    require: [blue_ready]\n  listener", &staged, 1);
+    plan(&text.replacen(
+        "  blue_ready:",
+        "  page: { http: { url: \"https://shop.example.com/\", status: 200 } }\n  blue_ready:",
+        1,
+    ))
+}
+
 /// What a first part has healed stays so while the next ones are on their way.
 #[test]
 fn traffic_in_stages_heals_once() {
-    let staged = "    require: [blue_ready]\n    stages: [10, 50, 100]\n    verify: [{ signal: errors, within: 5m, for: 30s }]\n  listener";
-    let plan = plan(&SHOP.replacen("    require: [blue_ready]\n  listener", staged, 1));
+    let plan = staged("{ signal: page, within: 5m, for: 30s }");
     let played = rehearsal(&plan, Script::usual(&plan, None)).play(1).unwrap();
     assert_eq!(played.report.outcome, Outcome::RolledBack);
     assert_eq!(played.report.steps["dns_back"].sends, 3);
     let ill = played.records.iter().map(|record| serde_json::to_string(record).unwrap());
-    let ill = ill.filter(|text| text.contains("\"signal\":\"errors\"") && text.contains("\"to\":\"unhealthy\""));
-    assert_eq!(ill.count(), 1, "the breach alone");
+    let ill = ill.filter(|text| text.contains("\"signal\":\"page\"") && text.contains("\"to\":\"unhealthy\""));
+    assert_eq!(ill.count(), 0, "it is read from the first part on");
+}
+
+/// A tenth of the traffic does not heal what the trigger watches.
+#[test]
+fn a_symptom_heals_with_the_last_stage() {
+    let plan = staged("{ signal: errors, within: 5m, for: 30s }");
+    let played = rehearsal(&plan, Script::usual(&plan, None)).play(1).unwrap();
+    assert_eq!((played.report.outcome, played.report.steps["dns_back"].sends), (Outcome::Halted, 1));
+}
+
+/// What names its own target and loses no data is a job: nobody is asked how much is lost.
+#[test]
+fn a_job_is_no_restore() {
+    let mut plan = plan(&SHOP.replace("rpo: 2h", "rpo: 1s"));
+    plan.steps["database_back"].loses_data = false;
+    let played = rehearsal(&plan, Script::usual(&plan, None)).play(1).unwrap();
+    assert_eq!((played.report.outcome, played.report.times.data_lost), (Outcome::RolledBack, None));
+    assert_eq!(played.report.steps["database_back"].sends, 1);
 }
 
 #[test]

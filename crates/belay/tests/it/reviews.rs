@@ -1,0 +1,102 @@
+//! Plans with one planted flaw each, and sound ones: the search finds what a good reviewer would, and nothing else. The first
+//! line of a flawed plan names what has to be found: `refuted PROPERTY`, if a property does not hold, and the finding.
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use serde_json::Value;
+
+use crate::{belay, repository, text};
+
+fn plans(kind: &str) -> Vec<PathBuf> {
+    let folder = repository("crates/belay/tests/plans").join(kind);
+    let mut found: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    found.sort();
+    assert!(found.len() > 9, "{found:?}");
+    found
+}
+
+fn explored(path: &PathBuf, more: &[&str], code: i32) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    let path = path.display().to_string();
+    let arguments: Vec<&str> = [&["explore", &path, "--json"][..], more].concat();
+    let done = belay(folder.path(), &arguments).assert().code(code).get_output().clone();
+    serde_json::from_slice(&done.stdout).unwrap()
+}
+
+fn list<'v>(report: &'v Value, of: &str, keep: impl Fn(&Value) -> bool, key: &str) -> BTreeSet<&'v str> {
+    let items = report[of].as_array().unwrap().iter().filter(|item| keep(item));
+    items.map(|item| item[key].as_str().unwrap()).collect()
+}
+
+fn findings(report: &Value) -> BTreeSet<&str> {
+    list(report, "advice", |advice| advice["level"] == "finding", "rule")
+}
+
+fn refuted(report: &Value) -> BTreeSet<&str> {
+    list(report, "properties", |proof| proof["verdict"] == "refuted", "property")
+}
+
+#[test]
+fn each_planted_flaw_is_found() {
+    for path in plans("flaws") {
+        let written = fs::read_to_string(&path).unwrap();
+        let mut wanted: Vec<&str> = written.lines().next().unwrap().trim_start_matches("# ").split(' ').collect();
+        let property = (wanted[0] == "refuted").then(|| wanted.drain(..2).nth(1).unwrap());
+        // A finding is a no in a pipeline, also where every property holds.
+        let report = explored(&path, &["--deny", "findings"], 3);
+        for finding in &wanted {
+            assert!(findings(&report).contains(finding), "{}: {finding} in {:#}", path.display(), report["advice"]);
+        }
+        assert_eq!(refuted(&report), property.into_iter().collect(), "{}: {:#}", path.display(), report["properties"]);
+    }
+}
+
+#[test]
+fn a_sound_plan_is_left_alone() {
+    for path in plans("sound") {
+        let report = explored(&path, &["--deny", "findings", "--require-complete"], 0);
+        assert_eq!(report["verdict"], "proven", "{}", path.display());
+        assert_eq!(findings(&report), BTreeSet::new(), "{}: {:#}", path.display(), report["advice"]);
+        for end in report["ends"].as_array().unwrap() {
+            assert!(end["way_out"].is_array(), "{}: {end:#}", path.display());
+        }
+    }
+}
+
+/// The usual case of a sound plan rolls back in the simulated world as well: explorer and simulator agree.
+#[test]
+fn a_sound_plan_rolls_back_in_the_simulated_world() {
+    let folder = tempfile::tempdir().unwrap();
+    for path in plans("sound") {
+        let plan = path.display().to_string();
+        let arguments = ["drill", plan.as_str(), "--simulate", "--runs", "4", "--json"];
+        let done = belay(folder.path(), &arguments).output().unwrap();
+        let report: Value = serde_json::from_slice(&done.stdout).unwrap();
+        let outcomes = report["rehearsals"][0]["distribution"]["outcomes"].as_object().unwrap();
+        assert!(outcomes.keys().eq(["rolled_back"]), "{plan}: {outcomes:?}");
+    }
+}
+
+/// A quorum is one act, and nobody is told to let writers in before data goes back.
+#[test]
+fn ways_out_ask_before_they_give_up() {
+    let path = repository("crates/belay/tests/plans/sound/two-quorums.yaml");
+    let report = explored(&path, &[], 0);
+    let ends = report["ends"].as_array().unwrap();
+    let ways: BTreeSet<String> = ends.iter().map(|end| end["way_out"].to_string()).collect();
+    let asked = ["resume", "2 people (ops) approve stop_workers", "2 people (incident_commander) approve ledger_back"];
+    assert!(ways.contains(&serde_json::json!(asked).to_string()), "{ways:?}");
+    assert!(!ways.iter().any(|way| way.contains("skip")), "{ways:?}");
+}
+
+#[test]
+fn a_bound_is_a_no_where_everything_has_to_be_searched() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = plans("sound")[0].display().to_string();
+    let bounded = ["explore", path.as_str(), "--max-states", "20"];
+    let done = belay(folder.path(), &bounded).env("CI", "true").assert().code(3).get_output().clone();
+    assert!(text(&done.stderr).contains("--require-complete"), "{}", text(&done.stderr));
+    belay(folder.path(), &bounded).env("CI", "false").assert().code(0);
+    let done = belay(folder.path(), &["explore", &path, "--within", "0s"]).env_remove("CI").assert().code(0);
+    assert!(text(&done.get_output().stdout).contains("bounded"));
+}

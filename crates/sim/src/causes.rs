@@ -1,0 +1,90 @@
+//! What turns a signal healthy again: one derivation for the simulator, which plays it, and for the explorer, which goes
+//! by it.
+
+use std::collections::BTreeSet;
+
+use belay_core::{incident, watch::signals_of};
+use belay_plan::{
+    graph::Graph,
+    model::{Answer, Gate, Name, Plan, Step, Trigger},
+};
+use serde_json::Value;
+
+use crate::nature::Nature;
+
+/// Why a signal is unhealthy when a rollback begins, and what heals it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// Nothing made it unhealthy.
+    Fine,
+    /// It is healthy again as soon as all steps of one of these sets are in place.
+    Healed {
+        by: Vec<Vec<Name>>,
+        /// It is what a trigger watches: it follows all of the traffic, so a part that moved does not heal it.
+        symptom: bool,
+    },
+}
+
+/// The signals that the triggers of a plan watch, those of triggers that roll back where there are such.
+pub(crate) fn symptoms(plan: &Plan) -> BTreeSet<Name> {
+    let rolls_back = |trigger: &&Trigger| incident::answer(plan, trigger) == Answer::RollBack;
+    let any = plan.triggers.values().any(|trigger| rolls_back(&trigger));
+    let triggers = plan.triggers.values().filter(|trigger| !any || rolls_back(trigger));
+    triggers.flat_map(|trigger| signals_of(&trigger.when)).cloned().collect()
+}
+
+/// Of a signal that was red at the breach (`symptom`), or of another.
+pub(crate) fn of_signal(plan: &Plan, graph: &Graph<'_>, signal: &str, symptom: bool) -> Cause {
+    let gates = |gates: &[Gate]| gates.iter().any(|gate| gate.signal == signal);
+    let with = |used: &dyn Fn(&Step) -> bool| -> Vec<&Name> {
+        plan.steps.iter().filter(|(name, step)| !graph.is_fallback(name) && used(step)).map(|(name, _)| name).collect()
+    };
+    let each = |steps: &[&Name]| steps.iter().map(|step| vec![(*step).clone()]).collect();
+    let needs = |step: &str, other: &str| {
+        step != other && graph.closure_of_needs(&[step.to_owned()]).into_iter().any(|name| name == other)
+    };
+    if !symptom {
+        let makers = with(&|step| makes(plan, step, signal));
+        if !makers.is_empty() {
+            return Cause::Healed { by: each(&makers), symptom };
+        }
+    }
+    let verified = with(&|step| gates(&step.verify));
+    let first: Vec<&Name> =
+        verified.iter().filter(|step| !verified.iter().any(|other| needs(step, other))).copied().collect();
+    if symptom {
+        let all = || vec![with(&|_| true).into_iter().cloned().collect()];
+        return Cause::Healed { by: if first.is_empty() { all() } else { each(&first) }, symptom };
+    }
+    // An interlock that no step before it makes healthy has been healthy all along.
+    let required = with(&|step| gates(&step.require));
+    let all_along = required.iter().any(|step| !first.iter().any(|verified| needs(step, verified)));
+    if all_along || first.is_empty() { Cause::Fine } else { Cause::Healed { by: each(&first), symptom } }
+}
+
+/// A step that registers targets makes the health of its target group.
+pub(crate) fn makes(plan: &Plan, step: &Step, signal: &str) -> bool {
+    let looked_at = plan.signals.get(signal).and_then(target_group);
+    let changed = step.with["target_group"].as_str().map(group_name);
+    Nature::of(step) == Nature::State && changed.is_some() && changed == looked_at
+}
+
+/// The target group that a signal looks at.
+pub(crate) fn target_group(signal: &belay_plan::model::Signal) -> Option<&str> {
+    signal.spec.get(&signal.kind).and_then(|settings| settings["target_group"].as_str()).map(group_name)
+}
+
+/// The name within `arn:aws:elasticloadbalancing:...:targetgroup/NAME/ID`; a name is one already.
+pub(crate) fn group_name(group: &str) -> &str {
+    match group.split_once(":targetgroup/") {
+        Some((_, rest)) => rest.split('/').next().unwrap_or(rest),
+        None => group,
+    }
+}
+
+/// The members that an explicit target gives traffic to (`true`), or takes it from.
+pub(crate) fn members(step: &Step, raised: bool) -> BTreeSet<&str> {
+    let belay_plan::model::Target::Explicit(Value::Object(named)) = &step.to else { return BTreeSet::new() };
+    let weight = |value: &Value| value.as_u64().unwrap_or(0) > 0;
+    named.iter().filter(|(_, value)| weight(value) == raised).map(|(name, _)| name.as_str()).collect()
+}

@@ -1,0 +1,71 @@
+//! Times that do not fit each other, whatever happens.
+
+use std::time::Duration;
+
+use belay_plan::{
+    duration,
+    model::{Name, OnFailure},
+};
+
+use super::{Adviser, Rule};
+use crate::{explore::times::Lengths, nature::Nature, rehearsal::usual};
+
+fn text(time: Duration) -> String {
+    duration::format(Duration::from_secs(time.as_secs()))
+}
+
+impl Adviser<'_> {
+    /// What a run takes at least, and at most, beside the recovery time objective.
+    pub(super) fn objectives(&mut self) {
+        let Some(rto) = self.plan.objectives.rto else { return };
+        let Lengths { detection, steps, confirmation, longest } = Lengths::new(self.plan);
+        let usual = detection + steps + confirmation;
+        if usual > rto {
+            let what = format!(
+                "the `rto` is {}, and a rollback in which nothing fails usually takes {}: {} until the trigger fires, {} \
+                 for the steps, {} of confirmation",
+                text(rto),
+                text(usual),
+                text(detection),
+                text(steps),
+                text(confirmation)
+            );
+            let instead = "shorten what takes longest, or set an `rto` that can be kept";
+            return self.say(Rule::RtoCannotHold, "/objectives/rto".to_owned(), what, instead);
+        }
+        if let Some(longest) = longest.filter(|longest| *longest > rto) {
+            let what = format!(
+                "the `rto` is {}; through time-outs, deadlines and fallbacks a run can take {} and still end rolled back",
+                text(rto),
+                text(longest)
+            );
+            let instead = "set `timeout` and `within` to what is still of use";
+            self.say(Rule::LongestWay, "/objectives/rto".to_owned(), what, instead);
+        }
+    }
+
+    /// A step that is given less time than its action takes fails in every usual run.
+    pub(super) fn timeout(&mut self, name: &Name) {
+        let step = &self.plan.steps[name];
+        if !Nature::of(step).acts() {
+            return;
+        }
+        let usual = usual::of_action(&step.action).usual;
+        if step.timeout < usual {
+            let then = match &step.on_failure {
+                OnFailure::Halt => "the run halts".to_owned(),
+                OnFailure::Continue => "the run goes on without it".to_owned(),
+                OnFailure::Fallback(other) => format!("its fallback `{other}` takes over"),
+            };
+            let what = format!(
+                "`{name}` has {}, and `{}` usually takes {}: in a usual run it fails, and {then}",
+                text(step.timeout),
+                step.action,
+                text(usual)
+            );
+            let most = usual::of_action(&step.action).most;
+            let instead = format!("give it time: `timeout: {}` or more", text(most));
+            self.say(Rule::TimeoutTooShort, format!("/steps/{name}/timeout"), what, instead);
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! What authors of a plan should know: findings, which a good reviewer would not let pass, and hints.
+
+mod arithmetic;
+mod data;
+mod gates;
+mod resources;
+mod triggers;
+
+use std::time::Duration;
+
+use belay_plan::{
+    graph::Graph,
+    model::{Name, OnFailure, Otherwise, Plan},
+};
+use serde::Serialize;
+
+pub(crate) use resources::undoes;
+
+use super::{
+    model::{Kind, Model},
+    turns::Turns,
+};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Advice {
+    pub rule: Rule,
+    pub level: Level,
+    /// A JSON pointer into the plan file.
+    pub pointer: String,
+    /// What, and why it matters.
+    pub what: String,
+    /// What would be right.
+    pub instead: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// A flaw: the rollback fails, does harm or comes too late in a way that the plan can rule out.
+    Finding,
+    /// It may be meant so.
+    Hint,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rule {
+    /// Traffic is raised without an interlock.
+    NoInterlock,
+    /// Nothing checks what a step has done.
+    NoGate,
+    /// A gate that no signal can turn, or not in time.
+    GateCannotTurn,
+    /// A gate on what no step of the plan influences.
+    GateNotInfluenced,
+    /// A halt leaves things half put back.
+    FallbackWise,
+    /// A need that nothing requires.
+    CouldRunParallel,
+    /// Traffic and data in no order.
+    TrafficBesideData,
+    /// A person is waited for without end.
+    NoDeadline,
+    /// Data is lost and nobody is asked.
+    LossUnasked,
+    /// Nobody answers, and the run goes on without the step.
+    SilenceSkips,
+    /// Nothing says in the end that it helped.
+    NoConfirmation,
+    /// A gate on what another step makes healthy beside it.
+    GateRaces,
+    /// The interlock looks at another destination than the one that gets the traffic.
+    LooksAtOtherSide,
+    /// Data is lost while writers may still write.
+    LossNotFenced,
+    /// The fallback fails by what its step fails by.
+    SameCauseAgain,
+    /// Nothing begins a rollback but a person.
+    NoTrigger,
+    /// No trigger is answered by a rollback.
+    NeverRollsBack,
+    /// Two steps want different things of one resource.
+    TargetsContradict,
+    /// Two names may be one resource.
+    OneResourceTwoNames,
+    /// The run takes longer than the plan's `rto` even if nothing fails.
+    RtoCannotHold,
+    /// A step has less time than its action usually takes.
+    TimeoutTooShort,
+    /// A confirmation that is over before the trigger would fire again.
+    ConfirmationTooShort,
+    /// A confirmation that looks at nothing that a trigger watches.
+    ConfirmsNoTrigger,
+    /// The longest way through time-outs and deadlines is beyond the `rto`.
+    LongestWay,
+}
+
+impl Rule {
+    pub fn level(self) -> Level {
+        match self {
+            Self::NoGate
+            | Self::GateNotInfluenced
+            | Self::FallbackWise
+            | Self::CouldRunParallel
+            | Self::NoConfirmation
+            | Self::LongestWay => Level::Hint,
+            _ => Level::Finding,
+        }
+    }
+}
+
+pub(crate) fn advise(plan: &Plan, model: &Model) -> Vec<Advice> {
+    let mut adviser = Adviser { plan, model, turns: Turns::new(plan), found: Vec::new() };
+    adviser.triggers();
+    adviser.objectives();
+    for (index, (name, step)) in plan.steps.iter().enumerate() {
+        adviser.traffic(index, name);
+        adviser.sides(index, name);
+        adviser.gates(name, "require", &step.require);
+        adviser.gates(name, "verify", &step.verify);
+        adviser.unchecked(index, name);
+        adviser.half_way(index, name);
+        adviser.fallback(name);
+        adviser.people(index, name);
+        adviser.loss(index, name);
+        adviser.fence(name);
+        adviser.timeout(name);
+    }
+    adviser.parallel();
+    adviser.resources();
+    adviser.confirmation();
+    adviser.found
+}
+
+struct Adviser<'a> {
+    plan: &'a Plan,
+    model: &'a Model,
+    turns: Turns<'a>,
+    found: Vec<Advice>,
+}
+
+impl Adviser<'_> {
+    fn say(&mut self, rule: Rule, pointer: String, what: String, instead: impl Into<String>) {
+        self.found.push(Advice { rule, level: rule.level(), pointer, what, instead: instead.into() });
+    }
+
+    fn kind(&self, index: usize) -> &Kind {
+        &self.model.steps[index].kind
+    }
+
+    /// Looks at the world outside, and changes it.
+    fn acts(&self, index: usize) -> bool {
+        self.kind(index).changes() > 0
+    }
+
+    fn traffic(&mut self, index: usize, name: &Name) {
+        let raised = self.model.destinations(index).join(", ");
+        if self.plan.steps[index].require.is_empty() && !raised.is_empty() {
+            let what = format!(
+                "`{name}` gives {raised} traffic without an interlock: where the actuator cannot tell whether it is \
+                 healthy, Belay refuses to send"
+            );
+            self.say(Rule::NoInterlock, format!("/steps/{name}"), what, "add a `require` on a signal that says so");
+        }
+    }
+
+    fn unchecked(&mut self, index: usize, name: &Name) {
+        let step = &self.plan.steps[index];
+        // What the plan goes on without needs no check.
+        if self.acts(index) && step.verify.is_empty() && step.on_failure != OnFailure::Continue {
+            let what = format!("nothing checks that `{name}` helped: it is done as soon as its target shows");
+            self.say(Rule::NoGate, format!("/steps/{name}"), what, "add a `verify` on a signal that tells");
+        }
+    }
+
+    fn half_way(&mut self, index: usize, name: &Name) {
+        let is_fallback = Graph::new(self.plan).is_fallback(name);
+        if !self.acts(index) || is_fallback || self.plan.steps[index].on_failure != OnFailure::Halt {
+            return;
+        }
+        let dependents = Graph::new(self.plan).dependents(name);
+        let after_it = |other: usize| self.model.steps[other].cone.contains(&index);
+        let in_place: Vec<usize> = (0..self.model.steps.len())
+            .filter(|other| *other != index && self.acts(*other) && !after_it(*other))
+            .collect();
+        if in_place.is_empty() || (dependents.is_empty() && *self.kind(index) != Kind::Replace) {
+            return;
+        }
+        let names: Vec<&str> =
+            in_place.iter().filter_map(|at| self.plan.steps.get_index(*at)).map(|(name, _)| name.as_str()).collect();
+        let traffic: Vec<&str> = in_place.iter().flat_map(|at| self.model.destinations(*at)).collect();
+        let lost = if *self.kind(index) == Kind::Replace { ", and its database is not restored" } else { "" };
+        let mut what = match traffic.first() {
+            Some(first) => format!("if `{name}` fails, traffic is on {first} ({}){lost}", names.join(", ")),
+            None => format!("if `{name}` fails, the rollback is half way: {} may be in place{lost}", names.join(", ")),
+        };
+        if !dependents.is_empty() {
+            what.push_str(&format!("; {} never starts", dependents.join(", ")));
+        }
+        let instead =
+            "add a fallback: `on_failure: { fallback: STEP }`; a `manual` step that says what to do is enough";
+        self.say(Rule::FallbackWise, format!("/steps/{name}"), what, instead);
+    }
+
+    fn people(&mut self, index: usize, name: &Name) {
+        let by_hand = *self.kind(index) == Kind::Manual;
+        let Some(approve) = &self.plan.steps[index].approve else {
+            if by_hand {
+                let what =
+                    format!("`{name}` is done by hand, and nothing happens if nobody does it: it has no deadline");
+                let instead = "say who and until when: `approve: { role: ROLE, within: 10m }`";
+                self.say(Rule::NoDeadline, format!("/steps/{name}"), what, instead);
+            } else if self.plan.steps[index].loses_data && self.plan.objectives.rpo.is_some() {
+                let what = format!(
+                    "where `{name}` would lose more than the `rpo` allows, Belay asks a person, and the run waits for the \
+                     answer without end"
+                );
+                let instead = "say who answers and until when: `approve: { role: ROLE, within: 10m }`";
+                self.say(Rule::NoDeadline, format!("/steps/{name}"), what, instead);
+            }
+            return;
+        };
+        let pointer = format!("/steps/{name}/approve");
+        if approve.within.is_none() {
+            let what =
+                format!("if nobody with the role {} answers, the run waits for `{name}` without end", approve.role);
+            self.say(Rule::NoDeadline, pointer.clone(), what, "give it a deadline, for example `within: 10m`");
+        }
+        if approve.otherwise == Otherwise::Skip && approve.within.is_some() {
+            let dependents = Graph::new(self.plan).dependents(name).join(", ");
+            let on = if dependents.is_empty() { String::new() } else { format!(", and {dependents} go on without it") };
+            let what = format!("if nobody answers, `{name}` is skipped{on}: the run may end rolled back without it");
+            self.say(Rule::SilenceSkips, pointer, what, "`otherwise: halt`, unless the rollback is whole without it");
+        }
+    }
+
+    /// Needs along the critical path that neither a shared resource, nor data, nor a person explains.
+    fn parallel(&mut self) {
+        let graph = Graph::new(self.plan);
+        let critical = graph.critical_path(|_| Duration::from_secs(60));
+        for pair in critical.steps.windows(2) {
+            let [first, then] = [pair[0], pair[1]];
+            let (Some(before), Some(after)) = (self.plan.steps.get_index_of(first), self.plan.steps.get_index_of(then))
+            else {
+                continue;
+            };
+            let plain = |index: usize| matches!(self.kind(index), Kind::Traffic { .. } | Kind::Set);
+            let (one, two) = (&self.plan.steps[before], &self.plan.steps[after]);
+            let needs = two.needs.iter().position(|need| need == first);
+            if let Some(number) = needs.filter(|_| plain(before) && plain(after) && one.resource != two.resource) {
+                let what = format!(
+                    "`{then}` waits for `{first}`, on the critical path; they act on different things, and nothing in \
+                     the plan says why"
+                );
+                let instead = "without this need they run at the same time; keep it if the order matters";
+                self.say(Rule::CouldRunParallel, format!("/steps/{then}/needs/{number}"), what, instead);
+            }
+        }
+    }
+}

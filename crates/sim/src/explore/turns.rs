@@ -1,0 +1,127 @@
+//! Whether a gate can turn healthy at the place where it stands: what heals its signal has to be in place by then.
+//!
+//! The search plays steps that do not wait for each other one after the other, so what one of them heals for another is
+//! not told by its states. It is told here, from the plan: what heals comes before the gate, or never, or it is a matter of
+//! time.
+
+use std::time::Duration;
+
+use belay_plan::{
+    graph::Graph,
+    model::{Gate, Name, Plan},
+};
+
+use super::{
+    model::cone,
+    times::{POLLS, Schedule},
+};
+use crate::{
+    causes::{self, Cause},
+    rehearsal::usual,
+};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Turn {
+    /// Nothing heals its signal before it is decided.
+    Never,
+    /// What heals it runs beside it, or shows late: it depends on who is faster.
+    Race,
+    Surely,
+}
+
+/// Where a gate stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stand<'a> {
+    Require(&'a Name),
+    Verify(&'a Name),
+    Confirm,
+}
+
+pub(crate) struct Turns<'p> {
+    plan: &'p Plan,
+    graph: Graph<'p>,
+    schedule: Schedule<'p>,
+    symptoms: std::collections::BTreeSet<Name>,
+}
+
+/// A gate opens before its first reading, so what has to hold for the whole of `within` cannot.
+pub(crate) fn fits(gate: &Gate) -> bool {
+    gate.hold.is_zero() || gate.hold < gate.within
+}
+
+impl<'p> Turns<'p> {
+    pub(crate) fn new(plan: &'p Plan) -> Self {
+        Self { plan, graph: Graph::new(plan), schedule: Schedule::new(plan), symptoms: causes::symptoms(plan) }
+    }
+
+    pub(crate) fn is_symptom(&self, signal: &Name) -> bool {
+        self.symptoms.contains(signal)
+    }
+
+    pub(crate) fn cause(&self, signal: &Name) -> Cause {
+        causes::of_signal(self.plan, &self.graph, signal, self.is_symptom(signal))
+    }
+
+    pub(crate) fn of(&self, gate: &Gate, stand: Stand<'_>) -> Turn {
+        if !fits(gate) {
+            return Turn::Never;
+        }
+        match self.cause(&gate.signal) {
+            Cause::Fine => Turn::Surely,
+            Cause::Healed { by, symptom } => {
+                by.iter().map(|steps| self.by(gate, stand, steps, symptom)).max().unwrap_or(Turn::Never)
+            }
+        }
+    }
+
+    /// The whole of a set has to be in place, so its slowest step counts.
+    fn by(&self, gate: &Gate, stand: Stand<'_>, steps: &[Name], symptom: bool) -> Turn {
+        steps.iter().map(|step| self.one(gate, stand, step, symptom)).min().unwrap_or(Turn::Never)
+    }
+
+    fn one(&self, gate: &Gate, stand: Stand<'_>, healer: &Name, symptom: bool) -> Turn {
+        let after = |step: &Name, other: &Name| self.is_behind(step, other);
+        match stand {
+            Stand::Confirm => Turn::Surely,
+            Stand::Verify(step) if step == healer => {
+                // Until its last part, the rest of the traffic still goes where it fails.
+                if symptom && self.plan.steps[step].stages.len() > 1 { Turn::Never } else { self.shows(gate) }
+            }
+            Stand::Require(step) if step == healer => Turn::Never,
+            Stand::Require(step) | Stand::Verify(step) if after(step, healer) => {
+                let checked = self.plan.steps[healer].verify.iter().any(|gate_of| gate_of.signal == gate.signal);
+                if checked { Turn::Surely } else { self.shows(gate) }
+            }
+            Stand::Require(step) | Stand::Verify(step) if after(healer, step) => Turn::Never,
+            Stand::Require(step) | Stand::Verify(step) => {
+                let opens = match stand {
+                    Stand::Require(_) => self.schedule.of(step).start,
+                    _ => self.schedule.of(step).settled[0],
+                };
+                let shown = self.schedule.of(healer).settled[1].saturating_add(self.lag(gate));
+                if shown.saturating_add(gate.hold) <= opens.saturating_add(gate.within) {
+                    Turn::Surely
+                } else {
+                    Turn::Race
+                }
+            }
+        }
+    }
+
+    /// The cause is gone; the gate has to wait until that shows.
+    fn shows(&self, gate: &Gate) -> Turn {
+        if self.lag(gate).saturating_add(gate.hold) <= gate.within { Turn::Surely } else { Turn::Race }
+    }
+
+    fn lag(&self, gate: &Gate) -> Duration {
+        let kind = self.plan.signals.get(&gate.signal).map_or("", |signal| signal.kind.as_str());
+        let lag = usual::of_signal(kind).most;
+        if lag.is_zero() { Duration::ZERO } else { lag + POLLS }
+    }
+
+    /// Whether `step` waits for `other`.
+    pub(crate) fn is_behind(&self, step: &Name, other: &Name) -> bool {
+        let index = self.plan.steps.get_index_of(other);
+        step != other && index.is_some_and(|index| cone(self.plan, step).contains(&index))
+    }
+}
