@@ -1,7 +1,11 @@
 //! Plans with one planted flaw each, and sound ones: the search finds what a good reviewer would, and nothing else. The first
 //! line of a flawed plan names what has to be found: `refuted PROPERTY`, if a property does not hold, and the finding.
 
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use serde_json::Value;
 
@@ -15,7 +19,7 @@ fn plans(kind: &str) -> Vec<PathBuf> {
     found
 }
 
-fn explored(path: &PathBuf, more: &[&str], code: i32) -> Value {
+fn explored(path: &Path, more: &[&str], code: i32) -> Value {
     let folder = tempfile::tempdir().unwrap();
     let path = path.display().to_string();
     let arguments: Vec<&str> = [&["explore", &path, "--json"][..], more].concat();
