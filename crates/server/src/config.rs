@@ -3,7 +3,6 @@
 use std::{
     env::VarError,
     io,
-    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -12,7 +11,12 @@ use belay_local::{files, permit::Permits};
 use belay_plan::{diagnostic::Diagnostic, duration};
 use serde::Deserialize;
 
-use crate::{auth::Tokens, config_file, heartbeat::Heartbeat};
+use crate::{
+    auth::Tokens,
+    config_file,
+    heartbeat::Heartbeat,
+    listener::{Address, Proxies},
+};
 
 /// The file is not larger.
 const BYTES_MAX: u64 = 1024 * 1024;
@@ -23,7 +27,10 @@ const POLL_MAX: Duration = Duration::from_secs(300);
 
 #[derive(Debug, Clone)]
 pub struct Config {
-    pub listen: SocketAddr,
+    /// Never empty.
+    pub listen: Vec<Address>,
+    /// Of what comes from these, `X-Forwarded-For` says who it comes from.
+    pub proxies: Proxies,
     /// A state URL; what is in it is the binary's to understand.
     pub state: String,
     /// Globs, relative to the working directory, as is everything else here.
@@ -75,7 +82,7 @@ pub enum ConfigError {
         "{listen} can be reached from other machines, and there are no `tokens`: everybody there could roll back; \
          give `tokens`, or listen on 127.0.0.1"
     )]
-    Exposed { listen: SocketAddr },
+    Exposed { listen: Address },
 }
 
 impl Default for Config {
@@ -109,7 +116,7 @@ impl Config {
         ];
         let later = differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect();
         let new = Self {
-            listen: self.listen,
+            listen: self.listen.clone(),
             state: self.state.clone(),
             poll: self.poll,
             more_plans: self.more_plans.clone(),
@@ -153,7 +160,7 @@ impl Config {
         };
         let wrong = |name| move |why| ConfigError::Environment { name, why };
         if let Some(value) = read("BELAY_LISTEN")? {
-            config.listen = listen(&value).map_err(wrong("BELAY_LISTEN"))?;
+            config.listen = addresses(&value).map_err(wrong("BELAY_LISTEN"))?;
         }
         if let Some(value) = read("BELAY_STATE")? {
             config.state = value;
@@ -183,17 +190,16 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Exposed`].
     pub fn refuse_exposed(&self) -> Result<(), ConfigError> {
-        match self.tokens.is_empty() && !self.listen.ip().is_loopback() {
-            true => Err(ConfigError::Exposed { listen: self.listen }),
-            false => Ok(()),
+        match self.listen.iter().find(|address| address.is_exposed()) {
+            Some(listen) if self.tokens.is_empty() => Err(ConfigError::Exposed { listen: listen.clone() }),
+            _ => Ok(()),
         }
     }
 }
 
-pub(crate) fn listen(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| {
-        format!("`{text}` is not an address with a port; write for example `127.0.0.1:7457` or `[::1]:7457`")
-    })
+/// As the environment has them: separated by commas.
+fn addresses(text: &str) -> Result<Vec<Address>, String> {
+    text.split(',').map(|address| address.trim().parse()).collect()
 }
 
 pub(crate) fn poll(text: &str) -> Result<Duration, String> {
@@ -217,6 +223,10 @@ mod tests {
         Err(VarError::NotPresent)
     }
 
+    fn shown(config: &Config) -> Vec<String> {
+        config.listen.iter().map(ToString::to_string).collect()
+    }
+
     fn with_file(text: &str) -> tempfile::NamedTempFile {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), text).unwrap();
@@ -226,7 +236,7 @@ mod tests {
     #[test]
     fn without_a_file_the_defaults_hold() {
         let config = Config::load_with(None, no_variables).unwrap();
-        assert_eq!(config.listen.to_string(), "127.0.0.1:7457");
+        assert_eq!(shown(&config), ["127.0.0.1:7457"]);
         assert_eq!(config.state, "sqlite:belay.db");
         assert_eq!(config.poll, Duration::from_secs(5));
     }
@@ -238,13 +248,13 @@ mod tests {
         let config = Config::load_with(None, |name| {
             Ok(match name {
                 "BELAY_CONFIG" => path.clone(),
-                "BELAY_LISTEN" => "[::1]:0".to_owned(),
+                "BELAY_LISTEN" => "[::1]:0, unix:/run/belay.sock".to_owned(),
                 "BELAY_STATE" => "sqlite:b.db".to_owned(),
                 _ => String::new(),
             })
         });
         let config = config.unwrap();
-        assert_eq!(config.listen.to_string(), "[::1]:0");
+        assert_eq!(shown(&config), ["[::1]:0", "unix:/run/belay.sock"]);
         assert_eq!(config.state, "sqlite:b.db");
         assert_eq!(config.poll, Duration::from_secs(7), "an empty variable counts as none");
     }
@@ -263,8 +273,11 @@ mod tests {
         let file = with_file("listen: 0.0.0.0:7457\n");
         let error = Config::load_with(Some(file.path()), no_variables).unwrap_err();
         assert!(matches!(error, ConfigError::Exposed { .. }), "{error}");
-        let file = with_file(&format!("listen: 0.0.0.0:7457\n{TOKEN}"));
-        Config::load_with(Some(file.path()), no_variables).unwrap();
+        let file = with_file("listen: [unix:/run/belay.sock, 0.0.0.0:7457]\n");
+        assert!(Config::load_with(Some(file.path()), no_variables).is_err());
+        for valid in [&format!("listen: 0.0.0.0:7457\n{TOKEN}"), "listen: unix:/run/belay.sock\n"] {
+            Config::load_with(Some(with_file(valid).path()), no_variables).unwrap();
+        }
     }
 
     #[test]

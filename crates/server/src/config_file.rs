@@ -1,6 +1,6 @@
 //! The text of the configuration file: its shape, from which decoder and JSON Schema come, and what it means.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use belay_local::{
     permit::{Permits, SecretPermit},
@@ -10,7 +10,7 @@ use belay_plan::{
     catalogue::Finding,
     diagnostic::Diagnostic,
     duration, settings,
-    shape::{Shape, Text, duration, field, filled_list, list, name, object, text, words},
+    shape::{Shape, Text, duration, field, filled_list, list, name, object, one_of, text, words},
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -19,6 +19,7 @@ use crate::{
     auth::{Role, Token, TokenHash, Tokens},
     config::{self, ArmPolicy, Config, Sigusr1},
     heartbeat::Heartbeat,
+    listener::{Address, Proxies},
     secret::Secret,
 };
 
@@ -31,11 +32,15 @@ const NOTHING_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca4
 
 /// Every key, with its default and what it is for: `config/belay.yaml` says the same at length.
 fn shape() -> Shape {
-    let listen = text("an address with a port, such as `127.0.0.1:7457`");
+    let address =
+        || text("an address with a port, such as `127.0.0.1:7457`, or a socket: `unix:/run/belay/belay.sock`");
+    let listen = one_of("an address, or a list of addresses", [address(), filled_list(address())]);
+    let proxy = text("an address or a network, such as `127.0.0.1` or `10.0.0.0/8`");
     let glob = text("a path or a glob, such as `plans/*.yaml`");
     let program = text("the first word of a command, such as `/usr/local/bin/fence`");
     object([
         field("listen", listen, "Where the daemon listens. Port 0 takes a free one.").or("127.0.0.1:7457"),
+        field("proxies", list(proxy), "The proxies whose `X-Forwarded-For` says who a client is.").optional_section(),
         field("state", text("a state URL, such as `sqlite:belay.db`"), "Where the journal is.").or("sqlite:belay.db"),
         field("plans", list(glob), "The plan files to guard, one migration each.").optional_section(),
         field("poll", duration(), "How often signals are read, 100ms to 5m.").or("5s"),
@@ -112,7 +117,9 @@ fn heartbeat() -> Shape {
 /// What a file says, the defaults filled in.
 #[derive(Deserialize)]
 struct File {
-    listen: SocketAddr,
+    listen: OneOrMore,
+    #[serde(default)]
+    proxies: Vec<String>,
     state: String,
     #[serde(default)]
     plans: Vec<String>,
@@ -128,6 +135,13 @@ struct File {
     probe_hosts: Option<Vec<String>>,
     #[serde(default)]
     telemetry: Telemetry,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMore {
+    One(String),
+    More(Vec<String>),
 }
 
 #[derive(Deserialize)]
@@ -157,7 +171,14 @@ struct TokenEntry {
 
 pub(crate) fn parse(file_name: &str, text: &str) -> Result<Config, Vec<Diagnostic>> {
     let file: File = settings::read(file_name, text, &shape(), check)?;
-    let File { listen, state, plans, poll, arm, sigusr1, tokens, heartbeat, telemetry, .. } = file;
+    let File { listen, proxies, state, plans, poll, arm, sigusr1, tokens, heartbeat, telemetry, .. } = file;
+    // What does not parse was found by `check`.
+    let listen = match listen {
+        OneOrMore::One(address) => vec![address],
+        OneOrMore::More(addresses) => addresses,
+    };
+    let listen = listen.iter().filter_map(|address| address.parse().ok()).collect();
+    let proxies = Proxies::new(proxies.iter().filter_map(|proxy| Proxies::parse(proxy).ok()).collect());
     let secret = |SecretEntry { secret, hosts }| Some(SecretPermit { secret: Reference::parse(&secret)?, hosts });
     let secrets = file.secrets.map(|secrets| secrets.into_iter().filter_map(secret).collect());
     let permits = Permits { secrets, commands: file.commands, probe_hosts: file.probe_hosts };
@@ -169,7 +190,7 @@ pub(crate) fn parse(file_name: &str, text: &str) -> Result<Config, Vec<Diagnosti
     let tokens = Tokens::new(tokens.collect());
     let heartbeat = heartbeat.map(|HeartbeatEntry { url, every }| Heartbeat { url: Secret::new(url), every });
     let (otlp, file, more_plans) = (telemetry.otlp, None, Vec::new());
-    Ok(Config { listen, state, plans, poll, arm, sigusr1, tokens, heartbeat, otlp, file, more_plans, permits })
+    Ok(Config { listen, proxies, state, plans, poll, arm, sigusr1, tokens, heartbeat, otlp, file, more_plans, permits })
 }
 
 /// The JSON Schema of the file.
@@ -184,8 +205,15 @@ fn check(file: &Value) -> Vec<Finding> {
         findings.extend(held.err().map(|why| Finding::new(pointer, why)));
     };
     let entries = |key: &str| file[key].as_array().into_iter().flatten().enumerate();
+    let address = |text: &str| text.parse::<Address>().map(drop);
     if let Some(text) = file["listen"].as_str() {
-        hold("/listen".to_owned(), config::listen(text).map(drop));
+        hold("/listen".to_owned(), address(text));
+    }
+    for (index, text) in entries("listen") {
+        hold(format!("/listen/{index}"), text.as_str().map_or(Ok(()), address));
+    }
+    for (index, text) in entries("proxies") {
+        hold(format!("/proxies/{index}"), text.as_str().map_or(Ok(()), |text| Proxies::parse(text).map(drop)));
     }
     if let Some(text) = file["state"].as_str() {
         let why = || format!("`{text}` is not a state URL: write for example `sqlite:belay.db`");
@@ -256,7 +284,7 @@ mod tests {
         let found = rendered(text);
         for expected in [
             "unknown key `listn`\n --> belay.yaml:1:1\n  |\n1 | listn: 127.0.0.1:1\n  | ^^^^^\n  |\n  = help: did you mean `listen`?",
-            "`here` is not an address with a port; write for example `127.0.0.1:7457` or `[::1]:7457`\n --> belay.yaml:2:9",
+            "`here` is not an address with a port; write for example `127.0.0.1:7457`, `[::1]:7457` or `unix:/run/belay/belay.sock`\n --> belay.yaml:2:9",
             "expected a duration such as `30s`, `15m` or `1h30m`, found the number 5\n --> belay.yaml:3:7",
             "unknown word `allways`\n --> belay.yaml:4:6\n",
             "allowed here: `manual`, `on_start`",

@@ -34,6 +34,7 @@ mod service_manager;
 
 pub use config::{Config, ConfigError};
 pub use daemon::{BuildError, Daemon, Parts};
+pub use listener::{Address, Listeners, Proxies};
 pub use metrics::Metrics;
 pub use permits::reaches;
 pub use plan_files::{PlanFile, PlanFileError, load_all};

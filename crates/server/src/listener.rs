@@ -1,34 +1,44 @@
-//! The port: who is let in, and how long somebody may take over what they send and read.
+//! The ports and sockets: who is let in, and how long somebody may take over what they send and read.
 //!
-//! Nobody can hold others up from here. Connections are bounded, in all and from one place; a connection is closed when
-//! it sends no head in time, does not take what it is sent, or when the daemon stops.
+//! Nobody can hold others up from here. Connections are bounded (`places`); a connection is closed when it sends no head in
+//! time, does not take what it is sent, or when the daemon stops.
 
-use std::{
-    collections::BTreeMap,
-    io::ErrorKind,
-    net::{IpAddr, Ipv6Addr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+mod address;
+mod places;
+mod proxies;
+
+pub(crate) use self::places::{Answering, Full, Visit};
+pub use self::{address::Address, proxies::Proxies};
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
-use hyper::server::conn::http1;
+use hyper::{
+    Request,
+    body::Incoming,
+    server::conn::http1,
+    service::{Service as _, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
 use tokio::{
-    net::{TcpListener, TcpStream},
     task::JoinSet,
-    time::{Instant, sleep, timeout},
+    time::{sleep, timeout},
 };
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
-/// Half of the files that a process may usually open: AWS and the journal must never want for one.
-const CONNECTIONS_MAX: usize = 512;
-/// What comes from one place leaves room for others: a probe of `/healthz` is not starved by a leaking script.
-const CONNECTIONS_FROM_ONE_PLACE_MAX: usize = 384;
+use self::{
+    address::{Listener, Stream},
+    places::{Limits, Places},
+};
+
+/// Together half of the files that a process may usually open: AWS and the journal must never want for one.
+const PORT_LIMITS: Limits = Limits { waiting: 160, answered: 288, answered_from_one_place: 216 };
+/// A socket has places of its own, so no flood on the port fills them. Everybody there comes from this host.
+const SOCKET_LIMITS: Limits = Limits { waiting: 32, answered: 32, answered_from_one_place: 32 };
 
 /// To send the head of a request, and to begin with the next one.
 const HEAD_MAX: Duration = Duration::from_secs(10);
@@ -46,13 +56,48 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// Before the next connection is accepted, when that has failed (no file is left to open).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
-/// Refusals are told once in this time: a log that is flooded helps nobody.
-const TELL_PAUSE: Duration = Duration::from_secs(60);
 
-/// Answers on the port until the daemon stops. Then open answers get a few seconds, and whoever is left is cut off.
-pub(crate) async fn serve(listener: TcpListener, router: Router, stopping: CancellationToken) {
-    let places = Arc::new(Places::default());
-    let mut refusals = Refusals::default();
+/// The addresses that the daemon listens on.
+#[derive(Debug)]
+pub struct Listeners(Vec<Listener>);
+
+impl Listeners {
+    /// Listens on all of them, or on none.
+    ///
+    /// # Errors
+    /// The first address that cannot be listened on, and why.
+    pub(crate) async fn bind(addresses: &[Address]) -> Result<Self, (Address, io::Error)> {
+        let mut listeners = Vec::new();
+        for address in addresses {
+            listeners.push(Listener::bind(address).await.map_err(|error| (address.clone(), error))?);
+        }
+        Ok(Self(listeners))
+    }
+
+    /// The port that is listened on, if there is one: the one that was taken, where any free one was asked for.
+    pub fn port(&self) -> Option<SocketAddr> {
+        self.0.iter().find_map(|listener| match listener {
+            Listener::Port(listener) => listener.local_addr().ok(),
+            Listener::Socket(_) => None,
+        })
+    }
+
+    /// Answers on each of them until the daemon stops.
+    pub(crate) fn serve(self, router: &Router, stopping: &CancellationToken) -> JoinSet<()> {
+        let mut serving = JoinSet::new();
+        for listener in self.0 {
+            serving.spawn(serve(listener, router.clone(), stopping.clone()));
+        }
+        serving
+    }
+}
+
+/// Answers until the daemon stops. Then open answers get a few seconds, and whoever is left is cut off.
+async fn serve(listener: Listener, router: Router, stopping: CancellationToken) {
+    let places = Places::new(match &listener {
+        Listener::Port(_) => PORT_LIMITS,
+        Listener::Socket(_) => SOCKET_LIMITS,
+    });
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -67,13 +112,13 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stopping: Cance
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => match Place::take(&places, peer.ip()) {
-                Some(place) => drop(connections.spawn(talk(stream, router.clone(), stopping.clone(), place))),
-                // Nothing was read: it is closed at once, and may come again.
-                None => refusals.tell(peer.ip()),
-            },
+            Ok((stream, peer)) => {
+                let visit = Visit::begin(&places, peer);
+                connections.spawn(talk(stream, router.clone(), stopping.clone(), visit));
+            }
             // It went away before it was accepted.
-            Err(error) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) => {}
+            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {
+            }
             Err(error) => {
                 tracing::error!(%error, "no connection can be accepted now; this is tried again");
                 sleep(ACCEPT_PAUSE).await;
@@ -88,21 +133,26 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stopping: Cance
     connections.shutdown().await;
 }
 
-async fn talk(stream: TcpStream, router: Router, stopping: CancellationToken, _place: Place) {
-    // What is small goes out at once. It can only fail when the connection is gone.
-    let _ = stream.set_nodelay(true);
+async fn talk(stream: Stream, router: Router, stopping: CancellationToken, visit: Arc<Visit>) {
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(STALL_MAX));
+    let router = TowerToHyperService::new(router);
+    let of = visit.clone();
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(of.clone());
+        router.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_MAX)
         .max_headers(HEADERS_MAX)
         .max_header_size(HEAD_BYTES_MAX)
         .max_buf_size(BUFFER_BYTES_MAX)
-        .serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(Box::pin(stream)), service);
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        () = visit.closed() => return,
         () = stopping.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -113,117 +163,56 @@ async fn talk(stream: TcpStream, router: Router, stopping: CancellationToken, _p
     }
 }
 
-/// How many are connected from where.
-#[derive(Default)]
-struct Places(Mutex<BTreeMap<IpAddr, usize>>);
-
-impl Places {
-    /// The counts are changed whole or not at all, so a panic elsewhere has not spoilt them.
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<IpAddr, usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// One connection, as it is counted.
-struct Place {
-    places: Arc<Places>,
-    from: IpAddr,
-}
-
-impl Place {
-    fn take(places: &Arc<Places>, peer: IpAddr) -> Option<Self> {
-        let from = network(peer);
-        let mut counts = places.lock();
-        if counts.values().sum::<usize>() >= CONNECTIONS_MAX {
-            return None;
-        }
-        let count = counts.entry(from).or_default();
-        if *count >= CONNECTIONS_FROM_ONE_PLACE_MAX {
-            return None;
-        }
-        *count += 1;
-        Some(Self { places: places.clone(), from })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut counts = self.places.lock();
-        if let Some(count) = counts.get_mut(&self.from) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.from);
-            }
-        }
-    }
-}
-
-/// Where an address belongs: in IPv6, one host has all addresses of its /64.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
-        address @ IpAddr::V4(_) => address,
-    }
-}
-
-/// Connections that were refused since that was last told.
-#[derive(Default)]
-struct Refusals {
-    count: u64,
-    told: Option<Instant>,
-}
-
-impl Refusals {
-    fn tell(&mut self, peer: IpAddr) {
-        self.count += 1;
-        if self.told.is_none_or(|told| told.elapsed() >= TELL_PAUSE) {
-            tracing::warn!(
-                refused = self.count,
-                %peer,
-                "too many connections are open (at most {CONNECTIONS_MAX}, {CONNECTIONS_FROM_ONE_PLACE_MAX} from one \
-                 place); look for a client that does not close its own"
-            );
-            *self = Self { count: 0, told: Some(Instant::now()) };
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::{future::pending, net::SocketAddr};
+    use std::{future::pending, slice};
 
-    use axum::routing::get;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use axum::{middleware, routing::get};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpStream, UnixStream},
+        time::Instant,
+    };
+
+    use crate::http::place;
 
     use super::*;
 
     /// Virtual time moves when everybody waits, so what is sent must be answered before it is waited for.
     struct Port {
-        address: SocketAddr,
+        address: Option<SocketAddr>,
         stopping: CancellationToken,
         serving: JoinSet<()>,
     }
 
     impl Port {
         async fn open() -> Self {
+            Self::at(&"127.0.0.1:0".parse().unwrap()).await
+        }
+
+        async fn at(address: &Address) -> Self {
+            let placed = |request, next| async move { place::held(&Proxies::default(), request, next).await };
             let router = Router::new()
                 .route("/", get(|| async { "ok" }))
                 .route("/never", get(|| async { pending::<()>().await }))
-                .route("/much", get(|| async { vec![0_u8; 64 << 20] }));
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let (address, stopping) = (listener.local_addr().unwrap(), CancellationToken::new());
-            let mut serving = JoinSet::new();
-            serving.spawn(serve(listener, router, stopping.clone()));
+                .route("/much", get(|| async { vec![0_u8; 64 << 20] }))
+                .route_layer(middleware::from_fn(placed))
+                .route("/healthz", get(|| async { "alive" }));
+            let listeners = Listeners::bind(slice::from_ref(address)).await.unwrap();
+            let (address, stopping) = (listeners.port(), CancellationToken::new());
+            let serving = listeners.serve(&router, &stopping);
             Self { address, stopping, serving }
         }
 
         async fn send(&self, text: &str) -> TcpStream {
-            let mut stream = TcpStream::connect(self.address).await.unwrap();
+            let mut stream = TcpStream::connect(self.address.unwrap()).await.unwrap();
             stream.write_all(text.as_bytes()).await.unwrap();
             stream
         }
     }
 
+    const NEVER: &str = "GET /never HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    const LAST: &str = "GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     const WHOLE: &str = "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
     /// What comes until the connection is closed.
@@ -273,7 +262,7 @@ mod tests {
         let mut port = Port::open().await;
         let mut idle = port.send(WHOLE).await;
         idle.read_exact(&mut [0; 16]).await.unwrap();
-        let hanging = ["", "GET / HT", "GET /never HTTP/1.1\r\nhost: localhost\r\n\r\n"];
+        let hanging = ["", "GET / HT", NEVER];
         let streams = [port.send(hanging[0]).await, port.send(hanging[1]).await, port.send(hanging[2]).await];
         assert!(rest(port.send("GET / HTTP/1.0\r\n\r\n").await).await.ends_with("ok"), "all are accepted by now");
         port.stopping.cancel();
@@ -287,40 +276,42 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_one_too_many_is_closed_and_room_is_made_again() {
+    async fn half_open_connections_shut_nobody_out() {
+        let port = Port::open().await;
+        let answered = port.send(NEVER).await;
+        let mut half_open = Vec::new();
+        for _ in 0..2 * PORT_LIMITS.waiting {
+            half_open.push(port.send("GET / HT").await);
+        }
+        assert!(rest(port.send(LAST).await).await.ends_with("ok"));
+        assert_eq!(rest(half_open.remove(0)).await, "", "the oldest made room");
+        assert_eq!(answered.try_read(&mut [0]).unwrap_err().kind(), io::ErrorKind::WouldBlock, "it is still answered");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_request_too_many_is_told_so_and_health_is_answered_all_the_same() {
         let port = Port::open().await;
         let mut open = Vec::new();
-        for _ in 0..CONNECTIONS_FROM_ONE_PLACE_MAX {
-            let mut stream = port.send(WHOLE).await;
-            stream.read_exact(&mut [0; 16]).await.unwrap();
-            open.push(stream);
+        for _ in 0..PORT_LIMITS.answered_from_one_place {
+            open.push(port.send(NEVER).await);
         }
-        assert_eq!(rest(port.send(WHOLE).await).await, "");
+        let refused = rest(port.send(LAST).await).await;
+        assert!(refused.starts_with("HTTP/1.1 503 ") && refused.contains("/problems/busy"), "{refused}");
+        assert!(rest(port.send(&LAST.replace("/ ", "/healthz ")).await).await.ends_with("alive"));
         drop(open);
-        while !rest(port.send(WHOLE).await).await.ends_with("ok") {}
+        while !rest(port.send(LAST).await).await.ends_with("ok") {}
     }
 
-    #[test]
-    fn one_place_leaves_room_for_others_and_all_have_a_bound() {
-        let places = Arc::new(Places::default());
-        let take = |peer: &str| Place::take(&places, peer.parse().unwrap());
-        let mut one: Vec<Place> = (0..CONNECTIONS_FROM_ONE_PLACE_MAX).map(|_| take("192.0.2.1").unwrap()).collect();
-        assert!(take("192.0.2.1").is_none());
-        assert!(take("::ffff:192.0.2.1").is_none());
-        let left = CONNECTIONS_MAX - CONNECTIONS_FROM_ONE_PLACE_MAX;
-        let others: Vec<Place> = (0..left).map(|host| take(&format!("2001:db8::{host:x}")).unwrap()).collect();
-        assert!(take("198.51.100.1").is_none());
-        one.pop();
-        assert!(take("198.51.100.1").is_some());
-        drop((one, others));
-        assert!(places.lock().is_empty());
-    }
-
-    #[test]
-    fn a_host_with_many_addresses_is_one_place() {
-        let of = |address: &str| network(address.parse().unwrap());
-        assert_eq!(of("2001:db8:1:2::3"), of("2001:db8:1:2:ffff::9"));
-        assert_ne!(of("2001:db8:1:2::3"), of("2001:db8:1:3::3"));
-        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+    #[tokio::test]
+    async fn a_socket_is_answered_on_as_a_port_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("belay.sock");
+        let port = Port::at(&Address::Socket(path.clone())).await;
+        let mut stream = UnixStream::connect(path).await.unwrap();
+        stream.write_all(LAST.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with("ok"), "{answer}");
+        drop(port);
     }
 }

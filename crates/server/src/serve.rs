@@ -1,13 +1,15 @@
 //! From a configuration to a daemon that answers, and back to a process that has ended in order.
 
-use std::{io, net::SocketAddr, thread, time::Duration};
+use std::{io, thread, time::Duration};
 
-use tokio::{net::TcpListener, runtime, sync::oneshot, task::JoinSet, time::timeout};
+use tokio::{runtime, sync::oneshot, task::JoinSet, time::timeout};
 
 use crate::{
     config::{Config, ConfigError},
     daemon::{BuildError, Daemon, Parts},
-    head, heartbeat, http, listener, pulse, service_manager,
+    head, heartbeat, http,
+    listener::{Address, Listeners},
+    pulse, service_manager,
     unix_signals::{UnixSignals, Wish},
 };
 
@@ -19,7 +21,7 @@ pub enum ServeError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error("{listen} cannot be listened on: {source}")]
-    Bind { listen: SocketAddr, source: io::Error },
+    Bind { listen: Address, source: io::Error },
     #[error("Unix signals cannot be caught: {0}")]
     Signals(io::Error),
     #[error(transparent)]
@@ -40,10 +42,10 @@ pub enum ServeError {
 pub async fn run(config: Config, parts: Parts) -> Result<(), ServeError> {
     // From here on SIGUSR1 does not end the process any more.
     let signals = UnixSignals::install().map_err(ServeError::Signals)?;
-    let listener = bind(&config).await?;
+    let listeners = bind(&config).await?;
     tell_start(&config, &parts);
     let daemon = Daemon::build(config, parts).await?;
-    serve(daemon, listener, signals).await
+    serve(daemon, listeners, signals).await
 }
 
 fn tell_start(config: &Config, parts: &Parts) {
@@ -61,25 +63,27 @@ fn tell_start(config: &Config, parts: &Parts) {
     }
 }
 
-/// Binds the port; port 0 takes a free one.
+/// Listens on every address of the configuration; port 0 takes a free one.
 ///
 /// # Errors
-/// [`ServeError::Config`] when others could reach it without a token; [`ServeError::Bind`] when it is taken.
-pub async fn bind(config: &Config) -> Result<TcpListener, ServeError> {
+/// [`ServeError::Config`] when others could reach it without a token; [`ServeError::Bind`] when an address is taken.
+pub async fn bind(config: &Config) -> Result<Listeners, ServeError> {
     config.refuse_exposed()?;
-    let listen = config.listen;
-    TcpListener::bind(listen).await.map_err(|source| ServeError::Bind { listen, source })
+    Listeners::bind(&config.listen).await.map_err(|(listen, source)| ServeError::Bind { listen, source })
 }
 
-/// Answers on the port, and does what signals ask for, until one of them says stop.
+/// Answers there, and does what signals ask for, until one of them says stop.
 ///
 /// # Errors
 /// [`ServeError::Http`] when nobody can be answered any more.
-pub async fn serve(daemon: Daemon, listener: TcpListener, mut signals: UnixSignals) -> Result<(), ServeError> {
-    let address = listener.local_addr().map_err(ServeError::Http)?;
-    let mut http = JoinSet::new();
-    http.spawn(listener::serve(listener, http::at_port(daemon.clone()), daemon.stopping()));
-    tracing::info!("listening on http://{address}");
+pub async fn serve(daemon: Daemon, listeners: Listeners, mut signals: UnixSignals) -> Result<(), ServeError> {
+    if let Some(address) = listeners.port() {
+        tracing::info!("listening on http://{address}");
+    }
+    for socket in daemon.config().listen.iter().filter(|address| matches!(address, Address::Socket(_))) {
+        tracing::info!("listening on {socket}");
+    }
+    let mut http = listeners.serve(&http::at_port(daemon.clone()), &daemon.stopping());
     service_manager::ready(&daemon);
 
     daemon.vitals().publish(daemon.troubles());

@@ -27,7 +27,7 @@ steps:
 ";
 
 fn config(listen: &str) -> Config {
-    Config { listen: listen.parse().expect("an address"), ..Config::default() }
+    Config { listen: vec![listen.parse().expect("an address")], ..Config::default() }
 }
 
 fn parts() -> Parts {
@@ -54,7 +54,7 @@ async fn it_answers_until_a_signal_stops_it() {
     let signals = UnixSignals::install().unwrap();
     let config = config("127.0.0.1:0");
     let listener = serve::bind(&config).await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let address = listener.port().unwrap();
     let daemon = Daemon::build(config, parts()).await.unwrap();
     let mut serving = JoinSet::new();
     serving.spawn(serve::serve(daemon, listener, signals));
@@ -83,7 +83,7 @@ async fn a_port_that_others_reach_takes_tokens() {
 #[tokio::test]
 async fn a_port_that_is_taken_is_named() {
     let taken = serve::bind(&config("127.0.0.1:0")).await.unwrap();
-    let listen = taken.local_addr().unwrap().to_string();
+    let listen = taken.port().unwrap().to_string();
     let error = serve::bind(&config(&listen)).await.unwrap_err();
     assert!(error.to_string().starts_with(&format!("{listen} cannot be listened on")), "{error}");
 }

@@ -24,6 +24,10 @@ use crate::{
 const URL_VARIABLE: &str = "BELAY_URL";
 const TOKEN_VARIABLE: &str = "BELAY_TOKEN";
 const DEFAULT_URL: &str = "http://127.0.0.1:7457";
+/// Before the path of a Unix socket.
+const SOCKET: &str = "unix:";
+/// What requests through a socket are addressed to: a request names a host.
+const SOCKET_URL: &str = "http://localhost";
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Arming reads a baseline from AWS before it answers.
@@ -35,7 +39,7 @@ const EVENTS: &str = "text/event-stream";
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Daemon {
     // Read from the environment by hand: clap would show the option as required in the usage of every command.
-    /// Where the daemon listens, if not where BELAY_URL says, or at http://127.0.0.1:7457
+    /// Where the daemon listens, if not where BELAY_URL says, or at http://127.0.0.1:7457; unix:/run/belay/belay.sock is a socket
     #[arg(long, value_name = "URL", help_heading = "Daemon")]
     url: Option<String>,
     /// JSON on standard output, and nothing else
@@ -47,6 +51,8 @@ pub(crate) struct Daemon {
 pub(crate) struct Client {
     http: reqwest::Client,
     url: String,
+    /// As people name it.
+    name: String,
     token: Option<HeaderValue>,
     commands: Commands,
 }
@@ -73,7 +79,7 @@ impl Daemon {
         let url = self.url.clone().filter(|url| *url != usual);
         let client = Client::at(url.as_ref().unwrap_or(&usual))?;
         if token.is_some() && client.is_open_to_others() {
-            tracing::warn!("the token goes to {} unencrypted; let the daemon stand behind https", client.url);
+            tracing::warn!("the token goes to {} unencrypted; let the daemon stand behind https", client.name);
         }
         Ok(Client { token, commands: Commands { url }, ..client })
     }
@@ -99,9 +105,18 @@ impl Client {
             .no_proxy()
             // A command that was sent elsewhere might not arrive as what it was.
             .redirect(redirect::Policy::none())
-            .user_agent(concat!("belay/", env!("CARGO_PKG_VERSION")))
-            .build()?;
-        let help = "write for example http://127.0.0.1:7457 in --url or BELAY_URL";
+            .user_agent(concat!("belay/", env!("CARGO_PKG_VERSION")));
+        let commands = Commands { url: Some(url.to_owned()) };
+        if let Some(path) = url.strip_prefix(SOCKET) {
+            if !path.starts_with('/') {
+                let failure = Failure::message(Exit::Usage, format!("`{url}` has no absolute path"));
+                return Err(failure.help("write for example unix:/run/belay/belay.sock"));
+            }
+            let (http, name) = (http.unix_socket(path).build()?, url.to_owned());
+            return Ok(Self { http, url: SOCKET_URL.to_owned(), name, token: None, commands });
+        }
+        let http = http.build()?;
+        let help = "write for example http://127.0.0.1:7457 or unix:/run/belay/belay.sock in --url or BELAY_URL";
         // `127.0.0.1:7457` is what a daemon's configuration says.
         let bare = !url.contains("://") && url.contains(':');
         let url = &if bare { format!("http://{url}") } else { url.to_owned() };
@@ -112,8 +127,8 @@ impl Client {
         if !matches!(parsed.scheme(), "http" | "https") || !parsed.has_host() {
             return Err(Failure::message(Exit::Usage, format!("`{url}` is not a URL of a daemon")).help(help));
         }
-        let commands = Commands { url: Some(url.to_owned()) };
-        Ok(Self { http, url: url.trim_end_matches('/').to_owned(), token: None, commands })
+        let url = url.trim_end_matches('/').to_owned();
+        Ok(Self { http, name: url.clone(), url, token: None, commands })
     }
 
     /// Command lines that reach the same daemon.
@@ -207,31 +222,33 @@ impl Client {
         let location = answer.headers().get("location").and_then(|to| to.to_str().ok()).map(str::to_owned);
         let body = answer::body(answer, answer::BYTES_MAX).await.map_err(|error| self.unreachable(error))?;
         let body = body.ok_or_else(|| {
-            let why = format!("{} answers with more than {} MiB", self.url, answer::BYTES_MAX >> 20);
+            let why = format!("{} answers with more than {} MiB", self.name, answer::BYTES_MAX >> 20);
             Failure::message(Exit::Unexpected, why).help("check that --url is that of a Belay daemon")
         })?;
         if status.is_redirection() {
             let to = location.unwrap_or_else(|| "elsewhere".to_owned());
-            return Err(Failure::message(Exit::Usage, format!("{} sends us to {to}", self.url))
+            return Err(Failure::message(Exit::Usage, format!("{} sends us to {to}", self.name))
                 .help("give the address behind it with --url or BELAY_URL"));
         }
         if !status.is_success() {
-            return Err(refused::failure(&self.url, status, &body, self.token.is_some()));
+            return Err(refused::failure(&self.name, status, &body, self.token.is_some()));
         }
         if body.is_empty() {
             return Ok(json!({}));
         }
         serde_json::from_slice(&body).map_err(|error| {
-            let error = anyhow::Error::new(error).context(format!("{} did not answer with JSON", self.url));
+            let error = anyhow::Error::new(error).context(format!("{} did not answer with JSON", self.name));
             Failure::new(Exit::Unexpected, error).help("check that --url is that of a Belay daemon")
         })
     }
 
     fn unreachable(&self, error: reqwest::Error) -> Failure {
         let late = error.is_timeout() && !error.is_connect();
-        let what = match late {
-            true => format!("the daemon at {} has not answered in time", self.url),
-            false => format!("the daemon at {} cannot be reached", self.url),
+        let closed = !late && !error.is_connect();
+        let what = match (late, closed) {
+            (true, _) => format!("the daemon at {} has not answered in time", self.name),
+            (_, true) => format!("{} was reached and has closed the connection without an answer", self.name),
+            _ => format!("the daemon at {} cannot be reached", self.name),
         };
         // Each layer of the connection says it once more; the last one knows why.
         let error = anyhow::Error::new(error);
@@ -240,6 +257,9 @@ impl Client {
             true => "it may do what it was asked for all the same: `belay status` shows it",
             false if error.chain().any(|cause| cause.to_string().contains("certificate")) => {
                 "for an authority of your own, let SSL_CERT_FILE name the file with its certificate"
+            }
+            false if closed => {
+                "it is stopping, has too many connections, or is no Belay daemon: ask again in a few seconds, then see its log"
             }
             false => "start one with `belay serve`, or say where it is with --url or BELAY_URL",
         };

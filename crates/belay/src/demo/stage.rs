@@ -8,10 +8,9 @@ use belay_journal::MemoryJournal;
 use belay_local::permit::Gate;
 use belay_plan::model::Plan;
 use belay_ports::{Clock, Ports};
-use belay_server::{Config, Daemon, Metrics, Parts, PlanFile, serve::bind};
+use belay_server::{Address, Config, Daemon, Listeners, Metrics, Parts, PlanFile, serve::bind};
 use belay_sim::{Faults, Rule, SimClock, World, ports, read_only_ports};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 
 use super::{SPEED, dress::dress};
 use crate::{
@@ -36,7 +35,7 @@ pub(crate) struct Stage {
 
 impl Stage {
     /// With a listener on a free port of this machine.
-    pub(crate) async fn build() -> Result<(Self, TcpListener), Failure> {
+    pub(crate) async fn build() -> Result<(Self, Listeners), Failure> {
         let folder = tempfile::Builder::new().prefix("belay-demo-").tempdir()?;
         let path = folder.path().join("demo.yaml");
         fs::write(&path, PLAN)?;
@@ -49,8 +48,12 @@ impl Stage {
         let simulated = ports(&world, journal.clone(), Arc::new(SystemEntropy));
         let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), simulated.clock.now());
         let simulated = Ports { observer: Arc::new(metrics.clone()), ..simulated };
-        let config = Config { listen: SocketAddr::from(([127, 0, 0, 1], 0)), poll: POLL, ..Config::default() };
-        let listener = bind(&config).await?;
+        let config = Config {
+            listen: vec![Address::Port(SocketAddr::from(([127, 0, 0, 1], 0)))],
+            poll: POLL,
+            ..Config::default()
+        };
+        let listeners = bind(&config).await?;
         let parts = Parts {
             read_only: dress(read_only_ports(&world, &simulated)),
             gate: Gate::default(),
@@ -65,8 +68,10 @@ impl Stage {
         let daemon = Daemon::build(config, parts).await?;
         let handle = daemon.handle(&plan.migration);
         let handle = handle.ok_or_else(|| Failure::message(Exit::Unexpected, "the demo's daemon has no migration"))?;
-        let url = format!("http://{}", listener.local_addr()?);
-        Ok((Self { world, journal, daemon, handle, plan, url, _folder: folder }, listener))
+        let port = listeners.port();
+        let port = port.ok_or_else(|| Failure::message(Exit::Unexpected, "the demo's daemon has no port"))?;
+        let url = format!("http://{port}");
+        Ok((Self { world, journal, daemon, handle, plan, url, _folder: folder }, listeners))
     }
 }
 

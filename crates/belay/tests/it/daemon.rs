@@ -1,6 +1,6 @@
 //! The commands that talk to a daemon, against one in this process that guards a simulated world.
 
-use std::{fs, net::SocketAddr, path::Path, sync::Arc};
+use std::{fs, path::Path, sync::Arc};
 
 use belay_core::reading::Health;
 use belay_journal::MemoryJournal;
@@ -42,16 +42,17 @@ struct Guarded {
     _runtime: Runtime,
 }
 
-async fn serve_a_world(file: PlanFile) -> (Arc<World>, String, JoinSet<Result<(), ServeError>>) {
+async fn serve_a_world(file: PlanFile, socket: &str) -> (Arc<World>, String, JoinSet<Result<(), ServeError>>) {
     let clock = SimClock::new("2026-03-01T22:00:00Z".parse().unwrap(), 50);
     let world = Arc::new(World::new(&file.loaded.plan, Arc::new(clock), Faults::none()));
     for signal in ["errors", "blue_ready"] {
         world.set_rule(signal, Rule::Always(Health::Healthy));
     }
     let ports = ports(&world, Arc::new(MemoryJournal::default()), Arc::new(SeededEntropy::new(7)));
-    let config = Config { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..Config::default() };
+    let listen = ["127.0.0.1:0", socket].map(|address| address.parse().unwrap());
+    let config = Config { listen: listen.into(), ..Config::default() };
     let listener = serve::bind(&config).await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
+    let url = format!("http://{}", listener.port().unwrap());
     let parts = Parts {
         read_only: read_only_ports(&world, &ports),
         gate: Gate::default(),
@@ -69,6 +70,10 @@ async fn serve_a_world(file: PlanFile) -> (Arc<World>, String, JoinSet<Result<()
     (world, url, serving)
 }
 
+fn socket(folder: &tempfile::TempDir) -> String {
+    format!("unix:{}", folder.path().join("belay.sock").display())
+}
+
 impl Guarded {
     fn start() -> Self {
         Self::with(PLAN)
@@ -80,7 +85,7 @@ impl Guarded {
         fs::write(&path, plan).unwrap();
         let file = PlanFile::load(&path, &catalogue()).unwrap();
         let runtime = Runtime::new().unwrap();
-        let (world, url, serving) = runtime.block_on(serve_a_world(file));
+        let (world, url, serving) = runtime.block_on(serve_a_world(file, &socket(&folder)));
         Self { folder, world, url, _serving: serving, _runtime: runtime }
     }
 
@@ -131,6 +136,24 @@ fn a_cutover_is_guarded_and_rolled_back_by_hand() {
     let status = guarded.wait_for_the_end(&run);
     assert_eq!(status["state"], "rolled_back");
     assert!(guarded.world.is_at_target("dns_back"));
+}
+
+#[test]
+fn people_on_the_host_use_the_socket_and_are_told_where_they_were_not_heard() {
+    let guarded = Guarded::start();
+    let socket = socket(&guarded.folder);
+    guarded.run(&["arm", "--url", &socket, "--reason", "tonight"], 0);
+    let shown = guarded.run(&["status", "--url", &socket], 0);
+    assert!(shown.contains("armed") && shown.contains(&format!("--url {socket}")), "{shown}");
+    guarded.run(&["rollback", "--url", &socket, "--reason", "customers cannot pay"], 0);
+    guarded.approve_when_it_waits("tell_people");
+
+    let nobody = format!("{socket}.gone");
+    let refused = guarded.run(&["status", "--url", &nobody], 6);
+    assert!(refused.contains(&format!("the daemon at {nobody} cannot be reached")), "{refused}");
+    assert!(refused.contains("belay serve"), "{refused}");
+    let relative = guarded.run(&["status", "--url", "unix:belay.sock"], 2);
+    assert!(relative.contains("unix:/run/belay/belay.sock"), "{relative}");
 }
 
 /// The traffic is looked at after it was put back.

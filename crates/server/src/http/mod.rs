@@ -18,6 +18,7 @@ mod metrics;
 mod migrations;
 mod openapi;
 mod page;
+pub(crate) mod place;
 mod problem;
 mod problem_pages;
 mod query;
@@ -28,7 +29,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use axum::{
     Extension, Json, Router,
-    extract::Request,
+    extract::{Request, State},
     http::{HeaderValue, Method, Uri, header},
     middleware::{self, Next},
     response::Response,
@@ -55,6 +56,7 @@ pub fn router(daemon: Daemon) -> Router {
     let document = Arc::new(document);
     let guarded = guarded
         .route_layer(middleware::from_fn_with_state(idempotency::Memory::of(&daemon), idempotency::once))
+        .route_layer(middleware::from_fn_with_state(daemon.clone(), in_a_place))
         .route_layer(middleware::from_fn_with_state(limits::Bodies::default(), limits::whole_body))
         .route_layer(middleware::from_fn_with_state(daemon.clone(), identify::identify));
     open.merge(guarded)
@@ -106,6 +108,12 @@ fn guarded() -> OpenApiRouter<Daemon> {
 /// The router as it stands behind a port.
 pub(crate) fn at_port(daemon: Daemon) -> Router {
     router(daemon).layer(middleware::from_fn(limits::one_host))
+}
+
+/// Behind `identify` and `whole_body`: who is not known, or has not sent all of it, takes no place from others. What is open to everybody
+/// needs none.
+async fn in_a_place(State(daemon): State<Daemon>, request: Request, next: Next) -> Response {
+    place::held(&daemon.config().proxies, request, next).await
 }
 
 async fn no_such_path(uri: Uri) -> Problem {

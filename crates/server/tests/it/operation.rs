@@ -261,7 +261,7 @@ async fn tokens_change_with_the_configuration() {
     write(FIRST, "");
     let config = Config::load(Some(&file)).unwrap();
     write(SECOND, "listen: 127.0.0.1:1\n");
-    let listen = config.listen;
+    let listen = config.listen.clone();
     let broken = file.clone();
     let test = ground.start_with(config).await;
     let ask = async |token: &str| {

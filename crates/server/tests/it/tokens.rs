@@ -31,7 +31,7 @@ async fn guarded_by(plan: &str) -> Running {
 async fn guarded_with(plan: &str, tokens: &str) -> Running {
     let ground = Ground::new(&[("checkout.yaml", plan)]);
     let tokens = Config::parse("belay.yaml", tokens).expect("valid tokens").tokens;
-    let config = Config { tokens, listen: "0.0.0.0:7457".parse().expect("an address"), ..ground.config() };
+    let config = Config { tokens, listen: vec!["0.0.0.0:7457".parse().expect("an address")], ..ground.config() };
     ground.start_with(config).await
 }
 
