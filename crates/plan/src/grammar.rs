@@ -84,7 +84,8 @@ fn own_aws() -> Field {
 
 fn objectives() -> Shape {
     object([
-        field("rto", duration(), "Recovery time: from the trigger to the confirmed rollback.").optional(),
+        field("rto", duration(), "Recovery time: from the breach to the confirmed rollback; detection counts.")
+            .optional(),
         field("rpo", duration(), "Recovery point: how much written data may be lost.").optional(),
         field("confidence", duration(), "How long the system has to be stable to be believed.").optional(),
     ])

@@ -72,7 +72,7 @@ pub struct AwsTarget {
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Objectives {
-    /// Recovery time: from the trigger to the confirmed rollback.
+    /// Recovery time: from the breach to the confirmed rollback; detection counts.
     #[serde(default, with = "duration_text::option", skip_serializing_if = "Option::is_none")]
     pub rto: Option<Duration>,
     /// Recovery point: how much written data may be lost.

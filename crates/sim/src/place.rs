@@ -95,9 +95,18 @@ impl Inner {
         None
     }
 
+    /// The last condition to begin that says something of it, which is thereby met.
+    fn last<T>(&self, says: impl Fn(&Condition) -> Option<T>) -> Option<T> {
+        let found = self.conditions.iter().rev().find_map(|(number, condition)| Some((*number, says(condition)?)));
+        found.map(|(number, what)| {
+            self.met.borrow_mut().insert(number);
+            what
+        })
+    }
+
     /// How the calls for a step fail now, if they do.
     pub(crate) fn trouble(&self, step: &str) -> Option<Trouble> {
-        self.conditions.iter().rev().find_map(|(_, condition)| match condition {
+        self.last(|condition| match condition {
             Condition::Fails { steps, how } if steps.iter().any(|name| name == step) => Some(*how),
             _ => None,
         })
@@ -105,7 +114,7 @@ impl Inner {
 
     /// What a signal shows now whatever the state, if it does.
     pub(crate) fn shown(&self, signal: &str) -> Option<Shown> {
-        self.conditions.iter().rev().find_map(|(_, condition)| match condition {
+        self.last(|condition| match condition {
             Condition::Shows { signals, what } if signals.iter().any(|name| name == signal) => Some(*what),
             _ => None,
         })
@@ -114,15 +123,18 @@ impl Inner {
     /// How long a change takes to show, if it is made now.
     pub(crate) fn takes(&mut self, step: &str, change: &Change) -> Option<Duration> {
         let named = |steps: &[Name]| steps.iter().any(|name| name == step);
-        let set = self.conditions.iter().rev().find_map(|(_, condition)| match condition {
+        let set = self.last(|condition| match condition {
             Condition::Takes { steps, time } if named(steps) => Some(*time),
             _ => None,
         });
         let slowed: f64 = self
             .conditions
             .iter()
-            .filter_map(|(_, condition)| match condition {
-                Condition::Slow { steps, times } if named(steps) => Some(times),
+            .filter_map(|(number, condition)| match condition {
+                Condition::Slow { steps, times } if named(steps) => {
+                    self.met.borrow_mut().insert(*number);
+                    Some(times)
+                }
                 _ => None,
             })
             .product();
@@ -139,7 +151,7 @@ impl Inner {
             let resource = self.steps.get(step).and_then(|place| self.resources.get(&place.resource));
             resource.is_some_and(|resource| resource.good[destination].as_u64().is_some_and(|weight| weight > 0))
         };
-        let standing = self.conditions.iter().rev().find_map(|(_, condition)| match condition {
+        let standing = self.last(|condition| match condition {
             Condition::Targets { steps, healthy } if steps.iter().any(gets) => Some(*healthy),
             _ => None,
         });

@@ -1,7 +1,8 @@
 //! The world: resources as documents, each with its own time to change.
 
 use std::{
-    collections::BTreeMap,
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -44,6 +45,8 @@ pub(crate) struct Inner {
     pub(crate) latency: Duration,
     /// What is not as usual, in the order in which it began, under the numbers of those who began it.
     pub(crate) conditions: Vec<(usize, Condition)>,
+    /// Those of them that something has met: a call, a reading, a look at a destination.
+    pub(crate) met: RefCell<BTreeSet<usize>>,
     /// Since when it goes wrong.
     pub(crate) breach: Option<Timestamp>,
     /// Steps that nothing in the world belongs to, or that the plan passes over: since when they count as done.
@@ -92,6 +95,7 @@ impl World {
             account: None,
             latency: Duration::from_millis(40),
             conditions: Vec::new(),
+            met: RefCell::default(),
             breach: None,
             told: BTreeMap::new(),
             stand_ins: stand_ins(plan),
@@ -129,6 +133,19 @@ impl World {
 
     pub fn end(&self, number: usize) {
         self.inner().conditions.retain(|(other, _)| *other != number);
+    }
+
+    /// Whether something has met the condition with this number.
+    pub(crate) fn was_met(&self, number: usize) -> bool {
+        self.inner().met.borrow().contains(&number)
+    }
+
+    /// Whether anything of a step has been put back, or is on its way.
+    pub(crate) fn is_put_back(&self, step: &str) -> bool {
+        let now = self.clock.now();
+        let mut inner = self.inner();
+        let on_the_way = inner.resource_mut(step).is_some_and(|resource| resource.becoming.is_some());
+        on_the_way || inner.is_on_the_way(step) || inner.is_at_target(step, now)
     }
 
     /// A step that nothing in the world belongs to is done, or one counts as done for another reason.

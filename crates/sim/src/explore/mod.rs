@@ -31,12 +31,17 @@ mod flaws;
 #[allow(clippy::print_stdout, reason = "the counts are worth reading")]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use belay_core::{
     input::Refusal,
     run::RunState,
     support::{For, unsupported},
 };
-use belay_plan::{graph::Graph, model::Plan};
+use belay_plan::{
+    graph::Graph,
+    model::{Name, Plan, Step},
+};
 
 pub use self::{
     advice::{Advice, Level, Rule},
@@ -71,7 +76,7 @@ pub const ENDS_LISTED: usize = 40;
 /// A [`Refusal`] where core does not begin a run of the plan at all.
 pub fn explore(plan: &Plan, states_max: usize, progress: &mut dyn FnMut(usize) -> bool) -> Result<Report, Refusal> {
     let (played, left_out) = executed(plan);
-    let explorer = Explorer { plan: &played, written: plan, model: Model::new(&played), states_max };
+    let explorer = Explorer { plan: &played, written: plan, model: Model::new(plan), states_max };
     explorer.report(left_out, progress)
 }
 
@@ -80,6 +85,14 @@ fn executed(plan: &Plan) -> (Plan, Vec<String>) {
     let left_out = unsupported(plan, For::Running);
     let mut played = plan.clone();
     played.window = None;
+    // The search begins with the run: what is only watched would be carried along in every state.
+    played.triggers.clear();
+    let gates = |step: &Step| -> Vec<Name> {
+        step.require.iter().chain(&step.verify).map(|gate| gate.signal.clone()).collect()
+    };
+    let read: BTreeSet<Name> =
+        plan.steps.values().flat_map(gates).chain(plan.confirm.iter().map(|gate| gate.signal.clone())).collect();
+    played.signals.retain(|name, _| read.contains(name));
     for step in played.steps.values_mut() {
         (step.expect, step.on_drift) = (None, None);
     }
@@ -127,7 +140,7 @@ impl Explorer<'_> {
             failures: failures
                 .map(|reason| Failure { step: name(reason.step), code: reason.code.clone(), touched: reason.touched })
                 .collect(),
-            advice: advice::advise(self.plan, &self.model),
+            advice: advice::advise(self.written, &self.model),
             not_explored: left_out,
         })
     }
@@ -164,7 +177,7 @@ impl Explorer<'_> {
 
     /// The best run that there can be, if it does not end rolled back; also where whoever has to be faster is not.
     fn fails_when_all_goes_well(&self, start: &Node) -> Option<(String, Vec<Move>)> {
-        let unlucky = Model::unlucky(self.plan);
+        let unlucky = Model::unlucky(self.written);
         [(&self.model, "even if all goes well, the run does not end rolled back"), (&unlucky, RACE)]
             .into_iter()
             .find_map(|(model, why)| {

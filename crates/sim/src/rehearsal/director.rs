@@ -84,6 +84,8 @@ pub(crate) struct Director {
     due: FuturesUnordered<Due>,
     clock: Arc<dyn Clock>,
     world: Arc<World>,
+    /// What happened and found something to happen to, where the world does not know.
+    met: BTreeSet<usize>,
 }
 
 impl Director {
@@ -94,7 +96,7 @@ impl Director {
         for (number, cue) in cues.iter().enumerate() {
             due.push(wait_for(number, &cue.at, clock.clone(), ear, &mut chance.fork()));
         }
-        Self { cues: cues.to_vec(), due, clock, world: world.clone() }
+        Self { cues: cues.to_vec(), due, clock, world: world.clone(), met: BTreeSet::new() }
     }
 
     /// Waits for the next thing to happen and lets it; answers how long the daemon is down, if it was killed.
@@ -114,10 +116,27 @@ impl Director {
                     }
                 }
                 (Act::Begin(_), Turn::End) => self.world.end(number),
-                (Act::Undo { steps }, _) => steps.iter().for_each(|step| self.world.revert(step, Duration::ZERO)),
-                (Act::Kill { down }, _) => return Some(down.draw(chance)),
+                (Act::Undo { steps }, _) => {
+                    if steps.iter().any(|step| self.world.is_put_back(step)) {
+                        self.met.insert(number);
+                    }
+                    steps.iter().for_each(|step| self.world.revert(step, Duration::ZERO));
+                }
+                (Act::Kill { down }, _) => {
+                    self.met.insert(number);
+                    return Some(down.draw(chance));
+                }
             }
         }
+    }
+}
+
+impl Director {
+    /// The events that nothing has met, by their number from 1 on.
+    pub(crate) fn unmet(&self) -> Vec<String> {
+        let cues = self.cues.iter().enumerate();
+        let unmet = cues.filter(|(number, _)| !self.met.contains(number) && !self.world.was_met(*number));
+        unmet.map(|(number, cue)| format!("event {} (`{}`) met nothing", number + 1, cue.what.as_str())).collect()
     }
 }
 

@@ -53,9 +53,13 @@ pub struct Distribution {
     pub decision: Option<Quantiles>,
     pub recovery: Option<Quantiles>,
     pub confidence: Option<Quantiles>,
+    pub total: Option<Quantiles>,
     pub data_lost: Option<Quantiles>,
-    /// The seed to look at first: of a run that did not roll back, or else of the longest recovery.
+    /// The seed to look at first: of a run that did not roll back, or else of the longest.
     pub worst_seed: Option<u64>,
+    /// What the scenario has in store and nothing met in any of the runs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unmet: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -97,7 +101,7 @@ pub fn distribution(reports: &[Report]) -> Distribution {
     }
     let of = |time: fn(&Report) -> Option<Duration>| Quantiles::of(reports.iter().filter_map(time));
     let failed = reports.iter().find(|report| report.outcome != Outcome::RolledBack);
-    let longest = || reports.iter().max_by_key(|report| (report.times.recovery, std::cmp::Reverse(report.seed)));
+    let longest = || reports.iter().max_by_key(|report| (report.times.total, std::cmp::Reverse(report.seed)));
     let within_objectives = reports.iter().filter(|report| report.verdict.within_objectives).count();
     Distribution {
         runs: reports.len(),
@@ -108,7 +112,12 @@ pub fn distribution(reports: &[Report]) -> Distribution {
         decision: of(|report| report.times.decision),
         recovery: of(|report| report.times.recovery),
         confidence: of(|report| report.times.confidence),
+        total: of(|report| report.times.total),
         data_lost: of(|report| report.times.data_lost),
         worst_seed: failed.or_else(longest).map(|report| report.seed),
+        unmet: reports.first().map_or_else(Vec::new, |first| {
+            let everywhere = |what: &&String| reports.iter().all(|report| report.unmet.contains(what));
+            first.unmet.iter().filter(everywhere).cloned().collect()
+        }),
     }
 }

@@ -103,7 +103,8 @@ impl Rehearsal {
             return Err(PlayError::Broken { seed, violations });
         }
         let records = seen.witness.records();
-        let report = Report::new(&self.plan, seed, seen.ended, seen.breach, &records, &seen.witness.state());
+        let mut report = Report::new(&self.plan, seed, seen.ended, seen.breach, &records, &seen.witness.state());
+        report.unmet = seen.unmet;
         Ok(Played { report, records })
     }
 

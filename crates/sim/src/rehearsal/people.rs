@@ -1,6 +1,6 @@
 //! The people who answer: approvals, manual steps, and what nobody but a person decides.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use belay_core::{
     event::RunKind,
@@ -28,15 +28,23 @@ pub(crate) struct People<'s> {
     breach: Timestamp,
     /// A command was refused: asking for the same again changes nothing.
     refused: Option<String>,
+    /// The entries of the script that were asked.
+    heard: BTreeSet<usize>,
 }
 
 impl<'s> People<'s> {
     pub(crate) fn new(script: &'s Script, chance: Chance, breach: Timestamp) -> Self {
-        Self { script, chance, answers: BTreeMap::new(), breach, refused: None }
+        Self { script, chance, answers: BTreeMap::new(), breach, refused: None, heard: BTreeSet::new() }
     }
 
     pub(crate) fn refused(&mut self, why: String) {
         self.refused = Some(why);
+    }
+
+    /// The entries that nobody ever asked, by their number from 1 on.
+    pub(crate) fn unmet(&self) -> Vec<String> {
+        let entries = (0..self.script.people.len()).filter(|number| !self.heard.contains(number));
+        entries.map(|number| format!("entry {} of `people` was never asked", number + 1)).collect()
     }
 
     /// What a person says next, and when.
@@ -54,7 +62,8 @@ impl<'s> People<'s> {
     }
 
     fn on_step(&mut self, run: &Run, name: &Name, step: &StepState) -> Option<(Timestamp, Command)> {
-        let person = self.script.person(Some(name));
+        let (number, person) = self.script.person(Some(name));
+        self.heard.extend(number);
         if person.answer == Answer::Nothing {
             return None;
         }
@@ -79,7 +88,7 @@ impl<'s> People<'s> {
 
     /// Nobody watches, or the plan leaves the decision to people.
     fn on_migration(&mut self, state: &Migration) -> Option<(Timestamp, Command)> {
-        let person = self.script.person(None);
+        let (number, person) = self.script.person(None);
         if person.answer == Answer::Nothing || state.armed.is_none() {
             return None;
         }
@@ -92,6 +101,7 @@ impl<'s> People<'s> {
             }
             _ => return None,
         };
+        self.heard.extend(number);
         let chance = &mut self.chance;
         let times = self.answers.entry((None, since)).or_insert_with(|| vec![since + person.after.draw(chance)]);
         let at = times.pop()?;
@@ -108,7 +118,7 @@ impl<'s> People<'s> {
         let waits = |(name, step): (&Name, &std::sync::Arc<StepState>)| {
             step.phase == Phase::AwaitingApproval
                 && step.approval_until.is_none()
-                && (self.refused.is_some() || self.script.person(Some(name)).answer == Answer::Nothing)
+                && (self.refused.is_some() || self.script.person(Some(name)).1.answer == Answer::Nothing)
         };
         let waiting: Vec<String> =
             open().filter(|entry| waits(*entry)).map(|(name, step)| format!("{name}: {}", step.why)).collect();

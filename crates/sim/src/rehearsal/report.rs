@@ -66,6 +66,9 @@ pub struct Report {
     pub times: Times,
     pub verdict: Verdict,
     pub steps: IndexMap<Name, StepReport>,
+    /// Events and people of the scenario that nothing met: it played as if they were not there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unmet: Vec<String>,
 }
 
 /// From what to what, as far as it came.
@@ -80,12 +83,15 @@ pub struct Times {
     /// From there until the rollback began.
     #[serde(rename = "decision_s", serialize_with = "seconds")]
     pub decision: Option<Duration>,
-    /// From the trigger to the confirmed rollback: what the plan's `rto` is about.
+    /// From the breach to the end of the last step.
     #[serde(rename = "recovery_s", serialize_with = "seconds")]
     pub recovery: Option<Duration>,
-    /// Of that, from the end of the last step to the confirmation: what `confidence` is about.
+    /// From there to the confirmation: what `confidence` is about.
     #[serde(rename = "confidence_s", serialize_with = "seconds")]
     pub confidence: Option<Duration>,
+    /// From the breach to the confirmed rollback: what the plan's `rto` is about, in a drill for real as well.
+    #[serde(rename = "total_s", serialize_with = "seconds")]
+    pub total: Option<Duration>,
     /// What was written in this time before a step that loses data is lost: what `rpo` is about.
     #[serde(rename = "data_lost_s", serialize_with = "seconds")]
     pub data_lost: Option<Duration>,
@@ -135,7 +141,7 @@ impl Report {
         let times = Times::of(plan, outcome, breach, records);
         let verdict = Verdict::of(plan, outcome, &times);
         let steps = state.run.as_ref().map(steps).unwrap_or_default();
-        Self { seed, outcome, why, times, verdict, steps }
+        Self { seed, outcome, why, times, verdict, steps, unmet: Vec::new() }
     }
 }
 
@@ -161,8 +167,9 @@ impl Times {
             breach,
             detection: time(breach, noticed),
             decision: time(noticed, began),
-            recovery: time(noticed, ended),
+            recovery: time(breach, ended.and(confirming).or(ended)),
             confidence: time(confirming, ended).or_else(|| ended.map(|_| Duration::ZERO)),
+            total: time(breach, ended),
             data_lost: data_lost(plan, records),
         }
     }
@@ -199,7 +206,7 @@ impl Verdict {
         let objectives = &plan.objectives;
         let within = |time: Option<Duration>, most: Option<Duration>| Some(time? <= most?);
         let nothing_lost = objectives.rpo.map(|_| true).filter(|_| times.data_lost.is_none());
-        let within_rto = within(times.recovery, objectives.rto);
+        let within_rto = within(times.total, objectives.rto);
         let within_rpo = within(times.data_lost, objectives.rpo).or(nothing_lost);
         let within_confidence = within(times.confidence, objectives.confidence);
         let kept = [within_rto, within_rpo, within_confidence].iter().all(|within| *within != Some(false));

@@ -106,6 +106,21 @@ pub enum Act {
     },
 }
 
+impl Act {
+    /// As scenarios write it.
+    pub(crate) fn as_str(&self) -> &'static str {
+        match self {
+            Self::Begin(Condition::Slow { .. }) => "slow",
+            Self::Begin(Condition::Takes { .. }) => "takes",
+            Self::Begin(Condition::Fails { .. }) => "fail",
+            Self::Begin(Condition::Shows { .. }) => "signal",
+            Self::Begin(Condition::Targets { .. }) => "targets",
+            Self::Kill { .. } => "kill",
+            Self::Undo { .. } => "change",
+        }
+    }
+}
+
 impl Script {
     /// The usual case: the cutover turns out to be bad after a while, and everything works as it should. `trigger`: the one
     /// that sees it; left out, the first that rolls back by itself.
@@ -121,15 +136,17 @@ impl Script {
         }
     }
 
-    /// How the people answer who are asked about a step, or (None) about the migration.
-    pub(crate) fn person(&self, step: Option<&str>) -> Person {
-        let fits = |person: &&Person| match (&person.steps, step) {
+    /// How the people answer who are asked about a step, or (None) about the migration; with the number of the entry that
+    /// says so.
+    pub(crate) fn person(&self, step: Option<&str>) -> (Option<usize>, Person) {
+        let fits = |(_, person): &(usize, &Person)| match (&person.steps, step) {
             (None, _) => true,
             (Some(steps), Some(step)) => steps.iter().any(|name| name == step),
             (Some(_), None) => false,
         };
         let usual = Person { steps: None, after: Span::exactly(ANSWER), answer: Answer::Approve };
-        self.people.iter().find(fits).cloned().unwrap_or(usual)
+        let found = self.people.iter().enumerate().find(fits);
+        found.map_or((None, usual), |(number, person)| (Some(number), person.clone()))
     }
 }
 

@@ -45,6 +45,8 @@ pub(crate) struct Seen {
     pub(crate) ended: Ended,
     pub(crate) witness: Arc<Witness>,
     pub(crate) breach: Option<Timestamp>,
+    /// What the script has in store and nothing met.
+    pub(crate) unmet: Vec<String>,
 }
 
 impl<'r> Stage<'r> {
@@ -83,8 +85,8 @@ impl<'r> Stage<'r> {
         clock.sleep(calm).await;
         self.world.breach();
         let breach = clock.now();
-        let ended = self.until_it_ends(handle, breach).await?;
-        Ok(Seen { ended, witness: self.witness, breach: Some(breach) })
+        let (ended, unmet) = self.until_it_ends(handle, breach).await?;
+        Ok(Seen { ended, witness: self.witness, breach: Some(breach), unmet })
     }
 
     /// A process starts, on the same journal and world.
@@ -95,7 +97,11 @@ impl<'r> Stage<'r> {
         Ok(Engine::open(self.ports.clone(), &self.rehearsal.plan.migration, options).await?)
     }
 
-    async fn until_it_ends(&mut self, mut handle: Handle, breach: Timestamp) -> Result<Ended, PlayError> {
+    async fn until_it_ends(
+        &mut self,
+        mut handle: Handle,
+        breach: Timestamp,
+    ) -> Result<(Ended, Vec<String>), PlayError> {
         let script = &self.rehearsal.script;
         let clock = self.world.clock();
         let mut people = People::new(script, self.chance.fork(), breach);
@@ -106,10 +112,10 @@ impl<'r> Stage<'r> {
             let snapshot = watch.borrow_and_update().clone();
             if let Some(ended) = ended(&snapshot, &mut people) {
                 let _ = tokio::time::timeout(NOBODY, handle.shutdown()).await;
-                return Ok(ended);
+                return Ok((ended, [people.unmet(), director.unmet()].concat()));
             }
             if clock.now() >= horizon {
-                return Ok(not_over(&snapshot, script.horizon));
+                return Ok((not_over(&snapshot, script.horizon), [people.unmet(), director.unmet()].concat()));
             }
             let next = people.next(&snapshot.state);
             let due = next.as_ref().map_or(horizon, |(at, _)| (*at).min(horizon));

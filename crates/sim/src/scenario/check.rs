@@ -1,6 +1,6 @@
 //! What a shape cannot see: whether the scenario fits the plan and itself.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use belay_plan::{
     builtin::MANUAL,
@@ -66,6 +66,7 @@ impl<'p> Check<'p> {
 
     fn people(&mut self, people: &Value) {
         let mut everybody = None;
+        let mut answered: BTreeSet<Name> = BTreeSet::new();
         for (index, entry) in people.as_array().into_iter().flatten().enumerate() {
             let pointer = format!("/people/{index}");
             self.span(&format!("{pointer}/after"), &entry["after"]);
@@ -88,7 +89,13 @@ impl<'p> Check<'p> {
                     "nobody is ever asked about this: it is neither `manual`, nor does it say `approve`, nor does it lose data",
                     "name a step that asks people, or remove the entry",
                 ),
-                Ok(_) => {}
+                Ok(steps) => {
+                    if everybody.is_none() && steps.iter().all(|step| answered.contains(step)) {
+                        let message = "this entry is never reached: entries before it answer for all of these steps";
+                        self.complain(&pointer, message, "remove it, or move it further up");
+                    }
+                    answered.extend(steps);
+                }
                 Err(findings) => self.findings.extend(findings),
             }
         }

@@ -147,6 +147,37 @@ fn without_targets_no_traffic_goes_to_blue() {
     }
 }
 
+/// A scenario that happens beside the rollback proves nothing, so it is said.
+#[test]
+fn what_meets_nothing_is_said() {
+    let plan = plan(SHOP);
+    let play = |events: &str| {
+        let text = format!("scenario: 1\nsummary: Too early, too late.\n{events}");
+        rehearsal(&plan, script(&text, &plan)).play(1).unwrap().report.unmet
+    };
+    let late = play(
+        "events:\n  - { fail: { steps: dns_back, how: denied }, for: 1s }\n  - { signal: { signals: errors, shows: unhealthy }, at: { done: dns_back, after: 20h } }\n  - { kill: {}, at: 1m }\n  - { change: { steps: dns_back }, at: 0s }\n",
+    );
+    assert_eq!(
+        late,
+        ["event 1 (`fail`) met nothing", "event 2 (`signal`) met nothing", "event 4 (`change`) met nothing"]
+    );
+    assert_eq!(play("people: [{ steps: database_back }, { steps: look }]\n"), ["entry 1 of `people` was never asked"]);
+}
+
+/// Whoever is blind for longer than the objective is outside of it, though the trigger fires as soon as it sees again.
+#[test]
+fn blindness_counts_for_the_objective() {
+    let plan = plan(&SHOP.replace("rto: 3h", "rto: 1h"));
+    let text = "scenario: 1\nsummary: Blind.\nevents: [{ signal: { signals: all, shows: missing }, for: 40m }]\n";
+    let report = |script| rehearsal(&plan, script).play(1).unwrap().report;
+    let (seen, blind) = (report(Script::usual(&plan, None)), report(script(text, &plan)));
+    assert_eq!((seen.verdict.within_rto, blind.verdict.within_rto), (Some(true), Some(false)), "{:?}", blind.times);
+    assert!(blind.times.detection.unwrap() >= std::time::Duration::from_secs(40 * 60));
+    let times = blind.times;
+    assert_eq!(times.total, times.recovery.zip(times.confidence).map(|(recovery, confidence)| recovery + confidence));
+}
+
 #[test]
 fn throttling_is_waited_for() {
     for played in play("route53-throttles", SHOP) {
@@ -269,6 +300,10 @@ fn everything_that_is_wrong_is_said_with_its_place_and_its_cure() {
         ("breach: { trigger: hurts }\n", "unknown trigger `hurts`\n --> scenario.yaml:3:20"),
         ("breach: { after: 30h }\n", "1d6h is beyond the end"),
         ("people: [{ steps: dns_back }]\n", "nobody is ever asked about this"),
+        (
+            "people: [{ steps: [look, database_back], after: 5m }, { steps: look, answer: deny }]\n",
+            "this entry is never reached: entries before it answer for all of these steps",
+        ),
         (
             "people: [{ after: 5m }, { steps: look, answer: deny }]\n",
             "this entry is never reached: entry 1 answers everything",

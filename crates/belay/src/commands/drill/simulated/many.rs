@@ -37,13 +37,14 @@ pub(super) fn show(
     let objectives = &plan.objectives;
     row("detection", found.detection, None, output);
     row("decision", found.decision, None, output);
-    row("recovery", found.recovery, objectives.rto, output);
+    row("recovery", found.recovery, None, output);
     row("confidence", found.confidence, objectives.confidence, output);
+    row("total", found.total, objectives.rto, output);
     row("data lost", found.data_lost, objectives.rpo, output);
-    let recoveries: Vec<Duration> = reports.iter().filter_map(|report| report.times.recovery).collect();
+    let recoveries: Vec<Duration> = reports.iter().filter_map(|report| report.times.total).collect();
     if !recoveries.is_empty() {
         output.line("");
-        output.line(format_args!("{}", output.bold().apply_to("Recovery, from the trigger to the confirmed rollback")));
+        output.line(format_args!("{}", output.bold().apply_to("Total, from the breach to the confirmed rollback")));
         plot::histogram(&recoveries, objectives.rto, output).iter().for_each(|line| output.line(line));
     }
     if let Some(seed) = found.worst_seed {

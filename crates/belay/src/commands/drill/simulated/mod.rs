@@ -88,6 +88,18 @@ enum Came {
 }
 
 impl Act {
+    fn unmet(&self) -> &[String] {
+        match &self.came {
+            Came::Report(report) => &report.unmet,
+            Came::Distribution(found) => &found.unmet,
+        }
+    }
+
+    /// The scenario, where a message names it.
+    fn called(&self) -> String {
+        self.scenario.as_ref().map_or_else(String::new, |name| format!("{name}: "))
+    }
+
     fn within_objectives(&self) -> bool {
         match &self.came {
             Came::Report(report) => report.verdict.within_objectives,
@@ -130,7 +142,9 @@ impl Simulated {
             let left_out =
                 |part: &String| format!("this version of Belay does not execute {part}; it is played without it");
             warnings.extend(rehearsal.left_out.iter().map(left_out).filter(|_| acts.is_empty()));
-            acts.push(self.act(&again, &loaded, &rehearsal, output)?);
+            let act = self.act(&again, &loaded, &rehearsal, output)?;
+            warnings.extend(act.unmet().iter().map(|what| format!("{}{what}", act.called())));
+            acts.push(act);
         }
         for warning in &warnings {
             output.line(format_args!("{} {warning}", output.warn().apply_to("warning:")));

@@ -37,10 +37,11 @@ fn times(plan: &Plan, report: &Report, output: Output) {
     let (times, objectives) = (&report.times, &plan.objectives);
     row("detection", times.detection, "from the breach to the trigger", None, output);
     row("decision", times.decision, "from the trigger to the rollback", None, output);
-    let rto = held(times.recovery, "rto", objectives.rto);
-    row("recovery", times.recovery, "from the trigger to the confirmed rollback", rto, output);
+    row("recovery", times.recovery, "from the breach to the end of the last step", None, output);
     let confidence = held(times.confidence, "objective", objectives.confidence);
-    row("confidence", times.confidence, "of that, from the last step to the confirmation", confidence, output);
+    row("confidence", times.confidence, "from there to the end of the confirmation", confidence, output);
+    let rto = held(times.total, "rto", objectives.rto);
+    row("total", times.total, "from the breach to the end of the confirmation", rto, output);
     let rpo = held(times.data_lost, "rpo", objectives.rpo);
     row("data lost", times.data_lost, "written before it was put back", rpo, output);
 }

@@ -50,7 +50,7 @@ impl Frame {
 
 pub(super) fn ecdf(plan: &Plan, acts: &[Act]) -> String {
     let rto = plan.objectives.rto;
-    let times = acts.iter().flat_map(|act| &act.reports).filter_map(|report| report.times.recovery);
+    let times = acts.iter().flat_map(|act| &act.reports).filter_map(|report| report.times.total);
     let longest = times.chain(rto).max().unwrap_or(Duration::from_secs(60));
     let top = TOP + LINE * acts.len() as f64;
     let frame = Frame { longest_s: longest.as_secs_f64().max(1.0) * 1.05, top, bottom: top + HEIGHT - TOP - BOTTOM };
@@ -59,7 +59,7 @@ pub(super) fn ecdf(plan: &Plan, acts: &[Act]) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH:.0}\" height=\"{height:.0}\" \
          viewBox=\"0 0 {WIDTH:.0} {height:.0}\">\n<style>{STYLE}</style>\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#f8fafc\"/>\n\
-         <text class=\"title\" x=\"{LEFT}\" y=\"30\">{}: runs that had recovered, by time from the trigger</text>\n",
+         <text class=\"title\" x=\"{LEFT}\" y=\"30\">{}: runs that had recovered, by time from the breach</text>\n",
         in_svg(&plan.migration)
     );
     axes(&mut svg, &frame);
@@ -95,7 +95,7 @@ fn legend(act: &Act) -> String {
 /// A step up at each run; where not all recover, it ends below the top.
 fn curve(act: &Act, frame: &Frame) -> String {
     let mut times: Vec<f64> =
-        act.reports.iter().filter_map(|report| report.times.recovery).map(|time| time.as_secs_f64()).collect();
+        act.reports.iter().filter_map(|report| report.times.total).map(|time| time.as_secs_f64()).collect();
     times.sort_by(f64::total_cmp);
     let runs = act.reports.len().max(1) as f64;
     let mut path = format!("M{:.1} {:.1}", frame.x(0.0), frame.y(0.0));
