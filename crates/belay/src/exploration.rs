@@ -43,7 +43,8 @@ pub(crate) fn show(report: &Report, sha256: &str, took: Duration, place: &Place<
     ends(report, output);
     advice(report, Level::Finding, place, output);
     advice(report, Level::Hint, place, output);
-    let findings = report.advice.iter().filter(|advice| advice.level == Level::Finding).count();
+    accepted(report, output);
+    let findings = report.advice.iter().filter(|advice| advice.is_open()).count();
     if findings > 0 {
         output.line(output.warn().apply_to(format!("{} to look at, above", text::count(findings, "finding"))));
     }
@@ -75,9 +76,23 @@ fn property(proof: &Proof, output: Output) {
     }
 }
 
+/// What the plan accepts, each in a line, with its reason.
+fn accepted(report: &Report, output: Output) {
+    let accepted: Vec<(&Advice, &String)> =
+        report.advice.iter().filter_map(|advice| Some((advice, advice.accepted.as_ref()?))).collect();
+    if !accepted.is_empty() {
+        output.line("");
+        output.line(output.bold().apply_to("accepted by the plan"));
+    }
+    for (advice, reason) in accepted {
+        paragraph("  - ", &format!("{}. Reason: {reason}", advice.what), output);
+    }
+}
+
 /// Findings, then hints.
 fn advice(report: &Report, level: Level, place: &Place<'_>, output: Output) {
-    let of_level: Vec<&Advice> = report.advice.iter().filter(|advice| advice.level == level).collect();
+    let of_level: Vec<&Advice> =
+        report.advice.iter().filter(|advice| advice.level == level && advice.accepted.is_none()).collect();
     if of_level.is_empty() {
         return;
     }

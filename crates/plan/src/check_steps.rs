@@ -17,6 +17,7 @@ use crate::{
 pub(crate) fn check(decoded: &Decoded, catalogue: &Catalogue) -> Vec<Problem> {
     let mut checker = StepsChecker { decoded, edges: edges(decoded), problems: Vec::new() };
     checker.names();
+    checker.named();
     checker.fallbacks();
     if checker.problems.is_empty() {
         let order = checker.order();
@@ -84,6 +85,26 @@ impl<'d> StepsChecker<'d> {
                 let message = format!("`{}` names `{}` twice", edge.from, edge.to);
                 self.problems.push(problem(message).help("once is enough"));
             }
+        }
+    }
+
+    /// Steps that are named for what the search finds, and not for their order.
+    fn named(&mut self) {
+        let names: Vec<&str> = self.steps().map(|(name, _)| name.as_str()).collect();
+        let mut named: Vec<(String, &str)> = Vec::new();
+        for (name, step) in entries(&self.decoded.value["steps"]) {
+            let fences = step["fences"].as_array().into_iter().flatten().enumerate();
+            let pointer = below("/steps", name);
+            named.extend(fences.filter_map(|(index, to)| Some((format!("{pointer}/fences/{index}"), to.as_str()?))));
+        }
+        let accepts = self.decoded.value["accepts"].as_array().into_iter().flatten().enumerate();
+        named.extend(
+            accepts.filter_map(|(index, entry)| Some((format!("/accepts/{index}/step"), entry["step"].as_str()?))),
+        );
+        for (pointer, to) in named.into_iter().filter(|(_, to)| !names.contains(to)) {
+            let help = instead_of(to, "the steps of this plan", names.iter().copied());
+            let problem = Problem::new(self.decoded.places.value(&pointer), format!("unknown step `{to}`"));
+            self.problems.push(problem.help(help));
         }
     }
 

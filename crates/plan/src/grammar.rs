@@ -27,7 +27,7 @@ pub(crate) fn plan(catalogue: &Catalogue) -> Shape {
 }
 
 /// What an overlay can change.
-fn parts(catalogue: &Catalogue) -> [Field; 11] {
+fn parts(catalogue: &Catalogue) -> [Field; 12] {
     [
         field("migration", name(), "The name of the migration that this plan guards."),
         field("summary", text("a short text"), "What is migrated, in a sentence.").optional(),
@@ -40,6 +40,7 @@ fn parts(catalogue: &Catalogue) -> [Field; 11] {
         field("steps", filled_map(NAME, step(catalogue)), "What is put back, by name."),
         field("confirm", list(gate("5m")), "Healthy this long after the last step: rolled back.").optional_section(),
         field("notify", map(NAME, notice()), "Who is told what, by name.").optional_section(),
+        field("accepts", list(accept()), "Findings of `belay explore` that are known, and why they stay.").optional(),
     ]
 }
 
@@ -80,6 +81,14 @@ fn own_aws() -> Field {
         field("region", region(), "The region.").optional(),
     ];
     field("aws", object(fields.into_iter().chain(role_fields())), "Stands over the plan's `aws`.").optional()
+}
+
+fn accept() -> Shape {
+    object([
+        field("finding", name(), "The finding, as `belay explore --json` names it: `no_deadline`."),
+        field("step", name(), "Of which step; left out: wherever it is.").optional(),
+        field("reason", text("a short text"), "Why it stays."),
+    ])
 }
 
 fn objectives() -> Shape {
@@ -206,6 +215,8 @@ fn step_fields() -> Vec<Field> {
         field("on_failure", on_failure, "What a failure means for the run.").or("halt"),
         field("loses_data", boolean(), "Whether data written since is lost; left out: the action's own.").optional(),
         field("approve", approve, "Who must agree first.").optional(),
+        field("fences", list(name()), "The steps that lose data and are safe behind this one: it stops the writers.")
+            .optional(),
         field("expect", any(), "Reserved.").optional(),
         field("on_drift", any(), "Reserved.").optional(),
     ]

@@ -38,9 +38,21 @@ pub struct Plan {
     pub confirm: Vec<Gate>,
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub notify: IndexMap<Name, Value>,
+    /// Findings that are known, and why they stay.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepts: Vec<Accept>,
     /// What was laid over the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overlaid: Option<Overlaid>,
+}
+
+/// A finding of the search that its authors have looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accept {
+    pub finding: Name,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<Name>,
+    pub reason: String,
 }
 
 /// What was laid over a plan file.
@@ -273,6 +285,9 @@ pub struct Step {
     pub loses_data: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approve: Option<Approve>,
+    /// The steps that lose data and are safe behind this one, since it stops the writers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fences: Vec<Name>,
     /// The parts in which traffic moves, in percent of the way, rising to 100; empty: all at once. Between them `verify`
     /// has to hold.
     #[serde(default, deserialize_with = "stages", skip_serializing_if = "Vec::is_empty")]

@@ -1,7 +1,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use belay_ports::Clock;
-use belay_sim::explore::{Level, Report, Verdict, explore};
+use belay_sim::explore::{Report, Verdict, explore};
 use indicatif::{HumanCount, ProgressBar};
 use serde_json::{Value, json};
 
@@ -42,7 +42,7 @@ pub(crate) struct Args {
     /// Exit with 3 when a bound was reached before everything was searched; the default in CI (`CI=true`)
     #[arg(long, env = "CI", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = clap::builder::FalseyValueParser::new(), hide_env_values = true)]
     require_complete: bool,
-    /// Exit with 3 when there is a finding
+    /// Exit with 3 when there is a finding that the plan does not accept (`accepts`)
     #[arg(long, value_name = "WHAT")]
     deny: Option<Deny>,
     /// One JSON document on standard output, and nothing else
@@ -92,7 +92,7 @@ impl Args {
         if incomplete {
             output.note("the search is bounded, and --require-complete (or CI=true) takes that for a no");
         }
-        let findings = report.advice.iter().filter(|advice| advice.level == Level::Finding).count();
+        let findings = report.advice.iter().filter(|advice| advice.is_open()).count();
         let denied = self.deny.is_some() && findings > 0;
         if denied {
             output.note(format_args!("{}, and --deny findings takes that for a no", text::count(findings, "finding")));

@@ -33,7 +33,7 @@ fn list<'v>(report: &'v Value, of: &str, keep: impl Fn(&Value) -> bool, key: &st
 }
 
 fn findings(report: &Value) -> BTreeSet<&str> {
-    list(report, "advice", |advice| advice["level"] == "finding", "rule")
+    list(report, "advice", |advice| advice["level"] == "finding" && advice["accepted"].is_null(), "rule")
 }
 
 fn refuted(report: &Value) -> BTreeSet<&str> {
@@ -91,6 +91,29 @@ fn ways_out_ask_before_they_give_up() {
     let asked = ["resume", "2 people (ops) approve stop_workers", "2 people (incident_commander) approve ledger_back"];
     assert!(ways.contains(&serde_json::json!(asked).to_string()), "{ways:?}");
     assert!(!ways.iter().any(|way| way.contains("skip")), "{ways:?}");
+}
+
+/// What is accepted is shown with its reason, and what accepts nothing is told.
+#[test]
+fn a_finding_can_be_accepted_with_a_reason() {
+    let path = repository("crates/belay/tests/plans/sound/a-finding-that-is-accepted.yaml");
+    let report = explored(&path, &[], 0);
+    let accepted = report["advice"].as_array().unwrap().iter().find(|advice| advice["rule"] == "loss_not_fenced");
+    assert!(accepted.unwrap()["accepted"].as_str().unwrap().contains("nobody writes"), "{report:#}");
+    let folder = tempfile::tempdir().unwrap();
+    let shown = belay(folder.path(), &["explore", &path.display().to_string()]).assert().code(0).get_output().clone();
+    assert!(text(&shown.stdout).contains("accepted by the plan"), "{}", text(&shown.stdout));
+    let written = fs::read_to_string(&path).unwrap();
+    let other = folder.path().join("plan.yaml");
+    fs::write(&other, written.replace("finding: loss_not_fenced", "finding: no_trigger")).unwrap();
+    let report = explored(&other, &["--deny", "findings"], 3);
+    assert!(
+        report["advice"].as_array().unwrap().iter().any(|advice| advice["rule"] == "accepts_nothing"),
+        "{report:#}"
+    );
+    fs::write(&other, written.replace("step: ledger_back", "step: ledger_bak")).unwrap();
+    let refused = belay(folder.path(), &["explore", "plan.yaml"]).assert().code(2).get_output().clone();
+    assert!(text(&refused.stderr).contains("did you mean `ledger_back`"), "{}", text(&refused.stderr));
 }
 
 #[test]

@@ -249,6 +249,7 @@ pub fn step(needs: &[&str]) -> Step {
         stages: Vec::new(),
         expect: None,
         on_drift: None,
+        fences: Vec::new(),
     }
 }
 
@@ -288,6 +289,7 @@ pub fn plan(steps: Vec<(&str, Step)>) -> Plan {
         steps,
         confirm: vec![],
         notify: IndexMap::new(),
+        accepts: Vec::new(),
         overlaid: None,
     }
 }

@@ -244,6 +244,7 @@ fn plan() -> Plan {
         steps: IndexMap::new(),
         confirm: Vec::new(),
         notify: IndexMap::new(),
+        accepts: Vec::new(),
         overlaid: None,
     }
 }

@@ -128,6 +128,7 @@ pub fn plan(chains: usize, steps_each: usize) -> Plan {
         steps,
         confirm: Vec::new(),
         notify: IndexMap::new(),
+        accepts: Vec::new(),
         overlaid: None,
     }
 }
@@ -151,6 +152,7 @@ fn step(resource: String, needs: Vec<Name>) -> Step {
         stages: Vec::new(),
         expect: None,
         on_drift: None,
+        fences: Vec::new(),
     }
 }
 

@@ -26,6 +26,7 @@ pub fn step(action: &str, to: Target) -> Step {
         stages: Vec::new(),
         expect: None,
         on_drift: None,
+        fences: Vec::new(),
     }
 }
 
@@ -77,6 +78,7 @@ pub fn from(steps: impl IntoIterator<Item = (String, Step)>) -> Plan {
         steps,
         confirm: Vec::new(),
         notify: IndexMap::new(),
+        accepts: Vec::new(),
         overlaid: None,
     }
 }

@@ -177,7 +177,9 @@ fn keeps_writers_away(node: &Node, index: usize) -> bool {
         let over = matches!(node.step(other).phase, Phase::Done | Phase::Unchanged | Phase::Skipped);
         run.plan.steps[other].loses_data && !over
     };
-    is_fence(name, step) && (0..run.plan.steps.len()).any(to_come)
+    let keeps =
+        |other: usize| run.plan.steps.get_index(other).is_some_and(|(data, _)| is_fence(name, step, Some(data)));
+    (0..run.plan.steps.len()).any(|other| to_come(other) && keeps(other))
 }
 
 fn destinations(state: &belay_core::run::StepState) -> Vec<String> {

@@ -9,6 +9,7 @@ use belay_plan::{
     model::{Gate, Name, Plan, Step},
 };
 
+use super::advice::periods;
 use crate::rehearsal::usual;
 
 /// A person who is not given a deadline has answered by then.
@@ -134,8 +135,11 @@ impl Lengths {
 
 /// The soonest that a trigger which rolls back usually fires.
 fn detection(plan: &Plan) -> Duration {
-    let lag =
-        |signal: &Name| plan.signals.get(signal).map_or(Duration::ZERO, |signal| usual::of_signal(&signal.kind).usual);
+    let lag = |signal: &Name| {
+        let Some(signal) = plan.signals.get(signal) else { return Duration::ZERO };
+        let periods = periods(signal).map_or(Duration::ZERO, |(period, breaching, _)| period * breaching);
+        usual::of_signal(&signal.kind).usual.max(periods)
+    };
     let of = |trigger: &belay_plan::model::Trigger| {
         let signals = belay_core::watch::signals_of(&trigger.when);
         trigger.dwell + signals.into_iter().map(lag).min().unwrap_or_default()

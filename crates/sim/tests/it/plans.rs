@@ -26,6 +26,7 @@ pub(crate) fn step(action: &str, to: Target) -> Step {
         stages: Vec::new(),
         expect: None,
         on_drift: None,
+        fences: Vec::new(),
     }
 }
 
@@ -68,6 +69,7 @@ pub(crate) fn plan(steps: impl IntoIterator<Item = (&'static str, Step)>) -> Pla
         steps,
         confirm: Vec::new(),
         notify: IndexMap::new(),
+        accepts: Vec::new(),
         overlaid: None,
     }
 }

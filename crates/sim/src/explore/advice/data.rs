@@ -47,7 +47,7 @@ impl Adviser<'_> {
             .plan
             .steps
             .iter()
-            .filter(|(other, step)| *other != name && !graph.is_fallback(other) && is_fence(other, step))
+            .filter(|(other, step)| *other != name && !graph.is_fallback(other) && is_fence(other, step, Some(name)))
             .collect();
         let before = |fence: &Name| self.turns.is_behind(name, fence);
         if fences.iter().any(|(fence, step)| before(fence) && passed_over(step).is_none()) {

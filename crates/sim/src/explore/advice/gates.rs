@@ -165,7 +165,7 @@ impl Adviser<'_> {
 }
 
 /// A metric's period, and how many of how many periods breach.
-fn periods(signal: &Signal) -> Option<(Duration, u32, u32)> {
+pub(crate) fn periods(signal: &Signal) -> Option<(Duration, u32, u32)> {
     let of = |value: &Value| duration::parse(value.as_str()?).ok();
     let whole = signal.spec.get(&signal.kind)?;
     let single = of(&whole["period"]);

@@ -14,6 +14,7 @@ use belay_plan::{
 };
 use serde::Serialize;
 
+pub(crate) use gates::periods;
 pub(crate) use resources::undoes;
 
 use super::{
@@ -25,6 +26,9 @@ use super::{
 pub struct Advice {
     pub rule: Rule,
     pub level: Level,
+    /// Why it stays, where the plan accepts it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<String>,
     /// A JSON pointer into the plan file.
     pub pointer: String,
     /// What, and why it matters.
@@ -93,6 +97,15 @@ pub enum Rule {
     ConfirmsNoTrigger,
     /// The longest way through time-outs and deadlines is beyond the `rto`.
     LongestWay,
+    /// The plan accepts a finding that is not there.
+    AcceptsNothing,
+}
+
+impl Advice {
+    /// A finding that nobody has accepted.
+    pub fn is_open(&self) -> bool {
+        self.level == Level::Finding && self.accepted.is_none()
+    }
 }
 
 impl Rule {
@@ -103,7 +116,8 @@ impl Rule {
             | Self::FallbackWise
             | Self::CouldRunParallel
             | Self::NoConfirmation
-            | Self::LongestWay => Level::Hint,
+            | Self::LongestWay
+            | Self::AcceptsNothing => Level::Hint,
             _ => Level::Finding,
         }
     }
@@ -129,6 +143,7 @@ pub(crate) fn advise(plan: &Plan, model: &Model) -> Vec<Advice> {
     adviser.parallel();
     adviser.resources();
     adviser.confirmation();
+    adviser.accepts();
     adviser.found
 }
 
@@ -141,7 +156,33 @@ struct Adviser<'a> {
 
 impl Adviser<'_> {
     fn say(&mut self, rule: Rule, pointer: String, what: String, instead: impl Into<String>) {
-        self.found.push(Advice { rule, level: rule.level(), pointer, what, instead: instead.into() });
+        self.found.push(Advice { rule, level: rule.level(), accepted: None, pointer, what, instead: instead.into() });
+    }
+
+    /// Marks what the plan accepts.
+    fn accepts(&mut self) {
+        for (number, accept) in self.plan.accepts.iter().enumerate() {
+            let about = accept.step.as_ref().map(|step| format!("/steps/{step}"));
+            let fits = |advice: &&mut Advice| {
+                let here = about.as_ref().is_none_or(|about| {
+                    advice
+                        .pointer
+                        .strip_prefix(about.as_str())
+                        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                });
+                here && serde_json::json!(advice.rule) == accept.finding.as_str()
+            };
+            let mut met = false;
+            for advice in self.found.iter_mut().filter(fits) {
+                advice.accepted = Some(accept.reason.clone());
+                met = true;
+            }
+            if !met {
+                let what = format!("the plan accepts `{}`, which is not found here", accept.finding);
+                let instead = "remove the entry, or correct its `finding` or `step`";
+                self.say(Rule::AcceptsNothing, format!("/accepts/{number}"), what, instead);
+            }
+        }
     }
 
     fn kind(&self, index: usize) -> &Kind {
