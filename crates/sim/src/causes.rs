@@ -4,13 +4,10 @@
 use std::collections::BTreeSet;
 
 use belay_core::{incident, watch::signals_of};
-use belay_plan::{
-    graph::Graph,
-    model::{Answer, Gate, Name, Plan, Step, Trigger},
-};
+use belay_plan::model::{Answer, Gate, Name, Plan, Step, Trigger};
 use serde_json::Value;
 
-use crate::nature::Nature;
+use crate::{nature::Nature, order::Cones};
 
 /// Why a signal is unhealthy when a rollback begins, and what heals it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,15 +31,16 @@ pub(crate) fn symptoms(plan: &Plan) -> BTreeSet<Name> {
 }
 
 /// Of a signal that was red at the breach (`symptom`), or of another.
-pub(crate) fn of_signal(plan: &Plan, graph: &Graph<'_>, signal: &str, symptom: bool) -> Cause {
+pub(crate) fn of_signal(plan: &Plan, cones: &Cones, signal: &str, symptom: bool) -> Cause {
     let gates = |gates: &[Gate]| gates.iter().any(|gate| gate.signal == signal);
-    let with = |used: &dyn Fn(&Step) -> bool| -> Vec<&Name> {
-        plan.steps.iter().filter(|(name, step)| !graph.is_fallback(name) && used(step)).map(|(name, _)| name).collect()
+    let with = |used: &dyn Fn(&Step) -> bool| -> Vec<usize> {
+        let steps = plan.steps.values().enumerate();
+        steps.filter(|(index, step)| !cones.is_fallback(*index) && used(step)).map(|(index, _)| index).collect()
     };
-    let each = |steps: &[&Name]| steps.iter().map(|step| vec![(*step).clone()]).collect();
-    let needs = |step: &str, other: &str| {
-        step != other && graph.closure_of_needs(&[step.to_owned()]).into_iter().any(|name| name == other)
+    let names = |steps: &[usize]| -> Vec<Name> {
+        steps.iter().filter_map(|step| plan.steps.get_index(*step)).map(|(name, _)| name.clone()).collect()
     };
+    let each = |steps: &[usize]| names(steps).into_iter().map(|step| vec![step]).collect();
     if !symptom {
         let makers = with(&|step| makes(plan, step, signal));
         if !makers.is_empty() {
@@ -50,15 +48,15 @@ pub(crate) fn of_signal(plan: &Plan, graph: &Graph<'_>, signal: &str, symptom: b
         }
     }
     let verified = with(&|step| gates(&step.verify));
-    let first: Vec<&Name> =
-        verified.iter().filter(|step| !verified.iter().any(|other| needs(step, other))).copied().collect();
+    let is_first = |step: &usize| !verified.iter().any(|other| cones.is_behind(*step, *other));
+    let first: Vec<usize> = verified.iter().copied().filter(is_first).collect();
     if symptom {
-        let all = || vec![with(&|_| true).into_iter().cloned().collect()];
-        return Cause::Healed { by: if first.is_empty() { all() } else { each(&first) }, symptom };
+        let by = if first.is_empty() { vec![names(&with(&|_| true))] } else { each(&first) };
+        return Cause::Healed { by, symptom };
     }
     // An interlock that no step before it makes healthy has been healthy all along.
     let required = with(&|step| gates(&step.require));
-    let all_along = required.iter().any(|step| !first.iter().any(|verified| needs(step, verified)));
+    let all_along = required.iter().any(|step| !first.iter().any(|verified| cones.is_behind(*step, *verified)));
     if all_along || first.is_empty() { Cause::Fine } else { Cause::Healed { by: each(&first), symptom } }
 }
 

@@ -16,6 +16,7 @@ pub mod explore;
 mod fault;
 pub mod invariants;
 mod nature;
+mod order;
 mod place;
 pub mod rehearsal;
 mod resource;

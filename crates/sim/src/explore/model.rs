@@ -1,8 +1,6 @@
 //! A plan as the explored world sees it: what each step's resource is like, and which gates can turn at all. It follows
 //! from the plan alone, and is generic over actions.
 
-use std::collections::BTreeSet;
-
 use belay_plan::{
     builtin::{MANUAL, WAIT},
     model::{Gate, Name, OnFailure, Others, Plan, Step, Target},
@@ -15,7 +13,7 @@ use super::{
     sides::Proven,
     turns::{Stand, Turn, Turns},
 };
-use crate::nature::Nature;
+use crate::{nature::Nature, order::Cones};
 
 /// A weight that stands for "all of the traffic" where the plan does not say.
 const WHOLE: u32 = 100;
@@ -111,14 +109,15 @@ impl Model {
         let can = |gates: &[Gate], stand: Stand<'_>| -> Vec<bool> {
             gates.iter().map(|gate| turns.of(gate, stand) >= at_least).collect()
         };
-        let steps = plan.steps.iter().map(|(name, step)| StepModel {
+        let cones = Cones::new(plan);
+        let steps = plan.steps.iter().enumerate().map(|(index, (name, step))| StepModel {
             kind: kind(step, &resources),
             require: can(&step.require, Stand::Require(name)),
             verify: can(&step.verify, Stand::Verify(name)),
             proven: Proven::of(plan, step),
-            superseded: superseded(plan, name, step),
+            superseded: superseded(plan, &cones, index, step),
             concerns: concerns(plan, name, step),
-            cone: cone(plan, name),
+            cone: cones.of(index),
         });
         let steps = steps.collect();
         let confirm = can(&plan.confirm, Stand::Confirm);
@@ -134,26 +133,10 @@ impl Model {
     }
 }
 
-/// A step with what it needs, and what that needs; a fallback comes after its step.
-pub(crate) fn cone(plan: &Plan, step: &Name) -> Vec<usize> {
-    let mut found = BTreeSet::new();
-    let mut open = vec![step];
-    while let Some(name) = open.pop() {
-        if let (Some(index), Some(step)) = (plan.steps.get_index_of(name), plan.steps.get(name))
-            && found.insert(index)
-        {
-            open.extend(&step.needs);
-            open.extend(plan.steps.iter().filter(|(_, other)| falls_back_to(other, name)).map(|(other, _)| other));
-        }
-    }
-    found.into_iter().collect()
-}
-
-fn superseded(plan: &Plan, name: &Name, step: &Step) -> bool {
-    let Some(index) = plan.steps.get_index_of(name).filter(|_| is_traffic(step)) else { return false };
-    let on_same =
-        plan.steps.iter().filter(|(other, found)| *other != name && is_traffic(found) && key(found) == key(step));
-    on_same.into_iter().any(|(other, found)| cone(plan, other).contains(&index) && !undoes(step, found))
+fn superseded(plan: &Plan, cones: &Cones, index: usize, step: &Step) -> bool {
+    let on_same = |other: &usize| is_traffic(&plan.steps[*other]) && key(&plan.steps[*other]) == key(step);
+    let later = |other: &usize| cones.is_behind(*other, index) && on_same(other);
+    is_traffic(step) && (0..plan.steps.len()).filter(later).any(|other| !undoes(step, &plan.steps[other]))
 }
 
 fn falls_back_to(step: &Step, name: &Name) -> bool {

@@ -4,19 +4,14 @@
 //! not told by its states. It is told here, from the plan: what heals comes before the gate, or never, or it is a matter of
 //! time.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
-use belay_plan::{
-    graph::Graph,
-    model::{Gate, Name, Plan},
-};
+use belay_plan::model::{Gate, Name, Plan};
 
-use super::{
-    model::cone,
-    times::{POLLS, Schedule},
-};
+use super::times::{POLLS, Schedule};
 use crate::{
     causes::{self, Cause},
+    order::Cones,
     rehearsal::usual,
 };
 
@@ -39,9 +34,10 @@ pub(crate) enum Stand<'a> {
 
 pub(crate) struct Turns<'p> {
     plan: &'p Plan,
-    graph: Graph<'p>,
+    cones: Cones,
+    /// By signal that a gate reads.
+    causes: HashMap<Name, Cause>,
     schedule: Schedule<'p>,
-    symptoms: std::collections::BTreeSet<Name>,
 }
 
 /// A gate opens before its first reading, so what has to hold for the whole of `within` cannot.
@@ -51,15 +47,19 @@ pub(crate) fn fits(gate: &Gate) -> bool {
 
 impl<'p> Turns<'p> {
     pub(crate) fn new(plan: &'p Plan) -> Self {
-        Self { plan, graph: Graph::new(plan), schedule: Schedule::new(plan), symptoms: causes::symptoms(plan) }
+        let (cones, symptoms) = (Cones::new(plan), causes::symptoms(plan));
+        let mut found: HashMap<Name, Cause> = HashMap::new();
+        let gates = plan.steps.values().flat_map(|step| step.require.iter().chain(&step.verify)).chain(&plan.confirm);
+        for Gate { signal, .. } in gates {
+            let cause = || causes::of_signal(plan, &cones, signal, symptoms.contains(signal));
+            found.entry(signal.clone()).or_insert_with(cause);
+        }
+        Self { plan, cones, causes: found, schedule: Schedule::new(plan) }
     }
 
-    pub(crate) fn is_symptom(&self, signal: &Name) -> bool {
-        self.symptoms.contains(signal)
-    }
-
-    pub(crate) fn cause(&self, signal: &Name) -> Cause {
-        causes::of_signal(self.plan, &self.graph, signal, self.is_symptom(signal))
+    /// Of a signal that some gate reads.
+    pub(crate) fn cause(&self, signal: &Name) -> &Cause {
+        self.causes.get(signal).unwrap_or(&Cause::Fine)
     }
 
     pub(crate) fn of(&self, gate: &Gate, stand: Stand<'_>) -> Turn {
@@ -69,7 +69,7 @@ impl<'p> Turns<'p> {
         match self.cause(&gate.signal) {
             Cause::Fine => Turn::Surely,
             Cause::Healed { by, symptom } => {
-                by.iter().map(|steps| self.by(gate, stand, steps, symptom)).max().unwrap_or(Turn::Never)
+                by.iter().map(|steps| self.by(gate, stand, steps, *symptom)).max().unwrap_or(Turn::Never)
             }
         }
     }
@@ -121,7 +121,7 @@ impl<'p> Turns<'p> {
 
     /// Whether `step` waits for `other`.
     pub(crate) fn is_behind(&self, step: &Name, other: &Name) -> bool {
-        let index = self.plan.steps.get_index_of(other);
-        step != other && index.is_some_and(|index| cone(self.plan, step).contains(&index))
+        let index = |name: &Name| self.plan.steps.get_index_of(name);
+        index(step).zip(index(other)).is_some_and(|(step, other)| self.cones.is_behind(step, other))
     }
 }

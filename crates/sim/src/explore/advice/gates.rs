@@ -81,7 +81,7 @@ impl Adviser<'_> {
 
     /// What heals its signal, and whether that comes before it is decided.
     fn turn(&mut self, gate: &Gate, step: &Name, stand: Stand<'_>, pointer: &str) {
-        let Cause::Healed { by, symptom } = self.turns.cause(&gate.signal) else {
+        let Cause::Healed { by, symptom } = self.turns.cause(&gate.signal).clone() else {
             return self.beside(gate, step, stand, pointer);
         };
         let healers = by.iter().map(|steps| steps.join(" and ")).collect::<Vec<_>>().join(" or ");
