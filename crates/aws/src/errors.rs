@@ -16,7 +16,10 @@ use belay_ports::{ApplyError, ReadError};
 
 use self::text::why;
 pub(crate) use self::{clock::received, text::bounded};
-use crate::{budget::UsedUp, https::NotConnected};
+use crate::{
+    budget::UsedUp,
+    https::{NotConnected, Unencrypted},
+};
 
 /// Codes by which AWS asks for fewer calls. The call had no effect, whatever its status.
 const THROTTLING: [&str; 11] = [
@@ -113,6 +116,10 @@ where
         SdkError::ConstructionFailure(_) => Outcome::NoEffect(ErrorClass::Permanent),
         SdkError::DispatchFailure(_) if chain(error).any(|cause| cause.is::<UsedUp>()) => {
             Outcome::NoEffect(ErrorClass::Throttled)
+        }
+        // It passes only with another configuration.
+        SdkError::DispatchFailure(_) if chain(error).any(|cause| cause.is::<Unencrypted>()) => {
+            Outcome::NoEffect(ErrorClass::Permanent)
         }
         SdkError::DispatchFailure(_) if never_sent(error) => Outcome::NoEffect(ErrorClass::Transient),
         SdkError::ServiceError(answer) => answered(answer_code(error), answer.raw().status().as_u16()),

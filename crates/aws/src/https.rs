@@ -1,7 +1,7 @@
 //! The HTTP client of all AWS calls: the SDK's own connection pool, made here so that the account's budget can stand before
 //! it, and so that its sockets have TCP keep-alive.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use aws_smithy_http_client::{
     pool::{self, ConnectionPool, DriverSpawner, Partition, PartitionId},
@@ -22,6 +22,8 @@ use http::Uri;
 use http_body_util::Limited;
 use tokio::runtime::Handle;
 
+use crate::detours;
+
 /// A NAT gateway or a VPC endpoint drops a connection that is silent for 350 s, and a Lambda function may take 15 minutes to
 /// answer. AWS's other SDKs keep the connections of their Lambda clients alive for the same reason.
 const KEEP_ALIVE_AFTER: Duration = Duration::from_secs(60);
@@ -34,15 +36,17 @@ const ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
 ///
 /// Loopback and link-local hosts are never reached through a proxy: they have the credentials of the instance, the container
 /// or the pod, in clear.
-pub(crate) fn client() -> SharedHttpClient {
+///
+/// Hosts that are far are reached over TLS alone, but for those of `plain_http`.
+pub(crate) fn client(plain_http: &[String]) -> SharedHttpClient {
     let is_proxied = PROXY_VARIABLES.iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
-    client_over(is_proxied.then(ProxyConfig::from_env))
+    client_over(is_proxied.then(ProxyConfig::from_env), plain_http)
 }
 
-fn client_over(proxies: Option<ProxyConfig>) -> SharedHttpClient {
+fn client_over(proxies: Option<ProxyConfig>, plain_http: &[String]) -> SharedHttpClient {
     let direct = pool(ProxyConfig::disabled());
     let far = proxies.map_or_else(|| direct.clone(), pool);
-    SharedHttpClient::new(Client { direct, far })
+    SharedHttpClient::new(Client { direct, far, plain_http: plain_http.into() })
 }
 
 fn pool(proxies: ProxyConfig) -> pool::Client {
@@ -65,6 +69,7 @@ struct Client {
     direct: pool::Client,
     /// To everything that is not near; through a proxy, if there is one.
     far: pool::Client,
+    plain_http: Arc<[String]>,
 }
 
 impl HttpClient for Client {
@@ -74,6 +79,7 @@ impl HttpClient for Client {
             far: self.far.http_connector(settings, components),
             // Only with a time-out of its own may an answer be late without the pool naming the connection.
             waits: settings.read_timeout().is_none(),
+            plain_http: self.plain_http.clone(),
         })
     }
 }
@@ -84,6 +90,7 @@ struct Connector {
     far: SharedHttpConnector,
     /// It waits for an answer as long as the caller does.
     waits: bool,
+    plain_http: Arc<[String]>,
 }
 
 /// There was no connection, so no byte of the request was sent.
@@ -91,8 +98,22 @@ struct Connector {
 #[error("no connection")]
 pub(crate) struct NotConnected(#[source] ConnectorError);
 
+/// What is signed could be read and changed on the way, so it is not sent.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{host} would be reached over plain HTTP: nothing was sent; give its endpoint an https URL, or name the host under `plain_http` \
+     in the daemon's configuration"
+)]
+pub(crate) struct Unencrypted {
+    host: String,
+}
+
 impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        if let Some(host) = detours::unencrypted(request.uri(), &self.plain_http) {
+            let error = ConnectorError::user(Unencrypted { host }.into());
+            return HttpConnectorFuture::ready(Err(error.never_connected()));
+        }
         let inner = if is_near(request.uri()) { &self.direct } else { &self.far };
         let (answer, waits) = (inner.call(request), self.waits);
         HttpConnectorFuture::new(async move {
@@ -190,10 +211,21 @@ mod tests {
     #[tokio::test]
     async fn without_a_connection_nothing_was_sent() {
         let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        for url in [format!("http://{gone}"), format!("https://{gone}"), "http://nowhere.invalid".to_owned()] {
+        for url in [format!("http://{gone}"), format!("https://{gone}"), "https://nowhere.invalid".to_owned()] {
             let error = sent_to(&url).await;
             assert!(matches!(error, ApplyError::NoEffect { class: ErrorClass::Transient, .. }), "{url}: {error}");
         }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_sent_unencrypted_to_another_host() {
+        let error = sent_to("http://sts.example.com").await;
+        assert!(matches!(error, ApplyError::NoEffect { class: ErrorClass::Permanent, .. }), "{error:?}");
+        let told = error.to_string();
+        assert!(
+            told.contains("sts.example.com would be reached over plain HTTP") && told.contains("`plain_http`"),
+            "{told}"
+        );
     }
 
     #[tokio::test]
@@ -225,7 +257,7 @@ mod tests {
     async fn what_is_near_is_reached_past_a_proxy() {
         let (proxy, near) = (endpoint(http("400 Bad Request", "")).await, endpoint(http("400 Bad Request", "")).await);
         let count = |endpoint: &Endpoint| endpoint.connections.load(Ordering::SeqCst);
-        let client = client_over(Some(ProxyConfig::all(proxy.url()).unwrap()));
+        let client = client_over(Some(ProxyConfig::all(proxy.url()).unwrap()), &["sts.example.com".to_owned()]);
         let port = near.url().rsplit(':').next().unwrap().to_owned();
         asks(client.clone(), near.url()).await;
         asks(client.clone(), &format!("http://localhost:{port}")).await;
@@ -239,7 +271,7 @@ mod tests {
     async fn no_proxy_answers_for_instance_metadata() {
         let proxy = endpoint(http("200 OK", "token")).await;
         for url in ["http://169.254.169.254", "http://169.254.170.2", "http://[fd00:ec2::254]"] {
-            asks(client_over(Some(ProxyConfig::all(proxy.url()).unwrap())), url).await;
+            asks(client_over(Some(ProxyConfig::all(proxy.url()).unwrap()), &[]), url).await;
         }
         assert_eq!(proxy.connections.load(Ordering::SeqCst), 0);
     }
@@ -258,7 +290,7 @@ mod tests {
     /// No packet comes back: the connection times out, in virtual time.
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_times_out_had_no_request() {
-        let error = sent_to("http://192.0.2.1:9").await;
+        let error = sent_to("https://192.0.2.1:9").await;
         assert!(matches!(error, ApplyError::NoEffect { class: ErrorClass::Transient, .. }), "{error}");
     }
 }

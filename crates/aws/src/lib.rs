@@ -3,6 +3,7 @@
 mod budget;
 mod calls;
 pub mod cloudwatch;
+mod detours;
 pub mod elbv2;
 pub mod errors;
 mod guard;

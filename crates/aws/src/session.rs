@@ -23,7 +23,7 @@ use self::account::{Asking, Keys, Verifying};
 use crate::{
     budget::{Budget, Urgency},
     calls::Calls,
-    errors,
+    detours, errors,
     guard::Guard,
     https, place,
 };
@@ -63,6 +63,8 @@ struct Inner {
     budget: Budget,
     /// The standard AWS configuration, loaded at first use.
     base: OnceCell<SdkConfig>,
+    /// Hosts that may be reached over plain HTTP.
+    plain_http: Vec<String>,
     sessions: Mutex<HashMap<AwsTarget, Arc<Session>>>,
 }
 
@@ -142,10 +144,16 @@ impl Aws {
     /// With the standard AWS configuration: environment, profile, SSO, container and instance roles,
     /// `AWS_ENDPOINT_URL`.
     ///
-    /// `observer` is told of every call.
-    pub fn new(access: Access, clock: Arc<dyn Clock>, observer: Arc<dyn Observer>) -> Self {
+    /// `observer` is told of every call. `plain_http`: the hosts that may be reached without TLS, beside this one.
+    pub fn new(access: Access, clock: Arc<dyn Clock>, observer: Arc<dyn Observer>, plain_http: Vec<String>) -> Self {
         let budget = Budget::new(clock.clone(), observer.clone());
-        Self::with_base(access, Calls::told_to(clock, observer), budget, OnceCell::new())
+        let (calls, base, sessions) = (Calls::told_to(clock, observer), OnceCell::new(), Mutex::default());
+        Self(Arc::new(Inner { access, calls, budget, base, plain_http, sessions }))
+    }
+
+    /// Where calls to AWS go, if not straight to AWS. A profile's endpoint is known once the configuration was loaded.
+    pub fn detours(&self) -> Vec<String> {
+        detours::now(self.0.base.get().and_then(SdkConfig::endpoint_url))
     }
 
     /// With a configuration that is given instead of the standard one: region, credentials, HTTP client. Guard, budget and
@@ -156,7 +164,7 @@ impl Aws {
     }
 
     pub(crate) fn with_base(access: Access, calls: Calls, budget: Budget, base: OnceCell<SdkConfig>) -> Self {
-        Self(Arc::new(Inner { access, calls, budget, base, sessions: Mutex::default() }))
+        Self(Arc::new(Inner { access, calls, budget, base, plain_http: Vec::new(), sessions: Mutex::default() }))
     }
 
     /// The clients of a target. They are handed out only after its account, if it names one, was verified: no other
@@ -205,7 +213,7 @@ impl Aws {
         let load = || async {
             aws_config::defaults(BehaviorVersion::latest())
                 .app_name(AppName::new(NAME).expect("only letters"))
-                .http_client(https::client())
+                .http_client(https::client(&self.0.plain_http))
                 .identity_cache(IdentityCache::lazy().load_timeout(CREDENTIALS_TIMEOUT).build())
                 .retry_config(read_retries())
                 .timeout_config(read_timeouts())
@@ -254,7 +262,7 @@ async fn connect(inner: &Inner, base: &SdkConfig, target: &AwsTarget) -> Result<
     let mut asks = config.to_builder().retry_config(read_retries()).timeout_config(read_timeouts());
     asks.set_credentials_provider(asking.map(SharedCredentialsProvider::new));
     let asks = asks.build();
-    let http = base.http_client().unwrap_or_else(https::client);
+    let http = base.http_client().unwrap_or_else(|| https::client(&inner.plain_http));
 
     /// Every client is made here, so that none is without its guard, no call goes unseen, and all draw from one budget.
     macro_rules! client {
@@ -461,7 +469,7 @@ mod tests {
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("eu-west-1"))
             .endpoint_url(endpoint.url())
-            .http_client(https::client())
+            .http_client(https::client(&[]))
             .credentials_provider(SharedCredentialsProvider::new(Renewed::default()))
             .build();
         let aws = crate::testing::accessing(Access::ReadWrite, config);

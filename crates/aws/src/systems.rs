@@ -90,6 +90,10 @@ impl Actuators for AwsSystems {
     fn verify_account<'a>(&'a self, target: &'a AwsTarget) -> Fut<'a, Result<String, AccountError>> {
         Box::pin(self.aws.verify_account(target))
     }
+
+    fn detours(&self) -> Vec<String> {
+        self.aws.detours()
+    }
 }
 
 impl Sensors for AwsSystems {

@@ -360,5 +360,5 @@ impl Clock for Jumping {
 
 /// A session that reaches nothing.
 pub(crate) fn nowhere() -> Aws {
-    Aws::new(Access::ReadOnly, Arc::new(Still { wakes: false }), Arc::new(()))
+    Aws::new(Access::ReadOnly, Arc::new(Still { wakes: false }), Arc::new(()), Vec::new())
 }

@@ -84,7 +84,11 @@ pub(crate) fn gate(output: Output) -> Result<Gate, Failure> {
 /// what plans may do beyond AWS.
 pub(crate) fn ports(access: Access, journal: Arc<dyn Journal>, observer: Arc<dyn Observer>, gate: Gate) -> Ports {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
-    let aws = AwsSystems::new(Aws::new(access, clock.clone(), observer.clone()), clock.clone());
+    let aws = Aws::new(access, clock.clone(), observer.clone(), gate.plain_http());
+    let aws = AwsSystems::new(aws, clock.clone());
+    if access == Access::ReadWrite {
+        aws.detours().iter().for_each(|detour| tracing::warn!("{detour}"));
+    }
     let programs = Programs::new(clock.clone(), access == Access::ReadWrite, gate.clone());
     Ports {
         sensors: Arc::new(EverySensor { aws: aws.clone(), probes: Probes::new(clock.clone(), gate) }),
@@ -108,6 +112,10 @@ impl Actuators for EveryActuator {
 
     fn verify_account<'a>(&'a self, aws: &'a AwsTarget) -> Fut<'a, Result<String, AccountError>> {
         self.aws.verify_account(aws)
+    }
+
+    fn detours(&self) -> Vec<String> {
+        self.aws.detours()
     }
 }
 

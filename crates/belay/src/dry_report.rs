@@ -39,6 +39,9 @@ fn show(report: &DryRun, output: Output) {
         report.reaches.iter().for_each(|reach| output.page(format_args!("  {reach}")));
     }
     output.line("");
+    for detour in &report.detours {
+        output.page(format_args!("{} {detour}", output.warn().apply_to("note:")));
+    }
     times(report, output);
     for warning in &report.warnings {
         output.page(format_args!("{} {warning}", output.warn().apply_to("warning:")));

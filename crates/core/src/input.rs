@@ -168,6 +168,8 @@ pub enum Verb {
         readings: Vec<Reading>,
         /// A trigger that is red already is waited for, whatever its `red_at_arm` says.
         wait_for_green: bool,
+        /// Where calls go, if not straight to AWS; goes on record.
+        detours: Vec<String>,
     },
     Disarm,
     Cutover,

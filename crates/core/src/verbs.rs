@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use belay_plan::model::{Name, Plan, RedAtArm, Target};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     approval::OPERATOR,
@@ -24,8 +24,12 @@ impl Deciding {
     pub(crate) fn command(&mut self, command: &Command) -> Outcome {
         let asked = &command.asked;
         match &command.verb {
-            Verb::Arm { plan, plan_sha256, baseline, readings, wait_for_green } => {
-                self.arm(plan, plan_sha256, baseline.as_ref(), readings, *wait_for_green, asked)
+            Verb::Arm { plan, plan_sha256, baseline, readings, wait_for_green, detours } => {
+                let mut detail = json!({ "plan_sha256": plan_sha256 });
+                if !detours.is_empty() {
+                    detail["detours"] = json!(detours);
+                }
+                self.arm(plan, plan_sha256, baseline.as_ref(), readings, *wait_for_green, (asked, detail))
             }
             Verb::Disarm => self.disarm(asked),
             Verb::Cutover => self.cutover(asked),
@@ -55,7 +59,7 @@ impl Deciding {
         }
     }
 
-    pub(crate) fn commanded(&mut self, verb: &str, asked: &Asked, detail: serde_json::Value) {
+    pub(crate) fn commanded(&mut self, verb: &str, asked: &Asked, detail: Value) {
         let (reason, key) = (asked.reason.clone(), asked.key.clone());
         self.emit(Event::Commanded { verb: verb.to_owned(), reason, detail, key });
     }
@@ -67,14 +71,14 @@ impl Deciding {
         baseline: Option<&Arc<Baseline>>,
         readings: &[Reading],
         wait_for_green: bool,
-        asked: &Asked,
+        (asked, detail): (&Asked, Value),
     ) -> Outcome {
         self.refuse_while_running("arm")?;
         if self.state.incident.is_some() {
             return Err(wrong_state("an incident is open", "decide it, or disarm, which closes it"));
         }
         refuse_unsupported(plan, For::Guarding)?;
-        self.commanded("arm", asked, json!({ "plan_sha256": sha256 }));
+        self.commanded("arm", asked, detail);
         self.pin(plan, sha256, baseline);
         self.refuse_without_baseline(plan, &[])?;
         let health = |name: &str| {

@@ -180,6 +180,7 @@ fn a_trigger_red_at_arming_refuses_or_sleeps_until_green() {
         baseline: None,
         readings: vec![reading],
         wait_for_green: false,
+        detours: vec![],
     };
     let reading = red(&stage);
     let refusal = stage.command(arm(&plan, reading)).unwrap_err();
@@ -258,6 +259,7 @@ fn what_cannot_be_honoured_refuses_to_arm_and_says_which() {
             baseline: None,
             readings: vec![],
             wait_for_green: false,
+            detours: vec![],
         })
         .unwrap_err();
     assert_eq!(refusal.kind, RefusalKind::Unsupported);
@@ -277,6 +279,7 @@ fn arming_anew_does_not_close_an_open_incident() {
         baseline: None,
         readings: vec![],
         wait_for_green: false,
+        detours: vec![],
     };
     assert_eq!(stage.command(verb).unwrap_err().kind, RefusalKind::WrongState);
     assert_eq!(stage.state.state(), MigrationState::Incident);

@@ -199,6 +199,7 @@ fn verb(word: VerbWord, stage: &Stage) -> Verb {
             baseline: None,
             readings: vec![],
             wait_for_green: false,
+            detours: vec![],
         },
         VerbWord::Disarm => Verb::Disarm,
         VerbWord::Cutover => Verb::Cutover,

@@ -85,7 +85,8 @@ pub async fn arm(
     let state = snapshot.state.as_ref();
     let command = |baseline: Option<Arc<Baseline>>, readings| {
         let (plan, plan_sha256) = (plan.clone(), sha256.to_owned());
-        asked.command(Verb::Arm { plan, plan_sha256, baseline, readings, wait_for_green })
+        let detours = ports.actuators.detours();
+        asked.command(Verb::Arm { plan, plan_sha256, baseline, readings, wait_for_green, detours })
     };
     refuse_early(state, ports.clock.now(), &command(None, Vec::new()))?;
     scope::refuse_unknown(ports, &plan)?;

@@ -70,7 +70,7 @@ pub async fn dry_run(
         assessed.insert(step, Assessed::of(looking, doc, captures));
     }
     let findings = Findings { plan, names: &names, readings: &readings, assessed, at, cutover, measured };
-    Ok(findings.report(sha256))
+    Ok(DryRun { detours: ports.actuators.detours(), ..findings.report(sha256) })
 }
 
 /// What was found of one step.

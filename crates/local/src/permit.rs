@@ -61,6 +61,8 @@ pub struct Permits {
     pub secrets: Option<Vec<SecretPermit>>,
     pub commands: Option<Vec<String>>,
     pub probe_hosts: Option<Vec<String>>,
+    /// Hosts of AWS endpoints that may be reached over plain HTTP; none but this host where there is no such list.
+    pub plain_http: Vec<String>,
 }
 
 /// A secret, and the hosts that it may be sent to.
@@ -148,6 +150,11 @@ impl Gate {
         Self { permits: self.permits.clone(), only_listed: true }
     }
 
+    /// The hosts of AWS endpoints that may be reached over plain HTTP.
+    pub fn plain_http(&self) -> Vec<String> {
+        self.permits.read().unwrap_or_else(PoisonError::into_inner).plain_http.clone()
+    }
+
     pub fn set(&self, permits: Permits) {
         *self.permits.write().unwrap_or_else(PoisonError::into_inner) = permits;
     }
@@ -183,6 +190,7 @@ mod tests {
             secrets: Some(vec![SecretPermit { secret, hosts: vec!["*.shop.test".to_owned()] }]),
             commands: Some(vec!["/usr/bin/fence".to_owned()]),
             probe_hosts: Some(Vec::new()),
+            plain_http: Vec::new(),
         };
         assert_eq!(permits.judge(&sends("www.SHOP.test")), Ok(()));
         assert_eq!(permits.judge(&runs("/usr/bin/fence")), Ok(()));

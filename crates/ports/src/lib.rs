@@ -44,6 +44,11 @@ pub trait Actuators: Send + Sync {
     /// Verifies that the credentials belong to the account that `aws` names, before anything else is read there.
     /// Answers who we are, for the record: "arn:aws:sts::111122223333:assumed-role/belay/i-0abc".
     fn verify_account<'a>(&'a self, aws: &'a belay_plan::model::AwsTarget) -> Fut<'a, Result<String, AccountError>>;
+    /// Where calls go, if not straight to AWS: "calls to AWS go to http://127.0.0.1:5000 (AWS_ENDPOINT_URL)". Whoever set that could read
+    /// and change them, so a person is told.
+    fn detours(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Finds the sensor of a signal's kind.

@@ -112,6 +112,7 @@ impl Config {
             ("listen", new.listen != self.listen),
             ("state", new.state != self.state),
             ("poll", new.poll != self.poll),
+            ("plain_http", new.permits.plain_http != self.permits.plain_http),
             ("telemetry", traced && new.otlp != self.otlp),
         ];
         let later = differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect();

@@ -56,6 +56,8 @@ fn shape() -> Shape {
         .optional_section(),
         field("commands", list(program), "The programs that plans may run.").optional_section(),
         field("probe_hosts", list(host()), "The hosts that the probes of plans may ask.").optional_section(),
+        field("plain_http", list(host()), "The hosts of AWS endpoints that may be reached without TLS.")
+            .optional_section(),
         field("telemetry", telemetry(), "Where traces go.").optional_section(),
     ])
 }
@@ -134,6 +136,8 @@ struct File {
     commands: Option<Vec<String>>,
     probe_hosts: Option<Vec<String>>,
     #[serde(default)]
+    plain_http: Vec<String>,
+    #[serde(default)]
     telemetry: Telemetry,
 }
 
@@ -181,7 +185,8 @@ pub(crate) fn parse(file_name: &str, text: &str) -> Result<Config, Vec<Diagnosti
     let proxies = Proxies::new(proxies.iter().filter_map(|proxy| Proxies::parse(proxy).ok()).collect());
     let secret = |SecretEntry { secret, hosts }| Some(SecretPermit { secret: Reference::parse(&secret)?, hosts });
     let secrets = file.secrets.map(|secrets| secrets.into_iter().filter_map(secret).collect());
-    let permits = Permits { secrets, commands: file.commands, probe_hosts: file.probe_hosts };
+    let permits =
+        Permits { secrets, commands: file.commands, probe_hosts: file.probe_hosts, plain_http: file.plain_http };
     let tokens = tokens.into_iter().filter_map(|TokenEntry { name, roles, sha256 }| {
         let roles = roles.iter().map(|role| Role::named(role)).collect();
         // The shape lets nothing else through than what this takes.

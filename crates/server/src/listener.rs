@@ -36,9 +36,9 @@ use self::{
 };
 
 /// Together half of the files that a process may usually open: AWS and the journal must never want for one.
-const PORT_LIMITS: Limits = Limits { waiting: 160, answered: 288, answered_from_one_place: 216 };
+const PORT_LIMITS: Limits = Limits { connections: 448, answered: 288, answered_from_one_place: 216 };
 /// A socket has places of its own, so no flood on the port fills them. Everybody there comes from this host.
-const SOCKET_LIMITS: Limits = Limits { waiting: 32, answered: 32, answered_from_one_place: 32 };
+const SOCKET_LIMITS: Limits = Limits { connections: 64, answered: 32, answered_from_one_place: 32 };
 
 /// To send the head of a request, and to begin with the next one.
 const HEAD_MAX: Duration = Duration::from_secs(10);
@@ -280,7 +280,7 @@ mod tests {
         let port = Port::open().await;
         let answered = port.send(NEVER).await;
         let mut half_open = Vec::new();
-        for _ in 0..2 * PORT_LIMITS.waiting {
+        for _ in 0..2 * PORT_LIMITS.connections {
             half_open.push(port.send("GET / HT").await);
         }
         assert!(rest(port.send(LAST).await).await.ends_with("ok"));

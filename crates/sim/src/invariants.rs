@@ -378,6 +378,10 @@ impl Actuators for WitnessedActuators {
     fn verify_account<'a>(&'a self, aws: &'a AwsTarget) -> Fut<'a, Result<String, AccountError>> {
         self.actuators.verify_account(aws)
     }
+
+    fn detours(&self) -> Vec<String> {
+        self.actuators.detours()
+    }
 }
 
 struct WitnessedActuator {

@@ -153,5 +153,7 @@ fn a_token_that_was_made_opens_the_daemon() {
     assert!(unknown.stderr.contains("BELAY_TOKEN"), "{unknown}");
     stage.belay.env("BELAY_TOKEN", token);
     let armed = stage.belay.run(&["arm"]);
+    assert!(armed.stdout.contains("calls to AWS go to http://127.0.0.1:"), "{armed}");
+    assert!(stage.belay.run(&["status"]).stdout.contains("calls to AWS go to http://127.0.0.1:"));
     assert_eq!(armed.code, 0, "{armed}");
 }

@@ -39,7 +39,8 @@ fn load(text: &str) -> Plan {
 /// The permissions that the steps and the signals of a plan declare.
 pub(crate) fn declared(text: &str) -> BTreeSet<Permission> {
     let plan = load(text);
-    let systems = AwsSystems::new(Aws::new(Access::ReadOnly, Arc::new(NoClock), Arc::new(())), Arc::new(NoClock));
+    let systems =
+        AwsSystems::new(Aws::new(Access::ReadOnly, Arc::new(NoClock), Arc::new(()), Vec::new()), Arc::new(NoClock));
     let steps = plan.steps.iter().filter_map(|(name, step)| {
         let scope = Scope {
             migration: plan.migration.clone(),

@@ -69,6 +69,7 @@ fn people_can_read_it() {
         format!("dns_back require page {page}"),
         format!("confirm page within 1m {page}"),
         "beyond AWS, the plan does this: signal page asks 127.0.0.1".to_owned(),
+        format!("note: calls to AWS go to {} (AWS_ENDPOINT_URL)", stage.proxy.url()),
         "critical path: dns_back".to_owned(),
         "expected: 1m 00s; the plan has no objective for it (rto)".to_owned(),
         "nothing would stop the rollback now; nothing was changed".to_owned(),

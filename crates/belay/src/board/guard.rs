@@ -38,6 +38,9 @@ pub(super) fn head(migration: &Migration, look: &Look) -> Vec<String> {
         let pending = format!("the plan file was changed ({}); it counts once it is armed again", short(pending));
         lines.extend(look.wrap(2, "! ", &pending, output.warn()));
     }
+    for detour in &migration.detours {
+        lines.extend(look.wrap(2, "! ", detour, output.warn()));
+    }
     for fault in &migration.faults {
         let fault = format!("Belay has stopped acting: {fault}. The daemon's log says more; nothing is lost");
         lines.extend(look.wrap(2, "✘ ", &fault, output.bad()));

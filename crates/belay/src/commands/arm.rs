@@ -73,6 +73,9 @@ impl Args {
             let watched = [count(&answer["triggers"], "trigger"), count(&answer["signals"], "signal")];
             output.line(format_args!("  {} are watched from now on", watched.join(" and ")));
             output.line(format_args!("  {}", baseline(&before, &answer)));
+            for detour in answer["detours"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+                output.line(format_args!("  {} {detour}", output.warn().apply_to("note:")));
+            }
             for warning in answer["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
                 output.line(format_args!("  {} {warning}", output.warn().apply_to("warning:")));
             }

@@ -30,6 +30,10 @@ impl Actuators for Dressed {
     fn verify_account<'a>(&'a self, aws: &'a AwsTarget) -> Fut<'a, Result<String, AccountError>> {
         self.0.actuators.verify_account(aws)
     }
+
+    fn detours(&self) -> Vec<String> {
+        self.0.actuators.detours()
+    }
 }
 
 impl Sensors for Dressed {

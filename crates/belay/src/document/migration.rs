@@ -24,6 +24,9 @@ pub(crate) struct Migration {
     pub(crate) drill: Option<Drill>,
     pub(crate) armed: Option<Timestamp>,
     pub(crate) cutover: Option<Timestamp>,
+    /// Where calls to AWS go, if not straight to AWS.
+    #[serde(default)]
+    pub(crate) detours: Vec<String>,
     /// What a rollback returns to.
     #[serde(default)]
     pub(crate) baseline: Option<Baseline>,

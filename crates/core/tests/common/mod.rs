@@ -99,6 +99,7 @@ impl Stage {
             baseline: None,
             readings: vec![],
             wait_for_green: false,
+            detours: vec![],
         })
         .unwrap();
     }

@@ -31,6 +31,9 @@ pub struct DryRun {
     /// What the plan does beyond AWS, by name: which secret it sends where, which hosts it asks, which programs it runs.
     #[serde(default)]
     pub reaches: Vec<String>,
+    /// Where calls to AWS go, if not straight to AWS.
+    #[serde(default)]
+    pub detours: Vec<String>,
     /// In an order in which they can run; independent steps run at the same time.
     #[schema(value_type = IndexMap<String, DryStep>)]
     pub steps: IndexMap<Name, DryStep>,

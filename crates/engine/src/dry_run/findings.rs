@@ -60,6 +60,7 @@ impl Findings<'_> {
         let rto = self.plan.objectives.rto;
         DryRun {
             reaches: Vec::new(),
+            detours: Vec::new(),
             migration: self.plan.migration.clone(),
             plan_sha256: sha256.to_owned(),
             at: self.at,

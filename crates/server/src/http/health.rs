@@ -47,6 +47,9 @@ pub(super) struct Readiness {
     not_ready: Vec<Shortcoming>,
     /// What somebody should look at; the net holds.
     warnings: Vec<Shortcoming>,
+    /// Where calls to AWS go, if not straight to AWS. Only for those who may read everything else too.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    detours: Vec<String>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -80,6 +83,7 @@ pub(super) async fn readyz(State(daemon): State<Daemon>, headers: HeaderMap) -> 
         ready: not_ready.is_empty(),
         not_ready: not_ready.into_iter().map(shortcoming).collect(),
         warnings: warnings.into_iter().map(shortcoming).collect(),
+        detours: if known { daemon.ports().actuators.detours() } else { Vec::new() },
     };
     (status, Json(readiness))
 }

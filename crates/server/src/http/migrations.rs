@@ -44,6 +44,9 @@ pub(super) struct Shown {
     pending_since: Option<Timestamp>,
     /// What it would change of the pinned plan: `window`, `steps.dns_back`.
     pending_changes: Vec<String>,
+    /// Where calls to AWS go, if not straight to AWS: endpoints and proxies that the environment or the profile names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    detours: Vec<String>,
     /// What arming found that a person should know. Only in the answer to `arm`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
@@ -62,6 +65,7 @@ fn shown(daemon: &Daemon, guard: &Guard) -> Shown {
             _ => Vec::new(),
         },
         view,
+        detours: daemon.ports().actuators.detours(),
         warnings: Vec::new(),
         plan_file: guard.path().map(|path| path.display().to_string()),
         plan_problem: guard.file_problem(),

@@ -17,7 +17,8 @@ const TELL_PAUSE: Duration = Duration::from_secs(60);
 /// How many have a place.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    pub(super) waiting: usize,
+    /// In all.
+    pub(super) connections: usize,
     pub(super) answered: usize,
     /// Of those that are answered. What comes from one address leaves room for others.
     pub(super) answered_from_one_place: usize,
@@ -57,8 +58,8 @@ impl Places {
 
     fn wait(&self, id: u64, from: IpAddr, asked: bool, close: CancellationToken) {
         let mut state = self.lock();
-        if state.waiting.len() >= self.limits.waiting {
-            state.close_one(self.limits.waiting);
+        if state.waiting.len() + state.answered_in_all() >= self.limits.connections {
+            state.close_one();
         }
         state.count += 1;
         let since = state.count;
@@ -67,9 +68,13 @@ impl Places {
 }
 
 impl State {
+    fn answered_in_all(&self) -> usize {
+        self.answered.values().sum()
+    }
+
     /// Closes the connection that has the least right to its place: of the address with the most of them, one that has never
     /// sent a request, and of these the oldest.
-    fn close_one(&mut self, most: usize) {
+    fn close_one(&mut self) {
         let mut places: BTreeMap<IpAddr, usize> = BTreeMap::new();
         for waiting in self.waiting.values() {
             *places.entry(waiting.from).or_default() += 1;
@@ -82,8 +87,8 @@ impl State {
             self.told = Some(Instant::now());
             tracing::warn!(
                 from = %closed.from,
-                "{most} connections are open without a request; the oldest are closed to let others in: look for a client \
-                 that opens connections and sends nothing"
+                "too many connections are open; of those without a request the oldest are closed to let others in: look for a \
+                 client that opens connections and sends nothing"
             );
         }
     }
@@ -127,7 +132,7 @@ impl Visit {
         let client = network(client);
         let limits = self.places.limits;
         let mut state = self.places.lock();
-        if state.answered.values().sum::<usize>() >= limits.answered {
+        if state.answered_in_all() >= limits.answered {
             return Err(Full { most: limits.answered, from_one_place: false });
         }
         let count = state.answered.entry(client).or_default();
@@ -186,7 +191,7 @@ fn network(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { waiting: 4, answered: 4, answered_from_one_place: 3 };
+    const LIMITS: Limits = Limits { connections: 4, answered: 4, answered_from_one_place: 3 };
 
     fn address(text: &str) -> IpAddr {
         text.parse().unwrap()
@@ -235,7 +240,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_address_leaves_room_for_others_and_all_have_a_bound() {
-        let places = Places::new(LIMITS);
+        let places = Places::new(Limits { connections: 6, ..LIMITS });
         let visits: Vec<_> = (0..4).map(|_| begin(&places, "192.0.2.1")).collect();
         let of = |visit: usize, client: &str| visits[visit].answer(address(client));
         let one: Vec<_> = (0..3).map(|visit| of(visit, "192.0.2.7").unwrap()).collect();

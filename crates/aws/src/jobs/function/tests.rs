@@ -153,6 +153,7 @@ fn permissions_name_the_function_however_it_is_written() {
             crate::session::Access::ReadOnly,
             std::sync::Arc::new(Still { wakes: false }),
             std::sync::Arc::new(()),
+            Vec::new(),
         ));
         let found = client.permissions(&scope, &with);
         assert!(found.iter().all(|permission| permission.resource == arn), "{function}: {found:?}");

@@ -152,7 +152,7 @@ fn a_backtrack_whose_answer_was_lost_is_waited_for() {
 #[test]
 fn an_unmarked_cutover_is_told_before_it_is_needed() {
     let system = RdsBacktrack::new(
-        Aws::new(crate::session::Access::ReadOnly, Arc::new(Still { wakes: false }), Arc::new(())),
+        Aws::new(crate::session::Access::ReadOnly, Arc::new(Still { wakes: false }), Arc::new(()), Vec::new()),
         Arc::new(Still { wakes: false }),
     );
     let unmarked = Scope { run: None, cutover: None, ..scope(0) };
@@ -247,7 +247,7 @@ async fn a_binary_log_is_told_with_its_cure() {
 #[test]
 fn permissions_are_of_the_cluster_and_its_snapshot() {
     let system = RdsBacktrack::new(
-        Aws::new(crate::session::Access::ReadOnly, Arc::new(Still { wakes: false }), Arc::new(())),
+        Aws::new(crate::session::Access::ReadOnly, Arc::new(Still { wakes: false }), Arc::new(()), Vec::new()),
         Arc::new(Still { wakes: false }),
     );
     let arming = Scope { run: None, ..scope(0) };
