@@ -127,15 +127,36 @@ fn ends(report: &Report, output: Output) {
     let rolled_back = report.ends.iter().filter(|end| end.outcome == Outcome::RolledBack).count();
     output.line("");
     output.line(format_args!(
-        "{}, {rolled_back} of those listed rolled back; the fewest steps in trouble first",
+        "{}, {rolled_back} of those listed rolled back; by what they mean, the fewest steps in trouble first",
         output.bold().apply_to(text::count(usize::try_from(report.ends_count).unwrap_or(usize::MAX), "end")),
     ));
-    for end in report.ends.iter().take(ENDS_SHOWN) {
-        paragraph("  - ", &format!("{}{}", end.words, way_out(end)), output);
+    let mut shown = 0;
+    for group in &report.groups {
+        if shown >= ENDS_SHOWN {
+            break;
+        }
+        let outcome = text::words(outcome(group.outcome));
+        let means = group.consequence.words();
+        let means = if means.is_empty() { outcome } else { format!("{outcome}: {means}") };
+        output.line(format_args!("  {} ({})", output.bold().apply_to(means), text::count(group.ends.len(), "end")));
+        for end in group.ends.iter().filter_map(|end| report.ends.get(*end)).take(ENDS_SHOWN - shown) {
+            paragraph("  - ", &format!("{}{}", end.words, way_out(end)), output);
+            shown += 1;
+        }
     }
-    let shown = report.ends.len().min(ENDS_SHOWN) as u64;
-    if report.ends_count > shown {
+    let shown = shown as u64;
+    if report.ends_count > shown && shown > 0 {
         output.line(format_args!("  and {} more, with more steps in trouble", HumanCount(report.ends_count - shown)));
+    }
+}
+
+fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::RolledBack => "rolled_back",
+        Outcome::Halted => "halted",
+        Outcome::NotConfirmed => "not_confirmed",
+        Outcome::Waiting => "waits_for_a_person",
+        Outcome::Stuck => "stuck",
     }
 }
 

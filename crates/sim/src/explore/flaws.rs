@@ -7,7 +7,10 @@ use belay_plan::model::*;
 use indexmap::IndexMap;
 use serde_json::json;
 
-use super::{Disposition, Outcome, Proof, Property, Report, Rule, Verdict, brute, explore, fixture::*};
+use super::{
+    Customers, Data, Disposition, EndGroup, Outcome, Proof, Property, Report, Rule, Verdict, Writers, brute, explore,
+    fixture::*,
+};
 
 fn explored(plan: &Plan) -> Report {
     explore(plan, 1_000_000, &mut |_| true).unwrap()
@@ -220,6 +223,19 @@ fn a_halt_in_the_middle_and_a_missing_need_are_advised_on() {
     assert!(found.contains(&(Rule::FallbackWise, "/steps/db")), "{found:?}");
     let half = report.ends.iter().find(|end| end.steps["db"] == Disposition::Failed).unwrap();
     assert_eq!(half.words, "halted; db: failed; traffic is on blue; the data of db is not restored");
+    // Customers are back on what has no data; a copy that is there already is half a restore, and another group.
+    assert_eq!(half.consequence.customers, Some(Customers::Old));
+    assert_ne!(half.consequence.data, Some(Data::Restored));
+    assert_eq!(half.consequence.writers, Some(Writers::Stopped));
+    let of_groups: usize = report.groups.iter().map(|group| group.ends.len()).sum();
+    assert_eq!(of_groups, report.ends.len());
+    let known = |group: &EndGroup| {
+        let same = |end: &usize| {
+            report.ends[*end].consequence == group.consequence && report.ends[*end].outcome == group.outcome
+        };
+        group.ends.iter().all(same)
+    };
+    assert!(report.groups.len() > 3 && report.groups.iter().all(known), "{:?}", report.groups);
 }
 
 #[test]

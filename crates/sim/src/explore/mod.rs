@@ -2,6 +2,7 @@
 //! and what is proven.
 
 mod advice;
+mod consequences;
 mod ends;
 mod inside;
 mod model;
@@ -45,6 +46,7 @@ use belay_plan::{
 
 pub use self::{
     advice::{Advice, Level, Rule},
+    consequences::{Consequence, Customers, Data, EndGroup, Writers},
     ends::{Disposition, Outcome},
     properties::Property,
     report::{EndReport, Failure, Proof, Report, Verdict},
@@ -125,6 +127,7 @@ impl Explorer<'_> {
             () if properties.iter().any(|proof| proof.verdict == Verdict::Bounded) => Verdict::Bounded,
             () => Verdict::Proven,
         };
+        let ends: Vec<EndReport> = ends.into_iter().map(|(end, _)| end).collect();
         let name = |step: usize| self.plan.steps.get_index(step).map_or_else(String::new, |(name, _)| name.clone());
         let failures = graph.reasons.iter();
         Ok(Report {
@@ -136,7 +139,8 @@ impl Explorer<'_> {
             states_max: self.states_max,
             properties,
             ends_count: u64::try_from(ends::count(&graph)).unwrap_or(u64::MAX),
-            ends: ends.into_iter().map(|(end, _)| end).collect(),
+            groups: consequences::grouped(&ends),
+            ends,
             failures: failures
                 .map(|reason| Failure { step: name(reason.step), code: reason.code.clone(), touched: reason.touched })
                 .collect(),
@@ -237,6 +241,7 @@ impl Explorer<'_> {
         EndReport {
             outcome: end.outcome,
             steps: steps.map(|(name, what)| (name.clone(), what.unwrap_or_else(|| idle(name)))).collect(),
+            consequence: Consequence::of(self.written, &self.model, end, last.as_ref()),
             words: self.words(end),
             stuck: last.as_ref().is_some_and(is_stuck),
             acts_tried: acts_max(&self.model),

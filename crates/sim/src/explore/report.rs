@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::{
     advice::Advice,
+    consequences::{Consequence, EndGroup},
     ends::{Disposition, Outcome},
     properties::Property,
     timeline::Happening,
@@ -23,6 +24,8 @@ pub struct Report {
     pub ends_count: u64,
     /// Those with the fewest steps in trouble, at most [`ENDS_LISTED`](super::ENDS_LISTED).
     pub ends: Vec<EndReport>,
+    /// The same by what they mean outside.
+    pub groups: Vec<EndGroup>,
     pub failures: Vec<Failure>,
     pub advice: Vec<Advice>,
     /// Parts of the plan, and of the world, that were left out.
@@ -62,6 +65,7 @@ pub struct Proof {
 pub struct EndReport {
     pub outcome: Outcome,
     pub steps: indexmap::IndexMap<String, Disposition>,
+    pub consequence: Consequence,
     /// For a person.
     pub words: String,
     /// The fewest acts of people from here to "rolled back", if what stood in the way is put right; none where none was
