@@ -65,6 +65,23 @@ fn many_runs_are_counted_and_drawn() {
 }
 
 #[test]
+fn each_step_is_measured_and_scenarios_stand_beside_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let scenario = |name: &str| repository(&format!("config/scenarios/{name}.yaml")).display().to_string();
+    let (slow, killed) = (scenario("restore-takes-twice-as-long"), scenario("daemon-is-killed"));
+    let more = ["--runs", "4", "--scenario", &slow, "--scenario", &killed];
+    let (shown, _) = drill(&folder, "config/demo.yaml", &more, 3);
+    for expected in ["took p50 / p95", "(the longest)", "usual", "within the objectives", "total p95"] {
+        assert!(shown.contains(expected), "{expected}\nis not in\n{shown}");
+    }
+    let (shown, _) = drill(&folder, "config/demo.yaml", &[&more[..], &["--json"]].concat(), 3);
+    let found: Value = serde_json::from_str(&shown).unwrap();
+    let step = &found["rehearsals"][0]["distribution"]["steps"]["database_back"];
+    let p95 = |phase: &str| step[phase]["p95_s"].as_f64().unwrap();
+    assert!(step["longest"] == true && p95("changed") <= p95("took") && p95("changed") > 600.0, "{step:#}");
+}
+
+#[test]
 fn a_scenario_that_does_not_fit_is_wrong_usage() {
     let folder = tempfile::tempdir().unwrap();
     let scenario = folder.path().join("wrong.yaml");

@@ -7,9 +7,11 @@ use std::{
     time::Duration,
 };
 
+use belay_plan::model::Name;
+use indexmap::{IndexMap, IndexSet};
 use serde::Serialize;
 
-use super::{Outcome, PlayError, Rehearsal, Report};
+use super::{Outcome, PlayError, Rehearsal, Report, StepReport};
 
 /// Plays with each of `runs` seeds from `first` on, on so many threads; the reports in the order of the seeds.
 ///
@@ -55,11 +57,27 @@ pub struct Distribution {
     pub confidence: Option<Quantiles>,
     pub total: Option<Quantiles>,
     pub data_lost: Option<Quantiles>,
+    /// In the order of the plan.
+    pub steps: IndexMap<Name, StepDistribution>,
     /// The seed to look at first: of a run that did not roll back, or else of the longest.
     pub worst_seed: Option<u64>,
     /// What the scenario has in store and nothing met in any of the runs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unmet: Vec<String>,
+}
+
+/// One step over many plays: what it took where it was begun, and how it went.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StepDistribution {
+    pub took: Option<Quantiles>,
+    pub waited: Option<Quantiles>,
+    pub changed: Option<Quantiles>,
+    pub verified: Option<Quantiles>,
+    /// In how many runs it failed, or was skipped.
+    pub failed: usize,
+    pub skipped: usize,
+    /// The step that took longest at p95.
+    pub longest: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -92,6 +110,30 @@ impl Quantiles {
     }
 }
 
+fn steps(reports: &[Report]) -> IndexMap<Name, StepDistribution> {
+    let names: IndexSet<&Name> = reports.iter().flat_map(|report| report.steps.keys()).collect();
+    let of = |name: &Name| {
+        let played: Vec<&StepReport> = reports.iter().filter_map(|report| report.steps.get(name)).collect();
+        let time = |time: fn(&StepReport) -> Option<Duration>| Quantiles::of(played.iter().copied().filter_map(time));
+        let count = |phase: &str| played.iter().filter(|step| step.phase == phase).count();
+        StepDistribution {
+            took: time(|step| step.took),
+            waited: time(|step| step.waited),
+            changed: time(|step| step.changed),
+            verified: time(|step| step.verified),
+            failed: count("failed"),
+            skipped: count("skipped"),
+            longest: false,
+        }
+    };
+    let mut steps: IndexMap<Name, StepDistribution> = names.into_iter().map(|name| (name.clone(), of(name))).collect();
+    let p95_s = |step: &StepDistribution| step.took.map_or(0.0, |took| took.p95_s);
+    if let Some(longest) = steps.values_mut().max_by(|one, two| p95_s(one).total_cmp(&p95_s(two))) {
+        longest.longest = longest.took.is_some();
+    }
+    steps
+}
+
 /// Counts and orders the reports of many plays.
 pub fn distribution(reports: &[Report]) -> Distribution {
     let mut outcomes: BTreeMap<Outcome, Counted> = BTreeMap::new();
@@ -114,6 +156,7 @@ pub fn distribution(reports: &[Report]) -> Distribution {
         confidence: of(|report| report.times.confidence),
         total: of(|report| report.times.total),
         data_lost: of(|report| report.times.data_lost),
+        steps: steps(reports),
         worst_seed: failed.or_else(longest).map(|report| report.seed),
         unmet: reports.first().map_or_else(Vec::new, |first| {
             let everywhere = |what: &&String| reports.iter().all(|report| report.unmet.contains(what));

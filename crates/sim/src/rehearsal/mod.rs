@@ -20,7 +20,7 @@ use belay_engine::{ArmError, CommandError, OpenError};
 use belay_plan::model::{Decision, Name, Plan, Severity};
 use belay_ports::ReadFailure;
 
-pub use many::{Distribution, Quantiles, distribution, play_all};
+pub use many::{Counted, Distribution, Quantiles, StepDistribution, distribution, play_all};
 pub use report::{Ended, Outcome, Report, StepReport, Times, Verdict};
 use script::Script;
 use stage::Stage;
@@ -106,6 +106,18 @@ impl Rehearsal {
         let mut report = Report::new(&self.plan, seed, seen.ended, seen.breach, &records, &seen.witness.state());
         report.unmet = seen.unmet;
         Ok(Played { report, records })
+    }
+
+    /// Where the duration of a step comes from: `measured` in drills and rollbacks, `usual` for its action, or a `guess`. None:
+    /// people or the plan say how long it takes.
+    pub fn source(&self, step: &str) -> Option<&'static str> {
+        let action = self.plan.steps.get(step).map(|step| step.action.as_str())?;
+        match action {
+            _ if self.measured.contains_key(step) => Some("measured"),
+            action if crate::world::is_builtin(action) => None,
+            action if usual::is_known(action) => Some("usual"),
+            _ => Some("guess"),
+        }
     }
 
     pub fn script(&self) -> &Script {

@@ -112,6 +112,15 @@ pub struct StepReport {
     /// From its start to its end.
     #[serde(rename = "took_s", serialize_with = "seconds")]
     pub took: Option<Duration>,
+    /// Of that, before its first call: for the look, for people and for interlocks.
+    #[serde(rename = "waited_s", serialize_with = "seconds")]
+    pub waited: Option<Duration>,
+    /// Of that, from its first call until it has settled.
+    #[serde(rename = "changed_s", serialize_with = "seconds")]
+    pub changed: Option<Duration>,
+    /// Of that, for its gates.
+    #[serde(rename = "verified_s", serialize_with = "seconds")]
+    pub verified: Option<Duration>,
     /// Calls that were sent for it.
     pub sends: u32,
 }
@@ -147,8 +156,17 @@ impl Report {
 
 fn steps(run: &Run) -> IndexMap<Name, StepReport> {
     let step = |(name, step): (&Name, &std::sync::Arc<belay_core::run::StepState>)| {
-        let took = step.started.zip(step.ended).map(|(started, ended)| between(started, ended));
-        (name.clone(), StepReport { phase: step.phase.as_str(), took, sends: step.attempt })
+        let time = |from: Option<Timestamp>, to: Option<Timestamp>| Some(between(from?, to?));
+        let (took, sent) = (time(step.started, step.ended), step.first_sent);
+        let report = StepReport {
+            phase: step.phase.as_str(),
+            took,
+            waited: time(step.started, sent.or(step.ended)),
+            changed: time(sent, step.settled.or(step.ended)),
+            verified: time(step.settled, step.ended),
+            sends: step.attempt,
+        };
+        (name.clone(), report)
     };
     run.steps.iter().map(step).collect()
 }

@@ -43,6 +43,11 @@ pub fn of_action(action: &str) -> Spread {
     ACTIONS.iter().find(|(name, _)| *name == action).map_or(OTHER, |(_, spread)| *spread)
 }
 
+/// Whether the usual time of an action has a source; otherwise it is a guess.
+pub fn is_known(action: &str) -> bool {
+    ACTIONS.iter().any(|(name, _)| *name == action)
+}
+
 /// How long a signal of this kind usually takes to show what has changed; what is asked directly shows it at once.
 pub fn of_signal(kind: &str) -> Spread {
     SIGNALS.iter().find(|(name, _)| *name == kind).map_or(Spread::exactly(Duration::ZERO), |(_, spread)| *spread)

@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use belay_plan::model::Plan;
-use belay_sim::rehearsal::{Distribution, Outcome, Quantiles, Report};
+use belay_sim::rehearsal::{Counted, Distribution, Outcome, Quantiles, Report, StepDistribution};
 
-use super::plot;
-use crate::{output::Output, text};
+use super::{Act, Came, plot};
+use crate::{commands::status::table, output::Output, text};
 
 pub(super) fn show(
     plan: &Plan,
     found: &Distribution,
     reports: &[Report],
     replay: impl Fn(u64) -> String,
+    source: impl Fn(&str) -> Option<&'static str>,
     output: Output,
 ) {
     if output.json {
@@ -47,11 +48,74 @@ pub(super) fn show(
         output.line(format_args!("{}", output.bold().apply_to("Total, from the breach to the confirmed rollback")));
         plot::histogram(&recoveries, objectives.rto, output).iter().for_each(|line| output.line(line));
     }
+    steps(plan, found, source, output);
     if let Some(seed) = found.worst_seed {
         output.line("");
         output.line("the worst, again:");
         output.line(format_args!("  {}", output.accent().apply_to(replay(seed))));
     }
+}
+
+/// Each step: what it took, where the time went, how often it did not succeed, and how its duration is known.
+fn steps(plan: &Plan, found: &Distribution, source: impl Fn(&str) -> Option<&'static str>, output: Output) {
+    if found.steps.is_empty() {
+        return;
+    }
+    let cell = |quantiles: Option<Quantiles>| {
+        let time = |seconds: f64| text::duration(Duration::from_secs_f64(seconds));
+        quantiles.map_or_else(String::new, |found| format!("{} / {}", time(found.p50_s), time(found.p95_s)))
+    };
+    let mut shown = table(output);
+    shown.set_header(["step", "took p50 / p95", "waited", "changed", "verified", "failed", "skipped", "duration"]);
+    for (name, step) in &found.steps {
+        let StepDistribution { took, waited, changed, verified, failed, skipped, longest } = step;
+        let asked = plan.steps.get(name).and_then(|step| step.approve.as_ref());
+        let waits = asked.map_or_else(String::new, |approve| format!(" ({})", approve.role));
+        let count = |runs: &usize| if *runs == 0 { String::new() } else { percent(*runs, found.runs) };
+        shown.add_row([
+            if *longest { format!("{name} (the longest)") } else { name.clone() },
+            cell(*took),
+            cell(*waited) + &waits,
+            cell(*changed),
+            cell(*verified),
+            count(failed),
+            count(skipped),
+            source(name).unwrap_or_default().to_owned(),
+        ]);
+    }
+    output.line("");
+    output.drawing(shown);
+}
+
+/// Several scenarios beside each other.
+pub(super) fn matrix(acts: &[Act], output: Output) {
+    if output.json || acts.len() < 2 {
+        return;
+    }
+    let mut shown = table(output);
+    shown.set_header(["scenario", "within the objectives", "outcomes", "total p95"]);
+    for act in acts {
+        let time = |seconds: f64| text::duration(Duration::from_secs_f64(seconds));
+        let (within, outcomes, total) = match &act.came {
+            Came::Report(report) => (
+                if report.verdict.within_objectives { "yes" } else { "no" }.to_owned(),
+                text::words(report.outcome.as_str()),
+                report.times.total.map(text::duration),
+            ),
+            Came::Distribution(found) => {
+                let share = |(outcome, counted): (&Outcome, &Counted)| {
+                    format!("{} {}", text::words(outcome.as_str()), percent(counted.runs, found.runs))
+                };
+                let outcomes: Vec<String> = found.outcomes.iter().map(share).collect();
+                let total = found.total.map(|total| time(total.p95_s));
+                (percent(found.within_objectives, found.runs), outcomes.join(", "), total)
+            }
+        };
+        let name = act.scenario.clone().unwrap_or_else(|| act.summary.clone());
+        shown.add_row([name, within, outcomes, total.unwrap_or_default()]);
+    }
+    output.line("");
+    output.drawing(shown);
 }
 
 fn row(name: &str, quantiles: Option<Quantiles>, objective: Option<Duration>, output: Output) {

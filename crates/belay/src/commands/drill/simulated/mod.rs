@@ -146,6 +146,7 @@ impl Simulated {
             warnings.extend(act.unmet().iter().map(|what| format!("{}{what}", act.called())));
             acts.push(act);
         }
+        many::matrix(&acts, output);
         for warning in &warnings {
             output.line(format_args!("{} {warning}", output.warn().apply_to("warning:")));
         }
@@ -228,7 +229,7 @@ impl Simulated {
             let scenario = scenario.iter().map(|name| format!(" --scenario {name}")).collect::<String>();
             format!("{again}{scenario} --seed {seed}")
         };
-        many::show(plan, &found, &reports, replay, output);
+        many::show(plan, &found, &reports, replay, |step| rehearsal.source(step), output);
         Ok(Act { scenario, summary, came: Came::Distribution(Box::new(found)), reports })
     }
 }
