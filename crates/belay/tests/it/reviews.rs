@@ -116,6 +116,14 @@ fn a_finding_can_be_accepted_with_a_reason() {
     assert!(text(&refused.stderr).contains("did you mean `ledger_back`"), "{}", text(&refused.stderr));
 }
 
+/// A need that hands an interlock's signal on is no needless one.
+#[test]
+fn a_need_that_an_interlock_explains_is_left_alone() {
+    let report = explored(&repository("crates/belay/tests/plans/sound/one-after-the-other.yaml"), &[], 0);
+    let parallel = list(&report, "advice", |advice| advice["rule"] == "could_run_parallel", "pointer");
+    assert_eq!(parallel, BTreeSet::from(["/steps/name_back/needs/0"]), "{:#}", report["advice"]);
+}
+
 #[test]
 fn a_bound_is_a_no_where_everything_has_to_be_searched() {
     let folder = tempfile::tempdir().unwrap();

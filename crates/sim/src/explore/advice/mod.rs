@@ -287,7 +287,9 @@ impl Adviser<'_> {
             };
             let plain = |index: usize| matches!(self.kind(index), Kind::Traffic { .. } | Kind::Set);
             let (one, two) = (&self.plan.steps[before], &self.plan.steps[after]);
-            let needs = two.needs.iter().position(|need| need == first);
+            // What the first one makes healthy and the second one requires is a reason.
+            let explained = two.require.iter().any(|gate| one.verify.iter().any(|made| made.signal == gate.signal));
+            let needs = two.needs.iter().position(|need| need == first && !explained);
             if let Some(number) = needs.filter(|_| plain(before) && plain(after) && one.resource != two.resource) {
                 let what = format!(
                     "`{then}` waits for `{first}`, on the critical path; they act on different things, and nothing in \
