@@ -6,6 +6,7 @@ use belay_plan::model::{Name, OnFailure};
 use jiff::Timestamp;
 
 use crate::{
+    change::Change,
     decide::Deciding,
     event::{Event, FailureCode, GateEvent, RunOutcome, StepEvent},
     gate::GateState,
@@ -394,16 +395,17 @@ fn abort_note(step: &StepState) -> String {
     }
     let last =
         step.intent.as_ref().map_or_else(String::new, |intent| format!("; the last call: {}", intent.change.title));
-    let open: Vec<&str> = step
-        .planned
-        .iter()
-        .filter(|change| !step.effective.contains(&change.id))
-        .map(|change| change.title.as_str())
-        .collect();
-    let rest = match (step.phase, open.as_slice()) {
-        (Phase::Verifying, []) => "; it is in place, but not verified".to_owned(),
-        (_, []) => String::new(),
-        (_, open) => format!("; not seen done: {}", open.join("; ")),
+    // What has an answer has taken effect or is about to, also where a later change of the step has hidden it from the looks.
+    let is_accepted = |change: &&Change| step.receipts.iter().any(|receipt| receipt.change == change.id);
+    let unseen = step.planned.iter().filter(|change| !step.effective.contains(&change.id));
+    let (accepted, open): (Vec<&Change>, Vec<&Change>) = unseen.partition(is_accepted);
+    let list = |what: &str, changes: &[&Change]| {
+        let titles: Vec<&str> = changes.iter().map(|change| change.title.as_str()).collect();
+        if titles.is_empty() { String::new() } else { format!("; {what}: {}", titles.join("; ")) }
+    };
+    let rest = match step.phase {
+        Phase::Verifying if accepted.is_empty() && open.is_empty() => "; it is in place, but not verified".to_owned(),
+        _ => list("accepted, not seen in effect yet", &accepted) + &list("not seen done", &open),
     };
     format!("aborted half way{last}{rest}. To finish: arm and roll back again, which does only what is missing")
 }

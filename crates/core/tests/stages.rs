@@ -198,6 +198,21 @@ fn an_undo_goes_back_to_before_the_first_stage_in_one() {
     assert_eq!(intents(&stage.look("dns", Assessment::Remaining(vec![back]))), 1);
 }
 
+#[test]
+fn an_abort_tells_what_was_accepted_from_what_was_not_done() {
+    let mut stage = Stage::new();
+    stage.run(&plan(vec![("dns", step(&[]))]), &[]);
+    stage.look("dns", both());
+    stage.accept("dns");
+    let run = stage.state.run.as_ref().unwrap().id.clone();
+    stage.command(Verb::Abort { run }).unwrap();
+    let why = &stage.step("dns").why;
+    assert!(
+        why.contains("accepted, not seen in effect yet: weights_50: ") && why.contains("; not seen done: weights: "),
+        "{why}"
+    );
+}
+
 fn draining(id: &str) -> Change {
     let mut change = change(id);
     change.effects.push(Effect::Drains { time: Duration::from_secs(30) });

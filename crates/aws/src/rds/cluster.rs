@@ -245,8 +245,8 @@ pub(super) fn permissions(scope: &Scope, with: &With, cluster: &str) -> Vec<Perm
     for (action, groups) in [
         (restore, &["cluster-pg:*", "subgrp:*", "og:*"][..]),
         (calls::MODIFY, &["cluster-pg:*"]),
-        (calls::CREATE_INSTANCE, &["pg:*", "subgrp:*"]),
-        (instance_calls::MODIFY, &["pg:*"]),
+        (calls::CREATE_INSTANCE, &["pg:*", "og:*", "subgrp:*"]),
+        (instance_calls::MODIFY, &["og:*", "pg:*"]),
     ] {
         for group in groups {
             made.send(action, made.arn(group));

@@ -77,7 +77,8 @@ pub(super) fn decline<T: Serialize>(error: ApplyError, code: &str, message: &str
             if OF_SETTINGS.contains(&code) && !sent.is_empty() =>
         {
             let named = named(code, message, &sent);
-            let body = json!({ "settings": sent.keys().collect::<Vec<_>>(), "named": named });
+            let elements = elements(message, &named, &sent);
+            let body = json!({ "settings": sent.keys().collect::<Vec<_>>(), "named": named, "elements": elements });
             ApplyError::Declined { why, body }
         }
         // One zone has none, another may: after that it is a matter of time.
@@ -122,11 +123,28 @@ fn named(code: &str, message: &str, sent: &Map<String, Value>) -> Vec<String> {
     word.map(|(_, name)| (*name).to_owned()).into_iter().collect()
 }
 
+/// Of lists that a refusal is about: the elements that it names, where it does not name all of them. One group that is gone must not
+/// take the others with it.
+fn elements(message: &str, named: &[String], sent: &Map<String, Value>) -> Map<String, Value> {
+    let words: BTreeSet<&str> = message
+        .split(|c: char| !(c.is_ascii_alphanumeric() || "-_.:/".contains(c)))
+        .map(|w| w.trim_matches('.'))
+        .collect();
+    let in_message = |name: &String| {
+        let all = names_in(&sent[name]);
+        let found: Vec<String> = all.iter().filter(|element| words.contains(element.as_str())).cloned().collect();
+        (!found.is_empty() && found.len() < all.len()).then(|| (name.clone(), json!(found)))
+    };
+    named.iter().filter(|name| sent.contains_key(*name)).filter_map(in_message).collect()
+}
+
 /// What a call goes without, after what became of the ones before.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Without {
     /// By setting, why.
-    pub(super) refused: BTreeMap<String, String>,
+    refused: BTreeMap<String, String>,
+    /// By setting, elements of its list that it goes without, each with the reason.
+    elements: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 impl Without {
@@ -135,6 +153,14 @@ impl Without {
         for one in sent.sends.iter().filter(|one| one.change == change) {
             let SentOutcome::Declined { why, body } = &one.outcome else { continue };
             let (settings, named) = (names_in(&body["settings"]), names_in(&body["named"]));
+            let elements = body["elements"].as_object().filter(|elements| !elements.is_empty());
+            for (name, found) in elements.into_iter().flatten() {
+                let list = without.elements.entry(name.clone()).or_default();
+                list.extend(names_in(found).into_iter().map(|element| (element, why.clone())));
+            }
+            if elements.is_some() {
+                continue;
+            }
             let named: BTreeSet<&str> = named.iter().map(|name| fields::key(name)).collect();
             let goes = |name: &String| match named.is_empty() {
                 true => !LEAST.contains(&name.as_str()),
@@ -147,12 +173,35 @@ impl Without {
 
     /// The settings that it is sent with.
     pub(super) fn applied_to<T: Serialize + DeserializeOwned>(&self, settings: &T) -> T {
-        fields::only(settings, |name| !self.refused.contains_key(name))
+        let mut left = fields::fields(&fields::only(settings, |name| !self.refused.contains_key(name)));
+        for (name, elements) in &self.elements {
+            if let Some(list) = left.get_mut(name).and_then(Value::as_array_mut) {
+                list.retain(|element| !element.as_str().is_some_and(|element| elements.contains_key(element)));
+            }
+        }
+        // A list without elements would say that there is to be none.
+        left.retain(|name, value| !(self.elements.contains_key(name) && *value == json!([])));
+        T::deserialize(Value::Object(left)).expect("fields of settings are settings")
+    }
+
+    /// By setting, why it is not as it was.
+    pub(super) fn reasons(self) -> BTreeMap<String, String> {
+        let mut reasons = self.refused;
+        for (name, elements) in self.elements {
+            if let Some(why) = elements.into_values().next_back() {
+                reasons.entry(name).or_insert(why);
+            }
+        }
+        reasons
     }
 
     /// For a title; empty where nothing is left out.
     pub(super) fn words(&self) -> String {
-        let names: Vec<&str> = self.refused.keys().map(String::as_str).collect();
+        let of_lists = self
+            .elements
+            .iter()
+            .flat_map(|(name, elements)| elements.keys().map(move |element| format!("{element} of {name}")));
+        let names: Vec<String> = self.refused.keys().cloned().chain(of_lists).collect();
         if names.is_empty() { String::new() } else { format!("; without {}, which RDS refused", names.join(", ")) }
     }
 }
@@ -208,6 +257,35 @@ mod tests {
             assert_eq!(names(code, message), [expected], "{message}");
         }
         assert!(names("InvalidParameterCombination", "no").is_empty());
+    }
+
+    #[test]
+    fn one_element_that_is_gone_is_left_out_alone() {
+        let groups = |groups: &[&str]| Settings {
+            vpc_security_groups: Some(groups.iter().map(|group| (*group).to_owned()).collect()),
+            ..settings()
+        };
+        let sent = groups(&["sg-1", "sg-12", "sg-3"]);
+        let declined = |message: &str| {
+            let error = ApplyError::NoEffect { why: message.to_owned(), class: ErrorClass::Permanent };
+            let ApplyError::Declined { why, body } = decline(error, "InvalidParameterValue", message, &sent) else {
+                panic!("declined")
+            };
+            let outcome = SentOutcome::Declined { why, body };
+            Send { change: "restore".to_owned(), at: Timestamp::UNIX_EPOCH, outcome }
+        };
+        let without = |messages: &[&str]| {
+            let sends: Vec<Send> = messages.iter().map(|message| declined(message)).collect();
+            Without::of(&Sent { sends: &sends, receipts: &[], looked: Timestamp::UNIX_EPOCH }, "restore")
+        };
+        let first = "Invalid security group , groupId= sg-12, groupName=.";
+        assert_eq!(without(&[first]).applied_to(&sent), groups(&["sg-1", "sg-3"]));
+        assert_eq!(without(&[first]).words(), "; without sg-12 of vpc_security_groups, which RDS refused");
+        assert_eq!(without(&[first]).reasons()["vpc_security_groups"], first);
+        let both = without(&[first, "Invalid security group , groupId= sg-1, groupName=."]);
+        assert_eq!(both.applied_to(&sent), groups(&["sg-3"]));
+        let all = without(&["Invalid security group , groupId= sg-1 sg-12 sg-3"]);
+        assert_eq!(all.applied_to(&sent).vpc_security_groups, None);
     }
 
     #[test]

@@ -40,7 +40,7 @@ impl View<'_> {
         let refused = [CARRY, CARRY_AFTER]
             .into_iter()
             .flat_map(|base| carry::refused(&self.sent, base))
-            .chain(Without::of(&self.sent, RESTORE).refused);
+            .chain(Without::of(&self.sent, RESTORE).reasons());
         let refused = refused_words(refused);
         let source =
             if self.known_good.is_some() { "in the baseline".to_owned() } else { format!("on {}", model.name) };

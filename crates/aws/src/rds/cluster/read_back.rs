@@ -46,7 +46,7 @@ impl View<'_> {
         let refused = [CARRY, CARRY_AFTER, ENABLE_HTTP_ENDPOINT]
             .into_iter()
             .flat_map(|base| carry::refused(&self.sent, base))
-            .chain(Without::of(&self.sent, RESTORE).refused);
+            .chain(Without::of(&self.sent, RESTORE).reasons());
         let refused = refused_words(refused);
         let source =
             if self.known_good.is_some() { "in the baseline".to_owned() } else { format!("on {}", model.name) };
@@ -119,7 +119,7 @@ impl View<'_> {
             if !of_it.is_empty() {
                 let base = |change: &str| of_member(change, &member.name);
                 let carried = [CARRY, CARRY_AFTER].into_iter().flat_map(|of| carry::refused(&self.sent, &base(of)));
-                let words = refused_words(carried.chain(Without::of(&self.sent, &base(CREATE)).refused));
+                let words = refused_words(carried.chain(Without::of(&self.sent, &base(CREATE)).reasons()));
                 of_it.extend(Some(words.trim().to_owned()).filter(|words| !words.is_empty()));
             }
             told.extend(of_it.into_iter().map(|what| format!("member {}: {what}", member.name)));
