@@ -212,6 +212,13 @@ impl Elb {
         listener.map(|listener| listener.arn.as_str()).unwrap_or_default()
     }
 
+    /// The ARN of a listener's default rule.
+    pub fn default_rule(&self, listener: &str) -> &str {
+        let listeners = self.balancers.iter().flat_map(|balancer| &balancer.listeners);
+        let found = listeners.filter(|found| found.arn == listener).flat_map(|found| &found.rules);
+        found.filter(|rule| rule.priority.is_none()).map(|rule| rule.arn.as_str()).next().unwrap_or_default()
+    }
+
     /// Whether a listener or rule forwards to a group; only then its targets are checked.
     fn balancers_of(&self, group: &str) -> Vec<&Balancer> {
         let forwards = |rule: &Rule| rule.actions.iter().any(|action| actions::groups(action).contains(&group));

@@ -30,7 +30,7 @@ use self::{
     snapshot::Stored,
 };
 pub use self::{
-    attached::{Endpoint, Proxy},
+    attached::{Endpoint, Integration, Proxy},
     blue_green::BlueGreen,
     build::{Cluster, Full, Gone, Instance, Snapshot},
     database::{Database, Kind},
@@ -52,6 +52,7 @@ pub struct Rds {
     pub(crate) backtracks: Vec<Backtrack>,
     pub(crate) deployments: Vec<Deployment>,
     pub(crate) proxies: Vec<Proxied>,
+    pub(crate) integrations: Vec<Integration>,
     pub(crate) endpoints: Vec<CustomEndpoint>,
     pub(crate) known: Known,
     /// Of instances and clusters together: how many more there may be.
@@ -94,6 +95,7 @@ impl Rds {
             "BacktrackDBCluster" => self.backtrack(now, input),
             "DescribeDBClusterBacktracks" => self.describe_backtracks(place, now, input),
             "DescribeBlueGreenDeployments" => self.describe_deployments(place, input),
+            "DescribeIntegrations" => self.describe_integrations(place, input),
             "DescribeDBProxies" => self.describe_proxies(place, input),
             "DescribeDBProxyTargets" => self.describe_proxy_targets(place, input),
             "DescribeDBProxyTargetGroups" => self.describe_proxy_target_groups(place, input),

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use belay_core::{event::FailureCode, run::RunState};
+use belay_core::{change::Effect, event::FailureCode, run::RunState};
 use belay_strict::{
     Blow, Played, Scene, Which, World,
-    rds::{BlueGreen, Full, Instance, Kind, Proxy, Snapshot},
+    rds::{BlueGreen, Full, Instance, Integration, Kind, Proxy, Snapshot},
     route53::{Record, Zone},
 };
 use serde_json::json;
@@ -202,6 +202,19 @@ fn what_cannot_be_replaced_is_refused_at_arming() {
     let green = BlueGreen::of(Instance::postgres("shop"));
     let why = refused(World::default().with(green).with(Snapshot::of("shop")));
     assert!(why.contains("is part of the blue/green deployment"), "{why}");
+    let why = refused(shop().with(Integration::from("shop")));
+    assert!(why.contains("shop is the source of the zero-ETL integration shop-to-warehouse"), "{why}");
+    Scene::new(shop().with(Integration::from("stock")), FROM_SNAPSHOT).arm().unwrap();
+}
+
+#[test]
+fn what_is_lost_counts_from_the_data_of_a_snapshot_and_not_from_its_copy() {
+    let copy = Snapshot::of("shop").taken(minutes(10)).of_data(minutes(90));
+    let world = World::default().with(Instance::postgres("shop")).with(copy);
+    let since = world.began() - minutes(90);
+    let played = Scene::new(world, FROM_SNAPSHOT).roll_back().rolled_back();
+    let effects = &played.step("back").planned[0].effects;
+    assert_eq!(*effects, [Effect::LosesData { since: Some(since) }]);
 }
 
 #[test]

@@ -105,3 +105,30 @@ fn targets_are_registered_and_the_others_leave_when_those_are_healthy() {
     let waited = at("DeregisterTargets").duration_since(at("RegisterTargets")).unsigned_abs();
     assert!(waited >= played.world.elb.checks, "{waited:?}");
 }
+
+#[test]
+fn what_a_network_load_balancer_leaves_where_it_is_is_told() {
+    let world = World::default()
+        .with(TargetGroup::of_ips("shop-blue").with("10.0.0.1"))
+        .with(TargetGroup::of_ips("shop-green").with("10.0.1.1"))
+        .with(LoadBalancer::network("shop").forwarding(&[("shop-blue", 0), ("shop-green", 100)]));
+    let steps = "  back:
+    action: alb.forward
+    with: { listener: { load_balancer: shop, port: 443 } }
+    to: { shop-blue: 100, shop-green: 0 }
+";
+    let played = Scene::new(world, steps).roll_back().rolled_back();
+    let title = &played.step("back").planned[0].title;
+    assert!(title.contains("a network load balancer leaves open connections"), "{title}");
+}
+
+/// API reference, ModifyRule: a default rule is not changed by it.
+#[test]
+fn a_default_rule_is_refused_at_arming_with_its_listener_named() {
+    let world = balanced();
+    let listener = world.elb.listener("shop", 443).to_owned();
+    let rule = world.elb.default_rule(&listener).to_owned();
+    let steps = format!("  back:\n    action: alb.forward\n    with: {{ rule: \"{rule}\" }}\n    to: baseline\n");
+    let why = Scene::new(world, &steps).arm().unwrap_err().to_string();
+    assert!(why.contains("is the default rule of a listener") && why.contains(&listener), "{why}");
+}

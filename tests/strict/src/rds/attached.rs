@@ -56,6 +56,21 @@ impl Rds {
         Ok(json!({ "DBProxies": { "member": shown }, "Marker": marker }))
     }
 
+    pub(super) fn describe_integrations(&self, place: &Place, input: Input<'_>) -> Answered {
+        let input = input.only("IntegrationIdentifier Filters MaxRecords Marker")?;
+        refuse_filters(&input.filters(), &[])?;
+        let shown = self.integrations.iter().map(|one| {
+            json!({
+                "IntegrationName": one.name,
+                "IntegrationArn": place.arn("rds", &format!("integration:{}", one.name)),
+                "SourceArn": place.arn("rds", &format!("db:{}", one.source)),
+                "Status": "active",
+            })
+        });
+        let (shown, marker) = page(shown.collect(), place.page, input.number("MaxRecords"), input.text("Marker"))?;
+        Ok(json!({ "Integrations": { "Integration": shown }, "Marker": marker }))
+    }
+
     fn proxy(&self, name: &str) -> Result<&Proxied, Refusal> {
         let missing = || Refusal::missing("DBProxyNotFoundFault", format!("DBProxy {name} not found"));
         self.proxies.iter().find(|proxy| proxy.name == name).ok_or_else(missing)
@@ -244,6 +259,26 @@ impl Proxy {
 
     pub fn before_cluster(cluster: &str) -> Self {
         Self { name: format!("{cluster}-proxy"), kind: Kind::Cluster, of: cluster.to_owned() }
+    }
+}
+
+/// A zero-ETL integration whose source is an instance of the world.
+#[derive(Debug, Clone)]
+pub struct Integration {
+    pub(super) name: String,
+    /// The identifier of the source.
+    pub(super) source: String,
+}
+
+impl Integration {
+    pub fn from(instance: &str) -> Self {
+        Self { name: format!("{instance}-to-warehouse"), source: instance.to_owned() }
+    }
+}
+
+impl Thing for Integration {
+    fn enter(self, world: &mut World) {
+        world.rds.integrations.push(self);
     }
 }
 

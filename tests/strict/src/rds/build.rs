@@ -301,6 +301,7 @@ pub struct Snapshot {
     of: String,
     name: String,
     age: Duration,
+    data_age: Option<Duration>,
     made_by: &'static str,
     status: String,
     overrides: Vec<(String, Value)>,
@@ -321,6 +322,7 @@ impl Snapshot {
             of: of.to_owned(),
             name: format!("{of}-before"),
             age: Duration::from_secs(60 * 60),
+            data_age: None,
             made_by: "manual",
             status: "available".to_owned(),
             overrides: Vec::new(),
@@ -337,6 +339,13 @@ impl Snapshot {
     #[must_use]
     pub fn taken(mut self, age: Duration) -> Self {
         self.age = age;
+        self
+    }
+
+    /// Of the data of so long before the world began, as RDS says it where a copy was made later.
+    #[must_use]
+    pub fn of_data(mut self, age: Duration) -> Self {
+        self.data_age = Some(age);
         self
     }
 
@@ -384,7 +393,7 @@ impl Thing for Snapshot {
             status: self.status,
             taken: world.began - self.age,
             original: None,
-            data_of: None,
+            data_of: self.data_age.map(|age| world.began - age),
             of: self.of,
             resource_id,
             attributes,
