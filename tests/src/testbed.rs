@@ -50,8 +50,10 @@ pub fn aws_environment(endpoint: &str) -> Vec<(String, String)> {
     .to_vec()
 }
 
-/// Variables of the surrounding shell that would lead an AWS client elsewhere, or through somebody else's proxy.
-pub(crate) const UNWANTED: [&str; 12] = [
+/// Variables of the surrounding shell that would lead an AWS client elsewhere, or through somebody else's proxy, or that make
+/// Belay stricter (`CI`).
+pub(crate) const UNWANTED: [&str; 13] = [
+    "CI",
     "AWS_PROFILE",
     "AWS_SESSION_TOKEN",
     "AWS_ROLE_ARN",

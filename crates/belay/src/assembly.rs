@@ -86,9 +86,6 @@ pub(crate) fn ports(access: Access, journal: Arc<dyn Journal>, observer: Arc<dyn
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
     let aws = Aws::new(access, clock.clone(), observer.clone(), gate.plain_http());
     let aws = AwsSystems::new(aws, clock.clone());
-    if access == Access::ReadWrite {
-        aws.detours().iter().for_each(|detour| tracing::warn!("{detour}"));
-    }
     let programs = Programs::new(clock.clone(), access == Access::ReadWrite, gate.clone());
     Ports {
         sensors: Arc::new(EverySensor { aws: aws.clone(), probes: Probes::new(clock.clone(), gate) }),

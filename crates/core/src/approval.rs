@@ -29,6 +29,13 @@ impl Deciding {
                 help: format!("it takes {quorum} different people with the role {role}"),
             });
         }
+        if approve && quorum > 1 && self.run().is_some_and(|run| run.actor == asked.actor) {
+            return Err(Refusal {
+                kind: RefusalKind::WrongState,
+                why: format!("{} has asked for this run, which is no approval of step {step}", asked.actor),
+                help: format!("it takes {quorum} other people with the role {role}"),
+            });
+        }
         let reached = given.len() + 1 >= usize::try_from(quorum).unwrap_or(usize::MAX);
         self.commanded(if approve { "approve" } else { "deny" }, asked, serde_json::json!({ "step": step }));
         if !approve {

@@ -83,6 +83,8 @@ pub async fn serve(daemon: Daemon, listeners: Listeners, mut signals: UnixSignal
     for socket in daemon.config().listen.iter().filter(|address| matches!(address, Address::Socket(_))) {
         tracing::info!("listening on {socket}");
     }
+    // After the addresses: the first address in the log is where Belay answers.
+    daemon.ports().actuators.detours().iter().for_each(|detour| tracing::warn!("{detour}"));
     let mut http = listeners.serve(&http::at_port(daemon.clone()), &daemon.stopping());
     service_manager::ready(&daemon);
 

@@ -24,7 +24,8 @@ fn belay(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_belay"));
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
-        if name.starts_with("BELAY_") || name.starts_with("AWS_") || name == "RUST_LOG" {
+        let heard = ["BELAY_", "AWS_", "OTEL_"].iter().any(|prefix| name.starts_with(prefix));
+        if heard || ["CI", "NO_COLOR", "RUST_LOG"].contains(&name.as_str()) {
             command.env_remove(name);
         }
     }
