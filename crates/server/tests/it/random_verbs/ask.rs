@@ -42,7 +42,7 @@ pub(super) fn offered(
         _ => {}
     }
     Some(Ask {
-        who: who_may(verb, step.map(|step| &migration["run"]["steps"][step]), chance),
+        who: who_may(verb, &migration["run"], step, chance),
         path,
         body: body.to_string(),
     })
@@ -82,13 +82,16 @@ pub(super) fn any(migration: &Value, runs: &[String], reason: &str, chance: &mut
     Ask { who, path, body: any_body(verb, reason, chance) }
 }
 
-/// Somebody whom the plan lets say it, and who has not said it yet.
-fn who_may(verb: &str, step: Option<&Value>, chance: &mut Chance) -> &'static str {
-    let approval =
-        step.map(|step| &step["approval"]).filter(|approval| verb == "approve" && approval["role"].is_string());
-    let Some(approval) = approval else { return chance.pick(&["ann", "op"]).copied().unwrap_or("op") };
+/// Somebody whom the plan lets say it, and who has not said it yet; of those who approve together, nobody who has asked for
+/// the run.
+fn who_may(verb: &str, run: &Value, step: Option<&str>, chance: &mut Chance) -> &'static str {
+    let approval = step.map(|step| &run["steps"][step]["approval"]);
+    let Some(approval) = approval.filter(|approval| verb == "approve" && approval["role"].is_string()) else {
+        return chance.pick(&["ann", "op"]).copied().unwrap_or("op");
+    };
     let given = approval["given"].to_string();
-    if given.contains("ann") { "bob" } else { "ann" }
+    let free = ["ann", "bob", "dan"].into_iter().find(|name| !given.contains(name) && run["actor"] != *name);
+    free.expect("one has asked, one has said yes")
 }
 
 fn any_body(verb: &str, reason: &str, chance: &mut Chance) -> String {

@@ -74,6 +74,7 @@ const PEOPLE: &str = "
 tokens:
   - { name: ann, roles: [operator, incident_commander], sha256: '49915e0d7d4b402e3017d010bc1c0e83cac6c797d6c16e66340fe3268693a6a1' }
   - { name: bob, roles: [operator, incident_commander], sha256: '81b637d8fcd2c6da6359e6963113a1170de795e4b725b84d1e0b4cfd9ec58ce9' }
+  - { name: dan, roles: [incident_commander], sha256: 'ec4f2dbb3b140095550c9afbbb69b5d6fd9e814b9da82fad0b34e9fcbe56f1cb' }
   - { name: op, roles: [operator], sha256: '037aeaeaf4bbf26ddabe7256a8294dc52da48d575a1247b5c2598c47de7aebab' }
   - { name: eve, roles: [viewer], sha256: '85262adf74518bbb70c7cb94cd6159d91669e5a81edf1efebd543eadbda9fa2b' }
 ";
