@@ -282,8 +282,8 @@ mod tests {
         // The clock of the test stands at 1970-01-01T00:00:00Z.
         let aws = crate::testing::aws(crate::session::Access::ReadWrite, &endpoint).await;
         let clients = aws.clients(&belay_plan::model::AwsTarget::default()).await.unwrap();
-        let sent = clients.elbv2.write.delete_rule().rule_arn("arn").send().await.unwrap_err();
-        let error = apply(sent, "elasticloadbalancing:DeleteRule", "arn");
+        let sent = clients.elbv2.write.modify_rule().rule_arn("arn").send().await.unwrap_err();
+        let error = apply(sent, "elasticloadbalancing:ModifyRule", "arn");
         assert!(matches!(error, ApplyError::NoEffect { class: ErrorClass::Transient, .. }), "{error}");
         assert!(error.to_string().contains("the clock of this host is 600 s (10m) behind that of AWS"), "{error}");
     }

@@ -1,4 +1,4 @@
-//! Refuses what a session may not do, before the request is even built (invariant 4).
+//! Refuses what a session may not do, before the request is even built (invariants 4 and 5).
 
 use aws_sdk_sts::{
     config::{ConfigBag, Intercept, RuntimeComponents, interceptors::BeforeSerializationInterceptorContextRef},
@@ -8,8 +8,11 @@ use aws_smithy_runtime_api::client::orchestrator::Metadata;
 
 use crate::session::Access;
 
-/// The operations that only read, by service as the SDK names it. What is not listed counts as mutating.
-const READS: [(&str, &[&str]); 8] = [
+/// Operations, by service as the SDK names it.
+type Operations<const SERVICES: usize> = [(&'static str, &'static [&'static str]); SERVICES];
+
+/// The operations that only read. What is not listed counts as mutating.
+const READS: Operations<8> = [
     ("CloudWatch", &["DescribeAlarms", "GetMetricData"]),
     (
         "Elastic Load Balancing v2",
@@ -47,8 +50,46 @@ const READS: [(&str, &[&str]); 8] = [
     ("STS", &["GetCallerIdentity"]),
 ];
 
-fn is_read(service: &str, operation: &str) -> bool {
-    READS.iter().any(|(name, reads)| *name == service && reads.contains(&operation))
+/// The mutating operations that the actions send, and no other: nothing else leaves the process, whatever its role permits.
+const WRITES: Operations<6> = [
+    ("Elastic Load Balancing v2", &["DeregisterTargets", "ModifyListener", "ModifyRule", "RegisterTargets"]),
+    (
+        "RDS",
+        &[
+            "AddRoleToDBInstance",
+            "BacktrackDBCluster",
+            "CreateDBClusterSnapshot",
+            "CreateDBInstance",
+            "EnableHttpEndpoint",
+            "FailoverDBCluster",
+            "ModifyDBCluster",
+            "ModifyDBInstance",
+            "RebootDBInstance",
+            "RestoreDBClusterFromSnapshot",
+            "RestoreDBClusterToPointInTime",
+            "RestoreDBInstanceFromDBSnapshot",
+            "RestoreDBInstanceToPointInTime",
+        ],
+    ),
+    ("Route 53", &["ChangeResourceRecordSets"]),
+    ("Lambda", &["Invoke"]),
+    ("SFN", &["StartExecution", "StartSyncExecution"]),
+    ("SSM", &["StartAutomationExecution"]),
+];
+
+fn lists<const SERVICES: usize>(operations: &Operations<SERVICES>, service: &str, operation: &str) -> bool {
+    operations.iter().any(|(name, listed)| *name == service && listed.contains(&operation))
+}
+
+/// Why a session does not send an operation, if it does not.
+fn refused(access: Access, service: &str, operation: &str) -> Option<Refused> {
+    let (service, operation) = (service.to_owned(), operation.to_owned());
+    match access {
+        _ if lists(&READS, &service, &operation) => None,
+        Access::ReadOnly => Some(Refused::NotRead { service, operation }),
+        Access::ReadWrite if lists(&WRITES, &service, &operation) => None,
+        Access::ReadWrite => Some(Refused::Unlisted { service, operation }),
+    }
 }
 
 /// An SDK interceptor; every client has one.
@@ -57,11 +98,14 @@ pub(crate) struct Guard {
     access: Access,
 }
 
-#[derive(Debug, thiserror::Error)]
-#[error("{service} {operation} is not a read, and this session may only read: Belay refused to send it")]
-struct Refused {
-    service: String,
-    operation: String,
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+enum Refused {
+    #[error("{service} {operation} is not a read, and this session may only read: Belay refused to send it")]
+    NotRead { service: String, operation: String },
+    #[error(
+        "{service} {operation} is not one of the operations that Belay's actions send: Belay refused to send it; please report it"
+    )]
+    Unlisted { service: String, operation: String },
 }
 
 impl Guard {
@@ -72,7 +116,7 @@ impl Guard {
 
 impl Intercept for Guard {
     fn name(&self) -> &'static str {
-        "ReadOnlyGuard"
+        "Guard"
     }
 
     /// The first hook at which the SDK knows the operation.
@@ -86,27 +130,76 @@ impl Intercept for Guard {
             Some(metadata) => (metadata.service(), metadata.name()),
             None => ("an unnamed service's", "unnamed operation"),
         };
-        match self.access == Access::ReadWrite || is_read(service, operation) {
-            true => Ok(()),
-            false => Err(Refused { service: service.to_owned(), operation: operation.to_owned() }.into()),
-        }
+        refused(self.access, service, operation).map_or(Ok(()), |refused| Err(refused.into()))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, path::Path};
+
     use super::*;
 
+    fn all<const SERVICES: usize>(operations: &Operations<SERVICES>) -> Vec<&'static str> {
+        operations.iter().flat_map(|(_, listed)| listed.iter().copied()).collect()
+    }
+
     #[test]
-    fn only_reads_are_listed() {
-        for (service, reads) in READS {
-            for read in reads {
-                let verbs = ["Describe", "Get", "List"];
-                assert!(verbs.iter().any(|verb| read.starts_with(verb)), "{service} {read}");
+    fn only_reads_are_listed_as_reads() {
+        for read in all(&READS) {
+            assert!(["Describe", "Get", "List"].iter().any(|verb| read.starts_with(verb)), "{read}");
+        }
+    }
+
+    #[test]
+    fn no_listed_write_deletes_or_stops_anything() {
+        // The action `alb.targets` registers again what it has deregistered; the target itself goes on.
+        for write in all(&WRITES).into_iter().filter(|write| *write != "DeregisterTargets") {
+            for verb in
+                ["Delete", "Deregister", "Terminate", "Remove", "Purge", "Stop", "Cancel", "Disable", "Revoke", "Reset"]
+            {
+                assert!(!write.starts_with(verb), "{write}");
             }
         }
-        assert!(is_read("Route 53", "GetChange"));
-        assert!(!is_read("Route 53", "ChangeResourceRecordSets"));
-        assert!(!is_read("S3", "GetChange"));
+    }
+
+    #[test]
+    fn a_session_sends_what_is_listed_for_it_alone() {
+        for (service, operation, reads, writes) in [
+            ("Route 53", "GetChange", true, true),
+            ("Route 53", "ChangeResourceRecordSets", false, true),
+            ("RDS", "DeleteDBInstance", false, false),
+            ("Elastic Load Balancing v2", "DeleteRule", false, false),
+            ("S3", "GetChange", false, false),
+            ("Lambda", "ModifyRule", false, false),
+        ] {
+            assert_eq!(refused(Access::ReadOnly, service, operation).is_none(), reads, "{service} {operation}");
+            assert_eq!(refused(Access::ReadWrite, service, operation).is_none(), writes, "{service} {operation}");
+        }
+    }
+
+    /// All code of this crate, without case and underscores.
+    fn code(folder: &Path) -> String {
+        let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let texts = entries.filter(|path| !path.ends_with("tests.rs") && !path.ends_with("guard.rs")).map(|path| {
+            if path.is_dir() {
+                return code(&path);
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+            code.replace('_', "").to_lowercase()
+        });
+        texts.collect()
+    }
+
+    /// That all that is sent is listed, every test shows that sends something.
+    #[test]
+    fn all_that_is_listed_is_sent() {
+        let code = code(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+        for operation in all(&READS).into_iter().chain(all(&WRITES)) {
+            let name = operation.to_lowercase();
+            let is_called = code.contains(&format!(".{name}()")) || code.contains(&format!("{name}input::builder()"));
+            assert!(is_called, "no code sends {operation}");
+        }
     }
 }

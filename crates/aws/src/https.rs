@@ -166,8 +166,8 @@ mod tests {
     /// What a write to this address comes to.
     async fn sent_to(url: &str) -> ApplyError {
         let clients = aws_at(Access::ReadWrite, url).await.clients(&AwsTarget::default()).await.unwrap();
-        let sent = clients.elbv2.write.delete_rule().rule_arn("arn").send().await;
-        errors::apply(sent.unwrap_err(), "elasticloadbalancing:DeleteRule", "a rule")
+        let sent = clients.elbv2.write.modify_rule().rule_arn("arn").send().await;
+        errors::apply(sent.unwrap_err(), "elasticloadbalancing:ModifyRule", "a rule")
     }
 
     /// The timers of this host's connections to a port, as the kernel lists them: 2 is keep-alive.
@@ -281,8 +281,8 @@ mod tests {
         let answer = http("200 OK", &"x".repeat(ANSWER_BYTES_MAX + 1));
         let endpoint = endpoint(answer).await;
         let clients = aws_at(Access::ReadWrite, endpoint.url()).await.clients(&AwsTarget::default()).await.unwrap();
-        let sent = clients.elbv2.write.delete_rule().rule_arn("arn").send().await;
-        let error = errors::apply(sent.unwrap_err(), "elasticloadbalancing:DeleteRule", "a rule");
+        let sent = clients.elbv2.write.modify_rule().rule_arn("arn").send().await;
+        let error = errors::apply(sent.unwrap_err(), "elasticloadbalancing:ModifyRule", "a rule");
         assert!(matches!(error, ApplyError::OutcomeUnknown { .. }), "{error}");
         assert!(error.to_string().contains("length limit"), "{error}");
     }

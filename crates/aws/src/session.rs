@@ -50,6 +50,7 @@ const NAME: &str = "belay";
 pub enum Access {
     /// Every call that is not a known read is refused before it leaves the process.
     ReadOnly,
+    /// Beside reads, what the actions send, and nothing else.
     ReadWrite,
 }
 
@@ -365,9 +366,9 @@ mod tests {
         AwsTarget { account: account.map(ToOwned::to_owned), ..AwsTarget::default() }
     }
 
-    async fn delete_rule(client: &aws_sdk_elasticloadbalancingv2::Client) -> ApplyError {
-        let sent = client.delete_rule().rule_arn("arn:aws:elasticloadbalancing:rule").send().await;
-        errors::apply(sent.unwrap_err(), "elasticloadbalancing:DeleteRule", "a rule")
+    async fn modify_rule(client: &aws_sdk_elasticloadbalancingv2::Client) -> ApplyError {
+        let sent = client.modify_rule().rule_arn("arn:aws:elasticloadbalancing:rule").send().await;
+        errors::apply(sent.unwrap_err(), "elasticloadbalancing:ModifyRule", "a rule")
     }
 
     #[tokio::test]
@@ -375,9 +376,9 @@ mod tests {
         let endpoint = endpoint(http("500 Internal Server Error", "")).await;
         let clients = aws(Access::ReadOnly, &endpoint).await.clients(&target(None)).await.unwrap();
         for client in [&clients.elbv2.read, &clients.elbv2.write] {
-            let error = delete_rule(client).await;
+            let error = modify_rule(client).await;
             assert!(matches!(error, ApplyError::NoEffect { class: ErrorClass::Permanent, .. }), "{error}");
-            assert!(error.to_string().contains("DeleteRule is not a read"), "{error}");
+            assert!(error.to_string().contains("ModifyRule is not a read"), "{error}");
         }
         let record = clients.route53.write.change_resource_record_sets().hosted_zone_id("Z1").change_batch(
             aws_sdk_route53::types::ChangeBatch::builder().set_changes(Some(Vec::new())).build().unwrap(),
@@ -388,13 +389,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_the_write_client_of_a_read_write_session_mutates_and_it_sends_once() {
+    async fn only_the_write_client_of_a_read_write_session_sends_what_is_listed_and_it_sends_once() {
         let endpoint = endpoint(http("500 Internal Server Error", "")).await;
         let clients = aws(Access::ReadWrite, &endpoint).await.clients(&target(None)).await.unwrap();
-        let refused = delete_rule(&clients.elbv2.read).await;
+        let refused = modify_rule(&clients.elbv2.read).await;
         assert!(refused.to_string().contains("is not a read"), "{refused}");
+        let unlisted = clients.elbv2.write.delete_rule().rule_arn("arn:aws:elasticloadbalancing:rule").send().await;
+        let unlisted = errors::apply(unlisted.unwrap_err(), "elasticloadbalancing:DeleteRule", "a rule");
+        assert!(matches!(unlisted, ApplyError::NoEffect { class: ErrorClass::Permanent, .. }), "{unlisted}");
+        assert!(unlisted.to_string().contains("DeleteRule is not one of the operations"), "{unlisted}");
         assert_eq!(endpoint.connections.load(Ordering::SeqCst), 0);
-        let sent = delete_rule(&clients.elbv2.write).await;
+        let sent = modify_rule(&clients.elbv2.write).await;
         assert!(matches!(sent, ApplyError::OutcomeUnknown { .. }), "{sent}");
         assert_eq!(endpoint.connections.load(Ordering::SeqCst), 1);
     }
@@ -420,7 +425,7 @@ mod tests {
         let aws = aws(Access::ReadWrite, &endpoint).await;
         drop(endpoint);
         let clients = aws.clients(&target(None)).await.unwrap();
-        let error = delete_rule(&clients.elbv2.write).await;
+        let error = modify_rule(&clients.elbv2.write).await;
         assert!(matches!(error, ApplyError::NoEffect { class: ErrorClass::Transient, .. }), "{error}");
     }
 
@@ -435,7 +440,7 @@ mod tests {
     async fn a_connection_that_is_cut_leaves_the_outcome_open() {
         let endpoint = endpoint(String::new()).await;
         let clients = aws(Access::ReadWrite, &endpoint).await.clients(&target(None)).await.unwrap();
-        let error = delete_rule(&clients.elbv2.write).await;
+        let error = modify_rule(&clients.elbv2.write).await;
         assert!(matches!(error, ApplyError::OutcomeUnknown { .. }), "{error}");
         assert_eq!(endpoint.connections.load(Ordering::SeqCst), 1);
     }
@@ -474,7 +479,7 @@ mod tests {
             .build();
         let aws = crate::testing::accessing(Access::ReadWrite, config);
         let clients = aws.clients(&target(Some("111122223333"))).await.unwrap();
-        let ApplyError::NoEffect { why, class: ErrorClass::Transient } = delete_rule(&clients.elbv2.write).await else {
+        let ApplyError::NoEffect { why, class: ErrorClass::Transient } = modify_rule(&clients.elbv2.write).await else {
             panic!("it was sent");
         };
         assert!(why.contains("the credentials belong to 999999999999"), "{why}");
