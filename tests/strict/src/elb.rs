@@ -212,6 +212,14 @@ impl Elb {
         listener.map(|listener| listener.arn.as_str()).unwrap_or_default()
     }
 
+    /// Somebody deletes a listener and creates it again: it has another ARN.
+    pub fn make_anew(&mut self, balancer: &str, port: u16) {
+        let found = self.balancers.iter_mut().filter(|found| found.name == balancer);
+        for listener in found.flat_map(|found| &mut found.listeners).filter(|listener| listener.port == port) {
+            listener.arn.push_str("anew");
+        }
+    }
+
     /// The ARN of a listener's default rule.
     pub fn default_rule(&self, listener: &str) -> &str {
         let listeners = self.balancers.iter().flat_map(|balancer| &balancer.listeners);

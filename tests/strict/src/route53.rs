@@ -111,6 +111,16 @@ impl Route53 {
         of.map(|set| (text(set, "SetIdentifier"), text(set, "Weight").parse().unwrap_or_default())).collect()
     }
 
+    /// Somebody gives the sets of a record other weights.
+    pub fn shift(&mut self, zone: &str, name: &str, weights: &[(&str, u32)]) {
+        let sets = self.zones.iter_mut().filter(|found| found.id == zone).flat_map(|found| &mut found.sets);
+        for set in sets.filter(|set| normal(set["Name"].as_str().unwrap_or_default()) == normal(name)) {
+            if let Some((_, weight)) = weights.iter().find(|(id, _)| set["SetIdentifier"] == *id) {
+                set["Weight"] = json!(weight.to_string());
+            }
+        }
+    }
+
     /// So many of the checkers of a health check reach its endpoint from now on.
     pub fn checkers_reach(&mut self, check: &str, healthy: usize) {
         if let Some(found) = self.checks.iter_mut().find(|found| found.id == check) {

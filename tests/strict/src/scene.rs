@@ -131,12 +131,25 @@ impl Scene {
 
     /// A dry run without a baseline, in the world after the cutover; with clients that can only read.
     pub fn dry_run(&self) -> DryRun {
+        self.dry(false)
+    }
+
+    /// The same with the baseline of the world before the cutover.
+    pub fn dry_run_to_baseline(&self) -> DryRun {
+        self.dry(true)
+    }
+
+    fn dry(&self, to_baseline: bool) -> DryRun {
         virtually(async {
-            let stage = Stage::new(self, self.world.clone());
-            (self.cut_over)(&mut stage.shared.world());
+            let (stage, plan, sha256) = (Stage::new(self, self.world.clone()), &self.plan, &self.sha256);
             let ports = stage.ports(Access::ReadOnly);
+            let baseline = match to_baseline {
+                true => Some(belay_engine::capture(&ports, plan, sha256).await.expect("a baseline can be captured")),
+                false => None,
+            };
+            (self.cut_over)(&mut stage.shared.world());
             let dry =
-                belay_engine::dry_run(&ports, &self.plan, &self.sha256, None, None, &[], &Measured::default()).await;
+                belay_engine::dry_run(&ports, plan, sha256, baseline.as_ref(), None, &[], &Measured::default()).await;
             dry.unwrap_or_else(|error| panic!("no dry run: {error}"))
         })
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use belay_core::run::RunState;
 use belay_strict::{
     Blow, Scene, Which, World,
     elb::{LoadBalancer, TargetGroup},
@@ -48,6 +49,27 @@ fn a_zone_that_is_busy_is_waited_for() {
     }
     let played = Scene::new(world, &weights_back("")).roll_back().rolled_back();
     assert_eq!(played.calls("ChangeResourceRecordSets").count(), 4);
+}
+
+/// Developer guide, "Weighted routing": with all weights 0, Route 53 answers with each record as often.
+#[test]
+fn equal_shares_of_weights_of_zero_come_back_with_weights_above_zero() {
+    let equal = Record::weighted(RECORD, &[("blue", 0), ("green", 0)]).having("blue", "HealthCheckId", "check-blue");
+    let world = World::default().with(HealthCheck::https("check-blue")).with(Zone::of("example.com", ZONE).with(equal));
+    let steps = format!(
+        "  back:
+    action: route53.weights
+    with: {{ zone: {ZONE}, record: {RECORD}, type: A }}
+    to: baseline
+"
+    );
+    let scene = Scene::new(world, &steps)
+        .after_cutover(|world| world.route53.shift(ZONE, RECORD, &[("blue", 0), ("green", 100)]));
+    let dry = scene.dry_run_to_baseline();
+    let told = "at the baseline all its weights were 0, which Route 53 takes for equal shares";
+    assert!(dry.warnings.iter().any(|warning| warning.contains(told)), "{:?}", dry.warnings);
+    let played = scene.roll_back().rolled_back();
+    assert_eq!(played.world.route53.weights(ZONE, RECORD), [("blue".to_owned(), 1), ("green".to_owned(), 1)]);
 }
 
 fn balanced() -> World {
@@ -131,4 +153,20 @@ fn a_default_rule_is_refused_at_arming_with_its_listener_named() {
     let steps = format!("  back:\n    action: alb.forward\n    with: {{ rule: \"{rule}\" }}\n    to: baseline\n");
     let why = Scene::new(world, &steps).arm().unwrap_err().to_string();
     assert!(why.contains("is the default rule of a listener") && why.contains(&listener), "{why}");
+}
+
+/// Whoever made it anew may have meant other actions: Belay leaves it to a person.
+#[test]
+fn a_listener_that_was_made_anew_since_arming_stops_the_step() {
+    let steps = "  back:
+    action: alb.forward
+    with: { listener: { load_balancer: shop, port: 443 } }
+    to: baseline
+";
+    let scene = Scene::new(balanced(), steps).after_cutover(|world| world.elb.make_anew("shop", 443));
+    let played = scene.roll_back();
+    assert_eq!(played.run.state, RunState::Halted, "{}", played.told());
+    let why = &played.step("back").why;
+    assert!(why.contains("it was made anew") && why.contains("`belay skip` leaves it as it is"), "{why}");
+    assert_eq!(played.sends().count(), 0);
 }

@@ -106,6 +106,17 @@ fn a_group_that_does_not_exist_is_a_verdict() {
 }
 
 #[test]
+fn a_listener_that_was_made_anew_since_arming_is_left_to_a_person() {
+    let baseline = state(&[("blue", 100), ("green", 0)]);
+    let now = State { arn: format!("{LISTENER}0"), ..state(&[("blue", 0), ("green", 100)]) };
+    let Assessment::Ambiguous { why } = to_baseline(&now, &baseline) else { panic!("a person has to decide") };
+    assert!(why.contains(&format!("{LISTENER} when the plan was armed and is {LISTENER}0 now")), "{why}");
+    // A baseline of an older Belay does not hold the ARN.
+    let old = State { arn: String::new(), ..baseline };
+    assert!(matches!(to_baseline(&now, &old), Assessment::Remaining(_)));
+}
+
+#[test]
 fn more_than_five_groups_are_a_verdict() {
     let names = ["a", "b", "c", "d", "e"].map(|name| (name, 1));
     let mut now = state(&names);

@@ -164,3 +164,28 @@ async fn members_are_read_with_their_statuses() {
     let members = vec![member("shop-1", false, "rebooting"), member("shop-2", true, "not listed")];
     assert_eq!(found, Found::Cluster { status: "available".to_owned(), engine: "aurora-mysql".to_owned(), members });
 }
+
+/// Nothing could go back to such a baseline.
+#[tokio::test]
+async fn a_cluster_without_a_writer_is_not_captured() {
+    let clusters = "<DescribeDBClustersResponse><DescribeDBClustersResult><DBClusters><DBCluster><Status>failing-over</Status>\
+                    <Engine>aurora-mysql</Engine><DBClusterMembers><DBClusterMember><DBInstanceIdentifier>shop-1</DBInstanceIdentifier>\
+                    <IsClusterWriter>false</IsClusterWriter></DBClusterMember></DBClusterMembers></DBCluster></DBClusters>\
+                    </DescribeDBClustersResult></DescribeDBClustersResponse>";
+    let instances = "<DescribeDBInstancesResponse><DescribeDBInstancesResult/></DescribeDBInstancesResponse>";
+    let capture = testing::scope(Value::Null, None, None);
+    let capture = Scope { aws: AwsTarget::default(), run: None, baseline: None, to: Target::Baseline, ..capture };
+    let named = Scope { to: Target::Explicit(json!({ "writer": "shop-1" })), ..capture.clone() };
+    for (scope, is_refused) in [(&capture, true), (&named, false)] {
+        let wire = Wire::new([clusters, instances].map(|answer| testing::http("200 OK", answer))).await;
+        let system = RdsFailover::new(wire.aws().await, Arc::new(Still { wakes: false }));
+        let found = system.observe(scope, With::Cluster("shop".to_owned()), &[]).await;
+        assert_eq!(found.is_err(), is_refused, "{found:?}");
+        if let Err(ReadError { why, permanent }) = found {
+            assert!(
+                permanent && why.contains("shop is failing-over and has no writer now: take the baseline"),
+                "{why}"
+            );
+        }
+    }
+}
