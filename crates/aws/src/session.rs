@@ -320,7 +320,12 @@ async fn whoami(sts: &aws_sdk_sts::Client, credentials: Option<&Credentials>) ->
         why: errors::read(error, "sts:GetCallerIdentity", "the credentials in use").why,
     })?;
     match (answer.account, answer.arn) {
-        (Some(account), Some(arn)) => Ok(Identity { account, arn }),
+        (Some(account), Some(arn)) => {
+            if let Some(region) = sts.config().region() {
+                place::learn_partition(region.as_ref(), &arn);
+            }
+            Ok(Identity { account, arn })
+        }
         _ => Err(AccountError::Unverified { why: "sts:GetCallerIdentity answered without an account".to_owned() }),
     }
 }

@@ -25,7 +25,7 @@ impl Permissions {
     pub(super) fn new(scope: &Scope) -> Self {
         let part = |part: &Option<String>| part.clone().unwrap_or_else(|| "*".to_owned());
         Self {
-            partition: place::partition(&scope.aws).to_owned(),
+            partition: place::partition(&scope.aws),
             region: part(&scope.aws.region),
             account: part(&scope.aws.account),
             list: Vec::new(),

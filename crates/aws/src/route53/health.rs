@@ -68,7 +68,7 @@ impl Memory {
             if let Some(health) = self.kept(clock.monotonic(), target, &id) {
                 return Ok((id, health));
             }
-            let health = match observe_one(client, place::partition(target), &id).await {
+            let health = match observe_one(client, &place::partition(target), &id).await {
                 Err(error) if error.permanent => CheckHealth::Untold { why: error.why },
                 health => health?,
             };
