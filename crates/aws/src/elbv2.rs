@@ -5,6 +5,7 @@
 //! holds as soon as the call has answered, except for clients that stickiness keeps where they are.
 
 mod actions;
+mod by_address;
 mod changes;
 mod find;
 mod health;
@@ -100,6 +101,9 @@ pub struct State {
     unknown: BTreeSet<String>,
     /// By ARN. A group that does not exist is not here.
     groups: BTreeMap<String, GroupHealth>,
+    /// The ARNs of those groups of a network load balancer that keep clients by their address. None where it was not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by_address: Option<BTreeSet<String>>,
 }
 
 /// What a change sends.
@@ -128,6 +132,11 @@ impl State {
         Some(format!("its {kind} action could not be written back as it is: {why}"))
     }
 
+    /// Whether it is of a network load balancer.
+    fn is_network(&self) -> bool {
+        self.arn.contains("/net/")
+    }
+
     /// None where nothing forwards.
     fn weights(&self) -> Option<Weights> {
         self.forward().map(Forward::weights)
@@ -154,8 +163,14 @@ impl AlbForward {
         let looked = (!receipts.is_empty()).then(|| self.clock.now());
         let found = find::find(client, &with.forwarder).await?;
         let Found { arn, actions, unknown } = found;
-        let state = State { looked, arn, actions, unknown, groups: BTreeMap::new() };
+        let mut state = State { looked, arn, actions, unknown, groups: BTreeMap::new(), by_address: None };
         let mut arns: BTreeSet<String> = state.weights().unwrap_or_default().into_keys().collect();
+        state.by_address = match scope.before::<State>() {
+            // What is left where it is was told with the first change.
+            Ok(Some(before)) => before.by_address,
+            _ if state.is_network() => by_address::observe(client, arns.iter()).await,
+            _ => None,
+        };
         for group in target_groups(scope)? {
             let attached = arns.iter().any(|arn| group_name(arn) == group);
             match group.starts_with("arn:") {
@@ -347,6 +362,9 @@ impl System for AlbForward {
         let reads = with.forwarder.reads().iter().copied().chain(health).map(|action| statement(action, "*", false));
         let modify = with.forwarder.kind().modify();
         let writes = with.forwarder.arns(&scope.aws);
+        let of_network =
+            writes.iter().any(|arn| arn.contains("/net/")).then(|| statement(targets::ATTRIBUTES, "*", false));
+        let reads = reads.chain(of_network);
         reads.chain(writes.iter().map(|arn| statement(modify, arn, true))).collect()
     }
 }

@@ -128,20 +128,36 @@ fn targets_are_registered_and_the_others_leave_when_those_are_healthy() {
     assert!(waited >= played.world.elb.checks, "{waited:?}");
 }
 
+fn behind_a_network_load_balancer(green: TargetGroup) -> World {
+    World::default()
+        .with(TargetGroup::of_ips("shop-blue").with("10.0.0.1"))
+        .with(green.with("10.0.1.1"))
+        .with(LoadBalancer::network("shop").forwarding(&[("shop-blue", 0), ("shop-green", 100)]))
+}
+
 #[test]
 fn what_a_network_load_balancer_leaves_where_it_is_is_told() {
-    let world = World::default()
-        .with(TargetGroup::of_ips("shop-blue").with("10.0.0.1"))
-        .with(TargetGroup::of_ips("shop-green").with("10.0.1.1"))
-        .with(LoadBalancer::network("shop").forwarding(&[("shop-blue", 0), ("shop-green", 100)]));
     let steps = "  back:
     action: alb.forward
     with: { listener: { load_balancer: shop, port: 443 } }
     to: { shop-blue: 100, shop-green: 0 }
 ";
-    let played = Scene::new(world, steps).roll_back().rolled_back();
-    let title = &played.step("back").planned[0].title;
-    assert!(title.contains("a network load balancer leaves open connections"), "{title}");
+    let title = |world: World| {
+        let dry = Scene::new(world.clone(), steps).dry_run().steps["back"].changes[0].title.clone();
+        let played = Scene::new(world, steps).roll_back().rolled_back();
+        assert_eq!(played.step("back").planned[0].title, dry);
+        dry
+    };
+    let plain = title(behind_a_network_load_balancer(TargetGroup::of_ips("shop-green")));
+    assert!(plain.ends_with("(a network load balancer leaves open connections where they are)"), "{plain}");
+    let sticky = title(behind_a_network_load_balancer(TargetGroup::of_ips("shop-green").sticky_by_address()));
+    assert!(sticky.contains("clients that shop-green keeps by their address"), "{sticky}");
+    // It is only told, so it holds up nothing.
+    let mut unread = behind_a_network_load_balancer(TargetGroup::of_ips("shop-green"));
+    let denied = belay_strict::Refusal::bad("AccessDenied", "not authorized");
+    unread.befall(Which::Every("DescribeTargetGroupAttributes".to_owned()), Blow::Refuse(denied));
+    let unread = title(unread);
+    assert!(unread.contains("whether a group keeps clients by their address (stickiness by source IP) was not read"));
 }
 
 /// API reference, ModifyRule: a default rule is not changed by it.

@@ -108,10 +108,15 @@ impl Ledger {
         self.unused.entry(subject).or_default().extend(declared.into_iter().map(|permission| permission.action));
     }
 
-    /// Everything that was declared was used in one scenario or another, but for what only some databases have.
+    /// Everything that was declared was used in one scenario or another, but for what only some databases and load balancers have.
     #[track_caller]
     fn close(mut self) {
-        const OF_SOME: [&str; 3] = ["rds:AddRoleToDBInstance", "rds:EnableHttpEndpoint", "rds:DescribeDBProxyTargets"];
+        const OF_SOME: [&str; 4] = [
+            "rds:AddRoleToDBInstance",
+            "rds:EnableHttpEndpoint",
+            "rds:DescribeDBProxyTargets",
+            "elasticloadbalancing:DescribeTargetGroupAttributes",
+        ];
         for (subject, used) in &self.used {
             let unused = self.unused.remove(subject).into_iter().flatten().filter(|one| !used.contains(one));
             let unused: Vec<_> = unused.filter(|one| !OF_SOME.contains(&one.as_str())).collect();

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{
     Args, EXPECTED, State,
     actions::{Action, Forward, Stickiness},
-    group_name,
+    by_address, group_name,
     health::GroupHealth,
     stickiness::{self, Suspended},
     with::With,
@@ -97,10 +97,7 @@ impl<'a> Changes<'a> {
             }
             (None, None) => None,
         };
-        let network = self.now.arn.contains("/net/").then(|| {
-            "a network load balancer leaves open connections, and clients that a group keeps by their address, where they are"
-                .to_owned()
-        });
+        let network = by_address::note(self.now);
         let notes: Vec<String> =
             sticky.into_iter().chain(network).chain(self.left_as_is(suspended.is_none())).collect();
         let notes = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join("; ")) };

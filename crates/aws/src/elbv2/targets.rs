@@ -35,7 +35,7 @@ pub const ACTION: &str = "alb.targets";
 pub(crate) const RESOURCE: &str = "alb.targets:";
 
 const GROUPS: &str = "elasticloadbalancing:DescribeTargetGroups";
-const ATTRIBUTES: &str = "elasticloadbalancing:DescribeTargetGroupAttributes";
+pub(super) const ATTRIBUTES: &str = "elasticloadbalancing:DescribeTargetGroupAttributes";
 const HEALTH: &str = "elasticloadbalancing:DescribeTargetHealth";
 const REGISTER: &str = "elasticloadbalancing:RegisterTargets";
 const DEREGISTER: &str = "elasticloadbalancing:DeregisterTargets";
@@ -149,7 +149,11 @@ impl AlbTargets {
     }
 }
 
-async fn attributes(client: &Client, arn: &str) -> Result<BTreeMap<String, String>, ReadError> {
+/// The attributes of a target group, by their keys.
+///
+/// # Errors
+/// [`ReadError`] of `DescribeTargetGroupAttributes`.
+pub(super) async fn attributes(client: &Client, arn: &str) -> Result<BTreeMap<String, String>, ReadError> {
     let answer = client.describe_target_group_attributes().target_group_arn(arn).send().await;
     let answer = answer.map_err(|error| errors::read(error, ATTRIBUTES, arn))?;
     Ok(answer.attributes.unwrap_or_default().into_iter().filter_map(|one| Some((one.key?, one.value?))).collect())

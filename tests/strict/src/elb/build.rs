@@ -21,11 +21,12 @@ pub struct TargetGroup {
     kind: &'static str,
     targets: Vec<(String, String, bool)>,
     drains: Duration,
+    sticky: bool,
 }
 
 impl TargetGroup {
     pub fn of_ips(name: &str) -> Self {
-        Self { name: name.to_owned(), kind: "ip", targets: Vec::new(), drains: Duration::from_secs(300) }
+        Self { name: name.to_owned(), kind: "ip", targets: Vec::new(), drains: Duration::from_secs(300), sticky: false }
     }
 
     pub fn of_instances(name: &str) -> Self {
@@ -50,6 +51,13 @@ impl TargetGroup {
         self
     }
 
+    /// Keeps clients by their address, as a group of a network load balancer can.
+    #[must_use]
+    pub fn sticky_by_address(mut self) -> Self {
+        self.sticky = true;
+        self
+    }
+
     /// With this deregistration delay.
     #[must_use]
     pub fn draining_for(mut self, delay: Duration) -> Self {
@@ -66,8 +74,17 @@ impl Thing for TargetGroup {
         let targets =
             targets.map(|(id, zone, answers)| Target { id, port: 80, zone, registered, answers, leaves: None });
         let (name, kind) = (self.name, self.kind.to_owned());
-        let (protocol, drains) = ("HTTP".to_owned(), self.drains);
-        world.elb.groups.push(Group { name, arn, kind, protocol, port: 80, drains, targets: targets.collect() });
+        let (protocol, drains, sticky) = ("HTTP".to_owned(), self.drains, self.sticky);
+        world.elb.groups.push(Group {
+            name,
+            arn,
+            kind,
+            protocol,
+            port: 80,
+            drains,
+            sticky,
+            targets: targets.collect(),
+        });
     }
 }
 

@@ -22,6 +22,8 @@ pub(super) struct Group {
     pub(super) port: u16,
     /// The deregistration delay.
     pub(super) drains: Duration,
+    /// Keeps clients by their address.
+    pub(super) sticky: bool,
     pub(super) targets: Vec<Target>,
 }
 
@@ -74,7 +76,11 @@ impl Elb {
     pub(super) fn describe_attributes(&self, input: Input<'_>) -> Answered {
         let group = self.group(input.only("TargetGroupArn")?.wanted("TargetGroupArn")?)?;
         let drains = group.drains.as_secs().to_string();
-        let attributes = [("deregistration_delay.timeout_seconds", drains.as_str()), ("stickiness.enabled", "false")];
+        let attributes = [
+            ("deregistration_delay.timeout_seconds", drains.as_str()),
+            ("stickiness.enabled", if group.sticky { "true" } else { "false" }),
+            ("stickiness.type", "source_ip"),
+        ];
         let shown: Vec<Value> = attributes.iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect();
         Ok(json!({ "Attributes": { "member": shown } }))
     }
