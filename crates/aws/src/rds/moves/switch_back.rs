@@ -9,6 +9,7 @@
 //! is read off a list of all databases ([`assess`]).
 
 mod assess;
+mod by_hand;
 mod calls;
 mod identity;
 mod state;

@@ -22,7 +22,7 @@ use super::{
         },
         settling, verdict,
     },
-    Kind, Names, With,
+    Kind, Names, With, by_hand,
     calls::{Call, MODIFY_CLUSTER, MODIFY_INSTANCE},
     identity::old_blue,
     state::{Deployment, Found, State},
@@ -109,11 +109,12 @@ impl<'a> View<'a> {
         let Names { production, failed, .. } = &self.names;
         if !green.replicas.is_empty() {
             let replicas = green.replicas.join(", ");
+            let renames = by_hand::renames(self.scope, &green.replicas, &blue.replicas);
             return Assessment::Differs {
                 why: format!(
                     "{blue} is production again, but {replicas} replicate from {failed} and keep the names of production's \
-                     replicas: whatever reads from them reads data of after the switchover. Rename them, or point their \
-                     readers at {production}; then `belay skip`"
+                     replicas: whatever reads from them reads data of after the switchover. Let them change names ({renames}), or point \
+                     their readers at {production}; then `belay skip`"
                 ),
             };
         }
@@ -121,8 +122,9 @@ impl<'a> View<'a> {
             [] => String::new(),
             members => format!(
                 " Not moved: {}, members of {failed}, keep their names. Whatever connects to the endpoint of one reads and \
-                 writes data of after the switchover: point it at {production}",
-                members.join(", ")
+                 writes data of after the switchover: point it at {production}, or let the members change names ({})",
+                members.join(", "),
+                by_hand::renames(self.scope, members, &blue.members)
             ),
         };
         let output = format!("{blue} is production again.{members}");

@@ -233,17 +233,37 @@ fn what_a_rename_would_apply_is_told() {
 #[test]
 fn what_is_not_moved_is_named() {
     let (armed, before) = (armed(), switched());
+    let blue = Found {
+        members: vec!["shop-1-old1".to_owned(), "shop-2-old1".to_owned()],
+        replicas: vec!["shop-reader-old1".to_owned()],
+        ..found("shop", "blue")
+    };
     let done = |green: Found| {
-        let now = State { databases: vec![found("shop", "blue"), green], ..state(&[]) };
+        let now = State { databases: vec![blue.clone(), green], ..state(&[]) };
         Look { now: &now, armed: Some(&armed), before: Some(&before), sent: &[] }.assessed()
     };
     let members = Found { members: vec!["shop-1".to_owned()], ..found(FAILED, "green") };
     let Assessment::Over(outcome) = done(members.clone()) else { panic!() };
-    assert!(outcome.report.output.contains("Not moved: shop-1"), "{}", outcome.report.output);
+    let output = outcome.report.output;
+    assert!(output.contains("Not moved: shop-1"), "{output}");
+    let rename = |from: &str, to: &str| {
+        format!(
+            "`aws rds modify-db-instance --db-instance-identifier {from} --new-db-instance-identifier {to} --apply-immediately`"
+        )
+    };
+    let away = FAILED.replace("shop-", "shop-1-");
+    let renames =
+        format!("{}, and when that name is free {}", rename("shop-1", &away), rename("shop-1-old1", "shop-1"));
+    assert!(output.contains(&renames), "{output}");
     // Readers would go on with the data of the other side.
-    let replicas = Found { replicas: vec!["shop-reader".to_owned()], ..found(FAILED, "green") };
+    let abroad = "arn:aws:rds:eu-central-1:111122223333:db:shop".to_owned();
+    let replicas = vec!["shop-reader".to_owned(), "shop-other".to_owned(), abroad.clone()];
+    let replicas = Found { replicas, ..found(FAILED, "green") };
     let Assessment::Differs { why } = done(replicas) else { panic!() };
     assert!(why.contains("shop-reader") && why.contains("belay skip"), "{why}");
+    assert!(why.contains(&rename("shop-reader-old1", "shop-reader")), "{why}");
+    assert!(why.contains("and nothing of blue takes its name") && why.contains(&abroad), "{why}");
+    assert!(!why.contains(&format!("identifier {abroad}")), "{why}");
     let production = Found { name: "shop".to_owned(), ..members };
     let now = State { databases: vec![production], ..state(&[]) };
     let checks = View::new(&scope(), &with(), &now, Some(&now), None, &[]).checks();
