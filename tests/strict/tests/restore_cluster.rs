@@ -6,6 +6,7 @@ use belay_core::run::RunState;
 use belay_strict::{
     Blow, Played, Scene, Which, World,
     rds::{Cluster, Endpoint, Kind, Snapshot},
+    route53::Zone,
 };
 use serde_json::json;
 
@@ -173,4 +174,45 @@ fn a_certificate_of_a_member_that_is_gone_takes_nothing_with_it() {
     let world = World::default().with(cluster.with(member, true)).with(Snapshot::of_cluster("stock"));
     let played = Scene::new(world, FROM_SNAPSHOT).roll_back();
     differs(&played, "member stock-1: ca_certificate: wanted rds-ca-2019");
+}
+
+const AUTOSCALED: &str = "application-autoscaling-61aabbcc-4e2f-4c65-b620-ab7421abc123";
+
+/// Aurora User Guide, "Aurora Auto Scaling": the scalable target goes by the cluster's name.
+#[test]
+fn readers_of_application_auto_scaling_are_left_to_it() {
+    let cluster = Cluster::aurora_postgres("stock");
+    // Somebody has renamed the second; its tag still shows who made it.
+    let renamed = cluster.member("stock-3").tagged("application-autoscaling:resourceId", "cluster:stock");
+    let cluster = cluster.writer("stock-1").reader("stock-2").reader(AUTOSCALED).with(renamed, false);
+    let world = World::default()
+        .with(cluster)
+        .with(Zone::of("example.com", "Z0123456789ABC"))
+        .with(Snapshot::of_cluster("stock"));
+    let told = "2 readers that Application Auto Scaling made will be missing";
+    let dry = Scene::new(world.clone(), FROM_SNAPSHOT).dry_run();
+    assert!(dry.steps["back"].changes[0].title.contains(told), "{:#?}", dry.steps["back"].changes[0]);
+    assert!(dry.warnings.iter().any(|warning| warning.contains(told)), "{:?}", dry.warnings);
+
+    let played = Scene::new(world.clone(), FROM_SNAPSHOT).roll_back().rolled_back();
+    let names = |cluster: &str| {
+        let cluster = played.world.rds.database(Kind::Cluster, cluster).expect("the cluster");
+        let names: Vec<_> = played.world.rds.members(&cluster.id).filter_map(|member| member.name.clone()).collect();
+        names
+    };
+    assert_eq!(names("stock"), ["stock-1", "stock-2"]);
+    let run = &played.run.id.0;
+    assert!(names(&format!("stock-failed-{run}")).contains(&AUTOSCALED.to_owned()), "{}", played.told());
+    let output = format!("{:?}", played.records);
+    assert!(output.contains("--resource-ids cluster:stock"), "{}", played.told());
+
+    // Behind a record of one's own, nothing makes them again.
+    let cname = FROM_SNAPSHOT.replace(
+        "} }",
+        "}, keep_endpoint: cname, cname: { zone: Z0123456789ABC, record: db.example.com, wait_ttl: false } }",
+    );
+    let played = Scene::new(world.clone(), &cname).roll_back();
+    differs(&played, "autoscaled_readers: 2 readers");
+    let accepting = cname.replace("wait_ttl: false } }", "wait_ttl: false }, without: [autoscaled_readers] }");
+    let _accepted = Scene::new(world, &accepting).roll_back().rolled_back();
 }

@@ -253,6 +253,12 @@ fn what_no_call_carries_waits_for_a_person_unless_the_plan_accepts_it() {
     for id in ["resource_id: was db-", "read_replicas: shop-replica", "proxies: shop-proxy"] {
         differs(&played, id);
     }
+    let run = &played.run.id.0;
+    let commands = format!(
+        "`aws rds deregister-db-proxy-targets --db-proxy-name shop-proxy --db-instance-identifiers shop-failed-{run}`, then `aws rds \
+         register-db-proxy-targets --db-proxy-name shop-proxy --db-instance-identifiers shop`"
+    );
+    assert!(played.step("back").why.contains(&commands), "{}", played.told());
     let _accepted = Scene::new(world(), &without("resource_id, read_replicas, proxies")).roll_back().rolled_back();
 }
 

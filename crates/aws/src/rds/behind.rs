@@ -2,11 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use super::state::Attached;
+use super::{source::Kind, state::Attached};
 
 /// The replaced database, as far as something of it stays behind.
 pub(super) struct Replaced<'a> {
+    pub(super) kind: Kind,
     pub(super) name: &'a str,
+    /// After the swap.
+    pub(super) kept_as: &'a str,
+    /// What takes its place, after the swap.
+    pub(super) by: &'a str,
     pub(super) resource_id: Option<&'a str>,
     pub(super) attached: &'a Attached,
     pub(super) proxies: &'a [String],
@@ -48,17 +53,32 @@ impl Replaced<'_> {
             tell("activity_stream", format!("that of {name} does not show the restored one"));
         }
         if !self.proxies.is_empty() {
-            tell(
-                "proxies",
-                format!(
-                    "{} lead to {name}: deregister that target, and register the restored one (`aws rds register-db-proxy-targets`)",
-                    self.proxies.join(", ")
-                ),
-            );
+            tell("proxies", format!("{} lead to {name}: {}", self.proxies.join(", "), self.proxies_by_hand()));
         }
         if !self.custom_endpoints.is_empty() {
             tell("custom_endpoints", format!("{} belong to {name}", self.custom_endpoints.join(", ")));
         }
         told
+    }
+
+    /// What a person does after the swap. Belay does not: to deregister is to take away what serves, and whether a target follows
+    /// the renamed database or its name is not documented.
+    fn proxies_by_hand(&self) -> String {
+        let which = match self.kind {
+            Kind::Instance => "--db-instance-identifiers",
+            Kind::Cluster => "--db-cluster-identifiers",
+        };
+        let each = self.proxies.iter().map(|proxy| {
+            format!(
+                "`aws rds deregister-db-proxy-targets --db-proxy-name {proxy} {which} {}`, then `aws rds \
+                 register-db-proxy-targets --db-proxy-name {proxy} {which} {}`",
+                self.kept_as, self.by
+            )
+        });
+        format!(
+            "look what each has as its target after the swap (`aws rds describe-db-proxy-targets --db-proxy-name NAME`); where it is \
+             not the restored one, {}. Between the two nobody is served by the proxy",
+            each.collect::<Vec<_>>().join("; ")
+        )
     }
 }

@@ -3,25 +3,50 @@
 use belay_ports::{Check, CheckVerdict, Scope};
 
 use super::{
-    ClusterState, KeepEndpoint, Links, Observed, With,
-    behind::Replaced,
-    state::{Attached, State},
+    ClusterState, KeepEndpoint, Links, Observed, With, behind::Replaced, cluster::autoscaled, names::Names,
+    source::Kind, spec::Subject, state::State,
 };
 
 /// Beside what makes a restore impossible, which an assessment says.
-pub(super) fn of(scope: &Scope, with: &With, now: &Observed) -> Vec<Check> {
+pub(super) fn of<'a>(scope: &Scope, with: &With, now: &'a Observed) -> Vec<Check> {
     if scope.run.is_some() || with.keep_endpoint == KeepEndpoint::None {
         return Vec::new();
     }
+    let (Subject::Instance(own) | Subject::Cluster(own)) = &with.subject;
+    let names = Names::new(own, None);
+    let (kept_as, by) = match with.keep_endpoint {
+        KeepEndpoint::Rename => (&names.failed, &names.own),
+        KeepEndpoint::Cname | KeepEndpoint::None => (&names.own, &names.restored),
+    };
+    let proxies = |links: &'a Option<Links>| links.as_ref().map(|links| links.proxies.as_slice()).unwrap_or_default();
     let (replaced, queued, links) = match now {
         Observed::Instance(State { instance: Some(old), links, .. }) => {
-            let iam = old.settings.iam_database_authentication;
-            (replaced(&old.name, &old.resource_id, &old.attached, links, &[], iam), &old.queued, links)
+            let replaced = Replaced {
+                kind: Kind::Instance,
+                name: &old.name,
+                kept_as,
+                by,
+                resource_id: old.resource_id.as_deref(),
+                attached: &old.attached,
+                proxies: proxies(links),
+                custom_endpoints: &[],
+                authenticates_by_iam: old.settings.iam_database_authentication == Some(true),
+            };
+            (replaced, &old.queued, links)
         }
         Observed::Cluster(ClusterState { cluster: Some(old), links, .. }) => {
-            let iam = old.settings.iam_database_authentication;
-            let endpoints = &old.custom_endpoints;
-            (replaced(&old.name, &old.resource_id, &old.attached, links, endpoints, iam), &old.queued, links)
+            let replaced = Replaced {
+                kind: Kind::Cluster,
+                name: &old.name,
+                kept_as,
+                by,
+                resource_id: old.resource_id.as_deref(),
+                attached: &old.attached,
+                proxies: proxies(links),
+                custom_endpoints: &old.custom_endpoints,
+                authenticates_by_iam: old.settings.iam_database_authentication == Some(true),
+            };
+            (replaced, &old.queued, links)
         }
         _ => return Vec::new(),
     };
@@ -43,6 +68,14 @@ pub(super) fn of(scope: &Scope, with: &With, now: &Observed) -> Vec<Check> {
             check(&id, CheckVerdict::Warn, format!("stays behind: {what}"), cure)
         })
         .collect();
+    if let Observed::Cluster(ClusterState { cluster: Some(old), members, .. }) = now
+        && !with.without.contains(autoscaled::WORD)
+        && let count @ 1.. = autoscaled::readers(old, members).len()
+    {
+        let found = autoscaled::told(count, name, with.keep_endpoint);
+        let cure = "`with.without: [autoscaled_readers]` accepts it beforehand";
+        checks.push(check(autoscaled::WORD, CheckVerdict::Warn, found, cure));
+    }
     if with.keep_endpoint == KeepEndpoint::Rename && !queued.is_empty() {
         let found = format!("waits for its maintenance window: {}; a rename applies it at once", queued.join(", "));
         let cure = "apply it before the cutover, or take it back; otherwise a person approves the step";
@@ -51,22 +84,4 @@ pub(super) fn of(scope: &Scope, with: &With, now: &Observed) -> Vec<Check> {
     let unread = links.iter().flat_map(|links| &links.unread);
     checks.extend(unread.map(|why| check("links", CheckVerdict::Unknown, format!("not looked up: {why}"), "")));
     checks
-}
-
-fn replaced<'a>(
-    name: &'a str,
-    resource_id: &'a Option<String>,
-    attached: &'a Attached,
-    links: &'a Option<Links>,
-    custom_endpoints: &'a [String],
-    authenticates_by_iam: Option<bool>,
-) -> Replaced<'a> {
-    Replaced {
-        name,
-        resource_id: resource_id.as_deref(),
-        attached,
-        proxies: links.as_ref().map(|links| links.proxies.as_slice()).unwrap_or_default(),
-        custom_endpoints,
-        authenticates_by_iam: authenticates_by_iam == Some(true),
-    }
 }

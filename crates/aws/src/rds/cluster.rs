@@ -4,6 +4,7 @@
 //! change places: first the cluster's, with which its writer and reader endpoints come back, then each member's.
 
 mod assess;
+pub(super) mod autoscaled;
 pub(super) mod calls;
 mod changes;
 mod members;

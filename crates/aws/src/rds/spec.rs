@@ -99,7 +99,7 @@ pub(super) const STAYS_BEHIND: [&str; 7] = [
     "roles",
 ];
 /// The same of a cluster alone.
-const STAYS_BEHIND_A_CLUSTER: [&str; 1] = ["custom_endpoints"];
+const STAYS_BEHIND_A_CLUSTER: [&str; 2] = ["custom_endpoints", cluster::autoscaled::WORD];
 
 fn instance_words() -> Vec<&'static str> {
     table::TABLE.iter().map(|setting| setting.name).chain(STAYS_BEHIND).chain(["tags"]).collect()

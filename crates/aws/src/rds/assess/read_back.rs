@@ -15,6 +15,7 @@ use crate::rds::{
     owner::BELAY_TAGS,
     refused::Without,
     sent::{reporting, settling},
+    source::Kind,
     spec::KeepEndpoint,
     state::Instance,
 };
@@ -77,7 +78,10 @@ impl View<'_> {
         let old = self.now.failed.as_ref().or(before).or(self.known_good);
         let Some(old) = old else { return Vec::new() };
         let of = Replaced {
+            kind: Kind::Instance,
             name: &old.name,
+            kept_as: &old.name,
+            by: &new.name,
             resource_id: old.resource_id.as_deref(),
             attached: &old.attached,
             proxies: links.map(|links| links.proxies.as_slice()).unwrap_or_default(),

@@ -180,11 +180,11 @@ impl View<'_> {
     fn held(&self, old: &Cluster) -> Option<String> {
         let keep = self.with.keep_endpoint;
         let links = self.now.links.as_ref().filter(|_| keep == KeepEndpoint::Rename);
-        let replaced = self
-            .now
-            .members
-            .iter()
-            .filter_map(|member| member.instance.as_ref().filter(|found| !self.has_taken_place(member, found)));
+        // They keep their names.
+        let left_out = self.left_out(old);
+        let renamed = self.now.members.iter().filter(|member| !left_out.contains(&member.name.as_str()));
+        let replaced =
+            renamed.filter_map(|member| member.instance.as_ref().filter(|found| !self.has_taken_place(member, found)));
         let members = || replaced.filter_map(|found| eligible::held("member", &found.name, &found.status, keep)).next();
         let cluster = eligible::held("cluster", &old.name, &old.status, keep);
         cluster.or_else(members).or_else(|| links?.held(&old.name))
@@ -243,9 +243,11 @@ impl View<'_> {
         Assessment::Remaining(self.ending(old, Some(new)))
     }
 
-    /// Clients would find an empty cluster: as many members as before have to answer.
+    /// Clients would find an empty cluster: as many members as before have to answer. Those that Application Auto Scaling made do
+    /// not count: it goes by the cluster's name, so it makes none before the restored cluster has that.
     fn unanswering(&self, model: &Cluster, new: &Cluster) -> Option<Assessment> {
-        let wanted = self.models(model).len().max(self.model(model).members.len());
+        let listed = self.model(model).members.len().saturating_sub(self.left_out(model).len());
+        let wanted = self.models(model).len().max(listed);
         let found = self.now.members.iter().flat_map(|member| [&member.instance, &member.restored]).flatten();
         let is_of = |found: &Instance| {
             found.cluster.as_ref() == Some(&new.name) || new.members.iter().any(|listed| listed.name == found.name)

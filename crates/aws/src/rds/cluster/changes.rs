@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{
+    autoscaled,
     calls::ClusterCall,
     settings::ClusterSettings,
     state::{Cluster, Member},
@@ -141,8 +142,12 @@ impl View<'_> {
         let fewer = owner::left_out_words(&self.model(old).tags, OF_INSTANCE);
         Change {
             id: RESTORE.to_owned(),
+        let left_out = match self.left_out(old).len() {
+            0 => String::new(),
+            count => format!("; {}", autoscaled::told(count, &self.names.own, self.with.keep_endpoint)),
+        };
             title: format!(
-                "restore cluster {name} from {source}{data_of}{}{}{fewer}{beside}",
+                "restore cluster {name} from {source}{data_of}{}{}{fewer}{beside}{left_out}",
                 groups.unwrap_or_default(),
                 without.words()
             ),

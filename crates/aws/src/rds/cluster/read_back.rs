@@ -3,6 +3,7 @@
 use belay_core::change::Assessment;
 
 use super::{
+    autoscaled,
     changes::{CREATE, ENABLE_HTTP_ENDPOINT, of_member},
     state::Cluster,
     view::View,
@@ -20,6 +21,7 @@ use crate::rds::{
     owner::{self, BELAY_TAGS, OF_INSTANCE, OF_MEMBER},
     refused::Without,
     sent::{reporting, settling},
+    source::Kind,
     spec::KeepEndpoint,
     state::Instance,
 };
@@ -40,8 +42,12 @@ impl View<'_> {
             return settling(format!("{} is back, and read until its settings show", new.name));
         }
         differences.extend(self.left_behind(new));
+        let readers = self.left_out(model).len();
+        let readers = (readers > 0).then(|| autoscaled::told(readers, &self.names.own, self.with.keep_endpoint));
+        let is_missed = self.with.keep_endpoint == KeepEndpoint::Cname && !self.with.without.contains(autoscaled::WORD);
+        differences.extend(readers.iter().filter(|_| is_missed).map(|what| format!("{}: {what}", autoscaled::WORD)));
         if differences.is_empty() {
-            return self.told(new);
+            return self.told(new, readers.filter(|_| self.with.keep_endpoint == KeepEndpoint::Rename));
         }
         let refused = [CARRY, CARRY_AFTER, ENABLE_HTTP_ENDPOINT]
             .into_iter()
@@ -73,7 +79,10 @@ impl View<'_> {
         let known = self.known_good.and_then(|baseline| baseline.cluster.as_ref());
         let Some(old) = self.now.failed.as_ref().or(before).or(known) else { return Vec::new() };
         let of = Replaced {
+            kind: Kind::Cluster,
             name: &old.name,
+            kept_as: &old.name,
+            by: &new.name,
             resource_id: old.resource_id.as_deref(),
             attached: &old.attached,
             proxies: links.map(|links| links.proxies.as_slice()).unwrap_or_default(),
@@ -84,12 +93,13 @@ impl View<'_> {
     }
 
     /// It is as it was; what is new about it goes on record.
-    fn told(&self, new: &Cluster) -> Assessment {
-        match &new.attached.secret {
-            Some(secret) if self.wanted(new).managed_password.is_some() => {
-                reporting(format!("{} is back; its master password is in a new secret: {secret}", new.name))
-            }
-            _ => Assessment::InPlace,
+    fn told(&self, new: &Cluster, readers: Option<String>) -> Assessment {
+        let managed = new.attached.secret.as_ref().filter(|_| self.wanted(new).managed_password.is_some());
+        let managed = managed.map(|secret| format!("its master password is in a new secret: {secret}"));
+        let told: Vec<String> = managed.into_iter().chain(readers).collect();
+        match told.is_empty() {
+            true => Assessment::InPlace,
+            false => reporting(format!("{} is back; {}", new.name, told.join("; "))),
         }
     }
 

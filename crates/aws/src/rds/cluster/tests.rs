@@ -476,3 +476,20 @@ fn a_look_survives_being_journaled_and_is_told_from_an_instances() {
         "snapshot": null, "earliest_restorable": null });
     assert!(matches!(serde_json::from_value(instance), Ok(crate::rds::Observed::Instance(_))));
 }
+
+/// Once the restored cluster has its name, Application Auto Scaling makes readers in it.
+#[test]
+fn a_reader_that_was_made_meanwhile_holds_up_nothing() {
+    let mut now = state([Some(new("shop")), None, Some(old(&moved("shop")))], "nf", "nf");
+    let name = "application-autoscaling-61aabbcc";
+    let made = Instance {
+        status: "creating".to_owned(),
+        tags: BTreeMap::from([("application-autoscaling:resourceId".to_owned(), "cluster:shop".to_owned())]),
+        ..instance(name, false)
+    };
+    now.members.push(Member { name: name.to_owned(), instance: Some(made), restored: None, failed: None });
+    for listed in &mut now.cluster.as_mut().unwrap().members {
+        listed.name = listed.name.replace(&format!("-restored-{RUN}"), "");
+    }
+    assert_eq!(assessed(&now, &[]), Assessment::InPlace);
+}

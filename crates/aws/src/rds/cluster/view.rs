@@ -3,6 +3,7 @@
 use belay_ports::Scope;
 
 use super::{
+    autoscaled,
     settings::ClusterSettings,
     state::{Cluster, ClusterState, Member},
 };
@@ -122,8 +123,21 @@ impl<'a> View<'a> {
                 Some(MemberModel { name: member.name.clone(), writer: writer(member), instance: instance?, old })
             })
             .collect();
+        // Those of the restored cluster as well: they come as soon as it has its name.
+        let autoscaled = members.iter().filter(|member| !writer(member) && autoscaled::is_one(member));
+        let autoscaled: Vec<&str> = autoscaled.map(|member| member.name.as_str()).collect();
+        if models.iter().any(|model| !autoscaled.contains(&model.name.as_str())) {
+            models.retain(|model| !autoscaled.contains(&model.name.as_str()));
+        }
         models.sort_by_key(|model| !model.writer);
         models
+    }
+
+    /// The readers that Application Auto Scaling has made, of the cluster whose members are made anew.
+    pub(super) fn left_out<'b>(&'b self, old: &'b Cluster) -> Vec<&'b str> {
+        let known = self.known_good.and_then(|baseline| Some((&baseline.members, baseline.cluster.as_ref()?)));
+        let (members, cluster) = known.unwrap_or((&self.now.members, old));
+        autoscaled::readers(cluster, members)
     }
 
     /// The cluster whose members are made anew.
