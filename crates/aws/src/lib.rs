@@ -11,6 +11,7 @@ mod https;
 pub mod jobs;
 mod place;
 pub mod rds;
+mod resolver;
 pub mod route53;
 mod sensing;
 pub mod session;
@@ -19,4 +20,5 @@ mod systems;
 mod testing;
 mod weights;
 
+pub use resolver::Resolver;
 pub use systems::{AwsSystems, action_specs, signal_specs};

@@ -14,6 +14,7 @@ mod cluster;
 mod cname;
 mod eligible;
 mod fields;
+mod led;
 mod links;
 pub mod moves;
 mod names;
@@ -44,12 +45,14 @@ use serde_json::Value;
 use self::{
     calls::Call,
     cluster::ClusterState,
+    led::Stage,
     names::Names,
     reads::DESCRIBE_INSTANCES,
     source::Kind,
     spec::{KeepEndpoint, Source, Subject, Time, instance_shape},
 };
 pub use self::{
+    led::Led,
     links::Links,
     sensor::{KEY as STATUS, RdsStatus, signal_spec},
     settings::Settings,
@@ -120,7 +123,14 @@ impl RdsRestore {
             futures::try_join!(dance, snapshot, earliest_restorable, cname)?;
         let begins = instance.is_some() && restored.is_none() && failed.is_none();
         let links = if begins { Some(links::of(client, Kind::Instance, &names.own).await) } else { None };
-        Ok(State { looked, instance, restored, failed, snapshot, earliest_restorable, links, cname })
+        let endpoint = instance.as_ref().and_then(|found| found.endpoint.as_deref());
+        let stage = match with.keep_endpoint {
+            KeepEndpoint::Rename if begins => Stage::Before(endpoint),
+            KeepEndpoint::Rename if restored.is_none() && failed.is_some() => Stage::After(endpoint),
+            _ => Stage::Neither,
+        };
+        let led = led::look(self.aws.resolver(), scope, stage).await;
+        Ok(State { looked, instance, restored, failed, snapshot, earliest_restorable, links, cname, led })
     }
 }
 
@@ -139,7 +149,8 @@ impl System for RdsRestore {
                 Subject::Instance(name) => self.look(scope, &with, name, receipts).await.map(Observed::Instance),
                 Subject::Cluster(name) => {
                     let clients = self.aws.clients(&scope.aws).await?;
-                    let look = cluster::look(&*self.clock, &clients, scope, &with, name, receipts);
+                    let resolver = self.aws.resolver();
+                    let look = cluster::look(&*self.clock, resolver, &clients, scope, &with, name, receipts);
                     look.await.map(Observed::Cluster)
                 }
             }

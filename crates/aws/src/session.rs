@@ -26,6 +26,7 @@ use crate::{
     detours, errors,
     guard::Guard,
     https, place,
+    resolver::{self, Resolver},
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -66,6 +67,7 @@ struct Inner {
     base: OnceCell<SdkConfig>,
     /// Hosts that may be reached over plain HTTP.
     plain_http: Vec<String>,
+    resolver: Arc<dyn Resolver>,
     sessions: Mutex<HashMap<AwsTarget, Arc<Session>>>,
 }
 
@@ -149,7 +151,8 @@ impl Aws {
     pub fn new(access: Access, clock: Arc<dyn Clock>, observer: Arc<dyn Observer>, plain_http: Vec<String>) -> Self {
         let budget = Budget::new(clock.clone(), observer.clone());
         let (calls, base, sessions) = (Calls::told_to(clock, observer), OnceCell::new(), Mutex::default());
-        Self(Arc::new(Inner { access, calls, budget, base, plain_http, sessions }))
+        let resolver = Arc::new(resolver::System);
+        Self(Arc::new(Inner { access, calls, budget, base, plain_http, resolver, sessions }))
     }
 
     /// Where calls to AWS go, if not straight to AWS. A profile's endpoint is known once the configuration was loaded.
@@ -158,14 +161,31 @@ impl Aws {
     }
 
     /// With a configuration that is given instead of the standard one: region, credentials, HTTP client. Guard, budget and
-    /// observer stand before its client as before any other.
-    pub fn with_config(access: Access, clock: Arc<dyn Clock>, observer: Arc<dyn Observer>, config: SdkConfig) -> Self {
+    /// observer stand before its client as before any other. `resolver` stands in for that of this host.
+    pub fn with_config(
+        access: Access,
+        clock: Arc<dyn Clock>,
+        observer: Arc<dyn Observer>,
+        config: SdkConfig,
+        resolver: Arc<dyn Resolver>,
+    ) -> Self {
         let budget = Budget::new(clock.clone(), observer.clone());
-        Self::with_base(access, Calls::told_to(clock, observer), budget, OnceCell::new_with(Some(config)))
+        Self::with_base(access, Calls::told_to(clock, observer), budget, OnceCell::new_with(Some(config)), resolver)
     }
 
-    pub(crate) fn with_base(access: Access, calls: Calls, budget: Budget, base: OnceCell<SdkConfig>) -> Self {
-        Self(Arc::new(Inner { access, calls, budget, base, plain_http: Vec::new(), sessions: Mutex::default() }))
+    pub(crate) fn with_base(
+        access: Access,
+        calls: Calls,
+        budget: Budget,
+        base: OnceCell<SdkConfig>,
+        resolver: Arc<dyn Resolver>,
+    ) -> Self {
+        let (plain_http, sessions) = (Vec::new(), Mutex::default());
+        Self(Arc::new(Inner { access, calls, budget, base, plain_http, resolver, sessions }))
+    }
+
+    pub(crate) fn resolver(&self) -> &dyn Resolver {
+        &*self.0.resolver
     }
 
     /// The clients of a target. They are handed out only after its account, if it names one, was verified: no other

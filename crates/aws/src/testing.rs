@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     future::poll_fn,
     io,
+    net::IpAddr,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -29,6 +30,7 @@ use tokio::{
 use crate::{
     budget::Budget,
     calls::Calls,
+    resolver::Resolver,
     session::{Access, Aws},
 };
 
@@ -298,7 +300,7 @@ pub(crate) async fn aws_observed(access: Access, url: &str, calls: Calls) -> Aws
         .endpoint_url(url)
         .credentials_provider(credentials);
     let budget = Budget::new(Arc::new(Jumping::default()), Arc::new(()));
-    Aws::with_base(access, calls, budget, OnceCell::new_with(Some(config.load().await)))
+    Aws::with_base(access, calls, budget, OnceCell::new_with(Some(config.load().await)), Arc::new(Unresolved))
 }
 
 pub(crate) fn with_config(config: SdkConfig) -> Aws {
@@ -309,7 +311,7 @@ pub(crate) fn accessing(access: Access, config: SdkConfig) -> Aws {
     let clock: Arc<dyn Clock> = Arc::new(Still { wakes: false });
     let budget = Budget::new(Arc::new(Jumping::default()), Arc::new(()));
     let calls = Calls::told_to(clock, Arc::new(()));
-    Aws::with_base(access, calls, budget, OnceCell::new_with(Some(config)))
+    Aws::with_base(access, calls, budget, OnceCell::new_with(Some(config)), Arc::new(Unresolved))
 }
 
 /// A clock that stands still: a sleep is over at once, or never.
@@ -361,4 +363,13 @@ impl Clock for Jumping {
 /// A session that reaches nothing.
 pub(crate) fn nowhere() -> Aws {
     Aws::new(Access::ReadOnly, Arc::new(Still { wakes: false }), Arc::new(()), Vec::new())
+}
+
+/// No name leads anywhere.
+struct Unresolved;
+
+impl Resolver for Unresolved {
+    fn addresses<'a>(&'a self, _name: &'a str) -> Fut<'a, Result<Vec<IpAddr>, String>> {
+        Box::pin(async { Err("no such name".to_owned()) })
+    }
 }

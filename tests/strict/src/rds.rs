@@ -16,7 +16,10 @@ mod reboot;
 mod restore;
 mod snapshot;
 
-use std::time::Duration;
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -134,6 +137,18 @@ impl Rds {
         }
         let open = gone.map_or(Duration::ZERO, |since| now.duration_since(since).unsigned_abs());
         (whole + open, longest.max(open))
+    }
+
+    /// Where an endpoint leads (user guide, "Renaming a DB instance"). None: nowhere.
+    pub fn leads_to(&self, endpoint: &str, now: Timestamp) -> Option<IpAddr> {
+        let (name, zone) = endpoint.split_once('.')?;
+        let kind = if zone.starts_with("cluster-") { Kind::Cluster } else { Kind::Instance };
+        let found = self.database(kind, name)?;
+        let mut named =
+            self.names.iter().rev().filter(|(_, of, known, listed)| *of == kind && known == name && *listed);
+        let (since, ..) = named.next()?;
+        let number: u32 = found.id.rsplit_once("STRICT")?.1.parse().ok()?;
+        (now >= *since + self.pace.resolvable).then(|| Ipv4Addr::from_bits(0x0a00_0000 + number).into())
     }
 
     /// A resource id that nothing had before.

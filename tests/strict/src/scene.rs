@@ -196,7 +196,7 @@ impl<'s> Stage<'s> {
             .http_client(self.shared.clone())
             .build();
         let systems = Arc::new(AwsSystems::new(
-            Aws::with_config(access, self.clock.clone(), Arc::new(()), config),
+            Aws::with_config(access, self.clock.clone(), Arc::new(()), config, Arc::new(self.shared.clone())),
             self.clock.clone(),
         ));
         let paced = Paced { actuators: systems.clone(), pace: self.scene.pace };

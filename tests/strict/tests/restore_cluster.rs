@@ -32,6 +32,8 @@ fn a_cluster_comes_back_under_its_name_with_its_members() {
     assert_ne!(after.id, stock().rds.database(Kind::Cluster, "stock").unwrap().id);
     let members: Vec<_> = played.world.rds.members(&after.id).filter_map(|member| member.name.clone()).collect();
     assert_eq!(members, ["stock-1", "stock-2"]);
+    let report = format!("{:?}", played.step("back").report);
+    assert!(report.contains("stock.cluster-") && report.contains("only after a stop and start"), "{report}");
 }
 
 #[track_caller]

@@ -273,3 +273,29 @@ fn the_newest_snapshot_may_be_of_aws_backup() {
     let restore = played.calls("RestoreDBInstanceFromDBSnapshot").next().unwrap();
     assert_eq!(restore.text("DBSnapshotIdentifier"), "awsbackup:nightly");
 }
+
+/// User guide, "Renaming a DB instance": the new name's DNS takes up to ten minutes.
+#[test]
+fn the_step_is_over_when_the_name_leads_to_the_restored_instance() {
+    let played = |resolvable: Duration| {
+        let mut world = shop();
+        (world.rds.pace.resolvable, world.rds.pace.restore) = (resolvable, minutes(1));
+        Scene::new(world, FROM_SNAPSHOT).roll_back().rolled_back()
+    };
+    let renamed = |played: &Played| {
+        played
+            .calls("ModifyDBInstance")
+            .filter(|call| call.text("NewDBInstanceIdentifier") == "shop")
+            .last()
+            .unwrap()
+            .at
+    };
+    let report = |played: &Played| format!("{:?}", played.step("back").report);
+
+    let late = played(minutes(6));
+    assert!(report(&late).contains("clients that resolve it anew get the restored one"), "{}", report(&late));
+    let over = late.world.began() + late.took;
+    assert!(over.duration_since(renamed(&late)).unsigned_abs() > minutes(6), "{}", late.told());
+    let never = played(minutes(600));
+    assert!(report(&never).contains("not seen within 10m: that shop."), "{}", report(&never));
+}

@@ -24,7 +24,7 @@ use super::{
     Names, Observed, Settings, With,
     carry::{self, Next, Phase},
     cname::Pointing,
-    eligible,
+    eligible, led,
     owner::{self, Owner},
     sent::{Sent, answering, failed, settling},
     source::{Kind, Sought},
@@ -376,7 +376,8 @@ impl<'a> View<'a> {
                 return carrying;
             }
         }
-        self.read_back(new, model)
+        let settled = self.read_back(new, model);
+        led::confirmed(self.scope, &self.sent, RENAME_RESTORED, self.now.led.as_ref(), settled, "")
     }
 
     fn settling_since(&self, began: Option<Timestamp>, expected: Duration, note: String) -> Assessment {

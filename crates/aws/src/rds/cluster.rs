@@ -28,16 +28,18 @@ use self::{
     state::{Cluster, Member},
 };
 use super::{
-    calls as instance_calls, cname, links,
+    calls as instance_calls, cname,
+    led::{self, Stage},
+    links,
     names::{NAME_CHARS_MAX, Names},
     owner::{REPLACES_TAG, RUN_TAG},
     permissions::{self, Permissions, any_run},
     reads::{self, is_code},
     source::{self, Kind},
-    spec::{Newest, Source, With},
+    spec::{KeepEndpoint, Newest, Source, With},
     state::{Instance, Snapshot, tags},
 };
-use crate::{errors, session::Clients};
+use crate::{errors, resolver::Resolver, session::Clients};
 
 const DESCRIBE_CLUSTERS: &str = "rds:DescribeDBClusters";
 const DESCRIBE_CLUSTER_SNAPSHOTS: &str = "rds:DescribeDBClusterSnapshots";
@@ -47,6 +49,7 @@ const NAMES_MAX: usize = 50;
 
 pub(super) async fn look(
     clock: &dyn Clock,
+    resolver: &dyn Resolver,
     clients: &Clients,
     scope: &Scope,
     with: &With,
@@ -78,7 +81,14 @@ pub(super) async fn look(
     let members = members(client, scope, [&cluster, &restored, &failed]).await?;
     let begins = cluster.is_some() && restored.is_none() && failed.is_none();
     let links = if begins { Some(links::of(client, Kind::Cluster, &names.own).await) } else { None };
-    Ok(ClusterState { looked, cluster, restored, failed, members, snapshot, links, cname })
+    let endpoint = cluster.as_ref().and_then(|found| found.endpoint.as_deref());
+    let stage = match with.keep_endpoint {
+        KeepEndpoint::Rename if begins => Stage::Before(endpoint),
+        KeepEndpoint::Rename if restored.is_none() && failed.is_some() => Stage::After(endpoint),
+        _ => Stage::Neither,
+    };
+    let led = led::look(resolver, scope, stage).await;
+    Ok(ClusterState { looked, cluster, restored, failed, members, snapshot, links, cname, led })
 }
 
 /// None: there is no cluster of that name.

@@ -9,7 +9,7 @@ use aws_sdk_rds::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{cname::Found, links::Links, pending, settings::Settings};
+use super::{cname::Found, led::Led, links::Links, pending, settings::Settings};
 
 /// Everything that a look finds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +32,9 @@ pub struct State {
     /// Where the plan names a record that clients connect to.
     #[serde(default)]
     pub cname: Option<Found>,
+    /// Where the name of production leads; only in a run that changes it, before the restore and after the swap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub led: Option<Led>,
 }
 
 /// One DB instance.

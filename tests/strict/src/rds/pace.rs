@@ -37,6 +37,8 @@ pub struct Pace {
     pub name_freed: Duration,
     /// After a rename: until calls find the new name that lists already show.
     pub spread: Duration,
+    /// After a rename: until the new name is in the DNS. The old one leaves it at once.
+    pub resolvable: Duration,
     pub reboot: Duration,
     pub start: Duration,
     /// From an accepted failover, reboot or start to the moment at which it shows.
@@ -69,6 +71,7 @@ impl Default for Pace {
             rename_gap: seconds(15),
             name_freed: seconds(10),
             spread: seconds(5),
+            resolvable: seconds(40),
             reboot: seconds(60),
             start: minutes(6),
             failover_shows: seconds(4),
@@ -101,6 +104,7 @@ impl Pace {
             &mut self.rename_gap,
             &mut self.name_freed,
             &mut self.spread,
+            &mut self.resolvable,
             &mut self.reboot,
             &mut self.start,
             &mut self.failover_shows,

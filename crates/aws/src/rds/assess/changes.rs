@@ -34,8 +34,8 @@ pub(in crate::rds) const CARRY_EXPECTED: Duration = Duration::from_secs(5 * 60);
 pub(in crate::rds) const RENAME_EXPECTED: Duration = Duration::from_secs(3 * 60);
 
 /// Told with a rename, whose end RDS shows earlier.
-pub(in crate::rds) const NAME_SERVERS: &str =
-    "whether all name servers answer with the restored one already: RDS takes up to about ten minutes for it";
+pub(in crate::rds) const NAME_SERVERS: &str = "where the name leads for clients with another resolver than this host's: RDS takes up to about ten minutes until all its name \
+     servers have the restored one, and a client that keeps addresses has to resolve anew";
 
 /// Until all name servers of Route 53 know a change.
 pub(in crate::rds) const POINT_EXPECTED: Duration = Duration::from_secs(60);

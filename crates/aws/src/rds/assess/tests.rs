@@ -111,6 +111,7 @@ fn state(instance: Option<Instance>, restored: Option<Instance>, failed: Option<
         earliest_restorable: Some(time("00:00:00")),
         links: None,
         cname: None,
+        led: None,
     }
 }
 

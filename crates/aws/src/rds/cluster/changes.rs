@@ -42,6 +42,10 @@ pub(super) fn of_member(change: &str, member: &str) -> String {
     format!("{change}:{member}")
 }
 
+/// Aurora User Guide, "Renaming a DB cluster": told with the rename.
+pub(super) const CERTIFICATE: &str = "Certificates carry the names of endpoints, and those of a renamed Aurora cluster have the new ones only after a \
+                                      stop and start: clients that verify the host name may refuse it until then";
+
 pub(super) const CREATE: &str = "create_member";
 pub(super) const ENABLE_HTTP_ENDPOINT: &str = "enable_http_endpoint";
 
@@ -138,14 +142,14 @@ impl View<'_> {
             KeepEndpoint::None => format!("; it stays beside {}, under its own name", old.name),
             KeepEndpoint::Rename | KeepEndpoint::Cname => String::new(),
         };
-        let tags = owner::tags(self.scope, &self.model(old).tags, OF_INSTANCE);
-        let fewer = owner::left_out_words(&self.model(old).tags, OF_INSTANCE);
-        Change {
-            id: RESTORE.to_owned(),
         let left_out = match self.left_out(old).len() {
             0 => String::new(),
             count => format!("; {}", autoscaled::told(count, &self.names.own, self.with.keep_endpoint)),
         };
+        let tags = owner::tags(self.scope, &self.model(old).tags, OF_INSTANCE);
+        let fewer = owner::left_out_words(&self.model(old).tags, OF_INSTANCE);
+        Change {
+            id: RESTORE.to_owned(),
             title: format!(
                 "restore cluster {name} from {source}{data_of}{}{}{fewer}{beside}{left_out}",
                 groups.unwrap_or_default(),
@@ -281,11 +285,13 @@ impl View<'_> {
 
     pub(super) fn rename_restored(&self) -> Change {
         let (from, to) = (self.names.restored.clone(), self.names.own.clone());
+        let found = [&self.now.restored, &self.now.cluster].into_iter().flatten().next();
+        let certificate = found.filter(|found| found.is_aurora()).map(|_| CERTIFICATE);
         Change {
             id: RENAME_RESTORED.to_owned(),
             title: format!("rename cluster {from} to {to}: its writer and reader endpoints are back"),
             before: json!({ "db_cluster_identifier": from }),
-            after: json!({ "db_cluster_identifier": to, "not_looked_up": NAME_SERVERS }),
+            after: json!({ "db_cluster_identifier": to, "not_looked_up": NAME_SERVERS, "certificate": certificate }),
             effects: vec![Effect::Outage { expected: RENAME_EXPECTED }],
             ..change(Call::Cluster(ClusterCall::Rename { from, to }), RENAME_EXPECTED)
         }

@@ -3,7 +3,7 @@
 use belay_core::change::{Assessment, Change};
 
 use super::{
-    changes::of_member,
+    changes::{CERTIFICATE, of_member},
     state::{Cluster, Member},
     view::View,
 };
@@ -12,7 +12,7 @@ use crate::rds::{
         LISTED_WITHIN,
         changes::{CARRY, RENAME_EXPECTED, RENAME_FAILED, RENAME_RESTORED},
     },
-    eligible,
+    eligible, led,
     sent::{failed, settling},
     status::{Phase, phase},
 };
@@ -57,7 +57,9 @@ impl View<'_> {
         if let Some(carrying) = model.and_then(|model| self.carrying_after(model, new)) {
             return carrying;
         }
-        self.read_back(new, model)
+        let more = if new.is_aurora() { format!(". {CERTIFICATE}") } else { String::new() };
+        let settled = self.read_back(new, model);
+        led::confirmed(self.scope, &self.sent, RENAME_RESTORED, self.now.led.as_ref(), settled, &more)
     }
 
     /// Why a member that has its name is not available yet, if so.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::settings::ClusterSettings;
 use crate::rds::{
     cname::Found,
+    led::Led,
     links::Links,
     pending,
     state::{Attached, Instance, Snapshot, percent, tags, text, timestamp},
@@ -32,6 +33,9 @@ pub struct ClusterState {
     #[serde(default)]
     pub links: Option<Links>,
     pub cname: Option<Found>,
+    /// Where the name of production leads; only in a run that changes it, before the restore and after the swap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub led: Option<Led>,
 }
 
 /// One member of the cluster, and what has become of it in this run.

@@ -144,6 +144,7 @@ fn state(clusters: [Option<Cluster>; 3], readers: &str, writers: &str) -> Cluste
         }),
         links: None,
         cname: None,
+        led: None,
     }
 }
 
