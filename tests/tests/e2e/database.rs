@@ -361,7 +361,7 @@ fn without_its_snapshot_nothing_is_restored() {
 pub(crate) fn serve(belay: &mut Belay, plan: &str) -> (Process, String) {
     belay.env("BELAY_LISTEN", "127.0.0.1:0").env("BELAY_POLL", "500ms");
     let mut daemon = belay.spawn(&["serve", "--plan", plan]);
-    let line = daemon.wait_for_stderr("http://127.0.0.1:");
+    let line = daemon.wait_for_stderr("listening on http://127.0.0.1:");
     let (_, port) = line.split_once("http://127.0.0.1:").expect("the line was found by it");
     let port: String = port.chars().take_while(char::is_ascii_digit).collect();
     (daemon, format!("http://127.0.0.1:{port}/v1"))
