@@ -7,6 +7,7 @@
 
 pub mod builtin;
 pub mod catalogue;
+pub mod comparison;
 pub mod diagnostic;
 pub mod duration;
 pub mod graph;

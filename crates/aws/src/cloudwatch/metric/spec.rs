@@ -5,6 +5,7 @@ use std::time::Duration;
 use aws_sdk_cloudwatch::types::StandardUnit;
 use belay_plan::{
     catalogue::{Finding as Defect, SignalSpec, pointer},
+    comparison::Comparison,
     duration,
     shape::{Field, Text, duration as duration_shape, field, filled_map, map, object, one_of, pattern, text, words},
 };
@@ -188,7 +189,6 @@ fn seconds(text: &str) -> Option<i64> {
 #[derive(Debug, Deserialize)]
 pub(super) struct Spec {
     pub(super) metric: Source,
-    #[serde(deserialize_with = "as_comparison")]
     pub(super) healthy: Comparison,
     #[serde(default = "one_of_one", deserialize_with = "as_share")]
     pub(super) datapoints: Share,
@@ -227,22 +227,6 @@ pub(super) struct Single {
     pub(super) account_id: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Comparison {
-    /// As the plan has it: `<= 1.5`.
-    pub(super) text: String,
-    operator: Operator,
-    threshold: f64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Operator {
-    Below,
-    AtMost,
-    Above,
-    AtLeast,
-}
-
 /// Unhealthy when `breaching` of the last `of` periods breach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Share {
@@ -254,43 +238,14 @@ fn one_of_one() -> Share {
     Share { breaching: 1, of: 1 }
 }
 
-pub(super) fn comparison(text: &str) -> Option<Comparison> {
-    let operators =
-        [("<=", Operator::AtMost), (">=", Operator::AtLeast), ("<", Operator::Below), (">", Operator::Above)];
-    let (operator, threshold) =
-        operators.iter().find_map(|(word, operator)| Some((*operator, text.strip_prefix(word)?)))?;
-    Some(Comparison { text: text.to_owned(), operator, threshold: threshold.trim().parse().ok()? })
-}
-
 fn share(text: &str) -> Option<Share> {
     let (breaching, of) = text.split_once(" of ")?;
     Some(Share { breaching: breaching.parse().ok()?, of: of.parse().ok()? })
 }
 
-fn as_comparison<'de, D: Deserializer<'de>>(from: D) -> Result<Comparison, D::Error> {
-    let text = String::deserialize(from)?;
-    comparison(&text).ok_or_else(|| D::Error::custom(format!("`{text}` is not a comparison")))
-}
-
 fn as_share<'de, D: Deserializer<'de>>(from: D) -> Result<Share, D::Error> {
     let text = String::deserialize(from)?;
     share(&text).ok_or_else(|| D::Error::custom(format!("`{text}` is not a share")))
-}
-
-impl Comparison {
-    /// Values above it are not healthy, as against those below it.
-    pub(super) fn is_ceiling(&self) -> bool {
-        matches!(self.operator, Operator::Below | Operator::AtMost)
-    }
-
-    pub(super) fn holds(&self, value: f64) -> bool {
-        match self.operator {
-            Operator::Below => value < self.threshold,
-            Operator::AtMost => value <= self.threshold,
-            Operator::Above => value > self.threshold,
-            Operator::AtLeast => value >= self.threshold,
-        }
-    }
 }
 
 impl Spec {
