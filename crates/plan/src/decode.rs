@@ -380,12 +380,16 @@ pub(crate) fn names_form(forms: &[Shape], form: &Shape, node: &Node) -> bool {
     telling_keys(forms, form).into_iter().any(|key| node.get(key).is_some())
 }
 
-/// The keys that a form requires, without those that all objects among the forms require: they tell nothing.
+/// The keys that only this form requires; where it has none, those that not all objects among the forms require.
 pub(crate) fn telling_keys<'s>(forms: &[Shape], form: &'s Shape) -> Vec<&'s str> {
     let objects: Vec<Vec<&str>> =
         forms.iter().filter(|form| matches!(form, Shape::Object(_))).map(required_keys).collect();
-    let common = |key: &str| objects.len() > 1 && objects.iter().all(|keys| keys.contains(&key));
-    required_keys(form).into_iter().filter(|key| !common(key)).collect()
+    let holders = |key: &str| objects.iter().filter(|keys| keys.contains(&key)).count();
+    let of_at_most = |most: usize| -> Vec<&str> {
+        required_keys(form).into_iter().filter(|key| objects.len() == 1 || holders(key) <= most).collect()
+    };
+    let own = of_at_most(1);
+    if own.is_empty() { of_at_most(objects.len().saturating_sub(1)) } else { own }
 }
 
 fn required_keys(shape: &Shape) -> Vec<&str> {

@@ -2,13 +2,14 @@
 
 use belay_plan::{
     catalogue::{Finding, SignalSpec, no_signal_findings},
+    comparison,
     shape::{Field, Shape, duration, field, filled_list, integer, object, one_of, pattern, text, words},
 };
 use serde_json::Value;
 
-/// What `http`, `tcp` and `dns` take.
-pub fn signal_specs() -> [SignalSpec; 3] {
-    [http(), tcp(), dns()]
+/// What `http`, `tcp`, `dns` and `prometheus` take.
+pub fn signal_specs() -> [SignalSpec; 4] {
+    [http(), tcp(), dns(), prometheus()]
 }
 
 fn timeout() -> Field {
@@ -87,5 +88,20 @@ fn positive(value: &Value, pointer: &str) -> Vec<Finding> {
     match value["timeout"].as_str() {
         Some("0s") => vec![Finding::new(pointer, "a timeout of 0s never sees an answer")],
         _ => Vec::new(),
+    }
+}
+
+fn prometheus() -> SignalSpec {
+    SignalSpec {
+        key: "prometheus",
+        summary: "What a query yields, against a threshold.",
+        value: object([
+            field("url", text("a URL"), "The server."),
+            field("query", text("a query"), "The query."),
+            timeout(),
+        ]),
+        siblings: vec![field("healthy", pattern("a comparison", comparison::PATTERN), "What a healthy value is.")],
+        check: no_signal_findings,
+        remarks: no_signal_findings,
     }
 }
