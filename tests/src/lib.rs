@@ -25,6 +25,7 @@
 mod belay;
 mod boto;
 mod collector;
+mod database;
 mod emulator;
 mod fuzz;
 mod gateway;
@@ -42,6 +43,7 @@ mod world;
 pub use belay::{Belay, Finished, Keyboard, Process, binary};
 pub use boto::Boto;
 pub use collector::{Span, TraceCollector};
+pub use database::Server as DataServer;
 pub use emulator::Emulator;
 pub use fuzz::fuzz;
 pub use gateway::Gateway;

@@ -23,6 +23,8 @@ pub struct Reach {
 pub enum What {
     /// Sends a secret to a host.
     Sends { secret: Reference, host: String },
+    /// Logs in to the database whose URL is a secret, which goes to the host in it and nowhere else.
+    Opens { secret: Reference },
     /// Asks a host.
     Asks { host: String },
     /// Runs a program, here with its arguments.
@@ -34,6 +36,7 @@ impl fmt::Display for Reach {
         let by = &self.by;
         match &self.what {
             What::Sends { secret, host } => write!(f, "{by} sends {secret} to {host}"),
+            What::Opens { secret } => write!(f, "{by} opens the database of {secret}"),
             What::Asks { host } => write!(f, "{by} asks {host}"),
             What::Runs { line, .. } => write!(f, "{by} runs {line}"),
         }
@@ -80,6 +83,8 @@ impl Permits {
                 let permits = self.secrets.as_ref()?.iter();
                 Some(permits.filter(|permit| permit.secret == *secret).any(|permit| is_one_of(host, &permit.hosts)))
             }
+            // Its host is held against the list when it is known.
+            What::Opens { secret } => Some(self.secrets.as_ref()?.iter().any(|permit| permit.secret == *secret)),
             What::Asks { host } => Some(is_one_of(host, self.probe_hosts.as_ref()?)),
             What::Runs { program, .. } => Some(self.commands.as_ref()?.contains(program)),
         }
@@ -115,6 +120,9 @@ fn cure(what: &What) -> String {
         What::Sends { secret, host } => {
             format!("list {{ secret: \"{secret}\", hosts: [{host}] }} in `secrets` of the daemon's configuration")
         }
+        What::Opens { secret } => format!(
+            "list {{ secret: \"{secret}\", hosts: [THE HOST OF THE DATABASE] }} in `secrets` of the daemon's configuration"
+        ),
         What::Asks { host } => format!("list {host} in `probe_hosts` of the daemon's configuration"),
         What::Runs { program, .. } => format!("list {program} in `commands` of the daemon's configuration"),
     }

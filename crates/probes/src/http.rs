@@ -3,6 +3,7 @@
 //! Each read makes a new connection: a kept one would go on reaching a server that new visitors no longer get to.
 //! Proxies of the environment are not used: the probe stands for a visitor of exactly this URL.
 
+mod body_json;
 mod judge;
 mod sent;
 mod spec;
@@ -15,16 +16,18 @@ use belay_plan::duration::format as duration_format;
 use belay_ports::{Clock, Fut, Permission, Sensor, sensor::Query};
 use reqwest::{
     Client, Method, Response, Url,
-    header::{HOST, HeaderMap, HeaderName, HeaderValue, LOCATION},
+    header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION},
     redirect::Policy,
     tls::TlsInfo,
 };
 use tokio::task::spawn_blocking;
 
+use self::judge::judge;
 pub use self::spec::signal_spec;
-use self::{
-    judge::{Answer, judge},
-    spec::Spec,
+pub(crate) use self::{
+    judge::Answer,
+    sent::{check as check_sent, link_local},
+    spec::{HEADER, Spec},
 };
 use crate::{
     outcome::{Deadline, Outcome, chain, read_all},
@@ -34,7 +37,7 @@ use crate::{
 
 pub(crate) const KEY: &str = "http";
 
-/// How much of a body is looked at.
+/// How much of a page's body is looked at.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Asks for a page, and compares what it answers.
@@ -52,6 +55,8 @@ struct Hop {
     url: Url,
     method: Method,
     headers: HeaderMap,
+    /// Sent along, by requests that have one.
+    body: Option<String>,
     /// In the place of the URL's host and port.
     connect_to: Option<String>,
 }
@@ -62,35 +67,31 @@ impl Http {
     }
 
     async fn probe(&self, spec: Spec) -> Outcome {
-        let first = match Hop::first(&spec) {
-            Ok(first) => first,
-            Err(why) => return Outcome::Unreadable(why),
-        };
         let mut deadline = Deadline::new(&*self.clock, spec.timeout);
+        match self.ask(&spec, &mut deadline).await {
+            Ok((answer, asked)) => self.judged(spec, answer, asked, &mut deadline).await,
+            Err(outcome) => outcome,
+        }
+    }
+
+    /// What a service answers in the end, and how evidence calls the request.
+    pub(crate) async fn ask(&self, spec: &Spec, deadline: &mut Deadline<'_>) -> Result<(Answer, String), Outcome> {
+        let first = Hop::first(spec).map_err(Outcome::Unreadable)?;
         let mut asked = first.asked();
         let unsent = |asked: &str, why: String| Outcome::Unreadable(format!("{asked} was not sent: {why}"));
-        let secrets = match deadline.run(self.look_up(&spec)).await {
-            Some(Ok(secrets)) => secrets,
-            Some(Err(why)) => return unsent(&asked, why),
+        let secrets = match deadline.run(self.look_up(spec)).await {
+            Some(found) => found.map_err(|why| unsent(&asked, why))?,
             None => {
                 let limit = duration_format(spec.timeout);
-                return unsent(
-                    &asked,
-                    format!("its secrets could not be read within {limit}: does their disk answer?"),
-                );
+                let why = format!("its secrets could not be read within {limit}: does their disk answer?");
+                return Err(unsent(&asked, why));
             }
         };
-        let mut hop = match first.with_headers(&spec, &secrets) {
-            Ok(hop) => hop,
-            Err(why) => return unsent(&asked, why),
-        };
+        let mut hop = first.with_headers(spec, &secrets).map_err(|why| unsent(&asked, why))?;
         let began = self.clock.monotonic();
         let mut hops_left = spec.redirects;
         loop {
-            let response = match self.send(&hop, &asked, &mut deadline).await {
-                Ok(response) => response,
-                Err(outcome) => return outcome,
-            };
+            let response = self.send(&hop, &asked, deadline).await?;
             let status = response.status().as_u16();
             let next = match hops_left {
                 0 => None,
@@ -98,23 +99,23 @@ impl Http {
             };
             let Some(location) = next else {
                 if spec.redirects > 0 && response.status().is_redirection() && !spec.statuses().contains(&status) {
-                    return Outcome::Unhealthy(format!(
+                    return Err(Outcome::Unhealthy(format!(
                         "{asked} answered {status}, after as many redirects as are followed ({})",
                         spec.redirects
-                    ));
+                    )));
                 }
-                let answer = match deadline.run(read(response, &spec)).await {
+                let answer = match deadline.run(read(response, spec)).await {
                     Some(Ok(answer)) => answer,
-                    Some(Err(error)) => return failed(&asked, error),
-                    None => return not_within(&asked, spec.timeout),
+                    Some(Err(error)) => return Err(failed(&asked, error)),
+                    None => return Err(not_within(&asked, spec.timeout)),
                 };
                 let took = self.clock.monotonic().saturating_sub(began);
-                return self.judged(spec, Answer { took, ..answer }, asked, &mut deadline).await;
+                return Ok((Answer { took, ..answer }, asked));
             };
             hops_left -= 1;
-            hop = match hop.redirected(status, location, &spec, &secrets) {
+            hop = match hop.redirected(status, location, spec, &secrets) {
                 Ok(next) => next,
-                Err(why) => return Outcome::Unhealthy(format!("{asked} answered {status}, but {why}")),
+                Err(why) => return Err(Outcome::Unhealthy(format!("{asked} answered {status}, but {why}"))),
             };
             asked = format!("{} (redirected from {})", hop.asked(), shown(&parsed(&spec.url)));
         }
@@ -154,7 +155,7 @@ impl Http {
         let limit = deadline.limit();
         let addresses = match deadline.run(hop.addresses()).await {
             // A name can lead there, too.
-            Some(Ok(addresses)) => match addresses.iter().find_map(|found| sent::link_local(&found.ip().to_string())) {
+            Some(Ok(addresses)) => match addresses.iter().find_map(|found| link_local(&found.ip().to_string())) {
                 Some(why) => return Err(unsent(why)),
                 None => addresses,
             },
@@ -174,7 +175,10 @@ impl Http {
                 headers.entry(HOST).or_insert(host);
             }
         }
-        let request = client.request(hop.method.clone(), url).headers(headers);
+        let mut request = client.request(hop.method.clone(), url).headers(headers);
+        if let Some(body) = &hop.body {
+            request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body.clone());
+        }
         match deadline.run(request.send()).await {
             Some(Ok(response)) => Ok(response),
             Some(Err(error)) => Err(failed(asked, error)),
@@ -206,7 +210,8 @@ impl Hop {
     fn first(spec: &Spec) -> Result<Self, String> {
         let url = Url::parse(&spec.url).map_err(|why| format!("the signal's URL cannot be understood: {why}"))?;
         let method = Method::from_bytes(spec.method.as_bytes()).unwrap_or(Method::GET);
-        Ok(Self { url, method, headers: HeaderMap::new(), connect_to: spec.connect_to.clone() })
+        let (body, connect_to) = (spec.form.clone(), spec.connect_to.clone());
+        Ok(Self { url, method, headers: HeaderMap::new(), body, connect_to })
     }
 
     fn with_headers(self, spec: &Spec, secrets: &Values) -> Result<Self, String> {
@@ -252,6 +257,7 @@ impl Hop {
         Ok(Self {
             method,
             headers: headers(spec, Some(secrets).filter(|_| is_home))?,
+            body: None,
             connect_to: spec.connect_to.clone().filter(|_| is_home),
             url,
         })
@@ -288,12 +294,12 @@ async fn read(mut response: Response, spec: &Spec) -> Result<Answer, reqwest::Er
     let certificate = certificate.and_then(Certificate::of);
     let mut body = Vec::new();
     if spec.statuses().contains(&status) && spec.wants_body() {
-        while body.len() < BODY_BYTES_MAX
+        while body.len() < spec.body_bytes_max
             && let Some(chunk) = response.chunk().await?
         {
             body.extend_from_slice(&chunk);
         }
-        body.truncate(BODY_BYTES_MAX);
+        body.truncate(spec.body_bytes_max);
     }
     Ok(Answer { status, headers, body, certificate, took: Duration::ZERO })
 }

@@ -1,4 +1,5 @@
-//! Signals that ask the network itself: `http`, `tcp`, `dns`. They need no AWS permission.
+//! Signals that ask the network itself: `http`, `tcp`, `dns`, and what stands in it: databases (`sql`, `sql_difference`),
+//! `prometheus`. They need no AWS permission.
 //!
 //! Two kinds of failure are kept apart. What the *service* does (it refuses the connection, it does not answer in time, it
 //! answers something else) is evidence about the service: **unhealthy**. What goes wrong on *this host* before the
@@ -9,7 +10,9 @@
 pub mod dns;
 pub mod http;
 mod outcome;
+pub mod prometheus;
 mod reach;
+pub mod sql;
 pub mod tcp;
 #[cfg(test)]
 mod tests;
@@ -25,7 +28,9 @@ use belay_plan::{catalogue::SignalSpec, model::Plan};
 use belay_ports::{Clock, Sensor};
 use dns::Dns;
 use http::Http;
+use prometheus::Prometheus;
 use reach::Gated;
+use sql::{Databases, Sql, SqlDifference};
 use tcp::Tcp;
 use tls::Tls;
 
@@ -35,12 +40,15 @@ pub struct Probes {
     tls: Arc<Tls>,
     secrets: Secrets,
     gate: Gate,
+    databases: Databases,
 }
 
 impl Probes {
     /// `gate`: which secrets they may send where, and which hosts they may ask.
     pub fn new(clock: Arc<dyn Clock>, gate: Gate) -> Self {
-        Self { clock, tls: Arc::default(), secrets: Secrets::default(), gate }
+        let secrets = Secrets::default();
+        let databases = Databases::new(Arc::clone(&clock), secrets.clone(), gate.clone());
+        Self { clock, tls: Arc::default(), secrets, gate, databases }
     }
 
     /// What the probes of a plan send where, and whom they ask.
@@ -50,8 +58,15 @@ impl Probes {
     }
 
     /// The specs of all probes, for the catalogue.
-    pub fn specs() -> [SignalSpec; 3] {
-        [http::signal_spec(), tcp::signal_spec(), dns::signal_spec()]
+    pub fn specs() -> [SignalSpec; 6] {
+        [
+            http::signal_spec(),
+            tcp::signal_spec(),
+            dns::signal_spec(),
+            sql::signal_spec(),
+            sql::difference_spec(),
+            prometheus::signal_spec(),
+        ]
     }
 }
 
@@ -60,8 +75,11 @@ impl belay_ports::Sensors for Probes {
         let (clock, tls) = (Arc::clone(&self.clock), Arc::clone(&self.tls));
         let sensor: Arc<dyn Sensor> = match kind {
             http::KEY => Arc::new(Http::new(clock, tls, self.secrets.clone())),
+            prometheus::KEY => Arc::new(Prometheus::new(clock.clone(), Http::new(clock, tls, self.secrets.clone()))),
             tcp::KEY => Arc::new(Tcp::new(clock, tls)),
             dns::KEY => Arc::new(Dns::new(clock)),
+            sql::KEY => Arc::new(Sql(self.databases.clone())),
+            sql::DIFFERENCE_KEY => Arc::new(SqlDifference(self.databases.clone())),
             _ => return None,
         };
         Some(Arc::new(Gated { sensor, kind: kind.to_owned(), gate: self.gate.clone(), clock: self.clock.clone() }))

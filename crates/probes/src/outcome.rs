@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// One for all probes: if this host has lost its network, they turn unknown together.
-const SOURCE: &str = "network of this host";
+pub(crate) const SOURCE: &str = "network of this host";
 
 /// What one probe of one target found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,22 +25,24 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    fn reading(self, signal: &str, taken: Timestamp) -> Reading {
+    /// With what it is about before its evidence.
+    pub(crate) fn of(self, what: &str) -> Self {
+        match self {
+            Self::Healthy(evidence) => Self::Healthy(format!("{what}{evidence}")),
+            Self::Unhealthy(evidence) => Self::Unhealthy(format!("{what}{evidence}")),
+            Self::Undecided(evidence) => Self::Undecided(format!("{what}{evidence}")),
+            Self::Unreadable(evidence) => Self::Unreadable(format!("{what}{evidence}")),
+        }
+    }
+
+    fn reading(self, signal: &str, taken: Timestamp, source: String) -> Reading {
         let (health, unreadable, evidence) = match self {
             Self::Healthy(evidence) => (Health::Healthy, false, evidence),
             Self::Unhealthy(evidence) => (Health::Unhealthy, false, evidence),
             Self::Undecided(evidence) => (Health::Unknown, false, evidence),
             Self::Unreadable(evidence) => (Health::Unknown, true, evidence),
         };
-        Reading {
-            signal: signal.to_owned(),
-            taken,
-            health,
-            evidence,
-            source: SOURCE.to_owned(),
-            unreadable,
-            permanent: false,
-        }
+        Reading { signal: signal.to_owned(), taken, health, evidence, source, unreadable, permanent: false }
     }
 }
 
@@ -55,15 +57,47 @@ where
     S: DeserializeOwned,
     F: Future<Output = Outcome>,
 {
+    let spec = |query: &Query| S::deserialize(&query.spec[key]);
+    read_each(clock, queries, key, spec, |_| SOURCE.to_owned(), probe).await
+}
+
+/// The same for signals whose whole entry matters, and which may have a source of their own. `probe` gets the signal's name.
+pub(crate) async fn read_entries<S, F>(
+    clock: &dyn Clock,
+    queries: &[Query],
+    key: &str,
+    source: impl Fn(&Value) -> String,
+    probe: impl Fn(String, S) -> F,
+) -> Vec<Reading>
+where
+    S: DeserializeOwned,
+    F: Future<Output = Outcome>,
+{
+    let spec = |query: &Query| S::deserialize(&query.spec).map(|spec| (query.signal.clone(), spec));
+    read_each(clock, queries, key, spec, source, |(signal, spec)| probe(signal, spec)).await
+}
+
+async fn read_each<S, F>(
+    clock: &dyn Clock,
+    queries: &[Query],
+    key: &str,
+    spec: impl Fn(&Query) -> serde_json::Result<S>,
+    source: impl Fn(&Value) -> String,
+    probe: impl Fn(S) -> F,
+) -> Vec<Reading>
+where
+    F: Future<Output = Outcome>,
+{
     join_all(queries.iter().map(|query| {
         let taken = clock.now();
-        let asked = S::deserialize(&query.spec[key]).map(&probe);
+        let source = source(&query.spec);
+        let asked = spec(query).map(&probe);
         async move {
             let outcome = match asked {
                 Ok(probing) => probing.await,
                 Err(error) => Outcome::Unreadable(format!("the signal's `{key}` cannot be understood: {error}")),
             };
-            outcome.reading(&query.signal, taken)
+            outcome.reading(&query.signal, taken, source)
         }
     }))
     .await
@@ -104,6 +138,15 @@ impl<'a> Deadline<'a> {
             Either::Left((done, _)) => Some(done),
             Either::Right(((), _)) => None,
         }
+    }
+}
+
+/// Text of a service, as much of it as evidence shows.
+pub(crate) fn bounded(text: &str) -> String {
+    const CHARS_MAX: usize = 300;
+    match text.char_indices().nth(CHARS_MAX) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
     }
 }
 

@@ -11,7 +11,7 @@ use belay_ports::{Clock, Fut, Permission, Query, Sensor};
 use reqwest::Url;
 use serde_json::Value;
 
-use crate::{dns, http, tcp};
+use crate::{dns, http, prometheus, sql, tcp};
 
 /// Of one signal: `spec` is its whole entry.
 pub(crate) fn of(signal: &str, kind: &str, spec: &Value) -> Vec<Reach> {
@@ -22,7 +22,7 @@ pub(crate) fn of(signal: &str, kind: &str, spec: &Value) -> Vec<Reach> {
         Err(_) => address.rsplit_once(':').map_or(address, |(host, _)| host).to_owned(),
     };
     let (hosts, secrets): (Vec<String>, Vec<Reference>) = match kind {
-        http::KEY => {
+        http::KEY | prometheus::KEY => {
             let url = text("url").and_then(|url| Url::parse(url).ok());
             let own = url.and_then(|url| url.host_str().map(ToOwned::to_owned));
             let hosts = own.into_iter().chain(text("connect_to").map(host)).collect();
@@ -33,6 +33,7 @@ pub(crate) fn of(signal: &str, kind: &str, spec: &Value) -> Vec<Reach> {
         dns::KEY => {
             (text("server").filter(|server| *server != "authoritative").map(host).into_iter().collect(), Vec::new())
         }
+        sql::KEY | sql::DIFFERENCE_KEY => return sql::reaches(signal, kind, of_kind),
         _ => return Vec::new(),
     };
     let redirects = of_kind["redirect_hosts"].as_array().into_iter().flatten();
@@ -121,5 +122,19 @@ mod tests {
         assert_eq!(told("tcp", json!({ "address": "[2001:db8::1]:443" })), ["signal blue asks [2001:db8::1]"]);
         assert_eq!(told("dns", json!({ "name": "shop.test", "server": "10.0.0.2:53" })), ["signal blue asks 10.0.0.2"]);
         assert_eq!(told("dns", json!({ "name": "shop.test", "server": "authoritative" })), [""; 0]);
+        let sides = json!({ "left": "env:OLD", "right": { "url": "mysql://u@new.test/d", "password": "env:NEW" } });
+        assert_eq!(
+            told("sql_difference", sides),
+            [
+                "signal blue opens the database of env:OLD",
+                "signal blue asks new.test",
+                "signal blue sends env:NEW to new.test",
+            ]
+        );
+        let prometheus = json!({ "url": "http://prom.test:9090", "headers": { "Authorization": "file:/run/prom" } });
+        assert_eq!(
+            told("prometheus", prometheus),
+            ["signal blue asks prom.test", "signal blue sends file:/run/prom to prom.test"]
+        );
     }
 }

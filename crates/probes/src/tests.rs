@@ -17,6 +17,7 @@ use tokio::{
 
 use crate::Probes;
 
+mod apis;
 mod certificates;
 mod names;
 mod pages;

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use belay_plan::duration::format as duration_format;
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::{BODY_BYTES_MAX, spec::Spec};
 use crate::{
@@ -16,12 +17,12 @@ const HEADER_CHARS_MAX: usize = 100;
 
 /// What a page answered.
 #[derive(Debug, Default)]
-pub(super) struct Answer {
-    pub(super) status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     /// By the names of those that matter, in lower case.
     pub(super) headers: BTreeMap<String, String>,
-    /// At most [`BODY_BYTES_MAX`] of it.
-    pub(super) body: Vec<u8>,
+    /// At most as much of it as the request wants.
+    pub(crate) body: Vec<u8>,
     pub(super) certificate: Option<Certificate>,
     pub(super) took: Duration,
 }
@@ -36,6 +37,9 @@ pub(super) fn judge(spec: &Spec, answer: &Answer, asked: &str, now: Timestamp) -
     }
     if let Some(within) = spec.within.filter(|within| answer.took > *within) {
         return Outcome::Unhealthy(format!("{answered}, wanted within {}", duration_format(within)));
+    }
+    if !spec.body_json.is_empty() && answer.body.len() == BODY_BYTES_MAX {
+        return Outcome::Undecided(format!("{answered}, but its body has 64 KiB or more: too long for `body_json`"));
     }
     match headers(spec, answer).and_then(|headers| Ok([headers, body(spec, answer)?].concat())) {
         Err(why) => Outcome::Unhealthy(format!("{answered}, but {why}")),
@@ -76,6 +80,13 @@ fn body(spec: &Spec, answer: &Answer) -> Result<Vec<String>, String> {
         match wanted.is_match(&text) {
             true => good.push(format!("its body matches `{wanted}`")),
             false => return Err(format!("{whose} not match `{wanted}`")),
+        }
+    }
+    if !spec.body_json.is_empty() {
+        let json: Value =
+            serde_json::from_slice(&answer.body).map_err(|error| format!("its body is no JSON: {error}"))?;
+        for (path, wanted) in &spec.body_json {
+            good.push(wanted.judge(path, &json)?);
         }
     }
     Ok(good)

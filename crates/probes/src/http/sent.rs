@@ -7,8 +7,6 @@ use belay_ports::near::{Nearness, nearness};
 use reqwest::Url;
 use serde_json::Value;
 
-use super::KEY;
-
 /// A header with one of these words in its name has a secret as its value.
 const SECRET_WORDS: [&str; 15] = [
     "apikey",
@@ -64,10 +62,10 @@ const SECRET_PARAMETERS: [&str; 14] = [
     "x-amz-signature",
 ];
 
-/// Everything that a plan must not send.
-pub(super) fn check(http: &Value, url: Option<&Url>) -> Vec<Finding> {
+/// Everything that a plan must not send: `http` stands under `key`.
+pub(crate) fn check(key: &str, http: &Value, url: Option<&Url>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let at = |key: &str| format!("/{KEY}/{key}");
+    let at = |name: &str| format!("/{key}/{name}");
     if let Some(url) = url {
         findings.extend(secret_in(url).map(|what| {
             let finding = Finding::new(at("url"), format!("{what} in a URL is a secret: it is not for a plan"));
@@ -79,7 +77,7 @@ pub(super) fn check(http: &Value, url: Option<&Url>) -> Vec<Finding> {
     findings.extend(connect_to.and_then(|(host, _)| link_local(host)).map(|why| Finding::new(at("connect_to"), why)));
     for (name, value) in http["headers"].as_object().into_iter().flatten() {
         let Some(value) = value.as_str() else { continue };
-        let pointer = pointer(&[KEY, "headers", name]);
+        let pointer = pointer(&[key, "headers", name]);
         match Reference::parse(value) {
             Some(reference) => findings.extend(reference.check().err().map(|why| Finding::new(pointer, why))),
             None if is_secret(name, value) => {
@@ -93,7 +91,7 @@ pub(super) fn check(http: &Value, url: Option<&Url>) -> Vec<Finding> {
 }
 
 /// Why nothing is asked at this host, if it is a link-local address.
-pub(super) fn link_local(host: &str) -> Option<String> {
+pub(crate) fn link_local(host: &str) -> Option<String> {
     let is_link_local = nearness(host) == Nearness::LinkLocal;
     is_link_local.then(|| format!("{host} is a link-local address: credentials of this host are there, and no service"))
 }
@@ -121,7 +119,7 @@ mod tests {
 
     fn pointers(http: Value) -> Vec<String> {
         let url = http["url"].as_str().map(|url| Url::parse(url).unwrap());
-        check(&http, url.as_ref()).into_iter().map(|finding| finding.pointer).collect()
+        check("http", &http, url.as_ref()).into_iter().map(|finding| finding.pointer).collect()
     }
 
     #[test]

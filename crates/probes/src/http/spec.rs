@@ -9,12 +9,17 @@ use belay_plan::{
         Text, duration as duration_shape, field, filled_list, filled_map, integer, object, one_of, pattern, text, words,
     },
 };
+use indexmap::IndexMap;
 use regex_lite::{Regex, RegexBuilder};
 use reqwest::Url;
 use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::Value;
 
-use super::{KEY, sent};
+use super::{
+    BODY_BYTES_MAX, KEY,
+    body_json::{self, Wanted},
+    sent,
+};
 use crate::{
     outcome::check_timeout,
     tcp::{ADDRESS, check_port},
@@ -29,7 +34,7 @@ const REDIRECTS_FOLLOWED: u8 = 10;
 /// a second. Nested repetitions go beyond it.
 const PATTERN_BYTES_MAX: usize = 32 * 1024;
 
-const HEADER: Text = Text::new("a header's name", Some("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"));
+pub(crate) const HEADER: Text = Text::new("a header's name", Some("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"));
 
 /// What `http` takes.
 pub fn signal_spec() -> SignalSpec {
@@ -85,6 +90,12 @@ pub fn signal_spec() -> SignalSpec {
             field("body_matches", regex(), "A regular expression that the first 64 KiB of the body have to match.")
                 .optional(),
             field(
+                "body_json",
+                body_json::shape(),
+                "What values of a JSON body have to be, each by its path: `{ \"$.queue.depth\": \"< 100\", \"$.state\": \"== \\\"up\\\"\" }`.",
+            )
+            .optional(),
+            field(
                 "header_matches",
                 filled_map(HEADER, regex()),
                 "Regular expressions that the answer's headers have to match, each by the header's name.",
@@ -109,7 +120,8 @@ fn check(spec: &Value) -> Vec<Finding> {
         findings.push(Finding::new(at("url"), format!("this is no URL: {error}")));
     }
     let url = url.and_then(Result::ok);
-    findings.extend(sent::check(http, url.as_ref()));
+    findings.extend(sent::check(KEY, http, url.as_ref()));
+    findings.extend(body_json::check(http));
     findings.extend(check_port(http["connect_to"].as_str(), &at("connect_to")));
     if http["connect_to"].is_string() && url.as_ref().is_some_and(|url| url.domain().is_none()) {
         let finding = Finding::new(at("connect_to"), "the URL's host is an address, so nothing is left to ask for");
@@ -120,7 +132,7 @@ fn check(spec: &Value) -> Vec<Finding> {
         findings.push(finding.help("write an https URL, or leave this out"));
     }
     if http["method"] != "GET" && http["method"].is_string() {
-        for key in ["body_contains", "body_matches"].into_iter().filter(|key| http[*key].is_string()) {
+        for key in ["body_contains", "body_matches", "body_json"].into_iter().filter(|key| !http[*key].is_null()) {
             findings.push(Finding::new(at(key), "only GET answers with a body to look at"));
         }
     }
@@ -143,7 +155,7 @@ fn check(spec: &Value) -> Vec<Finding> {
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Spec {
+pub(crate) struct Spec {
     pub(super) url: String,
     #[serde(default = "get")]
     pub(super) method: String,
@@ -159,12 +171,19 @@ pub(super) struct Spec {
     #[serde(default, deserialize_with = "regex")]
     pub(super) body_matches: Option<Regex>,
     #[serde(default)]
+    pub(super) body_json: IndexMap<String, Wanted>,
+    #[serde(default)]
     header_matches: BTreeMap<String, String>,
     #[serde(default, with = "duration_text::option")]
     pub(super) within: Option<Duration>,
     pub(super) certificate_days_left: Option<DaysLeft>,
     #[serde(with = "duration_text")]
     pub(super) timeout: Duration,
+    /// Sent as the body.
+    #[serde(skip)]
+    pub(super) form: Option<String>,
+    #[serde(skip, default = "page_bytes_max")]
+    pub(super) body_bytes_max: usize,
 }
 
 /// The healthy statuses.
@@ -176,6 +195,35 @@ enum Statuses {
 }
 
 impl Spec {
+    /// A question to an API: the answers with these statuses are read, up to so many bytes.
+    pub(crate) fn of_api(
+        url: String,
+        headers: BTreeMap<String, String>,
+        form: String,
+        timeout: Duration,
+        statuses: &[u16],
+        body_bytes_max: usize,
+    ) -> Self {
+        Self {
+            url,
+            method: "POST".to_owned(),
+            headers,
+            connect_to: None,
+            redirects: 0,
+            redirect_hosts: Vec::new(),
+            status: Statuses::AnyOf(statuses.to_vec()),
+            body_contains: None,
+            body_matches: None,
+            body_json: IndexMap::new(),
+            header_matches: BTreeMap::new(),
+            within: None,
+            certificate_days_left: None,
+            timeout,
+            form: Some(form),
+            body_bytes_max,
+        }
+    }
+
     pub(super) fn statuses(&self) -> &[u16] {
         match &self.status {
             Statuses::One(status) => std::slice::from_ref(status),
@@ -193,12 +241,16 @@ impl Spec {
     }
 
     pub(super) fn wants_body(&self) -> bool {
-        self.body_contains.is_some() || self.body_matches.is_some()
+        self.body_contains.is_some() || self.body_matches.is_some() || !self.body_json.is_empty() || self.form.is_some()
     }
 }
 
 fn pattern_of(text: &str) -> Result<Regex, regex_lite::Error> {
     RegexBuilder::new(text).size_limit(PATTERN_BYTES_MAX).build()
+}
+
+fn page_bytes_max() -> usize {
+    BODY_BYTES_MAX
 }
 
 fn get() -> String {

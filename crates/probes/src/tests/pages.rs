@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 use super::*;
 
 /// Answers every request with the same bytes, and hands on what it was sent.
-async fn recorder(tasks: &mut JoinSet<()>, answer: String) -> (SocketAddr, mpsc::UnboundedReceiver<String>) {
+pub(super) async fn recorder(tasks: &mut JoinSet<()>, answer: String) -> (SocketAddr, mpsc::UnboundedReceiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (sender, requests) = mpsc::unbounded_channel();

@@ -1,0 +1,195 @@
+//! `sql` and `sql_difference`: one number that a query yields, against a threshold; and how far the numbers of two databases
+//! are apart.
+//!
+//! A query runs as one statement (the protocols of prepared statements take no more) in a read-only transaction that is rolled
+//! back, with a time-out at the server and one here. What is not one number is unknown, and so is a database that is away:
+//! only an answer says something about the data.
+
+mod address;
+mod connection;
+mod mysql;
+mod pool;
+mod postgres;
+mod spec;
+mod statement;
+#[cfg(test)]
+mod tests;
+mod trust;
+mod value;
+
+use std::sync::Arc;
+
+use belay_core::reading::Reading;
+use belay_local::{
+    permit::{Gate, Reach, What},
+    secrets::{Reference, Secrets},
+};
+use belay_plan::duration::format as duration_format;
+use belay_ports::{Clock, Fut, Permission, Sensor, sensor::Query};
+use futures::join;
+use serde_json::Value;
+
+pub use self::spec::{difference_spec, signal_spec};
+use self::{
+    address::Address,
+    connection::Problem,
+    pool::Pool,
+    spec::{DifferenceSpec, Place, Question, Spec},
+    value::{Difference, Number},
+};
+use crate::outcome::{Deadline, Outcome, SOURCE, read_entries};
+
+pub(crate) const KEY: &str = "sql";
+pub(crate) const DIFFERENCE_KEY: &str = "sql_difference";
+
+/// Asks databases. Clones share their connections.
+#[derive(Clone)]
+pub(crate) struct Databases {
+    clock: Arc<dyn Clock>,
+    secrets: Secrets,
+    gate: Gate,
+    pool: Arc<Pool>,
+}
+
+/// A number, and the database that it is from.
+struct Found {
+    number: Number,
+    place: String,
+}
+
+impl Databases {
+    pub(crate) fn new(clock: Arc<dyn Clock>, secrets: Secrets, gate: Gate) -> Self {
+        let pool = Arc::new(Pool::new(Arc::clone(&clock)));
+        Self { clock, secrets, gate, pool }
+    }
+
+    async fn compare(&self, signal: String, spec: Spec) -> Outcome {
+        let Spec { sql, healthy } = spec;
+        let Found { number, place } = match self.ask(&signal, &sql.place(), &sql.question).await {
+            Ok(found) => found,
+            Err(outcome) => return outcome,
+        };
+        let what = sql.question.column.as_deref().unwrap_or("the query's value");
+        judged(healthy.holds(number.value), format!("{what} at {place} is {}", number.text), &healthy.text)
+    }
+
+    async fn difference(&self, signal: String, spec: DifferenceSpec) -> Outcome {
+        let DifferenceSpec { sql_difference: sides, healthy } = spec;
+        let ask = |place| self.ask(&signal, place, &sides.question);
+        let (left, right) = match join!(ask(&sides.left), ask(&sides.right)) {
+            (Ok(left), Ok(right)) => (left, right),
+            (Err(outcome), _) => return outcome.of("left: "),
+            (_, Err(outcome)) => return outcome.of("right: "),
+        };
+        let Difference { absolute, percent } = Difference::between(&left.number, &right.number);
+        let evidence = format!(
+            "{} at {} and {} at {} differ by {absolute} ({percent:.3}%)",
+            left.number.text, left.place, right.number.text, right.place
+        );
+        judged(healthy.holds(if healthy.is_percent { percent } else { absolute }), evidence, &healthy.text)
+    }
+
+    async fn ask(&self, signal: &str, place: &Place, question: &Question) -> Result<Found, Outcome> {
+        let mut deadline = Deadline::new(&*self.clock, question.timeout);
+        let limit = duration_format(question.timeout);
+        let unasked = |why: String| Outcome::Unreadable(format!("the database was not asked: {why}"));
+        let address = match deadline.run(self.address(signal, place)).await {
+            Some(address) => address.map_err(unasked)?,
+            None => {
+                return Err(unasked(format!("its secrets could not be read within {limit}: does their disk answer?")));
+            }
+        };
+        let answer = match deadline.run(self.pool.ask(&address, question)).await {
+            Some(answer) => answer,
+            None => return Err(Outcome::Undecided(format!("{address} did not answer within {limit}"))),
+        };
+        match answer {
+            Ok(answer) => match answer.number() {
+                Ok(number) => Ok(Found { number, place: address.to_string() }),
+                Err(why) => Err(Outcome::Undecided(format!("{address}: {why}"))),
+            },
+            Err(Problem::Query(why) | Problem::Away(why)) => Err(Outcome::Undecided(format!("{address}: {why}"))),
+            Err(Problem::Here(why)) => Err(Outcome::Unreadable(format!("{address}: {why}"))),
+        }
+    }
+
+    /// Where the database is by now, if the configuration permits it.
+    async fn address(&self, signal: &str, place: &Place) -> Result<Address, String> {
+        let look_up = async |reference: &Reference| {
+            reference.check()?; // a plan that was armed by an older version was not asked
+            self.secrets.look_up(reference).await
+        };
+        let url = Reference::parse(place.url());
+        let mut address = match &url {
+            Some(reference) => {
+                Address::parse(&look_up(reference).await?).map_err(|why| format!("in {reference}: {why}"))?
+            }
+            None => Address::parse(place.url())?,
+        };
+        let password = place.password().and_then(Reference::parse);
+        // The host is known only now where the URL is a secret.
+        for reach in reaches_of(signal, &address.host, url.as_ref().or(password.as_ref())) {
+            self.gate.judge(&reach)?;
+        }
+        if let Some(reference) = &password {
+            address.password = Some(look_up(reference).await?);
+        }
+        Ok(address)
+    }
+}
+
+fn judged(holds: bool, evidence: String, healthy: &str) -> Outcome {
+    match holds {
+        true => Outcome::Healthy(format!("{evidence}, which is {healthy}")),
+        false => Outcome::Unhealthy(format!("{evidence}, which is not {healthy}")),
+    }
+}
+
+fn reaches_of(signal: &str, host: &str, secret: Option<&Reference>) -> Vec<Reach> {
+    let by = format!("signal {signal}");
+    let asks = What::Asks { host: host.to_owned() };
+    let sends = secret.map(|secret| What::Sends { secret: secret.clone(), host: host.to_owned() });
+    [asks].into_iter().chain(sends).map(|what| Reach { by: by.clone(), what }).collect()
+}
+
+/// What a signal opens, as far as its plan shows it: a URL that is a secret shows no host.
+pub(crate) fn reaches(signal: &str, kind: &str, entry: &Value) -> Vec<Reach> {
+    let of = |(url, password): (String, Option<String>)| match Reference::parse(&url) {
+        Some(secret) => vec![Reach { by: format!("signal {signal}"), what: What::Opens { secret } }],
+        None => {
+            let host = Address::parse(&url).map(|address| address.host).unwrap_or_default();
+            reaches_of(signal, &host, password.as_deref().and_then(Reference::parse).as_ref())
+        }
+    };
+    spec::places(kind, entry).into_iter().flat_map(of).collect()
+}
+
+/// The sensor of `sql`.
+pub(crate) struct Sql(pub(crate) Databases);
+
+impl Sensor for Sql {
+    fn read<'a>(&'a self, queries: &'a [Query]) -> Fut<'a, Vec<Reading>> {
+        let source = |_: &Value| SOURCE.to_owned();
+        Box::pin(read_entries(&*self.0.clock, queries, KEY, source, |signal, spec| self.0.compare(signal, spec)))
+    }
+
+    fn permissions(&self, _query: &Query) -> Vec<Permission> {
+        Vec::new()
+    }
+}
+
+/// The sensor of `sql_difference`.
+pub(crate) struct SqlDifference(pub(crate) Databases);
+
+impl Sensor for SqlDifference {
+    fn read<'a>(&'a self, queries: &'a [Query]) -> Fut<'a, Vec<Reading>> {
+        let source = |_: &Value| SOURCE.to_owned();
+        Box::pin(read_entries(&*self.0.clock, queries, DIFFERENCE_KEY, source, |signal, spec| {
+            self.0.difference(signal, spec)
+        }))
+    }
+
+    fn permissions(&self, _query: &Query) -> Vec<Permission> {
+        Vec::new()
+    }
+}
