@@ -161,7 +161,10 @@ def start_mariadb(folder, arguments):
     if server.startswith(debian()):
         base = os.path.join(debian(), "usr")
     user = pwd.getpwuid(os.getuid()).pw_name
-    common = ["--no-defaults", f"--datadir={data}", f"--user={user}", *([f"--basedir={base}"] if base else [])]
+    # A server that starts removes the temporary tables of all others from a folder that they share.
+    os.mkdir(os.path.join(folder, "tmp"))
+    common = ["--no-defaults", f"--datadir={data}", f"--tmpdir={folder}/tmp", f"--user={user}"]
+    common += [f"--basedir={base}"] if base else []
     install = [program("mariadb-install-db", "mysql_install_db"), *common, "--auth-root-authentication-method=normal"]
     subprocess.run([*install, "--skip-test-db"], check=True, stdout=subprocess.DEVNULL, env=environment())
     settings = [f"--port={port}", "--bind-address=127.0.0.1", f"--socket={folder}/socket", f"--pid-file={folder}/pid"]

@@ -99,10 +99,20 @@ impl Databases {
                 return Err(unasked(format!("its secrets could not be read within {limit}: does their disk answer?")));
             }
         };
-        let answer = match deadline.run(self.pool.ask(&address, question)).await {
-            Some(answer) => answer,
-            None => return Err(Outcome::Undecided(format!("{address} did not answer within {limit}"))),
+        let began = self.clock.monotonic();
+        let waited = || match self.clock.monotonic().saturating_sub(began) {
+            waited if waited * 4 > question.timeout => format!(
+                ": for {} ms of it other signals asked it, and they do so one after the other; give them more `timeout`, or \
+                 quicker queries",
+                waited.as_millis()
+            ),
+            _ => String::new(),
         };
+        let late = |waited: String| Outcome::Undecided(format!("{address} did not answer within {limit}{waited}"));
+        let Some(mut turn) = deadline.run(self.pool.turn(&address)).await else { return Err(late(waited())) };
+        let waited = waited();
+        let answer = deadline.run(self.pool.ask(&mut turn, &address, question)).await;
+        let answer = answer.ok_or_else(|| late(waited))?;
         match answer {
             Ok(answer) => match answer.number() {
                 Ok(number) => Ok(Found { number, place: address.to_string() }),

@@ -140,3 +140,18 @@ fn a_connection_that_nothing_reads_through_is_closed() {
         wait_until("the idle session to end", || (sessions(&server) == "0").then_some(()));
     }
 }
+
+#[test]
+fn signals_that_wait_too_long_for_each_other_say_so() {
+    let Some(server) = shop() else { return };
+    let (url, watcher) = (url(&server), Watcher::new());
+    let mut slow = sql(&url, "select sleep(1.5)", "== 0");
+    slow["sql"]["timeout"] = json!("2s");
+    let evidence: Vec<String> =
+        watcher.read_all(&[slow.clone(), slow.clone(), slow]).into_iter().map(|read| read.evidence).collect();
+    assert!(evidence[0].contains("is 0, which is == 0"), "{evidence:?}");
+    assert!(
+        evidence[2].contains("did not answer within 2s: for ") && evidence[2].contains("other signals asked it"),
+        "{evidence:?}"
+    );
+}

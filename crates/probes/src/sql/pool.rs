@@ -8,7 +8,10 @@ use std::{
 
 use belay_ports::Clock;
 use futures::future::{join_all, select};
-use tokio::{sync::Mutex as AsyncMutex, task::JoinSet};
+use tokio::{
+    sync::{Mutex as AsyncMutex, OwnedMutexGuard},
+    task::JoinSet,
+};
 
 use super::{
     address::Address,
@@ -38,7 +41,10 @@ struct Kept {
     swept: bool,
 }
 
-struct Place {
+/// Nobody else asks the database as long as it is held.
+pub(super) type Turn = OwnedMutexGuard<Place>;
+
+pub(super) struct Place {
     connection: Option<Connection>,
     last_used: Duration,
 }
@@ -48,23 +54,31 @@ impl Pool {
         Self { clock, kept: Arc::default(), sweeper: Mutex::default() }
     }
 
+    /// Waits until nobody else asks the database.
+    pub(super) async fn turn(&self, address: &Address) -> Turn {
+        self.place(address).lock_owned().await
+    }
+
     /// Asks through the kept connection, or a new one. When the caller gives up waiting, the connection is closed.
-    pub(super) async fn ask(&self, address: &Address, question: &Question) -> Result<Answer, Problem> {
-        let place = self.place(address);
-        let mut place = place.lock().await;
+    pub(super) async fn ask(
+        &self,
+        place: &mut Turn,
+        address: &Address,
+        question: &Question,
+    ) -> Result<Answer, Problem> {
         // It is put back only after a whole answer: an interrupted one leaves the connection in the middle of it.
         if let Some(mut connection) = place.connection.take() {
             let answer = connection.ask(question).await;
             // The server may have closed it since.
             if !matches!(answer, Err(Problem::Away(_))) {
-                self.keep(&mut place, connection);
+                self.keep(place, connection);
                 return answer;
             }
         }
         let mut connection = Connection::open(address).await?;
         let answer = connection.ask(question).await;
         if !matches!(answer, Err(Problem::Away(_))) {
-            self.keep(&mut place, connection);
+            self.keep(place, connection);
         }
         answer
     }
