@@ -17,6 +17,7 @@ fn check(server: &DataServer, scheme: &str, database: &str) {
     // This host does not know the CA.
     let reading = read("localhost", "?sslmode=verify-full");
     assert_reads(&reading, Health::Unknown, "does not trust the issuer");
+    assert!(reading.evidence.contains("`sslrootcert` in the URL"), "{}", reading.evidence);
     assert!(reading.unreadable);
     let reading = read("localhost", "?sslmode=verify-full&sslrootcert=/nowhere.pem");
     assert_reads(&reading, Health::Unknown, "/nowhere.pem cannot be read");

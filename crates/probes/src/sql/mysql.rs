@@ -12,10 +12,7 @@ use super::{
     statement, trust,
     value::{Answer, Cell, choose},
 };
-use crate::{
-    outcome::{bounded, chain},
-    tls,
-};
+use crate::outcome::{bounded, chain};
 
 pub(super) struct Mysql {
     connection: Conn,
@@ -155,10 +152,9 @@ fn problem(error: Error) -> Problem {
                 _ => Problem::Query(format!("the database refuses the query: {message}")),
             }
         }
-        Error::Io(IoError::Tls(error)) => Problem::Here(match tls::refusal(&error) {
-            Some(refusal) => format!("no TLS connection: {}", refusal.why),
-            None => format!("no TLS connection: {}", chain(&error)),
-        }),
+        Error::Io(IoError::Tls(error)) => {
+            Problem::Here(trust::refusal(&error).unwrap_or_else(|| format!("no TLS connection: {}", chain(&error))))
+        }
         Error::Driver(DriverError::NoClientSslFlagFromServer) => {
             Problem::Here("no TLS connection: the server offers none".to_owned())
         }
@@ -166,10 +162,7 @@ fn problem(error: Error) -> Problem {
         Error::Io(IoError::Io(error)) if error.to_string().contains("max_allowed_packet") => {
             Problem::Away(format!("the answer has more than {} KiB", ANSWER_BYTES_MAX / 1024))
         }
-        Error::Io(IoError::Io(error)) if tls::refusal(&error).is_none() => Problem::Away(error.to_string()),
-        error => match tls::refusal(&error) {
-            Some(refusal) => Problem::Here(format!("no TLS connection: {}", refusal.why)),
-            None => Problem::Away(chain(&error)),
-        },
+        Error::Io(IoError::Io(error)) if trust::refusal(&error).is_none() => Problem::Away(error.to_string()),
+        error => trust::refusal(&error).map_or_else(|| Problem::Away(chain(&error)), Problem::Here),
     }
 }

@@ -33,10 +33,7 @@ use super::{
     statement, trust,
     value::{Answer, Cell, choose},
 };
-use crate::{
-    outcome::{bounded, chain},
-    tls,
-};
+use crate::outcome::{bounded, chain};
 
 /// It does the talking whenever it is polled, and ends with the connection.
 type Talk = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
@@ -164,8 +161,8 @@ fn cell(row: &Row, column: usize) -> Result<Cell, Error> {
 }
 
 fn problem(error: &Error) -> Problem {
-    if let Some(refusal) = tls::refusal(error) {
-        return Problem::Here(format!("no TLS connection: {}", refusal.why));
+    if let Some(why) = trust::refusal(error) {
+        return Problem::Here(why);
     }
     let Some(said) = error.as_db_error() else { return Problem::Away(chain(error)) };
     let text = bounded(said.message());

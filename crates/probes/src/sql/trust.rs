@@ -1,6 +1,6 @@
 //! Whom a connection with TLS trusts.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{error::Error, path::PathBuf, sync::Arc};
 
 use belay_local::files;
 use rustls::{
@@ -11,7 +11,10 @@ use rustls::{
 };
 use tokio::task::spawn_blocking;
 
-use crate::outcome::chain;
+use crate::{
+    outcome::chain,
+    tls::{self, Refusal},
+};
 
 /// The bundle of all regions of RDS has less than 200 KiB.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -41,6 +44,13 @@ pub(super) async fn roots(file: Option<PathBuf>) -> Result<Vec<CertificateDer<'s
         },
     };
     spawn_blocking(read).await.map_err(|_| "Belay is stopping".to_owned())?
+}
+
+/// Why there is no connection with TLS, and what cures it, if TLS is the reason.
+pub(super) fn refusal(error: &(dyn Error + 'static)) -> Option<String> {
+    let Refusal { why, is_of_the_service } = tls::refusal(error)?;
+    let cure = if is_of_the_service { "" } else { "; `sslrootcert` in the URL names the file of the CAs to trust" };
+    Some(format!("no TLS connection: {why}{cure}"))
 }
 
 /// Trusts these.
