@@ -27,8 +27,18 @@ fn show(report: &DryRun, output: Output) {
         output.bold().apply_to(&report.migration),
         output.dim().apply_to(format_args!("plan {}", report.plan_sha256.get(..12).unwrap_or_default())),
     ));
+    if let Some(phase) = &report.phase {
+        output.page(format_args!("in phase {}", output.bold().apply_to(phase)));
+    }
     output.line("");
     steps(report, output);
+    for (name, why) in &report.skipped {
+        output.page(format_args!(
+            " - {}  {}",
+            output.bold().apply_to(name),
+            output.dim().apply_to(format_args!("skipped: {why}"))
+        ));
+    }
     if let Some(signals) = signals(report, output) {
         output.line("");
         output.drawing(signals);

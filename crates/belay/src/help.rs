@@ -9,7 +9,7 @@ const GROUPS: [(&str, &[&str]); 7] = [
     ("See it work", &["demo"]),
     ("Plans", &["validate", "graph", "schema", "capture", "dry-run"]),
     ("Rehearse", &["explore", "drill"]),
-    ("Guard a cutover", &["serve", "arm", "cutover", "disarm", "status", "watch"]),
+    ("Guard a cutover", &["serve", "arm", "cutover", "phase", "mute", "unmute", "disarm", "status", "watch"]),
     (
         "Roll back",
         &["rollback", "decide", "approve", "override", "hold", "resume", "retry", "skip", "abort", "undo", "run"],
@@ -90,7 +90,9 @@ fn codes_of(command: &str) -> &'static [u8] {
         "demo" => &[0, 1, 4],
         "run" => &[0, 1, 2, 4, 5],
         "drill" => &[0, 1, 2, 3, 4, 5],
-        "status" | "watch" | "arm" | "disarm" | "cutover" | "decide" | "hold" => &[0, 1, 2, 5, 6],
+        "status" | "watch" | "arm" | "disarm" | "cutover" | "phase" | "mute" | "unmute" | "decide" | "hold" => {
+            &[0, 1, 2, 5, 6]
+        }
         "rollback" => &[0, 1, 2, 3, 4, 5, 6, 130],
         _ => &[0, 1, 2, 4, 5, 6, 130],
     }

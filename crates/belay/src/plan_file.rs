@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use belay_plan::{Changes, Loaded, catalogue::Catalogue, diagnostic::Diagnostic};
+use belay_plan::{Changes, Loaded, catalogue::Catalogue, diagnostic::Diagnostic, model::Plan};
 use clap::builder::NonEmptyStringValueParser;
 
 use crate::{
@@ -59,6 +59,21 @@ pub(crate) fn load_for_drill(
     let mut named = overlay.clone();
     named.set.push(format!("migration={}-drill", loaded.plan.migration));
     load(path, &named, catalogue, output)
+}
+
+/// Leaves of the plan what one of its phases has, for a rehearsal. Says which; none where the plan has no phases.
+pub(crate) fn keep_phase(plan: &mut Plan, given: Option<&str>) -> Result<Option<String>, Failure> {
+    if let Some(unknown) = given.filter(|phase| !plan.phases.contains_key(*phase)) {
+        let known: Vec<&str> = plan.phases.keys().map(String::as_str).collect();
+        let help = match known.as_slice() {
+            [] => "leave `--phase` out: the plan names no `phases`".to_owned(),
+            known => format!("its phases are, in order: {}", known.join(", ")),
+        };
+        return Err(Failure::message(Exit::Usage, format!("the plan has no phase {unknown}")).help(help));
+    }
+    let phase = given.or(plan.usual_phase()).map(str::to_owned);
+    *plan = plan.in_phase(phase.as_deref());
+    Ok(phase)
 }
 
 /// A plan that is valid; otherwise its errors are shown, and the failure only counts them.

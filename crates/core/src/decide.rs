@@ -166,9 +166,13 @@ impl Deciding {
     fn follow(&mut self) {
         for _ in 0..CONSEQUENCES_MAX {
             let before = self.events.len();
+            self.follow_elapsed();
+            self.follow_mute();
+            self.follow_window();
             self.follow_blindness();
             self.follow_triggers();
             self.follow_incident();
+            self.follow_timebox();
             self.follow_run();
             if self.events.len() == before {
                 return self.assert_settled();
@@ -188,7 +192,7 @@ impl Deciding {
     }
 
     /// A signal was read. Only edges are journaled; open gates look at every reading.
-    fn reading(&mut self, reading: &Reading) {
+    pub(crate) fn reading(&mut self, reading: &Reading) {
         let Some(known) = self.state.signals.get(&reading.signal) else {
             return;
         };

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use crate::{
     decide::Deciding,
+    decision::answer,
     event::{DrillVerdict, Event, RunKind},
     id::{IncidentId, RunId},
-    incident::answer,
     input::{Asked, Refusal, RefusalKind},
     migration::Migration,
 };
@@ -94,7 +94,7 @@ impl Deciding {
                     help: format!("its triggers are: {}", known.join(", ")),
                 });
             };
-            if answer(&plan, found) != Answer::RollBack {
+            if answer(&plan, found, self.state.phase_name()) != Answer::RollBack {
                 let why = format!("trigger {name} is not answered with a rollback");
                 return Err(wrong_state(&why, "fire one that is, or drill without firing any"));
             }

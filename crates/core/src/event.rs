@@ -13,13 +13,14 @@ use utoipa::ToSchema;
 
 use crate::{
     change::{Baseline, Change, Doc, Receipt, Report},
+    decision::Question,
     id::{IncidentId, RunId},
     input::CommandKey,
     reading::Health,
 };
 
 /// The version that this code writes. A record with a higher one makes its stream read-only.
-pub const EVENT_VERSION: u32 = 1;
+pub const EVENT_VERSION: u32 = 2;
 
 /// An event with its place in the chain.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -66,6 +67,26 @@ pub enum Event {
         why: String,
     },
     CutoverMarked,
+    /// At arming the first one, at the cutover mark the one called `cutover`, otherwise because a person says so.
+    PhaseBegun {
+        phase: Name,
+    },
+    /// Until then no trigger opens an incident.
+    Muted {
+        until: Timestamp,
+        by: String,
+        reason: String,
+    },
+    Unmuted {
+        why: String,
+    },
+    /// The point of no return is half an hour away, or less.
+    PointOfNoReturnNear {
+        at: Timestamp,
+    },
+    PointOfNoReturnPassed {
+        at: Timestamp,
+    },
     /// A process took the stream up again, or had been asleep: every signal is unread, no dwell has run meanwhile.
     WatchResumed {
         belay_version: String,
@@ -148,11 +169,23 @@ pub enum Event {
     IncidentJoined {
         trigger: Name,
     },
-    /// `trigger`: the one that the answer is for.
+    /// `trigger`: the one that the answer is for. `asks`: what people are asked meanwhile. `settled`: a person's word, or the
+    /// end of the time that people had, and no rule alone.
     Decided {
         trigger: Name,
         answer: Answer,
         why: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        asks: Option<Question>,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        settled: bool,
+    },
+    /// What one person says to an open incident. The decision follows when all agree whose word it takes.
+    WordGiven {
+        who: String,
+        roles: Vec<Name>,
+        word: Answer,
+        reason: String,
     },
     IncidentClosed {
         outcome: IncidentOutcome,
@@ -184,6 +217,9 @@ pub enum Event {
         reason: String,
         only: Vec<Name>,
         incident: Option<IncidentId>,
+        /// The phase that decides which steps are carried out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        phase: Option<Name>,
     },
     /// A run that puts back what was there before `undoes`. `plan` and `baseline` are derived from that run; `left`:
     /// what of it stays, each with the reason.

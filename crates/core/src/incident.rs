@@ -1,10 +1,11 @@
 //! Incidents: one episode from the first trigger to closure.
 
-use belay_plan::model::{Answer, Fix, Name, Plan, Trigger};
+use belay_plan::model::{Answer, Fix, Name, Trigger};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
+    decision::{Question, Word},
     event::{Event, IncidentOutcome},
     id::{IncidentId, RunId},
     migration::Migration,
@@ -19,8 +20,26 @@ pub struct Incident {
     pub triggers: Vec<Name>,
     pub answer: Option<Answer>,
     pub why: String,
+    /// The trigger that the answer is for.
+    pub answered: Option<Name>,
+    /// What people are asked.
+    pub asks: Option<Question>,
+    /// How strict the question was that a person, or the end of a timebox, has settled.
+    #[serde(skip)]
+    pub(crate) settled: Option<u8>,
+    pub words: Vec<Word>,
+    /// So many of the words count no more: what they were said to is settled.
+    #[serde(skip)]
+    pub(crate) words_settled: usize,
     pub run: Option<RunId>,
     pub outcome: Option<IncidentOutcome>,
+}
+
+impl Incident {
+    /// The trigger that the answer is for.
+    pub fn trigger(&self) -> Option<&Name> {
+        self.answered.as_ref().or(self.triggers.first())
+    }
 }
 
 impl Migration {
@@ -34,6 +53,11 @@ impl Migration {
                 triggers: vec![trigger.clone()],
                 answer: None,
                 why: String::new(),
+                answered: None,
+                asks: None,
+                settled: None,
+                words: Vec::new(),
+                words_settled: 0,
                 run: None,
                 outcome: None,
             });
@@ -42,9 +66,19 @@ impl Migration {
         let incident = self.incident.as_mut().ok_or("there is no incident")?;
         match event {
             Event::IncidentJoined { trigger } => incident.triggers.push(trigger.clone()),
-            Event::Decided { answer, why, .. } => {
+            Event::Decided { trigger, answer, why, asks, settled } => {
+                incident.settled = settled.then(|| incident.strictness());
+                if *settled {
+                    incident.words_settled = incident.words.len();
+                }
                 incident.answer = Some(*answer);
                 incident.why.clone_from(why);
+                incident.answered = Some(trigger.clone());
+                incident.asks.clone_from(asks);
+            }
+            Event::WordGiven { who, roles, word, reason } => {
+                let (who, roles, reason) = (who.clone(), roles.clone(), reason.clone());
+                incident.words.push(Word { who, roles, word: *word, at, reason });
             }
             Event::IncidentClosed { outcome } => {
                 incident.closed = Some(at);
@@ -57,16 +91,6 @@ impl Migration {
         }
         Ok(())
     }
-}
-
-/// The answer of the plan's matrix to a trigger: the first rule that matches.
-pub fn answer(plan: &Plan, trigger: &Trigger) -> Answer {
-    let matches = |rule: &&belay_plan::model::Rule| {
-        rule.severity.is_none_or(|severity| severity == trigger.severity)
-            && rule.scope.is_none_or(|scope| scope == trigger.scope)
-            && rule.fix.is_none_or(|fix| fix == trigger.fix)
-    };
-    plan.decision.rules.iter().find(matches).map_or(Answer::FixForward, |rule| rule.then)
 }
 
 /// How the answer came about, for people.

@@ -173,6 +173,15 @@ pub enum Verb {
     },
     Disarm,
     Cutover,
+    /// Begins a phase of the plan.
+    Phase {
+        phase: Name,
+    },
+    /// For so long no trigger opens an incident; at most [`MUTE_MAX`](crate::mute::MUTE_MAX).
+    Mute {
+        time: Duration,
+    },
+    Unmute,
     /// With a plan: pins it first (a run without a daemon). Without: rolls back the armed migration.
     Rollback {
         kind: RunKind,
@@ -239,6 +248,8 @@ pub struct Pin {
     pub plan: Arc<Plan>,
     pub plan_sha256: String,
     pub baseline: Option<Arc<Baseline>>,
+    /// In which phase it runs; none: in that of the journal, if there is one.
+    pub phase: Option<Name>,
 }
 
 /// Why an input was refused; nothing has changed. [`possible`](crate::possible) names the verbs that the state allows.

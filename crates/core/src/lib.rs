@@ -7,7 +7,9 @@
 mod approval;
 pub mod change;
 mod decide;
+pub mod decision;
 pub mod drill;
+pub mod elapsed;
 pub mod event;
 pub mod gate;
 pub mod id;
@@ -15,7 +17,9 @@ pub mod incident;
 pub mod input;
 mod look;
 pub mod migration;
+pub mod mute;
 pub mod part_way;
+pub mod phase;
 pub mod possible;
 pub mod proof;
 pub mod reading;
@@ -30,6 +34,7 @@ mod verbs;
 mod vigil;
 pub mod wants;
 pub mod watch;
+pub mod window;
 
 pub use approval::OPERATOR;
 pub use undo::left as left_by_undo;

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use belay_plan::model::Retry;
+use belay_plan::model::{PastWindow, Retry};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
     input::{ErrorClass, Look, LookFailure, SendFailure},
     proof::{self, Verdict},
     run::{Fate, Phase, Run, RunState, StepState},
+    window::{loses_data, past_point},
 };
 
 /// An intent that could not be sent within this time is not sent: what it was based on may have changed.
@@ -213,6 +214,15 @@ impl Deciding {
             return;
         };
         let plan = &run.plan.steps[name];
+        let refused =
+            self.past_point(run, name, next).filter(|(past, _)| *past == PastWindow::Refuse && !state.touched);
+        if let Some((_, why)) = refused {
+            return self.fail(
+                name,
+                FailureCode::Refused,
+                format!("{why}, which the plan refuses then: {}", next.title),
+            );
+        }
         if let Some(why) = self.wants_approval(run, name, next).filter(|_| !state.approved) {
             return self.step(name, StepEvent::ApprovalAwaited { why, by_hand: false });
         }
@@ -249,13 +259,24 @@ impl Deciding {
     fn wants_approval(&self, run: &Run, name: &str, next: &Change) -> Option<String> {
         let (plan, state) = (&run.plan.steps[name], run.steps.get(name)?);
         let begins = state.receipts.is_empty();
+        let past = || {
+            let (_, why) = self.past_point(run, name, next).filter(|(past, _)| *past == PastWindow::RequireApproval)?;
+            begins.then(|| format!("{why}: {}", next.title))
+        };
         let loses = proof::loses_too_much(&run.plan.objectives, next, self.now)
             .or_else(|| proof::loses_untold(&run.plan.objectives, plan, &state.planned).filter(|_| begins));
         let asked = || plan.approve.is_some().then(|| format!("the plan asks for a person's word: {}", next.title));
         // Asked for at the beginning: nobody is to be waited for in the middle.
         let planned = state.planned.iter().filter(|_| begins);
         let applies = || proof::applies_queued(planned.chain([next]));
-        loses.or_else(applies).or_else(|| self.drifted_before_undo(run, name, next)).or_else(asked)
+        loses.or_else(past).or_else(applies).or_else(|| self.drifted_before_undo(run, name, next)).or_else(asked)
+    }
+
+    /// The step loses data, and begins past the point of no return.
+    fn past_point(&self, run: &Run, name: &str, next: &Change) -> Option<(PastWindow, String)> {
+        let (plan, state) = (&run.plan.steps[name], run.steps.get(name)?);
+        let loses = plan.loses_data || loses_data(state.planned.iter().chain([next]));
+        past_point(&self.state, run, &run.plan, loses, self.now)
     }
 
     /// An undo puts back what was there before a rollback; what somebody has changed since then is not to be lost unseen.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use belay_plan::model::{Name, Plan};
 use indexmap::IndexMap;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -16,9 +16,12 @@ use crate::{
     id::RunId,
     incident::Incident,
     input::CommandKey,
+    mute::Mute,
+    phase::PhaseState,
     relations::Relations,
     run::{Pause, Run, RunState, StepState},
     watch::{SignalState, TriggerState},
+    window::PointTold,
 };
 
 /// After an outage longer than this in the middle of a run, what is found must be explainable before anything is sent.
@@ -39,6 +42,11 @@ pub struct Migration {
     /// When it was armed last, also when it is not any more.
     pub armed_last: Option<Timestamp>,
     pub cutover: Option<Timestamp>,
+    /// How far the wall clock was set since the cutover was marked: the point of no return moves with it.
+    pub(crate) cutover_shift: SignedDuration,
+    pub phase: Option<PhaseState>,
+    pub muted: Option<Mute>,
+    pub point_told: PointTold,
     /// Signals of the armed plan, or of the plan of the run under way.
     pub signals: IndexMap<Name, SignalState>,
     pub triggers: IndexMap<Name, TriggerState>,
@@ -110,6 +118,10 @@ impl Migration {
             armed: None,
             armed_last: None,
             cutover: None,
+            cutover_shift: SignedDuration::ZERO,
+            phase: None,
+            muted: None,
+            point_told: PointTold::default(),
             signals: IndexMap::new(),
             triggers: IndexMap::new(),
             blind: BTreeMap::new(),
@@ -152,13 +164,21 @@ impl Migration {
             Event::BaselineCaptured { baseline } => self.baseline = Some(baseline.clone()),
             Event::Armed { waits_for_green } => self.arm(at, waits_for_green),
             Event::Disarmed { .. } => self.disarm(),
-            Event::CutoverMarked => self.cutover = Some(at),
+            Event::CutoverMarked => self.set_cutover(Some(at)),
+            Event::PhaseBegun { phase } => self.begin_phase(at, phase),
+            Event::Muted { until, by, reason } => {
+                self.muted = Some(Mute { since: at, until: *until, by: by.clone(), reason: reason.clone() });
+            }
+            Event::Unmuted { .. } => self.muted = None,
+            Event::PointOfNoReturnNear { .. } => self.point_told.near = true,
+            Event::PointOfNoReturnPassed { .. } => self.point_told.passed = true,
             Event::WatchResumed { outage_s, asleep, clock_set_s, .. } => {
                 self.resume_watch(at, &Pause { outage_s: *outage_s, asleep: *asleep, clock_set_s: *clock_set_s });
             }
             Event::IncidentOpened { .. }
             | Event::IncidentJoined { .. }
             | Event::Decided { .. }
+            | Event::WordGiven { .. }
             | Event::IncidentClosed { .. } => self.apply_incident(at, event)?,
             Event::DrillStarted { .. } | Event::DrillEnded { .. } => self.apply_drill(at, actor, event)?,
             Event::RunStarted { .. }
@@ -179,7 +199,7 @@ impl Migration {
 
     fn remember(&mut self, at: Timestamp, actor: &str, key: Option<&CommandKey>) {
         let Some(key) = key else { return };
-        let kept = jiff::SignedDuration::try_from(KEYS_KEPT).unwrap_or(jiff::SignedDuration::MAX);
+        let kept = SignedDuration::try_from(KEYS_KEPT).unwrap_or(SignedDuration::MAX);
         let keys = Arc::make_mut(&mut self.keys);
         keys.retain(|known| at.duration_since(known.at) < kept);
         if keys.len() >= KEYS_MAX {
@@ -223,8 +243,15 @@ impl Migration {
         }
     }
 
+    fn set_cutover(&mut self, at: Option<Timestamp>) {
+        self.cutover = at;
+        self.cutover_shift = SignedDuration::ZERO;
+        self.point_told = PointTold::default();
+    }
+
     fn disarm(&mut self) {
         self.armed = None;
+        self.muted = None;
         if self.drill.as_ref().is_some_and(|drill| drill.run.is_none()) {
             self.forget_drill();
         }
@@ -238,6 +265,11 @@ impl Migration {
             trigger.interrupt(at);
         }
         self.blind.clear();
+        let by = SignedDuration::from_secs(pause.clock_set_s);
+        self.shift_phase(by);
+        self.shift_mute(by);
+        self.shift_window(by);
+        self.shift_timebox(by);
         if let Some(run) = &mut self.run {
             run.resume_watch(at, pause, LONG_OUTAGE_S);
         }
@@ -257,7 +289,7 @@ impl Migration {
 
     fn apply_run(&mut self, at: Timestamp, actor: &str, event: &Event) -> Result<(), String> {
         match event {
-            Event::RunStarted { run, kind, reason, only, incident } => {
+            Event::RunStarted { run, kind, reason, only, incident, phase } => {
                 let plan = self.plan.clone().ok_or("a run started without a plan")?;
                 if let Some(open) = &mut self.incident {
                     open.run = Some(run.clone());
@@ -267,6 +299,8 @@ impl Migration {
                 started.incident.clone_from(incident);
                 started.baseline.clone_from(&self.baseline);
                 started.cutover = self.cutover;
+                started.phase.clone_from(phase);
+                started.phase_before.clone_from(&self.phase);
                 self.note_in_drill(None, Some(run));
                 self.start(started, actor, reason);
             }
@@ -277,6 +311,7 @@ impl Migration {
                 started.left.clone_from(left);
                 started.baseline = Some(baseline.clone());
                 started.cutover = undone.cutover;
+                started.phase_before.clone_from(&undone.phase_before);
                 self.start(started, actor, reason);
             }
             Event::Rehearsed { run, reason, plan, plan_sha256, report } => {
@@ -325,8 +360,17 @@ impl Migration {
                     Event::RunEnded { outcome, why } => {
                         run.end(at, *outcome, why);
                         match outcome {
-                            RunOutcome::RolledBack => self.cutover = None, // the next cutover is marked anew
-                            RunOutcome::Undone => self.cutover = run.cutover, // it stands again
+                            // The next cutover is marked anew, and the next migration begins with its first phase.
+                            RunOutcome::RolledBack => {
+                                self.phase = None;
+                                self.set_cutover(None);
+                            }
+                            // Both stand again.
+                            RunOutcome::Undone => {
+                                self.phase.clone_from(&run.phase_before);
+                                let cutover = run.cutover;
+                                self.set_cutover(cutover);
+                            }
                             RunOutcome::Aborted | RunOutcome::Rehearsed => {}
                         }
                     }

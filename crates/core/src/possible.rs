@@ -24,6 +24,9 @@ pub enum VerbWord {
     Arm,
     Disarm,
     Cutover,
+    Phase,
+    Mute,
+    Unmute,
     Rollback,
     Decide,
     // of a run
@@ -39,7 +42,8 @@ pub enum VerbWord {
 }
 
 impl VerbWord {
-    pub const OF_MIGRATION: [Self; 5] = [Self::Arm, Self::Disarm, Self::Cutover, Self::Rollback, Self::Decide];
+    pub const OF_MIGRATION: [Self; 8] =
+        [Self::Arm, Self::Disarm, Self::Cutover, Self::Phase, Self::Mute, Self::Unmute, Self::Rollback, Self::Decide];
     pub const OF_RUN: [Self; 4] = [Self::Hold, Self::Resume, Self::Abort, Self::Undo];
     pub const OF_STEP: [Self; 4] = [Self::Approve, Self::Override, Self::Retry, Self::Skip];
 
@@ -48,6 +52,9 @@ impl VerbWord {
             Self::Arm => "arm",
             Self::Disarm => "disarm",
             Self::Cutover => "cutover",
+            Self::Phase => "phase",
+            Self::Mute => "mute",
+            Self::Unmute => "unmute",
             Self::Rollback => "rollback",
             Self::Decide => "decide",
             Self::Hold => "hold",
@@ -70,19 +77,26 @@ impl fmt::Display for VerbWord {
 
 /// Verbs that address the migration. While a run is open, the run and its steps are what can be moved.
 pub fn of_migration(state: &Migration) -> Vec<VerbWord> {
-    use VerbWord::{Arm, Cutover, Decide, Disarm, Rollback};
+    use VerbWord::{Arm, Cutover, Decide, Disarm, Mute, Phase, Rollback, Unmute};
     if state.open_run().is_some() {
         return Vec::new();
     }
-    let unmarked = state.cutover.is_none();
-    let verbs: &[VerbWord] = match (state.armed, &state.incident, unmarked) {
-        (None, ..) => &[Arm],
-        (Some(_), None, true) => &[Arm, Disarm, Cutover, Rollback],
-        (Some(_), None, false) => &[Arm, Disarm, Rollback],
-        (Some(_), Some(_), true) => &[Disarm, Cutover, Rollback, Decide],
-        (Some(_), Some(_), false) => &[Disarm, Rollback, Decide],
-    };
-    verbs.to_vec()
+    if state.armed.is_none() {
+        return vec![Arm];
+    }
+    let incident = state.incident.is_some();
+    let phases = state.plan.as_ref().map_or(0, |plan| plan.phases.len());
+    let verbs = [
+        (Arm, !incident),
+        (Disarm, true),
+        (Cutover, state.cutover.is_none()),
+        (Phase, phases > 1),
+        (Mute, true),
+        (Unmute, state.muted.is_some()),
+        (Rollback, true),
+        (Decide, incident),
+    ];
+    verbs.into_iter().filter(|(_, possible)| *possible).map(|(verb, _)| verb).collect()
 }
 
 /// Verbs that address a run.

@@ -13,6 +13,7 @@ use crate::{
     event::{FailureCode, GateEvent, RunKind, RunOutcome, StepEvent},
     gate::{GateState, GateStatus},
     id::{IncidentId, RunId},
+    phase::PhaseState,
     relations::Relations,
 };
 
@@ -29,6 +30,10 @@ pub struct Run {
     pub plan_sha256: String,
     pub baseline: Option<Arc<Baseline>>,
     pub cutover: Option<Timestamp>,
+    /// Steps of other phases are skipped.
+    pub phase: Option<Name>,
+    /// The phase that an undo of this run brings back.
+    pub(crate) phase_before: Option<PhaseState>,
     pub started: Timestamp,
     pub ended: Option<Timestamp>,
     pub state: RunState,
@@ -677,6 +682,8 @@ impl Run {
             plan_sha256: plan_sha256.to_owned(),
             baseline: None,
             cutover: None,
+            phase: None,
+            phase_before: None,
             started: at,
             ended: None,
             state: RunState::Running,

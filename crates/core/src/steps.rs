@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use belay_plan::model::{Name, OnFailure};
+use belay_plan::model::{Name, OnFailure, counts_during};
 use jiff::Timestamp;
 
 use crate::{
@@ -360,6 +360,11 @@ fn is_unblocked(run: &Run, name: &str) -> bool {
 
 /// Starts a pending step when its needs allow it, or says what blocks it.
 fn start_event(run: &Run, name: &Name) -> Option<StepEvent> {
+    let during = &run.plan.steps[name].during;
+    if !counts_during(during, run.phase.as_deref()) {
+        let phase = run.phase.as_deref().unwrap_or("none");
+        return Some(StepEvent::Skipped { why: format!("it serves {}, and the phase is {phase}", during.join(", ")) });
+    }
     let mut standings = run.plan.steps[name].needs.iter().map(|need| (need, run.standing(need)));
     if let Some((by, _)) = standings.clone().find(|(_, standing)| *standing == Standing::Broken) {
         return Some(StepEvent::Blocked { by: by.clone() });

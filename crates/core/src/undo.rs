@@ -112,6 +112,7 @@ fn put_back(plan: &Step) -> Step {
         verify: Vec::new(),
         on_failure: OnFailure::Halt,
         approve: None,
+        during: Vec::new(), // what was done is undone, whatever the phase
         stages: Vec::new(),
         ..plan.clone()
     }

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use belay_plan::model::{Name, Plan, RedAtArm, Target};
+use belay_plan::model::{Name, Plan, RedAtArm, Target, counts_during};
 use serde_json::{Value, json};
 
 use crate::{
-    approval::OPERATOR,
     change::Baseline,
     decide::Deciding,
     event::{Event, IncidentOutcome, RunKind},
     id::{RunId, id_text},
-    input::{Asked, Authority, Command, Pin, Refusal, RefusalKind, Verb},
+    input::{Asked, Command, Pin, Refusal, RefusalKind, Verb},
+    phase::refuse_unknown_phase,
     reading::Reading,
     run::{RunState, missing_baseline},
     support::{self, For},
@@ -33,6 +33,9 @@ impl Deciding {
             }
             Verb::Disarm => self.disarm(asked),
             Verb::Cutover => self.cutover(asked),
+            Verb::Phase { phase } => self.phase(phase, asked),
+            Verb::Mute { time } => self.mute(*time, asked),
+            Verb::Unmute => self.unmute(asked),
             Verb::Rollback { kind, only, pin } => self.rollback(*kind, only, pin.as_ref(), asked),
             Verb::Decide { roll_back } => self.decide_incident(*roll_back, asked),
             Verb::Approve { run, step, approve } => self.approve(run, step, *approve, asked),
@@ -108,6 +111,7 @@ impl Deciding {
             });
         }
         self.emit(Event::Armed { waits_for_green: red.into_iter().cloned().collect() });
+        self.begin_first_phase(plan);
         for reading in readings {
             self.reading_at_arm(reading);
         }
@@ -160,6 +164,7 @@ impl Deciding {
         }
         self.commanded("cutover", asked, json!({}));
         self.emit(Event::CutoverMarked);
+        self.begin_cutover_phase();
         Ok(())
     }
 
@@ -186,44 +191,22 @@ impl Deciding {
             });
         }
         refuse_unsupported(&plan, For::Running)?;
+        let phase = match pin.and_then(|pin| pin.phase.as_ref()) {
+            Some(phase) => Some(phase.as_str()),
+            None => self.state.phase_name(),
+        };
+        refuse_idle(&plan, only, phase)?;
+        let (phase, asked_for) = (phase.map(str::to_owned), pin.and_then(|pin| pin.phase.clone()));
         self.commanded("rollback", asked, json!({ "only": only }));
         if let Some(pin) = pin {
             self.pin(&pin.plan, &pin.plan_sha256, pin.baseline.as_ref());
         }
+        if let Some(asked_for) = asked_for.filter(|_| phase.as_deref() != self.state.phase_name()) {
+            self.emit(Event::PhaseBegun { phase: asked_for });
+        }
         self.refuse_without_baseline(&plan, only)?;
         self.start_run(kind, asked.reason.clone(), only.to_vec());
         Ok(())
-    }
-
-    fn decide_incident(&mut self, roll_back: bool, asked: &Asked) -> Outcome {
-        self.refuse_while_running("decide")?;
-        self.refuse_who_may_not_decide(asked)?;
-        let Some(trigger) = self.state.incident.as_ref().and_then(|incident| incident.triggers.first().cloned()) else {
-            return Err(wrong_state("there is no open incident", "`belay rollback` rolls back without one"));
-        };
-        let answer =
-            if roll_back { belay_plan::model::Answer::RollBack } else { belay_plan::model::Answer::FixForward };
-        self.commanded("decide", asked, json!({ "answer": answer }));
-        self.emit(Event::Decided { trigger, answer, why: asked.reason.clone() });
-        if roll_back {
-            self.start_run(RunKind::Real, asked.reason.clone(), Vec::new());
-        }
-        Ok(())
-    }
-
-    /// To decide is to act: it takes an operator, or a role that the plan gives it to.
-    fn refuse_who_may_not_decide(&self, asked: &Asked) -> Outcome {
-        let Authority::Roles(roles) = &asked.authority else { return Ok(()) };
-        let authority = self.state.plan.iter().flat_map(|plan| &plan.decision.authority);
-        let may: Vec<&str> = std::iter::once(OPERATOR).chain(authority.map(String::as_str)).collect();
-        if roles.iter().any(|role| may.contains(&role.as_str())) {
-            return Ok(());
-        }
-        Err(Refusal {
-            kind: RefusalKind::NotAllowed { role: OPERATOR.to_owned() },
-            why: format!("{} may not decide: that takes the role {}", asked.actor, may.join(" or ")),
-            help: "the daemon's `tokens` say who has which role".to_owned(),
-        })
     }
 
     // --- refusals ------------------------------------------------------------------------------------------------
@@ -264,6 +247,36 @@ pub fn needs_baseline(plan: &Plan) -> bool {
     plan.steps.values().any(|step| step.to == Target::Baseline)
 }
 
+/// A rollback that would do nothing: no step of it serves the phase.
+fn refuse_idle(plan: &Plan, only: &[Name], phase: Option<&str>) -> Outcome {
+    if let Some(phase) = phase {
+        refuse_unknown_phase(plan, phase)?;
+    } else if plan.steps.values().any(|step| !step.during.is_empty()) {
+        let phases: Vec<&str> = plan.phases.keys().map(String::as_str).collect();
+        return Err(wrong_state(
+            "the plan has steps for some phases only, and nobody has said in which phase the migration is",
+            &format!("say it with `--phase`: {}", phases.join(", ")),
+        ));
+    }
+    let included = crate::scope::included(plan, only);
+    let serves = |name: &Name| plan.steps.get(name).is_some_and(|step| counts_during(&step.during, phase));
+    if included.iter().any(serves) {
+        return Ok(());
+    }
+    let phase = phase.unwrap_or("none");
+    let other = included.iter().filter_map(|name| plan.steps.get(name)).flat_map(|step| &step.during);
+    let mut other: Vec<&str> = other.map(String::as_str).collect();
+    other.sort_unstable();
+    other.dedup();
+    Err(wrong_state(
+        &format!(
+            "no step is left to roll back: what was asked for serves {}, and the phase is {phase}",
+            other.join(", ")
+        ),
+        "`belay phase NAME --reason TEXT` begins another phase; `belay status` shows which steps serve which",
+    ))
+}
+
 fn refuse_unsupported(plan: &Plan, purpose: For) -> Outcome {
     let unsupported = support::unsupported(plan, purpose);
     if unsupported.is_empty() {
@@ -276,6 +289,6 @@ fn refuse_unsupported(plan: &Plan, purpose: For) -> Outcome {
     })
 }
 
-fn wrong_state(why: &str, help: &str) -> Refusal {
+pub(crate) fn wrong_state(why: &str, help: &str) -> Refusal {
     Refusal { kind: RefusalKind::WrongState, why: why.to_owned(), help: help.to_owned() }
 }

@@ -2,14 +2,13 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use belay_plan::model::{Answer, Name, Trigger, UnknownPolicy};
+use belay_plan::model::{Name, Trigger, UnknownPolicy};
 use jiff::Timestamp;
 
 use crate::{
     decide::Deciding,
     event::{Event, IncidentOutcome, RunKind},
     id::{IncidentId, RunId, id_text},
-    incident::{answer, answer_text},
     reading::Health,
     run::RunState,
     watch::{Dwell, SignalState, Truth, dwell_end, evidence, health_in, held_ms, signals_of, truth},
@@ -48,6 +47,10 @@ impl Deciding {
             return;
         };
         for (name, trigger) in &plan.triggers {
+            if self.state.is_asleep(name, trigger) {
+                self.put_to_sleep(name);
+                continue;
+            }
             let truth = truth(&trigger.when, &health_in(&self.state.signals));
             if let Some(event) = self.dwell_event(name, trigger, truth) {
                 self.emit(event);
@@ -55,6 +58,18 @@ impl Deciding {
             if let Some(event) = self.unknown_event(name, trigger, truth) {
                 self.emit(event);
             }
+        }
+    }
+
+    /// A trigger out of its phases begins anew when it wakes up.
+    fn put_to_sleep(&mut self, name: &Name) {
+        let Some(state) = self.state.triggers.get(name) else { return };
+        let (dwells, unknown) = (state.dwell != Dwell::Quiet, state.unknown.is_some());
+        if dwells {
+            self.emit(Event::DwellReset { trigger: name.clone() });
+        }
+        if unknown {
+            self.emit(Event::TriggerKnown { trigger: name.clone() });
         }
     }
 
@@ -133,6 +148,9 @@ impl Deciding {
                 continue;
             }
             if self.state.incident.is_none() && self.state.open_run().is_none() {
+                if self.state.muted.is_some() {
+                    continue; // it is on record that it fired; if it still holds when the mute ends, that opens the incident
+                }
                 let incident = IncidentId(id_text(self.now, self.entropy));
                 self.emit(Event::IncidentOpened { incident, trigger: name.clone() });
             } else if self.state.incident.is_some() {
@@ -141,26 +159,18 @@ impl Deciding {
                 continue; // a run that a person asked for: the firing itself is on record
             }
             if self.state.open_run().is_none() {
-                let answer = answer(&plan, trigger);
-                let why = answer_text(name, trigger, answer);
-                self.emit(Event::Decided { trigger: name.clone(), answer, why });
-                self.answer_incident(name, answer);
+                self.answer_trigger(&plan, name, trigger);
             }
         }
         self.close_healed();
-    }
-
-    fn answer_incident(&mut self, trigger: &Name, answer: Answer) {
-        if answer == Answer::RollBack {
-            self.start_run(RunKind::Real, format!("trigger {trigger} fired"), Vec::new());
-        }
     }
 
     pub(crate) fn start_run(&mut self, kind: RunKind, reason: String, only: Vec<Name>) {
         let run = RunId(id_text(self.now, self.entropy.rotate_left(16)));
         let kind = if self.state.drill.is_some() { RunKind::Drill } else { kind };
         let incident = self.state.incident.as_ref().map(|incident| incident.id.clone());
-        self.emit(Event::RunStarted { run, kind, reason, only, incident });
+        let phase = self.state.phase_name().map(str::to_owned);
+        self.emit(Event::RunStarted { run, kind, reason, only, incident, phase });
     }
 
     fn close_healed(&mut self) {
@@ -191,6 +201,7 @@ impl Deciding {
         let plan = state.plan.as_ref().filter(|_| state.armed.is_some())?;
         plan.triggers
             .iter()
+            .filter(|(name, trigger)| !state.is_asleep(name, trigger))
             .filter_map(|(name, trigger)| {
                 let state = state.triggers.get(name)?;
                 let dwell = match state.dwell {

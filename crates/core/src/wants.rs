@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use crate::{
     change::{Change, Key, Receipt},
     decide::Deciding,
+    elapsed::is_own,
     gate::GateState,
     id::RunId,
     look::wants_look,
@@ -99,7 +100,7 @@ impl Migration {
     pub fn wants(&self) -> Wants {
         let mut wants = Wants::default();
         if let Some(plan) = self.plan.as_ref().filter(|_| self.armed.is_some()) {
-            for name in watched(plan) {
+            for name in watched(plan).into_iter().filter(|name| !plan.signals.get(*name).is_some_and(is_own)) {
                 let unread = self.signals.get(name).filter(|signal| !signal.read).map(|signal| signal.since);
                 let fresh_after = unread.or(self.armed).unwrap_or(Timestamp::MIN);
                 wants.watch.insert(name.clone(), Watch { gated: false, fresh_after, usable_after: fresh_after });
@@ -108,7 +109,15 @@ impl Migration {
         if let Some(run) = self.open_run() {
             run_wants(run, &mut wants);
         }
-        wants.deadline = Deciding::trigger_deadline(self).into_iter().chain(Deciding::run_deadline(self)).min();
+        let deadlines = [
+            Deciding::trigger_deadline(self),
+            Deciding::timebox_deadline(self),
+            Deciding::elapsed_deadline(self),
+            Deciding::window_deadline(self),
+            self.muted.as_ref().map(|mute| mute.until),
+            Deciding::run_deadline(self),
+        ];
+        wants.deadline = deadlines.into_iter().flatten().min();
         wants
     }
 }

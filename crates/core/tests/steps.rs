@@ -547,7 +547,7 @@ fn a_second_rollback_is_refused_with_the_first_ones_id() {
     let plan = plan(vec![("dns", step(&[]))]);
     let mut stage = Stage::new();
     let run = stage.run(&plan, &[]);
-    let pin = belay_core::input::Pin { plan: plan.into(), plan_sha256: "p".to_owned(), baseline: None };
+    let pin = belay_core::input::Pin { plan: plan.into(), plan_sha256: "p".to_owned(), baseline: None, phase: None };
     let refusal = stage
         .command(Verb::Rollback { kind: belay_core::event::RunKind::Real, only: vec![], pin: Some(pin) })
         .unwrap_err();
@@ -558,8 +558,12 @@ fn a_second_rollback_is_refused_with_the_first_ones_id() {
 fn a_rollback_to_a_baseline_that_is_not_there_is_refused() {
     let mut dns = step(&[]);
     dns.to = Target::Baseline;
-    let pin =
-        belay_core::input::Pin { plan: plan(vec![("dns", dns)]).into(), plan_sha256: "p".to_owned(), baseline: None };
+    let pin = belay_core::input::Pin {
+        plan: plan(vec![("dns", dns)]).into(),
+        plan_sha256: "p".to_owned(),
+        baseline: None,
+        phase: None,
+    };
     let mut stage = Stage::new();
     let refusal = stage
         .command(Verb::Rollback { kind: belay_core::event::RunKind::Real, only: vec![], pin: Some(pin) })

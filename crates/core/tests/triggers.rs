@@ -239,18 +239,8 @@ fn unknown_for_long_rolls_back_where_the_plan_says_so_but_blindness_only_alerts(
 #[test]
 fn what_cannot_be_honoured_refuses_to_arm_and_says_which() {
     let mut plan = plan(vec![("dns", step(&[]))]);
-    plan.triggers["hurt"].scope = TriggerScope::Isolated;
-    plan.decision.rules.insert(
-        0,
-        Rule {
-            severity: Some(Severity::Critical),
-            scope: Some(TriggerScope::Isolated),
-            fix: None,
-            then: Answer::FixFirst,
-            timebox: Some(Duration::from_secs(1800)),
-        },
-    );
-    plan.window = Some(Window { point_of_no_return: None, past: PastWindow::Refuse, opens: None });
+    plan.steps["dns"].expect = Some(serde_json::json!(1));
+    plan.notify.insert("team".to_owned(), serde_json::json!({}));
     let mut stage = Stage::new();
     let refusal = stage
         .command(Verb::Arm {
@@ -263,7 +253,7 @@ fn what_cannot_be_honoured_refuses_to_arm_and_says_which() {
         })
         .unwrap_err();
     assert_eq!(refusal.kind, RefusalKind::Unsupported);
-    assert!(refusal.why.contains("window") && refusal.why.contains("fix_first"), "{}", refusal.why);
+    assert!(refusal.why.contains("steps.dns.expect") && refusal.why.contains("notify.team"), "{}", refusal.why);
 }
 
 #[test]

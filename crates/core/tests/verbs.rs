@@ -55,18 +55,28 @@ fn run_verb(stage: &mut Stage, verb: impl FnOnce(RunId) -> Verb) {
     stage.command(verb(run)).unwrap();
 }
 
+/// A plan with two phases.
+fn phased() -> Plan {
+    let mut plan = plan(dns());
+    plan.phases = ["copy", "soak"].map(|name| (name.to_owned(), Phase::default())).into_iter().collect();
+    plan
+}
+
 fn migrations() -> Vec<(&'static str, Stage)> {
     let mut disarmed = Stage::new();
-    disarmed.arm(&plan(dns()));
+    disarmed.arm(&phased());
     disarmed.command(Verb::Disarm).unwrap();
     let mut armed = Stage::new();
-    armed.arm(&plan(dns()));
+    armed.arm(&phased());
     let mut marked = Stage::new();
-    marked.arm(&plan(dns()));
+    marked.arm(&phased());
     marked.command(Verb::Cutover).unwrap();
+    let mut muted = Stage::new();
+    muted.arm(&phased());
+    muted.command(Verb::Mute { time: std::time::Duration::from_secs(60) }).unwrap();
     let incident = |cutover: bool| {
         let mut stage = Stage::new();
-        let mut plan = plan(dns());
+        let mut plan = phased();
         plan.triggers["hurt"].severity = Severity::Minor;
         plan.triggers["hurt"].dwell = std::time::Duration::ZERO;
         stage.arm(&plan);
@@ -83,6 +93,7 @@ fn migrations() -> Vec<(&'static str, Stage)> {
         ("disarmed", disarmed),
         ("armed", armed),
         ("armed, cutover marked", marked),
+        ("armed, muted", muted),
         ("incident", incident(false)),
         ("incident, cutover marked", incident(true)),
         ("rolling_back, confirming, halted: a run is open", open(|_| {})),
@@ -203,6 +214,9 @@ fn verb(word: VerbWord, stage: &Stage) -> Verb {
         },
         VerbWord::Disarm => Verb::Disarm,
         VerbWord::Cutover => Verb::Cutover,
+        VerbWord::Phase => Verb::Phase { phase: "soak".to_owned() },
+        VerbWord::Mute => Verb::Mute { time: std::time::Duration::from_secs(60) },
+        VerbWord::Unmute => Verb::Unmute,
         VerbWord::Rollback => Verb::Rollback { kind: RunKind::Real, only: vec![], pin: None },
         VerbWord::Decide => Verb::Decide { roll_back: false },
         VerbWord::Hold => Verb::Hold { run: run() },

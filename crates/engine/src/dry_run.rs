@@ -10,8 +10,9 @@ use belay_core::{
     run::{baseline_entry, missing_baseline},
     scope::included,
 };
-use belay_plan::model::{Name, Plan};
+use belay_plan::model::{Name, Plan, counts_during};
 use belay_ports::{AccountError, Check, Corrupt, Ports, ReadError};
+use indexmap::IndexMap;
 use jiff::Timestamp;
 
 pub use self::document::{DryChange, DryGate, DryRun, DrySignal, DryStep, DryTrigger, Found, Stop, Verdict};
@@ -32,10 +33,11 @@ pub enum DryRunError {
     Unknown(#[from] Unknown),
     #[error("the plan has no step {step}; its steps are: {}", steps.join(", "))]
     NoSuchStep { step: Name, steps: Vec<Name> },
+    #[error("the plan has no phase {phase}; its phases are: {}", phases.join(", "))]
+    NoSuchPhase { phase: Name, phases: Vec<Name> },
 }
 
-/// Rehearses a plan against the world as it is. `ports` should be a set that cannot mutate. `only`: those steps and what
-/// they need; empty for all. `measured`: what the steps took before. Steps that return to a baseline which is not there
+/// Rehearses a plan against the world as it is. `ports` should be a set that cannot mutate. `measured`: what the steps took before. Steps that return to a baseline which is not there
 /// yet are shown as they are now: that is what arming would capture. What the plan does beyond AWS is not known here.
 ///
 /// # Errors
@@ -46,13 +48,21 @@ pub async fn dry_run(
     sha256: &str,
     baseline: Option<&Baseline>,
     cutover: Option<Timestamp>,
-    only: &[Name],
+    which: Which<'_>,
     measured: &Measured,
 ) -> Result<DryRun, DryRunError> {
+    let only = which.only;
+    if let Some(phase) = which.phase.filter(|phase| !plan.phases.contains_key(*phase)) {
+        return Err(DryRunError::NoSuchPhase {
+            phase: phase.to_owned(),
+            phases: plan.phases.keys().cloned().collect(),
+        });
+    }
     if let Some(step) = only.iter().find(|name| !plan.steps.contains_key(*name)) {
         return Err(DryRunError::NoSuchStep { step: step.clone(), steps: plan.steps.keys().cloned().collect() });
     }
-    let names = included(plan, only);
+    let phase = which.phase.or_else(|| plan.phases.keys().next().map(String::as_str));
+    let (names, skipped) = in_phase(plan, included(plan, only), phase);
     let uncaptured = missing_baseline(plan, baseline, &|name| names.iter().any(|included| included == name));
     scope::refuse_unknown(ports, plan)?;
     scope::verify_accounts(ports, plan).await?;
@@ -70,7 +80,28 @@ pub async fn dry_run(
         assessed.insert(step, Assessed::of(looking, doc, captures));
     }
     let findings = Findings { plan, names: &names, readings: &readings, assessed, at, cutover, measured };
-    Ok(DryRun { detours: ports.actuators.detours(), ..findings.report(sha256) })
+    let phase = phase.map(str::to_owned);
+    Ok(DryRun { detours: ports.actuators.detours(), phase, skipped, ..findings.report(sha256) })
+}
+
+/// The steps that the phase has, and why it does not have the others.
+fn in_phase(plan: &Plan, included: Vec<Name>, phase: Option<&str>) -> (Vec<Name>, IndexMap<Name, String>) {
+    let (names, others): (Vec<Name>, Vec<Name>) =
+        included.into_iter().partition(|name| counts_during(&plan.steps[name].during, phase));
+    let why = |name: Name| {
+        let why = format!("it serves {}", plan.steps[&name].during.join(", "));
+        (name, why)
+    };
+    (names, others.into_iter().map(why).collect())
+}
+
+/// Which steps, and in which phase.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Which<'a> {
+    /// These and what they need; empty: all.
+    pub only: &'a [Name],
+    /// None: the first one of the plan.
+    pub phase: Option<&'a str>,
 }
 
 /// What was found of one step.

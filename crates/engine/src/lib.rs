@@ -26,7 +26,7 @@ pub use arming::{ArmError, Armed, Arming, arm};
 pub use capture::{CaptureError, capture};
 pub use drill::{DrillReport, DrillStep, Objective, Standing, drill_report, standing};
 pub use dry_run::{
-    DryChange, DryGate, DryRun, DryRunError, DrySignal, DryStep, DryTrigger, Found, Stop, Verdict, dry_run,
+    DryChange, DryGate, DryRun, DryRunError, DrySignal, DryStep, DryTrigger, Found, Stop, Verdict, Which, dry_run,
 };
 pub use expected::{ExpectedFrom, Measured, measured, relatives};
 pub use handle::{CommandError, Engine, Fault, FaultPart, Handle, OpenError, Options, SlowAppend, Snapshot};

@@ -55,6 +55,8 @@ pub struct Request {
     /// None: what the journal keeps.
     pub baseline: Option<Baseline>,
     pub only: Vec<Name>,
+    /// In which phase of the plan; none: in that of the journal.
+    pub phase: Option<Name>,
     pub asked: Asked,
 }
 
@@ -105,6 +107,7 @@ pub async fn run_foreground(handle: &Handle, ports: &Ports, request: Request) ->
         plan: request.plan.clone(),
         plan_sha256: request.plan_sha256.clone(),
         baseline: request.baseline.clone().map(Arc::new),
+        phase: request.phase.clone(),
     };
     let verb = Verb::Rollback { kind: request.kind, only: request.only.clone(), pin: Some(pin) };
     let run = start(handle, command(verb)).await?;

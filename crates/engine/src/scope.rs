@@ -52,9 +52,9 @@ pub(crate) fn of_run(run: &Run, step: &str) -> Option<Scope> {
     Some(Scope { tries: state.tries, deadline: state.deadline, stages, before, sent, ..scope })
 }
 
-/// What to ask for a signal. None for a signal that the plan does not have.
+/// What to ask for a signal. None for a signal that the plan does not have, and for one that Belay itself knows.
 pub(crate) fn query(plan: &Plan, baseline: Option<&Baseline>, name: &Name) -> Option<(String, Query)> {
-    let signal = plan.signals.get(name)?;
+    let signal = plan.signals.get(name).filter(|signal| !belay_core::elapsed::is_own(signal))?;
     let entries = baseline.into_iter().flat_map(|baseline| baseline.steps.values());
     let query = Query {
         signal: name.clone(),

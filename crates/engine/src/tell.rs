@@ -43,6 +43,14 @@ fn says(event: &Event, state: &Migration) -> Option<(Tone, String)> {
         }
         Event::Disarmed { why } => (Info, format!("disarmed: {why}")),
         Event::CutoverMarked => (Info, "the cutover is marked".to_owned()),
+        Event::PhaseBegun { phase } => (Info, format!("phase {phase} begins")),
+        Event::Muted { until, by, reason } => (Warn, format!("muted until {until:.0} by {by}: {reason}")),
+        Event::Unmuted { why } => (Info, format!("not muted any more: {why}")),
+        Event::PointOfNoReturnNear { at } => (Warn, format!("the point of no return is at {at:.0}")),
+        Event::PointOfNoReturnPassed { .. } => {
+            (Warn, "the point of no return is passed: people decide every rollback from here on".to_owned())
+        }
+        Event::WordGiven { who, word, reason, .. } => (Warn, format!("{who} says {}: {reason}", word.as_str())),
         Event::WatchResumed { outage_s, .. } => (Info, format!("taken up again; nobody looked for {outage_s} s")),
         Event::SignalTurned { signal, to, evidence, .. } => {
             (Info, format!("signal {signal} is {}: {evidence}", word(to)))

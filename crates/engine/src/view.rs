@@ -7,13 +7,14 @@ mod waiting;
 use std::sync::Arc;
 
 use belay_core::{
+    decision::{Word, authority},
     incident::Incident,
     migration::{Migration, MigrationState},
     reading::Health,
     run::Run,
     watch::{Dwell, TriggerState, signals_of},
 };
-use belay_plan::model::{Answer, Name, Severity, Trigger};
+use belay_plan::model::{Answer, Authority, Name, PastWindow, Severity, Trigger};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -44,6 +45,19 @@ pub struct MigrationView {
     pub drill: Option<DrillView>,
     pub armed: Option<Timestamp>,
     pub cutover: Option<Timestamp>,
+    /// The phase of the plan that it is in; none where the plan has no phases, or where it has not been armed since the
+    /// last rollback.
+    #[schema(value_type = Option<String>)]
+    pub phase: Option<Name>,
+    pub phase_since: Option<Timestamp>,
+    pub phase_expected_s: Option<u64>,
+    /// Until then no trigger opens an incident.
+    pub muted_until: Option<Timestamp>,
+    /// Who has muted it, and why.
+    pub muted_by: Option<String>,
+    pub muted_reason: Option<String>,
+    /// How long rolling back by itself is possible; none where the plan says nothing of it.
+    pub window: Option<WindowView>,
     pub baseline: Option<BaselineView>,
     #[schema(value_type = IndexMap<String, TriggerView>)]
     pub triggers: IndexMap<Name, TriggerView>,
@@ -82,6 +96,27 @@ pub struct DrillView {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct WindowView {
+    /// Nothing starts by itself before.
+    pub opens: Option<Timestamp>,
+    /// Past it, people decide; none before the cutover is marked.
+    pub point_of_no_return: Option<Timestamp>,
+    /// What becomes then of steps that lose data.
+    pub past: PastWindow,
+    /// To the point of no return; 0 when it is passed.
+    pub left_s: Option<f64>,
+}
+
+impl WindowView {
+    fn new(state: &Migration, now: Timestamp) -> Option<Self> {
+        let window = state.plan.as_ref()?.window.as_ref()?;
+        let point_of_no_return = state.point_of_no_return();
+        let left_s = point_of_no_return.map(|point| point.duration_since(now).as_secs_f64().max(0.0));
+        Some(Self { opens: window.opens, point_of_no_return, past: window.past, left_s })
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct BaselineView {
     pub captured: Timestamp,
     pub plan_sha256: String,
@@ -114,6 +149,8 @@ pub enum TriggerWord {
     Healing,
     /// It was red at arming and sleeps until it has been green once.
     WaitsForGreen,
+    /// It counts in other phases than the present one.
+    Asleep,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -136,7 +173,21 @@ pub struct IncidentView {
     #[schema(value_type = Vec<String>)]
     pub triggers: Vec<Name>,
     pub decision: Option<Answer>,
+    /// The same: what happens now, or what is asked.
+    pub answer: Option<Answer>,
     pub why: String,
+    /// As the trigger names it that the answer is for.
+    #[schema(value_type = Option<String>)]
+    pub problem: Option<Name>,
+    /// The rule that matched, counted from 0: `decision.rules[0]`, of the plan or of the default matrix.
+    pub rule: Option<usize>,
+    /// Until when people can decide; never extended.
+    pub timebox_ends: Option<Timestamp>,
+    /// What happens then.
+    pub then: Option<Answer>,
+    /// Whose word decides: a list is any one of these roles, `{ "all": [...] }` one person of each.
+    pub authority: Authority,
+    pub words: Vec<Word>,
     pub run: Option<String>,
     pub outcome: Option<belay_core::event::IncidentOutcome>,
 }
@@ -162,6 +213,15 @@ impl MigrationView {
             }),
             armed: state.armed,
             cutover: state.cutover,
+            phase: state.phase_name().map(str::to_owned),
+            phase_since: state.phase.as_ref().map(|phase| phase.since),
+            phase_expected_s: state
+                .phase_name()
+                .and_then(|name| Some(state.plan.as_ref()?.phases.get(name)?.expected?.as_secs())),
+            muted_until: state.muted.as_ref().map(|mute| mute.until),
+            muted_by: state.muted.as_ref().map(|mute| mute.by.clone()),
+            muted_reason: state.muted.as_ref().map(|mute| mute.reason.clone()),
+            window: WindowView::new(state, now),
             baseline: state.baseline.as_ref().map(|baseline| BaselineView {
                 captured: baseline.captured,
                 plan_sha256: baseline.plan_sha256.clone(),
@@ -169,12 +229,14 @@ impl MigrationView {
             }),
             triggers: triggers
                 .filter_map(|(name, trigger)| {
-                    Some((name.clone(), TriggerView::new(trigger, state.triggers.get(name)?, now)))
+                    let view = TriggerView::new(trigger, state.triggers.get(name)?, now);
+                    let asleep = state.armed.is_some() && state.is_asleep(name, trigger);
+                    Some((name.clone(), if asleep { TriggerView { state: TriggerWord::Asleep, ..view } } else { view }))
                 })
                 .collect(),
             signals: state.signals.iter().map(|(name, signal)| (name.clone(), SignalView::new(signal))).collect(),
             blind: state.blind.iter().map(|(source, since)| (source.clone(), *since)).collect(),
-            incident: state.incident.as_ref().map(|incident| IncidentView::new(&state.name, incident)),
+            incident: state.incident.as_ref().map(|incident| IncidentView::new(state, incident)),
             run: state.run.as_ref().map(|run| RunView::new(state, run, Some(snapshot), now)),
             waiting_for: waiting::of_migration(state),
             faults: snapshot.faults.iter().map(ToString::to_string).collect(),
@@ -234,15 +296,23 @@ impl SignalView {
 }
 
 impl IncidentView {
-    pub fn new(migration: &str, incident: &Incident) -> Self {
+    pub fn new(state: &Migration, incident: &Incident) -> Self {
+        let asks = incident.asks.as_ref();
         Self {
             id: incident.id.to_string(),
-            migration: migration.to_owned(),
+            migration: state.name.clone(),
             opened: incident.opened,
             closed: incident.closed,
             triggers: incident.triggers.clone(),
             decision: incident.answer,
+            answer: incident.answer,
             why: incident.why.clone(),
+            problem: asks.and_then(|asks| asks.problem.clone()),
+            rule: asks.map(|asks| asks.rule),
+            timebox_ends: asks.and_then(|asks| asks.timebox_ends),
+            then: asks.and_then(|asks| asks.then),
+            authority: authority(state, incident),
+            words: incident.words.clone(),
             run: incident.run.as_ref().map(ToString::to_string),
             outcome: incident.outcome,
         }
@@ -252,7 +322,7 @@ impl IncidentView {
 /// All incidents of a migration, the latest first.
 pub fn incidents(state: &Migration) -> Vec<IncidentView> {
     let past = state.past_incidents.iter().rev().map(AsRef::as_ref);
-    state.incident.iter().chain(past).map(|incident| IncidentView::new(&state.name, incident)).collect()
+    state.incident.iter().chain(past).map(|incident| IncidentView::new(state, incident)).collect()
 }
 
 /// All runs of a migration, the latest first.

@@ -1,11 +1,11 @@
-//! The two actions that need no system: Belay's core carries them out itself.
+//! What needs no system: two actions and a signal that Belay's core sees to itself.
 
 use std::time::Duration;
 
 use crate::{
-    catalogue::{ActionSpec, Finding, no_action_findings},
+    catalogue::{ActionSpec, Finding, SignalSpec, no_action_findings, no_signal_findings},
     duration,
-    shape::{duration as duration_shape, field, object, text},
+    shape::{duration as duration_shape, field, name, object, one_of, pattern, text, words},
 };
 
 /// A person does it and says so.
@@ -13,6 +13,33 @@ pub const MANUAL: &str = "manual";
 
 /// Lets time pass.
 pub const WAIT: &str = "wait";
+
+/// Is unhealthy when more time has gone by than planned.
+pub const ELAPSED: &str = "elapsed";
+
+/// The built-in signal.
+pub fn signals() -> [SignalSpec; 1] {
+    let share = pattern("a share of the expected time such as `150%`", "^[1-9][0-9]{0,3}%$");
+    let at_most =
+        one_of("a time such as `6h`, or a share of the expected time such as `150%`", [duration_shape(), share]);
+    let of_phase = object([
+        field("phase", name(), "The phase whose time counts."),
+        field("at_most", at_most, "Longer is unhealthy."),
+    ]);
+    let since = object([
+        field("since", words(["armed", "cutover"]), "From when time counts."),
+        field("at_most", duration_shape(), "Longer is unhealthy."),
+    ]);
+    let value = one_of("{ phase, at_most } or { since, at_most }", [of_phase, since]);
+    [SignalSpec {
+        key: ELAPSED,
+        summary: "Unhealthy when a phase, or the time since arming or the cutover, lasts longer than planned.",
+        value,
+        siblings: Vec::new(),
+        check: no_signal_findings,
+        remarks: no_signal_findings,
+    }]
+}
 
 /// The built-in actions.
 pub fn actions() -> [ActionSpec; 2] {

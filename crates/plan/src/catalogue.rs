@@ -19,11 +19,11 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// The built-in actions (`manual`, `wait`) together with those of the systems.
+    /// What is built in (`manual`, `wait`, `elapsed`) together with what the systems bring.
     pub fn new(actions: impl IntoIterator<Item = ActionSpec>, signals: impl IntoIterator<Item = SignalSpec>) -> Self {
         Self {
             actions: builtin::actions().into_iter().chain(actions).collect(),
-            signals: signals.into_iter().collect(),
+            signals: signals.into_iter().chain(builtin::signals()).collect(),
         }
     }
 

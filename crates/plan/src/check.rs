@@ -5,11 +5,11 @@
 use serde_json::{Map, Value};
 
 use crate::{
+    builtin::ELAPSED,
     catalogue::{Catalogue, Finding},
     decode::{Decoded, Places, below},
     duration,
-    lower::{merged_aws, rules_of},
-    model::{Answer, Fix, Rule, Severity, TriggerScope},
+    lower::merged_aws,
     suggest::instead_of,
     syntax::Problem,
 };
@@ -29,12 +29,13 @@ pub(crate) fn check(decoded: &Decoded, catalogue: &Catalogue) -> Vec<Problem> {
     checker.aws("");
     checker.signals();
     checker.triggers();
-    checker.decision();
     checker.gates("/confirm");
     for name in keys(&decoded.value["steps"]) {
         checker.step(name);
     }
     checker.problems.extend(crate::check_steps::check(decoded, catalogue));
+    checker.problems.extend(crate::check_phases::check(decoded));
+    checker.problems.extend(crate::check_decision::check(decoded));
     checker.problems
 }
 
@@ -155,6 +156,10 @@ impl<'d> Checker<'d> {
             }
             let Some(signal) = self.at(&pointer).as_str().map(str::to_owned) else { continue };
             self.signal(&pointer, &signal);
+            if !self.root["signals"][&signal][ELAPSED].is_null() {
+                let message = format!("`{signal}` shows time that has gone by, which no step brings back");
+                self.complain(&pointer, message, "let a trigger watch it");
+            }
             // One would pass or fail for the other.
             if seen.contains(&signal) {
                 let message = format!("`{signal}` is in this list already");
@@ -173,49 +178,6 @@ impl<'d> Checker<'d> {
             let message = format!("healthy for {hold_for} cannot be seen within {within}");
             self.complain(&hold, message, format!("give a `within` of {hold_for} or longer, or a shorter `for`"));
         }
-    }
-
-    fn decision(&mut self) {
-        for index in 0..self.at("/decision/rules").as_array().map_or(0, Vec::len) {
-            let pointer = format!("/decision/rules/{index}");
-            let answer = self.at(&format!("{pointer}/do")).as_str().unwrap_or("fix_first");
-            let timebox = format!("{pointer}/timebox");
-            if answer != "fix_first" && !self.at(&timebox).is_null() {
-                let message = format!("`{answer}` has no timebox");
-                self.complain(&timebox, message, "remove it, or let the rule say `do: fix_first`");
-            }
-        }
-        if self.places.is_sound("/decision/rules")
-            && !self.at("/decision/rules").is_null()
-            && let Ok(rules) = rules_of(&self.root["decision"])
-        {
-            self.decision_rules(&rules);
-        }
-    }
-
-    /// There are few enough situations to go through all of them.
-    fn decision_rules(&mut self, rules: &[Rule]) {
-        let mut reached = vec![false; rules.len()];
-        for situation in situations() {
-            if let Some(index) = rules.iter().position(|rule| matches(rule, &situation)) {
-                reached[index] = true;
-            }
-        }
-        let Some(last) = rules.len().checked_sub(1) else { return };
-        for index in (0..=last).filter(|index| !reached[*index]) {
-            let message = "this rule is never reached: the rules before it match all that it matches";
-            self.complain(&format!("/decision/rules/{index}"), message, "remove it, or move it further up");
-        }
-        let Rule { severity: None, scope: None, fix: None, .. } = rules[last] else {
-            let answer = match rules[last].then {
-                Answer::RollBack => "roll_back",
-                Answer::FixFirst => "fix_first",
-                Answer::FixForward => "fix_forward",
-            };
-            let message = "the last rule must match everything, so that every incident gets an answer";
-            let help = format!("add a last rule without conditions, for example `- {{ do: {answer} }}`");
-            return self.complain(&format!("/decision/rules/{last}"), message, help);
-        };
     }
 
     fn step(&mut self, name: &str) {
@@ -284,21 +246,4 @@ impl Checker<'_> {
 
 fn keys_of(condition: &Map<String, Value>) -> &str {
     condition.keys().next().map_or("", String::as_str)
-}
-
-/// Every situation that a trigger can describe.
-fn situations() -> impl Iterator<Item = (Severity, TriggerScope, Fix)> {
-    let severities = [Severity::Critical, Severity::Major, Severity::Minor];
-    let scopes = [TriggerScope::SystemWide, TriggerScope::Isolated];
-    let fixes = [Fix::Short, Fix::Medium, Fix::Long, Fix::Unknown];
-    severities
-        .into_iter()
-        .flat_map(move |severity| scopes.map(|scope| (severity, scope)))
-        .flat_map(move |(severity, scope)| fixes.map(|fix| (severity, scope, fix)))
-}
-
-fn matches(rule: &Rule, (severity, scope, fix): &(Severity, TriggerScope, Fix)) -> bool {
-    rule.severity.is_none_or(|wanted| wanted == *severity)
-        && rule.scope.is_none_or(|wanted| wanted == *scope)
-        && rule.fix.is_none_or(|wanted| wanted == *fix)
 }

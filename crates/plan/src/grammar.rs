@@ -27,12 +27,14 @@ pub(crate) fn plan(catalogue: &Catalogue) -> Shape {
 }
 
 /// What an overlay can change.
-fn parts(catalogue: &Catalogue) -> [Field; 12] {
+fn parts(catalogue: &Catalogue) -> [Field; 13] {
     [
         field("migration", name(), "The name of the migration that this plan guards."),
         field("summary", text("a short text"), "What is migrated, in a sentence.").optional(),
         field("aws", plan_aws(), "The account and region that the plan acts in.").optional(),
         field("objectives", objectives(), "What a rollback has to achieve; drills measure it.").optional(),
+        field("phases", map(NAME, phase()), "The stages of the migration, in order; left out: it has one.")
+            .optional_section(),
         field("signals", map(NAME, signal(catalogue)), "What can be observed, by name.").optional_section(),
         field("triggers", map(NAME, trigger()), "What opens an incident, by name.").optional_section(),
         field("decision", decision(), "Which answer an incident gets; left out: the default matrix.").optional(),
@@ -100,6 +102,15 @@ fn objectives() -> Shape {
     ])
 }
 
+fn phase() -> Shape {
+    object([field("expected", duration(), "How long it is expected to take.").optional()])
+}
+
+/// `during` of a trigger, a rule or a step.
+fn during() -> Field {
+    field("during", filled_list(name()), "The phases in which it counts; left out: all.").optional()
+}
+
 fn signal(catalogue: &Catalogue) -> Shape {
     let form = |spec: &SignalSpec| {
         let key = field(spec.key, spec.value.clone(), spec.summary);
@@ -123,7 +134,10 @@ fn trigger() -> Shape {
         field("if_unknown", if_unknown, "What happens when it cannot be decided.")
             .or(json!({"after": "5m", "do": "alert"})),
         field("red_at_arm", words(["refuse", "wait_for_green"]), "When it is already true at arming.").or("refuse"),
-        field("problem", any(), "Reserved.").optional(),
+        field("problem", name(), "What kind of problem it shows, in a name of yours: rules match on it.").optional(),
+        field("customer_facing", boolean(), "Whether customers feel it; left out: when the scope is `system_wide`.")
+            .optional(),
+        during(),
     ])
 }
 
@@ -160,23 +174,40 @@ fn fix() -> Shape {
 
 fn decision() -> Shape {
     let rule = object([
+        field("problem", name(), "As the trigger names it; left out: any.").optional(),
         field("severity", severity(), "Left out: any.").optional(),
         field("scope", scope(), "Left out: any.").optional(),
         field("fix", fix(), "Left out: any.").optional(),
-        field("do", words(["roll_back", "fix_first", "fix_forward"]), "The answer."),
-        field("timebox", duration(), "How long `fix_first` may take; 30m unless given.").optional(),
+        during(),
+        field("do", words(["roll_back", "fix_first", "decide", "fix_forward"]), "The answer."),
+        field("timebox", duration(), "How long people have for `fix_first` (30m unless given) or `decide`.").optional(),
+        field("then", words(["roll_back", "fix_forward"]), "What follows when nobody has decided in time.").optional(),
+        field("authority", authority(), "Who may decide; left out: as `decision.authority` says.").optional(),
     ]);
     object([
         field("rules", filled_list(rule), "The first that matches decides; the last must match everything.").optional(),
-        field("authority", list(name()), "The roles that may decide inside a timebox.").or(json!([])),
+        field("authority", authority(), "The roles that may decide an incident; left out: operators.").or(json!([])),
     ])
 }
 
+/// Who may decide.
+fn authority() -> Shape {
+    one_of(
+        "a list of roles (any one of them), or { all: [...] } (one person of each)",
+        [list(name()), object([field("all", filled_list(name()), "One person of each.")])],
+    )
+}
+
 fn window() -> Shape {
+    let time = pattern(
+        "a time in UTC such as `2026-12-01T22:00:00Z`",
+        "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(Z|[+-][0-9]{2}:[0-9]{2})$",
+    );
     object([
         field("point_of_no_return", duration(), "Counted from the cutover mark.").optional(),
-        field("past", words(["require_approval", "refuse"]), "What happens past it.").or("require_approval"),
-        field("opens", any(), "Reserved.").optional(),
+        field("past", words(["require_approval", "refuse"]), "What becomes of steps that lose data past it.")
+            .or("require_approval"),
+        field("opens", time, "Before it nothing starts by itself.").optional(),
     ])
 }
 
@@ -215,6 +246,7 @@ fn step_fields() -> Vec<Field> {
         field("on_failure", on_failure, "What a failure means for the run.").or("halt"),
         field("loses_data", boolean(), "Whether data written since is lost; left out: the action's own.").optional(),
         field("approve", approve, "Who must agree first.").optional(),
+        during(),
         field("fences", list(name()), "The steps that lose data and are safe behind this one: it stops the writers.")
             .optional(),
         field("expect", any(), "Reserved.").optional(),

@@ -19,6 +19,8 @@ pub mod visible;
 
 mod argument;
 mod check;
+mod check_decision;
+mod check_phases;
 mod check_steps;
 mod decode;
 mod grammar;

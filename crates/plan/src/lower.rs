@@ -6,7 +6,7 @@ use crate::{
     catalogue::{ActionSpec, Catalogue},
     check::entries,
     duration,
-    model::{Decision, Plan, Rule},
+    model::{Authority, Decision, Plan, Rule},
 };
 
 /// How long `fix_first` may take where the rule does not say.
@@ -27,6 +27,7 @@ pub(crate) fn lower(root: &Value, catalogue: &Catalogue) -> Result<Plan, serde_j
     };
     plan.insert("signals".to_owned(), each("signals", &|signal| lower_signal(signal, aws, catalogue)));
     plan.insert("triggers".to_owned(), each("triggers", &lower_trigger));
+    plan.insert("phases".to_owned(), each("phases", &Value::clone));
     plan.insert("steps".to_owned(), each("steps", &|step| lower_step(step, aws, catalogue)));
     plan.insert("decision".to_owned(), serde_json::to_value(lower_decision(&root["decision"])?)?);
     plan.insert("confirm".to_owned(), gates(&root["confirm"], VERIFY_WITHIN));
@@ -62,7 +63,7 @@ pub(crate) fn rules_of(decision: &Value) -> Result<Vec<Rule>, serde_json::Error>
 
 fn lower_decision(decision: &Value) -> Result<Decision, serde_json::Error> {
     let authority = match &decision["authority"] {
-        Value::Null => Vec::new(),
+        Value::Null => Authority::default(),
         authority => serde_json::from_value(authority.clone())?,
     };
     Ok(match rules_of(decision)? {

@@ -3,9 +3,10 @@
 //! A [`Plan`] is journaled as JSON when it is armed, and that is what runs, so these types only ever grow:
 //! a field added later needs a serde default that keeps the old meaning.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use indexmap::IndexMap;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -25,6 +26,9 @@ pub struct Plan {
     pub aws: AwsTarget,
     #[serde(default)]
     pub objectives: Objectives,
+    /// In order; empty: the migration has one phase, without a name.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub phases: IndexMap<Name, Phase>,
     #[serde(default)]
     pub signals: IndexMap<Name, Signal>,
     #[serde(default)]
@@ -44,6 +48,37 @@ pub struct Plan {
     /// What was laid over the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overlaid: Option<Overlaid>,
+}
+
+impl Plan {
+    /// The phase that a rehearsal is about where nobody says: `cutover`, or else the last one.
+    pub fn usual_phase(&self) -> Option<&str> {
+        let cutover = self.phases.keys().find(|name| *name == "cutover");
+        cutover.or_else(|| self.phases.keys().last()).map(String::as_str)
+    }
+
+    /// What is left of it in one phase: steps and triggers of other phases are gone. A run skips such steps at once, so
+    /// nothing waits for them, and none of them stands in for another.
+    #[must_use]
+    pub fn in_phase(&self, phase: Option<&str>) -> Self {
+        let mut plan = self.clone();
+        // Arming begins with the first one.
+        if let Some(place) = phase.and_then(|phase| plan.phases.get_index_of(phase)) {
+            plan.phases.move_index(place, 0);
+        }
+        plan.steps.retain(|_, step| counts_during(&step.during, phase));
+        plan.triggers.retain(|_, trigger| counts_during(&trigger.during, phase));
+        let left: BTreeSet<Name> = plan.steps.keys().cloned().collect();
+        for step in plan.steps.values_mut() {
+            step.during.clear();
+            step.needs.retain(|need| left.contains(need));
+            step.fences.retain(|fenced| left.contains(fenced));
+            if matches!(&step.on_failure, OnFailure::Fallback(name) if !left.contains(name)) {
+                step.on_failure = OnFailure::Halt;
+            }
+        }
+        plan
+    }
 }
 
 /// A finding of the search that its authors have looked at.
@@ -94,6 +129,19 @@ pub struct Objectives {
     pub confidence: Option<Duration>,
 }
 
+/// A stage of the migration, as `backfill`, `cutover` or `soak`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Phase {
+    #[serde(default, with = "duration_text::option", skip_serializing_if = "Option::is_none")]
+    pub expected: Option<Duration>,
+}
+
+/// Whether what counts `during` some phases counts in this one. Nothing named: it counts always, also where nobody knows the
+/// phase.
+pub fn counts_during(during: &[Name], phase: Option<&str>) -> bool {
+    during.is_empty() || phase.is_some_and(|phase| during.iter().any(|name| name == phase))
+}
+
 /// Something observable. `kind` is the sensor's key in the plan (`alarm`, `metric`, `http`, ...); `spec` is the whole
 /// entry in normal form, without `aws`; for example `{"alarm": "checkout-5xx", "missing": "unknown"}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -116,9 +164,29 @@ pub struct Trigger {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub if_unknown: Option<IfUnknown>,
     pub red_at_arm: RedAtArm,
-    /// Reserved: parsed, refused at arming.
+    /// A name that rules match on.
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Name>,
+    /// Set where the plan says so; see [`Trigger::is_customer_facing`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub problem: Option<Value>,
+    pub customer_facing: Option<bool>,
+    /// The phases in which it is awake; empty: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub during: Vec<Name>,
+}
+
+impl Trigger {
+    /// Whether customers feel it.
+    pub fn is_customer_facing(&self) -> bool {
+        self.customer_facing.unwrap_or(self.scope == TriggerScope::SystemWide)
+    }
+}
+
+/// What was reserved in earlier versions may hold anything in their journals: it had no meaning, and has none now.
+fn lenient<'de, D: serde::Deserializer<'de>, T: serde::de::DeserializeOwned>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    Ok(serde_json::from_value(Value::deserialize(deserializer)?).ok())
 }
 
 /// A condition over signals: true when signals are unhealthy.
@@ -184,7 +252,7 @@ pub enum RedAtArm {
 pub struct Decision {
     pub rules: Vec<Rule>,
     #[serde(default)]
-    pub authority: Vec<Name>,
+    pub authority: Authority,
     /// True when the plan wrote rules of its own.
     #[serde(default)]
     pub custom: bool,
@@ -193,23 +261,50 @@ pub struct Decision {
 /// The matrix of a plan that writes none.
 impl Default for Decision {
     fn default() -> Self {
-        let rule = |severity, scope, fix, then, timebox| Rule { severity, scope, fix, then, timebox };
         let half_an_hour = Duration::from_secs(30 * 60);
         Self {
             rules: vec![
-                rule(
-                    Some(Severity::Critical),
-                    Some(TriggerScope::Isolated),
-                    Some(Fix::Short),
-                    Answer::FixFirst,
-                    Some(half_an_hour),
-                ),
-                rule(Some(Severity::Critical), None, None, Answer::RollBack, None),
-                rule(Some(Severity::Major), Some(TriggerScope::SystemWide), None, Answer::RollBack, None),
-                rule(None, None, None, Answer::FixForward, None),
+                Rule {
+                    severity: Some(Severity::Critical),
+                    scope: Some(TriggerScope::Isolated),
+                    fix: Some(Fix::Short),
+                    timebox: Some(half_an_hour),
+                    ..Rule::always(Answer::FixFirst)
+                },
+                Rule { severity: Some(Severity::Critical), ..Rule::always(Answer::RollBack) },
+                Rule {
+                    severity: Some(Severity::Major),
+                    scope: Some(TriggerScope::SystemWide),
+                    ..Rule::always(Answer::RollBack)
+                },
+                Rule::always(Answer::FixForward),
             ],
-            authority: Vec::new(),
+            authority: Authority::default(),
             custom: false,
+        }
+    }
+}
+
+/// Who may decide an incident.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum Authority {
+    /// Any one person with one of these roles; empty: an operator.
+    AnyOf(Vec<Name>),
+    /// One person of each role.
+    AllOf { all: Vec<Name> },
+}
+
+impl Default for Authority {
+    fn default() -> Self {
+        Self::AnyOf(Vec::new())
+    }
+}
+
+impl Authority {
+    pub fn roles(&self) -> &[Name] {
+        match self {
+            Self::AnyOf(roles) | Self::AllOf { all: roles } => roles,
         }
     }
 }
@@ -218,23 +313,91 @@ impl Default for Decision {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Name>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub severity: Option<Severity>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<TriggerScope>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fix: Option<Fix>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub during: Vec<Name>,
     #[serde(rename = "do")]
-    pub then: Answer,
+    pub answer: Answer,
+    /// How long people have, for [`Answer::FixFirst`] and [`Answer::Decide`].
     #[serde(default, with = "duration_text::option", skip_serializing_if = "Option::is_none")]
     pub timebox: Option<Duration>,
+    /// What follows at the end of the timebox; none: the rollback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub then: Option<Answer>,
+    /// None: that of the whole decision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority: Option<Authority>,
+}
+
+impl Rule {
+    /// A row that matches everything.
+    pub fn always(answer: Answer) -> Self {
+        Self {
+            problem: None,
+            severity: None,
+            scope: None,
+            fix: None,
+            during: Vec::new(),
+            answer,
+            timebox: None,
+            then: None,
+            authority: None,
+        }
+    }
+
+    pub fn is_catch_all(&self) -> bool {
+        self.problem.is_none()
+            && self.severity.is_none()
+            && self.scope.is_none()
+            && self.fix.is_none()
+            && self.during.is_empty()
+    }
+
+    pub fn matches(&self, situation: &Situation<'_>) -> bool {
+        self.problem.as_deref().is_none_or(|problem| situation.problem == Some(problem))
+            && self.severity.is_none_or(|severity| severity == situation.severity)
+            && self.scope.is_none_or(|scope| scope == situation.scope)
+            && self.fix.is_none_or(|fix| fix == situation.fix)
+            && counts_during(&self.during, situation.phase)
+    }
+}
+
+/// What rules are held against: a trigger, and the phase in which it fires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Situation<'p> {
+    pub problem: Option<&'p str>,
+    pub severity: Severity,
+    pub scope: TriggerScope,
+    pub fix: Fix,
+    pub phase: Option<&'p str>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
     RollBack,
+    /// People fix it; when the timebox is over and it still holds, it is rolled back.
     FixFirst,
+    /// People decide; when the timebox is over, the rule's `then` follows.
+    Decide,
     FixForward,
+}
+
+impl Answer {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RollBack => "roll_back",
+            Self::FixFirst => "fix_first",
+            Self::Decide => "decide",
+            Self::FixForward => "fix_forward",
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -242,12 +405,12 @@ pub struct Window {
     #[serde(default, with = "duration_text::option", skip_serializing_if = "Option::is_none")]
     pub point_of_no_return: Option<Duration>,
     pub past: PastWindow,
-    /// Reserved: parsed, refused at arming.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub opens: Option<Value>,
+    /// Nothing starts by itself before.
+    #[serde(default, deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub opens: Option<Timestamp>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PastWindow {
     RequireApproval,
@@ -288,6 +451,9 @@ pub struct Step {
     /// The steps that lose data and are safe behind this one, since it stops the writers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fences: Vec<Name>,
+    /// The phases in which it is carried out; empty: all. In another one it is skipped.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub during: Vec<Name>,
     /// The parts in which traffic moves, in percent of the way, rising to 100; empty: all at once. Between them `verify`
     /// has to hold.
     #[serde(default, deserialize_with = "stages", skip_serializing_if = "Vec::is_empty")]

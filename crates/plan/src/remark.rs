@@ -4,7 +4,8 @@ use crate::{
     catalogue::{Catalogue, Finding},
     decode::below,
     diagnostic::{Diagnostic, Texts},
-    model::{Name, Plan, Signal},
+    duration,
+    model::{Answer, Name, Plan, Signal},
     syntax::{self, Node, NodeValue, Problem, Span},
 };
 
@@ -16,7 +17,8 @@ pub fn remark(file_name: &str, text: &str, pointer: &str, message: &str, help: &
     Texts::new(file_name, text).diagnose(vec![problem], Vec::new()).pop()
 }
 
-/// What the systems remark on the signals of a valid plan, in the order of the plan.
+/// What is remarked on a valid plan: what the systems say of its signals, in the order of the plan, and times that do not go
+/// together.
 pub fn remarks(file_name: &str, text: &str, plan: &Plan, catalogue: &Catalogue) -> Vec<Diagnostic> {
     let of_signal = |(name, signal): (&Name, &Signal)| {
         let findings = catalogue.signal(&signal.kind).map(|spec| (spec.remarks)(&signal.spec)).unwrap_or_default();
@@ -27,7 +29,21 @@ pub fn remarks(file_name: &str, text: &str, plan: &Plan, catalogue: &Catalogue) 
         };
         findings.into_iter().filter_map(place)
     };
-    plan.signals.iter().flat_map(of_signal).collect()
+    plan.signals.iter().flat_map(of_signal).chain(late_rules(file_name, text, plan)).collect()
+}
+
+/// Rules that give people so much time that the rollback after it is late.
+fn late_rules(file_name: &str, text: &str, plan: &Plan) -> Vec<Diagnostic> {
+    let Some(rto) = plan.objectives.rto.filter(|_| plan.decision.custom) else { return Vec::new() };
+    let rules = plan.decision.rules.iter().enumerate().filter(|(_, rule)| rule.then != Some(Answer::FixForward));
+    let late = rules.filter_map(|(index, rule)| Some((index, rule.timebox.filter(|time| *time >= rto)?)));
+    let say = |(index, time)| {
+        let (time, rto) = (duration::format(time), duration::format(rto));
+        let message = format!("people have {time}, and the rto is {rto}: a rollback after that is late");
+        let pointer = format!("/decision/rules/{index}/timebox");
+        remark(file_name, text, &pointer, &message, "give people less time, or the objective more")
+    };
+    late.filter_map(say).collect()
 }
 
 fn place_of(root: &Node, pointer: &str) -> Span {

@@ -9,10 +9,10 @@ use belay_core::{
     migration::MigrationState,
     support::{For, unsupported},
 };
-use belay_engine::{ArmError, Armed, Arming, CommandError, DryRun, DryRunError, RunError};
+use belay_engine::{ArmError, Armed, Arming, CommandError, DryRun, DryRunError, RunError, Which};
 use belay_plan::{
     Loaded,
-    model::{Name, Plan},
+    model::{Authority, Name, Plan},
 };
 
 use crate::{
@@ -176,8 +176,9 @@ impl Daemon {
         let baseline = state.baseline.as_deref();
         let relatives = guard.snapshot().relatives.clone();
         let measured = belay_engine::measured(&plan, &state, relatives.iter().map(AsRef::as_ref));
+        let which = Which { only: &only, phase: state.phase_name().filter(|name| plan.phases.contains_key(*name)) };
         let mut found =
-            belay_engine::dry_run(self.read_only(), &plan, &plan_sha256, baseline, state.cutover, &only, &measured)
+            belay_engine::dry_run(self.read_only(), &plan, &plan_sha256, baseline, state.cutover, which, &measured)
                 .await?;
         found.reaches = reaches(&plan).iter().map(ToString::to_string).collect();
         tracing::info!(migration = guard.name(), actor = asked.actor, verdict = %found.verdict, "dry run");
@@ -278,5 +279,13 @@ fn log_findings(run: &RunId, found: &DryRun) {
 fn people(plan: &Plan) -> impl Iterator<Item = (&Name, usize)> {
     let approvals = plan.steps.values().filter_map(|step| step.approve.as_ref());
     let approvals = approvals.map(|approve| (&approve.role, usize::try_from(approve.quorum).unwrap_or(usize::MAX)));
-    approvals.chain(plan.decision.authority.iter().map(|role| (role, 1)))
+    let rules = plan.decision.rules.iter().filter_map(|rule| rule.authority.as_ref());
+    let decide = rules.chain([&plan.decision.authority]).flat_map(|authority| {
+        let of_role = |role| authority.roles().iter().filter(|other| *other == role).count();
+        authority.roles().iter().map(move |role| match authority {
+            Authority::AnyOf(_) => (role, 1),
+            Authority::AllOf { .. } => (role, of_role(role)),
+        })
+    });
+    approvals.chain(decide)
 }

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use belay_core::{incident, watch::signals_of};
-use belay_plan::model::{Answer, Gate, Name, Plan, Step, Trigger};
+use belay_core::{decision::may_roll_back, watch::signals_of};
+use belay_plan::model::{Gate, Name, Plan, Step, Trigger};
 use serde_json::Value;
 
 use crate::{nature::Nature, order::Cones};
@@ -24,7 +24,7 @@ pub(crate) enum Cause {
 
 /// The signals that the triggers of a plan watch, those of triggers that roll back where there are such.
 pub(crate) fn symptoms(plan: &Plan) -> BTreeSet<Name> {
-    let rolls_back = |trigger: &&Trigger| incident::answer(plan, trigger) == Answer::RollBack;
+    let rolls_back = |trigger: &&Trigger| may_roll_back(plan, trigger);
     let any = plan.triggers.values().any(|trigger| rolls_back(&trigger));
     let triggers = plan.triggers.values().filter(|trigger| !any || rolls_back(trigger));
     triggers.flat_map(|trigger| signals_of(&trigger.when)).cloned().collect()

@@ -13,7 +13,7 @@ use belay_core::{
     input::{Asked, Verb},
     run::{Phase, Run, RunState, StepState},
 };
-use belay_engine::{ArmError, Armed, Arming, DryRun, Engine, Handle, Measured, Options, Sampler};
+use belay_engine::{ArmError, Armed, Arming, DryRun, Engine, Handle, Measured, Options, Sampler, Which};
 use belay_journal::MemoryJournal;
 use belay_plan::{catalogue::Catalogue, model::Plan};
 use belay_ports::{Clock, Ports};
@@ -148,8 +148,16 @@ impl Scene {
                 false => None,
             };
             (self.cut_over)(&mut stage.shared.world());
-            let dry =
-                belay_engine::dry_run(&ports, plan, sha256, baseline.as_ref(), None, &[], &Measured::default()).await;
+            let dry = belay_engine::dry_run(
+                &ports,
+                plan,
+                sha256,
+                baseline.as_ref(),
+                None,
+                Which::default(),
+                &Measured::default(),
+            )
+            .await;
             dry.unwrap_or_else(|error| panic!("no dry run: {error}"))
         })
     }

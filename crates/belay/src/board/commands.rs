@@ -62,6 +62,7 @@ impl Commands {
         match verb {
             "arm" => vec![self.act("guard it", format!("arm {migration}"))],
             "cutover" => vec![self.act("cutover", format!("cutover {migration}"))],
+            "unmute" => vec![self.act("unmute", format!("unmute {migration} {REASON}"))],
             "disarm" => vec![self.act("disarm", format!("disarm {migration} {REASON}"))],
             "rollback" => vec![self.act("roll back", format!("rollback {migration} {REASON} --wait"))],
             "decide" => vec![

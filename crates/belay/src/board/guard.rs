@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Detail, Look, age, seconds};
 use crate::{
     document::{Migration, Signal, Trigger},
-    text,
+    paint, text,
 };
 
 pub(super) fn head(migration: &Migration, look: &Look) -> Vec<String> {
@@ -32,6 +32,18 @@ pub(super) fn head(migration: &Migration, look: &Look) -> Vec<String> {
         let told = format!("a drill is under way: {fired}{}: {}", drill.actor, drill.reason);
         lines.extend(look.wrap(2, "! ", &told, output.warn()));
     }
+    if let Some(until) = migration.muted_until {
+        let (by, reason) = (migration.muted_by.as_deref(), migration.muted_reason.as_deref());
+        let told = format!(
+            "MUTED until {}, for {}, by {}: {}. No trigger opens an incident",
+            look.clock_time(until, migration.now),
+            age(migration.now, until),
+            by.unwrap_or_default(),
+            reason.unwrap_or_default()
+        );
+        lines.extend(look.wrap(2, "! ", &told, output.warn()));
+    }
+    lines.extend(window(migration, look));
     if let Some(problem) = &migration.plan_problem {
         lines.extend(look.wrap(2, "! ", &format!("the plan file cannot be used: {problem}"), output.warn()));
     } else if let (Some(pending), Some(_)) = (&migration.pending_plan, &migration.plan_sha256) {
@@ -48,6 +60,26 @@ pub(super) fn head(migration: &Migration, look: &Look) -> Vec<String> {
     lines
 }
 
+/// What the window says now, where it stands against a rollback that starts by itself, or soon will.
+fn window(migration: &Migration, look: &Look) -> Vec<String> {
+    let (Some(window), now) = (&migration.window, migration.now) else { return Vec::new() };
+    let opens = window.opens.filter(|opens| *opens > now).map(|opens| {
+        format!(
+            "the window opens at {}, in {}: nothing starts by itself before",
+            look.clock_time(opens, now),
+            age(now, opens)
+        )
+    });
+    let passed = window.point_of_no_return.filter(|point| *point <= now).map(|point| {
+        format!(
+            "the point of no return was passed at {}, {} ago: people decide every rollback",
+            look.clock_time(point, now),
+            age(point, now)
+        )
+    });
+    opens.into_iter().chain(passed).flat_map(|told| look.wrap(2, "! ", &told, look.output.warn())).collect()
+}
+
 fn facts(migration: &Migration, look: &Look) -> Vec<String> {
     let now = migration.now;
     let mut facts = Vec::new();
@@ -61,6 +93,13 @@ fn facts(migration: &Migration, look: &Look) -> Vec<String> {
     }
     if let Some(at) = migration.cutover {
         facts.push(format!("cutover {} ago ({})", age(at, now), look.clock_time(at, now)));
+    }
+    if let (Some(phase), Some(since)) = (&migration.phase, migration.phase_since) {
+        let expected = migration.phase_expected_s.map(|time| format!(" of {}", seconds(time))).unwrap_or_default();
+        facts.push(format!("phase {phase} for {}{expected}", age(since, now)));
+    }
+    if let Some(point) = migration.window.as_ref().and_then(|window| window.point_of_no_return).filter(|at| *at > now) {
+        facts.push(format!("point of no return in {} ({})", age(now, point), look.clock_time(point, now)));
     }
     if let Some(baseline) = &migration.baseline {
         let at = baseline.captured;
@@ -110,6 +149,7 @@ fn triggers(migration: &Migration, detail: Detail, look: &Look) -> Vec<String> {
             ("dwelling" | "paused", _) => ("◔", output.warn()),
             ("quiet", None) => ("✔", output.good()),
             ("healing", _) => ("◔", output.accent()),
+            ("asleep", _) => ("·", output.dim()),
             _ => ("?", output.warn()),
         };
         let severity = output.dim().apply_to(&trigger.severity).to_string();
@@ -154,6 +194,7 @@ fn dwell(trigger: &Trigger, migration: &Migration, look: &Look) -> String {
         ),
         "fired" => output.bad().apply_to("FIRED").to_string(),
         "healing" => format!("{}healthy for {held} of {whole}", bar(output.accent())),
+        "asleep" => format!("asleep in this phase {}", output.dim().apply_to(format!("({of})"))),
         "waits_for_green" => "asleep: it was red at arming, and wakes when it has been green once".to_owned(),
         _ => match unknown {
             Some(unknown) => output.warn().apply_to(unknown).to_string(),
@@ -218,6 +259,15 @@ pub(super) fn incident(migration: &Migration, look: &Look) -> Vec<String> {
         (Some(decision), false) => format!("{}: {}", text::words(decision), incident.why),
     };
     lines.extend(look.wrap(4, "decision: ", &decision, output.plain()));
+    if let (Some(ends), Some(then)) = (incident.timebox_ends, &incident.then) {
+        let left = if ends > now { format!("in {}", age(now, ends)) } else { "over".to_owned() };
+        let told = format!("{} ({left}), then {}", look.clock_time(ends, now), text::words(then));
+        lines.extend(look.wrap(4, "people decide until ", &told, output.warn()));
+    }
+    for word in &incident.words {
+        let said = format!("{}: {}", text::words(&word.word), word.reason);
+        lines.extend(look.wrap(4, &format!("{} says ", paint::line(&word.who)), &said, output.plain()));
+    }
     lines
 }
 

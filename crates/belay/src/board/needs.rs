@@ -94,7 +94,8 @@ fn of_migration(migration: &Migration, commands: &Commands) -> (Vec<Need>, Vec<A
         (Some(_), None) => &["cutover", "rollback", "disarm"],
         (Some(_), Some(_)) => &["rollback", "disarm"],
     };
-    (needs, undo.into_iter().chain(verbs.iter().flat_map(|verb| act(verb))).collect())
+    let unmute = migration.muted_until.iter().flat_map(|_| act("unmute"));
+    (needs, undo.into_iter().chain(verbs.iter().flat_map(|verb| act(verb))).chain(unmute).collect())
 }
 
 /// All that waits for a person, and what else can be done with the run or the migration as a whole.

@@ -1,5 +1,5 @@
 use clap::ValueEnum;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     client::Daemon,
@@ -53,12 +53,30 @@ impl Args {
         if output.json {
             output.document(&answer);
         } else {
-            output.line(format_args!("incident {incident} is decided: {}", text::words(decision)));
+            let words = text::words(decision);
+            match answer["decision"] == decision {
+                true => output.line(format_args!("incident {incident} is decided: {words}")),
+                false => {
+                    output.line(format_args!("your word is on record: {words}. It takes {}", who(&answer["authority"])))
+                }
+            }
             if let Some(run) = answer["run"].as_str() {
                 let watch = client.commands().line(&format!("watch {run}"));
                 output.line(format_args!("  run {run} has begun; {} shows it", output.accent().apply_to(watch)));
             }
         }
         Ok(Exit::Done)
+    }
+}
+
+/// Whose words it takes, of an authority as the daemon says it.
+fn who(authority: &Value) -> String {
+    let roles = |list: &Value, between: &str| {
+        let roles: Vec<&str> = list.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        roles.join(between)
+    };
+    match &authority["all"] {
+        Value::Null => format!("the role {}", roles(authority, " or ")),
+        all => format!("one person of each of the roles {}, who say the same", roles(all, " and ")),
     }
 }

@@ -2,7 +2,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use belay_aws::session::Access;
 use belay_core::migration::Migration;
-use belay_engine::{DryRunError, Found, Measured, measured, relatives};
+use belay_engine::{DryRunError, Found, Measured, Which, measured, relatives};
 use belay_journal::{MemoryJournal, StateUrl};
 use belay_plan::model::Plan;
 use belay_ports::Journal;
@@ -34,6 +34,9 @@ pub(crate) struct Args {
     /// These steps and the ones that they need
     #[arg(long, value_name = "STEP", value_delimiter = ',')]
     only: Vec<String>,
+    /// The phase of the plan; left out: the one that the journal knows, or else the first
+    #[arg(long)]
+    phase: Option<String>,
     /// A baseline that `belay capture` wrote, instead of the one that the journal keeps
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
@@ -53,7 +56,9 @@ impl Args {
         let ports =
             ports(Access::ReadOnly, Arc::new(MemoryJournal::default()), Arc::new(()), gate(output)?.only_listed());
         let (plan, sha256) = (&loaded.plan, &loaded.sha256);
-        let report = belay_engine::dry_run(&ports, plan, sha256, baseline, kept.cutover, &self.only, &measured).await;
+        let known = kept.phase_name().filter(|name| plan.phases.contains_key(*name));
+        let which = Which { only: &self.only, phase: self.phase.as_deref().or(known) };
+        let report = belay_engine::dry_run(&ports, plan, sha256, baseline, kept.cutover, which, &measured).await;
         let mut report = report.map_err(failure)?;
         report.reaches = belay_server::reaches(plan).iter().map(ToString::to_string).collect();
         if report.steps.values().any(|step| step.found == Found::Uncaptured) {
@@ -89,6 +94,8 @@ pub(crate) async fn on_record(url: &StateUrl, plan: &Plan) -> Result<(Migration,
 fn failure(error: DryRunError) -> Failure {
     match error {
         DryRunError::Account(error) => account_failure(error),
-        error @ (DryRunError::Unknown(_) | DryRunError::NoSuchStep { .. }) => Failure::new(Exit::Usage, error),
+        error @ (DryRunError::Unknown(_) | DryRunError::NoSuchStep { .. } | DryRunError::NoSuchPhase { .. }) => {
+            Failure::new(Exit::Usage, error)
+        }
     }
 }

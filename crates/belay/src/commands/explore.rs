@@ -33,6 +33,9 @@ pub(crate) struct Args {
     plan: PathBuf,
     #[command(flatten)]
     overlay: plan_file::Overlay,
+    /// The phase of the plan; left out: `cutover`, or else the last one
+    #[arg(long)]
+    phase: Option<String>,
     /// Stop after about so many states; what holds until then is called bounded, not proven
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     max_states: u64,
@@ -57,7 +60,8 @@ enum Deny {
 
 impl Args {
     pub(crate) fn run(&self, output: Output) -> Result<Exit, Failure> {
-        let loaded = plan_file::load(&self.plan, &self.overlay, &catalogue(), output)?;
+        let mut loaded = plan_file::load(&self.plan, &self.overlay, &catalogue(), output)?;
+        let phase = plan_file::keep_phase(&mut loaded.plan, self.phase.as_deref())?;
         let clock = SystemClock::start();
         let mut told = PATIENCE;
         let bar = ProgressBar::new_spinner();
@@ -84,8 +88,15 @@ impl Args {
             belay_plan::remark(&self.plan.display().to_string(), &loaded.text, pointer, what, instead)
         };
         if output.json {
-            output.document(&document(&report, &loaded.sha256, &place));
+            let mut document = document(&report, &loaded.sha256, &place);
+            if let Some(phase) = &phase {
+                document["phase"] = phase.as_str().into();
+            }
+            output.document(&document);
         } else {
+            if let Some(phase) = &phase {
+                output.page(format_args!("in phase {}; `--phase` names another", output.bold().apply_to(phase)));
+            }
             exploration::show(&report, &loaded.sha256, clock.monotonic(), &place, output);
         }
         let incomplete = report.verdict == Verdict::Bounded && self.require_complete;

@@ -14,6 +14,8 @@ pub(crate) mod explore;
 pub(crate) mod graph;
 pub(crate) mod journal;
 pub(crate) mod man;
+pub(crate) mod mute;
+pub(crate) mod phase;
 pub(crate) mod rollback;
 pub(crate) mod run;
 pub(crate) mod run_verbs;

@@ -46,6 +46,9 @@ pub(crate) struct Args {
     /// These steps and the ones that they need
     #[arg(long, value_name = "STEP", value_delimiter = ',')]
     only: Vec<String>,
+    /// The phase that the migration is in, where the journal does not know it
+    #[arg(long)]
+    phase: Option<String>,
     /// A baseline that `belay capture` wrote, instead of the one that the journal keeps
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
@@ -87,6 +90,7 @@ impl Args {
             kind: RunKind::Real,
             baseline,
             only: self.only.clone(),
+            phase: self.phase.clone(),
             asked: Asked::new(actor(), self.reason.clone()),
         };
         let started =

@@ -24,6 +24,20 @@ pub(crate) struct Migration {
     pub(crate) drill: Option<Drill>,
     pub(crate) armed: Option<Timestamp>,
     pub(crate) cutover: Option<Timestamp>,
+    #[serde(default)]
+    pub(crate) phase: Option<String>,
+    #[serde(default)]
+    pub(crate) phase_since: Option<Timestamp>,
+    #[serde(default)]
+    pub(crate) phase_expected_s: Option<f64>,
+    #[serde(default)]
+    pub(crate) muted_until: Option<Timestamp>,
+    #[serde(default)]
+    pub(crate) muted_by: Option<String>,
+    #[serde(default)]
+    pub(crate) muted_reason: Option<String>,
+    #[serde(default)]
+    pub(crate) window: Option<Window>,
     /// Where calls to AWS go, if not straight to AWS.
     #[serde(default)]
     pub(crate) detours: Vec<String>,
@@ -53,6 +67,20 @@ pub(crate) struct Drill {
     pub(crate) trigger: Option<String>,
     pub(crate) reason: String,
     pub(crate) actor: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Window {
+    pub(crate) opens: Option<Timestamp>,
+    pub(crate) point_of_no_return: Option<Timestamp>,
+}
+
+/// One person's word on an incident.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Word {
+    pub(crate) who: String,
+    pub(crate) word: String,
+    pub(crate) reason: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -87,6 +115,12 @@ pub(crate) struct Incident {
     pub(crate) triggers: Vec<String>,
     pub(crate) decision: Option<String>,
     pub(crate) why: String,
+    #[serde(default)]
+    pub(crate) timebox_ends: Option<Timestamp>,
+    #[serde(default)]
+    pub(crate) then: Option<String>,
+    #[serde(default)]
+    pub(crate) words: Vec<Word>,
 }
 
 impl Migration {

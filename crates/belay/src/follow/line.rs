@@ -125,6 +125,13 @@ fn told(actor: &str, event: &Event) -> Told {
         }
         Event::Disarmed { .. } => tell("", Tone::Plain, "disarmed"),
         Event::CutoverMarked => tell("", Tone::Plain, "the cutover begins"),
+        Event::PhaseBegun { phase } => tell("", Tone::Plain, format!("phase {phase} begins")),
+        Event::Muted { until, by, reason } => tell("", Tone::Warn, format!("muted until {until:.0} by {by}: {reason}")),
+        Event::Unmuted { why } => tell("", Tone::Plain, format!("not muted any more: {why}")),
+        Event::PointOfNoReturnNear { at } => tell("", Tone::Warn, format!("the point of no return is at {at:.0}")),
+        Event::PointOfNoReturnPassed { .. } => {
+            tell("", Tone::Warn, "the point of no return is passed: people decide every rollback from here on")
+        }
         Event::WatchResumed { outage_s, .. } => {
             tell("", Tone::Warn, format!("Belay is back after {outage_s}s; everything is looked at anew"))
         }
@@ -189,6 +196,7 @@ fn watch_told(event: &Event) -> Told {
             tell("", Tone::Bad, format!("incident {incident} opened by {trigger}"))
         }
         Event::IncidentJoined { trigger } => tell("", Tone::Bad, format!("{trigger} joins the incident")),
+        Event::WordGiven { who, word, reason, .. } => tell("", Tone::Warn, format!("{who}: {}: {reason}", name(word))),
         Event::Decided { answer, why, .. } => {
             let decision = name(answer);
             let why = if why.ends_with(&format!(": {decision}")) { why.clone() } else { with_why(&decision, why) };

@@ -5,6 +5,7 @@
 
 mod answers;
 mod daemon;
+mod decision_matrix;
 mod demo;
 mod examples;
 mod hostile;

@@ -106,7 +106,7 @@ impl Stage {
 
     /// A run as `belay run` starts it.
     pub fn run(&mut self, plan: &Plan, only: &[&str]) -> RunId {
-        let pin = Pin { plan: Arc::new(plan.clone()), plan_sha256: "p".to_owned(), baseline: None };
+        let pin = Pin { plan: Arc::new(plan.clone()), plan_sha256: "p".to_owned(), baseline: None, phase: None };
         let only = only.iter().map(|name| (*name).to_owned()).collect();
         self.command(Verb::Rollback { kind: belay_core::event::RunKind::Real, only, pin: Some(pin) }).unwrap();
         self.state.run.as_ref().unwrap().id.clone()
@@ -247,6 +247,7 @@ pub fn step(needs: &[&str]) -> Step {
         on_failure: OnFailure::Halt,
         loses_data: false,
         approve: None,
+        during: Vec::new(),
         stages: Vec::new(),
         expect: None,
         on_drift: None,
@@ -264,6 +265,8 @@ pub fn trigger(when: Condition, dwell_s: u64) -> Trigger {
         if_unknown: None,
         red_at_arm: RedAtArm::Refuse,
         problem: None,
+        customer_facing: None,
+        during: Vec::new(),
     }
 }
 
@@ -279,11 +282,12 @@ pub fn plan(steps: Vec<(&str, Step)>) -> Plan {
         summary: None,
         aws: AwsTarget::default(),
         objectives: Objectives::default(),
+        phases: IndexMap::new(),
         signals: ["errors", "latency", "blue_ready"].iter().map(|name| ((*name).to_owned(), signal("alarm"))).collect(),
         triggers: [("hurt".to_owned(), trigger(Condition::Signal("errors".to_owned()), 60))].into_iter().collect(),
         decision: Decision {
             rules: vec![rule(Some(Severity::Critical), None, Answer::RollBack), rule(None, None, Answer::FixForward)],
-            authority: vec![],
+            authority: Authority::default(),
             custom: false,
         },
         window: None,
@@ -295,6 +299,6 @@ pub fn plan(steps: Vec<(&str, Step)>) -> Plan {
     }
 }
 
-pub fn rule(severity: Option<Severity>, scope: Option<TriggerScope>, then: Answer) -> Rule {
-    Rule { severity, scope, fix: None, then, timebox: None }
+pub fn rule(severity: Option<Severity>, scope: Option<TriggerScope>, answer: Answer) -> Rule {
+    Rule { severity, scope, ..Rule::always(answer) }
 }

@@ -34,6 +34,14 @@ pub struct DryRun {
     /// Where calls to AWS go, if not straight to AWS.
     #[serde(default)]
     pub detours: Vec<String>,
+    /// The phase that it was made for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub phase: Option<Name>,
+    /// Steps of other phases, each with the reason.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    #[schema(value_type = IndexMap<String, String>)]
+    pub skipped: IndexMap<Name, String>,
     /// In an order in which they can run; independent steps run at the same time.
     #[schema(value_type = IndexMap<String, DryStep>)]
     pub steps: IndexMap<Name, DryStep>,

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use belay_core::{
-    change::Change,
+    change::{Change, Effect},
     proof,
     reading::{Health, Reading},
     support::{self, For},
@@ -12,7 +12,7 @@ use belay_core::{
 use belay_plan::{
     duration,
     graph::Graph,
-    model::{Gate, Name, Otherwise, Plan},
+    model::{Gate, Name, Otherwise, PastWindow, Plan},
 };
 use belay_ports::CheckVerdict;
 use indexmap::IndexMap;
@@ -61,6 +61,8 @@ impl Findings<'_> {
         DryRun {
             reaches: Vec::new(),
             detours: Vec::new(),
+            phase: None,
+            skipped: IndexMap::new(),
             migration: self.plan.migration.clone(),
             plan_sha256: sha256.to_owned(),
             at: self.at,
@@ -116,6 +118,12 @@ impl Findings<'_> {
             Found::Unreadable => return vec![stop(format!("it cannot be read: {why}"))],
             Found::InPlace | Found::Settling | Found::ToChange | Found::Uncaptured | Found::ByHand | Found::Wait => {}
         }
+        let refuses = self.plan.window.as_ref().is_some_and(|window| window.past == PastWindow::Refuse);
+        if let Some(point) = self.passed().filter(|_| refuses && self.loses_data(name)) {
+            return vec![stop(format!(
+                "it loses data, and the plan refuses that past the point of no return ({point:.0})"
+            ))];
+        }
         let mut stops: Vec<Stop> = step
             .checks
             .iter()
@@ -148,6 +156,32 @@ impl Findings<'_> {
     }
 
     /// Whose word a step will wait for.
+    /// When the point of no return was passed, if it was.
+    fn passed(&self) -> Option<Timestamp> {
+        let after = self.plan.window.as_ref()?.point_of_no_return?;
+        self.cutover.map(|cutover| cutover + after).filter(|point| self.at >= *point)
+    }
+
+    fn loses_data(&self, name: &str) -> bool {
+        let loses = |change: &Change| change.effects.iter().any(|effect| matches!(effect, Effect::LosesData { .. }));
+        let changes = self.assessed.get(name).map_or(&[][..], |assessed| &assessed.changes);
+        !changes.is_empty() && (self.plan.steps[name].loses_data || changes.iter().any(loses))
+    }
+
+    fn window(&self) -> Vec<String> {
+        let opens = self.plan.window.as_ref().and_then(|window| window.opens).filter(|opens| self.at < *opens);
+        let opens = opens.map(|opens| format!("the window opens at {opens}: nothing starts by itself before"));
+        let Some(point) = self.passed() else { return opens.into_iter().collect() };
+        let passed = format!(
+            "the point of no return was passed at {point:.0}: nothing starts by itself any more, people decide"
+        );
+        let asks = self.plan.window.as_ref().is_some_and(|window| window.past == PastWindow::RequireApproval);
+        let losing = self.names.iter().filter(|name| asks && self.loses_data(name));
+        let losing =
+            losing.map(|name| format!("step {name} waits for an approval: it loses data, past the point of no return"));
+        opens.into_iter().chain([passed]).chain(losing).collect()
+    }
+
     fn approval(&self, name: &str) -> Option<String> {
         let step = &self.plan.steps[name];
         let by_hand = step.action == "manual";
@@ -174,6 +208,7 @@ impl Findings<'_> {
             .collect();
         warnings.extend(unreadable(self.plan, self.readings).map(|found| found.to_string()));
         warnings.extend(self.uncaptured());
+        warnings.extend(self.window());
         for (name, assessed) in &self.assessed {
             let told = assessed
                 .checks

@@ -1,7 +1,9 @@
 //! Whatever waits names the reason and the verbs that move it: no state is stuck.
 
 use belay_core::{
+    decision::{authority, authority_text},
     gate::{GateState, GateStatus},
+    incident::Incident,
     migration::Migration,
     possible::{self, VerbWord},
     run::{Phase, Run, RunState, StepState},
@@ -31,13 +33,29 @@ pub(super) fn of_migration(state: &Migration) -> Vec<WaitingFor> {
         return of_run(state, run);
     }
     let Some(incident) = &state.incident else { return Vec::new() };
-    let answer = match incident.answer {
-        Some(Answer::FixForward) => format!("the answer is to fix forward ({})", incident.why),
-        Some(Answer::FixFirst) => format!("the answer is to try a fix first ({})", incident.why),
-        Some(Answer::RollBack) | None => "it is not decided".to_owned(),
-    };
-    let reason = format!("an incident is open ({}): {answer}", incident.triggers.join(", "));
+    let reason = format!("an incident is open ({}): {}", incident.triggers.join(", "), question(state, incident));
     vec![WaitingFor::new(reason, possible::of_migration(state))]
+}
+
+/// What is asked, of whom, until when, and what happens otherwise.
+fn question(state: &Migration, incident: &Incident) -> String {
+    let why = &incident.why;
+    let end = || {
+        let asks = incident.asks.as_ref()?;
+        let then = match asks.then? {
+            Answer::FixForward => "then it is fixed forward",
+            _ => "then it is rolled back if it still holds",
+        };
+        Some(format!("until {:.0}, {then}", asks.timebox_ends?))
+    };
+    let end = end().unwrap_or_else(|| "without end".to_owned());
+    let who = authority_text(&authority(state, incident));
+    match incident.answer {
+        Some(Answer::FixForward) => format!("the answer is to fix forward ({why})"),
+        Some(Answer::FixFirst) => format!("people fix it {end} ({why}); to decide takes {who}"),
+        Some(Answer::Decide) => format!("people decide {end} ({why}); it takes {who}"),
+        Some(Answer::RollBack) | None => "it is not decided".to_owned(),
+    }
 }
 
 pub(super) fn of_run(state: &Migration, run: &Run) -> Vec<WaitingFor> {

@@ -4,12 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use belay_core::{
     change::{Baseline, BaselineEntry, Change, Effect, Proof, Receipt, Repeats, Report, Share},
+    decision::Question,
     event::{DrillVerdict, Event, FailureCode, GateEvent, IncidentOutcome, RunKind, RunOutcome, StepEvent},
     id::{IncidentId, RunId},
     input::CommandKey,
     reading::Health,
 };
-use belay_plan::model::{Answer, AwsTarget, Decision, Objectives, Overlaid, Plan};
+use belay_plan::model::{Answer, Authority, AwsTarget, Decision, Objectives, Overlaid, Plan};
 use belay_ports::NewRecord;
 use indexmap::IndexMap;
 use jiff::Timestamp;
@@ -51,6 +52,11 @@ pub(crate) fn events() -> Vec<Event> {
         Event::Armed { waits_for_green: vec![name()] },
         Event::Disarmed { why: why() },
         Event::CutoverMarked,
+        Event::PhaseBegun { phase: name() },
+        Event::Muted { until: at(2), by: why(), reason: why() },
+        Event::Unmuted { why: why() },
+        Event::PointOfNoReturnNear { at: at(2) },
+        Event::PointOfNoReturnPassed { at: at(2) },
         Event::WatchResumed {
             belay_version: "0.1.0".to_owned(),
             outage_s: u64::MAX,
@@ -81,7 +87,20 @@ pub(crate) fn events() -> Vec<Event> {
         Event::Sighted { source: name() },
         Event::IncidentOpened { incident: incident(), trigger: name() },
         Event::IncidentJoined { trigger: name() },
-        Event::Decided { trigger: name(), answer: Answer::RollBack, why: why() },
+        Event::Decided {
+            trigger: name(),
+            answer: Answer::Decide,
+            why: why(),
+            asks: Some(Question {
+                rule: 1,
+                problem: Some(name()),
+                timebox_ends: Some(at(2)),
+                then: Some(Answer::RollBack),
+                authority: Authority::AllOf { all: vec![name()] },
+            }),
+            settled: true,
+        },
+        Event::WordGiven { who: why(), roles: vec![name()], word: Answer::FixForward, reason: why() },
         Event::IncidentClosed { outcome: IncidentOutcome::Recovered },
         Event::RunStarted {
             run: run(),
@@ -89,6 +108,7 @@ pub(crate) fn events() -> Vec<Event> {
             reason: why(),
             only: vec![name()],
             incident: Some(incident()),
+            phase: Some(name()),
         },
         Event::UndoStarted {
             run: run(),
@@ -237,6 +257,7 @@ fn plan() -> Plan {
         summary: Some("x".repeat(100_000)),
         aws: AwsTarget::default(),
         objectives: Objectives { rto: Some(Duration::from_secs(900)), ..Objectives::default() },
+        phases: IndexMap::new(),
         signals: IndexMap::new(),
         triggers: IndexMap::new(),
         decision: Decision::default(),

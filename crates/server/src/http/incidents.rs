@@ -27,7 +27,7 @@ fn find(daemon: &Daemon, id: &str) -> Result<(Arc<Guard>, IncidentView), Problem
     let of = |guard: Arc<Guard>| {
         let state = guard.snapshot().state.clone();
         let found = incidents(&state).find(|incident| incident.id.0 == id)?;
-        Some((guard, IncidentView::new(&state.name, found)))
+        Some((guard, IncidentView::new(&state, found)))
     };
     let found = daemon.guards().into_iter().find_map(of);
     found.ok_or_else(|| Problem::not_found(format!("there is no incident {id}")).help("GET /v1/incidents lists them"))
@@ -47,15 +47,15 @@ pub(super) async fn list(
 ) -> Json<Page<IncidentView>> {
     let states: Vec<Arc<Migration>> = daemon.guards().iter().map(|guard| guard.snapshot().state.clone()).collect();
     let of_it = states.iter().filter(|state| query.migration.as_ref().is_none_or(|migration| *migration == state.name));
-    let all = of_it.flat_map(|state| incidents(state).map(|incident| (state.name.as_str(), incident)));
-    let mut latest_first: Vec<_> = all.map(|(name, incident)| (incident.id.0.clone(), (name, incident))).collect();
+    let all = of_it.flat_map(|state| incidents(state).map(|incident| (state.as_ref(), incident)));
+    let mut latest_first: Vec<_> = all.map(|(state, incident)| (incident.id.0.clone(), (state, incident))).collect();
     latest_first.sort_by(|(one, _), (other, _)| other.cmp(one));
     page(
         query.limit,
         query.after.as_ref(),
         latest_first,
         |id, cursor| id < cursor,
-        |(name, incident)| IncidentView::new(name, incident),
+        |(state, incident)| IncidentView::new(state, incident),
     )
 }
 

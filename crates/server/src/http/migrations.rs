@@ -8,7 +8,7 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use belay_core::{change::Baseline, id::RunId, input::Verb};
+use belay_core::{change::Baseline, id::RunId, input::Verb, mute};
 use belay_engine::{Arming, view::MigrationView};
 use belay_plan::model::Name;
 use futures::future::join_all;
@@ -174,6 +174,66 @@ pub(super) async fn cutover(
     Body(body): Body<MigrationVerb>,
 ) -> Result<Json<Shown>, Problem> {
     command(&daemon, &migration, Verb::Cutover, &caller, given(body.reason.as_ref())).await
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PhaseBody {
+    /// One of the plan's.
+    phase: String,
+    reason: Reason,
+}
+
+/// Begins a phase of the plan, also one that has been before
+#[utoipa::path(post, path = "/v1/migrations/{migration}/phase", operation_id = "begin_phase", request_body = PhaseBody,
+    responses((status = 200, body = Shown, description = "The migration, as it is then")))]
+pub(super) async fn phase(
+    State(daemon): State<Daemon>,
+    At(migration): At<String>,
+    Extension(caller): Extension<Caller>,
+    Body(body): Body<PhaseBody>,
+) -> Result<Json<Shown>, Problem> {
+    command(&daemon, &migration, Verb::Phase { phase: body.phase }, &caller, &body.reason.0).await
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MuteBody {
+    /// How long, as `30m`; at most `4h`.
+    #[serde(rename = "for")]
+    time: String,
+    reason: Reason,
+}
+
+/// Triggers are watched and recorded, and none opens an incident, until the time is over
+#[utoipa::path(post, path = "/v1/migrations/{migration}/mute", operation_id = "mute", request_body = MuteBody,
+    responses((status = 200, body = Shown, description = "The migration, as it is then")))]
+pub(super) async fn mute(
+    State(daemon): State<Daemon>,
+    At(migration): At<String>,
+    Extension(caller): Extension<Caller>,
+    Body(body): Body<MuteBody>,
+) -> Result<Json<Shown>, Problem> {
+    let time = mute::time(&body.time).map_err(|why| Problem::invalid(why).help("write for example `30m`"))?;
+    command(&daemon, &migration, Verb::Mute { time }, &caller, &body.reason.0).await
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UnmuteBody {
+    reason: Reason,
+}
+
+/// Ends a mute; what still holds opens its incident
+#[utoipa::path(post, path = "/v1/migrations/{migration}/unmute", operation_id = "unmute", request_body = UnmuteBody,
+    responses((status = 200, body = Shown, description = "The migration, as it is then")))]
+pub(super) async fn unmute(
+    State(daemon): State<Daemon>,
+    At(migration): At<String>,
+    Extension(caller): Extension<Caller>,
+    Body(body): Body<UnmuteBody>,
+) -> Result<Json<Shown>, Problem> {
+    command(&daemon, &migration, Verb::Unmute, &caller, &body.reason.0).await
 }
 
 async fn command(

@@ -117,7 +117,7 @@ fn of_dry_run(error: DryRunError, detail: String) -> Problem {
     match error {
         DryRunError::Account(error) => of_account(&error),
         DryRunError::Unknown(_) => unsupported(detail),
-        DryRunError::NoSuchStep { .. } => Problem::not_found(detail),
+        DryRunError::NoSuchStep { .. } | DryRunError::NoSuchPhase { .. } => Problem::not_found(detail),
     }
 }
 

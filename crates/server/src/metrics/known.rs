@@ -6,7 +6,7 @@ use belay_plan::model::{Answer, Plan};
 
 use super::{word, work::Work};
 
-const ANSWERS: [Answer; 3] = [Answer::RollBack, Answer::FixFirst, Answer::FixForward];
+const ANSWERS: [Answer; 4] = [Answer::RollBack, Answer::FixFirst, Answer::Decide, Answer::FixForward];
 const INCIDENTS: [IncidentOutcome; 4] =
     [IncidentOutcome::Recovered, IncidentOutcome::RolledBack, IncidentOutcome::Aborted, IncidentOutcome::Disarmed];
 const RUNS: [(RunKind, RunOutcome); 4] = [

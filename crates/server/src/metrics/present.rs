@@ -20,6 +20,11 @@ struct Present {
     blind: Family<Labels<1>, Gauge>,
     trigger_state: Family<Labels<4>, Gauge>,
     trigger_held: Family<Labels<2>, SecondsGauge>,
+    muted: Family<Labels<1>, Gauge>,
+    phase: Family<Labels<2>, Gauge>,
+    phase_age: Family<Labels<1>, SecondsGauge>,
+    window_left: Family<Labels<1>, SecondsGauge>,
+    timebox_left: Family<Labels<1>, SecondsGauge>,
     run_state: Family<Labels<3>, Gauge>,
     run_age: Family<Labels<1>, SecondsGauge>,
     steps: Family<Labels<2>, Gauge>,
@@ -45,6 +50,11 @@ pub(super) fn registry<'s>(
     register(&mut registry, "belay_blind_sources", present.blind);
     register(&mut registry, "belay_trigger_state", present.trigger_state);
     register(&mut registry, "belay_trigger_held_seconds", present.trigger_held);
+    register(&mut registry, "belay_muted", present.muted);
+    register(&mut registry, "belay_phase", present.phase);
+    register(&mut registry, "belay_phase_age_seconds", present.phase_age);
+    register(&mut registry, "belay_window_left_seconds", present.window_left);
+    register(&mut registry, "belay_timebox_left_seconds", present.timebox_left);
     register(&mut registry, "belay_run_state", present.run_state);
     register(&mut registry, "belay_run_age_seconds", present.run_age);
     register(&mut registry, "belay_steps", present.steps);
@@ -54,6 +64,23 @@ pub(super) fn registry<'s>(
 }
 
 impl Present {
+    /// What people decide by.
+    fn decision(&self, view: &MigrationView, migration: &(&'static str, String)) {
+        let alone = [migration.clone()];
+        let left = |until: Timestamp| until.duration_since(view.now).as_secs_f64().max(0.0);
+        self.muted.get_or_create(&alone).set(view.muted_until.is_some().into());
+        if let (Some(phase), Some(since)) = (&view.phase, view.phase_since) {
+            self.phase.get_or_create(&[migration.clone(), ("phase", phase.clone())]).set(1);
+            self.phase_age.get_or_create(&alone).set(view.now.duration_since(since).as_secs_f64().max(0.0));
+        }
+        if let Some(left) = view.window.as_ref().and_then(|window| window.left_s) {
+            self.window_left.get_or_create(&alone).set(left);
+        }
+        if let Some(ends) = view.incident.as_ref().and_then(|incident| incident.timebox_ends) {
+            self.timebox_left.get_or_create(&alone).set(left(ends));
+        }
+    }
+
     fn migration(&self, snapshot: &Snapshot, now: Timestamp) {
         let state = snapshot.state.as_ref();
         let migration = ("migration", state.name.clone());
@@ -67,7 +94,9 @@ impl Present {
         for signal in state.signals.values() {
             self.signals.get_or_create(&[migration.clone(), ("health", word(signal.health))]).inc();
         }
-        for (name, trigger) in MigrationView::new(snapshot, None, now).triggers {
+        let view = MigrationView::new(snapshot, None, now);
+        self.decision(&view, &migration);
+        for (name, trigger) in view.triggers {
             let trigger_name = ("trigger", name);
             self.trigger_held.get_or_create(&[migration.clone(), trigger_name.clone()]).set(trigger.held_s);
             let severity = ("severity", word(trigger.severity));

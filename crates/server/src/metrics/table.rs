@@ -48,6 +48,11 @@ pub const ALL: &[Described] = &[
         "1 for the state that the trigger is in",
     ),
     gauge("belay_trigger_held_seconds", &["migration", "trigger"], "How long the trigger's condition has held"),
+    gauge("belay_muted", &["migration"], "1 while no trigger opens an incident"),
+    gauge("belay_phase", &["migration", "phase"], "1 for the phase that the migration is in"),
+    gauge("belay_phase_age_seconds", &["migration"], "Time since the phase began"),
+    gauge("belay_window_left_seconds", &["migration"], "Time to the point of no return; 0 when it is passed"),
+    gauge("belay_timebox_left_seconds", &["migration"], "Time that people have to decide the open incident"),
     gauge("belay_run_state", &["migration", "kind", "state"], "1 for the state of the run under way"),
     gauge("belay_run_age_seconds", &["migration"], "Time since the run under way began"),
     gauge("belay_steps", &["migration", "phase"], "Steps of the run under way, by phase"),
@@ -63,7 +68,7 @@ pub const ALL: &[Described] = &[
     counter("belay_watch_readings_total", &["kind", "reading"], "Readings: healthy, unhealthy, unknown, unreadable"),
     // --- what has happened ----------------------------------------------------------------------------------------
     counter("belay_triggers_fired_total", &["migration", "trigger", "severity"], "Triggers that have fired"),
-    counter("belay_decisions_total", &["migration", "answer"], "Decisions: roll_back, fix_first, fix_forward"),
+    counter("belay_decisions_total", &["migration", "answer"], "Decisions: roll_back, fix_first, decide, fix_forward"),
     histogram(
         "belay_incident_duration_seconds",
         &["migration", "outcome"],

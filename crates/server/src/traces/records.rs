@@ -33,7 +33,7 @@ fn span(record: &Record, state: &Migration) -> Option<Made> {
         Event::IncidentOpened { trigger, .. } | Event::IncidentJoined { trigger } => {
             trigger_span(record.at, trigger, incident_of(state)?, state)
         }
-        Event::Decided { trigger, answer, why } => {
+        Event::Decided { trigger, answer, why, .. } => {
             let incident = incident_of(state)?;
             let attributes =
                 vec![text("trigger", trigger), text("decision", word(answer)), text("why", why), id_of(incident)];

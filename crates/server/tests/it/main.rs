@@ -3,6 +3,7 @@
 mod catalogue;
 mod daemon;
 mod dashboards;
+mod decision;
 mod events;
 mod idempotency;
 mod incidents;

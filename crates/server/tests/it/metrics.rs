@@ -173,7 +173,11 @@ const NEED_MORE: &[&str] = &[
     "belay_aws_throttled_seconds_total",
     "belay_aws_budget_wait_seconds_total",
     "belay_heartbeats_total",
+    "belay_phase",
+    "belay_phase_age_seconds",
     "belay_spans_total",
+    "belay_timebox_left_seconds",
+    "belay_window_left_seconds",
 ];
 
 #[tokio::test(start_paused = true)]

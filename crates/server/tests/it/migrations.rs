@@ -23,7 +23,7 @@ async fn a_migration_is_armed_marked_and_disarmed() {
     assert!(marked["cutover"].is_string());
     let again = test.post(&format!("{CHECKOUT_PATH}/cutover"), "").await.expect_problem(409, "wrong_state");
     assert_eq!(again["state"], "armed");
-    assert_eq!(again["possible"], json!(["arm", "disarm", "rollback"]));
+    assert_eq!(again["possible"], json!(["arm", "disarm", "mute", "rollback"]));
 
     let disarmed = test.post(&format!("{CHECKOUT_PATH}/disarm"), "{}").await.expect(StatusCode::OK);
     assert_eq!(disarmed["state"], "disarmed");

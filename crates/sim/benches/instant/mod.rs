@@ -118,6 +118,7 @@ pub fn plan(chains: usize, steps_each: usize) -> Plan {
         summary: None,
         aws: AwsTarget::default(),
         objectives: Objectives::default(),
+        phases: IndexMap::new(),
         signals: IndexMap::from([(
             "errors".to_owned(),
             Signal { kind: "alarm".to_owned(), spec: json!({}), aws: AwsTarget::default() },
@@ -153,6 +154,7 @@ fn step(resource: String, needs: Vec<Name>) -> Step {
         expect: None,
         on_drift: None,
         fences: Vec::new(),
+        during: Vec::new(),
     }
 }
 
@@ -166,6 +168,8 @@ fn trigger() -> Trigger {
         if_unknown: None,
         red_at_arm: RedAtArm::Refuse,
         problem: None,
+        customer_facing: None,
+        during: Vec::new(),
     }
 }
 

@@ -27,6 +27,7 @@ pub fn step(action: &str, to: Target) -> Step {
         expect: None,
         on_drift: None,
         fences: Vec::new(),
+        during: Vec::new(),
     }
 }
 
@@ -71,6 +72,7 @@ pub fn from(steps: impl IntoIterator<Item = (String, Step)>) -> Plan {
         summary: None,
         aws: AwsTarget::default(),
         objectives: Objectives::default(),
+        phases: IndexMap::new(),
         signals: ["errors", "blue_ready", "page"].map(|name| (name.to_owned(), signal())).into_iter().collect(),
         triggers: IndexMap::new(),
         decision: Decision::default(),

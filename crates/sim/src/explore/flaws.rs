@@ -63,6 +63,8 @@ fn trigger(signal: &str) -> Trigger {
         if_unknown: None,
         red_at_arm: RedAtArm::Refuse,
         problem: None,
+        customer_facing: None,
+        during: Vec::new(),
     }
 }
 

@@ -50,7 +50,8 @@ impl Node {
             plan_sha256: String::new(),
             steps: steps.collect(),
         };
-        let pin = Pin { plan: Arc::new(plan), plan_sha256: String::new(), baseline: Some(Arc::new(baseline)) };
+        let pin =
+            Pin { plan: Arc::new(plan), plan_sha256: String::new(), baseline: Some(Arc::new(baseline)), phase: None };
         let verb = Verb::Rollback { kind: RunKind::Simulated, only: Vec::new(), pin: Some(pin) };
         let events = node.feed(&Input::Command(Asked::new("operator", "what could happen?").command(verb)))?;
         Ok((node, events))

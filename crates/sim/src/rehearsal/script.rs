@@ -152,8 +152,7 @@ impl Script {
 
 /// The first trigger that rolls back by itself, or else the first.
 pub(crate) fn usual_trigger(plan: &Plan) -> Option<Name> {
-    let rolls_back =
-        |name: &&Name| belay_core::incident::answer(plan, &plan.triggers[*name]) == belay_plan::model::Answer::RollBack;
+    let rolls_back = |name: &&Name| belay_core::decision::may_roll_back(plan, &plan.triggers[*name]);
     plan.triggers.keys().find(rolls_back).or_else(|| plan.triggers.keys().next()).cloned()
 }
 

@@ -76,7 +76,17 @@ fn scene(verdict: CheckVerdict) -> Scene {
 }
 
 async fn dry_run(scene: &Scene, cutover: Option<Timestamp>) -> DryRun {
-    belay_engine::dry_run(&scene.ports, &scene.plan, "abc", None, cutover, &[], &Measured::new()).await.unwrap()
+    belay_engine::dry_run(
+        &scene.ports,
+        &scene.plan,
+        "abc",
+        None,
+        cutover,
+        belay_engine::Which::default(),
+        &Measured::new(),
+    )
+    .await
+    .unwrap()
 }
 
 const LINE: &str = "checkout: stopped (wanted: available); start it";

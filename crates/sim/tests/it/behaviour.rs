@@ -123,7 +123,17 @@ fn a_dry_run_changes_nothing_and_says_what_would_stop_it() {
         let baseline = belay_engine::capture(&ports, &scene.plan, "abc").await.unwrap();
         scene.world.cut_over();
         let measured = Measured::new();
-        let dry_run = || belay_engine::dry_run(&ports, &scene.plan, "abc", Some(&baseline), None, &[], &measured);
+        let dry_run = || {
+            belay_engine::dry_run(
+                &ports,
+                &scene.plan,
+                "abc",
+                Some(&baseline),
+                None,
+                belay_engine::Which::default(),
+                &measured,
+            )
+        };
         let fine = dry_run().await.unwrap();
         assert_eq!((fine.verdict, fine.stopped_by.len()), (Verdict::WouldRollBack, 0));
         assert_eq!(fine.steps["dns"].changes[0].title, "blue 0 -> 100, green 100 -> 0");
@@ -204,6 +214,7 @@ fn a_foreground_run_goes_on_with_what_the_journal_shows_unfinished() {
             kind: RunKind::Real,
             baseline: None,
             only: Vec::new(),
+            phase: None,
             asked: Asked::new("alice", "it hurts"),
         };
         scene.world.cut_over();

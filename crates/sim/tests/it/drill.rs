@@ -148,14 +148,33 @@ fn what_a_drill_measured_is_what_is_expected_from_then_on() {
         scene.world.set_pace("db", Duration::from_secs(600)); // which only the default goes by
         let ports = belay_sim::read_only_ports(&scene.world, &scene.ports);
         let baseline = state.baseline.as_deref();
-        let known = belay_engine::dry_run(&ports, &scene.plan, "abc", baseline, None, &[], &measured).await.unwrap();
+        let known = belay_engine::dry_run(
+            &ports,
+            &scene.plan,
+            "abc",
+            baseline,
+            None,
+            belay_engine::Which::default(),
+            &measured,
+        )
+        .await
+        .unwrap();
         let db = &known.steps["db"];
         assert_eq!(
             (db.expected_from, db.measured_runs, db.expected_s),
             (ExpectedFrom::Measured, 1, measured["db"][0].as_secs())
         );
-        let unknown =
-            belay_engine::dry_run(&ports, &scene.plan, "abc", baseline, None, &[], &Measured::new()).await.unwrap();
+        let unknown = belay_engine::dry_run(
+            &ports,
+            &scene.plan,
+            "abc",
+            baseline,
+            None,
+            belay_engine::Which::default(),
+            &Measured::new(),
+        )
+        .await
+        .unwrap();
         assert_eq!(unknown.steps["db"].expected_from, ExpectedFrom::Default);
         assert!(known.expected_s < unknown.expected_s);
     });

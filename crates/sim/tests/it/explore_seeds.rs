@@ -175,6 +175,7 @@ async fn start(scene: &Scene, handle: &mut Handle, chance: &mut Chance) -> bool 
             kind: RunKind::Real,
             baseline: Some(baseline),
             only: Vec::new(),
+            phase: None,
             asked: Asked::new("alice", "it hurts"),
         };
         loop {

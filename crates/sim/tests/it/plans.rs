@@ -27,6 +27,7 @@ pub(crate) fn step(action: &str, to: Target) -> Step {
         expect: None,
         on_drift: None,
         fences: Vec::new(),
+        during: Vec::new(),
     }
 }
 
@@ -48,6 +49,8 @@ pub(crate) fn trigger(signal: &str, dwell_s: u64) -> Trigger {
         if_unknown: None,
         red_at_arm: RedAtArm::Refuse,
         problem: None,
+        customer_facing: None,
+        during: Vec::new(),
     }
 }
 
@@ -62,6 +65,7 @@ pub(crate) fn plan(steps: impl IntoIterator<Item = (&'static str, Step)>) -> Pla
         summary: None,
         aws: AwsTarget::default(),
         objectives: Objectives::default(),
+        phases: IndexMap::new(),
         signals: IndexMap::from([("in_place".to_owned(), signal()), ("blue_ready".to_owned(), signal())]),
         triggers: IndexMap::from([("hurt".to_owned(), trigger("in_place", 0))]),
         decision: Decision::default(),

@@ -54,6 +54,9 @@ pub(super) struct Staged {
     /// The trigger to fire; left out, the rollback begins without one
     #[arg(long, value_name = "TRIGGER", value_parser = NonEmptyStringValueParser::new())]
     pub(super) fire: Option<String>,
+    /// The phase of the plan to drill in; left out, in simulation: `cutover`, or else the last one; for real: the first one
+    #[arg(long)]
+    pub(super) phase: Option<String>,
     /// Why; goes on record
     #[arg(long, value_parser = crate::given::reason, required_unless_present = "simulate")]
     reason: Option<String>,
@@ -224,6 +227,10 @@ impl<'a> Drill<'a> {
                 let armed = arm(&self.handle, &self.ports, self.plan.clone(), &self.sha256, arming, &asked).await;
                 for warning in armed.map_err(arm_failure)?.warnings {
                     self.screen.note(&format!("warning: {warning}"));
+                }
+                let begun = self.handle.snapshot().state.phase_name().map(str::to_owned);
+                if let Some(phase) = self.args.phase.clone().filter(|phase| begun.as_ref() != Some(phase)) {
+                    self.command(Verb::Phase { phase }).await?;
                 }
                 self.cut_over().await?;
                 self.command(Verb::Drill { trigger: self.args.fire.clone() }).await?;

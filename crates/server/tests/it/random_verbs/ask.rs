@@ -41,11 +41,7 @@ pub(super) fn offered(
         "rollback" if chance.per_mille(150) => body["only"] = json!(["dns"]),
         _ => {}
     }
-    Some(Ask {
-        who: who_may(verb, &migration["run"], step, chance),
-        path,
-        body: body.to_string(),
-    })
+    Some(Ask { who: who_may(verb, &migration["run"], step, chance), path, body: body.to_string() })
 }
 
 /// What can be overridden on a step: its interlocks' signals, and the destinations of its changes.

@@ -2,17 +2,17 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use belay_core::{incident, watch::signals_of};
+use belay_core::{decision::may_roll_back, watch::signals_of};
 use belay_plan::{
     duration,
-    model::{Answer, Name, Trigger},
+    model::{Name, Trigger},
 };
 
 use super::{Adviser, Rule};
 
 impl Adviser<'_> {
     pub(super) fn triggers(&mut self) {
-        let rolls_back = |trigger: &Trigger| incident::answer(self.plan, trigger) == Answer::RollBack;
+        let rolls_back = |trigger: &Trigger| may_roll_back(self.plan, trigger);
         if self.plan.triggers.is_empty() {
             let what =
                 "the plan has no trigger: nothing is watched, and only a person who notices rolls back".to_owned();

@@ -121,7 +121,10 @@ impl Simulated {
         output: Output,
     ) -> Result<Exit, Failure> {
         self.refuse_what_does_not_go_together()?;
-        let loaded = plan_file::load(path, overlay, &catalogue(), output)?;
+        let mut loaded = plan_file::load(path, overlay, &catalogue(), output)?;
+        if let Some(phase) = plan_file::keep_phase(&mut loaded.plan, staged.phase.as_deref())? {
+            output.note(format_args!("in phase {phase}; `--phase` names another"));
+        }
         staged.refuse_unknown_trigger(&loaded.plan)?;
         let (_, measured) = on_record(&staged.state.url, &loaded.plan).await?;
         let measured: BTreeMap<Name, Spread> =

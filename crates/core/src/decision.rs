@@ -1,0 +1,324 @@
+//! Who decides an incident, until when, and what happens if nobody does.
+
+use belay_plan::model::{Answer, Authority, Name, Plan, Rule, Situation, Trigger, counts_during};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::ToSchema;
+
+use crate::{
+    approval::OPERATOR,
+    decide::Deciding,
+    event::{Event, RunKind},
+    incident::Incident,
+    input::{Asked, Authority as Asking, Refusal, RefusalKind},
+    migration::Migration,
+    verbs::wrong_state,
+    watch::{Dwell, signals_of},
+};
+
+/// What people are asked about an open incident.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Question {
+    /// The rule that asks, counted from 0.
+    pub rule: usize,
+    /// The trigger's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Name>,
+    /// Never extended; none: people are waited for without end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timebox_ends: Option<Timestamp>,
+    /// What follows at the end of the timebox.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub then: Option<Answer>,
+    pub authority: Authority,
+}
+
+/// One person's word on an incident.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Word {
+    pub who: String,
+    /// Those of their roles that have a say.
+    pub roles: Vec<Name>,
+    pub word: Answer,
+    pub at: Timestamp,
+    pub reason: String,
+}
+
+/// The rule that answers a trigger that fires in this phase: the first that matches.
+pub fn rule_for<'p>(plan: &'p Plan, trigger: &Trigger, phase: Option<&str>) -> (usize, &'p Rule) {
+    let situation = Situation {
+        problem: trigger.problem.as_deref(),
+        severity: trigger.severity,
+        scope: trigger.scope,
+        fix: trigger.fix,
+        phase,
+    };
+    let rules = &plan.decision.rules;
+    let found = rules.iter().position(|rule| rule.matches(&situation)).unwrap_or(rules.len().saturating_sub(1));
+    (found, &rules[found])
+}
+
+/// The answer of the plan's matrix to a trigger that fires in this phase.
+pub fn answer(plan: &Plan, trigger: &Trigger, phase: Option<&str>) -> Answer {
+    rule_for(plan, trigger, phase).1.answer
+}
+
+/// Whether the trigger comes to a rollback in some phase without anybody having asked for it: at once, or when people have
+/// not decided in time.
+pub fn may_roll_back(plan: &Plan, trigger: &Trigger) -> bool {
+    let phases = plan.phases.keys().map(|name| Some(name.as_str())).chain(plan.phases.is_empty().then_some(None));
+    phases.filter(|phase| counts_during(&trigger.during, *phase)).any(|phase| {
+        let rule = rule_for(plan, trigger, phase).1;
+        match rule.answer {
+            Answer::RollBack => true,
+            Answer::FixFirst | Answer::Decide => rule.timebox.is_some() && rule.then != Some(Answer::FixForward),
+            Answer::FixForward => false,
+        }
+    })
+}
+
+/// An answer with what it asks of people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Decided {
+    pub(crate) answer: Answer,
+    pub(crate) asks: Option<Question>,
+}
+
+impl Decided {
+    fn by_rule(plan: &Plan, trigger: &Trigger, phase: Option<&str>, now: Timestamp) -> Self {
+        let (index, rule) = rule_for(plan, trigger, phase);
+        let waits = matches!(rule.answer, Answer::FixFirst | Answer::Decide);
+        let timebox_ends = rule.timebox.filter(|_| waits).map(|time| now + time);
+        let then = timebox_ends.map(|_| rule.then.unwrap_or(Answer::RollBack));
+        let authority = rule.authority.clone().unwrap_or_else(|| plan.decision.authority.clone());
+        Self {
+            answer: rule.answer,
+            asks: Some(Question { rule: index, problem: trigger.problem.clone(), timebox_ends, then, authority }),
+        }
+    }
+
+    /// How near it is to a rollback that nobody has asked for.
+    fn strictness(answer: Answer, asks: Option<&Question>) -> u8 {
+        match answer {
+            Answer::RollBack => 3,
+            Answer::FixFirst | Answer::Decide => match asks.and_then(|asks| asks.then) {
+                Some(Answer::RollBack) => 2,
+                _ => 1,
+            },
+            Answer::FixForward => 0,
+        }
+    }
+}
+
+impl Incident {
+    pub(crate) fn strictness(&self) -> u8 {
+        self.settled.unwrap_or_else(|| self.answer.map_or(0, |answer| Decided::strictness(answer, self.asks.as_ref())))
+    }
+
+    /// What a trigger that joins makes of the answer: it can only make it stricter, or the time shorter.
+    fn tightened(&self, mut joining: Decided) -> Option<Decided> {
+        let (before, after) = (self.strictness(), Decided::strictness(joining.answer, joining.asks.as_ref()));
+        if self.settled.is_some() {
+            return (after > before).then_some(joining);
+        }
+        let end = |asks: Option<&Question>| asks.and_then(|asks| asks.timebox_ends);
+        let (present, new) = (end(self.asks.as_ref()), end(joining.asks.as_ref()));
+        if after > before {
+            if let Some(asks) = joining.asks.as_mut().filter(|asks| asks.timebox_ends.is_some()) {
+                asks.timebox_ends = [present, new].into_iter().flatten().min();
+            }
+            return Some(joining);
+        }
+        let sooner = present.zip(new).is_some_and(|(present, new)| new < present);
+        (after == before && sooner).then_some(joining)
+    }
+
+    /// The last word of each person since the question was last settled.
+    fn last_words(&self) -> Vec<&Word> {
+        let mut last: Vec<&Word> = Vec::new();
+        for word in self.words.iter().skip(self.words_settled) {
+            last.retain(|before| before.who != word.who);
+            last.push(word);
+        }
+        last
+    }
+}
+
+impl Migration {
+    /// The wall clock was set: people have as long as they were promised. An outage gives them no more.
+    pub(crate) fn shift_timebox(&mut self, by: SignedDuration) {
+        let asks = self.incident.as_mut().and_then(|incident| incident.asks.as_mut());
+        if let Some(asks) = asks {
+            asks.timebox_ends = asks.timebox_ends.map(|ends| ends.saturating_add(by).unwrap_or(ends));
+        }
+    }
+
+    /// A trigger of the incident holds, as far as is known now: after a restart its signals are read first.
+    fn still_holds(&self) -> bool {
+        let (Some(plan), Some(incident)) = (&self.plan, &self.incident) else { return false };
+        incident.triggers.iter().any(|name| {
+            let fired = self.triggers.get(name).is_some_and(|state| state.dwell == Dwell::Fired);
+            let read = plan.triggers.get(name).is_some_and(|trigger| {
+                signals_of(&trigger.when).into_iter().all(|name| self.signals.get(name).is_some_and(|one| one.read))
+            });
+            fired && read
+        })
+    }
+}
+
+impl Deciding {
+    /// A trigger has opened the incident, or joins it.
+    pub(crate) fn answer_trigger(&mut self, plan: &Plan, name: &Name, trigger: &Trigger) {
+        let decided = Decided::by_rule(plan, trigger, self.state.phase_name(), self.now);
+        let Some(incident) = &self.state.incident else { return };
+        let decided = match incident.answer {
+            None => Some(decided),
+            Some(_) => incident.tightened(decided),
+        };
+        if let Some(decided) = decided {
+            let why = crate::incident::answer_text(name, trigger, decided.answer);
+            self.answer_by_itself(name, decided, why, format!("trigger {name} fired"));
+        }
+    }
+
+    /// Nobody has said so: where nothing may start by itself, people are asked instead.
+    fn answer_by_itself(&mut self, trigger: &Name, mut decided: Decided, mut why: String, reason: String) {
+        if decided.answer == Answer::RollBack
+            && let Some((because, until)) = self.state.barred(self.now)
+        {
+            decided.answer = Answer::Decide;
+            if let Some(asks) = &mut decided.asks {
+                (asks.timebox_ends, asks.then) = (until, until.map(|_| Answer::RollBack));
+            }
+            why = format!("{why}; {because}: people decide");
+        }
+        let Decided { answer, asks } = decided;
+        self.emit(Event::Decided { trigger: trigger.clone(), answer, why, asks, settled: false });
+        if answer == Answer::RollBack {
+            self.start_run(RunKind::Real, reason, Vec::new());
+        }
+    }
+
+    /// What happens when people have not decided in time.
+    pub(crate) fn follow_timebox(&mut self) {
+        let Some(incident) = self.state.incident.as_ref().filter(|_| self.state.open_run().is_none()) else { return };
+        let Some(ends) = timebox(incident).filter(|ends| self.now >= *ends) else { return };
+        let (Some(trigger), Some(asks)) = (incident.trigger().cloned(), incident.asks.clone()) else { return };
+        if asks.then == Some(Answer::FixForward) {
+            let why = format!("nobody has decided by {ends:.0}: fix forward");
+            let asks = Some(Question { timebox_ends: None, then: None, ..asks });
+            return self.emit(Event::Decided { trigger, answer: Answer::FixForward, why, asks, settled: true });
+        }
+        if self.state.still_holds() {
+            let answer = Answer::RollBack;
+            let asks = Some(Question { timebox_ends: None, then: None, ..asks });
+            let why = format!("the time that people had was over at {ends:.0}, and it still holds: roll back");
+            let reason = format!("trigger {trigger} still holds at the end of its timebox");
+            self.answer_by_itself(&trigger, Decided { answer, asks }, why, reason);
+        }
+    }
+
+    /// When a timebox next wants a tick.
+    pub(crate) fn timebox_deadline(state: &Migration) -> Option<Timestamp> {
+        let incident = state.incident.as_ref().filter(|_| state.open_run().is_none())?;
+        let acts = incident.asks.as_ref().is_some_and(|asks| asks.then == Some(Answer::FixForward));
+        timebox(incident).filter(|_| acts || state.still_holds())
+    }
+
+    // --- people --------------------------------------------------------------------------------------------------
+
+    pub(crate) fn decide_incident(&mut self, roll_back: bool, asked: &Asked) -> Result<(), Refusal> {
+        self.refuse_while_running("decide")?;
+        let Some(incident) = self.state.incident.as_ref() else {
+            return Err(wrong_state("there is no open incident", "`belay rollback` rolls back without one"));
+        };
+        let authority = authority(&self.state, incident);
+        let roles = say(&authority, asked)?;
+        let word = if roll_back { Answer::RollBack } else { Answer::FixForward };
+        if incident.last_words().iter().any(|said| said.who == asked.actor && said.word == word) {
+            let waits = format!("it takes {}", authority_text(&authority));
+            return Err(wrong_state(&format!("{} has said {} already", asked.actor, word.as_str()), &waits));
+        }
+        let Some(trigger) = incident.trigger().cloned() else { return Ok(()) };
+        self.commanded("decide", asked, json!({ "answer": word }));
+        let (who, reason) = (asked.actor.clone(), asked.reason.clone());
+        self.emit(Event::WordGiven { who, roles, word, reason });
+        let agreed = self.state.incident.as_ref().is_some_and(|incident| {
+            let words = incident.last_words();
+            words.iter().all(|said| said.word == word) && covers(&authority, &words)
+        });
+        if !agreed {
+            return Ok(());
+        }
+        let why = asked.reason.clone();
+        let asks = self.state.incident.as_ref().and_then(|incident| incident.asks.clone());
+        let asks = asks.map(|asks| Question { timebox_ends: None, then: None, ..asks });
+        self.emit(Event::Decided { trigger, answer: word, why, asks, settled: true });
+        if roll_back {
+            self.start_run(RunKind::Real, asked.reason.clone(), Vec::new());
+        }
+        Ok(())
+    }
+}
+
+fn timebox(incident: &Incident) -> Option<Timestamp> {
+    let waits = matches!(incident.answer, Some(Answer::FixFirst | Answer::Decide));
+    incident.asks.as_ref().filter(|_| waits)?.timebox_ends
+}
+
+/// Whose word decides the incident.
+pub fn authority(state: &Migration, incident: &Incident) -> Authority {
+    let of_plan = || state.plan.as_ref().map(|plan| plan.decision.authority.clone()).unwrap_or_default();
+    let authority = incident.asks.as_ref().map_or_else(of_plan, |asks| asks.authority.clone());
+    if authority.roles().is_empty() { Authority::AnyOf(vec![OPERATOR.to_owned()]) } else { authority }
+}
+
+/// For people: `incident_commander or tech_lead`, `incident_commander and tech_lead (one person of each)`.
+pub fn authority_text(authority: &Authority) -> String {
+    match authority {
+        Authority::AnyOf(roles) => format!("the role {}", roles.join(" or ")),
+        Authority::AllOf { all } if all.len() == 1 => format!("the role {}", all[0]),
+        Authority::AllOf { all } => format!("one person of each of the roles {}", all.join(" and ")),
+    }
+}
+
+/// Those roles of the person that have a say.
+fn say(authority: &Authority, asked: &Asked) -> Result<Vec<Name>, Refusal> {
+    let roles = authority.roles();
+    let has: Vec<Name> = match &asked.authority {
+        Asking::Everything => roles.to_vec(),
+        Asking::Roles(given) => roles.iter().filter(|role| given.contains(role)).cloned().collect(),
+    };
+    if !has.is_empty() {
+        return Ok(has);
+    }
+    Err(Refusal {
+        kind: RefusalKind::NotAllowed { role: roles.first().cloned().unwrap_or_default() },
+        why: format!("{} may not decide: that takes {}", asked.actor, authority_text(authority)),
+        help: "the daemon's `tokens` say who has which role".to_owned(),
+    })
+}
+
+/// Whether these people are enough: each of them counts for one role.
+fn covers(authority: &Authority, words: &[&Word]) -> bool {
+    match authority {
+        Authority::AnyOf(_) => !words.is_empty(),
+        Authority::AllOf { all } => assign(all, words, &mut vec![false; words.len()]),
+    }
+}
+
+/// Finds a person for each role. There are few roles and few people.
+fn assign(roles: &[Name], words: &[&Word], taken: &mut [bool]) -> bool {
+    let Some((role, rest)) = roles.split_first() else { return true };
+    for person in 0..words.len() {
+        if !taken[person] && words[person].roles.contains(role) {
+            taken[person] = true;
+            if assign(rest, words, taken) {
+                return true;
+            }
+            taken[person] = false;
+        }
+    }
+    false
+}

@@ -1,0 +1,98 @@
+//! Phases: the stage that the migration is in, and what counts in it.
+
+use belay_plan::model::{Name, Plan, Trigger, counts_during};
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::{
+    decide::Deciding,
+    event::Event,
+    input::{Asked, Refusal, RefusalKind},
+    migration::Migration,
+    verbs::wrong_state,
+};
+
+/// `belay cutover` begins the phase of this name too.
+const CUTOVER: &str = "cutover";
+
+/// The phase that the migration is in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PhaseState {
+    pub name: Name,
+    pub since: Timestamp,
+}
+
+impl Migration {
+    pub(crate) fn begin_phase(&mut self, at: Timestamp, name: &str) {
+        self.phase = Some(PhaseState { name: name.to_owned(), since: at });
+    }
+
+    pub fn phase_name(&self) -> Option<&str> {
+        self.phase.as_ref().map(|phase| phase.name.as_str())
+    }
+
+    /// Whether the trigger is in none of its phases. Once it is part of an incident, it stays awake to the end of that.
+    pub fn is_asleep(&self, name: &str, trigger: &Trigger) -> bool {
+        let involved = self.incident.as_ref().is_some_and(|incident| incident.triggers.iter().any(|one| one == name));
+        !involved && !counts_during(&trigger.during, self.phase_name())
+    }
+
+    /// The wall clock was set: what began a while ago began as long ago as before.
+    pub(crate) fn shift_phase(&mut self, by: SignedDuration) {
+        if let Some(phase) = &mut self.phase {
+            phase.since = phase.since.saturating_add(by).unwrap_or(phase.since);
+        }
+    }
+}
+
+impl Deciding {
+    /// At arming: a migration that comes back to its guard goes on in the phase that it was in.
+    pub(crate) fn begin_first_phase(&mut self, plan: &Plan) {
+        let Some(first) = plan.phases.keys().next() else { return };
+        if !self.state.phase_name().is_some_and(|name| plan.phases.contains_key(name)) {
+            self.emit(Event::PhaseBegun { phase: first.clone() });
+        }
+    }
+
+    pub(crate) fn begin_cutover_phase(&mut self) {
+        let has = self.state.plan.as_ref().is_some_and(|plan| plan.phases.contains_key(CUTOVER));
+        if has && self.state.phase_name() != Some(CUTOVER) {
+            self.emit(Event::PhaseBegun { phase: CUTOVER.to_owned() });
+        }
+    }
+
+    pub(crate) fn phase(&mut self, name: &Name, asked: &Asked) -> Result<(), Refusal> {
+        self.refuse_while_running("begin a phase")?;
+        let plan = self.state.plan.clone().filter(|_| self.state.armed.is_some());
+        let Some(plan) = plan else {
+            return Err(wrong_state("it is not armed, so it is in no phase", "`belay arm` first"));
+        };
+        refuse_unknown_phase(&plan, name)?;
+        let from = self.state.phase_name().map(str::to_owned);
+        if from.as_ref() == Some(name) {
+            let known: Vec<&str> = plan.phases.keys().map(String::as_str).collect();
+            let help = format!("its phases are, in order: {}", known.join(", "));
+            return Err(wrong_state(&format!("it is in phase {name} already"), &help));
+        }
+        self.commanded("phase", asked, json!({ "phase": name, "from": from }));
+        self.emit(Event::PhaseBegun { phase: name.clone() });
+        Ok(())
+    }
+}
+
+/// A phase that the plan does not have.
+pub(crate) fn refuse_unknown_phase(plan: &Plan, name: &str) -> Result<(), Refusal> {
+    if plan.phases.contains_key(name) {
+        return Ok(());
+    }
+    let known: Vec<&str> = plan.phases.keys().map(String::as_str).collect();
+    Err(Refusal {
+        kind: RefusalKind::NotFound,
+        why: format!("the plan has no phase {name}"),
+        help: match known.as_slice() {
+            [] => "it names none: `phases: { backfill: { expected: 4h }, cutover: {} }`".to_owned(),
+            known => format!("its phases are, in order: {}", known.join(", ")),
+        },
+    })
+}

@@ -1,0 +1,266 @@
+//! Who decides an incident, until when, and what happens if nobody does.
+
+mod common;
+
+use std::time::Duration;
+
+use belay_core::{
+    event::Event,
+    input::{Asked, Authority as Asking, Input, Refusal, RefusalKind, Verb},
+    migration::MigrationState,
+    reading::Health,
+};
+use belay_plan::model::*;
+use common::*;
+
+const MINUTE: u64 = 60;
+
+/// A plan whose triggers `hurt` (on `errors`, critical) and `slow` (on `latency`, major) fire at once.
+fn decided_by(rules: Vec<Rule>) -> Plan {
+    let mut plan = plan(vec![("dns", step(&[]))]);
+    plan.triggers["hurt"].dwell = Duration::ZERO;
+    let slow = Trigger { severity: Severity::Major, ..trigger(Condition::Signal("latency".to_owned()), 0) };
+    plan.triggers.insert("slow".to_owned(), slow);
+    plan.decision = Decision { rules, authority: Authority::AnyOf(vec!["commander".to_owned()]), custom: true };
+    plan
+}
+
+fn minutes(minutes: u64) -> Option<Duration> {
+    Some(Duration::from_secs(minutes * MINUTE))
+}
+
+fn fix_first(time: u64) -> Rule {
+    Rule { timebox: minutes(time), ..Rule::always(Answer::FixFirst) }
+}
+
+fn decide(time: u64, then: Answer) -> Rule {
+    Rule { timebox: minutes(time), then: Some(then), ..Rule::always(Answer::Decide) }
+}
+
+fn of(severity: Severity, rule: Rule) -> Rule {
+    Rule { severity: Some(severity), ..rule }
+}
+
+fn armed(plan: &Plan) -> Stage {
+    let mut stage = Stage::new();
+    stage.arm(plan);
+    stage.read("errors", Health::Healthy);
+    stage.read("latency", Health::Healthy);
+    stage
+}
+
+fn incident(rules: Vec<Rule>) -> Stage {
+    let mut stage = armed(&decided_by(rules));
+    stage.read("errors", Health::Unhealthy);
+    assert_eq!(stage.state.state(), MigrationState::Incident);
+    stage
+}
+
+fn word(stage: &mut Stage, who: &str, roles: &[&str], roll_back: bool) -> Result<Vec<Event>, Refusal> {
+    let roles = roles.iter().map(|role| (*role).to_owned()).collect();
+    let asked = Asked { authority: Asking::Roles(roles), ..Asked::new(who, "seen") };
+    stage.command_by(&asked, Verb::Decide { roll_back })
+}
+
+fn answer(stage: &Stage) -> Option<Answer> {
+    stage.state.incident.as_ref().and_then(|incident| incident.answer)
+}
+
+fn ends_in(stage: &Stage) -> Option<u64> {
+    let ends = stage.state.incident.as_ref()?.asks.as_ref()?.timebox_ends?;
+    u64::try_from(ends.duration_since(stage.now).as_secs()).ok()
+}
+
+fn pass(stage: &mut Stage, seconds: u64) -> Vec<Event> {
+    stage.pass(seconds);
+    stage.tick()
+}
+
+#[test]
+fn a_fix_that_is_not_there_in_time_is_rolled_back() {
+    let mut stage = incident(vec![fix_first(30)]);
+    assert_eq!(stage.wants().deadline, Some(stage.now + Duration::from_secs(30 * MINUTE)));
+    pass(&mut stage, 30 * MINUTE - 1);
+    assert_eq!(stage.state.state(), MigrationState::Incident);
+    pass(&mut stage, 1);
+    assert_eq!(stage.state.state(), MigrationState::RollingBack);
+    assert!(stage.state.run.as_ref().unwrap().reason.contains("hurt still holds"));
+}
+
+#[test]
+fn a_fix_in_time_closes_the_incident() {
+    let mut stage = incident(vec![fix_first(30)]);
+    pass(&mut stage, 20 * MINUTE);
+    stage.read("errors", Health::Healthy);
+    stage.tick();
+    assert!(stage.state.incident.is_none());
+    pass(&mut stage, 20 * MINUTE);
+    assert_eq!(stage.state.state(), MigrationState::Armed);
+}
+
+#[test]
+fn flapping_does_not_restart_the_time_and_healing_at_its_end_is_waited_for() {
+    let mut plan = decided_by(vec![fix_first(30)]);
+    plan.triggers["hurt"].dwell = Duration::from_secs(MINUTE);
+    let mut stage = armed(&plan);
+    stage.read("errors", Health::Unhealthy);
+    pass(&mut stage, MINUTE);
+    for _ in 0..3 {
+        pass(&mut stage, 9 * MINUTE);
+        stage.read("errors", Health::Healthy);
+        pass(&mut stage, 30);
+        stage.read("errors", Health::Unhealthy);
+    }
+    assert_eq!(ends_in(&stage), Some(90));
+    pass(&mut stage, 80);
+    stage.read("errors", Health::Healthy);
+    pass(&mut stage, 30);
+    assert_eq!(stage.state.state(), MigrationState::Incident, "it is healing, so there is nothing to roll back yet");
+    stage.read("errors", Health::Unhealthy);
+    assert_eq!(stage.state.state(), MigrationState::RollingBack, "it holds again, and the time is over");
+}
+
+#[test]
+fn nobody_decides_and_then_follows() {
+    for (then, state) in
+        [(Answer::RollBack, MigrationState::RollingBack), (Answer::FixForward, MigrationState::Incident)]
+    {
+        let mut stage = incident(vec![decide(15, then)]);
+        pass(&mut stage, 15 * MINUTE);
+        assert_eq!(stage.state.state(), state);
+    }
+    let mut stage = incident(vec![decide(15, Answer::FixForward)]);
+    pass(&mut stage, 15 * MINUTE);
+    assert_eq!((answer(&stage), ends_in(&stage)), (Some(Answer::FixForward), None));
+    // Somebody decides otherwise.
+    word(&mut stage, "carl", &["commander"], true).unwrap();
+    assert_eq!(stage.state.state(), MigrationState::RollingBack);
+    let late = word(&mut stage, "dora", &["commander"], false).unwrap_err();
+    assert!(matches!(late.kind, RefusalKind::AlreadyRunning { .. }), "{late:?}");
+}
+
+#[test]
+fn the_authority_decides_and_nobody_else() {
+    let mut stage = incident(vec![decide(15, Answer::RollBack)]);
+    let refused = word(&mut stage, "olga", &["operator"], true).unwrap_err();
+    assert_eq!(refused.kind, RefusalKind::NotAllowed { role: "commander".to_owned() });
+    word(&mut stage, "carl", &["commander"], false).unwrap();
+    assert_eq!((answer(&stage), ends_in(&stage)), (Some(Answer::FixForward), None));
+    pass(&mut stage, 15 * MINUTE);
+    assert_eq!(stage.state.state(), MigrationState::Incident, "what is decided is decided");
+    let words = &stage.state.incident.as_ref().unwrap().words;
+    assert_eq!((words.len(), words[0].who.as_str(), words[0].word), (1, "carl", Answer::FixForward));
+}
+
+#[test]
+fn one_person_of_each_role_and_who_disagrees_stops_it() {
+    let all = Authority::AllOf { all: vec!["commander".to_owned(), "lead".to_owned()] };
+    let mut stage = incident(vec![Rule { authority: Some(all), ..decide(15, Answer::RollBack) }]);
+    let both = ["commander", "lead"];
+    word(&mut stage, "carl", &both, false).unwrap();
+    assert_eq!(answer(&stage), Some(Answer::Decide), "one person is one of the two");
+    assert_eq!(word(&mut stage, "carl", &both, false).unwrap_err().kind, RefusalKind::WrongState);
+    word(&mut stage, "dora", &["commander"], true).unwrap();
+    word(&mut stage, "lea", &["lead"], false).unwrap();
+    assert_eq!(answer(&stage), Some(Answer::Decide), "dora disagrees");
+    assert_eq!(ends_in(&stage), Some(15 * MINUTE));
+    word(&mut stage, "dora", &["commander"], false).unwrap();
+    assert_eq!(answer(&stage), Some(Answer::FixForward));
+    assert_eq!(stage.replay(), stage.state);
+}
+
+#[test]
+fn two_people_with_the_same_role_are_not_one_of_each() {
+    let all = Authority::AllOf { all: vec!["commander".to_owned(), "lead".to_owned()] };
+    let mut stage = incident(vec![Rule { authority: Some(all), ..decide(15, Answer::RollBack) }]);
+    word(&mut stage, "carl", &["commander"], true).unwrap();
+    word(&mut stage, "dora", &["commander"], true).unwrap();
+    assert_eq!(stage.state.state(), MigrationState::Incident);
+    word(&mut stage, "lea", &["lead"], true).unwrap();
+    assert_eq!(stage.state.state(), MigrationState::RollingBack);
+}
+
+#[test]
+fn a_trigger_that_joins_only_makes_it_stricter_or_sooner() {
+    let rules = |joining: Rule| vec![of(Severity::Critical, decide(30, Answer::RollBack)), joining];
+    let joined = |joining: Rule| {
+        let mut stage = incident(rules(joining));
+        pass(&mut stage, 5 * MINUTE);
+        stage.read("latency", Health::Unhealthy);
+        stage
+    };
+    let stage = joined(Rule::always(Answer::FixForward));
+    assert_eq!((answer(&stage), ends_in(&stage)), (Some(Answer::Decide), Some(25 * MINUTE)));
+    let stage = joined(decide(10, Answer::FixForward));
+    assert_eq!(ends_in(&stage), Some(25 * MINUTE), "an end that rolls nothing back is no shorter one");
+    let stage = joined(fix_first(60));
+    assert_eq!((answer(&stage), ends_in(&stage)), (Some(Answer::Decide), Some(25 * MINUTE)));
+    let stage = joined(fix_first(10));
+    assert_eq!((answer(&stage), ends_in(&stage)), (Some(Answer::FixFirst), Some(10 * MINUTE)));
+    let stage = joined(Rule::always(Answer::RollBack));
+    assert_eq!(stage.state.state(), MigrationState::RollingBack);
+
+    // A laxer question becomes the stricter one, and gets no more time.
+    let mut stage = incident(vec![of(Severity::Critical, decide(20, Answer::FixForward)), fix_first(60)]);
+    stage.read("latency", Health::Unhealthy);
+    assert_eq!((answer(&stage), ends_in(&stage)), (Some(Answer::FixFirst), Some(20 * MINUTE)));
+}
+
+#[test]
+fn a_persons_word_stands_until_something_worse_joins() {
+    let joined = |joining: Rule| {
+        let mut stage = incident(vec![of(Severity::Critical, decide(30, Answer::RollBack)), joining]);
+        word(&mut stage, "carl", &["commander"], false).unwrap();
+        stage.read("latency", Health::Unhealthy);
+        stage
+    };
+    assert_eq!(answer(&joined(decide(5, Answer::RollBack))), Some(Answer::FixForward));
+    assert_eq!(joined(Rule::always(Answer::RollBack)).state.state(), MigrationState::RollingBack);
+}
+
+#[test]
+fn a_restart_gives_nobody_more_time_and_reads_before_it_acts() {
+    let mut stage = incident(vec![fix_first(30)]);
+    stage.pass(40 * MINUTE);
+    stage.feed(Input::Resumed { belay_version: "1".to_owned() }).unwrap();
+    stage.tick();
+    assert_eq!(stage.state.state(), MigrationState::Incident, "nobody has looked since");
+    assert_ne!(stage.wants().deadline, Some(stage.now), "it waits for the reading, not for time");
+    let mut healed = stage.clone();
+    healed.read("errors", Health::Healthy);
+    healed.tick();
+    assert_eq!(healed.state.state(), MigrationState::Armed);
+    stage.read("errors", Health::Unhealthy);
+    assert_eq!(stage.state.state(), MigrationState::RollingBack);
+}
+
+#[test]
+fn the_clock_that_is_set_changes_no_timebox() {
+    let mut stage = incident(vec![fix_first(30)]);
+    stage.pass(3600);
+    let clock_set = jiff::SignedDuration::from_secs(3600);
+    stage.feed(Input::Awoke { belay_version: "1".to_owned(), late: Duration::ZERO, clock_set }).unwrap();
+    assert_eq!(ends_in(&stage), Some(30 * MINUTE));
+}
+
+#[test]
+fn rules_match_on_problem_and_phase() {
+    let rules = vec![
+        Rule { problem: Some("data".to_owned()), ..Rule::always(Answer::RollBack) },
+        Rule { during: vec!["soak".to_owned()], ..decide(30, Answer::FixForward) },
+        Rule::always(Answer::FixForward),
+    ];
+    let mut plan = decided_by(rules);
+    plan.phases = ["cutover", "soak"].map(|name| (name.to_owned(), Phase::default())).into_iter().collect();
+    let mut stage = armed(&plan);
+    stage.read("errors", Health::Unhealthy);
+    assert_eq!(answer(&stage), Some(Answer::FixForward));
+    let mut stage = armed(&plan);
+    stage.command(Verb::Phase { phase: "soak".to_owned() }).unwrap();
+    stage.read("errors", Health::Unhealthy);
+    assert_eq!(answer(&stage), Some(Answer::Decide));
+    plan.triggers["hurt"].problem = Some("data".to_owned());
+    let mut stage = armed(&plan);
+    stage.read("errors", Health::Unhealthy);
+    assert_eq!(stage.state.state(), MigrationState::RollingBack);
+}

@@ -1,0 +1,256 @@
+//! Phases, mute, the window, and the time that has gone by.
+
+mod common;
+
+use std::time::Duration;
+
+use belay_core::{
+    event::{Event, FailureCode},
+    input::{Input, RefusalKind, Verb},
+    migration::MigrationState,
+    reading::Health,
+    run::{Phase as StepPhase, RunState},
+};
+use belay_plan::model::*;
+use common::*;
+use serde_json::json;
+
+const HOUR: u64 = 3600;
+
+fn phased(steps: Vec<(&str, Step)>) -> Plan {
+    let mut plan = plan(steps);
+    plan.triggers["hurt"].dwell = Duration::ZERO;
+    let expected = Some(Duration::from_secs(4 * HOUR));
+    plan.phases = [("backfill", expected), ("cutover", None), ("soak", None)]
+        .map(|(name, expected)| (name.to_owned(), Phase { expected }))
+        .into_iter()
+        .collect();
+    plan
+}
+
+fn during(phases: &[&str]) -> Vec<Name> {
+    phases.iter().map(|name| (*name).to_owned()).collect()
+}
+
+fn armed(plan: &Plan) -> Stage {
+    let mut stage = Stage::new();
+    stage.arm(plan);
+    stage.read("errors", Health::Healthy);
+    stage
+}
+
+fn begin(stage: &mut Stage, phase: &str) {
+    stage.command(Verb::Phase { phase: phase.to_owned() }).unwrap();
+}
+
+#[test]
+fn a_migration_goes_through_its_phases() {
+    let plan = phased(vec![("dns", step(&[]))]);
+    let mut stage = armed(&plan);
+    assert_eq!(stage.state.phase_name(), Some("backfill"));
+    stage.command(Verb::Cutover).unwrap();
+    assert_eq!(stage.state.phase_name(), Some("cutover"));
+    begin(&mut stage, "soak");
+    begin(&mut stage, "backfill");
+    begin(&mut stage, "soak");
+    assert_eq!(stage.command(Verb::Phase { phase: "soak".to_owned() }).unwrap_err().kind, RefusalKind::WrongState);
+    let unknown = stage.command(Verb::Phase { phase: "soaking".to_owned() }).unwrap_err();
+    assert!(unknown.kind == RefusalKind::NotFound && unknown.help.contains("backfill, cutover, soak"), "{unknown:?}");
+    // Arming again, and a restart, lose no phase.
+    stage.command(Verb::Disarm).unwrap();
+    stage.arm(&plan);
+    stage.feed(Input::Resumed { belay_version: "1".to_owned() }).unwrap();
+    assert_eq!(stage.state.phase_name(), Some("soak"));
+    // A rollback does; undoing it brings it back.
+    let run = {
+        stage.command(Verb::Rollback { kind: belay_core::event::RunKind::Real, only: vec![], pin: None }).unwrap();
+        stage.state.run.as_ref().unwrap().id.clone()
+    };
+    stage.put_back("dns");
+    assert_eq!((stage.run_state(), stage.state.phase_name()), (RunState::RolledBack, None));
+    stage.command(Verb::Undo { run }).unwrap();
+    stage.look("dns", belay_core::change::Assessment::InPlace);
+    assert_eq!((stage.run_state(), stage.state.phase_name()), (RunState::Undone, Some("soak")));
+}
+
+#[test]
+fn a_step_of_another_phase_is_skipped_and_counts_as_done() {
+    let db = Step { during: during(&["soak"]), ..step(&[]) };
+    let plan = phased(vec![("db", db), ("dns", step(&["db"]))]);
+    let mut stage = armed(&plan);
+    stage.read("errors", Health::Unhealthy);
+    assert_eq!((stage.phase("db"), stage.phase("dns")), (StepPhase::Skipped, StepPhase::Observing));
+    assert_eq!(stage.step("db").why, "it serves soak, and the phase is backfill");
+    let mut stage = armed(&plan);
+    begin(&mut stage, "soak");
+    stage.read("errors", Health::Unhealthy);
+    assert_eq!((stage.phase("db"), stage.phase("dns")), (StepPhase::Observing, StepPhase::Pending));
+}
+
+#[test]
+fn a_rollback_without_a_step_is_refused() {
+    let db = Step { during: during(&["soak"]), ..step(&[]) };
+    let mut stage = armed(&phased(vec![("db", db), ("dns", step(&[]))]));
+    let only =
+        |name: &str| Verb::Rollback { kind: belay_core::event::RunKind::Real, only: vec![name.to_owned()], pin: None };
+    let refused = stage.command(only("db")).unwrap_err();
+    assert!(refused.kind == RefusalKind::WrongState && refused.why.contains("serves soak"), "{refused:?}");
+    begin(&mut stage, "soak");
+    stage.command(only("db")).unwrap();
+}
+
+#[test]
+fn a_trigger_out_of_its_phases_sleeps() {
+    let mut plan = phased(vec![("dns", step(&[]))]);
+    plan.triggers["hurt"].during = during(&["cutover", "soak"]);
+    plan.triggers["hurt"].dwell = Duration::from_secs(60);
+    plan.decision.rules = vec![Rule::always(Answer::FixForward)];
+    let mut stage = armed(&plan);
+    stage.read("errors", Health::Unhealthy);
+    stage.pass(HOUR);
+    stage.tick();
+    assert_eq!(stage.state.state(), MigrationState::Armed);
+    begin(&mut stage, "cutover");
+    stage.pass(59);
+    stage.tick();
+    assert_eq!(stage.state.state(), MigrationState::Armed, "the dwell begins when it wakes up");
+    stage.pass(1);
+    stage.tick();
+    assert_eq!(stage.state.state(), MigrationState::Incident);
+    // In an incident it stays awake.
+    begin(&mut stage, "backfill");
+    assert_eq!(stage.state.state(), MigrationState::Incident);
+    stage.read("errors", Health::Healthy);
+    stage.pass(60);
+    stage.tick();
+    assert_eq!(stage.state.state(), MigrationState::Armed);
+}
+
+#[test]
+fn while_muted_nothing_opens_an_incident_and_afterwards_it_does() {
+    let mut stage = armed(&phased(vec![("dns", step(&[]))]));
+    stage.command(Verb::Mute { time: Duration::from_secs(1800) }).unwrap();
+    assert_eq!(
+        stage.command(Verb::Mute { time: Duration::from_secs(5 * HOUR) }).unwrap_err().kind,
+        RefusalKind::WrongState
+    );
+    let events = stage.read("errors", Health::Unhealthy);
+    assert!(events.iter().any(|event| matches!(event, Event::TriggerFired { .. })), "{events:?}");
+    assert_eq!(stage.state.state(), MigrationState::Armed);
+    assert_eq!(stage.wants().deadline, Some(stage.now + Duration::from_secs(1800)));
+    let mut unmuted = stage.clone();
+    unmuted.command(Verb::Unmute).unwrap();
+    assert_eq!(unmuted.state.state(), MigrationState::RollingBack);
+    stage.pass(1800);
+    stage.tick();
+    assert_eq!((stage.state.state(), &stage.state.muted), (MigrationState::RollingBack, &None));
+
+    let mut stage = armed(&phased(vec![("dns", step(&[]))]));
+    stage.command(Verb::Mute { time: Duration::from_secs(1800) }).unwrap();
+    stage.read("errors", Health::Unhealthy);
+    stage.read("errors", Health::Healthy);
+    stage.pass(1800);
+    stage.tick();
+    assert_eq!(stage.state.state(), MigrationState::Armed, "what has healed meanwhile opens nothing");
+}
+
+fn window(point_h: Option<u64>, past: PastWindow) -> Option<Window> {
+    let point_of_no_return = point_h.map(|hours| Duration::from_secs(hours * HOUR));
+    Some(Window { point_of_no_return, past, opens: None })
+}
+
+#[test]
+fn past_the_point_of_no_return_people_decide() {
+    let mut plan = phased(vec![("dns", step(&[]))]);
+    plan.window = window(Some(4), PastWindow::RequireApproval);
+    let mut stage = armed(&plan);
+    stage.command(Verb::Cutover).unwrap();
+    let point = stage.now + Duration::from_secs(4 * HOUR);
+    assert_eq!(stage.state.point_of_no_return(), Some(point));
+    stage.pass(4 * HOUR - 1800);
+    let events = stage.tick();
+    assert!(events.contains(&Event::PointOfNoReturnNear { at: point }), "{events:?}");
+    assert_eq!(stage.tick(), vec![], "once");
+    stage.pass(1800);
+    assert!(stage.tick().contains(&Event::PointOfNoReturnPassed { at: point }));
+    stage.read("errors", Health::Unhealthy);
+    assert_eq!(stage.state.state(), MigrationState::Incident);
+    let incident = stage.state.incident.clone().unwrap();
+    assert_eq!(incident.answer, Some(Answer::Decide));
+    assert!(incident.why.contains("point of no return"), "{}", incident.why);
+    stage.pass(24 * HOUR);
+    stage.tick();
+    assert_eq!(stage.state.state(), MigrationState::Incident, "without end");
+    stage.command(Verb::Decide { roll_back: true }).unwrap();
+    assert_eq!(stage.state.state(), MigrationState::RollingBack);
+}
+
+#[test]
+fn past_the_point_of_no_return_losing_data_takes_a_persons_word_or_is_refused() {
+    for past in [PastWindow::RequireApproval, PastWindow::Refuse] {
+        let mut plan = phased(vec![("dns", Step { loses_data: true, ..step(&[]) })]);
+        plan.window = window(Some(4), past);
+        let mut stage = armed(&plan);
+        stage.command(Verb::Cutover).unwrap();
+        stage.pass(4 * HOUR);
+        stage.command(Verb::Rollback { kind: belay_core::event::RunKind::Real, only: vec![], pin: None }).unwrap();
+        stage.look("dns", belay_core::change::Assessment::Remaining(vec![change("weights")]));
+        match past {
+            PastWindow::RequireApproval => assert_eq!(stage.phase("dns"), StepPhase::AwaitingApproval),
+            PastWindow::Refuse => {
+                assert_eq!(
+                    (stage.phase("dns"), stage.step("dns").failure),
+                    (StepPhase::Failed, Some(FailureCode::Refused))
+                );
+            }
+        }
+        assert!(stage.step("dns").why.contains("point of no return"), "{}", stage.step("dns").why);
+    }
+}
+
+#[test]
+fn nothing_starts_by_itself_before_the_window_opens() {
+    let mut plan = phased(vec![("dns", step(&[]))]);
+    let mut stage = Stage::new();
+    let opens = stage.now + Duration::from_secs(HOUR);
+    plan.window = Some(Window { opens: Some(opens), ..window(None, PastWindow::Refuse).unwrap() });
+    stage.arm(&plan);
+    stage.read("errors", Health::Unhealthy);
+    assert_eq!((stage.state.state(), stage.wants().deadline), (MigrationState::Incident, Some(opens)));
+    stage.pass(HOUR);
+    stage.tick();
+    assert_eq!(stage.state.state(), MigrationState::RollingBack, "it still holds when the window opens");
+}
+
+#[test]
+fn time_that_goes_by_is_a_signal() {
+    let mut plan = phased(vec![("dns", step(&[]))]);
+    let of = |spec: serde_json::Value| Signal {
+        kind: "elapsed".to_owned(),
+        spec: json!({ "elapsed": spec }),
+        aws: AwsTarget::default(),
+    };
+    plan.signals.insert("too_slow".to_owned(), of(json!({ "phase": "backfill", "at_most": "150%" })));
+    plan.signals.insert("too_old".to_owned(), of(json!({ "since": "cutover", "at_most": "1h" })));
+    plan.triggers.insert("late".to_owned(), trigger(Condition::Signal("too_slow".to_owned()), 0));
+    let mut stage = armed(&plan);
+    assert_eq!(stage.state.signals["too_slow"].health, Health::Healthy);
+    assert!(!stage.wants().watch.contains_key("too_slow"), "nobody has to read it");
+    let begun = stage.now;
+    let turns = begun + Duration::from_secs(6 * HOUR) + Duration::from_millis(1);
+    assert_eq!(stage.wants().deadline, Some(turns));
+    stage.now = turns;
+    stage.tick();
+    assert_eq!(stage.state.state(), MigrationState::RollingBack);
+    assert!(stage.state.signals["too_slow"].evidence.contains("more than 6h since backfill began"));
+
+    let mut stage = armed(&plan);
+    begin(&mut stage, "soak");
+    stage.pass(24 * HOUR);
+    stage.tick();
+    assert_eq!(stage.state.state(), MigrationState::Armed, "a phase that is over takes no more time");
+    stage.command(Verb::Cutover).unwrap();
+    stage.pass(HOUR + 1);
+    stage.tick();
+    assert_eq!(stage.state.signals["too_old"].health, Health::Unhealthy);
+}
