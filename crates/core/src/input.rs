@@ -47,7 +47,7 @@ pub enum Input {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Look {
-    pub doc: Doc,
+    pub doc: Arc<Doc>,
     pub assessment: Assessment,
     /// The stage that it was held against, counted from 0.
     pub stage: usize,

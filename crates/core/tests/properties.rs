@@ -153,7 +153,7 @@ fn happen(stage: &mut Stage, dice: &mut Dice) {
                 let result = if dice.one_in(10) {
                     Err(LookFailure { why: "throttled".to_owned(), permanent: dice.one_in(4) })
                 } else {
-                    let (doc, assessment) = (serde_json::json!({}), random_assessment(dice));
+                    let (doc, assessment) = (std::sync::Arc::default(), random_assessment(dice));
                     Ok(belay_core::input::Look { doc, assessment, stage: look.stage })
                 };
                 let _ = stage.feed(Input::Looked { step: look.step, result });
@@ -318,7 +318,7 @@ fn bring_to_an_end(stage: &mut Stage) {
             match task {
                 Task::Look(look) => {
                     let (doc, assessment) = (serde_json::json!({}), Assessment::InPlace);
-                    let result = Ok(belay_core::input::Look { doc, assessment, stage: look.stage });
+                    let result = Ok(belay_core::input::Look { doc: doc.into(), assessment, stage: look.stage });
                     let _ = stage.feed(Input::Looked { step: look.step, result });
                 }
                 Task::Apply(apply) => {

@@ -80,7 +80,8 @@ fn between_the_stages_the_gates_hold_and_after_the_last_as_well() {
 fn an_answer_of_a_stage_that_is_over_counts_for_nothing() {
     let mut stage = half_way(staged());
     hold(&mut stage, "errors");
-    let look = belay_core::input::Look { doc: json!({}), assessment: Assessment::InPlace, stage: 0 };
+    let look =
+        belay_core::input::Look { doc: std::sync::Arc::new(json!({})), assessment: Assessment::InPlace, stage: 0 };
     assert!(stage.feed(Input::Looked { step: "dns".to_owned(), result: Ok(look) }).unwrap().is_empty());
     assert_eq!(stage.phase("dns"), Phase::Observing);
 }

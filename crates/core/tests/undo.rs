@@ -29,7 +29,9 @@ fn undo(stage: &mut Stage) -> RunId {
 /// Put back from a state that is told apart by `doc`.
 fn put_back_from(stage: &mut Stage, step: &str, doc: serde_json::Value) {
     let assessment = Assessment::Remaining(vec![change("weights")]);
-    stage.feed(Input::Looked { step: step.to_owned(), result: Ok(Look { doc, assessment, stage: 0 }) }).unwrap();
+    stage
+        .feed(Input::Looked { step: step.to_owned(), result: Ok(Look { doc: doc.into(), assessment, stage: 0 }) })
+        .unwrap();
     stage.accept(step);
     stage.look(step, Assessment::InPlace);
 }
@@ -236,8 +238,11 @@ fn an_aborted_undo_can_be_begun_again() {
 fn a_retry_keeps_the_first_before_image() {
     let mut stage = Stage::new();
     stage.run(&plan(vec![("dns", step(&[]))]), &[]);
-    let look =
-        |doc, change: &str| Look { doc, assessment: Assessment::Remaining(vec![common::change(change)]), stage: 0 };
+    let look = |doc: serde_json::Value, change: &str| Look {
+        doc: doc.into(),
+        assessment: Assessment::Remaining(vec![common::change(change)]),
+        stage: 0,
+    };
     let result = Ok(look(json!({ "was": "first" }), "one"));
     stage.feed(Input::Looked { step: "dns".to_owned(), result }).unwrap();
     stage.accept("dns");

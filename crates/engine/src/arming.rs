@@ -193,7 +193,8 @@ async fn assess(
 }
 
 async fn read_signals(ports: &Ports, plan: &Plan, baseline: &Baseline) -> BTreeMap<Name, Reading> {
-    let queries = plan.signals.keys().filter_map(|name| scope::query(plan, Some(baseline), name));
+    let documents = scope::documents(Some(baseline));
+    let queries = plan.signals.keys().filter_map(|name| scope::query(plan, &documents, name));
     read_once(ports, queries.collect()).await
 }
 

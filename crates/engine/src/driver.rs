@@ -28,6 +28,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use crate::{
     handle::{CommandError, Fault, FaultPart, Message, Options, Reply, SlowAppend, Snapshot},
     sampler::{Sampler, Subscription, Wanted},
+    scope::Queries,
     tasks::Tasks,
 };
 use journaling::{DOUBT_PAUSE, DOUBT_PAUSE_MAX, PutBy, refuse};
@@ -50,6 +51,7 @@ pub(crate) struct Driver {
     state: Arc<Migration>,
     relatives: Arc<[Arc<Migration>]>,
     wants: Wants,
+    queries: Queries,
     tasks: Tasks,
     commands: mpsc::Receiver<Message>,
     published: watch::Sender<Arc<Snapshot>>,
@@ -120,6 +122,7 @@ impl Driver {
             state,
             relatives,
             wants: Wants::default(),
+            queries: Queries::default(),
             commands,
             published,
             tail,
@@ -373,7 +376,8 @@ impl Driver {
         let wants = self.state.wants();
         self.tasks.reconcile(&wants, self.state.open_run(), self.decided);
         if wants.watch != self.wants.watch {
-            self.subscription.want(self.wanted(&wants));
+            let wanted = self.wanted(&wants);
+            self.subscription.want(wanted);
         }
         self.wants = wants;
         self.progress.retain(|step, _| {
@@ -386,17 +390,15 @@ impl Driver {
         });
     }
 
-    fn wanted(&self, wants: &Wants) -> BTreeMap<Name, Wanted> {
+    fn wanted(&mut self, wants: &Wants) -> BTreeMap<Name, Wanted> {
         let plan = self.state.open_run().map(|run| &run.plan).or(self.state.plan.as_ref());
         let Some(plan) = plan else { return BTreeMap::new() };
+        self.queries.are_of(plan, self.state.baseline.as_ref());
         // When the wall clock was set back, what is on record may lie ahead: no reading could be so fresh.
         let now = self.ports.clock.now();
         let wanted = wants.watch.iter().filter_map(|(name, watch)| {
-            let (kind, query) = crate::scope::query(plan, self.state.baseline.as_deref(), name)?;
-            Some((
-                name.clone(),
-                Wanted { kind, query: Arc::new(query), gated: watch.gated, fresh_after: watch.fresh_after.min(now) },
-            ))
+            let (kind, query) = self.queries.of(name)?;
+            Some((name.clone(), Wanted { kind, query, gated: watch.gated, fresh_after: watch.fresh_after.min(now) }))
         });
         wanted.collect()
     }
@@ -418,22 +420,21 @@ impl Driver {
     }
 
     fn send_snapshot(&self, faults: Vec<Fault>) {
-        let snapshot = Snapshot {
-            state: self.state.clone(),
-            progress: self.progress.clone(),
-            relatives: self.relatives.clone(),
-            faults,
-            slow_append: self.slow_append,
-            poll: self.sampler.poll(),
-            at: self.ports.clock.now(),
-        };
         self.published.send_if_modified(|last| {
-            let news = !Arc::ptr_eq(&last.state, &snapshot.state)
-                || last.progress != snapshot.progress
-                || last.faults != snapshot.faults
-                || last.slow_append != snapshot.slow_append;
+            let news = !Arc::ptr_eq(&last.state, &self.state)
+                || last.progress != self.progress
+                || last.faults != faults
+                || last.slow_append != self.slow_append;
             if news {
-                *last = Arc::new(snapshot);
+                *last = Arc::new(Snapshot {
+                    state: self.state.clone(),
+                    progress: self.progress.clone(),
+                    relatives: self.relatives.clone(),
+                    faults,
+                    slow_append: self.slow_append,
+                    poll: self.sampler.poll(),
+                    at: self.ports.clock.now(),
+                });
             }
             news
         });

@@ -67,7 +67,8 @@ pub async fn dry_run(
     scope::refuse_unknown(ports, plan)?;
     scope::verify_accounts(ports, plan).await?;
     let at = ports.clock.now();
-    let queries = plan.signals.keys().filter_map(|name| scope::query(plan, baseline, name)).collect();
+    let documents = scope::documents(baseline);
+    let queries = plan.signals.keys().filter_map(|name| scope::query(plan, &documents, name)).collect();
     let looks = names.iter().filter_map(|name| {
         let entry = baseline_entry(baseline, plan, name).cloned();
         Looking::new(ports, plan, name.clone(), entry, cutover)

@@ -164,7 +164,8 @@ impl Subscription {
         let Some(seat) = seats.get_mut(&self.seat) else { return };
         let mut before = std::mem::take(&mut seat.entries);
         for (name, wanted) in wanted {
-            let known = before.remove(&name).filter(|entry| entry.kind == wanted.kind && entry.query == wanted.query);
+            let known =
+                before.remove(&name).filter(|entry| entry.kind == wanted.kind && is_same(&entry.query, &wanted.query));
             let entry = match known {
                 // Who asks anew does not wait for the pause between two reads of the same question.
                 Some(entry) if wanted.fresh_after > entry.fresh_after => {
@@ -202,6 +203,10 @@ impl Drop for Subscription {
     fn drop(&mut self) {
         self.shared.seats().remove(&self.seat);
     }
+}
+
+fn is_same(one: &Arc<Query>, other: &Arc<Query>) -> bool {
+    Arc::ptr_eq(one, other) || one == other
 }
 
 /// One call of a sensor.

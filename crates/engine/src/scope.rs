@@ -1,13 +1,17 @@
 //! What actuators and sensors are told of a plan.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use belay_core::{
     change::{Baseline, BaselineEntry},
+    elapsed::is_own,
     id::RunId,
     run::Run,
 };
 use belay_plan::model::{AwsTarget, Name, Plan, Step};
 use belay_ports::{AccountError, Actuators, Ports, Query, Scope, Stages};
 use jiff::Timestamp;
+use serde_json::Value;
 
 /// The scope of one step. None for a step that the plan does not have.
 pub(crate) fn of_step(
@@ -52,17 +56,47 @@ pub(crate) fn of_run(run: &Run, step: &str) -> Option<Scope> {
     Some(Scope { tries: state.tries, deadline: state.deadline, stages, before, sent, ..scope })
 }
 
-/// What to ask for a signal. None for a signal that the plan does not have, and for one that Belay itself knows.
-pub(crate) fn query(plan: &Plan, baseline: Option<&Baseline>, name: &Name) -> Option<(String, Query)> {
-    let signal = plan.signals.get(name).filter(|signal| !belay_core::elapsed::is_own(signal))?;
+/// The documents of a baseline by their resources, as the queries of all signals share them.
+pub(crate) fn documents(baseline: Option<&Baseline>) -> Arc<[(String, Value)]> {
     let entries = baseline.into_iter().flat_map(|baseline| baseline.steps.values());
-    let query = Query {
-        signal: name.clone(),
-        spec: signal.spec.clone(),
-        aws: signal.aws.clone(),
-        baseline: entries.map(|entry| (entry.resource.clone(), entry.doc.clone())).collect(),
-    };
+    entries.map(|entry| (entry.resource.clone(), entry.doc.clone())).collect()
+}
+
+/// What to ask for a signal. None for a signal that the plan does not have, and for one that Belay itself knows.
+pub(crate) fn query(plan: &Plan, baseline: &Arc<[(String, Value)]>, name: &Name) -> Option<(String, Query)> {
+    let signal = plan.signals.get(name).filter(|signal| !is_own(signal))?;
+    let query =
+        Query { signal: name.clone(), spec: signal.spec.clone(), aws: signal.aws.clone(), baseline: baseline.clone() };
     Some((signal.kind.clone(), query))
+}
+
+/// The queries of one plan, each made once: whoever wants the same signal again, wants the same query.
+#[derive(Default)]
+pub(crate) struct Queries {
+    plan: Option<Arc<Plan>>,
+    baseline: Option<Arc<Baseline>>,
+    documents: Arc<[(String, Value)]>,
+    made: BTreeMap<Name, (String, Arc<Query>)>,
+}
+
+impl Queries {
+    /// From now on of this plan and this baseline.
+    pub(crate) fn are_of(&mut self, plan: &Arc<Plan>, baseline: Option<&Arc<Baseline>>) {
+        let same_plan = self.plan.as_ref().is_some_and(|known| Arc::ptr_eq(known, plan));
+        if !same_plan || self.baseline.as_ref().map(Arc::as_ptr) != baseline.map(Arc::as_ptr) {
+            let documents = documents(baseline.map(AsRef::as_ref));
+            *self = Self { plan: Some(plan.clone()), baseline: baseline.cloned(), documents, made: BTreeMap::new() };
+        }
+    }
+
+    /// None for a signal that the plan does not have.
+    pub(crate) fn of(&mut self, name: &Name) -> Option<(String, Arc<Query>)> {
+        if !self.made.contains_key(name) {
+            let (kind, query) = query(self.plan.as_deref()?, &self.documents, name)?;
+            self.made.insert(name.clone(), (kind, Arc::new(query)));
+        }
+        self.made.get(name).cloned()
+    }
 }
 
 /// Every account that the plan reaches into, once, in the order of the plan. What names neither account nor region (a

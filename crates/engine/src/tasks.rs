@@ -317,7 +317,7 @@ async fn look_repeatedly(clock: &dyn Clock, look: &LookTask, prepared: Prepared,
         let began = clock.monotonic();
         let looked = look_once(clock, actuator.as_ref(), &scope, look).instrument(trace.look()).await;
         let took = clock.monotonic().saturating_sub(began);
-        scope.previous = looked.as_ref().ok().map(|look| Arc::new(look.doc.clone()));
+        scope.previous = looked.as_ref().ok().map(|look| look.doc.clone());
         answers.send(looked).await;
         let gone = Duration::try_from(clock.now().duration_since(look.since)).unwrap_or_default();
         clock.sleep((gone / 100).max(took).clamp(pace, look.pause_max)).await;
@@ -332,7 +332,7 @@ async fn look_once(
 ) -> Result<Look, LookFailure> {
     let observed = async {
         let doc = actuator
-            .observe(scope, &look.receipts)
+            .look(scope, &look.receipts)
             .await
             .map_err(|error| LookFailure { why: error.why, permanent: error.permanent })?;
         let assessment = actuator

@@ -21,6 +21,9 @@ enum Tone {
 use Tone::{Error, Info, Warn};
 
 pub(crate) fn tell(record: &Record, state: &Migration) {
+    if !tracing::enabled!(target: TARGET, tracing::Level::ERROR) {
+        return; // nobody reads it: no need to put it into words
+    }
     let Some((tone, message)) = says(&record.event, state) else { return };
     let step = if let Event::Step { step, .. } = &record.event { Some(step.as_str()) } else { None };
     let run = state.open_run().map(|run| run.id.0.as_str());

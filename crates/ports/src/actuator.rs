@@ -79,6 +79,11 @@ pub trait Actuator: Send + Sync {
     /// Reads the present state. Never mutates. `receipts`: what earlier applies of this step handed back.
     fn observe<'a>(&'a self, scope: &'a Scope, receipts: &'a [Receipt]) -> Fut<'a, Result<Doc, ReadError>>;
 
+    /// The same for one who looks again and again: what finds the same document as before may hand out that one.
+    fn look<'a>(&'a self, scope: &'a Scope, receipts: &'a [Receipt]) -> Fut<'a, Result<Arc<Doc>, ReadError>> {
+        Box::pin(async move { self.observe(scope, receipts).await.map(Arc::new) })
+    }
+
     /// Pure: how far is `now` from the scope's target? With `Target::Baseline` and no baseline it is an error.
     ///
     /// # Errors

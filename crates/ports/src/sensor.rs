@@ -1,6 +1,6 @@
 //! The code behind a signal.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use belay_core::reading::Reading;
 use belay_plan::model::{AwsTarget, Name};
@@ -19,7 +19,7 @@ pub struct Query {
     pub spec: Value,
     pub aws: AwsTarget,
     /// For signals that compare with the baseline: the document of each step, by the step's resource.
-    pub baseline: Vec<(String, Value)>,
+    pub baseline: Arc<[(String, Value)]>,
 }
 
 /// Reads signals of one kind, many at once: a CloudWatch sensor turns a hundred alarms into one call.

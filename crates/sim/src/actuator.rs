@@ -15,7 +15,7 @@ use crate::{
     condition::Trouble,
     fault::SendFault,
     place::{COPY, RESTORED, SWITCH},
-    world::{World, is_builtin},
+    world::{Look, World, is_builtin},
 };
 
 /// How long a caller waits for an answer that is lost.
@@ -76,13 +76,18 @@ struct SimActuator {
 }
 
 impl Actuator for SimActuator {
-    fn observe<'a>(&'a self, scope: &'a Scope, _: &'a [Receipt]) -> Fut<'a, Result<Doc, ReadError>> {
+    fn observe<'a>(&'a self, scope: &'a Scope, receipts: &'a [Receipt]) -> Fut<'a, Result<Doc, ReadError>> {
+        Box::pin(async move { self.look(scope, receipts).await.map(Arc::unwrap_or_clone) })
+    }
+
+    fn look<'a>(&'a self, scope: &'a Scope, _: &'a [Receipt]) -> Fut<'a, Result<Arc<Doc>, ReadError>> {
         Box::pin(async move {
             let clock = self.world.clock();
             let latency = self.world.inner().latency;
             clock.sleep(latency).await;
             let now = clock.now();
             let mut inner = self.world.inner();
+            let inner = &mut *inner;
             if let Some((why, permanent)) = inner.trouble(&scope.step).and_then(unreadable) {
                 return Err(ReadError { why: why.to_owned(), permanent });
             }
@@ -93,19 +98,28 @@ impl Actuator for SimActuator {
             let Some(place) = inner.steps.get(&scope.step) else {
                 return Err(ReadError { why: "there is no such resource".to_owned(), permanent: true });
             };
+            let Some(resource) = inner.resources.get_mut(&place.resource) else {
+                return Err(ReadError { why: "there is no such resource".to_owned(), permanent: true });
+            };
+            resource.settle(now);
+            let becoming = resource.becoming.as_ref().map(
+                |becoming| json!({ "since": becoming.since, "left_ms": left_ms(becoming.at.duration_since(now)) }),
+            );
+            if let Some(last) = inner.looks.get_mut(&scope.step)
+                && last.to == scope.to
+                && last.doc["is"] == resource.is
+            {
+                if becoming.is_some() || !last.doc["becoming"].is_null() {
+                    Arc::make_mut(&mut last.doc)["becoming"] = json!(becoming);
+                }
+                return Ok(last.doc.clone());
+            }
+            let is = resource.is.clone();
             let takes: Map<String, Value> = [COPY, SWITCH, SET]
                 .map(|change| (change.to_owned(), json!(left_ms_of(place.expected(change)))))
                 .into_iter()
                 .collect();
             let (repeats, replaces) = (place.repeats, place.replaces);
-            let Some(resource) = inner.resource_mut(&scope.step) else {
-                return Err(ReadError { why: "there is no such resource".to_owned(), permanent: true });
-            };
-            resource.settle(now);
-            let is = resource.is.clone();
-            let becoming = resource.becoming.as_ref().map(
-                |becoming| json!({ "since": becoming.since, "left_ms": left_ms(becoming.at.duration_since(now)) }),
-            );
             let proofs: Map<String, Value> = is
                 .as_object()
                 .into_iter()
@@ -113,10 +127,13 @@ impl Actuator for SimActuator {
                 .flat_map(Map::keys)
                 .map(|name| (name.clone(), json!(inner.proof(name))))
                 .collect();
-            Ok(json!({
+            let doc = json!({
                 "is": is, "becoming": becoming, "proofs": proofs, "repeats": repeats, "takes_ms": takes,
                 "action": self.action, "replaces": replaces,
-            }))
+            });
+            let doc = Arc::new(doc);
+            inner.looks.insert(scope.step.clone(), Look { to: scope.to.clone(), doc: doc.clone() });
+            Ok(doc)
         })
     }
 
@@ -133,8 +150,12 @@ impl Actuator for SimActuator {
             Target::Own => json!({ "state": RESTORED }),
             Target::Baseline => {
                 let entry = scope.baseline.as_ref().ok_or_else(|| Corrupt("there is no baseline".to_owned()))?;
+                if entry.doc["is"] == *is {
+                    return Ok(Assessment::InPlace);
+                }
                 entry.doc["is"].clone()
             }
+            Target::Explicit(target) if target == is => return Ok(Assessment::InPlace),
             Target::Explicit(target) => match complete(target, is, scope.others) {
                 Ok(target) => target,
                 Err(why) => return Ok(Assessment::Failed { why }),
@@ -293,13 +314,13 @@ fn restore(scope: &Scope, now: &Doc) -> Assessment {
         let loss = vec![Effect::LosesData { since: scope.cutover }];
         change(now, COPY, "restore a copy beside it".to_owned(), is, &state("copied"), loss)
     };
-    let outage = vec![Effect::Outage { expected: Duration::from_secs(30) }];
-    let switch = change(now, SWITCH, "switch to the copy".to_owned(), &state("copied"), &state(RESTORED), outage);
+    let outage = || vec![Effect::Outage { expected: Duration::from_secs(30) }];
+    let switch = || change(now, SWITCH, "switch to the copy".to_owned(), &state("copied"), &state(RESTORED), outage());
     match is["state"].as_str() {
         Some(RESTORED) => Assessment::InPlace,
-        Some("copied") => Assessment::Remaining(vec![switch]),
+        Some("copied") => Assessment::Remaining(vec![switch()]),
         Some("lost") => Assessment::Failed { why: "there is nothing left to restore it from".to_owned() },
-        _ => Assessment::Remaining(vec![copy(is), switch]),
+        _ => Assessment::Remaining(vec![copy(is), switch()]),
     }
 }
 

@@ -394,6 +394,10 @@ impl Actuator for WitnessedActuator {
         self.actuator.observe(scope, receipts)
     }
 
+    fn look<'a>(&'a self, scope: &'a Scope, receipts: &'a [Receipt]) -> Fut<'a, Result<Arc<Value>, ReadError>> {
+        self.actuator.look(scope, receipts)
+    }
+
     fn assess(
         &self,
         scope: &Scope,

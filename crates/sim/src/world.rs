@@ -47,12 +47,20 @@ pub(crate) struct Inner {
     pub(crate) conditions: Vec<(usize, Condition)>,
     /// Those of them that something has met: a call, a reading, a look at a destination.
     pub(crate) met: RefCell<BTreeSet<usize>>,
+    /// By step: what the last look at it has found.
+    pub(crate) looks: BTreeMap<Name, Look>,
     /// Since when it goes wrong.
     pub(crate) breach: Option<Timestamp>,
     /// Steps that nothing in the world belongs to, or that the plan passes over: since when they count as done.
     pub(crate) told: BTreeMap<Name, Timestamp>,
     /// By step: those that are as good as it, if they are done.
     pub(crate) stand_ins: BTreeMap<Name, Vec<Name>>,
+}
+
+/// What a look at a step has found. The next one finds the same, but for the time that is left, as long as the resource is what it was.
+pub(crate) struct Look {
+    pub(crate) to: Target,
+    pub(crate) doc: Arc<Value>,
 }
 
 /// A mutating call as the world saw it.
@@ -96,6 +104,7 @@ impl World {
             latency: Duration::from_millis(40),
             conditions: Vec::new(),
             met: RefCell::default(),
+            looks: BTreeMap::new(),
             breach: None,
             told: BTreeMap::new(),
             stand_ins: stand_ins(plan),
@@ -109,6 +118,13 @@ impl World {
 
     pub(crate) fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// For a change after which a look may find something else although the resource is what it was.
+    fn inner_changed(&self) -> MutexGuard<'_, Inner> {
+        let mut inner = self.inner();
+        inner.looks.clear();
+        inner
     }
 
     // --- what happens to it ----------------------------------------------------------------------------------------
@@ -128,11 +144,11 @@ impl World {
 
     /// From now on this is not as usual, until [`World::end`] with the same number.
     pub fn begin(&self, number: usize, condition: Condition) {
-        self.inner().conditions.push((number, condition));
+        self.inner_changed().conditions.push((number, condition));
     }
 
     pub fn end(&self, number: usize) {
-        self.inner().conditions.retain(|(other, _)| *other != number);
+        self.inner_changed().conditions.retain(|(other, _)| *other != number);
     }
 
     /// Whether something has met the condition with this number.
@@ -171,32 +187,32 @@ impl World {
 
     /// How long each change of a step takes to show.
     pub fn set_pace(&self, step: &str, takes: Duration) {
-        if let Some(place) = self.inner().steps.get_mut(step) {
+        if let Some(place) = self.inner_changed().steps.get_mut(step) {
             place.pace = Pace::Each(takes);
         }
     }
 
     /// How long all changes of a step take together, drawn anew for each.
     pub fn draw_pace(&self, step: &str, usual: Spread, chance: Chance) {
-        if let Some(place) = self.inner().steps.get_mut(step) {
+        if let Some(place) = self.inner_changed().steps.get_mut(step) {
             place.pace = Pace::Drawn { usual, chance };
         }
     }
 
     pub fn set_repeats(&self, step: &str, repeats: Repeats) {
-        if let Some(place) = self.inner().steps.get_mut(step) {
+        if let Some(place) = self.inner_changed().steps.get_mut(step) {
             place.repeats = repeats;
         }
     }
 
     /// Whether a destination of traffic is healthy. Of one that is never named here nothing can be told.
     pub fn set_destination(&self, name: &str, healthy: bool) {
-        self.inner().destinations.insert(name.to_owned(), healthy);
+        self.inner_changed().destinations.insert(name.to_owned(), healthy);
     }
 
     /// The same for every destination that is not named.
     pub fn set_every_destination(&self, healthy: bool) {
-        self.inner().other_destinations = Some(healthy);
+        self.inner_changed().other_destinations = Some(healthy);
     }
 
     pub fn set_rule(&self, signal: &str, rule: Rule) {

@@ -63,8 +63,12 @@ pub(crate) fn declared(text: &str) -> BTreeSet<Permission> {
         Some(systems.actuator(&step.action)?.permissions(&scope))
     });
     let signals = plan.signals.iter().filter_map(|(name, signal)| {
-        let query =
-            Query { signal: name.clone(), spec: signal.spec.clone(), aws: signal.aws.clone(), baseline: Vec::new() };
+        let query = Query {
+            signal: name.clone(),
+            spec: signal.spec.clone(),
+            aws: signal.aws.clone(),
+            baseline: Default::default(),
+        };
         Some(systems.sensor(&signal.kind)?.permissions(&query))
     });
     steps.chain(signals).flatten().collect()

@@ -131,7 +131,7 @@ impl Stage {
 
     pub fn look(&mut self, step: &str, assessment: Assessment) -> Vec<Event> {
         let stage = self.step(step).stage;
-        let look = Look { doc: json!({}), assessment, stage };
+        let look = Look { doc: Arc::new(json!({})), assessment, stage };
         self.feed(Input::Looked { step: step.to_owned(), result: Ok(look) }).unwrap()
     }
 

@@ -5,7 +5,7 @@
 //! is unknown, so every end that one step can come to goes with every end of another that does not wait for it; nothing is
 //! lost, and nothing is gained that some pace of the world would not bring about.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use belay_core::{
     change::Assessment,
@@ -157,7 +157,7 @@ impl Node {
             Finds::InPlace | Finds::Shows if holds => Ok(Assessment::InPlace),
             Finds::InPlace | Finds::Shows | Finds::Remaining(_) => Ok(Assessment::Remaining(changes)),
         };
-        let result = result.map(|assessment| Look { doc: Value::Null, assessment, stage });
+        let result = result.map(|assessment| Look { doc: Arc::default(), assessment, stage });
         let events = self.feed(&Input::Looked { step: name, result }).ok()?;
         let sent = |event: &Event| matches!(event, Event::Step { what: StepEvent::Intended { .. }, .. });
         if events.iter().any(sent) {

@@ -67,8 +67,12 @@ async fn reads_in_five_minutes(unreadable: bool, urgent: bool) -> usize {
     let metric = Arc::new(Metric { clock: clock.clone(), reads: AtomicUsize::new(0), unreadable });
     let sampler = Sampler::start(Arc::new(Only(metric.clone())), clock.clone(), Arc::new(()), Duration::from_secs(5));
     let subscription = sampler.subscribe();
-    let query =
-        Arc::new(Query { signal: "slow".to_owned(), spec: json!({}), aws: AwsTarget::default(), baseline: Vec::new() });
+    let query = Arc::new(Query {
+        signal: "slow".to_owned(),
+        spec: json!({}),
+        aws: AwsTarget::default(),
+        baseline: Default::default(),
+    });
     let want = |fresh_after| {
         let wanted = Wanted { kind: "metric".to_owned(), query: query.clone(), gated: false, fresh_after };
         subscription.want(BTreeMap::from([("slow".to_owned(), wanted)]));
@@ -101,7 +105,7 @@ fn signals_of_one_pace_share_their_reads_whenever_each_was_wanted_first() {
         for migration in ["first", "second", "third"] {
             let subscription = sampler.subscribe();
             let (spec, aws) = (json!({}), AwsTarget::default());
-            let query = Arc::new(Query { signal: migration.to_owned(), spec, aws, baseline: Vec::new() });
+            let query = Arc::new(Query { signal: migration.to_owned(), spec, aws, baseline: Default::default() });
             let wanted = Wanted { kind: "metric".to_owned(), query, gated: false, fresh_after: clock.now() };
             subscription.want(BTreeMap::from([(migration.to_owned(), wanted)]));
             subscriptions.push(subscription);
@@ -122,8 +126,12 @@ fn two_who_need_it_fresh_one_right_after_the_other_are_both_served_at_once() {
         let sampler =
             Sampler::start(Arc::new(Only(metric.clone())), clock.clone(), Arc::new(()), Duration::from_secs(5));
         let mut subscription = sampler.subscribe();
-        let query =
-            Query { signal: "slow".to_owned(), spec: json!({}), aws: AwsTarget::default(), baseline: Vec::new() };
+        let query = Query {
+            signal: "slow".to_owned(),
+            spec: json!({}),
+            aws: AwsTarget::default(),
+            baseline: Default::default(),
+        };
         let query = Arc::new(query);
         for _ in 0..3 {
             let fresh_after = clock.now();
@@ -202,8 +210,12 @@ async fn a_sensor_that_holds_its_thread_up_leaves_its_signals_unknown() {
     let poll = Duration::from_secs(5);
     let sampler = Sampler::start(Arc::new(OnlyHanging(sensor.clone())), clock.clone(), Arc::new(()), poll);
     let mut subscription = sampler.subscribe();
-    let query =
-        Arc::new(Query { signal: "page".to_owned(), spec: json!({}), aws: AwsTarget::default(), baseline: Vec::new() });
+    let query = Arc::new(Query {
+        signal: "page".to_owned(),
+        spec: json!({}),
+        aws: AwsTarget::default(),
+        baseline: Default::default(),
+    });
     let wanted = Wanted { kind: "http".to_owned(), query, gated: true, fresh_after: clock.now() };
     subscription.want(BTreeMap::from([("page".to_owned(), wanted)]));
     sensor.begun.notified().await;

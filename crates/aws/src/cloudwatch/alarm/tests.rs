@@ -20,7 +20,7 @@ fn query(alarm: &str) -> Query {
         signal: alarm.to_owned(),
         spec: json!({"alarm": alarm, "missing": "healthy"}),
         aws: AwsTarget { account: None, ..target() },
-        baseline: Vec::new(),
+        baseline: Default::default(),
     }
 }
 
@@ -133,7 +133,7 @@ async fn an_alarm_of_another_account_needs_a_role_there() {
     let sensor = sensor(aws(Access::ReadOnly, &endpoint).await);
     let arn = "arn:aws:cloudwatch:us-east-1:444455556666:alarm:errors: too many";
     let spec = json!({"alarm": arn, "missing": "unknown"});
-    let query = Query { signal: "errors".to_owned(), spec, aws: target(), baseline: Vec::new() };
+    let query = Query { signal: "errors".to_owned(), spec, aws: target(), baseline: Default::default() };
     let reading = sensor.read(&[query]).await.remove(0);
     assert_eq!((reading.health, reading.unreadable), (Health::Unknown, true));
     assert!(reading.evidence.ends_with(ELSEWHERE), "{}", reading.evidence);
