@@ -38,7 +38,7 @@ async fn see_through(handle: &Handle) -> RunState {
         }
         for (step, _) in run.steps.iter().filter(|(_, step)| step.phase == Phase::AwaitingApproval) {
             let verb = Verb::Approve { run: run.id.clone(), step: step.clone(), approve: true };
-            let command = Asked::new("tester", "done").command(verb);
+            let command = Asked::new("another tester", "done").command(verb);
             handle.command(command).await.unwrap();
         }
         snapshots.changed().await.unwrap();

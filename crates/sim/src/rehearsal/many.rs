@@ -49,6 +49,8 @@ pub struct Distribution {
     pub within_objectives: usize,
     /// From 0.0 to 1.0.
     pub share_within_objectives: f64,
+    /// Of those within the objectives: runs in which people approved a loss beyond `rpo`.
+    pub loss_approved: usize,
     pub outcomes: BTreeMap<Outcome, Counted>,
     /// In seconds, of the runs that came so far.
     pub detection: Option<Quantiles>,
@@ -149,6 +151,7 @@ pub fn distribution(reports: &[Report]) -> Distribution {
         runs: reports.len(),
         within_objectives,
         share_within_objectives: within_objectives as f64 / reports.len().max(1) as f64,
+        loss_approved: reports.iter().filter(|report| report.verdict.loss_approved).count(),
         outcomes,
         detection: of(|report| report.times.detection),
         decision: of(|report| report.times.decision),

@@ -104,6 +104,9 @@ pub struct Verdict {
     pub within_rto: Option<bool>,
     pub within_rpo: Option<bool>,
     pub within_confidence: Option<bool>,
+    /// More was lost than `rpo` allows, and the people whom the plan names (`approve`) agreed to each such loss before it: that
+    /// is what the plan wants then, so it counts as within the objectives.
+    pub loss_approved: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -148,7 +151,7 @@ impl Report {
     ) -> Self {
         let Ended { outcome, why } = ended;
         let times = Times::of(plan, outcome, breach, records);
-        let verdict = Verdict::of(plan, outcome, &times);
+        let verdict = Verdict::of(plan, outcome, &times, records);
         let steps = state.run.as_ref().map(steps).unwrap_or_default();
         Self { seed, outcome, why, times, verdict, steps, unmet: Vec::new() }
     }
@@ -188,16 +191,16 @@ impl Times {
             recovery: time(breach, ended.and(confirming).or(ended)),
             confidence: time(confirming, ended).or_else(|| ended.map(|_| Duration::ZERO)),
             total: time(breach, ended),
-            data_lost: data_lost(plan, records),
+            data_lost: losses(plan, records).into_values().max(),
         }
     }
 }
 
-/// The longest time whose data a step has lost.
-fn data_lost(plan: &Plan, records: &[Record]) -> Option<Duration> {
+/// The steps that have lost data, and what was written in which time.
+fn losses<'r>(plan: &Plan, records: &'r [Record]) -> BTreeMap<&'r Name, Duration> {
     let mut cutover = None;
     let mut sent: BTreeMap<&Name, Option<Duration>> = BTreeMap::new();
-    let mut lost = None;
+    let mut lost = BTreeMap::new();
     for record in records {
         match &record.event {
             Event::CutoverMarked => cutover = Some(record.at),
@@ -211,7 +214,9 @@ fn data_lost(plan: &Plan, records: &[Record]) -> Option<Duration> {
                 sent.insert(step, since.map(|since| between(since, record.at)));
             }
             Event::Step { step, what: StepEvent::Accepted { .. } | StepEvent::Effective { .. } } => {
-                lost = lost.max(sent.get(step).copied().flatten());
+                if let Some(time) = sent.get(step).copied().flatten() {
+                    lost.insert(step, time);
+                }
             }
             _ => {}
         }
@@ -220,15 +225,29 @@ fn data_lost(plan: &Plan, records: &[Record]) -> Option<Duration> {
 }
 
 impl Verdict {
-    fn of(plan: &Plan, outcome: Outcome, times: &Times) -> Self {
+    fn of(plan: &Plan, outcome: Outcome, times: &Times, records: &[Record]) -> Self {
         let objectives = &plan.objectives;
         let within = |time: Option<Duration>, most: Option<Duration>| Some(time? <= most?);
         let nothing_lost = objectives.rpo.map(|_| true).filter(|_| times.data_lost.is_none());
         let within_rto = within(times.total, objectives.rto);
         let within_rpo = within(times.data_lost, objectives.rpo).or(nothing_lost);
         let within_confidence = within(times.confidence, objectives.confidence);
-        let kept = [within_rto, within_rpo, within_confidence].iter().all(|within| *within != Some(false));
+        let loss_approved =
+            within_rpo == Some(false) && objectives.rpo.is_some_and(|rpo| is_approved(plan, records, rpo));
+        let kept = [within_rto, within_rpo.map(|within| within || loss_approved), within_confidence]
+            .iter()
+            .all(|within| *within != Some(false));
         let within_objectives = outcome == Outcome::RolledBack && kept;
-        Self { within_objectives, within_rto, within_rpo, within_confidence }
+        Self { within_objectives, within_rto, within_rpo, within_confidence, loss_approved }
     }
+}
+
+/// Whether the people whom the plan names have agreed to each loss that is more than `rpo`.
+fn is_approved(plan: &Plan, records: &[Record], rpo: Duration) -> bool {
+    let approved = |name: &Name| {
+        let is_it = |event: &Event| matches!(event, Event::Step { step, what: StepEvent::Approved } if step == name);
+        let asked = plan.steps.get(name).is_some_and(|step| step.approve.is_some());
+        asked && records.iter().any(|record| is_it(&record.event))
+    };
+    losses(plan, records).into_iter().filter(|(_, time)| *time > rpo).all(|(name, _)| approved(name))
 }

@@ -247,6 +247,14 @@ fn a_breach_that_nobody_sees_is_unnoticed_and_a_late_one_loses_more() {
     let late = play("scenario: 1\nsummary: Late.\nbreach: { after: 3h }\n");
     assert_eq!(late.verdict.within_rpo, Some(false));
     assert!(!late.verdict.within_objectives && late.outcome == Outcome::RolledBack);
+    // The people whom the plan asks about the step may agree to more: that is within the plan. Somebody who is asked only
+    // because it is more than the `rpo` does not make it so.
+    let asking =
+        self::plan(&SHOP.replace("loses_data: true", "loses_data: true, approve: { role: lead, within: 10m }"));
+    let scenario = "scenario: 1\nsummary: Late.\nbreach: { after: 3h }\n";
+    let agreed = rehearsal(&asking, script(scenario, &asking)).play(1).unwrap().report.verdict;
+    assert!(agreed.within_rpo == Some(false) && agreed.loss_approved && agreed.within_objectives, "{agreed:?}");
+    assert!(!late.verdict.loss_approved);
     // A minor incident is fixed forward, unless people decide otherwise.
     let minor = play("scenario: 1\nsummary: Minor.\nbreach: { trigger: lost }\n");
     assert_eq!((minor.outcome, minor.times.decision.unwrap().as_secs()), (Outcome::RolledBack, 60), "{}", minor.why);

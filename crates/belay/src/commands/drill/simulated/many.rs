@@ -42,6 +42,12 @@ pub(super) fn show(
     row("confidence", found.confidence, objectives.confidence, output);
     row("total", found.total, objectives.rto, output);
     row("data lost", found.data_lost, objectives.rpo, output);
+    if found.loss_approved > 0 {
+        let share = percent(found.loss_approved, found.runs);
+        output.line(format_args!(
+            "  in {share} of the runs more was lost than the rpo allows, approved as the plan asks"
+        ));
+    }
     let recoveries: Vec<Duration> = reports.iter().filter_map(|report| report.times.total).collect();
     if !recoveries.is_empty() {
         output.line("");
