@@ -1,4 +1,8 @@
-use std::{path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use belay_ports::Clock;
 use belay_sim::explore::{Report, Verdict, explore};
@@ -28,6 +32,7 @@ Examples:
   belay explore checkout.yaml
   belay explore checkout.yaml --json | jq '.properties[] | select(.verdict == \"refuted\")'
   belay explore checkout.yaml --deny findings --require-complete   # in a pipeline
+  belay explore checkout.yaml --write-scenario counter-example.yaml
   belay explore huge.yaml --max-states 200000 --within 2m")]
 pub(crate) struct Args {
     plan: PathBuf,
@@ -48,6 +53,9 @@ pub(crate) struct Args {
     /// Exit with 3 when there is a finding that the plan does not accept (`accepts`)
     #[arg(long, value_name = "WHAT")]
     deny: Option<Deny>,
+    /// Write the first counter-example into this file, as a scenario for `drill --simulate --scenario`
+    #[arg(long, value_name = "FILE")]
+    write_scenario: Option<PathBuf>,
     /// One JSON document on standard output, and nothing else
     #[arg(long)]
     pub(crate) json: bool,
@@ -99,6 +107,9 @@ impl Args {
             }
             exploration::show(&report, &loaded.sha256, clock.monotonic(), &place, output);
         }
+        if let Some(file) = &self.write_scenario {
+            self.write(file, &report, output)?;
+        }
         let incomplete = report.verdict == Verdict::Bounded && self.require_complete;
         if incomplete {
             output.note("the search is bounded, and --require-complete (or CI=true) takes that for a no");
@@ -109,6 +120,30 @@ impl Args {
             output.note(format_args!("{}, and --deny findings takes that for a no", text::count(findings, "finding")));
         }
         Ok(if report.verdict == Verdict::Refuted || incomplete || denied { Exit::No } else { Exit::Done })
+    }
+
+    fn write(&self, file: &Path, report: &Report, output: Output) -> Result<(), Failure> {
+        let Some((claim, replay)) =
+            report.properties.iter().find_map(|proof| Some((proof.claim, proof.replay.as_ref()?)))
+        else {
+            output.note("there is no counter-example, so no scenario was written");
+            return Ok(());
+        };
+        fs::write(file, &replay.scenario).map_err(|error| {
+            let what = anyhow::Error::new(error).context(format!("the scenario {} cannot be written", file.display()));
+            Failure::new(Exit::Usage, what).help("give the path of a file in a folder that can be written to")
+        })?;
+        output.note(format_args!("{} refutes: {claim}", file.display()));
+        for what in &replay.beyond {
+            output.note(format_args!("scenarios have no word for it: {what}"));
+        }
+        output.note(format_args!(
+            "to play it: belay drill {}{} --simulate --scenario {}",
+            self.plan.display(),
+            self.overlay.typed(),
+            file.display()
+        ));
+        Ok(())
     }
 }
 

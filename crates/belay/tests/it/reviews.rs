@@ -67,6 +67,40 @@ fn a_sound_plan_is_left_alone() {
     }
 }
 
+/// A counter-example can be played: in the simulated world, the run comes to the end that the search has found.
+#[test]
+fn a_counter_example_can_be_played() {
+    let folder = tempfile::tempdir().unwrap();
+    for path in plans("flaws").into_iter().filter(|path| fs::read_to_string(path).unwrap().starts_with("# refuted")) {
+        let scenario = folder.path().join("scenario.yaml").display().to_string();
+        let report = explored(&path, &["--write-scenario", &scenario], 3);
+        let refuted =
+            report["properties"].as_array().unwrap().iter().find(|proof| proof["verdict"] == "refuted").unwrap();
+        let replay = &refuted["replay"];
+        assert_eq!(fs::read_to_string(&scenario).unwrap(), replay["scenario"].as_str().unwrap());
+        let plan = path.display().to_string();
+        let drill = ["drill", &plan, "--simulate", "--runs", "5", "--scenario", &scenario, "--json"];
+        let done = belay(folder.path(), &drill).output().unwrap();
+        let played: Value =
+            serde_json::from_slice(&done.stdout).unwrap_or_else(|_| panic!("{plan}: {}", text(&done.stderr)));
+        let outcomes = played["rehearsals"][0]["distribution"]["outcomes"].as_object().unwrap();
+        if replay["beyond"].as_array().is_some_and(|beyond| !beyond.is_empty()) {
+            continue; // the answer says what the scenario has no word for
+        }
+        // What is refuted half way plays on from there.
+        let ends = if replay["ends"] == "running" { "rolled_back" } else { replay["ends"].as_str().unwrap() };
+        assert!(outcomes.keys().eq([ends]), "{plan}: {outcomes:?} instead of {ends}: {}", replay["scenario"]);
+    }
+}
+
+/// What ships is an example in this, too: nothing is found in it, or the plan says why it is so.
+#[test]
+fn nothing_is_found_in_what_ships() {
+    for path in crate::examples() {
+        explored(&path, &["--deny", "findings", "--require-complete"], 0);
+    }
+}
+
 /// The usual case of a sound plan rolls back in the simulated world as well: explorer and simulator agree.
 #[test]
 fn a_sound_plan_rolls_back_in_the_simulated_world() {
@@ -76,8 +110,10 @@ fn a_sound_plan_rolls_back_in_the_simulated_world() {
         let arguments = ["drill", plan.as_str(), "--simulate", "--runs", "4", "--json"];
         let done = belay(folder.path(), &arguments).output().unwrap();
         let report: Value = serde_json::from_slice(&done.stdout).unwrap();
-        let outcomes = report["rehearsals"][0]["distribution"]["outcomes"].as_object().unwrap();
+        let played = &report["rehearsals"][0]["distribution"];
+        let outcomes = played["outcomes"].as_object().unwrap();
         assert!(outcomes.keys().eq(["rolled_back"]), "{plan}: {outcomes:?}");
+        assert_eq!(played["within_objectives"], 4, "{plan}: {played:#}");
     }
 }
 

@@ -11,6 +11,7 @@ mod node;
 mod people;
 mod play;
 mod properties;
+mod replay;
 mod report;
 mod search;
 mod sides;
@@ -49,6 +50,7 @@ pub use self::{
     consequences::{Consequence, Customers, Data, EndGroup, Writers},
     ends::{Disposition, Outcome},
     properties::Property,
+    replay::Replay,
     report::{EndReport, Failure, Proof, Report, Verdict},
     timeline::Happening,
 };
@@ -162,6 +164,8 @@ impl Explorer<'_> {
             }),
         };
         let counter_example = found.as_ref().map(|(_, moves)| timeline(self.plan, &self.model, moves).0);
+        let replay =
+            found.as_ref().and_then(|(_, moves)| replay::replay(self.plan, &self.model, property.claim(), moves));
         let unknown = ends.iter().map(|(end, _)| end).find(|end| property == Property::Ends && end.way_out.is_none());
         let why = found
             .as_ref()
@@ -176,7 +180,7 @@ impl Explorer<'_> {
         };
         let assumes = if property == Property::Proof && found.is_none() { self.assumes() } else { Vec::new() };
         let verdict = if verdict == Verdict::Proven && !assumes.is_empty() { Verdict::Assumed } else { verdict };
-        Proof { property, claim: property.claim(), verdict, why, assumes, counter_example }
+        Proof { property, claim: property.claim(), verdict, why, assumes, counter_example, replay }
     }
 
     /// The best run that there can be, if it does not end rolled back; also where whoever has to be faster is not.

@@ -7,6 +7,7 @@ use super::{
     consequences::{Consequence, EndGroup},
     ends::{Disposition, Outcome},
     properties::Property,
+    replay::Replay,
     timeline::Happening,
 };
 
@@ -58,6 +59,9 @@ pub struct Proof {
     /// The shortest way to where it does not hold.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub counter_example: Option<Vec<Happening>>,
+    /// The same as a scenario.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replay: Option<Replay>,
 }
 
 /// One way to end.

@@ -1,0 +1,192 @@
+//! A counter-example as a scenario: what has to happen, in the words of `drill --simulate --scenario`.
+
+use belay_core::{
+    event::{Event, GateEvent, StepEvent},
+    reading::Health,
+    run::{Phase, RunState},
+};
+use belay_plan::{
+    duration,
+    model::{Name, Plan},
+};
+use indexmap::IndexMap;
+use serde::Serialize;
+
+use super::{
+    model::Model,
+    moves::{Answer, Finds, Move},
+    node::Node,
+    play::{Clock, play},
+    world::Proven,
+};
+
+/// A scenario that plays a counter-example in the simulated world.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Replay {
+    /// The file, whole.
+    pub scenario: String,
+    /// The state of the run where the counter-example ends: `halted`, `rolled_back`, ...; from `running` on, the scenario plays to
+    /// an end of its own.
+    pub ends: &'static str,
+    /// What happens in it that scenarios have no word for: the play goes another way from there.
+    pub beyond: Vec<String>,
+}
+
+/// The words for a way through the search. `claim`: what it refutes.
+pub(crate) fn replay(plan: &Plan, model: &Model, claim: &str, moves: &[Move]) -> Option<Replay> {
+    let mut node = Node::start(plan, model).ok()?.0;
+    let mut writer = Writer::default();
+    for made in moves {
+        let played = play(&node, model, made, Clock::Own)?;
+        writer.happens(&node, made, &played.events);
+        node = played.node;
+    }
+    Some(writer.finish(claim, node.run().state))
+}
+
+#[derive(Default)]
+struct Writer {
+    people: Vec<String>,
+    events: Vec<String>,
+    beyond: Vec<String>,
+    /// By step (None: the confirmation) and signal, what was read last, and whether a call was sent before.
+    read: IndexMap<(Option<usize>, Name), (Health, bool)>,
+    /// The step that was put back last.
+    done: Option<Name>,
+}
+
+impl Writer {
+    fn happens(&mut self, node: &Node, made: &Move, events: &[Event]) {
+        match made {
+            Move::Look { step, finds } => self.look(node, *step, *finds),
+            Move::Answer { step, answer } => self.answer(node.name(*step), *answer),
+            Move::Read { step, signal, health } => {
+                let sent = step.is_some_and(|step| node.step(step).phase == Phase::Verifying);
+                self.read.insert((*step, signal.clone()), (*health, sent));
+            }
+            Move::Pass { step: Some(step) } => self.pass(node, *step),
+            Move::Pass { step: None } => {}
+            Move::Say { yes: true, .. } => {}
+            Move::Say { step, yes: false } => self.person(node.name(*step), "deny"),
+            Move::Silence { step } => self.person(node.name(*step), "nothing"),
+            Move::Crash { effects } => {
+                let at = effects.first().map(|(step, _)| format!(", at: {{ sent: {} }}", node.name(*step)));
+                self.event(format!("{{ kill: {{}}{} }}", at.unwrap_or_default()));
+            }
+        }
+        for event in events {
+            match event {
+                Event::Step { step, what: StepEvent::Failed { .. } } => {
+                    self.gates(node.run().steps.get_index_of(step), step);
+                }
+                Event::Step { step, what: StepEvent::Done | StepEvent::Unchanged } => self.done = Some(step.clone()),
+                Event::Confirm { what: GateEvent::Failed { .. }, .. } => self.gates(None, "the confirmation"),
+                _ => {}
+            }
+        }
+    }
+
+    fn look(&mut self, node: &Node, step: usize, finds: Finds) {
+        let name = node.name(step);
+        match finds {
+            Finds::Shows => {}
+            Finds::InPlace if node.world.steps[step].effective > 0 || node.world.steps[step].seen => {}
+            Finds::InPlace => self.beyond.push(format!("{name} is in place before anything is done")),
+            Finds::Remaining(telling) => {
+                match telling.proof {
+                    Proven::Healthy => {}
+                    Proven::Unhealthy => self.event(format!("{{ targets: {{ steps: {name}, are: unhealthy }} }}")),
+                    Proven::Untold => self.event(format!("{{ targets: {{ steps: {name}, are: unknown }} }}")),
+                }
+                if telling.never || telling.loses_much {
+                    self.beyond.push(format!("what {name} would do harms twice, or loses it cannot be told how much"));
+                }
+            }
+            Finds::Unreadable => self.event(format!("{{ fail: {{ steps: {name}, how: denied }} }}")),
+            Finds::Failed => {
+                self.event(format!("{{ fail: {{ steps: {name}, how: denied }} }}"));
+                self.beyond.push(format!("{name} fails by a verdict of its own; it is denied here"));
+            }
+            Finds::Ambiguous => {
+                self.event(format!("{{ change: {{ steps: {name} }}, at: {{ sent: {name} }} }}"));
+                self.beyond.push(format!("{name} cannot be told from somebody else's work; it is changed here"));
+            }
+        }
+    }
+
+    fn answer(&mut self, name: &str, answer: Answer) {
+        match answer {
+            Answer::Accepted => {}
+            Answer::Refused => self.event(format!("{{ fail: {{ steps: {name}, how: denied }} }}")),
+            Answer::LostAfterEffect => self.event(format!("{{ fail: {{ steps: {name}, how: answer_lost }} }}")),
+            Answer::Failed | Answer::LostBeforeEffect => {
+                self.beyond.push(format!("a call of {name} has no effect, once; it is played as if it had"));
+            }
+        }
+    }
+
+    /// Nothing happens at a step until the time that it has is over.
+    fn pass(&mut self, node: &Node, step: usize) {
+        let (name, state) = (node.name(step), node.step(step));
+        match state.phase {
+            Phase::AwaitingApproval => self.person(name, "nothing"),
+            Phase::Settling if state.wait_until.is_none() => {
+                let longer = duration::format(node.run().plan.steps[name].timeout * 2);
+                self.event(format!("{{ takes: {{ steps: {name}, time: {longer} }} }}"));
+            }
+            Phase::Observing | Phase::Applying => {
+                self.event(format!("{{ fail: {{ steps: {name}, how: unanswered }} }}"));
+            }
+            _ => {} // what its signals show is written when its gates fail
+        }
+    }
+
+    /// The gates of a step have failed by what was read for them.
+    fn gates(&mut self, step: Option<usize>, name: &str) {
+        let read: Vec<(Name, Health, bool)> = self
+            .read
+            .iter()
+            .filter(|((of, _), (health, _))| *of == step && *health != Health::Healthy)
+            .map(|((_, signal), (health, sent))| (signal.clone(), *health, *sent))
+            .collect();
+        for (signal, health, sent) in read {
+            let shows = if health == Health::Unhealthy { "unhealthy" } else { "missing" };
+            let at = match (step, sent, &self.done) {
+                (Some(_), true, _) => format!(", at: {{ sent: {name} }}"),
+                (None, _, Some(done)) => format!(", at: {{ done: {done} }}"),
+                _ => String::new(),
+            };
+            self.event(format!("{{ signal: {{ signals: {signal}, shows: {shows} }}{at} }}"));
+        }
+    }
+
+    fn event(&mut self, event: String) {
+        if !self.events.contains(&event) {
+            self.events.push(event);
+        }
+    }
+
+    fn person(&mut self, step: &str, answer: &str) {
+        let entry = format!("{{ steps: {step}, answer: {answer} }}");
+        if !self.people.contains(&entry) {
+            self.people.push(entry);
+        }
+    }
+
+    fn finish(self, claim: &str, state: RunState) -> Replay {
+        let ends = state.as_str();
+        let list = |key: &str, entries: &[String]| match entries {
+            [] => String::new(),
+            _ => format!("{key}:\n") + &entries.iter().map(|entry| format!("  - {entry}\n")).collect::<String>(),
+        };
+        let beyond: String = self.beyond.iter().map(|what| format!("# not in it: {what}\n")).collect();
+        let head = format!("# The counter-example of `belay explore`; there, the run is {} in the end.\n", text(ends));
+        let summary = format!("scenario: 1\nsummary: \"Refutes: {claim}.\"\n");
+        let scenario = head + &beyond + &summary + &list("people", &self.people) + &list("events", &self.events);
+        Replay { scenario, ends, beyond: self.beyond }
+    }
+}
+
+fn text(state: &str) -> String {
+    state.replace('_', " ")
+}
