@@ -3,8 +3,9 @@
 use std::{collections::HashMap, time::Duration};
 
 use crate::{
+    builtin::{MANUAL, WAIT},
     duration,
-    model::{Gate, Name, OnFailure, Plan, Step, Target},
+    model::{Gate, Name, OnFailure, Otherwise, Plan, Step, Target},
     order::Order,
     visible,
 };
@@ -154,13 +155,31 @@ pub(crate) fn card(step: &Step) -> Vec<String> {
         Target::Own => {}
     }
     if let Some(approve) = &step.approve {
-        lines.push(format!("approved by {} {}", approve.quorum, approve.role));
+        let silence = match (approve.within, approve.otherwise) {
+            (None, _) => ", no deadline".to_owned(),
+            (Some(within), Otherwise::Halt) => format!(" within {}, or halts", duration::format(within)),
+            (Some(within), Otherwise::Skip) => format!(" within {}, or is skipped", duration::format(within)),
+        };
+        lines.push(format!("approved by {} {}{silence}", approve.quorum, approve.role));
+    }
+    if !step.stages.is_empty() {
+        let stages: Vec<String> = step.stages.iter().map(u32::to_string).collect();
+        lines.push(format!("in stages: {} %", stages.join(", ")));
     }
     lines.extend(step.require.iter().map(|gate| format!("require {}", gate_text(gate))));
     lines.extend(step.verify.iter().map(|gate| format!("verify {}", gate_text(gate))));
     if step.loses_data {
         lines.push("loses data".to_owned());
     }
+    // People and plain waits take the time that they take.
+    if !matches!(step.action.as_str(), MANUAL | WAIT) {
+        lines.push(format!("time-out {}", duration::format(step.timeout)));
+    }
+    lines.push(match &step.on_failure {
+        OnFailure::Halt => "on failure: halt".to_owned(),
+        OnFailure::Continue => "on failure: continue".to_owned(),
+        OnFailure::Fallback(fallback) => format!("on failure: {fallback}"),
+    });
     lines
 }
 
