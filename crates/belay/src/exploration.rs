@@ -176,7 +176,7 @@ fn way_out(end: &EndReport) -> String {
 }
 
 /// Text with what stands before its first line; the next lines are indented as far.
-fn paragraph(before: &str, text: &str, output: Output) {
+pub(crate) fn paragraph(before: &str, text: &str, output: Output) {
     let indent = " ".repeat(before.chars().count());
     let width = output.width().unwrap_or(WIDTH).max(indent.len() + 20);
     let options = textwrap::Options::new(width).initial_indent(before).subsequent_indent(&indent);

@@ -6,6 +6,7 @@ mod cli;
 mod client;
 mod clock;
 mod commands;
+mod comparison;
 mod demo;
 mod document;
 mod dry_report;

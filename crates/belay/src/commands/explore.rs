@@ -4,6 +4,7 @@ use std::{
     time::Duration,
 };
 
+use belay_plan::Loaded;
 use belay_ports::Clock;
 use belay_sim::explore::{Report, Verdict, explore};
 use indicatif::{HumanCount, ProgressBar};
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 use crate::{
     assembly::catalogue,
     clock::SystemClock,
+    comparison::Comparison,
     exit::{Exit, Failure},
     exploration,
     output::Output,
@@ -33,9 +35,12 @@ Examples:
   belay explore checkout.yaml --json | jq '.properties[] | select(.verdict == \"refuted\")'
   belay explore checkout.yaml --deny findings --require-complete   # in a pipeline
   belay explore checkout.yaml --write-scenario counter-example.yaml
+  belay explore before.yaml after.yaml                             # ends and properties gained and lost
   belay explore huge.yaml --max-states 200000 --within 2m")]
 pub(crate) struct Args {
     plan: PathBuf,
+    /// Another version of the plan: shows what it gains and loses against PLAN, and the exit code is about this one
+    new: Option<PathBuf>,
     #[command(flatten)]
     overlay: plan_file::Overlay,
     /// The phase of the plan; left out: `cutover`, or else the last one
@@ -68,9 +73,24 @@ enum Deny {
 
 impl Args {
     pub(crate) fn run(&self, output: Output) -> Result<Exit, Failure> {
-        let mut loaded = plan_file::load(&self.plan, &self.overlay, &catalogue(), output)?;
-        let phase = plan_file::keep_phase(&mut loaded.plan, self.phase.as_deref())?;
         let clock = SystemClock::start();
+        let (loaded, report) = self.search(&self.plan, &clock, output)?;
+        let Some(new) = &self.new else {
+            return self.tell(&self.plan, &loaded, &report, &clock, output);
+        };
+        let (new_loaded, new_report) = self.search(new, &clock, output)?;
+        let comparison = Comparison::of([(&report, &loaded.sha256), (&new_report, &new_loaded.sha256)]);
+        if output.json {
+            output.document(&comparison);
+        } else {
+            comparison.show(output);
+        }
+        self.judge(new, &new_report, output)
+    }
+
+    fn search(&self, path: &Path, clock: &SystemClock, output: Output) -> Result<(Loaded, Report), Failure> {
+        let mut loaded = plan_file::load(path, &self.overlay, &catalogue(), output)?;
+        plan_file::keep_phase(&mut loaded.plan, self.phase.as_deref())?;
         let mut told = PATIENCE;
         let bar = ProgressBar::new_spinner();
         let states_max = usize::try_from(self.max_states).unwrap_or(usize::MAX);
@@ -92,23 +112,39 @@ impl Args {
             let help = refusal.help.clone();
             Failure::new(Exit::Usage, refusal).help(help)
         })?;
+        Ok((loaded, report))
+    }
+
+    fn tell(
+        &self,
+        path: &Path,
+        loaded: &Loaded,
+        report: &Report,
+        clock: &SystemClock,
+        output: Output,
+    ) -> Result<Exit, Failure> {
+        let phase = loaded.plan.phases.keys().next();
         let place = |pointer: &str, what: &str, instead: &str| {
-            belay_plan::remark(&self.plan.display().to_string(), &loaded.text, pointer, what, instead)
+            belay_plan::remark(&path.display().to_string(), &loaded.text, pointer, what, instead)
         };
         if output.json {
-            let mut document = document(&report, &loaded.sha256, &place);
-            if let Some(phase) = &phase {
+            let mut document = document(report, &loaded.sha256, &place);
+            if let Some(phase) = phase {
                 document["phase"] = phase.as_str().into();
             }
             output.document(&document);
         } else {
-            if let Some(phase) = &phase {
+            if let Some(phase) = phase {
                 output.page(format_args!("in phase {}; `--phase` names another", output.bold().apply_to(phase)));
             }
-            exploration::show(&report, &loaded.sha256, clock.monotonic(), &place, output);
+            exploration::show(report, &loaded.sha256, clock.monotonic(), &place, output);
         }
+        self.judge(path, report, output)
+    }
+
+    fn judge(&self, path: &Path, report: &Report, output: Output) -> Result<Exit, Failure> {
         if let Some(file) = &self.write_scenario {
-            self.write(file, &report, output)?;
+            self.write(file, path, report, output)?;
         }
         let incomplete = report.verdict == Verdict::Bounded && self.require_complete;
         if incomplete {
@@ -122,7 +158,7 @@ impl Args {
         Ok(if report.verdict == Verdict::Refuted || incomplete || denied { Exit::No } else { Exit::Done })
     }
 
-    fn write(&self, file: &Path, report: &Report, output: Output) -> Result<(), Failure> {
+    fn write(&self, file: &Path, plan: &Path, report: &Report, output: Output) -> Result<(), Failure> {
         let Some((claim, replay)) =
             report.properties.iter().find_map(|proof| Some((proof.claim, proof.replay.as_ref()?)))
         else {
@@ -139,7 +175,7 @@ impl Args {
         }
         output.note(format_args!(
             "to play it: belay drill {}{} --simulate --scenario {}",
-            self.plan.display(),
+            plan.display(),
             self.overlay.typed(),
             file.display()
         ));

@@ -93,6 +93,30 @@ fn a_counter_example_can_be_played() {
     }
 }
 
+/// The flaw that a change brings in shows, and the end that it costs.
+#[test]
+fn two_versions_of_a_plan_are_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let of = |kind: &str| repository("crates/belay/tests/plans").join(kind).display().to_string();
+    let sound = of("sound/interlock-behind-who-heals-it.yaml");
+    let flawed = of("flaws/gate-before-its-maker.yaml");
+    let compare = |old: &str, new: &str, code: i32| -> (Value, String) {
+        let done = belay(folder.path(), &["explore", old, new, "--json"]).assert().code(code).get_output().clone();
+        let shown = belay(folder.path(), &["explore", old, new]).assert().code(code).get_output().clone();
+        (serde_json::from_slice(&done.stdout).unwrap(), text(&shown.stdout))
+    };
+    let (found, shown) = compare(&sound, &flawed, 3);
+    let changed = found["properties"].as_array().unwrap();
+    assert!(changed.iter().any(|one| one["property"] == "succeeds" && one["new"] == "refuted"), "{found:#}");
+    assert!(!found["ends"]["gained"].as_array().unwrap().is_empty(), "{found:#}");
+    assert!(!found["findings"]["gained"].as_array().unwrap().is_empty(), "{found:#}");
+    assert!(shown.contains("proven -> refuted") && shown.contains("gained"), "{shown}");
+    let (back, _) = compare(&flawed, &sound, 0);
+    assert_eq!(back["ends"]["lost"], found["ends"]["gained"]);
+    let (_, shown) = compare(&sound, &sound, 0);
+    assert!(shown.contains("the same"), "{shown}");
+}
+
 /// What ships is an example in this, too: nothing is found in it, or the plan says why it is so.
 #[test]
 fn nothing_is_found_in_what_ships() {
