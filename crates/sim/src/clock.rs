@@ -1,6 +1,9 @@
 //! Time in a simulation.
 
-use std::time::Duration;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use belay_ports::{Clock, Fut};
 use jiff::Timestamp;
@@ -13,12 +16,18 @@ pub struct SimClock {
     start: Timestamp,
     began: Instant,
     speed: u32,
+    jumped: Mutex<Duration>,
 }
 
 impl SimClock {
     /// `speed`: how many seconds go by in one of tokio's; at least 1.
     pub fn new(start: Timestamp, speed: u32) -> Self {
-        Self { start, began: Instant::now(), speed: speed.max(1) }
+        Self { start, began: Instant::now(), speed: speed.max(1), jumped: Mutex::default() }
+    }
+
+    /// So much time is over at once. Who sleeps wakes up so much later by this clock.
+    pub(crate) fn jump(&self, time: Duration) {
+        *self.jumped.lock().unwrap_or_else(PoisonError::into_inner) += time;
     }
 }
 
@@ -28,7 +37,7 @@ impl Clock for SimClock {
     }
 
     fn monotonic(&self) -> Duration {
-        self.began.elapsed() * self.speed
+        self.began.elapsed() * self.speed + *self.jumped.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn sleep<'a>(&'a self, time: Duration) -> Fut<'a, ()> {

@@ -256,6 +256,15 @@ impl World {
         self.inner().is_at_target(step, now)
     }
 
+    /// Whether nothing changes any more unless somebody does something.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        let now = self.clock.now();
+        self.inner().resources.values_mut().all(|resource| {
+            resource.settle(now);
+            resource.becoming.is_none() && resource.later.is_empty()
+        })
+    }
+
     /// Whether somebody else has ever undone a step's work.
     pub fn was_undone(&self, step: &str) -> bool {
         self.inner().resource_mut(step).is_some_and(|resource| resource.undone)

@@ -1,6 +1,11 @@
 //! Lets things happen when they are due.
 
-use std::{collections::BTreeSet, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use belay_core::{
     event::{Event, FailureCode, Record, StepEvent},
@@ -13,7 +18,8 @@ use tokio::sync::watch;
 
 use crate::{
     chance::Chance,
-    rehearsal::script::{Act, Cue, Moment},
+    clock::SimClock,
+    rehearsal::script::{Cue, Event as Happening, Moment},
     world::World,
 };
 
@@ -28,17 +34,30 @@ struct Progress {
 pub(crate) struct Ear {
     world: Arc<World>,
     progress: watch::Sender<Progress>,
+    clock: Arc<SimClock>,
+    /// So much of the calm after the cutover need not be played: nothing happens in it.
+    passed_over: Mutex<Duration>,
 }
 
 impl Ear {
-    pub(crate) fn new(world: Arc<World>) -> Arc<Self> {
-        Arc::new(Self { world, progress: watch::Sender::new(Progress::default()) })
+    pub(crate) fn new(world: Arc<World>, clock: Arc<SimClock>) -> Arc<Self> {
+        let progress = watch::Sender::new(Progress::default());
+        Arc::new(Self { world, progress, clock, passed_over: Mutex::default() })
+    }
+
+    /// When the cutover is on record, so much time is over at once. The engine is between two naps then, and no signal is being read: for
+    /// it, nothing has slept.
+    pub(crate) fn pass_over(&self, time: Duration) {
+        *self.passed_over.lock().unwrap_or_else(PoisonError::into_inner) = time;
     }
 }
 
 impl Observer for Ear {
     fn recorded(&self, records: &[Record], state: &Migration) {
         for record in records {
+            if record.event == Event::CutoverMarked {
+                self.clock.jump(*self.passed_over.lock().unwrap_or_else(PoisonError::into_inner));
+            }
             let Event::Step { step, what } = &record.event else { continue };
             match what {
                 StepEvent::Intended { .. } => self.progress.send_modify(|progress| {
@@ -73,6 +92,14 @@ impl Observer for Ear {
 
 type Due = Pin<Box<dyn Future<Output = (usize, Turn)> + Send>>;
 
+/// What the world cannot do by itself.
+pub(crate) enum Happens {
+    /// The daemon dies, and is down for so long.
+    Killed { down: Duration },
+    /// A person calls the rollback.
+    Called { number: usize },
+}
+
 enum Turn {
     Begin,
     End,
@@ -99,13 +126,20 @@ impl Director {
         Self { cues: cues.to_vec(), due, clock, world: world.clone(), met: BTreeSet::new() }
     }
 
-    /// Waits for the next thing to happen and lets it; answers how long the daemon is down, if it was killed.
-    pub(crate) async fn next(&mut self, chance: &mut Chance) -> Option<Duration> {
+    /// Waits for the next thing to happen and lets it, if the world is all that it takes.
+    pub(crate) async fn next(&mut self, chance: &mut Chance) -> Happens {
         loop {
             let Some((number, turn)) = self.due.next().await else { return std::future::pending().await };
             let cue = &self.cues[number];
+            if let (Some(every), Turn::Begin) = (cue.every, &turn) {
+                let clock = self.clock.clone();
+                self.due.push(Box::pin(async move {
+                    clock.sleep(every).await;
+                    (number, Turn::Begin)
+                }));
+            }
             match (&cue.what, turn) {
-                (Act::Begin(condition), Turn::Begin) => {
+                (Happening::Begin(condition), Turn::Begin) => {
                     self.world.begin(number, condition.clone());
                     if let Some(lasts) = cue.lasts {
                         let clock = self.clock.clone();
@@ -115,23 +149,34 @@ impl Director {
                         }));
                     }
                 }
-                (Act::Begin(_), Turn::End) => self.world.end(number),
-                (Act::Undo { steps }, _) => {
+                (Happening::Begin(_), Turn::End) => self.world.end(number),
+                (Happening::Undo { steps }, _) => {
                     if steps.iter().any(|step| self.world.is_put_back(step)) {
                         self.met.insert(number);
                     }
                     steps.iter().for_each(|step| self.world.revert(step, Duration::ZERO));
                 }
-                (Act::Kill { down }, _) => {
+                (Happening::Kill { down }, _) => {
                     self.met.insert(number);
-                    return Some(down.draw(chance));
+                    return Happens::Killed { down: down.draw(chance) };
                 }
+                (Happening::Call, _) => return Happens::Called { number },
             }
         }
     }
 }
 
 impl Director {
+    /// This event found something to happen to.
+    pub(crate) fn meets(&mut self, number: usize) {
+        self.met.insert(number);
+    }
+
+    /// Whether an event is still to come by itself, or to end.
+    pub(crate) fn is_over(&self) -> bool {
+        self.due.is_empty()
+    }
+
     /// The events that nothing has met, by their number from 1 on.
     pub(crate) fn unmet(&self) -> Vec<String> {
         let cues = self.cues.iter().enumerate();

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 use crate::{
     chance::Chance,
-    rehearsal::script::{Answer, Script},
+    rehearsal::script::{ActWord, Answer, Script},
 };
 
 /// What a person is asked: a step of a run from a moment on, or (without a step) what becomes of the migration.
@@ -30,21 +30,80 @@ pub(crate) struct People<'s> {
     refused: Option<String>,
     /// The entries of the script that were asked.
     heard: BTreeSet<usize>,
+    /// The entries for halts that are over, and of those the ones that found nothing to do.
+    acted: usize,
+    idle: BTreeSet<usize>,
+    /// When the next of them acts, once that is drawn.
+    acts_at: Option<Timestamp>,
+    /// Whether what was said last is one of them.
+    is_act: bool,
 }
 
 impl<'s> People<'s> {
     pub(crate) fn new(script: &'s Script, chance: Chance, breach: Timestamp) -> Self {
-        Self { script, chance, answers: BTreeMap::new(), breach, refused: None, heard: BTreeSet::new() }
+        Self {
+            script,
+            chance,
+            answers: BTreeMap::new(),
+            breach,
+            refused: None,
+            heard: BTreeSet::new(),
+            acted: 0,
+            idle: BTreeSet::new(),
+            acts_at: None,
+            is_act: false,
+        }
     }
 
     pub(crate) fn refused(&mut self, why: String) {
         self.refused = Some(why);
     }
 
+    /// What was said last has been done.
+    pub(crate) fn was_heard(&mut self) {
+        if std::mem::take(&mut self.is_act) {
+            self.acted += 1;
+            self.acts_at = None;
+        }
+    }
+
+    /// Whether somebody still does something about a halt.
+    pub(crate) fn go_on_after_a_halt(&self) -> bool {
+        self.refused.is_none() && self.acted < self.script.halted.len()
+    }
+
+    fn after_halt(&mut self, run: &Run, now: Timestamp) -> Option<(Timestamp, Command)> {
+        while let Some(act) = self.script.halted.get(self.acted) {
+            let at = *self.acts_at.get_or_insert_with(|| now + act.after.draw(&mut self.chance));
+            let is_meant = |name: &Name| act.steps.as_ref().is_none_or(|steps| steps.contains(name));
+            let failed = run.steps.iter().find(|(name, step)| step.phase == Phase::Failed && is_meant(name));
+            let (id, step) = (run.id.clone(), failed.map(|(name, _)| name.clone()));
+            let verb = match (&act.what, step) {
+                (ActWord::Resume, _) => Verb::Resume { run: id },
+                (ActWord::Abort, _) => Verb::Abort { run: id },
+                (ActWord::Retry, Some(step)) => Verb::Retry { run: id, step },
+                (ActWord::Skip, Some(step)) => Verb::Skip { run: id, step },
+                (ActWord::Override { subject }, Some(step)) => {
+                    Verb::Override { run: id, step, subject: subject.clone() }
+                }
+                (_, None) => {
+                    self.idle.insert(self.acted);
+                    (self.acted, self.acts_at) = (self.acted + 1, None);
+                    continue;
+                }
+            };
+            self.is_act = true;
+            return Some((at, Asked::new("operator 1", "as rehearsed").command(verb)));
+        }
+        None
+    }
+
     /// The entries that nobody ever asked, by their number from 1 on.
     pub(crate) fn unmet(&self) -> Vec<String> {
         let entries = (0..self.script.people.len()).filter(|number| !self.heard.contains(number));
-        entries.map(|number| format!("entry {} of `people` was never asked", number + 1)).collect()
+        let asked = entries.map(|number| format!("entry {} of `people` was never asked", number + 1));
+        let idle = (0..self.script.halted.len()).filter(|number| *number >= self.acted || self.idle.contains(number));
+        asked.chain(idle.map(|number| format!("entry {} of `halted` found nothing to do", number + 1))).collect()
     }
 
     /// What a person says next, and when.
@@ -52,7 +111,9 @@ impl<'s> People<'s> {
         if self.refused.is_some() {
             return None;
         }
+        self.is_act = false;
         match state.open_run() {
+            Some(run) if run.state == RunState::Halted => self.after_halt(run, state.at.unwrap_or(self.breach)),
             Some(run) => {
                 let asked = run.steps.iter().filter(|(_, step)| step.phase == Phase::AwaitingApproval);
                 asked.filter_map(|(name, step)| self.on_step(run, name, step)).min_by_key(|(at, _)| *at)

@@ -55,6 +55,8 @@ pub struct Script {
     pub horizon: Duration,
     /// The first that fits has its say.
     pub people: Vec<Person>,
+    /// What people do after a halt, one after the other.
+    pub halted: Vec<Act>,
     pub cues: Vec<Cue>,
 }
 
@@ -74,13 +76,34 @@ pub enum Answer {
     Nothing,
 }
 
+/// What a person does after a halt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Act {
+    pub what: ActWord,
+    /// The first of these that has failed; None: of all.
+    pub steps: Option<Vec<Name>>,
+    /// After the halt, or the act before.
+    pub after: Span,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ActWord {
+    Resume,
+    Retry,
+    Skip,
+    Override { subject: String },
+    Abort,
+}
+
 /// Something that happens.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cue {
     pub at: Moment,
     /// None: to the end.
     pub lasts: Option<Duration>,
-    pub what: Act,
+    /// It comes again after so long.
+    pub every: Option<Duration>,
+    pub what: Event,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -94,7 +117,7 @@ pub enum Moment {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub enum Act {
+pub enum Event {
     Begin(Condition),
     /// The process dies, and another one starts after a while.
     Kill {
@@ -104,9 +127,11 @@ pub enum Act {
     Undo {
         steps: Vec<Name>,
     },
+    /// A person calls the rollback.
+    Call,
 }
 
-impl Act {
+impl Event {
     /// As scenarios write it.
     pub(crate) fn as_str(&self) -> &'static str {
         match self {
@@ -117,6 +142,7 @@ impl Act {
             Self::Begin(Condition::Targets { .. }) => "targets",
             Self::Kill { .. } => "kill",
             Self::Undo { .. } => "change",
+            Self::Call => "rollback",
         }
     }
 }
@@ -132,6 +158,7 @@ impl Script {
             trigger: trigger.map(str::to_owned).or_else(|| usual_trigger(plan)),
             horizon: horizon(plan),
             people: Vec::new(),
+            halted: Vec::new(),
             cues: Vec::new(),
         }
     }

@@ -3,12 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use belay_core::{
+    event::RunKind,
     input::{Asked, Verb},
     run::RunState,
 };
 use belay_engine::{Arming, Engine, Handle, Options, Sampler, Snapshot};
 use belay_journal::MemoryJournal;
-use belay_ports::{Clock, Ports};
+use belay_ports::Ports;
 use jiff::Timestamp;
 
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
     invariants::Witness,
     rehearsal::{
         Ended, Outcome, PlayError, Rehearsal,
-        director::{Director, Ear},
+        director::{Director, Ear, Happens},
         people::People,
         signals, usual,
     },
@@ -27,6 +28,15 @@ use crate::{
 
 /// Every rehearsal begins at the same moment, so that its journal can be had again.
 const BEGIN: Timestamp = Timestamp::constant(1_767_225_600, 0);
+
+/// Of a calm that lasts longer than this, only so much is played.
+const CALM_PLAYED: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Before the cutover, so that no signal is being read at that moment.
+const AFTER_THE_READ: Duration = Duration::from_secs(1);
+
+/// When nothing was put on record for so long, and nothing is to come, nothing comes.
+const QUIET: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A process that does not answer its own shutdown in time is dropped.
 const NOBODY: Duration = Duration::from_secs(60);
@@ -53,8 +63,8 @@ impl<'r> Stage<'r> {
     pub(crate) fn new(rehearsal: &'r Rehearsal, seed: u64) -> Self {
         let plan = &rehearsal.plan;
         let mut chance = Chance::new(seed);
-        let clock: Arc<dyn Clock> = Arc::new(SimClock::new(BEGIN, 1));
-        let world = Arc::new(World::new(plan, clock, Faults::none()));
+        let clock = Arc::new(SimClock::new(BEGIN, 1));
+        let world = Arc::new(World::new(plan, clock.clone(), Faults::none()));
         for (name, step) in &plan.steps {
             let takes = rehearsal.measured.get(name).copied().unwrap_or_else(|| usual::of_action(&step.action));
             world.draw_pace(name, takes, chance.fork());
@@ -64,7 +74,7 @@ impl<'r> Stage<'r> {
             world.set_rule(&signal, rule);
         }
         let witness = Witness::new(&plan.migration);
-        let ear = Ear::new(world.clone());
+        let ear = Ear::new(world.clone(), clock);
         let entropy = Arc::new(SeededEntropy::new(chance.draw()));
         let mut ports = crate::ports(&world, Arc::new(MemoryJournal::default()), entropy);
         ports.journal = witness.journal(ports.journal);
@@ -79,10 +89,14 @@ impl<'r> Stage<'r> {
         let asked = Asked::new("operator 1", "as rehearsed");
         let (plan, sha256) = (&self.rehearsal.plan, &self.rehearsal.plan_sha256);
         belay_engine::arm(&handle, &self.ports, plan.clone(), sha256, Arming::default(), &asked).await?;
+        let calm = self.rehearsal.script.calm.draw(&mut self.chance);
+        if calm > CALM_PLAYED {
+            self.ear.pass_over(calm - CALM_PLAYED);
+            clock.sleep(AFTER_THE_READ).await;
+        }
         handle.command(asked.command(Verb::Cutover)).await?;
         self.world.cut_over();
-        let calm = self.rehearsal.script.calm.draw(&mut self.chance);
-        clock.sleep(calm).await;
+        clock.sleep(calm.min(CALM_PLAYED)).await;
         self.world.breach();
         let breach = clock.now();
         let (ended, unmet) = self.until_it_ends(handle, breach).await?;
@@ -114,23 +128,41 @@ impl<'r> Stage<'r> {
                 let _ = tokio::time::timeout(NOBODY, handle.shutdown()).await;
                 return Ok((ended, [people.unmet(), director.unmet()].concat()));
             }
-            if clock.now() >= horizon {
+            let now = clock.now();
+            let quiet = snapshot.state.at.is_some_and(|last| now >= last + QUIET) && now >= breach + QUIET;
+            let next = people.next(&snapshot.state);
+            let nothing_comes = quiet
+                && next.is_none()
+                && director.is_over()
+                && self.world.is_at_rest()
+                && snapshot.state.wants().deadline.is_none();
+            if now >= horizon || nothing_comes {
                 return Ok((not_over(&snapshot, script.horizon), [people.unmet(), director.unmet()].concat()));
             }
-            let next = people.next(&snapshot.state);
-            let due = next.as_ref().map_or(horizon, |(at, _)| (*at).min(horizon));
+            let due = next.as_ref().map_or(horizon, |(at, _)| (*at).min(horizon)).min(now + QUIET);
             tokio::select! {
                 biased;
-                down = director.next(&mut self.chance) => if let Some(down) = down {
-                    drop((handle, watch)); // as in a crash: nothing is finished
-                    clock.sleep(down).await;
-                    handle = self.open().await?;
+                happens = director.next(&mut self.chance) => match happens {
+                    Happens::Killed { down } => {
+                        drop((handle, watch)); // as in a crash: nothing is finished
+                        clock.sleep(down).await;
+                        handle = self.open().await?;
+                    }
+                    Happens::Called { number } => {
+                        let verb = Verb::Rollback { kind: RunKind::Simulated, only: Vec::new(), pin: None };
+                        let called = Asked::new("operator 1", "as rehearsed").command(verb);
+                        // Where a run is open, nobody calls another one.
+                        if handle.command(called).await.is_ok() {
+                            director.meets(number);
+                        }
+                    }
                 },
                 () = clock.sleep(until(due, clock.now())) => {
-                    if let Some((_, command)) = next.filter(|(at, _)| *at <= clock.now())
-                        && let Err(error) = handle.command(command).await
-                    {
-                        people.refused(error.to_string());
+                    if let Some((_, command)) = next.filter(|(at, _)| *at <= clock.now()) {
+                        match handle.command(command).await {
+                            Ok(_) => people.was_heard(),
+                            Err(error) => people.refused(error.to_string()),
+                        }
                     }
                 }
                 changed = watch.changed() => changed.map_err(|_| PlayError::Stopped)?,
@@ -152,6 +184,7 @@ fn ended(snapshot: &Snapshot, people: &mut People<'_>) -> Option<Ended> {
     };
     match run.state {
         RunState::RolledBack => Some(Ended::new(Outcome::RolledBack, &run.why)),
+        RunState::Halted if people.go_on_after_a_halt() => None,
         RunState::Halted => Some(Ended::new(Outcome::Halted, &run.why)),
         RunState::Aborted | RunState::Undone | RunState::Rehearsed => Some(Ended::new(Outcome::Aborted, &run.why)),
         RunState::Running | RunState::Held | RunState::Confirming => {

@@ -21,6 +21,9 @@ use crate::rehearsal::script::{Span, horizon};
 const TIMES_MIN: f64 = 0.01;
 const TIMES_MAX: f64 = 1000.0;
 
+/// What comes again, comes again after this at the earliest.
+const EVERY_MIN: Duration = Duration::from_secs(1);
+
 pub(crate) fn check<'p>(scenario: &'p Value, plan: &'p Plan, trigger: Option<&'p str>) -> Vec<Finding> {
     let given = scenario["horizon"].as_str().and_then(|text| duration::parse(text).ok());
     let horizon = given.filter(|time| !time.is_zero()).unwrap_or_else(|| horizon(plan));
@@ -31,6 +34,7 @@ pub(crate) fn check<'p>(scenario: &'p Value, plan: &'p Plan, trigger: Option<&'p
     }
     check.breach(&scenario["breach"]);
     check.people(&scenario["people"]);
+    check.halted(&scenario["halted"]);
     check.events(&scenario["events"]);
     check.findings
 }
@@ -101,6 +105,36 @@ impl<'p> Check<'p> {
         }
     }
 
+    fn halted(&mut self, halted: &Value) {
+        for (index, entry) in halted.as_array().into_iter().flatten().enumerate() {
+            let pointer = format!("/halted/{index}");
+            self.span(&format!("{pointer}/after"), &entry["after"]);
+            let word = entry["do"].as_str().unwrap_or_default();
+            let of_run = matches!(word, "resume" | "abort");
+            if let Some(steps) = entry.get("steps") {
+                let pointer = format!("{pointer}/steps");
+                if of_run {
+                    self.complain(&pointer, format!("`{word}` is about the whole run"), "leave `steps` out");
+                }
+                let selected = select::steps(self.plan, steps, &pointer, Use::Any);
+                self.selected(selected);
+            }
+            match (word, entry.get("subject")) {
+                ("override", None) => self.complain(
+                    &pointer,
+                    "`override` does not say what it overrides",
+                    "add `subject`: an interlock's signal, or a destination that nothing proves healthy",
+                ),
+                ("override", _) | (_, None) => {}
+                (_, Some(_)) => self.complain(
+                    &format!("{pointer}/subject"),
+                    format!("`{word}` has no subject"),
+                    "leave `subject` out; only `override` has one",
+                ),
+            }
+        }
+    }
+
     fn events(&mut self, events: &Value) {
         let mut said: Vec<Said<'_>> = Vec::new();
         for (index, event) in events.as_array().into_iter().flatten().enumerate() {
@@ -108,6 +142,7 @@ impl<'p> Check<'p> {
             let pointer = format!("/events/{index}");
             self.moment(&format!("{pointer}/at"), &event["at"]);
             self.lasting(&format!("{pointer}/for"), &event["for"]);
+            self.every(&pointer, event);
             let subjects = self.event(kind, &event[kind], &format!("{pointer}/{kind}"));
             let new = Said { index, kind, at: &event["at"], subjects, what: &event[kind] };
             self.contradiction(&said, &new);
@@ -123,6 +158,7 @@ impl<'p> Check<'p> {
                 let selected = select::signals(self.plan, &what["signals"], &pointer, self.breached);
                 return self.selected(selected);
             }
+            "rollback" => return Vec::new(),
             "kill" => {
                 self.span(&format!("{pointer}/down"), &what["down"]);
                 return Vec::new();
@@ -173,6 +209,23 @@ impl<'p> Check<'p> {
         self.span(pointer, lasts);
     }
 
+    /// What comes again has to be over by then.
+    fn every(&mut self, pointer: &str, event: &Value) {
+        let time = |key: &str| event[key].as_str().and_then(|text| duration::parse(text).ok());
+        let Some(every) = time("every") else { return };
+        let place = format!("{pointer}/every");
+        self.span(&place, &event["every"]);
+        let lasts = ["slow", "takes", "fail", "signal", "targets"].iter().any(|kind| !event[*kind].is_null());
+        match time("for") {
+            _ if every < EVERY_MIN => self.complain(&place, "it comes again too often", "give it 1s or more"),
+            None if lasts => self.complain(&place, "what lasts to the end does not come again", "add `for`"),
+            Some(lasts) if lasts >= every => {
+                self.complain(&place, "it comes again before it is over", "give a longer `every`, or a shorter `for`");
+            }
+            _ => {}
+        }
+    }
+
     /// A range that runs backwards, or what comes after the end.
     fn span(&mut self, pointer: &str, value: &Value) {
         let Some(text) = value.as_str() else { return };
@@ -197,7 +250,7 @@ impl<'p> Check<'p> {
 
     /// Of what begins at the same moment, nobody could say which of the two holds.
     fn contradiction(&mut self, said: &[Said<'_>], new: &Said<'_>) {
-        if matches!(new.kind, "change" | "kill") {
+        if matches!(new.kind, "change" | "kill" | "rollback") {
             return;
         }
         let same = |other: &&Said<'_>| other.kind == new.kind && other.at == new.at;

@@ -5,7 +5,7 @@ use belay_plan::shape::{
 };
 
 /// The keys of an event, of which each has exactly one.
-pub(crate) const EVENTS: [&str; 7] = ["slow", "takes", "fail", "signal", "targets", "change", "kill"];
+pub(crate) const EVENTS: [&str; 8] = ["slow", "takes", "fail", "signal", "targets", "change", "kill", "rollback"];
 
 pub(crate) fn scenario() -> Shape {
     object([
@@ -15,6 +15,7 @@ pub(crate) fn scenario() -> Shape {
         field("horizon", duration(), "What is not over so long after the cutover is said not to be.").optional(),
         field("people", list(person()), "Who answers what, the first entry that fits; left out: yes, after 1m.")
             .optional_section(),
+        field("halted", list(act()), "What people do after a halt, one entry after the other.").optional_section(),
         field("events", list(event()), "What happens.").optional_section(),
     ])
 }
@@ -34,6 +35,15 @@ fn person() -> Shape {
     ])
 }
 
+fn act() -> Shape {
+    object([
+        field("do", words(["resume", "retry", "skip", "override", "abort"]), "What they do."),
+        field("steps", steps(), "The first of these that has failed; left out: of all.").optional(),
+        field("subject", text("a signal, or a destination"), "What `override` is about.").optional(),
+        field("after", span(), "How long after the halt, or after the entry before.").or("10m"),
+    ])
+}
+
 fn event() -> Shape {
     let keys: Vec<String> = EVENTS.iter().map(|key| format!("`{key}`")).collect();
     one_of(
@@ -44,14 +54,19 @@ fn event() -> Shape {
             lasting(field("fail", fail(), "Calls for steps fail, looks as well as changes.")),
             lasting(field("signal", signal(), "Signals show this, whatever the state.")),
             lasting(field("targets", targets(), "The health of the destinations that steps give traffic to.")),
-            object([at(), field("change", of_steps(), "Somebody else changes what steps put back.")]),
-            object([at(), field("kill", kill(), "The daemon dies, and another one starts after a while.")]),
+            object([at(), every(), field("change", of_steps(), "Somebody else changes what steps put back.")]),
+            object([at(), every(), field("kill", kill(), "The daemon dies, and another one starts after a while.")]),
+            object([at(), field("rollback", object([]), "A person calls the rollback, whatever signals show.")]),
         ],
     )
 }
 
 fn lasting(what: Field) -> Shape {
-    object([at(), field("for", duration(), "How long it lasts; left out: to the end.").optional(), what])
+    object([at(), field("for", duration(), "How long it lasts; left out: to the end.").optional(), every(), what])
+}
+
+fn every() -> Field {
+    field("every", duration(), "It comes again after so long, and again.").optional()
 }
 
 fn at() -> Field {

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     condition::{Condition, Trouble},
-    rehearsal::script::{Act, Answer, CALM, Cue, Moment, Person, Script, Span, horizon, usual_trigger},
+    rehearsal::script::{Act, ActWord, Answer, CALM, Cue, Event, Moment, Person, Script, Span, horizon, usual_trigger},
     sensor::Shown,
 };
 
@@ -28,6 +28,7 @@ pub(crate) fn lower(file_name: &str, scenario: &Value, plan: &Plan, trigger: Opt
         calm: span(&breach["after"]).unwrap_or(Span::exactly(CALM)),
         horizon: time(&scenario["horizon"]).unwrap_or_else(|| horizon(plan)),
         people: list("people").map(|entry| person(entry, plan)).collect(),
+        halted: list("halted").map(|entry| act(entry, plan)).collect(),
         cues: list("events").filter_map(|event| cue(event, plan, trigger.as_deref())).collect(),
         trigger,
     }
@@ -45,17 +46,31 @@ fn person(entry: &Value, plan: &Plan) -> Person {
     }
 }
 
+fn act(entry: &Value, plan: &Plan) -> Act {
+    Act {
+        what: match entry["do"].as_str() {
+            Some("retry") => ActWord::Retry,
+            Some("skip") => ActWord::Skip,
+            Some("override") => ActWord::Override { subject: entry["subject"].as_str().unwrap_or_default().to_owned() },
+            Some("abort") => ActWord::Abort,
+            _ => ActWord::Resume,
+        },
+        steps: entry.get("steps").map(|value| steps(value, plan, Use::Any)),
+        after: span(&entry["after"]).unwrap_or(Span::exactly(Duration::ZERO)),
+    }
+}
+
 fn cue(event: &Value, plan: &Plan, breached: Option<&str>) -> Option<Cue> {
     let kind = EVENTS.into_iter().find(|kind| !event[*kind].is_null())?;
     let what = &event[kind];
     let calls = || steps(&what["steps"], plan, Use::Calls);
     let act = match kind {
-        "slow" => Act::Begin(Condition::Slow { steps: calls(), times: what["times"].as_f64()? }),
-        "takes" => Act::Begin(Condition::Takes { steps: calls(), time: span(&what["time"])?.spread() }),
-        "fail" => Act::Begin(Condition::Fails { steps: calls(), how: trouble(what["how"].as_str()?)? }),
+        "slow" => Event::Begin(Condition::Slow { steps: calls(), times: what["times"].as_f64()? }),
+        "takes" => Event::Begin(Condition::Takes { steps: calls(), time: span(&what["time"])?.spread() }),
+        "fail" => Event::Begin(Condition::Fails { steps: calls(), how: trouble(what["how"].as_str()?)? }),
         "signal" => {
             let signals = select::signals(plan, &what["signals"], "", breached).unwrap_or_default();
-            Act::Begin(Condition::Shows { signals, what: shown(what["shows"].as_str()?)? })
+            Event::Begin(Condition::Shows { signals, what: shown(what["shows"].as_str()?)? })
         }
         "targets" => {
             let healthy = match what["are"].as_str()? {
@@ -63,12 +78,13 @@ fn cue(event: &Value, plan: &Plan, breached: Option<&str>) -> Option<Cue> {
                 "unhealthy" => Some(false),
                 _ => None,
             };
-            Act::Begin(Condition::Targets { steps: steps(&what["steps"], plan, Use::Traffic), healthy })
+            Event::Begin(Condition::Targets { steps: steps(&what["steps"], plan, Use::Traffic), healthy })
         }
-        "change" => Act::Undo { steps: calls() },
-        _ => Act::Kill { down: span(&what["down"])? },
+        "change" => Event::Undo { steps: calls() },
+        "rollback" => Event::Call,
+        _ => Event::Kill { down: span(&what["down"])? },
     };
-    Some(Cue { at: moment(&event["at"], plan)?, lasts: time(&event["for"]), what: act })
+    Some(Cue { at: moment(&event["at"], plan)?, lasts: time(&event["for"]), every: time(&event["every"]), what: act })
 }
 
 fn moment(value: &Value, plan: &Plan) -> Option<Moment> {

@@ -1,5 +1,6 @@
 //! Scenarios: their language, and what the shipped ones do to a plan.
 
+use belay_core::event::Event;
 use belay_plan::{duration, model::Plan};
 use belay_sim::{
     rehearsal::{Outcome, Played, script::Script},
@@ -238,6 +239,47 @@ fn people_answer_late_or_not_at_all() {
 }
 
 #[test]
+fn people_act_after_a_halt() {
+    let plan = plan(SHOP);
+    let play = |text: &str| rehearsal(&plan, script(text, &plan)).play(1).unwrap().report;
+    let denied = "events: [{ fail: { steps: dns_back, how: denied }, for: 10m }]\n";
+    let nobody = play(&format!("scenario: 1\nsummary: Denied.\n{denied}"));
+    assert_eq!(nobody.outcome, Outcome::Halted);
+    let with = |acts: &str| play(&format!("scenario: 1\nsummary: Denied.\nhalted: [{acts}]\n{denied}"));
+    let resumed = with("{ do: resume, after: 1h }");
+    assert_eq!((resumed.outcome, resumed.steps["dns_back"].phase), (Outcome::RolledBack, "done"), "{}", resumed.why);
+    assert!(resumed.times.total.unwrap() > duration::parse("1h").unwrap() && resumed.unmet.is_empty());
+    // Too early, and then once more.
+    let twice = with("{ do: retry, steps: dns_back, after: 1m }, { do: retry, after: 1h }");
+    assert_eq!((twice.outcome, twice.steps["dns_back"].phase), (Outcome::RolledBack, "done"), "{}", twice.why);
+    let skipped = with("{ do: skip, steps: dns_back }, { do: resume }");
+    assert_eq!(skipped.steps["dns_back"].phase, "skipped", "{skipped:?}");
+    let aborted = with("{ do: abort }, { do: resume }");
+    assert_eq!(aborted.outcome, Outcome::Aborted);
+    assert_eq!(aborted.unmet, ["entry 2 of `halted` found nothing to do"]);
+}
+
+#[test]
+fn a_person_calls_the_rollback_while_all_is_green() {
+    let plan = plan(SHOP);
+    let play = |text: &str| rehearsal(&plan, script(text, &plan)).play(1).unwrap().report;
+    let green = "{ signal: { signals: all, shows: healthy } }";
+    let called = play(&format!("scenario: 1\nsummary: Called.\nevents: [{{ rollback: {{}}, at: 5m }}, {green}]\n"));
+    assert_eq!(called.outcome, Outcome::RolledBack, "{}", called.why);
+    assert_eq!(called.times.detection, Some(duration::parse("5m").unwrap()));
+}
+
+#[test]
+fn an_event_comes_again() {
+    let plan = plan(SHOP);
+    let play = |text: &str| rehearsal(&plan, script(text, &plan)).play(1).unwrap();
+    let text = "scenario: 1\nsummary: It dies again and again.\nevents: [{ kill: {}, at: 5m, every: 10m }]\n";
+    let played = play(text);
+    let resumed = played.records.iter().filter(|record| matches!(record.event, Event::WatchResumed { .. })).count();
+    assert!(resumed > 2 && played.report.outcome == Outcome::RolledBack, "{resumed}: {}", played.report.why);
+}
+
+#[test]
 fn a_breach_that_nobody_sees_is_unnoticed_and_a_late_one_loses_more() {
     let plan = plan(SHOP);
     let play = |text: &str| rehearsal(&plan, script(text, &plan)).play(1).unwrap().report;
@@ -250,11 +292,20 @@ fn a_breach_that_nobody_sees_is_unnoticed_and_a_late_one_loses_more() {
     // The people whom the plan asks about the step may agree to more: that is within the plan. Somebody who is asked only
     // because it is more than the `rpo` does not make it so.
     let asking =
-        self::plan(&SHOP.replace("loses_data: true", "loses_data: true, approve: { role: lead, within: 10m }"));
+        self::plan(&SHOP.replace("loses_data: true", "loses_data: true\n    approve: { role: lead, within: 10m }"));
     let scenario = "scenario: 1\nsummary: Late.\nbreach: { after: 3h }\n";
     let agreed = rehearsal(&asking, script(scenario, &asking)).play(1).unwrap().report.verdict;
     assert!(agreed.within_rpo == Some(false) && agreed.loss_approved && agreed.within_objectives, "{agreed:?}");
     assert!(!late.verdict.loss_approved);
+    // Two hundred days of calm are not played one poll after the other, and what comes then is the same; nor is a year in which
+    // nothing happens any more.
+    let after = "scenario: 1\nsummary: Very late.\nbreach: { after: 200d }\nhorizon: 366d\n";
+    let late = play(after);
+    assert_eq!(late.outcome, Outcome::RolledBack, "{}", late.why);
+    assert!(late.times.data_lost.unwrap() > duration::parse("200d").unwrap());
+    assert!(late.times.detection.unwrap() < duration::parse("10m").unwrap());
+    let unseen = play(&format!("{after}events: [{{ signal: {{ signals: all, shows: missing }} }}]\n"));
+    assert_eq!(unseen.outcome, Outcome::Unnoticed, "{}", unseen.why);
     // A minor incident is fixed forward, unless people decide otherwise.
     let minor = play("scenario: 1\nsummary: Minor.\nbreach: { trigger: lost }\n");
     assert_eq!((minor.outcome, minor.times.decision.unwrap().as_secs()), (Outcome::RolledBack, 60), "{}", minor.why);
@@ -287,6 +338,12 @@ fn everything_that_is_wrong_is_said_with_its_place_and_its_cure() {
         ("events: [{ takes: { steps: dns_back, time: -5m } }]\n", "found the text `-5m`"),
         ("events: [{ kill: {}, at: 25h }]\n", "1d1h is beyond the end: the horizon is 1d2m\n"),
         ("horizon: 1h\nevents: [{ kill: {}, at: 1m..2h }]\n", "2h is beyond the end: the horizon is 1h"),
+        ("events: [{ kill: {}, every: 1ms }]\n", "it comes again too often"),
+        ("events: [{ slow: { steps: all, times: 2 }, every: 1h }]\n", "what lasts to the end does not come again"),
+        ("events: [{ slow: { steps: all, times: 2 }, for: 2h, every: 1h }]\n", "it comes again before it is over"),
+        ("halted: [{ do: override, steps: dns_back }]\n", "`override` does not say what it overrides"),
+        ("halted: [{ do: skip, subject: errors }]\n", "`skip` has no subject"),
+        ("halted: [{ do: resume, steps: dns_back }]\n", "`resume` is about the whole run"),
         ("horizon: 0s\n", "a horizon of 0s leaves no time for anything"),
         ("events: [{ fail: { steps: all, how: throttled }, for: 0s }]\n", "what lasts 0s does nothing"),
         ("events: [{ fail: { steps: all, how: throtled } }]\n", "did you mean `throttled`?"),
