@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use belay_plan::diagnostic::Diagnostic;
-use belay_sim::explore::{Advice, EndReport, Happening, Level, Outcome, Proof, Report, Verdict};
+use belay_sim::explore::{Advice, Coverage, EndReport, Happening, Level, Outcome, Proof, Report, Verdict};
 use indicatif::HumanCount;
 
 use crate::{output::Output, paint, text};
@@ -37,6 +37,7 @@ pub(crate) fn show(report: &Report, sha256: &str, took: Duration, place: &Place<
     }
     output.line("");
     report.properties.iter().for_each(|proof| property(proof, output));
+    coverage(report, output);
     for proof in report.properties.iter().filter(|proof| proof.verdict == Verdict::Refuted) {
         counter_example(proof, output);
     }
@@ -107,6 +108,21 @@ fn advice(report: &Report, level: Level, place: &Place<'_>, output: Output) {
             output.drawing(format_args!("{shown}\n"));
         }
     }
+}
+
+/// What the properties were held against.
+fn coverage(report: &Report, output: Output) {
+    let Coverage { gates, fallbacks } = &report.coverage;
+    let passed = gates.iter().filter(|gate| gate.passed).count();
+    let failed = gates.iter().filter(|gate| gate.failed).count();
+    let started = fallbacks.iter().filter(|fallback| fallback.started).count();
+    output.line(format_args!(
+        "  met: of {}, {passed} passed and {failed} failed; {started} of {}; {} of steps",
+        text::count(gates.len(), "gate"),
+        text::count(fallbacks.len(), "fallback"),
+        text::count(report.failures.len(), "failure"),
+    ));
+    report.coverage.never().iter().for_each(|what| paragraph("    never met: ", what, output));
 }
 
 fn counter_example(proof: &Proof, output: Output) {

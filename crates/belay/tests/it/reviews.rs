@@ -117,6 +117,22 @@ fn two_versions_of_a_plan_are_compared() {
     assert!(shown.contains("the same"), "{shown}");
 }
 
+/// What the proofs were held against is listed, and what was never met is named.
+#[test]
+fn coverage_is_part_of_the_answer() {
+    let report = explored(&repository("crates/belay/tests/plans/sound/quorum-of-four.yaml"), &[], 0);
+    let gates = report["coverage"]["gates"].as_array().unwrap();
+    assert!(gates.len() > 1 && gates.iter().all(|gate| gate["passed"] == true && gate["failed"] == true), "{gates:#?}");
+    let path = repository("crates/belay/tests/plans/flaws/alarm-as-interlock-of-the-only-step.yaml");
+    let report = explored(&path, &[], 3);
+    let gates = report["coverage"]["gates"].as_array().unwrap();
+    let alarm = gates.iter().find(|gate| gate["signal"] == "failures" && gate["of"] == "require").unwrap();
+    assert_eq!((&alarm["passed"], &alarm["failed"]), (&Value::Bool(false), &Value::Bool(true)), "{gates:#?}");
+    let folder = tempfile::tempdir().unwrap();
+    let shown = belay(folder.path(), &["explore", &path.display().to_string()]).assert().code(3).get_output().clone();
+    assert!(text(&shown.stdout).contains("never met: failures of front_back (require) never passed"), "{shown:?}");
+}
+
 /// What ships is an example in this, too: nothing is found in it, or the plan says why it is so.
 #[test]
 fn nothing_is_found_in_what_ships() {

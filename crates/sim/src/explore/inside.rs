@@ -9,6 +9,7 @@ use belay_core::{
 };
 
 use super::{
+    coverage::{self, Met},
     ends::{Disposition, dispositions, reason},
     moves::{self, Move, Width},
     node::Node,
@@ -26,6 +27,7 @@ pub(crate) struct Inside<'a, 'p> {
     by_detail: HashMap<String, usize>,
     by_outcome: HashMap<String, usize>,
     violations: Vec<(Violation, Vec<Move>)>,
+    pub(crate) met: BTreeSet<Met>,
     pub(crate) transitions: usize,
     /// False when the bound on states was reached: then nothing is known of what comes to an end.
     pub(crate) complete: bool,
@@ -72,6 +74,7 @@ impl<'a, 'p> Inside<'a, 'p> {
             by_detail: HashMap::new(),
             by_outcome: HashMap::new(),
             violations: Vec::new(),
+            met: BTreeSet::new(),
             transitions: 0,
             complete: true,
         };
@@ -141,6 +144,7 @@ impl<'a, 'p> Inside<'a, 'p> {
                 self.violated(at, &[made], Property::Ends, why.to_owned());
                 continue;
             };
+            self.met.extend(coverage::met(&played.events));
             for violation in check(self.task.plan, self.task.model, (&node, &made), &played.events, &played.node) {
                 let moves = [self.way_to(at), vec![made.clone()]].concat();
                 self.violations.push((violation, moves));
@@ -326,6 +330,7 @@ mod tests {
             by_detail: HashMap::new(),
             by_outcome: HashMap::new(),
             violations: Vec::new(),
+            met: BTreeSet::new(),
             transitions: 0,
             complete: true,
         };

@@ -3,6 +3,7 @@
 
 mod advice;
 mod consequences;
+mod coverage;
 mod ends;
 mod inside;
 mod model;
@@ -48,6 +49,7 @@ use belay_plan::{
 pub use self::{
     advice::{Advice, Level, Rule},
     consequences::{Consequence, Customers, Data, EndGroup, Writers},
+    coverage::{Coverage, FallbackMet, GateMet},
     ends::{Disposition, Outcome},
     properties::Property,
     replay::Replay,
@@ -146,6 +148,7 @@ impl Explorer<'_> {
             failures: failures
                 .map(|reason| Failure { step: name(reason.step), code: reason.code.clone(), touched: reason.touched })
                 .collect(),
+            coverage: Coverage::of(self.plan, &graph.met),
             advice: advice::advise(self.written, &self.model),
             not_explored: left_out,
         })

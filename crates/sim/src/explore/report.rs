@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::{
     advice::Advice,
     consequences::{Consequence, EndGroup},
+    coverage::Coverage,
     ends::{Disposition, Outcome},
     properties::Property,
     replay::Replay,
@@ -28,6 +29,7 @@ pub struct Report {
     /// The same by what they mean outside.
     pub groups: Vec<EndGroup>,
     pub failures: Vec<Failure>,
+    pub coverage: Coverage,
     pub advice: Vec<Advice>,
     /// Parts of the plan, and of the world, that were left out.
     pub not_explored: Vec<String>,

@@ -20,6 +20,7 @@ use belay_core::run::{Phase, RunState};
 use belay_plan::model::Plan;
 
 use super::{
+    coverage::Met,
     ends::{Disposition, Outcome, dispositions, outcome},
     inside::Inside,
     model::Model,
@@ -41,6 +42,8 @@ pub(crate) struct Graph {
     pub(crate) violations: Vec<Found>,
     /// Every way in which steps were seen to fail.
     pub(crate) reasons: BTreeSet<Reason>,
+    /// Gates and fallbacks that were met.
+    pub(crate) met: BTreeSet<Met>,
 }
 
 /// A step that failed, why, and whether anything of it was sent.
@@ -204,6 +207,7 @@ impl Search<'_, '_> {
         self.graph.complete &= inside.complete;
         self.graph.states += inside.states();
         self.graph.transitions += inside.transitions;
+        self.graph.met.extend(inside.met.iter().cloned());
         for (violation, moves) in inside.violations() {
             self.violated(at, violation, moves);
         }
@@ -243,6 +247,7 @@ impl Graph {
             complete: true,
             violations: Vec::new(),
             reasons: BTreeSet::new(),
+            met: BTreeSet::new(),
         }
     }
 
