@@ -7,10 +7,13 @@ use serde_json::{Value, json};
 use crate::{
     decide::Deciding,
     decision::answer,
+    elapsed::is_own,
     event::{DrillVerdict, Event, RunKind},
     id::{IncidentId, RunId},
     input::{Asked, Refusal, RefusalKind},
     migration::Migration,
+    reading::Health,
+    watch::{Truth, truth},
 };
 
 /// A drill under way. Runs that begin meanwhile are its runs.
@@ -97,6 +100,15 @@ impl Deciding {
             if answer(&plan, found, self.state.phase_name()) != Answer::RollBack {
                 let why = format!("trigger {name} is not answered with a rollback");
                 return Err(wrong_state(&why, "fire one that is, or drill without firing any"));
+            }
+            // A breach makes readings up, and nobody reads the time.
+            let breached = |signal: &str| match plan.signals.get(signal).is_some_and(is_own) {
+                true => self.state.signals.get(signal).map_or(Health::Unknown, |known| known.health),
+                false => Health::Unhealthy,
+            };
+            if truth(&found.when, &breached) != Truth::True {
+                let why = format!("trigger {name} goes by the time that has gone by, which a drill cannot make up");
+                return Err(wrong_state(&why, "fire another one, or drill without firing any"));
             }
         }
         self.commanded("drill", asked, json!({ "trigger": trigger }));

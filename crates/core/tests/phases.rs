@@ -40,7 +40,7 @@ fn armed(plan: &Plan) -> Stage {
 }
 
 fn begin(stage: &mut Stage, phase: &str) {
-    stage.command(Verb::Phase { phase: phase.to_owned() }).unwrap();
+    stage.command(Verb::Phase { phase: phase.to_owned() }).expect("a phase of the plan");
 }
 
 #[test]
@@ -245,6 +245,8 @@ fn time_that_goes_by_is_a_signal() {
     assert!(stage.state.signals["too_slow"].evidence.contains("more than 6h since backfill began"));
 
     let mut stage = armed(&plan);
+    let made_up = stage.command(Verb::Drill { trigger: Some("late".to_owned()) }).unwrap_err();
+    assert!(made_up.why.contains("cannot make up"), "{made_up:?}");
     begin(&mut stage, "soak");
     stage.pass(24 * HOUR);
     stage.tick();

@@ -140,7 +140,7 @@ pub(crate) fn refuse_unknown(ports: &Ports, plan: &Plan) -> Result<(), Unknown> 
             return Err(Unknown::Action { step: name.clone(), action: step.action.clone() });
         }
     }
-    for (name, signal) in &plan.signals {
+    for (name, signal) in plan.signals.iter().filter(|(_, signal)| !is_own(signal)) {
         if ports.sensors.sensor(&signal.kind).is_none() {
             return Err(Unknown::Sensor { signal: name.clone(), kind: signal.kind.clone() });
         }

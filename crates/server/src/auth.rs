@@ -112,10 +112,11 @@ impl Tokens {
         Self(tokens)
     }
 
-    /// How many people have a role. Somebody with two tokens under one name is one.
-    pub fn people_with(&self, role: &str) -> usize {
-        let names =
-            self.0.iter().filter(|token| token.roles.iter().any(|has| has.name() == role)).map(|token| &token.name);
+    /// How many people have at least one of these roles. Somebody with two tokens under one name is one.
+    pub fn people_with<R: AsRef<str>>(&self, roles: &[R]) -> usize {
+        let has_one =
+            |token: &&Token| token.roles.iter().any(|has| roles.iter().any(|role| has.name() == role.as_ref()));
+        let names = self.0.iter().filter(has_one).map(|token| &token.name);
         names.collect::<BTreeSet<_>>().len()
     }
 

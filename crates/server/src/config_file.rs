@@ -320,7 +320,7 @@ mod tests {
             assert!(!found.to_lowercase().contains("9f86"), "{found}");
         }
         let rotated = format!("tokens:\n{}{}", token("ops", hash), token("ops", &hash.replace("9f86", "0000")));
-        assert_eq!(parse("belay.yaml", &rotated).unwrap().tokens.people_with("operator"), 1);
+        assert_eq!(parse("belay.yaml", &rotated).unwrap().tokens.people_with(&["operator"]), 1);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use belay_plan::{
 };
 
 use crate::{
+    auth::Tokens,
     config::Sigusr1,
     daemon::Daemon,
     guard::{Guard, shared_resource},
@@ -111,10 +112,21 @@ impl Daemon {
 
     /// Nobody is to find out in the middle of a rollback that there is nobody who may approve.
     pub(crate) fn refuse_missing_people(&self, plan: &Plan) -> Result<(), OperateError> {
-        for (role, needed) in people(plan) {
-            let found = self.config().tokens.people_with(role);
-            if found < needed {
-                return Err(OperateError::NeedsRoles { role: role.clone(), needed, found });
+        let config = self.config();
+        for approve in plan.steps.values().filter_map(|step| step.approve.as_ref()) {
+            refuse_too_few(&config.tokens, &[&approve.role], usize::try_from(approve.quorum).unwrap_or(usize::MAX))?;
+        }
+        let rules = plan.decision.rules.iter().filter_map(|rule| rule.authority.as_ref());
+        for authority in rules.chain([&plan.decision.authority]) {
+            let roles: Vec<&Name> = authority.roles().iter().collect();
+            match authority {
+                // Without tokens, whoever is on this machine has every role.
+                Authority::AnyOf(_) if config.tokens.is_empty() => {}
+                Authority::AnyOf(_) => roles.iter().try_for_each(|role| refuse_too_few(&config.tokens, &[*role], 1))?,
+                Authority::AllOf { .. } => {
+                    roles.iter().try_for_each(|role| refuse_too_few(&config.tokens, &[*role], 1))?;
+                    refuse_too_few(&config.tokens, &roles, roles.len())?;
+                }
             }
         }
         Ok(())
@@ -275,17 +287,12 @@ fn log_findings(run: &RunId, found: &DryRun) {
     tracing::info!(migration, %verdict, expected_s, %run, "SIGUSR2: dry run");
 }
 
-/// The roles that a plan asks for, and how many people with each.
-fn people(plan: &Plan) -> impl Iterator<Item = (&Name, usize)> {
-    let approvals = plan.steps.values().filter_map(|step| step.approve.as_ref());
-    let approvals = approvals.map(|approve| (&approve.role, usize::try_from(approve.quorum).unwrap_or(usize::MAX)));
-    let rules = plan.decision.rules.iter().filter_map(|rule| rule.authority.as_ref());
-    let decide = rules.chain([&plan.decision.authority]).flat_map(|authority| {
-        let of_role = |role| authority.roles().iter().filter(|other| *other == role).count();
-        authority.roles().iter().map(move |role| match authority {
-            Authority::AnyOf(_) => (role, 1),
-            Authority::AllOf { .. } => (role, of_role(role)),
-        })
-    });
-    approvals.chain(decide)
+/// Too few people have one of these roles.
+fn refuse_too_few(tokens: &Tokens, roles: &[&Name], needed: usize) -> Result<(), OperateError> {
+    let found = tokens.people_with(roles);
+    if found >= needed {
+        return Ok(());
+    }
+    let role = roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(" or ");
+    Err(OperateError::NeedsRoles { role, needed, found })
 }

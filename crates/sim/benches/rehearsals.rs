@@ -36,6 +36,8 @@ fn plan(steps: usize) -> Plan {
         if_unknown: None,
         red_at_arm: RedAtArm::Refuse,
         problem: None,
+        customer_facing: None,
+        during: Vec::new(),
     };
     plan.triggers.insert("hurt".to_owned(), trigger);
     plan.confirm = vec![fixture::gate("errors", 900, 120)];

@@ -70,7 +70,7 @@ impl Watcher {
             signal: "data".to_owned(),
             spec: spec.clone(),
             aws: AwsTarget::default(),
-            baseline: Vec::new(),
+            baseline: Arc::default(),
         };
         let queries: Vec<Query> = specs.iter().map(query).collect();
         self.runtime.block_on(sensor.read(&queries))

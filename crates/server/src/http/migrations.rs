@@ -201,6 +201,9 @@ pub(super) async fn phase(
 pub(super) struct MuteBody {
     /// How long, as `30m`; at most `4h`.
     #[serde(rename = "for")]
+    #[schema(
+        pattern = "^(4h|[1-3]h([1-9]m|[1-5][0-9]m)?|([1-9]|[1-9][0-9]|1[0-9]{2}|2[0-3][0-9]|240)m|([1-9][0-9]{0,3}|1[0-3][0-9]{3}|14[0-3][0-9]{2}|14400)s)$"
+    )]
     time: String,
     reason: Reason,
 }

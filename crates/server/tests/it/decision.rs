@@ -38,6 +38,27 @@ async fn phases_are_begun_and_shown() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn time_that_goes_by_is_a_signal_that_nobody_reads() {
+    let plan = CHECKOUT
+        .replace(
+            "signals:\n",
+            "phases: { copy: { expected: 1h } }\nsignals:\n  late: { elapsed: { phase: copy, at_most: 150% } }\n",
+        )
+        .replace("triggers:\n", "triggers:\n  too_late: { when: late, severity: minor }\n");
+    let ground = Ground::new(&[("checkout.yaml", &plan)]);
+    let config = ground.config();
+    let test = ground.start_with(config).await;
+    let armed = test.post(&format!("{MIGRATION}/arm"), "{}").await.expect(StatusCode::OK);
+    assert_eq!(armed["signals"]["late"]["health"], "healthy");
+    let late = test.until(MIGRATION, |migration| !migration["incident"].is_null()).await;
+    assert_eq!(late["incident"]["triggers"], json!(["too_late"]));
+    assert!(
+        late["signals"]["late"]["evidence"].as_str().unwrap().contains("more than 1h30m since copy began"),
+        "{late:#}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_mute_keeps_incidents_away_until_it_ends() {
     let test = armed_by("{ do: decide }", "").await;
     for wrong in ["5h", "0s", "soon"] {

@@ -197,16 +197,12 @@ fn intended(
                 }
             }
             Effect::LosesData { since } => {
-                let past = plan.window.as_ref().is_some_and(|window| window.point_of_no_return.is_some());
                 let much = since.is_none() && plan.objectives.rpo.is_some();
                 if !state.approved && much {
                     violated(
                         Property::Loss,
                         "loses more data than the plan's `rpo` allows, and nobody was asked".to_owned(),
                     );
-                } else if !state.approved && past {
-                    let why = "loses data past the point of no return, and nobody is asked: it has no `approve`";
-                    violated(Property::Loss, why.to_owned());
                 }
             }
             _ => {}

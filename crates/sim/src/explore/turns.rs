@@ -93,6 +93,8 @@ impl<'p> Turns<'p> {
                 if checked { Turn::Surely } else { self.shows(gate) }
             }
             Stand::Require(step) | Stand::Verify(step) if after(healer, step) => Turn::Never,
+            // It waits itself for what only it could heal; where another step heals that, that one counts.
+            Stand::Require(_) | Stand::Verify(_) if symptom && self.is_held_up_by(healer, &gate.signal) => Turn::Never,
             Stand::Require(step) | Stand::Verify(step) => {
                 let opens = match stand {
                     Stand::Require(_) => self.schedule.of(step).start,
@@ -106,6 +108,12 @@ impl<'p> Turns<'p> {
                 }
             }
         }
+    }
+
+    /// Whether a step that moves traffic in parts has to see the signal healthy between two of them.
+    fn is_held_up_by(&self, step: &Name, signal: &str) -> bool {
+        let step = &self.plan.steps[step];
+        step.stages.len() > 1 && step.verify.iter().any(|gate| gate.signal == signal)
     }
 
     /// The cause is gone; the gate has to wait until that shows.

@@ -17,7 +17,7 @@ use belay_core::{
     support::{self, For},
 };
 use belay_engine::{ArmError, CommandError, OpenError};
-use belay_plan::model::{Decision, Name, Plan, Severity};
+use belay_plan::model::{Name, Plan};
 use belay_ports::ReadFailure;
 
 pub use many::{Counted, Distribution, Quantiles, StepDistribution, distribution, play_all};
@@ -133,16 +133,6 @@ fn playable(plan: &Plan) -> (Plan, Vec<String>) {
         let mut path = part.split([' ', '.']);
         match (path.next(), path.next(), path.next()) {
             (Some("notify"), ..) => plan.notify.clear(),
-            (Some("window"), ..) => plan.window = None,
-            (Some("decision"), ..) => plan.decision = Decision::default(),
-            (Some("triggers"), Some(name), key) => {
-                let Some(trigger) = plan.triggers.get_mut(name) else { continue };
-                match key {
-                    Some("problem") => trigger.problem = None,
-                    // Its answer is not executed yet: people decide.
-                    _ => trigger.severity = Severity::Minor,
-                }
-            }
             (Some("steps"), Some(name), Some(key)) => {
                 let Some(step) = plan.steps.get_mut(name) else { continue };
                 match key {
@@ -153,11 +143,5 @@ fn playable(plan: &Plan) -> (Plan, Vec<String>) {
             _ => {}
         }
     }
-    // With the default matrix in place, another trigger may have come to an answer that is not executed.
-    let again = support::unsupported(&plan, For::Guarding);
-    if again.is_empty() || again.iter().all(|part| left_out.contains(part)) {
-        return (plan, left_out);
-    }
-    let (plan, more) = playable(&plan);
-    (plan, left_out.into_iter().chain(more).collect())
+    (plan, left_out)
 }

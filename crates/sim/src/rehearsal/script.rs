@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use belay_core::{decision::may_roll_back, elapsed::is_own, watch::signals_of};
 use belay_plan::model::{Name, Plan};
 
 use crate::{chance::Chance, condition::Condition, spread::Spread};
@@ -179,7 +180,11 @@ impl Script {
 
 /// The first trigger that rolls back by itself, or else the first.
 pub(crate) fn usual_trigger(plan: &Plan) -> Option<Name> {
-    let rolls_back = |name: &&Name| belay_core::decision::may_roll_back(plan, &plan.triggers[*name]);
+    let is_read = |signal: &&Name| !plan.signals.get(*signal).is_some_and(is_own);
+    let rolls_back = |name: &&Name| {
+        let trigger = &plan.triggers[*name];
+        may_roll_back(plan, trigger) && signals_of(&trigger.when).iter().any(is_read)
+    };
     plan.triggers.keys().find(rolls_back).or_else(|| plan.triggers.keys().next()).cloned()
 }
 

@@ -73,6 +73,12 @@ fn agree(seed: u64) -> (bool, bool) {
     (proven, halted.is_some())
 }
 
+/// Each waits between its parts for a signal that only the whole of the other heals.
+#[test]
+fn two_steps_that_wait_for_each_other_are_not_proven() {
+    assert_eq!(agree(590), (false, true));
+}
+
 /// `BELAY_SEEDS` plays more.
 #[test]
 fn no_plan_is_proven_that_halts_when_it_is_played() {
