@@ -64,7 +64,7 @@ impl<'m> Elapsed<'m> {
     }
 }
 
-/// Whether Belay itself knows what the signal shows: nobody has to read it.
+/// Whether the signal is worked out from the state of the migration; no sensor reads it.
 pub fn is_own(signal: &Signal) -> bool {
     signal.kind == ELAPSED
 }

@@ -136,8 +136,8 @@ pub struct Phase {
     pub expected: Option<Duration>,
 }
 
-/// Whether what counts `during` some phases counts in this one. Nothing named: it counts always, also where nobody knows the
-/// phase.
+/// Whether a trigger, rule or step counts in a phase. Without `during` it counts in all of them, also where the phase is not
+/// known.
 pub fn counts_during(during: &[Name], phase: Option<&str>) -> bool {
     during.is_empty() || phase.is_some_and(|phase| during.iter().any(|name| name == phase))
 }
