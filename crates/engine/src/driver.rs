@@ -14,7 +14,7 @@ use std::{
 use belay_core::{
     change::{Assessment, Progress},
     event::Record,
-    input::Input,
+    input::{Input, Refusal},
     migration::{Corrupt, Migration},
     reading::Reading,
     wants::{TaskId, Wants, What},
@@ -76,8 +76,23 @@ struct Pending {
     reply: Option<Reply>,
 }
 
-/// Somebody who waits for the outcome of a command, and which of the decided records came of it.
-type Waiting = (Reply, Range<usize>);
+/// Somebody who waits until what was decided is durable.
+struct Waiting {
+    reply: Reply,
+    outcome: Result<Range<usize>, Refusal>,
+}
+
+impl Waiting {
+    /// `records`: of the whole decision, durable by now.
+    fn tell(self, records: &[Record]) {
+        let outcome = self.outcome.map(|range| records[range].to_vec());
+        let _ = self.reply.send(outcome.map_err(CommandError::Refused)); // nobody may be waiting any more
+    }
+
+    fn tell_fault(self, fault: &Fault) {
+        let _ = self.reply.send(Err(CommandError::Stopped { why: fault.why.clone() }));
+    }
+}
 
 /// What the loop woke up for.
 #[derive(Default)]
@@ -318,7 +333,7 @@ impl Driver {
         let inputs: Vec<_> = pending.iter().map(|pending| (self.ports.entropy.draw(), &pending.input)).collect();
         let decisions = self.state.decide_all(now, self.notes_of_the_overdue(now), inputs);
         let mut records = Vec::new();
-        let mut replies: Vec<Waiting> = Vec::new();
+        let mut waiting: Vec<Waiting> = Vec::new();
         for (Pending { input, reply }, decision) in pending.into_iter().zip(decisions) {
             let actor = match &input {
                 Input::Command(command) => command.asked.actor.as_str(),
@@ -332,14 +347,14 @@ impl Driver {
                         actor: actor.to_owned(),
                         event,
                     }));
-                    replies.extend(reply.map(|reply| (reply, begin..records.len())));
+                    waiting.extend(reply.map(|reply| Waiting { reply, outcome: Ok(begin..records.len()) }));
                 }
-                // An error means that whoever asked has gone: the same to us.
-                Err(refusal) => drop(reply.map(|reply| reply.send(Err(CommandError::Refused(refusal))))),
+                // It may rest on what was decided right before it, which is neither durable nor seen by anybody yet.
+                Err(refusal) => waiting.extend(reply.map(|reply| Waiting { reply, outcome: Err(refusal) })),
             }
         }
         self.idle_tick = ticked && records.is_empty();
-        let appended = if records.is_empty() { Ok(Vec::new()) } else { self.append(records, &mut replies).await };
+        let appended = if records.is_empty() { Ok(Vec::new()) } else { self.append(records, &mut waiting).await };
         let folded = appended.and_then(|records| self.fold(records));
         match folded {
             Ok(records) => {
@@ -347,15 +362,11 @@ impl Driver {
                     self.decided = decided;
                     self.publish(&records);
                 }
-                for (reply, range) in replies {
-                    let _ = reply.send(Ok(records[range].to_vec()));
-                }
+                waiting.into_iter().for_each(|waiting| waiting.tell(&records));
                 Ok(())
             }
             Err(fault) => {
-                for (reply, _) in replies {
-                    let _ = reply.send(Err(CommandError::Stopped { why: fault.why.clone() }));
-                }
+                waiting.into_iter().for_each(|waiting| waiting.tell_fault(&fault));
                 Err(fault)
             }
         }

@@ -200,11 +200,14 @@ fn in_journal(why: String) -> Fault {
     Fault { part: FaultPart::Journal, why }
 }
 
-/// Nobody is kept waiting: what was asked for is on its way into the journal.
+/// Nobody is kept waiting: what was asked for is on its way into the journal, unless it was refused.
 fn tell(waiting: &mut Vec<Waiting>, fault: &Fault) {
-    for (reply, _) in waiting.drain(..) {
-        let why = format!("{}; what was asked for is done as soon as the journal takes it", fault.why);
-        let _ = reply.send(Err(CommandError::Stopped { why })); // nobody may be waiting any more
+    for waiting in waiting.drain(..) {
+        let then = match waiting.outcome {
+            Ok(_) => "what was asked for is done as soon as the journal takes it",
+            Err(_) => "nothing comes of what was asked for: ask again when it answers",
+        };
+        waiting.tell_fault(&Fault { why: format!("{}; {then}", fault.why), ..fault.clone() });
     }
 }
 

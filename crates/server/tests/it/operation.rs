@@ -132,6 +132,26 @@ async fn a_slow_disk_is_shown_for_a_while() {
     assert_eq!(test.get("/readyz").await.body["warnings"], json!([]));
 }
 
+/// Both are decided together. What the second one is told is not ahead of what the journal holds and everybody sees.
+#[tokio::test(start_paused = true)]
+async fn of_two_rollbacks_at_once_the_second_is_told_of_the_first() {
+    let ground = Ground::new(&[("checkout.yaml", CHECKOUT)]);
+    let journal = ground.journal.clone();
+    let slow = Arc::new(Stalling { journal, stalled: AtomicBool::new(false), slow_s: AtomicU64::new(0) });
+    let ground = ground.over(slow.clone());
+    let config = ground.config();
+    let test = ground.start_with(config).await;
+    test.post("/v1/migrations/checkout/arm", "{}").await.expect(StatusCode::OK);
+    slow.slow_s.store(1, Ordering::Relaxed);
+    let roll_back = || test.post("/v1/migrations/checkout/rollback", r#"{"reason": "checked"}"#);
+    let (one, other) = tokio::join!(roll_back(), roll_back());
+    let (begun, refused) = if one.status == StatusCode::ACCEPTED { (one, other) } else { (other, one) };
+    let run = begun.expect(StatusCode::ACCEPTED)["run"].clone();
+    let refused = refused.expect_problem(409, "already_running");
+    assert_eq!((&refused["run"], &refused["state"]), (&run, &json!("rolling_back")));
+    assert!(refused["possible"].as_array().unwrap().contains(&json!("abort")), "{refused:#}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_engine_that_waits_for_its_credentials_is_alive_and_not_ready() {
     let plan = CHECKOUT.replacen("\nsignals:", "\naws: { account: \"111122223333\", region: eu-west-1 }\nsignals:", 1);
