@@ -18,6 +18,7 @@ pub mod input;
 mod look;
 pub mod migration;
 pub mod mute;
+pub mod notice;
 pub mod part_way;
 pub mod phase;
 pub mod possible;

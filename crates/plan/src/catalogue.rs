@@ -16,6 +16,7 @@ use crate::{
 pub struct Catalogue {
     pub actions: Vec<ActionSpec>,
     pub signals: Vec<SignalSpec>,
+    pub channels: Vec<ChannelSpec>,
 }
 
 impl Catalogue {
@@ -24,7 +25,14 @@ impl Catalogue {
         Self {
             actions: builtin::actions().into_iter().chain(actions).collect(),
             signals: signals.into_iter().chain(builtin::signals()).collect(),
+            channels: Vec::new(),
         }
+    }
+
+    /// The ways to reach people.
+    #[must_use]
+    pub fn with_channels(self, channels: impl IntoIterator<Item = ChannelSpec>) -> Self {
+        Self { channels: channels.into_iter().collect(), ..self }
     }
 
     pub fn action(&self, name: &str) -> Option<&ActionSpec> {
@@ -33,6 +41,10 @@ impl Catalogue {
 
     pub fn signal(&self, key: &str) -> Option<&SignalSpec> {
         self.signals.iter().find(|spec| spec.key == key)
+    }
+
+    pub fn channel(&self, key: &str) -> Option<&ChannelSpec> {
+        self.channels.iter().find(|spec| spec.key == key)
     }
 }
 
@@ -75,6 +87,21 @@ pub struct SignalSpec {
     pub check: fn(spec: &Value) -> Vec<Finding>,
     /// What is to be known of a signal that is valid, as how late it shows a breach. Pointers as for `check`.
     pub remarks: fn(spec: &Value) -> Vec<Finding>,
+}
+
+/// What a channel of one kind takes: `{ KEY: value, siblings... }`.
+#[derive(Debug, Clone)]
+pub struct ChannelSpec {
+    /// The key that says what kind of channel it is: `slack`.
+    pub key: &'static str,
+    pub summary: &'static str,
+    /// What stands behind the key.
+    pub value: Shape,
+    /// The keys beside it (`secret`, `insecure`); `events`, `when`, `within`, `after` and `every` go without saying.
+    pub siblings: Vec<Field>,
+    /// What the shapes cannot say. `spec` is the key with its siblings, in normal form; pointers are from the entry:
+    /// `/slack`.
+    pub check: fn(spec: &Value) -> Vec<Finding>,
 }
 
 /// Something wrong at a place in a plan.

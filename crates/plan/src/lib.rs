@@ -12,6 +12,7 @@ pub mod diagnostic;
 pub mod duration;
 pub mod graph;
 pub mod model;
+pub mod notify;
 pub mod settings;
 pub mod shape;
 pub mod suggest;

@@ -4,6 +4,7 @@
 use std::{future::Future, pin::Pin};
 
 pub mod actuator;
+pub mod channel;
 pub mod check;
 pub mod clock;
 pub mod job;
@@ -14,6 +15,7 @@ pub mod sensor;
 pub mod system;
 
 pub use actuator::{Actuator, ApplyError, Condition, Corrupt, Interruption, Permission, ReadError, Scope, Stages};
+pub use channel::{Channel, Channels, NotSent, Notice, Retry};
 pub use check::{Check, CheckVerdict};
 pub use clock::{Clock, Entropy};
 pub use journal::{AppendError, Head, Journal, NewRecord, Placed, ReadFailure, Rescued};

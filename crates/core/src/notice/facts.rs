@@ -1,0 +1,126 @@
+//! What a notice tells, as it was when it became due: it is journaled with it, so a notice that is sent again after a crash says
+//! the same.
+
+use belay_plan::{
+    model::{Answer, Name, Severity},
+    notify::NoticeKind,
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    event::{IncidentOutcome, RunKind},
+    id::{IncidentId, RunId},
+    run::RunState,
+};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Facts {
+    pub kind: NoticeKind,
+    /// 0 when this is told of for the first time; then counted: the channel's `every` has passed.
+    pub update: u32,
+    pub migration: Name,
+    /// The plan's own sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// It is a rehearsal in which nothing is really wrong.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drill: bool,
+    /// When that happened which is told.
+    pub at: Timestamp,
+    /// Why it happened, or what is wrong; empty where there is no more to say.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub why: String,
+    /// The person who asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incident: Option<IncidentFacts>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<RunFacts>,
+    /// Of `approval` and `step_failed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<StepFacts>,
+    /// The phase that the migration is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Name>,
+    /// Of `muted`: the end of the mute; none when it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub muted_until: Option<Timestamp>,
+    /// Of `point_of_no_return`; past when it is not after `at`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub point_of_no_return: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct IncidentFacts {
+    pub id: IncidentId,
+    pub opened: Timestamp,
+    pub severity: Severity,
+    pub customer_facing: bool,
+    /// In the order in which they fired.
+    pub triggers: Vec<Name>,
+    /// What the signals of the triggers showed when they fired: text from outside.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Name>,
+    /// Of the rule that matched, or of the people who decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Answer>,
+    /// How the answer came about.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub why: String,
+    /// People decide until then; none: nobody is asked, or without end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timebox_ends: Option<Timestamp>,
+    /// What follows at the end of the timebox.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub then: Option<Answer>,
+    /// The roles that may decide; empty when nobody is asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub authority: Vec<Name>,
+    /// Of `authority` one person each is asked, not any one of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub all: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<IncidentOutcome>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunFacts {
+    pub id: RunId,
+    pub kind: RunKind,
+    pub state: RunState,
+    pub started: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Timestamp>,
+    pub reason: String,
+    /// `belay`, or the person who asked for it.
+    pub by: String,
+    pub steps: usize,
+    /// So many of them are over.
+    pub over: usize,
+    /// What is under way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub now: Vec<Name>,
+    /// What has failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<Name>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepFacts {
+    pub name: Name,
+    pub action: String,
+    /// What was asked of people, or why it failed: may hold text from outside.
+    pub why: String,
+    /// Of `approval`: who is asked, and how many of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Name>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quorum: Option<u32>,
+    /// Of `approval`: until when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}

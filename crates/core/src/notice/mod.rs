@@ -1,0 +1,6 @@
+//! Notices: who is told what. A notice that is due is state until it has been sent or is of no more use, so it outlives the run
+//! that it tells of, and the process.
+
+mod facts;
+
+pub use facts::{Facts, IncidentFacts, RunFacts, StepFacts};

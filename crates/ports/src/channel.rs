@@ -1,0 +1,68 @@
+//! A way to reach people: Slack, e-mail, a pager.
+
+use std::{sync::Arc, time::Duration};
+
+use belay_core::notice::Facts;
+use belay_plan::{model::Name, notify::Notify};
+use jiff::Timestamp;
+
+use crate::{Fut, Permission};
+
+/// The longest that one try to send takes.
+pub const SEND_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// One notice for one channel.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Notice {
+    /// The same for each try, and different from all others: channels that know a key drop what they have had.
+    pub key: String,
+    /// The channel's name in the plan.
+    pub channel: Name,
+    pub facts: Facts,
+    /// What the plan says of channels, texts and time zone.
+    pub notify: Arc<Notify>,
+    /// When the run is expected to be over, by what its steps took in drills or usually take.
+    pub expected_end: Option<Timestamp>,
+    /// When this channel is told next, if the incident lasts.
+    pub next_update: Option<Timestamp>,
+    /// Where to look: "https://belay.example.com/" or "belay status checkout".
+    pub page: String,
+    /// A person tries the channel; nothing has happened.
+    pub test: bool,
+}
+
+/// Why a notice was not sent, or perhaps not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct NotSent {
+    /// For people: names the status or the error, never the address with its secret.
+    pub why: String,
+    pub retry: Retry,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// It may pass by itself: 5xx, 429, time-outs, lost answers. `after`: what the receiver asked for (`Retry-After`).
+    Later { after: Option<Duration> },
+    /// The receiver will never take it: 4xx, an address that is none.
+    Never,
+}
+
+/// Sends notices through channels of one kind.
+pub trait Channel: Send + Sync {
+    /// One try. It answers within [`SEND_TIME_MAX`]; what it answers is for the record: "200", "250 queued as 4F2".
+    fn send<'a>(&'a self, notice: &'a Notice) -> Fut<'a, Result<String, NotSent>>;
+
+    /// What the notice would say, for people to read before the night; it sends nothing.
+    ///
+    /// # Errors
+    /// The text of the plan cannot be rendered: why, with its line.
+    fn preview(&self, notice: &Notice) -> Result<String, String>;
+
+    fn permissions(&self, notify: &Notify, channel: &str) -> Vec<Permission>;
+}
+
+/// Finds the channel of a kind.
+pub trait Channels: Send + Sync {
+    fn channel(&self, kind: &str) -> Option<Arc<dyn Channel>>;
+}
