@@ -90,6 +90,7 @@ pub(crate) fn ports(access: Access, journal: Arc<dyn Journal>, observer: Arc<dyn
     Ports {
         sensors: Arc::new(EverySensor { aws: aws.clone(), probes: Probes::new(clock.clone(), gate) }),
         actuators: Arc::new(EveryActuator { aws, programs }),
+        channels: Arc::new(()),
         journal,
         clock,
         entropy: Arc::new(SystemEntropy),

@@ -62,6 +62,7 @@ pub(crate) enum Command {
     Resume(run_verbs::Resume),
     Abort(run_verbs::Abort),
     Undo(run_verbs::Undo),
+    Postmortem(run_verbs::Postmortem),
     Audit(audit::Args),
     Journal(journal::Args),
     Token(token::Args),
@@ -103,6 +104,7 @@ impl Command {
             Self::Resume(args) => args.run(output).await,
             Self::Abort(args) => args.run(output).await,
             Self::Undo(args) => args.run(output).await,
+            Self::Postmortem(args) => args.run(output).await,
             Self::Audit(args) => args.run(output).await,
             Self::Journal(args) => args.run(output).await,
         }
@@ -137,6 +139,7 @@ impl Command {
             Self::Resume(args) => args.at.daemon.json,
             Self::Abort(args) => args.at.daemon.json,
             Self::Undo(args) => args.daemon.json,
+            Self::Postmortem(args) => args.daemon.json,
             Self::Token(args) => args.json,
             Self::Audit(args) => args.json,
             Self::Journal(args) => args.daemon.json,

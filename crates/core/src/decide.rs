@@ -98,6 +98,8 @@ pub(crate) struct Deciding {
     pub(crate) state: Migration,
     pub(crate) now: Timestamp,
     pub(crate) entropy: u32,
+    /// Who has asked for what is being decided, as the record will name them.
+    actor: String,
     pub(crate) events: Vec<Event>,
     /// What is under way at a step, as the last look showed it.
     pub(crate) notes: BTreeMap<Name, String>,
@@ -109,8 +111,16 @@ pub(crate) struct Deciding {
 
 impl Deciding {
     fn new(state: Migration, now: Timestamp, entropy: u32) -> Self {
-        let mut deciding =
-            Self { state, now, entropy, events: Vec::new(), notes: BTreeMap::new(), due: Vec::new(), first_open: 0 };
+        let mut deciding = Self {
+            state,
+            now,
+            entropy,
+            actor: "belay".to_owned(),
+            events: Vec::new(),
+            notes: BTreeMap::new(),
+            due: Vec::new(),
+            first_open: 0,
+        };
         deciding.all_due();
         deciding
     }
@@ -136,11 +146,16 @@ impl Deciding {
     }
 
     fn input(&mut self, input: &Input) -> Result<(), Refusal> {
+        self.actor = match input {
+            Input::Command(command) => command.asked.actor.clone(),
+            _ => "belay".to_owned(),
+        };
         match input {
             Input::Command(command) => self.command(command)?,
             Input::Reading(reading) => self.reading(reading),
             Input::Looked { step, result } => self.looked(step, result),
             Input::Applied { step, attempt, result } => self.applied(step, *attempt, result),
+            Input::Noticed { notice, result } => self.noticed(notice, result),
             Input::Tick => {}
             Input::Resumed { belay_version } => self.resumed(belay_version),
             Input::Awoke { belay_version, late, clock_set } => self.awoke(belay_version, *late, *clock_set),
@@ -150,7 +165,7 @@ impl Deciding {
     }
 
     pub(crate) fn emit(&mut self, event: Event) {
-        let applied: Result<(), Corrupt> = self.state.apply(self.now, "belay", &event).map_err(|why| Corrupt {
+        let applied: Result<(), Corrupt> = self.state.apply(self.now, &self.actor, &event).map_err(|why| Corrupt {
             stream: self.state.name.clone(),
             seq: self.state.seq,
             why,
@@ -175,7 +190,8 @@ impl Deciding {
             self.follow_timebox();
             self.follow_run();
             if self.events.len() == before {
-                return self.assert_settled();
+                self.assert_settled();
+                return self.follow_notices();
             }
         }
         debug_assert!(false, "consequences do not end: {:?}", &self.events[self.events.len().saturating_sub(8)..]);

@@ -5,7 +5,10 @@
 
 use std::sync::Arc;
 
-use belay_plan::model::{Answer, Name, Overlaid, Plan};
+use belay_plan::{
+    model::{Answer, Name, Overlaid, Plan},
+    notify::NoticeKind,
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -14,13 +17,14 @@ use utoipa::ToSchema;
 use crate::{
     change::{Baseline, Change, Doc, Receipt, Report},
     decision::Question,
-    id::{IncidentId, RunId},
+    id::{IncidentId, NoticeId, RunId},
     input::CommandKey,
+    notice::Facts,
     reading::Health,
 };
 
 /// The version that this code writes. A record with a higher one makes its stream read-only.
-pub const EVENT_VERSION: u32 = 2;
+pub const EVENT_VERSION: u32 = 3;
 
 /// An event with its place in the chain.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -189,6 +193,48 @@ pub enum Event {
     },
     IncidentClosed {
         outcome: IncidentOutcome,
+    },
+
+    // --- notices -------------------------------------------------------------------------------------------------
+    /// Somebody is to be told. It is sent, and sent again, until it is sent or of no more use, also after the run that it
+    /// tells of, and over restarts.
+    NoticeDue {
+        notice: NoticeId,
+        channel: Name,
+        facts: Arc<Facts>,
+        /// What the plan's `within` comes to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        late_at: Option<Timestamp>,
+    },
+    /// `answer`: the receiver's, in short. `delay_s`: since it was due.
+    NoticeSent {
+        notice: NoticeId,
+        channel: Name,
+        about: NoticeKind,
+        answer: String,
+        delay_s: u64,
+    },
+    /// `again_at`: when it is tried again; none: it is given up.
+    NoticeFailed {
+        notice: NoticeId,
+        channel: Name,
+        about: NoticeKind,
+        why: String,
+        again_at: Option<Timestamp>,
+    },
+    /// The time that the plan gives it is over, and it is not sent.
+    NoticeLate {
+        notice: NoticeId,
+        channel: Name,
+        about: NoticeKind,
+    },
+    /// The rollback ended two days ago, and nobody has said that it was talked over.
+    PostmortemDue {
+        run: RunId,
+    },
+    PostmortemHeld {
+        run: RunId,
+        link: String,
     },
 
     // --- drills --------------------------------------------------------------------------------------------------

@@ -16,6 +16,17 @@ pub struct RunId(pub String);
 #[serde(transparent)]
 pub struct IncidentId(pub String);
 
+/// One notice for one channel: an id as a [`RunId`] has it, and a number.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NoticeId(pub String);
+
+impl fmt::Display for NoticeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl RunId {
     /// When the run began, as its id tells. None for an id that was not made by [`id_text`].
     pub fn began(&self) -> Option<Timestamp> {

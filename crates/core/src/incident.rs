@@ -36,6 +36,11 @@ pub struct Incident {
 }
 
 impl Incident {
+    /// People are asked, and have not answered: nothing has begun by itself yet.
+    pub fn is_asking(&self) -> bool {
+        self.closed.is_none() && self.run.is_none() && matches!(self.answer, Some(Answer::Decide | Answer::FixFirst))
+    }
+
     /// The trigger that the answer is for.
     pub fn trigger(&self) -> Option<&Name> {
         self.answered.as_ref().or(self.triggers.first())
@@ -61,11 +66,16 @@ impl Migration {
                 run: None,
                 outcome: None,
             });
+            self.open_rungs(at, true);
             return Ok(());
         }
         let incident = self.incident.as_mut().ok_or("there is no incident")?;
         match event {
-            Event::IncidentJoined { trigger } => incident.triggers.push(trigger.clone()),
+            Event::IncidentJoined { trigger } => {
+                incident.triggers.push(trigger.clone());
+                let opened = incident.opened;
+                self.open_rungs(opened, false);
+            }
             Event::Decided { trigger, answer, why, asks, settled } => {
                 incident.settled = settled.then(|| incident.strictness());
                 if *settled {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::{
     change::{Assessment, Baseline, Doc},
     event::{DrillVerdict, RunKind},
-    id::RunId,
+    id::{NoticeId, RunId},
     reading::Reading,
 };
 
@@ -28,6 +28,11 @@ pub enum Input {
         step: Name,
         attempt: u32,
         result: Result<Value, SendFailure>,
+    },
+    /// A try to send a notice is over.
+    Noticed {
+        notice: NoticeId,
+        result: Result<String, NotSent>,
     },
     /// Time has passed; deadlines are looked at.
     Tick,
@@ -76,6 +81,23 @@ pub enum SendFailure {
     OutcomeUnknown {
         why: String,
     },
+}
+
+/// Why a notice was not sent, or perhaps not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct NotSent {
+    /// For people: names the status or the error, never the address with its secret.
+    pub why: String,
+    pub retry: Retry,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// It may pass by itself: 5xx, 429, time-outs, lost answers. `after`: what the receiver asked for (`Retry-After`).
+    Later { after: Option<Duration> },
+    /// The receiver will never take it: 4xx, an address that is none.
+    Never,
 }
 
 /// What can be expected of sending the same again after a send that had no effect.
@@ -232,6 +254,11 @@ pub enum Verb {
     DrillOver {
         verdict: DrillVerdict,
         report: Value,
+    },
+    /// A rollback was talked over; `link` leads to what came of it.
+    PostmortemHeld {
+        run: RunId,
+        link: String,
     },
     /// A finished dry run goes on record, as a run of its own.
     Rehearsed {

@@ -17,6 +17,7 @@ use crate::{
     incident::Incident,
     input::CommandKey,
     mute::Mute,
+    notice::Outbox,
     phase::PhaseState,
     relations::Relations,
     run::{Pause, Run, RunState, StepState},
@@ -47,6 +48,7 @@ pub struct Migration {
     pub phase: Option<PhaseState>,
     pub muted: Option<Mute>,
     pub point_told: PointTold,
+    pub outbox: Arc<Outbox>,
     /// Signals of the armed plan, or of the plan of the run under way.
     pub signals: IndexMap<Name, SignalState>,
     pub triggers: IndexMap<Name, TriggerState>,
@@ -122,6 +124,7 @@ impl Migration {
             phase: None,
             muted: None,
             point_told: PointTold::default(),
+            outbox: Arc::default(),
             signals: IndexMap::new(),
             triggers: IndexMap::new(),
             blind: BTreeMap::new(),
@@ -180,6 +183,12 @@ impl Migration {
             | Event::Decided { .. }
             | Event::WordGiven { .. }
             | Event::IncidentClosed { .. } => self.apply_incident(at, event)?,
+            Event::NoticeDue { .. }
+            | Event::NoticeSent { .. }
+            | Event::NoticeFailed { .. }
+            | Event::NoticeLate { .. }
+            | Event::PostmortemDue { .. }
+            | Event::PostmortemHeld { .. } => self.apply_notice(at, event)?,
             Event::DrillStarted { .. } | Event::DrillEnded { .. } => self.apply_drill(at, actor, event)?,
             Event::RunStarted { .. }
             | Event::UndoStarted { .. }
@@ -270,6 +279,7 @@ impl Migration {
         self.shift_mute(by);
         self.shift_window(by);
         self.shift_timebox(by);
+        self.shift_notices(by);
         if let Some(run) = &mut self.run {
             run.resume_watch(at, pause, LONG_OUTAGE_S);
         }
@@ -359,6 +369,7 @@ impl Migration {
                     }
                     Event::RunEnded { outcome, why } => {
                         run.end(at, *outcome, why);
+                        let (id, kind) = (run.id.clone(), run.kind);
                         match outcome {
                             // The next cutover is marked anew, and the next migration begins with its first phase.
                             RunOutcome::RolledBack => {
@@ -373,6 +384,7 @@ impl Migration {
                             }
                             RunOutcome::Aborted | RunOutcome::Rehearsed => {}
                         }
+                        self.expect_postmortem(at, &id, kind, *outcome);
                     }
                     Event::Step { step, what } => run.apply_step(at, step, what)?,
                     Event::Confirm { signal, what } => run.apply_confirm(at, signal, what),

@@ -77,6 +77,25 @@ impl Deciding {
         }
     }
 
+    /// It moves nothing, so it is possible whatever becomes of the migration since.
+    pub(crate) fn postmortem_held(&mut self, run: &RunId, link: &str, asked: &Asked) -> Outcome {
+        let found = self.state.find_run(run).ok_or_else(|| Refusal {
+            kind: RefusalKind::NotFound,
+            why: format!("there is no run {run}"),
+            help: "`belay status` names the last one".to_owned(),
+        })?;
+        if !found.state.is_over() {
+            return Err(Refusal {
+                kind: RefusalKind::WrongState,
+                why: format!("run {run} is {}", found.state.as_str()),
+                help: "when it has ended, it can be talked over".to_owned(),
+            });
+        }
+        self.commanded("postmortem", asked, json!({ "run": run, "link": link }));
+        self.emit(Event::PostmortemHeld { run: run.clone(), link: link.to_owned() });
+        Ok(())
+    }
+
     pub(crate) fn hold(&mut self, run: &RunId, asked: &Asked) -> Outcome {
         self.run_allows(run, VerbWord::Hold)?;
         self.commanded("hold", asked, json!({}));

@@ -14,7 +14,7 @@ use crate::{
     phase::refuse_unknown_phase,
     reading::Reading,
     run::{RunState, missing_baseline},
-    support::{self, For},
+    support,
     watch::{Truth, truth},
 };
 
@@ -47,6 +47,7 @@ impl Deciding {
             Verb::Abort { run } => self.abort(run, asked),
             Verb::Undo { run } => self.undo(run, asked),
             Verb::Drill { trigger } => self.drill(trigger.as_ref(), asked),
+            Verb::PostmortemHeld { run, link } => self.postmortem_held(run, link, asked),
             Verb::DrillOver { verdict, report } => self.drill_over(*verdict, report),
             Verb::Rehearsed { plan, plan_sha256, only, report } => {
                 self.commanded("dry_run", asked, json!({ "only": only }));
@@ -80,7 +81,7 @@ impl Deciding {
         if self.state.incident.is_some() {
             return Err(wrong_state("an incident is open", "decide it, or disarm, which closes it"));
         }
-        refuse_unsupported(plan, For::Guarding)?;
+        refuse_unsupported(plan)?;
         self.commanded("arm", asked, detail);
         self.pin(plan, sha256, baseline);
         self.refuse_without_baseline(plan, &[])?;
@@ -190,7 +191,7 @@ impl Deciding {
                 help: format!("its steps are: {}", steps.join(", ")),
             });
         }
-        refuse_unsupported(&plan, For::Running)?;
+        refuse_unsupported(&plan)?;
         let phase = match pin.and_then(|pin| pin.phase.as_ref()) {
             Some(phase) => Some(phase.as_str()),
             None => self.state.phase_name(),
@@ -277,8 +278,8 @@ fn refuse_idle(plan: &Plan, only: &[Name], phase: Option<&str>) -> Outcome {
     ))
 }
 
-fn refuse_unsupported(plan: &Plan, purpose: For) -> Outcome {
-    let unsupported = support::unsupported(plan, purpose);
+fn refuse_unsupported(plan: &Plan) -> Outcome {
+    let unsupported = support::unsupported(plan);
     if unsupported.is_empty() {
         return Ok(());
     }

@@ -14,7 +14,7 @@ use crate::{
     decide::Deciding,
     elapsed::is_own,
     gate::GateState,
-    id::RunId,
+    id::{NoticeId, RunId},
     look::wants_look,
     migration::Migration,
     run::{Fate, Phase, Run, RunState},
@@ -29,6 +29,9 @@ pub struct Wants {
     pub tasks: BTreeSet<TaskId>,
     /// Signals to read, and how fresh.
     pub watch: BTreeMap<Name, Watch>,
+    /// Notices to send, each with the number of its try: the next one of each channel. [`Outbox`](crate::notice::Outbox) says what they are,
+    /// and when they are not to be sent before.
+    pub notices: BTreeSet<(NoticeId, u32)>,
     /// When the next tick is due.
     pub deadline: Option<Timestamp>,
 }
@@ -109,6 +112,7 @@ impl Migration {
         if let Some(run) = self.open_run() {
             run_wants(run, &mut wants);
         }
+        wants.notices = self.outbox.next().map(|(id, waiting)| (id.clone(), waiting.tries)).collect();
         let deadlines = [
             Deciding::trigger_deadline(self),
             Deciding::timebox_deadline(self),
@@ -116,6 +120,7 @@ impl Migration {
             Deciding::window_deadline(self),
             self.muted.as_ref().map(|mute| mute.until),
             Deciding::run_deadline(self),
+            Deciding::notice_deadline(self),
         ];
         wants.deadline = deadlines.into_iter().flatten().min();
         wants

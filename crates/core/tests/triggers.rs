@@ -240,7 +240,7 @@ fn unknown_for_long_rolls_back_where_the_plan_says_so_but_blindness_only_alerts(
 fn what_cannot_be_honoured_refuses_to_arm_and_says_which() {
     let mut plan = plan(vec![("dns", step(&[]))]);
     plan.steps["dns"].expect = Some(serde_json::json!(1));
-    plan.notify.insert("team".to_owned(), serde_json::json!({}));
+    plan.steps["dns"].on_drift = Some(serde_json::json!("alert"));
     let mut stage = Stage::new();
     let refusal = stage
         .command(Verb::Arm {
@@ -253,7 +253,7 @@ fn what_cannot_be_honoured_refuses_to_arm_and_says_which() {
         })
         .unwrap_err();
     assert_eq!(refusal.kind, RefusalKind::Unsupported);
-    assert!(refusal.why.contains("steps.dns.expect") && refusal.why.contains("notify.team"), "{}", refusal.why);
+    assert!(refusal.why.contains("steps.dns.expect") && refusal.why.contains("steps.dns.on_drift"), "{}", refusal.why);
 }
 
 #[test]

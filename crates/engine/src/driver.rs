@@ -27,6 +27,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::{
     handle::{CommandError, Fault, FaultPart, Message, Options, Reply, SlowAppend, Snapshot},
+    notices::Notices,
     sampler::{Sampler, Subscription, Wanted},
     scope::Queries,
     tasks::Tasks,
@@ -53,6 +54,7 @@ pub(crate) struct Driver {
     wants: Wants,
     queries: Queries,
     tasks: Tasks,
+    notices: Notices,
     commands: mpsc::Receiver<Message>,
     published: watch::Sender<Arc<Snapshot>>,
     tail: broadcast::Sender<Arc<Record>>,
@@ -130,6 +132,7 @@ impl Driver {
         let poll = options.sampler.poll();
         Self {
             tasks: Tasks::new(ports.clone()),
+            notices: Notices::new(ports.clone()),
             wakefulness: Wakefulness::new(ports.clock.as_ref(), poll),
             belay_version: options.belay_version,
             subscription: options.sampler.subscribe(),
@@ -232,6 +235,7 @@ impl Driver {
             },
             input = self.tasks.next() => self.answered(&mut gathered, input),
             readings = self.subscription.next() => self.read(&mut gathered, readings),
+            input = self.notices.next() => gathered.input(input),
             () = clock.sleep(nap) => {}
         }
         self.wakefulness.get_up(clock.as_ref());
@@ -241,6 +245,8 @@ impl Driver {
                 self.answered(&mut gathered, input);
             } else if let Some(readings) = self.subscription.next().now_or_never() {
                 self.read(&mut gathered, readings);
+            } else if let Some(input) = self.notices.next().now_or_never() {
+                gathered.input(input);
             } else if let Ok(message) = self.commands.try_recv() {
                 gathered.message(message);
             } else {
@@ -248,6 +254,7 @@ impl Driver {
             }
         }
         self.keep_news(&mut gathered.pending);
+        self.moved |= self.notices.is_due(clock.now());
         let due = self.wants.deadline.is_some_and(|deadline| deadline <= clock.now());
         if gathered.pending.is_empty() && due {
             gathered.input(Input::Tick);
@@ -289,7 +296,8 @@ impl Driver {
         let until = |deadline: Timestamp| Duration::try_from(deadline.duration_since(now)).unwrap_or_default();
         let due = self.wants.deadline.map_or(self.sampler.poll(), until);
         let due = if self.idle_tick { due.max(TICK_PAUSE) } else { due };
-        due.min(self.sampler.poll())
+        let notice = self.notices.wake().map_or(due, until);
+        due.min(notice).min(self.sampler.poll())
     }
 
     fn answered(&mut self, gathered: &mut Gathered, input: Input) {
@@ -390,6 +398,8 @@ impl Driver {
             let wanted = self.wanted(&wants);
             self.subscription.want(wanted);
         }
+        let now = self.ports.clock.now();
+        self.notices.reconcile(&wants, &self.snapshot(Vec::new(), now), now);
         self.wants = wants;
         self.progress.retain(|step, _| {
             let place = self.state.open_run().and_then(|run| run.steps.get_index_of(step));
@@ -437,18 +447,22 @@ impl Driver {
                 || last.faults != faults
                 || last.slow_append != self.slow_append;
             if news {
-                *last = Arc::new(Snapshot {
-                    state: self.state.clone(),
-                    progress: self.progress.clone(),
-                    relatives: self.relatives.clone(),
-                    faults,
-                    slow_append: self.slow_append,
-                    poll: self.sampler.poll(),
-                    at: self.ports.clock.now(),
-                });
+                *last = Arc::new(self.snapshot(faults, self.ports.clock.now()));
             }
             news
         });
+    }
+
+    fn snapshot(&self, faults: Vec<Fault>, at: Timestamp) -> Snapshot {
+        Snapshot {
+            state: self.state.clone(),
+            progress: self.progress.clone(),
+            relatives: self.relatives.clone(),
+            faults,
+            slow_append: self.slow_append,
+            poll: self.sampler.poll(),
+            at,
+        }
     }
 
     /// The orderly end: no new looks or sends; the answers of the sends under way are still put on record.
@@ -460,10 +474,11 @@ impl Driver {
         let clock = self.ports.clock.clone();
         let over = clock.sleep(GRACE);
         tokio::pin!(over);
-        while self.tasks.is_sending() {
+        while self.tasks.is_sending() || self.notices.is_sending() {
             let input = tokio::select! {
                 biased;
-                input = self.tasks.next() => input,
+                input = self.tasks.next(), if self.tasks.is_sending() => input,
+                input = self.notices.next() => input,
                 () = &mut over => return, // the next start finds out by looking
             };
             if self.settle(vec![Pending { input, reply: None }]).await.is_err() {

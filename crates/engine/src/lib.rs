@@ -14,6 +14,7 @@ mod dry_run;
 mod expected;
 mod handle;
 mod injection;
+mod notices;
 mod running;
 mod sampler;
 mod scope;

@@ -78,6 +78,19 @@ fn says(event: &Event, state: &Migration) -> Option<(Tone, String)> {
         Event::IncidentOpened { trigger, .. } => (Warn, format!("an incident is open: {trigger}")),
         Event::Decided { why, .. } => (Warn, format!("decided: {why}")),
         Event::IncidentClosed { outcome } => (Info, format!("the incident is closed: {}", word(outcome))),
+        Event::NoticeDue { .. } => return None,
+        Event::NoticeSent { channel, about, .. } => (Info, format!("{channel} is told: {about}")),
+        Event::NoticeFailed { channel, about, why, again_at: Some(at), .. } => {
+            (Warn, format!("{channel} is not told of {about} yet: {why}; tried again at {at:.0}"))
+        }
+        Event::NoticeFailed { channel, about, why, again_at: None, .. } => {
+            (Error, format!("{channel} is not told of {about}: {why}; tell them yourself"))
+        }
+        Event::NoticeLate { channel, about, .. } => {
+            (Error, format!("{channel} should have been told of {about} by now; tell them yourself"))
+        }
+        Event::PostmortemDue { run } => (Warn, format!("two days since run {run}, and nobody has talked it over")),
+        Event::PostmortemHeld { run, link } => (Info, format!("run {run} was talked over: {link}")),
         Event::DrillStarted { trigger, reason, .. } => {
             let fired = trigger.as_ref().map(|name| format!("; trigger {name} is made to fire")).unwrap_or_default();
             (Warn, format!("a drill begins: {reason}{fired}"))

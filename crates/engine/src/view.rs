@@ -1,5 +1,6 @@
 //! The one view-model: what the command line prints, JSON shows and HTTP answers.
 
+mod notices;
 mod rehearsal;
 mod run;
 mod waiting;
@@ -22,6 +23,7 @@ use utoipa::ToSchema;
 
 use crate::handle::Snapshot;
 
+pub use notices::ChannelView;
 pub use run::{ApprovalView, ChangeView, GateView, RunView, StepView};
 pub use waiting::WaitingFor;
 
@@ -70,6 +72,10 @@ pub struct MigrationView {
     /// The one under way, or the last.
     pub run: Option<RunView>,
     pub waiting_for: Vec<WaitingFor>,
+    /// What has become of notices, by the channels of the plan.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    #[schema(value_type = IndexMap<String, ChannelView>)]
+    pub notices: IndexMap<Name, ChannelView>,
     /// Why the engine has stopped acting, if it has.
     pub faults: Vec<String>,
     /// How often signals are read.
@@ -239,6 +245,7 @@ impl MigrationView {
             incident: state.incident.as_ref().map(|incident| IncidentView::new(state, incident)),
             run: state.run.as_ref().map(|run| RunView::new(state, run, Some(snapshot), now)),
             waiting_for: waiting::of_migration(state),
+            notices: notices::channels(state),
             faults: snapshot.faults.iter().map(ToString::to_string).collect(),
             poll_s: snapshot.poll.as_secs_f64(),
             seq: state.seq,

@@ -288,7 +288,11 @@ impl<'t> Decoder<'t> {
         {
             self.fail(pointer, Problem::new(title.clone(), "all weights are zero").help(why));
         }
-        let values = entries.iter().map(|entry| (entry.key.clone(), self.entry(&shape.value, entry, pointer)));
+        let values = entries.iter().map(|entry| {
+            let own = shape.own.iter().find(|field| field.key == entry.key);
+            let value = own.map_or(&*shape.value, |field| &field.shape);
+            (entry.key.clone(), self.entry(value, entry, pointer))
+        });
         Value::Object(values.collect())
     }
 

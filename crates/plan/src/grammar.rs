@@ -3,15 +3,19 @@
 use serde_json::json;
 
 use crate::{
-    catalogue::{ActionSpec, Catalogue, SignalSpec},
+    catalogue::{ActionSpec, Catalogue, ChannelSpec, SignalSpec},
+    notify::NoticeKind,
     shape::{
         Field, MapShape, NAME, Shape, TaggedShape, Variant, any, boolean, duration, field, filled_list, filled_map,
-        integer, list, map, name, object, one_of, patch, pattern, secret, text, words,
+        integer, list, map, map_with, name, object, one_of, patch, pattern, text, words,
     },
 };
 
 const STAGES: &str =
     "Moves the traffic in parts, in percent of the way, as `[50, 100]`; after each, `verify` has to hold.";
+
+const EVENTS: &str =
+    "What is told; left out: everything, or with `when`, `after` or `every` how an incident begins and ends.";
 
 /// A plan is different in so many places at most.
 const OVERLAYS_MAX: usize = 16;
@@ -19,15 +23,21 @@ const OVERLAYS_MAX: usize = 16;
 /// The whole plan file.
 pub(crate) fn plan(catalogue: &Catalogue) -> Shape {
     let overlay = patch(parts(catalogue));
-    let overlays =
-        MapShape { keys: NAME, value: Box::new(overlay), least: 0, most: Some(OVERLAYS_MAX), not_all_zero: None };
+    let overlays = MapShape {
+        keys: NAME,
+        value: Box::new(overlay),
+        least: 0,
+        most: Some(OVERLAYS_MAX),
+        not_all_zero: None,
+        own: Vec::new(),
+    };
     let version = field("belay", integer(1, 1), "The version of the plan language.");
     let overlays = field("overlays", Shape::Map(overlays), "What is different elsewhere, as in staging, by name.");
     object([version].into_iter().chain(parts(catalogue)).chain([overlays.optional_section()]))
 }
 
 /// What an overlay can change.
-fn parts(catalogue: &Catalogue) -> [Field; 13] {
+fn parts(catalogue: &Catalogue) -> [Field; 14] {
     [
         field("migration", name(), "The name of the migration that this plan guards."),
         field("summary", text("a short text"), "What is migrated, in a sentence.").optional(),
@@ -41,7 +51,8 @@ fn parts(catalogue: &Catalogue) -> [Field; 13] {
         field("window", window(), "How long rolling back is possible.").optional(),
         field("steps", filled_map(NAME, step(catalogue)), "What is put back, by name."),
         field("confirm", list(gate("5m")), "Healthy this long after the last step: rolled back.").optional_section(),
-        field("notify", map(NAME, notice()), "Who is told what, by name.").optional_section(),
+        field("notify", notify(catalogue), "Who is told what, by name.").optional_section(),
+        field("timezone", timezone(), "Notices tell times in UTC, and in this zone.").optional(),
         field("accepts", list(accept()), "Findings of `belay explore` that are known, and why they stay.").optional(),
     ]
 }
@@ -287,27 +298,47 @@ fn gate(within: &'static str) -> Shape {
     one_of("a signal's name, or { signal, within, for }", [name(), long])
 }
 
-fn notice() -> Shape {
-    let topic = pattern(
-        "the ARN of an SNS topic, such as `arn:aws:sns:eu-west-1:111122223333:team`",
-        "^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:.+$",
-    );
-    let channels = [
-        field("slack", secret(), "A Slack webhook."),
-        field("sns", topic, "An SNS topic."),
-        field("webhook", secret(), "A webhook."),
-        field("pagerduty", secret(), "A PagerDuty routing key."),
-    ];
-    let events = words(["incident", "decision", "approval", "step_failed", "halted", "finished"]);
-    let form = |channel: Field| {
-        object([
-            channel,
-            field("events", filled_list(events.clone()), "What is told; left out: everything.").optional(),
-            field("when", words(["customer_facing"]), "Only for such incidents.").optional(),
-            field("within", duration(), "How soon it has to be told.").optional(),
-            field("after", duration(), "Not before an incident is this old.").optional(),
-            field("every", duration(), "Told again this often while an incident is open.").optional(),
-        ])
+/// Who is told, by name; beside them the texts of the plan's own.
+fn notify(catalogue: &Catalogue) -> Shape {
+    let kinds = words(NoticeKind::ALL.map(NoticeKind::as_str));
+    let form = |spec: &ChannelSpec| {
+        let schedule = [
+            field("events", filled_list(kinds.clone()), EVENTS).optional(),
+            field("when", words(["customer_facing"]), "Only for incidents that customers feel.").optional(),
+            field("within", duration(), "How soon a notice has to be sent; later it is late.").optional(),
+            field("after", duration(), "Not before an incident is this old, and not at all if it has ended by then.")
+                .optional(),
+            field("every", duration(), "Told again this often while an incident lasts.").optional(),
+        ];
+        object(
+            [field(spec.key, spec.value.clone(), spec.summary)]
+                .into_iter()
+                .chain(spec.siblings.clone())
+                .chain(schedule),
+        )
     };
-    one_of("an object with exactly one of `slack`, `sns`, `webhook`, `pagerduty`", channels.map(form))
+    let keys: Vec<String> = catalogue.channels.iter().map(|spec| format!("`{}`", spec.key)).collect();
+    let channel =
+        one_of(format!("an object with exactly one of {}", keys.join(", ")), catalogue.channels.iter().map(form));
+    let by_channel = || {
+        let of =
+            |spec: &ChannelSpec| field(spec.key, text_file(), "A template; left out: the built-in text.").optional();
+        object(catalogue.channels.iter().map(of))
+    };
+    let texts =
+        object(NoticeKind::ALL.map(|kind| field(kind.as_str(), by_channel(), "By kind of channel.").optional()));
+    map_with(
+        NAME,
+        channel,
+        [field("texts", texts, "Texts of your own instead of the built-in ones.").optional_section()],
+    )
+}
+
+fn text_file() -> Shape {
+    pattern("a file beside the plan (`file:incident.md`)", "^file:.+$")
+}
+
+/// As the IANA database names it.
+fn timezone() -> Shape {
+    pattern("a time zone such as `Europe/Berlin`", "^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$")
 }

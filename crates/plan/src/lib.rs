@@ -21,6 +21,7 @@ pub mod visible;
 mod argument;
 mod check;
 mod check_decision;
+mod check_notify;
 mod check_phases;
 mod check_steps;
 mod decode;

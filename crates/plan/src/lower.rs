@@ -7,6 +7,7 @@ use crate::{
     check::entries,
     duration,
     model::{Authority, Decision, Plan, Rule},
+    notify::{NoticeKind, TEXTS},
 };
 
 /// How long `fix_first` may take where the rule does not say.
@@ -31,6 +32,8 @@ pub(crate) fn lower(root: &Value, catalogue: &Catalogue) -> Result<Plan, serde_j
     plan.insert("steps".to_owned(), each("steps", &|step| lower_step(step, aws, catalogue)));
     plan.insert("decision".to_owned(), serde_json::to_value(lower_decision(&root["decision"])?)?);
     plan.insert("confirm".to_owned(), gates(&root["confirm"], VERIFY_WITHIN));
+    plan.insert("notify".to_owned(), lower_notify(root, catalogue));
+    plan.remove("timezone");
     serde_json::from_value(plan.into())
 }
 
@@ -77,6 +80,36 @@ fn lower_signal(signal: &Value, aws: &Value, catalogue: &Catalogue) -> Value {
     let mut spec = signal.as_object().cloned().unwrap_or_default();
     let own = spec.remove("aws").unwrap_or_default();
     json!({ "kind": kind, "spec": spec, "aws": merged_aws(aws, &own) })
+}
+
+fn lower_notify(root: &Value, catalogue: &Catalogue) -> Value {
+    let channels = entries(&root["notify"]).filter(|(name, _)| *name != TEXTS);
+    let channels: Map<String, Value> =
+        channels.map(|(name, entry)| (name.clone(), lower_channel(entry, &root["aws"], catalogue))).collect();
+    let texts = entries(&root["notify"][TEXTS]).map(|(kind, texts)| (kind.clone(), texts.clone()));
+    let texts: Map<String, Value> = texts.collect();
+    match channels.is_empty() {
+        true => json!({}), // nobody is told: how is no part of the plan
+        false => json!({ "channels": channels, "texts": texts, "timezone": root["timezone"] }),
+    }
+}
+
+fn lower_channel(entry: &Value, aws: &Value, catalogue: &Catalogue) -> Value {
+    let kind = catalogue.channels.iter().find(|spec| !entry[spec.key].is_null()).map(|spec| spec.key);
+    let mut spec = entry.as_object().cloned().unwrap_or_default();
+    let mut take = |key: &str| spec.remove(key).unwrap_or_default();
+    let (events, when) = (take("events"), take("when"));
+    let (within, after, every) = (take("within"), take("after"), take("every"));
+    let of_incidents = ![&when, &after, &every].iter().all(|value| value.is_null());
+    let events = match (events, of_incidents) {
+        (Value::Null, true) => json!([NoticeKind::Incident, NoticeKind::Finished, NoticeKind::Recovered]),
+        (Value::Null, false) => json!(NoticeKind::ALL),
+        (events, _) => events,
+    };
+    json!({
+        "kind": kind, "spec": spec, "aws": merged_aws(aws, &Value::Null), "events": events,
+        "customer_facing": when == "customer_facing", "within": within, "after": after, "every": every,
+    })
 }
 
 fn lower_trigger(trigger: &Value) -> Value {

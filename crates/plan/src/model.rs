@@ -3,7 +3,7 @@
 //! A [`Plan`] is journaled as JSON when it is armed, and that is what runs, so these types only ever grow:
 //! a field added later needs a serde default that keeps the old meaning.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use indexmap::IndexMap;
 use jiff::Timestamp;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::duration::text as duration_text;
+use crate::{duration::text as duration_text, notify::Notify};
 
 /// `[a-z][a-z0-9_-]{0,62}`; checked when the plan is decoded.
 pub type Name = String;
@@ -40,8 +40,8 @@ pub struct Plan {
     pub steps: IndexMap<Name, Step>,
     #[serde(default)]
     pub confirm: Vec<Gate>,
-    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
-    pub notify: IndexMap<Name, Value>,
+    #[serde(default, deserialize_with = "lenient_notify", skip_serializing_if = "Notify::is_empty")]
+    pub notify: Arc<Notify>,
     /// Findings that are known, and why they stay.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accepts: Vec<Accept>,
@@ -180,6 +180,11 @@ impl Trigger {
     pub fn is_customer_facing(&self) -> bool {
         self.customer_facing.unwrap_or(self.scope == TriggerScope::SystemWide)
     }
+}
+
+/// Earlier versions read notices and sent none: what their plans say of them has no meaning.
+fn lenient_notify<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Arc<Notify>, D::Error> {
+    Ok(Arc::new(serde_json::from_value(Value::deserialize(deserializer)?).unwrap_or_default()))
 }
 
 /// What was reserved in earlier versions may hold anything in their journals: it had no meaning, and has none now.

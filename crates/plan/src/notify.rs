@@ -12,6 +12,9 @@ use crate::{
     model::{AwsTarget, Name},
 };
 
+/// The key of `notify` that is no channel.
+pub const TEXTS: &str = "texts";
+
 /// The section `notify` of a plan.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Notify {
@@ -92,6 +95,21 @@ impl NoticeKind {
         Self::Recovered,
         Self::PostmortemDue,
     ];
+
+    /// It can be of an incident: then `when` lets it through or holds it back.
+    pub fn is_of_incident(self) -> bool {
+        match self {
+            Self::Incident
+            | Self::Decision
+            | Self::Approval
+            | Self::StepFailed
+            | Self::Halted
+            | Self::Finished
+            | Self::Recovered
+            | Self::PostmortemDue => true,
+            Self::Armed | Self::Readiness | Self::Phase | Self::PointOfNoReturn | Self::Muted | Self::Blind => false,
+        }
+    }
 
     pub fn as_str(self) -> &'static str {
         match self {

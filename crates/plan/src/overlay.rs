@@ -91,7 +91,8 @@ impl Merger<'_> {
                 for entry in entries {
                     match merged.iter_mut().find(|known| known.key == entry.key) {
                         Some(known) => {
-                            known.value = self.merge(&map.value, Some(&known.value), &entry.value, &entry.key);
+                            let shape = entry_shape(map, &entry.key);
+                            known.value = self.merge(shape, Some(&known.value), &entry.value, &entry.key);
                             known.key_span = entry.key_span.clone();
                         }
                         None => self.problems.push(unknown(&entry.key, entry.key_span.clone(), title, &merged)),
@@ -177,7 +178,7 @@ fn set(
             let Some(index) = entries.iter().position(|entry| entry.key == *key) else {
                 return Err(unknown(key, span.clone(), title, &entries));
             };
-            entries[index].value = set(&shape.value, Some(&entries[index].value), rest, value, key)?;
+            entries[index].value = set(entry_shape(shape, key), Some(&entries[index].value), rest, value, key)?;
             Ok(Node { value: NodeValue::Map(entries), span: span.clone() })
         }
         Shape::List { item, .. } => {
@@ -223,6 +224,10 @@ fn kept(base: Option<&Node>, dropped: &[&str]) -> Vec<Entry> {
 /// True for sections such as steps, false for weights.
 fn has_named_entries(map: &MapShape) -> bool {
     matches!(*map.value, Shape::Object(_) | Shape::Tagged(_) | Shape::OneOf { .. })
+}
+
+fn entry_shape<'s>(map: &'s MapShape, key: &str) -> &'s Shape {
+    map.own.iter().find(|field| field.key == key).map_or(&map.value, |field| &field.shape)
 }
 
 /// The form that base is in, with the base; without it where the change is `named` to be of another form.

@@ -182,6 +182,11 @@ impl Writer<'_> {
             "propertyNames": plain_text(&map.keys),
             "additionalProperties": self.shape(&map.value),
         });
+        if !map.own.is_empty() {
+            let own: Map<String, Value> =
+                map.own.iter().map(|field| (field.key.clone(), self.property(field))).collect();
+            merge(&mut object, json!({ "properties": own }));
+        }
         // Weights stand for the whole of what they replace.
         if map.least > 0 && (!self.parts || map.not_all_zero.is_some()) {
             merge(&mut object, json!({ "minProperties": map.least }));

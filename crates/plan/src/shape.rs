@@ -77,6 +77,8 @@ pub struct MapShape {
     pub most: Option<usize>,
     /// Set where the values are weights: why not all of them may be zero.
     pub not_all_zero: Option<&'static str>,
+    /// Keys with a meaning of their own among the free ones. All are optional.
+    pub own: Vec<Field>,
 }
 
 /// A text that is not empty and, where there is a pattern, matches it.
@@ -144,12 +146,18 @@ pub fn object(fields: impl IntoIterator<Item = Field>) -> Shape {
 
 /// An object with free keys of one kind, for example signals by their names.
 pub fn map(keys: Text, value: Shape) -> Shape {
-    Shape::Map(MapShape { keys, value: Box::new(value), least: 0, most: None, not_all_zero: None })
+    Shape::Map(MapShape { keys, value: Box::new(value), least: 0, most: None, not_all_zero: None, own: Vec::new() })
 }
 
 /// An object with free keys of one kind and at least one entry.
 pub fn filled_map(keys: Text, value: Shape) -> Shape {
-    Shape::Map(MapShape { keys, value: Box::new(value), least: 1, most: None, not_all_zero: None })
+    Shape::Map(MapShape { keys, value: Box::new(value), least: 1, most: None, not_all_zero: None, own: Vec::new() })
+}
+
+/// An object with free keys of one kind, and among them optional ones with a meaning of their own.
+pub fn map_with(keys: Text, value: Shape, own: impl IntoIterator<Item = Field>) -> Shape {
+    let own = own.into_iter().collect();
+    Shape::Map(MapShape { keys, value: Box::new(value), least: 0, most: None, not_all_zero: None, own })
 }
 
 /// Members and their weights, `0..=weight_max`: at least one member, at most `members_max`, not all zero.
@@ -163,6 +171,7 @@ pub fn weights(members: Text, weight_max: i64, members_max: Option<usize>) -> Sh
             "Route 53 reads all zero as an equal split, and a load balancer would send traffic nowhere: \
              give at least one member a weight",
         ),
+        own: Vec::new(),
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+pub use belay_core::input::{NotSent, Retry};
 use belay_core::notice::Facts;
 use belay_plan::{model::Name, notify::Notify};
 use jiff::Timestamp;
@@ -31,23 +32,6 @@ pub struct Notice {
     pub test: bool,
 }
 
-/// Why a notice was not sent, or perhaps not.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{why}")]
-pub struct NotSent {
-    /// For people: names the status or the error, never the address with its secret.
-    pub why: String,
-    pub retry: Retry,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Retry {
-    /// It may pass by itself: 5xx, 429, time-outs, lost answers. `after`: what the receiver asked for (`Retry-After`).
-    Later { after: Option<Duration> },
-    /// The receiver will never take it: 4xx, an address that is none.
-    Never,
-}
-
 /// Sends notices through channels of one kind.
 pub trait Channel: Send + Sync {
     /// One try. It answers within [`SEND_TIME_MAX`]; what it answers is for the record: "200", "250 queued as 4F2".
@@ -65,4 +49,11 @@ pub trait Channel: Send + Sync {
 /// Finds the channel of a kind.
 pub trait Channels: Send + Sync {
     fn channel(&self, kind: &str) -> Option<Arc<dyn Channel>>;
+}
+
+/// Nobody can be told.
+impl Channels for () {
+    fn channel(&self, _kind: &str) -> Option<Arc<dyn Channel>> {
+        None
+    }
 }

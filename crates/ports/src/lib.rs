@@ -33,6 +33,7 @@ use std::sync::Arc;
 pub struct Ports {
     pub actuators: Arc<dyn Actuators>,
     pub sensors: Arc<dyn Sensors>,
+    pub channels: Arc<dyn Channels>,
     pub journal: Arc<dyn Journal>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,

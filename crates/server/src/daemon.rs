@@ -154,7 +154,7 @@ impl Daemon {
 
     async fn open_if_live(&self, migration: &str) -> Result<(), BuildError> {
         let handle = self.open_engine(migration).await?;
-        if !handle.snapshot().state.is_live() {
+        if !handle.snapshot().state.is_pending() {
             handle.shutdown().await;
             return Ok(());
         }

@@ -62,6 +62,8 @@ pub enum Part {
     Heartbeat,
     /// Traces cannot be sent.
     Telemetry,
+    /// People are not told: a channel does not take notices.
+    Notices,
 }
 
 /// How bad it is; each includes those before it.
@@ -221,7 +223,13 @@ impl Daemon {
         let forbidden = live.map(|why| trouble(Part::Config, Weight::NotReady, format!("of what is armed: {why}")));
         let people = guard.live_plan().and_then(|plan| self.refuse_missing_people(&plan).err());
         let people = people.map(|error| trouble(Part::Tokens, Weight::NotReady, error.to_string()));
-        faults.chain(slow).chain(blind).chain(file).chain(not_permitted).chain(forbidden).chain(people).collect()
+        let untold = state.outbox.channels.iter().filter_map(|(name, channel)| {
+            let (since, why) = channel.failing.as_ref()?;
+            let why = format!("channel {name} takes no notices since {since:.0}: {why}; tell these people yourself");
+            Some(trouble(Part::Notices, Weight::Warning, why))
+        });
+        let troubles = faults.chain(slow).chain(blind).chain(file).chain(not_permitted).chain(forbidden);
+        troubles.chain(people).chain(untold).collect()
     }
 }
 

@@ -7,7 +7,7 @@ use belay_core::{
     id::RunId,
     input::{Asked, Verb},
     migration::MigrationState,
-    support::{For, unsupported},
+    support::unsupported,
 };
 use belay_engine::{ArmError, Armed, Arming, CommandError, DryRun, DryRunError, RunError, Which};
 use belay_plan::{
@@ -76,7 +76,7 @@ impl Daemon {
         self.refuse_unpermitted(guard, &loaded, word)?;
         self.refuse_shared_resources(guard, &loaded.plan)?;
         // What cannot be honoured at all is said first, by arming itself: tokens would not help it.
-        let honoured = unsupported(&loaded.plan, For::Guarding).is_empty();
+        let honoured = unsupported(&loaded.plan).is_empty();
         if honoured {
             self.refuse_missing_people(&loaded.plan)?;
         }

@@ -179,7 +179,7 @@ impl Daemon {
                 continue;
             }
             let migration = guard.name();
-            if guard.snapshot().state.is_live() {
+            if guard.snapshot().state.is_pending() {
                 tracing::warn!(migration, "its plan file is gone; it goes on with the plan that was armed");
                 continue;
             }

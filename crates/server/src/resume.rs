@@ -12,13 +12,13 @@ use crate::plan_files::PlanFile;
 /// The last record may lie this far ahead before it is worth a warning.
 const AHEAD_MAX: SignedDuration = SignedDuration::from_secs(2);
 
-/// Whether any stream holds something that watches or runs. Nothing is begun.
+/// Whether any stream holds something that watches, runs, or is still to be told. Nothing is begun.
 pub(crate) async fn any_is_live(journal: &dyn Journal, streams: &[String]) -> Result<bool, ReadFailure> {
     for stream in streams {
         let mut state = Migration::new(stream);
         let folded = journal.read(stream, 0).await?.iter().try_for_each(|record| state.evolve(record));
         // What cannot be folded has an error of its own, when it is taken up.
-        if folded.is_err() || state.is_live() {
+        if folded.is_err() || state.is_pending() {
             return Ok(true);
         }
     }

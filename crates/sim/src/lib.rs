@@ -10,6 +10,7 @@
 mod actuator;
 mod causes;
 mod chance;
+mod channel;
 mod clock;
 mod condition;
 pub mod explore;
@@ -31,6 +32,7 @@ use belay_ports::{Entropy, Journal, Ports};
 
 pub use actuator::SimActuators;
 pub use chance::{Chance, SeededEntropy};
+pub use channel::{Got, Inbox, Receiver, SimChannels};
 pub use clock::SimClock;
 pub use condition::{Condition, Trouble};
 pub use fault::{Faults, SendFault};
@@ -43,6 +45,7 @@ pub fn ports(world: &Arc<World>, journal: Arc<dyn Journal>, entropy: Arc<dyn Ent
     Ports {
         actuators: Arc::new(SimActuators::new(world.clone())),
         sensors: Arc::new(SimSensors::new(world.clone())),
+        channels: Arc::new(SimChannels(world.inbox())),
         journal,
         clock: world.clock(),
         entropy,

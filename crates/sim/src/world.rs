@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use crate::{
     actuator::is_stage,
     chance::Chance,
+    channel::Inbox,
     condition::Condition,
     fault::{Faults, SendFault},
     nature::Nature,
@@ -28,6 +29,7 @@ use crate::{
 /// The world of one plan.
 pub struct World {
     clock: Arc<dyn Clock>,
+    inbox: Arc<Inbox>,
     inner: Mutex<Inner>,
 }
 
@@ -109,11 +111,16 @@ impl World {
             told: BTreeMap::new(),
             stand_ins: stand_ins(plan),
         };
-        Self { clock, inner: Mutex::new(inner) }
+        Self { inbox: Arc::new(Inbox::new(clock.clone())), clock, inner: Mutex::new(inner) }
     }
 
     pub fn clock(&self) -> Arc<dyn Clock> {
         self.clock.clone()
+    }
+
+    /// What people were told.
+    pub fn inbox(&self) -> Arc<Inbox> {
+        self.inbox.clone()
     }
 
     pub(crate) fn inner(&self) -> MutexGuard<'_, Inner> {

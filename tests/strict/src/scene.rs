@@ -214,6 +214,7 @@ impl<'s> Stage<'s> {
             journal: self.witness.journal(self.journal.clone()),
             clock: self.clock.clone(),
             entropy: Arc::new(SeededEntropy::new(1)),
+            channels: Arc::new(()),
             observer: Arc::new(()),
         }
     }

@@ -137,6 +137,7 @@ fn source() -> Shape {
         least: 1,
         most: Some(50),
         not_all_zero: None,
+        own: Vec::new(),
     });
     let tagged = one_of(
         "`migration` (the tag `belay:migration` with this migration's name), or tags and their values",

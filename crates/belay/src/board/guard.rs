@@ -53,10 +53,39 @@ pub(super) fn head(migration: &Migration, look: &Look) -> Vec<String> {
     for detour in &migration.detours {
         lines.extend(look.wrap(2, "! ", detour, output.warn()));
     }
+    lines.extend(notices(migration, look));
     for fault in &migration.faults {
         let fault = format!("Belay has stopped acting: {fault}. The daemon's log says more; nothing is lost");
         lines.extend(look.wrap(2, "✘ ", &fault, output.bad()));
     }
+    lines
+}
+
+/// The channels that people are not told through, and when those who are told hear next.
+fn notices(migration: &Migration, look: &Look) -> Vec<String> {
+    let channels = migration.notices.iter();
+    let failing = channels.clone().filter_map(|(name, channel)| {
+        let (since, why) = (channel.failing_since?, channel.why.as_deref().unwrap_or_default());
+        let left = match (channel.waiting, channel.failed) {
+            (0, failed) => format!("{failed} given up"),
+            (waiting, 0) => format!("{waiting} not sent yet"),
+            (waiting, failed) => format!("{waiting} not sent yet, {failed} given up"),
+        };
+        let late = if channel.late > 0 { ", LATE" } else { "" };
+        let since = look.clock_time(since, migration.now);
+        Some(format!("{name} is not told since {since}: {why} ({left}{late}); tell them yourself"))
+    });
+    let mut lines: Vec<String> = failing.flat_map(|told| look.wrap(2, "! ", &told, look.output.warn())).collect();
+    let told: Vec<String> = channels
+        .filter_map(|(name, channel)| {
+            let next = look.clock_time(channel.next_update?, migration.now);
+            Some(match channel.sent {
+                0 => format!("{name} is told at {next}"),
+                _ => format!("{name} is told again at {next}"),
+            })
+        })
+        .collect();
+    lines.extend(look.wrap_whole(2, &told, look.output.dim()));
     lines
 }
 

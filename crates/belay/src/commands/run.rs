@@ -4,7 +4,6 @@ use belay_aws::session::Access;
 use belay_core::{
     event::RunKind,
     input::{Asked, RefusalKind},
-    support::{For, unsupported},
 };
 use belay_engine::{CommandError, Engine, Options, Request, RunError, Sampler, run_foreground};
 use belay_journal::StateUrl;
@@ -63,9 +62,6 @@ impl Args {
     pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
         let loaded = plan_file::load(&self.plan, &self.overlay, &catalogue(), output)?;
         self.refuse_unknown_steps(&loaded.plan)?;
-        for part in unsupported(&loaded.plan, For::Guarding) {
-            tracing::warn!("this version of Belay does not execute {part}");
-        }
         let baseline = self.baseline.as_ref().map(|path| read_baseline(path, &loaded.plan.migration)).transpose()?;
         let StateUrl::Sqlite(path) = &self.state.url;
         let is_new = !path.exists();

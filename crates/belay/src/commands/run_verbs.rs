@@ -77,6 +77,24 @@ pub(crate) struct Undo {
     pub(crate) daemon: Daemon,
 }
 
+/// Say that people have talked a rollback over: nobody is reminded of it any more
+///
+/// Two days after a rollback, channels with the event `postmortem_due` are told that nobody has.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  belay postmortem 0kf3x9a2mq71 --held https://wiki.example.com/incidents/17")]
+pub(crate) struct Postmortem {
+    /// The run's id
+    run: String,
+    /// Where what came of it can be read
+    #[arg(long, value_name = "LINK", value_parser = crate::given::reason)]
+    held: String,
+    /// Goes on record
+    #[arg(long, default_value = "it was talked over", value_parser = crate::given::reason)]
+    reason: String,
+    #[command(flatten)]
+    pub(crate) daemon: Daemon,
+}
+
 impl Hold {
     pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
         let (exit, _) = self.at.send("hold", "is held: nothing new is sent", Wait { wait: false }, output).await?;
@@ -110,6 +128,19 @@ impl Undo {
         let said = format!("run {run} puts back what was there before run {undone}");
         let (exit, _) = listening.answer(&client, run, &answer, &[said], output).await?;
         Ok(exit)
+    }
+}
+
+impl Postmortem {
+    pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
+        let client = self.daemon.client()?;
+        let body = json!({ "link": self.held, "reason": self.reason });
+        let answer = client.post(&format!("runs/{}/postmortem", self.run), &body).await?;
+        match output.json {
+            true => output.document(&answer),
+            false => output.line(format_args!("run {} was talked over: it is on record", self.run)),
+        }
+        Ok(Exit::Done)
     }
 }
 

@@ -54,6 +54,9 @@ pub(crate) struct Migration {
     #[serde(skip)]
     pub(crate) run: Option<Run>,
     pub(crate) waiting_for: Vec<Waiting>,
+    /// What has become of notices, by channel.
+    #[serde(default)]
+    pub(crate) notices: IndexMap<String, Channel>,
     pub(crate) faults: Vec<String>,
     pub(crate) poll_s: f64,
     /// The journal's last record that it shows.
@@ -67,6 +70,17 @@ pub(crate) struct Drill {
     pub(crate) trigger: Option<String>,
     pub(crate) reason: String,
     pub(crate) actor: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Channel {
+    pub(crate) sent: u64,
+    pub(crate) failed: u64,
+    pub(crate) waiting: u64,
+    pub(crate) late: u64,
+    pub(crate) failing_since: Option<Timestamp>,
+    pub(crate) why: Option<String>,
+    pub(crate) next_update: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -135,6 +135,21 @@ fn told(actor: &str, event: &Event) -> Told {
         Event::WatchResumed { outage_s, .. } => {
             tell("", Tone::Warn, format!("Belay is back after {outage_s}s; everything is looked at anew"))
         }
+        Event::NoticeDue { .. } => None,
+        Event::NoticeSent { channel, about, .. } => tell("", Tone::Quiet, format!("{channel} is told: {about}")),
+        Event::NoticeFailed { channel, about, why, again_at: Some(at), .. } => {
+            tell("", Tone::Warn, format!("{channel} is not told of {about} yet: {why}; tried again at {at:.0}"))
+        }
+        Event::NoticeFailed { channel, about, why, again_at: None, .. } => {
+            tell("", Tone::Bad, format!("{channel} is not told of {about}: {why}; tell them yourself"))
+        }
+        Event::NoticeLate { channel, about, .. } => {
+            tell("", Tone::Bad, format!("{channel} should have been told of {about} by now; tell them yourself"))
+        }
+        Event::PostmortemDue { run } => {
+            tell("", Tone::Warn, format!("two days since run {run}, and nobody has talked it over"))
+        }
+        Event::PostmortemHeld { run, link } => tell("", Tone::Quiet, format!("run {run} was talked over: {link}")),
         Event::RunStarted { run, reason, .. } => tell("", Tone::Warn, format!("rollback {run} begins: {reason}")),
         Event::UndoStarted { run, undoes: undone, reason, left, .. } => {
             let (tone, text) = undoes(&run.0, &undone.0, reason, left);

@@ -26,6 +26,9 @@ pub struct Facts {
     /// It is a rehearsal in which nothing is really wrong.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub drill: bool,
+    /// What it tells of is over: a mute, a source that can be read again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub over: bool,
     /// When that happened which is told.
     pub at: Timestamp,
     /// Why it happened, or what is wrong; empty where there is no more to say.

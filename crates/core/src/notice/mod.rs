@@ -1,6 +1,10 @@
 //! Notices: who is told what. A notice that is due is state until it has been sent or is of no more use, so it outlives the run
 //! that it tells of, and the process.
 
+mod due;
 mod facts;
+mod gather;
+mod outbox;
 
 pub use facts::{Facts, IncidentFacts, RunFacts, StepFacts};
+pub use outbox::{ChannelState, Outbox, POSTMORTEM_AFTER, Rung, Waiting};

@@ -293,7 +293,7 @@ pub fn plan(steps: Vec<(&str, Step)>) -> Plan {
         window: None,
         steps,
         confirm: vec![],
-        notify: IndexMap::new(),
+        notify: Arc::default(),
         accepts: Vec::new(),
         overlaid: None,
     }

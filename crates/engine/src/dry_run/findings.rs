@@ -6,7 +6,7 @@ use belay_core::{
     change::{Change, Effect},
     proof,
     reading::{Health, Reading},
-    support::{self, For},
+    support,
     watch::signals_of,
 };
 use belay_plan::{
@@ -49,7 +49,7 @@ impl Findings<'_> {
         let critical_path =
             path.steps.into_iter().filter(|name| steps.contains_key(*name)).map(str::to_owned).collect();
         let expected = path.duration + longest_hold(&self.plan.confirm);
-        let refused = support::unsupported(self.plan, For::Running).into_iter().map(|part| Stop {
+        let refused = support::unsupported(self.plan).into_iter().map(|part| Stop {
             why: format!("this version of Belay does not execute {part}, and refuses to run the plan"),
             step: part,
         });
@@ -200,13 +200,7 @@ impl Findings<'_> {
     }
 
     fn warnings(&self, expected: Duration) -> Vec<String> {
-        let refused = support::unsupported(self.plan, For::Running);
-        let mut warnings: Vec<String> = support::unsupported(self.plan, For::Guarding)
-            .into_iter()
-            .filter(|part| !refused.contains(part))
-            .map(|part| format!("this version of Belay does not execute {part}"))
-            .collect();
-        warnings.extend(unreadable(self.plan, self.readings).map(|found| found.to_string()));
+        let mut warnings: Vec<String> = unreadable(self.plan, self.readings).map(|found| found.to_string()).collect();
         warnings.extend(self.uncaptured());
         warnings.extend(self.window());
         for (name, assessed) in &self.assessed {

@@ -6,11 +6,15 @@ use belay_core::{
     change::{Baseline, BaselineEntry, Change, Effect, Proof, Receipt, Repeats, Report, Share},
     decision::Question,
     event::{DrillVerdict, Event, FailureCode, GateEvent, IncidentOutcome, RunKind, RunOutcome, StepEvent},
-    id::{IncidentId, RunId},
+    id::{IncidentId, NoticeId, RunId},
     input::CommandKey,
+    notice::Facts,
     reading::Health,
 };
-use belay_plan::model::{Answer, Authority, AwsTarget, Decision, Objectives, Overlaid, Plan};
+use belay_plan::{
+    model::{Answer, Authority, AwsTarget, Decision, Objectives, Overlaid, Plan},
+    notify::NoticeKind,
+};
 use belay_ports::NewRecord;
 use indexmap::IndexMap;
 use jiff::Timestamp;
@@ -27,6 +31,26 @@ pub(crate) fn record(event: Event) -> NewRecord {
 /// A short event, told apart by its text.
 pub(crate) fn note(why: impl Into<String>) -> NewRecord {
     record(Event::Disarmed { why: why.into() })
+}
+
+fn facts() -> Facts {
+    Facts {
+        kind: NoticeKind::Incident,
+        update: 2,
+        migration: "checkout".to_owned(),
+        summary: Some("\u{1f9d7}".to_owned()),
+        drill: true,
+        over: false,
+        at: at(1),
+        why: "why".to_owned(),
+        by: None,
+        incident: None,
+        run: None,
+        step: None,
+        phase: Some("soak".to_owned()),
+        muted_until: None,
+        point_of_no_return: Some(at(3)),
+    }
 }
 
 pub(crate) fn events() -> Vec<Event> {
@@ -55,6 +79,24 @@ pub(crate) fn events() -> Vec<Event> {
         Event::PhaseBegun { phase: name() },
         Event::Muted { until: at(2), by: why(), reason: why() },
         Event::Unmuted { why: why() },
+        Event::NoticeDue { notice: NoticeId(name()), channel: name(), facts: Arc::new(facts()), late_at: Some(at(2)) },
+        Event::NoticeSent {
+            notice: NoticeId(name()),
+            channel: name(),
+            about: NoticeKind::Incident,
+            answer: why(),
+            delay_s: u64::MAX,
+        },
+        Event::NoticeFailed {
+            notice: NoticeId(name()),
+            channel: name(),
+            about: NoticeKind::PostmortemDue,
+            why: why(),
+            again_at: None,
+        },
+        Event::NoticeLate { notice: NoticeId(name()), channel: name(), about: NoticeKind::Blind },
+        Event::PostmortemDue { run: RunId(name()) },
+        Event::PostmortemHeld { run: RunId(name()), link: why() },
         Event::PointOfNoReturnNear { at: at(2) },
         Event::PointOfNoReturnPassed { at: at(2) },
         Event::WatchResumed {
@@ -264,7 +306,7 @@ fn plan() -> Plan {
         window: None,
         steps: IndexMap::new(),
         confirm: Vec::new(),
-        notify: IndexMap::new(),
+        notify: std::sync::Arc::default(),
         accepts: Vec::new(),
         overlaid: None,
     }

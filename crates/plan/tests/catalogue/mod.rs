@@ -1,5 +1,6 @@
 //! The specs of the systems, for the tests of the language.
 
+pub mod channels;
 pub mod cloudwatch;
 pub mod elbv2;
 pub mod probes;
@@ -13,5 +14,5 @@ pub fn catalogue() -> Catalogue {
     signals.push(elbv2::signal_spec());
     signals.push(rds::signal_spec());
     signals.extend(probes::signal_specs());
-    Catalogue::new([route53::spec(), elbv2::spec(), rds::spec()], signals)
+    Catalogue::new([route53::spec(), elbv2::spec(), rds::spec()], signals).with_channels(channels::specs())
 }

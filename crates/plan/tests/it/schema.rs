@@ -28,6 +28,7 @@ const BEYOND_THE_SCHEMA: &[&str] = &[
     "needs-itself",
     "needs-twice",
     "needs-unknown-step",
+    "notice-every-without-after",
     "overlay-breaks-the-plan",
     "overlay-changes-nothing",
     "overlay-name-too-long",

@@ -100,6 +100,7 @@ fn guarded() -> OpenApiRouter<Daemon> {
         .routes(routes!(runs::resume))
         .routes(routes!(runs::abort))
         .routes(routes!(runs::undo))
+        .routes(routes!(runs::postmortem))
         .routes(routes!(runs::approve))
         .routes(routes!(runs::retry))
         .routes(routes!(runs::skip))

@@ -136,6 +136,28 @@ pub(super) async fn abort(
     command(&daemon, run.clone(), None, Verb::Abort { run }, &caller, body.reason).await
 }
 
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PostmortemBody {
+    /// Where what came of it can be read.
+    link: Reason,
+    reason: Reason,
+}
+
+/// Puts on record that people have talked a run over: nobody is reminded of it any more
+#[utoipa::path(post, path = "/v1/runs/{run}/postmortem", operation_id = "postmortem_held", request_body = PostmortemBody,
+    responses((status = 200, body = RunView, description = "The run, as it is then")))]
+pub(super) async fn postmortem(
+    State(daemon): State<Daemon>,
+    At(run): At<String>,
+    Extension(caller): Extension<Caller>,
+    Body(body): Body<PostmortemBody>,
+) -> Result<Json<RunView>, Problem> {
+    let run = RunId(run);
+    let verb = Verb::PostmortemHeld { run: run.clone(), link: body.link.0 };
+    command(&daemon, run, None, verb, &caller, body.reason).await
+}
+
 /// Puts back what was there before a run
 #[utoipa::path(post, path = "/v1/runs/{run}/undo", operation_id = "undo_run", request_body = RunVerb,
     responses((status = 202, body = Started, description = "The run that puts it back; it goes on by itself",

@@ -86,6 +86,12 @@ pub const ALL: &[Described] = &[
         &["action", "outcome"],
         "Changes sent: accepted, throttled, no_effect, outcome_unknown",
     ),
+    counter(
+        "belay_notices_total",
+        &["channel", "outcome"],
+        "Notices by the plan's name of the channel: sent, failed (given up), late; and retried, each try that failed",
+    ),
+    histogram("belay_notice_delay_seconds", &["channel"], "From when a notice was due until it was sent"),
     // --- AWS ------------------------------------------------------------------------------------------------------
     counter(
         "belay_aws_calls_total",

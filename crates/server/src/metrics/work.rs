@@ -60,6 +60,8 @@ pub(super) struct Work {
     pub(super) run_time: Histograms<3>,
     pub(super) step_time: Histograms<2>,
     pub(super) sends: Family<Labels<2>, Counter>,
+    pub(super) notices: Family<Labels<2>, Counter>,
+    pub(super) notice_delay: Histograms<1>,
     calls: Family<Labels<3>, Counter>,
     call_time: Histograms<2>,
     throttled: Family<Labels<1>, SecondsCounter>,
@@ -99,6 +101,8 @@ impl Work {
             run_time: Family::new_with_constructor(long),
             step_time: Family::new_with_constructor(long),
             sends: Family::default(),
+            notices: Family::default(),
+            notice_delay: Family::new_with_constructor(long),
             calls: Family::default(),
             call_time: Family::new_with_constructor(short),
             throttled: Family::default(),
@@ -129,6 +133,8 @@ impl Work {
         register(registry, "belay_run_duration_seconds", work.run_time.clone());
         register(registry, "belay_step_duration_seconds", work.step_time.clone());
         register(registry, "belay_sends_total", work.sends.clone());
+        register(registry, "belay_notices_total", work.notices.clone());
+        register(registry, "belay_notice_delay_seconds", work.notice_delay.clone());
         register(registry, "belay_aws_calls_total", work.calls.clone());
         register(registry, "belay_aws_call_duration_seconds", work.call_time.clone());
         register(registry, "belay_aws_throttled_seconds_total", work.throttled.clone());
@@ -183,6 +189,15 @@ impl Work {
                 let labels = [migration, ("kind", word(run.kind)), ("outcome", word(outcome))];
                 self.run_time.get_or_create(&labels).observe(seconds(run.started, record.at));
             }
+            Event::NoticeSent { channel, delay_s, .. } => {
+                self.noticed(channel, "sent");
+                let delay_s = u32::try_from(*delay_s).unwrap_or(u32::MAX);
+                self.notice_delay.get_or_create(&[("channel", channel.clone())]).observe(f64::from(delay_s));
+            }
+            Event::NoticeFailed { channel, again_at, .. } => {
+                self.noticed(channel, if again_at.is_some() { "retried" } else { "failed" });
+            }
+            Event::NoticeLate { channel, .. } => self.noticed(channel, "late"),
             Event::Step { step, what } => {
                 if let Some(run) = &state.run {
                     self.count_step(record.at, run, step, what);
@@ -190,6 +205,10 @@ impl Work {
             }
             _ => {}
         }
+    }
+
+    fn noticed(&self, channel: &str, outcome: &str) {
+        self.notices.get_or_create(&[("channel", channel.to_owned()), ("outcome", outcome.to_owned())]).inc();
     }
 
     fn count_step(&self, at: Timestamp, run: &Run, step: &str, what: &StepEvent) {

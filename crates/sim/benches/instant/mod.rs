@@ -71,6 +71,7 @@ impl Stage {
         let ports = Ports {
             actuators: Arc::new(Everything(world.clone())),
             sensors: Arc::new(Everything(world.clone())),
+            channels: Arc::new(()),
             journal,
             clock: clock.clone(),
             entropy: Arc::new(SeededEntropy::new(1)),
@@ -128,7 +129,7 @@ pub fn plan(chains: usize, steps_each: usize) -> Plan {
         window: None,
         steps,
         confirm: Vec::new(),
-        notify: IndexMap::new(),
+        notify: Arc::default(),
         accepts: Vec::new(),
         overlaid: None,
     }

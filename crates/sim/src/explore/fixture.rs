@@ -79,7 +79,7 @@ pub fn from(steps: impl IntoIterator<Item = (String, Step)>) -> Plan {
         window: None,
         steps,
         confirm: Vec::new(),
-        notify: IndexMap::new(),
+        notify: std::sync::Arc::default(),
         accepts: Vec::new(),
         overlaid: None,
     }

@@ -12,10 +12,7 @@ pub mod usual;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use belay_core::{
-    event::Record,
-    support::{self, For},
-};
+use belay_core::{event::Record, support};
 use belay_engine::{ArmError, CommandError, OpenError};
 use belay_plan::model::{Name, Plan};
 use belay_ports::ReadFailure;
@@ -127,20 +124,15 @@ impl Rehearsal {
 
 /// The plan without what this version refuses to arm: each part of it is named.
 fn playable(plan: &Plan) -> (Plan, Vec<String>) {
-    let left_out = support::unsupported(plan, For::Guarding);
+    let left_out = support::unsupported(plan);
     let mut plan = plan.clone();
     for part in &left_out {
         let mut path = part.split([' ', '.']);
-        match (path.next(), path.next(), path.next()) {
-            (Some("notify"), ..) => plan.notify.clear(),
-            (Some("steps"), Some(name), Some(key)) => {
-                let Some(step) = plan.steps.get_mut(name) else { continue };
-                match key {
-                    "expect" => step.expect = None,
-                    _ => step.on_drift = None,
-                }
-            }
-            _ => {}
+        let (Some("steps"), Some(name), Some(key)) = (path.next(), path.next(), path.next()) else { continue };
+        let Some(step) = plan.steps.get_mut(name) else { continue };
+        match key {
+            "expect" => step.expect = None,
+            _ => step.on_drift = None,
         }
     }
     (plan, left_out)

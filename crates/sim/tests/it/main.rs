@@ -9,6 +9,7 @@ mod crashes;
 mod drill;
 mod explore_seeds;
 mod journal;
+mod notices;
 mod plans;
 mod rehearsals;
 mod sampling;

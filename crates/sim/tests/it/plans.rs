@@ -1,6 +1,6 @@
 //! Plans: small ones by hand, and random ones by seed.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use belay_plan::model::*;
 use belay_sim::Chance;
@@ -72,7 +72,7 @@ pub(crate) fn plan(steps: impl IntoIterator<Item = (&'static str, Step)>) -> Pla
         window: None,
         steps,
         confirm: Vec::new(),
-        notify: IndexMap::new(),
+        notify: Arc::default(),
         accepts: Vec::new(),
         overlaid: None,
     }

@@ -1,0 +1,368 @@
+//! Who is told what, when, and how often.
+
+mod common;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use belay_core::{
+    event::Event,
+    id::NoticeId,
+    input::{Input, NotSent, Retry, Verb},
+    migration::MigrationState,
+    notice::{Facts, POSTMORTEM_AFTER},
+    reading::Health,
+};
+use belay_plan::{
+    model::*,
+    notify::{Channel, NoticeKind, Notify},
+};
+use common::*;
+use jiff::SignedDuration;
+use serde_json::json;
+
+use NoticeKind::{Decision as Decided, Finished, Incident, Recovered};
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+
+fn channel(events: &[NoticeKind]) -> Channel {
+    Channel {
+        kind: "slack".to_owned(),
+        spec: json!({ "slack": "env:HOOK" }),
+        aws: AwsTarget::default(),
+        events: events.to_vec(),
+        customer_facing: false,
+        within: None,
+        after: None,
+        every: None,
+    }
+}
+
+fn ladder(after: u64, every: u64) -> Channel {
+    let story = [Incident, Finished, Recovered];
+    let minutes = |minutes: u64| Some(Duration::from_secs(minutes * MINUTE));
+    Channel { customer_facing: true, after: minutes(after), every: minutes(every), ..channel(&story) }
+}
+
+/// A trigger that fires at once, and people who are asked and never answer, unless a rule is given.
+fn telling(channels: Vec<(&str, Channel)>) -> Plan {
+    let mut plan = plan(vec![("dns", step(&[]))]);
+    plan.triggers["hurt"].dwell = Duration::ZERO;
+    plan.decision.rules = vec![Rule::always(Answer::FixForward)];
+    let channels = channels.into_iter().map(|(name, channel)| (name.to_owned(), channel)).collect();
+    plan.notify = Arc::new(Notify { channels, ..Notify::default() });
+    plan
+}
+
+fn armed(plan: &Plan) -> Stage {
+    let mut stage = Stage::new();
+    stage.arm(plan);
+    stage.read("errors", Health::Healthy);
+    stage
+}
+
+/// Everybody takes what is sent to them. What they got, in order.
+fn deliver(stage: &mut Stage) -> Vec<(Name, Facts)> {
+    let mut got = Vec::new();
+    while let Some((id, waiting)) = next(stage) {
+        got.push((waiting.0, Facts::clone(&waiting.1)));
+        stage.feed(Input::Noticed { notice: id, result: Ok("200".to_owned()) }).unwrap();
+    }
+    got
+}
+
+fn next(stage: &Stage) -> Option<(NoticeId, (Name, Arc<Facts>))> {
+    let wanted = stage.state.wants().notices;
+    let (id, _) = wanted.into_iter().find(|(id, _)| stage.state.outbox.waiting[id].again_at <= stage.now)?;
+    let waiting = &stage.state.outbox.waiting[&id];
+    Some((id, (waiting.channel.clone(), waiting.facts.clone())))
+}
+
+/// Minute by minute, as the engine ticks at deadlines.
+fn live(stage: &mut Stage, seconds: u64) -> Vec<(Name, Facts)> {
+    let mut got = deliver(stage);
+    for _ in 0..seconds / MINUTE {
+        stage.pass(MINUTE);
+        stage.tick();
+        got.extend(deliver(stage));
+    }
+    got
+}
+
+fn fails(stage: &mut Stage, retry: Retry) -> Vec<Event> {
+    let (id, _) = next(stage).expect("something is to be sent");
+    let result = Err(NotSent { why: "503".to_owned(), retry });
+    stage.feed(Input::Noticed { notice: id, result }).unwrap()
+}
+
+fn kinds(got: &[(Name, Facts)], channel: &str) -> Vec<(NoticeKind, u32)> {
+    got.iter().filter(|(name, _)| name == channel).map(|(_, facts)| (facts.kind, facts.update)).collect()
+}
+
+#[test]
+fn the_ladder_of_three_hours_rung_by_rung() {
+    let team = Channel { within: Some(Duration::from_secs(5 * MINUTE)), ..channel(&NoticeKind::ALL) };
+    let executives = Channel { customer_facing: true, ..channel(&[Incident, Finished, Recovered]) };
+    let plan = telling(vec![("team", team), ("executives", executives), ("customers", ladder(30, 15))]);
+    let mut stage = armed(&plan);
+    assert_eq!(kinds(&live(&mut stage, 0), "team"), [(NoticeKind::Armed, 0)]);
+    stage.read("errors", Health::Unhealthy);
+    let mut got = live(&mut stage, 3 * HOUR);
+    stage.read("errors", Health::Healthy);
+    got.extend(live(&mut stage, HOUR));
+    assert_eq!(kinds(&got, "team"), [(Incident, 0), (Recovered, 0)]);
+    assert_eq!(kinds(&got, "executives"), [(Incident, 0), (Recovered, 0)]);
+    // At 30, 45, ... 180 minutes, and the end.
+    let mut customers: Vec<_> = (0..11).map(|update| (Incident, update)).collect();
+    customers.push((Recovered, 0));
+    assert_eq!(kinds(&got, "customers"), customers);
+    let of_customers: Vec<&Facts> =
+        got.iter().filter(|(name, _)| name == "customers").map(|(_, facts)| facts).collect();
+    let gap = of_customers[10].at.duration_since(of_customers[9].at);
+    assert_eq!(gap, SignedDuration::from_mins(15));
+    assert!(of_customers[0].incident.as_ref().unwrap().customer_facing);
+    assert!(stage.state.outbox.waiting.is_empty() && stage.state.outbox.channels["customers"].sent == 12);
+    assert_eq!(stage.replay(), stage.state);
+}
+
+#[test]
+fn an_incident_that_ends_early_is_told_to_those_who_heard_of_it() {
+    let mut stage = armed(&telling(vec![("team", channel(&[Incident, Recovered])), ("customers", ladder(30, 15))]));
+    stage.read("errors", Health::Unhealthy);
+    let mut got = live(&mut stage, 20 * MINUTE);
+    stage.read("errors", Health::Healthy);
+    got.extend(live(&mut stage, HOUR));
+    assert_eq!(kinds(&got, "team"), [(Incident, 0), (Recovered, 0)]);
+    assert_eq!(kinds(&got, "customers"), []);
+    // The next one begins anew.
+    stage.read("errors", Health::Unhealthy);
+    let got = live(&mut stage, 31 * MINUTE);
+    assert_eq!((kinds(&got, "team"), kinds(&got, "customers")), (vec![(Incident, 0)], vec![(Incident, 0)]));
+}
+
+#[test]
+fn nobody_hears_of_the_end_before_the_beginning_and_old_updates_are_left_out() {
+    let mut stage = armed(&telling(vec![("customers", ladder(0, 15))]));
+    stage.read("errors", Health::Unhealthy);
+    fails(&mut stage, Retry::Later { after: None });
+    // Down for an hour.
+    for _ in 0..60 {
+        stage.pass(MINUTE);
+        stage.tick();
+        if next(&stage).is_some() {
+            fails(&mut stage, Retry::Later { after: None });
+        }
+    }
+    assert_eq!(stage.state.outbox.waiting.len(), 2, "the beginning, and how it stands now");
+    stage.read("errors", Health::Healthy);
+    let got = live(&mut stage, HOUR);
+    assert_eq!(kinds(&got, "customers"), [(Incident, 0), (Recovered, 0)]);
+}
+
+#[test]
+fn what_fails_is_tried_again_for_a_day_and_a_refusal_is_final() {
+    let mut stage = armed(&telling(vec![("team", channel(&[Incident]))]));
+    stage.read("errors", Health::Unhealthy);
+    let (first, _) = next(&stage).unwrap();
+    let again = |stage: &Stage, id: &NoticeId| stage.state.outbox.waiting[id].again_at.duration_since(stage.now);
+    fails(&mut stage, Retry::Later { after: None });
+    assert_eq!(again(&stage, &first), SignedDuration::from_secs(2));
+    assert!(next(&stage).is_none(), "not before");
+    stage.pass(2);
+    fails(&mut stage, Retry::Later { after: None });
+    assert_eq!(again(&stage, &first), SignedDuration::from_secs(4));
+    stage.pass(4);
+    fails(&mut stage, Retry::Later { after: Some(Duration::from_secs(300)) });
+    assert_eq!(again(&stage, &first), SignedDuration::from_secs(300), "what the receiver asks for");
+    let mut tries = 0;
+    while stage.state.outbox.waiting.contains_key(&first) {
+        let wait = again(&stage, &first);
+        stage.now += wait;
+        fails(&mut stage, Retry::Later { after: Some(Duration::from_secs(90_000)) });
+        tries += 1;
+        assert!(tries < 30, "an hour at most is waited");
+    }
+    let given_up = stage.now.duration_since("2026-01-01T02:00:00Z".parse().unwrap());
+    assert!(given_up > SignedDuration::from_hours(22) && given_up <= SignedDuration::from_hours(24), "{given_up}");
+    let team = &stage.state.outbox.channels["team"];
+    assert_eq!((team.sent, team.failed, team.failing.as_ref().map(|(_, why)| why.as_str())), (0, 1, Some("503")));
+
+    let mut stage = armed(&telling(vec![("team", channel(&[Incident]))]));
+    stage.read("errors", Health::Unhealthy);
+    let events = fails(&mut stage, Retry::Never);
+    assert!(matches!(&events[..], [Event::NoticeFailed { again_at: None, .. }]), "{events:?}");
+    assert!(stage.state.outbox.waiting.is_empty());
+}
+
+#[test]
+fn a_restart_sends_what_was_not_recorded_under_the_same_key_and_the_same_words() {
+    let mut stage = armed(&telling(vec![("team", channel(&[Incident]))]));
+    stage.read("errors", Health::Unhealthy);
+    let before = next(&stage).unwrap();
+    stage.pass(10);
+    stage.feed(Input::Resumed { belay_version: "2".to_owned() }).unwrap();
+    assert_eq!(next(&stage).unwrap(), before);
+    deliver(&mut stage);
+    assert!(next(&stage).is_none());
+    // An answer that comes twice changes nothing.
+    let late = Input::Noticed { notice: before.0, result: Ok("200".to_owned()) };
+    assert_eq!(stage.feed(late).unwrap(), []);
+}
+
+#[test]
+fn what_is_not_sent_in_time_is_late_once() {
+    let team = Channel { within: Some(Duration::from_secs(5 * MINUTE)), ..channel(&[Incident]) };
+    let mut stage = armed(&telling(vec![("team", team)]));
+    stage.read("errors", Health::Unhealthy);
+    fails(&mut stage, Retry::Later { after: Some(Duration::from_secs(HOUR)) });
+    assert_eq!(stage.wants().deadline, Some(stage.now + Duration::from_secs(5 * MINUTE)));
+    stage.pass(5 * MINUTE);
+    let is_late = |events: &[Event]| events.iter().filter(|event| matches!(event, Event::NoticeLate { .. })).count();
+    assert_eq!(is_late(&stage.tick()), 1);
+    stage.pass(MINUTE);
+    assert_eq!(is_late(&stage.tick()), 0);
+}
+
+#[test]
+fn the_notice_of_an_incident_says_who_is_asked_and_a_decision_is_told_by_itself() {
+    let mut plan = telling(vec![("team", channel(&NoticeKind::ALL)), ("customers", ladder(0, 15))]);
+    let rule = Rule { timebox: Some(Duration::from_secs(900)), ..Rule::always(Answer::Decide) };
+    plan.decision.rules = vec![Rule { authority: Some(Authority::AllOf { all: vec!["lead".to_owned()] }), ..rule }];
+    let mut stage = armed(&plan);
+    deliver(&mut stage);
+    stage.read("errors", Health::Unhealthy);
+    let got = deliver(&mut stage);
+    assert_eq!(kinds(&got, "team"), [(Incident, 0)], "the rule's answer is in the notice of the incident");
+    let asked = got[0].1.incident.clone().unwrap();
+    assert_eq!((asked.authority, asked.all, asked.then), (vec!["lead".to_owned()], true, Some(Answer::RollBack)));
+    assert_eq!(asked.timebox_ends, Some(stage.now + Duration::from_secs(900)));
+    assert_eq!(asked.evidence, ["errors: errors reads Unhealthy"]);
+
+    stage.pass(MINUTE);
+    stage.command(Verb::Decide { roll_back: true }).unwrap();
+    let got = deliver(&mut stage);
+    assert_eq!((kinds(&got, "team"), kinds(&got, "customers")), (vec![(Decided, 0)], vec![]));
+    assert!(got[0].1.incident.as_ref().unwrap().authority.is_empty(), "nobody is asked any more");
+    assert_eq!(got[0].1.run.as_ref().unwrap().now, ["dns"]);
+    stage.put_back("dns");
+    let got = deliver(&mut stage);
+    assert_eq!((kinds(&got, "team"), kinds(&got, "customers")), (vec![(Finished, 0)], vec![(Finished, 0)]));
+    assert_eq!(stage.state.state(), MigrationState::RolledBack);
+}
+
+#[test]
+fn a_rollback_that_a_person_asks_for_while_all_is_well_is_told_to_the_team_alone() {
+    let executives = Channel { customer_facing: true, ..channel(&[Incident, Finished, Recovered]) };
+    let plan =
+        telling(vec![("team", channel(&NoticeKind::ALL)), ("customers", ladder(0, 15)), ("executives", executives)]);
+    let mut stage = armed(&plan);
+    deliver(&mut stage);
+    stage.command(Verb::Rollback { kind: belay_core::event::RunKind::Real, only: vec![], pin: None }).unwrap();
+    let mut got = deliver(&mut stage);
+    stage.put_back("dns");
+    got.extend(deliver(&mut stage));
+    assert_eq!(kinds(&got, "team"), [(Decided, 0), (Finished, 0)]);
+    assert_eq!(got.iter().filter(|(name, _)| name != "team").count(), 0);
+    assert_eq!(got[0].1.run.as_ref().unwrap().by, "ada");
+}
+
+#[test]
+fn a_drill_is_told_as_one_and_never_to_those_who_hear_of_customers() {
+    let mut plan = telling(vec![("team", channel(&NoticeKind::ALL)), ("customers", ladder(0, 15))]);
+    plan.decision.rules = vec![Rule::always(Answer::RollBack)];
+    let mut stage = armed(&plan);
+    deliver(&mut stage);
+    stage.command(Verb::Drill { trigger: Some("hurt".to_owned()) }).unwrap();
+    stage.read("errors", Health::Unhealthy);
+    let mut got = deliver(&mut stage);
+    stage.put_back("dns");
+    got.extend(deliver(&mut stage));
+    assert_eq!(kinds(&got, "team"), [(Incident, 0), (Finished, 0)]);
+    assert!(got.iter().all(|(name, facts)| name == "team" && facts.drill));
+    assert!(stage.state.outbox.postmortems.is_empty(), "a drill is talked over by its report");
+}
+
+#[test]
+fn a_trigger_that_customers_feel_brings_them_in_when_it_joins() {
+    let mut plan = telling(vec![("customers", ladder(10, 15))]);
+    plan.triggers["hurt"].customer_facing = Some(false);
+    let slow = Trigger { severity: Severity::Major, ..trigger(Condition::Signal("latency".to_owned()), 0) };
+    plan.triggers.insert("slow".to_owned(), slow);
+    let mut stage = armed(&plan);
+    stage.read("latency", Health::Healthy);
+    stage.read("errors", Health::Unhealthy);
+    assert_eq!(live(&mut stage, 20 * MINUTE).len(), 0);
+    stage.read("latency", Health::Unhealthy);
+    assert_eq!(kinds(&live(&mut stage, 0), "customers"), [(Incident, 0)], "it is twenty minutes old already");
+}
+
+#[test]
+fn two_days_later_people_are_reminded_unless_they_have_met() {
+    let mut plan = telling(vec![("team", channel(&[NoticeKind::PostmortemDue]))]);
+    plan.decision.rules = vec![Rule::always(Answer::RollBack)];
+    let rolled_back = || {
+        let mut stage = armed(&plan);
+        stage.read("errors", Health::Unhealthy);
+        stage.put_back("dns");
+        assert_eq!(stage.state.state(), MigrationState::RolledBack);
+        assert!(!stage.state.is_live() && stage.state.is_pending(), "it is disarmed, and something is to come");
+        stage
+    };
+    let mut stage = rolled_back();
+    assert_eq!(stage.wants().deadline, Some(stage.now + POSTMORTEM_AFTER));
+    stage.now += POSTMORTEM_AFTER;
+    stage.feed(Input::Resumed { belay_version: "2".to_owned() }).unwrap();
+    let got = deliver(&mut stage);
+    assert_eq!(kinds(&got, "team"), [(NoticeKind::PostmortemDue, 0)]);
+    assert!(got[0].1.run.is_some() && got[0].1.incident.is_some());
+    assert!(!stage.state.is_pending());
+
+    let mut stage = rolled_back();
+    let run = stage.state.run.as_ref().unwrap().id.clone();
+    stage.command(Verb::PostmortemHeld { run, link: "https://wiki.example.com/17".to_owned() }).unwrap();
+    stage.now += POSTMORTEM_AFTER;
+    stage.tick();
+    assert_eq!(deliver(&mut stage).len(), 0);
+}
+
+#[test]
+fn a_clock_that_was_set_changes_nothing_of_what_people_were_promised() {
+    let mut stage = armed(&telling(vec![("customers", ladder(30, 15))]));
+    stage.read("errors", Health::Unhealthy);
+    stage.pass(10 * MINUTE);
+    stage.now += SignedDuration::from_hours(1);
+    stage.awake(Duration::ZERO, SignedDuration::from_hours(1));
+    stage.read("errors", Health::Unhealthy);
+    assert_eq!(live(&mut stage, 19 * MINUTE).len(), 0);
+    assert_eq!(kinds(&live(&mut stage, MINUTE), "customers"), [(Incident, 0)]);
+}
+
+#[test]
+fn an_outage_is_followed_by_one_update_and_not_by_those_that_were_missed() {
+    let mut stage = armed(&telling(vec![("customers", ladder(0, 15))]));
+    stage.read("errors", Health::Unhealthy);
+    deliver(&mut stage);
+    stage.pass(5 * HOUR);
+    stage.feed(Input::Resumed { belay_version: "2".to_owned() }).unwrap();
+    stage.read("errors", Health::Unhealthy);
+    assert_eq!(kinds(&live(&mut stage, 14 * MINUTE), "customers"), [(Incident, 1)]);
+    assert_eq!(kinds(&live(&mut stage, MINUTE), "customers"), [(Incident, 2)]);
+}
+
+#[test]
+fn more_than_two_hundred_do_not_wait_for_one_channel() {
+    let mut stage = armed(&telling(vec![("team", channel(&[NoticeKind::Blind]))]));
+    for _ in 0..150 {
+        stage.read_from("errors", Health::Unknown, "cloudwatch", true);
+        stage.read("errors", Health::Healthy);
+    }
+    let waiting = &stage.state.outbox.waiting;
+    assert_eq!(waiting.len(), 200);
+    assert_eq!(stage.state.outbox.channels["team"].failed, 100);
+    assert!(waiting.values().next().unwrap().facts.why.contains("cloudwatch"), "the first may be on its way");
+    let over: BTreeMap<bool, usize> = waiting.values().fold(BTreeMap::new(), |mut over, waiting| {
+        *over.entry(waiting.facts.over).or_default() += 1;
+        over
+    });
+    assert_eq!(over.len(), 2, "that it can be read again is told, too");
+}

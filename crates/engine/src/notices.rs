@@ -1,0 +1,126 @@
+//! The notices that are being sent, held against what the state wants to be told. They are beside everything else: no look and no
+//! send of a step waits for one.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    panic::AssertUnwindSafe,
+    time::Duration,
+};
+
+use belay_core::{
+    id::NoticeId,
+    input::{Input, NotSent, Retry},
+    notice::{Facts, Waiting},
+    wants::Wants,
+};
+use belay_ports::{Notice, Ports, channel::SEND_TIME_MAX};
+use futures::FutureExt;
+use jiff::Timestamp;
+use tokio::task::{Id, JoinSet};
+
+use crate::{handle::Snapshot, view::RunView};
+
+/// One try.
+type Try = (NoticeId, u32);
+
+/// Dropping it stops all tries, as a crash would: the next start sends again, under the same keys.
+pub(crate) struct Notices {
+    ports: Ports,
+    under_way: HashMap<Id, Try>,
+    begun: BTreeSet<Try>,
+    set: JoinSet<Result<String, NotSent>>,
+    /// When the next one that waits for its time is to be sent.
+    wake: Option<Timestamp>,
+}
+
+impl Notices {
+    pub(crate) fn new(ports: Ports) -> Self {
+        Self { ports, under_way: HashMap::new(), begun: BTreeSet::new(), set: JoinSet::new(), wake: None }
+    }
+
+    /// Begins to send what is newly wanted and due. What is being sent is never stopped: its answer matters.
+    pub(crate) fn reconcile(&mut self, wants: &Wants, snapshot: &Snapshot, now: Timestamp) {
+        self.wake = None;
+        for wanted in &wants.notices {
+            if self.begun.contains(wanted) {
+                continue;
+            }
+            let Some(waiting) = snapshot.state.outbox.waiting.get(&wanted.0) else { continue };
+            if waiting.again_at > now {
+                self.wake = Some(self.wake.map_or(waiting.again_at, |wake| wake.min(waiting.again_at)));
+                continue;
+            }
+            let channels = snapshot.state.plan.as_ref().map(|plan| &plan.notify.channels);
+            let kind = channels.and_then(|known| known.get(&waiting.channel)).map(|channel| channel.kind.clone());
+            let task = self.set.spawn(send(self.ports.clone(), notice(&wanted.0, waiting, snapshot, now), kind));
+            self.under_way.insert(task.id(), wanted.clone());
+            self.begun.insert(wanted.clone());
+        }
+    }
+
+    /// Something that has waited for its time is to be sent by now.
+    pub(crate) fn is_due(&self, now: Timestamp) -> bool {
+        self.wake.is_some_and(|wake| wake <= now)
+    }
+
+    pub(crate) fn wake(&self) -> Option<Timestamp> {
+        self.wake
+    }
+
+    pub(crate) fn is_sending(&self) -> bool {
+        !self.under_way.is_empty()
+    }
+
+    /// The next answer; never, while nothing is being sent.
+    pub(crate) async fn next(&mut self) -> Input {
+        loop {
+            let Some(joined) = self.set.join_next_with_id().await else { return std::future::pending().await };
+            let (id, result) = match joined {
+                Ok((id, result)) => (id, result),
+                Err(error) => (error.id(), Err(failed_inside())),
+            };
+            if let Some(over) = self.under_way.remove(&id) {
+                self.begun.remove(&over);
+                return Input::Noticed { notice: over.0, result };
+            }
+        }
+    }
+}
+
+fn failed_inside() -> NotSent {
+    let why = "sending failed in a way it should not; the log says more".to_owned();
+    NotSent { why, retry: Retry::Later { after: None } }
+}
+
+fn notice(id: &NoticeId, waiting: &Waiting, snapshot: &Snapshot, now: Timestamp) -> Notice {
+    let state = &snapshot.state;
+    let facts = Facts::clone(&waiting.facts);
+    let run = facts.run.as_ref().and_then(|run| state.run.as_ref().filter(|present| present.id == run.id));
+    let left_s = run.and_then(|run| RunView::new(state, run, Some(snapshot), now).expected_left_s);
+    let next = state.outbox.rungs.get(&waiting.channel).and_then(|rung| rung.next).filter(|_| state.incident.is_some());
+    Notice {
+        key: format!("belay-{}-{id}", state.name),
+        channel: waiting.channel.clone(),
+        facts,
+        notify: state.plan.as_ref().map(|plan| plan.notify.clone()).unwrap_or_default(),
+        expected_end: left_s.and_then(|left_s| now.checked_add(Duration::from_secs(left_s)).ok()),
+        next_update: next,
+        page: format!("belay status {}", state.name),
+        test: false,
+    }
+}
+
+async fn send(ports: Ports, notice: Notice, kind: Option<String>) -> Result<String, NotSent> {
+    let never = |why: String| NotSent { why, retry: Retry::Never };
+    let kind = kind.ok_or_else(|| never("the plan has no such channel any more".to_owned()))?;
+    let channel =
+        ports.channels.channel(&kind).ok_or_else(|| never(format!("this Belay has no channel of the kind {kind}")))?;
+    tokio::select! {
+        biased;
+        sent = AssertUnwindSafe(channel.send(&notice)).catch_unwind() => sent.unwrap_or_else(|_| Err(failed_inside())),
+        () = ports.clock.sleep(SEND_TIME_MAX) => {
+            let why = format!("no answer within {} s", SEND_TIME_MAX.as_secs());
+            Err(NotSent { why, retry: Retry::Later { after: None } })
+        }
+    }
+}

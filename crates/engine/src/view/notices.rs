@@ -1,0 +1,51 @@
+//! What has become of notices, channel by channel.
+
+use belay_core::migration::Migration;
+use belay_plan::model::Name;
+use indexmap::IndexMap;
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct ChannelView {
+    /// As the plan calls it: `slack`.
+    pub kind: String,
+    pub sent: u64,
+    /// Given up.
+    pub failed: u64,
+    /// Due, and not sent yet.
+    pub waiting: usize,
+    /// Of those, how many should have been sent by now.
+    pub late: usize,
+    pub last_sent: Option<Timestamp>,
+    /// Nothing has got through since then.
+    pub failing_since: Option<Timestamp>,
+    pub why: Option<String>,
+    /// When people are told next how the incident goes on.
+    pub next_update: Option<Timestamp>,
+}
+
+pub(super) fn channels(state: &Migration) -> IndexMap<Name, ChannelView> {
+    let outbox = &state.outbox;
+    let planned = state.plan.iter().flat_map(|plan| &plan.notify.channels);
+    let view = |(name, channel): (&Name, &belay_plan::notify::Channel)| {
+        let known = outbox.channels.get(name).cloned().unwrap_or_default();
+        let waiting = outbox.waiting.values().filter(|waiting| waiting.channel == *name);
+        let rung = outbox.rungs.get(name).filter(|_| state.incident.is_some());
+        let (failing_since, why) = known.failing.unzip();
+        let view = ChannelView {
+            kind: channel.kind.clone(),
+            sent: known.sent,
+            failed: known.failed,
+            waiting: waiting.clone().count(),
+            late: waiting.filter(|waiting| waiting.late).count(),
+            last_sent: known.last_sent,
+            failing_since,
+            why,
+            next_update: rung.and_then(|rung| rung.next),
+        };
+        (name.clone(), view)
+    };
+    planned.map(view).collect()
+}

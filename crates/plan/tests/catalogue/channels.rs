@@ -1,0 +1,32 @@
+//! Some channels, as the crate that sends describes them.
+
+use belay_plan::{
+    catalogue::{ChannelSpec, Finding},
+    shape::{boolean, field, pattern, secret},
+};
+use serde_json::Value;
+
+pub fn specs() -> Vec<ChannelSpec> {
+    let topic = pattern(
+        "the ARN of an SNS topic, such as `arn:aws:sns:eu-west-1:111122223333:team`",
+        "^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:.+$",
+    );
+    let of = |key, value, summary| ChannelSpec { key, summary, value, siblings: Vec::new(), check: nothing };
+    let webhook = ChannelSpec {
+        siblings: vec![
+            field("secret", secret(), "What the signature is made with.").optional(),
+            field("insecure", boolean(), "Whether plain HTTP will do.").or(false),
+        ],
+        ..of("webhook", secret(), "A webhook.")
+    };
+    vec![
+        of("slack", secret(), "A Slack webhook."),
+        of("sns", topic, "An SNS topic."),
+        webhook,
+        of("pagerduty", secret(), "A PagerDuty routing key."),
+    ]
+}
+
+fn nothing(_spec: &Value) -> Vec<Finding> {
+    Vec::new()
+}
