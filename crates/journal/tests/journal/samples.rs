@@ -306,7 +306,7 @@ fn plan() -> Plan {
         window: None,
         steps: IndexMap::new(),
         confirm: Vec::new(),
-        notify: std::sync::Arc::default(),
+        notify: Arc::default(),
         accepts: Vec::new(),
         overlaid: None,
     }
