@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use belay_local::files;
 use belay_plan::{Changes, Loaded, catalogue::Catalogue, diagnostic::Diagnostic, model::Plan};
 use clap::builder::NonEmptyStringValueParser;
 
@@ -102,5 +103,7 @@ pub(crate) fn check(
         let what = anyhow::Error::new(error).context(format!("the plan {} cannot be read", path.display()));
         Failure::new(Exit::Usage, what).help("give the path of a plan file; `config/examples/` has some to start from")
     })?;
-    Ok(belay_plan::load_with(&path.display().to_string(), &text, catalogue, &overlay.changes()))
+    let name = path.display().to_string();
+    let loaded = belay_plan::load_with(&name, &text, catalogue, &overlay.changes());
+    Ok(loaded.and_then(|loaded| loaded.with_texts(&name, catalogue, |text| files::read_beside(path, text))))
 }

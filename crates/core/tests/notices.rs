@@ -66,7 +66,7 @@ fn deliver(stage: &mut Stage) -> Vec<(Name, Facts)> {
     let mut got = Vec::new();
     while let Some((id, waiting)) = next(stage) {
         got.push((waiting.0, Facts::clone(&waiting.1)));
-        stage.feed(Input::Noticed { notice: id, result: Ok("200".to_owned()) }).unwrap();
+        stage.feed(Input::Noticed { notice: id, result: Ok("200".to_owned()) }).expect("an answer is never refused");
     }
     got
 }
@@ -92,7 +92,7 @@ fn live(stage: &mut Stage, seconds: u64) -> Vec<(Name, Facts)> {
 fn fails(stage: &mut Stage, retry: Retry) -> Vec<Event> {
     let (id, _) = next(stage).expect("something is to be sent");
     let result = Err(NotSent { why: "503".to_owned(), retry });
-    stage.feed(Input::Noticed { notice: id, result }).unwrap()
+    stage.feed(Input::Noticed { notice: id, result }).expect("an answer is never refused")
 }
 
 fn kinds(got: &[(Name, Facts)], channel: &str) -> Vec<(NoticeKind, u32)> {

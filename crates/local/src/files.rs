@@ -41,6 +41,25 @@ pub fn read_text(path: &Path, bytes_max: u64) -> io::Result<TextFile> {
     Ok(TextFile { text, metadata })
 }
 
+/// A text that a plan names is not larger.
+const TEXT_BYTES_MAX: u64 = 64 * 1024;
+
+/// Reads a text that a plan names by a path from its own folder, and nothing outside of it: texts are sent away. Blocks on the
+/// disk.
+///
+/// # Errors
+/// Why it cannot be read.
+pub fn read_beside(plan: &Path, path: &str) -> Result<String, String> {
+    let folder = plan.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let text = |error: io::Error| error.to_string();
+    let folder = folder.canonicalize().map_err(text)?;
+    let file = folder.join(path).canonicalize().map_err(text)?;
+    if !file.starts_with(&folder) {
+        return Err(format!("it is not in the plan's folder, {}", folder.display()));
+    }
+    read_text(&file, TEXT_BYTES_MAX).map(|file| file.text).map_err(text)
+}
+
 /// Whether a file belongs to `/proc` or `/sys`, by whatever name it was reached.
 #[cfg(target_os = "linux")]
 #[expect(clippy::useless_conversion, reason = "how wide the type of a file system is depends on the platform")]
@@ -63,6 +82,22 @@ mod tests {
 
     fn refused(path: &Path) -> String {
         read_text(path, 8).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_beside_a_plan_does_not_lead_out_of_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let plan = folder.path().join("plans/plan.yaml");
+        fs::create_dir_all(folder.path().join("plans/texts")).unwrap();
+        fs::write(folder.path().join("plans/texts/a.md"), "told").unwrap();
+        fs::write(folder.path().join("secret"), "not told").unwrap();
+        std::os::unix::fs::symlink("../../secret", folder.path().join("plans/texts/link")).unwrap();
+        assert_eq!(read_beside(&plan, "texts/a.md").unwrap(), "told");
+        let absolute = folder.path().join("secret").display().to_string();
+        for out in ["../secret", "texts/link", &absolute] {
+            let why = read_beside(&plan, out).unwrap_err();
+            assert!(why.contains("not in the plan's folder"), "{out}: {why}");
+        }
     }
 
     #[test]

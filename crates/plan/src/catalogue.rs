@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::{
     builtin,
     decode::below,
+    notify::NoticeKind,
     shape::{Field, Shape},
     syntax::{Problem, Span},
 };
@@ -17,6 +18,8 @@ pub struct Catalogue {
     pub actions: Vec<ActionSpec>,
     pub signals: Vec<SignalSpec>,
     pub channels: Vec<ChannelSpec>,
+    /// Why a text of a plan's own cannot be told, with its line; tried with a sample of what there is to tell.
+    pub check_text: fn(kind: NoticeKind, source: &str) -> Result<(), String>,
 }
 
 impl Catalogue {
@@ -26,13 +29,18 @@ impl Catalogue {
             actions: builtin::actions().into_iter().chain(actions).collect(),
             signals: signals.into_iter().chain(builtin::signals()).collect(),
             channels: Vec::new(),
+            check_text: |_, _| Ok(()),
         }
     }
 
-    /// The ways to reach people.
+    /// The ways to reach people, and how to try a plan's own texts.
     #[must_use]
-    pub fn with_channels(self, channels: impl IntoIterator<Item = ChannelSpec>) -> Self {
-        Self { channels: channels.into_iter().collect(), ..self }
+    pub fn with_channels(
+        self,
+        channels: impl IntoIterator<Item = ChannelSpec>,
+        check_text: fn(kind: NoticeKind, source: &str) -> Result<(), String>,
+    ) -> Self {
+        Self { channels: channels.into_iter().collect(), check_text, ..self }
     }
 
     pub fn action(&self, name: &str) -> Option<&ActionSpec> {

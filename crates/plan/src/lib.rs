@@ -34,6 +34,7 @@ mod remark;
 mod schema;
 mod svg;
 mod syntax;
+mod texts;
 
 pub use load::{Changes, Loaded, load, load_with};
 pub use remark::{remark, remarks};

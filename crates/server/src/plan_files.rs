@@ -102,7 +102,8 @@ impl PlanFile {
     /// The file as it is by now. Blocks on the disk.
     pub(crate) fn load_again(&self, catalogue: &Catalogue) -> Result<Self, PlanFileError> {
         let file = read(&self.path)?;
-        match file.text == self.loaded.text {
+        // Texts may have changed beside it.
+        match file.text == self.loaded.text && self.loaded.plan.notify.texts.is_empty() {
             true => {
                 let others = permits::others(&file.metadata);
                 Ok(Self { modified: modified(&file), others, ..self.clone() })
@@ -112,7 +113,9 @@ impl PlanFile {
     }
 
     fn parse(path: &Path, file: &TextFile, catalogue: &Catalogue) -> Result<Self, PlanFileError> {
-        match belay_plan::load(&path.display().to_string(), &file.text, catalogue) {
+        let name = path.display().to_string();
+        let loaded = belay_plan::load(&name, &file.text, catalogue);
+        match loaded.and_then(|loaded| loaded.with_texts(&name, catalogue, |text| files::read_beside(path, text))) {
             Ok(loaded) => Ok(Self {
                 path: path.to_owned(),
                 loaded: Arc::new(loaded),

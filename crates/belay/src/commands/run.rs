@@ -5,9 +5,10 @@ use belay_core::{
     event::RunKind,
     input::{Asked, RefusalKind},
 };
-use belay_engine::{CommandError, Engine, Options, Request, RunError, Sampler, run_foreground};
+use belay_engine::{CommandError, Engine, Handle, Options, Request, RunError, Sampler, run_foreground};
 use belay_journal::StateUrl;
 use belay_plan::model::Plan;
+use belay_ports::Ports;
 
 use crate::{
     assembly::{State, actor, catalogue, gate, open_to_write, ports},
@@ -23,6 +24,9 @@ use crate::{
 
 /// How often signals are read: a person watches, and the run is short.
 const POLL: Duration = Duration::from_secs(2);
+
+/// Notices that are on their way when the run is over get so long.
+const TELLING_MAX: Duration = Duration::from_secs(10);
 
 /// Roll back now, in the foreground, without a daemon
 ///
@@ -101,7 +105,12 @@ impl Args {
         let ending =
             follow_engine(&handle, &mut records, &id, clock, &mut screen, Some(approvals), interrupted()).await;
         screen.finish();
+        let untold = tell_the_rest(&handle, &ports).await;
         handle.shutdown().await;
+        if untold > 0 {
+            let them = text::count(untold, "notice");
+            output.note(format_args!("{them} not sent yet; a daemon on this journal sends the rest: {}", self.daemon()));
+        }
         match ending? {
             Ending::Stopped(run) => {
                 if output.json {
@@ -129,6 +138,17 @@ impl Args {
             }
         }
     }
+}
+
+/// People are told of the end, too, if they can be told soon. How many notices are left.
+async fn tell_the_rest(handle: &Handle, ports: &Ports) -> usize {
+    let mut snapshots = handle.watch();
+    tokio::select! {
+        biased;
+        _ = snapshots.wait_for(|snapshot| snapshot.state.outbox.waiting.is_empty()) => {}
+        () = ports.clock.sleep(TELLING_MAX) => {}
+    }
+    handle.snapshot().state.outbox.waiting.len()
 }
 
 impl Args {

@@ -2,6 +2,7 @@
 
 use belay_plan::{
     catalogue::{ChannelSpec, Finding},
+    notify::NoticeKind,
     shape::{boolean, field, pattern, secret},
 };
 use serde_json::Value;
@@ -25,6 +26,14 @@ pub fn specs() -> Vec<ChannelSpec> {
         webhook,
         of("pagerduty", secret(), "A PagerDuty routing key."),
     ]
+}
+
+/// A text is told as it is, unless it has an open brace.
+pub fn check_text(_kind: NoticeKind, source: &str) -> Result<(), String> {
+    match source.contains("{{") {
+        true => Err("line 1: what is opened is not closed".to_owned()),
+        false => Ok(()),
+    }
 }
 
 fn nothing(_spec: &Value) -> Vec<Finding> {

@@ -14,5 +14,6 @@ pub fn catalogue() -> Catalogue {
     signals.push(elbv2::signal_spec());
     signals.push(rds::signal_spec());
     signals.extend(probes::signal_specs());
-    Catalogue::new([route53::spec(), elbv2::spec(), rds::spec()], signals).with_channels(channels::specs())
+    Catalogue::new([route53::spec(), elbv2::spec(), rds::spec()], signals)
+        .with_channels(channels::specs(), channels::check_text)
 }

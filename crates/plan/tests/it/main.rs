@@ -7,6 +7,7 @@ mod graph;
 mod overlays;
 mod samples;
 mod schema;
+mod texts;
 
 use std::{fs, path::Path};
 
