@@ -127,8 +127,10 @@ impl Secrets {
         reads.insert(path.to_owned(), receiver.clone());
         let (all, path) = (self.clone(), path.to_owned());
         spawn_blocking(move || {
-            let _over = Over { all: &all, path: &path };
+            let over = Over { all: &all, path: &path };
             let found = files::read_text(&path, BYTES_MAX);
+            // Whoever asks from now on gets a read of their own: this one shows the file as it was.
+            drop(over);
             sender.send_replace(Some(match found {
                 Ok(file) => Ok(file.text),
                 Err(error) => Err(format!("{} cannot be read: {error}", path.display())),
