@@ -25,6 +25,8 @@ pub enum What {
     Sends { secret: Reference, host: String },
     /// Logs in to the database whose URL is a secret, which goes to the host in it and nowhere else.
     Opens { secret: Reference },
+    /// Sends notices to the address that is a secret, or with a secret to the host in it, and nowhere else.
+    Notifies { secret: Reference },
     /// Asks a host.
     Asks { host: String },
     /// Runs a program, here with its arguments.
@@ -37,6 +39,7 @@ impl fmt::Display for Reach {
         match &self.what {
             What::Sends { secret, host } => write!(f, "{by} sends {secret} to {host}"),
             What::Opens { secret } => write!(f, "{by} opens the database of {secret}"),
+            What::Notifies { secret } => write!(f, "{by} sends notices by {secret}"),
             What::Asks { host } => write!(f, "{by} asks {host}"),
             What::Runs { line, .. } => write!(f, "{by} runs {line}"),
         }
@@ -84,7 +87,9 @@ impl Permits {
                 Some(permits.filter(|permit| permit.secret == *secret).any(|permit| is_one_of(host, &permit.hosts)))
             }
             // Its host is held against the list when it is known.
-            What::Opens { secret } => Some(self.secrets.as_ref()?.iter().any(|permit| permit.secret == *secret)),
+            What::Opens { secret } | What::Notifies { secret } => {
+                Some(self.secrets.as_ref()?.iter().any(|permit| permit.secret == *secret))
+            }
             What::Asks { host } => Some(is_one_of(host, self.probe_hosts.as_ref()?)),
             What::Runs { program, .. } => Some(self.commands.as_ref()?.contains(program)),
         }
@@ -123,6 +128,11 @@ fn cure(what: &What) -> String {
         What::Opens { secret } => format!(
             "list {{ secret: \"{secret}\", hosts: [THE HOST OF THE DATABASE] }} in `secrets` of the daemon's configuration"
         ),
+        What::Notifies { secret } => {
+            format!(
+                "list {{ secret: \"{secret}\", hosts: [THE HOST OF THE CHANNEL] }} in `secrets` of the daemon's configuration"
+            )
+        }
         What::Asks { host } => format!("list {host} in `probe_hosts` of the daemon's configuration"),
         What::Runs { program, .. } => format!("list {program} in `commands` of the daemon's configuration"),
     }
@@ -209,6 +219,10 @@ mod tests {
         let why = permits.judge(&runs("fence")).unwrap_err();
         assert!(why.ends_with("list fence in `commands` of the daemon's configuration"), "{why}");
         assert!(permits.judge(&reach(What::Asks { host: "shop.test".to_owned() })).is_err());
+        let notifies = |secret: &str| What::Notifies { secret: Reference::parse(secret).unwrap() };
+        assert_eq!(permits.judge(&reach(notifies("env:SHOP_TOKEN"))), Ok(()));
+        let why = permits.judge(&reach(notifies("env:SLACK_WEBHOOK"))).unwrap_err();
+        assert!(why.contains("list { secret: \"env:SLACK_WEBHOOK\", hosts: [THE HOST OF THE CHANNEL] }"), "{why}");
     }
 
     #[test]

@@ -44,6 +44,12 @@ pub trait Channel: Send + Sync {
     fn preview(&self, notice: &Notice) -> Result<String, String>;
 
     fn permissions(&self, notify: &Notify, channel: &str) -> Vec<Permission>;
+
+    /// Whether the channel could be used now: its secrets can be read, its address is one and is permitted. It sends nothing.
+    ///
+    /// # Errors
+    /// What is missing or wrong, in words that show nothing of a secret.
+    fn usable<'a>(&'a self, notify: &'a Notify, channel: &'a Name) -> Fut<'a, Result<(), String>>;
 }
 
 /// Finds the channel of a kind.
@@ -56,4 +62,24 @@ impl Channels for () {
     fn channel(&self, _kind: &str) -> Option<Arc<dyn Channel>> {
         None
     }
+}
+
+/// A notice in plain text, for channels that know no markup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlainText {
+    /// One line.
+    pub title: String,
+    pub body: String,
+}
+
+/// Puts notices into words.
+pub trait Texts: Send + Sync {
+    /// For a channel of a kind: the plan's own text, or the built-in one.
+    ///
+    /// # Errors
+    /// The text of the plan cannot be rendered: why, with its line.
+    fn plain(&self, kind: &str, notice: &Notice) -> Result<PlainText, String>;
+
+    /// The same, with the built-in text in the place of one that cannot be rendered: a notice goes out in any case.
+    fn plain_or_built_in(&self, kind: &str, notice: &Notice) -> PlainText;
 }

@@ -15,7 +15,7 @@ pub mod sensor;
 pub mod system;
 
 pub use actuator::{Actuator, ApplyError, Condition, Corrupt, Interruption, Permission, ReadError, Scope, Stages};
-pub use channel::{Channel, Channels, NotSent, Notice, Retry};
+pub use channel::{Channel, Channels, NotSent, Notice, PlainText, Retry, Texts};
 pub use check::{Check, CheckVerdict};
 pub use clock::{Clock, Entropy};
 pub use journal::{AppendError, Head, Journal, NewRecord, Placed, ReadFailure, Rescued};

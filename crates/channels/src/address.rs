@@ -1,0 +1,173 @@
+//! Addresses that notices are sent to.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+};
+
+use belay_local::secrets::Reference;
+use belay_plan::{
+    catalogue::Finding,
+    shape::{Field, boolean, field, pattern},
+};
+use belay_ports::near::{Nearness, address_nearness, nearness};
+use reqwest::Url;
+use serde_json::Value;
+
+/// An address that may be sent to. It is a secret.
+#[derive(Clone)]
+pub(crate) struct Address {
+    pub(crate) url: Url,
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "an address at {}", self.host())
+    }
+}
+
+impl Address {
+    /// `insecure`: plain HTTP will do, to private addresses.
+    ///
+    /// # Errors
+    /// Why nothing is sent there, in words that do not show it.
+    pub(crate) fn parse(text: &str, insecure: bool) -> Result<Self, String> {
+        let url = Url::parse(text).map_err(|error| format!("the address is no URL: {error}"))?;
+        let host = url.host_str().filter(|host| !host.is_empty()).ok_or("the address has no host")?;
+        if nearness(host) == Nearness::LinkLocal {
+            return Err(format!("{host} is a link-local address: credentials of this host are there, and no receiver"));
+        }
+        match (url.scheme(), insecure) {
+            ("https", _) => {}
+            ("http", true) => {
+                let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+                if address.is_ok_and(|address| !is_private(address)) {
+                    return Err(format!("{host} is a public address: plain HTTP goes to private ones only"));
+                }
+            }
+            ("http", false) => {
+                return Err(format!(
+                    "the address at {host} is plain HTTP, which anybody on the way can read: use https, or say \
+                     `insecure: true` for a private address"
+                ));
+            }
+            (scheme, _) => return Err(format!("the address begins with `{scheme}:`, wanted `https:`")),
+        }
+        Ok(Self { url })
+    }
+
+    /// As errors show it.
+    pub(crate) fn host(&self) -> &str {
+        self.url.host_str().unwrap_or_default()
+    }
+
+    /// Nothing leaves this host or its network in the open.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.url.scheme() == "http"
+    }
+
+    /// What no answer may show: the address, and what in it makes it one that others do not know.
+    pub(crate) fn secrets(&self) -> Vec<String> {
+        let url = &self.url;
+        let parts = [url.as_str(), url.path(), url.query().unwrap_or_default(), url.password().unwrap_or_default()];
+        let last = url.path_segments().and_then(|mut segments| segments.next_back()).unwrap_or_default();
+        parts.into_iter().chain([last]).filter(|part| part.len() >= 8).map(ToOwned::to_owned).collect()
+    }
+}
+
+/// Why nothing is sent to an address that a name led to.
+pub(crate) fn refused(address: IpAddr, plain: bool) -> Option<String> {
+    if address_nearness(address) == Nearness::LinkLocal {
+        return Some(format!("its name leads to {address}, a link-local address"));
+    }
+    (plain && !is_private(address))
+        .then(|| format!("its name leads to {address}, a public address: plain HTTP goes to private ones only"))
+}
+
+/// In no other network than one's own.
+pub(crate) fn is_private(address: IpAddr) -> bool {
+    let v6 = |address: Ipv6Addr| address.is_loopback() || address.is_unique_local();
+    match address {
+        IpAddr::V4(address) => address.is_private() || address.is_loopback(),
+        IpAddr::V6(address) => match address.to_ipv4_mapped() {
+            Some(address) => address.is_private() || address.is_loopback(),
+            None => v6(address),
+        },
+    }
+}
+
+/// The key `insecure`.
+pub(crate) fn insecure_field() -> Field {
+    field("insecure", boolean(), "Whether plain HTTP will do; it goes to private addresses only.").or(false)
+}
+
+/// The key `url`, where a service has an address of its own.
+pub(crate) fn url_field() -> Field {
+    field(
+        "url",
+        pattern("an https URL, such as `https://proxy.example.com`", "^https?://[^\\s/]+.*$"),
+        "In the place of the service's own address: a proxy.",
+    )
+    .optional()
+}
+
+/// What the shape of `url` cannot say.
+pub(crate) fn check_url(spec: &Value) -> Vec<Finding> {
+    let Some(text) = spec["url"].as_str() else { return Vec::new() };
+    match Address::parse(text, spec["insecure"] == true) {
+        Err(why) => vec![Finding::new("/url", why)],
+        Ok(Address { url }) if !url.username().is_empty() || url.password().is_some() => {
+            vec![Finding::new("/url", "a user or password in a URL is a secret: it is not for a plan").conceal()]
+        }
+        Ok(Address { url }) if url.query().is_some() || url.fragment().is_some() => {
+            vec![Finding::new("/url", "the address has a query or a fragment, which no service has here").conceal()]
+        }
+        Ok(_) => Vec::new(),
+    }
+}
+
+/// A secret that no plan may refer to.
+pub(crate) fn check_secret(spec: &Value, pointers: &[&str]) -> Vec<Finding> {
+    let finding = |pointer: &&str| {
+        let reference = spec.pointer(pointer)?.as_str().and_then(Reference::parse)?;
+        Some(Finding::new(*pointer, reference.check().err()?))
+    };
+    pointers.iter().filter_map(finding).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_private_is_reached_in_the_open() {
+        let parsed = |text: &str, insecure| Address::parse(text, insecure).map(|address| address.host().to_owned());
+        for (text, insecure) in [
+            ("https://hooks.example.com/T0/B0/x", false),
+            ("https://10.0.0.7/", false),
+            ("http://10.0.0.7:8080/hook", true),
+            ("http://127.0.0.1:8080/hook", true),
+            ("http://[fd00::7]/", true),
+            ("http://receiver.internal/", true),
+        ] {
+            assert!(parsed(text, insecure).is_ok(), "{text}");
+        }
+        for (text, insecure, wanted) in [
+            ("http://10.0.0.7/hook?key=s3cret", false, "the address at 10.0.0.7 is plain HTTP"),
+            ("http://127.0.0.1/", false, "plain HTTP"),
+            ("http://198.51.100.7/", true, "198.51.100.7 is a public address"),
+            ("https://169.254.169.254/latest", false, "169.254.169.254 is a link-local address"),
+            ("http://[fe80::1]/", true, "link-local"),
+            ("http://[::ffff:169.254.169.254]/", true, "link-local"),
+            ("ftp://example.com/", true, "begins with `ftp:`"),
+            ("not an address", true, "the address is no URL"),
+            ("https://", false, "the address is no URL: empty host"),
+        ] {
+            let why = parsed(text, insecure).unwrap_err();
+            assert!(why.contains(wanted) && !why.contains("s3cret"), "{text}: {why}");
+        }
+        assert!(refused("169.254.169.254".parse().unwrap(), false).is_some());
+        assert!(refused("198.51.100.7".parse().unwrap(), true).is_some());
+        assert!(refused("198.51.100.7".parse().unwrap(), false).is_none());
+    }
+}

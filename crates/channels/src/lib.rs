@@ -1,0 +1,89 @@
+//! Ways to reach people: webhooks, Slack, Teams, PagerDuty, e-mail, Statuspage, and the texts that they get.
+//!
+//! A notice goes out in one try at a time: whether it is tried again, and when, is the engine's to decide, by what a try answers.
+//! Nothing is kept between tries. Secrets are looked up for each try and shown nowhere; redirects are never followed; what is
+//! link-local is never reached, and plain HTTP goes to private addresses only, where the plan says so.
+
+mod address;
+mod http;
+mod mask;
+mod pagerduty;
+mod reach;
+pub mod samples;
+mod slack;
+mod teams;
+#[cfg(test)]
+mod tests;
+mod texts;
+mod way;
+mod webhook;
+
+use std::sync::Arc;
+
+use belay_local::{
+    permit::{Gate, Reach},
+    secrets::Secrets,
+};
+use belay_plan::{
+    catalogue::ChannelSpec,
+    notify::{NoticeKind, Notify},
+};
+use belay_ports::{Channel, Clock};
+pub use texts::{Texts, check_text};
+
+use crate::{
+    http::Http,
+    way::{Sender, Shared, Way},
+};
+
+/// Finds the channels by their key in the plan.
+pub struct Channels(Arc<Shared>);
+
+impl Channels {
+    /// `gate`: which secrets may be sent where.
+    pub fn new(clock: Arc<dyn Clock>, gate: Gate) -> Self {
+        Self(Arc::new(Shared { clock, secrets: Secrets::default(), gate, http: Http::default() }))
+    }
+
+    /// The specs of all channels, for the catalogue.
+    pub fn specs() -> Vec<ChannelSpec> {
+        vec![slack::spec(), teams::spec(), pagerduty::spec(), webhook::spec()]
+    }
+
+    /// Which secrets the channels of a plan send, and where.
+    pub fn reaches(notify: &Notify) -> Vec<Reach> {
+        notify.channels.iter().flat_map(|(name, channel)| reach::of(name, channel)).collect()
+    }
+
+    /// What channels of a kind can be told of: a status page knows incidents and nothing else.
+    pub fn events(kind: &str) -> Vec<NoticeKind> {
+        match kind {
+            pagerduty::KEY => pagerduty::EVENTS.to_vec(),
+            kind => texts::kinds(kind),
+        }
+    }
+
+    /// TLS with a certificate authority beside those of this host.
+    #[cfg(test)]
+    fn trusting(self, roots: &[Vec<u8>]) -> Self {
+        let shared = Arc::into_inner(self.0).expect("nobody shares it yet");
+        let certificate = |der: &Vec<u8>| reqwest::Certificate::from_der(der).expect("a certificate");
+        Self(Arc::new(Shared { http: Http::trusting(roots.iter().map(certificate).collect()), ..shared }))
+    }
+
+    fn sender<W: Way>(&self, way: W) -> Arc<dyn Channel> {
+        Arc::new(Sender { way, shared: Arc::clone(&self.0) })
+    }
+}
+
+impl belay_ports::Channels for Channels {
+    fn channel(&self, kind: &str) -> Option<Arc<dyn Channel>> {
+        Some(match kind {
+            slack::KEY => self.sender(slack::Slack),
+            teams::KEY => self.sender(teams::Teams),
+            pagerduty::KEY => self.sender(pagerduty::PagerDuty),
+            webhook::KEY => self.sender(webhook::Webhook),
+            _ => return None,
+        })
+    }
+}

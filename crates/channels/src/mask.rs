@@ -1,0 +1,32 @@
+//! Answers of receivers, fit to be looked at.
+
+use belay_plan::visible;
+
+/// How much of an answer an error or a record shows.
+const SHOWN_CHARS_MAX: usize = 200;
+
+/// The text on one line, bounded, without known secrets.
+pub(crate) fn shown(text: &str, secrets: &[String]) -> String {
+    let mut secrets: Vec<&String> = secrets.iter().filter(|secret| !secret.is_empty()).collect();
+    // One that contains another goes first.
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    let masked = secrets.into_iter().fold(text.trim().to_owned(), |text, secret| text.replace(secret, "[masked]"));
+    let line = visible::line(&masked);
+    match line.char_indices().nth(SHOWN_CHARS_MAX) {
+        Some((end, _)) => format!("{}...", &line[..end]),
+        None => line.into_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_show_no_secret_and_nothing_that_is_obeyed() {
+        let secrets = ["T0/B0/abc".to_owned(), "https://h.test/T0/B0/abc".to_owned(), String::new()];
+        let text = "no such hook: https://h.test/T0/B0/abc\r\n\x1b[2J(T0/B0/abc) ";
+        assert_eq!(shown(text, &secrets), "no such hook: [masked]␍␊␛[2J([masked])");
+        assert_eq!(shown(&"x".repeat(300), &[]).len(), 203);
+    }
+}

@@ -1,0 +1,176 @@
+//! `pagerduty`: the Events API v2. All notices of an incident have the same key, so that it is one incident there, too:
+//! triggered when it begins, acknowledged when it is decided, resolved when it ends.
+
+use belay_plan::{
+    catalogue::{ChannelSpec, Finding},
+    model::Severity,
+    notify::NoticeKind,
+    shape::secret,
+    visible,
+};
+use belay_ports::{NotSent, Notice};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    address::{Address, check_secret, check_url, insecure_field, url_field},
+    http::{ANSWER_BYTES_MAX, Request},
+    texts::{Markup, Text, cleaned, cut},
+    way::{Entry, Shared, Way, never},
+};
+
+pub(crate) const KEY: &str = "pagerduty";
+
+pub(crate) const ADDRESS: &str = "https://events.pagerduty.com";
+const PATH: &str = "/v2/enqueue";
+/// PagerDuty refuses longer ones.
+const SUMMARY_CHARS_MAX: usize = 1024;
+const DEDUP_KEY_CHARS_MAX: usize = 255;
+
+/// What somebody is got up for, and what ends it. A rollback that is armed is not an alert that somebody has to resolve.
+pub(crate) const EVENTS: [NoticeKind; 10] = [
+    NoticeKind::Readiness,
+    NoticeKind::Incident,
+    NoticeKind::Decision,
+    NoticeKind::Approval,
+    NoticeKind::PointOfNoReturn,
+    NoticeKind::Blind,
+    NoticeKind::StepFailed,
+    NoticeKind::Halted,
+    NoticeKind::Finished,
+    NoticeKind::Recovered,
+];
+
+pub(crate) fn spec() -> ChannelSpec {
+    ChannelSpec {
+        key: KEY,
+        summary: "A PagerDuty routing key (Events API v2).",
+        value: secret(),
+        siblings: vec![url_field(), insecure_field()],
+        check,
+    }
+}
+
+fn check(spec: &Value) -> Vec<Finding> {
+    check_secret(spec, &["/pagerduty"]).into_iter().chain(check_url(spec)).collect()
+}
+
+/// The host that the key is sent to.
+pub(crate) fn host(spec: &Value) -> Option<String> {
+    let address = spec["url"].as_str().unwrap_or(ADDRESS);
+    Some(Address::parse(address, true).ok()?.host().to_owned())
+}
+
+pub(crate) struct PagerDuty;
+
+pub(crate) struct Target {
+    address: Address,
+    key: String,
+}
+
+impl Way for PagerDuty {
+    const KEY: &'static str = KEY;
+    const MARKUP: Markup = Markup::None;
+    type Target = Target;
+
+    async fn open(&self, entry: Entry<'_>) -> Result<Target, NotSent> {
+        let base = entry.spec["url"].as_str().unwrap_or(ADDRESS).trim_end_matches('/');
+        let address = Address::parse(&format!("{base}{PATH}"), entry.is_insecure()).map_err(never)?;
+        entry.permit(&[&entry.spec[KEY]], address.host())?;
+        Ok(Target { address, key: entry.secret(&entry.spec[KEY]).await? })
+    }
+
+    async fn deliver(&self, shared: &Shared, target: Target, notice: &Notice, text: Text) -> Result<String, NotSent> {
+        let action = Action::of(notice);
+        let request = Request {
+            method: Method::POST,
+            address: &target.address,
+            headers: Vec::new(),
+            body: Some(event(&target.key, action, notice, text).to_string()),
+            secrets: vec![target.key],
+            answer_bytes_max: ANSWER_BYTES_MAX,
+            now: shared.clock.now(),
+        };
+        let answer = shared.http.send(request).await?;
+        let said: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        Ok(answer.shown(&format!("{} ({})", said["message"].as_str().unwrap_or_default(), action.as_str())))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Action {
+    Trigger,
+    Acknowledge,
+    Resolve,
+}
+
+impl Action {
+    fn of(notice: &Notice) -> Self {
+        match notice.facts.kind {
+            _ if notice.test => Self::Trigger,
+            NoticeKind::Decision => Self::Acknowledge,
+            NoticeKind::Finished | NoticeKind::Recovered => Self::Resolve,
+            _ => Self::Trigger,
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Trigger => "trigger",
+            Self::Acknowledge => "acknowledge",
+            Self::Resolve => "resolve",
+        }
+    }
+}
+
+fn event(key: &str, action: Action, notice: &Notice, text: Text) -> Value {
+    let plain = text.plain();
+    let mut event = json!({
+        "routing_key": key,
+        "event_action": action.as_str(),
+        "dedup_key": dedup_key(notice),
+        "client": "Belay",
+    });
+    if action == Action::Trigger {
+        event["payload"] = json!({
+            "summary": cut(&plain.title, SUMMARY_CHARS_MAX),
+            "source": notice.facts.migration,
+            "severity": severity(notice),
+            "timestamp": notice.facts.at,
+            "class": notice.facts.kind,
+            "custom_details": {
+                "text": plain.body,
+                "facts": cleaned(serde_json::to_value(&notice.facts).unwrap_or_default()),
+            },
+        });
+        if notice.page.starts_with("https://") || notice.page.starts_with("http://") {
+            event["links"] = json!([{ "href": visible::line(&notice.page), "text": "Belay" }]);
+        }
+    }
+    event
+}
+
+/// `belay/MIGRATION/INCIDENT`: one incident of ours is one of theirs. What is of no incident is of its run, or on its own.
+fn dedup_key(notice: &Notice) -> String {
+    let facts = &notice.facts;
+    let episode = match (&facts.incident, &facts.run) {
+        _ if notice.test => notice.key.clone(),
+        (Some(incident), _) => incident.id.to_string(),
+        (None, Some(run)) => run.id.to_string(),
+        (None, None) => notice.key.clone(),
+    };
+    let key = format!("belay/{}/{episode}", facts.migration);
+    key.chars().take(DEDUP_KEY_CHARS_MAX).collect()
+}
+
+fn severity(notice: &Notice) -> &'static str {
+    let facts = &notice.facts;
+    let of_incident = facts.incident.as_ref().map(|incident| incident.severity);
+    match (facts.kind, of_incident) {
+        _ if notice.test => "info",
+        (NoticeKind::Halted, _) | (_, Some(Severity::Critical)) => "critical",
+        (NoticeKind::Blind | NoticeKind::StepFailed | NoticeKind::Readiness, _) | (_, Some(Severity::Major)) => "error",
+        (NoticeKind::Approval, _) | (_, Some(Severity::Minor)) => "warning",
+        (_, None) => "info",
+    }
+}

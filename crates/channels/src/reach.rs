@@ -1,0 +1,31 @@
+//! What a channel sends where: known from the plan, and held against what is permitted when it is armed; each try is held against
+//! it, too, with the host that the secret names.
+
+use belay_local::{
+    permit::{Reach, What},
+    secrets::Reference,
+};
+use belay_plan::notify::Channel;
+use serde_json::Value;
+
+use crate::{pagerduty, slack, teams, webhook};
+
+/// Of one channel.
+pub(crate) fn of(name: &str, channel: &Channel) -> Vec<Reach> {
+    let spec = &channel.spec;
+    let notifies = |texts: &[&Value]| -> Vec<What> {
+        texts.iter().filter_map(|text| Some(What::Notifies { secret: Reference::parse(text.as_str()?)? })).collect()
+    };
+    let sends = |text: &Value, host: Option<String>| -> Vec<What> {
+        let secret = text.as_str().and_then(Reference::parse);
+        secret.zip(host).map(|(secret, host)| What::Sends { secret, host }).into_iter().collect()
+    };
+    let whats = match channel.kind.as_str() {
+        slack::KEY => notifies(&[&spec[slack::KEY]]),
+        webhook::KEY => notifies(&[&spec[webhook::KEY], &spec["secret"]]),
+        teams::KEY => notifies(&[&spec[teams::KEY]]),
+        pagerduty::KEY => sends(&spec[pagerduty::KEY], pagerduty::host(spec)),
+        _ => Vec::new(),
+    };
+    whats.into_iter().map(|what| Reach { by: format!("channel {name}"), what }).collect()
+}

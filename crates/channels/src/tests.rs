@@ -1,0 +1,99 @@
+//! Channels against receivers that the tests start.
+
+mod http;
+mod pagerduty;
+mod receiver;
+mod slack;
+mod teams;
+mod tls;
+mod webhook;
+mod wording;
+
+use std::{fs, sync::Arc, time::Duration};
+
+use belay_local::permit::Gate;
+use belay_plan::notify::{Channel as ChannelEntry, NoticeKind, Notify};
+use belay_ports::{Channels as _, Clock, Fut, NotSent, Notice};
+use jiff::Timestamp;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{Channels, samples};
+
+/// A clock that stands, and whose sleepers never wake but when the test says so.
+#[derive(Default)]
+struct Still {
+    wakes: bool,
+}
+
+impl Clock for Still {
+    fn now(&self) -> Timestamp {
+        "2026-03-01T02:11:00Z".parse().unwrap()
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn sleep(&self, _duration: Duration) -> Fut<'_, ()> {
+        if self.wakes { Box::pin(std::future::ready(())) } else { Box::pin(std::future::pending()) }
+    }
+}
+
+/// One channel of a plan, and secrets in files.
+struct Team {
+    folder: TempDir,
+    channels: Channels,
+    kind: &'static str,
+    spec: Value,
+    zone: Option<&'static str>,
+}
+
+impl Team {
+    /// `spec` gets the folder of the secrets.
+    fn new(kind: &'static str, secrets: &[(&str, &str)], spec: impl Fn(&dyn Fn(&str) -> String) -> Value) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, secret) in secrets {
+            fs::write(folder.path().join(name), secret).unwrap();
+        }
+        let reference = |name: &str| format!("file:{}", folder.path().join(name).display());
+        let spec = spec(&reference);
+        let channels = Channels::new(Arc::new(Still::default()), Gate::default());
+        Self { folder, channels, kind, spec, zone: None }
+    }
+
+    fn notify(&self) -> Notify {
+        let channel = ChannelEntry {
+            kind: self.kind.to_owned(),
+            spec: self.spec.clone(),
+            aws: Default::default(),
+            events: NoticeKind::ALL.to_vec(),
+            customer_facing: false,
+            within: None,
+            after: None,
+            every: None,
+        };
+        let mut notify = Notify { timezone: self.zone.map(ToOwned::to_owned), ..Notify::default() };
+        notify.channels.insert("team".to_owned(), channel);
+        notify
+    }
+
+    /// A sample of a kind, with the key that the engine would give it.
+    fn notice(&self, kind: NoticeKind, sample: usize) -> Notice {
+        let notice = samples::notice(samples::all(kind).remove(sample).facts, self.kind);
+        Notice { channel: "team".to_owned(), notify: Arc::new(self.notify()), ..notice }
+    }
+
+    async fn send(&self, notice: &Notice) -> Result<String, NotSent> {
+        self.channels.channel(self.kind).unwrap().send(notice).await
+    }
+
+    async fn tell(&self, kind: NoticeKind) -> Result<String, NotSent> {
+        self.send(&self.notice(kind, 0)).await
+    }
+
+    async fn usable(&self) -> Result<(), String> {
+        let notify = self.notify();
+        self.channels.channel(self.kind).unwrap().usable(&notify, &"team".to_owned()).await
+    }
+}

@@ -1,0 +1,123 @@
+use belay_plan::notify::NoticeKind;
+use belay_ports::Retry;
+use serde_json::json;
+
+use super::{
+    Team,
+    receiver::{Received, Receiver, answer},
+};
+use crate::Channels;
+
+const TAKEN: &str = r#"{"status":"success","message":"Event processed","dedup_key":"x"}"#;
+
+fn team(url: &str) -> Team {
+    Team::new(
+        "pagerduty",
+        &[("key", "0123456789abcdef0123456789abcdef")],
+        |secret| json!({ "pagerduty": secret("key"), "url": url, "insecure": true }),
+    )
+}
+
+#[tokio::test]
+async fn an_incident_is_triggered_acknowledged_and_resolved_under_one_key() {
+    let receiver = Receiver::new(&[&answer("202 Accepted", &[], TAKEN)]).await;
+    let team = team(&receiver.url(""));
+    for (kind, action) in [
+        (NoticeKind::Incident, "trigger"),
+        (NoticeKind::Decision, "acknowledge"),
+        (NoticeKind::Approval, "trigger"),
+        (NoticeKind::Halted, "trigger"),
+        (NoticeKind::Finished, "resolve"),
+        (NoticeKind::Recovered, "resolve"),
+    ] {
+        assert_eq!(team.tell(kind).await, Ok(format!("202 Event processed ({action})")));
+    }
+    let received: Vec<Received> = receiver.received();
+    let keys: Vec<_> = received.iter().map(|event| event.json()["dedup_key"].clone()).collect();
+    assert!(keys.iter().all(|key| key == "belay/checkout-cutover/mm7q2k9d0a1b"), "{keys:?}");
+    assert!(received.iter().all(|event| event.line == "POST /v2/enqueue"));
+
+    let trigger = received[0].json();
+    assert_eq!(trigger["routing_key"], "0123456789abcdef0123456789abcdef");
+    assert_eq!(trigger["event_action"], "trigger");
+    let payload = &trigger["payload"];
+    assert_eq!(payload["summary"], "checkout-cutover: critical incident");
+    assert_eq!((&payload["severity"], &payload["source"]), (&json!("critical"), &json!("checkout-cutover")));
+    assert_eq!(payload["timestamp"], "2026-03-01T02:11:00Z");
+    assert_eq!(payload["custom_details"]["facts"]["incident"]["triggers"], json!(["customers_hurt"]));
+    let resolve = received[4].json();
+    assert_eq!((&resolve["event_action"], &resolve["payload"]), (&json!("resolve"), &json!(null)));
+}
+
+#[tokio::test]
+async fn a_rollback_without_an_incident_has_the_key_of_its_run() {
+    let receiver = Receiver::new(&[&answer("202 Accepted", &[], TAKEN)]).await;
+    let team = team(&receiver.url("/proxy/"));
+    for (kind, sample) in [(NoticeKind::Halted, 1), (NoticeKind::Finished, 1)] {
+        team.send(&team.notice(kind, sample)).await.unwrap();
+    }
+    let received = receiver.received();
+    assert!(received.iter().all(|event| event.json()["dedup_key"] == "belay/checkout-cutover/mm7q2l4f7c2d"));
+    assert!(received.iter().all(|event| event.line == "POST /proxy/v2/enqueue"));
+}
+
+#[tokio::test]
+async fn a_test_wakes_nobody_who_has_an_incident() {
+    let receiver = Receiver::new(&[&answer("202 Accepted", &[], TAKEN)]).await;
+    let team = team(&receiver.url(""));
+    let mut notice = team.notice(NoticeKind::Finished, 0);
+    notice.test = true;
+    team.send(&notice).await.unwrap();
+    let event = receiver.only().json();
+    assert_eq!(event["event_action"], "trigger");
+    assert_eq!(event["dedup_key"], format!("belay/checkout-cutover/{}", notice.key));
+    assert_eq!(event["payload"]["severity"], "info");
+    assert_eq!(event["payload"]["summary"], "TEST: checkout-cutover: rolled back");
+}
+
+#[tokio::test]
+async fn what_is_no_alert_is_not_sent() {
+    let receiver = Receiver::new(&[&answer("202 Accepted", &[], TAKEN)]).await;
+    let team = team(&receiver.url(""));
+    for kind in NoticeKind::ALL.into_iter().filter(|kind| !Channels::events("pagerduty").contains(kind)) {
+        let error = team.tell(kind).await.unwrap_err();
+        assert_eq!(error.retry, Retry::Never);
+        let why = format!("a channel of the kind `pagerduty` is not told of `{kind}`: leave it out of `events`");
+        assert_eq!(error.why, why);
+    }
+    assert_eq!(receiver.received().len(), 0);
+}
+
+#[tokio::test]
+async fn a_summary_is_not_longer_than_pagerduty_takes() {
+    let receiver =
+        Receiver::new(&[&answer("400 Bad Request", &[], r#"{"message":"0123456789abcdef0123456789abcdef"}"#)]).await;
+    let team = team(&receiver.url(""));
+    let mut notice = team.notice(NoticeKind::Incident, 0);
+    notice.facts.migration = "x".repeat(3000);
+    let error = team.send(&notice).await.unwrap_err();
+    assert_eq!(error.why, r#"127.0.0.1 answered 400: {"message":"[masked]"}"#);
+    let event = receiver.only().json();
+    assert!(event["payload"]["summary"].as_str().unwrap().chars().count() <= 1024);
+    assert!(event["dedup_key"].as_str().unwrap().chars().count() <= 255);
+}
+
+#[test]
+fn a_plan_names_another_address_only_as_a_webhook_could() {
+    let specs = Channels::specs();
+    let check = specs.iter().find(|spec| spec.key == "pagerduty").unwrap().check;
+    let found = |spec| check(&spec).into_iter().map(|finding| (finding.pointer, finding.message)).collect::<Vec<_>>();
+    assert_eq!(found(json!({ "pagerduty": "env:KEY", "url": "https://proxy.example.com/pd" })), []);
+    assert_eq!(found(json!({ "pagerduty": "env:KEY", "url": "http://10.0.0.7/", "insecure": true })), []);
+    for (spec, pointer, message) in [
+        (json!({ "url": "http://10.0.0.7/" }), "/url", "plain HTTP"),
+        (json!({ "url": "https://u:p@example.com/" }), "/url", "a user or password in a URL is a secret"),
+        (json!({ "url": "https://169.254.169.254/" }), "/url", "link-local"),
+        (json!({ "url": "https://example.com/?key=x" }), "/url", "a query or a fragment"),
+        (json!({ "pagerduty": "env:AWS_SECRET_ACCESS_KEY" }), "/pagerduty", "Belay's own"),
+    ] {
+        let findings = found(spec.clone());
+        assert_eq!(findings.len(), 1, "{spec}: {findings:?}");
+        assert!(findings[0].0 == pointer && findings[0].1.contains(message), "{spec}: {findings:?}");
+    }
+}

@@ -1,0 +1,139 @@
+//! What templates can name.
+
+use belay_plan::visible;
+use belay_ports::Notice;
+use serde_json::{Map, Value, json};
+
+use super::parts::cut;
+
+/// Text from outside is not longer than this.
+const VALUE_CHARS_MAX: usize = 500;
+/// Lists are not longer.
+const ITEMS_MAX: usize = 50;
+/// So much evidence is read at night.
+const EVIDENCE_MAX: usize = 8;
+const EVIDENCE_CHARS_MAX: usize = 300;
+
+/// The names beside objects.
+const NAMES: [&str; 16] = [
+    "kind",
+    "update",
+    "migration",
+    "summary",
+    "drill",
+    "test",
+    "at",
+    "why",
+    "by",
+    "phase",
+    "muted_until",
+    "point_of_no_return",
+    "expected_end",
+    "next_update",
+    "page",
+    "channel",
+];
+const INCIDENT: [&str; 13] = [
+    "id",
+    "opened",
+    "severity",
+    "customer_facing",
+    "triggers",
+    "evidence",
+    "problem",
+    "answer",
+    "why",
+    "timebox_ends",
+    "then",
+    "authority",
+    "all",
+];
+const INCIDENT_END: &str = "outcome";
+const RUN: [&str; 11] = ["id", "kind", "state", "started", "ended", "reason", "by", "steps", "over", "now", "failed"];
+const STEP: [&str; 6] = ["name", "action", "why", "role", "quorum", "until"];
+
+/// The values of a notice. What is not known is an empty text, and an object that there is not is none.
+pub(super) fn of(notice: &Notice) -> Value {
+    let mut facts = cleaned(serde_json::to_value(&notice.facts).unwrap_or_default());
+    if let Some(evidence) = facts.pointer_mut("/incident/evidence").and_then(Value::as_array_mut) {
+        shorten(evidence);
+    }
+    let mut values = filled(&facts, &NAMES);
+    for (name, keys) in [("incident", incident_names()), ("run", RUN.to_vec()), ("step", STEP.to_vec())] {
+        let object = &facts[name];
+        let value = if object.is_object() { Value::Object(filled(object, &keys)) } else { Value::Null };
+        values.insert(name.to_owned(), value);
+    }
+    let time = |time: Option<jiff::Timestamp>| time.map_or_else(String::new, |time| time.to_string());
+    values.insert("expected_end".to_owned(), json!(time(notice.expected_end)));
+    values.insert("next_update".to_owned(), json!(time(notice.next_update)));
+    values.insert("page".to_owned(), json!(visible::line(&notice.page)));
+    values.insert("channel".to_owned(), json!(notice.channel));
+    values.insert("test".to_owned(), json!(notice.test));
+    Value::Object(values)
+}
+
+fn shorten(evidence: &mut Vec<Value>) {
+    let more = evidence.len().saturating_sub(EVIDENCE_MAX);
+    evidence.truncate(EVIDENCE_MAX);
+    for shown in evidence.iter_mut() {
+        *shown = json!(cut(shown.as_str().unwrap_or_default(), EVIDENCE_CHARS_MAX));
+    }
+    if more > 0 {
+        evidence.push(json!(format!("and {more} more")));
+    }
+}
+
+fn incident_names() -> Vec<&'static str> {
+    INCIDENT.into_iter().chain([INCIDENT_END]).collect()
+}
+
+/// What stands behind a name that is left out where it says nothing.
+fn empty(name: &str) -> Value {
+    match name {
+        "drill" | "test" | "customer_facing" | "all" => json!(false),
+        "triggers" | "evidence" | "authority" | "now" | "failed" => json!([]),
+        _ => json!(""),
+    }
+}
+
+fn filled(from: &Value, names: &[&str]) -> Map<String, Value> {
+    let value = |name: &&str| {
+        let value = &from[*name];
+        ((*name).to_owned(), if value.is_null() { empty(name) } else { value.clone() })
+    };
+    names.iter().map(value).collect()
+}
+
+/// Every text in it on one line, without characters that are obeyed, and not endless; its lists, too.
+pub(crate) fn cleaned(value: Value) -> Value {
+    match value {
+        Value::String(text) => json!(cut(&visible::line(&text), VALUE_CHARS_MAX)),
+        Value::Array(items) => Value::Array(items.into_iter().take(ITEMS_MAX).map(cleaned).collect()),
+        Value::Object(entries) => {
+            Value::Object(entries.into_iter().map(|(key, value)| (key, cleaned(value))).collect())
+        }
+        value => value,
+    }
+}
+
+/// Why a dotted name is none of ours: which there are.
+pub(super) fn unknown(path: &str) -> Option<String> {
+    let mut parts = path.split('.');
+    let (first, second) = (parts.next().unwrap_or_default(), parts.next());
+    let keys = match first {
+        "incident" => incident_names(),
+        "run" => RUN.to_vec(),
+        "step" => STEP.to_vec(),
+        _ => {
+            let known: Vec<&str> = NAMES.into_iter().chain(["incident", "run", "step"]).collect();
+            return match (known.contains(&first), second) {
+                (true, None) => None,
+                (true, Some(_)) => Some(format!("`{first}` is a single value: there is no `{path}`")),
+                (false, _) => Some(format!("there is no `{first}`; known are {}", known.join(", "))),
+            };
+        }
+    };
+    let second = second.filter(|second| !keys.contains(second))?;
+    Some(format!("`{first}` has no `{second}`; it has {}", keys.join(", ")))
+}

@@ -1,0 +1,145 @@
+//! What all channels share: the secrets are looked up and the address is checked right before each try, within bounds of time
+//! and of what is permitted.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use belay_local::{
+    permit::{Gate, Reach, What},
+    secrets::{Reference, Secrets},
+};
+use belay_plan::{model::Name, notify::Notify};
+use belay_ports::{Channel, Clock, Fut, NotSent, Notice, Permission, Retry};
+use futures::future::{Either, select};
+use serde_json::Value;
+
+use crate::{
+    Channels,
+    http::Http,
+    texts::{Markup, Text, Texts},
+};
+
+/// One try; a little less than [`belay_ports::channel::SEND_TIME_MAX`], so that there is time to say so.
+const TRY_TIME_MAX: Duration = Duration::from_secs(25);
+
+/// What channels send with.
+pub(crate) struct Shared {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) secrets: Secrets,
+    pub(crate) gate: Gate,
+    pub(crate) http: Http,
+}
+
+/// One kind of channel.
+pub(crate) trait Way: Send + Sync + 'static {
+    const KEY: &'static str;
+    const MARKUP: Markup;
+    /// The address and the secrets, as they are by now.
+    type Target: Send;
+
+    /// Looks up what a try needs, and checks it.
+    fn open(&self, entry: Entry<'_>) -> impl Future<Output = Result<Self::Target, NotSent>> + Send;
+
+    /// Sends the notice.
+    fn deliver(
+        &self,
+        shared: &Shared,
+        target: Self::Target,
+        notice: &Notice,
+        text: Text,
+    ) -> impl Future<Output = Result<String, NotSent>> + Send;
+}
+
+/// A channel of a plan.
+#[derive(Clone, Copy)]
+pub(crate) struct Entry<'a> {
+    pub(crate) shared: &'a Shared,
+    pub(crate) name: &'a str,
+    pub(crate) spec: &'a Value,
+}
+
+impl Entry<'_> {
+    pub(crate) fn is_insecure(&self) -> bool {
+        self.spec["insecure"] == true
+    }
+
+    /// The secret that a text of the plan refers to.
+    pub(crate) async fn secret(&self, text: &Value) -> Result<String, NotSent> {
+        let reference = text.as_str().and_then(Reference::parse);
+        let reference = reference.ok_or_else(|| never("the channel names no secret (`env:NAME` or `file:path`)"))?;
+        // A plan that was armed by an older version was not asked.
+        reference.check().map_err(never)?;
+        // A file may come back.
+        self.shared.secrets.look_up(&reference).await.map_err(later)
+    }
+
+    /// Whether the plan's secrets may go to a host.
+    pub(crate) fn permit(&self, texts: &[&Value], host: &str) -> Result<(), NotSent> {
+        let by = format!("channel {}", self.name);
+        for secret in texts.iter().filter_map(|text| Reference::parse(text.as_str()?)) {
+            let what = What::Sends { secret, host: host.to_owned() };
+            self.shared.gate.judge(&Reach { by: by.clone(), what }).map_err(never)?;
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn never(why: impl Into<String>) -> NotSent {
+    NotSent { why: why.into(), retry: Retry::Never }
+}
+
+pub(crate) fn later(why: impl Into<String>) -> NotSent {
+    NotSent { why: why.into(), retry: Retry::Later { after: None } }
+}
+
+/// A way, as a channel of the port.
+pub(crate) struct Sender<W> {
+    pub(crate) way: W,
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl<W: Way> Sender<W> {
+    async fn open(&self, notify: &Notify, channel: &str) -> Result<W::Target, NotSent> {
+        let found = notify.channels.get(channel);
+        let found = found.ok_or_else(|| never(format!("the plan has no channel {channel}")))?;
+        self.way.open(Entry { shared: &self.shared, name: channel, spec: &found.spec }).await
+    }
+
+    async fn within<T>(&self, operation: impl Future<Output = Result<T, NotSent>>) -> Result<T, NotSent> {
+        let end = self.shared.clock.sleep(TRY_TIME_MAX);
+        match select(std::pin::pin!(operation), end).await {
+            Either::Left((done, _)) => done,
+            Either::Right(((), _)) => Err(later(format!("no answer within {} s", TRY_TIME_MAX.as_secs()))),
+        }
+    }
+}
+
+impl<W: Way> Channel for Sender<W> {
+    fn send<'a>(&'a self, notice: &'a Notice) -> Fut<'a, Result<String, NotSent>> {
+        let sending = async {
+            let kind = notice.facts.kind;
+            if !Channels::events(W::KEY).contains(&kind) {
+                return Err(never(format!(
+                    "a channel of the kind `{}` is not told of `{kind}`: leave it out of `events`",
+                    W::KEY
+                )));
+            }
+            let text = Texts.text_or_built_in(W::KEY, W::MARKUP, notice);
+            let target = self.open(&notice.notify, &notice.channel).await?;
+            self.way.deliver(&self.shared, target, notice, text).await
+        };
+        Box::pin(self.within(sending))
+    }
+
+    fn preview(&self, notice: &Notice) -> Result<String, String> {
+        let text = Texts.text(W::KEY, Markup::None, notice)?.plain();
+        Ok(format!("{}\n\n{}", text.title, text.body))
+    }
+
+    fn permissions(&self, _notify: &Notify, _channel: &str) -> Vec<Permission> {
+        Vec::new()
+    }
+
+    fn usable<'a>(&'a self, notify: &'a Notify, channel: &'a Name) -> Fut<'a, Result<(), String>> {
+        Box::pin(async move { self.within(self.open(notify, channel)).await.map(drop).map_err(|error| error.why) })
+    }
+}

@@ -1,0 +1,129 @@
+//! `webhook`: a request of [Standard Webhooks](https://www.standardwebhooks.com), signed, with the facts and the text.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use belay_plan::{
+    catalogue::ChannelSpec,
+    shape::{field, secret},
+    visible,
+};
+use belay_ports::{NotSent, Notice};
+use hmac::{Hmac, KeyInit, Mac};
+use reqwest::Method;
+use serde_json::json;
+use sha2::Sha256;
+
+use crate::{
+    address::{Address, check_secret, insecure_field},
+    http::{ANSWER_BYTES_MAX, Request},
+    texts::{Markup, Text, cleaned},
+    way::{Entry, Shared, Way, never},
+};
+
+pub(crate) const KEY: &str = "webhook";
+
+const PREFIX: &str = "whsec_";
+/// Shorter keys can be guessed.
+const KEY_BYTES_MIN: usize = 24;
+
+pub(crate) fn spec() -> ChannelSpec {
+    ChannelSpec {
+        key: KEY,
+        summary: "A webhook: a JSON request, signed as Standard Webhooks has it.",
+        value: secret(),
+        siblings: vec![
+            field("secret", secret(), "What the signature is made with: `whsec_` and a key in base64."),
+            insecure_field(),
+        ],
+        check: |spec| check_secret(spec, &["/webhook", "/secret"]),
+    }
+}
+
+pub(crate) struct Webhook;
+
+pub(crate) struct Target {
+    address: Address,
+    /// As it was given.
+    secret: String,
+    key: Vec<u8>,
+}
+
+impl Way for Webhook {
+    const KEY: &'static str = KEY;
+    const MARKUP: Markup = Markup::None;
+    type Target = Target;
+
+    async fn open(&self, entry: Entry<'_>) -> Result<Target, NotSent> {
+        let (url, secret) = (&entry.spec[KEY], &entry.spec["secret"]);
+        let address = Address::parse(&entry.secret(url).await?, entry.is_insecure()).map_err(never)?;
+        entry.permit(&[url, secret], address.host())?;
+        let secret = entry.secret(secret).await?;
+        let key = secret.strip_prefix(PREFIX).and_then(|encoded| STANDARD.decode(encoded).ok());
+        let key = key.filter(|key| key.len() >= KEY_BYTES_MIN).ok_or_else(|| {
+            never(format!(
+                "the secret of the signature is none: wanted `{PREFIX}` and at least {KEY_BYTES_MIN} bytes in base64"
+            ))
+        })?;
+        Ok(Target { address, secret, key })
+    }
+
+    async fn deliver(&self, shared: &Shared, target: Target, notice: &Notice, text: Text) -> Result<String, NotSent> {
+        let now = shared.clock.now();
+        let seconds = now.as_second().to_string();
+        let body = body(notice, text).to_string();
+        let signature = signature(&target.key, &notice.key, &seconds, &body)?;
+        let request = Request {
+            method: Method::POST,
+            address: &target.address,
+            headers: vec![
+                ("webhook-id", notice.key.clone()),
+                ("webhook-timestamp", seconds),
+                ("webhook-signature", signature),
+            ],
+            body: Some(body),
+            secrets: vec![target.secret],
+            answer_bytes_max: ANSWER_BYTES_MAX,
+            now,
+        };
+        Ok(shared.http.send(request).await?.shown(""))
+    }
+}
+
+fn body(notice: &Notice, text: Text) -> serde_json::Value {
+    let plain = text.plain();
+    json!({
+        "type": format!("belay.{}", notice.facts.kind),
+        "timestamp": notice.facts.at,
+        "data": {
+            "key": notice.key,
+            "channel": notice.channel,
+            "test": notice.test,
+            "title": plain.title,
+            "text": plain.body,
+            "page": visible::line(&notice.page),
+            "expected_end": notice.expected_end,
+            "next_update": notice.next_update,
+            "facts": cleaned(serde_json::to_value(&notice.facts).unwrap_or_default()),
+        },
+    })
+}
+
+/// `v1,` and the HMAC-SHA256 of id, timestamp and body.
+fn signature(key: &[u8], id: &str, seconds: &str, body: &str) -> Result<String, NotSent> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).map_err(|error| never(format!("no signature: {error}")))?;
+    mac.update(format!("{id}.{seconds}.{body}").as_bytes());
+    Ok(format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example of the specification's own libraries.
+    #[test]
+    fn the_signature_is_that_of_the_standard() {
+        let key = STANDARD.decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+        let body = r#"{"test": 2432232314}"#;
+        let signed = signature(&key, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", body).unwrap();
+        assert_eq!(signed, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+    }
+}
