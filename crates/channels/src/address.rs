@@ -66,7 +66,7 @@ impl Address {
         self.url.scheme() == "http"
     }
 
-    /// What no answer may show: the address, and what in it makes it one that others do not know.
+    /// Of an address that is a secret: what no answer may show, the address and what in it others do not know.
     pub(crate) fn secrets(&self) -> Vec<String> {
         let url = &self.url;
         let parts = [url.as_str(), url.path(), url.query().unwrap_or_default(), url.password().unwrap_or_default()];

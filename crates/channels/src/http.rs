@@ -58,7 +58,7 @@ pub(crate) struct Request<'a> {
     pub(crate) headers: Vec<(&'static str, String)>,
     /// JSON.
     pub(crate) body: Option<String>,
-    /// What no answer may show, beside the address.
+    /// What no answer may show.
     pub(crate) secrets: Vec<String>,
     pub(crate) answer_bytes_max: usize,
     pub(crate) now: Timestamp,
@@ -104,7 +104,7 @@ impl Http {
         let answer = sending.send().await.map_err(|error| failed(host, error))?;
         let status = answer.status();
         let retry_after = retry_after(answer.headers(), request.now);
-        let secrets = [address.secrets(), request.secrets].concat();
+        let secrets = request.secrets;
         let lost = |error| failed(host, error);
         let body = body(answer, request.answer_bytes_max).await;
         if status.is_success() {
@@ -116,7 +116,8 @@ impl Http {
         let why = format!("{host} answered {}{said}", status.as_u16());
         match status.as_u16() {
             300..400 => Err(never(format!("{why}; redirects are not followed"))),
-            408 | 425 | 429 | 500.. => Err(NotSent { why, retry: Retry::Later { after: retry_after } }),
+            // 420: Statuspage throttles with it.
+            408 | 420 | 425 | 429 | 500.. => Err(NotSent { why, retry: Retry::Later { after: retry_after } }),
             _ => Err(never(why)),
         }
     }

@@ -11,6 +11,7 @@ mod pagerduty;
 mod reach;
 pub mod samples;
 mod slack;
+mod statuspage;
 mod teams;
 #[cfg(test)]
 mod tests;
@@ -47,7 +48,7 @@ impl Channels {
 
     /// The specs of all channels, for the catalogue.
     pub fn specs() -> Vec<ChannelSpec> {
-        vec![slack::spec(), teams::spec(), pagerduty::spec(), webhook::spec()]
+        vec![slack::spec(), teams::spec(), pagerduty::spec(), statuspage::spec(), webhook::spec()]
     }
 
     /// Which secrets the channels of a plan send, and where.
@@ -82,6 +83,7 @@ impl belay_ports::Channels for Channels {
             slack::KEY => self.sender(slack::Slack),
             teams::KEY => self.sender(teams::Teams),
             pagerduty::KEY => self.sender(pagerduty::PagerDuty),
+            statuspage::KEY => self.sender(statuspage::Statuspage),
             webhook::KEY => self.sender(webhook::Webhook),
             _ => return None,
         })

@@ -48,7 +48,7 @@ impl Way for Teams {
             address: &address,
             headers: Vec::new(),
             body: Some(message(&text, &notice.page).to_string()),
-            secrets: Vec::new(),
+            secrets: address.secrets(),
             answer_bytes_max: ANSWER_BYTES_MAX,
             now: shared.clock.now(),
         };

@@ -4,6 +4,7 @@ mod http;
 mod pagerduty;
 mod receiver;
 mod slack;
+mod statuspage;
 mod teams;
 mod tls;
 mod webhook;

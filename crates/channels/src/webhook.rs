@@ -80,7 +80,7 @@ impl Way for Webhook {
                 ("webhook-signature", signature),
             ],
             body: Some(body),
-            secrets: vec![target.secret],
+            secrets: [target.address.secrets(), vec![target.secret]].concat(),
             answer_bytes_max: ANSWER_BYTES_MAX,
             now,
         };

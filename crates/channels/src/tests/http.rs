@@ -160,4 +160,7 @@ fn a_plan_tells_whom_its_channels_reach() {
     assert_eq!(told(&team), ["channel team sends env:KEY to events.pagerduty.com"]);
     (team.kind, team.spec) = ("pagerduty", json!({ "pagerduty": "env:KEY", "url": "https://proxy.test/pd" }));
     assert_eq!(told(&team), ["channel team sends env:KEY to proxy.test"]);
+    let page = json!({ "page": "p", "component": "c", "key": "env:KEY" });
+    (team.kind, team.spec) = ("statuspage", json!({ "statuspage": page }));
+    assert_eq!(told(&team), ["channel team sends env:KEY to api.statuspage.io"]);
 }

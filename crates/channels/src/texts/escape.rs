@@ -8,6 +8,8 @@ pub(crate) enum Markup {
     Slack,
     /// The subset of Markdown of Adaptive Cards.
     Markdown,
+    /// Pages that may take both HTML and Markdown.
+    Page,
 }
 
 /// Parts a marker from the word that it would format. It has no width.
@@ -22,6 +24,7 @@ impl Markup {
                 around(&entities, |letter| matches!(letter, '*' | '_' | '~' | '`'), BREAK)
             }
             Self::Markdown => around(text, is_markdown, '\\'),
+            Self::Page => around(&text.replace('<', "‹").replace('>', "›"), is_markdown, BREAK),
         }
     }
 }
@@ -61,6 +64,7 @@ mod tests {
             (Markup::Slack, "customer_errors", "customer_errors"),
             (Markup::Markdown, "[here](http://evil.test)", "\\[here\\](http://evil.test)"),
             (Markup::Markdown, "_a_ **b** customer_errors \\", "\\_a\\_ \\*\\*b\\*\\* customer_errors \\\\"),
+            (Markup::Page, "<a href=x>y</a>", "‹a href=x›y‹/a›"),
             (Markup::None, "<b>*", "<b>*"),
         ];
         for (markup, text, escaped) in cases {

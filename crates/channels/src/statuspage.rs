@@ -1,0 +1,219 @@
+//! `statuspage`: an incident on a page of Atlassian Statuspage. It is created, updated and resolved; which of the page's
+//! incidents is ours is read off its metadata, so nothing has to be kept, and a notice that was sent before is known by its key.
+
+use belay_core::{event::IncidentOutcome, notice::Facts, run::RunState};
+use belay_plan::{
+    catalogue::{ChannelSpec, Finding},
+    model::Severity,
+    notify::NoticeKind,
+    shape::{field, object, pattern, secret},
+};
+use belay_ports::{NotSent, Notice};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    address::{Address, check_secret, check_url, insecure_field, url_field},
+    http::{ANSWER_BYTES_MAX, Answer, Request},
+    texts::{Markup, Text},
+    way::{Entry, Shared, Way, later, never},
+};
+
+pub(crate) const KEY: &str = "statuspage";
+
+pub(crate) const ADDRESS: &str = "https://api.statuspage.io";
+/// A page's open incidents with all their updates.
+const LIST_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Ours in an incident's metadata.
+const METADATA: &str = "belay";
+
+pub(crate) fn spec() -> ChannelSpec {
+    let id = || pattern("an id of Statuspage, such as `kctbh9vrtdwd`", "^[A-Za-z0-9_-]{1,64}$");
+    ChannelSpec {
+        key: KEY,
+        summary: "An incident on a page of Atlassian Statuspage.",
+        value: object([
+            field("page", id(), "The page's id."),
+            field("component", id(), "The component that is affected."),
+            field("key", secret(), "An API key that may manage incidents."),
+        ]),
+        siblings: vec![url_field(), insecure_field()],
+        check,
+    }
+}
+
+fn check(spec: &Value) -> Vec<Finding> {
+    check_secret(spec, &["/statuspage/key"]).into_iter().chain(check_url(spec)).collect()
+}
+
+/// The host that the key is sent to.
+pub(crate) fn host(spec: &Value) -> Option<String> {
+    let address = spec["url"].as_str().unwrap_or(ADDRESS);
+    Some(Address::parse(address, true).ok()?.host().to_owned())
+}
+
+pub(crate) struct Statuspage;
+
+/// The page and the component.
+pub(crate) struct Target {
+    base: String,
+    insecure: bool,
+    component: String,
+    key: String,
+}
+
+impl Way for Statuspage {
+    const KEY: &'static str = KEY;
+    const MARKUP: Markup = Markup::Page;
+    type Target = Target;
+
+    async fn open(&self, entry: Entry<'_>) -> Result<Target, NotSent> {
+        let of_page = &entry.spec[KEY];
+        let text = |key: &str| of_page[key].as_str().unwrap_or_default().to_owned();
+        let base = entry.spec["url"].as_str().unwrap_or(ADDRESS).trim_end_matches('/');
+        let (base, insecure) = (format!("{base}/v1/pages/{}", text("page")), entry.is_insecure());
+        let address = Address::parse(&base, insecure).map_err(never)?;
+        entry.permit(&[&of_page["key"]], address.host())?;
+        Ok(Target { base, insecure, component: text("component"), key: entry.secret(&of_page["key"]).await? })
+    }
+
+    async fn deliver(&self, shared: &Shared, target: Target, notice: &Notice, text: Text) -> Result<String, NotSent> {
+        let api = Api { shared, target };
+        if notice.test || notice.facts.drill {
+            return api.try_out().await;
+        }
+        let found = api.find(&marker(&notice.facts)).await?;
+        let stage = Stage::of(&notice.facts);
+        match (found, stage) {
+            (Some(found), _) if found.key == notice.key => Ok(format!("it was on the page already ({})", found.id)),
+            (Some(found), _) => api.update(&found, stage, notice, &text).await,
+            // Whoever closed it on the page has told customers more than we know.
+            (None, Stage::Resolved) => Ok("no incident is open on the page, so there is nothing to resolve".to_owned()),
+            (None, _) => api.create(stage, notice, &text).await,
+        }
+    }
+}
+
+/// What the page shows of an incident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Investigating,
+    Identified,
+    Resolved,
+}
+
+impl Stage {
+    fn of(facts: &Facts) -> Self {
+        match facts.kind {
+            NoticeKind::Finished | NoticeKind::Recovered if is_over(facts) => Self::Resolved,
+            NoticeKind::Decision | NoticeKind::Halted | NoticeKind::Finished => Self::Identified,
+            _ => match facts.run {
+                Some(_) => Self::Identified,
+                None => Self::Investigating,
+            },
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Investigating => "investigating",
+            Self::Identified => "identified",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
+/// Customers are told that all is well only where Belay has seen it.
+fn is_over(facts: &Facts) -> bool {
+    let outcome = facts.incident.as_ref().and_then(|incident| incident.outcome);
+    matches!(outcome, Some(IncidentOutcome::Recovered | IncidentOutcome::RolledBack))
+        || facts.run.as_ref().is_some_and(|run| run.state == RunState::RolledBack)
+}
+
+/// What makes the page's incident ours: the same as long as the incident lasts, or the run where there is none.
+fn marker(facts: &Facts) -> String {
+    let incident = facts.incident.as_ref().map(|incident| incident.id.to_string());
+    let episode = incident.or_else(|| facts.run.as_ref().map(|run| run.id.to_string())).unwrap_or_default();
+    format!("{}/{episode}", facts.migration)
+}
+
+/// An incident of ours on the page.
+struct Found {
+    id: String,
+    /// Of the notice that was told last.
+    key: String,
+}
+
+struct Api<'a> {
+    shared: &'a Shared,
+    target: Target,
+}
+
+impl Api<'_> {
+    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<Answer, NotSent> {
+        let target = &self.target;
+        let address = Address::parse(&format!("{}{path}", target.base), target.insecure).map_err(never)?;
+        let request = Request {
+            answer_bytes_max: if method == Method::GET { LIST_BYTES_MAX } else { ANSWER_BYTES_MAX },
+            method,
+            address: &address,
+            headers: vec![("authorization", format!("OAuth {}", target.key))],
+            body: body.map(|body| body.to_string()),
+            secrets: vec![target.key.clone()],
+            now: self.shared.clock.now(),
+        };
+        self.shared.http.send(request).await
+    }
+
+    /// A page is public: what did not happen does not stand on it, only the way there is tried.
+    async fn try_out(&self) -> Result<String, NotSent> {
+        let answer = self.call(Method::GET, &format!("/components/{}", self.target.component), None).await?;
+        Ok(answer.shown("the page and its component were found; nothing was published"))
+    }
+
+    async fn find(&self, marker: &str) -> Result<Option<Found>, NotSent> {
+        let answer = self.call(Method::GET, "/incidents/unresolved", None).await?;
+        let incidents: Vec<Value> = serde_json::from_slice(&answer.body)
+            .map_err(|_| later("the page's list of incidents cannot be understood, or is longer than 2 MiB"))?;
+        let ours = incidents.iter().find(|incident| incident["metadata"][METADATA]["incident"] == marker);
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        Ok(ours.map(|found| Found { id: text(&found["id"]), key: text(&found["metadata"][METADATA]["notice"]) }))
+    }
+
+    async fn create(&self, stage: Stage, notice: &Notice, text: &Text) -> Result<String, NotSent> {
+        let mut incident = self.incident(stage, notice, text);
+        incident["name"] = json!(text.title);
+        let answer = self.call(Method::POST, "/incidents", Some(json!({ "incident": incident }))).await?;
+        let created: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        Ok(answer.shown(&format!("{} ({})", created["id"].as_str().unwrap_or_default(), stage.as_str())))
+    }
+
+    async fn update(&self, found: &Found, stage: Stage, notice: &Notice, text: &Text) -> Result<String, NotSent> {
+        let is_id = found.id.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_'));
+        if found.id.is_empty() || !is_id {
+            return Err(never("the page's incident has an id that is none"));
+        }
+        let incident = self.incident(stage, notice, text);
+        let path = format!("/incidents/{}", found.id);
+        let answer = self.call(Method::PATCH, &path, Some(json!({ "incident": incident }))).await?;
+        Ok(answer.shown(&format!("{} ({})", found.id, stage.as_str())))
+    }
+
+    fn incident(&self, stage: Stage, notice: &Notice, text: &Text) -> Value {
+        let component = &self.target.component;
+        let status = match (stage, notice.facts.incident.as_ref().map(|incident| incident.severity)) {
+            (Stage::Resolved, _) => "operational",
+            (_, Some(Severity::Critical)) => "major_outage",
+            (_, Some(Severity::Major)) => "partial_outage",
+            (_, Some(Severity::Minor) | None) => "degraded_performance",
+        };
+        json!({
+            "status": stage.as_str(),
+            "body": text.plain().body,
+            "component_ids": [component],
+            "components": { component: status },
+            "deliver_notifications": true,
+            "metadata": { METADATA: { "incident": marker(&notice.facts), "notice": notice.key } },
+        })
+    }
+}
