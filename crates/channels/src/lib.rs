@@ -5,6 +5,7 @@
 //! link-local is never reached, and plain HTTP goes to private addresses only, where the plan says so.
 
 mod address;
+mod email;
 mod http;
 mod mask;
 mod pagerduty;
@@ -33,22 +34,27 @@ use belay_ports::{Channel, Clock};
 pub use texts::{Texts, check_text};
 
 use crate::{
+    email::Email,
     http::Http,
     way::{Sender, Shared, Way},
 };
 
 /// Finds the channels by their key in the plan.
-pub struct Channels(Arc<Shared>);
+pub struct Channels {
+    shared: Arc<Shared>,
+    email: Email,
+}
 
 impl Channels {
     /// `gate`: which secrets may be sent where.
     pub fn new(clock: Arc<dyn Clock>, gate: Gate) -> Self {
-        Self(Arc::new(Shared { clock, secrets: Secrets::default(), gate, http: Http::default() }))
+        let shared = Shared { clock, secrets: Secrets::default(), gate, http: Http::default(), roots: Vec::new() };
+        Self { shared: Arc::new(shared), email: Email::default() }
     }
 
     /// The specs of all channels, for the catalogue.
     pub fn specs() -> Vec<ChannelSpec> {
-        vec![slack::spec(), teams::spec(), pagerduty::spec(), statuspage::spec(), webhook::spec()]
+        vec![slack::spec(), teams::spec(), pagerduty::spec(), email::spec(), statuspage::spec(), webhook::spec()]
     }
 
     /// Which secrets the channels of a plan send, and where.
@@ -67,13 +73,14 @@ impl Channels {
     /// TLS with a certificate authority beside those of this host.
     #[cfg(test)]
     fn trusting(self, roots: &[Vec<u8>]) -> Self {
-        let shared = Arc::into_inner(self.0).expect("nobody shares it yet");
+        let shared = Arc::into_inner(self.shared).expect("nobody shares it yet");
         let certificate = |der: &Vec<u8>| reqwest::Certificate::from_der(der).expect("a certificate");
-        Self(Arc::new(Shared { http: Http::trusting(roots.iter().map(certificate).collect()), ..shared }))
+        let http = Http::trusting(roots.iter().map(certificate).collect());
+        Self { shared: Arc::new(Shared { http, roots: roots.to_vec(), ..shared }), ..self }
     }
 
     fn sender<W: Way>(&self, way: W) -> Arc<dyn Channel> {
-        Arc::new(Sender { way, shared: Arc::clone(&self.0) })
+        Arc::new(Sender { way, shared: Arc::clone(&self.shared) })
     }
 }
 
@@ -83,6 +90,7 @@ impl belay_ports::Channels for Channels {
             slack::KEY => self.sender(slack::Slack),
             teams::KEY => self.sender(teams::Teams),
             pagerduty::KEY => self.sender(pagerduty::PagerDuty),
+            email::KEY => self.sender(self.email.clone()),
             statuspage::KEY => self.sender(statuspage::Statuspage),
             webhook::KEY => self.sender(webhook::Webhook),
             _ => return None,

@@ -8,7 +8,7 @@ use belay_local::{
 use belay_plan::notify::Channel;
 use serde_json::Value;
 
-use crate::{pagerduty, slack, statuspage, teams, webhook};
+use crate::{email, pagerduty, slack, statuspage, teams, webhook};
 
 /// Of one channel.
 pub(crate) fn of(name: &str, channel: &Channel) -> Vec<Reach> {
@@ -25,6 +25,7 @@ pub(crate) fn of(name: &str, channel: &Channel) -> Vec<Reach> {
         webhook::KEY => notifies(&[&spec[webhook::KEY], &spec["secret"]]),
         teams::KEY => notifies(&[&spec[teams::KEY]]),
         pagerduty::KEY => sends(&spec[pagerduty::KEY], pagerduty::host(spec)),
+        email::KEY => notifies(&[&spec[email::KEY]["smtp"]]),
         statuspage::KEY => sends(&spec[statuspage::KEY]["key"], statuspage::host(spec)),
         _ => Vec::new(),
     };

@@ -1,5 +1,6 @@
 //! Channels against receivers that the tests start.
 
+mod email;
 mod http;
 mod pagerduty;
 mod receiver;

@@ -18,6 +18,7 @@ use belay_ports::{Notice, PlainText};
 pub(crate) use self::{
     escape::Markup,
     parts::{Block, Text, cut},
+    template::with_tags_on_lines_of_their_own,
     values::cleaned,
 };
 use self::{library::Style, template::Template};

@@ -27,6 +27,8 @@ pub(crate) struct Shared {
     pub(crate) secrets: Secrets,
     pub(crate) gate: Gate,
     pub(crate) http: Http,
+    /// Certificates beside those of the trust store, in DER.
+    pub(crate) roots: Vec<Vec<u8>>,
 }
 
 /// One kind of channel.

@@ -1,7 +1,12 @@
 //! Certificates are verified, always.
 
-use std::sync::Arc;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use belay_plan::notify::NoticeKind;
 use belay_ports::Retry;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -28,6 +33,16 @@ impl Authority {
         self.0.as_ref().der().to_vec()
     }
 
+    /// A certificate and its key in PEM.
+    pub(super) fn files(&self, name: &str, folder: &Path) -> (PathBuf, PathBuf) {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &*self.0).unwrap();
+        let files = (folder.join("server.pem"), folder.join("server.key"));
+        fs::write(&files.0, pem("CERTIFICATE", certificate.der())).unwrap();
+        fs::write(&files.1, pem("PRIVATE KEY", &key.serialize_der())).unwrap();
+        files
+    }
+
     pub(super) fn acceptor(&self, name: &str) -> TlsAcceptor {
         let key = KeyPair::generate().unwrap();
         let certificate = CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &*self.0).unwrap();
@@ -40,6 +55,10 @@ impl Authority {
             .unwrap();
         TlsAcceptor::from(Arc::new(config))
     }
+}
+
+fn pem(what: &str, der: &[u8]) -> String {
+    format!("-----BEGIN {what}-----\n{}\n-----END {what}-----\n", STANDARD.encode(der))
 }
 
 #[tokio::test]

@@ -80,7 +80,7 @@ impl Template {
 }
 
 /// A tag that has a line to itself leaves none: its line end is drawn into the tag, so that lines keep their numbers.
-fn with_tags_on_lines_of_their_own(source: &str) -> String {
+pub(crate) fn with_tags_on_lines_of_their_own(source: &str) -> String {
     let line = |line: &str| {
         let trimmed = line.trim();
         let inside = trimmed.strip_prefix("{%").and_then(|rest| rest.strip_suffix("%}"));

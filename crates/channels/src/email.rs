@@ -1,0 +1,147 @@
+//! `email`: SMTP with TLS and a login. The Message-ID comes from the notice's key, so that a doubled mail is recognised as one.
+
+mod message;
+mod smtp;
+
+#[cfg(test)]
+pub(crate) use self::message::html;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use belay_plan::{
+    catalogue::{ChannelSpec, Finding},
+    shape::{field, filled_list, object, pattern, secret},
+};
+use belay_ports::{NotSent, Notice};
+use lettre::message::Mailbox;
+use serde_json::Value;
+
+use self::smtp::{Outcome, Server};
+use crate::{
+    address::check_secret,
+    texts::{Markup, Text},
+    way::{Entry, Shared, Way, later, never},
+};
+
+pub(crate) const KEY: &str = "email";
+
+/// More are a mailing list, which has an address of its own.
+const RECIPIENTS_MAX: usize = 50;
+/// Notices that some recipients have had and others not.
+const PARTLY_SENT_MAX: usize = 1000;
+
+pub(crate) fn spec() -> ChannelSpec {
+    let address =
+        || pattern("an address, such as `cto@example.com` or `Belay <belay@example.com>`", "^[^\\r\\n]*@[^\\r\\n]*$");
+    ChannelSpec {
+        key: KEY,
+        summary: "A mail.",
+        value: object([
+            field("to", filled_list(address()), "Who gets it."),
+            field("from", address(), "Who it comes from."),
+            field("smtp", secret(), "Where a URL is: `smtp://USER:PASSWORD@HOST:587` (STARTTLS), or `smtps://...`."),
+        ]),
+        siblings: vec![
+            field(
+                "insecure",
+                belay_plan::shape::boolean(),
+                "Whether a connection without TLS will do: to private addresses without a login, and to this host.",
+            )
+            .or(false),
+        ],
+        check,
+    }
+}
+
+fn check(spec: &Value) -> Vec<Finding> {
+    let mail = &spec[KEY];
+    let mut findings = check_secret(spec, &["/email/smtp"]);
+    let to = mail["to"].as_array().into_iter().flatten().enumerate();
+    let all =
+        to.map(|(index, value)| (format!("/{KEY}/to/{index}"), value)).chain([(format!("/{KEY}/from"), &mail["from"])]);
+    for (pointer, value) in all {
+        if let Some(Err(why)) = value.as_str().map(mailbox) {
+            findings.push(Finding::new(pointer, why).help("write it as `cto@example.com` or `Name <cto@example.com>`"));
+        }
+    }
+    if mail["to"].as_array().is_some_and(|to| to.len() > RECIPIENTS_MAX) {
+        let message = format!("there are more than {RECIPIENTS_MAX} recipients");
+        findings.push(Finding::new(format!("/{KEY}/to"), message).help("name a mailing list"));
+    }
+    findings
+}
+
+fn mailbox(text: &str) -> Result<Mailbox, String> {
+    let mailbox: Mailbox = text.parse().map_err(|error| format!("`{text}` is no mail address: {error}"))?;
+    match mailbox.email.to_string().is_ascii() {
+        true => Ok(mailbox),
+        false => Err(format!("`{text}` has letters in its address that not every server knows")),
+    }
+}
+
+/// Sends mails, and knows recipients who have had a notice that others have not, by its key. A restart forgets them, and then at most one mail doubles,
+/// under the same Message-ID.
+#[derive(Clone, Default)]
+pub(crate) struct Email {
+    taken: Arc<Mutex<BTreeMap<String, BTreeSet<String>>>>,
+}
+
+pub(crate) struct Target {
+    server: Server,
+    from: Mailbox,
+    to: Vec<Mailbox>,
+}
+
+impl Way for Email {
+    const KEY: &'static str = KEY;
+    const MARKUP: Markup = Markup::None;
+    type Target = Target;
+
+    async fn open(&self, entry: Entry<'_>) -> Result<Target, NotSent> {
+        let mail = &entry.spec[KEY];
+        let of = |value: &Value| mailbox(value.as_str().unwrap_or_default()).map_err(never);
+        let to = mail["to"].as_array().into_iter().flatten().map(of).collect::<Result<_, _>>()?;
+        let server = Server::parse(&entry.secret(&mail["smtp"]).await?, entry.is_insecure()).map_err(never)?;
+        entry.permit(&[&mail["smtp"]], server.host())?;
+        Ok(Target { server, from: of(&mail["from"])?, to })
+    }
+
+    async fn deliver(&self, shared: &Shared, target: Target, notice: &Notice, text: Text) -> Result<String, NotSent> {
+        let Target { server, from, to } = target;
+        let message = message::of(&from, &to, shared.clock.now(), notice, &text).map_err(never)?;
+        let had = self.taken().get(&notice.key).cloned().unwrap_or_default();
+        let open: Vec<_> = to.into_iter().map(|to| to.email).filter(|to| !had.contains(&to.to_string())).collect();
+        let outcome = server.send(&shared.roots, from.email, open, &message).await?;
+        self.judge(&notice.key, outcome)
+    }
+}
+
+impl Email {
+    fn taken(&self) -> MutexGuard<'_, BTreeMap<String, BTreeSet<String>>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Some recipients may have been refused.
+    fn judge(&self, key: &str, outcome: Outcome) -> Result<String, NotSent> {
+        let Outcome { said, taken, refused, postponed } = outcome;
+        let mut all = self.taken();
+        if postponed.is_empty() {
+            let had = all.remove(key).unwrap_or_default();
+            let not = if refused.is_empty() { String::new() } else { format!("; not for {}", refused.join(", ")) };
+            return match taken.is_empty() && had.is_empty() {
+                true => Err(never(format!("no recipient is taken: {}", refused.join(", ")))),
+                false => Ok(format!("{said}{not}")),
+            };
+        }
+        if !taken.is_empty() {
+            while all.len() >= PARTLY_SENT_MAX {
+                all.pop_first();
+            }
+            all.entry(key.to_owned()).or_default().extend(taken);
+        }
+        Err(later(format!("not yet for {}", postponed.join(", "))))
+    }
+}

@@ -1,0 +1,246 @@
+//! One conversation with a mail server.
+
+use std::{net::SocketAddr, time::Duration};
+
+use belay_ports::{
+    NotSent,
+    near::{Nearness, address_nearness, nearness},
+};
+use lettre::{
+    Address,
+    transport::smtp::{
+        Error,
+        authentication::{Credentials, DEFAULT_MECHANISMS},
+        client::{AsyncSmtpConnection, Certificate, TlsParameters},
+        commands::{Data, Mail, Rcpt},
+        extension::ClientId,
+        response::Response,
+    },
+};
+use percent_encoding::percent_decode_str;
+use reqwest::Url;
+use tokio::net::lookup_host;
+
+use crate::{
+    address::refused,
+    http::chain,
+    mask,
+    way::{later, never},
+};
+
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// A mail server, by its URL.
+pub(super) struct Server {
+    host: String,
+    port: u16,
+    security: Security,
+    login: Option<(String, String)>,
+    /// What no answer may show.
+    secrets: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Security {
+    /// From the first byte on.
+    Tls,
+    StartTls,
+    None,
+}
+
+/// What became of a mail, recipient by recipient.
+pub(super) struct Outcome {
+    /// What the server answered to the mail.
+    pub(super) said: String,
+    pub(super) taken: Vec<String>,
+    /// For good, each with the answer.
+    pub(super) refused: Vec<String>,
+    /// For now.
+    pub(super) postponed: Vec<String>,
+}
+
+impl Server {
+    /// # Errors
+    /// Why no mail goes there, in words that do not show the URL.
+    pub(super) fn parse(text: &str, insecure: bool) -> Result<Self, String> {
+        let url = Url::parse(text).map_err(|error| format!("the mail server's address is no URL: {error}"))?;
+        let host = url.host_str().filter(|host| !host.is_empty()).ok_or("the mail server's address has no host")?;
+        if nearness(host) == Nearness::LinkLocal {
+            return Err(format!("{host} is a link-local address, and no mail server"));
+        }
+        let (security, port) = match (url.scheme(), insecure) {
+            ("smtps", _) => (Security::Tls, 465),
+            ("smtp", false) => (Security::StartTls, 587),
+            ("smtp", true) => (Security::None, 587),
+            (scheme, _) => {
+                return Err(format!("the mail server's address begins with `{scheme}:`, wanted `smtp:` or `smtps:`"));
+            }
+        };
+        if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
+            return Err(
+                "the mail server's address ends with its port: wanted `smtp://USER:PASSWORD@HOST:587`".to_owned()
+            );
+        }
+        let decoded = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
+        let login = url.password().map(|password| (decoded(url.username()), decoded(password)));
+        if login.is_none() && !url.username().is_empty() {
+            return Err("the mail server's address has a user and no password".to_owned());
+        }
+        let of_login = [url.password().unwrap_or_default().to_owned(), login.clone().unwrap_or_default().1];
+        let secrets = [vec![text.to_owned()], of_login.to_vec()].concat();
+        Ok(Self { host: host.to_owned(), port: url.port().unwrap_or(port), security, login, secrets })
+    }
+
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// `roots`: certificates beside those of the trust store, in DER.
+    ///
+    /// # Errors
+    /// There was no server that takes mails, or nobody knows what became of the mail.
+    pub(super) async fn send(
+        &self,
+        roots: &[Vec<u8>],
+        from: Address,
+        to: Vec<Address>,
+        message: &[u8],
+    ) -> Result<Outcome, NotSent> {
+        let mut connection = self.connect(roots).await?;
+        let sent = self.talk(&mut connection, from, to, message).await;
+        // What was answered stands, whatever becomes of the goodbye.
+        connection.abort().await;
+        sent
+    }
+
+    async fn connect(&self, roots: &[Vec<u8>]) -> Result<AsyncSmtpConnection, NotSent> {
+        let name = ClientId::default();
+        let addresses = self.resolve().await?;
+        let tls = || self.tls(roots).map_err(|error| later(format!("TLS could not be set up: {}", chain(&error))));
+        let wrapped = if self.security == Security::Tls { Some(tls()?) } else { None };
+        let connected =
+            AsyncSmtpConnection::connect_tokio1(&*addresses, Some(CONNECT_TIME_MAX), &name, wrapped, None).await;
+        let mut connection = connected.map_err(|error| self.failed("did not answer", &error))?;
+        if self.security == Security::StartTls {
+            if !connection.can_starttls() {
+                connection.abort().await;
+                return Err(never(format!("{} offers no STARTTLS: nothing is sent to it in the open", self.host)));
+            }
+            let upgraded = connection.starttls(tls()?, &name).await;
+            upgraded.map_err(|error| self.failed("gave no TLS connection", &error))?;
+        }
+        if let Some((user, password)) = &self.login {
+            let credentials = Credentials::new(user.clone(), password.clone());
+            let logged_in = connection.auth(DEFAULT_MECHANISMS, &credentials).await;
+            if let Err(error) = logged_in {
+                connection.abort().await;
+                return Err(self.failed("refused the login", &error));
+            }
+        }
+        Ok(connection)
+    }
+
+    async fn resolve(&self) -> Result<Vec<SocketAddr>, NotSent> {
+        let host = self.host.trim_start_matches('[').trim_end_matches(']');
+        let found = lookup_host((host, self.port)).await;
+        let found: Vec<SocketAddr> =
+            found.map_err(|error| later(format!("{} could not be resolved here: {error}", self.host)))?.collect();
+        let plain = self.security == Security::None;
+        for address in &found {
+            if let Some(why) = refused(address.ip(), plain) {
+                return Err(never(format!("nothing is sent to {}: {why}", self.host)));
+            }
+            if plain && self.login.is_some() && address_nearness(address.ip()) != Nearness::Loopback {
+                let why = "a login without TLS goes to this host only";
+                return Err(never(format!("nothing is sent to {}: {why}", self.host)));
+            }
+        }
+        Ok(found)
+    }
+
+    fn tls(&self, roots: &[Vec<u8>]) -> Result<TlsParameters, Error> {
+        let mut builder = TlsParameters::builder(self.host.clone());
+        for root in roots {
+            builder = builder.add_root_certificate(Certificate::from_der(root.clone())?);
+        }
+        builder.build()
+    }
+
+    async fn talk(
+        &self,
+        connection: &mut AsyncSmtpConnection,
+        from: Address,
+        to: Vec<Address>,
+        message: &[u8],
+    ) -> Result<Outcome, NotSent> {
+        let refused = |error: &Error| self.failed("refused the mail", error);
+        connection.command(Mail::new(Some(from), Vec::new())).await.map_err(|error| refused(&error))?;
+        let mut outcome =
+            Outcome { said: String::new(), taken: Vec::new(), refused: Vec::new(), postponed: Vec::new() };
+        for to in to {
+            let address = to.to_string();
+            match connection.command(Rcpt::new(to, Vec::new())).await {
+                Ok(_) => outcome.taken.push(address),
+                Err(error) if error.is_permanent() => outcome.refused.push(self.answer(&address, &error)),
+                Err(error) if error.is_transient() => outcome.postponed.push(self.answer(&address, &error)),
+                Err(error) => return Err(refused(&error)),
+            }
+        }
+        if outcome.taken.is_empty() {
+            return Ok(outcome);
+        }
+        connection.command(Data).await.map_err(|error| refused(&error))?;
+        let said = connection.message(message).await.map_err(|error| refused(&error))?;
+        Ok(Outcome { said: self.shown(&said), ..outcome })
+    }
+
+    /// `cto@example.com (550: no such user)`
+    fn answer(&self, address: &str, error: &Error) -> String {
+        format!("{address} ({})", self.reason(error))
+    }
+
+    fn failed(&self, what: &str, error: &Error) -> NotSent {
+        let why = format!("{} {what}: {}", self.host, self.reason(error));
+        if error.is_permanent() || error.is_client() { never(why) } else { later(why) }
+    }
+
+    fn reason(&self, error: &Error) -> String {
+        mask::shown(&chain(error), &self.secrets)
+    }
+
+    /// `250 2.0.0 queued as 4F2`
+    fn shown(&self, response: &Response) -> String {
+        let text = response.message().collect::<Vec<_>>().join(" ");
+        mask::shown(&format!("{} {text}", response.code()), &self.secrets)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_a_url() {
+        let parsed = |text: &str, insecure| {
+            Server::parse(text, insecure)
+                .map(|server| (server.host.clone(), server.port, server.security, server.login))
+        };
+        let login = Some(("belay".to_owned(), "s3:c@ret".to_owned()));
+        let host = "mail.example.com".to_owned();
+        let url = "smtp://belay:s3%3Ac%40ret@mail.example.com:2525";
+        assert_eq!(parsed(url, false), Ok((host.clone(), 2525, Security::StartTls, login)));
+        assert_eq!(parsed("smtps://mail.example.com", false), Ok((host.clone(), 465, Security::Tls, None)));
+        assert_eq!(parsed("smtp://mail.example.com/", true), Ok((host, 587, Security::None, None)));
+        for (text, wanted) in [
+            ("mail.example.com:587", "no host"),
+            ("https://mail.example.com", "begins with `https:`"),
+            ("smtp://", "no host"),
+            ("smtp://169.254.169.254", "link-local"),
+            ("smtp://user@mail.example.com", "a user and no password"),
+            ("smtp://mail.example.com/?s3cret", "ends with its port"),
+        ] {
+            let why = Server::parse(text, false).err().unwrap_or_default();
+            assert!(why.contains(wanted) && !why.contains("s3cret"), "{text}: {why}");
+        }
+    }
+}
