@@ -6,6 +6,7 @@ use belay_aws::{
     AwsSystems,
     session::{Access, Aws},
 };
+use belay_channels::Channels;
 use belay_journal::{OpenError, SqliteJournal, StateUrl};
 use belay_local::{Programs, permit::Gate};
 use belay_plan::{catalogue::Catalogue, model::AwsTarget};
@@ -23,7 +24,8 @@ use crate::{
 /// Everything that a plan can name.
 pub(crate) fn catalogue() -> Catalogue {
     let actions = belay_aws::action_specs().into_iter().chain(Programs::specs());
-    Catalogue::new(actions, belay_aws::signal_specs().into_iter().chain(Probes::specs()))
+    let signals = belay_aws::signal_specs().into_iter().chain(Probes::specs());
+    Catalogue::new(actions, signals).with_channels(Channels::specs(), belay_channels::check_text)
 }
 
 /// Where the journal is.
@@ -90,7 +92,7 @@ pub(crate) fn ports(access: Access, journal: Arc<dyn Journal>, observer: Arc<dyn
     Ports {
         sensors: Arc::new(EverySensor { aws: aws.clone(), probes: Probes::new(clock.clone(), gate) }),
         actuators: Arc::new(EveryActuator { aws, programs }),
-        channels: Arc::new(()),
+        channels: Arc::new(Channels::new(clock.clone(), gate.clone())),
         journal,
         clock,
         entropy: Arc::new(SystemEntropy),

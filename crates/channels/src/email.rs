@@ -52,6 +52,7 @@ pub(crate) fn spec() -> ChannelSpec {
             )
             .or(false),
         ],
+        events: crate::texts::kinds(KEY),
         check,
     }
 }

@@ -62,12 +62,9 @@ impl Channels {
         notify.channels.iter().flat_map(|(name, channel)| reach::of(name, channel)).collect()
     }
 
-    /// What channels of a kind can be told of: a status page knows incidents and nothing else.
-    pub fn events(kind: &str) -> Vec<NoticeKind> {
-        match kind {
-            pagerduty::KEY => pagerduty::EVENTS.to_vec(),
-            kind => texts::kinds(kind),
-        }
+    /// What channels of a kind can be told of.
+    fn events(kind: &str) -> Vec<NoticeKind> {
+        Self::specs().into_iter().find(|spec| spec.key == kind).map(|spec| spec.events).unwrap_or_default()
     }
 
     /// TLS with a certificate authority beside those of this host.

@@ -47,6 +47,7 @@ pub(crate) fn spec() -> ChannelSpec {
         summary: "A PagerDuty routing key (Events API v2).",
         value: secret(),
         siblings: vec![url_field(), insecure_field()],
+        events: EVENTS.to_vec(),
         check,
     }
 }
@@ -110,6 +111,7 @@ impl Action {
             _ if notice.test => Self::Trigger,
             NoticeKind::Decision => Self::Acknowledge,
             NoticeKind::Finished | NoticeKind::Recovered => Self::Resolve,
+            NoticeKind::Blind if notice.facts.over => Self::Resolve,
             _ => Self::Trigger,
         }
     }

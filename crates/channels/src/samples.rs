@@ -77,12 +77,18 @@ pub fn all(kind: NoticeKind) -> Vec<Sample> {
         ],
         NoticeKind::Muted => vec![
             of("muted", Facts { muted_until: Some(minute(30)), ..by("anna", "the load test makes errors", quiet()) }),
-            of("ended by itself", quiet()),
+            of("ended by itself", Facts { over: true, ..quiet() }),
         ],
-        NoticeKind::Blind => vec![of(
-            "signals that cannot be read",
-            because("customer_errors: AWS refuses cloudwatch:DescribeAlarms (AccessDenied)", quiet()),
-        )],
+        NoticeKind::Blind => vec![
+            of(
+                "signals that cannot be read",
+                because("customer_errors: AWS refuses cloudwatch:DescribeAlarms (AccessDenied)", quiet()),
+            ),
+            of(
+                "signals that can be read again",
+                Facts { over: true, ..because("cloudwatch can be read again", quiet()) },
+            ),
+        ],
         NoticeKind::PostmortemDue => vec![
             of("after an incident", closed(IncidentOutcome::RolledBack, ended(RunState::RolledBack, running()))),
             of("after a rollback by hand", ended(RunState::RolledBack, by_hand())),
@@ -149,6 +155,7 @@ fn quiet() -> Facts {
         migration: name("checkout-cutover"),
         summary: Some("Checkout moves to the new cluster".to_owned()),
         drill: false,
+        over: false,
         at: minute(0),
         why: String::new(),
         by: None,

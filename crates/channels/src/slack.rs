@@ -27,6 +27,7 @@ pub(crate) fn spec() -> ChannelSpec {
         summary: "A Slack webhook.",
         value: secret(),
         siblings: vec![insecure_field()],
+        events: crate::texts::kinds(KEY),
         check: |spec| check_secret(spec, &["/slack"]),
     }
 }

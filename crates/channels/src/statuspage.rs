@@ -38,6 +38,7 @@ pub(crate) fn spec() -> ChannelSpec {
             field("key", secret(), "An API key that may manage incidents."),
         ]),
         siblings: vec![url_field(), insecure_field()],
+        events: crate::texts::kinds(KEY),
         check,
     }
 }

@@ -24,6 +24,7 @@ pub(crate) fn spec() -> ChannelSpec {
         summary: "A webhook of Microsoft Teams (Workflows).",
         value: secret(),
         siblings: vec![insecure_field()],
+        events: crate::texts::kinds(KEY),
         check: |spec| check_secret(spec, &["/teams"]),
     }
 }

@@ -9,7 +9,7 @@ use belay_plan::{
 use belay_ports::{NotSent, Notice};
 use hmac::{Hmac, KeyInit, Mac};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::Sha256;
 
 use crate::{
@@ -31,9 +31,11 @@ pub(crate) fn spec() -> ChannelSpec {
         summary: "A webhook: a JSON request, signed as Standard Webhooks has it.",
         value: secret(),
         siblings: vec![
-            field("secret", secret(), "What the signature is made with: `whsec_` and a key in base64."),
+            field("secret", secret(), "What the signature is made with: `whsec_` and a key in base64; left out: none.")
+                .optional(),
             insecure_field(),
         ],
+        events: crate::texts::kinds(KEY),
         check: |spec| check_secret(spec, &["/webhook", "/secret"]),
     }
 }
@@ -42,6 +44,11 @@ pub(crate) struct Webhook;
 
 pub(crate) struct Target {
     address: Address,
+    /// None: the receiver wants no signature.
+    signing: Option<Signing>,
+}
+
+struct Signing {
     /// As it was given.
     secret: String,
     key: Vec<u8>,
@@ -56,31 +63,30 @@ impl Way for Webhook {
         let (url, secret) = (&entry.spec[KEY], &entry.spec["secret"]);
         let address = Address::parse(&entry.secret(url).await?, entry.is_insecure()).map_err(never)?;
         entry.permit(&[url, secret], address.host())?;
-        let secret = entry.secret(secret).await?;
-        let key = secret.strip_prefix(PREFIX).and_then(|encoded| STANDARD.decode(encoded).ok());
-        let key = key.filter(|key| key.len() >= KEY_BYTES_MIN).ok_or_else(|| {
-            never(format!(
-                "the secret of the signature is none: wanted `{PREFIX}` and at least {KEY_BYTES_MIN} bytes in base64"
-            ))
-        })?;
-        Ok(Target { address, secret, key })
+        let signing = match secret {
+            Value::Null => None,
+            secret => Some(Signing::parse(entry.secret(secret).await?)?),
+        };
+        Ok(Target { address, signing })
     }
 
     async fn deliver(&self, shared: &Shared, target: Target, notice: &Notice, text: Text) -> Result<String, NotSent> {
         let now = shared.clock.now();
         let seconds = now.as_second().to_string();
         let body = body(notice, text).to_string();
-        let signature = signature(&target.key, &notice.key, &seconds, &body)?;
+        let signed = target.signing.as_ref().map(|signing| signature(&signing.key, &notice.key, &seconds, &body));
+        let mut headers = vec![("webhook-id", notice.key.clone()), ("webhook-timestamp", seconds)];
+        if let Some(signature) = signed.transpose()? {
+            headers.push(("webhook-signature", signature));
+        }
+        let mut secrets = target.address.secrets();
+        secrets.extend(target.signing.map(|signing| signing.secret));
         let request = Request {
             method: Method::POST,
             address: &target.address,
-            headers: vec![
-                ("webhook-id", notice.key.clone()),
-                ("webhook-timestamp", seconds),
-                ("webhook-signature", signature),
-            ],
+            headers,
             body: Some(body),
-            secrets: [target.address.secrets(), vec![target.secret]].concat(),
+            secrets,
             answer_bytes_max: ANSWER_BYTES_MAX,
             now,
         };
@@ -88,7 +94,19 @@ impl Way for Webhook {
     }
 }
 
-fn body(notice: &Notice, text: Text) -> serde_json::Value {
+impl Signing {
+    fn parse(secret: String) -> Result<Self, NotSent> {
+        let key = secret.strip_prefix(PREFIX).and_then(|encoded| STANDARD.decode(encoded).ok());
+        let key = key.filter(|key| key.len() >= KEY_BYTES_MIN).ok_or_else(|| {
+            never(format!(
+                "the secret of the signature is none: wanted `{PREFIX}` and at least {KEY_BYTES_MIN} bytes in base64"
+            ))
+        })?;
+        Ok(Self { secret, key })
+    }
+}
+
+fn body(notice: &Notice, text: Text) -> Value {
     let plain = text.plain();
     json!({
         "type": format!("belay.{}", notice.facts.kind),

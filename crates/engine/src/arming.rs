@@ -20,6 +20,7 @@ use jiff::Timestamp;
 use crate::{
     capture::{CaptureError, Looking, observe_all, observe_entries},
     handle::{CommandError, Handle},
+    notices::unusable,
     sampler::read_once,
     scope::{self, Unknown},
     unreadable::{UnreadableSignal, unreadable},
@@ -46,6 +47,9 @@ pub enum ArmError {
     /// They would read unknown for as long as the plan is armed.
     #[error("{}", signals.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     UnreadableSignals { signals: Vec<UnreadableSignal> },
+    /// People could not be told.
+    #[error("{}", channels.join("; "))]
+    UnusableChannels { channels: Vec<String> },
     #[error(transparent)]
     Command(#[from] CommandError),
 }
@@ -57,7 +61,8 @@ pub struct Arming {
     pub baseline: Option<Baseline>,
     /// Triggers that are red already are waited for, whatever their `red_at_arm` says.
     pub wait_for_green: bool,
-    /// Signals that cannot be read for good are accepted; a trigger that goes by them alone cannot fire.
+    /// Signals that cannot be read for good, and channels that cannot be used, are accepted; a trigger that goes by such
+    /// signals alone cannot fire.
     pub accept_unknown: bool,
 }
 
@@ -92,14 +97,21 @@ pub async fn arm(
     scope::refuse_unknown(ports, &plan)?;
     scope::verify_accounts(ports, &plan).await?;
     let baseline = complete(state, ports, &plan, sha256, baseline).await?;
-    let (checked, readings) =
-        futures::join!(assess(ports, &plan, &baseline, state.cutover), read_signals(ports, &plan, &baseline));
+    let (checked, readings, channels) = futures::join!(
+        assess(ports, &plan, &baseline, state.cutover),
+        read_signals(ports, &plan, &baseline),
+        unusable(ports, &plan)
+    );
     let mut warnings = checked?;
     let signals: Vec<_> = unreadable(&plan, &readings).collect();
     if !signals.is_empty() && !accept_unknown {
         return Err(ArmError::UnreadableSignals { signals });
     }
     warnings.extend(signals.iter().map(ToString::to_string));
+    if !channels.is_empty() && !accept_unknown {
+        return Err(ArmError::UnusableChannels { channels });
+    }
+    warnings.extend(channels);
     let baseline = (!baseline.steps.is_empty()).then(|| Arc::new(baseline));
     handle.command(command(baseline, of_triggers(&plan, readings))).await?;
     Ok(Armed { warnings })

@@ -20,6 +20,7 @@ use self::findings::Findings;
 use crate::{
     capture::{Looking, observe_all},
     expected::Measured,
+    notices::unusable,
     sampler::read_once,
     scope::{self, Unknown},
 };
@@ -73,7 +74,8 @@ pub async fn dry_run(
         let entry = baseline_entry(baseline, plan, name).cloned();
         Looking::new(ports, plan, name.clone(), entry, cutover)
     });
-    let (readings, observed) = futures::join!(read_once(ports, queries), observe_all(looks.collect()));
+    let (readings, observed, channels) =
+        futures::join!(read_once(ports, queries), observe_all(looks.collect()), unusable(ports, plan));
     let mut assessed = BTreeMap::new();
     for (looking, doc) in observed {
         let step = looking.scope.step.clone();
@@ -82,7 +84,9 @@ pub async fn dry_run(
     }
     let findings = Findings { plan, names: &names, readings: &readings, assessed, at, cutover, measured };
     let phase = phase.map(str::to_owned);
-    Ok(DryRun { detours: ports.actuators.detours(), phase, skipped, ..findings.report(sha256) })
+    let mut report = findings.report(sha256);
+    report.warnings.extend(channels);
+    Ok(DryRun { detours: ports.actuators.detours(), phase, skipped, ..report })
 }
 
 /// The steps that the phase has, and why it does not have the others.

@@ -19,7 +19,7 @@ pub struct Catalogue {
     pub signals: Vec<SignalSpec>,
     pub channels: Vec<ChannelSpec>,
     /// Why a text of a plan's own cannot be told, with its line; tried with a sample of what there is to tell.
-    pub check_text: fn(kind: NoticeKind, source: &str) -> Result<(), String>,
+    pub check_text: fn(kind: NoticeKind, channel: &str, source: &str) -> Result<(), String>,
 }
 
 impl Catalogue {
@@ -29,7 +29,7 @@ impl Catalogue {
             actions: builtin::actions().into_iter().chain(actions).collect(),
             signals: signals.into_iter().chain(builtin::signals()).collect(),
             channels: Vec::new(),
-            check_text: |_, _| Ok(()),
+            check_text: |_, _, _| Ok(()),
         }
     }
 
@@ -38,7 +38,7 @@ impl Catalogue {
     pub fn with_channels(
         self,
         channels: impl IntoIterator<Item = ChannelSpec>,
-        check_text: fn(kind: NoticeKind, source: &str) -> Result<(), String>,
+        check_text: fn(kind: NoticeKind, channel: &str, source: &str) -> Result<(), String>,
     ) -> Self {
         Self { channels: channels.into_iter().collect(), check_text, ..self }
     }
@@ -107,6 +107,8 @@ pub struct ChannelSpec {
     pub value: Shape,
     /// The keys beside it (`secret`, `insecure`); `events`, `when`, `within`, `after` and `every` go without saying.
     pub siblings: Vec<Field>,
+    /// What it can be told of; a status page knows incidents and nothing else.
+    pub events: Vec<NoticeKind>,
     /// What the shapes cannot say. `spec` is the key with its siblings, in normal form; pointers are from the entry:
     /// `/slack`.
     pub check: fn(spec: &Value) -> Vec<Finding>,

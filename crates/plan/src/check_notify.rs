@@ -62,6 +62,18 @@ impl Checker<'_> {
         }
         self.schedule(pointer, channel);
         self.of_incidents(pointer, channel);
+        for (index, event) in channel["events"].as_array().into_iter().flatten().enumerate() {
+            let kind: Option<NoticeKind> = serde_json::from_value(event.clone()).ok();
+            if let Some(kind) = kind.filter(|kind| !spec.events.contains(kind)) {
+                let known: Vec<&str> = spec.events.iter().map(|kind| kind.as_str()).collect();
+                let message = format!("a channel `{}` is never told of `{kind}`", spec.key);
+                self.complain(
+                    &format!("{pointer}/events/{index}"),
+                    message,
+                    format!("it is told of: {}", known.join(", ")),
+                );
+            }
+        }
     }
 
     fn schedule(&mut self, pointer: &str, channel: &Value) {

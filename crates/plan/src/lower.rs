@@ -95,7 +95,8 @@ fn lower_notify(root: &Value, catalogue: &Catalogue) -> Value {
 }
 
 fn lower_channel(entry: &Value, aws: &Value, catalogue: &Catalogue) -> Value {
-    let kind = catalogue.channels.iter().find(|spec| !entry[spec.key].is_null()).map(|spec| spec.key);
+    let known = catalogue.channels.iter().find(|spec| !entry[spec.key].is_null());
+    let kind = known.map(|spec| spec.key);
     let mut spec = entry.as_object().cloned().unwrap_or_default();
     let mut take = |key: &str| spec.remove(key).unwrap_or_default();
     let (events, when) = (take("events"), take("when"));
@@ -103,7 +104,7 @@ fn lower_channel(entry: &Value, aws: &Value, catalogue: &Catalogue) -> Value {
     let of_incidents = ![&when, &after, &every].iter().all(|value| value.is_null());
     let events = match (events, of_incidents) {
         (Value::Null, true) => json!([NoticeKind::Incident, NoticeKind::Finished, NoticeKind::Recovered]),
-        (Value::Null, false) => json!(NoticeKind::ALL),
+        (Value::Null, false) => json!(known.map(|spec| spec.events.as_slice()).unwrap_or_default()),
         (events, _) => events,
     };
     json!({

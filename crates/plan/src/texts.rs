@@ -37,7 +37,7 @@ impl Loaded {
                 let found = read(path).map_err(|why| {
                     (format!("the text {path} cannot be read: {why}"), "a path is from the plan's folder")
                 });
-                let found = found.and_then(|found| match (catalogue.check_text)(*kind, &found) {
+                let found = found.and_then(|found| match (catalogue.check_text)(*kind, channel, &found) {
                     Ok(()) => Ok(found),
                     Err(why) => Err((
                         format!("the text {path} cannot be told: {why}"),

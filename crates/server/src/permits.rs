@@ -3,6 +3,7 @@
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::{fs::Metadata, path::Path};
 
+use belay_channels::Channels;
 use belay_local::permit::{self, Reach};
 use belay_plan::model::Plan;
 use belay_probes::Probes;
@@ -11,7 +12,8 @@ use crate::daemon::Daemon;
 
 /// What a plan does beyond AWS: which secrets it sends where, which hosts it asks, which programs it runs.
 pub fn reaches(plan: &Plan) -> Vec<Reach> {
-    Probes::reaches(plan).into_iter().chain(permit::commands(plan)).collect()
+    let probes = Probes::reaches(plan).into_iter();
+    probes.chain(permit::commands(plan)).chain(Channels::reaches(&plan.notify)).collect()
 }
 
 impl Daemon {

@@ -108,6 +108,11 @@ impl Channel for SimChannel {
         Ok(format!("{} of {}", notice.facts.kind, notice.facts.migration))
     }
 
+    fn usable<'a>(&'a self, _notify: &'a Notify, channel: &'a Name) -> Fut<'a, Result<(), String>> {
+        let refuses = lock(&self.0.receivers).get(channel) == Some(&Receiver::Refuses);
+        Box::pin(async move { if refuses { Err("the simulated receiver refuses it".to_owned()) } else { Ok(()) } })
+    }
+
     fn permissions(&self, _notify: &Notify, _channel: &str) -> Vec<Permission> {
         Vec::new()
     }

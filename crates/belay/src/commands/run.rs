@@ -109,7 +109,8 @@ impl Args {
         handle.shutdown().await;
         if untold > 0 {
             let them = text::count(untold, "notice");
-            output.note(format_args!("{them} not sent yet; a daemon on this journal sends the rest: {}", self.daemon()));
+            output
+                .note(format_args!("{them} not sent yet; a daemon on this journal sends the rest: {}", self.daemon()));
         }
         match ending? {
             Ending::Stopped(run) => {

@@ -15,12 +15,13 @@ const EVIDENCE_MAX: usize = 8;
 const EVIDENCE_CHARS_MAX: usize = 300;
 
 /// The names beside objects.
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 17] = [
     "kind",
     "update",
     "migration",
     "summary",
     "drill",
+    "over",
     "test",
     "at",
     "why",

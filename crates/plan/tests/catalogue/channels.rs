@@ -12,7 +12,14 @@ pub fn specs() -> Vec<ChannelSpec> {
         "the ARN of an SNS topic, such as `arn:aws:sns:eu-west-1:111122223333:team`",
         "^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:.+$",
     );
-    let of = |key, value, summary| ChannelSpec { key, summary, value, siblings: Vec::new(), check: nothing };
+    let of = |key, value, summary| ChannelSpec {
+        key,
+        summary,
+        value,
+        siblings: Vec::new(),
+        events: NoticeKind::ALL.to_vec(),
+        check: nothing,
+    };
     let webhook = ChannelSpec {
         siblings: vec![
             field("secret", secret(), "What the signature is made with.").optional(),
@@ -24,12 +31,15 @@ pub fn specs() -> Vec<ChannelSpec> {
         of("slack", secret(), "A Slack webhook."),
         of("sns", topic, "An SNS topic."),
         webhook,
-        of("pagerduty", secret(), "A PagerDuty routing key."),
+        ChannelSpec {
+            events: [NoticeKind::Incident, NoticeKind::Approval, NoticeKind::Halted, NoticeKind::Recovered].to_vec(),
+            ..of("pagerduty", secret(), "A PagerDuty routing key.")
+        },
     ]
 }
 
 /// A text is told as it is, unless it has an open brace.
-pub fn check_text(_kind: NoticeKind, source: &str) -> Result<(), String> {
+pub fn check_text(_kind: NoticeKind, _channel: &str, source: &str) -> Result<(), String> {
     match source.contains("{{") {
         true => Err("line 1: what is opened is not closed".to_owned()),
         false => Ok(()),

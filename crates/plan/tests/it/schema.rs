@@ -29,6 +29,7 @@ const BEYOND_THE_SCHEMA: &[&str] = &[
     "needs-twice",
     "needs-unknown-step",
     "notice-every-without-after",
+    "notice-of-no-use-to-its-channel",
     "overlay-breaks-the-plan",
     "overlay-changes-nothing",
     "overlay-name-too-long",

@@ -21,6 +21,7 @@ pub(crate) enum Kind {
     RedAtArm,
     ImpossibleStep,
     UnreadableSignals,
+    UnusableChannels,
     NeedsRoles,
     ResourceTaken,
     NotPermitted,
@@ -68,6 +69,7 @@ impl Kind {
             | Self::RedAtArm
             | Self::ImpossibleStep
             | Self::UnreadableSignals
+            | Self::UnusableChannels
             | Self::NeedsRoles
             | Self::ResourceTaken
             | Self::NotPermitted
@@ -107,6 +109,7 @@ impl Kind {
             Self::RedAtArm => "A trigger is red already",
             Self::ImpossibleStep => "A step could never succeed",
             Self::UnreadableSignals => "Signals of the plan cannot be read",
+            Self::UnusableChannels => "People could not be told",
             Self::NeedsRoles => "The plan needs people with roles",
             Self::ResourceTaken => "Two migrations, one resource",
             Self::NotPermitted => "The plan does what is not permitted",

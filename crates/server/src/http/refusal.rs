@@ -99,6 +99,8 @@ fn of_arming(error: ArmError, detail: String, state: &Migration) -> Problem {
         ArmError::Unreadable { .. } => unreadable(detail),
         ArmError::UnreadableSignals { .. } => Problem::new(Kind::UnreadableSignals, detail)
             .help("correct the plan or the permissions; to arm all the same: `belay arm --accept-unknown`"),
+        ArmError::UnusableChannels { .. } => Problem::new(Kind::UnusableChannels, detail)
+            .help("correct the plan or the secret; to arm all the same: `belay arm --accept-unknown`"),
         ArmError::Impossible { .. } => {
             Problem::new(Kind::ImpossibleStep, detail).help("`belay dry-run` shows every step as it would go now")
         }
