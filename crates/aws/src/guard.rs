@@ -50,8 +50,8 @@ const READS: Operations<8> = [
     ("STS", &["GetCallerIdentity"]),
 ];
 
-/// The mutating operations that the actions send, and no other: nothing else leaves the process, whatever its role permits.
-const WRITES: Operations<6> = [
+/// The mutating operations that actions and channels send, and no other: nothing else leaves the process, whatever its role permits.
+const WRITES: Operations<8> = [
     ("Elastic Load Balancing v2", &["DeregisterTargets", "ModifyListener", "ModifyRule", "RegisterTargets"]),
     (
         "RDS",
@@ -72,8 +72,10 @@ const WRITES: Operations<6> = [
         ],
     ),
     ("Route 53", &["ChangeResourceRecordSets"]),
+    ("EventBridge", &["PutEvents"]),
     ("Lambda", &["Invoke"]),
     ("SFN", &["StartExecution", "StartSyncExecution"]),
+    ("SNS", &["Publish"]),
     ("SSM", &["StartAutomationExecution"]),
 ];
 
@@ -103,7 +105,7 @@ enum Refused {
     #[error("{service} {operation} is not a read, and this session may only read: Belay refused to send it")]
     NotRead { service: String, operation: String },
     #[error(
-        "{service} {operation} is not one of the operations that Belay's actions send: Belay refused to send it; please report it"
+        "{service} {operation} is not one of the operations that Belay's actions and channels send: Belay refused to send it; please report it"
     )]
     Unlisted { service: String, operation: String },
 }

@@ -2,6 +2,7 @@
 
 mod budget;
 mod calls;
+pub mod channels;
 pub mod cloudwatch;
 mod detours;
 pub mod elbv2;

@@ -93,6 +93,9 @@ pub struct Clients {
     pub ssm: Pair<aws_sdk_ssm::Client>,
     pub lambda: Pair<aws_sdk_lambda::Client>,
     pub sfn: Pair<aws_sdk_sfn::Client>,
+    /// Notices go out through these two; nothing is read from them.
+    pub sns: aws_sdk_sns::Client,
+    pub eventbridge: aws_sdk_eventbridge::Client,
     pub cloudwatch: aws_sdk_cloudwatch::Client,
     pub sts: aws_sdk_sts::Client,
     pub region: String,
@@ -317,6 +320,8 @@ async fn connect(inner: &Inner, base: &SdkConfig, target: &AwsTarget) -> Result<
         ssm: pair!(aws_sdk_ssm, "SSM"),
         lambda: pair!(aws_sdk_lambda, "Lambda"),
         sfn: pair!(aws_sdk_sfn, "SFN"),
+        sns: client!(aws_sdk_sns, "SNS", &write, inner.access, Urgency::Write),
+        eventbridge: client!(aws_sdk_eventbridge, "EventBridge", &write, inner.access, Urgency::Write),
         cloudwatch: client!(aws_sdk_cloudwatch, "CloudWatch", &read, Access::ReadOnly, Urgency::Read),
         sts,
         region,

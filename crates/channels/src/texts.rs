@@ -12,8 +12,9 @@ mod time;
 mod values;
 
 use belay_core::notice::Facts;
-use belay_plan::notify::NoticeKind;
+use belay_plan::{notify::NoticeKind, visible};
 use belay_ports::{Notice, PlainText};
+use serde_json::json;
 
 pub(crate) use self::{
     escape::Markup,
@@ -73,6 +74,20 @@ impl belay_ports::Texts for Texts {
 
     fn plain_or_built_in(&self, kind: &str, notice: &Notice) -> PlainText {
         self.text_or_built_in(kind, Markup::None, notice).plain()
+    }
+
+    fn data(&self, notice: &Notice, text: &PlainText) -> serde_json::Value {
+        json!({
+            "key": notice.key,
+            "channel": notice.channel,
+            "test": notice.test,
+            "title": text.title,
+            "text": text.body,
+            "page": visible::line(&notice.page),
+            "expected_end": notice.expected_end,
+            "next_update": notice.next_update,
+            "facts": cleaned(serde_json::to_value(&notice.facts).unwrap_or_default()),
+        })
     }
 }
 

@@ -4,9 +4,8 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use belay_plan::{
     catalogue::ChannelSpec,
     shape::{field, secret},
-    visible,
 };
-use belay_ports::{NotSent, Notice};
+use belay_ports::{NotSent, Notice, Texts as _};
 use hmac::{Hmac, KeyInit, Mac};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -15,7 +14,7 @@ use sha2::Sha256;
 use crate::{
     address::{Address, check_secret, insecure_field},
     http::{ANSWER_BYTES_MAX, Request},
-    texts::{Markup, Text, cleaned},
+    texts::{Markup, Text, Texts},
     way::{Entry, Shared, Way, never},
 };
 
@@ -73,7 +72,7 @@ impl Way for Webhook {
     async fn deliver(&self, shared: &Shared, target: Target, notice: &Notice, text: Text) -> Result<String, NotSent> {
         let now = shared.clock.now();
         let seconds = now.as_second().to_string();
-        let body = body(notice, text).to_string();
+        let body = body(notice, &text).to_string();
         let signed = target.signing.as_ref().map(|signing| signature(&signing.key, &notice.key, &seconds, &body));
         let mut headers = vec![("webhook-id", notice.key.clone()), ("webhook-timestamp", seconds)];
         if let Some(signature) = signed.transpose()? {
@@ -106,22 +105,11 @@ impl Signing {
     }
 }
 
-fn body(notice: &Notice, text: Text) -> Value {
-    let plain = text.plain();
+fn body(notice: &Notice, text: &Text) -> Value {
     json!({
         "type": format!("belay.{}", notice.facts.kind),
         "timestamp": notice.facts.at,
-        "data": {
-            "key": notice.key,
-            "channel": notice.channel,
-            "test": notice.test,
-            "title": plain.title,
-            "text": plain.body,
-            "page": visible::line(&notice.page),
-            "expected_end": notice.expected_end,
-            "next_update": notice.next_update,
-            "facts": cleaned(serde_json::to_value(&notice.facts).unwrap_or_default()),
-        },
+        "data": Texts.data(notice, &text.plain()),
     })
 }
 

@@ -82,4 +82,7 @@ pub trait Texts: Send + Sync {
 
     /// The same, with the built-in text in the place of one that cannot be rendered: a notice goes out in any case.
     fn plain_or_built_in(&self, kind: &str, notice: &Notice) -> PlainText;
+
+    /// The notice for machines: its facts, with the text beside them.
+    fn data(&self, notice: &Notice, text: &PlainText) -> serde_json::Value;
 }

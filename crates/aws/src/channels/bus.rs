@@ -1,0 +1,66 @@
+//! `event_bus`: an event on a bus of EventBridge.
+
+use aws_sdk_eventbridge::{primitives::DateTime, types::PutEventsRequestEntry};
+use belay_core::input::ErrorClass;
+use belay_plan::{catalogue::ChannelSpec, shape::pattern};
+use belay_ports::{ApplyError, NotSent, Notice, PlainText};
+use serde_json::Value;
+
+use super::{Way, not_sent};
+use crate::{errors, session::Clients};
+
+pub(super) const KEY: &str = "event_bus";
+
+/// Refusals of an entry that pass by themselves.
+const PASSING: [&str; 3] = ["ThrottlingException", "InternalFailure", "InternalException"];
+
+pub(super) fn spec() -> ChannelSpec {
+    let bus = pattern(
+        "the ARN of an event bus, such as `arn:aws:events:eu-west-1:111122223333:event-bus/default`",
+        "^arn:aws[a-z-]*:events:[a-z0-9-]+:[0-9]{12}:event-bus/[A-Za-z0-9._/-]{1,256}$",
+    );
+    ChannelSpec {
+        key: KEY,
+        summary: "An event bus of EventBridge.",
+        value: bus,
+        siblings: Vec::new(),
+        check: |_| Vec::new(),
+    }
+}
+
+pub(super) struct Bus;
+
+impl Way for Bus {
+    const KEY: &'static str = KEY;
+    const CALL: &'static str = "events:PutEvents";
+
+    async fn deliver(
+        &self,
+        clients: &Clients,
+        arn: &str,
+        notice: &Notice,
+        _text: &PlainText,
+        data: &Value,
+    ) -> Result<String, NotSent> {
+        let entry = PutEventsRequestEntry::builder()
+            .event_bus_name(arn)
+            .source("belay")
+            .detail_type(notice.facts.kind.as_str())
+            .detail(data.to_string())
+            .time(DateTime::from_secs(notice.facts.at.as_second()))
+            .build();
+        let sent = clients.eventbridge.put_events().entries(entry).send().await;
+        let sent = sent.map_err(|error| not_sent(errors::apply(error, Self::CALL, arn)))?;
+        let answer = sent.entries().first();
+        match answer.and_then(|answer| answer.error_code()) {
+            None => Ok(format!("event {}", answer.and_then(|answer| answer.event_id()).unwrap_or("without an id"))),
+            Some(code) => {
+                let message = answer.and_then(|answer| answer.error_message()).unwrap_or_default();
+                let why = format!("{} on {arn}: {}", Self::CALL, errors::bounded(&format!("{code}: {message}")));
+                let passes = PASSING.contains(&code);
+                let class = if passes { ErrorClass::Transient } else { ErrorClass::Permanent };
+                Err(not_sent(ApplyError::NoEffect { why, class }))
+            }
+        }
+    }
+}
