@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    net::{IpAddr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
 use belay_local::secrets::Reference;
@@ -86,11 +86,14 @@ pub(crate) fn refused(address: IpAddr, plain: bool) -> Option<String> {
 
 /// In no other network than one's own.
 pub(crate) fn is_private(address: IpAddr) -> bool {
+    // Shared address space (RFC 6598): pods of EKS often live there.
+    let is_shared = |address: Ipv4Addr| address.octets()[0] == 100 && address.octets()[1] & 0b1100_0000 == 64;
+    let v4 = |address: Ipv4Addr| address.is_private() || address.is_loopback() || is_shared(address);
     let v6 = |address: Ipv6Addr| address.is_loopback() || address.is_unique_local();
     match address {
-        IpAddr::V4(address) => address.is_private() || address.is_loopback(),
+        IpAddr::V4(address) => v4(address),
         IpAddr::V6(address) => match address.to_ipv4_mapped() {
-            Some(address) => address.is_private() || address.is_loopback(),
+            Some(address) => v4(address),
             None => v6(address),
         },
     }
@@ -148,6 +151,7 @@ mod tests {
             ("http://10.0.0.7:8080/hook", true),
             ("http://127.0.0.1:8080/hook", true),
             ("http://[fd00::7]/", true),
+            ("http://100.64.3.7/", true),
             ("http://receiver.internal/", true),
         ] {
             assert!(parsed(text, insecure).is_ok(), "{text}");
@@ -156,6 +160,7 @@ mod tests {
             ("http://10.0.0.7/hook?key=s3cret", false, "the address at 10.0.0.7 is plain HTTP"),
             ("http://127.0.0.1/", false, "plain HTTP"),
             ("http://198.51.100.7/", true, "198.51.100.7 is a public address"),
+            ("http://100.128.0.1/", true, "100.128.0.1 is a public address"),
             ("https://169.254.169.254/latest", false, "169.254.169.254 is a link-local address"),
             ("http://[fe80::1]/", true, "link-local"),
             ("http://[::ffff:169.254.169.254]/", true, "link-local"),

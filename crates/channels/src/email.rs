@@ -2,6 +2,7 @@
 
 mod message;
 mod smtp;
+mod stream;
 
 #[cfg(test)]
 pub(crate) use self::message::html;

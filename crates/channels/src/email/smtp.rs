@@ -1,6 +1,6 @@
 //! One conversation with a mail server.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use belay_ports::{
     NotSent,
@@ -11,7 +11,7 @@ use lettre::{
     transport::smtp::{
         Error,
         authentication::{Credentials, DEFAULT_MECHANISMS},
-        client::{AsyncSmtpConnection, Certificate, TlsParameters},
+        client::{AsyncSmtpConnection, AsyncTokioStream, Certificate, TlsParameters},
         commands::{Data, Mail, Rcpt},
         extension::ClientId,
         response::Response,
@@ -21,14 +21,13 @@ use percent_encoding::percent_decode_str;
 use reqwest::Url;
 use tokio::net::lookup_host;
 
+use super::stream::Bounded;
 use crate::{
     address::refused,
     http::chain,
     mask,
     way::{later, never},
 };
-
-const CONNECT_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// A mail server, by its URL.
 pub(super) struct Server {
@@ -116,10 +115,19 @@ impl Server {
     async fn connect(&self, roots: &[Vec<u8>]) -> Result<AsyncSmtpConnection, NotSent> {
         let name = ClientId::default();
         let addresses = self.resolve().await?;
+        let answers =
+            |why: String| later(format!("{} did not answer: {}", self.host, mask::shown(&why, &self.secrets)));
+        let stream = Bounded::connect(&addresses).await.map_err(|error| answers(error.to_string()))?;
         let tls = || self.tls(roots).map_err(|error| later(format!("TLS could not be set up: {}", chain(&error))));
-        let wrapped = if self.security == Security::Tls { Some(tls()?) } else { None };
-        let connected =
-            AsyncSmtpConnection::connect_tokio1(&*addresses, Some(CONNECT_TIME_MAX), &name, wrapped, None).await;
+        let stream: Box<dyn AsyncTokioStream> = match self.security {
+            Security::Tls => {
+                let host = self.host.trim_start_matches('[').trim_end_matches(']');
+                let refused = |why: String| later(format!("{} gave no TLS connection: {why}", self.host));
+                Box::new(stream.encrypted(host, roots).await.map_err(refused)?)
+            }
+            Security::StartTls | Security::None => Box::new(stream),
+        };
+        let connected = AsyncSmtpConnection::connect_with_transport(stream, &name).await;
         let mut connection = connected.map_err(|error| self.failed("did not answer", &error))?;
         if self.security == Security::StartTls {
             if !connection.can_starttls() {

@@ -11,6 +11,7 @@ use belay_plan::notify::NoticeKind;
 use belay_ports::Retry;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::{io::AsyncWriteExt, net::TcpListener, task::JoinSet};
 
 use super::{Team, tls::Authority};
 
@@ -207,6 +208,25 @@ async fn a_server_that_is_not_there_is_asked_again() {
     let error = team.tell(NoticeKind::Halted).await.unwrap_err();
     assert_eq!(error.retry, Retry::Later { after: None });
     assert!(error.why.starts_with("localhost did not answer: ") && !error.why.contains("s3cr3t"), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_talks_without_end_is_left() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("smtp://localhost:{}", listener.local_addr().unwrap().port());
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        while stream.write_all(&[b'x'; 8192]).await.is_ok() {}
+    });
+    let team = Team::new(
+        "email",
+        &[("smtp", &url)],
+        |secret| json!({ "email": { "to": ["cto@example.com"], "from": "belay@example.com", "smtp": secret("smtp") } }),
+    );
+    let error = team.tell(NoticeKind::Halted).await.unwrap_err();
+    assert_eq!(error.retry, Retry::Later { after: None });
+    assert!(error.why.ends_with("the server says more than any server has to"), "{error}");
 }
 
 #[tokio::test]
