@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use belay_aws::{
     AwsSystems,
+    channels::AwsChannels,
     session::{Access, Aws},
 };
-use belay_channels::Channels;
+use belay_channels::{Channels, Texts};
 use belay_journal::{OpenError, SqliteJournal, StateUrl};
 use belay_local::{Programs, permit::Gate};
 use belay_plan::{catalogue::Catalogue, model::AwsTarget};
-use belay_ports::{AccountError, Actuator, Actuators, Clock, Fut, Journal, Observer, Ports, Sensor, Sensors};
+use belay_ports::{
+    AccountError, Actuator, Actuators, Channel, Clock, Fut, Journal, Observer, Ports, Sensor, Sensors,
+};
 use belay_probes::Probes;
 use belay_server::Config;
 
@@ -25,7 +28,8 @@ use crate::{
 pub(crate) fn catalogue() -> Catalogue {
     let actions = belay_aws::action_specs().into_iter().chain(Programs::specs());
     let signals = belay_aws::signal_specs().into_iter().chain(Probes::specs());
-    Catalogue::new(actions, signals).with_channels(Channels::specs(), belay_channels::check_text)
+    let channels = belay_aws::channels::specs().into_iter().chain(Channels::specs());
+    Catalogue::new(actions, signals).with_channels(channels, belay_channels::check_text)
 }
 
 /// Where the journal is.
@@ -87,12 +91,13 @@ pub(crate) fn gate(output: Output) -> Result<Gate, Failure> {
 pub(crate) fn ports(access: Access, journal: Arc<dyn Journal>, observer: Arc<dyn Observer>, gate: Gate) -> Ports {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
     let aws = Aws::new(access, clock.clone(), observer.clone(), gate.plain_http());
+    let aws_channels = AwsChannels::new(aws.clone(), clock.clone(), Arc::new(Texts));
     let aws = AwsSystems::new(aws, clock.clone());
     let programs = Programs::new(clock.clone(), access == Access::ReadWrite, gate.clone());
     Ports {
-        sensors: Arc::new(EverySensor { aws: aws.clone(), probes: Probes::new(clock.clone(), gate) }),
+        sensors: Arc::new(EverySensor { aws: aws.clone(), probes: Probes::new(clock.clone(), gate.clone()) }),
         actuators: Arc::new(EveryActuator { aws, programs }),
-        channels: Arc::new(Channels::new(clock.clone(), gate.clone())),
+        channels: Arc::new(EveryChannel { aws: aws_channels, others: Channels::new(clock.clone(), gate.clone()) }),
         journal,
         clock,
         entropy: Arc::new(SystemEntropy),
@@ -127,6 +132,17 @@ struct EverySensor {
 impl Sensors for EverySensor {
     fn sensor(&self, kind: &str) -> Option<Arc<dyn Sensor>> {
         self.aws.sensor(kind).or_else(|| self.probes.sensor(kind))
+    }
+}
+
+struct EveryChannel {
+    aws: AwsChannels,
+    others: Channels,
+}
+
+impl belay_ports::Channels for EveryChannel {
+    fn channel(&self, kind: &str) -> Option<Arc<dyn Channel>> {
+        self.aws.channel(kind).or_else(|| self.others.channel(kind))
     }
 }
 

@@ -6,7 +6,7 @@ use clap::{CommandFactory, Parser, Subcommand, builder::Styles};
 use crate::{
     commands::{
         arm, audit, capture, completions, cutover, decide, demo, disarm, drill, dry_run, explore, graph, journal, man,
-        mute, phase, rollback, run, run_verbs, schema, serve, status, step_verbs, token, validate, watch,
+        mute, notify, phase, rollback, run, run_verbs, schema, serve, status, step_verbs, token, validate, watch,
     },
     exit::{Exit, Failure},
     help,
@@ -40,6 +40,7 @@ pub(crate) enum Command {
     Capture(capture::Args),
     DryRun(dry_run::Args),
     Explore(explore::Args),
+    Notify(notify::Args),
     Drill(drill::Args),
     Run(run::Args),
     Demo(demo::Args),
@@ -82,6 +83,7 @@ impl Command {
             Self::Token(args) => args.run(output),
             Self::Capture(args) => args.run(output).await,
             Self::DryRun(args) => args.run(output).await,
+            Self::Notify(args) => args.run(output).await,
             Self::Drill(args) => args.run(output).await,
             Self::Run(args) => args.run(output).await,
             Self::Demo(args) => args.run(output).await,
@@ -117,6 +119,7 @@ impl Command {
             Self::Validate(args) => args.json,
             Self::Capture(args) => args.json,
             Self::DryRun(args) => args.json,
+            Self::Notify(args) => args.json,
             Self::Explore(args) => args.json,
             Self::Drill(args) => args.json,
             Self::Run(args) => args.json,

@@ -2,7 +2,7 @@
 
 use aws_sdk_eventbridge::{primitives::DateTime, types::PutEventsRequestEntry};
 use belay_core::input::ErrorClass;
-use belay_plan::{catalogue::ChannelSpec, shape::pattern};
+use belay_plan::{catalogue::ChannelSpec, notify::NoticeKind, shape::pattern};
 use belay_ports::{ApplyError, NotSent, Notice, PlainText};
 use serde_json::Value;
 
@@ -24,6 +24,7 @@ pub(super) fn spec() -> ChannelSpec {
         summary: "An event bus of EventBridge.",
         value: bus,
         siblings: Vec::new(),
+        events: NoticeKind::ALL.to_vec(),
         check: |_| Vec::new(),
     }
 }

@@ -1,7 +1,7 @@
 //! `sns`: a message to a topic.
 
 use aws_sdk_sns::types::MessageAttributeValue;
-use belay_plan::{catalogue::ChannelSpec, model::Severity, shape::pattern};
+use belay_plan::{catalogue::ChannelSpec, model::Severity, notify::NoticeKind, shape::pattern};
 use belay_ports::{NotSent, Notice, PlainText};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -18,7 +18,15 @@ pub(super) fn spec() -> ChannelSpec {
         "the ARN of an SNS topic, such as `arn:aws:sns:eu-west-1:111122223333:team`",
         "^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}([.]fifo)?$",
     );
-    ChannelSpec { key: KEY, summary: "An SNS topic.", value: topic, siblings: Vec::new(), check: |_| Vec::new() }
+    let events = NoticeKind::ALL.to_vec();
+    ChannelSpec {
+        key: KEY,
+        summary: "An SNS topic.",
+        value: topic,
+        siblings: Vec::new(),
+        events,
+        check: |_| Vec::new(),
+    }
 }
 
 pub(super) struct Topic;

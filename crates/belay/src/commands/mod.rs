@@ -15,6 +15,7 @@ pub(crate) mod graph;
 pub(crate) mod journal;
 pub(crate) mod man;
 pub(crate) mod mute;
+pub(crate) mod notify;
 pub(crate) mod phase;
 pub(crate) mod rollback;
 pub(crate) mod run;

@@ -173,6 +173,8 @@ const NEED_MORE: &[&str] = &[
     "belay_aws_throttled_seconds_total",
     "belay_aws_budget_wait_seconds_total",
     "belay_heartbeats_total",
+    "belay_notices_total",
+    "belay_notice_delay_seconds",
     "belay_phase",
     "belay_phase_age_seconds",
     "belay_spans_total",
