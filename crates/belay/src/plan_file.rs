@@ -62,8 +62,8 @@ pub(crate) fn load_for_drill(
     load(path, &named, catalogue, output)
 }
 
-/// Leaves of the plan what one of its phases has, for a rehearsal. Says which; none where the plan has no phases.
-pub(crate) fn keep_phase(plan: &mut Plan, given: Option<&str>) -> Result<Option<String>, Failure> {
+/// The phase that a rehearsal is about; none where the plan has no phases.
+pub(crate) fn chosen_phase(plan: &Plan, given: Option<&str>) -> Result<Option<String>, Failure> {
     if let Some(unknown) = given.filter(|phase| !plan.phases.contains_key(*phase)) {
         let known: Vec<&str> = plan.phases.keys().map(String::as_str).collect();
         let help = match known.as_slice() {
@@ -72,7 +72,12 @@ pub(crate) fn keep_phase(plan: &mut Plan, given: Option<&str>) -> Result<Option<
         };
         return Err(Failure::message(Exit::Usage, format!("the plan has no phase {unknown}")).help(help));
     }
-    let phase = given.or(plan.usual_phase()).map(str::to_owned);
+    Ok(given.or(plan.usual_phase()).map(str::to_owned))
+}
+
+/// Leaves of the plan what one of its phases has. Says which.
+pub(crate) fn keep_phase(plan: &mut Plan, given: Option<&str>) -> Result<Option<String>, Failure> {
+    let phase = chosen_phase(plan, given)?;
     *plan = plan.in_phase(phase.as_deref());
     Ok(phase)
 }

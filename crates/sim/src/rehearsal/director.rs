@@ -1,7 +1,7 @@
 //! Lets things happen when they are due.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -11,7 +11,7 @@ use belay_core::{
     event::{Event, FailureCode, Record, StepEvent},
     migration::Migration,
 };
-use belay_plan::model::{Name, OnFailure};
+use belay_plan::model::{Name, OnFailure, counts_during};
 use belay_ports::{Clock, Observer};
 use futures::{Future, StreamExt, stream::FuturesUnordered};
 use tokio::sync::watch;
@@ -19,7 +19,10 @@ use tokio::sync::watch;
 use crate::{
     chance::Chance,
     clock::SimClock,
-    rehearsal::script::{Cue, Event as Happening, Moment},
+    rehearsal::{
+        script::{Ask, Cue, Event as Happening, Moment},
+        signals::Rules,
+    },
     world::World,
 };
 
@@ -35,28 +38,47 @@ pub(crate) struct Ear {
     world: Arc<World>,
     progress: watch::Sender<Progress>,
     clock: Arc<SimClock>,
+    /// What signals follow, in each phase.
+    rules: Rules,
     /// So much of the calm after the cutover need not be played: nothing happens in it.
     passed_over: Mutex<Duration>,
 }
 
 impl Ear {
-    pub(crate) fn new(world: Arc<World>, clock: Arc<SimClock>) -> Arc<Self> {
+    /// `phase`: the one in which it goes wrong.
+    pub(crate) fn new(world: Arc<World>, clock: Arc<SimClock>, rules: Rules, phase: Option<&Name>) -> Arc<Self> {
         let progress = watch::Sender::new(Progress::default());
-        Arc::new(Self { world, progress, clock, passed_over: Mutex::default() })
+        let ear = Arc::new(Self { world, progress, clock, rules, passed_over: Mutex::default() });
+        ear.signals_in(phase);
+        ear
     }
 
-    /// When the cutover is on record, so much time is over at once. The engine is between two naps then, and no signal is being read: for
-    /// it, nothing has slept.
+    fn signals_in(&self, phase: Option<&Name>) {
+        let rules = self.rules.get(&phase.cloned()).into_iter().flatten();
+        rules.for_each(|(signal, rule)| self.world.set_rule(signal, rule.clone()));
+    }
+
+    /// When the cutover, or the phase after it, is on record, so much time is over at once. The engine is between two naps then, and no
+    /// signal is being read: for it, nothing has slept.
     pub(crate) fn pass_over(&self, time: Duration) {
         *self.passed_over.lock().unwrap_or_else(PoisonError::into_inner) = time;
+    }
+
+    fn passed_over(&self) -> Duration {
+        std::mem::take(&mut *self.passed_over.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl Observer for Ear {
     fn recorded(&self, records: &[Record], state: &Migration) {
         for record in records {
-            if record.event == Event::CutoverMarked {
-                self.clock.jump(*self.passed_over.lock().unwrap_or_else(PoisonError::into_inner));
+            match &record.event {
+                Event::CutoverMarked => self.clock.jump(self.passed_over()),
+                Event::PhaseBegun { phase } => {
+                    self.signals_in(Some(phase));
+                    self.clock.jump(self.passed_over());
+                }
+                _ => {}
             }
             let Event::Step { step, what } = &record.event else { continue };
             match what {
@@ -76,7 +98,13 @@ impl Observer for Ear {
                         progress.done.insert(step.clone());
                     });
                 }
-                StepEvent::Skipped { .. } => self.world.tell_done(step),
+                StepEvent::Skipped { .. } => {
+                    let of = state.run.as_ref().map(|run| (&run.plan.steps[step].during, run.phase.as_deref()));
+                    // A step of another phase has nothing to do here, and stands in for nobody.
+                    if of.is_none_or(|(during, phase)| counts_during(during, phase)) {
+                        self.world.tell_done(step);
+                    }
+                }
                 // The plan says that it does without.
                 StepEvent::Failed { code, .. } if !matches!(code, FailureCode::Ambiguous | FailureCode::Contested) => {
                     let plan = state.run.as_ref().map(|run| &run.plan.steps[step]);
@@ -96,8 +124,8 @@ type Due = Pin<Box<dyn Future<Output = (usize, Turn)> + Send>>;
 pub(crate) enum Happens {
     /// The daemon dies, and is down for so long.
     Killed { down: Duration },
-    /// A person calls the rollback.
-    Called { number: usize },
+    /// A person asks for something.
+    Asked { number: usize, what: Ask },
 }
 
 enum Turn {
@@ -113,6 +141,10 @@ pub(crate) struct Director {
     world: Arc<World>,
     /// What happened and found something to happen to, where the world does not know.
     met: BTreeSet<usize>,
+    /// What still waits for a step.
+    waiting: BTreeSet<usize>,
+    /// Why what people asked for was refused.
+    refused: BTreeMap<usize, String>,
 }
 
 impl Director {
@@ -123,13 +155,23 @@ impl Director {
         for (number, cue) in cues.iter().enumerate() {
             due.push(wait_for(number, &cue.at, clock.clone(), ear, &mut chance.fork()));
         }
-        Self { cues: cues.to_vec(), due, clock, world: world.clone(), met: BTreeSet::new() }
+        let waits = |(number, cue): (usize, &Cue)| (!matches!(cue.at, Moment::Time(_))).then_some(number);
+        Self {
+            cues: cues.to_vec(),
+            due,
+            clock,
+            world: world.clone(),
+            met: BTreeSet::new(),
+            waiting: cues.iter().enumerate().filter_map(waits).collect(),
+            refused: BTreeMap::new(),
+        }
     }
 
     /// Waits for the next thing to happen and lets it, if the world is all that it takes.
     pub(crate) async fn next(&mut self, chance: &mut Chance) -> Happens {
         loop {
             let Some((number, turn)) = self.due.next().await else { return std::future::pending().await };
+            self.waiting.remove(&number);
             let cue = &self.cues[number];
             if let (Some(every), Turn::Begin) = (cue.every, &turn) {
                 let clock = self.clock.clone();
@@ -160,7 +202,7 @@ impl Director {
                     self.met.insert(number);
                     return Happens::Killed { down: down.draw(chance) };
                 }
-                (Happening::Call, _) => return Happens::Called { number },
+                (Happening::Ask(what), _) => return Happens::Asked { number, what: what.clone() },
             }
         }
     }
@@ -172,6 +214,15 @@ impl Director {
         self.met.insert(number);
     }
 
+    pub(crate) fn refused(&mut self, number: usize, why: &str) {
+        self.refused.insert(number, why.to_owned());
+    }
+
+    /// Whether nothing is to come by itself, but for what waits for a step.
+    pub(crate) fn is_calm(&self) -> bool {
+        self.due.len() == self.waiting.len()
+    }
+
     /// Whether an event is still to come by itself, or to end.
     pub(crate) fn is_over(&self) -> bool {
         self.due.is_empty()
@@ -181,7 +232,11 @@ impl Director {
     pub(crate) fn unmet(&self) -> Vec<String> {
         let cues = self.cues.iter().enumerate();
         let unmet = cues.filter(|(number, _)| !self.met.contains(number) && !self.world.was_met(*number));
-        unmet.map(|(number, cue)| format!("event {} (`{}`) met nothing", number + 1, cue.what.as_str())).collect()
+        let say = |(number, cue): (usize, &Cue)| {
+            let why = self.refused.get(&number).map_or_else(String::new, |why| format!(": {why}"));
+            format!("event {} (`{}`) met nothing{why}", number + 1, cue.what.as_str())
+        };
+        unmet.map(say).collect()
     }
 }
 

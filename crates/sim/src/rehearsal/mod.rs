@@ -9,6 +9,7 @@ pub mod script;
 mod signals;
 mod stage;
 pub mod usual;
+mod words;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

@@ -8,15 +8,19 @@ use belay_core::{
     migration::Migration,
     run::{Phase, Run, RunState, StepState},
 };
-use belay_plan::model::{Answer as Decision, Name};
+use belay_engine::CommandError;
+use belay_plan::model::Name;
 use jiff::Timestamp;
 
 use crate::{
     chance::Chance,
-    rehearsal::script::{ActWord, Answer, Script},
+    rehearsal::{
+        script::{ActWord, Answer, Script},
+        words::{self, WordKey, Words},
+    },
 };
 
-/// What a person is asked: a step of a run from a moment on, or (without a step) what becomes of the migration.
+/// What a person is asked: a step of a run from a moment on, or (without a step) whether anything is wrong at all.
 type Question = (Option<Name>, Timestamp);
 
 pub(crate) struct People<'s> {
@@ -35,8 +39,19 @@ pub(crate) struct People<'s> {
     idle: BTreeSet<usize>,
     /// When the next of them acts, once that is drawn.
     acts_at: Option<Timestamp>,
-    /// Whether what was said last is one of them.
-    is_act: bool,
+    /// What was said last.
+    last: Last,
+    words: Words,
+}
+
+/// What is said next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Last {
+    Answer,
+    /// After a halt.
+    Act,
+    /// To an incident.
+    Word(WordKey),
 }
 
 impl<'s> People<'s> {
@@ -51,19 +66,19 @@ impl<'s> People<'s> {
             acted: 0,
             idle: BTreeSet::new(),
             acts_at: None,
-            is_act: false,
+            last: Last::Answer,
+            words: Words::default(),
         }
     }
 
-    pub(crate) fn refused(&mut self, why: String) {
-        self.refused = Some(why);
-    }
-
-    /// What was said last has been done.
-    pub(crate) fn was_heard(&mut self) {
-        if std::mem::take(&mut self.is_act) {
-            self.acted += 1;
-            self.acts_at = None;
+    /// What was said last has been done, or was refused.
+    pub(crate) fn was_said(&mut self, error: Option<&CommandError>) {
+        match (std::mem::replace(&mut self.last, Last::Answer), error) {
+            (Last::Word(key), None) => self.words.was_said(key, None),
+            (Last::Word(key), Some(CommandError::Refused(refusal))) => self.words.was_said(key, Some(refusal)),
+            (Last::Act, None) => (self.acted, self.acts_at) = (self.acted + 1, None),
+            (Last::Answer, None) => {}
+            (_, Some(error)) => self.refused = Some(error.to_string()),
         }
     }
 
@@ -92,7 +107,7 @@ impl<'s> People<'s> {
                     continue;
                 }
             };
-            self.is_act = true;
+            self.last = Last::Act;
             return Some((at, Asked::new("operator 1", "as rehearsed").command(verb)));
         }
         None
@@ -100,8 +115,13 @@ impl<'s> People<'s> {
 
     /// The entries that nobody ever asked, by their number from 1 on.
     pub(crate) fn unmet(&self) -> Vec<String> {
-        let entries = (0..self.script.people.len()).filter(|number| !self.heard.contains(number));
-        let asked = entries.map(|number| format!("entry {} of `people` was never asked", number + 1));
+        let entry = |(number, person)| match words::decides(person) {
+            Some(decides) => self.words.unmet(number, decides),
+            None => {
+                (!self.heard.contains(&number)).then(|| format!("entry {} of `people` was never asked", number + 1))
+            }
+        };
+        let asked = self.script.people.iter().enumerate().filter_map(entry);
         let idle = (0..self.script.halted.len()).filter(|number| *number >= self.acted || self.idle.contains(number));
         asked.chain(idle.map(|number| format!("entry {} of `halted` found nothing to do", number + 1))).collect()
     }
@@ -111,33 +131,41 @@ impl<'s> People<'s> {
         if self.refused.is_some() {
             return None;
         }
-        self.is_act = false;
-        match state.open_run() {
+        self.last = Last::Answer;
+        let word = self.words.next(self.script, state, &mut self.chance, &mut self.heard);
+        let other = match state.open_run() {
             Some(run) if run.state == RunState::Halted => self.after_halt(run, state.at.unwrap_or(self.breach)),
             Some(run) => {
                 let asked = run.steps.iter().filter(|(_, step)| step.phase == Phase::AwaitingApproval);
                 asked.filter_map(|(name, step)| self.on_step(run, name, step)).min_by_key(|(at, _)| *at)
             }
-            None => self.on_migration(state),
+            None => self.unwatched(state),
+        };
+        match (word, other) {
+            (Some((at, key, command)), other) if other.as_ref().is_none_or(|(later, _)| at <= *later) => {
+                self.last = Last::Word(key);
+                Some((at, command))
+            }
+            (_, other) => other,
         }
     }
 
     fn on_step(&mut self, run: &Run, name: &Name, step: &StepState) -> Option<(Timestamp, Command)> {
-        let (number, person) = self.script.person(Some(name));
+        let (number, answer, after) = self.script.answer(Some(name));
         self.heard.extend(number);
-        if person.answer == Answer::Nothing {
+        if answer == Answer::Nothing {
             return None;
         }
         let wanted = run.plan.steps[name].approve.as_ref();
         let (role, quorum) = wanted.map_or(("operator", 1), |wanted| (wanted.role.as_str(), wanted.quorum as usize));
         let chance = &mut self.chance;
         let times = self.answers.entry((Some(name.clone()), step.since)).or_insert_with(|| {
-            let mut times: Vec<Timestamp> = (0..quorum).map(|_| step.since + person.after.draw(chance)).collect();
+            let mut times: Vec<Timestamp> = (0..quorum).map(|_| step.since + after.draw(chance)).collect();
             times.sort_unstable();
             times
         });
         let given = step.approvals.len();
-        let approve = person.answer == Answer::Approve;
+        let approve = answer == Answer::Approve;
         let who = format!("{role} {}", given + 1);
         let asked = Asked {
             authority: Authority::Roles(vec![role.to_owned()]),
@@ -147,27 +175,18 @@ impl<'s> People<'s> {
         Some((*times.get(given)?, asked.command(verb)))
     }
 
-    /// Nobody watches, or the plan leaves the decision to people.
-    fn on_migration(&mut self, state: &Migration) -> Option<(Timestamp, Command)> {
-        let (number, person) = self.script.person(None);
-        if person.answer == Answer::Nothing || state.armed.is_none() {
+    /// No trigger watches: a person notices.
+    fn unwatched(&mut self, state: &Migration) -> Option<(Timestamp, Command)> {
+        let (number, answer, after) = self.script.answer(None);
+        let watched = self.script.trigger.is_some() || state.incident.is_some() || state.armed.is_none();
+        if watched || answer != Answer::Approve {
             return None;
         }
-        let (since, verb) = match &state.incident {
-            Some(incident) if incident.answer != Some(Decision::RollBack) => {
-                (incident.opened, Verb::Decide { roll_back: person.answer == Answer::Approve })
-            }
-            None if self.script.trigger.is_none() && person.answer == Answer::Approve => {
-                (self.breach, Verb::Rollback { kind: RunKind::Simulated, only: Vec::new(), pin: None })
-            }
-            _ => return None,
-        };
         self.heard.extend(number);
-        let chance = &mut self.chance;
-        let times = self.answers.entry((None, since)).or_insert_with(|| vec![since + person.after.draw(chance)]);
-        let at = times.pop()?;
-        times.push(at);
-        Some((at, Asked::new("operator 1", "as rehearsed").command(verb)))
+        let (chance, since) = (&mut self.chance, self.breach);
+        let times = self.answers.entry((None, since)).or_insert_with(|| vec![since + after.draw(chance)]);
+        let verb = Verb::Rollback { kind: RunKind::Simulated, only: Vec::new(), pin: None };
+        Some((*times.first()?, Asked::new("operator 1", "as rehearsed").command(verb)))
     }
 
     /// Whether the run goes on only by somebody who does not answer.
@@ -179,7 +198,7 @@ impl<'s> People<'s> {
         let waits = |(name, step): (&Name, &std::sync::Arc<StepState>)| {
             step.phase == Phase::AwaitingApproval
                 && step.approval_until.is_none()
-                && (self.refused.is_some() || self.script.person(Some(name)).1.answer == Answer::Nothing)
+                && (self.refused.is_some() || self.script.answer(Some(name)).1 == Answer::Nothing)
         };
         let waiting: Vec<String> =
             open().filter(|entry| waits(*entry)).map(|(name, step)| format!("{name}: {}", step.why)).collect();

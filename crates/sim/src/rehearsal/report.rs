@@ -8,7 +8,7 @@ use belay_core::{
     migration::Migration,
     run::Run,
 };
-use belay_plan::model::{Name, Plan};
+use belay_plan::model::{Name, Plan, counts_during};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
@@ -25,6 +25,8 @@ pub enum Outcome {
     Aborted,
     /// The trigger healed before a run began.
     Recovered,
+    /// People fix what is wrong, or the plan leaves it to them: nothing is rolled back.
+    FixForward,
     /// No trigger fired, and nobody noticed.
     Unnoticed,
     NotOver,
@@ -38,6 +40,7 @@ impl Outcome {
             Self::WaitsForPerson => "waits_for_person",
             Self::Aborted => "aborted",
             Self::Recovered => "recovered",
+            Self::FixForward => "fix_forward",
             Self::Unnoticed => "unnoticed",
             Self::NotOver => "not_over",
         }
@@ -171,7 +174,8 @@ fn steps(run: &Run) -> IndexMap<Name, StepReport> {
         };
         (name.clone(), report)
     };
-    run.steps.iter().map(step).collect()
+    let acts = |(name, _): &(&Name, _)| counts_during(&run.plan.steps[*name].during, run.phase.as_deref());
+    run.steps.iter().filter(acts).map(step).collect()
 }
 
 impl Times {

@@ -52,22 +52,51 @@ pub struct Script {
     pub calm: Span,
     /// Whose signals turn unhealthy at the breach. None: nobody watches, and a person notices.
     pub trigger: Option<Name>,
+    /// The phase in which it goes wrong; None: the plan has none.
+    pub phase: Option<Name>,
     /// From the cutover.
     pub horizon: Duration,
-    /// The first that fits has its say.
+    /// The first that fits answers for a step; of those who decide, each who fits.
     pub people: Vec<Person>,
     /// What people do after a halt, one after the other.
     pub halted: Vec<Act>,
     pub cues: Vec<Cue>,
 }
 
-/// How the people answer who are asked about some steps.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Person {
-    /// None: all, and what the migration itself asks.
-    pub steps: Option<Vec<Name>>,
+    pub says: Says,
+    /// After the question, or the beginning of the incident.
     pub after: Span,
-    pub answer: Answer,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Says {
+    /// What the people answer who are asked about some steps; None: about all, and what the migration itself asks.
+    Steps {
+        steps: Option<Vec<Name>>,
+        answer: Answer,
+    },
+    Incident(Decides),
+}
+
+/// What one person says to incidents.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decides {
+    pub word: Word,
+    /// None: a role that the question asks for.
+    pub role: Option<Name>,
+    /// Only in incidents of this trigger.
+    pub trigger: Option<Name>,
+    /// Only in this one, counted from 1.
+    pub incident: Option<usize>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    RollBack,
+    FixForward,
+    Nothing,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,8 +157,18 @@ pub enum Event {
     Undo {
         steps: Vec<Name>,
     },
-    /// A person calls the rollback.
-    Call,
+    /// A person asks for something.
+    Ask(Ask),
+}
+
+/// What a person asks for of their own accord.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask {
+    Rollback,
+    Cutover,
+    Phase(Name),
+    Mute(Duration),
+    Unmute,
 }
 
 impl Event {
@@ -143,7 +182,11 @@ impl Event {
             Self::Begin(Condition::Targets { .. }) => "targets",
             Self::Kill { .. } => "kill",
             Self::Undo { .. } => "change",
-            Self::Call => "rollback",
+            Self::Ask(Ask::Rollback) => "rollback",
+            Self::Ask(Ask::Cutover) => "cutover",
+            Self::Ask(Ask::Phase(_)) => "phase",
+            Self::Ask(Ask::Mute(_)) => "mute",
+            Self::Ask(Ask::Unmute) => "unmute",
         }
     }
 }
@@ -152,11 +195,17 @@ impl Script {
     /// The usual case: the cutover turns out to be bad after a while, and everything works as it should. `trigger`: the one
     /// that sees it; left out, the first that rolls back by itself.
     pub fn usual(plan: &Plan, trigger: Option<&str>) -> Self {
+        Self::usual_in(plan, trigger, plan.usual_phase())
+    }
+
+    /// The same in a phase of the plan.
+    pub fn usual_in(plan: &Plan, trigger: Option<&str>, phase: Option<&str>) -> Self {
         Self {
             name: String::new(),
             summary: "everything works as it usually does".to_owned(),
             calm: Span::exactly(CALM),
-            trigger: trigger.map(str::to_owned).or_else(|| usual_trigger(plan)),
+            trigger: trigger.map(str::to_owned).or_else(|| usual_trigger(plan, phase)),
+            phase: phase.map(str::to_owned),
             horizon: horizon(plan),
             people: Vec::new(),
             halted: Vec::new(),
@@ -164,22 +213,33 @@ impl Script {
         }
     }
 
-    /// How the people answer who are asked about a step, or (None) about the migration; with the number of the entry that
-    /// says so.
-    pub(crate) fn person(&self, step: Option<&str>) -> (Option<usize>, Person) {
-        let fits = |(_, person): &(usize, &Person)| match (&person.steps, step) {
-            (None, _) => true,
-            (Some(steps), Some(step)) => steps.iter().any(|name| name == step),
-            (Some(_), None) => false,
+    /// How the people answer who are asked about a step, or (None) about the migration, and after how long; with the number
+    /// of the entry that says so.
+    pub(crate) fn answer(&self, step: Option<&str>) -> (Option<usize>, Answer, Span) {
+        let fits = |(number, person): (usize, &Person)| match (&person.says, step) {
+            (Says::Steps { steps: Some(_), .. }, None) | (Says::Incident(_), _) => None,
+            (Says::Steps { steps: Some(steps), .. }, Some(step)) if !steps.iter().any(|name| name == step) => None,
+            (Says::Steps { answer, .. }, _) => Some((Some(number), *answer, person.after)),
         };
-        let usual = Person { steps: None, after: Span::exactly(ANSWER), answer: Answer::Approve };
-        let found = self.people.iter().enumerate().find(fits);
-        found.map_or((None, usual), |(number, person)| (Some(number), person.clone()))
+        let found = self.people.iter().enumerate().find_map(fits);
+        found.unwrap_or((None, Answer::Approve, Span::exactly(ANSWER)))
+    }
+
+    /// Whether the breach comes before the cutover.
+    pub(crate) fn is_before_cutover(&self, plan: &Plan) -> bool {
+        is_before_cutover(plan, self.phase.as_deref())
     }
 }
 
-/// The first trigger that rolls back by itself, or else the first.
-pub(crate) fn usual_trigger(plan: &Plan) -> Option<Name> {
+/// Whether the phase comes before the one that the cutover begins.
+pub(crate) fn is_before_cutover(plan: &Plan, phase: Option<&str>) -> bool {
+    let place = |phase: &str| plan.phases.get_index_of(phase);
+    phase.and_then(place).zip(place("cutover")).is_some_and(|(phase, cutover)| phase < cutover)
+}
+
+/// The first trigger that rolls back by itself in this phase, or else the first that counts in it.
+pub(crate) fn usual_trigger(plan: &Plan, phase: Option<&str>) -> Option<Name> {
+    let plan = &plan.in_phase(phase);
     let is_read = |signal: &&Name| !plan.signals.get(*signal).is_some_and(is_own);
     let rolls_back = |name: &&Name| {
         let trigger = &plan.triggers[*name];

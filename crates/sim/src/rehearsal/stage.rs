@@ -4,11 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use belay_core::{
     event::RunKind,
-    input::{Asked, Verb},
+    incident::Incident,
+    input::{Asked, Refusal, RefusalKind, Verb},
     run::RunState,
 };
-use belay_engine::{Arming, Engine, Handle, Options, Sampler, Snapshot};
+use belay_engine::{Arming, CommandError, Engine, Handle, Options, Sampler, Snapshot};
 use belay_journal::MemoryJournal;
+use belay_plan::model::Answer;
 use belay_ports::Ports;
 use jiff::Timestamp;
 
@@ -21,6 +23,7 @@ use crate::{
         Ended, Outcome, PlayError, Rehearsal,
         director::{Director, Ear, Happens},
         people::People,
+        script::Ask,
         signals, usual,
     },
     world::World,
@@ -37,6 +40,10 @@ const AFTER_THE_READ: Duration = Duration::from_secs(1);
 
 /// When nothing was put on record for so long, and nothing is to come, nothing comes.
 const QUIET: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// When nothing was put on record for so long since an incident, and nothing is to come, it stays as it is: no signal takes longer
+/// to show what has changed.
+const STILL: Duration = Duration::from_secs(10 * 60);
 
 /// A process that does not answer its own shutdown in time is dropped.
 const NOBODY: Duration = Duration::from_secs(60);
@@ -63,18 +70,18 @@ impl<'r> Stage<'r> {
     pub(crate) fn new(rehearsal: &'r Rehearsal, seed: u64) -> Self {
         let plan = &rehearsal.plan;
         let mut chance = Chance::new(seed);
-        let clock = Arc::new(SimClock::new(BEGIN, 1));
+        // Before the window opens, nothing would start by itself.
+        let opens = plan.window.as_ref().and_then(|window| window.opens);
+        let clock = Arc::new(SimClock::new(opens.map_or(BEGIN, |opens| BEGIN.max(opens)), 1));
         let world = Arc::new(World::new(plan, clock.clone(), Faults::none()));
         for (name, step) in &plan.steps {
             let takes = rehearsal.measured.get(name).copied().unwrap_or_else(|| usual::of_action(&step.action));
             world.draw_pace(name, takes, chance.fork());
         }
         world.set_every_destination(true);
-        for (signal, rule) in signals::rules(plan, rehearsal.script.trigger.as_deref(), &mut chance) {
-            world.set_rule(&signal, rule);
-        }
+        let rules = signals::rules(plan, rehearsal.script.trigger.as_deref(), &mut chance);
         let witness = Witness::new(&plan.migration);
-        let ear = Ear::new(world.clone(), clock);
+        let ear = Ear::new(world.clone(), clock, rules, rehearsal.script.phase.as_ref());
         let entropy = Arc::new(SeededEntropy::new(chance.draw()));
         let mut ports = crate::ports(&world, Arc::new(MemoryJournal::default()), entropy);
         ports.journal = witness.journal(ports.journal);
@@ -90,17 +97,35 @@ impl<'r> Stage<'r> {
         let (plan, sha256) = (&self.rehearsal.plan, &self.rehearsal.plan_sha256);
         belay_engine::arm(&handle, &self.ports, plan.clone(), sha256, Arming::default(), &asked).await?;
         let calm = self.rehearsal.script.calm.draw(&mut self.chance);
-        if calm > CALM_PLAYED {
-            self.ear.pass_over(calm - CALM_PLAYED);
-            clock.sleep(AFTER_THE_READ).await;
+        let begins = clock.now();
+        let verbs = self.until_the_breach();
+        for (number, verb) in verbs.iter().enumerate() {
+            if calm > CALM_PLAYED && number + 1 == verbs.len() {
+                self.ear.pass_over(calm - CALM_PLAYED);
+                clock.sleep(AFTER_THE_READ).await;
+            }
+            handle.command(asked.command(verb.clone())).await?;
+            if matches!(verb, Verb::Cutover) {
+                self.world.cut_over();
+            }
         }
-        handle.command(asked.command(Verb::Cutover)).await?;
-        self.world.cut_over();
-        clock.sleep(calm.min(CALM_PLAYED)).await;
+        clock.sleep(if verbs.is_empty() { calm } else { calm.min(CALM_PLAYED) }).await;
         self.world.breach();
         let breach = clock.now();
-        let (ended, unmet) = self.until_it_ends(handle, breach).await?;
+        let (ended, unmet) = self.until_it_ends(handle, begins, breach).await?;
         Ok(Seen { ended, witness: self.witness, breach: Some(breach), unmet })
+    }
+
+    /// What people do until the migration is where it goes wrong: arming has begun the first phase.
+    fn until_the_breach(&self) -> Vec<Verb> {
+        let (plan, script) = (&self.rehearsal.plan, &self.rehearsal.script);
+        let is_cut_over = !script.is_before_cutover(plan);
+        let has_cutover = plan.phases.contains_key("cutover");
+        let begun =
+            if is_cut_over && has_cutover { Some("cutover") } else { plan.phases.keys().next().map(String::as_str) };
+        let next = script.phase.clone().filter(|phase| Some(phase.as_str()) != begun);
+        let cutover = is_cut_over.then_some(Verb::Cutover);
+        cutover.into_iter().chain(next.map(|phase| Verb::Phase { phase })).collect()
     }
 
     /// A process starts, on the same journal and world.
@@ -114,23 +139,29 @@ impl<'r> Stage<'r> {
     async fn until_it_ends(
         &mut self,
         mut handle: Handle,
+        begins: Timestamp,
         breach: Timestamp,
     ) -> Result<(Ended, Vec<String>), PlayError> {
         let script = &self.rehearsal.script;
         let clock = self.world.clock();
         let mut people = People::new(script, self.chance.fork(), breach);
         let mut director = Director::new(&script.cues, &self.world, &self.ear, &mut self.chance);
-        let horizon = BEGIN + script.horizon;
+        let horizon = begins + script.horizon;
         loop {
             let mut watch = handle.watch();
             let snapshot = watch.borrow_and_update().clone();
-            if let Some(ended) = ended(&snapshot, &mut people) {
+            let now = clock.now();
+            let next = people.next(&snapshot.state);
+            // Nothing is to come by itself, and nobody says anything.
+            let is_still = director.is_calm()
+                && next.is_none()
+                && snapshot.state.wants().deadline.is_none()
+                && snapshot.state.at.is_some_and(|last| now >= last + STILL);
+            if let Some(ended) = ended(&snapshot, &mut people, is_still) {
                 let _ = tokio::time::timeout(NOBODY, handle.shutdown()).await;
                 return Ok((ended, [people.unmet(), director.unmet()].concat()));
             }
-            let now = clock.now();
             let quiet = snapshot.state.at.is_some_and(|last| now >= last + QUIET) && now >= breach + QUIET;
-            let next = people.next(&snapshot.state);
             let nothing_comes = quiet
                 && next.is_none()
                 && director.is_over()
@@ -139,7 +170,9 @@ impl<'r> Stage<'r> {
             if now >= horizon || nothing_comes {
                 return Ok((not_over(&snapshot, script.horizon), [people.unmet(), director.unmet()].concat()));
             }
-            let due = next.as_ref().map_or(horizon, |(at, _)| (*at).min(horizon)).min(now + QUIET);
+            let incidents = snapshot.state.incident.is_some() || !snapshot.state.past_incidents.is_empty();
+            let pause = if snapshot.state.run.is_none() && incidents { STILL } else { QUIET };
+            let due = next.as_ref().map_or(horizon, |(at, _)| (*at).min(horizon)).min(now + pause);
             tokio::select! {
                 biased;
                 happens = director.next(&mut self.chance) => match happens {
@@ -148,21 +181,23 @@ impl<'r> Stage<'r> {
                         clock.sleep(down).await;
                         handle = self.open().await?;
                     }
-                    Happens::Called { number } => {
-                        let verb = Verb::Rollback { kind: RunKind::Simulated, only: Vec::new(), pin: None };
-                        let called = Asked::new("operator 1", "as rehearsed").command(verb);
-                        // Where a run is open, nobody calls another one.
-                        if handle.command(called).await.is_ok() {
-                            director.meets(number);
+                    Happens::Asked { number, what } => {
+                        let asked = Asked::new("operator 1", "as rehearsed").command(verb(&what));
+                        match handle.command(asked).await {
+                            Ok(_) => {
+                                director.meets(number);
+                                if what == Ask::Cutover {
+                                    self.world.cut_over();
+                                }
+                            }
+                            Err(error) => director.refused(number, &reason(&error)),
                         }
                     }
                 },
                 () = clock.sleep(until(due, clock.now())) => {
                     if let Some((_, command)) = next.filter(|(at, _)| *at <= clock.now()) {
-                        match handle.command(command).await {
-                            Ok(_) => people.was_heard(),
-                            Err(error) => people.refused(error.to_string()),
-                        }
+                        let answered = handle.command(command).await;
+                        people.was_said(answered.as_ref().err());
                     }
                 }
                 changed = watch.changed() => changed.map_err(|_| PlayError::Stopped)?,
@@ -175,12 +210,37 @@ fn until(at: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(at.duration_since(now)).unwrap_or_default()
 }
 
-/// How it ended, if it has.
-fn ended(snapshot: &Snapshot, people: &mut People<'_>) -> Option<Ended> {
+fn verb(what: &Ask) -> Verb {
+    match what {
+        Ask::Rollback => Verb::Rollback { kind: RunKind::Simulated, only: Vec::new(), pin: None },
+        Ask::Cutover => Verb::Cutover,
+        Ask::Phase(phase) => Verb::Phase { phase: phase.clone() },
+        Ask::Mute(time) => Verb::Mute { time: *time },
+        Ask::Unmute => Verb::Unmute,
+    }
+}
+
+/// Why, without what is drawn anew in each run.
+fn reason(error: &CommandError) -> String {
+    match error {
+        CommandError::Refused(Refusal { kind: RefusalKind::AlreadyRunning { .. }, .. }) => {
+            "a rollback was under way".to_owned()
+        }
+        error => error.to_string(),
+    }
+}
+
+/// How it ended, if it has. `is_still`: nothing happens any more before a run, by itself or by anybody.
+fn ended(snapshot: &Snapshot, people: &mut People<'_>, is_still: bool) -> Option<Ended> {
     let state = &snapshot.state;
     let Some(run) = &state.run else {
-        let recovered = state.incident.is_none() && !state.past_incidents.is_empty();
-        return recovered.then(|| Ended::new(Outcome::Recovered, "the trigger healed before anybody rolled back"));
+        return match &state.incident {
+            None if is_still && !state.past_incidents.is_empty() => {
+                Some(Ended::new(Outcome::Recovered, "the trigger healed before anybody rolled back"))
+            }
+            Some(incident) if is_still => undecided(incident),
+            _ => None,
+        };
     };
     match run.state {
         RunState::RolledBack => Some(Ended::new(Outcome::RolledBack, &run.why)),
@@ -193,6 +253,22 @@ fn ended(snapshot: &Snapshot, people: &mut People<'_>) -> Option<Ended> {
     }
 }
 
+/// An incident that nothing moves any more.
+fn undecided(incident: &Incident) -> Option<Ended> {
+    match (incident.answer, incident.asks.as_ref().and_then(|asks| asks.timebox_ends)) {
+        (Some(Answer::FixForward), _) => Some(fixed_forward(incident)),
+        (_, None) => Some(Ended::new(
+            Outcome::WaitsForPerson,
+            &format!("an incident is open, and nobody decides: {}", incident.why),
+        )),
+        (_, Some(_)) => None,
+    }
+}
+
+fn fixed_forward(incident: &Incident) -> Ended {
+    Ended::new(Outcome::FixForward, &format!("nothing is rolled back, traffic stays where it is: {}", incident.why))
+}
+
 fn not_over(snapshot: &Snapshot, horizon: Duration) -> Ended {
     let horizon = belay_plan::duration::format(horizon);
     let state = &snapshot.state;
@@ -203,9 +279,13 @@ fn not_over(snapshot: &Snapshot, horizon: Duration) -> Ended {
             let open = if open.is_empty() { run.state.as_str().to_owned() } else { open.join(", ") };
             Ended::new(Outcome::NotOver, &format!("not over after {horizon}: {open}"))
         }
+        (None, Some(incident)) if incident.answer == Some(Answer::FixForward) => fixed_forward(incident),
         (None, Some(incident)) => {
             let why = format!("an incident is open, and nobody has decided within {horizon}: {}", incident.why);
             Ended::new(Outcome::WaitsForPerson, &why)
+        }
+        (None, None) if !state.past_incidents.is_empty() => {
+            Ended::new(Outcome::Recovered, "the trigger healed before anybody rolled back")
         }
         (None, None) => Ended::new(Outcome::Unnoticed, &format!("nothing was noticed within {horizon}")),
     }

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{
     grammar::EVENTS,
-    lower::span,
+    lower::{Breach, span},
     select::{self, Use, unknown_trigger},
 };
 use crate::rehearsal::script::{Span, horizon};
@@ -24,25 +24,26 @@ const TIMES_MAX: f64 = 1000.0;
 /// What comes again, comes again after this at the earliest.
 const EVERY_MIN: Duration = Duration::from_secs(1);
 
-pub(crate) fn check<'p>(scenario: &'p Value, plan: &'p Plan, trigger: Option<&'p str>) -> Vec<Finding> {
+pub(crate) fn check(scenario: &Value, plan: &Plan, of: &Breach) -> Vec<Finding> {
     let given = scenario["horizon"].as_str().and_then(|text| duration::parse(text).ok());
     let horizon = given.filter(|time| !time.is_zero()).unwrap_or_else(|| horizon(plan));
-    let mut check =
-        Check { plan, horizon, breached: scenario["breach"]["trigger"].as_str().or(trigger), findings: Vec::new() };
+    let mut check = Check { plan, horizon, of, findings: Vec::new() };
     if given.is_some_and(|time| time.is_zero()) {
         check.complain("/horizon", "a horizon of 0s leaves no time for anything", "give it time, for example `24h`");
     }
     check.breach(&scenario["breach"]);
     check.people(&scenario["people"]);
+    check.deciders(&scenario["people"]);
     check.halted(&scenario["halted"]);
     check.events(&scenario["events"]);
+    check.asleep(scenario);
     check.findings
 }
 
-struct Check<'p> {
-    plan: &'p Plan,
+pub(super) struct Check<'p> {
+    pub(super) plan: &'p Plan,
     horizon: Duration,
-    breached: Option<&'p str>,
+    pub(super) of: &'p Breach,
     findings: Vec<Finding>,
 }
 
@@ -57,7 +58,7 @@ struct Said<'v> {
 }
 
 impl<'p> Check<'p> {
-    fn complain(&mut self, pointer: &str, message: impl Into<String>, help: impl Into<String>) {
+    pub(super) fn complain(&mut self, pointer: &str, message: impl Into<String>, help: impl Into<String>) {
         self.findings.push(Finding::new(pointer, message).help(help));
     }
 
@@ -65,6 +66,15 @@ impl<'p> Check<'p> {
         self.span("/breach/after", &breach["after"]);
         if let Some(name) = breach["trigger"].as_str().filter(|name| !self.plan.triggers.contains_key(*name)) {
             self.findings.push(unknown_trigger(self.plan, name, "/breach/trigger".to_owned()));
+        }
+        if let Some(name) = breach["phase"].as_str() {
+            self.phase("/breach/phase", name);
+        }
+    }
+
+    pub(super) fn trigger(&mut self, pointer: String, name: &str) {
+        if !self.plan.triggers.contains_key(name) {
+            self.findings.push(unknown_trigger(self.plan, name, pointer));
         }
     }
 
@@ -74,6 +84,9 @@ impl<'p> Check<'p> {
         for (index, entry) in people.as_array().into_iter().flatten().enumerate() {
             let pointer = format!("/people/{index}");
             self.span(&format!("{pointer}/after"), &entry["after"]);
+            if !entry["decide"].is_null() {
+                continue;
+            }
             if let Some(first) = everybody {
                 let message = format!("this entry is never reached: entry {first} answers everything");
                 self.complain(&pointer, message, "remove it, or move it further up");
@@ -137,6 +150,7 @@ impl<'p> Check<'p> {
 
     fn events(&mut self, events: &Value) {
         let mut said: Vec<Said<'_>> = Vec::new();
+        self.mutes(events);
         for (index, event) in events.as_array().into_iter().flatten().enumerate() {
             let Some(kind) = EVENTS.into_iter().find(|kind| !event[*kind].is_null()) else { continue };
             let pointer = format!("/events/{index}");
@@ -155,10 +169,13 @@ impl<'p> Check<'p> {
         match kind {
             "signal" => {
                 let pointer = format!("{pointer}/signals");
-                let selected = select::signals(self.plan, &what["signals"], &pointer, self.breached);
+                let selected = select::signals(self.plan, &what["signals"], &pointer, self.of.trigger.as_deref());
                 return self.selected(selected);
             }
-            "rollback" => return Vec::new(),
+            "rollback" | "cutover" | "phase" | "mute" | "unmute" => {
+                self.asked(kind, what, pointer);
+                return Vec::new();
+            }
             "kill" => {
                 self.span(&format!("{pointer}/down"), &what["down"]);
                 return Vec::new();
@@ -250,7 +267,7 @@ impl<'p> Check<'p> {
 
     /// Of what begins at the same moment, nobody could say which of the two holds.
     fn contradiction(&mut self, said: &[Said<'_>], new: &Said<'_>) {
-        if matches!(new.kind, "change" | "kill" | "rollback") {
+        if matches!(new.kind, "change" | "kill" | "rollback" | "cutover" | "phase" | "mute" | "unmute") {
             return;
         }
         let same = |other: &&Said<'_>| other.kind == new.kind && other.at == new.at;

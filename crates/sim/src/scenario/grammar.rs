@@ -5,7 +5,8 @@ use belay_plan::shape::{
 };
 
 /// The keys of an event, of which each has exactly one.
-pub(crate) const EVENTS: [&str; 8] = ["slow", "takes", "fail", "signal", "targets", "change", "kill", "rollback"];
+pub(crate) const EVENTS: [&str; 12] =
+    ["slow", "takes", "fail", "signal", "targets", "change", "kill", "rollback", "cutover", "phase", "mute", "unmute"];
 
 pub(crate) fn scenario() -> Shape {
     object([
@@ -13,8 +14,12 @@ pub(crate) fn scenario() -> Shape {
         field("summary", text("a short text"), "What goes wrong, in a sentence."),
         field("breach", breach(), "When the cutover goes wrong, and what shows it.").optional_section(),
         field("horizon", duration(), "What is not over so long after the cutover is said not to be.").optional(),
-        field("people", list(person()), "Who answers what, the first entry that fits; left out: yes, after 1m.")
-            .optional_section(),
+        field(
+            "people",
+            list(person()),
+            "Who answers what, the first entry that fits, and who decides incidents; left out: yes, after 1m.",
+        )
+        .optional_section(),
         field("halted", list(act()), "What people do after a halt, one entry after the other.").optional_section(),
         field("events", list(event()), "What happens.").optional_section(),
     ])
@@ -23,6 +28,12 @@ pub(crate) fn scenario() -> Shape {
 fn breach() -> Shape {
     object([
         field("after", span(), "How long the cutover looks fine.").or("2m"),
+        field(
+            "phase",
+            name(),
+            "The phase of the plan; one before `cutover`: nothing is cut over yet. Left out: `cutover`, or the last.",
+        )
+        .optional(),
         field("trigger", name(), "Whose signals turn unhealthy; left out: the first that rolls back.").optional(),
     ])
 }
@@ -31,7 +42,12 @@ fn person() -> Shape {
     object([
         field("steps", steps(), "Asked about these; left out: about everything.").optional(),
         field("after", span(), "How long they take to answer.").or("1m"),
-        field("answer", words(["approve", "deny", "nothing"]), "What they say.").or("approve"),
+        field("answer", words(["approve", "deny", "nothing"]), "What they say; left out: approve.").optional(),
+        field("decide", words(["roll_back", "fix_forward", "nothing"]), "What one person says to an incident.")
+            .optional(),
+        field("role", name(), "The role of who decides; left out: one that the rule asks for.").optional(),
+        field("trigger", name(), "Only in incidents of this trigger.").optional(),
+        field("incident", integer(1, 1000), "Only in this one, counted from 1; left out: in each.").optional(),
     ])
 }
 
@@ -57,6 +73,10 @@ fn event() -> Shape {
             object([at(), every(), field("change", of_steps(), "Somebody else changes what steps put back.")]),
             object([at(), every(), field("kill", kill(), "The daemon dies, and another one starts after a while.")]),
             object([at(), field("rollback", object([]), "A person calls the rollback, whatever signals show.")]),
+            object([at(), field("cutover", object([]), "A person makes the cutover, and marks it.")]),
+            object([at(), field("phase", name(), "A person begins this phase.")]),
+            object([at(), field("mute", duration(), "A person mutes for so long.")]),
+            object([at(), field("unmute", object([]), "A person ends the mute.")]),
         ],
     )
 }

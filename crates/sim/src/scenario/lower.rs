@@ -14,36 +14,68 @@ use super::{
 };
 use crate::{
     condition::{Condition, Trouble},
-    rehearsal::script::{Act, ActWord, Answer, CALM, Cue, Event, Moment, Person, Script, Span, horizon, usual_trigger},
+    rehearsal::script::{
+        ANSWER, Act, ActWord, Answer, Ask, CALM, Cue, Decides, Event, Moment, Person, Says, Script, Span, Word,
+        horizon, usual_trigger,
+    },
     sensor::Shown,
 };
 
-pub(crate) fn lower(file_name: &str, scenario: &Value, plan: &Plan, trigger: Option<&str>) -> Script {
-    let breach = &scenario["breach"];
-    let trigger = breach["trigger"].as_str().or(trigger).map(str::to_owned).or_else(|| usual_trigger(plan));
+/// What the breach is of: the trigger that sees it, and the phase of the plan.
+pub(crate) struct Breach {
+    pub(crate) trigger: Option<Name>,
+    pub(crate) phase: Option<Name>,
+}
+
+impl Breach {
+    /// `trigger` and `phase`: where the scenario does not say.
+    pub(crate) fn of(scenario: &Value, plan: &Plan, trigger: Option<&str>, phase: Option<&str>) -> Self {
+        let breach = &scenario["breach"];
+        let phase = breach["phase"].as_str().or(phase).or(plan.usual_phase()).map(str::to_owned);
+        let trigger = breach["trigger"].as_str().or(trigger).map(str::to_owned);
+        Self { trigger: trigger.or_else(|| usual_trigger(plan, phase.as_deref())), phase }
+    }
+}
+
+pub(crate) fn lower(file_name: &str, scenario: &Value, plan: &Plan, of: Breach) -> Script {
+    let Breach { trigger, phase } = of;
     let list = |key: &str| scenario[key].as_array().into_iter().flatten();
     Script {
         name: file_name.to_owned(),
         summary: scenario["summary"].as_str().unwrap_or_default().to_owned(),
-        calm: span(&breach["after"]).unwrap_or(Span::exactly(CALM)),
+        calm: span(&scenario["breach"]["after"]).unwrap_or(Span::exactly(CALM)),
         horizon: time(&scenario["horizon"]).unwrap_or_else(|| horizon(plan)),
         people: list("people").map(|entry| person(entry, plan)).collect(),
         halted: list("halted").map(|entry| act(entry, plan)).collect(),
         cues: list("events").filter_map(|event| cue(event, plan, trigger.as_deref())).collect(),
         trigger,
+        phase,
     }
 }
 
 fn person(entry: &Value, plan: &Plan) -> Person {
-    Person {
-        steps: entry.get("steps").map(|value| steps(value, plan, Use::Any)),
-        after: span(&entry["after"]).unwrap_or(Span::exactly(Duration::ZERO)),
-        answer: match entry["answer"].as_str() {
-            Some("deny") => Answer::Deny,
-            Some("nothing") => Answer::Nothing,
-            _ => Answer::Approve,
+    let name = |key: &str| entry[key].as_str().map(str::to_owned);
+    let says = match entry["decide"].as_str() {
+        Some(word) => Says::Incident(Decides {
+            word: match word {
+                "roll_back" => Word::RollBack,
+                "fix_forward" => Word::FixForward,
+                _ => Word::Nothing,
+            },
+            role: name("role"),
+            trigger: name("trigger"),
+            incident: entry["incident"].as_u64().and_then(|number| usize::try_from(number).ok()),
+        }),
+        None => Says::Steps {
+            steps: entry.get("steps").map(|value| steps(value, plan, Use::Any)),
+            answer: match entry["answer"].as_str() {
+                Some("deny") => Answer::Deny,
+                Some("nothing") => Answer::Nothing,
+                _ => Answer::Approve,
+            },
         },
-    }
+    };
+    Person { says, after: span(&entry["after"]).unwrap_or(Span::exactly(ANSWER)) }
 }
 
 fn act(entry: &Value, plan: &Plan) -> Act {
@@ -81,7 +113,11 @@ fn cue(event: &Value, plan: &Plan, breached: Option<&str>) -> Option<Cue> {
             Event::Begin(Condition::Targets { steps: steps(&what["steps"], plan, Use::Traffic), healthy })
         }
         "change" => Event::Undo { steps: calls() },
-        "rollback" => Event::Call,
+        "rollback" => Event::Ask(Ask::Rollback),
+        "cutover" => Event::Ask(Ask::Cutover),
+        "phase" => Event::Ask(Ask::Phase(what.as_str()?.to_owned())),
+        "mute" => Event::Ask(Ask::Mute(time(what)?)),
+        "unmute" => Event::Ask(Ask::Unmute),
         _ => Event::Kill { down: span(&what["down"])? },
     };
     Some(Cue { at: moment(&event["at"], plan)?, lasts: time(&event["for"]), every: time(&event["every"]), what: act })

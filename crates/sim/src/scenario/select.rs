@@ -8,7 +8,7 @@ use belay_plan::{
 };
 use serde_json::Value;
 
-use crate::{rehearsal::script::usual_trigger, world::is_builtin};
+use crate::world::is_builtin;
 
 /// What is going to be done to the steps, which not every step allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,8 +105,7 @@ pub(crate) fn signals(
         });
     }
     if let Some(trigger) = value.get("trigger").and_then(Value::as_str) {
-        let usual = usual_trigger(plan);
-        let name = if trigger == "breached" { breached.or(usual.as_deref()) } else { Some(trigger) };
+        let name = if trigger == "breached" { breached } else { Some(trigger) };
         let found = name.and_then(|name| plan.triggers.get(name));
         return match found {
             Some(trigger) => Ok(signals_of(&trigger.when).into_iter().cloned().collect()),

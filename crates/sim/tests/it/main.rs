@@ -6,6 +6,7 @@ mod agreement;
 mod beforehand;
 mod behaviour;
 mod crashes;
+mod deciders;
 mod drill;
 mod explore_seeds;
 mod journal;

@@ -48,14 +48,14 @@ confirm: [{ signal: errors, within: 15m, for: 2m }]
 "#;
 
 fn script(text: &str, plan: &Plan) -> Script {
-    scenario::load("scenario.yaml", text, plan, None).unwrap_or_else(|errors| {
+    scenario::load("scenario.yaml", text, plan, None, None).unwrap_or_else(|errors| {
         panic!("{}", errors.iter().map(|error| error.render(false) + "\n").collect::<String>())
     })
 }
 
 fn refused(events: &str) -> String {
     let text = format!("scenario: 1\nsummary: It goes wrong.\n{events}");
-    let errors = scenario::load("scenario.yaml", &text, &plan(SHOP), None).unwrap_err();
+    let errors = scenario::load("scenario.yaml", &text, &plan(SHOP), None, None).unwrap_err();
     errors.iter().map(|error| error.render(false) + "\n\n").collect()
 }
 
@@ -390,7 +390,7 @@ fn everything_that_is_wrong_is_said_with_its_place_and_its_cure() {
     let several =
         refused("breach: { trigger: hurts }\nevents: [{ kill: {}, at: 25h }, { slow: { steps: x, times: 0 } }]\n");
     assert_eq!(several.matches("error: ").count(), 4, "{several}");
-    let empty = scenario::load("scenario.yaml", "", &plan(SHOP), None).unwrap_err();
+    let empty = scenario::load("scenario.yaml", "", &plan(SHOP), None, None).unwrap_err();
     assert!(empty[0].render(false).contains("`scenario` is missing"));
 }
 
@@ -427,7 +427,7 @@ fn decoder_and_schema_agree() {
         &format!("{head}events: [{{ slow: {{ steps: Restore, times: 2 }} }}]\n"),
         &format!("{head}people: [{{ answer: maybe }}]\n"),
     ] {
-        assert!(scenario::load("scenario.yaml", wrong, &plan(SHOP), None).is_err(), "{wrong}");
+        assert!(scenario::load("scenario.yaml", wrong, &plan(SHOP), None, None).is_err(), "{wrong}");
         let json = if wrong.is_empty() { Value::Object(Default::default()) } else { json(wrong) };
         assert!(!validator.is_valid(&json), "{wrong}");
     }

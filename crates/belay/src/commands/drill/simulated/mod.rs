@@ -6,7 +6,7 @@ mod plot;
 mod svg;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     num::NonZero,
     path::{Path, PathBuf},
@@ -121,24 +121,29 @@ impl Simulated {
         output: Output,
     ) -> Result<Exit, Failure> {
         self.refuse_what_does_not_go_together()?;
-        let mut loaded = plan_file::load(path, overlay, &catalogue(), output)?;
-        if let Some(phase) = plan_file::keep_phase(&mut loaded.plan, staged.phase.as_deref())? {
-            output.note(format_args!("in phase {phase}; `--phase` names another"));
-        }
+        let loaded = plan_file::load(path, overlay, &catalogue(), output)?;
+        let phase = plan_file::chosen_phase(&loaded.plan, staged.phase.as_deref())?;
         staged.refuse_unknown_trigger(&loaded.plan)?;
         let (_, measured) = on_record(&staged.state.url, &loaded.plan).await?;
         let measured: BTreeMap<Name, Spread> =
             measured.into_iter().filter_map(|(step, times)| Some((step, spread(times)?))).collect();
         let fire = staged.fire.as_deref();
-        let scripts = self.scripts(&loaded.plan, fire, output)?;
+        let scripts = self.scripts(&loaded.plan, fire, phase.as_deref(), output)?;
         let again = format!(
-            "belay drill {}{}{} --simulate",
+            "belay drill {}{}{}{} --simulate",
             path.display(),
             overlay.typed(),
-            fire.map_or(String::new(), |trigger| format!(" --fire {trigger}"))
+            fire.map_or(String::new(), |trigger| format!(" --fire {trigger}")),
+            staged.phase.as_ref().map_or(String::new(), |phase| format!(" --phase {phase}")),
         );
+        let phases: BTreeSet<Option<&str>> = scripts.iter().map(|script| script.phase.as_deref()).collect();
+        for phase in phases.iter().copied().flatten() {
+            output.note(format_args!("in phase {phase}; `--phase`, or `breach.phase` of a scenario, names another"));
+        }
         let mut acts = Vec::new();
-        let mut warnings = warnings(&loaded.plan);
+        let mut warnings: Vec<String> =
+            phases.into_iter().flat_map(|phase| warnings(&loaded.plan.in_phase(phase))).collect();
+        warnings.dedup();
         for script in scripts {
             let rehearsal =
                 Rehearsal::new(&loaded.plan, &loaded.sha256, script, measured.clone(), env!("CARGO_PKG_VERSION"));
@@ -181,9 +186,15 @@ impl Simulated {
         Ok(())
     }
 
-    fn scripts(&self, plan: &Plan, fire: Option<&str>, output: Output) -> Result<Vec<Script>, Failure> {
+    fn scripts(
+        &self,
+        plan: &Plan,
+        fire: Option<&str>,
+        phase: Option<&str>,
+        output: Output,
+    ) -> Result<Vec<Script>, Failure> {
         if self.scenario.is_empty() {
-            return Ok(vec![Script::usual(plan, fire)]);
+            return Ok(vec![Script::usual_in(plan, fire, phase)]);
         }
         let mut errors = 0;
         let mut scripts = Vec::new();
@@ -192,7 +203,7 @@ impl Simulated {
                 let what = anyhow::Error::new(error).context(format!("the scenario {} cannot be read", path.display()));
                 Failure::new(Exit::Usage, what).help("give the path of a scenario file; `config/scenarios/` has some")
             })?;
-            match scenario::load(&path.display().to_string(), &text, plan, fire) {
+            match scenario::load(&path.display().to_string(), &text, plan, fire, phase) {
                 Ok(script) => scripts.push(script),
                 Err(found) => {
                     errors += found.len();

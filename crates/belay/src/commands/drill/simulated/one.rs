@@ -27,6 +27,8 @@ pub(super) fn show(plan: &Plan, report: &Report, records: &[Record], output: Out
         output.good().apply_to("within the objectives")
     } else if good {
         output.bad().apply_to("outside the objectives")
+    } else if report.outcome == Outcome::FixForward {
+        output.bad().apply_to("nothing was rolled back")
     } else {
         output.bad().apply_to("the rollback did not come to its end")
     };
