@@ -81,6 +81,34 @@ fn each_step_is_measured_and_scenarios_stand_beside_each_other() {
     assert!(step["longest"] == true && p95("changed") <= p95("took") && p95("changed") > 600.0, "{step:#}");
 }
 
+/// The timebox runs out with nobody answering, and what the rule says then follows, to its end: as `config/README.md` has it.
+#[test]
+fn a_night_in_which_nobody_picks_up_the_phone() {
+    let printed = fs::read_to_string(repository("config/README.md")).unwrap();
+    let line =
+        printed.lines().find(|line| line.starts_with("belay drill config/examples/decision-matrix.yaml")).unwrap();
+    let arguments: Vec<&str> = line.split(' ').skip(1).collect();
+    assert!(arguments.contains(&"config/scenarios/nobody-picks-up-the-phone.yaml"), "{line}");
+    let output = belay(&repository(""), &arguments).assert().code(0).get_output().clone();
+    let shown = text(&output.stdout);
+    let mut rest = shown.as_str();
+    for expected in
+        ["orders_fail: FIRED", "still holds: roll back", "incident closed: rolled back", "within the objectives"]
+    {
+        let at = rest.find(expected).unwrap_or_else(|| panic!("{expected}\nis not in, or not in this order:\n{shown}"));
+        rest = &rest[at..];
+    }
+    assert!(!shown.contains("warning: entry"), "{shown}");
+    let json = belay(&repository(""), &[&arguments[..], &["--json"]].concat()).assert().code(0).get_output().clone();
+    let report: Value = serde_json::from_str(&text(&json.stdout)).unwrap();
+    let report = &report["rehearsals"][0]["report"];
+    assert_eq!(
+        report["times"]["decision_s"], 300.0,
+        "nobody decided in the five minutes that the rule gives: {report:#}"
+    );
+    assert_eq!(report["steps"].as_object().unwrap().keys().collect::<Vec<_>>(), ["traffic_back"]);
+}
+
 #[test]
 fn a_scenario_that_does_not_fit_is_wrong_usage() {
     let folder = tempfile::tempdir().unwrap();
