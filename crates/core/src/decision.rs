@@ -13,7 +13,7 @@ use crate::{
     incident::Incident,
     input::{Asked, Authority as Asking, Refusal, RefusalKind},
     migration::Migration,
-    verbs::wrong_state,
+    verbs::{refuse_idle, wrong_state},
     watch::{Dwell, signals_of},
 };
 
@@ -236,6 +236,9 @@ impl Deciding {
         let authority = authority(&self.state, incident);
         let roles = say(&authority, asked)?;
         let word = if roll_back { Answer::RollBack } else { Answer::FixForward };
+        if let Some(plan) = self.state.plan.as_ref().filter(|_| roll_back) {
+            refuse_idle(plan, &[], self.state.phase_name())?;
+        }
         if incident.last_words().iter().any(|said| said.who == asked.actor && said.word == word) {
             let waits = format!("it takes {}", authority_text(&authority));
             return Err(wrong_state(&format!("{} has said {} already", asked.actor, word.as_str()), &waits));

@@ -28,7 +28,7 @@ pub struct Incident {
     #[serde(skip)]
     pub(crate) settled: Option<u8>,
     pub words: Vec<Word>,
-    /// So many of the words count no more: what they were said to is settled.
+    /// So many of the words count no more: what they were said to is settled, or other people are asked now.
     #[serde(skip)]
     pub(crate) words_settled: usize,
     pub run: Option<RunId>,
@@ -78,7 +78,9 @@ impl Migration {
             }
             Event::Decided { trigger, answer, why, asks, settled } => {
                 incident.settled = settled.then(|| incident.strictness());
-                if *settled {
+                // A question to other people is asked anew: who has no say in it does not stop it.
+                let asked = |asks: &Option<Question>| asks.as_ref().map(|asks| asks.authority.clone());
+                if *settled || asked(asks) != asked(&incident.asks) {
                     incident.words_settled = incident.words.len();
                 }
                 incident.answer = Some(*answer);

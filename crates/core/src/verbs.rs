@@ -249,7 +249,7 @@ pub fn needs_baseline(plan: &Plan) -> bool {
 }
 
 /// A rollback that would do nothing: no step of it serves the phase.
-fn refuse_idle(plan: &Plan, only: &[Name], phase: Option<&str>) -> Outcome {
+pub(crate) fn refuse_idle(plan: &Plan, only: &[Name], phase: Option<&str>) -> Outcome {
     if let Some(phase) = phase {
         refuse_unknown_phase(plan, phase)?;
     } else if plan.steps.values().any(|step| !step.during.is_empty()) {

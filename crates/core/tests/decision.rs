@@ -206,6 +206,34 @@ fn a_trigger_that_joins_only_makes_it_stricter_or_sooner() {
     assert_eq!((answer(&stage), ends_in(&stage)), (Some(Answer::FixFirst), Some(20 * MINUTE)));
 }
 
+/// A question to other people is another one: who has no say in it does not stop it, and who has spoken can say so again.
+#[test]
+fn a_question_to_other_people_is_asked_anew() {
+    let all = |roles: &[&str]| Authority::AllOf { all: roles.iter().map(|role| (*role).to_owned()).collect() };
+    let first = Rule { authority: Some(all(&["commander", "lead"])), ..decide(30, Answer::FixForward) };
+    let joined = |authority: Authority| {
+        let worse = Rule { authority: Some(authority), ..decide(30, Answer::RollBack) };
+        let mut stage = armed(&decided_by(vec![of(Severity::Major, first.clone()), worse]));
+        stage.read("latency", Health::Unhealthy);
+        word(&mut stage, "lea", &["lead"], false).unwrap();
+        word(&mut stage, "carl", &["commander", "auditor"], true).unwrap();
+        stage.read("errors", Health::Unhealthy);
+        stage
+    };
+    let mut stage = joined(Authority::AnyOf(vec!["commander".to_owned()]));
+    word(&mut stage, "carl", &["commander", "auditor"], true).unwrap();
+    assert_eq!(stage.state.state(), MigrationState::RollingBack, "lea has no say in it any more");
+    let mut stage = joined(all(&["auditor", "tester"]));
+    word(&mut stage, "tess", &["tester"], true).unwrap();
+    word(&mut stage, "carl", &["commander", "auditor"], true).unwrap();
+    assert_eq!(stage.state.state(), MigrationState::RollingBack, "carl speaks as an auditor now");
+    assert_eq!(stage.replay(), stage.state);
+    // The same people are not asked twice.
+    let mut stage = joined(all(&["commander", "lead"]));
+    word(&mut stage, "lea", &["lead"], true).unwrap();
+    assert_eq!(stage.state.state(), MigrationState::RollingBack);
+}
+
 #[test]
 fn a_persons_word_stands_until_something_worse_joins() {
     let joined = |joining: Rule| {

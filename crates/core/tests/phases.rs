@@ -99,6 +99,21 @@ fn a_rollback_without_a_step_is_refused() {
     stage.command(only("db")).unwrap();
 }
 
+/// A rollback by the word of people is one, too: it would end as rolled back, and nothing would have been done.
+#[test]
+fn a_decision_for_a_rollback_without_a_step_is_refused() {
+    let db = Step { during: during(&["soak"]), ..step(&[]) };
+    let mut stage = armed(&phased(vec![("db", db)]));
+    stage.read("errors", Health::Unhealthy);
+    assert_eq!(stage.state.state(), MigrationState::Incident, "no step serves backfill, so people decide");
+    let refused = stage.command(Verb::Decide { roll_back: true }).unwrap_err();
+    assert!(refused.kind == RefusalKind::WrongState && refused.why.contains("serves soak"), "{refused:?}");
+    assert_eq!(stage.state.incident.as_ref().unwrap().words, []);
+    begin(&mut stage, "soak");
+    stage.command(Verb::Decide { roll_back: true }).unwrap();
+    assert_eq!(stage.state.state(), MigrationState::RollingBack);
+}
+
 #[test]
 fn a_trigger_out_of_its_phases_sleeps() {
     let mut plan = phased(vec![("dns", step(&[]))]);

@@ -19,7 +19,10 @@ use belay_ports::{
     AccountError, Actuator, Actuators, AppendError, ApplyError, Check, Corrupt, Fut, Journal, NewRecord, Permission,
     Placed, ReadError, ReadFailure, Scope,
 };
+use jiff::Timestamp;
 use serde_json::Value;
+
+use crate::deciding::Decisions;
 
 /// Sees every durable record and every call of one migration, and keeps what is wrong with them.
 pub struct Witness {
@@ -32,6 +35,7 @@ struct Seen {
     /// By step: the changes that were accepted since it last began, and those of which nobody knows.
     accepted: BTreeMap<Name, BTreeSet<String>>,
     unknown: BTreeMap<Name, BTreeSet<String>>,
+    decisions: Decisions,
     violations: Vec<String>,
 }
 
@@ -42,6 +46,7 @@ impl Witness {
             records: Vec::new(),
             accepted: BTreeMap::new(),
             unknown: BTreeMap::new(),
+            decisions: Decisions::default(),
             violations: Vec::new(),
         };
         Arc::new(Self { inner: Mutex::new(seen) })
@@ -54,6 +59,11 @@ impl Witness {
     /// Everything that was wrong so far.
     pub fn violations(&self) -> Vec<String> {
         self.seen().violations.clone()
+    }
+
+    /// What should have been decided by now, by a process that has been there all the time lately.
+    pub fn undecided(&self, now: Timestamp) -> Vec<String> {
+        self.seen().decisions.at_rest(now)
     }
 
     /// Every durable record so far.
@@ -99,6 +109,7 @@ impl Seen {
         if let Event::Step { step, what } = &record.event {
             self.remember(step, what);
         }
+        problems.extend(self.decisions.record(record));
         problems.extend(self.state.evolve(record).err().map(|corrupt| corrupt.to_string()));
         self.violations.extend(problems.into_iter().map(|problem| format!("record {}: {problem}", record.seq)));
         self.records.push(record.clone());

@@ -13,6 +13,7 @@ mod chance;
 mod channel;
 mod clock;
 mod condition;
+mod deciding;
 pub mod explore;
 mod fault;
 pub mod invariants;

@@ -16,3 +16,4 @@ mod rehearsals;
 mod sampling;
 mod scenarios;
 mod scene;
+mod scripts;

@@ -1,0 +1,619 @@
+//! What must hold of decisions, written down a second time from the contract and not from core: who decides an incident, until
+//! when, and what may start by itself. Everything is told from the records alone.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use belay_core::{
+    OPERATOR,
+    decision::Question,
+    event::{Event, IncidentOutcome, Record},
+    watch::signals_of,
+};
+use belay_plan::model::{Answer, Authority, Name, Plan, Rule, Trigger, counts_during};
+use jiff::{SignedDuration, Timestamp};
+
+#[derive(Default)]
+pub(crate) struct Decisions {
+    plan: Option<Arc<Plan>>,
+    cutover: Option<Timestamp>,
+    phase: Option<Name>,
+    muted: Option<Timestamp>,
+    /// Signals that were read since the last start.
+    read: BTreeSet<Name>,
+    /// Triggers that have fired and hold, and those that are healing, since when.
+    holds: BTreeSet<Name>,
+    healing: BTreeMap<Name, Timestamp>,
+    incident: Option<Incident>,
+    is_running: bool,
+    /// What the record before was.
+    before: Before,
+    commanded: Option<(Timestamp, String)>,
+    at: Option<Timestamp>,
+}
+
+#[derive(Default, Clone, PartialEq)]
+enum Before {
+    /// A trigger has opened the incident, or joins it.
+    Fired(Name),
+    Word,
+    Decided {
+        answer: Answer,
+        settled: bool,
+    },
+    #[default]
+    Other,
+}
+
+#[derive(Default)]
+struct Incident {
+    triggers: Vec<Name>,
+    question: Option<Asked>,
+    /// A person, or the end of the time, has settled the question; a trigger that joins may ask another.
+    is_settled: bool,
+    /// Of each person, the last word since.
+    words: BTreeMap<String, (Vec<Name>, Answer)>,
+}
+
+#[derive(Clone)]
+struct Asked {
+    answer: Answer,
+    ends: Option<Timestamp>,
+    then: Option<Answer>,
+    authority: Authority,
+}
+
+impl Asked {
+    fn of(answer: Answer, asks: &Question) -> Self {
+        Self { answer, ends: asks.timebox_ends, then: asks.then, authority: asks.authority.clone() }
+    }
+
+    fn waits(&self) -> bool {
+        matches!(self.answer, Answer::Decide | Answer::FixFirst)
+    }
+
+    /// How near it is to a rollback that nobody asks for.
+    fn strictness(&self) -> u8 {
+        match (self.answer, self.then) {
+            (Answer::RollBack, _) => 3,
+            (Answer::Decide | Answer::FixFirst, Some(Answer::RollBack)) => 2,
+            (Answer::Decide | Answer::FixFirst, _) => 1,
+            (Answer::FixForward, _) => 0,
+        }
+    }
+}
+
+impl Incident {
+    fn agree(&self) -> bool {
+        let mut words = self.words.values().map(|(_, word)| *word);
+        let first = words.next();
+        words.all(|word| Some(word) == first)
+    }
+}
+
+impl Decisions {
+    /// What is wrong with a record.
+    pub(crate) fn record(&mut self, record: &Record) -> Vec<String> {
+        let mut problems = match self.at {
+            Some(last) if last < record.at => self.at_rest(last),
+            _ => Vec::new(),
+        };
+        self.at = Some(record.at);
+        problems.extend(self.follows(record));
+        problems.extend(self.of(record));
+        self.remember(record);
+        problems
+    }
+
+    /// What must have happened by now, and has not.
+    pub(crate) fn at_rest(&self, now: Timestamp) -> Vec<String> {
+        let Some(incident) = self.incident.as_ref().filter(|_| !self.is_running) else { return Vec::new() };
+        let mut problems = Vec::new();
+        if matches!(self.before, Before::Decided { answer: Answer::RollBack, .. }) {
+            problems.push("a rollback was decided, and none begins".to_owned());
+        }
+        let agreed = incident.question.as_ref().filter(|asked| is_enough(&asked.authority, &incident.words));
+        if agreed.is_some() && incident.agree() {
+            problems.push("the people who are asked agree, and nothing is decided".to_owned());
+        }
+        if !incident.triggers.iter().any(|name| self.is_unwell(name)) {
+            problems.push("every trigger of the incident has healed, and it is open".to_owned());
+        }
+        let over =
+            incident.question.as_ref().filter(|asked| asked.waits() && asked.ends.is_some_and(|ends| ends <= now));
+        match over.and_then(|asked| asked.then) {
+            Some(Answer::FixForward) => problems.push("its time is over, and people are still asked".to_owned()),
+            Some(_) if self.still_holds(incident) => {
+                problems.push("its time is over, a trigger holds, and nothing follows".to_owned());
+            }
+            _ => {}
+        }
+        problems
+    }
+
+    fn is_unwell(&self, trigger: &str) -> bool {
+        self.holds.contains(trigger) || self.healing.contains_key(trigger)
+    }
+
+    /// A trigger of the incident holds by what was read since the last start.
+    fn still_holds(&self, incident: &Incident) -> bool {
+        incident.triggers.iter().any(|name| {
+            let read = |trigger: &Trigger| signals_of(&trigger.when).iter().all(|signal| self.read.contains(*signal));
+            self.holds.contains(name) && self.trigger(name).is_some_and(read)
+        })
+    }
+
+    fn trigger(&self, name: &str) -> Option<&Trigger> {
+        self.plan.as_ref()?.triggers.get(name)
+    }
+
+    /// The first rule that fits the trigger now.
+    fn rule(&self, name: &str) -> Option<(usize, &Rule)> {
+        let trigger = self.trigger(name)?;
+        let rules = &self.plan.as_ref()?.decision.rules;
+        let fits = |rule: &&Rule| {
+            rule.problem.as_ref().is_none_or(|problem| trigger.problem.as_ref() == Some(problem))
+                && rule.severity.is_none_or(|severity| severity == trigger.severity)
+                && rule.scope.is_none_or(|scope| scope == trigger.scope)
+                && rule.fix.is_none_or(|fix| fix == trigger.fix)
+                && (rule.during.is_empty() || self.phase.as_ref().is_some_and(|phase| rule.during.contains(phase)))
+        };
+        let found = rules.iter().enumerate().find(|(_, rule)| fits(rule));
+        found.or_else(|| rules.iter().enumerate().next_back())
+    }
+
+    fn authority(&self, rule: &Rule) -> Authority {
+        let of_plan = || self.plan.as_ref().map(|plan| plan.decision.authority.clone()).unwrap_or_default();
+        rule.authority.clone().unwrap_or_else(of_plan)
+    }
+
+    /// Nothing may start by itself now; until when, if that ends.
+    fn barred(&self, now: Timestamp) -> Option<Option<Timestamp>> {
+        let plan = self.plan.as_ref()?;
+        let window = plan.window.as_ref();
+        if let Some(opens) = window.and_then(|window| window.opens).filter(|opens| now < *opens) {
+            return Some(Some(opens));
+        }
+        let point = window.and_then(|window| window.point_of_no_return).zip(self.cutover).map(|(after, at)| at + after);
+        let serves = plan.steps.values().any(|step| counts_during(&step.during, self.phase.as_deref()));
+        let idle = self.phase.is_some() && !serves;
+        (point.is_some_and(|point| point <= now) || idle).then_some(None)
+    }
+
+    /// What a record must be, by the one before.
+    fn follows(&self, record: &Record) -> Option<String> {
+        match (&self.before, &record.event) {
+            (Before::Decided { answer: Answer::RollBack, .. }, Event::RunStarted { .. }) => None,
+            (Before::Decided { answer: Answer::RollBack, .. }, _) => {
+                Some("a rollback was decided, and none begins".to_owned())
+            }
+            (Before::Fired(name), event) if !matches!(event, Event::Decided { .. }) && !self.is_running => {
+                let first = self.incident.as_ref().is_some_and(|incident| incident.question.is_none());
+                let rule = self.rule(name).map(|(_, rule)| rule.answer);
+                let starts = rule == Some(Answer::RollBack) && self.barred(record.at).is_none();
+                (first || starts).then(|| format!("{name} has fired, and its rule says nothing"))
+            }
+            _ => None,
+        }
+    }
+
+    fn of(&self, record: &Record) -> Vec<String> {
+        let at = record.at;
+        let problem = match &record.event {
+            Event::IncidentOpened { .. } if self.muted.is_some_and(|until| at < until) => {
+                Some("an incident opens while it is muted".to_owned())
+            }
+            Event::IncidentOpened { trigger, .. } | Event::IncidentJoined { trigger }
+                if !self.holds.contains(trigger) =>
+            {
+                Some(format!("{trigger} is in an incident and does not hold"))
+            }
+            Event::TriggerFired { trigger, .. } if self.is_asleep(trigger) => {
+                Some(format!("{trigger} fires in a phase in which it sleeps"))
+            }
+            Event::TriggerHealed { trigger } => {
+                let healed = self.healing.get(trigger).zip(self.trigger(trigger));
+                let early = healed.is_none_or(|(since, trigger)| at < *since + trigger.dwell);
+                early.then(|| format!("{trigger} has healed before its dwell"))
+            }
+            Event::WordGiven { who, roles, .. } => {
+                let question = self.incident.as_ref().and_then(|incident| incident.question.as_ref());
+                let asked = question.map(|asked| asked_roles(&asked.authority)).unwrap_or_default();
+                let has_say = !roles.is_empty() && roles.iter().all(|role| asked.contains(role));
+                (!has_say || self.is_running).then(|| format!("{who} has no say, and says something"))
+            }
+            Event::Decided { trigger, answer, asks, settled, .. } => {
+                return self.decided(at, trigger, *answer, asks.as_ref(), *settled);
+            }
+            Event::RunStarted { phase, only, .. } => return self.starts(at, phase.as_deref(), only),
+            Event::IncidentClosed { outcome: IncidentOutcome::Recovered } => {
+                let unwell = |incident: &Incident| incident.triggers.iter().any(|name| self.is_unwell(name));
+                let early = self.incident.as_ref().is_none_or(unwell);
+                early.then(|| "an incident is closed as recovered, and a trigger of it has not healed".to_owned())
+            }
+            _ => None,
+        };
+        problem.into_iter().collect()
+    }
+
+    fn is_asleep(&self, name: &str) -> bool {
+        let involved = self.incident.as_ref().is_some_and(|incident| incident.triggers.iter().any(|one| one == name));
+        let counts = |trigger: &Trigger| counts_during(&trigger.during, self.phase.as_deref());
+        !involved && !self.trigger(name).is_some_and(counts)
+    }
+
+    fn decided(
+        &self,
+        at: Timestamp,
+        trigger: &str,
+        answer: Answer,
+        asks: Option<&Question>,
+        settled: bool,
+    ) -> Vec<String> {
+        let (Some(incident), Some(asks)) = (&self.incident, asks) else {
+            return vec!["something is decided, and nothing was asked".to_owned()];
+        };
+        let (new, old) = (Asked::of(answer, asks), incident.question.as_ref());
+        let barred = self.barred(at);
+        let mut problems = Vec::new();
+        let mut expect = |holds: bool, what: &str| {
+            if !holds {
+                problems.push(format!("{trigger}: {what}"));
+            }
+        };
+        let over = old.filter(|old| old.waits() && old.ends.is_some_and(|ends| ends <= at));
+        match (&self.before, settled) {
+            (_, true) => {
+                let agreed = incident.words.values().all(|(_, word)| *word == answer);
+                let enough = old.is_some_and(|old| is_enough(&old.authority, &incident.words));
+                let by_people = self.before == Before::Word && agreed && enough;
+                let in_the_end = answer == Answer::FixForward && over.is_some_and(|old| old.then == Some(answer));
+                expect(by_people || in_the_end, "it is settled by nobody, by too few, or by people who do not agree");
+            }
+            (Before::Fired(name), false) if name == trigger => {
+                let Some((index, rule)) = self.rule(name) else { return vec!["no rule fits".to_owned()] };
+                expect(asks.rule == index, "the rule is not the first that fits");
+                expect(new.authority == self.authority(rule), "the authority is not that of the rule");
+                match (rule.answer, barred) {
+                    (Answer::RollBack, Some(until)) => {
+                        expect(answer == Answer::Decide && new.ends == until, "people are not asked");
+                    }
+                    (wanted, _) => {
+                        expect(answer == wanted, "the answer is not that of the rule");
+                        let latest = rule.timebox.filter(|_| new.waits()).map(|time| at + time);
+                        let soon = latest.is_none_or(|latest| new.ends.is_some_and(|ends| ends <= latest));
+                        expect(soon, "people have longer than the rule gives them");
+                        let then = new.ends.map(|_| rule.then.unwrap_or(Answer::RollBack));
+                        expect(new.then == then, "what follows is not what the rule says");
+                    }
+                }
+                let held = old.filter(|_| barred.is_none());
+                let looser = held.is_some_and(|old| new.strictness() < old.strictness());
+                expect(!looser || incident.is_settled, "a trigger that joins makes the answer looser");
+            }
+            (_, false) => {
+                let due = over.is_some_and(|old| old.then == Some(Answer::RollBack)) && self.still_holds(incident);
+                expect(due, "people are passed over before their time is over, or nothing holds");
+                let wanted = if barred.is_some() { Answer::Decide } else { Answer::RollBack };
+                expect(answer == wanted, "something else than a rollback follows");
+            }
+        }
+        let present = old.filter(|_| !incident.is_settled && !settled).and_then(|old| old.ends);
+        if let Some(present) = present.filter(|_| new.waits()) {
+            let extended = new.ends.is_none_or(|ends| ends > present);
+            expect(!extended || barred == Some(new.ends), "the timebox is extended");
+        }
+        problems
+    }
+
+    fn starts(&self, at: Timestamp, phase: Option<&str>, only: &[Name]) -> Vec<String> {
+        let steps = self.plan.iter().flat_map(|plan| &plan.steps);
+        let serves = |(name, step): (&Name, &belay_plan::model::Step)| {
+            counts_during(&step.during, phase) && (only.is_empty() || only.contains(name))
+        };
+        if only.is_empty() && !steps.into_iter().any(serves) {
+            return vec!["a rollback starts in a phase that no step serves".to_owned()];
+        }
+        let problem = match &self.before {
+            Before::Decided { answer: Answer::RollBack, settled: false } if self.barred(at).is_some() => {
+                Some("a rollback starts by itself where nothing may")
+            }
+            Before::Decided { answer: Answer::RollBack, .. } => None,
+            _ => {
+                let by_hand =
+                    |(then, verb): &(Timestamp, String)| *then == at && matches!(verb.as_str(), "rollback" | "drill");
+                (!self.commanded.as_ref().is_some_and(by_hand)).then_some("a rollback starts, and nobody asked for it")
+            }
+        };
+        problem.map(str::to_owned).into_iter().collect()
+    }
+
+    fn remember(&mut self, record: &Record) {
+        let at = record.at;
+        self.before = match &record.event {
+            Event::IncidentOpened { trigger, .. } | Event::IncidentJoined { trigger } => Before::Fired(trigger.clone()),
+            Event::WordGiven { .. } => Before::Word,
+            Event::Decided { answer, settled, .. } => Before::Decided { answer: *answer, settled: *settled },
+            _ => Before::Other,
+        };
+        match &record.event {
+            Event::Commanded { verb, .. } => self.commanded = Some((at, verb.clone())),
+            Event::PlanPinned { plan, .. } => {
+                self.plan = Some(plan.clone());
+                (self.read, self.holds, self.healing) = Default::default();
+            }
+            Event::CutoverMarked => self.cutover = Some(at),
+            Event::PhaseBegun { phase } => self.phase = Some(phase.clone()),
+            Event::Muted { until, .. } => self.muted = Some(*until),
+            Event::Unmuted { .. } | Event::Disarmed { .. } => self.muted = None,
+            Event::WatchResumed { clock_set_s, .. } => self.restarts(SignedDuration::from_secs(*clock_set_s)),
+            Event::SignalTurned { signal, .. } => {
+                self.read.insert(signal.clone());
+            }
+            Event::TriggerFired { trigger, .. } | Event::HealingReset { trigger } => {
+                self.healing.remove(trigger);
+                self.holds.insert(trigger.clone());
+            }
+            Event::HealingStarted { trigger } => {
+                self.holds.remove(trigger);
+                self.healing.insert(trigger.clone(), at);
+            }
+            Event::TriggerHealed { trigger } | Event::DwellReset { trigger } => {
+                self.holds.remove(trigger);
+                self.healing.remove(trigger);
+            }
+            Event::RunStarted { .. } | Event::UndoStarted { .. } => self.is_running = true,
+            Event::RunEnded { .. } => {
+                self.is_running = false;
+                (self.cutover, self.phase) = (None, None);
+            }
+            Event::IncidentOpened { trigger, .. } => {
+                self.incident = Some(Incident { triggers: vec![trigger.clone()], ..Incident::default() });
+            }
+            Event::IncidentClosed { .. } => self.incident = None,
+            _ => self.in_incident(&record.event),
+        }
+    }
+
+    fn in_incident(&mut self, event: &Event) {
+        let Some(incident) = &mut self.incident else { return };
+        match event {
+            Event::IncidentJoined { trigger } => incident.triggers.push(trigger.clone()),
+            Event::WordGiven { who, roles, word, .. } => {
+                incident.words.insert(who.clone(), (roles.clone(), *word));
+            }
+            Event::Decided { answer, asks: Some(asks), settled, .. } => {
+                // Other people are asked anew.
+                let same = incident.question.as_ref().is_some_and(|asked| asked.authority == asks.authority);
+                if *settled || !same {
+                    incident.words.clear();
+                }
+                incident.question = Some(Asked::of(*answer, asks));
+                incident.is_settled = *settled;
+            }
+            _ => {}
+        }
+    }
+
+    /// Nothing was looked at meanwhile, and what was promised by the clock moves with it when it is set.
+    fn restarts(&mut self, set: SignedDuration) {
+        self.read.clear();
+        self.holds.extend(std::mem::take(&mut self.healing).into_keys());
+        let question = self.incident.as_mut().and_then(|incident| incident.question.as_mut());
+        let times = [&mut self.cutover, &mut self.muted].into_iter().chain(question.map(|asked| &mut asked.ends));
+        times.flatten().for_each(|time| *time += set);
+    }
+}
+
+fn asked_roles(authority: &Authority) -> Vec<Name> {
+    match authority.roles() {
+        [] => vec![OPERATOR.to_owned()],
+        roles => roles.to_vec(),
+    }
+}
+
+/// Whether there is somebody for each role who is asked, and each for one only.
+fn is_enough(authority: &Authority, words: &BTreeMap<String, (Vec<Name>, Answer)>) -> bool {
+    match authority {
+        Authority::AnyOf(_) => !words.is_empty(),
+        Authority::AllOf { all } => {
+            // Every way to give each person at most one role; there are few of both.
+            let mut covered: BTreeSet<Vec<Name>> = BTreeSet::from([Vec::new()]);
+            for (roles, _) in words.values() {
+                let with = |done: &Vec<Name>| {
+                    let more = roles.iter().map(|role| {
+                        let mut more = done.clone();
+                        more.push(role.clone());
+                        more.sort_unstable();
+                        more
+                    });
+                    more.collect::<Vec<_>>()
+                };
+                let more: Vec<Vec<Name>> = covered.iter().flat_map(with).collect();
+                covered.extend(more);
+            }
+            let mut wanted = all.clone();
+            wanted.sort_unstable();
+            covered.contains(&wanted)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use belay_core::{
+        event::RunKind,
+        id::{IncidentId, RunId},
+        input::CommandKey,
+    };
+    use serde_json::json;
+
+    use super::*;
+
+    const BEGIN: Timestamp = Timestamp::constant(1_767_225_600, 0);
+
+    /// What is on record, each so many seconds after the beginning.
+    type Entries = Vec<(i64, Event)>;
+
+    type Change<'c> = &'c dyn Fn(&mut Entries);
+
+    fn plan() -> Arc<Plan> {
+        let step = json!({ "action": "sim.job", "to": "own", "resource": "sim:job", "timeout": "10m", "retry": { "attempts": 1, "backoff_min": "1s", "backoff_max": "1s" }, "on_failure": "halt" });
+        let trigger = |severity| json!({ "when": { "signal": "errors" }, "for": "1m", "severity": severity, "scope": "system_wide", "fix": "unknown", "red_at_arm": "refuse" });
+        let plan = json!({
+            "migration": "m", "steps": { "job": step },
+            "signals": { "errors": { "kind": "alarm", "spec": {} } },
+            "triggers": { "bad": trigger("major"), "worse": trigger("critical") },
+            "decision": { "authority": ["commander"], "rules": [
+                { "severity": "major", "do": "decide", "timebox": "10m", "then": "fix_forward" },
+                { "do": "decide", "timebox": "20m", "then": "roll_back" },
+            ] },
+        });
+        Arc::new(serde_json::from_value(plan).unwrap())
+    }
+
+    fn asks(rule: usize, ends_s: Option<i64>, then: Option<Answer>) -> Option<Question> {
+        let timebox_ends = ends_s.map(|seconds| BEGIN + SignedDuration::from_secs(seconds));
+        let authority = Authority::AnyOf(vec!["commander".to_owned()]);
+        Some(Question { rule, problem: None, timebox_ends, then, authority })
+    }
+
+    fn decided(trigger: &str, answer: Answer, asks: Option<Question>, settled: bool) -> Event {
+        Event::Decided { trigger: trigger.to_owned(), answer, why: String::new(), asks, settled }
+    }
+
+    /// One trigger opens the incident, another joins it, nobody decides, and it is rolled back.
+    fn journal() -> Entries {
+        let signal = || Event::SignalTurned {
+            signal: "errors".to_owned(),
+            from: belay_core::reading::Health::Healthy,
+            to: belay_core::reading::Health::Unhealthy,
+            evidence: String::new(),
+            source: String::new(),
+            unreadable: false,
+        };
+        let fired = |trigger: &str| Event::TriggerFired { trigger: trigger.to_owned(), evidence: Vec::new() };
+        let run = Event::RunStarted {
+            run: RunId("r".to_owned()),
+            kind: RunKind::Real,
+            reason: String::new(),
+            only: Vec::new(),
+            incident: None,
+            phase: None,
+        };
+        vec![
+            (0, Event::PlanPinned { plan: plan(), plan_sha256: String::new() }),
+            (60, signal()),
+            (120, fired("bad")),
+            (120, Event::IncidentOpened { incident: IncidentId("i".to_owned()), trigger: "bad".to_owned() }),
+            (120, decided("bad", Answer::Decide, asks(0, Some(720), Some(Answer::FixForward)), false)),
+            (180, fired("worse")),
+            (180, Event::IncidentJoined { trigger: "worse".to_owned() }),
+            (180, decided("worse", Answer::Decide, asks(1, Some(720), Some(Answer::RollBack)), false)),
+            (720, decided("worse", Answer::RollBack, asks(1, None, None), false)),
+            (720, run),
+        ]
+    }
+
+    fn problems(journal: Entries) -> Vec<String> {
+        let mut decisions = Decisions::default();
+        let record = |(at, event)| Record {
+            stream: "m".to_owned(),
+            seq: 1,
+            version: 1,
+            at: BEGIN + SignedDuration::from_secs(at),
+            actor: "belay".to_owned(),
+            event,
+            prev: String::new(),
+            hash: String::new(),
+        };
+        let mut found: Vec<String> = journal.into_iter().flat_map(|entry| decisions.record(&record(entry))).collect();
+        found.extend(decisions.at_rest(BEGIN + SignedDuration::from_secs(7200)));
+        found
+    }
+
+    #[test]
+    fn what_is_promised_is_seen_to_be_broken() {
+        assert_eq!(problems(journal()), Vec::<String>::new());
+        let changed = |change: Change<'_>| {
+            let mut journal = journal();
+            change(&mut journal);
+            problems(journal).join("; ")
+        };
+        let mute =
+            Event::Muted { until: BEGIN + SignedDuration::from_secs(600), by: String::new(), reason: String::new() };
+        let word = |who: &str, role: &str| Event::WordGiven {
+            who: who.to_owned(),
+            roles: vec![role.to_owned()],
+            word: Answer::RollBack,
+            reason: String::new(),
+        };
+        let key: Option<CommandKey> = None;
+        let command =
+            Event::Commanded { verb: "decide".to_owned(), reason: String::new(), detail: json!({}), key: key.clone() };
+        let cases: [(Change<'_>, &str); 14] = [
+            (&|journal| journal.insert(1, (30, mute.clone())), "an incident opens while it is muted"),
+            (
+                &|journal| {
+                    journal[7].1 = decided("worse", Answer::Decide, asks(1, Some(1380), Some(Answer::RollBack)), false)
+                },
+                "the timebox is extended",
+            ),
+            (
+                &|journal| {
+                    journal[4].1 = decided("bad", Answer::Decide, asks(0, Some(900), Some(Answer::FixForward)), false)
+                },
+                "people have longer",
+            ),
+            (
+                &|journal| {
+                    journal[4].1 = decided("bad", Answer::Decide, asks(1, Some(720), Some(Answer::RollBack)), false)
+                },
+                "not the first that fits",
+            ),
+            (
+                &|journal| journal[7].1 = decided("worse", Answer::FixForward, asks(1, None, None), false),
+                "makes the answer looser",
+            ),
+            (&|journal| journal[8].0 = 700, "passed over before their time is over"),
+            (&|journal| journal.truncate(8), "its time is over, a trigger holds, and nothing follows"),
+            (&|journal| journal.truncate(5), "people are still asked"),
+            (&|journal| journal.truncate(9), "none begins"),
+            (
+                &|journal| {
+                    journal.remove(8);
+                },
+                "nobody asked for it",
+            ),
+            (&|journal| journal.insert(8, (700, word("fay", "visitor"))), "fay has no say"),
+            (
+                &|journal| {
+                    journal.truncate(8);
+                    journal.push((700, word("ana", "commander")));
+                },
+                "agree, and nothing is decided",
+            ),
+            (
+                &|journal| {
+                    journal[8].1 = decided("worse", Answer::RollBack, asks(1, None, None), true);
+                    journal.insert(8, (700, command.clone()));
+                },
+                "settled by nobody",
+            ),
+            (
+                &|journal| {
+                    for trigger in ["bad", "worse"] {
+                        journal.insert(8, (300, Event::HealingStarted { trigger: trigger.to_owned() }));
+                    }
+                },
+                "nothing holds",
+            ),
+        ];
+        for (change, expected) in cases {
+            let found = changed(change);
+            assert!(found.contains(expected), "{expected}\nis not in\n{found}");
+        }
+    }
+}
