@@ -38,7 +38,7 @@ use belay_core::{
     change::{Assessment, Change, Key, Receipt},
     input::ErrorClass,
 };
-use belay_ports::{ApplyError, Check, Clock, Corrupt, Fut, Permission, ReadError, Scope, System};
+use belay_ports::{ApplyError, Check, Clock, Corrupt, Fut, Permission, ReadError, RestorePoint, Scope, System};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -122,7 +122,7 @@ impl RdsRestore {
         let ((restored, instance, failed), snapshot, earliest_restorable, cname) =
             futures::try_join!(dance, snapshot, earliest_restorable, cname)?;
         let begins = instance.is_some() && restored.is_none() && failed.is_none();
-        let links = if begins { Some(links::of(client, Kind::Instance, &names.own).await) } else { None };
+        let links = if begins { Some(links::once(client, scope, Kind::Instance, &names.own).await) } else { None };
         let endpoint = instance.as_ref().and_then(|found| found.endpoint.as_deref());
         let stage = match with.keep_endpoint {
             KeepEndpoint::Rename if begins => Stage::Before(endpoint),
@@ -132,6 +132,10 @@ impl RdsRestore {
         let led = led::look(self.aws.resolver(), scope, stage).await;
         Ok(State { looked, instance, restored, failed, snapshot, earliest_restorable, links, cname, led })
     }
+}
+
+fn another_kind() -> Corrupt {
+    Corrupt("an instance was observed where a cluster is restored, or the other way round".to_owned())
 }
 
 impl System for RdsRestore {
@@ -178,9 +182,7 @@ impl System for RdsRestore {
             (Subject::Cluster(name), Observed::Cluster(now), Some(Observed::Cluster(baseline))) => {
                 Ok(cluster::assess(scope, with, name, now, Some(baseline), receipts))
             }
-            _ => {
-                Err(Corrupt("an instance was observed where a cluster is restored, or the other way round".to_owned()))
-            }
+            _ => Err(another_kind()),
         }
     }
 
@@ -192,6 +194,20 @@ impl System for RdsRestore {
         _baseline: Option<&Observed>,
     ) -> Result<Vec<Check>, Corrupt> {
         Ok(checks::of(scope, with, now))
+    }
+
+    fn restore_point(
+        &self,
+        scope: &Scope,
+        with: &With,
+        now: &Observed,
+        _baseline: Option<&Observed>,
+    ) -> Result<Option<RestorePoint>, Corrupt> {
+        Ok(Some(match (&with.subject, now) {
+            (Subject::Instance(name), Observed::Instance(now)) => assess::restore_point(scope, with, name, now),
+            (Subject::Cluster(name), Observed::Cluster(now)) => cluster::restore_point(scope, with, name, now),
+            _ => return Err(another_kind()),
+        }))
     }
 
     fn apply<'a>(&'a self, scope: &'a Scope, _key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {

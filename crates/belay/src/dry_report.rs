@@ -76,11 +76,11 @@ fn show(report: &DryRun, output: Output) {
 
 /// A block for each step: what is found, each change with what it replaces, and what a person should know.
 fn steps(report: &DryRun, output: Output) {
-    for (index, (name, step)) in report.steps.iter().enumerate() {
+    for (index, (step_name, step)) in report.steps.iter().enumerate() {
         let mut head = vec![step.action.clone()];
         head.extend((!step.needs.is_empty()).then(|| format!("after {}", step.needs.join(", "))));
         head.extend((step.expected_s > 0).then(|| format!("takes {}", takes(step.expected_s))));
-        let name = output.bold().apply_to(name);
+        let name = output.bold().apply_to(step_name);
         output.page(format_args!("{:>2} {name}  {}", index + 1, output.dim().apply_to(head.join(", "))));
         if step.changes.is_empty() {
             output.page(format_args!("     {}", found(step)));
@@ -94,6 +94,17 @@ fn steps(report: &DryRun, output: Output) {
             for line in text::difference(&change.before, &change.after) {
                 output.page(format_args!("       {line}"));
             }
+        }
+        if let Some(loss) = report.loss.get(step_name) {
+            let style = match loss.now_s {
+                _ if loss.is_over() => output.bad(),
+                Some(_) => output.plain(),
+                None => output.warn(),
+            };
+            output.page(format_args!(
+                "     would be lost now: {}",
+                style.apply_to(format_args!("{}: {}", text::loss(loss), loss.basis))
+            ));
         }
     }
 }

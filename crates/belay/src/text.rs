@@ -3,6 +3,7 @@
 use std::{borrow::Cow, time::Duration};
 
 use belay_core::change::Report;
+use belay_engine::LossView;
 use jiff::{Timestamp, tz::TimeZone};
 use serde_json::Value;
 
@@ -16,6 +17,17 @@ pub(crate) fn duration(time: Duration) -> String {
         (0, minutes, seconds) => format!("{minutes}m {seconds:02}s"),
         (hours, minutes, _) if hours < 48 => format!("{hours}h {minutes:02}m"),
         (hours, ..) => format!("{}d {:02}h", hours / 24, hours % 24),
+    }
+}
+
+/// What would be lost, against the objective: `12m 05s of data, more than the rpo of 5m 00s`.
+pub(crate) fn loss(loss: &LossView) -> String {
+    let time = |seconds: u64| duration(Duration::from_secs(seconds));
+    match (loss.now_s.map(time), loss.rpo_s.map(time)) {
+        (None, _) => "unknown".to_owned(),
+        (Some(now), Some(rpo)) if loss.is_over() => format!("{now} of data, more than the rpo of {rpo}"),
+        (Some(now), Some(rpo)) => format!("{now} of data, within the rpo of {rpo}"),
+        (Some(now), None) => format!("{now} of data"),
     }
 }
 

@@ -101,13 +101,14 @@ impl Deciding {
                 let why = format!("trigger {name} is not answered with a rollback");
                 return Err(wrong_state(&why, "fire one that is, or drill without firing any"));
             }
-            // A breach makes readings up, and nobody reads the time.
+            // A breach makes readings up, and no sensor reads what Belay itself knows.
             let breached = |signal: &str| match plan.signals.get(signal).is_some_and(is_own) {
                 true => self.state.signals.get(signal).map_or(Health::Unknown, |known| known.health),
                 false => Health::Unhealthy,
             };
             if truth(&found.when, &breached) != Truth::True {
-                let why = format!("trigger {name} goes by the time that has gone by, which a drill cannot make up");
+                let why =
+                    format!("trigger {name} goes by time, or by what would be lost, which a drill cannot make up");
                 return Err(wrong_state(&why, "fire another one, or drill without firing any"));
             }
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use belay_plan::{
-    builtin::ELAPSED,
+    builtin::{self, ELAPSED},
     duration,
     model::{Name, Plan, Signal},
 };
@@ -64,9 +64,10 @@ impl<'m> Elapsed<'m> {
     }
 }
 
-/// Whether the signal is worked out from the state of the migration; no sensor reads it.
+/// Whether Belay itself knows what the signal shows; no sensor reads it. Time is worked out here, from the state of the
+/// migration; losses by the engine, from what it observes of the steps.
 pub fn is_own(signal: &Signal) -> bool {
-    signal.kind == ELAPSED
+    builtin::is_own(&signal.kind)
 }
 
 /// What the plan's own signals show now.
@@ -92,7 +93,9 @@ impl Deciding {
     /// Time is read whenever anything is decided.
     pub(crate) fn follow_elapsed(&mut self) {
         let armed = self.state.armed.is_some();
-        let Some(plan) = self.state.plan.clone().filter(|plan| armed && plan.signals.values().any(is_own)) else {
+        let Some(plan) =
+            self.state.plan.clone().filter(|plan| armed && plan.signals.values().any(|signal| signal.kind == ELAPSED))
+        else {
             return;
         };
         for reading in own_readings(&plan, &self.state, self.now) {

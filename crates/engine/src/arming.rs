@@ -20,6 +20,7 @@ use jiff::Timestamp;
 use crate::{
     capture::{CaptureError, Looking, observe_all, observe_entries},
     handle::{CommandError, Handle},
+    loss::{self, Loss},
     notices::unusable,
     sampler::read_once,
     scope::{self, Unknown},
@@ -97,12 +98,15 @@ pub async fn arm(
     scope::refuse_unknown(ports, &plan)?;
     scope::verify_accounts(ports, &plan).await?;
     let baseline = complete(state, ports, &plan, sha256, baseline).await?;
-    let (checked, readings, channels) = futures::join!(
+    let (checked, mut readings, channels) = futures::join!(
         assess(ports, &plan, &baseline, state.cutover),
         read_signals(ports, &plan, &baseline),
         unusable(ports, &plan)
     );
-    let mut warnings = checked?;
+    let Assessed { mut warnings, losses } = checked?;
+    let now = ports.clock.now();
+    let losses = plan.signals.iter().filter_map(|(name, signal)| loss::reading(name, signal, &plan, &losses, now));
+    readings.extend(losses.map(|reading| (reading.signal.clone(), reading)));
     let signals: Vec<_> = unreadable(&plan, &readings).collect();
     if !signals.is_empty() && !accept_unknown {
         return Err(ArmError::UnreadableSignals { signals });
@@ -172,28 +176,41 @@ fn entry_of<'b>(baseline: &'b Baseline, name: &str, step: &Step) -> Option<&'b B
     baseline.steps.get(name).filter(|entry| entry.resource == step.resource && entry.action == step.action)
 }
 
+/// What was found of all steps together.
+struct Assessed {
+    warnings: Vec<String>,
+    /// Of the steps that lose data.
+    losses: IndexMap<Name, Loss>,
+}
+
 /// A step that could never succeed is found out now: a snapshot that is gone, a member that the target does not name, a
-/// database that RDS would not rename. Answers the warnings.
+/// database that RDS would not rename.
 async fn assess(
     ports: &Ports,
     plan: &Plan,
     baseline: &Baseline,
     cutover: Option<Timestamp>,
-) -> Result<Vec<String>, ArmError> {
+) -> Result<Assessed, ArmError> {
     let looks = plan
         .steps
         .keys()
         .filter_map(|name| Looking::new(ports, plan, name.clone(), baseline.steps.get(name).cloned(), cutover));
     let mut warnings = Vec::new();
-    for (Looking { scope, actuator }, observed) in observe_all(looks.collect()).await {
+    let mut losses: IndexMap<Name, Loss> =
+        loss::losing(plan).map(|step| (step.clone(), Loss::unobservable())).collect();
+    for (looking, observed) in observe_all(looks.collect()).await {
+        let Looking { scope, actuator } = &looking;
         let step = scope.step.clone();
         let impossible = |why: String| ArmError::Impossible { step: step.clone(), why };
         let doc = observed.map_err(|error| ArmError::Unreadable { step: step.clone(), error })?;
-        match actuator.assess(&scope, &doc, &[]) {
+        if let Some(known) = losses.get_mut(&step) {
+            *known = Loss::of(&looking, Ok(&doc));
+        }
+        match actuator.assess(scope, &doc, &[]) {
             Ok(Assessment::Failed { why }) | Err(Corrupt(why)) => return Err(impossible(why)),
             Ok(_) => {}
         }
-        for check in actuator.checks(&scope, &doc).map_err(|Corrupt(why)| impossible(why))? {
+        for check in actuator.checks(scope, &doc).map_err(|Corrupt(why)| impossible(why))? {
             match check.verdict {
                 CheckVerdict::NoGo => return Err(impossible(check.line())),
                 CheckVerdict::Warn | CheckVerdict::Unknown => warnings.push(format!("step {step}: {}", check.line())),
@@ -201,7 +218,7 @@ async fn assess(
             }
         }
     }
-    Ok(warnings)
+    Ok(Assessed { warnings, losses })
 }
 
 async fn read_signals(ports: &Ports, plan: &Plan, baseline: &Baseline) -> BTreeMap<Name, Reading> {

@@ -27,6 +27,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::{
     handle::{CommandError, Fault, FaultPart, Message, Options, Reply, SlowAppend, Snapshot},
+    loss::Losses,
     notices::Notices,
     sampler::{Sampler, Subscription, Wanted},
     scope::Queries,
@@ -54,6 +55,7 @@ pub(crate) struct Driver {
     wants: Wants,
     queries: Queries,
     tasks: Tasks,
+    losses: Losses,
     notices: Notices,
     commands: mpsc::Receiver<Message>,
     published: watch::Sender<Arc<Snapshot>>,
@@ -132,6 +134,7 @@ impl Driver {
         let poll = options.sampler.poll();
         Self {
             tasks: Tasks::new(ports.clone()),
+            losses: Losses::new(ports.clone()),
             notices: Notices::new(ports.clone()),
             wakefulness: Wakefulness::new(ports.clock.as_ref(), poll),
             belay_version: options.belay_version,
@@ -235,6 +238,7 @@ impl Driver {
             },
             input = self.tasks.next() => self.answered(&mut gathered, input),
             readings = self.subscription.next() => self.read(&mut gathered, readings),
+            () = self.losses.next() => {}
             input = self.notices.next() => gathered.input(input),
             () = clock.sleep(nap) => {}
         }
@@ -253,6 +257,8 @@ impl Driver {
                 break;
             }
         }
+        let losses = self.losses.readings(clock.now());
+        losses.into_iter().for_each(|reading| gathered.input(Input::Reading(reading)));
         self.keep_news(&mut gathered.pending);
         self.moved |= self.notices.is_due(clock.now());
         let due = self.wants.deadline.is_some_and(|deadline| deadline <= clock.now());
@@ -296,8 +302,9 @@ impl Driver {
         let until = |deadline: Timestamp| Duration::try_from(deadline.duration_since(now)).unwrap_or_default();
         let due = self.wants.deadline.map_or(self.sampler.poll(), until);
         let due = if self.idle_tick { due.max(TICK_PAUSE) } else { due };
+        let turns = self.losses.turns(now).map_or(due, until);
         let notice = self.notices.wake().map_or(due, until);
-        due.min(notice).min(self.sampler.poll())
+        due.min(turns).min(notice).min(self.sampler.poll())
     }
 
     fn answered(&mut self, gathered: &mut Gathered, input: Input) {
@@ -394,6 +401,7 @@ impl Driver {
     fn reconcile(&mut self) {
         let wants = self.state.wants();
         self.tasks.reconcile(&wants, self.state.open_run(), self.decided);
+        self.losses.reconcile(&self.state);
         if wants.watch != self.wants.watch {
             let wanted = self.wanted(&wants);
             self.subscription.want(wanted);
@@ -444,6 +452,7 @@ impl Driver {
         self.published.send_if_modified(|last| {
             let news = !Arc::ptr_eq(&last.state, &self.state)
                 || last.progress != self.progress
+                || !Arc::ptr_eq(&last.losses, self.losses.known())
                 || last.faults != faults
                 || last.slow_append != self.slow_append;
             if news {
@@ -457,6 +466,7 @@ impl Driver {
         Snapshot {
             state: self.state.clone(),
             progress: self.progress.clone(),
+            losses: self.losses.known().clone(),
             relatives: self.relatives.clone(),
             faults,
             slow_append: self.slow_append,
@@ -468,6 +478,7 @@ impl Driver {
     /// The orderly end: no new looks or sends; the answers of the sends under way are still put on record.
     async fn finish(&mut self) {
         self.tasks.stop_looks();
+        self.losses.stop();
         if let Some(run) = self.state.open_run() {
             self.tasks.interrupt(run, Interruption::Stop);
         }
@@ -490,6 +501,7 @@ impl Driver {
     /// Acting without a journal is worse than not acting. What was sent before goes on by itself.
     async fn refuse_everything(mut self, fault: Fault) {
         self.tasks.stop_looks();
+        self.losses.stop();
         self.subscription.want(BTreeMap::new());
         self.publish_fault(&fault);
         while let Some(message) = self.commands.recv().await {

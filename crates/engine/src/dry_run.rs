@@ -20,6 +20,7 @@ use self::findings::Findings;
 use crate::{
     capture::{Looking, observe_all},
     expected::Measured,
+    loss::{self, Loss, LossView},
     notices::unusable,
     sampler::read_once,
     scope::{self, Unknown},
@@ -74,19 +75,27 @@ pub async fn dry_run(
         let entry = baseline_entry(baseline, plan, name).cloned();
         Looking::new(ports, plan, name.clone(), entry, cutover)
     });
-    let (readings, observed, channels) =
+    let (mut readings, observed, channels) =
         futures::join!(read_once(ports, queries), observe_all(looks.collect()), unusable(ports, plan));
     let mut assessed = BTreeMap::new();
+    let losing = loss::losing(plan).filter(|step| names.contains(step));
+    let mut losses: IndexMap<Name, Loss> = losing.map(|step| (step.clone(), Loss::unobservable())).collect();
     for (looking, doc) in observed {
         let step = looking.scope.step.clone();
+        if let Some(known) = losses.get_mut(&step) {
+            *known = Loss::of(&looking, doc.as_ref());
+        }
         let captures = uncaptured.contains(&step).then_some(plan);
         assessed.insert(step, Assessed::of(looking, doc, captures));
     }
+    let own = plan.signals.iter().filter_map(|(name, signal)| loss::reading(name, signal, plan, &losses, at));
+    readings.extend(own.map(|reading| (reading.signal.clone(), reading)));
+    let loss = losses.iter().map(|(step, loss)| (step.clone(), LossView::new(plan, loss, at))).collect();
     let findings = Findings { plan, names: &names, readings: &readings, assessed, at, cutover, measured };
     let phase = phase.map(str::to_owned);
     let mut report = findings.report(sha256);
     report.warnings.extend(channels);
-    Ok(DryRun { detours: ports.actuators.detours(), phase, skipped, ..report })
+    Ok(DryRun { detours: ports.actuators.detours(), phase, skipped, loss, ..report })
 }
 
 /// The steps that the phase has, and why it does not have the others.

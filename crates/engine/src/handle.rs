@@ -10,13 +10,14 @@ use belay_core::{
 };
 use belay_plan::model::Name;
 use belay_ports::{Ports, ReadFailure};
+use indexmap::IndexMap;
 use jiff::Timestamp;
 use tokio::{
     sync::{broadcast, mpsc, oneshot, watch},
     task::JoinSet,
 };
 
-use crate::{driver::Driver, expected::relatives, sampler::Sampler};
+use crate::{driver::Driver, expected::relatives, loss::Loss, sampler::Sampler};
 
 /// Commands that wait for the loop; whoever sends more waits to be let in.
 const COMMANDS_MAX: usize = 64;
@@ -51,6 +52,7 @@ impl Engine {
         let snapshot = Snapshot {
             state: state.clone(),
             progress: BTreeMap::new(),
+            losses: Arc::default(),
             relatives: relatives.clone(),
             faults: Vec::new(),
             slow_append: None,
@@ -108,6 +110,8 @@ pub struct Snapshot {
     pub state: Arc<Migration>,
     /// Of steps that settle: live only, never journaled.
     pub progress: BTreeMap<Name, Progress>,
+    /// What each step that loses data would lose: live only, never journaled. Empty where the migration is not armed.
+    pub losses: Arc<IndexMap<Name, Loss>>,
     /// Of the same plan file with another overlay: what their steps took counts where nothing else is on record.
     pub relatives: Arc<[Arc<Migration>]>,
     /// Why the engine does not act, if it does not.

@@ -14,6 +14,7 @@ mod dry_run;
 mod expected;
 mod handle;
 mod injection;
+mod loss;
 mod notices;
 mod running;
 mod sampler;
@@ -32,6 +33,7 @@ pub use dry_run::{
 pub use expected::{ExpectedFrom, Measured, measured, relatives};
 pub use handle::{CommandError, Engine, Fault, FaultPart, Handle, OpenError, Options, SlowAppend, Snapshot};
 pub use injection::{INJECTED, Injection};
+pub use loss::{Loss, LossView, Read};
 pub use running::{Foreground, Request, RunError, rollback, run_foreground, undo};
 pub use sampler::{Sampler, Subscription, Wanted, read_once};
 pub use scope::Unknown;

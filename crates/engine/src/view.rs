@@ -21,7 +21,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::handle::Snapshot;
+use crate::{
+    handle::Snapshot,
+    loss::{self, LossView},
+};
 
 pub use notices::ChannelView;
 pub use run::{ApprovalView, ChangeView, GateView, RunView, StepView};
@@ -60,6 +63,9 @@ pub struct MigrationView {
     pub muted_reason: Option<String>,
     /// How long rolling back by itself is possible; none where the plan says nothing of it.
     pub window: Option<WindowView>,
+    /// What each step that loses data would lose if it ran now. Empty where the migration is not armed.
+    #[schema(value_type = IndexMap<String, LossView>)]
+    pub loss: IndexMap<Name, LossView>,
     pub baseline: Option<BaselineView>,
     #[schema(value_type = IndexMap<String, TriggerView>)]
     pub triggers: IndexMap<Name, TriggerView>,
@@ -228,6 +234,7 @@ impl MigrationView {
             muted_by: state.muted.as_ref().map(|mute| mute.by.clone()),
             muted_reason: state.muted.as_ref().map(|mute| mute.reason.clone()),
             window: WindowView::new(state, now),
+            loss: loss::views(snapshot, now),
             baseline: state.baseline.as_ref().map(|baseline| BaselineView {
                 captured: baseline.captured,
                 plan_sha256: baseline.plan_sha256.clone(),

@@ -1,4 +1,4 @@
-//! What needs no system: two actions and a signal that Belay's core sees to itself.
+//! What needs no system: two actions that Belay's core carries out, and two signals that Belay itself knows.
 
 use std::time::Duration;
 
@@ -17,8 +17,68 @@ pub const WAIT: &str = "wait";
 /// Is unhealthy when more time has gone by than planned.
 pub const ELAPSED: &str = "elapsed";
 
-/// The built-in signal.
-pub fn signals() -> [SignalSpec; 1] {
+/// Is unhealthy when a step would lose more of what was written than the plan bears.
+pub const LOSS: &str = "loss";
+
+/// The built-in signals.
+pub fn signals() -> [SignalSpec; 2] {
+    [elapsed(), loss()]
+}
+
+/// Whether Belay itself knows what a signal of this kind shows; no sensor reads it.
+pub fn is_own(kind: &str) -> bool {
+    matches!(kind, ELAPSED | LOSS)
+}
+
+fn loss() -> SignalSpec {
+    let at_most =
+        pattern("the longest time of data that may be lost, such as `<= 10m`", "^<=? ?([0-9]+(d|h|m|s|ms))+$");
+    SignalSpec {
+        key: LOSS,
+        summary: "Unhealthy when a step that loses data would now lose more than that.",
+        value: name(),
+        siblings: vec![field("healthy", at_most, "How much it may be.")],
+        check: |spec| {
+            let healthy = spec["healthy"].as_str().filter(|text| LossLimit::parse(text).is_none());
+            let finding = |text: &str| {
+                let message = format!("`{text}` is no longest time");
+                Finding::new("/healthy", message).help("write it as `<= 10m`: units from the largest to the smallest")
+            };
+            healthy.map(finding).into_iter().collect()
+        },
+        remarks: no_signal_findings,
+    }
+}
+
+/// How much data a step may lose, as plans write it: `<= 10m`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LossLimit {
+    time: Duration,
+    /// Whether so much is healthy still.
+    inclusive: bool,
+}
+
+impl LossLimit {
+    /// None: the text is no limit.
+    pub fn parse(text: &str) -> Option<Self> {
+        let rest = text.strip_prefix('<')?;
+        let (inclusive, rest) = rest.strip_prefix('=').map_or((false, rest), |rest| (true, rest));
+        let time = duration::parse(rest.trim()).ok().filter(|time| !time.is_zero())?;
+        Some(Self { time, inclusive })
+    }
+
+    /// Whether a loss of so much is within it.
+    pub fn holds(self, loss: Duration) -> bool {
+        loss < self.time || (self.inclusive && loss == self.time)
+    }
+
+    /// A loss that grows to this is within it no more; or a moment later.
+    pub fn time(self) -> Duration {
+        self.time
+    }
+}
+
+fn elapsed() -> SignalSpec {
     let share = pattern("a share of the expected time such as `150%`", "^[1-9][0-9]{0,3}%$");
     let at_most =
         one_of("a time such as `6h`, or a share of the expected time such as `150%`", [duration_shape(), share]);
@@ -31,14 +91,14 @@ pub fn signals() -> [SignalSpec; 1] {
         field("at_most", duration_shape(), "Longer is unhealthy."),
     ]);
     let value = one_of("{ phase, at_most } or { since, at_most }", [of_phase, since]);
-    [SignalSpec {
+    SignalSpec {
         key: ELAPSED,
         summary: "Unhealthy when a phase, or the time since arming or the cutover, lasts longer than planned.",
         value,
         siblings: Vec::new(),
         check: no_signal_findings,
         remarks: no_signal_findings,
-    }]
+    }
 }
 
 /// The built-in actions.

@@ -5,7 +5,7 @@
 use serde_json::{Map, Value};
 
 use crate::{
-    builtin::ELAPSED,
+    builtin::{ELAPSED, LOSS, MANUAL, WAIT},
     catalogue::{Catalogue, Finding},
     decode::{Decoded, Places, below},
     duration,
@@ -89,7 +89,39 @@ impl<'d> Checker<'d> {
                 findings.retain(|finding| self.places.is_reliable(&format!("{pointer}{}", finding.pointer)));
                 self.findings(&pointer, findings);
             }
+            if let Some(step) = spec[LOSS].as_str() {
+                self.loss(&below(&pointer, LOSS), step);
+            }
         }
+    }
+
+    /// What a step would lose is known of those that lose data.
+    fn loss(&mut self, pointer: &str, name: &str) {
+        let steps = &self.root["steps"];
+        if steps.is_null() {
+            return;
+        }
+        let loses = |step: &Value| match step["action"].as_str().and_then(|action| self.catalogue.action(action)) {
+            Some(spec) => spec.loses_data || step["loses_data"] == true,
+            None => true, // it has its own error
+        };
+        let losing: Vec<&str> = entries(steps).filter(|(_, step)| loses(step)).map(|(name, _)| name.as_str()).collect();
+        if losing.contains(&name) {
+            if [MANUAL, WAIT].iter().any(|action| steps[name]["action"] == *action) {
+                let message = format!("nothing is observed of step `{name}`, so what it would lose is never known");
+                self.complain(pointer, message, "watch a step that restores data, or leave the signal out");
+            }
+            return;
+        }
+        let message = match keys(steps).contains(&name) {
+            true => format!("step `{name}` loses no data, so there is no loss to watch"),
+            false => format!("unknown step `{name}`"),
+        };
+        let help = match losing.is_empty() {
+            true => "no step of this plan loses data; write `loses_data: true` at one that does".to_owned(),
+            false => instead_of(name, "the steps of this plan that lose data", losing),
+        };
+        self.complain(pointer, message, help);
     }
 
     /// A role belongs to an account: that of another one could never pass the account guard.
@@ -157,9 +189,17 @@ impl<'d> Checker<'d> {
             }
             let Some(signal) = self.at(&pointer).as_str().map(str::to_owned) else { continue };
             self.signal(&pointer, &signal);
-            if !self.root["signals"][&signal][ELAPSED].is_null() {
+            let of_signal = &self.root["signals"][&signal];
+            if !of_signal[ELAPSED].is_null() {
                 let message = format!("`{signal}` shows time that has gone by, which no step brings back");
                 self.complain(&pointer, message, "let a trigger watch it");
+            }
+            if !of_signal[LOSS].is_null() {
+                let message =
+                    format!("`{signal}` shows what a rollback would lose, which is not read while one is under way");
+                let help =
+                    "let a trigger watch it; where a step would lose more than `objectives.rpo`, it asks a person";
+                self.complain(&pointer, message, help);
             }
             // One would pass or fail for the other.
             if seen.contains(&signal) {

@@ -42,7 +42,8 @@ pub struct Scope {
     pub before: Option<Arc<Doc>>,
     /// What has become of what was sent in this run. Kept over retries, but for what was declined.
     pub sent: Vec<Sent>,
-    /// What the look right before this one has found, where nothing was sent in between. Never while nothing runs.
+    /// What the look right before this one has found, where nothing was sent in between. While nothing runs, only where what
+    /// would be lost is watched: then whatever a [`RestorePoint`] does not depend on may be taken over from it.
     pub previous: Option<Arc<Doc>>,
 }
 
@@ -99,6 +100,15 @@ pub trait Actuator: Send + Sync {
         Ok(Vec::new())
     }
 
+    /// To which state of the data the step would go back if it ran now, from what was observed while nothing runs. Pure. None: the
+    /// actuator does not know what becomes of data.
+    ///
+    /// # Errors
+    /// [`Corrupt`] as for [`assess`](Self::assess).
+    fn restore_point(&self, _scope: &Scope, _now: &Doc) -> Result<Option<RestorePoint>, Corrupt> {
+        Ok(None)
+    }
+
     /// Sends one change, once: no retry of any kind below this call.
     fn apply<'a>(&'a self, scope: &'a Scope, key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>>;
 
@@ -113,6 +123,34 @@ pub trait Actuator: Send + Sync {
     /// An apply of this step is under way, and is not to be waited for any longer: what can be stopped is, and the apply
     /// still answers. Called more than once. A call to AWS cannot be taken back, so most have nothing to do here.
     fn interrupt(&self, _scope: &Scope, _why: Interruption) {}
+}
+
+/// The state of the data that a step would go back to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestorePoint {
+    pub data: DataOf,
+    /// Where that is known from, or why it is not: `snapshot shop-1128 of 2026-11-28T22:00:03Z`.
+    pub basis: String,
+}
+
+/// The time of data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DataOf {
+    /// Whatever was written later is lost.
+    Time(Timestamp),
+    /// The step would find nothing to do, so nothing is lost.
+    Now,
+    Unknown,
+}
+
+impl RestorePoint {
+    pub fn time(data: Timestamp, basis: impl Into<String>) -> Self {
+        Self { data: DataOf::Time(data), basis: basis.into() }
+    }
+
+    pub fn unknown(why: impl Into<String>) -> Self {
+        Self { data: DataOf::Unknown, basis: why.into() }
+    }
 }
 
 /// Why a send is not waited for any longer.

@@ -14,7 +14,9 @@ pub mod observe;
 pub mod sensor;
 pub mod system;
 
-pub use actuator::{Actuator, ApplyError, Condition, Corrupt, Interruption, Permission, ReadError, Scope, Stages};
+pub use actuator::{
+    Actuator, ApplyError, Condition, Corrupt, DataOf, Interruption, Permission, ReadError, RestorePoint, Scope, Stages,
+};
 pub use channel::{Channel, Channels, NotSent, Notice, PlainText, Retry, Texts};
 pub use check::{Check, CheckVerdict};
 pub use clock::{Clock, Entropy};

@@ -49,6 +49,20 @@ pub trait System: Send + Sync {
         Ok(Vec::new())
     }
 
+    /// As [`Actuator::restore_point`].
+    ///
+    /// # Errors
+    /// [`Corrupt`] when the parts do not fit together.
+    fn restore_point(
+        &self,
+        _scope: &Scope,
+        _with: &Self::With,
+        _now: &Self::State,
+        _baseline: Option<&Self::State>,
+    ) -> Result<Option<RestorePoint>, Corrupt> {
+        Ok(None)
+    }
+
     fn apply<'a>(&'a self, scope: &'a Scope, key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>>;
 
     /// The least time between two looks at the same resource.
@@ -106,6 +120,11 @@ impl<S: System> Actuator for Typed<S> {
     fn checks(&self, scope: &Scope, now: &Doc) -> Result<Vec<Check>, Corrupt> {
         let Decoded { with, state, baseline } = Decoded::<S>::of(scope, now)?;
         self.0.checks(scope, &with, &state, baseline.as_ref())
+    }
+
+    fn restore_point(&self, scope: &Scope, now: &Doc) -> Result<Option<RestorePoint>, Corrupt> {
+        let Decoded { with, state, baseline } = Decoded::<S>::of(scope, now)?;
+        self.0.restore_point(scope, &with, &state, baseline.as_ref())
     }
 
     fn apply<'a>(&'a self, scope: &'a Scope, key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {

@@ -8,7 +8,9 @@ use belay_core::{
     part_way::{Weights, part_way},
 };
 use belay_plan::model::{AwsTarget, Others, Target};
-use belay_ports::{AccountError, Actuator, Actuators, ApplyError, Corrupt, Fut, Permission, ReadError, Scope};
+use belay_ports::{
+    AccountError, Actuator, Actuators, ApplyError, Corrupt, DataOf, Fut, Permission, ReadError, RestorePoint, Scope,
+};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -168,6 +170,19 @@ impl Actuator for SimActuator {
         let before = std::iter::once(is).chain(stages.iter().map(|(_, stage)| stage));
         let changes = before.zip(&stages).filter(|(before, (_, after))| *before != after);
         Ok(Assessment::Remaining(changes.map(|(before, (id, after))| set(now, id, before, after)).collect()))
+    }
+
+    /// Of the moment before the cutover, as the copy is.
+    fn restore_point(&self, scope: &Scope, now: &Doc) -> Result<Option<RestorePoint>, Corrupt> {
+        let replaces = now["replaces"] == true;
+        let point = || match (now["is"]["state"].as_str(), scope.cutover) {
+            (Some(RESTORED), _) => {
+                RestorePoint { data: DataOf::Now, basis: "it is restored already: nothing to do".to_owned() }
+            }
+            (_, Some(cutover)) => RestorePoint::time(cutover, format!("a copy of the cutover at {cutover:.0}")),
+            (_, None) => RestorePoint::unknown("the cutover is not marked"),
+        };
+        Ok(replaces.then(point))
     }
 
     fn apply<'a>(&'a self, scope: &'a Scope, key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {

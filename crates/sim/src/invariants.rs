@@ -17,7 +17,7 @@ use belay_core::{
 use belay_plan::model::{AwsTarget, Name, OnFailure};
 use belay_ports::{
     AccountError, Actuator, Actuators, AppendError, ApplyError, Check, Corrupt, Fut, Journal, NewRecord, Permission,
-    Placed, ReadError, ReadFailure, Scope,
+    Placed, ReadError, ReadFailure, RestorePoint, Scope,
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -420,6 +420,10 @@ impl Actuator for WitnessedActuator {
 
     fn checks(&self, scope: &Scope, now: &Value) -> Result<Vec<Check>, Corrupt> {
         self.actuator.checks(scope, now)
+    }
+
+    fn restore_point(&self, scope: &Scope, now: &Value) -> Result<Option<RestorePoint>, Corrupt> {
+        self.actuator.restore_point(scope, now)
     }
 
     fn apply<'a>(&'a self, scope: &'a Scope, key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {

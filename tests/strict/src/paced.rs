@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use belay_core::change::{Assessment, Change, Doc, Key, Receipt};
 use belay_plan::model::AwsTarget;
 use belay_ports::{
-    AccountError, Actuator, Actuators, ApplyError, Check, Corrupt, Fut, Interruption, Permission, ReadError, Scope,
+    AccountError, Actuator, Actuators, ApplyError, Check, Corrupt, Fut, Interruption, Permission, ReadError,
+    RestorePoint, Scope,
 };
 use serde_json::Value;
 
@@ -46,6 +47,10 @@ impl Actuator for PacedActuator {
 
     fn checks(&self, scope: &Scope, now: &Doc) -> Result<Vec<Check>, Corrupt> {
         self.actuator.checks(scope, now)
+    }
+
+    fn restore_point(&self, scope: &Scope, now: &Doc) -> Result<Option<RestorePoint>, Corrupt> {
+        self.actuator.restore_point(scope, now)
     }
 
     fn apply<'a>(&'a self, scope: &'a Scope, key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {

@@ -13,11 +13,17 @@ use belay_core::{
     input::{Asked, Verb},
     run::{Phase, Run, RunState, StepState},
 };
-use belay_engine::{ArmError, Armed, Arming, DryRun, Engine, Handle, Measured, Options, Sampler, Which};
+use belay_engine::{
+    ArmError, Armed, Arming, DryRun, Engine, Handle, LossView, Measured, Options, Sampler, Which, view::MigrationView,
+};
 use belay_journal::MemoryJournal;
-use belay_plan::{catalogue::Catalogue, model::Plan};
+use belay_plan::{
+    catalogue::Catalogue,
+    model::{Name, Plan},
+};
 use belay_ports::{Clock, Ports};
 use belay_sim::{SeededEntropy, SimClock, invariants::Witness};
+use indexmap::IndexMap;
 
 use crate::{connector::Shared, fault::Call, paced::Paced, world::World};
 
@@ -126,6 +132,38 @@ impl Scene {
             let stage = Stage::new(self, self.world.clone());
             let handle = stage.open().await;
             stage.arm(&handle).await
+        })
+    }
+
+    /// Armed, and after a while cut over: what would be lost at each of these times after arming. With the calls that reading it took,
+    /// counted from the first of these times on.
+    ///
+    /// # Panics
+    /// When it cannot be armed.
+    pub fn losses(&self, cutover_after: Duration, at: &[Duration]) -> (Vec<IndexMap<Name, LossView>>, Vec<Call>) {
+        virtually(async {
+            let stage = Stage::new(self, self.world.clone());
+            let handle = stage.open().await;
+            stage.arm(&handle).await.unwrap_or_else(|error| panic!("it cannot be armed: {error}"));
+            let asked = Asked::new("operator", "a test");
+            let armed = stage.clock.now();
+            let until = async |time: Duration| {
+                stage.clock.sleep(time.saturating_sub(stage.clock.now().duration_since(armed).unsigned_abs())).await;
+            };
+            let (mut shown, mut marked, mut calls_before) = (Vec::new(), false, None);
+            for time in at {
+                if !marked && *time >= cutover_after {
+                    until(cutover_after).await;
+                    handle.command(asked.command(Verb::Cutover)).await.expect("the cutover can be marked");
+                    (self.cut_over)(&mut stage.shared.world());
+                    marked = true;
+                }
+                until(*time).await;
+                shown.push(MigrationView::new(&handle.snapshot(), None, stage.clock.now()).loss);
+                calls_before.get_or_insert_with(|| stage.shared.world().calls().len());
+            }
+            let calls = stage.shared.world().calls()[calls_before.unwrap_or_default()..].to_vec();
+            (shown, calls)
         })
     }
 

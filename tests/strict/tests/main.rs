@@ -1,6 +1,7 @@
 //! The real engine and the real actuators against the strict stand-in, in virtual time.
 
 mod jobs;
+mod losses;
 mod moves;
 mod restore_cluster;
 mod restore_instance;

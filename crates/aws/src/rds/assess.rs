@@ -16,7 +16,7 @@ pub(super) mod read_back;
 use std::time::Duration;
 
 use belay_core::change::{Assessment, Receipt};
-use belay_ports::Scope;
+use belay_ports::{RestorePoint, Scope};
 use jiff::Timestamp;
 
 use self::changes::{ADD_ROLE, CARRY, RENAME_FAILED, RENAME_RESTORED, RESTORE};
@@ -63,6 +63,27 @@ pub(super) fn assess(
     let known_good = baseline.and_then(|baseline| baseline.instance.as_ref());
     View { scope, with, now, known_good, sent: Sent { sends: &scope.sent, receipts, looked: now.looked }, names }
         .assess()
+}
+
+/// To which state of the data a restore would go back.
+pub(super) fn restore_point(scope: &Scope, with: &With, instance: &str, now: &State) -> RestorePoint {
+    match &now.instance {
+        Some(old) => sought(scope, with, old, now).restore_point(),
+        None => RestorePoint::unknown(format!("there is no instance {instance}")),
+    }
+}
+
+fn sought<'a>(scope: &'a Scope, with: &'a With, old: &'a Instance, now: &'a State) -> Sought<'a> {
+    Sought {
+        scope,
+        from: &with.from,
+        kind: Kind::Instance,
+        name: &old.name,
+        looked: now.looked,
+        snapshot: now.snapshot.as_ref(),
+        latest_restorable: old.latest_restorable,
+        earliest_restorable: now.earliest_restorable,
+    }
 }
 
 /// Everything that an assessment looks at.
@@ -185,17 +206,7 @@ impl<'a> View<'a> {
         if let Some((_, Pointing::Refused { why })) = self.pointing(None) {
             return failed(why);
         }
-        let sought = Sought {
-            scope: self.scope,
-            from: &self.with.from,
-            kind: Kind::Instance,
-            name: &old.name,
-            looked: self.now.looked,
-            snapshot: self.now.snapshot.as_ref(),
-            latest_restorable: old.latest_restorable,
-            earliest_restorable: self.now.earliest_restorable,
-        };
-        match sought.data() {
+        match sought(self.scope, self.with, old, self.now).data() {
             Ok(since) => Assessment::Remaining(self.restore_onwards(old, since)),
             Err(verdict) => verdict,
         }

@@ -22,7 +22,11 @@ use belay_core::{change::Receipt, id::RunId};
 use belay_ports::{Clock, Permission, ReadError, Scope};
 use serde_json::Value;
 
-pub(super) use self::{assess::assess, state::ClusterState, view::OF_MEMBERS};
+pub(super) use self::{
+    assess::{assess, restore_point},
+    state::ClusterState,
+    view::OF_MEMBERS,
+};
 use self::{
     read_back::names_of,
     state::{Cluster, Member},
@@ -80,7 +84,7 @@ pub(super) async fn look(
         futures::try_join!(dance, snapshot(client, scope, &names.own, &with.from), cname)?;
     let members = members(client, scope, [&cluster, &restored, &failed]).await?;
     let begins = cluster.is_some() && restored.is_none() && failed.is_none();
-    let links = if begins { Some(links::of(client, Kind::Cluster, &names.own).await) } else { None };
+    let links = if begins { Some(links::once(client, scope, Kind::Cluster, &names.own).await) } else { None };
     let endpoint = cluster.as_ref().and_then(|found| found.endpoint.as_deref());
     let stage = match with.keep_endpoint {
         KeepEndpoint::Rename if begins => Stage::Before(endpoint),

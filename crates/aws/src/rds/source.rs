@@ -1,7 +1,7 @@
 //! What is restored: a snapshot, or a point in time; and whether it can be restored now. Pure.
 
-use belay_core::change::{Assessment, Progress};
-use belay_ports::Scope;
+use belay_core::change::{Assessment, Outcome, Progress};
+use belay_ports::{RestorePoint, Scope};
 use jiff::Timestamp;
 
 use super::{
@@ -63,6 +63,49 @@ impl Sought<'_> {
                 }
             }
             Source::Time(time) => self.point_in_time(*time),
+        }
+    }
+
+    /// The same for people, while nothing runs: to which state of the data a restore would go back, or why that is not known.
+    pub(super) fn restore_point(&self) -> RestorePoint {
+        if let Some(why) = self.unmarked() {
+            return RestorePoint::unknown(why);
+        }
+        // Of a source that will be ready in a while, the time of the data may be known already.
+        let (data, note) = match self.data() {
+            Ok(data) => (data, None),
+            Err(Assessment::Settling(progress)) => (self.awaited(), Some(progress.note)),
+            Err(verdict) => return RestorePoint::unknown(why(verdict)),
+        };
+        let Some(data) = data else {
+            let untold = || format!("RDS does not show of which time the data of {} are", self.name);
+            return RestorePoint::unknown(note.unwrap_or_else(untold));
+        };
+        let basis = match (self.from, self.snapshot) {
+            (Source::Snapshot(_) | Source::NewestSnapshot(_), Some(snapshot)) => {
+                format!("snapshot {} of {data:.0}", snapshot.name)
+            }
+            (Source::Time(Time::Latest), _) => format!("{} is restorable up to {data:.0}", self.name),
+            (Source::Time(Time::Cutover), _) => format!("the cutover at {data:.0}"),
+            _ => format!("the point in time {data:.0}"),
+        };
+        RestorePoint::time(data, note.map_or(basis.clone(), |note| format!("{basis}; {note}")))
+    }
+
+    /// What counts from the cutover is not known before.
+    fn unmarked(&self) -> Option<&'static str> {
+        let counts = match self.from {
+            Source::Snapshot(_) => false,
+            Source::NewestSnapshot(newest) => newest.before == Time::Cutover,
+            Source::Time(time) => *time == Time::Cutover,
+        };
+        (counts && self.scope.cutover.is_none()).then_some("the cutover, from which this counts, is not marked")
+    }
+
+    fn awaited(&self) -> Option<Timestamp> {
+        match self.from {
+            Source::Snapshot(_) | Source::NewestSnapshot(_) => self.snapshot?.taken,
+            Source::Time(time) => bound(self.scope, *time).ok()?,
         }
     }
 
@@ -149,6 +192,17 @@ pub(super) fn bound(scope: &Scope, time: Time) -> Result<Option<Timestamp>, Asse
             "the cutover was not marked, so its time is not known: mark it with `belay cutover`, or restore from a timestamp"
                 .to_owned(),
         )),
+    }
+}
+
+/// Why nothing can be restored.
+fn why(verdict: Assessment) -> String {
+    match verdict {
+        Assessment::Failed { why }
+        | Assessment::Over(Outcome { failure: Some(why), .. })
+        | Assessment::Ambiguous { why } => why,
+        Assessment::Settling(progress) => progress.note,
+        _ => String::new(),
     }
 }
 

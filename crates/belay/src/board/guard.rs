@@ -165,7 +165,24 @@ pub(super) fn watch(migration: &Migration, detail: Detail, look: &Look) -> Vec<S
         lines.extend(triggers(migration, detail, look));
     }
     lines.extend(signals(migration, detail, look));
+    lines.extend(losses(migration, look));
     lines
+}
+
+/// What steps that lose data would lose, if they ran now.
+fn losses(migration: &Migration, look: &Look) -> Vec<String> {
+    let output = look.output;
+    let lines = migration.loss.iter().flat_map(|(name, loss)| {
+        let (mark, style) = match loss.now_s {
+            _ if loss.is_over() => ("✘", output.bad()),
+            Some(_) => ("✔", output.good()),
+            None => ("?", output.warn()),
+        };
+        let lead = format!("{} {}  ", style.apply_to(mark), output.bold().apply_to(name));
+        let told = format!("{}: {}", text::loss(loss), loss.basis);
+        look.wrap(4, &lead, &told, if loss.is_over() { output.bad() } else { output.plain() })
+    });
+    titled("would be lost now", lines.collect(), look)
 }
 
 fn triggers(migration: &Migration, detail: Detail, look: &Look) -> Vec<String> {

@@ -130,6 +130,23 @@ fn armed_and_quiet() {
 }
 
 #[test]
+fn more_would_be_lost_than_the_objective() {
+    let mut document = armed();
+    document["loss"] = json!({
+        "orders_back": {
+            "now_s": 11_403, "rpo_s": 300, "basis": "snapshot orders-before-2026-03-01 of 2026-03-01T18:49:57Z",
+        },
+        "shop_back": { "now_s": 120, "rpo_s": 300, "basis": "shop is restorable up to 2026-03-01T21:58:00Z" },
+        "stock_back": {
+            "now_s": null, "rpo_s": 300,
+            "basis": "it cannot be read: rds:DescribeDBClusters on stock: \u{1b}[2Jaccess denied",
+        },
+        "by_hand": { "now_s": 86_400, "rpo_s": null, "basis": "the cutover at 2026-02-28T22:00:00Z" },
+    });
+    insta::assert_snapshot!(show(&document, 80));
+}
+
+#[test]
 fn armed_and_a_plan_is_pending() {
     let mut document = armed();
     document["pending_plan"] = json!(SHA.replace('3', "9"));

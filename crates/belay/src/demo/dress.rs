@@ -8,8 +8,8 @@ use belay_core::{
 };
 use belay_plan::model::AwsTarget;
 use belay_ports::{
-    AccountError, Actuator, Actuators, ApplyError, Corrupt, Fut, Permission, Ports, Query, ReadError, Scope, Sensor,
-    Sensors,
+    AccountError, Actuator, Actuators, ApplyError, Corrupt, Fut, Permission, Ports, Query, ReadError, RestorePoint,
+    Scope, Sensor, Sensors,
 };
 use serde_json::{Value, json};
 
@@ -56,6 +56,10 @@ impl Actuator for DressedActuator {
         let assessment = self.actuator.assess(scope, now, receipts)?;
         let Assessment::Remaining(changes) = assessment else { return Ok(assessment) };
         Ok(Assessment::Remaining(changes.into_iter().map(|change| self.reword(scope, change)).collect()))
+    }
+
+    fn restore_point(&self, scope: &Scope, now: &Doc) -> Result<Option<RestorePoint>, Corrupt> {
+        self.actuator.restore_point(scope, now)
     }
 
     fn apply<'a>(&'a self, scope: &'a Scope, key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {

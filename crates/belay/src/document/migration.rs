@@ -1,6 +1,6 @@
 //! A migration as the daemon describes it.
 
-use belay_engine::{Snapshot, view::MigrationView};
+use belay_engine::{LossView, Snapshot, view::MigrationView};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -38,6 +38,9 @@ pub(crate) struct Migration {
     pub(crate) muted_reason: Option<String>,
     #[serde(default)]
     pub(crate) window: Option<Window>,
+    /// What each step that loses data would lose now.
+    #[serde(default)]
+    pub(crate) loss: IndexMap<String, LossView>,
     /// Where calls to AWS go, if not straight to AWS.
     #[serde(default)]
     pub(crate) detours: Vec<String>,

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::expected::ExpectedFrom;
+use crate::{expected::ExpectedFrom, loss::LossView};
 
 /// What a dry run found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -50,6 +50,10 @@ pub struct DryRun {
     #[serde(default)]
     #[schema(value_type = IndexMap<String, DryTrigger>)]
     pub triggers: IndexMap<Name, DryTrigger>,
+    /// What each step that loses data would lose if it ran now.
+    #[serde(default)]
+    #[schema(value_type = IndexMap<String, LossView>)]
+    pub loss: IndexMap<Name, LossView>,
     /// Every signal of the plan, as it reads now.
     #[schema(value_type = IndexMap<String, DrySignal>)]
     pub signals: IndexMap<Name, DrySignal>,

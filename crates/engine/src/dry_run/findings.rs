@@ -62,6 +62,7 @@ impl Findings<'_> {
             reaches: Vec::new(),
             detours: Vec::new(),
             phase: None,
+            loss: IndexMap::new(),
             skipped: IndexMap::new(),
             migration: self.plan.migration.clone(),
             plan_sha256: sha256.to_owned(),

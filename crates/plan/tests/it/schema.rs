@@ -22,6 +22,8 @@ const BEYOND_THE_SCHEMA: &[&str] = &[
     "fallback-unknown",
     "gate-for-longer-than-within",
     "gate-signal-twice",
+    "loss-in-a-gate",
+    "loss-of-no-losing-step",
     "merge-key",
     "metric-datapoints-impossible",
     "metric-periods-differ",

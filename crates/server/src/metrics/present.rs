@@ -1,5 +1,7 @@
 //! What is so right now. It is made anew for each scrape, so that what is over leaves no series behind.
 
+use std::time::Duration;
+
 use belay_core::run::Phase;
 use belay_engine::{Sampler, Snapshot, view::MigrationView};
 use jiff::Timestamp;
@@ -24,6 +26,7 @@ struct Present {
     phase: Family<Labels<2>, Gauge>,
     phase_age: Family<Labels<1>, SecondsGauge>,
     window_left: Family<Labels<1>, SecondsGauge>,
+    loss: Family<Labels<2>, SecondsGauge>,
     timebox_left: Family<Labels<1>, SecondsGauge>,
     run_state: Family<Labels<3>, Gauge>,
     run_age: Family<Labels<1>, SecondsGauge>,
@@ -54,6 +57,7 @@ pub(super) fn registry<'s>(
     register(&mut registry, "belay_phase", present.phase);
     register(&mut registry, "belay_phase_age_seconds", present.phase_age);
     register(&mut registry, "belay_window_left_seconds", present.window_left);
+    register(&mut registry, "belay_loss_seconds", present.loss);
     register(&mut registry, "belay_timebox_left_seconds", present.timebox_left);
     register(&mut registry, "belay_run_state", present.run_state);
     register(&mut registry, "belay_run_age_seconds", present.run_age);
@@ -75,6 +79,12 @@ impl Present {
         }
         if let Some(left) = view.window.as_ref().and_then(|window| window.left_s) {
             self.window_left.get_or_create(&alone).set(left);
+        }
+        for (step, loss) in &view.loss {
+            if let Some(lost_s) = loss.now_s {
+                let lost = Duration::from_secs(lost_s).as_secs_f64();
+                self.loss.get_or_create(&[migration.clone(), ("step", step.clone())]).set(lost);
+            }
         }
         if let Some(ends) = view.incident.as_ref().and_then(|incident| incident.timebox_ends) {
             self.timebox_left.get_or_create(&alone).set(left(ends));

@@ -52,6 +52,11 @@ pub const ALL: &[Described] = &[
     gauge("belay_phase", &["migration", "phase"], "1 for the phase that the migration is in"),
     gauge("belay_phase_age_seconds", &["migration"], "Time since the phase began"),
     gauge("belay_window_left_seconds", &["migration"], "Time to the point of no return; 0 when it is passed"),
+    gauge(
+        "belay_loss_seconds",
+        &["migration", "step"],
+        "How much of what was written would be lost if the step ran now; no series where that is not known",
+    ),
     gauge("belay_timebox_left_seconds", &["migration"], "Time that people have to decide the open incident"),
     gauge("belay_run_state", &["migration", "kind", "state"], "1 for the state of the run under way"),
     gauge("belay_run_age_seconds", &["migration"], "Time since the run under way began"),

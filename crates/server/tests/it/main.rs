@@ -8,6 +8,7 @@ mod events;
 mod idempotency;
 mod incidents;
 mod limits;
+mod loss;
 mod metrics;
 mod migrations;
 mod operation;

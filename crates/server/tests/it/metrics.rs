@@ -173,6 +173,7 @@ const NEED_MORE: &[&str] = &[
     "belay_aws_throttled_seconds_total",
     "belay_aws_budget_wait_seconds_total",
     "belay_heartbeats_total",
+    "belay_loss_seconds",
     "belay_notices_total",
     "belay_notice_delay_seconds",
     "belay_phase",

@@ -6,7 +6,8 @@ use belay_core::change::{Assessment, Change, Doc, Key, Receipt};
 use belay_engine::{ArmError, Arming, DryRun, Found, Measured, Verdict};
 use belay_plan::model::AwsTarget;
 use belay_ports::{
-    AccountError, Actuator, Actuators, ApplyError, Check, CheckVerdict, Corrupt, Fut, Permission, ReadError, Scope,
+    AccountError, Actuator, Actuators, ApplyError, Check, CheckVerdict, Corrupt, Fut, Permission, ReadError,
+    RestorePoint, Scope,
 };
 use belay_sim::{Faults, Rule};
 use jiff::Timestamp;
@@ -49,6 +50,10 @@ impl Actuator for Checked {
 
     fn checks(&self, _: &Scope, _: &Doc) -> Result<Vec<Check>, Corrupt> {
         Ok(vec![self.check.clone()])
+    }
+
+    fn restore_point(&self, scope: &Scope, now: &Doc) -> Result<Option<RestorePoint>, Corrupt> {
+        self.of.restore_point(scope, now)
     }
 
     fn apply<'a>(&'a self, scope: &'a Scope, key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {

@@ -10,6 +10,7 @@ mod deciders;
 mod drill;
 mod explore_seeds;
 mod journal;
+mod losses;
 mod notices;
 mod plans;
 mod rehearsals;

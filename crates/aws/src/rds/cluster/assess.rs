@@ -9,7 +9,7 @@
 //! ```
 
 use belay_core::change::{Assessment, Receipt};
-use belay_ports::Scope;
+use belay_ports::{RestorePoint, Scope};
 
 use super::{
     changes::{CREATE, CREATE_EXPECTED, ENABLE_HTTP_ENDPOINT, RESTORE_EXPECTED, of_member},
@@ -47,6 +47,27 @@ pub(in crate::rds) fn assess(
     let known_good = baseline.filter(|baseline| baseline.cluster.is_some());
     let sent = Sent { sends: &scope.sent, receipts, looked: now.looked };
     View { scope, with, now, known_good, sent, names: Names::new(cluster, scope.run.as_ref()) }.assess()
+}
+
+/// To which state of the data a restore would go back.
+pub(in crate::rds) fn restore_point(scope: &Scope, with: &With, cluster: &str, now: &ClusterState) -> RestorePoint {
+    match &now.cluster {
+        Some(old) => sought(scope, with, old, now).restore_point(),
+        None => RestorePoint::unknown(format!("there is no cluster {cluster}")),
+    }
+}
+
+fn sought<'a>(scope: &'a Scope, with: &'a With, old: &'a Cluster, now: &'a ClusterState) -> Sought<'a> {
+    Sought {
+        scope,
+        from: &with.from,
+        kind: Kind::Cluster,
+        name: &old.name,
+        looked: now.looked,
+        snapshot: now.snapshot.as_ref(),
+        latest_restorable: old.latest_restorable,
+        earliest_restorable: old.earliest_restorable,
+    }
 }
 
 impl View<'_> {
@@ -160,17 +181,7 @@ impl View<'_> {
                 old.engine
             ));
         }
-        let sought = Sought {
-            scope: self.scope,
-            from: &self.with.from,
-            kind: Kind::Cluster,
-            name: &old.name,
-            looked: self.now.looked,
-            snapshot: self.now.snapshot.as_ref(),
-            latest_restorable: old.latest_restorable,
-            earliest_restorable: old.earliest_restorable,
-        };
-        match sought.data() {
+        match sought(self.scope, self.with, old, self.now).data() {
             Ok(since) => Assessment::Remaining(self.restore_onwards(old, since)),
             Err(verdict) => verdict,
         }

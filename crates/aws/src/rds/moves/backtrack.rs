@@ -14,7 +14,9 @@ use belay_plan::{
     catalogue::{ActionSpec, no_action_findings},
     shape::{boolean, field, object, one_of, pattern, words},
 };
-use belay_ports::{ApplyError, Check, CheckVerdict, Clock, Corrupt, Fut, Permission, ReadError, Scope, System};
+use belay_ports::{
+    ApplyError, Check, CheckVerdict, Clock, Corrupt, Fut, Permission, ReadError, RestorePoint, Scope, System,
+};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -326,6 +328,27 @@ fn possible(with: &With, cluster: &Cluster, to: Option<Timestamp>, now: Timestam
     Ok(())
 }
 
+/// To which state of the data a backtrack would go back.
+fn restore_point(scope: &Scope, with: &With, now: &State) -> RestorePoint {
+    let Some(cluster) = &now.cluster else {
+        return RestorePoint::unknown(format!("there is no DB cluster {}", with.cluster));
+    };
+    let to = match target(scope, with) {
+        Ok(Some(to)) => to,
+        Ok(None) => return RestorePoint::unknown("the cutover, from which this counts, is not marked"),
+        Err(Assessment::Failed { why }) => return RestorePoint::unknown(why),
+        Err(_) => return RestorePoint::unknown("the time to go back to is not known"),
+    };
+    match possible(with, cluster, Some(to), now.looked) {
+        Ok(()) => {
+            let window = cluster.earliest.map(|earliest| format!("; the window reaches back to {earliest:.0}"));
+            let what = if with.time == "cutover" { "the cutover at " } else { "" };
+            RestorePoint::time(to, format!("a backtrack to {what}{to:.0}{}", window.unwrap_or_default()))
+        }
+        Err(why) => RestorePoint::unknown(why),
+    }
+}
+
 fn snapshot(scope: &Scope, with: &With) -> Change {
     let (cluster, name) =
         (with.cluster.to_ascii_lowercase(), derived(&with.cluster.to_ascii_lowercase(), "before", scope));
@@ -399,6 +422,16 @@ impl System for RdsBacktrack {
             cure: "mark the cutover when it begins, with `belay cutover`, or name a timestamp in `time`".to_owned(),
         };
         Ok(unmarked.then(check).into_iter().collect())
+    }
+
+    fn restore_point(
+        &self,
+        scope: &Scope,
+        with: &With,
+        now: &State,
+        _baseline: Option<&State>,
+    ) -> Result<Option<RestorePoint>, Corrupt> {
+        Ok(Some(restore_point(scope, with, now)))
     }
 
     fn apply<'a>(&'a self, scope: &'a Scope, _key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {

@@ -21,7 +21,7 @@ use belay_plan::{
     catalogue::{ActionSpec, no_action_findings},
     shape::{field, object, one_of},
 };
-use belay_ports::{ApplyError, Check, Clock, Corrupt, Fut, Permission, ReadError, Scope, System};
+use belay_ports::{ApplyError, Check, Clock, Corrupt, Fut, Permission, ReadError, RestorePoint, Scope, System};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -200,6 +200,16 @@ impl System for RdsSwitchBack {
 
     fn checks(&self, scope: &Scope, with: &With, now: &State, baseline: Option<&State>) -> Result<Vec<Check>, Corrupt> {
         Ok(View::new(scope, with, now, baseline, None, &[]).checks())
+    }
+
+    fn restore_point(
+        &self,
+        scope: &Scope,
+        with: &With,
+        now: &State,
+        baseline: Option<&State>,
+    ) -> Result<Option<RestorePoint>, Corrupt> {
+        Ok(Some(View::new(scope, with, now, baseline, None, &[]).restore_point()))
     }
 
     fn apply<'a>(&'a self, scope: &'a Scope, _key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {

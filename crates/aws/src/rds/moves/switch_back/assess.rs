@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 use belay_core::change::{Assessment, Change, Effect, Outcome, Receipt, Repeats, Report};
-use belay_ports::{Check, CheckVerdict, Scope};
+use belay_ports::{Check, CheckVerdict, DataOf, RestorePoint, Scope};
 use serde_json::json;
 
 use super::{
@@ -199,6 +199,31 @@ impl<'a> View<'a> {
     fn rename_blue(&self, blue: &Found) -> Change {
         let effects = [Effect::Outage { expected: RENAME_EXPECTED }].into_iter().chain(applies(blue)).collect();
         rename(RENAME_BLUE, self.names.kind, &blue.name, &self.names.production, effects)
+    }
+
+    /// To which state of the data a switch back would go back.
+    pub(super) fn restore_point(&self) -> RestorePoint {
+        let name = &self.names.production;
+        let blue = match old_blue(self.scope, &self.names, self.now, self.armed) {
+            Ok(blue) => blue,
+            Err(why) => return RestorePoint::unknown(why),
+        };
+        match (self.now.of(&blue), self.scope.cutover) {
+            (Some(blue), _) if blue.name == *name => {
+                let basis = format!("{name} is the old blue itself: nothing was switched over");
+                RestorePoint { data: DataOf::Now, basis }
+            }
+            // Since the switchover, which the mark of the cutover stands for.
+            (Some(blue), Some(cutover)) => {
+                let basis = format!("{}, as it was at the switchover; the cutover was at {cutover:.0}", blue.name);
+                RestorePoint::time(cutover, basis)
+            }
+            (Some(blue), None) => RestorePoint::unknown(format!(
+                "{} has what was written until the switchover, and the cutover is not marked",
+                blue.name
+            )),
+            (None, _) => RestorePoint::unknown(format!("the old blue of {name}, {blue}, is listed under no name")),
+        }
     }
 
     /// What a person should know before.
