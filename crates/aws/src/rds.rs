@@ -45,7 +45,7 @@ use serde_json::Value;
 use self::{
     calls::Call,
     cluster::ClusterState,
-    led::Stage,
+    led::{Earlier, Stage},
     names::Names,
     reads::DESCRIBE_INSTANCES,
     source::Kind,
@@ -70,6 +70,20 @@ pub const ACTION: &str = "rds.restore";
 pub enum Observed {
     Cluster(ClusterState),
     Instance(State),
+}
+
+impl Observed {
+    fn led(self) -> Option<Led> {
+        match self {
+            Self::Instance(state) => state.led,
+            Self::Cluster(state) => state.led,
+        }
+    }
+}
+
+/// Where the names of production led before.
+fn led_earlier(scope: &Scope) -> Earlier {
+    Earlier::of(scope, Observed::led)
 }
 
 /// The action behind [`ACTION`].
@@ -123,13 +137,13 @@ impl RdsRestore {
             futures::try_join!(dance, snapshot, earliest_restorable, cname)?;
         let begins = instance.is_some() && restored.is_none() && failed.is_none();
         let links = if begins { Some(links::once(client, scope, Kind::Instance, &names.own).await) } else { None };
-        let endpoint = instance.as_ref().and_then(|found| found.endpoint.as_deref());
+        let endpoint = instance.as_ref().and_then(|found| found.endpoint.clone());
         let stage = match with.keep_endpoint {
-            KeepEndpoint::Rename if begins => Stage::Before(endpoint),
-            KeepEndpoint::Rename if restored.is_none() && failed.is_some() => Stage::After(endpoint),
+            KeepEndpoint::Rename if begins => Stage::Before(endpoint.into_iter().collect()),
+            KeepEndpoint::Rename if restored.is_none() && failed.is_some() => Stage::After,
             _ => Stage::Neither,
         };
-        let led = led::look(self.aws.resolver(), scope, stage).await;
+        let led = led::look(self.aws.resolver(), scope, stage, led_earlier(scope)).await;
         Ok(State { looked, instance, restored, failed, snapshot, earliest_restorable, links, cname, led })
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use belay_core::run::RunState;
 use belay_strict::{
-    Blow, Refusal, Scene, Which, World,
+    Blow, Played, Refusal, Scene, Which, World,
     rds::{BlueGreen, Cluster, Instance, Kind, Snapshot},
     route53::{Record, Zone},
 };
@@ -117,6 +117,25 @@ fn a_switch_back_goes_on_wherever_its_answers_are_lost() {
             assert_eq!(id_of(&played.world, "shop"), blue);
         }
     }
+}
+
+/// User guide, "Renaming a DB instance": the new name's DNS takes up to ten minutes.
+#[test]
+fn the_switch_back_is_over_when_the_name_leads_to_the_old_blue() {
+    let played = |resolvable: Duration| {
+        let mut world = World::default().with(BlueGreen::of(Instance::mysql("shop")));
+        world.rds.pace.resolvable = resolvable;
+        switched_over(world).roll_back().rolled_back()
+    };
+    let minutes = |count: u64| Duration::from_secs(60 * count);
+    let report = |played: &Played| format!("{:?}", played.step("back").report);
+    let late = played(minutes(6));
+    assert!(report(&late).contains("clients that resolve it anew get the old blue"), "{}", report(&late));
+    let renamed = late.calls("ModifyDBInstance").find(|call| call.text("NewDBInstanceIdentifier") == "shop");
+    let over = late.world.began() + late.took;
+    assert!(over.duration_since(renamed.expect("the rename").at).unsigned_abs() > minutes(6), "{}", late.told());
+    let never = played(minutes(600));
+    assert!(report(&never).contains("not seen within 10m: that shop."), "{}", report(&never));
 }
 
 /// As RDS refuses a rename while it configures monitoring, for longer than five attempts take.

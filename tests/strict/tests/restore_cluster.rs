@@ -36,6 +36,26 @@ fn a_cluster_comes_back_under_its_name_with_its_members() {
     assert!(report.contains("stock.cluster-") && report.contains("only after a stop and start"), "{report}");
 }
 
+/// The readers' endpoint and those of the members change as late as the writer's.
+#[test]
+fn every_endpoint_of_the_cluster_is_waited_for() {
+    let report = |resolvable: Duration| {
+        let mut world = stock();
+        world.rds.pace.resolvable = resolvable;
+        let played = Scene::new(world, FROM_SNAPSHOT).roll_back().rolled_back();
+        played.step("back").report.as_ref().map(|report| report.output.clone()).unwrap_or_default()
+    };
+    let late = report(MINUTE * 8);
+    for name in ["stock.cluster-", "stock.cluster-ro-", "stock-1.", "stock-2."] {
+        let told = late.split("; ").any(|part| part.contains(name) && part.contains(" for this host, and led to "));
+        assert!(told, "{name}: {late}");
+    }
+    let never = report(DAY);
+    for name in ["stock.cluster-ro-", "stock-2."] {
+        assert!(never.contains(&format!("not seen within 10m: that {name}")), "{never}");
+    }
+}
+
 #[track_caller]
 fn differs(played: &Played, expected: &str) {
     let why = &played.step("back").why;

@@ -24,7 +24,9 @@ use super::{
     Names, Observed, Settings, With,
     carry::{self, Next, Phase},
     cname::Pointing,
-    eligible, led,
+    eligible,
+    led::{self, Swap},
+    led_earlier,
     owner::{self, Owner},
     sent::{Sent, answering, failed, settling},
     source::{Kind, Sought},
@@ -388,7 +390,8 @@ impl<'a> View<'a> {
             }
         }
         let settled = self.read_back(new, model);
-        led::confirmed(self.scope, &self.sent, RENAME_RESTORED, self.now.led.as_ref(), settled, "")
+        let swap = Swap { rename: RENAME_RESTORED, by: "the restored one", more: "" };
+        led::confirmed(&self.sent, &swap, &led_earlier(self.scope), self.now.led.as_ref(), settled)
     }
 
     fn settling_since(&self, began: Option<Timestamp>, expected: Duration, note: String) -> Assessment {

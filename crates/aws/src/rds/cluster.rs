@@ -34,7 +34,7 @@ use self::{
 use super::{
     calls as instance_calls, cname,
     led::{self, Stage},
-    links,
+    led_earlier, links,
     names::{NAME_CHARS_MAX, Names},
     owner::{REPLACES_TAG, RUN_TAG},
     permissions::{self, Permissions, any_run},
@@ -85,14 +85,22 @@ pub(super) async fn look(
     let members = members(client, scope, [&cluster, &restored, &failed]).await?;
     let begins = cluster.is_some() && restored.is_none() && failed.is_none();
     let links = if begins { Some(links::once(client, scope, Kind::Cluster, &names.own).await) } else { None };
-    let endpoint = cluster.as_ref().and_then(|found| found.endpoint.as_deref());
     let stage = match with.keep_endpoint {
-        KeepEndpoint::Rename if begins => Stage::Before(endpoint),
-        KeepEndpoint::Rename if restored.is_none() && failed.is_some() => Stage::After(endpoint),
+        KeepEndpoint::Rename if begins => Stage::Before(endpoints(cluster.as_ref(), &members)),
+        KeepEndpoint::Rename if restored.is_none() && failed.is_some() => Stage::After,
         _ => Stage::Neither,
     };
-    let led = led::look(resolver, scope, stage).await;
+    let led = led::look(resolver, scope, stage, led_earlier(scope)).await;
     Ok(ClusterState { looked, cluster, restored, failed, members, snapshot, links, cname, led })
+}
+
+/// All that clients may connect to: of the writer, of the readers, of each member that gets its name back, and the custom ones.
+fn endpoints(cluster: Option<&Cluster>, members: &[Member]) -> Vec<String> {
+    let Some(cluster) = cluster else { return Vec::new() };
+    let own = [&cluster.endpoint, &cluster.reader_endpoint].into_iter().flatten();
+    let kept = members.iter().filter(|member| !autoscaled::is_one(member));
+    let kept = kept.filter_map(|member| member.instance.as_ref()?.endpoint.as_ref());
+    own.chain(kept).chain(&cluster.custom_endpoints).cloned().collect()
 }
 
 /// None: there is no cluster of that name.

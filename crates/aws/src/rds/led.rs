@@ -1,20 +1,19 @@
-//! Where the name of production leads once the restored database has it. RDS shows the end of a rename before its name servers
+//! Where the names of production lead once another database has them. RDS shows the end of a rename before its name servers
 //! have the new address.
 //!
-//! The addresses from before the swap are those of the replaced database, which is kept: as soon as the name leads elsewhere, it leads to
-//! the restored one. What could not be resolved before cannot be compared, and holds up nothing.
+//! The addresses from before the swap are those of the replaced database, which is kept: as soon as a name leads elsewhere, it leads to
+//! the one that has taken its place. What could not be resolved before cannot be compared, and holds up nothing. Custom endpoints stay with
+//! the replaced cluster: where they lead is told, and not waited for.
 
 use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
 use belay_core::change::{Assessment, Outcome};
 use belay_plan::duration;
 use belay_ports::Scope;
-use serde::{Deserialize, Serialize};
+use futures::future::join_all;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{
-    Observed,
-    sent::{Sent, reporting, settling},
-};
+use super::sent::{Sent, reporting, settling};
 use crate::resolver::Resolver;
 
 /// After a rename of an instance, up to about ten minutes (RDS User Guide, "Renaming a DB instance"); of a Multi-AZ DB cluster, about two.
@@ -22,6 +21,9 @@ const LEADS_WITHIN: Duration = Duration::from_secs(10 * 60);
 
 /// An endpoint has one for each way in; more are not kept.
 const ADDRESSES_MAX: usize = 16;
+
+/// A cluster has a writer's and a reader's, up to 16 members' and a few of its own making; more are not compared.
+const ENDPOINTS_MAX: usize = 32;
 
 /// Where an endpoint led, as this host's resolver answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +33,9 @@ pub struct Led {
     /// Why there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     why: Option<String>,
+    /// The same of production's other endpoints.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    others: Vec<Self>,
 }
 
 impl Led {
@@ -43,11 +48,31 @@ impl Led {
             addresses.filter(|ip| !ip.is_loopback() && !ip.is_unspecified()).take(ADDRESSES_MAX).collect();
         let none = || answer.err().unwrap_or_else(|| "it has no address".to_owned());
         let why = addresses.is_empty().then(none);
-        Self { name, addresses, why }
+        Self { name, addresses, why, others: Vec::new() }
     }
 
+    fn of(mut all: Vec<Self>) -> Option<Self> {
+        let others = if all.is_empty() { Vec::new() } else { all.split_off(1) };
+        Some(Self { others, ..all.pop()? })
+    }
+
+    /// Each endpoint by itself, production's main one first.
+    fn each(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.others)
+    }
+
+    fn called(&self, name: &str) -> Option<&Self> {
+        self.each().find(|one| one.name == name)
+    }
+
+    /// `before`: all that production had. The readers' endpoint answers with another reader each time, so its own address is not enough.
     fn is_elsewhere(&self, before: &Self) -> bool {
-        !self.addresses.is_empty() && self.addresses.is_disjoint(&before.addresses)
+        !self.addresses.is_empty() && before.each().all(|one| self.addresses.is_disjoint(&one.addresses))
+    }
+
+    /// A custom endpoint belongs to the cluster, not to its name.
+    fn stays(&self) -> bool {
+        self.name.contains(".cluster-custom-")
     }
 
     fn words(&self) -> String {
@@ -59,80 +84,118 @@ impl Led {
 }
 
 /// Where a look finds the names, in the terms of what changes them.
-pub(super) enum Stage<'a> {
-    /// Nothing was sent yet: production's endpoint.
-    Before(Option<&'a str>),
-    /// The restored database has the name: the same.
-    After(Option<&'a str>),
+pub(super) enum Stage {
+    /// Nothing was sent yet: production's endpoints, the main one first.
+    Before(Vec<String>),
+    /// Another database has the name.
+    After,
     Neither,
 }
 
+/// What a run has found before: `S` is what a look finds, `led` where that has it.
+pub(super) struct Earlier {
+    before: Option<Led>,
+    previous: Option<Led>,
+}
+
+impl Earlier {
+    pub(super) fn of<S: DeserializeOwned>(scope: &Scope, led: impl Fn(S) -> Option<Led>) -> Self {
+        let before = scope.before::<S>().ok().flatten().and_then(&led);
+        Self { before, previous: scope.previous::<S>().ok().flatten().and_then(led) }
+    }
+}
+
 /// None: there is nothing to compare.
-pub(super) async fn look(resolver: &dyn Resolver, scope: &Scope, stage: Stage<'_>) -> Option<Led> {
+pub(super) async fn look(resolver: &dyn Resolver, scope: &Scope, stage: Stage, earlier: Earlier) -> Option<Led> {
     scope.run.as_ref()?;
     match stage {
-        Stage::Before(endpoint) => Some(Led::ask(resolver, endpoint?).await),
-        Stage::After(endpoint) => {
-            let before = of(scope.before::<Observed>().ok().flatten()?)?;
-            if before.addresses.is_empty() {
-                return None;
-            }
-            // Once it was seen, another cache may still answer with the old address.
-            let seen = scope.previous::<Observed>().ok().flatten().and_then(of);
-            match seen.filter(|seen| seen.is_elsewhere(&before)) {
-                Some(seen) => Some(seen),
-                None => Some(Led::ask(resolver, endpoint?).await),
-            }
+        Stage::Before(mut endpoints) => {
+            endpoints.truncate(ENDPOINTS_MAX);
+            Led::of(join_all(endpoints.iter().map(|endpoint| Led::ask(resolver, endpoint))).await)
+        }
+        Stage::After => {
+            let (all, previous) = (&earlier.before?, earlier.previous);
+            let look = async |before: &Led| {
+                // Once it was seen, another cache may still answer with the old address.
+                let seen = previous.as_ref().and_then(|previous| previous.called(&before.name));
+                match seen.filter(|seen| seen.is_elsewhere(all)) {
+                    Some(seen) => Led { others: Vec::new(), ..seen.clone() },
+                    None => Led::ask(resolver, &before.name).await,
+                }
+            };
+            let known = all.each().filter(|one| !one.addresses.is_empty());
+            Led::of(join_all(known.map(look)).await)
         }
         Stage::Neither => None,
     }
 }
 
-fn of(observed: Observed) -> Option<Led> {
-    match observed {
-        Observed::Instance(state) => state.led,
-        Observed::Cluster(state) => state.led,
-    }
+/// A swap of names.
+pub(super) struct Swap<'a> {
+    /// The change that gave production's name away to `by`, and those of its members that begin so.
+    pub(super) rename: &'a str,
+    /// For people: `the restored one`.
+    pub(super) by: &'a str,
+    /// Behind what is told of the names, for people.
+    pub(super) more: &'a str,
 }
 
-/// What holds of the swap, with where its name leads. `rename`: the change that gave it the name; `more`: behind that, for people.
+/// What holds of the swap, with where the names lead.
 pub(super) fn confirmed(
-    scope: &Scope,
     sent: &Sent<'_>,
-    rename: &str,
+    swap: &Swap<'_>,
+    earlier: &Earlier,
     now: Option<&Led>,
     settled: Assessment,
-    more: &str,
 ) -> Assessment {
-    let before = scope.before::<Observed>().ok().flatten().and_then(of);
-    let (Some(before), Some(now)) = (before, now) else { return settled };
+    let (Some(before), Some(now)) = (&earlier.before, now) else { return settled };
     if !matches!(settled, Assessment::InPlace | Assessment::Over(Outcome { failure: None, .. })) {
         return settled;
     }
-    let Led { name, .. } = now;
-    let told = if now.is_elsewhere(&before) {
-        format!(
-            "{name} leads to {} for this host, and led to {} before: clients that resolve it anew get the restored one{more}",
-            now.words(),
-            before.words()
-        )
-    } else if sent.perhaps(rename, LEADS_WITHIN) {
+    let compared: Vec<(&Led, &Led)> = now.each().filter_map(|now| Some((now, before.called(&now.name)?))).collect();
+    let follows = |(now, _): &&(&Led, &Led)| now.is_elsewhere(before);
+    let awaited = |pair: &&(&Led, &Led)| !pair.0.stays() && !follows(pair);
+    if let Some((now, before)) = compared.iter().find(awaited).filter(|_| sent.perhaps_any(swap.rename, LEADS_WITHIN)) {
+        let others = match compared.iter().filter(awaited).count() {
+            0 | 1 => String::new(),
+            count => format!(", and {} more endpoints to where they led", count - 1),
+        };
         return settling(format!(
-            "the names have changed, and for this host {name} still leads to {}, with {} before the swap; waiting up to {} for RDS's \
+            "the names have changed, and for this host {} still leads to {}, with {} before the swap{others}; waiting up to {} for RDS's \
              name servers",
+            now.name,
             now.words(),
             before.words(),
             duration::format(LEADS_WITHIN)
         ));
-    } else {
+    }
+    let mut told = Vec::new();
+    let moved: Vec<String> = compared
+        .iter()
+        .filter(follows)
+        .map(|(now, before)| {
+            format!("{} leads to {} for this host, and led to {} before", now.name, now.words(), before.words())
+        })
+        .collect();
+    if !moved.is_empty() {
+        told.push(format!("{}: clients that resolve it anew get {}", moved.join("; "), swap.by));
+    }
+    told.extend(compared.iter().filter(awaited).map(|(now, before)| {
+        let name = &now.name;
         format!(
-            "not seen within {}: that {name} leads to the restored one. For this host it leads to {}, with {} before the swap. Clients \
-             may still get the replaced one, or none: look with `dig {name}` where they are{more}",
+            "not seen within {}: that {name} leads to {}. For this host it leads to {}, with {} before the swap. Clients may still \
+             get the replaced one, or none: look with `dig {name}` where they are",
             duration::format(LEADS_WITHIN),
+            swap.by,
             now.words(),
             before.words()
         )
-    };
+    }));
+    let stays = compared.iter().filter(|pair| pair.0.stays() && !follows(pair));
+    told.extend(stays.map(|(now, _)| {
+        format!("{} stays with the replaced one: for this host it leads to {} as before", now.name, now.words())
+    }));
+    let told = format!("{}{}", told.join("; "), swap.more);
     match settled {
         Assessment::Over(Outcome { report, .. }) if !report.output.is_empty() => {
             reporting(format!("{}; {told}", report.output))
@@ -157,7 +220,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::testing;
+    use crate::{rds::Observed, testing};
 
     const RENAME: &str = "rename_restored";
     const NAME: &str = "shop.abc.eu-west-1.rds.amazonaws.com";
@@ -171,6 +234,10 @@ mod tests {
             let found = self.0.map(|address| vec![address.parse().unwrap()]).ok_or_else(|| "no such name".to_owned());
             Box::pin(async { found })
         }
+    }
+
+    fn earlier(scope: &Scope) -> Earlier {
+        Earlier::of(scope, |observed: Observed| observed.led())
     }
 
     async fn led(address: Option<&'static str>) -> Led {
@@ -199,7 +266,8 @@ mod tests {
     fn judged(before: Option<&Led>, now: Option<&Led>, left_s: i64, settled: Assessment) -> Assessment {
         let (scope, looked) = scope(before, None, left_s);
         let sent = Sent { sends: &scope.sent, receipts: &[], looked };
-        confirmed(&scope, &sent, RENAME, now, settled, "; and more")
+        let swap = Swap { rename: RENAME, by: "the restored one", more: "; and more" };
+        confirmed(&sent, &swap, &earlier(&scope), now, settled)
     }
 
     fn output(assessment: Assessment) -> String {
@@ -235,9 +303,10 @@ mod tests {
         let differs = || Assessment::Differs { why: "a tag".to_owned() };
         assert_eq!(judged(Some(&old), Some(&old), 1, differs()), differs());
         let one = One(Some("10.0.0.7"), AtomicUsize::new(0));
-        assert_eq!(look(&one, &scope(Some(&here), None, 1).0, Stage::After(Some(NAME))).await, None);
+        let after = scope(Some(&here), None, 1).0;
+        assert_eq!(look(&one, &after, Stage::After, earlier(&after)).await, None);
         let dry = Scope { run: None, ..scope(None, None, 1).0 };
-        assert_eq!(look(&one, &dry, Stage::Before(Some(NAME))).await, None);
+        assert_eq!(look(&one, &dry, Stage::Before(vec![NAME.to_owned()]), earlier(&dry)).await, None);
         assert_eq!(one.1.load(Ordering::Relaxed), 0);
     }
 
@@ -246,11 +315,64 @@ mod tests {
         let (old, new) = (led(Some("10.0.0.5")).await, led(Some("10.0.0.7")).await);
         let stale = One(Some("10.0.0.5"), AtomicUsize::new(0));
         let after = async |previous: &Led| {
-            look(&stale, &scope(Some(&old), Some(previous), 1).0, Stage::After(Some(NAME))).await
+            let scope = scope(Some(&old), Some(previous), 1).0;
+            look(&stale, &scope, Stage::After, earlier(&scope)).await
         };
         assert_eq!(after(&new).await, Some(new.clone()));
         assert_eq!(stale.1.load(Ordering::Relaxed), 0);
         assert_eq!(after(&old).await, Some(old.clone()));
         assert_eq!(stale.1.load(Ordering::Relaxed), 1);
+    }
+
+    /// Answers by name.
+    struct Zone(&'static [(&'static str, &'static str)]);
+
+    impl Resolver for Zone {
+        fn addresses<'a>(&'a self, name: &'a str) -> Fut<'a, Result<Vec<IpAddr>, String>> {
+            let found = self.0.iter().filter(|(known, _)| *known == name).map(|(_, address)| address.parse().unwrap());
+            let found: Vec<IpAddr> = found.collect();
+            Box::pin(async { if found.is_empty() { Err("no such name".to_owned()) } else { Ok(found) } })
+        }
+    }
+
+    const READER: &str = "shop.cluster-ro-abc.eu-west-1.rds.amazonaws.com";
+    const MEMBER: &str = "shop-2.abc.eu-west-1.rds.amazonaws.com";
+    const CUSTOM: &str = "reports.cluster-custom-abc.eu-west-1.rds.amazonaws.com";
+
+    /// What production's endpoints are found to lead to, after they led to other addresses.
+    async fn of_all(zone: &'static [(&'static str, &'static str)], left_s: i64) -> Assessment {
+        let before = Zone(&[(NAME, "10.0.0.5"), (READER, "10.0.0.6"), (MEMBER, "10.0.0.8"), (CUSTOM, "10.0.0.6")]);
+        let names = [NAME, READER, MEMBER, CUSTOM].map(str::to_owned).to_vec();
+        let begun = scope(None, None, 1).0;
+        let before = look(&before, &begun, Stage::Before(names), earlier(&begun)).await.unwrap();
+        let (scope, looked) = scope(Some(&before), None, left_s);
+        let now = look(&Zone(zone), &scope, Stage::After, earlier(&scope)).await;
+        let sent = Sent { sends: &scope.sent, receipts: &[], looked };
+        let swap = Swap { rename: RENAME, by: "the restored one", more: "" };
+        confirmed(&sent, &swap, &earlier(&scope), now.as_ref(), Assessment::InPlace)
+    }
+
+    #[tokio::test]
+    async fn every_endpoint_of_production_is_compared() {
+        // The readers' endpoint answers with another one of the replaced readers.
+        let late = &[(NAME, "10.0.0.7"), (READER, "10.0.0.8"), (MEMBER, "10.0.0.9"), (CUSTOM, "10.0.0.6")];
+        match of_all(late, 1).await {
+            Assessment::Settling(progress) => {
+                assert!(progress.note.contains(&format!("{READER} still leads to 10.0.0.8")), "{}", progress.note);
+            }
+            other => panic!("not waited for: {other:?}"),
+        }
+        let told = output(of_all(late, -1).await);
+        assert!(
+            told.contains(&format!("look with `dig {READER}`")) && told.contains(&format!("{NAME} leads to 10.0.0.7"))
+        );
+        // A custom endpoint stays with the replaced cluster.
+        let moved = &[(NAME, "10.0.0.7"), (READER, "10.0.0.9"), (MEMBER, "10.0.0.9"), (CUSTOM, "10.0.0.6")];
+        let told = output(of_all(moved, 1).await);
+        assert!(told.contains(&format!("{MEMBER} leads to 10.0.0.9 for this host")), "{told}");
+        assert!(
+            told.contains(&format!("{CUSTOM} stays with the replaced one: for this host it leads to 10.0.0.6")),
+            "{told}"
+        );
     }
 }

@@ -39,6 +39,13 @@ impl Sent<'_> {
         })
     }
 
+    /// The same of a change or of that of a member, whose id begins so: `rename_restored:shop-1`.
+    pub(super) fn perhaps_any(&self, change: &str, within: Duration) -> bool {
+        let changes = self.sends.iter().map(|sent| sent.change.as_str());
+        let is_it = |sent: &&str| sent.split_once(':').map_or(*sent, |(change, _)| change) == change;
+        changes.filter(is_it).any(|change| self.perhaps(change, within))
+    }
+
     /// Whether anything was accepted within this time.
     pub(super) fn lately(&self, within: Duration) -> bool {
         self.receipts.last().is_some_and(|receipt| self.looked < receipt.at + within)

@@ -12,7 +12,9 @@ use crate::rds::{
         LISTED_WITHIN,
         changes::{CARRY, RENAME_EXPECTED, RENAME_FAILED, RENAME_RESTORED},
     },
-    eligible, led,
+    eligible,
+    led::{self, Swap},
+    led_earlier,
     sent::{failed, settling},
     status::{Phase, phase},
 };
@@ -59,7 +61,8 @@ impl View<'_> {
         }
         let more = if new.is_aurora() { format!(". {CERTIFICATE}") } else { String::new() };
         let settled = self.read_back(new, model);
-        led::confirmed(self.scope, &self.sent, RENAME_RESTORED, self.now.led.as_ref(), settled, &more)
+        let swap = Swap { rename: RENAME_RESTORED, by: "the restored one", more: &more };
+        led::confirmed(&self.sent, &swap, &led_earlier(self.scope), self.now.led.as_ref(), settled)
     }
 
     /// Why a member that has its name is not available yet, if so.

@@ -78,6 +78,9 @@ pub struct Cluster {
     pub kms_key: Option<String>,
     /// Of the writer.
     pub endpoint: Option<String>,
+    /// Of the readers.
+    #[serde(default)]
+    pub reader_endpoint: Option<String>,
     pub latest_restorable: Option<Timestamp>,
     pub earliest_restorable: Option<Timestamp>,
     pub settings: ClusterSettings,
@@ -116,6 +119,7 @@ impl Cluster {
             engine_version: text(&cluster.engine_version),
             kms_key: cluster.kms_key_id.clone(),
             endpoint: cluster.endpoint.clone(),
+            reader_endpoint: cluster.reader_endpoint.clone(),
             latest_restorable: timestamp(cluster.latest_restorable_time),
             earliest_restorable: timestamp(cluster.earliest_restorable_time),
             settings: ClusterSettings::of(cluster),

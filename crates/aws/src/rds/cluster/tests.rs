@@ -60,6 +60,7 @@ fn cluster(name: &str, resource_id: &str, members: [&str; 2]) -> Cluster {
         engine_version: "15.4".to_owned(),
         kms_key: None,
         endpoint: Some(format!("{name}.cluster-abc.eu-west-1.rds.amazonaws.com")),
+        reader_endpoint: None,
         latest_restorable: Some(time("01:55:00")),
         earliest_restorable: Some(time("00:00:00")),
         settings: ClusterSettings {

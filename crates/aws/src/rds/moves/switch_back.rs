@@ -30,7 +30,10 @@ use self::{
     calls::{Call, DESCRIBE_DEPLOYMENTS, MODIFY_CLUSTER, MODIFY_INSTANCE},
     state::{Deployment, Id, State},
 };
-use super::{DESCRIBE_CLUSTERS, DESCRIBE_INSTANCES, arn, cluster_shape, corrupt, derived, instance_shape, permission};
+use super::{
+    super::led::{self, Earlier, Stage},
+    DESCRIBE_CLUSTERS, DESCRIBE_INSTANCES, arn, cluster_shape, corrupt, derived, instance_shape, permission,
+};
 use crate::session::Aws;
 
 /// The action's name in plans.
@@ -132,6 +135,11 @@ impl Names {
     }
 }
 
+/// Where the names of production led before.
+fn led_earlier(scope: &Scope) -> Earlier {
+    Earlier::of(scope, |state: State| state.led)
+}
+
 /// The action behind [`ACTION`].
 #[derive(Clone)]
 pub struct RdsSwitchBack {
@@ -169,7 +177,16 @@ impl RdsSwitchBack {
             is_side(&deployment.source) || is_side(&deployment.target)
         };
         let deployments = deployments.into_iter().filter(ours).collect();
-        Ok(State { looked, deployments, databases })
+        // The names have changed when what was production has another one, and none is free.
+        let green = before.as_ref().and_then(|before| before.called(&names.production));
+        let holder = databases.iter().find(|found| found.name == names.production);
+        let stage = match (green, holder) {
+            (None, Some(holder)) => Stage::Before(holder.endpoints.clone()),
+            (Some(green), Some(holder)) if green.id != holder.id => Stage::After,
+            _ => Stage::Neither,
+        };
+        let led = led::look(self.aws.resolver(), scope, stage, led_earlier(scope)).await;
+        Ok(State { looked, deployments, databases, led })
     }
 }
 

@@ -17,6 +17,7 @@ use serde_json::json;
 use super::{
     super::{
         super::{
+            led::{self, Swap},
             sent::Sent,
             status::{Phase, phase},
         },
@@ -25,6 +26,7 @@ use super::{
     Kind, Names, With, by_hand,
     calls::{Call, MODIFY_CLUSTER, MODIFY_INSTANCE},
     identity::old_blue,
+    led_earlier,
     state::{Deployment, Found, State},
 };
 
@@ -99,6 +101,11 @@ impl<'a> View<'a> {
 
     /// The old blue has the name of production.
     fn back(&self, blue: &Found) -> Assessment {
+        let swap = Swap { rename: RENAME_BLUE, by: "the old blue", more: "" };
+        led::confirmed(&self.sent, &swap, &led_earlier(self.scope), self.now.led.as_ref(), self.named(blue))
+    }
+
+    fn named(&self, blue: &Found) -> Assessment {
         if let Some(waiting) = unfit(blue) {
             return waiting;
         }
@@ -107,9 +114,11 @@ impl<'a> View<'a> {
         };
         let green = self.now.of(&green.id).unwrap_or(green);
         let Names { production, failed, .. } = &self.names;
-        if !green.replicas.is_empty() {
-            let replicas = green.replicas.join(", ");
-            let renames = by_hand::renames(self.scope, &green.replicas, &blue.replicas);
+        let replicas = green.replicas.iter().chain(&green.cluster_replicas).cloned().collect::<Vec<_>>().join(", ");
+        if !replicas.is_empty() {
+            let instances = by_hand::renames(self.scope, Kind::Instance, &green.replicas, &blue.replicas);
+            let clusters = by_hand::renames(self.scope, Kind::Cluster, &green.cluster_replicas, &blue.cluster_replicas);
+            let renames = instances.into_iter().chain(clusters).collect::<Vec<_>>().join("; ");
             return Assessment::Differs {
                 why: format!(
                     "{blue} is production again, but {replicas} replicate from {failed} and keep the names of production's \
@@ -124,7 +133,7 @@ impl<'a> View<'a> {
                 " Not moved: {}, members of {failed}, keep their names. Whatever connects to the endpoint of one reads and \
                  writes data of after the switchover: point it at {production}, or let the members change names ({})",
                 members.join(", "),
-                by_hand::renames(self.scope, members, &blue.members)
+                by_hand::renames(self.scope, Kind::Instance, members, &blue.members).join("; ")
             ),
         };
         let output = format!("{blue} is production again.{members}");
@@ -241,7 +250,7 @@ impl<'a> View<'a> {
             });
         }
         let production = self.now.called(subject);
-        let attached = production.into_iter().flat_map(|found| found.members.iter().chain(&found.replicas)).cloned();
+        let attached = production.into_iter().flat_map(|found| found.attached()).cloned();
         let attached = attached.collect::<Vec<_>>().join(", ");
         if !attached.is_empty() {
             found.push(Check {

@@ -61,11 +61,12 @@ pub(super) async fn databases(client: &Client, kind: Kind) -> Result<Vec<Found>,
 
 impl Found {
     fn of_instance(found: DbInstance) -> Self {
-        let replicas =
-            found.read_replica_db_instance_identifiers().iter().chain(found.read_replica_db_cluster_identifiers());
+        let endpoint = found.endpoint().and_then(|endpoint| endpoint.address.clone());
         Self {
             members: Vec::new(),
-            replicas: replicas.cloned().collect(),
+            replicas: found.read_replica_db_instance_identifiers().to_vec(),
+            cluster_replicas: found.read_replica_db_cluster_identifiers().to_vec(),
+            endpoints: endpoint.into_iter().collect(),
             queued: pending::queued_on_instance(&found),
             name: found.db_instance_identifier.unwrap_or_default().to_ascii_lowercase(),
             id: Id::new(found.dbi_resource_id, timestamp(found.instance_create_time)),
@@ -76,9 +77,15 @@ impl Found {
 
     fn of_cluster(found: DbCluster) -> Self {
         let members = found.db_cluster_members().iter().filter_map(|member| member.db_instance_identifier.clone());
+        // Those of a Multi-AZ DB cluster are instances, those of an Aurora cluster are clusters and listed by their ARNs.
+        let is_cluster = |name: &String| name.contains(":cluster:");
+        let (cluster_replicas, replicas) = found.read_replica_identifiers().iter().cloned().partition(is_cluster);
+        let endpoints = [&found.endpoint, &found.reader_endpoint].into_iter().flatten().chain(found.custom_endpoints());
         Self {
             members: members.collect(),
-            replicas: found.read_replica_identifiers().to_vec(),
+            replicas,
+            cluster_replicas,
+            endpoints: endpoints.cloned().collect(),
             queued: pending::queued_on_cluster(&found),
             name: found.db_cluster_identifier.unwrap_or_default().to_ascii_lowercase(),
             id: Id::new(found.db_cluster_resource_id, timestamp(found.cluster_create_time)),

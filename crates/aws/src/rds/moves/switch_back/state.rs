@@ -5,6 +5,8 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::rds::led::Led;
+
 /// Everything that a look finds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct State {
@@ -15,6 +17,9 @@ pub struct State {
     /// What has a name that matters here, or was seen before under whatever name.
     #[serde(default)]
     pub(super) databases: Vec<Found>,
+    /// Where the names of production lead; only in a run that changes them, before the first rename and after the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) led: Option<Led>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,8 +45,15 @@ pub(super) struct Found {
     /// The members of a cluster, which have names, and so endpoints, of their own.
     #[serde(default)]
     pub(super) members: Vec<String>,
+    /// Instances that replicate from it.
     #[serde(default)]
     pub(super) replicas: Vec<String>,
+    /// The same of clusters.
+    #[serde(default)]
+    pub(super) cluster_replicas: Vec<String>,
+    /// Under which it answers; of a cluster the writer's, then the readers' and the custom ones.
+    #[serde(default)]
+    pub(super) endpoints: Vec<String>,
 }
 
 /// Stays the same when a database is renamed.
@@ -61,6 +73,13 @@ impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.resource_id.as_deref().unwrap_or("without a resource id"))?;
         self.created.map_or(Ok(()), |created| write!(f, ", made {created:.0}"))
+    }
+}
+
+impl Found {
+    /// What has endpoints of its own.
+    pub(super) fn attached(&self) -> impl Iterator<Item = &String> {
+        self.members.iter().chain(&self.replicas).chain(&self.cluster_replicas)
     }
 }
 

@@ -33,7 +33,17 @@ fn scope() -> Scope {
 fn found(name: &str, id: &str) -> Found {
     let (name, status) = (name.to_owned(), "available".to_owned());
     let id = Id::new(Some(id.to_owned()), None);
-    Found { name, id, status, renaming_to: None, queued: Vec::new(), members: Vec::new(), replicas: Vec::new() }
+    Found {
+        name,
+        id,
+        status,
+        renaming_to: None,
+        queued: Vec::new(),
+        members: Vec::new(),
+        replicas: Vec::new(),
+        cluster_replicas: Vec::new(),
+        endpoints: Vec::new(),
+    }
 }
 
 /// Names and resources.
@@ -42,6 +52,7 @@ fn state(databases: &[(&str, &str)]) -> State {
         looked: NOW.parse().unwrap(),
         deployments: Vec::new(),
         databases: databases.iter().map(|(name, id)| found(name, id)).collect(),
+        led: None,
     }
 }
 
@@ -264,6 +275,19 @@ fn what_is_not_moved_is_named() {
     assert!(why.contains(&rename("shop-reader-old1", "shop-reader")), "{why}");
     assert!(why.contains("and nothing of blue takes its name") && why.contains(&abroad), "{why}");
     assert!(!why.contains(&format!("identifier {abroad}")), "{why}");
+    // RDS has another call for the clusters among them.
+    let arn = |region: &str, name: &str| format!("arn:aws:rds:{region}:111122223333:cluster:{name}");
+    let cluster_replicas = vec!["orders".to_owned(), arn("eu-west-1", "stock"), arn("eu-central-1", "abroad")];
+    let Assessment::Differs { why } = done(Found { cluster_replicas, ..found(FAILED, "green") }) else { panic!() };
+    for name in ["orders", "stock"] {
+        let away = FAILED.replace("shop-", &format!("{name}-"));
+        let command = format!(
+            "`aws rds modify-db-cluster --db-cluster-identifier {name} --new-db-cluster-identifier {away} --apply-immediately`"
+        );
+        assert!(why.contains(&command), "{why}");
+    }
+    assert!(why.contains(":cluster:abroad replicate") && !why.contains("identifier abroad"), "{why}");
+    assert!(!why.contains("modify-db-instance"), "{why}");
     let production = Found { name: "shop".to_owned(), ..members };
     let now = State { databases: vec![production], ..state(&[]) };
     let checks = View::new(&scope(), &with(), &now, Some(&now), None, &[]).checks();
