@@ -60,11 +60,13 @@ const WRITES: Operations<8> = [
             "BacktrackDBCluster",
             "CreateDBClusterSnapshot",
             "CreateDBInstance",
+            "DeregisterDBProxyTargets",
             "EnableHttpEndpoint",
             "FailoverDBCluster",
             "ModifyDBCluster",
             "ModifyDBInstance",
             "RebootDBInstance",
+            "RegisterDBProxyTargets",
             "RestoreDBClusterFromSnapshot",
             "RestoreDBClusterToPointInTime",
             "RestoreDBInstanceFromDBSnapshot",
@@ -155,8 +157,10 @@ mod tests {
 
     #[test]
     fn no_listed_write_deletes_or_stops_anything() {
-        // The action `alb.targets` registers again what it has deregistered; the target itself goes on.
-        for write in all(&WRITES).into_iter().filter(|write| *write != "DeregisterTargets") {
+        // The action `alb.targets` registers again what it has deregistered; the target itself goes on. So does a database that
+        // leaves the target group of a proxy, for the one that has taken its place.
+        let deregisters = |write: &&str| ["DeregisterTargets", "DeregisterDBProxyTargets"].contains(write);
+        for write in all(&WRITES).into_iter().filter(|write| !deregisters(write)) {
             for verb in
                 ["Delete", "Deregister", "Terminate", "Remove", "Purge", "Stop", "Cancel", "Disable", "Revoke", "Reset"]
             {

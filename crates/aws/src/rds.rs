@@ -21,6 +21,7 @@ mod names;
 mod owner;
 mod pending;
 mod permissions;
+mod proxies;
 mod reads;
 mod refine;
 mod refused;
@@ -73,6 +74,13 @@ pub enum Observed {
 }
 
 impl Observed {
+    fn links(self) -> Option<Links> {
+        match self {
+            Self::Instance(state) => state.links,
+            Self::Cluster(state) => state.links,
+        }
+    }
+
     fn led(self) -> Option<Led> {
         match self {
             Self::Instance(state) => state.led,
@@ -144,7 +152,10 @@ impl RdsRestore {
             _ => Stage::Neither,
         };
         let led = led::look(self.aws.resolver(), scope, stage, led_earlier(scope)).await;
-        Ok(State { looked, instance, restored, failed, snapshot, earliest_restorable, links, cname, led })
+        let before = scope.before::<Observed>().ok().flatten().and_then(Observed::links);
+        let asked = proxies::asked(scope, with, before, restored.is_none() && failed.is_some());
+        let proxied = proxies::look(client, Kind::Instance, &asked).await?;
+        Ok(State { looked, instance, restored, failed, snapshot, earliest_restorable, links, cname, led, proxied })
     }
 }
 

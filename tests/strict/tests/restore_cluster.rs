@@ -5,7 +5,7 @@ use std::time::Duration;
 use belay_core::run::RunState;
 use belay_strict::{
     Blow, Played, Scene, Which, World,
-    rds::{Cluster, Endpoint, Kind, Snapshot},
+    rds::{Cluster, Endpoint, Kind, Proxy, Snapshot},
     route53::Zone,
 };
 use serde_json::json;
@@ -54,6 +54,14 @@ fn every_endpoint_of_the_cluster_is_waited_for() {
     for name in ["stock.cluster-ro-", "stock-2."] {
         assert!(never.contains(&format!("not seen within 10m: that {name}")), "{never}");
     }
+}
+
+#[test]
+fn a_proxy_leads_to_the_restored_cluster() {
+    let played = Scene::new(stock().with(Proxy::before_cluster("stock")), FROM_SNAPSHOT).roll_back().rolled_back();
+    assert_eq!(played.world.rds.proxy_leads_to("stock-proxy"), Some("stock"));
+    let registered = played.calls("RegisterDBProxyTargets").next().unwrap();
+    assert!(registered.input.to_string().contains("DBClusterIdentifiers"), "{}", registered.input);
 }
 
 #[track_caller]

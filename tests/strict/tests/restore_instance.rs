@@ -243,23 +243,61 @@ fn what_no_call_carries_waits_for_a_person_unless_the_plan_accepts_it() {
         let old = Instance::postgres("shop")
             .having("IAMDatabaseAuthenticationEnabled", "true")
             .having("ReadReplicaDBInstanceIdentifiers", json!({ "ReadReplicaDBInstanceIdentifier": ["shop-replica"] }));
-        World::default().with(old).with(Snapshot::of("shop")).with(Proxy::before("shop"))
+        World::default().with(old).with(Snapshot::of("shop"))
     };
     let armed = Scene::new(world(), FROM_SNAPSHOT).arm().unwrap();
-    for id in ["resource_id: was db-", "read_replicas: shop-replica", "proxies: shop-proxy"] {
+    for id in ["resource_id: was db-", "read_replicas: shop-replica"] {
         assert!(armed.warnings.iter().any(|warning| warning.contains(id)), "{id}: {:?}", armed.warnings);
     }
     let played = Scene::new(world(), FROM_SNAPSHOT).roll_back();
-    for id in ["resource_id: was db-", "read_replicas: shop-replica", "proxies: shop-proxy"] {
+    for id in ["resource_id: was db-", "read_replicas: shop-replica"] {
         differs(&played, id);
     }
-    let run = &played.run.id.0;
-    let commands = format!(
-        "`aws rds deregister-db-proxy-targets --db-proxy-name shop-proxy --db-instance-identifiers shop-failed-{run}`, then `aws rds \
-         register-db-proxy-targets --db-proxy-name shop-proxy --db-instance-identifiers shop`"
-    );
-    assert!(played.step("back").why.contains(&commands), "{}", played.told());
-    let _accepted = Scene::new(world(), &without("resource_id, read_replicas, proxies")).roll_back().rolled_back();
+    let _accepted = Scene::new(world(), &without("resource_id, read_replicas")).roll_back().rolled_back();
+}
+
+/// Whether a proxy knows its target by its resource or by its name is not documented: either way it leads to the restored one.
+#[test]
+fn a_proxy_leads_to_the_restored_instance() {
+    let world = |proxy: Proxy| shop().with(proxy);
+    let sends = |played: &Played| -> Vec<String> {
+        let sends = played.sends().filter(|call| call.operation.contains("ProxyTargets"));
+        sends.map(|call| call.operation.clone()).collect()
+    };
+    let scene = Scene::new(world(Proxy::before("shop")), FROM_SNAPSHOT);
+    let armed = scene.arm().unwrap();
+    assert!(!armed.warnings.iter().any(|warning| warning.contains("proxies")), "{:?}", armed.warnings);
+    let dry = scene.dry_run();
+    let titles: Vec<&str> = dry.steps["back"].changes.iter().map(|change| change.title.as_str()).collect();
+    assert!(titles.contains(&"register shop with the proxy shop-proxy"), "{titles:?}");
+    let played = scene.roll_back().rolled_back();
+    assert_eq!(played.world.rds.proxy_leads_to("shop-proxy"), Some("shop"));
+    assert_eq!(sends(&played), ["DeregisterDBProxyTargets", "RegisterDBProxyTargets"]);
+    let taken = played.calls("DeregisterDBProxyTargets").next().unwrap();
+    assert!(taken.input.to_string().contains("shop-failed-"), "{}", taken.input);
+
+    let by_name = Scene::new(world(Proxy::before("shop").by_name()), FROM_SNAPSHOT).roll_back().rolled_back();
+    assert_eq!(by_name.world.rds.proxy_leads_to("shop-proxy"), Some("shop"));
+    assert_eq!(sends(&by_name), Vec::<String>::new(), "it leads to the restored one already");
+
+    let accepted = Scene::new(world(Proxy::before("shop")), &without("proxies")).roll_back().rolled_back();
+    assert_eq!(sends(&accepted), Vec::<String>::new(), "the plan does without");
+    assert!(accepted.world.rds.proxy_leads_to("shop-proxy").unwrap().starts_with("shop-failed-"));
+}
+
+#[test]
+fn a_proxy_is_moved_whatever_answer_is_lost() {
+    let mut world = shop().with(Proxy::before("shop"));
+    (world.rds.pace.restore, world.rds.pace.resolvable) = (minutes(1), minutes(0));
+    let scene = Scene::new(world, FROM_SNAPSHOT);
+    for operation in ["DeregisterDBProxyTargets", "RegisterDBProxyTargets"] {
+        for blow in [Blow::LoseAnswer, Blow::KillAfter, Blow::KillBefore, Blow::Lose, Blow::FailAfter] {
+            let world = scene.world().when(Which::Nth(operation.to_owned(), 1), blow.clone());
+            let played = scene.roll_back_in(world);
+            assert_eq!(played.run.state, RunState::RolledBack, "{operation} {blow:?}: {}", played.told());
+            assert_eq!(played.world.rds.proxy_leads_to("shop-proxy"), Some("shop"), "{operation} {blow:?}");
+        }
+    }
 }
 
 #[test]

@@ -28,6 +28,7 @@ use super::{
     led::{self, Swap},
     led_earlier,
     owner::{self, Owner},
+    proxies::Swapped,
     sent::{Sent, answering, failed, settling},
     source::{Kind, Sought},
     spec::{Cname, KeepEndpoint, Source},
@@ -380,6 +381,9 @@ impl<'a> View<'a> {
         if let Some(waiting) = self.unfit(new, RENAME_RESTORED, changes::RENAME_EXPECTED) {
             return waiting;
         }
+        if let Some(moving) = self.proxies(&new.name).remaining(&self.now.proxied, &self.sent) {
+            return moving;
+        }
         let model = self.known_good.or(self.now.failed.as_ref());
         if let Some(model) = model {
             // What the baseline says, somebody may have changed since.
@@ -392,6 +396,10 @@ impl<'a> View<'a> {
         let settled = self.read_back(new, model);
         let swap = Swap { rename: RENAME_RESTORED, by: "the restored one", more: "" };
         led::confirmed(&self.sent, &swap, &led_earlier(self.scope), self.now.led.as_ref(), settled)
+    }
+
+    fn proxies<'n>(&'n self, restored: &'n str) -> Swapped<'n> {
+        Swapped { kind: Kind::Instance, replaced: &self.names.failed, restored }
     }
 
     fn settling_since(&self, began: Option<Timestamp>, expected: Duration, note: String) -> Assessment {

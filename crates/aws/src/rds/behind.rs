@@ -61,8 +61,8 @@ impl Replaced<'_> {
         told
     }
 
-    /// What a person does after the swap. Belay does not: to deregister is to take away what serves, and whether a target follows
-    /// the renamed database or its name is not documented.
+    /// What a person does where a record is pointed at the restored database: it has a name of its own, and who uses the proxy is not
+    /// known to follow the record.
     fn proxies_by_hand(&self) -> String {
         let which = match self.kind {
             Kind::Instance => "--db-instance-identifiers",

@@ -18,7 +18,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{cluster::calls::ClusterCall, cname, fields, refine::refine, refused, settings::Settings};
+use super::{
+    cluster::calls::ClusterCall,
+    cname, fields,
+    proxies::{self, Target},
+    refine::refine,
+    refused,
+    settings::Settings,
+};
 use crate::{errors, session::Clients};
 
 pub(super) const RESTORE_FROM_SNAPSHOT: &str = "rds:RestoreDBInstanceFromDBSnapshot";
@@ -60,6 +67,9 @@ pub(super) enum Call {
         from: String,
         to: String,
     },
+    /// Takes the replaced database out of a proxy's group.
+    DeregisterProxy(Target),
+    RegisterProxy(Target),
     /// Of a whole cluster.
     Cluster(ClusterCall),
     PointCname {
@@ -78,6 +88,8 @@ impl Call {
             Self::RestoreToPointInTime { .. } => RESTORE_TO_POINT_IN_TIME,
             Self::Carry { .. } | Self::Rename { .. } => MODIFY,
             Self::AddRole { .. } => ADD_ROLE,
+            Self::DeregisterProxy(_) => proxies::DEREGISTER,
+            Self::RegisterProxy(_) => proxies::REGISTER,
             Self::Cluster(call) => call.action(),
             Self::PointCname { .. } => cname::CHANGE_RECORDS,
         }
@@ -125,6 +137,8 @@ impl Call {
                 let sent = input.send_with(client).await;
                 sent.map_err(|error| self.failure(error, &format!("{from}, to {to}")))?.db_instance
             }
+            Self::DeregisterProxy(target) => return target.deregister(client).await,
+            Self::RegisterProxy(target) => return target.register(client).await,
             Self::Cluster(call) => return call.send(client).await,
             Self::PointCname { zone, record, ttl_s, endpoint } => {
                 return cname::point(&clients.route53.write, scope, zone, record, *ttl_s, endpoint).await;

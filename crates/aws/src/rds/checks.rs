@@ -18,7 +18,10 @@ pub(super) fn of<'a>(scope: &Scope, with: &With, now: &'a Observed) -> Vec<Check
         KeepEndpoint::Rename => (&names.failed, &names.own),
         KeepEndpoint::Cname | KeepEndpoint::None => (&names.own, &names.restored),
     };
-    let proxies = |links: &'a Option<Links>| links.as_ref().map(|links| links.proxies.as_slice()).unwrap_or_default();
+    // Behind a name that stays, the step moves them itself.
+    let stay = with.keep_endpoint == KeepEndpoint::Cname;
+    let proxies =
+        |links: &'a Option<Links>| links.as_ref().filter(|_| stay).map_or(&[][..], |links| links.proxies.as_slice());
     let (replaced, queued, links) = match now {
         Observed::Instance(State { instance: Some(old), links, .. }) => {
             let replaced = Replaced {

@@ -32,12 +32,13 @@ use self::{
     state::{Cluster, Member},
 };
 use super::{
-    calls as instance_calls, cname,
+    Observed, calls as instance_calls, cname,
     led::{self, Stage},
     led_earlier, links,
     names::{NAME_CHARS_MAX, Names},
     owner::{REPLACES_TAG, RUN_TAG},
     permissions::{self, Permissions, any_run},
+    proxies,
     reads::{self, is_code},
     source::{self, Kind},
     spec::{KeepEndpoint, Newest, Source, With},
@@ -91,7 +92,10 @@ pub(super) async fn look(
         _ => Stage::Neither,
     };
     let led = led::look(resolver, scope, stage, led_earlier(scope)).await;
-    Ok(ClusterState { looked, cluster, restored, failed, members, snapshot, links, cname, led })
+    let before = scope.before::<Observed>().ok().flatten().and_then(Observed::links);
+    let asked = proxies::asked(scope, with, before, restored.is_none() && failed.is_some());
+    let proxied = proxies::look(client, Kind::Cluster, &asked).await?;
+    Ok(ClusterState { looked, cluster, restored, failed, members, snapshot, links, cname, led, proxied })
 }
 
 /// All that clients may connect to: of the writer, of the readers, of each member that gets its name back, and the custom ones.
@@ -296,6 +300,7 @@ pub(super) fn permissions(scope: &Scope, with: &With, cluster: &str) -> Vec<Perm
     }
     made.send(calls::ENABLE_HTTP_ENDPOINT, clusters[1].clone());
     made.links();
+    made.proxies(scope, with, "cluster", &Names::new(cluster, None));
     made.cname(with);
     made.list
 }

@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 
 use belay_ports::{Condition, Permission, Scope};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    calls, cname, links,
+    calls, cname,
+    links::{self, Links},
     names::Names,
-    reads,
+    proxies, reads,
     spec::{Source, With},
 };
 use crate::{place, route53::zone::Zone};
@@ -106,6 +108,24 @@ impl Permissions {
         self.read(links::DESCRIBE_PROXY_TARGETS, self.arn("target-group:*"));
     }
 
+    /// Proxies lead to the restored database after the swap. The baseline knows whether there are any.
+    pub(super) fn proxies(&mut self, scope: &Scope, with: &With, word: &str, names: &Names) {
+        let links = scope.baseline.as_ref().and_then(|entry| Links::deserialize(&entry.doc["links"]).ok());
+        let moves = match &links {
+            Some(links) => !proxies::moved(with, Some(links)).is_empty(),
+            None => proxies::moves(with),
+        };
+        if !moves {
+            return;
+        }
+        for (action, name) in [(proxies::DEREGISTER, &names.failed), (proxies::REGISTER, &names.own)] {
+            for resource in ["db-proxy:*".to_owned(), "target-group:*".to_owned(), format!("{word}:{}", any_run(name))]
+            {
+                self.send(action, self.arn(&resource));
+            }
+        }
+    }
+
     /// Enhanced monitoring hands its role on. The baseline knows which; else it is the one that the console makes.
     pub(super) fn pass_monitoring(&mut self, known: Option<&str>) {
         let usual = || format!("arn:{}:iam::{}:role/rds-monitoring-role", self.partition, self.account);
@@ -190,6 +210,7 @@ pub(super) fn instance(scope: &Scope, with: &With, instance: &str) -> Vec<Permis
     }
     made.send(calls::ADD_ROLE, databases[1].clone());
     made.links();
+    made.proxies(scope, with, "db", &Names::new(instance, None));
     made.cname(with);
     made.list
 }

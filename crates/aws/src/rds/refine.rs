@@ -16,6 +16,11 @@ pub(super) fn refine(error: ApplyError, code: &str) -> ApplyError {
         "DBInstanceAlreadyExists" | "DBClusterAlreadyExists" => (true, "the next look tells whose it is"),
         // Or has renamed it.
         "DBInstanceNotFound" | "DBClusterNotFound" => (true, "the next look tells where it is"),
+        // An earlier send, of which the answer was lost, has done it; or AWS shows its effect late.
+        "DBProxyTargetNotFound" | "DBProxyTargetAlreadyRegistered" => {
+            (true, "the next look tells where the proxy leads")
+        }
+        "InvalidDBProxyState" => (true, "RDS does this only with an available proxy"),
         "InvalidDBInstanceState" => (true, "RDS does this only with an available instance"),
         "InvalidDBClusterState" => (true, "RDS does this only with an available cluster"),
         "InsufficientDBInstanceCapacity" => (true, "AWS has no such instance free now"),

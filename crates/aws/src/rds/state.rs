@@ -9,7 +9,7 @@ use aws_sdk_rds::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{cname::Found, led::Led, links::Links, pending, settings::Settings};
+use super::{cname::Found, led::Led, links::Links, pending, proxies::Proxied, settings::Settings};
 
 /// Everything that a look finds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,6 +35,9 @@ pub struct State {
     /// Where the name of production leads; only in a run that changes it, before the restore and after the swap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub led: Option<Led>,
+    /// Where the proxies lead that led to the replaced one; only after the swap.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proxied: Vec<Proxied>,
 }
 
 /// One DB instance.

@@ -15,12 +15,20 @@ use crate::{
     world::{Place, Thing, World},
 };
 
-/// An RDS Proxy with its one target, which stays with the database whatever that is called.
+/// An RDS Proxy with its one target.
 #[derive(Debug, Clone)]
 pub(crate) struct Proxied {
     pub(super) name: String,
-    /// A resource id.
-    pub(super) target: Option<String>,
+    pub(super) target: Option<Target>,
+}
+
+/// Which of the two a proxy knows its target by is not documented, so a world has either.
+#[derive(Debug, Clone)]
+pub(crate) enum Target {
+    /// A resource id: it stays with the database, whatever that is called.
+    Resource(String),
+    /// It leads to whatever is called so.
+    Name(Kind, String),
 }
 
 /// A custom endpoint of an Aurora cluster; its name is the account's, not the cluster's.
@@ -79,8 +87,17 @@ impl Rds {
     pub(super) fn describe_proxy_targets(&self, place: &Place, input: Input<'_>) -> Answered {
         let input = input.only("DBProxyName TargetGroupName Filters Marker MaxRecords")?;
         let proxy = self.proxy(input.wanted("DBProxyName")?)?;
-        let target = self.databases.iter().filter(|found| Some(&found.id) == proxy.target.as_ref());
-        let shown: Vec<Value> = target.map(|found| shown_target(found, place)).collect();
+        let shown: Vec<Value> = match &proxy.target {
+            None => Vec::new(),
+            Some(target) => match (self.target(target), target) {
+                (Some(found), _) => vec![shown_target(found, place)],
+                (None, Target::Name(kind, name)) => vec![json!({
+                    "RdsResourceId": name, "Type": target_type(*kind),
+                    "TargetHealth": { "State": "UNAVAILABLE", "Description": "there is no such database" },
+                })],
+                (None, Target::Resource(_)) => Vec::new(),
+            },
+        };
         let (shown, marker) = page(shown, place.page, input.number("MaxRecords"), input.text("Marker"))?;
         Ok(json!({ "Targets": { "member": shown }, "Marker": marker }))
     }
@@ -94,6 +111,19 @@ impl Rds {
             "Status": "available",
         });
         Ok(json!({ "TargetGroups": { "member": [group] } }))
+    }
+
+    fn target(&self, target: &Target) -> Option<&Database> {
+        match target {
+            Target::Resource(id) => self.databases.iter().find(|found| found.id == *id),
+            Target::Name(kind, name) => self.database(*kind, name),
+        }
+    }
+
+    /// The name of the database that a proxy leads to.
+    pub fn proxy_leads_to(&self, proxy: &str) -> Option<&str> {
+        let proxy = self.proxies.iter().find(|found| found.name == proxy)?;
+        self.target(proxy.target.as_ref()?).map(Database::called)
     }
 
     /// A proxy has one target (user guide, "Quotas and limitations for RDS Proxy").
@@ -114,19 +144,24 @@ impl Rds {
         }
         let (id, shown) = (target.id.clone(), shown_target(target, place));
         let proxy = self.proxies.iter_mut().find(|proxy| proxy.name == name);
-        proxy.expect("it was found just now").target = Some(id);
+        proxy.expect("it was found just now").target = Some(Target::Resource(id));
         Ok(json!({ "DBProxyTargets": { "member": [shown] } }))
     }
 
     pub(super) fn deregister_proxy_target(&mut self, input: Input<'_>) -> Answered {
         let input = input.only("DBProxyName TargetGroupName DBInstanceIdentifiers DBClusterIdentifiers")?;
         let name = input.wanted("DBProxyName")?.to_owned();
-        self.proxy(&name)?;
-        let proxy = self.proxies.iter_mut().find(|proxy| proxy.name == name);
-        match proxy.and_then(|proxy| proxy.target.take()) {
-            Some(_) => Ok(json!({})),
-            None => Err(Refusal::missing("DBProxyTargetNotFoundFault", format!("DBProxy {name} has no target."))),
+        let instances = input.texts("DBInstanceIdentifiers", "member");
+        let clusters = input.texts("DBClusterIdentifiers", "member");
+        let named = instances.first().or(clusters.first()).copied().unwrap_or_default();
+        let target = self.proxy(&name)?.target.as_ref().and_then(|target| self.target(target));
+        if !target.is_some_and(|found| found.is_called(named)) {
+            let message = format!("DBProxy {name} has no target {named}.");
+            return Err(Refusal::missing("DBProxyTargetNotFoundFault", message));
         }
+        let proxy = self.proxies.iter_mut().find(|proxy| proxy.name == name);
+        proxy.expect("it was found just now").target = None;
+        Ok(json!({}))
     }
 
     pub(super) fn describe_endpoints(&self, place: &Place, input: Input<'_>) -> Answered {
@@ -230,10 +265,13 @@ impl Rds {
     }
 }
 
+fn target_type(kind: Kind) -> &'static str {
+    if kind == Kind::Instance { "RDS_INSTANCE" } else { "TRACKED_CLUSTER" }
+}
+
 fn shown_target(found: &Database, place: &Place) -> Value {
-    let kind = if found.kind == Kind::Instance { "RDS_INSTANCE" } else { "TRACKED_CLUSTER" };
     json!({
-        "TargetArn": found.arn(place), "RdsResourceId": found.called(), "Type": kind,
+        "TargetArn": found.arn(place), "RdsResourceId": found.called(), "Type": target_type(found.kind),
         "TargetHealth": { "State": if found.status == "available" { "AVAILABLE" } else { "UNAVAILABLE" } },
     })
 }
@@ -250,15 +288,22 @@ pub struct Proxy {
     name: String,
     kind: Kind,
     of: String,
+    by_name: bool,
 }
 
 impl Proxy {
     pub fn before(instance: &str) -> Self {
-        Self { name: format!("{instance}-proxy"), kind: Kind::Instance, of: instance.to_owned() }
+        Self { name: format!("{instance}-proxy"), kind: Kind::Instance, of: instance.to_owned(), by_name: false }
     }
 
     pub fn before_cluster(cluster: &str) -> Self {
-        Self { name: format!("{cluster}-proxy"), kind: Kind::Cluster, of: cluster.to_owned() }
+        Self { name: format!("{cluster}-proxy"), kind: Kind::Cluster, of: cluster.to_owned(), by_name: false }
+    }
+
+    /// Knows its target by its name alone.
+    #[must_use]
+    pub fn by_name(self) -> Self {
+        Self { by_name: true, ..self }
     }
 }
 
@@ -285,8 +330,8 @@ impl Thing for Integration {
 impl Thing for Proxy {
     fn enter(self, world: &mut World) {
         let of = world.rds.database(self.kind, &self.of).unwrap_or_else(|| panic!("there is no {}", self.of));
-        let target = Some(of.id.clone());
-        world.rds.proxies.push(Proxied { name: self.name, target });
+        let target = if self.by_name { Target::Name(self.kind, self.of) } else { Target::Resource(of.id.clone()) };
+        world.rds.proxies.push(Proxied { name: self.name, target: Some(target) });
     }
 }
 

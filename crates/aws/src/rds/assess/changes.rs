@@ -12,7 +12,7 @@ use crate::rds::{
     calls::Call,
     carry::Phase,
     cname::{self, Pointing},
-    owner,
+    owner, proxies,
     refused::Without,
     settings::RestoreKind,
     source::bound,
@@ -71,7 +71,11 @@ impl View<'_> {
         let after = new.map_or(after.clone(), |new| after.missing_from(&new.settings));
         let after = (!after.is_empty()).then(|| self.carry(old, new, CARRY_AFTER.to_owned(), after));
         match (self.with.keep_endpoint, self.pointing(None)) {
-            (KeepEndpoint::Rename, _) => self.renames(old, new).into_iter().chain(after).collect(),
+            (KeepEndpoint::Rename, _) => {
+                let moved = proxies::moved(self.with, self.now.links.as_ref());
+                let moves = self.proxies(&self.names.own).planned(moved);
+                self.renames(old, new).into_iter().chain(moves).chain(after).collect()
+            }
             (KeepEndpoint::Cname, Some((cname, Pointing::Elsewhere { before, ttl_s }))) => {
                 after.into_iter().chain([self.point_cname(cname, new, before, ttl_s)]).collect()
             }

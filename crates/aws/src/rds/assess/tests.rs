@@ -112,6 +112,7 @@ fn state(instance: Option<Instance>, restored: Option<Instance>, failed: Option<
         links: None,
         cname: None,
         led: None,
+        proxied: Vec::new(),
     }
 }
 

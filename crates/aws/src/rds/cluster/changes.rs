@@ -26,6 +26,7 @@ use crate::rds::{
     fields,
     names::Names,
     owner::{self, OF_INSTANCE, OF_MEMBER, REPLACES_TAG},
+    proxies,
     refused::Without,
     source::bound,
     spec::Cname,
@@ -81,6 +82,8 @@ impl View<'_> {
             (KeepEndpoint::Rename, _) => {
                 let mut changes = vec![self.rename_failed(old), self.rename_restored()];
                 changes.extend(self.member_renames(old));
+                let moved = proxies::moved(self.with, self.now.links.as_ref());
+                changes.extend(self.proxies(&self.names.own).planned(moved));
                 changes.into_iter().chain(after).collect()
             }
             (KeepEndpoint::Cname, Some((cname, Pointing::Elsewhere { before, ttl_s }))) => {

@@ -15,7 +15,9 @@ use crate::rds::{
     eligible,
     led::{self, Swap},
     led_earlier,
+    proxies::Swapped,
     sent::{failed, settling},
+    source::Kind,
     status::{Phase, phase},
 };
 
@@ -55,6 +57,9 @@ impl View<'_> {
         if !changes.is_empty() {
             return Assessment::Remaining(changes);
         }
+        if let Some(moving) = self.proxies(&new.name).remaining(&self.now.proxied, &self.sent) {
+            return moving;
+        }
         let model = self.known_good.and_then(|baseline| baseline.cluster.as_ref()).or(self.now.failed.as_ref());
         if let Some(carrying) = model.and_then(|model| self.carrying_after(model, new)) {
             return carrying;
@@ -63,6 +68,10 @@ impl View<'_> {
         let settled = self.read_back(new, model);
         let swap = Swap { rename: RENAME_RESTORED, by: "the restored one", more: &more };
         led::confirmed(&self.sent, &swap, &led_earlier(self.scope), self.now.led.as_ref(), settled)
+    }
+
+    pub(super) fn proxies<'n>(&'n self, restored: &'n str) -> Swapped<'n> {
+        Swapped { kind: Kind::Cluster, replaced: &self.names.failed, restored }
     }
 
     /// Why a member that has its name is not available yet, if so.

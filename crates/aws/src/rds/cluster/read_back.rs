@@ -41,6 +41,7 @@ impl View<'_> {
         if !differences.is_empty() && self.sent.lately(STATUS_LAGS) {
             return settling(format!("{} is back, and read until its settings show", new.name));
         }
+        differences.extend(self.proxies(&new.name).differences(&self.now.proxied));
         differences.extend(self.left_behind(new));
         let readers = self.left_out(model).len();
         let readers = (readers > 0).then(|| autoscaled::told(readers, &self.names.own, self.with.keep_endpoint));
@@ -85,7 +86,9 @@ impl View<'_> {
             by: &new.name,
             resource_id: old.resource_id.as_deref(),
             attached: &old.attached,
-            proxies: links.map(|links| links.proxies.as_slice()).unwrap_or_default(),
+            proxies: links
+                .filter(|_| self.with.keep_endpoint == KeepEndpoint::Cname)
+                .map_or(&[], |links| &links.proxies),
             custom_endpoints: &old.custom_endpoints,
             authenticates_by_iam: old.settings.iam_database_authentication == Some(true),
         };

@@ -12,6 +12,7 @@ use crate::rds::{
     led::Led,
     links::Links,
     pending,
+    proxies::Proxied,
     state::{Attached, Instance, Snapshot, percent, tags, text, timestamp},
 };
 
@@ -36,6 +37,9 @@ pub struct ClusterState {
     /// Where the name of production leads; only in a run that changes it, before the restore and after the swap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub led: Option<Led>,
+    /// Where the proxies lead that led to the replaced one; only after the swap.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proxied: Vec<Proxied>,
 }
 
 /// One member of the cluster, and what has become of it in this run.

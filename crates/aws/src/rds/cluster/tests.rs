@@ -146,6 +146,7 @@ fn state(clusters: [Option<Cluster>; 3], readers: &str, writers: &str) -> Cluste
         links: None,
         cname: None,
         led: None,
+        proxied: Vec::new(),
     }
 }
 
@@ -168,7 +169,7 @@ fn accepted(change: &str, at: &str) -> Receipt {
 
 /// The look before found the same.
 fn twice(now: &ClusterState) -> Scope {
-    let doc = serde_json::to_value(crate::rds::Observed::Cluster(now.clone())).unwrap();
+    let doc = serde_json::to_value(Observed::Cluster(now.clone())).unwrap();
     Scope { previous: Some(std::sync::Arc::new(doc)), ..scope() }
 }
 
@@ -471,12 +472,12 @@ fn members_are_known_by_their_tags_and_names() {
 #[test]
 fn a_look_survives_being_journaled_and_is_told_from_an_instances() {
     let now = state([Some(old("shop")), None, None], "o", "or");
-    let journaled = serde_json::to_value(crate::rds::Observed::Cluster(now.clone())).unwrap();
-    let read: crate::rds::Observed = serde_json::from_value(journaled).unwrap();
-    assert_eq!(read, crate::rds::Observed::Cluster(now));
+    let journaled = serde_json::to_value(Observed::Cluster(now.clone())).unwrap();
+    let read: Observed = serde_json::from_value(journaled).unwrap();
+    assert_eq!(read, Observed::Cluster(now));
     let instance = json!({ "looked": "2026-03-01T00:00:00Z", "instance": null, "restored": null, "failed": null,
         "snapshot": null, "earliest_restorable": null });
-    assert!(matches!(serde_json::from_value(instance), Ok(crate::rds::Observed::Instance(_))));
+    assert!(matches!(serde_json::from_value(instance), Ok(Observed::Instance(_))));
 }
 
 /// Once the restored cluster has its name, Application Auto Scaling makes readers in it.

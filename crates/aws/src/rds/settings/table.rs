@@ -183,7 +183,7 @@ pub(super) const NOT_CARRIED: &[(&str, &str)] = &[
     ("DBSecurityGroups", "of EC2-Classic, which is gone"),
     (
         "RDS Proxy targets",
-        "stay with the replaced instance: a difference, `without: [proxies]` accepts it; register the new one with the proxy",
+        "the step registers the restored one in place of the replaced (`rds/proxies.rs`); `without: [proxies]` leaves them alone",
     ),
     ("AwsBackupRecoveryPointArn", "of the recovery point that AWS Backup restored it from, which does not change"),
 ];
