@@ -111,10 +111,12 @@ impl Ledger {
     /// Everything that was declared was used in one scenario or another, but for what only some databases and load balancers have.
     #[track_caller]
     fn close(mut self) {
-        const OF_SOME: [&str; 4] = [
+        const OF_SOME: [&str; 6] = [
             "rds:AddRoleToDBInstance",
             "rds:EnableHttpEndpoint",
             "rds:DescribeDBProxyTargets",
+            "rds:DeregisterDBProxyTargets",
+            "rds:RegisterDBProxyTargets",
             "elasticloadbalancing:DescribeTargetGroupAttributes",
         ];
         for (subject, used) in &self.used {
