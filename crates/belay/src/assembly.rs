@@ -11,9 +11,7 @@ use belay_channels::{Channels, Texts};
 use belay_journal::{OpenError, SqliteJournal, StateUrl};
 use belay_local::{Programs, permit::Gate};
 use belay_plan::{catalogue::Catalogue, model::AwsTarget};
-use belay_ports::{
-    AccountError, Actuator, Actuators, Channel, Clock, Fut, Journal, Observer, Ports, Sensor, Sensors,
-};
+use belay_ports::{AccountError, Actuator, Actuators, Channel, Clock, Fut, Journal, Observer, Ports, Sensor, Sensors};
 use belay_probes::Probes;
 use belay_server::Config;
 

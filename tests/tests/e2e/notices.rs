@@ -50,15 +50,15 @@ fn a_kill_between_sent_and_recorded_tells_again_under_the_same_id_and_nothing_el
     receiver.answer_with(200);
     let daemon = stage.serve(&plan);
     receiver.wait_for("finished");
-    daemon.wait_until("everything to be sent", |migration| {
-        (migration["notices"]["team"]["waiting"] == 0).then_some(())
-    });
+    daemon
+        .wait_until("everything to be sent", |migration| (migration["notices"]["team"]["waiting"] == 0).then_some(()));
     let hooks = receiver.hooks();
     let kinds = by_kind(&hooks);
     assert_eq!(kinds.keys().copied().collect::<Vec<_>>(), ["armed", "decision", "finished"]);
     assert_eq!(kinds["decision"], [&decided.id, &decided.id]);
     assert_eq!((kinds["armed"].len(), kinds["finished"].len()), (1, 1));
-    let facts: Vec<_> = hooks.iter().filter(|hook| hook.kind() == "decision").map(|hook| &hook.body["data"]["facts"]).collect();
+    let facts: Vec<_> =
+        hooks.iter().filter(|hook| hook.kind() == "decision").map(|hook| &hook.body["data"]["facts"]).collect();
     assert_eq!(facts[0], facts[1], "the same words");
     assert_eq!(facts[0]["run"]["reason"], "orders fail");
 }
@@ -83,9 +83,8 @@ fn a_channel_that_fails_is_shown_and_its_secrets_are_nowhere() {
     assert!(metrics.body.contains(r#"belay_notices_total{channel="team",outcome="retried"}"#), "{metrics:?}");
 
     receiver.answer_with(200);
-    daemon.wait_until("the channel to work again", |migration| {
-        (migration["notices"]["team"]["sent"] == 1).then_some(())
-    });
+    daemon
+        .wait_until("the channel to work again", |migration| (migration["notices"]["team"]["sent"] == 1).then_some(()));
     let events = stage.belay.run(&["audit", "--state", "sqlite:belay.db", "--json"]);
     let preview = stage.belay.run(&["notify", &plan, "--preview"]);
     assert_eq!(preview.code, 0, "{preview}");
