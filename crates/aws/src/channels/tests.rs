@@ -71,6 +71,7 @@ fn notice(kind: &str, arn: &str) -> Notice {
         migration: "checkout".to_owned(),
         summary: None,
         drill: false,
+        over: false,
         at: Timestamp::UNIX_EPOCH,
         why: String::new(),
         by: None,
