@@ -127,3 +127,40 @@ fn a_text_that_cannot_be_rendered_is_replaced_and_the_notice_goes_out() {
     let text = Texts.text_or_built_in("slack", Markup::None, &notice);
     assert_eq!(text.title, "checkout-cutover: critical incident");
 }
+
+/// What core knows of an incident or a run may be less than the samples have.
+#[test]
+fn a_built_in_text_needs_no_fact_but_what_happened() {
+    for (channel, kind) in ["slack", "email", "statuspage"].into_iter().flat_map(|channel| {
+        kinds(channel).into_iter().map(move |kind| (channel, kind))
+    }) {
+        for (sample, without) in samples::all(kind).into_iter().flat_map(|sample| {
+            (0..16).map(move |without| (sample.facts.clone(), without))
+        }) {
+            let mut facts = sample;
+            if without & 1 > 0 {
+                facts.incident = None;
+            }
+            if without & 2 > 0 {
+                facts.run = None;
+            }
+            if without & 4 > 0 {
+                facts.step = None;
+            }
+            if without & 8 > 0 {
+                (facts.by, facts.why, facts.phase, facts.point_of_no_return) = (None, String::new(), None, None);
+                if let Some(incident) = &mut facts.incident {
+                    (incident.answer, incident.then, incident.authority) = (None, None, Vec::new());
+                    incident.timebox_ends = None;
+                }
+            }
+            let notice = samples::notice(facts, channel);
+            let text = Texts.text(channel, Markup::None, &notice);
+            let text = text.unwrap_or_else(|why| panic!("{kind} of {channel} without {without:b}: {why}")).plain();
+            let said = format!("{}\n{}", text.title, text.body);
+            for hole in ["  ", " .", " ,", "()", ": \n", "by ;", "the  "] {
+                assert!(!said.contains(hole), "{kind} of {channel} without {without:b} has `{hole}`: {said}");
+            }
+        }
+    }
+}
