@@ -109,10 +109,14 @@ impl<W: Way> Sender<W> {
 impl<W: Way> Channel for Sender<W> {
     fn send<'a>(&'a self, notice: &'a Notice) -> Fut<'a, Result<String, NotSent>> {
         let sending = async {
-            let text = self.all.texts.plain_or_built_in(W::KEY, notice);
+            let text = self.all.texts.plain(W::KEY, notice);
+            let flaw =
+                text.as_ref().err().map(|why| format!("; with the built-in text, since {why}")).unwrap_or_default();
+            let text = text.unwrap_or_else(|_| self.all.texts.plain_or_built_in(W::KEY, notice));
             let data = self.all.texts.data(notice, &text);
             let (entry, clients) = self.open(&notice.notify, &notice.channel).await?;
-            self.way.deliver(&clients, &entry.arn, notice, &text, &data).await
+            let sent = self.way.deliver(&clients, &entry.arn, notice, &text, &data).await?;
+            Ok(format!("{sent}{flaw}"))
         };
         Box::pin(self.within(sending))
     }

@@ -125,9 +125,13 @@ impl<W: Way> Channel for Sender<W> {
                     W::KEY
                 )));
             }
-            let text = Texts.text_or_built_in(W::KEY, W::MARKUP, notice);
+            let text = Texts.text(W::KEY, W::MARKUP, notice);
+            let flaw =
+                text.as_ref().err().map(|why| format!("; with the built-in text, since {why}")).unwrap_or_default();
+            let text = text.unwrap_or_else(|_| Texts.text_or_built_in(W::KEY, W::MARKUP, notice));
             let target = self.open(&notice.notify, &notice.channel).await?;
-            self.way.deliver(&self.shared, target, notice, text).await
+            let sent = self.way.deliver(&self.shared, target, notice, text).await?;
+            Ok(format!("{sent}{flaw}"))
         };
         Box::pin(self.within(sending))
     }

@@ -71,6 +71,20 @@ async fn slack_gets_no_more_than_it_takes() {
 }
 
 #[tokio::test]
+async fn a_text_that_cannot_be_rendered_is_on_record_and_the_notice_goes_out() {
+    let receiver = Receiver::new(&[&answer("200 OK", &[], "ok")]).await;
+    let team = team(&receiver.url("/"));
+    let mut notify = team.notify();
+    let texts = notify.texts.entry(NoticeKind::Incident).or_default();
+    texts.insert("slack".to_owned(), "Hurt\n\n{{ incident.nothing }}\n".to_owned());
+    let mut notice = team.notice(NoticeKind::Incident, 0);
+    notice.notify = notify.into();
+    let sent = team.send(&notice).await.unwrap();
+    assert!(sent.starts_with("200 ok; with the built-in text, since line 3: undefined value"), "{sent}");
+    assert_eq!(receiver.only().json()["text"], "checkout-cutover: critical incident");
+}
+
+#[tokio::test]
 async fn a_text_of_the_plan_may_use_what_slack_knows() {
     let message = sent(|team| {
         let mut notify = team.notify();

@@ -131,12 +131,14 @@ fn a_text_that_cannot_be_rendered_is_replaced_and_the_notice_goes_out() {
 /// What core knows of an incident or a run may be less than the samples have.
 #[test]
 fn a_built_in_text_needs_no_fact_but_what_happened() {
-    for (channel, kind) in ["slack", "email", "statuspage"].into_iter().flat_map(|channel| {
-        kinds(channel).into_iter().map(move |kind| (channel, kind))
-    }) {
-        for (sample, without) in samples::all(kind).into_iter().flat_map(|sample| {
-            (0..16).map(move |without| (sample.facts.clone(), without))
-        }) {
+    for (channel, kind) in ["slack", "email", "statuspage"]
+        .into_iter()
+        .flat_map(|channel| kinds(channel).into_iter().map(move |kind| (channel, kind)))
+    {
+        for (sample, without) in samples::all(kind)
+            .into_iter()
+            .flat_map(|sample| (0..16).map(move |without| (sample.facts.clone(), without)))
+        {
             let mut facts = sample;
             if without & 1 > 0 {
                 facts.incident = None;
@@ -163,4 +165,25 @@ fn a_built_in_text_needs_no_fact_but_what_happened() {
             }
         }
     }
+}
+
+#[test]
+fn every_name_that_a_text_can_use_is_documented() {
+    let page = include_str!("../../TEXTS.md");
+    let known = |template: &str| check_text(NoticeKind::Incident, "slack", template).unwrap_err();
+    for (template, begin) in [
+        ("{{ x }}", "known are "),
+        ("{{ incident.x }}", "it has "),
+        ("{{ run.x }}", "it has "),
+        ("{{ step.x }}", "it has "),
+    ] {
+        let why = known(template);
+        let (_, names) = why.split_once(begin).unwrap();
+        for name in names.split(", ") {
+            assert!(page.contains(&format!("`{name}`")), "{name} is not in TEXTS.md");
+        }
+    }
+    let (_, example) = page.split_once("shows why.\n\n```\n").unwrap();
+    let (example, _) = example.split_once("```").unwrap();
+    assert_eq!(check_text(NoticeKind::Incident, "slack", example), Ok(()));
 }
