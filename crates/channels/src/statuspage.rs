@@ -9,6 +9,7 @@ use belay_plan::{
     shape::{field, object, pattern, secret},
 };
 use belay_ports::{NotSent, Notice};
+use jiff::Timestamp;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -24,6 +25,8 @@ pub(crate) const KEY: &str = "statuspage";
 pub(crate) const ADDRESS: &str = "https://api.statuspage.io";
 /// A page's open incidents with all their updates.
 const LIST_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Open ones and others, the newest first.
+const RECENT: &str = "/incidents?limit=50";
 /// Ours in an incident's metadata.
 const METADATA: &str = "belay";
 
@@ -83,14 +86,23 @@ impl Way for Statuspage {
         if notice.test || notice.facts.drill {
             return api.try_out().await;
         }
-        let found = api.find(&marker(&notice.facts)).await?;
+        let marker = marker(&notice.facts);
+        let found = api.find("/incidents/unresolved", &marker).await?;
         let stage = Stage::of(&notice.facts);
         match (found, stage) {
             (Some(found), _) if found.key == notice.key => Ok(format!("it was on the page already ({})", found.id)),
+            // One that had to be tried again is older than what has been told since.
+            (Some(found), _) if found.at > Some(notice.facts.at) => {
+                Ok(format!("what happened later is on the page already ({})", found.id))
+            }
             (Some(found), _) => api.update(&found, stage, notice, &text).await,
             // Whoever closed it on the page has told customers more than we know.
             (None, Stage::Resolved) => Ok("no incident is open on the page, so there is nothing to resolve".to_owned()),
-            (None, _) => api.create(stage, notice, &text).await,
+            // What was resolved, by Belay or by a person, is not opened again.
+            (None, _) => match api.find(RECENT, &marker).await? {
+                Some(found) => Ok(format!("the page's incident was resolved already ({})", found.id)),
+                None => api.create(stage, notice, &text).await,
+            },
         }
     }
 }
@@ -143,6 +155,8 @@ struct Found {
     id: String,
     /// Of the notice that was told last.
     key: String,
+    /// When that happened which it tells.
+    at: Option<Timestamp>,
 }
 
 struct Api<'a> {
@@ -172,13 +186,16 @@ impl Api<'_> {
         Ok(answer.shown("the page and its component were found; nothing was published"))
     }
 
-    async fn find(&self, marker: &str) -> Result<Option<Found>, NotSent> {
-        let answer = self.call(Method::GET, "/incidents/unresolved", None).await?;
+    async fn find(&self, path: &str, marker: &str) -> Result<Option<Found>, NotSent> {
+        let answer = self.call(Method::GET, path, None).await?;
         let incidents: Vec<Value> = serde_json::from_slice(&answer.body)
             .map_err(|_| later("the page's list of incidents cannot be understood, or is longer than 2 MiB"))?;
         let ours = incidents.iter().find(|incident| incident["metadata"][METADATA]["incident"] == marker);
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        Ok(ours.map(|found| Found { id: text(&found["id"]), key: text(&found["metadata"][METADATA]["notice"]) }))
+        Ok(ours.map(|found| {
+            let ours = &found["metadata"][METADATA];
+            Found { id: text(&found["id"]), key: text(&ours["notice"]), at: text(&ours["at"]).parse().ok() }
+        }))
     }
 
     async fn create(&self, stage: Stage, notice: &Notice, text: &Text) -> Result<String, NotSent> {
@@ -214,7 +231,7 @@ impl Api<'_> {
             "component_ids": [component],
             "components": { component: status },
             "deliver_notifications": true,
-            "metadata": { METADATA: { "incident": marker(&notice.facts), "notice": notice.key } },
+            "metadata": { METADATA: { "incident": marker(&notice.facts), "notice": notice.key, "at": notice.facts.at } },
         })
     }
 }

@@ -99,3 +99,30 @@ impl Team {
         self.channels.channel(self.kind).unwrap().usable(&notify, &"team".to_owned()).await
     }
 }
+
+#[test]
+fn there_is_something_behind_every_spec() {
+    let channels = Channels::new(Arc::new(Still::default()), Gate::default());
+    for spec in Channels::specs() {
+        assert!(channels.channel(spec.key).is_some(), "{}", spec.key);
+    }
+    assert!(channels.channel("sns").is_none());
+}
+
+#[test]
+fn a_preview_shows_the_text_and_what_is_wrong_with_it() {
+    let team = Team::new("slack", &[], |_| serde_json::json!({}));
+    let channel = team.channels.channel("slack").unwrap();
+    let mut notice = team.notice(NoticeKind::Recovered, 0);
+    notice.test = true;
+    let preview = channel.preview(&notice).unwrap();
+    assert!(
+        preview.starts_with("TEST: checkout-cutover: the incident is over, the signals have recovered\n\n"),
+        "{preview}"
+    );
+    let mut notify = team.notify();
+    let texts = notify.texts.entry(NoticeKind::Recovered).or_default();
+    texts.insert("slack".to_owned(), "Well\n\n{{ nobody }}\n".to_owned());
+    notice.notify = notify.into();
+    assert_eq!(channel.preview(&notice), Err("line 3: undefined value: `nobody` is undefined".to_owned()));
+}

@@ -102,6 +102,18 @@ async fn a_summary_is_not_longer_than_pagerduty_takes() {
     assert!(event["dedup_key"].as_str().unwrap().chars().count() <= 255);
 }
 
+#[tokio::test]
+async fn controls_from_outside_are_shown_to_whoever_is_woken() {
+    let receiver = Receiver::new(&[&answer("202 Accepted", &[], TAKEN)]).await;
+    let team = team(&receiver.url(""));
+    let mut notice = team.notice(NoticeKind::Halted, 0);
+    notice.facts.why = "\u{202e}x\x1b[2J\r\nforged".to_owned();
+    team.send(&notice).await.unwrap();
+    let event = receiver.only().body;
+    assert!(event.contains("The reason: \\\\u{202e}x␛[2J␍␊forged"), "{event}");
+    assert!(!event.contains('\u{202e}') && !event.contains("\\u001b") && !event.contains("\\r"), "{event}");
+}
+
 #[test]
 fn a_plan_names_another_address_only_as_a_webhook_could() {
     let specs = Channels::specs();

@@ -36,16 +36,20 @@ fn lines(received: &[Received]) -> Vec<&str> {
 #[tokio::test]
 async fn an_incident_is_created_on_the_page() {
     let created = answer("201 Created", &[], r#"{"id":"p31zjtct2jer"}"#);
-    let receiver = Receiver::new(&[&unresolved(&json!([])), &created]).await;
+    let receiver = Receiver::new(&[&unresolved(&json!([])), &unresolved(&json!([])), &created]).await;
     let team = team(&receiver);
     assert_eq!(team.tell(NoticeKind::Incident).await, Ok("201 p31zjtct2jer (investigating)".to_owned()));
     let received = receiver.received();
     assert_eq!(
         lines(&received),
-        ["GET /v1/pages/kctbh9vrtdwd/incidents/unresolved", "POST /v1/pages/kctbh9vrtdwd/incidents"]
+        [
+            "GET /v1/pages/kctbh9vrtdwd/incidents/unresolved",
+            "GET /v1/pages/kctbh9vrtdwd/incidents?limit=50",
+            "POST /v1/pages/kctbh9vrtdwd/incidents",
+        ]
     );
     assert!(received.iter().all(|request| request.headers["authorization"] == format!("OAuth {API_KEY}")));
-    let incident = &received[1].json()["incident"];
+    let incident = &received[2].json()["incident"];
     assert_eq!(incident["name"], "Service disruption");
     assert_eq!(incident["status"], "investigating");
     assert_eq!(incident["components"], json!({ "8kbf7d35c070": "major_outage" }));
@@ -97,6 +101,22 @@ async fn what_a_person_has_resolved_stays_so() {
 }
 
 #[tokio::test]
+async fn a_notice_that_was_held_up_undoes_nothing_that_was_told_since() {
+    // Resolved, by Belay or by a person.
+    let receiver = Receiver::new(&[&unresolved(&json!([])), &unresolved(&ours("a later one"))]).await;
+    let sent = team(&receiver).tell(NoticeKind::Incident).await;
+    assert_eq!(sent, Ok("the page's incident was resolved already (p31zjtct2jer)".to_owned()));
+    assert_eq!(receiver.received().len(), 2);
+
+    let mut incidents = ours("a later one");
+    incidents[1]["metadata"]["belay"]["at"] = json!("2026-03-01T02:16:00Z");
+    let receiver = Receiver::new(&[&unresolved(&incidents)]).await;
+    let sent = team(&receiver).tell(NoticeKind::Incident).await;
+    assert_eq!(sent, Ok("what happened later is on the page already (p31zjtct2jer)".to_owned()));
+    assert_eq!(receiver.received().len(), 1);
+}
+
+#[tokio::test]
 async fn a_drill_and_a_test_are_not_published() {
     for (test, drill) in [(true, false), (false, true)] {
         let receiver = Receiver::new(&[&answer("200 OK", &[], "{}")]).await;
@@ -131,7 +151,8 @@ async fn a_list_that_is_none_is_asked_for_again() {
 
 #[tokio::test]
 async fn customers_read_nothing_from_outside() {
-    let receiver = Receiver::new(&[&unresolved(&json!([])), &answer("201 Created", &[], "{}")]).await;
+    let none = unresolved(&json!([]));
+    let receiver = Receiver::new(&[&none, &none, &answer("201 Created", &[], "{}")]).await;
     let team = team(&receiver);
     let mut notice = team.notice(NoticeKind::Incident, 0);
     notice.facts.why = "FORGED".to_owned();
@@ -139,5 +160,5 @@ async fn customers_read_nothing_from_outside() {
     let incident = notice.facts.incident.as_mut().unwrap();
     (incident.why, incident.evidence) = ("FORGED".to_owned(), vec!["<script>FORGED</script>".to_owned()]);
     team.send(&notice).await.unwrap();
-    assert!(!receiver.received()[1].body.contains("FORGED"));
+    assert!(!receiver.received()[2].body.contains("FORGED"));
 }
