@@ -141,7 +141,7 @@ impl<W: Way> Channel for Sender<W> {
     }
 }
 
-/// What a failed call means for a notice: whether it arrived does not matter, since it has a key.
+/// Whether a failed call is tried again. It may have arrived: the notice's key identifies it.
 fn not_sent(error: ApplyError) -> NotSent {
     let (why, retry) = match error {
         ApplyError::NoEffect { why, class: ErrorClass::Permanent } => (why, Retry::Never),

@@ -14,7 +14,7 @@ use belay_ports::near::{Nearness, address_nearness, nearness};
 use reqwest::Url;
 use serde_json::Value;
 
-/// An address that may be sent to. It is a secret.
+/// A checked URL. It can be a secret, so it is not shown.
 #[derive(Clone)]
 pub(crate) struct Address {
     pub(crate) url: Url,
@@ -27,10 +27,10 @@ impl fmt::Debug for Address {
 }
 
 impl Address {
-    /// `insecure`: plain HTTP will do, to private addresses.
+    /// `insecure`: plain HTTP is allowed, to private addresses only.
     ///
     /// # Errors
-    /// Why nothing is sent there, in words that do not show it.
+    /// Why the address is refused, without showing it.
     pub(crate) fn parse(text: &str, insecure: bool) -> Result<Self, String> {
         let url = Url::parse(text).map_err(|error| format!("the address is no URL: {error}"))?;
         let host = url.host_str().filter(|host| !host.is_empty()).ok_or("the address has no host")?;
@@ -56,17 +56,17 @@ impl Address {
         Ok(Self { url })
     }
 
-    /// As errors show it.
+    /// The part of the address that errors show.
     pub(crate) fn host(&self) -> &str {
         self.url.host_str().unwrap_or_default()
     }
 
-    /// Nothing leaves this host or its network in the open.
+    /// Whether it is plain HTTP.
     pub(crate) fn is_plain(&self) -> bool {
         self.url.scheme() == "http"
     }
 
-    /// Of an address that is a secret: what no answer may show, the address and what in it others do not know.
+    /// The address and the parts of it that are masked in answers, when the address is a secret.
     pub(crate) fn secrets(&self) -> Vec<String> {
         let url = &self.url;
         let parts = [url.as_str(), url.path(), url.query().unwrap_or_default(), url.password().unwrap_or_default()];
@@ -75,16 +75,16 @@ impl Address {
     }
 }
 
-/// Why nothing is sent to an address that a name led to.
+/// Why an address that a name resolved to is refused.
 pub(crate) fn refused(address: IpAddr, plain: bool) -> Option<String> {
     if address_nearness(address) == Nearness::LinkLocal {
-        return Some(format!("its name leads to {address}, a link-local address"));
+        return Some(format!("its address {address} is link-local"));
     }
     (plain && !is_private(address))
-        .then(|| format!("its name leads to {address}, a public address: plain HTTP goes to private ones only"))
+        .then(|| format!("its address {address} is a public address: without TLS only private ones are reached"))
 }
 
-/// In no other network than one's own.
+/// Whether an address is loopback or private.
 pub(crate) fn is_private(address: IpAddr) -> bool {
     // Shared address space (RFC 6598): pods of EKS often live there.
     let is_shared = |address: Ipv4Addr| address.octets()[0] == 100 && address.octets()[1] & 0b1100_0000 == 64;
@@ -104,7 +104,7 @@ pub(crate) fn insecure_field() -> Field {
     field("insecure", boolean(), "Whether plain HTTP will do; it goes to private addresses only.").or(false)
 }
 
-/// The key `url`, where a service has an address of its own.
+/// The key `url`, for services with an address of their own.
 pub(crate) fn url_field() -> Field {
     field(
         "url",
@@ -120,7 +120,9 @@ pub(crate) fn check_url(spec: &Value) -> Vec<Finding> {
     match Address::parse(text, spec["insecure"] == true) {
         Err(why) => vec![Finding::new("/url", why)],
         Ok(Address { url }) if !url.username().is_empty() || url.password().is_some() => {
-            vec![Finding::new("/url", "a user or password in a URL is a secret: it is not for a plan").conceal()]
+            vec![
+                Finding::new("/url", "a user or password in a URL is a secret: it does not belong in a plan").conceal(),
+            ]
         }
         Ok(Address { url }) if url.query().is_some() || url.fragment().is_some() => {
             vec![Finding::new("/url", "the address has a query or a fragment, which no service has here").conceal()]

@@ -29,9 +29,9 @@ use crate::{
 
 pub(crate) const KEY: &str = "email";
 
-/// More are a mailing list, which has an address of its own.
+/// For more recipients a plan names a mailing list.
 const RECIPIENTS_MAX: usize = 50;
-/// Notices that some recipients have had and others not.
+/// The number of notices for which `taken` is kept.
 const PARTLY_SENT_MAX: usize = 1000;
 
 pub(crate) fn spec() -> ChannelSpec {
@@ -84,8 +84,8 @@ fn mailbox(text: &str) -> Result<Mailbox, String> {
     }
 }
 
-/// Sends mails, and knows recipients who have had a notice that others have not, by its key. A restart forgets them, and then at most one mail doubles,
-/// under the same Message-ID.
+/// Sends mails. `taken` holds the recipients who have received a notice that others have not, by its key. After a restart
+/// at most one mail is sent twice, under the same Message-ID.
 #[derive(Clone, Default)]
 pub(crate) struct Email {
     taken: Arc<Mutex<BTreeMap<String, BTreeSet<String>>>>,
@@ -132,9 +132,9 @@ impl Email {
         let mut all = self.taken();
         if postponed.is_empty() {
             let had = all.remove(key).unwrap_or_default();
-            let not = if refused.is_empty() { String::new() } else { format!("; not for {}", refused.join(", ")) };
+            let not = if refused.is_empty() { String::new() } else { format!("; refused for {}", refused.join(", ")) };
             return match taken.is_empty() && had.is_empty() {
-                true => Err(never(format!("no recipient is taken: {}", refused.join(", ")))),
+                true => Err(never(format!("all recipients were refused: {}", refused.join(", ")))),
                 false => Ok(format!("{said}{not}")),
             };
         }
@@ -144,6 +144,6 @@ impl Email {
             }
             all.entry(key.to_owned()).or_default().extend(taken);
         }
-        Err(later(format!("not yet for {}", postponed.join(", "))))
+        Err(later(format!("postponed for {}", postponed.join(", "))))
     }
 }

@@ -27,27 +27,27 @@ use crate::{
     way::{later, never},
 };
 
-/// How much of an answer is read where little is expected.
+/// The part of an answer that is read, unless a request asks for more.
 pub(crate) const ANSWER_BYTES_MAX: usize = 64 * 1024;
-/// Nobody is waited for longer.
+/// The longest `Retry-After` that is honoured.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60 * 60);
 
-/// The clients, each made at its first use.
+/// The HTTP clients, each created at its first use.
 #[derive(Default)]
 pub(crate) struct Http {
     clients: Mutex<Vec<(Route, Client)>>,
-    /// Beside those of the trust store.
+    /// Certificates in addition to those of the trust store.
     roots: Vec<Certificate>,
 }
 
-/// Where a request goes, and by which way.
+/// The route of a request: one client each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Route {
-    /// By the proxies of the environment, if there are some.
+    /// HTTPS to other hosts, through the proxies of the environment.
     Far,
-    /// This host.
+    /// HTTPS to this host, without a proxy.
     Near,
-    /// Plain HTTP, which stays in one's own network.
+    /// Plain HTTP to private addresses, without a proxy.
     Plain,
 }
 
@@ -58,13 +58,13 @@ pub(crate) struct Request<'a> {
     pub(crate) headers: Vec<(&'static str, String)>,
     /// JSON.
     pub(crate) body: Option<String>,
-    /// What no answer may show.
+    /// Secrets that are masked in answers.
     pub(crate) secrets: Vec<String>,
     pub(crate) answer_bytes_max: usize,
     pub(crate) now: Timestamp,
 }
 
-/// What a receiver answered; the status is a good one.
+/// An answer with a 2xx status.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -86,7 +86,7 @@ impl Http {
     }
 
     /// # Errors
-    /// It was not sent, or not taken, or nobody knows.
+    /// The request was not sent, was refused, or got no answer.
     pub(crate) async fn send(&self, request: Request<'_>) -> Result<Answer, NotSent> {
         let address = request.address;
         let host = address.host();
@@ -108,7 +108,7 @@ impl Http {
         let lost = |error| failed(host, error);
         let body = body(answer, request.answer_bytes_max).await;
         if status.is_success() {
-            // What was taken was taken, also where the end of its answer is lost.
+            // The receiver has accepted the request, even if the rest of its answer is lost.
             return Ok(Answer { status: status.as_u16(), body: body.unwrap_or_default(), secrets });
         }
         let shown = mask::shown(&String::from_utf8_lossy(&body.map_err(lost).unwrap_or_default()), &secrets);
@@ -155,7 +155,7 @@ async fn body(mut answer: Response, bytes_max: usize) -> Result<Vec<u8>, reqwest
     Ok(body)
 }
 
-/// Seconds, or a date; nothing longer than an hour.
+/// `Retry-After` as seconds or as a date, bounded to one hour.
 fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let asked = match text.parse::<u64>() {
@@ -168,12 +168,12 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     Some(asked.min(RETRY_AFTER_MAX))
 }
 
-/// Resolves names, and refuses addresses that nothing is sent to.
+/// Resolves names, and refuses link-local addresses and, for plain HTTP, public ones.
 struct Resolver {
     plain: bool,
 }
 
-/// An address that nothing is sent to, behind a name.
+/// A name resolved to an address that is refused.
 #[derive(Debug)]
 struct Refused(String);
 
@@ -198,7 +198,7 @@ impl Resolve for Resolver {
     }
 }
 
-/// A request that got no answer: it may have arrived.
+/// The error of a request without an answer. The request may have arrived.
 fn failed(host: &str, error: reqwest::Error) -> NotSent {
     let error = error.without_url();
     if let Some(Refused(why)) = cause(&error) {

@@ -1,4 +1,4 @@
-//! Answers of receivers, fit to be looked at.
+//! Answers of receivers, safe to show.
 
 use belay_plan::visible;
 
@@ -8,7 +8,7 @@ const SHOWN_CHARS_MAX: usize = 200;
 /// The text on one line, bounded, without known secrets.
 pub(crate) fn shown(text: &str, secrets: &[String]) -> String {
     let mut secrets: Vec<&String> = secrets.iter().filter(|secret| !secret.is_empty()).collect();
-    // One that contains another goes first.
+    // A secret that contains another is masked first.
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     let masked = secrets.into_iter().fold(text.trim().to_owned(), |text, secret| text.replace(secret, "[masked]"));
     let line = visible::line(&masked);

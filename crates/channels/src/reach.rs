@@ -1,5 +1,5 @@
-//! What a channel sends where: known from the plan, and held against what is permitted when it is armed; each try is held against
-//! it, too, with the host that the secret names.
+//! Which secrets a channel sends to which host, as far as the plan shows it. Arming compares it with the lists of the
+//! configuration; each try is compared again, with the host that the secret contains.
 
 use belay_local::{
     permit::{Reach, What},

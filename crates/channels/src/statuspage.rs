@@ -91,14 +91,14 @@ impl Way for Statuspage {
         let stage = Stage::of(&notice.facts);
         match (found, stage) {
             (Some(found), _) if found.key == notice.key => Ok(format!("it was on the page already ({})", found.id)),
-            // One that had to be tried again is older than what has been told since.
+            // A delayed notice is older than the last update on the page.
             (Some(found), _) if found.at > Some(notice.facts.at) => {
-                Ok(format!("what happened later is on the page already ({})", found.id))
+                Ok(format!("the page shows a later update already ({})", found.id))
             }
             (Some(found), _) => api.update(&found, stage, notice, &text).await,
-            // Whoever closed it on the page has told customers more than we know.
+            // A person has resolved it on the page.
             (None, Stage::Resolved) => Ok("no incident is open on the page, so there is nothing to resolve".to_owned()),
-            // What was resolved, by Belay or by a person, is not opened again.
+            // An incident that Belay or a person has resolved is not opened again.
             (None, _) => match api.find(RECENT, &marker).await? {
                 Some(found) => Ok(format!("the page's incident was resolved already ({})", found.id)),
                 None => api.create(stage, notice, &text).await,
@@ -107,7 +107,7 @@ impl Way for Statuspage {
     }
 }
 
-/// What the page shows of an incident.
+/// The status of an incident on the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Investigating,
@@ -136,14 +136,14 @@ impl Stage {
     }
 }
 
-/// Customers are told that all is well only where Belay has seen it.
+/// Customers get the all clear only if Belay has observed it.
 fn is_over(facts: &Facts) -> bool {
     let outcome = facts.incident.as_ref().and_then(|incident| incident.outcome);
     matches!(outcome, Some(IncidentOutcome::Recovered | IncidentOutcome::RolledBack))
         || facts.run.as_ref().is_some_and(|run| run.state == RunState::RolledBack)
 }
 
-/// What makes the page's incident ours: the same as long as the incident lasts, or the run where there is none.
+/// The marker in the metadata: the incident, or the run if there is no incident.
 fn marker(facts: &Facts) -> String {
     let incident = facts.incident.as_ref().map(|incident| incident.id.to_string());
     let episode = incident.or_else(|| facts.run.as_ref().map(|run| run.id.to_string())).unwrap_or_default();
@@ -153,9 +153,9 @@ fn marker(facts: &Facts) -> String {
 /// An incident of ours on the page.
 struct Found {
     id: String,
-    /// Of the notice that was told last.
+    /// The key of the last notice.
     key: String,
-    /// When that happened which it tells.
+    /// The time of that notice's event.
     at: Option<Timestamp>,
 }
 
@@ -180,7 +180,7 @@ impl Api<'_> {
         self.shared.http.send(request).await
     }
 
-    /// A page is public: what did not happen does not stand on it, only the way there is tried.
+    /// For tests and drills: a page is public, so only the access to it is checked.
     async fn try_out(&self) -> Result<String, NotSent> {
         let answer = self.call(Method::GET, &format!("/components/{}", self.target.component), None).await?;
         Ok(answer.shown("the page and its component were found; nothing was published"))

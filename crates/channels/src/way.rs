@@ -18,7 +18,7 @@ use crate::{
     texts::{Markup, Text, Texts},
 };
 
-/// One try; a little less than [`belay_ports::channel::SEND_TIME_MAX`], so that there is time to say so.
+/// One try; a little less than [`belay_ports::channel::SEND_TIME_MAX`], so that the time-out is reported in time.
 const TRY_TIME_MAX: Duration = Duration::from_secs(25);
 
 /// What channels send with.
@@ -35,7 +35,7 @@ pub(crate) struct Shared {
 pub(crate) trait Way: Send + Sync + 'static {
     const KEY: &'static str;
     const MARKUP: Markup;
-    /// The address and the secrets, as they are by now.
+    /// The address and the secrets that one try needs.
     type Target: Send;
 
     /// Looks up what a try needs, and checks it.
@@ -68,9 +68,9 @@ impl Entry<'_> {
     pub(crate) async fn secret(&self, text: &Value) -> Result<String, NotSent> {
         let reference = text.as_str().and_then(Reference::parse);
         let reference = reference.ok_or_else(|| never("the channel names no secret (`env:NAME` or `file:path`)"))?;
-        // A plan that was armed by an older version was not asked.
+        // An older version may have armed the plan without this check.
         reference.check().map_err(never)?;
-        // A file may come back.
+        // A file of secrets may be restored, so another try makes sense.
         self.shared.secrets.look_up(&reference).await.map_err(later)
     }
 
@@ -93,7 +93,7 @@ pub(crate) fn later(why: impl Into<String>) -> NotSent {
     NotSent { why: why.into(), retry: Retry::Later { after: None } }
 }
 
-/// A way, as a channel of the port.
+/// Implements the port for a kind of channel.
 pub(crate) struct Sender<W> {
     pub(crate) way: W,
     pub(crate) shared: Arc<Shared>,

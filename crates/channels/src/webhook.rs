@@ -98,7 +98,7 @@ impl Signing {
         let key = secret.strip_prefix(PREFIX).and_then(|encoded| STANDARD.decode(encoded).ok());
         let key = key.filter(|key| key.len() >= KEY_BYTES_MIN).ok_or_else(|| {
             never(format!(
-                "the secret of the signature is none: wanted `{PREFIX}` and at least {KEY_BYTES_MIN} bytes in base64"
+                "the signing secret is invalid: expected `{PREFIX}` and at least {KEY_BYTES_MIN} bytes in base64"
             ))
         })?;
         Ok(Self { secret, key })

@@ -11,7 +11,7 @@ use crate::{errors, session::Clients};
 
 pub(super) const KEY: &str = "event_bus";
 
-/// Refusals of an entry that pass by themselves.
+/// Error codes of an entry that are worth another try.
 const PASSING: [&str; 3] = ["ThrottlingException", "InternalFailure", "InternalException"];
 
 pub(super) fn spec() -> ChannelSpec {

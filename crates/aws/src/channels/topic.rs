@@ -94,7 +94,7 @@ fn subject(title: &str) -> String {
     ascii.skip_while(|letter| *letter == ' ').take(SUBJECT_CHARS_MAX).collect()
 }
 
-/// Of the letters that SNS takes, and not too long, whatever the key is.
+/// A hash, because SNS restricts the length and the characters.
 fn deduplication_id(key: &str) -> String {
     Sha256::digest(key.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -45,7 +45,7 @@ pub(super) fn of(
     Ok(message.map_err(|error| format!("the mail cannot be written: {error}"))?.formatted())
 }
 
-/// The same for each try, so that a mail that was sent twice is known as one.
+/// The Message-ID: the same for each try, so that a mail that was sent twice is recognised.
 fn id(key: &str, domain: &str) -> String {
     let hash = Sha256::digest(key.as_bytes());
     let text: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();

@@ -1,6 +1,6 @@
 //! One conversation with a mail server.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use belay_ports::{
     NotSent,
@@ -35,32 +35,32 @@ pub(super) struct Server {
     port: u16,
     security: Security,
     login: Option<(String, String)>,
-    /// What no answer may show.
+    /// Secrets that are masked in answers.
     secrets: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Security {
-    /// From the first byte on.
+    /// TLS from the first byte on.
     Tls,
     StartTls,
     None,
 }
 
-/// What became of a mail, recipient by recipient.
+/// The result of a mail for each recipient.
 pub(super) struct Outcome {
     /// What the server answered to the mail.
     pub(super) said: String,
     pub(super) taken: Vec<String>,
-    /// For good, each with the answer.
+    /// Permanently refused recipients, each with the answer.
     pub(super) refused: Vec<String>,
-    /// For now.
+    /// Recipients that the server refused for now, each with the answer.
     pub(super) postponed: Vec<String>,
 }
 
 impl Server {
     /// # Errors
-    /// Why no mail goes there, in words that do not show the URL.
+    /// Why the URL is refused, without showing it.
     pub(super) fn parse(text: &str, insecure: bool) -> Result<Self, String> {
         let url = Url::parse(text).map_err(|error| format!("the mail server's address is no URL: {error}"))?;
         let host = url.host_str().filter(|host| !host.is_empty()).ok_or("the mail server's address has no host")?;
@@ -87,7 +87,12 @@ impl Server {
         }
         let of_login = [url.password().unwrap_or_default().to_owned(), login.clone().unwrap_or_default().1];
         let secrets = [vec![text.to_owned()], of_login.to_vec()].concat();
-        Ok(Self { host: host.to_owned(), port: url.port().unwrap_or(port), security, login, secrets })
+        let server = Self { host: host.to_owned(), port: url.port().unwrap_or(port), security, login, secrets };
+        let address = host.trim_start_matches('[').trim_end_matches(']').parse();
+        match address.ok().and_then(|address| server.objection(address)) {
+            Some(why) => Err(format!("nothing is sent to {host}: {why}")),
+            None => Ok(server),
+        }
     }
 
     pub(super) fn host(&self) -> &str {
@@ -97,7 +102,7 @@ impl Server {
     /// `roots`: certificates beside those of the trust store, in DER.
     ///
     /// # Errors
-    /// There was no server that takes mails, or nobody knows what became of the mail.
+    /// No connection, a refused login or mail, or a lost answer.
     pub(super) async fn send(
         &self,
         roots: &[Vec<u8>],
@@ -107,7 +112,7 @@ impl Server {
     ) -> Result<Outcome, NotSent> {
         let mut connection = self.connect(roots).await?;
         let sent = self.talk(&mut connection, from, to, message).await;
-        // What was answered stands, whatever becomes of the goodbye.
+        // The result does not depend on how the connection ends.
         connection.abort().await;
         sent
     }
@@ -132,7 +137,7 @@ impl Server {
         if self.security == Security::StartTls {
             if !connection.can_starttls() {
                 connection.abort().await;
-                return Err(never(format!("{} offers no STARTTLS: nothing is sent to it in the open", self.host)));
+                return Err(never(format!("{} offers no STARTTLS: Belay sends nothing without TLS", self.host)));
             }
             let upgraded = connection.starttls(tls()?, &name).await;
             upgraded.map_err(|error| self.failed("gave no TLS connection", &error))?;
@@ -153,17 +158,18 @@ impl Server {
         let found = lookup_host((host, self.port)).await;
         let found: Vec<SocketAddr> =
             found.map_err(|error| later(format!("{} could not be resolved here: {error}", self.host)))?.collect();
-        let plain = self.security == Security::None;
-        for address in &found {
-            if let Some(why) = refused(address.ip(), plain) {
-                return Err(never(format!("nothing is sent to {}: {why}", self.host)));
-            }
-            if plain && self.login.is_some() && address_nearness(address.ip()) != Nearness::Loopback {
-                let why = "a login without TLS goes to this host only";
-                return Err(never(format!("nothing is sent to {}: {why}", self.host)));
-            }
+        match found.iter().find_map(|address| self.objection(address.ip())) {
+            Some(why) => Err(never(format!("nothing is sent to {}: {why}", self.host))),
+            None => Ok(found),
         }
-        Ok(found)
+    }
+
+    /// Why nothing is sent to an address of the server.
+    fn objection(&self, address: IpAddr) -> Option<String> {
+        let plain = self.security == Security::None;
+        let login = plain && self.login.is_some() && address_nearness(address) != Nearness::Loopback;
+        let why = login.then(|| format!("{address} is another host, and a login without TLS goes to this host only"));
+        refused(address, plain).or(why)
     }
 
     fn tls(&self, roots: &[Vec<u8>]) -> Result<TlsParameters, Error> {
@@ -239,6 +245,16 @@ mod tests {
         assert_eq!(parsed(url, false), Ok((host.clone(), 2525, Security::StartTls, login)));
         assert_eq!(parsed("smtps://mail.example.com", false), Ok((host.clone(), 465, Security::Tls, None)));
         assert_eq!(parsed("smtp://mail.example.com/", true), Ok((host, 587, Security::None, None)));
+        for (text, wanted) in [
+            ("smtp://belay:s3cret@10.0.0.7", "a login without TLS goes to this host only"),
+            ("smtp://198.51.100.7", "a public address"),
+        ] {
+            let why = Server::parse(text, true).err().unwrap_or_default();
+            assert!(why.contains(wanted) && !why.contains("s3cret"), "{text}: {why}");
+        }
+        for text in ["smtp://belay:s3cret@127.0.0.1", "smtp://belay:s3cret@[::1]:2525", "smtp://10.0.0.7"] {
+            assert!(Server::parse(text, true).is_ok(), "{text}");
+        }
         for (text, wanted) in [
             ("mail.example.com:587", "no host"),
             ("https://mail.example.com", "begins with `https:`"),

@@ -1,4 +1,4 @@
-//! The connection to a mail server: what comes in has a bound, since an answer is read to the end of its line.
+//! The connection to a mail server. The bytes that are read have a bound, because lettre reads an answer to the end of its line.
 
 use std::{
     io,
@@ -24,13 +24,13 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::http::chain;
 
-/// A whole conversation with its certificates; a usual one has less than 10 KiB.
+/// The bound for a whole connection, certificates included; a usual one reads less than 10 KiB.
 const INCOMING_BYTES_MAX: usize = 256 * 1024;
 
-/// One address of several may be gone.
+/// For each address of a name: one of several may not answer.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(8);
 
-/// A stream of which no more is read than its bound.
+/// A stream that fails when more than its bound is read.
 #[derive(Debug)]
 pub(super) struct Bounded<S> {
     stream: S,
@@ -77,7 +77,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Bounded<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.left == 0 {
-            return Poll::Ready(Err(io::Error::other("the server says more than any server has to")));
+            return Poll::Ready(Err(io::Error::other("the server sent more than 256 KiB")));
         }
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);

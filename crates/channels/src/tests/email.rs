@@ -164,7 +164,7 @@ async fn nothing_is_sent_without_the_right_certificate_or_without_tls() {
     let Some(server) = Server::start(&[]) else { return };
     let error = server.team("smtp", LOGIN, &["cto@example.com"]).tell(NoticeKind::Halted).await.unwrap_err();
     assert_eq!(error.retry, Retry::Never);
-    assert_eq!(error.why, "localhost offers no STARTTLS: nothing is sent to it in the open");
+    assert_eq!(error.why, "localhost offers no STARTTLS: Belay sends nothing without TLS");
     // This host is no network.
     let mut team = server.team("smtp", LOGIN, &["cto@example.com"]);
     team.spec["insecure"] = json!(true);
@@ -188,15 +188,18 @@ async fn who_can_get_it_gets_it_once() {
     let team = server.team("smtp", LOGIN, &["cto@example.com", "unknown@example.com", "busy@example.com"]);
     let error = team.tell(NoticeKind::Halted).await.unwrap_err();
     assert_eq!(error.retry, Retry::Later { after: None });
-    assert!(error.why.starts_with("not yet for busy@example.com (transient error (451)"), "{error}");
+    assert!(error.why.starts_with("postponed for busy@example.com (transient error (451)"), "{error}");
     let sent = team.tell(NoticeKind::Halted).await.unwrap();
-    assert!(sent.starts_with("250 2.0.0 queued as 4F2; not for unknown@example.com (permanent error (550)"), "{sent}");
+    assert!(
+        sent.starts_with("250 2.0.0 queued as 4F2; refused for unknown@example.com (permanent error (550)"),
+        "{sent}"
+    );
     assert_eq!(server.next()["to"], json!(["cto@example.com"]));
     assert_eq!(server.next()["to"], json!(["busy@example.com"]));
 
     let error = server.team("smtp", LOGIN, &["unknown@example.com"]).tell(NoticeKind::Halted).await.unwrap_err();
     assert_eq!(error.retry, Retry::Never);
-    assert!(error.why.starts_with("no recipient is taken: unknown@example.com"), "{error}");
+    assert!(error.why.starts_with("all recipients were refused: unknown@example.com"), "{error}");
     assert_eq!(server.rest(), "");
 }
 
@@ -226,7 +229,7 @@ async fn a_server_that_talks_without_end_is_left() {
     );
     let error = team.tell(NoticeKind::Halted).await.unwrap_err();
     assert_eq!(error.retry, Retry::Later { after: None });
-    assert!(error.why.ends_with("the server says more than any server has to"), "{error}");
+    assert!(error.why.ends_with("the server sent more than 256 KiB"), "{error}");
 }
 
 #[tokio::test]

@@ -112,7 +112,7 @@ async fn a_notice_that_was_held_up_undoes_nothing_that_was_told_since() {
     incidents[1]["metadata"]["belay"]["at"] = json!("2026-03-01T02:16:00Z");
     let receiver = Receiver::new(&[&unresolved(&incidents)]).await;
     let sent = team(&receiver).tell(NoticeKind::Incident).await;
-    assert_eq!(sent, Ok("what happened later is on the page already (p31zjtct2jer)".to_owned()));
+    assert_eq!(sent, Ok("the page shows a later update already (p31zjtct2jer)".to_owned()));
     assert_eq!(receiver.received().len(), 1);
 }
 

@@ -71,7 +71,7 @@ async fn a_secret_that_signs_nothing_is_refused() {
             |place| json!({ "webhook": place("url"), "secret": place("key") }),
         );
         let why = team.usable().await.unwrap_err();
-        assert_eq!(why, "the secret of the signature is none: wanted `whsec_` and at least 24 bytes in base64");
+        assert_eq!(why, "the signing secret is invalid: expected `whsec_` and at least 24 bytes in base64");
     }
 }
 

@@ -1,6 +1,6 @@
-//! Values in the markup of a channel: what stands in them is shown, and means nothing.
+//! Escapes values for the markup of a channel, so that text from outside is shown and not interpreted.
 
-/// What a channel takes for markup.
+/// The markup that a channel interprets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Markup {
     None,
@@ -12,7 +12,7 @@ pub(crate) enum Markup {
     Page,
 }
 
-/// Parts a marker from the word that it would format. It has no width.
+/// A zero-width space: separates a marker from the word that it would format.
 const BREAK: char = '\u{200b}';
 
 impl Markup {

@@ -46,7 +46,7 @@ const INTERNAL: [(&str, &str); 14] = [
     text!("internal", "postmortem_due"),
 ];
 
-/// What is not here concerns those who run the migration, and is told to others in their words.
+/// Kinds that are missing here use the internal text.
 const EXECUTIVE: [(&str, &str); 7] = [
     text!("executive", "incident"),
     text!("executive", "decision"),
@@ -65,7 +65,7 @@ const CUSTOMER: [(&str, &str); 5] = [
     text!("customer", "recovered"),
 ];
 
-/// What templates include.
+/// Parts that templates include.
 pub(super) const PARTS: [(&str, &str); 4] = [
     ("internal/_now.txt", include_str!("../../texts/internal/_now.txt")),
     ("internal/_facts.txt", include_str!("../../texts/internal/_facts.txt")),
@@ -73,7 +73,7 @@ pub(super) const PARTS: [(&str, &str); 4] = [
     ("executive/_close.txt", include_str!("../../texts/executive/_close.txt")),
 ];
 
-/// None: customers are not told of this.
+/// None: there is no text for customers.
 pub(super) fn source(style: Style, kind: NoticeKind) -> Option<&'static str> {
     let of = |texts: &[(&str, &'static str)]| {
         texts.iter().find(|(name, _)| *name == kind.as_str()).map(|(_, source)| *source)

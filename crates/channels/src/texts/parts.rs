@@ -2,7 +2,7 @@
 
 use belay_ports::PlainText;
 
-/// Longer titles are no titles.
+/// Longer titles are cut.
 const TITLE_CHARS_MAX: usize = 200;
 /// The line before the footer.
 const FOOTER: &str = "--";
@@ -72,13 +72,13 @@ fn row(line: &str) -> Option<(String, String)> {
     is_label.then(|| (label.to_owned(), value.to_owned()))
 }
 
-/// At most so many characters.
+/// The text, cut to a number of characters.
 pub(crate) fn cut(text: &str, chars_max: usize) -> String {
     match text.char_indices().nth(chars_max) {
         None => text.to_owned(),
         Some(_) => {
             let end = text.char_indices().nth(chars_max.saturating_sub(3)).map_or(0, |(end, _)| end);
-            // Half an entity (`&am`) would show itself.
+            // An entity that is cut in half (`&am`) would be visible.
             let kept = &text[..end];
             let whole = match kept.rfind('&') {
                 Some(at) if kept.len() - at < 6 && !kept[at..].contains(';') => &kept[..at],

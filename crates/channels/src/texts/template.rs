@@ -13,11 +13,11 @@ use super::{
     time, values,
 };
 
-/// What a template may do; a long incident takes about 500.
+/// The budget of instructions for one rendering; a long incident takes about 500.
 const FUEL: u64 = 50_000;
-/// What comes of it is not longer.
+/// The bound of a rendered text.
 const OUTPUT_BYTES_MAX: usize = 32 * 1024;
-/// In error messages.
+/// The name of a template of the plan.
 const OWN: &str = "text";
 
 pub(super) struct Template {
@@ -31,7 +31,7 @@ impl Template {
     }
 
     /// # Errors
-    /// Those whom the style is for are not told of this.
+    /// The style has no text for this kind of notice.
     pub(super) fn built_in(style: Style, kind: NoticeKind) -> Result<Self, String> {
         library::source(style, kind).map(Self::own).ok_or_else(|| format!("customers are not told of `{kind}`"))
     }
@@ -56,7 +56,7 @@ impl Template {
         }
     }
 
-    /// Also names where no sample leads.
+    /// Checks all names statically, also those in branches that no sample reaches.
     pub(super) fn check_names(&self) -> Result<(), String> {
         let environment = environment(Markup::None, &None);
         let template =
@@ -79,7 +79,7 @@ impl Template {
     }
 }
 
-/// A tag that has a line to itself leaves none: its line end is drawn into the tag, so that lines keep their numbers.
+/// A tag that is alone on its line produces no line. Its line end moves into the tag, so that line numbers stay the same.
 pub(crate) fn with_tags_on_lines_of_their_own(source: &str) -> String {
     let line = |line: &str| {
         let trimmed = line.trim();
@@ -97,7 +97,7 @@ fn environment(markup: Markup, zone: &Option<TimeZone>) -> Environment<'static> 
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(FUEL));
     environment.set_recursion_limit(50);
-    // What was captured (`{% set %}`) has been escaped, and says so.
+    // Captured text (`{% set %}`) is escaped already, and marked as safe.
     environment.set_auto_escape_callback(|_| AutoEscape::Custom("channel".into()));
     environment.set_formatter(move |out, state, value| match value.as_str() {
         Some(text) if value.is_safe() => Ok(out.write_str(text)?),
@@ -106,7 +106,7 @@ fn environment(markup: Markup, zone: &Option<TimeZone>) -> Environment<'static> 
         None if value.is_undefined() => escape_formatter(out, state, value),
         None => Ok(out.write_str(&markup.escaped(&value.to_string()))?),
     });
-    // No value is taken for markup.
+    // These would let a value through unescaped.
     for name in ["safe", "escape", "e"] {
         environment.remove_filter(name);
     }

@@ -61,7 +61,7 @@ mod tests {
         assert_eq!(told(at("2026-03-01T02:11:40Z"), berlin.as_ref()), "2026-03-01 02:11 UTC (03:11 CET)");
         assert_eq!(told(at("2026-07-01T23:30:00Z"), berlin.as_ref()), "2026-07-01 23:30 UTC (2026-07-02 01:30 CEST)");
         assert_eq!(clock(at("2026-07-01T23:30:00Z"), berlin.as_ref()), "23:30 UTC (01:30 CEST)");
-        // The hour that there is twice is told apart.
+        // The repeated hour at the end of summer time is unambiguous.
         assert_eq!(clock(at("2026-10-25T00:30:00Z"), berlin.as_ref()), "00:30 UTC (02:30 CEST)");
         assert_eq!(clock(at("2026-10-25T01:30:00Z"), berlin.as_ref()), "01:30 UTC (02:30 CET)");
         assert_eq!(zone(Some("UTC")), Ok(None));

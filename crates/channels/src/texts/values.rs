@@ -10,7 +10,7 @@ use super::parts::cut;
 const VALUE_CHARS_MAX: usize = 500;
 /// Lists are not longer.
 const ITEMS_MAX: usize = 50;
-/// So much evidence is read at night.
+/// More evidence than this is only counted.
 const EVIDENCE_MAX: usize = 8;
 const EVIDENCE_CHARS_MAX: usize = 300;
 
@@ -53,7 +53,7 @@ const INCIDENT_END: &str = "outcome";
 const RUN: [&str; 11] = ["id", "kind", "state", "started", "ended", "reason", "by", "steps", "over", "now", "failed"];
 const STEP: [&str; 6] = ["name", "action", "why", "role", "quorum", "until"];
 
-/// The values of a notice. What is not known is an empty text, and an object that there is not is none.
+/// The values of a notice. An unknown value is an empty text; a missing object is none.
 pub(super) fn of(notice: &Notice) -> Value {
     let mut facts = cleaned(serde_json::to_value(&notice.facts).unwrap_or_default());
     if let Some(evidence) = facts.pointer_mut("/incident/evidence").and_then(Value::as_array_mut) {
@@ -89,7 +89,7 @@ fn incident_names() -> Vec<&'static str> {
     INCIDENT.into_iter().chain([INCIDENT_END]).collect()
 }
 
-/// What stands behind a name that is left out where it says nothing.
+/// The value of a name that the facts leave out.
 fn empty(name: &str) -> Value {
     match name {
         "drill" | "test" | "customer_facing" | "all" => json!(false),
@@ -106,7 +106,7 @@ fn filled(from: &Value, names: &[&str]) -> Map<String, Value> {
     names.iter().map(value).collect()
 }
 
-/// Every text in it on one line, without characters that are obeyed, and not endless; its lists, too.
+/// Puts every text on one line, without control characters and cut to a bound; lists are cut, too.
 pub(crate) fn cleaned(value: Value) -> Value {
     match value {
         Value::String(text) => json!(cut(&visible::line(&text), VALUE_CHARS_MAX)),
@@ -118,7 +118,7 @@ pub(crate) fn cleaned(value: Value) -> Value {
     }
 }
 
-/// Why a dotted name is none of ours: which there are.
+/// Why a dotted name is unknown, with the known ones.
 pub(super) fn unknown(path: &str) -> Option<String> {
     let mut parts = path.split('.');
     let (first, second) = (parts.next().unwrap_or_default(), parts.next());
