@@ -2,17 +2,18 @@
 
 use std::{fs, sync::Arc, time::Duration};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use belay_local::{
     permit::{Gate, Permits, SecretPermit},
     secrets::Reference,
 };
 use belay_plan::notify::NoticeKind;
 use belay_ports::{NotSent, Retry};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     Still, Team,
-    receiver::{Receiver, answer},
+    receiver::{ECHO, Receiver, answer},
     webhook::{SECRET, team},
 };
 use crate::Channels;
@@ -163,4 +164,35 @@ fn a_plan_tells_whom_its_channels_reach() {
     let page = json!({ "page": "p", "component": "c", "key": "env:KEY" });
     (team.kind, team.spec) = ("statuspage", json!({ "statuspage": page }));
     assert_eq!(told(&team), ["channel team sends env:KEY to api.statuspage.io"]);
+}
+
+/// Where a secret is, by its name.
+type Place<'a> = dyn Fn(&str) -> String + 'a;
+
+#[tokio::test]
+async fn a_receiver_that_repeats_everything_puts_no_secret_on_record() {
+    let secret = "s3cr3t-0123456789";
+    let receiver = Receiver::new(&[ECHO]).await;
+    let (url, base) = (receiver.url(&format!("/hooks/{secret}?sig={secret}-sig")), receiver.url(""));
+    let key = format!("whsec_{}", STANDARD.encode(format!("{secret}-0123456789")));
+    let secrets = [("url", url.as_str()), ("key", key.as_str()), ("token", secret)];
+    let of =
+        |kind: &'static str, spec: fn(&Place, &str) -> Value| Team::new(kind, &secrets, |place| spec(place, &base));
+    let teams = [
+        of("webhook", |place, _| json!({ "webhook": place("url"), "secret": place("key"), "insecure": true })),
+        of("slack", |place, _| json!({ "slack": place("url"), "insecure": true })),
+        of("teams", |place, _| json!({ "teams": place("url"), "insecure": true })),
+        of("pagerduty", |place, base| json!({ "pagerduty": place("token"), "url": base, "insecure": true })),
+        of("statuspage", |place, base| {
+            let page = json!({ "page": "p", "component": "c", "key": place("token") });
+            json!({ "statuspage": page, "url": base, "insecure": true })
+        }),
+    ];
+    for team in &teams {
+        let error = team.tell(NoticeKind::Incident).await.unwrap_err();
+        assert!(error.why.contains("answered 400: ") && error.why.contains("[masked]"), "{}: {error}", team.kind);
+        assert!(!error.why.contains(secret) && !error.why.contains(&key), "{}: {error}", team.kind);
+    }
+    let sent = receiver.received().iter().filter(|request| format!("{request:?}").contains(secret)).count();
+    assert_eq!(sent, teams.len(), "each of them has sent one");
 }

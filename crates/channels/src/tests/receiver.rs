@@ -30,6 +30,9 @@ impl Received {
     }
 }
 
+/// An answer that refuses, and shows everything that was sent.
+pub(super) const ECHO: &str = "echo";
+
 /// Answers requests one after the other, the last answer again and again; an empty answer is none: it hangs up.
 pub(super) struct Receiver {
     pub(super) address: SocketAddr,
@@ -99,7 +102,12 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, received: &Mutex<Vec
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.unwrap();
     let line = line.trim().trim_end_matches(" HTTP/1.1").to_owned();
-    received.lock().unwrap().push(Received { line, headers, body: String::from_utf8(body).unwrap() });
+    let body = String::from_utf8(body).unwrap();
+    let answer = match answer {
+        ECHO => super::receiver::answer("400 Bad Request", &[], &format!("{line} {headers:?} {body}")),
+        answer => answer.to_owned(),
+    };
+    received.lock().unwrap().push(Received { line, headers, body });
     let _ = stream.write_all(answer.as_bytes()).await;
     let _ = stream.shutdown().await;
 }
