@@ -157,6 +157,8 @@ fn dedup_key(notice: &Notice) -> String {
     let facts = &notice.facts;
     let episode = match (&facts.incident, &facts.run) {
         _ if notice.test => notice.key.clone(),
+        // That it can be read again ends nothing but that.
+        _ if facts.kind == NoticeKind::Blind => format!("blind/{}", facts.source.as_deref().unwrap_or_default()),
         (Some(incident), _) => incident.id.to_string(),
         (None, Some(run)) => run.id.to_string(),
         (None, None) => notice.key.clone(),

@@ -82,11 +82,14 @@ pub fn all(kind: NoticeKind) -> Vec<Sample> {
         NoticeKind::Blind => vec![
             of(
                 "signals that cannot be read",
-                because("customer_errors: AWS refuses cloudwatch:DescribeAlarms (AccessDenied)", quiet()),
+                Facts {
+                    source: Some("cloudwatch".to_owned()),
+                    ..because("AWS refuses cloudwatch:DescribeAlarms (AccessDenied)", quiet())
+                },
             ),
             of(
                 "signals that can be read again",
-                Facts { over: true, ..because("cloudwatch can be read again", quiet()) },
+                Facts { over: true, source: Some("cloudwatch".to_owned()), ..quiet() },
             ),
         ],
         NoticeKind::PostmortemDue => vec![
@@ -156,6 +159,7 @@ fn quiet() -> Facts {
         summary: Some("Checkout moves to the new cluster".to_owned()),
         drill: false,
         over: false,
+        source: None,
         at: minute(0),
         why: String::new(),
         by: None,

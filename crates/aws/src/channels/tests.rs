@@ -72,6 +72,7 @@ fn notice(kind: &str, arn: &str) -> Notice {
         summary: None,
         drill: false,
         over: false,
+        source: None,
         at: Timestamp::UNIX_EPOCH,
         why: String::new(),
         by: None,

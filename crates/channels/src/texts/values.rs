@@ -15,13 +15,14 @@ const EVIDENCE_MAX: usize = 8;
 const EVIDENCE_CHARS_MAX: usize = 300;
 
 /// The names beside objects.
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 18] = [
     "kind",
     "update",
     "migration",
     "summary",
     "drill",
     "over",
+    "source",
     "test",
     "at",
     "why",

@@ -97,10 +97,10 @@ impl Deciding {
                 }
                 Event::Muted { by, reason, .. } => kind(NoticeKind::Muted).why(reason).by(by),
                 Event::Unmuted { why } => kind(NoticeKind::Muted).why(why).over(),
-                Event::Blinded { source, why } => kind(NoticeKind::Blind).why(&format!("{source}: {why}")),
-                Event::Sighted { source } => kind(NoticeKind::Blind).why(&format!("{source} can be read again")).over(),
+                Event::Blinded { source, why } => kind(NoticeKind::Blind).source(source).why(why),
+                Event::Sighted { source } => kind(NoticeKind::Blind).source(source).over(),
                 Event::UnknownAlerted { trigger, why } => {
-                    kind(NoticeKind::Blind).why(&format!("trigger {trigger} cannot be decided: {why}"))
+                    kind(NoticeKind::Blind).source(&format!("trigger {trigger}")).why(why)
                 }
                 Event::Step { step, what: StepEvent::ApprovalAwaited { why, .. } } => {
                     kind(NoticeKind::Approval).step(step, why)

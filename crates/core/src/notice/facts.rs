@@ -37,6 +37,9 @@ pub struct Facts {
     /// The person who asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    /// Of `blind`: the source that cannot be read, or the trigger that cannot be decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incident: Option<IncidentFacts>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

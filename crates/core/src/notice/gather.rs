@@ -28,6 +28,7 @@ pub(super) struct Told {
     pub(super) by: Option<String>,
     pub(super) step: Option<Name>,
     pub(super) over: bool,
+    pub(super) source: Option<String>,
     pub(super) incident: Option<IncidentId>,
     /// None: the run under way, or the last one of the incident.
     pub(super) run: Option<RunId>,
@@ -35,7 +36,17 @@ pub(super) struct Told {
 
 impl Told {
     pub(super) fn of(kind: NoticeKind, at: Timestamp) -> Self {
-        Self { kind, at, why: String::new(), by: None, step: None, over: false, incident: None, run: None }
+        Self {
+            kind,
+            at,
+            why: String::new(),
+            by: None,
+            step: None,
+            over: false,
+            source: None,
+            incident: None,
+            run: None,
+        }
     }
 
     pub(super) fn why(self, why: &str) -> Self {
@@ -48,6 +59,10 @@ impl Told {
 
     pub(super) fn step(self, step: &str, why: &str) -> Self {
         Self { step: Some(step.to_owned()), ..self.why(why) }
+    }
+
+    pub(super) fn source(self, source: &str) -> Self {
+        Self { source: Some(source.to_owned()), ..self }
     }
 
     pub(super) fn over(self) -> Self {
@@ -82,6 +97,7 @@ impl Migration {
             at: told.at,
             why: told.why.clone(),
             by: told.by.clone(),
+            source: told.source.clone(),
             incident: incident.and_then(|incident| self.incident_facts(incident)),
             run: run.map(run_facts),
             step: told.step.as_ref().zip(run).map(|(step, run)| step_facts(step, run, told)),

@@ -41,6 +41,7 @@ fn facts() -> Facts {
         summary: Some("\u{1f9d7}".to_owned()),
         drill: true,
         over: false,
+        source: None,
         at: at(1),
         why: "why".to_owned(),
         by: None,
