@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use belay_plan::diagnostic::Diagnostic;
-use belay_sim::explore::{Advice, Coverage, EndReport, Happening, Level, Outcome, Proof, Report, Verdict};
+use belay_sim::explore::{
+    Advice, Coverage, EndReport, Happening, IncidentWays, Level, Outcome, Proof, Report, Verdict, WayToDecide, When,
+};
 use indicatif::HumanCount;
 
 use crate::{output::Output, paint, text};
@@ -41,6 +43,7 @@ pub(crate) fn show(report: &Report, sha256: &str, took: Duration, place: &Place<
     for proof in report.properties.iter().filter(|proof| proof.verdict == Verdict::Refuted) {
         counter_example(proof, output);
     }
+    incidents(report, output);
     ends(report, output);
     advice(report, Level::Finding, place, output);
     advice(report, Level::Hint, place, output);
@@ -136,6 +139,44 @@ fn counter_example(proof: &Proof, output: Output) {
         for said in belay {
             paragraph(&format!("  {:>7}  {:<who$}    > ", "", ""), said, output);
         }
+    }
+}
+
+/// What can come of an incident before a run.
+fn incidents(report: &Report, output: Output) {
+    if report.incidents.is_empty() {
+        return;
+    }
+    output.line("");
+    output.line(output.bold().apply_to("from the trigger to the rollback, or to an end without one"));
+    for IncidentWays { triggers, rule, question, ways, complete, .. } in &report.incidents {
+        paragraph("  ", &format!("{} (rule {rule}: {question})", triggers.join(", ")), output);
+        // Where the window or the phase changes nothing, an end is told once.
+        let known = |way: &WayToDecide, at: When| {
+            ways.iter().any(|other| other.end == way.end && other.when == at && other.phase.is_none())
+        };
+        for way in ways {
+            let elsewhere = way.phase.is_some() && known(way, way.when);
+            let usual = (way.when != When::Open || way.phase.is_some()) && known(way, When::Open);
+            if elsewhere || usual {
+                continue;
+            }
+            let joins = way.joins.as_ref().map(|trigger| format!("when {trigger} joins"));
+            let at = [when(way.when), way.phase.as_ref().map(|phase| format!("in phase {phase}")), joins];
+            let at: String = at.into_iter().flatten().map(|at| format!("{at}: ")).collect();
+            paragraph("    - ", &format!("{at}{}", way.words), output);
+        }
+        if !complete {
+            paragraph("    ", "not all of it was searched: there are too many people and phases", output);
+        }
+    }
+}
+
+fn when(when: When) -> Option<String> {
+    match when {
+        When::Open => None,
+        When::BeforeItOpens => Some("before the window opens".to_owned()),
+        When::PastThePoint => Some("past the point of no return".to_owned()),
     }
 }
 

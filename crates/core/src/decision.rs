@@ -134,6 +134,14 @@ impl Incident {
         (after == before && sooner).then_some(joining)
     }
 
+    /// What bears on what can still become of it, without times: for telling states apart.
+    pub fn standing(&self) -> impl std::fmt::Debug + '_ {
+        let asks = self.asks.as_ref().map(|asks| (asks.rule, asks.then, &asks.authority));
+        let mut words: Vec<_> = self.last_words().into_iter().map(|word| (&word.who, &word.roles, word.word)).collect();
+        words.sort_unstable_by_key(|(who, ..)| *who);
+        (self.answer, asks, self.settled, words)
+    }
+
     /// The last word of each person since the question was last settled.
     fn last_words(&self) -> Vec<&Word> {
         let mut last: Vec<&Word> = Vec::new();

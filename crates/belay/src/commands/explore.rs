@@ -6,7 +6,7 @@ use std::{
 
 use belay_plan::Loaded;
 use belay_ports::Clock;
-use belay_sim::explore::{Report, Verdict, explore};
+use belay_sim::explore::{Report, Verdict, explore_from_triggers};
 use indicatif::{HumanCount, ProgressBar};
 use serde_json::{Value, json};
 
@@ -25,8 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Search every way in which a rollback can go, offline
 ///
-/// Every outcome of every step, every answer of a gate or a person, and a crash at each write to the journal, over the
-/// same core that the daemon runs. It says which ends there are and how far each is from rolled back, proves or refutes
+/// From the trigger that fires: who decides, or nobody; then every outcome of every step, every answer of a gate or a person,
+/// and a crash at each write to the journal, over the same core that the daemon runs. It says which ends there are and how far each is from rolled back, proves or refutes
 /// what must always hold, and advises. Nothing is asked of AWS.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -90,11 +90,12 @@ impl Args {
 
     fn search(&self, path: &Path, clock: &SystemClock, output: Output) -> Result<(Loaded, Report), Failure> {
         let mut loaded = plan_file::load(path, &self.overlay, &catalogue(), output)?;
-        plan_file::keep_phase(&mut loaded.plan, self.phase.as_deref())?;
+        let whole = loaded.plan.clone();
+        let phase = plan_file::keep_phase(&mut loaded.plan, self.phase.as_deref())?;
         let mut told = PATIENCE;
         let bar = ProgressBar::new_spinner();
         let states_max = usize::try_from(self.max_states).unwrap_or(usize::MAX);
-        let report = explore(&loaded.plan, states_max, &mut |states| {
+        let report = explore_from_triggers(&whole, phase.as_deref(), states_max, &mut |states| {
             let elapsed = clock.monotonic();
             if elapsed >= told {
                 let text = format!("searching: {} states", HumanCount(states as u64));

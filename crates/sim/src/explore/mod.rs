@@ -4,6 +4,7 @@
 mod advice;
 mod consequences;
 mod coverage;
+mod decisions;
 mod ends;
 mod inside;
 mod model;
@@ -46,6 +47,7 @@ pub use self::{
     advice::{Advice, Level, Rule},
     consequences::{Consequence, Customers, Data, EndGroup, Writers},
     coverage::{Coverage, FallbackMet, GateMet},
+    decisions::{IncidentEnd, IncidentWays, WayToDecide, When, incidents},
     ends::{Disposition, Outcome},
     properties::Property,
     replay::Replay,
@@ -80,6 +82,27 @@ pub fn explore(plan: &Plan, states_max: usize, progress: &mut dyn FnMut(usize) -
     let (played, left_out) = executed(plan);
     let explorer = Explorer { plan: &played, written: plan, model: Model::new(plan), states_max };
     explorer.report(left_out, progress)
+}
+
+/// The same from the trigger on: `plan` is whole, and its triggers fire in `phase`.
+///
+/// # Errors
+/// As [`explore`].
+pub fn explore_from_triggers(
+    plan: &Plan,
+    phase: Option<&str>,
+    states_max: usize,
+    progress: &mut dyn FnMut(usize) -> bool,
+) -> Result<Report, Refusal> {
+    let mut report = explore(&plan.in_phase(phase), states_max, progress)?;
+    report.incidents = incidents(plan, phase);
+    if report.incidents.iter().any(|ways| !ways.complete) {
+        report.complete = false;
+        if report.verdict != Verdict::Refuted {
+            report.verdict = Verdict::Bounded;
+        }
+    }
+    Ok(report)
 }
 
 /// The plan without what this version parses and does not execute.
@@ -148,6 +171,7 @@ impl Explorer<'_> {
                 .collect(),
             coverage: Coverage::of(self.plan, &graph.met),
             advice: advice::advise(self.written, &self.model),
+            incidents: Vec::new(),
             not_explored: left_out,
         })
     }

@@ -6,6 +6,7 @@ use super::{
     advice::Advice,
     consequences::{Consequence, EndGroup},
     coverage::Coverage,
+    decisions::IncidentWays,
     ends::{Disposition, Outcome},
     properties::Property,
     replay::Replay,
@@ -31,6 +32,8 @@ pub struct Report {
     pub failures: Vec<Failure>,
     pub coverage: Coverage,
     pub advice: Vec<Advice>,
+    /// From a trigger to the beginning of a run, or to an end without one, by the rule that answers.
+    pub incidents: Vec<IncidentWays>,
     /// Parts of the plan, and of the world, that were left out.
     pub not_explored: Vec<String>,
 }

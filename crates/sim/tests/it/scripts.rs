@@ -10,14 +10,17 @@ use std::{
 };
 
 use belay_core::{
-    event::{Event, IncidentOutcome, RunKind},
+    event::{Event, IncidentOutcome, Record, RunKind},
     input::{Asked, Authority as Asking, Verb},
     reading::Health,
     run::RunState,
 };
 use belay_engine::{Engine, Handle, Options, Sampler};
 use belay_plan::model::*;
-use belay_sim::{Chance, Faults, Rule as Shows};
+use belay_sim::{
+    Chance, Faults, Rule as Shows,
+    explore::{IncidentEnd, incidents},
+};
 use indexmap::IndexMap;
 
 use crate::{
@@ -248,6 +251,7 @@ impl Play {
         let state = handle.snapshot().state.clone();
         handle.shutdown().await;
         let records = scene.witness.records();
+        seen.incidents = ends(&records);
         seen.problems = scene.witness.violations();
         seen.problems.extend(scene.witness.undecided(scene.clock.now()));
         if seen.problems.is_empty() {
@@ -284,9 +288,61 @@ async fn open(scene: &Scene) -> Handle {
     Engine::open(scene.ports.clone(), &scene.plan.migration, options).await.unwrap()
 }
 
+/// How each incident came to its end before a run, told from the records: the trigger and the phase that it began with.
+fn ends(records: &[Record]) -> Vec<(Name, Option<Name>, IncidentEnd)> {
+    let mut found = Vec::new();
+    let mut phase: Option<Name> = None;
+    let mut open: Option<(Name, Option<Name>)> = None;
+    let mut last: Option<(Answer, bool, [IncidentEnd; 2])> = None;
+    let mut before: Option<(jiff::Timestamp, &Event)> = None;
+    for record in records {
+        match (&record.event, &open) {
+            (Event::PhaseBegun { phase: begun }, _) => phase = Some(begun.clone()),
+            (Event::RunEnded { .. }, _) => phase = None,
+            (Event::IncidentOpened { trigger, .. }, _) => open = Some((trigger.clone(), phase.clone())),
+            (Event::Decided { trigger, answer, asks, .. }, _) => {
+                let waits = asks.as_ref().is_none_or(|asks| asks.timebox_ends.is_none());
+                let ends = match before.filter(|(at, _)| *at == record.at).map(|(_, event)| event) {
+                    Some(Event::IncidentOpened { trigger: fired, .. } | Event::IncidentJoined { trigger: fired })
+                        if fired == trigger =>
+                    {
+                        [IncidentEnd::RollsBackByRule, IncidentEnd::FixForwardByRule]
+                    }
+                    Some(Event::WordGiven { .. }) => [IncidentEnd::RollsBackByPeople, IncidentEnd::FixForwardByPeople],
+                    _ => [IncidentEnd::RollsBackInTheEnd, IncidentEnd::FixForwardInTheEnd],
+                };
+                last = Some((*answer, waits, ends));
+            }
+            (Event::RunStarted { .. }, Some((trigger, phase))) => {
+                if let (Some((_, Event::Decided { .. })), Some((_, _, [rolls_back, _]))) = (before, last) {
+                    found.push((trigger.clone(), phase.clone(), rolls_back));
+                }
+                open = None; // or a person called it, which asks nobody
+            }
+            (Event::IncidentClosed { outcome }, Some((trigger, phase))) => {
+                if *outcome == IncidentOutcome::Recovered {
+                    found.push((trigger.clone(), phase.clone(), IncidentEnd::Recovers));
+                }
+                open = None;
+            }
+            _ => {}
+        }
+        before = Some((record.at, &record.event));
+    }
+    if let (Some((trigger, phase)), Some((answer, waits, [_, forward]))) = (open, last) {
+        match answer {
+            Answer::FixForward => found.push((trigger, phase, forward)),
+            Answer::Decide | Answer::FixFirst if waits => found.push((trigger, phase, IncidentEnd::Waits)),
+            _ => {}
+        }
+    }
+    found
+}
+
 /// What a script came to.
 #[derive(Debug, Default)]
 struct Seen {
+    incidents: Vec<(Name, Option<Name>, IncidentEnd)>,
     heard: u64,
     refused: u64,
     settled: u64,
@@ -357,4 +413,29 @@ fn every_decision_script_keeps_what_is_promised() {
         let ends: BTreeSet<&String> = played.iter().flat_map(|(_, seen)| &seen.ends).collect();
         assert!(ends.len() >= 3, "{ends:?}");
     }
+}
+
+/// Explorer and simulator look at the same decisions: an incident comes to no end that the search has not found for its trigger.
+#[test]
+fn every_end_of_an_incident_is_one_that_was_searched() {
+    let plays = number("BELAY_SCRIPTS").unwrap_or(SCRIPTS) / 20;
+    let mut ends: BTreeSet<IncidentEnd> = BTreeSet::new();
+    let mut unseen: BTreeSet<IncidentEnd> = BTreeSet::new();
+    for seed in 0..plays {
+        let play = Play::random(seed * 7);
+        let seen = virtually(play.play(seed * 7));
+        for (trigger, phase, end) in seen.incidents {
+            let searched = incidents(&play.plan, phase.as_deref());
+            let of = searched.iter().find(|ways| ways.triggers.contains(&trigger)).unwrap();
+            let found: BTreeSet<IncidentEnd> = of.ways.iter().map(|way| way.end).collect();
+            assert!(
+                of.complete && found.contains(&end),
+                "seed {}: {trigger} in {phase:?}: {end:?} is not in {found:?}",
+                seed * 7
+            );
+            ends.insert(end);
+            unseen.extend(found);
+        }
+    }
+    assert!(ends.len() >= 6, "the scripts come to {ends:?} only, of {unseen:?}");
 }
