@@ -24,8 +24,13 @@ use serde::Serialize;
 use super::timeline::Happening;
 use crate::rehearsal::script::is_before_cutover;
 
-/// Of one question no more states are searched than this: there are as many words as people.
-const STATES_MAX: usize = 50_000;
+/// Of one rule no more states are searched than this: people who all have to agree can say very many things.
+const STATES_MAX: usize = 200_000;
+
+/// After so many states somebody may say that it is enough.
+const TOLD_EVERY: usize = 256;
+
+type Progress<'p> = &'p mut dyn FnMut(usize) -> bool;
 
 const BEGIN: Timestamp = Timestamp::constant(1_767_225_600, 0);
 
@@ -182,8 +187,9 @@ struct Search<'p> {
     triggers: Vec<Name>,
 }
 
-/// `plan`: whole. `phase`: the one in which the triggers fire.
-pub fn incidents(plan: &Plan, phase: Option<&str>) -> Vec<IncidentWays> {
+/// `plan`: whole. `phase`: the one in which the triggers fire. `progress` hears of the number of states now and then, and answers
+/// whether to go on.
+pub fn incidents(plan: &Plan, phase: Option<&str>, progress: Progress<'_>) -> Vec<IncidentWays> {
     let rule = |name: &Name, phase: Option<&str>| {
         let trigger = &plan.triggers[name];
         counts_during(&trigger.during, phase).then(|| rule_for(plan, trigger, phase).0)
@@ -203,7 +209,7 @@ pub fn incidents(plan: &Plan, phase: Option<&str>) -> Vec<IncidentWays> {
     }
     let triggers: Vec<Name> = alike.into_values().flatten().collect();
     let search = Search { plan: Arc::new(watched(plan, &triggers)), phase, triggers };
-    by_rule.into_iter().map(|(rule, names)| search.ways(rule, names)).collect()
+    by_rule.into_iter().map(|(rule, names)| search.ways(rule, names, progress)).collect()
 }
 
 /// The plan as far as decisions go by it: every signal can turn, whatever makes it so.
@@ -228,7 +234,7 @@ fn watched(plan: &Plan, triggers: &[Name]) -> Plan {
 }
 
 impl Search<'_> {
-    fn ways(&self, rule: usize, triggers: Vec<Name>) -> IncidentWays {
+    fn ways(&self, rule: usize, triggers: Vec<Name>, progress: Progress<'_>) -> IncidentWays {
         let opens = self.triggers.iter().position(|name| triggers.contains(name)).unwrap_or_default();
         let mut found = Found::new();
         let (mut states, mut complete) = (0, true);
@@ -242,7 +248,7 @@ impl Search<'_> {
         for with in std::iter::once(None).chain(joining) {
             let pair = self.only(opens, with);
             for when in whens.iter().filter(|(_, has)| *has).map(|(when, _)| *when) {
-                complete &= pair.search(0, with.map(|_| 1), when, &mut states, &mut found);
+                complete &= pair.search(with.map(|_| 1), when, &mut states, &mut found, progress);
             }
         }
         let way = |((end, phase, when), (with, node, moves)): (At, Way)| WayToDecide {
@@ -257,14 +263,22 @@ impl Search<'_> {
         IncidentWays { triggers, rule: rule + 1, question: self.question(opens), ways, complete, states }
     }
 
-    fn search(&self, opens: usize, with: Option<usize>, when: When, states: &mut usize, found: &mut Found) -> bool {
-        let Some(start) = self.start(opens, when) else { return true };
-        let people = self.people([Some(opens), with]);
+    fn search(
+        &self,
+        with: Option<usize>,
+        when: When,
+        states: &mut usize,
+        found: &mut Found,
+        progress: Progress<'_>,
+    ) -> bool {
+        let Some(start) = self.start(0, when) else { return true };
+        let people = self.people([Some(0), with]);
         let mut known = HashSet::from([start.key()]);
         let mut queue = VecDeque::from([(start, Vec::new())]);
         while let Some((node, moves)) = queue.pop_front() {
             *states += 1;
-            if known.len() > STATES_MAX {
+            let is_told = *states % TOLD_EVERY == 0;
+            if *states > STATES_MAX || (is_told && !progress(*states)) {
                 return false;
             }
             if let Some(end) = node.ends() {
@@ -280,7 +294,7 @@ impl Search<'_> {
             if node.end.is_some() {
                 continue;
             }
-            for made in self.moves(&node, opens, with, people.len()) {
+            for made in self.moves(&node, with, people.len()) {
                 let Some(next) = self.play(&node, &made, &people) else { continue };
                 if known.insert(next.key()) {
                     queue.push_back((next, [&moves[..], &[made]].concat()));
@@ -372,11 +386,11 @@ impl Search<'_> {
         people
     }
 
-    fn moves(&self, node: &Node, opens: usize, with: Option<usize>, people: usize) -> Vec<Move> {
+    fn moves(&self, node: &Node, with: Option<usize>, people: usize) -> Vec<Move> {
         let mut moves = Vec::new();
         let asked = node.state.incident.as_ref().and_then(|incident| incident.asks.as_ref());
         let ends = asked.and_then(|asks| asks.timebox_ends).filter(|ends| *ends > node.now);
-        for trigger in [Some(opens), with].into_iter().flatten() {
+        for trigger in [Some(0), with].into_iter().flatten() {
             let unhealthy = !node.red.contains(&trigger);
             for dwells in [false, true] {
                 moves.push(Move::Turns { trigger, unhealthy, dwells });

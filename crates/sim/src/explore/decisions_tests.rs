@@ -47,7 +47,7 @@ fn plan(rules: Vec<Rule>) -> Plan {
 }
 
 fn ends(plan: &Plan, phase: Option<&str>, trigger: &str, when: When) -> Vec<IncidentEnd> {
-    let ways = incidents(plan, phase);
+    let ways = incidents(plan, phase, &mut |_| true);
     let of = ways.iter().find(|ways| ways.triggers.iter().any(|name| name == trigger)).unwrap();
     assert!(of.complete);
     let mut ends: Vec<IncidentEnd> = of.ways.iter().filter(|way| way.when == when).map(|way| way.end).collect();
@@ -86,7 +86,7 @@ fn people_who_disagree_or_never_answer_wait_for_each_other() {
     let all = Authority::AllOf { all: vec!["commander".to_owned(), "lead".to_owned()] };
     let plan = plan(vec![Rule { authority: Some(all), ..Rule::always(Answer::Decide) }]);
     assert_eq!(ends(&plan, None, "bad", When::Open), [RollsBackByPeople, Recovers, FixForwardByPeople, Waits]);
-    let ways = incidents(&plan, None);
+    let ways = incidents(&plan, None, &mut |_| true);
     let by_people = ways[0].ways.iter().find(|way| way.end == RollsBackByPeople).unwrap();
     let who: Vec<&str> = by_people.happenings.iter().map(|happening| happening.who.as_str()).collect();
     assert_eq!(who, ["the world", "commander 1", "lead 1"], "it takes both: {:#?}", by_people.happenings);
@@ -118,12 +118,28 @@ fn the_phase_moves_and_the_run_is_one_of_another_phase() {
     plan.phases = ["backfill", "cutover"].map(|name| (name.to_owned(), Phase { expected: None })).into_iter().collect();
     plan.steps["dns"].during = vec!["cutover".to_owned()];
     assert_eq!(ends(&plan, Some("cutover"), "bad", When::Open), [RollsBackByRule]);
-    let ways = incidents(&plan, Some("backfill"));
+    let ways = incidents(&plan, Some("backfill"), &mut |_| true);
     let rolls_back = |way: &&WayToDecide| way.end.rolls_back();
     let phases: Vec<Option<&str>> = ways[0].ways.iter().filter(rolls_back).map(|way| way.phase.as_deref()).collect();
     // No step serves the backfill: neither the rule nor people roll back there.
     assert!(!phases.is_empty() && phases.iter().all(|phase| *phase == Some("cutover")), "{phases:?}");
     assert!(ways[0].ways.iter().any(|way| way.end == Waits));
+}
+
+/// Whoever sets a bound gets it here, too, and what was not searched is no proof.
+#[test]
+fn a_bound_is_kept() {
+    let roles = ["a", "b", "c", "d", "e", "f", "g"].map(str::to_owned).to_vec();
+    let plan = plan(vec![Rule { authority: Some(Authority::AllOf { all: roles }), ..Rule::always(Answer::Decide) }]);
+    let mut asked = 0;
+    let ways = incidents(&plan, None, &mut |_| {
+        asked += 1;
+        false
+    });
+    assert!(asked > 0 && ways.iter().all(|ways| !ways.complete && ways.states < 2000), "{ways:?}");
+    let report = explore_from_triggers(&plan, None, 100_000, &mut |states| states < 50).unwrap();
+    assert!(!report.complete);
+    assert_eq!(report.verdict, super::super::Verdict::Bounded);
 }
 
 /// A restart gives nobody another end: what is found with it is found without.
@@ -134,7 +150,7 @@ fn a_restart_adds_no_end() {
         of(Severity::Major, Rule { timebox: Some(Duration::from_secs(60)), ..Rule::always(Answer::FixFirst) }),
         decide(30, Answer::FixForward),
     ]);
-    for ways in incidents(&plan, None) {
+    for ways in incidents(&plan, None, &mut |_| true) {
         for way in &ways.ways {
             let died = way.happenings.iter().any(|happening| happening.who == "the process");
             assert!(!died, "the shortest way to {:?} needs a restart: {:#?}", way.end, way.happenings);

@@ -95,7 +95,7 @@ pub fn explore_from_triggers(
     progress: &mut dyn FnMut(usize) -> bool,
 ) -> Result<Report, Refusal> {
     let mut report = explore(&plan.in_phase(phase), states_max, progress)?;
-    report.incidents = incidents(plan, phase);
+    report.incidents = incidents(plan, phase, progress);
     if report.incidents.iter().any(|ways| !ways.complete) {
         report.complete = false;
         if report.verdict != Verdict::Refuted {

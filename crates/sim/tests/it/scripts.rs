@@ -425,7 +425,7 @@ fn every_end_of_an_incident_is_one_that_was_searched() {
         let play = Play::random(seed * 7);
         let seen = virtually(play.play(seed * 7));
         for (trigger, phase, end) in seen.incidents {
-            let searched = incidents(&play.plan, phase.as_deref());
+            let searched = incidents(&play.plan, phase.as_deref(), &mut |_| true);
             let of = searched.iter().find(|ways| ways.triggers.contains(&trigger)).unwrap();
             let found: BTreeSet<IncidentEnd> = of.ways.iter().map(|way| way.end).collect();
             assert!(
