@@ -97,6 +97,8 @@ impl Actuator for SimActuator {
                 let why = if permanent { "access denied" } else { "the simulated API does not answer" };
                 return Err(ReadError { why: why.to_owned(), permanent });
             }
+            // What was begun has a verdict; before that there is none.
+            let verdict = inner.trouble(&scope.step) == Some(Trouble::Verdict) && inner.is_called(&scope.step);
             let Some(place) = inner.steps.get(&scope.step) else {
                 return Err(ReadError { why: "there is no such resource".to_owned(), permanent: true });
             };
@@ -110,6 +112,7 @@ impl Actuator for SimActuator {
             if let Some(last) = inner.looks.get_mut(&scope.step)
                 && last.to == scope.to
                 && last.doc["is"] == resource.is
+                && last.doc["verdict"] == verdict
             {
                 if becoming.is_some() || !last.doc["becoming"].is_null() {
                     Arc::make_mut(&mut last.doc)["becoming"] = json!(becoming);
@@ -131,7 +134,7 @@ impl Actuator for SimActuator {
                 .collect();
             let doc = json!({
                 "is": is, "becoming": becoming, "proofs": proofs, "repeats": repeats, "takes_ms": takes,
-                "action": self.action, "replaces": replaces,
+                "action": self.action, "replaces": replaces, "verdict": verdict,
             });
             let doc = Arc::new(doc);
             inner.looks.insert(scope.step.clone(), Look { to: scope.to.clone(), doc: doc.clone() });
@@ -145,6 +148,9 @@ impl Actuator for SimActuator {
             let left_s = left_ms.div_ceil(1000);
             let note = format!("about {left_s} s left");
             return Ok(Assessment::Settling(Progress { fraction: None, note, expected_left_s: Some(left_s) }));
+        }
+        if now["verdict"] == true {
+            return Ok(Assessment::Failed { why: "it has ended without success".to_owned() });
         }
         let target = match &scope.to {
             Target::Own if now["replaces"] == true => return Ok(restore(scope, now)),
@@ -241,7 +247,7 @@ fn unreadable(trouble: Trouble) -> Option<(&'static str, bool)> {
         Trouble::Denied => Some(("access denied", true)),
         Trouble::Broken => Some(("internal failure", false)),
         Trouble::Unanswered => Some(("the simulated API does not answer", false)),
-        Trouble::AnswerLost => None,
+        Trouble::AnswerLost | Trouble::Verdict => None,
     }
 }
 

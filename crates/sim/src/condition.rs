@@ -34,4 +34,6 @@ pub enum Trouble {
     Unanswered,
     /// Changes take effect, and their answers are lost.
     AnswerLost,
+    /// What was accepted ends without success: the actuator's own verdict.
+    Verdict,
 }

@@ -28,16 +28,17 @@ pub enum SendFault {
 }
 
 impl SendFault {
-    /// What a lasting trouble makes of one send.
-    pub(crate) fn of(trouble: Trouble) -> Self {
-        match trouble {
+    /// What a lasting trouble makes of one send. None: it is accepted.
+    pub(crate) fn of(trouble: Trouble) -> Option<Self> {
+        Some(match trouble {
             Trouble::Throttled => Self::Throttled,
             Trouble::Expired => Self::Expired,
             Trouble::Denied => Self::Refused,
             Trouble::Broken => Self::Failed,
             Trouble::Unanswered => Self::Vanished,
             Trouble::AnswerLost => Self::AnswerLost,
-        }
+            Trouble::Verdict => return None,
+        })
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
     actuator::is_stage,
     chance::Chance,
     channel::Inbox,
-    condition::Condition,
+    condition::{Condition, Trouble},
     fault::{Faults, SendFault},
     nature::Nature,
     place::{Pace, Place, stand_ins},
@@ -285,7 +285,7 @@ impl World {
         let mut inner = self.inner();
         inner.calls.push(Call { at, key: key.clone(), change: change.clone(), took_effect: false });
         let number = inner.calls.len() - 1;
-        let standing = inner.trouble(&key.step).map(SendFault::of);
+        let standing = inner.trouble(&key.step).and_then(SendFault::of);
         let fault = standing.or_else(|| inner.faults.of_send(&key.step));
         (number, fault)
     }
@@ -297,14 +297,22 @@ impl World {
         inner.calls[call].took_effect = true;
         let undone = inner.faults.of_effect();
         let Some(takes) = inner.takes(step, change) else { return };
+        let fails = inner.trouble(step) == Some(Trouble::Verdict);
         let Some(resource) = inner.resource_mut(step) else { return };
         resource.settle(now);
         let at = now + takes;
-        resource.becoming =
-            Some(Becoming { doc: change.args["doc"].clone(), since: now, at, is_stage: is_stage(&change.id) });
+        let doc = if fails { resource.is.clone() } else { change.args["doc"].clone() };
+        resource.becoming = Some(Becoming { doc, since: now, at, is_stage: is_stage(&change.id) });
         if let Some(after) = undone {
             resource.undo_at(at + after);
         }
+    }
+}
+
+impl Inner {
+    /// Whether anything was ever called for a step.
+    pub(crate) fn is_called(&self, step: &str) -> bool {
+        self.calls.iter().any(|call| call.key.step == step)
     }
 }
 

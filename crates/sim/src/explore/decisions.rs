@@ -277,7 +277,7 @@ impl Search<'_> {
         let mut queue = VecDeque::from([(start, Vec::new())]);
         while let Some((node, moves)) = queue.pop_front() {
             *states += 1;
-            let is_told = *states % TOLD_EVERY == 0;
+            let is_told = states.is_multiple_of(TOLD_EVERY);
             if *states > STATES_MAX || (is_told && !progress(*states)) {
                 return false;
             }

@@ -103,9 +103,13 @@ impl Writer {
                 }
             }
             Finds::Unreadable => self.event(format!("{{ fail: {{ steps: {name}, how: denied }} }}")),
+            Finds::Failed if node.step(step).attempt > 0 => {
+                self.event(format!("{{ fail: {{ steps: {name}, how: verdict }} }}"));
+            }
             Finds::Failed => {
                 self.event(format!("{{ fail: {{ steps: {name}, how: denied }} }}"));
-                self.beyond.push(format!("{name} fails by a verdict of its own; it is denied here"));
+                self.beyond
+                    .push(format!("{name} fails by a verdict of its own before anything was sent; it is denied here"));
             }
             Finds::Ambiguous => {
                 self.event(format!("{{ change: {{ steps: {name} }}, at: {{ sent: {name} }} }}"));

@@ -115,7 +115,7 @@ fn takes() -> Shape {
 }
 
 fn fail() -> Shape {
-    let how = words(["throttled", "expired", "denied", "broken", "unanswered", "answer_lost"]);
+    let how = words(["throttled", "expired", "denied", "broken", "unanswered", "answer_lost", "verdict"]);
     object([steps_field(), field("how", how, "What the API answers, or that it does not.")])
 }
 

@@ -145,6 +145,7 @@ fn trouble(word: &str) -> Option<Trouble> {
         "broken" => Trouble::Broken,
         "unanswered" => Trouble::Unanswered,
         "answer_lost" => Trouble::AnswerLost,
+        "verdict" => Trouble::Verdict,
         _ => return None,
     })
 }

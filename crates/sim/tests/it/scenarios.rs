@@ -259,6 +259,23 @@ fn people_act_after_a_halt() {
     assert_eq!(aborted.unmet, ["entry 2 of `halted` found nothing to do"]);
 }
 
+/// The call is accepted, takes its time, and comes to nothing: that is no error of the API, and nothing of it is in place.
+#[test]
+fn a_job_fails_by_its_own_verdict() {
+    let plan = plan(SHOP);
+    let play = |text: &str| rehearsal(&plan, script(text, &plan)).play(1).unwrap();
+    let fails = "events: [{ fail: { steps: listener_back, how: verdict }, for: 10m }]\n";
+    let played = play(&format!("scenario: 1\nsummary: It fails.\n{fails}"));
+    assert_eq!(played.report.outcome, Outcome::Halted);
+    assert!(has(&played, "\"code\":\"verdict\"") && has(&played, "it has ended without success"));
+    assert_eq!((played.report.steps["listener_back"].sends, played.report.unmet.len()), (1, 0));
+    // A person tries it again when it can succeed.
+    let halted = "halted: [{ do: retry, steps: listener_back, after: 30m }]\n";
+    let again = play(&format!("scenario: 1\nsummary: It fails.\n{halted}{fails}"));
+    assert_eq!(again.report.outcome, Outcome::RolledBack, "{}", again.report.why);
+    assert_eq!(again.report.steps["listener_back"].sends, 2);
+}
+
 #[test]
 fn a_person_calls_the_rollback_while_all_is_green() {
     let plan = plan(SHOP);
