@@ -142,6 +142,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_loss_is_held_against_the_objective() {
+        let told = |now_s, rpo_s| loss(&LossView { now_s, rpo_s, basis: String::new() });
+        assert_eq!(told(Some(725), Some(300)), "12m 05s of data, more than the rpo of 5m 00s");
+        assert_eq!(told(Some(300), Some(300)), "5m 00s of data, within the rpo of 5m 00s");
+        assert_eq!(told(Some(0), None), "0s of data");
+        assert_eq!(told(None, Some(300)), "unknown");
+    }
+
+    #[test]
     fn a_difference_names_each_member_that_changes() {
         let before = json!({ "blue": 0, "green": 100, "grey": 1 });
         let after = json!({ "blue": 100, "green": 0, "grey": 1 });

@@ -295,14 +295,18 @@ impl Losses {
 
     /// What the signals show now that go by it. Nothing during a run.
     pub(crate) fn readings(&self, now: Timestamp) -> Vec<Reading> {
-        let Some(of) = self.of.as_ref().filter(|_| self.tasks.is_some()) else { return Vec::new() };
+        let Some(of) = self.observed_of() else { return Vec::new() };
         let signals = of.plan.signals.iter();
         signals.filter_map(|(name, signal)| reading(name, signal, &of.plan, &self.known, now)).collect()
     }
 
+    fn observed_of(&self) -> Option<&Of> {
+        self.of.as_ref().filter(|_| self.tasks.is_some() && !self.known.is_empty())
+    }
+
     /// When the next signal turns by itself.
     pub(crate) fn turns(&self, now: Timestamp) -> Option<Timestamp> {
-        let plan = &self.of.as_ref().filter(|_| self.tasks.is_some())?.plan;
+        let plan = &self.observed_of()?.plan;
         let turn = |signal: &Signal| {
             let (step, limit) = watched(signal)?;
             let DataOf::Time(data) = self.known.get(step)?.point.data else { return None };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use belay_core::run::RunState;
 use belay_strict::{
     Blow, Played, Refusal, Scene, Which, World,
-    rds::{BlueGreen, Cluster, Instance, Kind, Snapshot},
+    rds::{BlueGreen, Cluster, Instance, Kind, Proxy, Snapshot},
     route53::{Record, Zone},
 };
 
@@ -117,6 +117,36 @@ fn a_switch_back_goes_on_wherever_its_answers_are_lost() {
             assert_eq!(id_of(&played.world, "shop"), blue);
         }
     }
+}
+
+/// A switchover takes proxies along to green, and a rename of green does so as well.
+#[test]
+fn a_proxy_leads_to_the_old_blue_again() {
+    let world = |proxy: Proxy| World::default().with(BlueGreen::of(Instance::mysql("shop"))).with(proxy);
+    // A rename is refused as long as the name is not free.
+    let sends = |played: &Played| {
+        let mut sends: Vec<String> = played.sends().map(|call| call.operation.clone()).collect();
+        sends.dedup();
+        sends
+    };
+    let scene = switched_over(world(Proxy::before("shop")));
+    let dry = scene.dry_run_to_baseline();
+    let titles: Vec<&str> = dry.steps["back"].changes.iter().map(|change| change.title.as_str()).collect();
+    assert_eq!(titles.last(), Some(&"register shop with the proxy shop-proxy"), "{titles:?}");
+    let played = scene.roll_back().rolled_back();
+    assert_eq!(played.world.rds.proxy_leads_to("shop-proxy"), Some("shop"));
+    let moved = ["ModifyDBInstance", "DeregisterDBProxyTargets", "RegisterDBProxyTargets"];
+    assert_eq!(sends(&played), moved);
+    for (operation, blow) in
+        [("DeregisterDBProxyTargets", Blow::LoseAnswer), ("RegisterDBProxyTargets", Blow::KillAfter)]
+    {
+        let world = scene.world().when(Which::Nth(operation.to_owned(), 1), blow);
+        let played = scene.roll_back_in(world).rolled_back();
+        assert_eq!(played.world.rds.proxy_leads_to("shop-proxy"), Some("shop"), "{operation}");
+    }
+    // By its name it leads to whatever is production.
+    let played = switched_over(world(Proxy::before("shop").by_name())).roll_back().rolled_back();
+    assert_eq!(sends(&played), moved[..1]);
 }
 
 /// User guide, "Renaming a DB instance": the new name's DNS takes up to ten minutes.

@@ -116,7 +116,7 @@ async fn integrations(client: &Client, kind: Kind, name: &str) -> Result<Vec<Str
 }
 
 /// A proxy names its target by the name that this has at the moment.
-async fn proxies(client: &Client, kind: Kind, name: &str) -> Result<Vec<String>, String> {
+pub(super) async fn proxies(client: &Client, kind: Kind, name: &str) -> Result<Vec<String>, String> {
     let mut pages = client.describe_db_proxies().into_paginator().items().send();
     let mut found = Vec::new();
     while let Some(proxy) = pages.next().await {

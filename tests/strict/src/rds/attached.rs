@@ -42,6 +42,12 @@ pub(crate) struct CustomEndpoint {
     pub(super) members: Vec<String>,
 }
 
+impl Target {
+    fn is(&self, resource: &str) -> bool {
+        matches!(self, Self::Resource(id) if id == resource)
+    }
+}
+
 impl Rds {
     pub(super) fn describe_proxies(&self, place: &Place, input: Input<'_>) -> Answered {
         let input = input.only("DBProxyName Filters Marker MaxRecords")?;
@@ -117,6 +123,15 @@ impl Rds {
         match target {
             Target::Resource(id) => self.databases.iter().find(|found| found.id == *id),
             Target::Name(kind, name) => self.database(*kind, name),
+        }
+    }
+
+    /// A switchover takes proxies along to green (user guide, "Using RDS Proxy with Blue/Green Deployments").
+    pub(super) fn lead_proxies(&mut self, blue: &str, green: &str) {
+        for proxy in &mut self.proxies {
+            if let Some(Target::Resource(id)) = proxy.target.as_mut().filter(|target| target.is(blue)) {
+                green.clone_into(id);
+            }
         }
     }
 

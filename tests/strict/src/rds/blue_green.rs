@@ -99,6 +99,7 @@ impl Rds {
             let called = found.called().to_owned();
             found.be_called(called.split("-green-").next().unwrap_or(&called).to_owned());
         }
+        self.lead_proxies(&blue, &green);
     }
 
     /// A deployment of what is production now, with a green that is a copy of it.

@@ -31,7 +31,13 @@ use self::{
     state::{Deployment, Id, State},
 };
 use super::{
-    super::led::{self, Earlier, Stage},
+    super::{
+        calls::Call as RestoreCall,
+        led::{self, Earlier, Stage},
+        links,
+        proxies::{self, DEREGISTER, REGISTER},
+        source,
+    },
     DESCRIBE_CLUSTERS, DESCRIBE_INSTANCES, arn, cluster_shape, corrupt, derived, instance_shape, permission,
 };
 use crate::session::Aws;
@@ -95,6 +101,15 @@ enum Kind {
     Cluster,
 }
 
+impl From<Kind> for source::Kind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Instance => Self::Instance,
+            Kind::Cluster => Self::Cluster,
+        }
+    }
+}
+
 /// The names that change hands, in the lower case that RDS stores.
 struct Names {
     kind: Kind,
@@ -133,6 +148,14 @@ impl Names {
     fn concern(&self, name: &str) -> bool {
         name == self.production || name == self.failed || self.may_be_old(name)
     }
+}
+
+/// A rename, or what moves a proxy along.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Sends {
+    Rename(Call),
+    Proxy(RestoreCall),
 }
 
 /// Where the names of production led before.
@@ -185,9 +208,41 @@ impl RdsSwitchBack {
             (Some(green), Some(holder)) if green.id != holder.id => Stage::After,
             _ => Stage::Neither,
         };
+        // While nothing runs, what was found before will do: what would be lost does not depend on it.
+        let previous = scope.previous::<State>().map_err(permanent)?.filter(|_| scope.run.is_none());
+        let (mut proxies, mut proxies_unread, mut proxied) = (Vec::new(), None, Vec::new());
+        match (&stage, previous) {
+            (Stage::Before(_), Some(previous)) => {
+                (proxies, proxies_unread) = (previous.proxies, previous.proxies_unread);
+            }
+            (Stage::Before(_), None) => match links::proxies(client, names.kind.into(), &names.production).await {
+                Ok(found) => proxies = found,
+                Err(why) => proxies_unread = Some(why),
+            },
+            (Stage::After, _) => {
+                let moved = before.as_ref().map(|before| before.proxies.as_slice()).unwrap_or_default();
+                proxied = proxies::look(client, names.kind.into(), moved).await?;
+            }
+            (Stage::Neither, _) => {}
+        }
         let led = led::look(self.aws.resolver(), scope, stage, led_earlier(scope)).await;
-        Ok(State { looked, deployments, databases, led })
+        Ok(State { looked, deployments, databases, led, proxies, proxies_unread, proxied })
     }
+}
+
+/// Proxies lead to the old blue after the swap.
+fn proxy_permissions(scope: &Scope, kind: &str, names: &Names) -> Vec<Permission> {
+    let [proxies, groups] = ["db-proxy", "target-group"].map(|kind| arn(scope, kind, "*"));
+    let mut found = vec![
+        permission(false, links::DESCRIBE_PROXIES, proxies.clone()),
+        permission(false, links::DESCRIBE_PROXY_TARGETS, proxies.clone()),
+        permission(false, links::DESCRIBE_PROXY_TARGETS, groups.clone()),
+    ];
+    for (action, name) in [(DEREGISTER, names.failed.replace("<run>", "*")), (REGISTER, names.production.clone())] {
+        let resources = [proxies.clone(), groups.clone(), arn(scope, kind, &name)];
+        found.extend(resources.map(|resource| permission(true, action, resource)));
+    }
+    found
 }
 
 impl System for RdsSwitchBack {
@@ -231,8 +286,11 @@ impl System for RdsSwitchBack {
 
     fn apply<'a>(&'a self, scope: &'a Scope, _key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {
         Box::pin(async move {
-            let call = Call::deserialize(&change.args).map_err(|error| corrupt(&change.id, &error))?;
-            call.send(&self.aws.clients(&scope.aws).await?.rds.write).await
+            let clients = self.aws.clients(&scope.aws).await?;
+            match Sends::deserialize(&change.args).map_err(|error| corrupt(&change.id, &error))? {
+                Sends::Rename(call) => call.send(&clients.rds.write).await,
+                Sends::Proxy(call) => call.send(scope, &clients).await,
+            }
         })
     }
 
@@ -249,6 +307,7 @@ impl System for RdsSwitchBack {
         ];
         // AWS appends `-old1`, or the next number that is free.
         let old = names.old.clone().unwrap_or_else(|| format!("{}-old*", names.production));
+        found.extend(proxy_permissions(scope, kind, &names));
         for name in [&names.production, &old, &names.failed] {
             found.push(permission(true, modify, arn(scope, kind, &name.replace("<run>", "*"))));
         }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use belay_core::{decision::may_roll_back, watch::signals_of};
+use belay_core::{decision::may_roll_back, elapsed::is_own, watch::signals_of};
 use belay_plan::{
     duration,
     model::{Name, Trigger},
@@ -35,8 +35,10 @@ impl Adviser<'_> {
                 "add a `confirm` on what the triggers watch, for example `{ signal: NAME, within: 15m, for: 5m }`";
             return self.say(Rule::NoConfirmation, "/steps".to_owned(), what, instead);
         }
-        let watched: BTreeSet<&Name> =
-            self.plan.triggers.values().flat_map(|trigger| signals_of(&trigger.when)).collect();
+        // What Belay itself knows cannot stand in a gate.
+        let can_confirm = |name: &&Name| !self.plan.signals.get(*name).is_some_and(is_own);
+        let watched = self.plan.triggers.values().flat_map(|trigger| signals_of(&trigger.when));
+        let watched: BTreeSet<&Name> = watched.filter(can_confirm).collect();
         if !watched.is_empty() && !self.plan.confirm.iter().any(|gate| watched.contains(&gate.signal)) {
             let what = "the confirmation looks at nothing that a trigger watches: the run ends rolled back while the \
                         trigger would still fire"

@@ -18,6 +18,7 @@ use super::{
     super::{
         super::{
             led::{self, Swap},
+            proxies::Swapped,
             sent::Sent,
             status::{Phase, phase},
         },
@@ -114,6 +115,16 @@ impl<'a> View<'a> {
         };
         let green = self.now.of(&green.id).unwrap_or(green);
         let Names { production, failed, .. } = &self.names;
+        if let Some(moving) = self.proxies().remaining(&self.now.proxied, &self.sent) {
+            return moving;
+        }
+        let differences = self.proxies().differences(&self.now.proxied);
+        if !differences.is_empty() {
+            let differences = differences.join("; ");
+            return Assessment::Differs {
+                why: format!("{blue} is production again, but {differences}. Set that right and retry, or skip"),
+            };
+        }
         let replicas = green.replicas.iter().chain(&green.cluster_replicas).cloned().collect::<Vec<_>>().join(", ");
         if !replicas.is_empty() {
             let instances = by_hand::renames(self.scope, Kind::Instance, &green.replicas, &blue.replicas);
@@ -157,7 +168,8 @@ impl<'a> View<'a> {
         if let Some(waiting) = unfit(blue).or_else(|| unfit(green)) {
             return waiting;
         }
-        Assessment::Remaining(vec![self.rename_green(green), self.rename_blue(blue)])
+        let renames = [self.rename_green(green), self.rename_blue(blue)];
+        Assessment::Remaining(renames.into_iter().chain(self.proxies().planned(&self.now.proxies)).collect())
     }
 
     /// As long as a deployment has them, RDS renames neither.
@@ -194,6 +206,11 @@ impl<'a> View<'a> {
             return settling(format!("green is being renamed to {failed}: it is listed under neither name"));
         }
         unfit(blue).unwrap_or_else(|| Assessment::Remaining(vec![self.rename_blue(blue)]))
+    }
+
+    fn proxies(&self) -> Swapped<'_> {
+        let Names { kind, production, failed, .. } = &self.names;
+        Swapped { kind: (*kind).into(), replaced: failed, restored: production }
     }
 
     fn rename_green(&self, green: &Found) -> Change {
@@ -247,6 +264,16 @@ impl<'a> View<'a> {
                 found: why,
                 wanted: String::new(),
                 cure: "the step would stop and ask".to_owned(),
+            });
+        }
+        if let Some(why) = &self.now.proxies_unread {
+            found.push(Check {
+                id: "proxies".to_owned(),
+                subject: subject.clone(),
+                verdict: CheckVerdict::Unknown,
+                found: format!("whether an RDS Proxy leads to it was not looked up: {why}"),
+                wanted: String::new(),
+                cure: "grant it; otherwise a proxy goes on to lead to green".to_owned(),
             });
         }
         let production = self.now.called(subject);

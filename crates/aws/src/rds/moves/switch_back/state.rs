@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::rds::led::Led;
+use crate::rds::{led::Led, proxies::Proxied};
 
 /// Everything that a look finds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,6 +20,15 @@ pub struct State {
     /// Where the names of production lead; only in a run that changes them, before the first rename and after the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) led: Option<Led>,
+    /// The proxies that lead to production; read until the first rename.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) proxies: Vec<String>,
+    /// Why they could not be read. A switch back does not depend on them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) proxies_unread: Option<String>,
+    /// Where they lead; only after the last rename.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) proxied: Vec<Proxied>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -53,6 +53,9 @@ fn state(databases: &[(&str, &str)]) -> State {
         deployments: Vec::new(),
         databases: databases.iter().map(|(name, id)| found(name, id)).collect(),
         led: None,
+        proxies: Vec::new(),
+        proxies_unread: None,
+        proxied: Vec::new(),
     }
 }
 
