@@ -190,6 +190,19 @@ fn a_loss_past_the_point_of_no_return_is_cores_to_ask_for() {
     assert_eq!(explored(&plan).verdict, Verdict::Proven);
 }
 
+/// What Belay itself knows cannot stand in a gate, so no confirmation looks at it.
+#[test]
+fn a_trigger_on_what_would_be_lost_needs_no_gate() {
+    let mut plan = sound();
+    plan.triggers = IndexMap::from([("losing".to_owned(), trigger("lost"))]);
+    let lost = |kind: &str, spec| Signal { kind: kind.to_owned(), spec, aws: AwsTarget::default() };
+    plan.signals.insert("lost".to_owned(), lost("loss", json!({ "loss": "db", "healthy": "<= 10m" })));
+    let report = explored(&plan);
+    assert_eq!((report.verdict, advice(&report)), (Verdict::Proven, Vec::new()));
+    plan.signals.insert("lost".to_owned(), lost("alarm", json!({ "alarm": "lost" })));
+    assert_eq!(advice(&explored(&plan)), [(Rule::ConfirmsNoTrigger, "/confirm")]);
+}
+
 #[test]
 fn a_person_who_never_answers_is_an_end_with_a_way_out() {
     let mut plan = sound();
