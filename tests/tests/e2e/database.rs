@@ -415,3 +415,39 @@ fn a_person_lets_the_restore_begin() {
     assert_eq!(ended["state"], "rolled_back", "{ended:#}");
     instance.assert_replaced(ended["id"].as_str().unwrap(), &proxy.calls());
 }
+
+/// Before anything is armed in a dry run, and from then on by the daemon.
+#[test]
+fn what_a_restore_would_lose_is_shown_beforehand() {
+    let aws = Emulator::moto();
+    let instance = Instance::create(aws.url(), "stock");
+    let proxy = Proxy::to(aws.url());
+    let mut belay = Belay::at(proxy.url());
+    let signals = "  lost: { loss: database_back, healthy: \"<= 1d\" }
+objectives: { rpo: 5m }
+triggers: { losing: { when: lost, severity: minor } }";
+    let plan = belay.write("plan.yaml", &plan("stock", &instance.snapshot, signals, ""));
+    let basis = format!("snapshot {} of 20", instance.snapshot);
+
+    let dry = belay.run(&["dry-run", &plan, "--json"]);
+    let loss = &dry.json()["loss"]["database_back"];
+    assert!(loss["now_s"].is_u64() && loss["rpo_s"] == 300, "{loss:#}");
+    assert!(loss["basis"].as_str().unwrap().starts_with(&basis), "{loss:#}");
+    let read = belay.run(&["dry-run", &plan]);
+    assert!(read.stdout.contains("within the rpo of 5m 00s: snapshot stock-before of"), "{read}");
+
+    let (_daemon, api) = serve(&mut belay, &plan);
+    let migration = format!("{api}/migrations/schema-change");
+    let armed = http_post(&format!("{migration}/arm"), &json!({})).unwrap();
+    assert!(armed.status < 300, "{armed:?}");
+    let shown = wait_until("the loss to be known", || {
+        let found = http_get(&migration).ok()?.json();
+        (found["loss"]["database_back"]["now_s"].is_u64() && found["signals"]["lost"]["health"] == "healthy")
+            .then_some(found)
+    });
+    assert!(shown["loss"]["database_back"]["basis"].as_str().unwrap().starts_with(&basis), "{shown:#}");
+    belay.env("BELAY_URL", api.trim_end_matches("/v1"));
+    let status = belay.run(&["status"]);
+    assert!(status.stdout.contains("would be lost now") && status.stdout.contains("database_back"), "{status}");
+    assert!(proxy.mutating_calls().is_empty());
+}
