@@ -215,7 +215,7 @@ pub fn incidents(plan: &Plan, phase: Option<&str>, progress: Progress<'_>) -> Ve
 /// The plan as far as decisions go by it: every signal can turn, whatever makes it so.
 fn watched(plan: &Plan, triggers: &[Name]) -> Plan {
     let mut plan = plan.clone();
-    (plan.notify, plan.confirm) = (indexmap::IndexMap::new(), Vec::new());
+    (plan.notify, plan.confirm) = (Arc::default(), Vec::new());
     for trigger in plan.triggers.values_mut() {
         trigger.if_unknown = None;
     }
