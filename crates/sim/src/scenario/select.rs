@@ -1,6 +1,6 @@
 //! Which steps and signals of a plan are meant.
 
-use belay_core::watch::signals_of;
+use belay_core::{elapsed::is_own, watch::signals_of};
 use belay_plan::{
     catalogue::Finding,
     model::{Name, Plan, Step, Target},
@@ -116,13 +116,23 @@ pub(crate) fn signals(
         let nothing = || Finding::new(pointer, "this selects nothing: the plan has no signals");
         return non_empty(plan.signals.keys().cloned().collect(), nothing);
     }
-    let unknown = named(value, pointer).into_iter().filter(|(_, name)| !plan.signals.contains_key(*name));
-    let findings: Vec<Finding> = unknown
-        .map(|(place, name)| {
+    let finding = |(place, name): (String, &str)| match plan.signals.get(name) {
+        Some(signal) if is_own(signal) => Some(
+            Finding::new(
+                place,
+                format!("no sensor reads `{name}` ({}), so no event changes what it shows", signal.kind),
+            )
+            .help(
+                "it follows from the times of arming, phase and cutover; `breach: { after: 20m }` lets more time pass",
+            ),
+        ),
+        Some(_) => None,
+        None => {
             let help = instead_of(name, "the signals of this plan", plan.signals.keys().map(String::as_str));
-            Finding::new(place, format!("unknown signal `{name}`")).help(help)
-        })
-        .collect();
+            Some(Finding::new(place, format!("unknown signal `{name}`")).help(help))
+        }
+    };
+    let findings: Vec<Finding> = named(value, pointer).into_iter().filter_map(finding).collect();
     if findings.is_empty() { Ok(names(value).into_iter().map(str::to_owned).collect()) } else { Err(findings) }
 }
 
