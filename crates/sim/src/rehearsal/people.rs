@@ -151,7 +151,7 @@ impl<'s> People<'s> {
     }
 
     fn on_step(&mut self, run: &Run, name: &Name, step: &StepState) -> Option<(Timestamp, Command)> {
-        let (number, answer, after) = self.script.answer(Some(name));
+        let (number, answer, after) = self.script.answer(Some(name), step.approvals.len());
         self.heard.extend(number);
         if answer == Answer::Nothing {
             return None;
@@ -177,7 +177,7 @@ impl<'s> People<'s> {
 
     /// No trigger watches: a person notices.
     fn unwatched(&mut self, state: &Migration) -> Option<(Timestamp, Command)> {
-        let (number, answer, after) = self.script.answer(None);
+        let (number, answer, after) = self.script.answer(None, 0);
         let watched = self.script.trigger.is_some() || state.incident.is_some() || state.armed.is_none();
         if watched || answer != Answer::Approve {
             return None;
@@ -198,7 +198,7 @@ impl<'s> People<'s> {
         let waits = |(name, step): (&Name, &std::sync::Arc<StepState>)| {
             step.phase == Phase::AwaitingApproval
                 && step.approval_until.is_none()
-                && (self.refused.is_some() || self.script.answer(Some(name)).1 == Answer::Nothing)
+                && (self.refused.is_some() || self.script.answer(Some(name), step.approvals.len()).1 == Answer::Nothing)
         };
         let waiting: Vec<String> =
             open().filter(|entry| waits(*entry)).map(|(name, step)| format!("{name}: {}", step.why)).collect();

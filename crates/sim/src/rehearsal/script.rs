@@ -75,7 +75,8 @@ pub enum Says {
     /// What the people answer who are asked about some steps; None: about all, and what the migration itself asks.
     Steps {
         steps: Option<Vec<Name>>,
-        answer: Answer,
+        /// Of each of a quorum in turn; the last of them is that of all who follow.
+        answers: Vec<Answer>,
     },
     Incident(Decides),
 }
@@ -213,13 +214,16 @@ impl Script {
         }
     }
 
-    /// How the people answer who are asked about a step, or (None) about the migration, and after how long; with the number
-    /// of the entry that says so.
-    pub(crate) fn answer(&self, step: Option<&str>) -> (Option<usize>, Answer, Span) {
+    /// How the person answers who is asked about a step after so many others, or (None) about the migration, and after how
+    /// long; with the number of the entry that says so.
+    pub(crate) fn answer(&self, step: Option<&str>, others: usize) -> (Option<usize>, Answer, Span) {
         let fits = |(number, person): (usize, &Person)| match (&person.says, step) {
             (Says::Steps { steps: Some(_), .. }, None) | (Says::Incident(_), _) => None,
             (Says::Steps { steps: Some(steps), .. }, Some(step)) if !steps.iter().any(|name| name == step) => None,
-            (Says::Steps { answer, .. }, _) => Some((Some(number), *answer, person.after)),
+            (Says::Steps { answers, .. }, _) => {
+                let answer = answers.get(others).or(answers.last()).copied().unwrap_or(Answer::Approve);
+                Some((Some(number), answer, person.after))
+            }
         };
         let found = self.people.iter().enumerate().find_map(fits);
         found.unwrap_or((None, Answer::Approve, Span::exactly(ANSWER)))

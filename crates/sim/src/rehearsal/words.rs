@@ -154,7 +154,7 @@ fn by_entry(script: &Script, place: usize, decides: &Decides, after: Span, autho
 
 /// Everybody whom the question asks.
 fn usual(script: &Script, authority: &Authority, heard: &mut BTreeSet<usize>) -> Vec<Spoken> {
-    let (entry, answer, after) = script.answer(None);
+    let (entry, answer, after) = script.answer(None, 0);
     heard.extend(entry);
     if answer == Answer::Nothing {
         return Vec::new();

@@ -42,13 +42,19 @@ fn person() -> Shape {
     object([
         field("steps", steps(), "Asked about these; left out: about everything.").optional(),
         field("after", span(), "How long they take to answer.").or("1m"),
-        field("answer", words(["approve", "deny", "nothing"]), "What they say; left out: approve.").optional(),
+        field("answer", answer(), "What they say; a list: of a quorum, one after the other. Left out: approve.")
+            .optional(),
         field("decide", words(["roll_back", "fix_forward", "nothing"]), "What one person says to an incident.")
             .optional(),
         field("role", name(), "The role of who decides; left out: one that the rule asks for.").optional(),
         field("trigger", name(), "Only in incidents of this trigger.").optional(),
         field("incident", integer(1, 1000), "Only in this one, counted from 1; left out: in each.").optional(),
     ])
+}
+
+fn answer() -> Shape {
+    let words = || words(["approve", "deny", "nothing"]);
+    one_of("`approve`, `deny`, `nothing`, or a list of them", [words(), filled_list(words())])
 }
 
 fn act() -> Shape {

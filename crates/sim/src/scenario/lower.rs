@@ -68,14 +68,21 @@ fn person(entry: &Value, plan: &Plan) -> Person {
         }),
         None => Says::Steps {
             steps: entry.get("steps").map(|value| steps(value, plan, Use::Any)),
-            answer: match entry["answer"].as_str() {
-                Some("deny") => Answer::Deny,
-                Some("nothing") => Answer::Nothing,
-                _ => Answer::Approve,
+            answers: match &entry["answer"] {
+                Value::Array(answers) => answers.iter().map(answer).collect(),
+                one => vec![answer(one)],
             },
         },
     };
     Person { says, after: span(&entry["after"]).unwrap_or(Span::exactly(ANSWER)) }
+}
+
+fn answer(word: &Value) -> Answer {
+    match word.as_str() {
+        Some("deny") => Answer::Deny,
+        Some("nothing") => Answer::Nothing,
+        _ => Answer::Approve,
+    }
 }
 
 fn act(entry: &Value, plan: &Plan) -> Act {

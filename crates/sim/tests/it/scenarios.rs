@@ -275,6 +275,24 @@ fn people_act_after_a_halt() {
     assert_eq!(aborted.unmet, ["entry 2 of `halted` found nothing to do"]);
 }
 
+/// One of them says yes, the other one no, or nothing.
+#[test]
+fn a_quorum_disagrees() {
+    let asks = "loses_data: true\n    approve: { role: lead, quorum: 2, within: 10m }";
+    let plan = plan(&SHOP.replace("loses_data: true", asks));
+    let play = |answer: &str| {
+        let text = format!("scenario: 1\nsummary: Two.\npeople: [{{ steps: database_back, answer: {answer} }}]\n");
+        rehearsal(&plan, script(&text, &plan)).play(1).unwrap()
+    };
+    assert_eq!(play("approve").report.outcome, Outcome::RolledBack);
+    let denied = play("[approve, deny]");
+    assert_eq!((denied.report.outcome, denied.report.steps["database_back"].sends), (Outcome::Halted, 0));
+    assert!(has(&denied, "approval_given") && has(&denied, "denied by lead 2"), "{}", denied.report.why);
+    let silent = play("[approve, nothing]");
+    assert_eq!(silent.report.outcome, Outcome::Halted);
+    assert!(silent.report.why.contains("1 of 2"), "{}", silent.report.why);
+}
+
 /// The call is accepted, takes its time, and comes to nothing: that is no error of the API, and nothing of it is in place.
 #[test]
 fn a_job_fails_by_its_own_verdict() {
