@@ -6,6 +6,7 @@ mod consequences;
 mod coverage;
 mod decisions;
 mod ends;
+mod incident_ends;
 mod inside;
 mod model;
 mod moves;
@@ -47,8 +48,9 @@ pub use self::{
     advice::{Advice, Level, Rule},
     consequences::{Consequence, Customers, Data, EndGroup, Writers},
     coverage::{Coverage, FallbackMet, GateMet},
-    decisions::{IncidentEnd, IncidentWays, WayToDecide, When, incidents},
+    decisions::incidents,
     ends::{Disposition, Outcome},
+    incident_ends::{IncidentEnd, IncidentWays, WayToDecide, When},
     properties::Property,
     replay::Replay,
     report::{EndReport, Failure, Proof, Report, Verdict},
