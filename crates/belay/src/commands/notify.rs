@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     assembly::{catalogue, gate, ports},
+    clock,
     exit::{Exit, Failure},
     output::Output,
     paint,
@@ -142,7 +143,7 @@ async fn send(plan: &Plan, name: &Name, channels: &dyn Channels) -> Result<Strin
         channels.channel(&planned.kind).ok_or_else(|| format!("this Belay has no channel {}", planned.kind))?;
     let mut notice = of_plan(plan, name, sample.facts, true);
     // Nobody has had it before: a receiver that knows keys takes each try.
-    notice.key = format!("belay-test-{}", uuid::Uuid::now_v7());
+    notice.key = format!("belay-test-{}", clock::fresh_key());
     channel.send(&notice).await.map_err(|error| error.why)
 }
 
