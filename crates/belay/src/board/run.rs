@@ -18,7 +18,7 @@ pub(super) fn draw(run: &Run, now: Timestamp, look: &Look) -> Vec<String> {
     let rows = run.steps.iter().map(|(name, step)| row(name, step, run, now, look));
     lines.extend(look.columns(4, rows.collect()));
     for (name, step) in &run.steps {
-        let report = step.report.as_ref().map(text::report).unwrap_or_default();
+        let report = step.report.as_ref().map(text::job).unwrap_or_default();
         lines.extend(look.wrap(4, &format!("{name} says: "), &report, look.output.dim()));
     }
     let gates = run.confirm.iter().filter(|_| matches!(run.state.as_str(), "confirming" | "halted"));

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use belay_report::line::line_of_event;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::{
     Events, Screen,
     events::{Heard, Told},
-    line::line_of_event,
     look, phases,
 };
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
     exit::{Exit, Failure},
     interrupt::interrupted,
     output::Output,
+    text,
 };
 
 /// How often the picture turns; the daemon is looked at after so many turns.
@@ -201,7 +202,7 @@ impl Follower<'_> {
     }
 
     fn show(&self, told: &Told) {
-        let line = line_of_event(told.at, &told.actor, &told.event);
+        let line = line_of_event(told.at, &told.actor, &told.event, &text::clock_time);
         let Some(mut line) = line else { return };
         if self.several {
             let colon = if line.subject.is_empty() { "" } else { " " };

@@ -4,9 +4,9 @@ mod approvals;
 mod daemon;
 mod engine;
 mod events;
-mod line;
 mod live;
 mod phases;
+mod row;
 mod summary;
 mod timeline;
 
@@ -15,7 +15,6 @@ pub(crate) use self::{
     daemon::{Followed, Subject, follow as follow_daemon, listen, wait_for},
     engine::{Ending, await_run, follow as follow_engine},
     events::Events,
-    line::{Line, line},
     summary::{show as show_summary, show_needs},
     timeline::timeline,
 };
@@ -23,6 +22,7 @@ pub(crate) use self::{
 use std::cell::Cell;
 
 use belay_core::event::Record;
+use belay_report::line::{Line, line};
 use jiff::tz::TimeZone;
 
 use crate::{
@@ -30,6 +30,7 @@ use crate::{
     document::{Migration, Step},
     follow::live::Live,
     output::Output,
+    text,
 };
 
 /// Where the progress is shown, in the form that fits.
@@ -94,13 +95,13 @@ impl Screen {
     pub(crate) fn record(&self, record: &Record) {
         if self.output.json {
             self.output.json_line(record);
-        } else if let Some(line) = line(record) {
+        } else if let Some(line) = line(record, &text::clock_time) {
             self.line(&line);
         }
     }
 
     pub(crate) fn line(&self, line: &Line) {
-        self.rows(&line.render(self.output));
+        self.rows(&row::rows(line, self.output));
     }
 
     pub(crate) fn text(&self, text: &str) {

@@ -1,10 +1,8 @@
 //! What happened between two looks at a run: for where its events cannot be heard.
 
-use crate::{
-    document::Run,
-    follow::{Line, line::Tone},
-    text,
-};
+use belay_report::line::{Line, Tone};
+
+use crate::{document::Run, text};
 
 pub(super) fn lines(last: Option<&Run>, run: &Run) -> Vec<Line> {
     let last = last.filter(|last| last.id == run.id);

@@ -1,13 +1,10 @@
 //! What mattered, counted from a moment.
 
 use belay_core::event::{Event, Record};
+use belay_report::line::{Tone, line};
 use jiff::Timestamp;
 
-use crate::{
-    follow::line::{Tone, line},
-    output::Output,
-    text,
-};
+use crate::{follow::row, output::Output, text};
 
 /// Columns of the time.
 const TIME: usize = 8;
@@ -15,7 +12,7 @@ const TIME: usize = 8;
 /// A line for each record that is more than machinery; what was before `from` stands with a minus.
 pub(crate) fn timeline(records: &[Record], from: Timestamp, output: Output) {
     for record in records {
-        let Some(line) = line(record).filter(|line| line.tone != Tone::Quiet) else { continue };
+        let Some(line) = line(record, &text::clock_time).filter(|line| line.tone != Tone::Quiet) else { continue };
         if matches!(record.event, Event::Commanded { .. }) && record.at < from {
             continue; // what came of it stands below
         }
@@ -23,6 +20,6 @@ pub(crate) fn timeline(records: &[Record], from: Timestamp, output: Output) {
             true => format!("-{}", text::duration(text::between(record.at, from))),
             false => text::duration(text::between(from, record.at)),
         };
-        line.render_at(&format!("{after:>TIME$}"), output).iter().for_each(|row| output.line(row));
+        row::rows_at(&line, &format!("{after:>TIME$}"), output).iter().for_each(|row| output.line(row));
     }
 }

@@ -5,14 +5,16 @@ use belay_core::{
     reading::Health,
 };
 use jiff::Timestamp;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
 
-use crate::{output::Output, paint, text};
+use crate::words;
 
 /// How a line is meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Tone {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Tone {
     Plain,
     Quiet,
     Good,
@@ -21,58 +23,32 @@ pub(crate) enum Tone {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Line {
-    pub(crate) at: Timestamp,
+pub struct Line {
+    pub at: Timestamp,
     /// The step, signal or trigger; empty for the migration itself.
-    pub(crate) subject: String,
-    pub(crate) text: String,
-    pub(crate) tone: Tone,
+    pub subject: String,
+    pub text: String,
+    pub tone: Tone,
 }
 
-impl Line {
-    pub(crate) fn render(&self, output: Output) -> Vec<String> {
-        self.render_at(&text::clock_time(self.at), output)
-    }
-
-    /// With the time in these words. What does not fit beside it goes on below itself.
-    pub(crate) fn render_at(&self, at: &str, output: Output) -> Vec<String> {
-        let style = match self.tone {
-            Tone::Plain => output.plain(),
-            Tone::Quiet => output.dim(),
-            Tone::Good => output.good(),
-            Tone::Warn => output.warn(),
-            Tone::Bad => output.bad(),
-        };
-        let subject = if self.subject.is_empty() { String::new() } else { paint::line(&format!("{}: ", self.subject)) };
-        let hang = at.len() + 2;
-        let width = output.width().map_or(usize::MAX, |width| width.saturating_sub(hang));
-        let rows = text::rows(&format!("{subject}{}", self.text), width);
-        let row = |(index, row): (usize, &String)| match row.strip_prefix(&subject).filter(|_| index == 0) {
-            Some(rest) => {
-                let (at, subject) = (output.dim().apply_to(at), output.bold().apply_to(&subject));
-                format!("{at}  {subject}{}", style.apply_to(rest))
-            }
-            None => format!("{:hang$}{}", "", style.apply_to(row)),
-        };
-        rows.iter().enumerate().map(row).collect()
-    }
-}
+/// How a moment of the same day is written: `14:03:07`, in the time zone of whoever reads it.
+pub type Clock<'c> = &'c dyn Fn(Timestamp) -> String;
 
 /// The line of a record. None for what only machines need.
-pub(crate) fn line(record: &Record) -> Option<Line> {
-    line_of(record.at, &record.actor, &record.event)
+pub fn line(record: &Record, clock: Clock) -> Option<Line> {
+    line_of(record.at, &record.actor, &record.event, clock)
 }
 
-fn line_of(at: Timestamp, actor: &str, event: &Event) -> Option<Line> {
-    let (subject, tone, text) = told(actor, event)?;
+fn line_of(at: Timestamp, actor: &str, event: &Event, clock: Clock) -> Option<Line> {
+    let (subject, tone, text) = told(actor, event, clock)?;
     Some(Line { at, subject, text, tone })
 }
 
 /// The line of an event as the daemon's followers get it: with its documents (a plan, a baseline, a report) left out, and
 /// perhaps of a newer version.
-pub(super) fn line_of_event(at: Timestamp, actor: &str, event: &Value) -> Option<Line> {
+pub fn line_of_event(at: Timestamp, actor: &str, event: &Value, clock: Clock) -> Option<Line> {
     if let Ok(event) = Event::deserialize(event) {
-        return line_of(at, actor, &event);
+        return line_of(at, actor, &event, clock);
     }
     let part = |key: &str| event[key].as_str().unwrap_or_default();
     let (tone, text) = match part("type") {
@@ -83,7 +59,7 @@ pub(super) fn line_of_event(at: Timestamp, actor: &str, event: &Value) -> Option
             undoes(part("run"), part("undoes"), part("reason"), &left)
         }
         "rehearsed" => (Tone::Plain, format!("dry run {} is on record", part("run"))),
-        kind => (Tone::Quiet, text::words(kind)),
+        kind => (Tone::Quiet, words::words(kind)),
     };
     Some(Line { at, subject: String::new(), text, tone })
 }
@@ -105,19 +81,19 @@ fn tell(subject: &str, tone: Tone, text: impl Into<String>) -> Told {
     Some((subject.to_owned(), tone, text.into()))
 }
 
-fn told(actor: &str, event: &Event) -> Told {
+fn told(actor: &str, event: &Event, clock: Clock) -> Told {
     match event {
         Event::Commanded { verb, reason, detail, .. } => {
             let subject = detail["step"].as_str().unwrap_or_default();
             let because = if reason.is_empty() { String::new() } else { format!(": {reason}") };
-            tell(subject, Tone::Plain, format!("{actor} says {}{because}", text::words(verb)))
+            tell(subject, Tone::Plain, format!("{actor} says {}{because}", words::words(verb)))
         }
         Event::PlanPinned { plan_sha256, .. } => {
             let (tone, text) = pinned(plan_sha256);
             tell("", tone, text)
         }
         Event::BaselineCaptured { baseline } => {
-            tell("", Tone::Plain, format!("baseline of {} captured", text::count(baseline.steps.len(), "step")))
+            tell("", Tone::Plain, format!("baseline of {} captured", words::count(baseline.steps.len(), "step")))
         }
         Event::Armed { waits_for_green } if waits_for_green.is_empty() => tell("", Tone::Good, "armed"),
         Event::Armed { waits_for_green } => {
@@ -162,9 +138,9 @@ fn told(actor: &str, event: &Event) -> Told {
         Event::ConfirmOpened => tell("", Tone::Plain, "every step is over; waiting for the confirmation"),
         Event::RunEnded { outcome, why } => {
             let tone = if *outcome == RunOutcome::Aborted { Tone::Bad } else { Tone::Good };
-            tell("", tone, with_why(&name(outcome), why))
+            tell("", tone, with_why(&words::name(outcome), why))
         }
-        Event::Step { step, what } => step_told(step, what),
+        Event::Step { step, what } => step_told(step, what, clock),
         Event::Confirm { signal, what } => gate_told("confirm", signal, what),
         Event::Rehearsed { run, .. } => tell("", Tone::Plain, format!("dry run {run} is on record")),
         Event::DrillStarted { trigger: Some(trigger), reason, .. } => {
@@ -177,7 +153,7 @@ fn told(actor: &str, event: &Event) -> Told {
             tell("", Tone::Good, "the drill is over, within the objectives; it is on record")
         }
         Event::DrillEnded { verdict, .. } => {
-            tell("", Tone::Bad, format!("the drill is over: {}; it is on record", name(verdict)))
+            tell("", Tone::Bad, format!("the drill is over: {}; it is on record", words::name(verdict)))
         }
         _ => watch_told(event),
     }
@@ -191,7 +167,7 @@ fn watch_told(event: &Event) -> Told {
                 Health::Unhealthy => Tone::Bad,
                 Health::Unknown => Tone::Warn,
             };
-            tell(signal, tone, format!("{} -> {}: {evidence}", name(from), name(to)))
+            tell(signal, tone, format!("{} -> {}: {evidence}", words::name(from), words::name(to)))
         }
         Event::DwellStarted { trigger } => tell(trigger, Tone::Warn, "the condition holds; it fires if that lasts"),
         Event::DwellPaused { trigger, .. } => tell(trigger, Tone::Warn, "cannot be decided: its time stands still"),
@@ -211,21 +187,23 @@ fn watch_told(event: &Event) -> Told {
             tell("", Tone::Bad, format!("incident {incident} opened by {trigger}"))
         }
         Event::IncidentJoined { trigger } => tell("", Tone::Bad, format!("{trigger} joins the incident")),
-        Event::WordGiven { who, word, reason, .. } => tell("", Tone::Warn, format!("{who}: {}: {reason}", name(word))),
+        Event::WordGiven { who, word, reason, .. } => {
+            tell("", Tone::Warn, format!("{who}: {}: {reason}", words::name(word)))
+        }
         Event::Decided { answer, why, .. } => {
-            let decision = name(answer);
+            let decision = words::name(answer);
             let why = if why.ends_with(&format!(": {decision}")) { why.clone() } else { with_why(&decision, why) };
             tell("", Tone::Warn, format!("decision: {why}"))
         }
         Event::IncidentClosed { outcome } => {
             let tone = if *outcome == IncidentOutcome::Aborted { Tone::Bad } else { Tone::Good };
-            tell("", tone, format!("incident closed: {}", name(outcome)))
+            tell("", tone, format!("incident closed: {}", words::name(outcome)))
         }
         _ => None,
     }
 }
 
-fn step_told(step: &str, event: &StepEvent) -> Told {
+fn step_told(step: &str, event: &StepEvent, clock: Clock) -> Told {
     match event {
         StepEvent::Started { fallback_for: Some(failed) } => {
             tell(step, Tone::Warn, format!("stands in for {failed}, which failed"))
@@ -252,12 +230,10 @@ fn step_told(step: &str, event: &StepEvent) -> Told {
         }
         StepEvent::Doubted { why } => tell(step, Tone::Warn, format!("looking once more: {why}")),
         StepEvent::Trusted => tell(step, Tone::Plain, "in place after all"),
-        StepEvent::WaitStarted { until } => {
-            tell(step, Tone::Plain, format!("waits until {}", text::clock_time(*until)))
-        }
-        StepEvent::Reported { report } => tell(step, Tone::Plain, text::report(report)),
+        StepEvent::WaitStarted { until } => tell(step, Tone::Plain, format!("waits until {}", clock(*until))),
+        StepEvent::Reported { report } => tell(step, Tone::Plain, words::job(report)),
         StepEvent::DrainStarted { until } => {
-            let until = text::clock_time(*until);
+            let until = clock(*until);
             tell(step, Tone::Plain, format!("in place; clients may go by what they have kept until {until}"))
         }
         StepEvent::StagePassed { stages, percent } => {
@@ -284,7 +260,7 @@ fn gate_told(step: &str, signal: &str, event: &GateEvent) -> Told {
     match event {
         GateEvent::Holding { evidence } => tell(step, Tone::Plain, with_why(&format!("{signal} is healthy"), evidence)),
         GateEvent::Broken { health, evidence } => {
-            tell(step, Tone::Warn, with_why(&format!("waits: {signal} is {}", name(health)), evidence))
+            tell(step, Tone::Warn, with_why(&format!("waits: {signal} is {}", words::name(health)), evidence))
         }
         GateEvent::Passed => tell(step, Tone::Good, format!("{signal} passed")),
         GateEvent::Failed { why } => tell(step, Tone::Bad, why.as_str()),
@@ -295,21 +271,16 @@ fn with_why(what: &str, why: &str) -> String {
     if why.is_empty() { what.to_owned() } else { format!("{what}: {why}") }
 }
 
-/// An enum as the journal writes it, in words.
-fn name(value: &impl serde::Serialize) -> String {
-    match json!(value) {
-        Value::String(name) => text::words(&name),
-        other => other.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn events_without_their_documents_are_told_as_the_records_are() {
-        let told = |event: Value| line_of_event(Timestamp::UNIX_EPOCH, "ada", &event).unwrap().text;
+        let told =
+            |event: Value| line_of_event(Timestamp::UNIX_EPOCH, "ada", &event, &|at| at.to_string()).unwrap().text;
         let document = json!({ "sha256": "00", "bytes": 2 });
         let undo = json!({
             "type": "undo_started", "run": "r2", "undoes": "r1", "reason": "a false alarm", "plan": document, "baseline": document,

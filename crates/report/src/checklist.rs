@@ -1,0 +1,200 @@
+//! What is to be checked after a rollback: done where the record shows it, else left to people.
+
+use belay_core::{
+    change::Effect,
+    notice::POSTMORTEM_AFTER,
+    reading::Health,
+    run::{Phase, RunState},
+};
+use belay_plan::notify::NoticeKind;
+use jiff::SignedDuration;
+
+use crate::{
+    course::Course,
+    model::{CheckItem, GateState, NoticeState, ReportGate, RunReport},
+    shown, words,
+};
+
+pub(crate) fn checklist(course: &Course, report: &RunReport) -> Vec<CheckItem> {
+    let items = [
+        Some(steps(report)),
+        traffic(course),
+        gates(report),
+        confirmation(course, report),
+        signals(report),
+        data(report),
+        notices(report),
+        all_clear(report),
+        Some(open(
+            "Clients, caches and background jobs follow the rolled-back state",
+            "Belay does not observe them: look at connection counts, DNS caches, queues and scheduled jobs",
+        )),
+        Some(open(
+            "The cause is understood before the next attempt",
+            "the post-mortem below; then arm the migration again with `belay arm`",
+        )),
+        Some(postmortem(course, report)),
+    ];
+    items.into_iter().flatten().collect()
+}
+
+fn done(what: &str, note: impl AsRef<str>) -> CheckItem {
+    CheckItem { what: shown(what), done: true, note: shown(note) }
+}
+
+fn open(what: &str, note: impl AsRef<str>) -> CheckItem {
+    CheckItem { what: shown(what), done: false, note: shown(note) }
+}
+
+fn item(is_done: bool, what: &str, note: impl AsRef<str>) -> CheckItem {
+    CheckItem { what: shown(what), done: is_done, note: shown(note) }
+}
+
+fn steps(report: &RunReport) -> CheckItem {
+    let left: Vec<String> = report
+        .steps
+        .iter()
+        .filter(|step| !matches!(step.phase, Phase::Done | Phase::Unchanged))
+        .map(|step| format!("{} is {}", step.name, words::words(step.phase.as_str())))
+        .collect();
+    let note = match left.is_empty() {
+        true => format!("{} done or unchanged", words::count(report.steps.len(), "step")),
+        false => format!("look at these: {}", left.join(", ")),
+    };
+    item(left.is_empty() && report.over, "Every step has put its resource back", note)
+}
+
+fn traffic(course: &Course) -> Option<CheckItem> {
+    let moves = |step: &&belay_core::run::StepState| {
+        let changes = step.planned.iter().chain(&step.sent);
+        changes.flat_map(|change| &change.effects).any(|effect| matches!(effect, Effect::Traffic { .. }))
+    };
+    let moving = course.run.steps.iter().filter(|(_, step)| moves(&step.as_ref()));
+    let (back, away): (Vec<_>, Vec<_>) =
+        moving.partition(|(_, step)| matches!(step.phase, Phase::Done | Phase::Unchanged));
+    let names = |steps: &[(&String, _)]| steps.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+    let what = "Traffic goes where it went before";
+    match (back.is_empty(), away.is_empty()) {
+        (true, true) => None,
+        (_, false) => Some(open(what, format!("look at the traffic of: {}", names(&away)))),
+        (false, true) => Some(done(what, format!("observed by: {}", names(&back)))),
+    }
+}
+
+fn gates(report: &RunReport) -> Option<CheckItem> {
+    let gates: Vec<(&str, &ReportGate)> =
+        report.steps.iter().flat_map(|step| step.verify.iter().map(|gate| (step.name.as_str(), gate))).collect();
+    let failed: Vec<String> = gates
+        .iter()
+        .filter(|(_, gate)| gate.state != GateState::Passed)
+        .map(|(step, gate)| format!("{} after {step} is {}", gate.signal, words::name(&gate.state)))
+        .collect();
+    let what = "The gates after the steps have passed";
+    match (gates.is_empty(), failed.is_empty()) {
+        (true, _) => None,
+        (false, true) => Some(done(what, words::count(gates.len(), "gate"))),
+        (false, false) => Some(open(what, format!("look at these: {}", failed.join(", ")))),
+    }
+}
+
+fn confirmation(course: &Course, report: &RunReport) -> Option<CheckItem> {
+    let what = "Errors and latency are as before";
+    if course.plan().confirm.is_empty() {
+        return Some(open(what, "the plan has no confirmation: look at error rate and latency against their baseline"));
+    }
+    let signals = course.plan().confirm.iter().map(|gate| gate.signal.as_str()).collect::<Vec<_>>().join(", ");
+    let held = matches!(report.state, RunState::RolledBack | RunState::Undone);
+    Some(match held {
+        true => done(what, format!("the confirmation has held: {signals}")),
+        false => open(what, format!("the confirmation has not held: look at {signals}")),
+    })
+}
+
+fn signals(report: &RunReport) -> Option<CheckItem> {
+    let of_trigger = report.signals.rows.iter().filter(|row| row.used_by.as_str().contains("trigger"));
+    let mut red = Vec::new();
+    let mut all = 0;
+    for row in of_trigger {
+        all += 1;
+        match row.bands.items.last().map(|band| band.health) {
+            Some(Health::Healthy) => {}
+            Some(health) => red.push(format!("{} is {}", row.signal, words::name(&health))),
+            None => red.push(format!("{} was not read", row.signal)),
+        }
+    }
+    let what = "The signals of the trigger are healthy again";
+    match (all, red.is_empty()) {
+        (0, _) => None,
+        (_, true) => Some(done(what, format!("at the last reading, {}", words::count(all, "signal")))),
+        (_, false) => Some(open(what, format!("at the last reading {}: look again", red.join(", ")))),
+    }
+}
+
+fn data(report: &RunReport) -> Option<CheckItem> {
+    let what = "Lost data is reconciled";
+    let steps: Vec<&str> = report.data_loss.iter().map(|loss| loss.step.as_str()).collect();
+    match steps.is_empty() {
+        true => Some(open(
+            "Data written to the new side is accounted for",
+            "no step lost data; look at what was written between the cutover and the rollback",
+        )),
+        false => Some(open(
+            what,
+            format!("{} lost data: the window is above; the data is kept under another name", steps.join(", ")),
+        )),
+    }
+}
+
+fn notices(report: &RunReport) -> Option<CheckItem> {
+    let missing: Vec<String> = report
+        .notices
+        .items
+        .iter()
+        .filter(|notice| notice.state != NoticeState::Sent)
+        .map(|notice| format!("{} of {}", notice.channel, notice.about))
+        .collect();
+    let late = report.notices.items.iter().filter(|notice| notice.late).count();
+    let what = "Everybody was told who was to be told";
+    let count = words::count(report.notices.items.len() + report.notices.left_out, "notice");
+    if report.notices.items.is_empty() {
+        return Some(open(what, "no notice is on record: tell people yourself"));
+    }
+    Some(match (missing.is_empty(), report.notices.left_out, late) {
+        (true, 0, 0) => done(what, format!("{count} sent")),
+        (true, 0, late) => done(what, format!("{count} sent, {late} of them late")),
+        (true, left_out, _) => open(what, format!("{left_out} of {count} are not shown here: see the journal")),
+        (false, ..) => open(what, format!("not told: {}; tell them yourself", missing.join(", "))),
+    })
+}
+
+/// Those who heard of the beginning hear of the end.
+fn all_clear(report: &RunReport) -> Option<CheckItem> {
+    let told = |kinds: &[NoticeKind]| {
+        let names: Vec<String> = kinds.iter().map(words::name).collect();
+        let sent = report.notices.items.iter().filter(|notice| notice.state == NoticeState::Sent);
+        let like_it = sent.filter(|notice| names.iter().any(|name| notice.about.as_str() == name));
+        like_it.map(|notice| notice.channel.as_str()).collect::<std::collections::BTreeSet<_>>()
+    };
+    let (began, ended) = (told(&[NoticeKind::Incident]), told(&[NoticeKind::Finished, NoticeKind::Recovered]));
+    let without: Vec<&str> = began.difference(&ended).copied().collect();
+    let what = "Those who heard of the incident heard of its end";
+    match (began.is_empty(), without.is_empty()) {
+        (true, _) => None,
+        (false, true) => Some(done(what, began.into_iter().collect::<Vec<_>>().join(", "))),
+        (false, false) => Some(open(what, format!("not told of the end: {}", without.join(", ")))),
+    }
+}
+
+fn postmortem(course: &Course, report: &RunReport) -> CheckItem {
+    let what = "A post-mortem was held";
+    if let Some(held) = &report.postmortem.held {
+        return done(what, format!("{} ({})", held.link, held.by));
+    }
+    let command = format!("`belay postmortem {} --held LINK` puts it on record", report.run);
+    let after = SignedDuration::try_from(POSTMORTEM_AFTER).unwrap_or_default();
+    let note = match course.ended().map(|ended| ended.saturating_add(after).unwrap_or(ended)) {
+        Some(due) => format!("due by {}; {command}", due.strftime("%Y-%m-%d %H:%M UTC")),
+        None => format!("due two days after the end of the run; {command}"),
+    };
+    open(what, note)
+}

@@ -1,0 +1,179 @@
+//! Where the story of a run begins and ends in the records, and when what it is measured by happened.
+
+use std::{collections::BTreeMap, ops::Range};
+
+use belay_core::{
+    event::{Event, Record, RunKind},
+    id::RunId,
+    incident::Incident,
+    migration::{Corrupt, Migration},
+    reading::Health,
+    run::{Run, RunState},
+    watch::signals_of,
+};
+use belay_plan::model::{Name, Plan};
+use jiff::Timestamp;
+
+/// The records of a migration, and which of them tell of one run.
+pub(crate) struct Course<'r> {
+    pub(crate) records: &'r [Record],
+    /// From the breach, or from what asked for the run, to its end.
+    pub(crate) story: Range<usize>,
+    pub(crate) run: Run,
+    pub(crate) incident: Option<Incident>,
+    /// When the trigger that opened the incident began to read unhealthy.
+    pub(crate) breach: Option<Timestamp>,
+    /// The decision that led to the run.
+    pub(crate) decided: Option<Timestamp>,
+    pub(crate) as_of: Timestamp,
+}
+
+/// What is remembered of the open incident while the records are folded.
+struct Opening {
+    breach: (usize, Timestamp),
+    decided: Option<Timestamp>,
+}
+
+#[derive(Default)]
+struct Fold {
+    /// Since when each signal reads unhealthy, without a healthy reading since.
+    unhealthy: BTreeMap<Name, (usize, Timestamp)>,
+    opening: Option<Opening>,
+    drill: Option<(usize, Timestamp)>,
+    /// Where the run begins, and where the next one does.
+    found: Option<Found>,
+}
+
+struct Found {
+    first: usize,
+    end: usize,
+    over: Option<Timestamp>,
+    breach: Option<Timestamp>,
+    decided: Option<Timestamp>,
+}
+
+impl<'r> Course<'r> {
+    /// None: the run is not in the records.
+    pub(crate) fn of(records: &'r [Record], run: &RunId) -> Result<Option<Self>, Corrupt> {
+        let Some((first, last)) = records.first().zip(records.last()) else { return Ok(None) };
+        let mut state = Migration::new(first.stream.clone());
+        let mut fold = Fold::default();
+        for (index, record) in records.iter().enumerate() {
+            state.evolve(record)?;
+            fold.note(index, record, &state, (records, run));
+        }
+        let Some((found, run)) = fold.found.zip(state.find_run(run).cloned()) else { return Ok(None) };
+        let mut incidents = state.incident.iter().chain(state.past_incidents.iter().map(AsRef::as_ref));
+        let incident = run.incident.as_ref().and_then(|id| incidents.find(|incident| incident.id == *id)).cloned();
+        Ok(Some(Self {
+            records,
+            story: found.first..found.end,
+            breach: found.breach,
+            decided: found.decided,
+            as_of: last.at,
+            run,
+            incident,
+        }))
+    }
+
+    /// The records of the story.
+    pub(crate) fn told(&self) -> &'r [Record] {
+        &self.records[self.story.clone()]
+    }
+
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.run.plan
+    }
+
+    /// From where times are counted that need a breach: where no trigger opened an incident, from the start of the run.
+    pub(crate) fn since(&self) -> Timestamp {
+        self.breach.unwrap_or(self.run.started)
+    }
+
+    /// The end of a run that nothing moves any more.
+    pub(crate) fn ended(&self) -> Option<Timestamp> {
+        self.run.ended.filter(|_| self.run.state.is_over())
+    }
+
+    /// What the run was for is reached, and confirmed.
+    pub(crate) fn succeeded(&self) -> bool {
+        matches!(self.run.state, RunState::RolledBack | RunState::Undone)
+    }
+
+    /// The end of the last step, where the run succeeded.
+    pub(crate) fn recovered(&self) -> Option<Timestamp> {
+        self.run.steps.values().filter_map(|step| step.ended).max().filter(|_| self.succeeded())
+    }
+}
+
+impl Fold {
+    fn note(&mut self, index: usize, record: &Record, state: &Migration, (records, run): (&[Record], &RunId)) {
+        if let Some(found) = &mut self.found
+            && found.end == index
+            && found.over.is_none_or(|over| record.at == over)
+            && !begins_a_run(&record.event)
+        {
+            found.end = index + 1;
+            if matches!(record.event, Event::RunEnded { .. }) {
+                found.over = Some(record.at);
+            }
+        }
+        match &record.event {
+            Event::PlanPinned { .. } => self.unhealthy.clear(),
+            Event::SignalTurned { signal, to: Health::Healthy, .. } => {
+                self.unhealthy.remove(signal);
+            }
+            Event::SignalTurned { signal, to: Health::Unhealthy, .. } => {
+                self.unhealthy.entry(signal.clone()).or_insert((index, record.at));
+            }
+            Event::Armed { .. } => self.drill = None,
+            Event::DrillStarted { .. } => self.drill = Some((index, record.at)),
+            Event::IncidentOpened { trigger, .. } => {
+                let breach = self.breach(state, trigger).unwrap_or((index, record.at));
+                self.opening = Some(Opening { breach, decided: None });
+            }
+            Event::Decided { .. } => {
+                if let Some(opening) = &mut self.opening {
+                    opening.decided = Some(record.at);
+                }
+            }
+            Event::IncidentClosed { .. } => self.opening = None,
+            Event::RunStarted { run: id, .. }
+            | Event::UndoStarted { run: id, .. }
+            | Event::Rehearsed { run: id, .. }
+                if id == run =>
+            {
+                self.found = Some(self.begin(index, record, state, (records, run)));
+            }
+            _ => {}
+        }
+    }
+
+    fn begin(&self, index: usize, record: &Record, state: &Migration, (records, run): (&[Record], &RunId)) -> Found {
+        let present = state.find_run(run);
+        let of_incident = present.is_some_and(|run| run.incident.is_some());
+        let drilled = self.drill.filter(|_| present.is_some_and(|run| run.kind == RunKind::Drill));
+        let opening = self.opening.as_ref().filter(|_| of_incident);
+        let breach = drilled.or_else(|| opening.map(|opening| opening.breach));
+        // The command that asked for it stands in the same append, which has one time.
+        let same = records[..index].iter().rev().take_while(|before| before.at == record.at).count();
+        let dry = matches!(record.event, Event::Rehearsed { .. });
+        Found {
+            first: breach.map_or(usize::MAX, |(index, _)| index).min(index - if dry { 0 } else { same }),
+            end: index + 1,
+            over: dry.then_some(record.at),
+            breach: breach.map(|(_, at)| at),
+            decided: opening.map(|opening| opening.decided.unwrap_or(record.at)),
+        }
+    }
+
+    /// The first unhealthy reading of the signals that make the trigger's condition hold.
+    fn breach(&self, state: &Migration, trigger: &Name) -> Option<(usize, Timestamp)> {
+        let trigger = state.plan.as_ref()?.triggers.get(trigger)?;
+        signals_of(&trigger.when).into_iter().filter_map(|name| self.unhealthy.get(name)).min().copied()
+    }
+}
+
+fn begins_a_run(event: &Event) -> bool {
+    matches!(event, Event::RunStarted { .. } | Event::UndoStarted { .. } | Event::DrillStarted { .. })
+}

@@ -1,0 +1,121 @@
+//! The report of a run, made of the records of its migration alone.
+//!
+//! [`report`] gathers it; [`RunReport`] is what it contains, and JSON as it is; [`markdown`] and [`html`] render it. The lines
+//! of its timeline are those that people read elsewhere ([`line`]).
+
+mod checklist;
+mod course;
+pub mod line;
+mod measures;
+pub mod model;
+mod people;
+mod render;
+mod shown;
+mod signals;
+mod steps;
+mod strip;
+mod summary;
+mod unknown;
+pub mod words;
+
+pub use model::RunReport;
+pub use render::{html, markdown};
+pub use shown::Shown;
+pub(crate) use shown::shown;
+
+use belay_core::{
+    event::{Event, Record},
+    id::RunId,
+    migration::Corrupt,
+};
+
+use crate::{
+    course::Course,
+    model::{Listing, Postmortem, ReportIncident, TimelineEntry},
+};
+
+/// Lines of a timeline; of a longer one the first and the last.
+const LINES_MAX: usize = 1000;
+
+/// Gathers what `records`, the whole stream of a migration, show of one run. None: they do not show it.
+///
+/// # Errors
+/// [`Corrupt`] when the records cannot be folded.
+pub fn report(records: &[Record], run: &RunId) -> Result<Option<RunReport>, Corrupt> {
+    Ok(Course::of(records, run)?.map(|course| gather(&course)))
+}
+
+fn gather(course: &Course) -> RunReport {
+    let run = &course.run;
+    let measures = measures::measures(course);
+    let data_loss = measures::losses(course);
+    let strip = signals::strip(course);
+    let mut report = RunReport {
+        migration: shown(&run.plan.migration),
+        run: shown(&run.id.0),
+        kind: run.kind,
+        state: run.state,
+        over: run.state.is_over(),
+        as_of: course.as_of,
+        timezone: run.plan.notify.timezone.as_ref().map(shown),
+        plan_summary: run.plan.summary.as_ref().map(shown),
+        plan_sha256: shown(&run.plan_sha256),
+        phase: run.phase.as_ref().map(shown),
+        cutover: run.cutover,
+        started: run.started,
+        ended: course.ended(),
+        actor: shown(&run.actor),
+        reason: shown(&run.reason),
+        why: shown(&run.why),
+        summary: Vec::new(),
+        incident: incident(course),
+        goals: measures::goals(course, &measures, &data_loss),
+        measures,
+        data_loss,
+        decisions: people::decisions(course),
+        steps: steps::steps(course),
+        confirm: steps::confirm(course),
+        unknown: unknown::unknown(course, &strip),
+        signals: strip,
+        notices: people::notices(course),
+        checklist: Vec::new(),
+        postmortem: Postmortem::default(),
+        timeline: timeline(course),
+    };
+    report.summary = summary::summary(course, &report);
+    report.postmortem = summary::postmortem(course, &report);
+    report.checklist = checklist::checklist(course, &report);
+    report
+}
+
+fn incident(course: &Course) -> Option<ReportIncident> {
+    let incident = course.incident.as_ref()?;
+    let triggers = || incident.triggers.iter().filter_map(|name| course.plan().triggers.get(name));
+    let evidence = course.told().iter().filter_map(|record| match &record.event {
+        Event::TriggerFired { trigger, evidence } if incident.triggers.contains(trigger) => Some(evidence),
+        _ => None,
+    });
+    Some(ReportIncident {
+        id: shown(&incident.id.0),
+        opened: incident.opened,
+        closed: incident.closed,
+        outcome: incident.outcome,
+        severity: measures::severity(course)?,
+        customer_facing: triggers().any(|trigger| trigger.is_customer_facing()),
+        triggers: incident.triggers.iter().map(shown).collect(),
+        breach: course.breach.unwrap_or(incident.opened),
+        evidence: evidence.flatten().take(LINES_MAX).map(shown).collect(),
+    })
+}
+
+fn timeline(course: &Course) -> Listing<TimelineEntry> {
+    let clock = |at: jiff::Timestamp| at.strftime("%H:%M:%S UTC").to_string();
+    let lines = course.told().iter().filter_map(|record| line::line(record, &clock));
+    let entries = lines.map(|line| TimelineEntry {
+        at: line.at,
+        subject: shown(&line.subject),
+        text: shown(&line.text),
+        tone: line.tone,
+    });
+    Listing::of(entries.collect(), LINES_MAX)
+}

@@ -1,0 +1,147 @@
+//! Times against the plan's objectives and the goal of the severity, and data that is lost.
+
+use std::time::Duration;
+
+use belay_core::{
+    change::Effect,
+    event::{Event, StepEvent},
+};
+use belay_plan::model::Severity;
+use jiff::Timestamp;
+
+use crate::{
+    course::Course,
+    model::{DataLoss, Goal, GoalName, Measure, MeasureName, Verdict},
+    shown,
+};
+
+/// So soon an incident of this severity is to be over.
+pub(crate) fn goal_of(severity: Severity) -> Duration {
+    let minutes = match severity {
+        Severity::Critical => 15,
+        Severity::Major => 60,
+        Severity::Minor => 240,
+    };
+    Duration::from_secs(minutes * 60)
+}
+
+pub(crate) fn measures(course: &Course) -> Vec<Measure> {
+    let opened = course.incident.as_ref().map(|incident| incident.opened);
+    let since = Some(course.since());
+    let beginning = if course.breach.is_some() { "the breach" } else { "the start of the run" };
+    let (recovered, ended) = (course.recovered(), course.ended().filter(|_| course.succeeded()));
+    let measure = |name, counts: String, from: Option<Timestamp>, to: Option<Timestamp>| {
+        let seconds = from.zip(to).map(|(from, to)| seconds(from, to));
+        Measure { name, counts: shown(counts), from, to, seconds }
+    };
+    let mut measures = Vec::new();
+    if course.breach.is_some() {
+        measures.push(measure(
+            MeasureName::Detect,
+            "from the breach to the incident".to_owned(),
+            course.breach,
+            opened.or(Some(course.run.started)),
+        ));
+    }
+    if opened.is_some() {
+        let counts = "from the incident to the decision that started the run".to_owned();
+        measures.push(measure(MeasureName::Decide, counts, opened, course.decided));
+    }
+    let counts = format!("from {beginning} to the end of the last step");
+    measures.push(measure(MeasureName::Recover, counts, since, recovered));
+    let counts = "from the end of the last step to the end of the confirmation".to_owned();
+    measures.push(measure(MeasureName::Confidence, counts, recovered, ended));
+    let counts = format!("from {beginning} to the confirmed end");
+    measures.push(measure(MeasureName::Total, counts, since, ended));
+    measures
+}
+
+pub(crate) fn goals(course: &Course, measures: &[Measure], losses: &[DataLoss]) -> Vec<Goal> {
+    let measured = |name| measures.iter().find(|measure| measure.name == name).and_then(|measure| measure.seconds);
+    let total = measured(MeasureName::Total);
+    let passed = seconds(course.since(), course.as_of);
+    let over = course.run.state.is_over();
+    let time = |name, about: &str, limit: Option<Duration>, measured_s: Option<f64>, so_far: f64| {
+        let limit_s = limit?.as_secs_f64();
+        let verdict = match measured_s {
+            Some(measured_s) if measured_s <= limit_s => Verdict::Met,
+            None if !over && so_far <= limit_s => Verdict::Open,
+            _ => Verdict::Missed,
+        };
+        Some(Goal { name, about: shown(about), limit_s, measured_s, verdict })
+    };
+    let objectives = &course.plan().objectives;
+    let confirming =
+        course.run.steps.values().filter_map(|step| step.ended).max().filter(|_| course.run.ended.is_none());
+    let confirming = confirming.map_or(0.0, |from| seconds(from, course.as_of));
+    let severity = severity(course);
+    let about = severity.map_or(String::new(), |severity| {
+        format!("goal of the severity {}: from the breach to the confirmed end", crate::words::name(&severity))
+    });
+    let rpo = objectives.rpo.map(|limit| {
+        let limit_s = limit.as_secs_f64();
+        let most = losses.iter().try_fold(0.0_f64, |most, loss| Some(most.max(loss.seconds?)));
+        let verdict = match most {
+            None => Verdict::Unknown,
+            Some(most) if most > limit_s => Verdict::Missed,
+            Some(_) if over => Verdict::Met,
+            Some(_) => Verdict::Open,
+        };
+        let about = shown("objective rpo: the time whose written data is lost");
+        Goal { name: GoalName::Rpo, about, limit_s, measured_s: most, verdict }
+    });
+    let rto = "objective rto: from the breach to the confirmed end";
+    let confidence = "objective confidence: the confirmation";
+    [
+        time(GoalName::Rto, rto, objectives.rto, total, passed),
+        rpo,
+        time(GoalName::Confidence, confidence, objectives.confidence, measured(MeasureName::Confidence), confirming),
+        time(GoalName::Severity, &about, severity.map(goal_of), total, passed),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// The worst severity of the triggers of the incident.
+pub(crate) fn severity(course: &Course) -> Option<Severity> {
+    let triggers = course.incident.as_ref()?.triggers.iter();
+    let severities = triggers.filter_map(|name| Some(course.plan().triggers.get(name)?.severity));
+    severities.min_by_key(|severity| goal_of(*severity))
+}
+
+/// What steps have lost that took effect, or may have.
+pub(crate) fn losses(course: &Course) -> Vec<DataLoss> {
+    let mut losses = Vec::new();
+    for (name, step) in course.run.steps.iter().filter(|(_, step)| step.touched) {
+        let planned = step.planned.iter().filter(|planned| !step.sent.iter().any(|sent| sent.id == planned.id));
+        let effects = step.sent.iter().chain(planned).flat_map(|change| &change.effects);
+        let mut since = effects.filter_map(|effect| match effect {
+            Effect::LosesData { since } => Some(*since),
+            _ => None,
+        });
+        let loss = match since.next() {
+            None if !course.plan().steps[name].loses_data => continue,
+            None => None,
+            // The earliest of them; not known when one of them is not.
+            Some(first) => {
+                since.try_fold(first, |least, next| Some(least.zip(next).map(|(one, other)| one.min(other)))).flatten()
+            }
+        };
+        let to = first_sent(course, name);
+        let seconds = loss.zip(to).map(|(from, to)| seconds(from, to));
+        losses.push(DataLoss { step: shown(name), from: loss, to, seconds });
+    }
+    losses
+}
+
+/// The state of the step has this moved by outages.
+fn first_sent(course: &Course, name: &str) -> Option<Timestamp> {
+    let sent = |event: &Event| matches!(event, Event::Step { step, what: StepEvent::Intended { .. } } if step == name);
+    course.told().iter().find(|record| sent(&record.event)).map(|record| record.at)
+}
+
+/// To the millisecond.
+pub(crate) fn seconds(from: Timestamp, to: Timestamp) -> f64 {
+    (to.duration_since(from).as_secs_f64() * 1000.0).round().max(0.0) / 1000.0
+}

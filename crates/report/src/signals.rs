@@ -1,0 +1,147 @@
+//! The strip of signals around the incident, made of the edges that are on record.
+
+use std::collections::BTreeMap;
+
+use belay_core::{
+    event::{Event, StepEvent},
+    reading::Health,
+    run::RunState,
+    watch::signals_of,
+};
+use belay_plan::model::Name;
+use indexmap::IndexMap;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    course::Course,
+    model::{Listing, SignalBand, SignalRow, SignalStrip, StripMark},
+    people, shown,
+};
+
+const ROWS_MAX: usize = 40;
+const BANDS_MAX: usize = 200;
+const MARKS_MAX: usize = 40;
+/// So much is shown before and after, at least; otherwise a tenth of what is between.
+const MARGIN: SignedDuration = SignedDuration::from_mins(2);
+
+pub(crate) fn strip(course: &Course) -> SignalStrip {
+    let run = &course.run;
+    let first = course.told().first().map_or(run.started, |record| record.at);
+    let last = course.ended().unwrap_or(course.as_of);
+    let margin = MARGIN.max(last.duration_since(first) / 10);
+    let from = first.saturating_sub(margin).unwrap_or(first);
+    let to = last.saturating_add(margin).unwrap_or(last).min(course.as_of).max(last);
+    let used = used(course);
+    let mut bands = bands(course, (from, to), &used);
+    let rows = used.iter().take(ROWS_MAX).map(|(name, used_by)| SignalRow {
+        signal: shown(name),
+        used_by: shown(used_by.join(" and ")),
+        bands: Listing::of(bands.remove(name).unwrap_or_default(), BANDS_MAX),
+    });
+    let rows: Vec<SignalRow> = rows.collect();
+    SignalStrip { from, to, left_out: used.len() - rows.len(), rows, marks: Listing::of(marks(course), MARKS_MAX) }
+}
+
+/// The signals of the incident's triggers, of the gates of the run's steps and of its confirmation.
+fn used(course: &Course) -> IndexMap<Name, Vec<&'static str>> {
+    let mut used: IndexMap<Name, Vec<&'static str>> = IndexMap::new();
+    let mut note = |name: &Name, by: &'static str| {
+        let by_now = used.entry(name.clone()).or_default();
+        if !by_now.contains(&by) {
+            by_now.push(by);
+        }
+    };
+    let plan = course.plan();
+    for trigger in course.incident.iter().flat_map(|incident| &incident.triggers) {
+        let when = plan.triggers.get(trigger).map(|trigger| signals_of(&trigger.when));
+        when.into_iter().flatten().for_each(|name| note(name, "trigger"));
+    }
+    for step in course.run.steps.keys().filter_map(|name| plan.steps.get(name)) {
+        step.require.iter().chain(&step.verify).for_each(|gate| note(&gate.signal, "gate"));
+    }
+    plan.confirm.iter().for_each(|gate| note(&gate.signal, "confirmation"));
+    used
+}
+
+fn bands(
+    course: &Course,
+    (from, to): (Timestamp, Timestamp),
+    used: &IndexMap<Name, Vec<&'static str>>,
+) -> BTreeMap<Name, Vec<SignalBand>> {
+    let mut bands: BTreeMap<Name, Vec<SignalBand>> = used.keys().map(|name| (name.clone(), Vec::new())).collect();
+    let turn = |bands: &mut Vec<SignalBand>, at: Timestamp, health: Health, evidence: &str| {
+        if let Some(last) = bands.last_mut().filter(|last| last.health == health) {
+            last.evidence = shown(evidence);
+            return;
+        }
+        if let Some(last) = bands.last_mut() {
+            last.to = at;
+        }
+        // What ended before the strip begins is not shown.
+        if bands.last().is_some_and(|last| last.to <= from) {
+            bands.pop();
+        }
+        bands.push(SignalBand { from: at.max(from), to, health, evidence: shown(evidence) });
+    };
+    for record in course.records.iter().take_while(|record| record.at <= to) {
+        match &record.event {
+            Event::SignalTurned { signal, to: health, evidence, .. } => {
+                if let Some(bands) = bands.get_mut(signal) {
+                    turn(bands, record.at, *health, evidence);
+                }
+            }
+            Event::PlanPinned { plan, .. } => {
+                let read = bands.iter_mut().filter(|(name, _)| plan.signals.contains_key(*name));
+                read.for_each(|(_, bands)| turn(bands, record.at, Health::Unknown, "not read yet"));
+            }
+            Event::WatchResumed { .. } => {
+                bands.values_mut().for_each(|bands| turn(bands, record.at, Health::Unknown, "not read yet"));
+            }
+            _ => {}
+        }
+    }
+    for bands in bands.values_mut() {
+        bands.retain(|band| band.from < band.to);
+        bands.dedup_by(|next, last| {
+            let same = next.health == last.health;
+            if same {
+                (last.to, last.evidence) = (next.to, next.evidence.clone());
+            }
+            same
+        });
+    }
+    bands
+}
+
+fn marks(course: &Course) -> Vec<StripMark> {
+    let mark = |at: Timestamp, text: String| StripMark { at, text: shown(text) };
+    let mut marks = Vec::new();
+    if let Some(breach) = course.breach {
+        marks.push(mark(breach, "breach".to_owned()));
+    }
+    for record in course.told() {
+        let text = match &record.event {
+            Event::IncidentOpened { trigger, .. } => format!("incident opened by {trigger}"),
+            Event::Decided { answer, .. } => format!("decision: {}", people::answer_words(*answer)),
+            Event::RunStarted { .. } | Event::UndoStarted { .. } => "the run starts".to_owned(),
+            Event::RunHalted { .. } => "halted".to_owned(),
+            Event::Step { step, what } => match what {
+                StepEvent::Started { .. } => format!("{step} starts"),
+                StepEvent::Done | StepEvent::Unchanged => format!("{step} ends"),
+                StepEvent::Failed { .. } => format!("{step} fails"),
+                _ => continue,
+            },
+            _ => continue,
+        };
+        marks.push(mark(record.at, text));
+    }
+    if let Some(recovered) = course.recovered() {
+        marks.push(mark(recovered, "recovery: the last step ends".to_owned()));
+    }
+    if let Some(ended) = course.ended() {
+        let confirmed = matches!(course.run.state, RunState::RolledBack | RunState::Undone);
+        marks.push(mark(ended, if confirmed { "the run ends, confirmed" } else { "the run ends" }.to_owned()));
+    }
+    marks.sort_by_key(|mark| mark.at);
+    marks
+}

@@ -1,0 +1,10 @@
+//! Reports over journals that core has written.
+
+#[path = "../../../core/tests/common/mod.rs"]
+mod common;
+
+mod bounds;
+mod escapes;
+mod goldens;
+mod measures;
+mod story;

@@ -1,0 +1,73 @@
+//! What is measured, and against what.
+
+use belay_core::{id::RunId, input::Verb, reading::Health};
+use belay_report::{
+    model::{GoalName, MeasureName, Verdict},
+    report,
+};
+
+use crate::{
+    common::Stage,
+    story::{begun, guarded, halted, over},
+};
+
+#[test]
+fn times_count_from_the_first_unhealthy_reading() {
+    let story = over();
+    let report = report(&story.stage.journal, &story.run).unwrap().unwrap();
+    let incident = report.incident.as_ref().unwrap();
+    assert_eq!(incident.opened.duration_since(incident.breach).as_secs(), 60, "the dwell of the trigger");
+    let measured = |name| report.measures.iter().find(|measure| measure.name == name).unwrap().seconds;
+    assert_eq!((measured(MeasureName::Detect), measured(MeasureName::Decide)), (Some(60.0), Some(90.0)));
+    assert_eq!(measured(MeasureName::Confidence), Some(310.0));
+    let parts = [MeasureName::Recover, MeasureName::Confidence].map(|name| measured(name).unwrap());
+    assert_eq!(measured(MeasureName::Total), Some(parts.iter().sum()));
+    let goal = |name| report.goals.iter().find(|goal| goal.name == name).unwrap();
+    assert_eq!((goal(GoalName::Rto).limit_s, goal(GoalName::Rto).verdict), (600.0, Verdict::Missed));
+    assert_eq!((goal(GoalName::Severity).limit_s, goal(GoalName::Severity).verdict), (900.0, Verdict::Met));
+    assert_eq!((goal(GoalName::Confidence).limit_s, goal(GoalName::Confidence).verdict), (600.0, Verdict::Met));
+    let rpo = goal(GoalName::Rpo);
+    assert_eq!(
+        (rpo.measured_s, rpo.verdict),
+        (Some(1240.0), Verdict::Met),
+        "twenty minutes, and forty seconds of waiting"
+    );
+    assert_eq!(report.data_loss[0].step.as_str(), "db");
+}
+
+#[test]
+fn a_run_that_is_not_over_has_missed_what_has_passed_and_nothing_else() {
+    let mut story = halted();
+    let verdict = |story: &crate::story::Story, name| {
+        let report = report(&story.stage.journal, &story.run).unwrap().unwrap();
+        report.goals.iter().find(|goal| goal.name == name).unwrap().verdict
+    };
+    assert_eq!(verdict(&story, GoalName::Rto), Verdict::Open);
+    story.stage.pass(600);
+    story.stage.read("latency", Health::Unhealthy);
+    assert_eq!((verdict(&story, GoalName::Rto), verdict(&story, GoalName::Severity)), (Verdict::Missed, Verdict::Open));
+}
+
+#[test]
+fn a_run_that_a_person_asked_for_counts_from_its_start() {
+    let mut stage = Stage::new();
+    let run = stage.run(&guarded(), &[]);
+    let report = report(&stage.journal, &run).unwrap().unwrap();
+    assert!(report.incident.is_none() && report.measures.iter().all(|measure| measure.name != MeasureName::Detect));
+    assert_eq!(report.timeline.items[0].at, report.started, "the command that asked for it");
+    assert!(report.decisions.items[0].what.as_str().contains("rollback"), "{:?}", report.decisions);
+}
+
+#[test]
+fn later_runs_are_not_part_of_the_story() {
+    let mut story = begun();
+    story.stage.command(Verb::Abort { run: story.run.clone() }).unwrap();
+    let until = story.stage.now;
+    story.stage.pass(3600);
+    let next = story.stage.run(&guarded(), &[]);
+    let first = report(&story.stage.journal, &story.run).unwrap().unwrap();
+    assert!(first.over && first.timeline.items.iter().all(|entry| entry.at <= until), "{:#?}", first.timeline);
+    let second = report(&story.stage.journal, &next).unwrap().unwrap();
+    assert!(second.timeline.items.iter().all(|entry| entry.at > until), "{:#?}", second.timeline);
+    assert_eq!(report(&story.stage.journal, &RunId("000000000000".to_owned())).unwrap(), None);
+}
