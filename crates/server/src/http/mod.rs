@@ -1,6 +1,6 @@
 //! The HTTP interface. Every handler talks to engines through their handles; none holds an engine up.
 //!
-//! Not built yet: `/v1/runs/{id}/report` and the console.
+//! Not built yet: the console.
 
 mod answers;
 mod body;
@@ -23,6 +23,7 @@ mod problem;
 mod problem_pages;
 mod query;
 mod refusal;
+mod report;
 mod runs;
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
@@ -51,7 +52,8 @@ const REQUEST_MAX: Duration = Duration::from_secs(110);
 pub fn router(daemon: Daemon) -> Router {
     let feed = Arc::new(Feed::new(daemon.ports().journal.clone()));
     let (open, open_described) = open().split_for_parts();
-    let (guarded, guarded_described) = guarded().layer(Extension(feed)).split_for_parts();
+    let (guarded, guarded_described) =
+        guarded().layer(Extension(feed)).layer(Extension(report::Reports::default())).split_for_parts();
     let document = openapi::document(open_described, guarded_described, !daemon.config().tokens.is_empty());
     let document = Arc::new(document);
     let guarded = guarded
@@ -96,6 +98,7 @@ fn guarded() -> OpenApiRouter<Daemon> {
         .routes(routes!(incidents::decide))
         .routes(routes!(runs::list))
         .routes(routes!(runs::show))
+        .routes(routes!(report::report))
         .routes(routes!(runs::hold))
         .routes(routes!(runs::resume))
         .routes(routes!(runs::abort))

@@ -4,6 +4,8 @@ use belay_core::run::RunState;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
+use super::report::Format;
+
 /// Which part of a list: at most so many items (fewer where they are long), behind this one. What is added meanwhile shifts nothing.
 #[derive(Debug, Clone, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -30,6 +32,16 @@ pub(super) struct RunsQuery {
     pub(super) migration: Option<String>,
     /// Those in this state only.
     pub(super) state: Option<RunState>,
+}
+
+/// In which format.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ReportQuery {
+    #[serde(default)]
+    #[param(inline)]
+    pub(super) format: Format,
 }
 
 /// Which incidents.

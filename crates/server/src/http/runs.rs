@@ -21,7 +21,7 @@ use super::{
 };
 
 /// The migration that a run is of.
-fn find(daemon: &Daemon, run: &RunId) -> Result<Arc<Guard>, Problem> {
+pub(super) fn find(daemon: &Daemon, run: &RunId) -> Result<Arc<Guard>, Problem> {
     let found = daemon.guards().into_iter().find(|guard| guard.snapshot().state.find_run(run).is_some());
     found.ok_or_else(|| Problem::not_found(format!("there is no run {run}")).help("GET /v1/runs lists them"))
 }
