@@ -6,7 +6,8 @@ use clap::{CommandFactory, Parser, Subcommand, builder::Styles};
 use crate::{
     commands::{
         arm, audit, capture, completions, cutover, decide, demo, disarm, drill, dry_run, explore, graph, journal, man,
-        mute, notify, phase, rollback, run, run_verbs, schema, serve, status, step_verbs, token, validate, watch,
+        mute, notify, phase, report, rollback, run, run_verbs, schema, serve, status, step_verbs, token, validate,
+        watch,
     },
     exit::{Exit, Failure},
     help,
@@ -63,6 +64,7 @@ pub(crate) enum Command {
     Resume(run_verbs::Resume),
     Abort(run_verbs::Abort),
     Undo(run_verbs::Undo),
+    Report(report::Args),
     Postmortem(run_verbs::Postmortem),
     Audit(audit::Args),
     Journal(journal::Args),
@@ -106,6 +108,7 @@ impl Command {
             Self::Resume(args) => args.run(output).await,
             Self::Abort(args) => args.run(output).await,
             Self::Undo(args) => args.run(output).await,
+            Self::Report(args) => args.run(output).await,
             Self::Postmortem(args) => args.run(output).await,
             Self::Audit(args) => args.run(output).await,
             Self::Journal(args) => args.run(output).await,
@@ -142,6 +145,7 @@ impl Command {
             Self::Resume(args) => args.at.daemon.json,
             Self::Abort(args) => args.at.daemon.json,
             Self::Undo(args) => args.daemon.json,
+            Self::Report(args) => args.wants_json(),
             Self::Postmortem(args) => args.daemon.json,
             Self::Token(args) => args.json,
             Self::Audit(args) => args.json,

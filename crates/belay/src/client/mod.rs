@@ -149,6 +149,13 @@ impl Client {
         self.body(answer).await
     }
 
+    /// An answer that is text, and no JSON.
+    pub(crate) async fn text(&self, path: &str) -> Result<String, Failure> {
+        let request = self.request(Method::GET, path).timeout(ANSWER_TIMEOUT);
+        let answer = request.send().await.map_err(|error| self.unreachable(error))?;
+        Ok(String::from_utf8_lossy(&self.bytes(answer).await?).into_owned())
+    }
+
     /// Whether the daemon says that it is alive. Everybody may ask.
     pub(crate) async fn is_alive(&self) -> Result<bool, Failure> {
         let request = self.http.get(format!("{}/healthz", self.url)).timeout(CONNECT_TIMEOUT);
@@ -218,6 +225,18 @@ impl Client {
     }
 
     async fn body(&self, answer: Response) -> Result<Value, Failure> {
+        let body = self.bytes(answer).await?;
+        if body.is_empty() {
+            return Ok(json!({}));
+        }
+        serde_json::from_slice(&body).map_err(|error| {
+            let error = anyhow::Error::new(error).context(format!("{} did not answer with JSON", self.name));
+            Failure::new(Exit::Unexpected, error).help("check that --url is that of a Belay daemon")
+        })
+    }
+
+    /// The body of an answer that is no problem.
+    async fn bytes(&self, answer: Response) -> Result<Vec<u8>, Failure> {
         let status = answer.status();
         let location = answer.headers().get("location").and_then(|to| to.to_str().ok()).map(str::to_owned);
         let body = answer::body(answer, answer::BYTES_MAX).await.map_err(|error| self.unreachable(error))?;
@@ -233,13 +252,7 @@ impl Client {
         if !status.is_success() {
             return Err(refused::failure(&self.name, status, &body, self.token.is_some()));
         }
-        if body.is_empty() {
-            return Ok(json!({}));
-        }
-        serde_json::from_slice(&body).map_err(|error| {
-            let error = anyhow::Error::new(error).context(format!("{} did not answer with JSON", self.name));
-            Failure::new(Exit::Unexpected, error).help("check that --url is that of a Belay daemon")
-        })
+        Ok(body)
     }
 
     fn unreachable(&self, error: reqwest::Error) -> Failure {

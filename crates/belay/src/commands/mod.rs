@@ -17,6 +17,7 @@ pub(crate) mod man;
 pub(crate) mod mute;
 pub(crate) mod notify;
 pub(crate) mod phase;
+pub(crate) mod report;
 pub(crate) mod rollback;
 pub(crate) mod run;
 pub(crate) mod run_verbs;

@@ -136,6 +136,13 @@ fn a_cutover_is_guarded_and_rolled_back_by_hand() {
     let status = guarded.wait_for_the_end(&run);
     assert_eq!(status["state"], "rolled_back");
     assert!(guarded.world.is_at_target("dns_back"));
+
+    let report = guarded.run(&["report", &run], 0);
+    assert!(report.starts_with(&format!("# Report of run {run} of shop")), "{report}");
+    assert!(report.contains("customers cannot pay") && report.contains("- [x] Every step"), "{report}");
+    assert!(guarded.run(&["report", &run, "--format", "html"], 0).starts_with("<!doctype html>"));
+    assert_eq!(guarded.json(&["report", &run])["state"], "rolled_back");
+    assert!(guarded.run(&["report", "000000000000"], 2).contains("there is no run 000000000000"));
 }
 
 #[test]

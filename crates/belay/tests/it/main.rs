@@ -13,6 +13,7 @@ mod jobs;
 mod offline;
 mod refusals;
 mod rehearsal;
+mod reports;
 mod reviews;
 
 use std::path::{Path, PathBuf};

@@ -1,0 +1,93 @@
+use belay_core::id::RunId;
+use belay_journal::StateUrl;
+use belay_ports::Journal;
+use belay_report::{RunReport, html, markdown, report};
+use serde::Serialize;
+
+use crate::{
+    assembly::open_to_read,
+    client::Daemon,
+    exit::{Exit, Failure},
+    output::Output,
+    paint,
+};
+
+/// Write the report of a run: what happened, who decided, what was measured, who was told
+///
+/// Made of the journal alone, for whoever reviews the incident: summary, timeline, evidence, decisions, steps, times against
+/// the objectives, the checklist after a rollback, and a post-mortem to fill in. Of a run that is not over, it shows what is
+/// known so far.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  belay report 0kf3x9a2mq71 > report.md
+  belay report 0kf3x9a2mq71 --format html > report.html      # one file, for a browser or to be printed
+  belay report 0kf3x9a2mq71 --state sqlite:belay.db          # without a daemon")]
+pub(crate) struct Args {
+    /// The run's id
+    run: String,
+    /// How it is written
+    #[arg(long, value_enum, default_value = "md", value_name = "FORMAT")]
+    format: Format,
+    /// Read this journal, and ask no daemon
+    #[arg(long, value_name = "URL", conflicts_with = "url")]
+    state: Option<StateUrl>,
+    #[command(flatten)]
+    pub(crate) daemon: Daemon,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Md,
+    Html,
+    Json,
+}
+
+impl Args {
+    /// Whether the answer is for a program.
+    pub(crate) fn wants_json(&self) -> bool {
+        self.daemon.json || self.format == Format::Json
+    }
+
+    pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
+        let text = match &self.state {
+            Some(url) => {
+                let found = self.in_journal(url).await?;
+                match self.format {
+                    _ if output.json => return Ok(shown(&found, output)),
+                    Format::Html => html(&found),
+                    _ => markdown(&found),
+                }
+            }
+            None => {
+                let client = self.daemon.client()?;
+                let path = format!("runs/{}/report", self.run);
+                match self.format {
+                    _ if output.json => return Ok(shown(&client.get(&path).await?, output)),
+                    Format::Html => client.text(&format!("{path}?format=html")).await?,
+                    _ => client.text(&format!("{path}?format=md")).await?,
+                }
+            }
+        };
+        output.raw(&paint::drawn(&text));
+        Ok(Exit::Done)
+    }
+
+    async fn in_journal(&self, url: &StateUrl) -> Result<RunReport, Failure> {
+        let journal = open_to_read(url)?;
+        let run = RunId(self.run.clone());
+        for stream in journal.streams().await? {
+            let records = journal.read(&stream, 0).await?;
+            if let Some(found) = report(&records, &run).map_err(|corrupt| Failure::new(Exit::No, corrupt))? {
+                return Ok(found);
+            }
+        }
+        Err(Failure::message(Exit::Usage, format!("there is no run {run} in this journal"))
+            .help("`belay status` lists runs; an id has twelve characters"))
+    }
+}
+
+fn shown(report: &impl Serialize, output: Output) -> Exit {
+    output.document(report);
+    Exit::Done
+}
