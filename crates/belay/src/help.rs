@@ -8,13 +8,13 @@ use clap::{Command, builder::Styles};
 const GROUPS: [(&str, &[&str]); 7] = [
     ("See it work", &["demo"]),
     ("Plans", &["validate", "graph", "schema", "capture", "dry-run"]),
-    ("Rehearse", &["explore", "drill"]),
+    ("Rehearse", &["explore", "drill", "notify"]),
     ("Guard a cutover", &["serve", "arm", "cutover", "phase", "mute", "unmute", "disarm", "status", "watch"]),
     (
         "Roll back",
         &["rollback", "decide", "approve", "override", "hold", "resume", "retry", "skip", "abort", "undo", "run"],
     ),
-    ("Afterwards", &["audit", "journal"]),
+    ("Afterwards", &["report", "postmortem", "audit", "journal"]),
     ("Set up", &["token", "completions", "man"]),
 ];
 
@@ -86,13 +86,13 @@ fn codes_of(command: &str) -> &'static [u8] {
         "validate" | "graph" | "schema" | "completions" | "man" | "token" | "serve" => &[0, 1, 2],
         "capture" => &[0, 1, 2, 5],
         "dry-run" => &[0, 1, 2, 3, 5],
-        "audit" | "explore" => &[0, 1, 2, 3],
+        "audit" | "explore" | "notify" => &[0, 1, 2, 3],
         "demo" => &[0, 1, 4],
         "run" => &[0, 1, 2, 4, 5],
         "drill" => &[0, 1, 2, 3, 4, 5],
-        "status" | "watch" | "arm" | "disarm" | "cutover" | "phase" | "mute" | "unmute" | "decide" | "hold" => {
-            &[0, 1, 2, 5, 6]
-        }
+        "status" | "watch" | "arm" | "disarm" | "cutover" | "phase" | "mute" | "unmute" | "decide" | "hold"
+        | "postmortem" => &[0, 1, 2, 5, 6],
+        "report" => &[0, 1, 2, 3, 5, 6],
         "rollback" => &[0, 1, 2, 3, 4, 5, 6, 130],
         _ => &[0, 1, 2, 4, 5, 6, 130],
     }
