@@ -9,7 +9,7 @@ use belay_core::{
     migration::{Corrupt, Migration},
     reading::Health,
     run::{Run, RunState},
-    watch::signals_of,
+    watch::{Truth, signals_of, truth},
 };
 use belay_plan::model::{Name, Plan};
 use jiff::Timestamp;
@@ -21,7 +21,7 @@ pub(crate) struct Course<'r> {
     pub(crate) story: Range<usize>,
     pub(crate) run: Run,
     pub(crate) incident: Option<Incident>,
-    /// When the trigger that opened the incident began to read unhealthy.
+    /// When the condition of the trigger that opened the incident began to hold.
     pub(crate) breach: Option<Timestamp>,
     /// The decision that led to the run.
     pub(crate) decided: Option<Timestamp>,
@@ -167,10 +167,16 @@ impl Fold {
         }
     }
 
-    /// The first unhealthy reading of the signals that make the trigger's condition hold.
+    /// Since when the condition of the trigger holds without a break. Readings that are missing break nothing.
     fn breach(&self, state: &Migration, trigger: &Name) -> Option<(usize, Timestamp)> {
-        let trigger = state.plan.as_ref()?.triggers.get(trigger)?;
-        signals_of(&trigger.when).into_iter().filter_map(|name| self.unhealthy.get(name)).min().copied()
+        let when = &state.plan.as_ref()?.triggers.get(trigger)?.when;
+        let mut turns: Vec<_> = signals_of(when).into_iter().filter_map(|name| self.unhealthy.get(name)).collect();
+        turns.sort_unstable();
+        let by = |turn: &(usize, Timestamp), name: &str| match self.unhealthy.get(name) {
+            Some(since) if since <= turn => Health::Unhealthy,
+            _ => Health::Healthy,
+        };
+        turns.into_iter().find(|turn| truth(when, &|name| by(turn, name)) == Truth::True).copied()
     }
 }
 

@@ -35,17 +35,11 @@ pub(crate) fn measures(course: &Course) -> Vec<Measure> {
         Measure { name, counts: shown(counts), from, to, seconds }
     };
     let mut measures = Vec::new();
-    if course.breach.is_some() {
-        measures.push(measure(
-            MeasureName::Detect,
-            "from the breach to the incident".to_owned(),
-            course.breach,
-            opened.or(Some(course.run.started)),
-        ));
-    }
-    if opened.is_some() {
+    if let Some(opened) = opened {
+        let counts = "from the breach to the incident".to_owned();
+        measures.push(measure(MeasureName::Detect, counts, course.breach, Some(opened)));
         let counts = "from the incident to the decision that started the run".to_owned();
-        measures.push(measure(MeasureName::Decide, counts, opened, course.decided));
+        measures.push(measure(MeasureName::Decide, counts, Some(opened), course.decided));
     }
     let counts = format!("from {beginning} to the end of the last step");
     measures.push(measure(MeasureName::Recover, counts, since, recovered));

@@ -82,7 +82,8 @@ pub struct ReportIncident {
     pub customer_facing: bool,
     /// In the order in which they fired.
     pub triggers: Vec<Shown>,
-    /// The first unhealthy reading of the trigger that opened it, without a healthy one since. In a drill: its start.
+    /// Since when the condition of the trigger that opened it held without a break: for one signal, its first unhealthy
+    /// reading. In a drill: its start.
     pub breach: Timestamp,
     /// What the signals showed when the triggers fired.
     pub evidence: Vec<Shown>,

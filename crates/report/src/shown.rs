@@ -13,7 +13,7 @@ const CHARS_MAX: usize = 2000;
 /// rendering escapes its own markup.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(transparent)]
-#[schema(value_type = String, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
+#[schema(as = ReportText, value_type = String, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
 pub struct Shown(String);
 
 impl Shown {

@@ -36,7 +36,7 @@ fn stretches(course: &Course) -> Vec<Unknown> {
     let mut open: BTreeMap<String, usize> = BTreeMap::new();
     let story = course.told();
     let (first, last) = (story.first().map(|record| record.at), story.last().map(|record| record.at));
-    for record in course.records.iter().take_while(|record| Some(record.at) <= last) {
+    for (index, record) in course.records.iter().enumerate().take_while(|(_, record)| Some(record.at) <= last) {
         let (what, why) = match &record.event {
             Event::Blinded { source, why } => (format!("source {source}"), why.clone()),
             Event::TriggerUnknown { trigger, why } => (format!("trigger {trigger}"), why.clone()),
@@ -48,8 +48,14 @@ fn stretches(course: &Course) -> Vec<Unknown> {
                 close(&mut found, &mut open, &format!("trigger {trigger}"), record.at);
                 continue;
             }
+            Event::PlanPinned { .. } => {
+                close_all(&mut found, &mut open, "", record.at);
+                continue;
+            }
             Event::WatchResumed { outage_s, asleep, .. } => {
-                let from = record.at - SignedDuration::from_secs(i64::try_from(*outage_s).unwrap_or(i64::MAX));
+                close_all(&mut found, &mut open, "source ", record.at);
+                let outage = SignedDuration::from_secs(i64::try_from(*outage_s).unwrap_or(i64::MAX));
+                let from = record.at.saturating_sub(outage).unwrap_or(record.at);
                 let why = if *asleep { "the process was suspended" } else { "Belay did not run" };
                 let time = words::duration(std::time::Duration::from_secs(*outage_s));
                 found.push(Unknown {
@@ -60,7 +66,7 @@ fn stretches(course: &Course) -> Vec<Unknown> {
                 });
                 continue;
             }
-            Event::Step { step, what } => {
+            Event::Step { step, what } if course.story.contains(&index) => {
                 let (what, why) = match what {
                     StepEvent::LookFailed { why } => (format!("state of step {step}"), why),
                     StepEvent::OutcomeUnknown { why, .. } => (format!("outcome of a call of step {step}"), why),
@@ -78,6 +84,12 @@ fn stretches(course: &Course) -> Vec<Unknown> {
         unknown.to.or(last) >= first && Some(unknown.from) <= last && unknown.to != Some(unknown.from)
     });
     found
+}
+
+/// What is open under a name that begins like this.
+fn close_all(found: &mut [Unknown], open: &mut BTreeMap<String, usize>, like: &str, at: Timestamp) {
+    let names: Vec<String> = open.keys().filter(|name| name.starts_with(like)).cloned().collect();
+    names.iter().for_each(|name| close(found, open, name, at));
 }
 
 fn close(found: &mut [Unknown], open: &mut BTreeMap<String, usize>, what: &str, at: Timestamp) {

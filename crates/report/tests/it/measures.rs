@@ -1,6 +1,7 @@
 //! What is measured, and against what.
 
 use belay_core::{id::RunId, input::Verb, reading::Health};
+use belay_plan::model::{Answer, Condition, Rule};
 use belay_report::{
     model::{GoalName, MeasureName, Verdict},
     report,
@@ -33,6 +34,35 @@ fn times_count_from_the_first_unhealthy_reading() {
         "twenty minutes, and forty seconds of waiting"
     );
     assert_eq!(report.data_loss[0].step.as_str(), "db");
+}
+
+#[test]
+fn a_condition_of_two_signals_is_breached_when_both_are_unhealthy() {
+    let mut plan = guarded();
+    plan.decision.rules = vec![Rule::always(Answer::RollBack)];
+    let both = ["errors", "latency"].map(|name| Condition::Signal(name.to_owned()));
+    plan.triggers["hurt"].when = Condition::All(both.into());
+    let mut stage = Stage::new();
+    stage.arm(&plan);
+    ["errors", "latency"].iter().for_each(|name| drop(stage.read(name, Health::Healthy)));
+    stage.read("latency", Health::Unhealthy);
+    stage.pass(3600);
+    stage.read("errors", Health::Unhealthy);
+    let breach = stage.now;
+    stage.pass(30);
+    // That a signal cannot be read for a moment ends no breach.
+    stage.read("latency", Health::Unknown);
+    stage.pass(5);
+    stage.read("latency", Health::Unhealthy);
+    stage.pass(60);
+    stage.tick();
+    let run = stage.state.run.as_ref().expect("it fired").id.clone();
+    let report = report(&stage.journal, &run).unwrap().unwrap();
+    assert_eq!(report.incident.as_ref().unwrap().breach, breach);
+    assert_eq!(report.measures[0].seconds, Some(95.0));
+    let unknown: Vec<&str> = report.unknown.items.iter().map(|unknown| unknown.what.as_str()).collect();
+    assert_eq!(unknown, ["signal blue_ready", "trigger hurt", "signal latency"]);
+    assert_eq!(report.unknown.items[1].to.unwrap().duration_since(report.unknown.items[1].from).as_secs(), 5);
 }
 
 #[test]

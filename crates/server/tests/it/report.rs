@@ -48,3 +48,20 @@ async fn what_is_asked_for_wrongly_is_refused() {
     assert!(detail.contains("pdf") && detail.contains("`html`"), "{detail}");
     test.get(&format!("{run}/report?as=html")).await.expect_problem(422, "invalid_request");
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_document_describes_the_report_in_each_format() {
+    let test = armed().await;
+    let document = test.get("/openapi.json").await.expect(StatusCode::OK);
+    let get = &document["paths"]["/v1/runs/{run}/report"]["get"];
+    let content = get["responses"]["200"]["content"].as_object().unwrap();
+    let kinds: Vec<&str> = content.keys().map(String::as_str).collect();
+    assert_eq!(kinds, ["application/json", "text/markdown", "text/html"]);
+    let schemas = &document["components"]["schemas"];
+    assert_eq!(content["application/json"]["schema"]["$ref"], "#/components/schemas/RunReport");
+    assert!(schemas["RunReport"]["properties"]["timeline"].is_object(), "{schemas:#}");
+    assert_eq!(schemas["ReportText"]["type"], "string", "{:#}", schemas["ReportText"]);
+    assert!(schemas["ReportText"]["pattern"].is_string(), "{:#}", schemas["ReportText"]);
+    let format = get["parameters"].as_array().unwrap().iter().find(|parameter| parameter["name"] == "format").unwrap();
+    assert_eq!(format["schema"]["enum"], json!(["json", "md", "html"]), "{format:#}");
+}
