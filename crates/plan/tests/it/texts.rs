@@ -17,7 +17,7 @@ steps:
 
 fn with(files: &[(&str, &str)]) -> Result<belay_plan::Loaded, Vec<String>> {
     let files: HashMap<&str, &str> = files.iter().copied().collect();
-    let loaded = belay_plan::load("plan.yaml", PLAN, &catalogue()).unwrap();
+    let loaded = belay_plan::load("plan.yaml", PLAN, &catalogue()).expect("the plan is valid");
     let read = |path: &str| files.get(path).map(|text| (*text).to_owned()).ok_or_else(|| "no such file".to_owned());
     let errors = |errors: Vec<belay_plan::diagnostic::Diagnostic>| {
         errors.iter().map(|error| format!("{}:{}: {}", error.place.line, error.place.column, error.message)).collect()

@@ -214,7 +214,7 @@ fn what_belay_itself_knows_is_changed_by_no_event() {
     let lost = "signals:\n  late: { elapsed: { since: cutover, at_most: 1h } }\n  gone: { loss: database_back, healthy: \"<= 10m\" }\n";
     let plan = plan(&SHOP.replacen("signals:\n", lost, 1));
     let text = "scenario: 1\nsummary: It goes wrong.\nevents:\n  - { at: 1m, signal: { signals: [errors, gone, late], shows: unhealthy } }\n";
-    let errors = scenario::load("scenario.yaml", text, &plan, None).unwrap_err();
+    let errors = scenario::load("scenario.yaml", text, &plan, None, None).unwrap_err();
     let told: Vec<&str> = errors.iter().map(|error| error.message.as_str()).collect();
     assert_eq!(
         told,
