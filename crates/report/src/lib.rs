@@ -24,7 +24,7 @@ pub use shown::Shown;
 pub(crate) use shown::shown;
 
 use belay_core::{
-    event::{Event, Record},
+    event::{Event, Record, RunKind},
     id::RunId,
     migration::Corrupt,
 };
@@ -101,7 +101,8 @@ fn incident(course: &Course) -> Option<ReportIncident> {
         closed: incident.closed,
         outcome: incident.outcome,
         severity: measures::severity(course)?,
-        customer_facing: triggers().any(|trigger| trigger.is_customer_facing()),
+        // In a drill, customers feel nothing.
+        customer_facing: course.run.kind != RunKind::Drill && triggers().any(|trigger| trigger.is_customer_facing()),
         triggers: incident.triggers.iter().map(shown).collect(),
         breach: course.breach.unwrap_or(incident.opened),
         evidence: evidence.flatten().take(LINES_MAX).map(shown).collect(),

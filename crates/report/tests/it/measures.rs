@@ -1,6 +1,6 @@
 //! What is measured, and against what.
 
-use belay_core::{id::RunId, input::Verb, reading::Health};
+use belay_core::{event::DrillVerdict, id::RunId, input::Verb, reading::Health};
 use belay_plan::model::{Answer, Condition, Rule};
 use belay_report::{
     model::{GoalName, MeasureName, Verdict},
@@ -8,7 +8,7 @@ use belay_report::{
 };
 
 use crate::{
-    common::Stage,
+    common::{Stage, plan, step},
     story::{begun, guarded, halted, over},
 };
 
@@ -100,4 +100,39 @@ fn later_runs_are_not_part_of_the_story() {
     let second = report(&story.stage.journal, &next).unwrap().unwrap();
     assert!(second.timeline.items.iter().all(|entry| entry.at > until), "{:#?}", second.timeline);
     assert_eq!(report(&story.stage.journal, &RunId("000000000000".to_owned())).unwrap(), None);
+}
+
+#[test]
+fn a_drill_counts_from_its_start_and_its_undo_is_a_story_of_its_own() {
+    let mut stage = Stage::new();
+    let mut plan = plan(vec![("dns", step(&[]))]);
+    plan.objectives.rto = Some(std::time::Duration::from_secs(900));
+    stage.arm(&plan);
+    stage.read("errors", Health::Healthy);
+    stage.pass(60);
+    stage.command(Verb::Drill { trigger: Some("hurt".to_owned()) }).unwrap();
+    let breach = stage.now;
+    stage.pass(7);
+    stage.read("errors", Health::Unhealthy);
+    stage.pass(60);
+    stage.tick();
+    let drill = stage.state.run.as_ref().unwrap().id.clone();
+    stage.put_back("dns");
+    let drilled = report(&stage.journal, &drill).unwrap().unwrap();
+    let incident = drilled.incident.as_ref().unwrap();
+    assert_eq!((incident.breach, incident.customer_facing), (breach, false));
+    let total = drilled.measures.last().unwrap();
+    assert_eq!((total.name, total.seconds), (MeasureName::Total, Some(67.0)));
+    assert!(drilled.summary[0].as_str().contains("drill"), "{:?}", drilled.summary);
+
+    stage.pass(30);
+    let over = Verb::DrillOver { verdict: DrillVerdict::Within, report: serde_json::json!({}) };
+    stage.command(over).unwrap();
+    stage.pass(30);
+    stage.command(Verb::Undo { run: drill.clone() }).unwrap();
+    let undo = stage.state.run.as_ref().unwrap().id.clone();
+    let undone = report(&stage.journal, &undo).unwrap().unwrap();
+    assert!(undone.incident.is_none() && undone.goals.iter().all(|goal| goal.name == GoalName::Rto), "{undone:#?}");
+    assert!(undone.summary[0].as_str().contains(&drill.0), "{:?}", undone.summary);
+    assert!(undone.timeline.items.iter().all(|entry| entry.at >= stage.now), "{:#?}", undone.timeline);
 }
