@@ -47,7 +47,9 @@ pub fn report(records: &[Record], run: &RunId) -> Result<Option<RunReport>, Corr
 
 fn gather(course: &Course) -> RunReport {
     let run = &course.run;
-    let measures = measures::measures(course);
+    // A dry run changes nothing: there is nothing to measure, and nothing to check afterwards.
+    let changes = run.kind != RunKind::Dry;
+    let measures = if changes { measures::measures(course) } else { Vec::new() };
     let data_loss = measures::losses(course);
     let strip = signals::strip(course);
     let mut report = RunReport {
@@ -69,7 +71,7 @@ fn gather(course: &Course) -> RunReport {
         why: shown(&run.why),
         summary: Vec::new(),
         incident: incident(course),
-        goals: measures::goals(course, &measures, &data_loss),
+        goals: if changes { measures::goals(course, &measures, &data_loss) } else { Vec::new() },
         measures,
         data_loss,
         decisions: people::decisions(course),
@@ -84,7 +86,9 @@ fn gather(course: &Course) -> RunReport {
     };
     report.summary = summary::summary(course, &report);
     report.postmortem = summary::postmortem(course, &report);
-    report.checklist = checklist::checklist(course, &report);
+    if changes {
+        report.checklist = checklist::checklist(course, &report);
+    }
     report
 }
 

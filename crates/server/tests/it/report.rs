@@ -38,6 +38,22 @@ async fn a_run_is_reported_in_each_format_while_it_goes_on_and_when_it_is_over()
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_dry_run_has_nothing_to_measure_or_to_check() {
+    let test = armed().await;
+    let body = r#"{"reason": "rehearsal", "dry_run": true}"#;
+    let started = test.post("/v1/migrations/checkout/rollback", body).await.expect(StatusCode::ACCEPTED);
+    let report = format!("/v1/runs/{}/report", started["run"].as_str().unwrap());
+    let found = test.get(&report).await.expect(StatusCode::OK);
+    for part in ["measures", "goals", "checklist", "steps"] {
+        assert_eq!(found[part], json!([]), "{part}");
+    }
+    assert!(found["summary"][0].as_str().unwrap().contains("it changed nothing"), "{:#}", found["summary"]);
+    let text = test.get(&format!("{report}?format=md")).await.expect(StatusCode::OK);
+    assert!(text.as_str().unwrap().contains("there is nothing to check"), "{text}");
+    test.get(&format!("{report}?format=html")).await.expect(StatusCode::OK);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_asked_for_wrongly_is_refused() {
     let test = armed().await;
     let run = test.roll_back().await;
