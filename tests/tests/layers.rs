@@ -22,7 +22,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("belay-probes", &["plan", "core", "ports", "local"]),
     ("belay-channels", &["plan", "core", "ports", "local"]),
     ("belay-sim", &["plan", "core", "ports", "engine", "journal"]),
-    ("belay-server", &["plan", "core", "ports", "engine", "local", "probes", "report"]),
+    ("belay-server", &["plan", "core", "ports", "engine", "local", "probes", "channels", "report"]),
     (
         "belay",
         &[
