@@ -100,6 +100,13 @@ pub trait Actuator: Send + Sync {
         Ok(Vec::new())
     }
 
+    /// What a rollback needs beyond what was observed, with reads of its own: whether quotas leave room for a restore, whether
+    /// its key can be used, how much a destination could carry. For the readiness of an armed migration and `belay check`, never
+    /// during a run. A read that fails is a check as well: [`Unknown`](crate::CheckVerdict::Unknown), with the reason.
+    fn readiness<'a>(&'a self, _scope: &'a Scope, _now: &'a Doc) -> Fut<'a, Vec<Check>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
+
     /// To which state of the data the step would go back if it ran now, from what was observed while nothing runs. Pure. None: the
     /// actuator does not know what becomes of data.
     ///

@@ -49,6 +49,15 @@ pub trait Actuators: Send + Sync {
     /// Verifies that the credentials belong to the account that `aws` names, before anything else is read there.
     /// Answers who we are, for the record: "arn:aws:sts::111122223333:assumed-role/belay/i-0abc".
     fn verify_account<'a>(&'a self, aws: &'a belay_plan::model::AwsTarget) -> Fut<'a, Result<String, AccountError>>;
+    /// Whether the credentials would do for a rollback in the account that `aws` names: how long they last, and whether each of
+    /// `permissions` is granted. A read that fails is a check as well. Empty where there is nothing to ask.
+    fn readiness<'a>(
+        &'a self,
+        _aws: &'a belay_plan::model::AwsTarget,
+        _permissions: &'a [Permission],
+    ) -> Fut<'a, Vec<Check>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
     /// Where calls go, if not straight to AWS: "calls to AWS go to http://127.0.0.1:5000 (AWS_ENDPOINT_URL)". Whoever set that could read
     /// and change them, so a person is told.
     fn detours(&self) -> Vec<String> {

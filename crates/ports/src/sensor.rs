@@ -6,7 +6,7 @@ use belay_core::reading::Reading;
 use belay_plan::model::{AwsTarget, Name};
 use serde_json::Value;
 
-use crate::{Fut, actuator::Permission};
+use crate::{Check, Fut, actuator::Permission};
 
 /// The longest that a usual read takes.
 pub const READ_TIME_MAX: Duration = Duration::from_secs(10);
@@ -37,6 +37,12 @@ pub trait Sensor: Send + Sync {
     /// (CloudWatch metrics: their period). A reading that somebody needs fresh is taken all the same.
     fn pace(&self, _query: &Query) -> Duration {
         Duration::ZERO
+    }
+
+    /// What a person should know of the signal beside what it reads: how late it would show a breach, whether it has ever shown
+    /// one. For the readiness of an armed migration and `belay check`, never during a run. A read that fails is a check as well.
+    fn readiness<'a>(&'a self, _query: &'a Query) -> Fut<'a, Vec<Check>> {
+        Box::pin(std::future::ready(Vec::new()))
     }
 
     fn permissions(&self, query: &Query) -> Vec<Permission>;

@@ -49,6 +49,17 @@ pub trait System: Send + Sync {
         Ok(Vec::new())
     }
 
+    /// As [`Actuator::readiness`].
+    fn readiness<'a>(
+        &'a self,
+        _scope: &'a Scope,
+        _with: Self::With,
+        _now: Self::State,
+        _baseline: Option<Self::State>,
+    ) -> Fut<'a, Vec<Check>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
+
     /// As [`Actuator::restore_point`].
     ///
     /// # Errors
@@ -120,6 +131,13 @@ impl<S: System> Actuator for Typed<S> {
     fn checks(&self, scope: &Scope, now: &Doc) -> Result<Vec<Check>, Corrupt> {
         let Decoded { with, state, baseline } = Decoded::<S>::of(scope, now)?;
         self.0.checks(scope, &with, &state, baseline.as_ref())
+    }
+
+    fn readiness<'a>(&'a self, scope: &'a Scope, now: &'a Doc) -> Fut<'a, Vec<Check>> {
+        match Decoded::<S>::of(scope, now) {
+            Ok(Decoded { with, state, baseline }) => self.0.readiness(scope, with, state, baseline),
+            Err(Corrupt(why)) => Box::pin(std::future::ready(vec![Check::unknown("readiness", &scope.step, why)])),
+        }
     }
 
     fn restore_point(&self, scope: &Scope, now: &Doc) -> Result<Option<RestorePoint>, Corrupt> {
