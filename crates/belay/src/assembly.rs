@@ -11,9 +11,12 @@ use belay_channels::{Channels, Texts};
 use belay_journal::{OpenError, SqliteJournal, StateUrl};
 use belay_local::{Programs, permit::Gate};
 use belay_plan::{catalogue::Catalogue, model::AwsTarget};
-use belay_ports::{AccountError, Actuator, Actuators, Channel, Clock, Fut, Journal, Observer, Ports, Sensor, Sensors};
+use belay_ports::{
+    AccountError, Actuator, Actuators, Channel, Check, Clock, Fut, Journal, Observer, Permission, Ports, Sensor,
+    Sensors,
+};
 use belay_probes::Probes;
-use belay_server::Config;
+use belay_server::{Config, auth::Tokens};
 
 use crate::{
     clock::{SystemClock, SystemEntropy},
@@ -76,11 +79,16 @@ fn journal_failure(error: OpenError) -> Failure {
 
 /// What plans may do beyond AWS, by the daemon's configuration, if BELAY_CONFIG names one.
 pub(crate) fn gate(output: Output) -> Result<Gate, Failure> {
+    configured(output).map(|(gate, _)| gate)
+}
+
+/// The same with the tokens; none without a configuration.
+pub(crate) fn configured(output: Output) -> Result<(Gate, Option<Tokens>), Failure> {
     match std::env::var_os("BELAY_CONFIG").is_some_and(|path| !path.is_empty()) {
-        true => {
-            Config::load(None).map(|config| Gate::new(config.permits)).map_err(|error| config_failure(error, output))
-        }
-        false => Ok(Gate::default()),
+        true => Config::load(None)
+            .map(|config| (Gate::new(config.permits), Some(config.tokens)))
+            .map_err(|error| config_failure(error, output)),
+        false => Ok((Gate::default(), None)),
     }
 }
 
@@ -115,6 +123,10 @@ impl Actuators for EveryActuator {
 
     fn verify_account<'a>(&'a self, aws: &'a AwsTarget) -> Fut<'a, Result<String, AccountError>> {
         self.aws.verify_account(aws)
+    }
+
+    fn readiness<'a>(&'a self, aws: &'a AwsTarget, permissions: &'a [Permission]) -> Fut<'a, Vec<Check>> {
+        self.aws.readiness(aws, permissions)
     }
 
     fn detours(&self) -> Vec<String> {

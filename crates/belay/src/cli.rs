@@ -5,9 +5,9 @@ use clap::{CommandFactory, Parser, Subcommand, builder::Styles};
 
 use crate::{
     commands::{
-        arm, audit, capture, completions, cutover, decide, demo, disarm, drill, dry_run, explore, graph, journal, man,
-        mute, notify, phase, report, rollback, run, run_verbs, schema, serve, status, step_verbs, token, validate,
-        watch,
+        arm, audit, capture, check, completions, cutover, decide, demo, disarm, drill, dry_run, explore, graph,
+        journal, man, mute, notify, phase, report, rollback, run, run_verbs, schema, serve, status, step_verbs, token,
+        validate, watch,
     },
     exit::{Exit, Failure},
     help,
@@ -39,6 +39,7 @@ pub(crate) enum Command {
     Schema(schema::Args),
     Graph(graph::Args),
     Capture(capture::Args),
+    Check(check::Args),
     DryRun(dry_run::Args),
     Explore(explore::Args),
     Notify(notify::Args),
@@ -84,6 +85,7 @@ impl Command {
             Self::Man(args) => args.run(output),
             Self::Token(args) => args.run(output),
             Self::Capture(args) => args.run(output).await,
+            Self::Check(args) => args.run(output).await,
             Self::DryRun(args) => args.run(output).await,
             Self::Notify(args) => args.run(output).await,
             Self::Drill(args) => args.run(output).await,
@@ -121,6 +123,7 @@ impl Command {
             Self::Schema(_) | Self::Graph(_) | Self::Completions(_) | Self::Man(_) | Self::Serve(_) => false,
             Self::Validate(args) => args.json,
             Self::Capture(args) => args.json,
+            Self::Check(args) => args.json,
             Self::DryRun(args) => args.json,
             Self::Notify(args) => args.json,
             Self::Explore(args) => args.json,
@@ -162,7 +165,8 @@ impl Command {
     pub(crate) fn usual_logs(&self) -> &'static str {
         match self {
             Self::Serve(_) => "info",
-            _ => "warn,belay::edges=off",
+            // Why credentials cannot be had is in the error itself.
+            _ => "warn,belay::edges=off,aws_config=off",
         }
     }
 }

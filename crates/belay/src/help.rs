@@ -7,7 +7,7 @@ use clap::{Command, builder::Styles};
 /// Commands by what they are for, in the order in which one meets them.
 const GROUPS: [(&str, &[&str]); 7] = [
     ("See it work", &["demo"]),
-    ("Plans", &["validate", "graph", "schema", "capture", "dry-run"]),
+    ("Plans", &["validate", "graph", "schema", "capture", "check", "dry-run"]),
     ("Rehearse", &["explore", "drill", "notify"]),
     ("Guard a cutover", &["serve", "arm", "cutover", "phase", "mute", "unmute", "disarm", "status", "watch"]),
     (
@@ -40,7 +40,7 @@ const CODES: [(u8, &str); 8] = [
     (2, "usage or invalid plan"),
     (
         3,
-        "the answer is no (a dry run that would be stopped, a counter-example, a drill outside its objectives, a broken audit)",
+        "the answer is no (not ready, a dry run that would be stopped, a counter-example, a drill outside its objectives, a broken audit)",
     ),
     (4, "the rollback halted, failed or was aborted"),
     (5, "refused (wrong account, not allowed, wrong state, no baseline, lease held)"),
@@ -85,7 +85,7 @@ fn codes_of(command: &str) -> &'static [u8] {
     match command {
         "validate" | "graph" | "schema" | "completions" | "man" | "token" | "serve" => &[0, 1, 2],
         "capture" => &[0, 1, 2, 5],
-        "dry-run" => &[0, 1, 2, 3, 5],
+        "check" | "dry-run" => &[0, 1, 2, 3, 5],
         "audit" | "explore" | "notify" => &[0, 1, 2, 3],
         "demo" => &[0, 1, 4],
         "run" => &[0, 1, 2, 4, 5],

@@ -22,6 +22,7 @@ mod paint;
 mod panics;
 mod plan_file;
 mod problem;
+mod soundness;
 mod text;
 
 use std::{num::NonZero, process::ExitCode, thread};

@@ -28,8 +28,8 @@ pub fn all(kind: NoticeKind) -> Vec<Sample> {
     match kind {
         NoticeKind::Armed => vec![of("armed by a person", by("anna", "the cutover begins at 03:00", quiet()))],
         NoticeKind::Readiness => {
-            let why = "the step db_back: the newest restorable time is 17 minutes old, and its objective is 5 minutes";
-            vec![of("a check that failed", because(why, quiet()))]
+            let why = "no-go: step db_back: shop: 17m would be lost: shop is restorable up to 2026-03-01T21:43:00Z (wanted: no more than 5m (rpo))";
+            vec![of("a check that failed", because(why, quiet())), of("ready again", Facts { over: true, ..quiet() })]
         }
         NoticeKind::Incident => incidents().into_iter().map(|(name, facts)| of(name, facts)).collect(),
         NoticeKind::Decision => vec![

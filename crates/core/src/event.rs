@@ -20,11 +20,12 @@ use crate::{
     id::{IncidentId, NoticeId, RunId},
     input::CommandKey,
     notice::Facts,
+    readiness::CheckVerdict,
     reading::Health,
 };
 
 /// The version that this code writes. A record with a higher one makes its stream read-only.
-pub const EVENT_VERSION: u32 = 3;
+pub const EVENT_VERSION: u32 = 4;
 
 /// An event with its place in the chain.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -90,6 +91,15 @@ pub enum Event {
     },
     PointOfNoReturnPassed {
         at: Timestamp,
+    },
+    /// What was checked beforehand comes to another verdict. `findings`: a line for each check that is not as it should be, the
+    /// worst first; `left_out` of them are not listed. `from`: none at the first evaluation after arming.
+    ReadinessChanged {
+        from: Option<CheckVerdict>,
+        verdict: CheckVerdict,
+        findings: Vec<String>,
+        #[serde(default, skip_serializing_if = "is_none_left_out")]
+        left_out: usize,
     },
     /// A process took the stream up again, or had been asleep: every signal is unread, no dwell has run meanwhile.
     WatchResumed {
@@ -316,6 +326,10 @@ pub enum Event {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_none_left_out(count: &usize) -> bool {
+    *count == 0
+}
+
 fn is_zero(seconds: &i64) -> bool {
     *seconds == 0
 }

@@ -11,6 +11,7 @@ use crate::{
     change::{Assessment, Baseline, Doc},
     event::{DrillVerdict, RunKind},
     id::{NoticeId, RunId},
+    readiness::Checked,
     reading::Reading,
 };
 
@@ -34,6 +35,8 @@ pub enum Input {
         notice: NoticeId,
         result: Result<String, NotSent>,
     },
+    /// The readiness was evaluated.
+    Checked(Checked),
     /// Time has passed; deadlines are looked at.
     Tick,
     /// A process took the stream up: whoever waited for answers is gone.

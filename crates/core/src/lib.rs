@@ -23,6 +23,7 @@ pub mod part_way;
 pub mod phase;
 pub mod possible;
 pub mod proof;
+pub mod readiness;
 pub mod reading;
 mod relations;
 pub mod run;

@@ -19,6 +19,7 @@ use crate::{
     mute::Mute,
     notice::Outbox,
     phase::PhaseState,
+    readiness::Ready,
     relations::Relations,
     run::{Pause, Run, RunState, StepState},
     watch::{SignalState, TriggerState},
@@ -49,6 +50,8 @@ pub struct Migration {
     pub muted: Option<Mute>,
     pub point_told: PointTold,
     pub outbox: Arc<Outbox>,
+    /// Of the armed plan; none until the first evaluation.
+    pub readiness: Option<Ready>,
     /// Signals of the armed plan, or of the plan of the run under way.
     pub signals: IndexMap<Name, SignalState>,
     pub triggers: IndexMap<Name, TriggerState>,
@@ -125,6 +128,7 @@ impl Migration {
             muted: None,
             point_told: PointTold::default(),
             outbox: Arc::default(),
+            readiness: None,
             signals: IndexMap::new(),
             triggers: IndexMap::new(),
             blind: BTreeMap::new(),
@@ -175,6 +179,7 @@ impl Migration {
             Event::Unmuted { .. } => self.muted = None,
             Event::PointOfNoReturnNear { .. } => self.point_told.near = true,
             Event::PointOfNoReturnPassed { .. } => self.point_told.passed = true,
+            Event::ReadinessChanged { verdict, .. } => self.readiness = Some(Ready { verdict: *verdict, since: at }),
             Event::WatchResumed { outage_s, asleep, clock_set_s, .. } => {
                 self.resume_watch(at, &Pause { outage_s: *outage_s, asleep: *asleep, clock_set_s: *clock_set_s });
             }
@@ -241,6 +246,7 @@ impl Migration {
 
     fn arm(&mut self, at: Timestamp, waits_for_green: &[Name]) {
         (self.armed, self.armed_last) = (Some(at), Some(at));
+        self.readiness = None;
         self.forget_drill();
         if let Some(run) = self.run.take_if(|run| run.state.is_over()) {
             self.past_runs.push(Arc::new(run));
@@ -261,6 +267,7 @@ impl Migration {
     fn disarm(&mut self) {
         self.armed = None;
         self.muted = None;
+        self.readiness = None;
         if self.drill.as_ref().is_some_and(|drill| drill.run.is_none()) {
             self.forget_drill();
         }

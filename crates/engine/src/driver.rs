@@ -29,6 +29,7 @@ use crate::{
     handle::{CommandError, Fault, FaultPart, Message, Options, Reply, SlowAppend, Snapshot},
     loss::Losses,
     notices::Notices,
+    readiness::{Readiness, ReadinessWatch},
     sampler::{Sampler, Subscription, Wanted},
     scope::Queries,
     tasks::Tasks,
@@ -57,6 +58,7 @@ pub(crate) struct Driver {
     tasks: Tasks,
     losses: Losses,
     notices: Notices,
+    readiness: ReadinessWatch,
     commands: mpsc::Receiver<Message>,
     published: watch::Sender<Arc<Snapshot>>,
     tail: broadcast::Sender<Arc<Record>>,
@@ -103,6 +105,8 @@ impl Waiting {
 struct Gathered {
     pending: Vec<Pending>,
     shutdown: Option<oneshot::Sender<()>>,
+    /// What somebody has evaluated meanwhile.
+    readiness: Option<Arc<Readiness>>,
 }
 
 impl Gathered {
@@ -111,6 +115,7 @@ impl Gathered {
             Message::Command(command, reply) => {
                 self.pending.push(Pending { input: Input::Command(command), reply: Some(reply) });
             }
+            Message::Readiness(evaluated) => self.readiness = Some(evaluated),
             Message::Ping(reply) => drop(reply.send(())),
             Message::Shutdown(done) => self.shutdown = Some(done),
         }
@@ -136,6 +141,7 @@ impl Driver {
             tasks: Tasks::new(ports.clone()),
             losses: Losses::new(ports.clone()),
             notices: Notices::new(ports.clone()),
+            readiness: ReadinessWatch::new(ports.clone(), options.readiness),
             wakefulness: Wakefulness::new(ports.clock.as_ref(), poll),
             belay_version: options.belay_version,
             subscription: options.sampler.subscribe(),
@@ -239,6 +245,7 @@ impl Driver {
             input = self.tasks.next() => self.answered(&mut gathered, input),
             readings = self.subscription.next() => self.read(&mut gathered, readings),
             () = self.losses.next() => {}
+            checked = self.readiness.next() => checked.into_iter().for_each(|checked| gathered.input(checked)),
             input = self.notices.next() => gathered.input(input),
             () = clock.sleep(nap) => {}
         }
@@ -257,6 +264,7 @@ impl Driver {
                 break;
             }
         }
+        gathered.readiness.take().into_iter().for_each(|evaluated| self.readiness.take(evaluated, &self.state));
         let losses = self.losses.readings(clock.now());
         losses.into_iter().for_each(|reading| gathered.input(Input::Reading(reading)));
         self.keep_news(&mut gathered.pending);
@@ -402,6 +410,7 @@ impl Driver {
         let wants = self.state.wants();
         self.tasks.reconcile(&wants, self.state.open_run(), self.decided);
         self.losses.reconcile(&self.state);
+        self.readiness.reconcile(&self.state, &self.relatives);
         if wants.watch != self.wants.watch {
             let wanted = self.wanted(&wants);
             self.subscription.want(wanted);
@@ -453,6 +462,7 @@ impl Driver {
             let news = !Arc::ptr_eq(&last.state, &self.state)
                 || last.progress != self.progress
                 || !Arc::ptr_eq(&last.losses, self.losses.known())
+                || last.readiness.as_ref().map(Arc::as_ptr) != self.readiness.last().map(Arc::as_ptr)
                 || last.faults != faults
                 || last.slow_append != self.slow_append;
             if news {
@@ -467,6 +477,7 @@ impl Driver {
             state: self.state.clone(),
             progress: self.progress.clone(),
             losses: self.losses.known().clone(),
+            readiness: self.readiness.last().cloned(),
             relatives: self.relatives.clone(),
             faults,
             slow_append: self.slow_append,
@@ -479,6 +490,7 @@ impl Driver {
     async fn finish(&mut self) {
         self.tasks.stop_looks();
         self.losses.stop();
+        self.readiness.stop();
         if let Some(run) = self.state.open_run() {
             self.tasks.interrupt(run, Interruption::Stop);
         }
@@ -502,6 +514,7 @@ impl Driver {
     async fn refuse_everything(mut self, fault: Fault) {
         self.tasks.stop_looks();
         self.losses.stop();
+        self.readiness.stop();
         self.subscription.want(BTreeMap::new());
         self.publish_fault(&fault);
         while let Some(message) = self.commands.recv().await {

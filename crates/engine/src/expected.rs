@@ -124,6 +124,25 @@ pub(crate) fn expected(name: &str, step: &Step, changes: &[Change], measured: &M
     Expected { time: gates + calls + wait, from, runs }
 }
 
+/// How long a step takes that has something to do when it comes to it, though it may be in place now. `changes`: what there would be
+/// to do now. None where neither a run nor the changes show it.
+pub(crate) fn expected_when_needed(
+    name: &str,
+    step: &Step,
+    changes: &[Change],
+    measured: &Measured,
+) -> Option<Expected> {
+    match measured.get(name).filter(|times| !times.is_empty()) {
+        Some(times) => {
+            let time = median(times) + longest_hold(&step.require) + longest_hold(&step.verify);
+            Some(Expected { time, from: ExpectedFrom::Measured, runs: times.len() })
+        }
+        // How long a wait takes stands in the plan; how long a person takes does not.
+        None if changes.is_empty() && step.action != "wait" => None,
+        None => Some(expected(name, step, changes, measured)),
+    }
+}
+
 /// What is left of a step whose changes are not all in effect.
 pub(crate) fn expected_left(
     name: &str,

@@ -17,7 +17,13 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::{driver::Driver, expected::relatives, loss::Loss, sampler::Sampler};
+use crate::{
+    driver::Driver,
+    expected::relatives,
+    loss::Loss,
+    readiness::{HostChecks, Readiness},
+    sampler::Sampler,
+};
 
 /// Commands that wait for the loop; whoever sends more waits to be let in.
 const COMMANDS_MAX: usize = 64;
@@ -31,6 +37,8 @@ pub struct Options {
     /// Shared by all migrations of one process: their signals are read together.
     pub sampler: Sampler,
     pub belay_version: String,
+    /// What the process knows of plans for their readiness, which is evaluated while a migration is armed. None: it is not.
+    pub readiness: Option<Arc<dyn HostChecks>>,
 }
 
 /// Opens migrations.
@@ -53,6 +61,7 @@ impl Engine {
             state: state.clone(),
             progress: BTreeMap::new(),
             losses: Arc::default(),
+            readiness: None,
             relatives: relatives.clone(),
             faults: Vec::new(),
             slow_append: None,
@@ -97,6 +106,8 @@ struct Inner {
 
 pub(crate) enum Message {
     Command(Command, Reply),
+    /// It was evaluated for somebody.
+    Readiness(Arc<Readiness>),
     /// Is anybody there?
     Ping(oneshot::Sender<()>),
     Shutdown(oneshot::Sender<()>),
@@ -112,6 +123,8 @@ pub struct Snapshot {
     pub progress: BTreeMap<Name, Progress>,
     /// What each step that loses data would lose: live only, never journaled. Empty where the migration is not armed.
     pub losses: Arc<IndexMap<Name, Loss>>,
+    /// The last evaluation of the readiness: live only; only changes of the verdict are journaled.
+    pub readiness: Option<Arc<Readiness>>,
     /// Of the same plan file with another overlay: what their steps took counts where nothing else is on record.
     pub relatives: Arc<[Arc<Migration>]>,
     /// Why the engine does not act, if it does not.
@@ -193,6 +206,11 @@ impl Handle {
         let (reply, answer) = oneshot::channel();
         self.inner.inbox.send(Message::Command(command, reply)).await.map_err(|_| CommandError::gone())?;
         answer.await.unwrap_or_else(|_| Err(CommandError::gone()))
+    }
+
+    /// Shows an evaluation of the readiness of what is armed from now on.
+    pub async fn note_readiness(&self, readiness: Arc<Readiness>) {
+        drop(self.inner.inbox.send(Message::Readiness(readiness)).await); // without a loop nothing is shown
     }
 
     /// Waits until the loop has come round: a sign of life. It does so within moments, also when it does not act; a loop

@@ -13,7 +13,7 @@ use belay_core::{
     notice::{Facts, Waiting},
     wants::Wants,
 };
-use belay_plan::model::Plan;
+use belay_plan::model::{Name, Plan};
 use belay_ports::{Notice, Ports, channel::SEND_TIME_MAX};
 use futures::FutureExt;
 use jiff::Timestamp;
@@ -90,14 +90,20 @@ impl Notices {
 
 /// The channels of a plan that could not be used now, each with the reason. Nothing is sent.
 pub(crate) async fn unusable(ports: &Ports, plan: &Plan) -> Vec<String> {
+    let found = usable(ports, plan).await.into_iter();
+    found.filter_map(|(name, usable)| Some(format!("channel {name} cannot be used: {}", usable.err()?))).collect()
+}
+
+/// Whether each channel of a plan could be used now. Nothing is sent.
+pub(crate) async fn usable(ports: &Ports, plan: &Plan) -> Vec<(Name, Result<(), String>)> {
     let asked = plan.notify.channels.iter().map(|(name, channel)| async move {
         let found = match ports.channels.channel(&channel.kind) {
             None => Err(format!("this Belay has no channel of the kind {}", channel.kind)),
             Some(found) => found.usable(&plan.notify, name).await,
         };
-        found.err().map(|why| format!("channel {name} cannot be used: {why}"))
+        (name.clone(), found)
     });
-    futures::future::join_all(asked).await.into_iter().flatten().collect()
+    futures::future::join_all(asked).await
 }
 
 fn failed_inside() -> NotSent {

@@ -3,6 +3,7 @@
 use belay_core::{
     event::{Event, GateEvent, Record, StepEvent},
     migration::Migration,
+    readiness::CheckVerdict,
 };
 use belay_plan::duration;
 
@@ -52,6 +53,13 @@ fn says(event: &Event, state: &Migration) -> Option<(Tone, String)> {
         Event::PointOfNoReturnNear { at } => (Warn, format!("the point of no return is at {at:.0}")),
         Event::PointOfNoReturnPassed { .. } => {
             (Warn, "the point of no return is passed: people decide every rollback from here on".to_owned())
+        }
+        Event::ReadinessChanged { verdict: CheckVerdict::Go, .. } => {
+            (Info, "ready: every check is as it should be".to_owned())
+        }
+        Event::ReadinessChanged { verdict, findings, left_out, .. } => {
+            let count = findings.len() + left_out;
+            (Warn, format!("readiness: {}, {count} findings: {}", verdict.word(), findings.join("; ")))
         }
         Event::WordGiven { who, word, reason, .. } => (Warn, format!("{who} says {}: {reason}", word.as_str())),
         Event::WatchResumed { outage_s, .. } => (Info, format!("taken up again; nobody looked for {outage_s} s")),

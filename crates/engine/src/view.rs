@@ -1,6 +1,7 @@
 //! The one view-model: what the command line prints, JSON shows and HTTP answers.
 
 mod notices;
+mod readiness;
 mod rehearsal;
 mod run;
 mod waiting;
@@ -27,6 +28,7 @@ use crate::{
 };
 
 pub use notices::ChannelView;
+pub use readiness::ReadinessView;
 pub use run::{ApprovalView, ChangeView, GateView, RunView, StepView};
 pub use waiting::WaitingFor;
 
@@ -66,6 +68,9 @@ pub struct MigrationView {
     /// What each step that loses data would lose if it ran now. Empty where the migration is not armed.
     #[schema(value_type = IndexMap<String, LossView>)]
     pub loss: IndexMap<Name, LossView>,
+    /// Whether a rollback would go through now; none where that is not evaluated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub readiness: Option<ReadinessView>,
     pub baseline: Option<BaselineView>,
     #[schema(value_type = IndexMap<String, TriggerView>)]
     pub triggers: IndexMap<Name, TriggerView>,
@@ -235,6 +240,7 @@ impl MigrationView {
             muted_reason: state.muted.as_ref().map(|mute| mute.reason.clone()),
             window: WindowView::new(state, now),
             loss: loss::views(snapshot, now),
+            readiness: readiness::view(snapshot),
             baseline: state.baseline.as_ref().map(|baseline| BaselineView {
                 captured: baseline.captured,
                 plan_sha256: baseline.plan_sha256.clone(),

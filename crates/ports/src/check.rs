@@ -1,5 +1,6 @@
 //! What can be known before a rollback is needed: one finding about a step's resource, with what would be right.
 
+pub use belay_core::readiness::CheckVerdict;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -17,19 +18,6 @@ pub struct Check {
     pub wanted: String,
     /// What a person does about it, as a sentence or a command. Empty for what is as wanted.
     pub cure: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum CheckVerdict {
-    /// As it should be.
-    Go,
-    /// The step can be carried out, and a person should know this before.
-    Warn,
-    /// It could not be found out; `found` says why.
-    Unknown,
-    /// The step could not be carried out now: a dry run answers no, and the plan is not armed.
-    NoGo,
 }
 
 impl Check {

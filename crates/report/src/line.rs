@@ -2,6 +2,7 @@
 
 use belay_core::{
     event::{DrillVerdict, Event, GateEvent, IncidentOutcome, Record, RunOutcome, StepEvent},
+    readiness::CheckVerdict,
     reading::Health,
 };
 use jiff::Timestamp;
@@ -107,6 +108,10 @@ fn told(actor: &str, event: &Event, clock: Clock) -> Told {
         Event::PointOfNoReturnNear { at } => tell("", Tone::Warn, format!("the point of no return is at {at:.0}")),
         Event::PointOfNoReturnPassed { .. } => {
             tell("", Tone::Warn, "the point of no return is passed: people decide every rollback from here on")
+        }
+        Event::ReadinessChanged { verdict, findings, left_out, .. } => {
+            let tone = if *verdict == CheckVerdict::Go { Tone::Good } else { Tone::Warn };
+            tell("", tone, readiness(*verdict, findings, *left_out))
         }
         Event::WatchResumed { outage_s, .. } => {
             tell("", Tone::Warn, format!("Belay is back after {outage_s}s; everything is looked at anew"))
@@ -294,5 +299,16 @@ mod tests {
         assert_eq!(told(pinned), "plan 3f1c9a2b7d10 is pinned");
         assert_eq!(told(json!({ "type": "cutover_marked" })), "the cutover begins");
         assert_eq!(told(json!({ "type": "of_a_newer_daemon" })), "of a newer daemon");
+    }
+}
+
+/// `readiness: no-go: step db_back: checkout: is stopped; and 2 more`
+fn readiness(verdict: CheckVerdict, findings: &[String], left_out: usize) -> String {
+    match findings {
+        [] => format!("readiness: {}", verdict.word()),
+        [first, rest @ ..] => match rest.len() + left_out {
+            0 => format!("readiness: {first}"),
+            more => format!("readiness: {first}; and {more} more"),
+        },
     }
 }

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use belay_engine::{Engine, Handle, OpenError, Options, Sampler};
+use belay_engine::{Engine, Handle, HostChecks, OpenError, Options, Sampler};
 use belay_local::permit::Gate;
 use belay_plan::{catalogue::Catalogue, model::Name};
 use belay_ports::{Ports, ReadFailure};
@@ -21,6 +21,7 @@ use crate::{
     health::Vitals,
     metrics::Metrics,
     plan_files::{PlanFile, PlanFileError},
+    readiness::Host,
     resume,
     traces::Traces,
 };
@@ -47,6 +48,8 @@ pub struct Parts {
     pub gate: Gate,
     /// Sends spans, if it is the observer of `ports` too. The daemon starts it, who assembles the parts closes it.
     pub traces: Traces,
+    /// What the binary knows of a plan for its readiness. None: it is not evaluated by itself.
+    pub readiness: Option<Arc<dyn HostChecks>>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +75,7 @@ struct Inner {
     read_only: Ports,
     catalogue: Arc<Catalogue>,
     options: Options,
+    host_checks: Arc<dyn HostChecks>,
     metrics: Metrics,
     traces: Traces,
     gate: Gate,
@@ -104,9 +108,14 @@ impl Daemon {
         }
         let Ports { sensors, clock, observer, .. } = parts.ports.clone();
         let sampler = Sampler::start(sensors, clock, observer, config.poll);
-        let options = Options { sampler, belay_version: parts.belay_version };
+        let config = watch::Sender::new(Arc::new(config));
+        let host = |beyond| -> Arc<dyn HostChecks> { Arc::new(Host { configs: config.subscribe(), beyond }) };
+        let host_checks = host(parts.readiness.clone().unwrap_or_else(|| Arc::new(())));
+        let readiness = parts.readiness.map(host);
+        let options = Options { sampler, belay_version: parts.belay_version, readiness };
         let inner = Inner {
-            config: watch::Sender::new(Arc::new(config)),
+            config,
+            host_checks,
             ports: parts.ports,
             read_only: parts.read_only,
             catalogue: Arc::new(parts.catalogue),
@@ -240,6 +249,10 @@ impl Daemon {
     /// A place for a dry run, while there is one.
     pub(crate) fn place_for_a_dry_run(&self) -> Option<SemaphorePermit<'_>> {
         self.inner.rehearsing.try_acquire().ok()
+    }
+
+    pub(crate) fn host_checks(&self) -> Arc<dyn HostChecks> {
+        self.inner.host_checks.clone()
     }
 
     pub(crate) fn read_only(&self) -> &Ports {

@@ -12,15 +12,15 @@ use belay_core::{
 use belay_engine::{ArmError, Armed, Arming, CommandError, DryRun, DryRunError, RunError, Which};
 use belay_plan::{
     Loaded,
-    model::{Authority, Name, Plan},
+    model::{Name, Plan},
 };
 
 use crate::{
-    auth::Tokens,
     config::Sigusr1,
     daemon::Daemon,
     guard::{Guard, shared_resource},
     permits::reaches,
+    readiness::needed,
 };
 
 /// On record for what a Unix signal asked for: the system does not say who sent it.
@@ -113,20 +113,9 @@ impl Daemon {
     /// Nobody is to find out in the middle of a rollback that there is nobody who may approve.
     pub(crate) fn refuse_missing_people(&self, plan: &Plan) -> Result<(), OperateError> {
         let config = self.config();
-        for approve in plan.steps.values().filter_map(|step| step.approve.as_ref()) {
-            refuse_too_few(&config.tokens, &[&approve.role], usize::try_from(approve.quorum).unwrap_or(usize::MAX))?;
-        }
-        let rules = plan.decision.rules.iter().filter_map(|rule| rule.authority.as_ref());
-        for authority in rules.chain([&plan.decision.authority]) {
-            let roles: Vec<&Name> = authority.roles().iter().collect();
-            match authority {
-                // Without tokens, whoever is on this machine has every role.
-                Authority::AnyOf(_) if config.tokens.is_empty() => {}
-                Authority::AnyOf(_) => roles.iter().try_for_each(|role| refuse_too_few(&config.tokens, &[*role], 1))?,
-                Authority::AllOf { .. } => {
-                    roles.iter().try_for_each(|role| refuse_too_few(&config.tokens, &[*role], 1))?;
-                    refuse_too_few(&config.tokens, &roles, roles.len())?;
-                }
+        for needed in needed(plan) {
+            if let Some(found) = needed.found(&config.tokens).filter(|found| *found < needed.people) {
+                return Err(OperateError::NeedsRoles { role: needed.role(), needed: needed.people, found });
             }
         }
         Ok(())
@@ -285,14 +274,4 @@ fn log_findings(run: &RunId, found: &DryRun) {
         tracing::warn!(migration, warning, "SIGUSR2");
     }
     tracing::info!(migration, %verdict, expected_s, %run, "SIGUSR2: dry run");
-}
-
-/// Too few people have one of these roles.
-fn refuse_too_few(tokens: &Tokens, roles: &[&Name], needed: usize) -> Result<(), OperateError> {
-    let found = tokens.people_with(roles);
-    if found >= needed {
-        return Ok(());
-    }
-    let role = roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(" or ");
-    Err(OperateError::NeedsRoles { role, needed, found })
 }

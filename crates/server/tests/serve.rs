@@ -41,6 +41,7 @@ fn parts() -> Parts {
         gate: Gate::default(),
         metrics: Metrics::new("test", ports.clock.now()),
         traces: belay_server::Traces::default(),
+        readiness: None,
         ports,
         catalogue,
         plans: vec![PlanFile { path: "plan.yaml".into(), loaded, modified: None, others: None }],

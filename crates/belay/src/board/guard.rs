@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use belay_core::readiness::CheckVerdict;
+
 use super::{Detail, Look, age, seconds};
 use crate::{
     document::{Migration, Signal, Trigger},
@@ -166,6 +168,7 @@ pub(super) fn watch(migration: &Migration, detail: Detail, look: &Look) -> Vec<S
     }
     lines.extend(signals(migration, detail, look));
     lines.extend(losses(migration, look));
+    lines.extend(readiness(migration, look));
     lines
 }
 
@@ -183,6 +186,35 @@ fn losses(migration: &Migration, look: &Look) -> Vec<String> {
         look.wrap(4, &lead, &told, if loss.is_over() { output.bad() } else { output.plain() })
     });
     titled("would be lost now", lines.collect(), look)
+}
+
+/// Whether a rollback would go through now, and what stands against it.
+fn readiness(migration: &Migration, look: &Look) -> Vec<String> {
+    let output = look.output;
+    let Some(found) = migration.readiness.as_ref().filter(|_| migration.open_run().is_none()) else {
+        return Vec::new();
+    };
+    let (mark, style) = match found.verdict {
+        CheckVerdict::Go => ("✔", output.good()),
+        CheckVerdict::Warn => ("!", output.warn()),
+        CheckVerdict::Unknown => ("?", output.warn()),
+        CheckVerdict::NoGo => ("✘", output.bad()),
+    };
+    let counts = [(found.no_go, "no-go"), (found.unknown, "unknown"), (found.warn, "warn"), (found.go, "go")];
+    let counts: Vec<String> =
+        counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
+    let age = age(found.at, migration.now);
+    let lead = format!("{} {}  ", style.apply_to(mark), output.bold().apply_to(found.verdict.word()));
+    let told = format!("{}, checked {age} ago", counts.join(", "));
+    let mut lines = look.wrap(4, &lead, &told, output.plain());
+    for finding in &found.findings {
+        lines.extend(look.wrap(6, "  ", finding, output.plain()));
+    }
+    let shown = found.findings.len();
+    if found.no_go + found.unknown + found.warn > shown {
+        lines.extend(look.wrap(6, "  ", "`belay check PLAN` shows all", output.dim()));
+    }
+    titled("ready for a rollback", lines, look)
 }
 
 fn triggers(migration: &Migration, detail: Detail, look: &Look) -> Vec<String> {

@@ -2,7 +2,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use belay_aws::session::Access;
 use belay_core::migration::Migration;
-use belay_engine::{DryRunError, Found, Measured, Which, measured, relatives};
+use belay_engine::{DryRunError, Found, Which, measured, relatives};
 use belay_journal::{MemoryJournal, StateUrl};
 use belay_plan::model::Plan;
 use belay_ports::Journal;
@@ -51,7 +51,8 @@ impl Args {
     pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
         let loaded = plan_file::load(&self.plan, &self.overlay, &catalogue(), output)?;
         let given = self.baseline.as_ref().map(|path| read_baseline(path, &loaded.plan.migration)).transpose()?;
-        let (kept, measured) = on_record(&self.state.url, &loaded.plan).await?;
+        let (kept, relatives) = on_record(&self.state.url, &loaded.plan).await?;
+        let measured = measured(&loaded.plan, &kept, relatives.iter().map(AsRef::as_ref));
         let baseline = given.as_ref().or(kept.baseline.as_deref());
         let ports =
             ports(Access::ReadOnly, Arc::new(MemoryJournal::default()), Arc::new(()), gate(output)?.only_listed());
@@ -75,20 +76,19 @@ impl Args {
     }
 }
 
-/// What the journal knows of a migration, and what its steps took. Who only looks takes no lease, and makes no file.
-pub(crate) async fn on_record(url: &StateUrl, plan: &Plan) -> Result<(Migration, Measured), Failure> {
+/// What the journal knows of a migration, and of those from the same plan file. Who only looks takes no lease, and makes no file.
+pub(crate) async fn on_record(url: &StateUrl, plan: &Plan) -> Result<(Migration, Vec<Arc<Migration>>), Failure> {
     let mut state = Migration::new(&plan.migration);
     let StateUrl::Sqlite(path) = url;
     if !path.exists() {
-        return Ok((state, Measured::new()));
+        return Ok((state, Vec::new()));
     }
     let journal = open_to_read(url)?;
     for record in journal.read(&plan.migration, 0).await? {
         state.evolve(&record)?;
     }
     let relatives = relatives(&journal, &plan.migration).await?;
-    let measured = measured(plan, &state, relatives.iter().map(AsRef::as_ref));
-    Ok((state, measured))
+    Ok((state, relatives))
 }
 
 fn failure(error: DryRunError) -> Failure {

@@ -80,7 +80,7 @@ impl Args {
         }
         let ports = ports(Access::ReadWrite, journal, Arc::new(()), gate(output)?);
         let sampler = Sampler::start(ports.sensors.clone(), ports.clock.clone(), ports.observer.clone(), POLL);
-        let options = Options { sampler, belay_version: env!("CARGO_PKG_VERSION").to_owned() };
+        let options = Options { sampler, belay_version: env!("CARGO_PKG_VERSION").to_owned(), readiness: None };
         let handle = Engine::open(ports.clone(), &loaded.plan.migration, options).await?;
         let mut records = handle.records();
         let objective = loaded.plan.objectives.rto;

@@ -15,6 +15,7 @@ use crate::{
     output::Output,
     panics,
     plan_file::show_errors,
+    soundness::Soundness,
     text,
 };
 
@@ -73,6 +74,7 @@ impl Args {
             belay_version: VERSION.to_owned(),
             metrics,
             traces: traces.clone(),
+            readiness: Some(Arc::new(Soundness::default())),
         };
         let served = belay_server::run(config, parts).await;
         // Whatever the collector does, the stop stays within its 10 s. An error means that it panicked, and that is logged.

@@ -64,6 +64,7 @@ impl Stage {
             belay_version: env!("CARGO_PKG_VERSION").to_owned(),
             metrics,
             traces: belay_server::Traces::default(),
+            readiness: None,
         };
         let daemon = Daemon::build(config, parts).await?;
         let handle = daemon.handle(&plan.migration);

@@ -1,5 +1,6 @@
 //! A migration as the daemon describes it.
 
+use belay_core::readiness::CheckVerdict;
 use belay_engine::{LossView, Snapshot, view::MigrationView};
 use indexmap::IndexMap;
 use jiff::Timestamp;
@@ -41,6 +42,9 @@ pub(crate) struct Migration {
     /// What each step that loses data would lose now.
     #[serde(default)]
     pub(crate) loss: IndexMap<String, LossView>,
+    /// Whether a rollback would go through now.
+    #[serde(default)]
+    pub(crate) readiness: Option<Ready>,
     /// Where calls to AWS go, if not straight to AWS.
     #[serde(default)]
     pub(crate) detours: Vec<String>,
@@ -156,4 +160,15 @@ impl Migration {
     pub(crate) fn open_run(&self) -> Option<&Run> {
         self.run.as_ref().filter(|run| !run.is_over())
     }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Ready {
+    pub(crate) verdict: CheckVerdict,
+    pub(crate) at: Timestamp,
+    pub(crate) go: usize,
+    pub(crate) warn: usize,
+    pub(crate) unknown: usize,
+    pub(crate) no_go: usize,
+    pub(crate) findings: Vec<String>,
 }

@@ -58,6 +58,7 @@ async fn serve_a_world(file: PlanFile, socket: &str) -> (Arc<World>, String, Joi
         gate: Gate::default(),
         metrics: Metrics::new("test", ports.clock.now()),
         traces: belay_server::Traces::default(),
+        readiness: None,
         ports,
         catalogue: catalogue(),
         plans: vec![file],

@@ -56,7 +56,7 @@ async fn every_example_rolls_back() {
         world.cut_over();
         let sampler =
             Sampler::start(ports.sensors.clone(), ports.clock.clone(), ports.observer.clone(), Duration::from_secs(5));
-        let options = Options { sampler, belay_version: "test".to_owned() };
+        let options = Options { sampler, belay_version: "test".to_owned(), readiness: None };
         let handle = Engine::open(ports.clone(), &loaded.plan.migration, options).await.unwrap();
         let request = Request {
             plan: Arc::new(loaded.plan.clone()),

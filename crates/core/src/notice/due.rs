@@ -15,6 +15,7 @@ use crate::{
     input::{NotSent, Retry},
     migration::Migration,
     notice::{Facts, Waiting, gather::Told},
+    readiness::CheckVerdict,
 };
 
 /// The wait after the first try that failed; it doubles up to the longest.
@@ -94,6 +95,12 @@ impl Deciding {
                 }
                 Event::PointOfNoReturnNear { .. } | Event::PointOfNoReturnPassed { .. } => {
                     kind(NoticeKind::PointOfNoReturn)
+                }
+                // That all is as it should be is news only where it was not.
+                Event::ReadinessChanged { from: None, verdict: CheckVerdict::Go, .. } => return None,
+                Event::ReadinessChanged { verdict: CheckVerdict::Go, .. } => kind(NoticeKind::Readiness).over(),
+                Event::ReadinessChanged { verdict, findings, left_out, .. } => {
+                    kind(NoticeKind::Readiness).why(&readiness_words(*verdict, findings, *left_out))
                 }
                 Event::Muted { by, reason, .. } => kind(NoticeKind::Muted).why(reason).by(by),
                 Event::Unmuted { why } => kind(NoticeKind::Muted).why(why).over(),
@@ -208,4 +215,13 @@ impl Deciding {
         let late = state.outbox.waiting.values().filter(|waiting| !waiting.late).filter_map(|waiting| waiting.late_at);
         rungs.chain(late).chain(state.outbox.postmortems.values().copied()).min()
     }
+}
+
+/// `no-go: step db_back: checkout: is stopped (wanted: available); and 3 more`
+fn readiness_words(verdict: CheckVerdict, findings: &[String], left_out: usize) -> String {
+    const SHOWN: usize = 3;
+    let more = findings.len().saturating_sub(SHOWN) + left_out;
+    let shown = findings.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("; ");
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    if shown.is_empty() { verdict.word().to_owned() } else { format!("{shown}{more}") }
 }

@@ -226,6 +226,7 @@ fn refused(message: Message, fault: &Fault) -> Result<(), Fault> {
 pub(super) fn refuse(message: Message, fault: &Fault) -> Option<oneshot::Sender<()>> {
     match message {
         Message::Command(_, reply) => drop(reply.send(Err(CommandError::Stopped { why: fault.why.clone() }))),
+        Message::Readiness(_) => {}
         Message::Ping(reply) => drop(reply.send(())),
         Message::Shutdown(done) => return Some(done),
     }

@@ -9,6 +9,7 @@ use belay_core::{
     id::{IncidentId, NoticeId, RunId},
     input::CommandKey,
     notice::Facts,
+    readiness::CheckVerdict,
     reading::Health,
 };
 use belay_plan::{
@@ -100,6 +101,12 @@ pub(crate) fn events() -> Vec<Event> {
         Event::PostmortemHeld { run: RunId(name()), link: why() },
         Event::PointOfNoReturnNear { at: at(2) },
         Event::PointOfNoReturnPassed { at: at(2) },
+        Event::ReadinessChanged {
+            from: Some(CheckVerdict::Go),
+            verdict: CheckVerdict::NoGo,
+            findings: vec![why()],
+            left_out: 3,
+        },
         Event::WatchResumed {
             belay_version: "0.1.0".to_owned(),
             outage_s: u64::MAX,

@@ -22,6 +22,7 @@ pub(crate) mod place;
 mod problem;
 mod problem_pages;
 mod query;
+mod readiness;
 mod refusal;
 mod report;
 mod runs;
@@ -86,6 +87,7 @@ fn guarded() -> OpenApiRouter<Daemon> {
         .routes(routes!(metrics::metrics))
         .routes(routes!(migrations::list))
         .routes(routes!(migrations::show))
+        .routes(routes!(readiness::readiness))
         .routes(routes!(migrations::arm))
         .routes(routes!(migrations::disarm))
         .routes(routes!(migrations::cutover))

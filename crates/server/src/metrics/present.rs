@@ -27,6 +27,7 @@ struct Present {
     phase_age: Family<Labels<1>, SecondsGauge>,
     window_left: Family<Labels<1>, SecondsGauge>,
     loss: Family<Labels<2>, SecondsGauge>,
+    readiness: Family<Labels<2>, Gauge>,
     timebox_left: Family<Labels<1>, SecondsGauge>,
     run_state: Family<Labels<3>, Gauge>,
     run_age: Family<Labels<1>, SecondsGauge>,
@@ -58,6 +59,7 @@ pub(super) fn registry<'s>(
     register(&mut registry, "belay_phase_age_seconds", present.phase_age);
     register(&mut registry, "belay_window_left_seconds", present.window_left);
     register(&mut registry, "belay_loss_seconds", present.loss);
+    register(&mut registry, "belay_readiness_checks", present.readiness);
     register(&mut registry, "belay_timebox_left_seconds", present.timebox_left);
     register(&mut registry, "belay_run_state", present.run_state);
     register(&mut registry, "belay_run_age_seconds", present.run_age);
@@ -84,6 +86,12 @@ impl Present {
             if let Some(lost_s) = loss.now_s {
                 let lost = Duration::from_secs(lost_s).as_secs_f64();
                 self.loss.get_or_create(&[migration.clone(), ("step", step.clone())]).set(lost);
+            }
+        }
+        if let Some(found) = &view.readiness {
+            let counts = [("go", found.go), ("warn", found.warn), ("unknown", found.unknown), ("no_go", found.no_go)];
+            for (verdict, count) in counts {
+                self.readiness.get_or_create(&[migration.clone(), ("verdict", verdict.to_owned())]).set(count as i64);
             }
         }
         if let Some(ends) = view.incident.as_ref().and_then(|incident| incident.timebox_ends) {

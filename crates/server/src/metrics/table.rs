@@ -57,6 +57,11 @@ pub const ALL: &[Described] = &[
         &["migration", "step"],
         "How much of what was written would be lost if the step ran now; no series where that is not known",
     ),
+    gauge(
+        "belay_readiness_checks",
+        &["migration", "verdict"],
+        "Checks of the readiness by verdict: go, warn, unknown, no_go; no series where nothing is evaluated",
+    ),
     gauge("belay_timebox_left_seconds", &["migration"], "Time that people have to decide the open incident"),
     gauge("belay_run_state", &["migration", "kind", "state"], "1 for the state of the run under way"),
     gauge("belay_run_age_seconds", &["migration"], "Time since the run under way began"),

@@ -14,6 +14,7 @@ mod migrations;
 mod operation;
 mod permits;
 mod random_verbs;
+mod readiness;
 mod report;
 mod requests;
 mod runs;

@@ -178,6 +178,7 @@ const NEED_MORE: &[&str] = &[
     "belay_notice_delay_seconds",
     "belay_phase",
     "belay_phase_age_seconds",
+    "belay_readiness_checks",
     "belay_spans_total",
     "belay_timebox_left_seconds",
     "belay_window_left_seconds",

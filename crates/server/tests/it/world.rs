@@ -118,6 +118,7 @@ impl Ground {
             belay_version: "test".to_owned(),
             metrics: self.metrics.clone(),
             traces: Traces::default(),
+            readiness: None,
         }
     }
 

@@ -78,7 +78,7 @@ impl Stage {
             observer: Arc::new(()),
         };
         let sampler = Sampler::start(ports.sensors.clone(), clock, ports.observer.clone(), Duration::from_secs(5));
-        let options = Options { sampler, belay_version: "0.1.0".to_owned() };
+        let options = Options { sampler, belay_version: "0.1.0".to_owned(), readiness: None };
         let opened = runtime.block_on(Engine::open(ports.clone(), &plan.migration, options));
         let handle = opened.expect("an empty journal opens");
         Self { runtime: runtime.clone(), handle, world, ports, plan: Arc::new(plan), _folder: folder }

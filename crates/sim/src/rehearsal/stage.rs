@@ -132,7 +132,7 @@ impl<'r> Stage<'r> {
     async fn open(&self) -> Result<Handle, PlayError> {
         let Ports { sensors, clock, observer, .. } = &self.ports;
         let sampler = Sampler::start(sensors.clone(), clock.clone(), observer.clone(), self.rehearsal.poll);
-        let options = Options { sampler, belay_version: self.rehearsal.belay_version.clone() };
+        let options = Options { sampler, belay_version: self.rehearsal.belay_version.clone(), readiness: None };
         Ok(Engine::open(self.ports.clone(), &self.rehearsal.plan.migration, options).await?)
     }
 

@@ -13,6 +13,7 @@ mod journal;
 mod losses;
 mod notices;
 mod plans;
+mod readiness;
 mod rehearsals;
 mod sampling;
 mod scenarios;

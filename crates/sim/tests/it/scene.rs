@@ -58,7 +58,7 @@ impl Scene {
     /// A process starts: with a new sampler, on the same journal and world.
     pub(crate) async fn open(&self) -> Handle {
         let sampler = Sampler::start(self.ports.sensors.clone(), self.clock.clone(), Arc::new(()), POLL);
-        let options = Options { sampler, belay_version: "0.1.0".to_owned() };
+        let options = Options { sampler, belay_version: "0.1.0".to_owned(), readiness: None };
         Engine::open(self.ports.clone(), &self.plan.migration, options).await.unwrap()
     }
 

@@ -284,7 +284,7 @@ impl Play {
 
 async fn open(scene: &Scene) -> Handle {
     let sampler = Sampler::start(scene.ports.sensors.clone(), scene.clock.clone(), std::sync::Arc::new(()), POLL);
-    let options = Options { sampler, belay_version: "0.1.0".to_owned() };
+    let options = Options { sampler, belay_version: "0.1.0".to_owned(), readiness: None };
     Engine::open(scene.ports.clone(), &scene.plan.migration, options).await.unwrap()
 }
 

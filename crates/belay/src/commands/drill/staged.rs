@@ -121,7 +121,7 @@ impl<'a> Drill<'a> {
         let mut ports = ports(Access::ReadWrite, journal, Arc::new(injection.clone()), gate(output)?);
         ports.sensors = injection.before(ports.sensors.clone(), ports.clock.clone());
         let sampler = Sampler::start(ports.sensors.clone(), ports.clock.clone(), ports.observer.clone(), POLL);
-        let options = Options { sampler, belay_version: env!("CARGO_PKG_VERSION").to_owned() };
+        let options = Options { sampler, belay_version: env!("CARGO_PKG_VERSION").to_owned(), readiness: None };
         let handle = Engine::open(ports.clone(), &loaded.plan.migration, options).await?;
         let snapshot = handle.snapshot();
         let measured = measured(&loaded.plan, &snapshot.state, snapshot.relatives.iter().map(AsRef::as_ref));

@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use belay_engine::measured;
 use belay_plan::{
     Loaded,
     model::{Name, Objectives, Plan, Target},
@@ -124,7 +125,8 @@ impl Simulated {
         let loaded = plan_file::load(path, overlay, &catalogue(), output)?;
         let phase = plan_file::chosen_phase(&loaded.plan, staged.phase.as_deref())?;
         staged.refuse_unknown_trigger(&loaded.plan)?;
-        let (_, measured) = on_record(&staged.state.url, &loaded.plan).await?;
+        let (kept, relatives) = on_record(&staged.state.url, &loaded.plan).await?;
+        let measured = measured(&loaded.plan, &kept, relatives.iter().map(AsRef::as_ref));
         let measured: BTreeMap<Name, Spread> =
             measured.into_iter().filter_map(|(step, times)| Some((step, spread(times)?))).collect();
         let fire = staged.fire.as_deref();

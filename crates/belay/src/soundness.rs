@@ -1,0 +1,86 @@
+//! What the search of `belay explore` says of a plan, as a check of its readiness. A search takes processor time, so each plan is
+//! searched once.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use belay_engine::HostChecks;
+use belay_plan::model::Plan;
+use belay_ports::{Check, Clock, Fut};
+use belay_sim::explore::{Verdict, explore_from_triggers};
+use tokio::task::spawn_blocking;
+
+use crate::{clock::SystemClock, text};
+
+/// How long a search may take: what it has found by then counts.
+const TIME_MAX: Duration = Duration::from_secs(20);
+
+/// States that are searched at most: so many fit into the memory that a daemon may take for this.
+const STATES_MAX: usize = 50_000;
+
+/// Plans that are remembered.
+const KEPT: usize = 16;
+
+#[derive(Debug, Default)]
+pub(crate) struct Soundness {
+    known: Mutex<Vec<(Arc<Plan>, Check)>>,
+}
+
+impl HostChecks for Soundness {
+    fn checks<'a>(&'a self, plan: &'a Arc<Plan>) -> Fut<'a, Vec<Check>> {
+        Box::pin(async move {
+            if let Some(known) = self.known(plan) {
+                return vec![known];
+            }
+            let searched = plan.clone();
+            // An error means that the search panicked, and that is logged.
+            let check = spawn_blocking(move || search(&searched)).await;
+            let check = check.unwrap_or_else(|_| {
+                Check::unknown("explore", &plan.migration, "internal error: the search panicked; please report it")
+            });
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.len() >= KEPT {
+                known.remove(0);
+            }
+            known.push((plan.clone(), check.clone()));
+            vec![check]
+        })
+    }
+}
+
+impl Soundness {
+    fn known(&self, plan: &Arc<Plan>) -> Option<Check> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.iter().find(|(of, _)| Arc::ptr_eq(of, plan)).map(|(_, check)| check.clone())
+    }
+}
+
+fn search(plan: &Plan) -> Check {
+    let clock = SystemClock::start();
+    let report = explore_from_triggers(plan, None, STATES_MAX, &mut |_| clock.monotonic() < TIME_MAX);
+    let (subject, more) = (&plan.migration, "`belay explore PLAN` shows each");
+    let report = match report {
+        Ok(report) => report,
+        Err(refusal) => return Check::unknown("explore", subject, format!("not searched: {refusal}")),
+    };
+    let open = report.advice.iter().filter(|advice| advice.is_open()).count();
+    let findings = text::count(open, "finding");
+    let searched = format!("{} states searched", report.states);
+    match report.verdict {
+        Verdict::Refuted => {
+            Check::no_go("explore", subject, "there is a counter-example: a way to a bad end".to_owned()).cure(more)
+        }
+        Verdict::Bounded => {
+            Check::warn("explore", subject, format!("no bad end found, but not all was searched ({searched})"))
+                .cure("`belay explore PLAN --max-states N` searches more")
+        }
+        Verdict::Proven | Verdict::Assumed if open > 0 => {
+            Check::warn("explore", subject, format!("every way ends well, with {findings}")).cure(more)
+        }
+        Verdict::Proven | Verdict::Assumed => {
+            Check::go("explore", subject, format!("every way ends well ({searched})"))
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Readiness: would the net hold now? Everything that a rollback needs is looked at before it is needed, with reads only.
+//!
+//! [`readiness`] evaluates a plan once; `watch` does so again and again while a migration is armed and nothing runs. A check that
+//! could not be made is a check as well, with the verdict `unknown`: no failure here stops anything else.
+
+mod account;
+mod signals;
+mod steps;
+mod times;
+mod watch;
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use belay_core::{change::Baseline, migration::Migration, readiness::Checked, support};
+use belay_plan::model::{Name, Plan};
+use belay_ports::{Check, CheckVerdict, Clock, Fut, Ports};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+pub(crate) use self::watch::ReadinessWatch;
+use crate::{
+    expected::{Measured, measured},
+    notices::usable,
+    scope,
+};
+
+/// One part of an evaluation (a step, the signals of a kind) that takes longer is unknown.
+const TIME_MAX: Duration = Duration::from_secs(60);
+
+/// Parts that are evaluated at once.
+const PARTS_MAX: usize = 16;
+
+/// Whether a rollback would go through now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Readiness {
+    pub migration: Name,
+    pub plan_sha256: String,
+    /// The worst verdict of all checks.
+    pub verdict: CheckVerdict,
+    /// When it was evaluated.
+    pub at: Timestamp,
+    pub checks: Vec<ReadinessCheck>,
+}
+
+/// One thing that a rollback needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReadinessCheck {
+    /// Names the kind of check, the same every time: `signal`, `interlock`, `rto`.
+    pub id: String,
+    /// The part of the plan that it is about: `step db_back`, `signal errors`; empty for the plan as a whole.
+    pub part: String,
+    /// The resource: `checkout`, or its ARN.
+    pub subject: String,
+    pub verdict: CheckVerdict,
+    pub found: String,
+    /// What would be right. Empty where `found` contains all there is.
+    pub wanted: String,
+    /// What a person does about it, as a sentence or a command. Empty for what is as wanted.
+    pub cure: String,
+    pub at: Timestamp,
+}
+
+impl ReadinessCheck {
+    fn new(part: &str, check: Check, at: Timestamp) -> Self {
+        let Check { id, subject, verdict, found, wanted, cure } = check;
+        Self { id, part: part.to_owned(), subject, verdict, found, wanted, cure, at }
+    }
+
+    /// One line for a person: `step db_back: checkout: is stopped (wanted: available); start it`.
+    pub fn line(&self) -> String {
+        let Self { id, part, subject, verdict, found, wanted, cure, .. } = self.clone();
+        let line = Check { id, subject, verdict, found, wanted, cure }.line();
+        if part.is_empty() || part.ends_with(&format!(" {}", self.subject)) {
+            let kind = part.split(' ').next().unwrap_or_default();
+            return if kind.is_empty() { line } else { format!("{kind} {line}") };
+        }
+        format!("{part}: {line}")
+    }
+}
+
+impl Readiness {
+    fn new(plan: &Plan, sha256: &str, at: Timestamp, checks: Vec<ReadinessCheck>) -> Self {
+        Self { migration: plan.migration.clone(), plan_sha256: sha256.to_owned(), verdict: worst(&checks), at, checks }
+    }
+
+    /// What is not as it should be, the worst first.
+    pub fn findings(&self) -> Vec<&ReadinessCheck> {
+        let mut found: Vec<_> = self.checks.iter().filter(|check| check.verdict != CheckVerdict::Go).collect();
+        found.sort_by_key(|check| std::cmp::Reverse(check.verdict));
+        found
+    }
+
+    pub fn count(&self, verdict: CheckVerdict) -> usize {
+        self.checks.iter().filter(|check| check.verdict == verdict).count()
+    }
+
+    fn checked(&self) -> Checked {
+        let line = |check: &ReadinessCheck| format!("{}: {}", check.verdict.word(), check.line());
+        Checked { verdict: self.verdict, findings: self.findings().into_iter().map(line).collect() }
+    }
+}
+
+fn worst(checks: &[ReadinessCheck]) -> CheckVerdict {
+    checks.iter().map(|check| check.verdict).max().unwrap_or(CheckVerdict::Go)
+}
+
+/// What the process knows of a plan beyond its ports: who holds the roles that the plan asks for, whether the search finds it
+/// sound.
+pub trait HostChecks: Send + Sync {
+    fn checks<'a>(&'a self, plan: &'a Arc<Plan>) -> Fut<'a, Vec<Check>>;
+}
+
+/// Nothing.
+impl HostChecks for () {
+    fn checks<'a>(&'a self, _plan: &'a Arc<Plan>) -> Fut<'a, Vec<Check>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
+}
+
+/// Where a migration stands: what an evaluation goes by beside the plan.
+#[derive(Debug, Clone, Default)]
+pub struct Circumstances {
+    pub baseline: Option<Arc<Baseline>>,
+    /// When the cutover was marked.
+    pub cutover: Option<Timestamp>,
+    /// What the steps took before.
+    pub measured: Measured,
+    /// When each step was last carried out in a drill, if ever.
+    pub drilled: Vec<(Name, Option<Timestamp>)>,
+}
+
+impl Circumstances {
+    /// As the journal knows them. `relatives`: see [`measured`].
+    pub fn of(plan: &Plan, state: &Migration, relatives: &[Arc<Migration>]) -> Self {
+        let relatives = relatives.iter().map(AsRef::as_ref);
+        Self {
+            baseline: state.baseline.clone(),
+            cutover: state.cutover,
+            measured: measured(plan, state, relatives.clone()),
+            drilled: times::drilled(plan, std::iter::once(state).chain(relatives)),
+        }
+    }
+}
+
+/// Evaluates the readiness of a plan. Reads only; it takes up to a few minutes where AWS answers slowly.
+pub async fn readiness(
+    ports: &Ports,
+    host: &dyn HostChecks,
+    plan: &Arc<Plan>,
+    sha256: &str,
+    circumstances: &Circumstances,
+) -> Readiness {
+    let at = ports.clock.now();
+    let done = |checks: Vec<(String, Check)>| {
+        let checks = checks.into_iter().map(|(part, check)| ReadinessCheck::new(&part, check, at));
+        Readiness::new(plan, sha256, at, checks.collect())
+    };
+    let of_plan = |check: Check| (String::new(), check);
+    let unsupported = unsupported(ports, plan);
+    if !unsupported.is_empty() {
+        return done(unsupported.into_iter().map(of_plan).collect());
+    }
+    let accounts = account::verify(ports, plan).await;
+    if accounts.iter().any(|check| check.verdict != CheckVerdict::Go) {
+        // Nothing is read in an account that is not the plan's.
+        let own = within(ports.clock.as_ref(), host.checks(plan)).await;
+        let own = own.unwrap_or_else(|| vec![late("host", &plan.migration)]);
+        let drill = times::drill(plan, &circumstances.drilled, at);
+        return done(accounts.into_iter().chain(drill).chain(own).map(of_plan).collect());
+    }
+    let (credentials, evaluated, channels, own) = futures::join!(
+        account::credentials(ports, plan),
+        steps::evaluate(ports, plan, circumstances, at),
+        usable(ports, plan),
+        within(ports.clock.as_ref(), host.checks(plan)),
+    );
+    let signals = signals::evaluate(ports, plan, circumstances, &evaluated.losses, at).await;
+    let own = own.unwrap_or_else(|| vec![late("host", &plan.migration)]);
+    let mut checks: Vec<(String, Check)> = accounts.into_iter().chain(credentials).map(of_plan).collect();
+    checks.extend(signals);
+    let times = times::evaluate(plan, &evaluated.times, circumstances, at);
+    checks.extend(evaluated.checks);
+    checks.extend(channels.into_iter().map(|(name, usable)| (format!("channel {name}"), channel(name, usable))));
+    checks.extend(times.into_iter().chain(own).map(of_plan));
+    done(checks)
+}
+
+fn unsupported(ports: &Ports, plan: &Plan) -> Vec<Check> {
+    let parts = support::unsupported(plan).into_iter();
+    let parts = parts.map(|part| Check::no_go("supported", part, "this version of Belay does not execute it"));
+    let unknown = scope::refuse_unknown(ports, plan).err();
+    parts.chain(unknown.map(|unknown| Check::no_go("supported", &plan.migration, unknown.to_string()))).collect()
+}
+
+fn channel(name: Name, usable: Result<(), String>) -> Check {
+    match usable {
+        Ok(()) => Check::go("channel", name, "can be used; nothing was sent"),
+        Err(why) => Check::no_go("channel", name, format!("cannot be used: {why}"))
+            .cure("correct its secret or address; `belay notify PLAN --send-test` tries it"),
+    }
+}
+
+/// None: it took too long.
+async fn within<T>(clock: &dyn Clock, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        done = work => Some(done),
+        () = clock.sleep(TIME_MAX) => None,
+    }
+}
+
+fn late(id: &str, subject: &str) -> Check {
+    Check::unknown(id, subject, format!("not evaluated within {} s", TIME_MAX.as_secs()))
+}

@@ -1,0 +1,102 @@
+//! What the triggers, interlocks and gates go by: whether each signal can be read from here, and what it shows now.
+
+use std::collections::BTreeMap;
+
+use belay_core::{
+    reading::{Health, Reading},
+    watch::signals_of,
+};
+use belay_plan::model::{Gate, Name, Plan};
+use belay_ports::{Check, Ports};
+use futures::{StreamExt, stream};
+use indexmap::IndexMap;
+use jiff::Timestamp;
+
+use super::{Circumstances, PARTS_MAX, late, within};
+use crate::{
+    loss::{self, Loss},
+    sampler::read_once,
+    scope,
+};
+
+pub(super) async fn evaluate(
+    ports: &Ports,
+    plan: &Plan,
+    circumstances: &Circumstances,
+    losses: &IndexMap<Name, Loss>,
+    at: Timestamp,
+) -> Vec<(String, Check)> {
+    let documents = scope::documents(circumstances.baseline.as_deref());
+    let queries: Vec<_> = plan.signals.keys().filter_map(|name| scope::query(plan, &documents, name)).collect();
+    let beyond = queries.clone().into_iter().map(|(kind, query)| async move {
+        let name = query.signal.clone();
+        let Some(sensor) = ports.sensors.sensor(&kind) else { return (name, Vec::new()) };
+        let checks = within(ports.clock.as_ref(), sensor.readiness(&query)).await;
+        let checks = checks.unwrap_or_else(|| vec![late("signal", &query.signal)]);
+        (name, checks)
+    });
+    let beyond = stream::iter(beyond).buffered(PARTS_MAX).collect::<BTreeMap<Name, Vec<Check>>>();
+    let (mut readings, mut beyond) = futures::join!(read_once(ports, queries), beyond);
+    let own = plan.signals.iter().filter_map(|(name, signal)| loss::reading(name, signal, plan, losses, at));
+    readings.extend(own.map(|reading| (reading.signal.clone(), reading)));
+    let of_signal = |name: &Name| {
+        let reading = readings.get(name)?;
+        let mut checks = vec![read(plan, name, reading)];
+        checks.extend(beyond.remove(name).unwrap_or_default());
+        let part = format!("signal {name}");
+        Some(checks.into_iter().map(move |check| (part.clone(), check)))
+    };
+    let signals: Vec<(String, Check)> = plan.signals.keys().filter_map(of_signal).flatten().collect();
+    signals.into_iter().chain(interlocks(plan, &readings)).chain(triggers(plan)).collect()
+}
+
+/// That it can be read, and that no trigger would fire by it at once.
+fn read(plan: &Plan, name: &Name, reading: &Reading) -> Check {
+    let evidence = reading.evidence.as_str();
+    let fires = plan.triggers.iter().find(|(_, trigger)| signals_of(&trigger.when).contains(&name));
+    match (reading.health, fires) {
+        (Health::Unknown, _) if reading.permanent => {
+            Check::no_go("signal", name, format!("cannot be read: {evidence}"))
+                .cure("correct the signal in the plan, or what it names")
+        }
+        (Health::Unknown, _) => Check::unknown("signal", name, format!("unknown: {evidence}")),
+        (Health::Unhealthy, Some((trigger, _))) => {
+            Check::warn("signal", name, format!("unhealthy now, and trigger {trigger} goes by it: {evidence}"))
+                .cure("look at the cause before the cutover")
+        }
+        (Health::Unhealthy, None) => Check::go("signal", name, format!("can be read: unhealthy: {evidence}")),
+        (Health::Healthy, _) => Check::go("signal", name, format!("healthy: {evidence}")),
+    }
+}
+
+/// A step waits for its interlocks before it sends anything.
+fn interlocks(plan: &Plan, readings: &BTreeMap<Name, Reading>) -> Vec<(String, Check)> {
+    let of_gate = |step: &Name, gate: &Gate, waits: bool| {
+        let reading = readings.get(&gate.signal)?;
+        let evidence = reading.evidence.as_str();
+        let check = match reading.health {
+            Health::Healthy => Check::go("interlock", &gate.signal, "holds"),
+            // A step before this one may be what makes it hold.
+            _ if waits => Check::warn("interlock", &gate.signal, format!("does not hold now: {evidence}"))
+                .wanted("healthy once the steps before this one are over"),
+            Health::Unhealthy => Check::no_go("interlock", &gate.signal, format!("does not hold: {evidence}"))
+                .wanted("healthy: else the step waits for it")
+                .cure("bring back to health what it shows before the cutover"),
+            Health::Unknown => Check::unknown("interlock", &gate.signal, format!("unknown: {evidence}"))
+                .wanted("healthy: else the step waits for it"),
+        };
+        Some((format!("step {step}"), check))
+    };
+    let steps = plan.steps.iter();
+    let gates =
+        steps.flat_map(|(name, step)| step.require.iter().map(move |gate| (name, gate, !step.needs.is_empty())));
+    gates.filter_map(|(step, gate, waits)| of_gate(step, gate, waits)).collect()
+}
+
+/// Without a trigger only people start a rollback.
+fn triggers(plan: &Plan) -> Option<(String, Check)> {
+    plan.triggers.is_empty().then(|| {
+        let found = "the plan has no trigger: only people start a rollback";
+        (String::new(), Check::warn("trigger", &plan.migration, found).cure("add one to `triggers`"))
+    })
+}

@@ -1,0 +1,156 @@
+//! What the steps need: that each could be carried out, within what the plan may lose.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use belay_core::{
+    change::{Assessment, BaselineEntry, Change, Outcome},
+    run::baseline_entry,
+};
+use belay_plan::{
+    duration,
+    model::{Name, Plan, Target},
+};
+use belay_ports::{Check, Corrupt, Ports};
+use futures::{StreamExt, stream};
+use indexmap::IndexMap;
+use jiff::Timestamp;
+
+use super::{Circumstances, PARTS_MAX, late, within};
+use crate::{
+    capture::Looking,
+    expected::{Expected, expected_when_needed},
+    loss::{Loss, losing},
+};
+
+pub(super) struct Evaluated {
+    pub(super) checks: Vec<(String, Check)>,
+    pub(super) losses: IndexMap<Name, Loss>,
+    /// How long each is expected to take; none where that is not known.
+    pub(super) times: IndexMap<Name, Option<Expected>>,
+}
+
+/// What was found of one step.
+struct Found {
+    step: Name,
+    checks: Vec<Check>,
+    loss: Option<Loss>,
+    /// What there would be to do; none where that is not known.
+    changes: Option<Vec<Change>>,
+}
+
+pub(super) async fn evaluate(ports: &Ports, plan: &Plan, circumstances: &Circumstances, at: Timestamp) -> Evaluated {
+    // Not a closure: of one the compiler cannot tell that it may run on any thread.
+    let mut parts = Vec::new();
+    for step in plan.steps.keys() {
+        parts.push(in_time(ports, plan, step, circumstances));
+    }
+    let found: Vec<Found> = stream::iter(parts).buffered(PARTS_MAX).collect().await;
+    let losing: BTreeSet<&Name> = losing(plan).collect();
+    let mut evaluated = Evaluated { checks: Vec::new(), losses: IndexMap::new(), times: IndexMap::new() };
+    for Found { step, mut checks, loss, changes } in found {
+        let planned = &plan.steps[&step];
+        if losing.contains(&step) {
+            let loss = loss.unwrap_or_else(Loss::unobservable);
+            checks.extend(within_rpo(plan, &planned.resource, &loss, at));
+            evaluated.losses.insert(step.clone(), loss);
+        }
+        let changes = changes.as_deref().unwrap_or_default();
+        let time = expected_when_needed(&step, planned, changes, &circumstances.measured);
+        evaluated.times.insert(step.clone(), time);
+        let part = format!("step {step}");
+        evaluated.checks.extend(checks.into_iter().map(|check| (part.clone(), check)));
+    }
+    evaluated
+}
+
+impl Found {
+    fn nothing(step: &str) -> Self {
+        Self { step: step.to_owned(), checks: Vec::new(), loss: None, changes: None }
+    }
+}
+
+async fn in_time(ports: &Ports, plan: &Plan, step: &Name, circumstances: &Circumstances) -> Found {
+    let found = within(ports.clock.as_ref(), of_step(ports, plan, step, circumstances)).await;
+    found.unwrap_or_else(|| Found { checks: vec![late("step", &plan.steps[step].resource)], ..Found::nothing(step) })
+}
+
+async fn of_step(ports: &Ports, plan: &Plan, step: &Name, circumstances: &Circumstances) -> Found {
+    let planned = &plan.steps[step];
+    let baseline = baseline_entry(circumstances.baseline.as_deref(), plan, step).cloned();
+    let uncaptured = planned.to == Target::Baseline && baseline.is_none();
+    let Some(mut looking) = Looking::new(ports, plan, step.clone(), baseline, circumstances.cutover) else {
+        return Found { changes: Some(Vec::new()), ..Found::nothing(step) }; // a person's, or a wait
+    };
+    let resource = planned.resource.as_str();
+    let doc = match looking.actuator.observe(&looking.scope, &[]).await {
+        Ok(doc) => doc,
+        Err(error) => {
+            let check = match error.permanent {
+                true => Check::no_go("step", resource, format!("cannot be observed: {}", error.why)),
+                false => Check::unknown("step", resource, format!("could not be observed: {}", error.why)),
+            };
+            let loss = Some(Loss::of(&looking, Err(&error)));
+            return Found { checks: vec![check], loss, ..Found::nothing(step) };
+        }
+    };
+    let mut checks = Vec::new();
+    if uncaptured {
+        checks.extend(circumstances.cutover.map(|cutover| {
+            let found = format!("there is no baseline, and none can be captured after the cutover of {cutover:.0}");
+            Check::no_go("baseline", resource, found).cure("give the one that was captured before: --baseline FILE")
+        }));
+        // What arming would capture.
+        let (action, resource) = (planned.action.clone(), planned.resource.clone());
+        looking.scope.baseline = Some(BaselineEntry { action, resource, doc: doc.clone() });
+    }
+    let (assessed, changes) = assessed(resource, looking.actuator.assess(&looking.scope, &doc, &[]));
+    checks.push(assessed);
+    match looking.actuator.checks(&looking.scope, &doc) {
+        Ok(found) => checks.extend(found),
+        Err(Corrupt(why)) => checks.push(Check::no_go("step", resource, why)),
+    }
+    checks.extend(looking.actuator.readiness(&looking.scope, &doc).await);
+    Found { step: step.clone(), checks, loss: Some(Loss::of(&looking, Ok(&doc))), changes }
+}
+
+fn assessed(resource: &str, assessment: Result<Assessment, Corrupt>) -> (Check, Option<Vec<Change>>) {
+    let go = |found: String| Check::go("step", resource, found);
+    match assessment {
+        Ok(Assessment::InPlace | Assessment::Over(Outcome { failure: None, .. })) => {
+            (go("is where the step would bring it".to_owned()), Some(Vec::new()))
+        }
+        Ok(Assessment::Differs { why }) => {
+            (Check::warn("step", resource, format!("is where the step would bring it, but: {why}")), Some(Vec::new()))
+        }
+        Ok(Assessment::Settling(progress)) => (go(format!("is changing now: {}", progress.note)), None),
+        Ok(Assessment::Remaining(changes)) => {
+            let titles: Vec<&str> = changes.iter().map(|change| change.title.as_str()).collect();
+            (go(format!("the step would do this: {}", titles.join(", "))), Some(changes))
+        }
+        Ok(Assessment::Failed { why } | Assessment::Over(Outcome { failure: Some(why), .. })) => {
+            (Check::no_go("step", resource, format!("the target cannot be reached: {why}")), None)
+        }
+        Ok(Assessment::Ambiguous { why }) => {
+            (Check::no_go("step", resource, format!("a person has to look at it: {why}")), None)
+        }
+        Err(Corrupt(why)) => (Check::no_go("step", resource, why), None),
+    }
+}
+
+fn within_rpo(plan: &Plan, resource: &str, loss: &Loss, at: Timestamp) -> Option<Check> {
+    let rpo = plan.objectives.rpo?;
+    let wanted = format!("no more than {} (rpo)", duration::format(rpo));
+    let basis = &loss.point.basis;
+    Some(match loss.now(at) {
+        None => Check::unknown("rpo", resource, format!("what would be lost is not known: {basis}")).wanted(wanted),
+        Some(lost) => {
+            let found = format!("{} would be lost: {basis}", duration::format(Duration::from_secs(lost.as_secs())));
+            match lost > rpo {
+                true => Check::no_go("rpo", resource, found)
+                    .wanted(wanted)
+                    .cure("take a newer snapshot, or correct `objectives.rpo`"),
+                false => Check::go("rpo", resource, found).wanted(wanted),
+            }
+        }
+    })
+}

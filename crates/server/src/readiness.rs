@@ -1,0 +1,126 @@
+//! Readiness, as the daemon knows it: who holds the roles that a plan asks for, and an evaluation on demand.
+
+use std::sync::Arc;
+
+use belay_engine::{Circumstances, HostChecks, Readiness, readiness};
+use belay_plan::model::{Authority, Name, Plan};
+use belay_ports::{Check, Fut};
+use jiff::SignedDuration;
+use tokio::sync::watch;
+
+use crate::{auth::Tokens, config::Config, daemon::Daemon, guard::Guard, operate::OperateError};
+
+/// An evaluation that is younger answers for whoever asks: it takes the quota that the watch needs.
+const FRESH_FOR: SignedDuration = SignedDuration::from_secs(10);
+
+/// So many people are asked for who have one of these roles.
+pub(crate) struct Needed {
+    pub(crate) roles: Vec<Name>,
+    pub(crate) people: usize,
+    /// Without tokens, whoever is on this machine has every role: enough where one person suffices.
+    pub(crate) anybody: bool,
+}
+
+/// What a plan asks of people: approvals with their quorum, decisions with their authority.
+pub(crate) fn needed(plan: &Plan) -> Vec<Needed> {
+    let approvals = plan.steps.values().filter_map(|step| step.approve.as_ref()).map(|approve| Needed {
+        roles: vec![approve.role.clone()],
+        people: usize::try_from(approve.quorum).unwrap_or(usize::MAX),
+        anybody: false,
+    });
+    let rules = plan.decision.rules.iter().filter_map(|rule| rule.authority.as_ref());
+    let authorities = rules.chain([&plan.decision.authority]).flat_map(|authority| {
+        let all = matches!(authority, Authority::AllOf { .. });
+        let one_each =
+            authority.roles().iter().map(move |role| Needed { roles: vec![role.clone()], people: 1, anybody: !all });
+        let together =
+            all.then(|| Needed { roles: authority.roles().to_vec(), people: authority.roles().len(), anybody: false });
+        one_each.chain(together)
+    });
+    let mut needed: Vec<Needed> = Vec::new();
+    for one in approvals.chain(authorities) {
+        if !needed.iter().any(|known| known.roles == one.roles && known.people >= one.people) {
+            needed.push(one);
+        }
+    }
+    needed
+}
+
+impl Needed {
+    /// How many people have one of the roles; none where the tokens do not matter.
+    pub(crate) fn found(&self, tokens: &Tokens) -> Option<usize> {
+        (!(self.anybody && tokens.is_empty())).then(|| tokens.people_with(&self.roles))
+    }
+
+    pub(crate) fn role(&self) -> String {
+        self.roles.join(" or ")
+    }
+
+    fn check(&self, tokens: &Tokens) -> Check {
+        let role = self.role();
+        match self.found(tokens) {
+            None => Check::go("people", role, "without tokens, whoever is on this machine has the role"),
+            Some(found) if found >= self.people => {
+                Check::go("people", role, format!("the daemon's tokens give it to {found}")).wanted(self.wanted())
+            }
+            Some(found) => Check::no_go("people", role, format!("the daemon's tokens give it to {found}"))
+                .wanted(self.wanted())
+                .cure("give it to more people under `tokens` in the daemon's configuration: `belay token NAME --role ROLE`"),
+        }
+    }
+
+    fn wanted(&self) -> String {
+        format!("at least {}", self.people)
+    }
+}
+
+/// Whether there are the people that a plan asks for.
+pub fn people(plan: &Plan, tokens: &Tokens) -> Vec<Check> {
+    needed(plan).iter().map(|needed| needed.check(tokens)).collect()
+}
+
+/// What the daemon knows, and what the binary knows beyond that.
+pub(crate) struct Host {
+    pub(crate) configs: watch::Receiver<Arc<Config>>,
+    pub(crate) beyond: Arc<dyn HostChecks>,
+}
+
+impl HostChecks for Host {
+    fn checks<'a>(&'a self, plan: &'a Arc<Plan>) -> Fut<'a, Vec<Check>> {
+        Box::pin(async move {
+            let mut checks = people(plan, &self.configs.borrow().tokens);
+            checks.extend(self.beyond.checks(plan).await);
+            checks
+        })
+    }
+}
+
+impl Daemon {
+    /// Evaluates the readiness of what is armed, else of what the file holds. Its clients cannot change anything.
+    pub(crate) async fn readiness(&self, guard: &Arc<Guard>) -> Result<Arc<Readiness>, OperateError> {
+        let fresh = self.refresh(guard).await;
+        let snapshot = guard.snapshot();
+        let (state, now) = (snapshot.state.clone(), self.ports().clock.now());
+        if let Some(known) = snapshot.readiness.as_ref().filter(|known| now.duration_since(known.at) < FRESH_FOR) {
+            return Ok(known.clone());
+        }
+        let _place = self.place_for_a_dry_run().ok_or(OperateError::Busy)?;
+        let armed = state.plan.as_ref().filter(|_| state.armed.is_some());
+        let (plan, plan_sha256) = match armed {
+            Some(plan) => (plan.clone(), state.plan_sha256.clone()),
+            None => {
+                let loaded = fresh.map_err(|why| OperateError::PlanFile { why })?;
+                self.judge(&loaded.plan).map_err(|why| OperateError::NotPermitted { why })?;
+                (Arc::new(loaded.plan.clone()), loaded.sha256.clone())
+            }
+        };
+        let circumstances = Circumstances::of(&plan, &state, &snapshot.relatives);
+        let host = self.host_checks();
+        let found = readiness(self.read_only(), host.as_ref(), &plan, &plan_sha256, &circumstances).await;
+        let found = Arc::new(found);
+        if armed.is_some() {
+            guard.handle.note_readiness(found.clone()).await;
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,66 @@
+//! Readiness over HTTP: on demand, with or without arming.
+
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::world::{CHECKOUT, Ground, Running};
+
+const READINESS: &str = "/v1/migrations/checkout/readiness";
+
+async fn guarding(plan: &str) -> Running {
+    let ground = Ground::new(&[("checkout.yaml", plan)]);
+    let config = ground.config();
+    ground.start_with(config).await
+}
+
+fn check<'v>(found: &'v Value, id: &str) -> &'v Value {
+    let checks = found["checks"].as_array().expect("checks");
+    checks.iter().find(|check| check["id"] == id).unwrap_or_else(|| panic!("no {id} in {found:#}"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_file_holds_is_evaluated_before_it_is_armed() {
+    let test = guarding(CHECKOUT).await;
+    let found = test.get(READINESS).await.expect(StatusCode::OK);
+    assert_eq!(found["verdict"], "warn", "{found:#}");
+    assert_eq!(check(&found, "signal")["at"], found["at"]);
+    assert_eq!(check(&found, "interlock")["verdict"], "go");
+    assert_eq!(check(&found, "drill")["verdict"], "warn");
+    test.get("/v1/migrations/nothing/readiness").await.expect(StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_who_may_approve_is_a_no_go() {
+    let plan = CHECKOUT
+        .replace("    action: sim.weights\n", "    action: sim.weights\n    approve: { role: commander, quorum: 2 }\n");
+    let test = guarding(&plan).await;
+    let found = test.get(READINESS).await.expect(StatusCode::OK);
+    let people = check(&found, "people");
+    assert_eq!(
+        (&found["verdict"], &people["verdict"], &people["subject"]),
+        (&json!("no_go"), &json!("no_go"), &json!("commander"))
+    );
+    assert_eq!(people["found"], "the daemon's tokens give it to 0");
+    assert_eq!(people["wanted"], "at least 2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_has_asked_for_is_shown_in_the_status_and_the_metrics() {
+    let test = guarding(CHECKOUT).await;
+    test.post("/v1/migrations/checkout/arm", "{}").await.expect(StatusCode::OK);
+    assert!(
+        test.get("/v1/migrations/checkout").await.body["readiness"].is_null(),
+        "this daemon evaluates on demand only"
+    );
+    let found = test.get(READINESS).await.expect(StatusCode::OK);
+    let shown = test.until("/v1/migrations/checkout", |migration| !migration["readiness"].is_null()).await;
+    let shown = &shown["readiness"];
+    assert_eq!((&shown["verdict"], &shown["at"]), (&found["verdict"], &found["at"]));
+    assert_eq!((&shown["warn"], &shown["no_go"]), (&json!(1), &json!(0)), "{shown:#}");
+    assert!(shown["findings"][0].as_str().unwrap_or_default().starts_with("warn: "), "{shown:#}");
+    let metrics = test.get("/metrics").await.body;
+    let metrics = metrics.as_str().unwrap_or_default();
+    assert!(metrics.contains("belay_readiness_checks{migration=\"checkout\",verdict=\"warn\"} 1"), "{metrics}");
+    let again = test.get(READINESS).await.expect(StatusCode::OK);
+    assert_eq!(again, found, "ten seconds long the same answer serves all");
+}

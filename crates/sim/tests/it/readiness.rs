@@ -1,0 +1,212 @@
+//! The readiness of an armed migration: evaluated again and again, on record when its verdict changes, and never during a run.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use belay_core::{event::Event, migration::Migration, readiness::CheckVerdict, run::RunState};
+use belay_engine::{Circumstances, Engine, Handle, HostChecks, Options, Readiness, Sampler, readiness};
+use belay_plan::model::Plan;
+use belay_ports::{Check, Fut};
+use belay_sim::{Faults, Rule};
+
+use crate::{
+    plans::{plan, weights},
+    scene::{POLL, Scene, virtually},
+};
+
+/// A check whose verdict the test decides, and that counts how often it was asked for.
+#[derive(Default)]
+struct Decided {
+    verdict: Mutex<Option<CheckVerdict>>,
+    asked: Mutex<u32>,
+}
+
+impl Decided {
+    fn set(&self, verdict: CheckVerdict) {
+        *self.verdict.lock().unwrap() = Some(verdict);
+    }
+
+    fn asked(&self) -> u32 {
+        *self.asked.lock().unwrap()
+    }
+}
+
+impl HostChecks for Decided {
+    fn checks<'a>(&'a self, _: &'a Arc<Plan>) -> Fut<'a, Vec<Check>> {
+        *self.asked.lock().unwrap() += 1;
+        let check = match self.verdict.lock().unwrap().unwrap_or(CheckVerdict::Go) {
+            CheckVerdict::Go => Check::go("people", "alice", "is here"),
+            CheckVerdict::Warn => Check::warn("people", "alice", "is on her way"),
+            CheckVerdict::Unknown => Check::unknown("people", "alice", "does not answer"),
+            CheckVerdict::NoGo => Check::no_go("people", "alice", "is asleep"),
+        };
+        Box::pin(std::future::ready(vec![check]))
+    }
+}
+
+fn sound() -> Scene {
+    let scene = Scene::new(plan([("dns", weights())]), 1, Faults::none());
+    scene.world.set("dns", serde_json::json!({ "blue": 100, "green": 0 }));
+    scene
+}
+
+/// Nothing is on record yet.
+fn before(scene: &Scene) -> Circumstances {
+    Circumstances::of(&scene.plan, &Migration::new("moving"), &[])
+}
+
+async fn evaluate(scene: &Scene) -> Readiness {
+    let host = Decided::default();
+    readiness(&scene.ports, &host, &scene.plan, "abc", &before(scene)).await
+}
+
+fn of<'r>(found: &'r Readiness, id: &str, part: &str) -> &'r belay_engine::ReadinessCheck {
+    let check = found.checks.iter().find(|check| check.id == id && check.part == part);
+    check.unwrap_or_else(|| panic!("no {id} of {part:?} in {:#?}", found.checks))
+}
+
+#[test]
+fn a_sound_plan_is_ready_but_for_its_first_drill() {
+    virtually(async {
+        let found = evaluate(&sound()).await;
+        assert_eq!(found.verdict, CheckVerdict::Warn);
+        let lines: Vec<String> = found.findings().into_iter().map(belay_engine::ReadinessCheck::line).collect();
+        assert!(lines.len() == 1 && lines[0].contains("not carried out in a drill within 30 days: dns"), "{lines:?}");
+    });
+}
+
+/// In each of these worlds exactly one thing is broken.
+#[test]
+fn what_is_broken_is_found_and_named() {
+    virtually(async {
+        let scene = sound();
+        scene.world.set_rule("in_place", Rule::Absent);
+        let found = evaluate(&scene).await;
+        let check = of(&found, "signal", "signal in_place");
+        assert_eq!(
+            (check.verdict, check.found.as_str()),
+            (CheckVerdict::NoGo, "cannot be read: there is no such alarm")
+        );
+        assert_eq!(check.line(), format!("signal in_place: {}; {}", check.found, check.cure));
+
+        let scene = sound();
+        scene.world.set_rule("blue_ready", Rule::Always(belay_core::reading::Health::Unhealthy));
+        let found = evaluate(&scene).await;
+        let check = of(&found, "interlock", "step dns");
+        assert_eq!((check.verdict, check.subject.as_str()), (CheckVerdict::NoGo, "blue_ready"));
+
+        let mut plan = Plan::clone(&sound().plan);
+        plan.objectives.rto = Some(Duration::from_secs(60));
+        let scene = Scene { plan: Arc::new(plan), ..sound() };
+        let check = of(&evaluate(&scene).await, "rto", "").clone();
+        assert!(check.verdict == CheckVerdict::Warn && check.found.ends_with("never measured: dns"), "{check:?}");
+        let took = |seconds| [("dns".to_owned(), vec![Duration::from_secs(seconds)])].into();
+        for (seconds, verdict) in [(59, CheckVerdict::Go), (61, CheckVerdict::NoGo)] {
+            let measured = Circumstances { measured: took(seconds), ..before(&scene) };
+            let found = readiness(&scene.ports, &Decided::default(), &scene.plan, "abc", &measured).await;
+            let check = of(&found, "rto", "");
+            assert_eq!((check.verdict, check.wanted.as_str()), (verdict, "at most 1m (rto)"), "{check:?}");
+            assert!(check.found.contains("(measured)"), "{check:?}");
+        }
+
+        let scene = sound();
+        let cut_over = Circumstances { cutover: Some(scene.clock.now()), ..before(&scene) };
+        let found = readiness(&scene.ports, &Decided::default(), &scene.plan, "abc", &cut_over).await;
+        let check = of(&found, "baseline", "step dns");
+        assert!(check.verdict == CheckVerdict::NoGo && check.cure.contains("--baseline FILE"), "{check:?}");
+        assert_eq!(found.verdict, CheckVerdict::NoGo);
+    });
+}
+
+async fn open(scene: &Scene, host: &Arc<Decided>) -> Handle {
+    let sampler = Sampler::start(scene.ports.sensors.clone(), scene.clock.clone(), Arc::new(()), POLL);
+    let options = Options { sampler, belay_version: "0.1.0".to_owned(), readiness: Some(host.clone()) };
+    Engine::open(scene.ports.clone(), &scene.plan.migration, options).await.unwrap()
+}
+
+/// The verdicts on record, in their order.
+fn on_record(scene: &Scene) -> Vec<CheckVerdict> {
+    let records = scene.witness.records();
+    let changes = records.iter().filter_map(|record| match &record.event {
+        Event::ReadinessChanged { verdict, .. } => Some(*verdict),
+        _ => None,
+    });
+    changes.collect()
+}
+
+async fn minutes(scene: &Scene, count: u64) {
+    scene.clock.sleep(Duration::from_secs(60 * count)).await;
+}
+
+#[test]
+fn only_what_two_evaluations_agree_on_goes_on_record() {
+    virtually(async {
+        let (scene, host) = (sound(), Arc::new(Decided::default()));
+        let handle = open(&scene, &host).await;
+        scene.arm(&handle).await.unwrap();
+        scene.until(&handle, |snapshot| snapshot.state.readiness.is_some()).await;
+        // Without a drill a plan is never more than ready with a warning.
+        assert_eq!(on_record(&scene), [CheckVerdict::Warn]);
+        minutes(&scene, 60).await;
+        assert_eq!(on_record(&scene), [CheckVerdict::Warn], "an evaluation that finds the same is no event");
+        let asked = host.asked();
+        assert!((12..=14).contains(&asked), "every five minutes: {asked} times");
+
+        // One answer that did not come.
+        host.set(CheckVerdict::Unknown);
+        scene
+            .until(&handle, |snapshot| snapshot.readiness.as_ref().is_some_and(|r| r.verdict == CheckVerdict::Unknown))
+            .await;
+        host.set(CheckVerdict::Go);
+        minutes(&scene, 10).await;
+        assert_eq!(on_record(&scene), [CheckVerdict::Warn]);
+
+        host.set(CheckVerdict::NoGo);
+        scene
+            .until(&handle, |snapshot| {
+                snapshot.state.readiness.as_ref().is_some_and(|r| r.verdict == CheckVerdict::NoGo)
+            })
+            .await;
+        host.set(CheckVerdict::Go);
+        scene
+            .until(&handle, |snapshot| {
+                snapshot.state.readiness.as_ref().is_some_and(|r| r.verdict == CheckVerdict::Warn)
+            })
+            .await;
+        assert_eq!(on_record(&scene), [CheckVerdict::Warn, CheckVerdict::NoGo, CheckVerdict::Warn]);
+        scene.assert_sound(Some(&handle.snapshot().state));
+    });
+}
+
+#[test]
+fn a_restart_repeats_no_event() {
+    virtually(async {
+        let (scene, host) = (sound(), Arc::new(Decided::default()));
+        let handle = open(&scene, &host).await;
+        scene.arm(&handle).await.unwrap();
+        scene.until(&handle, |snapshot| snapshot.state.readiness.is_some()).await;
+        handle.shutdown().await;
+        let handle = open(&scene, &host).await;
+        scene.until(&handle, |snapshot| snapshot.readiness.is_some()).await;
+        minutes(&scene, 20).await;
+        assert_eq!(on_record(&scene), [CheckVerdict::Warn]);
+        drop(handle);
+    });
+}
+
+#[test]
+fn nothing_is_evaluated_during_a_run() {
+    virtually(async {
+        let (scene, host) = (sound(), Arc::new(Decided::default()));
+        let handle = open(&scene, &host).await;
+        scene.armed_and_cut_over(&handle).await;
+        scene.until_run(&handle, RunState::Running).await;
+        let asked = host.asked();
+        scene.until_run(&handle, RunState::RolledBack).await;
+        assert_eq!(host.asked(), asked);
+        minutes(&scene, 20).await;
+        assert_eq!(host.asked(), asked, "what was rolled back is not armed any more");
+    });
+}
