@@ -9,6 +9,7 @@ mod by_address;
 mod changes;
 mod find;
 mod health;
+mod readiness;
 mod stickiness;
 mod target_health;
 mod targets;
@@ -27,7 +28,7 @@ use belay_core::{
     input::ErrorClass,
 };
 use belay_plan::{model::Target, shape::Text};
-use belay_ports::{ApplyError, Clock, Corrupt, Fut, Permission, ReadError, Scope, System};
+use belay_ports::{ApplyError, Check, Clock, Corrupt, Fut, Permission, ReadError, Scope, System};
 use futures::future::try_join_all;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -350,6 +351,18 @@ impl System for AlbForward {
         receipts: &[Receipt],
     ) -> Result<Assessment, Corrupt> {
         assess(scope, with, now, baseline, receipts)
+    }
+
+    /// All of it is observed already.
+    fn readiness<'a>(
+        &'a self,
+        scope: &'a Scope,
+        with: With,
+        now: State,
+        baseline: Option<State>,
+    ) -> Fut<'a, Vec<Check>> {
+        let checks = readiness::checks(scope, &with, &now, baseline.as_ref());
+        Box::pin(std::future::ready(checks))
     }
 
     fn apply<'a>(&'a self, scope: &'a Scope, _key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {

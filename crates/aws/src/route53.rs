@@ -6,6 +6,7 @@
 mod assess;
 mod health;
 mod observe;
+mod readiness;
 mod record;
 pub(crate) mod zone;
 
@@ -404,6 +405,29 @@ impl System for Route53Weights {
             found.push(warn("all_zero", what.to_owned(), "the step puts the same shares back with weights of 1"));
         }
         Ok(found)
+    }
+
+    fn readiness<'a>(
+        &'a self,
+        scope: &'a Scope,
+        with: With,
+        now: State,
+        baseline: Option<State>,
+    ) -> Fut<'a, Vec<Check>> {
+        Box::pin(async move {
+            let destinations = readiness::destinations(scope, &now, baseline.as_ref());
+            let health = match self.aws.clients(&scope.aws).await {
+                Ok(clients) => {
+                    let client = &clients.route53.read;
+                    self.checks.observe(client, self.clock.as_ref(), &scope.aws, &destinations).await
+                }
+                Err(error) => Err(error.into()),
+            };
+            match health {
+                Ok(health) => readiness::checks(&with, &scope.aws, &now, &destinations, &health),
+                Err(error) => vec![Check::unknown("destination", with.title(), error.why)],
+            }
+        })
     }
 
     fn apply<'a>(&'a self, scope: &'a Scope, key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {

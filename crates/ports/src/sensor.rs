@@ -39,10 +39,11 @@ pub trait Sensor: Send + Sync {
         Duration::ZERO
     }
 
-    /// What a person should know of the signal beside what it reads: how late it would show a breach, whether it has ever shown
-    /// one. For the readiness of an armed migration and `belay check`, never during a run. A read that fails is a check as well.
-    fn readiness<'a>(&'a self, _query: &'a Query) -> Fut<'a, Vec<Check>> {
-        Box::pin(std::future::ready(Vec::new()))
+    /// What a person should know of the signals beside what they read: how late each would show a breach, whether data
+    /// arrives. For the readiness of an armed migration and `belay check`, never during a run. A read that fails is a check as well.
+    /// One list for each query, in the same order.
+    fn readiness<'a>(&'a self, queries: &'a [Query]) -> Fut<'a, Vec<Vec<Check>>> {
+        Box::pin(std::future::ready(vec![Vec::new(); queries.len()]))
     }
 
     fn permissions(&self, query: &Query) -> Vec<Permission>;

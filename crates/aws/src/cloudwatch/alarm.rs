@@ -1,6 +1,7 @@
 //! The `alarm` signal: the state of a metric, composite or log alarm.
 
 mod read;
+mod readiness;
 mod spec;
 mod state;
 
@@ -12,7 +13,7 @@ use std::{
 
 use belay_core::reading::Reading;
 use belay_plan::{model::AwsTarget, suggest};
-use belay_ports::{Clock, Fut, Permission, Query, ReadError, Sensor, sensor::READ_TIME_MAX};
+use belay_ports::{Check, Clock, Fut, Permission, Query, ReadError, Sensor, sensor::READ_TIME_MAX};
 use futures::{StreamExt, stream};
 use serde::Deserialize;
 
@@ -58,6 +59,19 @@ struct Asked<'a> {
 /// The alarms of all places, by place and name.
 type All<'a> = HashMap<(&'a AwsTarget, String), Found>;
 
+fn specs(queries: &[Query]) -> Vec<Result<Spec, serde_json::Error>> {
+    queries.iter().map(|query| Spec::deserialize(&query.spec)).collect()
+}
+
+fn asked<'a>(queries: &'a [Query], specs: &'a [Result<Spec, serde_json::Error>]) -> Vec<Result<Asked<'a>, Finding>> {
+    let asked = queries.iter().zip(specs).map(|(query, spec)| {
+        let spec = spec.as_ref().map_err(Finding::not_understood)?;
+        let (target, name) = located(&spec.alarm, &query.aws);
+        Ok(Asked { query, spec, target, name })
+    });
+    asked.collect()
+}
+
 impl Alarm {
     pub fn new(aws: Aws, clock: Arc<dyn Clock>) -> Self {
         Self { aws, clock, learned: Learned::default() }
@@ -66,23 +80,9 @@ impl Alarm {
     async fn read_all(&self, queries: &[Query]) -> Vec<Reading> {
         let taken = self.clock.now();
         let deadline = Deadline::within(self.clock.as_ref(), self.time_max(queries));
-        let specs: Vec<Result<Spec, _>> = queries.iter().map(|query| Spec::deserialize(&query.spec)).collect();
-        let asked: Vec<Result<Asked<'_>, Finding>> = queries
-            .iter()
-            .zip(&specs)
-            .map(|(query, spec)| {
-                let spec = spec.as_ref().map_err(Finding::not_understood)?;
-                let (target, name) = located(&spec.alarm, &query.aws);
-                Ok(Asked { query, spec, target, name })
-            })
-            .collect();
-        let calls = self.calls(asked.iter().flatten().map(|asked| (&asked.target, asked.name)));
-        let looks: Vec<_> = calls.iter().map(|(target, names)| self.look(target, names, &deadline)).collect();
-        let found: Vec<_> = stream::iter(looks).buffered(CONCURRENT_CALLS).collect().await;
-        let targets = calls.iter().map(|(target, _)| *target);
-        let all =
-            targets.zip(found).flat_map(|(target, found)| found.into_iter().map(move |(name, f)| ((target, name), f)));
-        let all: All<'_> = all.collect();
+        let specs = specs(queries);
+        let asked = asked(queries, &specs);
+        let all = self.find_all(&asked, &deadline).await;
         let existing = self.existing(&all, &deadline).await;
         let readings = asked.iter().zip(queries).map(|(asked, query)| match asked {
             Err(finding) => finding.clone().reading(query, taken, SOURCE),
@@ -92,6 +92,33 @@ impl Alarm {
             }
         });
         readings.collect()
+    }
+
+    async fn check_all(&self, queries: &[Query]) -> Vec<Vec<Check>> {
+        let deadline = Deadline::within(self.clock.as_ref(), self.time_max(queries));
+        let specs = specs(queries);
+        let asked = asked(queries, &specs);
+        let all = self.find_all(&asked, &deadline).await;
+        let checks = asked.iter().map(|asked| match asked {
+            // That it cannot be read, the reading shows.
+            Err(_) => Vec::new(),
+            Ok(asked) => match &all[&(&asked.target, asked.name.to_owned())] {
+                Ok(Some(state)) => readiness::checks(asked.name, state),
+                _ => Vec::new(),
+            },
+        });
+        checks.collect()
+    }
+
+    /// All alarms that are asked for, in as few calls as possible.
+    async fn find_all<'a>(&self, asked: &'a [Result<Asked<'_>, Finding>], deadline: &Deadline<'_>) -> All<'a> {
+        let calls = self.calls(asked.iter().flatten().map(|asked| (&asked.target, asked.name)));
+        let looks: Vec<_> = calls.iter().map(|(target, names)| self.look(target, names, deadline)).collect();
+        let found: Vec<_> = stream::iter(looks).buffered(CONCURRENT_CALLS).collect().await;
+        let targets = calls.iter().map(|(target, _)| *target);
+        let all =
+            targets.zip(found).flat_map(|(target, found)| found.into_iter().map(move |(name, f)| ((target, name), f)));
+        all.collect()
     }
 
     /// Which names are asked for where, in as few calls as possible.
@@ -161,6 +188,10 @@ impl Sensor for Alarm {
 
     fn read<'a>(&'a self, queries: &'a [Query]) -> Fut<'a, Vec<Reading>> {
         Box::pin(self.read_all(queries))
+    }
+
+    fn readiness<'a>(&'a self, queries: &'a [Query]) -> Fut<'a, Vec<Vec<Check>>> {
+        Box::pin(self.check_all(queries))
     }
 
     /// On `*`: composite alarms can be read in no other way, and which alarms are composite is not known beforehand.

@@ -5,7 +5,7 @@ use belay_core::{
     id::RunId,
 };
 use belay_plan::{catalogue::Finding, model::Others};
-use belay_ports::Stages;
+use belay_ports::{CheckVerdict, Stages};
 
 use super::{
     actions::{
@@ -399,4 +399,47 @@ fn in_stages_stickiness_is_off_from_the_first_and_back_after_the_last() {
     let on_the_way = State { actions: first.actions, ..cut_over };
     assert_eq!(staged(&[50, 100]).receipt("forward_50", 1).assess(&on_the_way), Assessment::InPlace);
     assert_eq!(ids(staged(&[100]).receipt("forward_50", 1).assess(&on_the_way)), ["forward", "stickiness"]);
+}
+
+/// The baseline: blue carries all with four targets. Now: green does, with two.
+fn ready(now: &State) -> Vec<(String, CheckVerdict)> {
+    let mut baseline = state(&[("blue", 1), ("green", 0)]);
+    baseline.groups.insert(arn("blue"), health(&[("healthy", 4)]));
+    let checks = readiness::checks(&scope(json!({}), None, None), &with(), now, Some(&baseline));
+    checks.into_iter().map(|check| (check.id, check.verdict)).collect()
+}
+
+fn cut_over(blue: &[(&str, usize)]) -> State {
+    let mut now = state(&[("blue", 0), ("green", 1)]);
+    now.groups.insert(arn("blue"), health(blue));
+    now.groups.insert(arn("green"), health(&[("healthy", 2)]));
+    now
+}
+
+#[test]
+fn a_destination_that_could_not_carry_the_traffic_is_found_beforehand() {
+    let found = |checks: &[(&str, CheckVerdict)]| -> Vec<(String, CheckVerdict)> {
+        checks.iter().map(|(id, verdict)| ((*id).to_owned(), *verdict)).collect()
+    };
+    let go = CheckVerdict::Go;
+    assert_eq!(ready(&cut_over(&[("healthy", 2)])), found(&[("destination", go), ("capacity", go)]));
+    // The old side was scaled to one instance after the cutover.
+    let scaled = ready(&cut_over(&[("healthy", 1)]));
+    assert_eq!(scaled, found(&[("destination", go), ("capacity", CheckVerdict::NoGo)]));
+    let sick = ready(&cut_over(&[("unhealthy: Target.Timeout", 4)]));
+    assert_eq!(sick, found(&[("destination", CheckVerdict::NoGo)]));
+    let detached = ready(&cut_over(&[("unused: no listener forwards to the group", 4)]));
+    assert_eq!(detached, found(&[("destination", CheckVerdict::Warn)]));
+    let mut sticky = cut_over(&[("healthy", 4)]);
+    make_sticky(&mut sticky, true);
+    let sticky = ready(&sticky);
+    assert_eq!(sticky, found(&[("destination", go), ("capacity", go), ("stickiness", CheckVerdict::Warn)]));
+}
+
+#[test]
+fn before_the_cutover_a_destination_is_held_against_itself() {
+    let mut now = state(&[("blue", 1), ("green", 0)]);
+    now.groups.insert(arn("blue"), health(&[("healthy", 3)]));
+    let verdicts: Vec<CheckVerdict> = ready(&now).into_iter().map(|(_, verdict)| verdict).collect();
+    assert_eq!(verdicts, [CheckVerdict::Go, CheckVerdict::Go], "scaling in by night is no defect");
 }

@@ -7,7 +7,7 @@ use belay_core::{
     watch::signals_of,
 };
 use belay_plan::model::{Gate, Name, Plan};
-use belay_ports::{Check, Ports};
+use belay_ports::{Check, Ports, Query};
 use futures::{StreamExt, stream};
 use indexmap::IndexMap;
 use jiff::Timestamp;
@@ -28,14 +28,7 @@ pub(super) async fn evaluate(
 ) -> Vec<(String, Check)> {
     let documents = scope::documents(circumstances.baseline.as_deref());
     let queries: Vec<_> = plan.signals.keys().filter_map(|name| scope::query(plan, &documents, name)).collect();
-    let beyond = queries.clone().into_iter().map(|(kind, query)| async move {
-        let name = query.signal.clone();
-        let Some(sensor) = ports.sensors.sensor(&kind) else { return (name, Vec::new()) };
-        let checks = within(ports.clock.as_ref(), sensor.readiness(&query)).await;
-        let checks = checks.unwrap_or_else(|| vec![late("signal", &query.signal)]);
-        (name, checks)
-    });
-    let beyond = stream::iter(beyond).buffered(PARTS_MAX).collect::<BTreeMap<Name, Vec<Check>>>();
+    let beyond = beyond_readings(ports, queries.clone());
     let (mut readings, mut beyond) = futures::join!(read_once(ports, queries), beyond);
     let own = plan.signals.iter().filter_map(|(name, signal)| loss::reading(name, signal, plan, losses, at));
     readings.extend(own.map(|reading| (reading.signal.clone(), reading)));
@@ -48,6 +41,29 @@ pub(super) async fn evaluate(
     };
     let signals: Vec<(String, Check)> = plan.signals.keys().filter_map(of_signal).flatten().collect();
     signals.into_iter().chain(interlocks(plan, &readings)).chain(triggers(plan)).collect()
+}
+
+/// What the sensors know beside the readings, each asked once for all signals of its kind.
+async fn beyond_readings(ports: &Ports, queries: Vec<(String, Query)>) -> BTreeMap<Name, Vec<Check>> {
+    let mut kinds: BTreeMap<String, Vec<Query>> = BTreeMap::new();
+    for (kind, query) in queries {
+        kinds.entry(kind).or_default().push(query);
+    }
+    let mut parts = Vec::new();
+    for (kind, queries) in kinds {
+        parts.push(of_kind(ports, kind, queries));
+    }
+    stream::iter(parts).buffered(PARTS_MAX).collect::<Vec<_>>().await.into_iter().flatten().collect()
+}
+
+async fn of_kind(ports: &Ports, kind: String, queries: Vec<Query>) -> Vec<(Name, Vec<Check>)> {
+    let Some(sensor) = ports.sensors.sensor(&kind) else { return Vec::new() };
+    let checks = within(ports.clock.as_ref(), sensor.readiness(&queries)).await;
+    let names = queries.iter().map(|query| query.signal.clone());
+    match checks {
+        Some(checks) => names.zip(checks).collect(),
+        None => names.map(|name| (name.clone(), vec![late("signal", &name)])).collect(),
+    }
 }
 
 /// That it can be read, and that no trigger would fire by it at once.

@@ -1,5 +1,7 @@
 //! What the state of an alarm says.
 
+use std::time::Duration;
+
 use aws_sdk_cloudwatch::types::{CompositeAlarm, EvaluationState, LogAlarm, MetricAlarm, StateValue};
 use belay_core::reading::Health;
 use jiff::Timestamp;
@@ -21,9 +23,48 @@ pub(super) struct State {
     pub(super) reason: Option<String>,
     /// What keeps its actions from being carried out. The state is the same with and without.
     pub(super) silenced: Option<String>,
+    /// How it is evaluated; of metric alarms only.
+    pub(super) timing: Option<Timing>,
 }
 
+/// How a metric alarm is evaluated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Timing {
+    pub(super) period: Duration,
+    /// So many breaching periods,
+    pub(super) datapoints: u32,
+    /// of so many.
+    pub(super) periods: u32,
+}
+
+impl Timing {
+    fn of(alarm: &MetricAlarm) -> Option<Self> {
+        // An alarm on an expression has the period of its metrics.
+        let of_metrics = alarm.metrics().iter().filter_map(|query| query.metric_stat.as_ref()?.period);
+        let own = alarm.metrics().iter().filter_map(|query| query.period);
+        let period = alarm.period.or_else(|| of_metrics.chain(own).max())?;
+        let periods = u32::try_from(alarm.evaluation_periods?).ok()?;
+        let datapoints = alarm.datapoints_to_alarm.and_then(|count| u32::try_from(count).ok()).unwrap_or(periods);
+        Some(Self { period: Duration::from_secs(u64::try_from(period).ok()?), datapoints, periods })
+    }
+
+    /// From the beginning of a breach until the alarm shows it at the latest: the breach begins within a period, and its data takes a
+    /// while to arrive.
+    pub(super) fn detects_within(self) -> Duration {
+        self.period * (self.datapoints + 1) + ARRIVAL
+    }
+}
+
+/// How long the data of a period usually takes to arrive, with the time to the next evaluation (CloudWatch user guide, "Evaluating an
+/// alarm").
+const ARRIVAL: Duration = Duration::from_secs(60);
+
 impl State {
+    /// None of the data that the alarm goes by has arrived, though its state is one: it takes missing data for a state.
+    pub(super) fn is_without_data(&self) -> bool {
+        self.reason.as_ref().is_some_and(|reason| reason.contains("no datapoints were received"))
+    }
+
     /// `missing`: what the plan takes missing data for.
     pub(super) fn finding(&self, missing: Missing) -> Finding {
         let value = self.value.as_ref().map_or("a state without a name", StateValue::as_str);
@@ -48,12 +89,14 @@ impl State {
 }
 
 pub(super) fn from_metric(alarm: MetricAlarm) -> Option<(String, State)> {
+    let timing = Timing::of(&alarm);
     let state = State {
         value: alarm.state_value,
         evaluation: alarm.evaluation_state,
         since: alarm.state_transitioned_timestamp.as_ref().and_then(timestamp),
         reason: alarm.state_reason,
         silenced: disabled(alarm.actions_enabled),
+        timing,
     };
     Some((alarm.alarm_name?, state))
 }
@@ -68,6 +111,7 @@ pub(super) fn from_composite(alarm: CompositeAlarm) -> Option<(String, State)> {
         since: alarm.state_transitioned_timestamp.as_ref().and_then(timestamp),
         reason: alarm.state_reason,
         silenced: disabled(alarm.actions_enabled).or(suppressed),
+        timing: None,
     };
     Some((alarm.alarm_name?, state))
 }
@@ -79,6 +123,7 @@ pub(super) fn from_log(alarm: LogAlarm) -> Option<(String, State)> {
         since: alarm.state_transitioned_timestamp.as_ref().and_then(timestamp),
         reason: alarm.state_reason,
         silenced: disabled(alarm.actions_enabled),
+        timing: None,
     };
     Some((alarm.alarm_name?, state))
 }
@@ -100,6 +145,7 @@ mod tests {
             since: Some("2026-01-31T02:11:07Z".parse().unwrap()),
             reason: Some("Threshold Crossed".to_owned()),
             silenced: None,
+            timing: None,
         }
     }
 

@@ -1,0 +1,72 @@
+//! What stands against a swap beforehand: destinations that could not carry the traffic, and clients that would not follow. Pure.
+
+use belay_core::change::Proof;
+use belay_plan::duration;
+use belay_ports::{Check, Scope};
+
+use super::{
+    State, group_name,
+    with::{OnSwap, With},
+};
+use crate::weights as shared;
+
+pub(super) fn checks(scope: &Scope, with: &With, now: &State, baseline: Option<&State>) -> Vec<Check> {
+    // Whether the target can be reached is assessed before.
+    let Ok(named) = shared::named(scope, baseline.map(|baseline| baseline.weights().unwrap_or_default())) else {
+        return Vec::new();
+    };
+    let destinations = named.weights.iter().filter(|(_, weight)| **weight > 0).map(|(group, _)| group.as_str());
+    let mut checks: Vec<Check> = destinations.clone().filter_map(|group| healthy(now, group)).collect();
+    checks.extend(capacity(now, baseline, destinations.collect()));
+    checks.extend(stickiness(with, now));
+    checks
+}
+
+/// The traffic goes only where health is proven, so a destination without proof holds the step.
+fn healthy(now: &State, group: &str) -> Option<Check> {
+    let subject = group_name(group);
+    Some(match now.health(group)?.proof() {
+        Proof::Healthy { evidence } => Check::go("destination", subject, evidence),
+        Proof::Unhealthy { evidence } => Check::no_go("destination", subject, evidence)
+            .wanted("at least one healthy target: no traffic is sent to it else")
+            .cure("bring its targets back to health before the cutover"),
+        Proof::None { why } => Check::warn("destination", subject, why)
+            .wanted("a group whose health is known, or an interlock (`require`) of the step that proves it"),
+    })
+}
+
+/// Held against the healthy targets of the same groups at the baseline, and against those that carry the traffic now, whichever
+/// are fewer: the cutover may well have made the new side larger.
+fn capacity(now: &State, baseline: Option<&State>, destinations: Vec<&str>) -> Option<Check> {
+    let healthy = |state: &State, groups: &mut dyn Iterator<Item = &str>| -> usize {
+        groups.filter_map(|group| state.health(group)).map(super::GroupHealth::healthy).sum()
+    };
+    let found = healthy(now, &mut destinations.iter().copied());
+    let weights = now.weights().unwrap_or_default();
+    let carries = healthy(now, &mut weights.iter().filter(|(_, weight)| **weight > 0).map(|(group, _)| group.as_str()));
+    let then = baseline.map(|baseline| healthy(baseline, &mut destinations.iter().copied()));
+    let wanted = then.filter(|then| *then > 0).map_or(carries, |then| then.min(carries));
+    if found == 0 {
+        return None; // said of its health
+    }
+    let subject = destinations.iter().map(|group| group_name(group)).collect::<Vec<_>>().join(", ");
+    let then = then.map_or(String::new(), |then| format!(", {then} at the baseline"));
+    let told = format!("{found} healthy; the traffic is carried by {carries} now{then}");
+    Some(match found < wanted {
+        true => Check::no_go("capacity", subject, told)
+            .wanted(format!("at least {wanted}"))
+            .cure("scale it back up: it has to carry all the traffic at once"),
+        false => Check::go("capacity", subject, told).wanted(format!("at least {wanted}")),
+    })
+}
+
+/// A client with a cookie stays with its group whatever the weights are.
+fn stickiness(with: &With, now: &State) -> Option<Check> {
+    let sticky = now.forward()?.sticky().filter(|_| with.stickiness == OnSwap::Keep)?;
+    let lasts = sticky.lasts().map_or("an unknown time".to_owned(), duration::format);
+    let found = format!("stickiness keeps clients with the group that they have for {lasts} after the swap");
+    Some(
+        Check::warn("stickiness", with.forwarder.title(), found)
+            .cure("`stickiness: suspend` moves them at once; or shorten it before the cutover"),
+    )
+}

@@ -1,0 +1,114 @@
+//! What stands against a shift of weights beforehand: destinations that Route 53's checkers do not reach, answers that live long, and
+//! what Route 53 itself depends on. Pure, but for what was read of the health checks.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use belay_core::change::Proof;
+use belay_plan::{duration, model::AwsTarget};
+use belay_ports::{Check, Scope};
+
+use super::{State, With, health, record::RecordSet};
+use crate::{place, weights as shared};
+
+/// Caches keep an answer so long at most where traffic has to move soon ("Best practices for Amazon Route 53 DNS": 60 or 120 seconds
+/// for what is health-checked or fails over).
+const TTL_MAX: Duration = Duration::from_secs(120);
+
+/// The records that are to get traffic, as they are now.
+pub(super) fn destinations(scope: &Scope, now: &State, baseline: Option<&State>) -> Vec<RecordSet> {
+    // Whether the target can be reached is assessed before.
+    let Ok(named) = shared::named(scope, baseline.map(State::shares)) else { return Vec::new() };
+    let gets = |record: &&RecordSet| named.weights.get(&record.set_identifier).is_some_and(|weight| *weight > 0);
+    now.members.iter().filter(gets).cloned().collect()
+}
+
+pub(super) fn checks(
+    with: &With,
+    target: &AwsTarget,
+    now: &State,
+    destinations: &[RecordSet],
+    health: &BTreeMap<String, health::CheckHealth>,
+) -> Vec<Check> {
+    let mut checks: Vec<Check> = destinations.iter().map(|record| healthy(record, health)).collect();
+    checks.extend(ttl(with, now));
+    checks.push(control_plane(with, target));
+    checks
+}
+
+fn healthy(record: &RecordSet, health: &BTreeMap<String, health::CheckHealth>) -> Check {
+    let subject = record.set_identifier.as_str();
+    match health::proof(record, health) {
+        Proof::Healthy { evidence } => Check::go("destination", subject, evidence),
+        Proof::Unhealthy { evidence } => Check::no_go("destination", subject, evidence)
+            .wanted("health checkers that reach it: no traffic is sent to it else")
+            .cure("bring it back to health before the cutover"),
+        Proof::None { why } => Check::warn("destination", subject, format!("Route 53 proves nothing of it: {why}"))
+            .wanted("a health check, or an interlock (`require`) of the step that proves its health"),
+    }
+}
+
+/// Of all members: what clients keep is the answer of the side that they have.
+fn ttl(with: &With, now: &State) -> Option<Check> {
+    let seconds = now.members.iter().filter_map(|member| member.ttl).max()?;
+    let ttl = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+    let found = format!("resolvers keep an answer for {}", duration::format(ttl));
+    Some(match ttl > TTL_MAX {
+        true => Check::warn("ttl", with.title(), found)
+            .wanted(format!("at most {}", duration::format(TTL_MAX)))
+            .cure("lower the TTL of all its members, at least the present TTL before the cutover"),
+        false => Check::go("ttl", with.title(), found),
+    })
+}
+
+/// A single point that no plan can remove ("Route 53 ... control plane", AWS Fault Isolation Boundaries).
+fn control_plane(with: &With, target: &AwsTarget) -> Check {
+    let found = match place::partition(target) == "aws" {
+        true => {
+            "weights are changed through Route 53's control plane, which is in us-east-1 alone: while that is impaired, the step waits"
+        }
+        false => {
+            "weights are changed through Route 53's control plane, which is in one region of the partition: while that is impaired, the step waits"
+        }
+    };
+    Check::go("single_point", with.title(), found)
+}
+
+#[cfg(test)]
+mod tests {
+    use belay_ports::CheckVerdict;
+    use serde_json::json;
+
+    use super::*;
+
+    fn record(name: &str, ttl: i64, health_check: Option<&str>) -> RecordSet {
+        serde_json::from_value(json!({
+            "name": "shop.example.com.", "type": "A", "set_identifier": name, "weight": 1, "ttl": ttl,
+            "values": ["192.0.2.1"], "health_check": health_check,
+        }))
+        .expect("a record")
+    }
+
+    fn found(ttl: i64, health_check: Option<&str>, healthy: usize) -> Vec<Check> {
+        let with: With =
+            serde_json::from_value(json!({ "zone": "Z1", "record": "shop.example.com", "type": "A" })).unwrap();
+        let records = vec![record("blue", ttl, health_check)];
+        let now = State { members: records.clone(), ..State::default() };
+        let health = [("hc".to_owned(), health::CheckHealth::Checkers { healthy, of: 10 })].into();
+        checks(&with, &crate::testing::target(), &now, &records, &health)
+    }
+
+    #[test]
+    fn each_defect_alone_is_found() {
+        let verdicts =
+            |checks: Vec<Check>| checks.into_iter().map(|check| (check.id, check.verdict)).collect::<Vec<_>>();
+        let expected = |destination, ttl| {
+            [("destination", destination), ("ttl", ttl), ("single_point", CheckVerdict::Go)]
+                .map(|(id, verdict)| (id.to_owned(), verdict))
+                .to_vec()
+        };
+        assert_eq!(verdicts(found(60, Some("hc"), 10)), expected(CheckVerdict::Go, CheckVerdict::Go));
+        assert_eq!(verdicts(found(121, Some("hc"), 10)), expected(CheckVerdict::Go, CheckVerdict::Warn));
+        assert_eq!(verdicts(found(60, Some("hc"), 1)), expected(CheckVerdict::NoGo, CheckVerdict::Go));
+        assert_eq!(verdicts(found(60, None, 10)), expected(CheckVerdict::Warn, CheckVerdict::Go));
+    }
+}
