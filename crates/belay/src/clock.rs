@@ -28,6 +28,11 @@ impl Clock for SystemClock {
         self.started.elapsed()
     }
 
+    fn computed(&self) -> Duration {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        time.try_into().unwrap_or_default() // it never runs below zero
+    }
+
     fn sleep<'a>(&'a self, time: Duration) -> Fut<'a, ()> {
         Box::pin(tokio::time::sleep(time))
     }

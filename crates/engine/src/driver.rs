@@ -172,8 +172,11 @@ impl Driver {
             let resumed = Input::Resumed { belay_version: self.belay_version.clone() };
             gathered.pending.insert(0, Pending { input: resumed, reply: None });
         }
+        // Whatever was waited for until now was no sleep.
+        self.wakefulness = Wakefulness::new(self.ports.clock.as_ref(), self.sampler.poll());
         loop {
-            if let Err(fault) = self.settle(gathered.pending).await {
+            let now = self.look_up(&mut gathered.pending);
+            if let Err(fault) = self.settle(now, gathered.pending).await {
                 tracing::error!(migration = self.state.name, why = fault.why, "stopped acting");
                 return self.refuse_everything(fault).await;
             }
@@ -273,6 +276,12 @@ impl Driver {
         if gathered.pending.is_empty() && due {
             gathered.input(Input::Tick);
         }
+        gathered
+    }
+
+    /// The time at which what waits is decided. When the process was asleep until now, it is decided as what came after that.
+    fn look_up(&mut self, pending: &mut Vec<Pending>) -> Timestamp {
+        let now = self.wakefulness.look_up(self.ports.clock.as_ref());
         if let Some(Asleep { late, jump }) = self.wakefulness.was_asleep() {
             // In seconds: how late this woke up, and how far the wall clock has run ahead (or behind: below zero) meanwhile.
             let (late_s, clock_jumped_s) = (late.as_secs(), jump.as_secs());
@@ -283,12 +292,12 @@ impl Driver {
                 "pause detected (suspend, clock change or stalled journal): earlier readings are discarded"
             );
             // First of all: nothing may be taken for watched time that was not, nor what was read before for fresh.
-            gathered.pending.retain(|pending| !matches!(pending.input, Input::Reading(_)));
+            pending.retain(|pending| !matches!(pending.input, Input::Reading(_)));
             let belay_version = self.belay_version.clone();
             let awoke = Input::Awoke { belay_version, late, clock_set: jump };
-            gathered.pending.insert(0, Pending { input: awoke, reply: None });
+            pending.insert(0, Pending { input: awoke, reply: None });
         }
-        gathered
+        now
     }
 
     /// What only repeats what is known needs no decision. After a turn, a repetition of what was before is news again.
@@ -345,12 +354,11 @@ impl Driver {
         overdue.map(|(step, progress)| (step.clone(), progress.note.clone())).collect()
     }
 
-    /// Decides all inputs, makes it durable in one append, folds it, and tells those who wait.
-    async fn settle(&mut self, pending: Vec<Pending>) -> Result<(), Fault> {
+    /// Decides all inputs at this time, makes it durable in one append, folds it, and tells those who wait.
+    async fn settle(&mut self, now: Timestamp, pending: Vec<Pending>) -> Result<(), Fault> {
         if pending.is_empty() {
             return Ok(());
         }
-        let now = self.ports.clock.now();
         let decided = self.ports.clock.monotonic();
         let ticked = pending.iter().all(|pending| matches!(pending.input, Input::Tick));
         let inputs: Vec<_> = pending.iter().map(|pending| (self.ports.entropy.draw(), &pending.input)).collect();
@@ -504,7 +512,7 @@ impl Driver {
                 input = self.notices.next() => input,
                 () = &mut over => return, // the next start finds out by looking
             };
-            if self.settle(vec![Pending { input, reply: None }]).await.is_err() {
+            if self.settle(clock.now(), vec![Pending { input, reply: None }]).await.is_err() {
                 return;
             }
         }

@@ -11,6 +11,11 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
     /// Time since the clock was made. It never jumps, so send-before times are checked on it.
     fn monotonic(&self) -> Duration;
+    /// How long the present thread has computed so far. Of two moments on one thread, what lies between them beyond this is
+    /// time in which it was not running. In virtual time computing takes none.
+    fn computed(&self) -> Duration {
+        Duration::ZERO
+    }
     fn sleep<'a>(&'a self, time: Duration) -> Fut<'a, ()>;
 }
 

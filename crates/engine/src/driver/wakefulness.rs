@@ -8,14 +8,16 @@ use jiff::{SignedDuration, Timestamp};
 /// Being late by more than three polls and this means: the process was asleep.
 const LATE_MARGIN: Duration = Duration::from_secs(2);
 
-/// Notices that the process was asleep: it woke up late from a nap, or the wall clock ran away from the monotonic one, which
-/// stands still while a machine is suspended. What it did between two naps, such as a slow append, was no sleep, however
-/// long it took.
+/// Notices that the process was asleep: it woke up late from a nap, more time is gone between two naps than it has computed,
+/// or the wall clock ran away from the monotonic one, which stands still while a machine is suspended. Whatever waits naps,
+/// a slow append as well, so between two naps nothing waits; and long work was no sleep, however long it took.
 pub(super) struct Wakefulness {
     poll: Duration,
     /// When both clocks were last looked at.
     wall: Timestamp,
     monotonic: Duration,
+    /// By the thread that looked: it stays the same between two naps.
+    computed: Duration,
     nap: Duration,
     asleep: Option<Asleep>,
 }
@@ -28,13 +30,27 @@ pub(super) struct Asleep {
 
 impl Wakefulness {
     pub(super) fn new(clock: &dyn Clock, poll: Duration) -> Self {
-        Self { poll, wall: clock.now(), monotonic: clock.monotonic(), nap: Duration::ZERO, asleep: None }
+        Self {
+            poll,
+            wall: clock.now(),
+            monotonic: clock.monotonic(),
+            computed: clock.computed(),
+            nap: Duration::ZERO,
+            asleep: None,
+        }
     }
 
     /// There is nothing to do for at most so long.
     pub(super) fn lie_down(&mut self, clock: &dyn Clock, nap: Duration) {
-        self.look(clock, Duration::MAX);
+        self.look_up(clock);
         self.nap = nap;
+    }
+
+    /// Looks at the clocks between two naps, and gives the time.
+    pub(super) fn look_up(&mut self, clock: &dyn Clock) -> Timestamp {
+        let work = clock.computed().saturating_sub(self.computed);
+        self.look(clock, work);
+        self.wall
     }
 
     pub(super) fn get_up(&mut self, clock: &dyn Clock) {
@@ -51,7 +67,7 @@ impl Wakefulness {
         self.asleep.take()
     }
 
-    /// `within`: how long ago the last look can have been.
+    /// `within`: how long ago the last look can have been in a process that was awake.
     fn look(&mut self, clock: &dyn Clock, within: Duration) {
         let (wall, monotonic) = (clock.now(), clock.monotonic());
         let gone = monotonic.saturating_sub(self.monotonic);
@@ -60,6 +76,6 @@ impl Wakefulness {
         if gone > within.saturating_add(limit) || drift.unsigned_abs() > limit {
             self.asleep = Some(Asleep { late: gone.saturating_sub(within), jump: drift });
         }
-        (self.wall, self.monotonic) = (wall, monotonic);
+        (self.wall, self.monotonic, self.computed) = (wall, monotonic, clock.computed());
     }
 }

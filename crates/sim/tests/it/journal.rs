@@ -10,18 +10,20 @@ use std::{
 
 use belay_core::{
     event::{Event, Record, StepEvent},
+    migration::Migration,
     reading::Health,
     run::RunState,
 };
 use belay_engine::{CommandError, FaultPart};
 use belay_journal::AppendFault;
 use belay_plan::model::Plan;
-use belay_ports::{AppendError, Fut, Journal, NewRecord, ReadFailure};
-use belay_sim::{Faults, Rule};
+use belay_ports::{AppendError, Clock, Fut, Journal, NewRecord, Observer, ReadFailure};
+use belay_sim::{Faults, Rule, SimClock};
+use jiff::Timestamp;
 
 use crate::{
     plans::{plan, weights},
-    scene::{Scene, command, roll_back, virtually},
+    scene::{Scene, command, roll_back, sim_clock, virtually},
 };
 
 fn scene(plan: Plan) -> Scene {
@@ -305,5 +307,85 @@ fn a_process_that_was_asleep_while_its_disk_was_slow_says_so_once() {
         tokio::time::advance(Duration::from_secs(300)).await;
         scene.until_run(&handle, RunState::RolledBack).await;
         assert_eq!(times_resumed(&scene), 1);
+    });
+}
+
+/// The clock of a process that has its thread taken away, or keeps it busy, in the middle of a piece of work: when a dwell
+/// has gone on record, and nothing is waited for.
+struct Halting {
+    clock: SimClock,
+    time: Duration,
+    computes: bool,
+    gone: Mutex<Duration>,
+}
+
+impl Halting {
+    fn new(time: Duration, computes: bool) -> Arc<Self> {
+        Arc::new(Self { clock: sim_clock(), time, computes, gone: Mutex::default() })
+    }
+
+    fn gone(&self) -> Duration {
+        *self.gone.lock().unwrap()
+    }
+}
+
+impl Clock for Halting {
+    fn now(&self) -> Timestamp {
+        self.clock.now() + self.gone()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.clock.monotonic() + self.gone()
+    }
+
+    fn computed(&self) -> Duration {
+        if self.computes { self.gone() } else { Duration::ZERO }
+    }
+
+    fn sleep<'a>(&'a self, time: Duration) -> Fut<'a, ()> {
+        self.clock.sleep(time)
+    }
+}
+
+impl Observer for Halting {
+    fn recorded(&self, records: &[Record], _state: &Migration) {
+        if records.iter().any(|record| matches!(record.event, Event::DwellStarted { .. })) {
+            let mut gone = self.gone.lock().unwrap();
+            *gone = gone.max(self.time);
+        }
+    }
+}
+
+/// Until the rollback is over.
+async fn with_a_halt(halting: &Arc<Halting>) -> Scene {
+    let mut scene = Scene::on(halting.clone(), dwelling(Duration::from_secs(60)), 1, Faults::none());
+    scene.ports.observer = halting.clone();
+    let handle = scene.open().await;
+    scene.armed_and_cut_over(&handle).await;
+    scene.until_run(&handle, RunState::RolledBack).await;
+    scene.assert_sound(None);
+    scene
+}
+
+#[test]
+fn a_process_that_was_stopped_in_the_middle_of_its_work_says_so() {
+    virtually(async {
+        let scene = with_a_halt(&Halting::new(Duration::from_secs(300), false)).await;
+        assert_eq!(times_resumed(&scene), 1, "{:#?}", scene.transcript());
+        let at = |wanted: fn(&Event) -> bool| {
+            let records = scene.witness.records();
+            records.iter().find(|record| wanted(&record.event)).unwrap().at
+        };
+        let resumed = at(|event| matches!(event, Event::WatchResumed { .. }));
+        let fired = at(|event| matches!(event, Event::TriggerFired { .. }));
+        assert!(fired.duration_since(resumed).as_secs() >= 60, "time without looking counts for no dwell");
+    });
+}
+
+#[test]
+fn a_process_that_has_worked_for_long_was_not_asleep() {
+    virtually(async {
+        let scene = with_a_halt(&Halting::new(Duration::from_secs(30), true)).await;
+        assert_eq!(times_resumed(&scene), 0, "{:#?}", scene.transcript());
     });
 }

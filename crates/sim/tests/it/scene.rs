@@ -26,6 +26,11 @@ pub(crate) fn virtually<F: Future>(scene: F) -> F::Output {
     runtime.block_on(scene)
 }
 
+/// Of this virtual time, at a real date.
+pub(crate) fn sim_clock() -> SimClock {
+    SimClock::new("2026-03-01T02:00:00Z".parse().unwrap(), 1)
+}
+
 pub(crate) struct Scene {
     pub(crate) plan: Arc<Plan>,
     pub(crate) world: Arc<World>,
@@ -37,7 +42,10 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) fn new(plan: Plan, seed: u64, faults: Faults) -> Self {
-        let clock: Arc<dyn Clock> = Arc::new(SimClock::new("2026-03-01T02:00:00Z".parse().unwrap(), 1));
+        Self::on(Arc::new(sim_clock()), plan, seed, faults)
+    }
+
+    pub(crate) fn on(clock: Arc<dyn Clock>, plan: Plan, seed: u64, faults: Faults) -> Self {
         let world = Arc::new(World::new(&plan, clock.clone(), faults));
         world.set_rule("blue_ready", Rule::Always(Health::Healthy));
         world.set_destination("blue", true);
