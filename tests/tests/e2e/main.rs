@@ -23,6 +23,7 @@ mod http;
 mod jobs;
 mod load;
 mod main_job;
+mod nights;
 mod notices;
 mod operation;
 mod operators;
