@@ -1,8 +1,8 @@
 //! What two versions of a plan differ in, by what a search of each has found.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use belay_sim::explore::{Property, Report, Verdict};
+use belay_sim::explore::{IncidentWays, Property, Report, Verdict};
 use serde::Serialize;
 
 use crate::{exploration, output::Output, text};
@@ -15,6 +15,10 @@ pub(crate) struct Comparison {
     properties: Vec<Changed>,
     /// What ends mean outside, and which steps are in trouble in them.
     ends: Gained,
+    /// To which an incident comes before a run, by its trigger.
+    incidents: Gained,
+    /// Triggers that are answered otherwise: with another time, by other people.
+    questions: Vec<Asked>,
     /// That neither plan accepts.
     findings: Gained,
     /// More ends than these are known by their number only.
@@ -36,6 +40,13 @@ struct Changed {
     claim: &'static str,
     old: Verdict,
     new: Verdict,
+}
+
+#[derive(Serialize)]
+struct Asked {
+    trigger: String,
+    old: String,
+    new: String,
 }
 
 #[derive(Serialize)]
@@ -77,21 +88,28 @@ impl Comparison {
                 })
                 .collect(),
             ends: Gained::between(ends(old), ends(new)),
+            incidents: Gained::between(incidents(old), incidents(new)),
+            questions: questions(old, new),
             findings: Gained::between(findings(old), findings(new)),
             only_listed: [old, new].iter().any(|report| report.ends_count > report.ends.len() as u64).then_some(listed),
         }
     }
 
     pub(crate) fn show(&self, output: Output) {
-        let Self { properties, ends, findings, .. } = self;
-        if properties.is_empty() && ends.is_empty() && findings.is_empty() {
+        let Self { properties, ends, incidents, questions, findings, .. } = self;
+        let same = [ends, incidents, findings].into_iter().all(Gained::is_empty);
+        if same && properties.is_empty() && questions.is_empty() {
             output.line("both plans end in the same ways, and the same holds of them");
         }
         for Changed { claim, old, new, .. } in properties {
             let style = if matches!(new, Verdict::Proven | Verdict::Assumed) { output.good() } else { output.bad() };
             output.line(format_args!("{}: {claim}", style.apply_to(format!("{} -> {}", word(*old), word(*new)))));
         }
-        for (what, Gained { gained, lost }) in [("end", ends), ("finding", findings)] {
+        for Asked { trigger, old, new } in questions {
+            exploration::paragraph("", &format!("{trigger}: {old} -> {new}"), output);
+        }
+        let lists = [("end", ends), ("incident end", incidents), ("finding", findings)];
+        for (what, Gained { gained, lost }) in lists {
             for (entries, word, sign) in [(gained, "gained", "+"), (lost, "lost", "-")] {
                 if !entries.is_empty() {
                     let heading = format!("{} {word}", text::count(entries.len(), what));
@@ -113,6 +131,36 @@ fn ends(report: &Report) -> BTreeSet<String> {
         ends.map(|end| if means.is_empty() { end.words.clone() } else { format!("{}: {means}", end.words) }).collect()
     };
     report.groups.iter().flat_map(group).collect()
+}
+
+/// By trigger: one rule has several, and their order in the plan means nothing here.
+fn incidents(report: &Report) -> BTreeSet<String> {
+    let of = |incident: &IncidentWays| -> Vec<String> {
+        let ways = incident.ways.iter().map(exploration::way);
+        let ways: Vec<String> = ways.collect();
+        incident.triggers.iter().flat_map(|trigger| ways.iter().map(move |way| format!("{trigger}: {way}"))).collect()
+    };
+    report.incidents.iter().flat_map(of).collect()
+}
+
+fn questions(old: &Report, new: &Report) -> Vec<Asked> {
+    let asked = |report: &Report| -> BTreeMap<String, String> {
+        let of = |incident: &IncidentWays| {
+            incident
+                .triggers
+                .clone()
+                .into_iter()
+                .map(|trigger| (trigger, incident.question.clone()))
+                .collect::<Vec<_>>()
+        };
+        report.incidents.iter().flat_map(of).collect()
+    };
+    let new = asked(new);
+    let both = asked(old).into_iter().filter_map(|(trigger, old)| {
+        let new = new.get(&trigger)?.clone();
+        (new != old).then_some(Asked { trigger, old, new })
+    });
+    both.collect()
 }
 
 fn findings(report: &Report) -> BTreeSet<String> {

@@ -161,15 +161,19 @@ fn incidents(report: &Report, output: Output) {
             if elsewhere || usual {
                 continue;
             }
-            let joins = way.joins.as_ref().map(|trigger| format!("when {trigger} joins"));
-            let at = [when(way.when), way.phase.as_ref().map(|phase| format!("in phase {phase}")), joins];
-            let at: String = at.into_iter().flatten().map(|at| format!("{at}: ")).collect();
-            paragraph("    - ", &format!("{at}{}", way.words), output);
+            paragraph("    - ", &self::way(way), output);
         }
         if !complete {
             paragraph("    ", "not all of it was searched: there are too many people and phases", output);
         }
     }
+}
+
+/// `in phase soak: people decide to roll back`
+pub(crate) fn way(way: &WayToDecide) -> String {
+    let joins = way.joins.as_ref().map(|trigger| format!("when {trigger} joins"));
+    let at = [when(way.when), way.phase.as_ref().map(|phase| format!("in phase {phase}")), joins];
+    at.into_iter().flatten().map(|at| format!("{at}: ")).collect::<String>() + &way.words
 }
 
 fn when(when: When) -> Option<String> {

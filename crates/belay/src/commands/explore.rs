@@ -6,7 +6,7 @@ use std::{
 
 use belay_plan::Loaded;
 use belay_ports::Clock;
-use belay_sim::explore::{Report, Verdict, explore_from_triggers};
+use belay_sim::explore::{Replay, Report, Verdict, explore_from_triggers};
 use indicatif::{HumanCount, ProgressBar};
 use serde_json::{Value, json};
 
@@ -58,7 +58,8 @@ pub(crate) struct Args {
     /// Exit with 3 when there is a finding that the plan does not accept (`accepts`)
     #[arg(long, value_name = "WHAT")]
     deny: Option<Deny>,
-    /// Write the first counter-example into this file, as a scenario for `drill --simulate --scenario`
+    /// Write the first counter-example into this file, as a scenario for `drill --simulate --scenario`; where all holds, the first
+    /// way in which nobody decides and nothing is rolled back
     #[arg(long, value_name = "FILE")]
     write_scenario: Option<PathBuf>,
     /// One JSON document on standard output, and nothing else
@@ -160,9 +161,9 @@ impl Args {
     }
 
     fn write(&self, file: &Path, plan: &Path, report: &Report, output: Output) -> Result<(), Failure> {
-        let Some((claim, replay)) =
-            report.properties.iter().find_map(|proof| Some((proof.claim, proof.replay.as_ref()?)))
-        else {
+        let refuted = report.properties.iter().find_map(|proof| Some((proof.claim, proof.replay.as_ref()?)));
+        let refuted = refuted.map(|(claim, replay)| (format!("refutes: {claim}"), replay));
+        let Some((what, replay)) = refuted.or_else(|| undecided(report)) else {
             output.note("there is no counter-example, so no scenario was written");
             return Ok(());
         };
@@ -170,7 +171,7 @@ impl Args {
             let what = anyhow::Error::new(error).context(format!("the scenario {} cannot be written", file.display()));
             Failure::new(Exit::Usage, what).help("give the path of a file in a folder that can be written to")
         })?;
-        output.note(format_args!("{} refutes: {claim}", file.display()));
+        output.note(format_args!("{} {what}", file.display()));
         for what in &replay.beyond {
             output.note(format_args!("scenarios have no word for it: {what}"));
         }
@@ -182,6 +183,14 @@ impl Args {
         ));
         Ok(())
     }
+}
+
+/// The first way in which nobody decides an incident and nothing is rolled back.
+fn undecided(report: &Report) -> Option<(String, &Replay)> {
+    let ways = report.incidents.iter().flat_map(|of| of.ways.iter().map(move |way| (of, way)));
+    let undecided = ways.filter(|(_, way)| way.end.is_undecided());
+    let (of, way) = undecided.min_by_key(|(_, way)| !way.replay.beyond.is_empty())?;
+    Some((format!("leads from {} to this: {}", of.triggers[0], way.words), &way.replay))
 }
 
 /// The report, with the place in the file beside each advice.

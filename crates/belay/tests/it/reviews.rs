@@ -117,6 +117,84 @@ fn two_versions_of_a_plan_are_compared() {
     assert!(shown.contains("the same"), "{shown}");
 }
 
+/// Two rules that ask people, and what follows when they do not answer.
+const ASKS: &str = "\
+belay: 1
+migration: night
+aws: { account: \"111122223333\", region: eu-west-1 }
+signals:
+  errors: { alarm: night-5xx }
+  slow: { alarm: night-latency }
+  blue_ready: { target_health: { target_group: night-blue, at_least: 1 } }
+triggers:
+  hurt: { when: errors, for: 1m, severity: critical }
+  slower: { when: slow, for: 1m, severity: major }
+decision:
+  rules:
+    - { severity: critical, do: decide, timebox: 5m, then: roll_back }
+    - { severity: major, do: decide, timebox: 30m, then: fix_forward }
+    - { do: fix_forward }
+steps:
+  dns_back:
+    action: route53.weights
+    with: { zone: Z0123456789ABC, record: night.example.com, type: A }
+    to: { blue: 100, green: 0 }
+    require: [blue_ready]
+    verify: [{ signal: errors, within: 5m, for: 60s }]
+";
+
+/// Who decides, within which time, and what follows otherwise: a change of these is one that a review has to show.
+#[test]
+fn ways_to_a_decision_are_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let changed = ASKS
+        .replace("timebox: 30m, then: fix_forward", "timebox: 30m, then: roll_back")
+        .replace("timebox: 5m,", "timebox: 10m,");
+    fs::write(folder.path().join("old.yaml"), ASKS).unwrap();
+    fs::write(folder.path().join("new.yaml"), changed).unwrap();
+    let compare = ["explore", "old.yaml", "new.yaml"];
+    let done = belay(folder.path(), &compare).arg("--json").assert().code(0).get_output().clone();
+    let found: Value = serde_json::from_slice(&done.stdout).unwrap();
+    let incidents = &found["incidents"];
+    let has = |side: &str, way: &str| incidents[side].as_array().unwrap().iter().any(|one| one == way);
+    assert!(has("gained", "slower: nobody decides in time: it is rolled back"), "{found:#}");
+    let forward = "slower: nobody decides in time: fixed forward, traffic stays where it fails";
+    assert!(has("lost", forward), "{found:#}");
+    let questions: Vec<&str> =
+        found["questions"].as_array().unwrap().iter().map(|asked| asked["trigger"].as_str().unwrap()).collect();
+    assert_eq!(questions, ["hurt", "slower"], "{found:#}");
+    let of_hurt = &found["questions"][0];
+    assert!(of_hurt["old"].as_str().unwrap().contains("within 5m"), "{found:#}");
+    assert!(of_hurt["new"].as_str().unwrap().contains("within 10m"), "{found:#}");
+    let shown = belay(folder.path(), &compare).assert().code(0).get_output().clone();
+    let shown = text(&shown.stdout);
+    assert!(shown.contains("gained") && shown.contains("within 5m") && !shown.contains("the same"), "{shown}");
+    let same = belay(folder.path(), &["explore", "old.yaml", "old.yaml"]).assert().code(0).get_output().clone();
+    assert!(text(&same.stdout).contains("the same"), "{same:?}");
+}
+
+/// Where every property holds, what is written is the night in which nobody decides; and it can be played.
+#[test]
+fn a_way_to_no_decision_can_be_played() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("plan.yaml"), ASKS).unwrap();
+    let explore = ["explore", "plan.yaml", "--write-scenario", "night.yaml"];
+    let done = belay(folder.path(), &explore).assert().code(0).get_output().clone();
+    let note = text(&done.stderr);
+    assert!(note.contains("night.yaml leads from slower to this: nobody decides in time"), "{note}");
+    let drill = ["drill", "plan.yaml", "--simulate", "--runs", "3", "--scenario", "night.yaml", "--json"];
+    let done = belay(folder.path(), &drill).assert().code(3).get_output().clone();
+    let played: Value = serde_json::from_slice(&done.stdout).unwrap();
+    let outcomes = played["rehearsals"][0]["distribution"]["outcomes"].as_object().unwrap();
+    assert!(outcomes.keys().eq(["fix_forward"]), "{outcomes:?}");
+    // A plan whose rules always roll back leaves nothing to nobody.
+    let sound = plans("sound")[0].display().to_string();
+    let explore = ["explore", sound.as_str(), "--write-scenario", "none.yaml"];
+    let done = belay(folder.path(), &explore).assert().code(0).get_output().clone();
+    assert!(text(&done.stderr).contains("there is no counter-example"), "{}", text(&done.stderr));
+    assert!(!folder.path().join("none.yaml").exists());
+}
+
 /// What the proofs were held against is listed, and what was never met is named.
 #[test]
 fn coverage_is_part_of_the_answer() {

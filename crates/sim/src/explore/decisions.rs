@@ -21,6 +21,7 @@ use belay_plan::{
 use jiff::Timestamp;
 
 use super::{
+    decision_replay,
     incident_ends::{IncidentEnd, IncidentWays, WayToDecide, When},
     timeline::Happening,
 };
@@ -41,7 +42,7 @@ const OPENS: Timestamp = Timestamp::constant(2_082_758_400, 0);
 
 /// What can happen to an incident.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum Move {
+pub(super) enum Move {
     /// The trigger's signals turn, and stay so for its dwell, if that is not cut short.
     Turns {
         trigger: usize,
@@ -67,15 +68,15 @@ enum Move {
     },
 }
 
-struct Person {
+pub(super) struct Person {
     who: String,
-    roles: Vec<Name>,
+    pub(super) roles: Vec<Name>,
 }
 
 #[derive(Clone)]
-struct Node {
-    state: Migration,
-    now: Timestamp,
+pub(super) struct Node {
+    pub(super) state: Migration,
+    pub(super) now: Timestamp,
     red: BTreeSet<usize>,
     /// What was decided last, and by whom.
     by: By,
@@ -103,9 +104,11 @@ type Way = (Option<Name>, Node, Vec<Move>);
 /// The rules that a trigger matches: in the phase of the search, and in each other. None: it sleeps there.
 type Rules = Vec<Option<usize>>;
 
-struct Search<'p> {
+pub(super) struct Search<'p> {
+    /// As it was written.
+    pub(super) whole: &'p Plan,
     plan: Arc<Plan>,
-    phase: Option<&'p str>,
+    pub(super) phase: Option<&'p str>,
     /// One for each of the rules that triggers match, in each phase.
     triggers: Vec<Name>,
 }
@@ -131,7 +134,7 @@ pub fn incidents(plan: &Plan, phase: Option<&str>, progress: Progress<'_>) -> Ve
         }
     }
     let triggers: Vec<Name> = alike.into_values().flatten().collect();
-    let search = Search { plan: Arc::new(watched(plan, &triggers)), phase, triggers };
+    let search = Search { whole: plan, plan: Arc::new(watched(plan, &triggers)), phase, triggers };
     by_rule.into_iter().map(|(rule, names)| search.ways(rule, names, progress)).collect()
 }
 
@@ -174,13 +177,18 @@ impl Search<'_> {
                 complete &= pair.search(with.map(|_| 1), when, &mut states, &mut found, progress);
             }
         }
-        let way = |((end, phase, when), (with, node, moves)): (At, Way)| WayToDecide {
-            end,
-            phase,
-            when,
-            words: words(end, &node),
-            joins: with.clone(),
-            happenings: self.only(opens, self.place(with.as_ref())).happenings(with.is_some(), when, &moves),
+        let way = |((end, phase, when), (with, node, moves)): (At, Way)| {
+            let pair = self.only(opens, self.place(with.as_ref()));
+            let words = words(end, &node);
+            WayToDecide {
+                end,
+                phase,
+                when,
+                happenings: pair.happenings(with.is_some(), when, &moves),
+                replay: decision_replay::replay(&pair, with.is_some(), when, &moves, (end, &words)),
+                words,
+                joins: with,
+            }
         };
         let ways = found.into_iter().map(way).collect();
         IncidentWays { triggers, rule: rule + 1, question: self.question(opens), ways, complete, states }
@@ -231,19 +239,19 @@ impl Search<'_> {
     fn only(&self, opens: usize, with: Option<usize>) -> Self {
         let triggers: Vec<Name> =
             [Some(opens), with].into_iter().flatten().map(|one| self.triggers[one].clone()).collect();
-        Search { plan: Arc::new(watched(&self.plan, &triggers)), phase: self.phase, triggers }
+        Search { whole: self.whole, plan: Arc::new(watched(&self.plan, &triggers)), phase: self.phase, triggers }
     }
 
     fn place(&self, name: Option<&Name>) -> Option<usize> {
         self.triggers.iter().position(|trigger| Some(trigger) == name)
     }
 
-    fn trigger(&self, place: usize) -> &Name {
+    pub(super) fn trigger(&self, place: usize) -> &Name {
         &self.triggers[place]
     }
 
     /// Armed, cut over, in its phase; then the trigger fires.
-    fn start(&self, opens: usize, when: When) -> Option<Node> {
+    pub(super) fn start(&self, opens: usize, when: When) -> Option<Node> {
         let state = Migration::new(self.plan.migration.clone());
         let mut node = Node { state, now: BEGIN, red: BTreeSet::new(), by: By::Rule, before: None, end: None };
         let mut plan = self.plan.clone();
@@ -283,7 +291,7 @@ impl Search<'_> {
         (node.state.incident.is_some() || node.state.run.is_some()).then_some(node)
     }
 
-    fn people(&self, triggers: [Option<usize>; 2]) -> Vec<Person> {
+    pub(super) fn people(&self, triggers: [Option<usize>; 2]) -> Vec<Person> {
         let phases = self.plan.phases.keys().map(|name| Some(name.as_str())).chain([self.phase]);
         let mut people: Vec<Person> = Vec::new();
         for (trigger, phase) in
@@ -311,8 +319,7 @@ impl Search<'_> {
 
     fn moves(&self, node: &Node, with: Option<usize>, people: usize) -> Vec<Move> {
         let mut moves = Vec::new();
-        let asked = node.state.incident.as_ref().and_then(|incident| incident.asks.as_ref());
-        let ends = asked.and_then(|asks| asks.timebox_ends).filter(|ends| *ends > node.now);
+        let ends = node.timebox_ends();
         for trigger in [Some(0), with].into_iter().flatten() {
             let unhealthy = !node.red.contains(&trigger);
             for dwells in [false, true] {
@@ -340,10 +347,9 @@ impl Search<'_> {
     }
 
     /// None: nobody can make it, or core does not take it.
-    fn play(&self, before: &Node, made: &Move, people: &[Person]) -> Option<Node> {
+    pub(super) fn play(&self, before: &Node, made: &Move, people: &[Person]) -> Option<Node> {
         let mut node = before.clone();
-        let ends =
-            |node: &Node| node.state.incident.as_ref()?.asks.as_ref()?.timebox_ends.filter(|ends| *ends > node.now);
+        let ends = Node::timebox_ends;
         match made {
             Move::Turns { trigger, unhealthy, dwells } => self.turn(&mut node, *trigger, *unhealthy, *dwells)?,
             Move::TurnsLate { trigger, unhealthy } => {
@@ -555,6 +561,11 @@ impl Node {
             }
             _ => {}
         }
+    }
+
+    /// When the time that people still have is over.
+    pub(super) fn timebox_ends(&self) -> Option<Timestamp> {
+        self.state.incident.as_ref()?.asks.as_ref()?.timebox_ends.filter(|ends| *ends > self.now)
     }
 
     fn ask(&mut self, who: &str, roles: Option<&[Name]>, verb: Verb) -> Option<()> {

@@ -3,7 +3,7 @@
 use belay_plan::model::Name;
 use serde::Serialize;
 
-use super::timeline::Happening;
+use super::{replay::Replay, timeline::Happening};
 
 /// How an incident comes to its end, before a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -40,6 +40,11 @@ impl IncidentEnd {
         }
     }
 
+    /// Nobody decides, and traffic stays where it fails.
+    pub fn is_undecided(self) -> bool {
+        matches!(self, Self::Waits | Self::FixForwardInTheEnd)
+    }
+
     pub fn rolls_back(self) -> bool {
         matches!(self, Self::RollsBackByRule | Self::RollsBackByPeople | Self::RollsBackInTheEnd)
     }
@@ -69,6 +74,8 @@ pub struct WayToDecide {
     pub joins: Option<Name>,
     pub words: String,
     pub happenings: Vec<Happening>,
+    /// The same as a scenario; it ends where the run begins, or nothing happens any more.
+    pub replay: Replay,
 }
 
 /// Every end that an incident of these triggers can come to before a run. They have the same rule.

@@ -4,6 +4,7 @@
 mod advice;
 mod consequences;
 mod coverage;
+mod decision_replay;
 mod decisions;
 mod ends;
 mod incident_ends;

@@ -26,7 +26,7 @@ pub struct Replay {
     /// The file, whole.
     pub scenario: String,
     /// The state of the run where the counter-example ends: `halted`, `rolled_back`, ...; from `running` on, the scenario plays to
-    /// an end of its own.
+    /// an end of its own. Of a way to a decision, its end.
     pub ends: &'static str,
     /// What happens in it that scenarios have no word for: the play goes another way from there.
     pub beyond: Vec<String>,
@@ -179,15 +179,23 @@ impl Writer {
 
     fn finish(self, claim: &str, state: RunState) -> Replay {
         let ends = state.as_str();
-        let list = |key: &str, entries: &[String]| match entries {
-            [] => String::new(),
-            _ => format!("{key}:\n") + &entries.iter().map(|entry| format!("  - {entry}\n")).collect::<String>(),
-        };
-        let beyond: String = self.beyond.iter().map(|what| format!("# not in it: {what}\n")).collect();
         let head = format!("# The counter-example of `belay explore`; there, the run is {} in the end.\n", text(ends));
         let summary = format!("scenario: 1\nsummary: \"Refutes: {claim}.\"\n");
-        let scenario = head + &beyond + &summary + &list("people", &self.people) + &list("events", &self.events);
+        let scenario =
+            head + &left_out(&self.beyond) + &summary + &list("people", &self.people) + &list("events", &self.events);
         Replay { scenario, ends, beyond: self.beyond }
+    }
+}
+
+/// What happens that the file has no word for, as comments in it.
+pub(super) fn left_out(beyond: &[String]) -> String {
+    beyond.iter().map(|what| format!("# not in it: {what}\n")).collect()
+}
+
+pub(super) fn list(key: &str, entries: &[String]) -> String {
+    match entries {
+        [] => String::new(),
+        _ => format!("{key}:\n") + &entries.iter().map(|entry| format!("  - {entry}\n")).collect::<String>(),
     }
 }
 

@@ -45,7 +45,7 @@ steps:
 confirm: [{ signal: errors, within: 15m, for: 5m }]
 "#;
 
-fn night() -> Plan {
+pub(crate) fn night() -> Plan {
     plan(NIGHT)
 }
 

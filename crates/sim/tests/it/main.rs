@@ -7,6 +7,7 @@ mod beforehand;
 mod behaviour;
 mod crashes;
 mod deciders;
+mod decision_replays;
 mod drill;
 mod explore_seeds;
 mod journal;

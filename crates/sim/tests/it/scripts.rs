@@ -289,7 +289,7 @@ async fn open(scene: &Scene) -> Handle {
 }
 
 /// How each incident came to its end before a run, told from the records: the trigger and the phase that it began with.
-fn ends(records: &[Record]) -> Vec<(Name, Option<Name>, IncidentEnd)> {
+pub(crate) fn ends(records: &[Record]) -> Vec<(Name, Option<Name>, IncidentEnd)> {
     let mut found = Vec::new();
     let mut phase: Option<Name> = None;
     let mut open: Option<(Name, Option<Name>)> = None;
