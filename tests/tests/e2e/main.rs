@@ -6,12 +6,14 @@
 
 mod crowd;
 mod journal;
+mod night;
 mod stage;
 
 mod balancers;
 mod client;
 mod crash;
 mod database;
+mod decisions;
 mod declared;
 mod drill;
 mod dry_run;
