@@ -279,6 +279,16 @@ fn in_its_third_phase_a_plan_watches_and_rolls_back_what_that_phase_has() {
             "    require: [page]\n    needs: [copy_stopped]\n    during: [cutover, soak]\n",
         );
     let mut night = Night::begin(&mut stage, &plan, &["shop"]);
+    // Each phase has a rehearsal of its own.
+    for (phase, skipped) in [
+        ("copy", json!({ "dns_back": "it serves cutover, soak" })),
+        ("soak", json!({ "copy_stopped": "it serves copy" })),
+    ] {
+        let dry = night.run(&["dry-run", "plan.yaml", "--phase", phase, "--json"]);
+        assert_eq!((dry.code, &dry.json()["skipped"]), (0, &skipped), "{phase}: {dry}");
+    }
+    let unknown = night.run(&["dry-run", "plan.yaml", "--phase", "soaking"]);
+    assert!(unknown.code == 2 && unknown.stderr.contains("copy, cutover, soak"), "{unknown}");
     night.set_healthy("shop", false);
     let asleep =
         night.wait_for("the signal to be red", |migration| migration["signals"]["shop"]["health"] == "unhealthy");

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use belay_tests::{Belay, HttpAnswer, KillPoint, Target, http, wait_until};
+use belay_tests::{Belay, Finished, HttpAnswer, KillPoint, Target, http, wait_until};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -69,6 +69,11 @@ impl<'s> Night<'s> {
     pub(crate) fn restart(&mut self) {
         self.daemon.take().unwrap().kill();
         self.daemon = Some(self.stage.serve(&self.plan));
+    }
+
+    /// A command in the folder of the daemon.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Finished {
+        self.stage.belay.run(arguments)
     }
 
     pub(crate) fn set_healthy(&self, page: &str, healthy: bool) {

@@ -183,6 +183,61 @@ fn an_incident_waits_for_its_decision() {
     insta::assert_snapshot!(show(&incident(), 80));
 }
 
+/// In a phase that takes longer than planned, near the point of no return, with one word of two.
+#[test]
+fn people_are_asked_and_one_of_two_has_spoken() {
+    let mut document = incident();
+    for (key, value) in [
+        ("phase", json!("soak")),
+        ("phase_since", json!("2026-03-01T20:46:00Z")),
+        ("phase_expected_s", json!(3600.0)),
+        (
+            "window",
+            json!({
+                "opens": null, "point_of_no_return": "2026-03-01T22:25:00Z", "past": "require_approval", "left_s": 1500.0,
+            }),
+        ),
+    ] {
+        document[key] = value;
+    }
+    let incident = &mut document["incident"];
+    for (key, value) in [
+        ("decision", Value::Null),
+        ("answer", json!("decide")),
+        ("why", json!("customers_hurt is major, system wide: decide")),
+        ("timebox_ends", json!("2026-03-01T22:12:30Z")),
+        ("then", json!("roll_back")),
+        ("authority", json!({ "all": ["incident_commander", "tech_lead"] })),
+        (
+            "words",
+            json!([{
+                "who": "carl", "roles": ["incident_commander"], "word": "fix_forward", "at": "2026-03-01T21:59:00Z",
+                "reason": "the fix is on its way: \u{1b}[2Jtwo minutes",
+            }]),
+        ),
+    ] {
+        incident[key] = value;
+    }
+    document["waiting_for"] = json!([{
+        "reason": "an incident is open (customers_hurt): people decide until 2026-03-01T22:12:30Z, one person of each of the \
+                   roles incident_commander and tech_lead; then it is rolled back",
+        "verbs": ["decide", "rollback", "disarm"],
+    }]);
+    insta::assert_snapshot!(show(&document, 80));
+}
+
+#[test]
+fn muted_past_the_point_of_no_return() {
+    let mut document = armed();
+    document["muted_until"] = json!("2026-03-01T22:25:00Z");
+    document["muted_by"] = json!("dora");
+    document["muted_reason"] = json!("a load test of the new side");
+    document["window"] = json!({
+        "opens": null, "point_of_no_return": "2026-03-01T21:50:00Z", "past": "refuse", "left_s": 0.0,
+    });
+    insta::assert_snapshot!(show(&document, 80));
+}
+
 #[test]
 fn a_run_goes_on() {
     insta::assert_snapshot!(show(&rolling_back(), 100));

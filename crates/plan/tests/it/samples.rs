@@ -104,6 +104,28 @@ fn json_carries_the_same_as_the_text() {
 }
 
 #[test]
+fn a_timebox_that_is_no_shorter_than_the_rto_is_remarked() {
+    let text = "belay: 1
+migration: m
+objectives: { rto: 15m }
+decision:
+  rules:
+    - { severity: critical, do: fix_first, timebox: 20m }
+    - { severity: major, do: decide, timebox: 14m, then: roll_back }
+    - { severity: minor, scope: isolated, do: decide, timebox: 2h, then: fix_forward }
+    - { do: decide, timebox: 15m }
+steps:
+  a: { action: manual, with: { instructions: Do it. } }
+";
+    let plan = belay_plan::load("m.yaml", text, &catalogue()).unwrap().plan;
+    let remarks = belay_plan::remarks("m.yaml", text, &plan, &catalogue());
+    let found: Vec<_> = remarks.iter().map(|remark| (remark.place.line, remark.message.as_str())).collect();
+    let late = |time: &str| format!("people have {time}, and the rto is 15m: a rollback after that is late");
+    assert_eq!(found, [(6, late("20m").as_str()), (9, late("15m").as_str())]);
+    assert_eq!(remarks[0].help.as_deref(), Some("give people less time, or the objective more"));
+}
+
+#[test]
 fn a_remark_stands_at_the_place_that_its_pointer_names() {
     let text = "belay: 1\nmigration: m\nsteps:\n  a:\n    action: wait\n    with: { for: 5s }\n    needs: [b, c]\n";
     let place = |pointer: &str| {

@@ -123,6 +123,30 @@ async fn until_it_waits(test: &Running, run: &str) {
 const DEPUTY: &str = "  - { name: deputy, roles: [incident_commander], sha256: '319aa16add13c0f1f3a78b1bf06223b90cbb79939b64077c4880a501a39de00d' }
 ";
 
+/// A rule that nobody could answer is found before the night, and not in it.
+#[tokio::test(start_paused = true)]
+async fn a_role_that_decides_and_that_no_token_has_is_not_armed() {
+    let operator = Some("Bearer act");
+    let asking = |authority: &str| {
+        let rule = format!("{{ do: decide, authority: {authority} }}");
+        CHECKOUT.replace("triggers:\n", &format!("decision: {{ rules: [{rule}] }}\ntriggers:\n"))
+    };
+    for (authority, missing) in [
+        ("[auditor]", "auditor"),
+        ("{ all: [incident_commander, tech_lead] }", "tech_lead"),
+        // One person is not two.
+        ("{ all: [incident_commander, incident_commander] }", "incident_commander"),
+    ] {
+        let test = guarded_by(&asking(authority)).await;
+        let refused = ask(&test, "POST", "/v1/migrations/checkout/arm", operator).await;
+        let refused = refused.expect_problem(409, "needs_roles");
+        assert!(refused["detail"].as_str().unwrap().contains(missing), "{refused:#}");
+        assert!(refused["help"].as_str().unwrap().contains("tokens"), "{refused:#}");
+    }
+    let test = guarded_by(&asking("[incident_commander]")).await;
+    ask(&test, "POST", "/v1/migrations/checkout/arm", operator).await.expect(StatusCode::OK);
+}
+
 #[tokio::test(start_paused = true)]
 async fn two_people_are_two_tokens() {
     let approve = "approve: { role: incident_commander, quorum: 2 }";
