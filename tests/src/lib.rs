@@ -32,6 +32,7 @@ mod gateway;
 mod http;
 pub mod killpoint;
 mod machine;
+pub mod policies;
 mod proxy;
 mod receiver;
 mod server;

@@ -9,6 +9,7 @@ pub mod elbv2;
 pub mod errors;
 mod guard;
 mod https;
+pub mod iam;
 pub mod jobs;
 mod place;
 pub mod rds;

@@ -222,21 +222,20 @@ impl State {
     }
 }
 
-impl With {
-    /// The one call both writes and deletes records, of any name. Belay writes, and this record alone.
-    fn conditions(&self) -> Vec<Condition> {
-        // As IAM has it: small letters, no last dot, and escapes for whatever is not a letter, digit, `-`, `_` or `.`.
-        let name = escaped(&self.record);
-        let values =
-            [("Actions", "UPSERT"), ("NormalizedRecordNames", name.as_str()), ("RecordTypes", self.kind.as_str())];
-        let condition = |(what, value): (&str, &str)| Condition {
-            operator: "ForAllValues:StringEquals".to_owned(),
-            key: format!("{CALL}{what}"),
-            value: value.to_owned(),
-        };
-        values.map(condition).to_vec()
-    }
+/// The one call both writes and deletes records, of any name. Belay writes, and this record alone.
+pub(crate) fn only_upsert(record: &str, kind: &str) -> Vec<Condition> {
+    // As IAM has it: small letters, no last dot, and escapes for whatever is not a letter, digit, `-`, `_` or `.`.
+    let name = escaped(record);
+    let values = [("Actions", "UPSERT"), ("NormalizedRecordNames", name.as_str()), ("RecordTypes", kind)];
+    let condition = |(what, value): (&str, &str)| Condition {
+        operator: "ForAllValues:StringEquals".to_owned(),
+        key: format!("{CALL}{what}"),
+        value: value.to_owned(),
+    };
+    values.map(condition).to_vec()
+}
 
+impl With {
     /// The id of the zone, where the plan gives that.
     fn zone_id(&self) -> Option<String> {
         match Zone::of(&self.zone) {
@@ -455,7 +454,7 @@ impl System for Route53Weights {
             statement("route53:GetChange", format!("arn:{partition}:route53:::change/*"), false),
             statement("route53:GetHealthCheck", format!("arn:{partition}:route53:::healthcheck/*"), false),
             statement("route53:GetHealthCheckStatus", format!("arn:{partition}:route53:::healthcheck/*"), false),
-            Permission { conditions: with.conditions(), ..statement(CALL, arn, true) },
+            Permission { conditions: only_upsert(&with.record, with.kind.as_str()), ..statement(CALL, arn, true) },
         ];
         by_name.into_iter().chain(others).collect()
     }

@@ -5,7 +5,7 @@ use clap::{CommandFactory, Parser, Subcommand, builder::Styles};
 
 use crate::{
     commands::{
-        arm, audit, capture, check, completions, cutover, decide, demo, disarm, drill, dry_run, explore, graph,
+        arm, audit, capture, check, completions, cutover, decide, demo, disarm, drill, dry_run, explore, graph, iam,
         journal, man, mute, notify, phase, report, rollback, run, run_verbs, schema, serve, status, step_verbs, token,
         validate, watch,
     },
@@ -38,6 +38,7 @@ pub(crate) enum Command {
     Validate(validate::Args),
     Schema(schema::Args),
     Graph(graph::Args),
+    Iam(iam::Args),
     Capture(capture::Args),
     Check(check::Args),
     DryRun(dry_run::Args),
@@ -81,6 +82,7 @@ impl Command {
             Self::Schema(args) => args.run(output),
             Self::Graph(args) => args.run(output),
             Self::Explore(args) => args.run(output),
+            Self::Iam(args) => args.run(output).await,
             Self::Completions(args) => args.run(output),
             Self::Man(args) => args.run(output),
             Self::Token(args) => args.run(output),
@@ -120,7 +122,9 @@ impl Command {
     /// Whether standard output belongs to a program.
     pub(crate) fn wants_json(&self) -> bool {
         match self {
-            Self::Schema(_) | Self::Graph(_) | Self::Completions(_) | Self::Man(_) | Self::Serve(_) => false,
+            Self::Schema(_) | Self::Graph(_) | Self::Iam(_) | Self::Completions(_) | Self::Man(_) | Self::Serve(_) => {
+                false
+            }
             Self::Validate(args) => args.json,
             Self::Capture(args) => args.json,
             Self::Check(args) => args.json,

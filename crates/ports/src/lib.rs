@@ -58,6 +58,10 @@ pub trait Actuators: Send + Sync {
     ) -> Fut<'a, Vec<Check>> {
         Box::pin(std::future::ready(Vec::new()))
     }
+    /// What [`verify_account`](Self::verify_account) and [`readiness`](Self::readiness) need.
+    fn permissions(&self, _aws: &belay_plan::model::AwsTarget) -> Vec<Permission> {
+        Vec::new()
+    }
     /// Where calls go, if not straight to AWS: "calls to AWS go to http://127.0.0.1:5000 (AWS_ENDPOINT_URL)". Whoever set that could read
     /// and change them, so a person is told.
     fn detours(&self) -> Vec<String> {

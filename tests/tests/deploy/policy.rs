@@ -1,46 +1,23 @@
-//! `deploy/iam`: the policies of the example plans are what their actuators and sensors declare, and nothing more.
+//! `deploy/iam`: the policies of the example plans are what `belay iam` prints for them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use belay_aws::iam;
 
-use belay_ports::{Condition, Permission};
-use serde_json::{Value, json};
-
-use crate::{declared::declared, read};
-
-/// Reads and changes apart, and one statement for each set of resources and conditions: what a person would write.
-fn policy(plan: &str) -> Value {
-    let mut by_action: BTreeMap<(bool, String, Vec<Condition>), BTreeSet<String>> = BTreeMap::new();
-    for Permission { mutates, action, resource, conditions } in declared(plan) {
-        by_action.entry((mutates, action, conditions)).or_default().insert(resource);
-    }
-    let mut statements: BTreeMap<(bool, BTreeSet<String>, Vec<Condition>), Vec<String>> = BTreeMap::new();
-    for ((mutates, action, conditions), resources) in by_action {
-        statements.entry((mutates, resources, conditions)).or_default().push(action);
-    }
-    let mut numbers = BTreeMap::from([(false, 0), (true, 0)]);
-    let statements = statements.into_iter().map(|((mutates, resources, conditions), actions)| {
-        let number = numbers.entry(mutates).or_default();
-        *number += 1;
-        let name = if mutates { "Change" } else { "Read" };
-        let sid = format!("{name}{number}");
-        let mut statement = json!({ "Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources });
-        for Condition { operator, key, value } in conditions {
-            statement["Condition"][operator][key] = json!([value]);
-        }
-        statement
-    });
-    json!({ "Version": "2012-10-17", "Statement": statements.collect::<Vec<_>>() })
-}
+use crate::{
+    declared::{declared, needed},
+    read,
+};
 
 #[test]
 fn policies_are_what_the_plans_need() {
     for name in ["blue-green-web", "database-restore"] {
-        let right = policy(&read(&format!("config/examples/{name}.yaml")));
-        let right = format!("{right:#}\n");
+        let plan = read(&format!("config/examples/{name}.yaml"));
+        let (migration, needed) = needed(&plan);
+        let policies = iam::policies(&migration, &needed, None);
+        let right = format!("{:#}\n", iam::json(&policies));
         assert_eq!(read(&format!("deploy/iam/{name}.json")), right, "deploy/iam/{name}.json is to read:\n{right}");
         assert!(!right.contains("Delete"), "nothing of Belay deletes:\n{right}");
         // These calls can do more than Belay does with them.
-        for statement in policy(&read(&format!("config/examples/{name}.yaml")))["Statement"].as_array().unwrap() {
+        for statement in iam::json(&policies)["Statement"].as_array().unwrap() {
             let narrowed = match statement["Action"][0].as_str().unwrap() {
                 "route53:ChangeResourceRecordSets" => "route53:ChangeResourceRecordSetsActions",
                 "iam:PassRole" => "iam:PassedToService",
@@ -49,4 +26,13 @@ fn policies_are_what_the_plans_need() {
             assert!(statement["Condition"].to_string().contains(narrowed), "{statement:#}");
         }
     }
+}
+
+#[test]
+fn all_forms_of_all_examples_say_the_same() {
+    let examples = std::fs::read_dir(crate::at("config/examples")).unwrap();
+    let examples: Vec<_> = examples.map(|entry| entry.unwrap().path()).collect();
+    assert!(examples.len() >= 8, "{examples:?}");
+    let granted = examples.iter().map(|path| declared(&std::fs::read_to_string(path).unwrap()).len());
+    assert!(granted.sum::<usize>() > 50);
 }

@@ -13,7 +13,10 @@ use super::{
     proxies, reads,
     spec::{Source, With},
 };
-use crate::{place, route53::zone::Zone};
+use crate::{
+    place,
+    route53::{self, zone::Zone},
+};
 
 /// Makes permissions on resources of one account and region.
 pub(super) struct Permissions {
@@ -147,6 +150,8 @@ impl Permissions {
         self.read(cname::LIST_RECORDS, zone.clone());
         self.read(cname::GET_CHANGE, format!("arn:{}:route53:::change/*", self.partition));
         self.send(cname::CHANGE_RECORDS, zone);
+        let conditions = route53::only_upsert(&cname.record, "CNAME");
+        self.list.last_mut().expect("it was just added").conditions = conditions;
     }
 }
 
@@ -292,5 +297,24 @@ mod tests {
         assert!(sends.contains(&"iam:PassRole arn:aws:iam::111122223333:role/watch".to_owned()));
         let source = "rds:RestoreDBInstanceToPointInTime arn:aws:rds:eu-west-1:111122223333:db:checkout";
         assert!(sends.contains(&source.to_owned()));
+    }
+    #[test]
+    fn the_record_of_a_cname_can_be_written_and_not_deleted() {
+        let scope = testing::scope(Value::Null, None, None);
+        let mut with = with(&json!({ "snapshot": "pre" }));
+        with.cname =
+            Some(serde_json::from_value(json!({ "zone": "Z0123456789ABC", "record": "DB.example.com." })).unwrap());
+        let all = instance(&scope, &with, "Checkout");
+        let change = all.iter().find(|permission| permission.action == cname::CHANGE_RECORDS).unwrap();
+        let conditions: Vec<_> =
+            change.conditions.iter().map(|condition| (condition.key.as_str(), condition.value.as_str())).collect();
+        assert_eq!(
+            conditions,
+            [
+                ("route53:ChangeResourceRecordSetsActions", "UPSERT"),
+                ("route53:ChangeResourceRecordSetsNormalizedRecordNames", "db.example.com"),
+                ("route53:ChangeResourceRecordSetsRecordTypes", "CNAME"),
+            ]
+        );
     }
 }

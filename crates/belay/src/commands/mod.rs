@@ -13,6 +13,7 @@ pub(crate) mod drill;
 pub(crate) mod dry_run;
 pub(crate) mod explore;
 pub(crate) mod graph;
+pub(crate) mod iam;
 pub(crate) mod journal;
 pub(crate) mod man;
 pub(crate) mod mute;

@@ -22,7 +22,7 @@ fn the_examples_are_valid() {
 fn every_error_of_a_plan_is_shown_with_its_place() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("plan.yaml"), BROKEN).unwrap();
-    for command in ["validate", "graph", "explore", "dry-run", "capture"] {
+    for command in ["validate", "graph", "explore", "dry-run", "capture", "iam"] {
         let done = belay(folder.path(), &[command, "plan.yaml"]).assert().code(2).get_output().clone();
         let shown = text(&done.stderr);
         assert!(shown.contains("plan.yaml:4:22") && shown.contains("`for` is missing"), "{command}: {shown}");
@@ -184,4 +184,60 @@ fn a_bounded_search_says_so_and_is_no_failure() {
     let done = belay(folder.path(), &["explore", &path, "--max-states", "20"]).assert().code(0).get_output().clone();
     let shown = text(&done.stdout);
     assert!(shown.contains("bounded") && !shown.contains("proven: every property"), "{shown}");
+}
+
+/// A plan with a database and two roles, and its answer to `iam` with these arguments: standard output and error.
+fn iam(arguments: &[&str]) -> (String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = "belay: 1\nmigration: shop\naws: { account: \"111122223333\", region: eu-west-1 }\nsteps:\n  \
+                back:\n    action: rds.restore\n    with: { instance: orders, from: { snapshot: before } }\n    \
+                loses_data: true\n  other:\n    action: rds.failover\n    with: { instance: carts }\n    \
+                aws: { account: \"444455556666\", role: \"arn:aws:iam::444455556666:role/belay\" }\n";
+    fs::write(folder.path().join("plan.yaml"), plan).unwrap();
+    let baseline = serde_json::json!({
+        "migration": "shop", "captured": "2026-11-28T22:00:00Z", "plan_sha256": "0",
+        "steps": { "back": { "action": "rds.restore", "resource": "rds:orders", "doc": {
+            "instance": { "kms_key": "arn:aws:kms:eu-west-1:111122223333:key/k", "settings": {}, "attached": {} },
+        } } },
+    });
+    fs::write(folder.path().join("baseline.json"), baseline.to_string()).unwrap();
+    let done = belay(folder.path(), &[&["iam", "plan.yaml"], arguments].concat()).assert().code(0).get_output().clone();
+    (text(&done.stdout), text(&done.stderr))
+}
+
+#[test]
+fn the_policy_of_an_example_is_the_one_in_deploy() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = repository("config/examples/blue-green-web.yaml").display().to_string();
+    let done = belay(folder.path(), &["iam", &plan]).assert().code(0).get_output().clone();
+    assert_eq!(text(&done.stdout), fs::read_to_string(repository("deploy/iam/blue-green-web.json")).unwrap());
+    assert!(text(&done.stderr).contains("on every resource: cloudwatch:DescribeAlarms"), "{}", text(&done.stderr));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left behind, no journal either");
+}
+
+#[test]
+fn policies_of_several_roles_are_told_apart() {
+    let (printed, said) = iam(&[]);
+    let policies: Value = serde_json::from_str(&printed).unwrap();
+    let names: Vec<_> = policies.as_array().unwrap().iter().map(|policy| policy["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["belay-shop-111122223333", "belay-shop-444455556666-belay"]);
+    assert!(said.contains("2 policies") && said.contains("for arn:aws:iam::444455556666:role/belay"), "{said}");
+    assert!(printed.contains("sts:AssumeRole"), "{printed}");
+    assert!(said.contains("no baseline is known") && !printed.contains("kms:"), "{said}");
+
+    let (printed, said) = iam(&["--baseline", "baseline.json"]);
+    assert!(printed.contains("arn:aws:kms:eu-west-1:111122223333:key/k") && !said.contains("no baseline"), "{said}");
+}
+
+#[test]
+fn the_forms_and_parts_of_a_policy_are_chosen() {
+    let (watch, _) = iam(&["--only", "watch", "--format", "terraform"]);
+    assert!(watch.contains("resource \"aws_iam_policy\" \"belay_shop_111122223333_watch\" {"), "{watch}");
+    assert!(watch.contains("rds:DescribeDBInstances") && !watch.contains("rds:Modify"), "{watch}");
+    let (act, _) = iam(&["--only", "act", "--format", "cloudformation"]);
+    let act: Value = serde_json::from_str(&act).unwrap();
+    assert_eq!(act["Resources"]["BelayShop444455556666BelayAct"]["Type"], "AWS::IAM::ManagedPolicy", "{act:#}");
+    assert!(!act.to_string().contains("rds:Describe"), "{act:#}");
+    let (boundary, _) = iam(&["--boundary"]);
+    assert!(boundary.contains("belay-shop-111122223333-boundary") && boundary.contains("rds:Delete*"), "{boundary}");
 }
