@@ -5,7 +5,7 @@ use clap::{CommandFactory, Parser, Subcommand, builder::Styles};
 
 use crate::{
     commands::{
-        arm, audit, capture, check, completions, cutover, decide, demo, disarm, drill, dry_run, explore, graph, iam,
+        arm, audit, capture, check, completions, cutover, decide, demo, disarm, drill, dry_run, explore, graph, guard, iam,
         journal, man, mute, notify, phase, report, rollback, run, run_verbs, schema, serve, status, step_verbs, token,
         validate, watch,
     },
@@ -50,6 +50,7 @@ pub(crate) enum Command {
     Serve(serve::Args),
     Status(status::Args),
     Watch(watch::Args),
+    Guard(guard::Args),
     Arm(arm::Args),
     Disarm(disarm::Args),
     Cutover(cutover::Args),
@@ -76,8 +77,10 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    pub(crate) async fn run(self, output: Output, traces: Traces, lost: Lost) -> Result<Exit, Failure> {
-        match self {
+    /// Its exit code: one of Belay's, or that of the program that it guards.
+    pub(crate) async fn run(self, output: Output, traces: Traces, lost: Lost) -> Result<u8, Failure> {
+        let done = match self {
+            Self::Guard(args) => return Ok(args.run(output).await),
             Self::Validate(args) => args.run(output),
             Self::Schema(args) => args.run(output),
             Self::Graph(args) => args.run(output),
@@ -116,15 +119,20 @@ impl Command {
             Self::Postmortem(args) => args.run(output).await,
             Self::Audit(args) => args.run(output).await,
             Self::Journal(args) => args.run(output).await,
-        }
+        };
+        done.map(|exit: Exit| exit as u8)
     }
 
     /// Whether standard output belongs to a program.
     pub(crate) fn wants_json(&self) -> bool {
         match self {
-            Self::Schema(_) | Self::Graph(_) | Self::Iam(_) | Self::Completions(_) | Self::Man(_) | Self::Serve(_) => {
-                false
-            }
+            Self::Schema(_)
+            | Self::Graph(_)
+            | Self::Iam(_)
+            | Self::Completions(_)
+            | Self::Man(_)
+            | Self::Serve(_)
+            | Self::Guard(_) => false,
             Self::Validate(args) => args.json,
             Self::Capture(args) => args.json,
             Self::Check(args) => args.json,

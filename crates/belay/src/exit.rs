@@ -44,6 +44,8 @@ pub(crate) struct Failure {
 /// What a daemon says beside its no.
 #[derive(Debug, Default)]
 pub(crate) struct Refused {
+    /// The problem's, as `server/PROBLEMS.md` lists them.
+    pub(crate) kind: String,
     /// The state of what was to be moved,
     pub(crate) state: String,
     /// and the verbs that are possible there.

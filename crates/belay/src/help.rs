@@ -9,7 +9,7 @@ const GROUPS: [(&str, &[&str]); 7] = [
     ("See it work", &["demo"]),
     ("Plans", &["validate", "graph", "schema", "capture", "check", "dry-run", "iam"]),
     ("Rehearse", &["explore", "drill", "notify"]),
-    ("Guard a cutover", &["serve", "arm", "cutover", "phase", "mute", "unmute", "disarm", "status", "watch"]),
+    ("Guard a cutover", &["serve", "guard", "arm", "cutover", "phase", "mute", "unmute", "disarm", "status", "watch"]),
     (
         "Roll back",
         &["rollback", "decide", "approve", "override", "hold", "resume", "retry", "skip", "abort", "undo", "run"],
@@ -93,7 +93,7 @@ fn codes_of(command: &str) -> &'static [u8] {
         "status" | "watch" | "arm" | "disarm" | "cutover" | "phase" | "mute" | "unmute" | "decide" | "hold"
         | "postmortem" => &[0, 1, 2, 5, 6],
         "report" => &[0, 1, 2, 3, 5, 6],
-        "rollback" => &[0, 1, 2, 3, 4, 5, 6, 130],
+        "guard" | "rollback" => &[0, 1, 2, 3, 4, 5, 6, 130],
         _ => &[0, 1, 2, 4, 5, 6, 130],
     }
 }

@@ -53,7 +53,8 @@ fn usage(mut error: clap::Error) -> ! {
         error.insert(kind, word);
     }
     let text = error.render().to_string();
-    if std::env::args_os().any(|word| word == "--json") {
+    // What stands behind `--` is of another program.
+    if std::env::args_os().take_while(|word| word != "--").any(|word| word == "--json") {
         let what = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
         let document =
             json!({ "error": { "exit": Exit::Usage as u8, "kind": Exit::Usage, "what": what, "help": text } });
@@ -86,14 +87,14 @@ fn main() -> ExitCode {
     let done = runtime.block_on(cli.command.run(output, traces, log.lost()));
     // A question at the terminal that nobody answers any more must not hold the process up.
     runtime.shutdown_background();
-    let (exit, failure) = match done {
-        Ok(exit) => (exit, None),
-        Err(failure) => (failure.exit, Some(failure)),
+    let (code, failure) = match done {
+        Ok(code) => (code, None),
+        Err(failure) => (failure.exit as u8, Some(failure)),
     };
     log.close(move || {
         if let Some(failure) = failure {
             output.failure(&failure);
         }
     });
-    ExitCode::from(exit as u8)
+    ExitCode::from(code)
 }

@@ -103,9 +103,7 @@ impl Output {
 
     /// A remark beside the answer, a line on standard error.
     pub(crate) fn note(self, text: impl Display) {
-        let terminal = console::Term::stderr();
-        let width = terminal.is_term().then(|| usize::from(terminal.size().1).max(WIDTH_MIN));
-        write_wrapped(&mut stderr().lock(), &text.to_string(), width);
+        write_wrapped(&mut stderr().lock(), &text.to_string(), stderr_width());
     }
 
     /// An empty line between the parts of a remark, where the answer stands between them on the same terminal.
@@ -115,33 +113,51 @@ impl Output {
         }
     }
 
+    /// The same, each row behind a label: where another program writes to standard error, too.
+    pub(crate) fn labelled_note(self, label: &str, text: impl Display) {
+        let width = stderr_width().map(|width| width.saturating_sub(label.len()).max(WIDTH_MIN));
+        for line in paint::lines(&text.to_string()) {
+            let rows = width.map_or(line.clone(), |width| text::wrap(&line, width));
+            rows.split('\n').for_each(|row| write_line(&mut stderr().lock(), &paint::shown(&format!("{label}{row}"))));
+        }
+    }
+
+    /// As it is where everything goes to standard error: in its colours, and for no width.
+    pub(crate) fn for_errors(self) -> Self {
+        Self { terminal: false, colour: self.colour_errors, ..self }
+    }
+
     /// A failure: what, why, what to do next.
-    pub(crate) fn failure(self, failure: &Failure) {
+    pub(crate) fn failure_lines(self, failure: &Failure) -> Vec<String> {
         let red = style(self.colour_errors).red().bold();
         let dim = style(self.colour_errors).dim();
-        self.note(format_args!("{} {}", red.apply_to("error:"), failure.error));
-        for cause in failure.causes() {
-            self.note(format_args!("  {} {cause}", dim.apply_to("because:")));
-        }
         let cyan = style(self.colour_errors).cyan();
+        let mut lines = vec![format!("{} {}", red.apply_to("error:"), failure.error)];
+        lines.extend(failure.causes().iter().map(|cause| format!("  {} {cause}", dim.apply_to("because:"))));
         match &failure.help {
-            Some(help) => self.note(format_args!("  {} {help}", cyan.apply_to("next:"))),
-            None if !failure.acts.is_empty() => self.note(format_args!("  {}", cyan.apply_to("next:"))),
+            Some(help) => lines.push(format!("  {} {help}", cyan.apply_to("next:"))),
+            None if !failure.acts.is_empty() => lines.push(format!("  {}", cyan.apply_to("next:"))),
             None => {}
         }
-        let refused = failure.refused.as_deref();
-        if let Some(Refused { state, possible, .. }) = refused.filter(|_| failure.acts.is_empty())
+        if let Some(Refused { state, possible, .. }) = failure.refused.as_deref().filter(|_| failure.acts.is_empty())
             && !possible.is_empty()
         {
             let what = format!("possible while {}:", text::words(state));
-            self.note(format_args!("  {} {}", dim.apply_to(what), possible.join(", ")));
+            lines.push(format!("  {} {}", dim.apply_to(what), possible.join(", ")));
         }
         let width = failure.acts.iter().map(|act| act.label.len()).max().unwrap_or_default();
-        for act in &failure.acts {
+        lines.extend(failure.acts.iter().map(|act| {
             let label = dim.apply_to(format!("{:width$}", act.label));
-            self.note(format_args!("    {label}  {}", cyan.apply_to(&act.command)));
-        }
+            format!("    {label}  {}", cyan.apply_to(&act.command))
+        }));
+        lines
+    }
+
+    /// Shows a failure; with `--json` on standard output, too.
+    pub(crate) fn failure(self, failure: &Failure) {
+        self.failure_lines(failure).iter().for_each(|line| self.note(line));
         if self.json {
+            let refused = failure.refused.as_deref();
             self.json_line(&json!({ "error": {
                 "exit": failure.exit as u8,
                 "kind": failure.exit,
@@ -188,6 +204,12 @@ impl Output {
     }
 }
 
+/// Columns of the terminal that errors go to; none without one.
+fn stderr_width() -> Option<usize> {
+    let terminal = console::Term::stderr();
+    terminal.is_term().then(|| usize::from(terminal.size().1).max(WIDTH_MIN))
+}
+
 /// Whether a person can be asked.
 pub(crate) fn can_ask() -> bool {
     stdin().is_terminal()
@@ -205,8 +227,9 @@ fn write_wrapped(to: &mut impl Write, text: &str, width: Option<usize>) {
     }
 }
 
-/// A reader that has gone away must not end a rollback, so a failed write is not an error here.
+/// A reader that has gone away must not end a rollback, so a failed write is not an error here. One write a line: others
+/// may write to the same terminal or pipe.
 fn write_line(to: &mut impl Write, text: &str) {
-    let _ = writeln!(to, "{text}");
+    let _ = to.write_all(format!("{text}\n").as_bytes());
     let _ = to.flush();
 }

@@ -170,7 +170,7 @@ pub async fn readiness(
         return done(accounts.into_iter().chain(drill).chain(own).map(of_plan).collect());
     }
     let (credentials, evaluated, channels, own) = futures::join!(
-        account::credentials(ports, plan),
+        account::credentials(ports, plan, circumstances.baseline.as_deref()),
         steps::evaluate(ports, plan, circumstances, at),
         usable(ports, plan),
         within(ports.clock.as_ref(), host.checks(plan)),

@@ -21,6 +21,7 @@ mod fault_table;
 mod faults;
 mod footprint;
 mod foreground;
+mod guard;
 mod http;
 mod jobs;
 mod load;

@@ -38,13 +38,20 @@ const EVENTS: &str = "text/event-stream";
 /// command line is seen by everybody on the machine: so it comes by the environment alone.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Daemon {
+    #[command(flatten)]
+    address: Address,
+    /// JSON on standard output, and nothing else
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Where the daemon is, for a command that leaves standard output to others.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Address {
     // Read from the environment by hand: clap would show the option as required in the usage of every command.
     /// Where the daemon listens, if not where BELAY_URL says, or at http://127.0.0.1:7457; unix:/run/belay/belay.sock is a socket
     #[arg(long, value_name = "URL", help_heading = "Daemon")]
     url: Option<String>,
-    /// JSON on standard output, and nothing else
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -71,6 +78,12 @@ pub(crate) enum Deaf {
 }
 
 impl Daemon {
+    pub(crate) fn client(&self) -> Result<Client, Failure> {
+        self.address.client()
+    }
+}
+
+impl Address {
     pub(crate) fn client(&self) -> Result<Client, Failure> {
         let token = std::env::var(TOKEN_VARIABLE).ok().map(|token| token.trim().to_owned());
         let token = token.filter(|token| !token.is_empty()).as_deref().map(bearer).transpose()?;
@@ -177,10 +190,14 @@ impl Client {
 
     /// Asks for something to be done, once: if the answer is lost, the same key asks for the same answer again.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
-        let key = clock::fresh_key();
+        self.post_as(&clock::fresh_key(), path, body).await
+    }
+
+    /// The same under the caller's key: asked again with it, also after an outage, it is not done twice.
+    pub(crate) async fn post_as(&self, key: &str, path: &str, body: &Value) -> Result<Value, Failure> {
         let request = || {
             let request = self.request(Method::POST, path).timeout(ANSWER_TIMEOUT);
-            request.header("Idempotency-Key", &key).json(body).send()
+            request.header("Idempotency-Key", key).json(body).send()
         };
         let answer = match request().await {
             Err(error) if !error.is_connect() && !error.is_timeout() => request().await,

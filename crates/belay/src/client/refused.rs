@@ -45,8 +45,9 @@ pub(super) fn failure(url: &str, status: StatusCode, body: &[u8], with_token: bo
         Some((who, _)) => format!("{who} do this"),
         None => what,
     };
+    let kind = kind_of(&problem.kind).to_owned();
     let Problem { state, possible, .. } = problem;
-    Failure { refused: Some(Box::new(Refused { state, possible })), ..Failure::message(exit, what).help(help) }
+    Failure { refused: Some(Box::new(Refused { kind, state, possible })), ..Failure::message(exit, what).help(help) }
 }
 
 /// The daemon speaks to programs, too; at the command line there are commands.
@@ -57,8 +58,12 @@ fn without_http(help: String) -> String {
     }
 }
 
+fn kind_of(name: &str) -> &str {
+    name.rsplit(['/', ':']).next().unwrap_or_default()
+}
+
 fn exit(status: StatusCode, problem: Option<&Problem>) -> Exit {
-    let kind = problem.map(|problem| problem.kind.rsplit(['/', ':']).next().unwrap_or_default());
+    let kind = problem.map(|problem| kind_of(&problem.kind));
     match status {
         StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY => Exit::Usage,
         StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => Exit::Unreachable,

@@ -14,6 +14,7 @@ pub(crate) mod dry_run;
 pub(crate) mod explore;
 pub(crate) mod graph;
 pub(crate) mod iam;
+pub(crate) mod guard;
 pub(crate) mod journal;
 pub(crate) mod man;
 pub(crate) mod mute;

@@ -14,7 +14,8 @@ pub(crate) use self::{
     approvals::Approvals,
     daemon::{Followed, Subject, follow as follow_daemon, listen, wait_for},
     engine::{Ending, await_run, follow as follow_engine},
-    events::Events,
+    events::{Events, Heard},
+    row::rows,
     summary::{show as show_summary, show_needs},
     timeline::timeline,
 };
@@ -101,7 +102,7 @@ impl Screen {
     }
 
     pub(crate) fn line(&self, line: &Line) {
-        self.rows(&row::rows(line, self.output));
+        self.rows(&rows(line, self.output));
     }
 
     pub(crate) fn text(&self, text: &str) {

@@ -34,10 +34,10 @@ steps:
 ";
 
 /// Ends when it is dropped.
-struct Guarded {
-    folder: tempfile::TempDir,
-    world: Arc<World>,
-    url: String,
+pub(crate) struct Guarded {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) world: Arc<World>,
+    pub(crate) url: String,
     _serving: JoinSet<Result<(), ServeError>>,
     _runtime: Runtime,
 }
@@ -80,7 +80,7 @@ impl Guarded {
         Self::with(PLAN)
     }
 
-    fn with(plan: &str) -> Self {
+    pub(crate) fn with(plan: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("shop.yaml");
         fs::write(&path, plan).unwrap();
@@ -92,14 +92,14 @@ impl Guarded {
 
     /// What it printed, and its exit code has to be this.
     #[track_caller]
-    fn run(&self, arguments: &[&str], code: i32) -> String {
+    pub(crate) fn run(&self, arguments: &[&str], code: i32) -> String {
         let folder: &Path = self.folder.path();
         let done = belay(folder, arguments).env("BELAY_URL", &self.url).assert().code(code).get_output().clone();
         text(&done.stdout) + &text(&done.stderr)
     }
 
     #[track_caller]
-    fn json(&self, arguments: &[&str]) -> Value {
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         let done = belay(self.folder.path(), arguments).env("BELAY_URL", &self.url).arg("--json").assert().code(0);
         serde_json::from_slice(&done.get_output().stdout).unwrap()
     }
@@ -210,7 +210,7 @@ impl Guarded {
         status
     }
 
-    fn wait_for(&self, state: &str) -> Value {
+    pub(crate) fn wait_for(&self, state: &str) -> Value {
         let status = (0..200).map(|_| self.json(&["status", "shop"])).find(|status| status["state"] == state);
         status.unwrap_or_else(|| panic!("it is never {state}"))
     }

@@ -180,7 +180,7 @@ fn on_a_terminal(folder: &Path, url: &str, arguments: &[&str]) -> String {
     read.join().unwrap()
 }
 
-const COMMANDS: [&[&str]; 7] = [
+const COMMANDS: [&[&str]; 8] = [
     &["status"],
     &["status", "shop"],
     &["status", "0kf3x9a2mq71"],
@@ -188,11 +188,20 @@ const COMMANDS: [&[&str]; 7] = [
     &["resume", "0kf3x9a2mq71", "--reason", HOSTILE, "--wait"],
     &["retry", "dns_back", "--run", "0kf3x9a2mq71", "--reason", "r"],
     &["disarm", "shop", "--reason", HOSTILE],
+    &["guard", "shop.yaml", "--", "true"],
 ];
+
+/// Where the commands find their files.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = "belay: 1\nmigration: shop\nsteps: { people: { action: manual, with: { instructions: Look. } } }\n";
+    fs::write(folder.path().join("shop.yaml"), plan).unwrap();
+    folder
+}
 
 #[test]
 fn whatever_a_daemon_answers_no_pipe_gets_more_than_text() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     for kept in [&KEYS_KEPT[..], &[]] {
         let url = daemon(kept);
         // Of a run in a state that nobody knows, the end is never seen.
@@ -206,7 +215,7 @@ fn whatever_a_daemon_answers_no_pipe_gets_more_than_text() {
 
 #[test]
 fn whatever_a_daemon_answers_no_terminal_is_moved() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let url = daemon(&KEYS_KEPT);
     // With --wait the picture moves, and so does the cursor.
     for arguments in COMMANDS.iter().filter(|arguments| !arguments.contains(&"--wait")) {

@@ -8,6 +8,7 @@ mod daemon;
 mod decision_matrix;
 mod demo;
 mod examples;
+mod guard;
 mod hostile;
 mod jobs;
 mod offline;
@@ -22,8 +23,8 @@ use assert_cmd::Command;
 use belay_plan::catalogue::Catalogue;
 
 /// The binary in a folder of its own, with nothing of the surrounding shell that it listens to.
-fn belay(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_belay"));
+fn program(folder: &Path, arguments: &[&str]) -> std::process::Command {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_belay"));
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
         let heard = ["BELAY_", "AWS_", "OTEL_"].iter().any(|prefix| name.starts_with(prefix));
@@ -33,6 +34,10 @@ fn belay(folder: &Path, arguments: &[&str]) -> Command {
     }
     command.current_dir(folder).args(arguments).env("USER", "tester");
     command
+}
+
+fn belay(folder: &Path, arguments: &[&str]) -> Command {
+    Command::from_std(program(folder, arguments))
 }
 
 /// A file of the repository.

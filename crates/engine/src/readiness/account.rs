@@ -1,13 +1,12 @@
 //! The accounts that a plan reaches into: whether they are the right ones, and whether the credentials would do.
 
-use std::collections::BTreeSet;
-
+use belay_core::change::Baseline;
 use belay_plan::model::{AwsTarget, Plan};
 use belay_ports::{AccountError, Check, Permission, Ports};
 use futures::future::join_all;
 
 use super::{late, within};
-use crate::scope;
+use crate::{permissions::permissions, scope};
 
 pub(super) async fn verify(ports: &Ports, plan: &Plan) -> Vec<Check> {
     let targets = scope::targets(plan, ports.actuators.as_ref());
@@ -26,28 +25,17 @@ pub(super) async fn verify(ports: &Ports, plan: &Plan) -> Vec<Check> {
     join_all(verified).await
 }
 
-pub(super) async fn credentials(ports: &Ports, plan: &Plan) -> Vec<Check> {
+pub(super) async fn credentials(ports: &Ports, plan: &Plan, baseline: Option<&Baseline>) -> Vec<Check> {
     let targets = scope::targets(plan, ports.actuators.as_ref());
+    let Ports { actuators, sensors, channels, .. } = ports;
+    let needed = permissions(actuators.as_ref(), sensors.as_ref(), channels.as_ref(), plan, baseline);
+    let needed = &needed;
     let checked = targets.iter().map(|target| async move {
-        let permissions: Vec<Permission> = permissions(ports, plan, target).into_iter().collect();
+        let permissions: Vec<Permission> = needed.get(target).into_iter().flatten().cloned().collect();
         let checked = within(ports.clock.as_ref(), ports.actuators.readiness(target, &permissions)).await;
         checked.unwrap_or_else(|| vec![late("permission", &name(target))])
     });
     join_all(checked).await.into_iter().flatten().collect()
-}
-
-/// What the steps and signals need in one account and region.
-fn permissions(ports: &Ports, plan: &Plan, target: &AwsTarget) -> BTreeSet<Permission> {
-    let steps = plan.steps.iter().filter(|(_, step)| step.aws == *target).filter_map(|(name, step)| {
-        let actuator = ports.actuators.actuator(&step.action)?;
-        Some(actuator.permissions(&scope::of_step(plan, name, None, None, None)?))
-    });
-    let documents = scope::documents(None);
-    let signals = plan.signals.iter().filter(|(_, signal)| signal.aws == *target).filter_map(|(name, _)| {
-        let (kind, query) = scope::query(plan, &documents, name)?;
-        Some(ports.sensors.sensor(&kind)?.permissions(&query))
-    });
-    steps.chain(signals).flatten().collect()
 }
 
 /// `111122223333 in eu-west-1`

@@ -1,0 +1,54 @@
+//! Guard is killed at each moment: what it has armed stays armed.
+
+use super::stage::{PLAN, Running, UNTIL_INPUT_ENDS};
+use crate::daemon::Guarded;
+
+/// Waits until guard says this, and kills it.
+#[track_caller]
+fn killed_when(guard: Running, said: &str) {
+    guard.stderr.until(said);
+    drop(guard);
+}
+
+#[test]
+fn a_killed_guard_leaves_the_daemon_watching() {
+    let guarded = Guarded::with(PLAN);
+    for (moment, command, marked) in [
+        ("shop is armed: ", UNTIL_INPUT_ENDS, false),
+        ("ended with exit code 0", &["true"][..], false),
+        ("shop is watched for", &["true"], true),
+    ] {
+        killed_when(guarded.guard(&[], command), moment);
+        let status = guarded.json(&["status", "shop"]);
+        assert_eq!(status["state"], "armed", "{moment}");
+        // Killed between the end and the mark it may have been quick.
+        assert!(!marked || status["cutover"].is_string(), "{moment}: {status:#}");
+        guarded.run(&["disarm", "--reason", "again"], 0);
+    }
+}
+
+#[test]
+fn a_guard_that_is_killed_beside_its_command_does_not_take_the_command_along() {
+    let guarded = Guarded::with(PLAN);
+    let script = "echo started; read line; echo \"$line\"; \"$BELAY\" cutover; echo marked";
+    let mut guard = guarded.guard(&[], &["sh", "-c", script]);
+    guard.stdout.until("started");
+    guard.child.kill().unwrap();
+    guard.child.wait().unwrap();
+    guarded.is("armed");
+    guard.type_line("still there");
+    guard.stdout.until("still there");
+    guard.stdout.until("marked");
+    assert!(guarded.json(&["status", "shop"])["cutover"].is_string());
+}
+
+#[test]
+fn a_guard_that_is_killed_while_it_waits_for_a_rollback_does_not_stop_it() {
+    let guarded = Guarded::with(PLAN);
+    let mut guard = guarded.guard(&[], &["sh", "-c", "echo started; cat; exit 1"]);
+    guard.stdout.until("started");
+    guarded.world.cut_over();
+    guard.end_input();
+    killed_when(guard, " begins: ");
+    guarded.wait_for("rolled_back");
+}
