@@ -6,6 +6,8 @@ mod container;
 #[path = "../e2e/declared.rs"]
 mod declared;
 mod kubernetes;
+mod pipeline_lines;
+mod pipelines;
 mod policy;
 mod systemd;
 

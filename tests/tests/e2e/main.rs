@@ -31,6 +31,8 @@ mod notices;
 mod operation;
 mod operators;
 mod permissions;
+#[path = "../deploy/pipeline_lines.rs"]
+mod pipeline_lines;
 mod reach;
 mod records;
 mod refusals;
