@@ -5,9 +5,9 @@ use clap::{CommandFactory, Parser, Subcommand, builder::Styles};
 
 use crate::{
     commands::{
-        arm, audit, capture, check, completions, cutover, decide, demo, disarm, drill, dry_run, explore, graph, guard, iam,
-        journal, man, mute, notify, phase, report, rollback, run, run_verbs, schema, serve, status, step_verbs, token,
-        validate, watch,
+        arm, audit, capture, check, completions, cutover, decide, demo, disarm, drill, dry_run, explore, graph, guard,
+        iam, journal, man, mute, notify, phase, report, rollback, run, run_verbs, schema, serve, status, step_verbs,
+        token, validate, watch,
     },
     exit::{Exit, Failure},
     help,

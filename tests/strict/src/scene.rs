@@ -261,7 +261,7 @@ impl<'s> Stage<'s> {
     async fn open(&self) -> Handle {
         let ports = self.ports(Access::ReadWrite);
         let sampler = Sampler::start(ports.sensors.clone(), self.clock.clone(), Arc::new(()), POLL);
-        let options = Options { sampler, belay_version: "0.1.0".to_owned() };
+        let options = Options { sampler, belay_version: "0.1.0".to_owned(), readiness: None };
         Engine::open(ports, &self.scene.plan.migration, options).await.expect("a journal in memory can be read")
     }
 
