@@ -139,6 +139,8 @@ pub enum Effect {
     StartsJob { name: String },
     /// Changes that were queued on the resource, for its maintenance window, take effect with this one.
     Applies { queued: Vec<String> },
+    /// Somebody has changed the resource since the cutover, and that would be overwritten.
+    Overwrites { found: Vec<String> },
 }
 
 /// One destination's part of the traffic, in the weights of its own system.

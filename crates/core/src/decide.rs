@@ -156,6 +156,7 @@ impl Deciding {
             Input::Looked { step, result } => self.looked(step, result),
             Input::Applied { step, attempt, result } => self.applied(step, *attempt, result),
             Input::Noticed { notice, result } => self.noticed(notice, result),
+            Input::StoodStill { step, doc } => self.stood_still(step, doc),
             Input::Checked(checked) => self.checked(checked),
             Input::Tick => {}
             Input::Resumed { belay_version } => self.resumed(belay_version),

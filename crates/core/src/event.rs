@@ -92,6 +92,11 @@ pub enum Event {
     PointOfNoReturnPassed {
         at: Timestamp,
     },
+    /// The resource of a step has stood still after the cutover: from here on, another state is drift.
+    ExpectedCaptured {
+        step: Name,
+        doc: Arc<Doc>,
+    },
     /// What was checked beforehand comes to another verdict. `findings`: a line for each check that is not as it should be, the
     /// worst first; `left_out` of them are not listed. `from`: none at the first evaluation after arming.
     ReadinessChanged {

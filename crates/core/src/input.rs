@@ -35,6 +35,11 @@ pub enum Input {
         notice: NoticeId,
         result: Result<String, NotSent>,
     },
+    /// The resource of a step has stood still after the cutover.
+    StoodStill {
+        step: Name,
+        doc: Arc<Doc>,
+    },
     /// The readiness was evaluated.
     Checked(Checked),
     /// Time has passed; deadlines are looked at.
@@ -301,8 +306,6 @@ pub enum RefusalKind {
         run: RunId,
     },
     NoBaseline,
-    /// The plan asks for something that this version does not execute yet.
-    Unsupported,
     /// A trigger is red, and the plan says to refuse.
     RedAtArm,
     /// No such run or step.

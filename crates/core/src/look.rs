@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     change::{Assessment, Change, Doc, Outcome, Receipt, Repeats, Report},
     decide::Deciding,
+    drift,
     event::{Event, FailureCode, StepEvent},
     id::RunId,
     input::{ErrorClass, Look, LookFailure, SendFailure},
@@ -269,7 +270,14 @@ impl Deciding {
         // Asked for at the beginning: nobody is to be waited for in the middle.
         let planned = state.planned.iter().filter(|_| begins);
         let applies = || proof::applies_queued(planned.chain([next]));
-        loses.or_else(past).or_else(applies).or_else(|| self.drifted_before_undo(run, name, next)).or_else(asked)
+        let planned = state.planned.iter().filter(|_| begins);
+        let overwrites = || drift::overwrites(planned.chain([next]));
+        loses
+            .or_else(past)
+            .or_else(applies)
+            .or_else(overwrites)
+            .or_else(|| self.drifted_before_undo(run, name, next))
+            .or_else(asked)
     }
 
     /// The step loses data, and begins past the point of no return.

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use crate::{
     change::Baseline,
+    drift::Expected,
     drill::Drill,
     event::{EVENT_VERSION, Event, Record, RunKind, RunOutcome},
     gate::GateState,
@@ -52,6 +53,8 @@ pub struct Migration {
     pub outbox: Arc<Outbox>,
     /// Of the armed plan; none until the first evaluation.
     pub readiness: Option<Ready>,
+    /// What the resources of the steps should be until a rollback.
+    pub expected: Arc<Expected>,
     /// Signals of the armed plan, or of the plan of the run under way.
     pub signals: IndexMap<Name, SignalState>,
     pub triggers: IndexMap<Name, TriggerState>,
@@ -129,6 +132,7 @@ impl Migration {
             point_told: PointTold::default(),
             outbox: Arc::default(),
             readiness: None,
+            expected: Arc::default(),
             signals: IndexMap::new(),
             triggers: IndexMap::new(),
             blind: BTreeMap::new(),
@@ -172,13 +176,19 @@ impl Migration {
             Event::Armed { waits_for_green } => self.arm(at, waits_for_green),
             Event::Disarmed { .. } => self.disarm(),
             Event::CutoverMarked => self.set_cutover(Some(at)),
-            Event::PhaseBegun { phase } => self.begin_phase(at, phase),
+            Event::PhaseBegun { phase } => {
+                self.forget_expected();
+                self.begin_phase(at, phase);
+            }
             Event::Muted { until, by, reason } => {
                 self.muted = Some(Mute { since: at, until: *until, by: by.clone(), reason: reason.clone() });
             }
             Event::Unmuted { .. } => self.muted = None,
             Event::PointOfNoReturnNear { .. } => self.point_told.near = true,
             Event::PointOfNoReturnPassed { .. } => self.point_told.passed = true,
+            Event::ExpectedCaptured { step, doc } => {
+                Arc::make_mut(&mut self.expected).insert(step.clone(), doc.clone());
+            }
             Event::ReadinessChanged { verdict, .. } => self.readiness = Some(Ready { verdict: *verdict, since: at }),
             Event::WatchResumed { outage_s, asleep, clock_set_s, .. } => {
                 self.resume_watch(at, &Pause { outage_s: *outage_s, asleep: *asleep, clock_set_s: *clock_set_s });
@@ -237,6 +247,9 @@ impl Migration {
     }
 
     fn pin(&mut self, at: Timestamp, plan: &Arc<Plan>, sha256: &str) {
+        if self.plan_sha256 != sha256 {
+            self.forget_expected();
+        }
         self.signals = plan.signals.keys().map(|name| (name.clone(), SignalState::unread(at))).collect();
         self.triggers = plan.triggers.keys().map(|name| (name.clone(), TriggerState::quiet())).collect();
         self.blind.clear();
@@ -261,6 +274,7 @@ impl Migration {
     fn set_cutover(&mut self, at: Option<Timestamp>) {
         self.cutover = at;
         self.cutover_shift = SignedDuration::ZERO;
+        self.forget_expected();
         self.point_told = PointTold::default();
     }
 
@@ -316,6 +330,7 @@ impl Migration {
                 started.incident.clone_from(incident);
                 started.baseline.clone_from(&self.baseline);
                 started.cutover = self.cutover;
+                started.expected = self.expected.clone();
                 started.phase.clone_from(phase);
                 started.phase_before.clone_from(&self.phase);
                 self.note_in_drill(None, Some(run));

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use crate::{
     change::{Baseline, BaselineEntry, Change, Doc, Effect, Receipt, Report, Sent, SentOutcome},
+    drift::Expected,
     event::{FailureCode, GateEvent, RunKind, RunOutcome, StepEvent},
     gate::{GateState, GateStatus},
     id::{IncidentId, RunId},
@@ -30,6 +31,8 @@ pub struct Run {
     pub plan_sha256: String,
     pub baseline: Option<Arc<Baseline>>,
     pub cutover: Option<Timestamp>,
+    /// What was captured after the cutover. Nothing in an undo: that goes by what the rollback has left.
+    pub expected: Arc<Expected>,
     /// Steps of other phases are skipped.
     pub phase: Option<Name>,
     /// The phase that an undo of this run brings back.
@@ -682,6 +685,7 @@ impl Run {
             plan_sha256: plan_sha256.to_owned(),
             baseline: None,
             cutover: None,
+            expected: Arc::default(),
             phase: None,
             phase_before: None,
             started: at,

@@ -14,7 +14,6 @@ use crate::{
     phase::refuse_unknown_phase,
     reading::Reading,
     run::{RunState, missing_baseline},
-    support,
     watch::{Truth, truth},
 };
 
@@ -81,7 +80,6 @@ impl Deciding {
         if self.state.incident.is_some() {
             return Err(wrong_state("an incident is open", "decide it, or disarm, which closes it"));
         }
-        refuse_unsupported(plan)?;
         self.commanded("arm", asked, detail);
         self.pin(plan, sha256, baseline);
         self.refuse_without_baseline(plan, &[])?;
@@ -191,7 +189,6 @@ impl Deciding {
                 help: format!("its steps are: {}", steps.join(", ")),
             });
         }
-        refuse_unsupported(&plan)?;
         let phase = match pin.and_then(|pin| pin.phase.as_ref()) {
             Some(phase) => Some(phase.as_str()),
             None => self.state.phase_name(),
@@ -276,18 +273,6 @@ pub(crate) fn refuse_idle(plan: &Plan, only: &[Name], phase: Option<&str>) -> Ou
         ),
         "`belay phase NAME --reason TEXT` begins another phase; `belay status` shows which steps serve which",
     ))
-}
-
-fn refuse_unsupported(plan: &Plan) -> Outcome {
-    let unsupported = support::unsupported(plan);
-    if unsupported.is_empty() {
-        return Ok(());
-    }
-    Err(Refusal {
-        kind: RefusalKind::Unsupported,
-        why: format!("this version of Belay cannot honour parts of the plan yet: {}", unsupported.join("; ")),
-        help: "take them out of the plan, or use a version that executes them".to_owned(),
-    })
 }
 
 pub(crate) fn wrong_state(why: &str, help: &str) -> Refusal {

@@ -237,26 +237,6 @@ fn unknown_for_long_rolls_back_where_the_plan_says_so_but_blindness_only_alerts(
 }
 
 #[test]
-fn what_cannot_be_honoured_refuses_to_arm_and_says_which() {
-    let mut plan = plan(vec![("dns", step(&[]))]);
-    plan.steps["dns"].expect = Some(serde_json::json!(1));
-    plan.steps["dns"].on_drift = Some(serde_json::json!("alert"));
-    let mut stage = Stage::new();
-    let refusal = stage
-        .command(Verb::Arm {
-            plan: std::sync::Arc::new(plan),
-            plan_sha256: "p".to_owned(),
-            baseline: None,
-            readings: vec![],
-            wait_for_green: false,
-            detours: vec![],
-        })
-        .unwrap_err();
-    assert_eq!(refusal.kind, RefusalKind::Unsupported);
-    assert!(refusal.why.contains("steps.dns.expect") && refusal.why.contains("steps.dns.on_drift"), "{}", refusal.why);
-}
-
-#[test]
 fn arming_anew_does_not_close_an_open_incident() {
     let mut plan = plan(vec![("dns", step(&[]))]);
     plan.triggers["hurt"].severity = Severity::Minor;

@@ -124,9 +124,7 @@ pub async fn arm(
 /// What core refuses whatever is found out, it refuses before AWS is asked anything.
 fn refuse_early(state: &Migration, now: Timestamp, command: &Command) -> Result<(), CommandError> {
     match state.decide(now, 0, &Input::Command(command.clone())) {
-        Err(refusal) if matches!(refusal.kind, RefusalKind::AlreadyRunning { .. } | RefusalKind::Unsupported) => {
-            Err(refusal.into())
-        }
+        Err(refusal) if matches!(refusal.kind, RefusalKind::AlreadyRunning { .. }) => Err(refusal.into()),
         _ => Ok(()),
     }
 }

@@ -8,6 +8,7 @@
 
 mod arming;
 mod capture;
+mod drift;
 mod drill;
 mod driver;
 mod dry_run;

@@ -9,9 +9,14 @@ mod steps;
 mod times;
 mod watch;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
-use belay_core::{change::Baseline, migration::Migration, readiness::Checked, support};
+use belay_core::{
+    change::{Baseline, Doc},
+    drift::Expected,
+    migration::Migration,
+    readiness::Checked,
+};
 use belay_plan::model::{Name, Plan};
 use belay_ports::{Check, CheckVerdict, Clock, Fut, Ports};
 use jiff::Timestamp;
@@ -126,6 +131,10 @@ pub struct Circumstances {
     pub cutover: Option<Timestamp>,
     /// What the steps took before.
     pub measured: Measured,
+    /// What was captured after the cutover.
+    pub expected: Arc<Expected>,
+    /// What the evaluation before saw of resources whose state is still to be captured.
+    pub seen: BTreeMap<Name, Arc<Doc>>,
     /// When each step was last carried out in a drill, if ever.
     pub drilled: Vec<(Name, Option<Timestamp>)>,
 }
@@ -137,6 +146,8 @@ impl Circumstances {
         Self {
             baseline: state.baseline.clone(),
             cutover: state.cutover,
+            expected: state.expected.clone(),
+            seen: BTreeMap::new(),
             measured: measured(plan, state, relatives.clone()),
             drilled: times::drilled(plan, std::iter::once(state).chain(relatives)),
         }
@@ -151,15 +162,33 @@ pub async fn readiness(
     sha256: &str,
     circumstances: &Circumstances,
 ) -> Readiness {
+    evaluate(ports, host, plan, sha256, circumstances).await.readiness
+}
+
+/// An evaluation, and what it saw of resources whose state after the cutover is still to be captured.
+pub(crate) struct Evaluated {
+    pub(crate) readiness: Readiness,
+    pub(crate) seen: BTreeMap<Name, Arc<Doc>>,
+    /// Of these, what has stood still since the evaluation before.
+    pub(crate) stood_still: Vec<Name>,
+}
+
+pub(crate) async fn evaluate(
+    ports: &Ports,
+    host: &dyn HostChecks,
+    plan: &Arc<Plan>,
+    sha256: &str,
+    circumstances: &Circumstances,
+) -> Evaluated {
     let at = ports.clock.now();
     let done = |checks: Vec<(String, Check)>| {
         let checks = checks.into_iter().map(|(part, check)| ReadinessCheck::new(&part, check, at));
-        Readiness::new(plan, sha256, at, checks.collect())
+        let readiness = Readiness::new(plan, sha256, at, checks.collect());
+        Evaluated { readiness, seen: BTreeMap::new(), stood_still: Vec::new() }
     };
     let of_plan = |check: Check| (String::new(), check);
-    let unsupported = unsupported(ports, plan);
-    if !unsupported.is_empty() {
-        return done(unsupported.into_iter().map(of_plan).collect());
+    if let Err(unknown) = scope::refuse_unknown(ports, plan) {
+        return done(vec![of_plan(Check::no_go("supported", &plan.migration, unknown.to_string()))]);
     }
     let accounts = account::verify(ports, plan).await;
     if accounts.iter().any(|check| check.verdict != CheckVerdict::Go) {
@@ -180,17 +209,11 @@ pub async fn readiness(
     let mut checks: Vec<(String, Check)> = accounts.into_iter().chain(credentials).map(of_plan).collect();
     checks.extend(signals);
     let times = times::evaluate(plan, &evaluated.times, circumstances, at);
-    checks.extend(evaluated.checks);
+    checks.extend(evaluated.checks.clone());
     checks.extend(channels.into_iter().map(|(name, usable)| (format!("channel {name}"), channel(name, usable))));
     checks.extend(times.into_iter().chain(own).map(of_plan));
-    done(checks)
-}
-
-fn unsupported(ports: &Ports, plan: &Plan) -> Vec<Check> {
-    let parts = support::unsupported(plan).into_iter();
-    let parts = parts.map(|part| Check::no_go("supported", part, "this version of Belay does not execute it"));
-    let unknown = scope::refuse_unknown(ports, plan).err();
-    parts.chain(unknown.map(|unknown| Check::no_go("supported", &plan.migration, unknown.to_string()))).collect()
+    let steps::Evaluated { seen, stood_still, .. } = evaluated;
+    Evaluated { seen, stood_still, ..done(checks) }
 }
 
 fn channel(name: Name, usable: Result<(), String>) -> Check {

@@ -8,12 +8,13 @@ use std::{
 };
 
 use belay_core::{
+    change::{Assessment, Doc, Effect},
     id::RunId,
     input::{ErrorClass, Input, Look, LookFailure, SendFailure},
     run::Run,
     wants::{ApplyTask, LookTask, Task, TaskId, Wants},
 };
-use belay_plan::model::{AwsTarget, Name};
+use belay_plan::model::{AwsTarget, Name, OnDrift, Step};
 use belay_ports::{AccountError, Actuator, Actuators, ApplyError, Clock, Interruption, Ports, Scope};
 use futures::FutureExt;
 use tokio::{
@@ -21,6 +22,8 @@ use tokio::{
     task::{AbortHandle, JoinSet},
 };
 use tracing::{Instrument, Span};
+
+use crate::drift::{Drift, Should};
 
 /// Looks that have come back and wait for the loop; a look that finds it full waits.
 const LOOKS_MAX: usize = 256;
@@ -160,10 +163,11 @@ impl Tasks {
         self.serial += 1;
         let serial = self.serial;
         let prepared = prepare(&self.ports, run, &look.step);
+        let guarded = Guarded::of(run, &look.step);
         let (clock, trace) = (self.ports.clock.clone(), Trace::of(run, &look.step));
         let answers = Answers { id, serial, step: look.step.clone(), to: self.looker.clone() };
         let abort = self.set.spawn(async move {
-            look_repeatedly(clock.as_ref(), &look, prepared, answers, &trace).await;
+            look_repeatedly(clock.as_ref(), &look, prepared, guarded, answers, &trace).await;
             None
         });
         self.looks.insert(id, RunningLook { serial, abort });
@@ -295,6 +299,32 @@ fn not_admitted(error: AccountError) -> SendFailure {
 
 type Prepared = Result<(Arc<dyn Actuator>, Scope), String>;
 
+/// What a resource should be before the step's first send, where the plan wants a person's word if it is not.
+struct Guarded {
+    should: Should,
+    step: Step,
+}
+
+impl Guarded {
+    fn of(run: &Run, name: &str) -> Option<Self> {
+        let step = run.plan.steps.get(name).filter(|step| step.on_drift == OnDrift::Halt)?;
+        let untouched = run.steps.get(name).is_some_and(|state| state.before.is_none());
+        let should = Should::after_cutover(name, step, run.cutover, &run.expected).filter(|_| untouched)?;
+        Some(Self { should, step: step.clone() })
+    }
+
+    /// With what somebody has changed since, for the person who is asked.
+    fn mark(&self, actuator: &dyn Actuator, scope: &Scope, now: &Doc, assessment: Assessment) -> Assessment {
+        let Assessment::Remaining(mut changes) = assessment else { return assessment };
+        if let (Drift::Changed(found), Some(first)) =
+            (self.should.drift(actuator, scope, &self.step, now), changes.first_mut())
+        {
+            first.effects.push(Effect::Overwrites { found });
+        }
+        Assessment::Remaining(changes)
+    }
+}
+
 fn prepare(ports: &Ports, run: &Run, step: &str) -> Prepared {
     let scope = crate::scope::of_run(run, step).ok_or_else(|| format!("the plan has no step {step}"))?;
     let action = &run.plan.steps[step].action;
@@ -304,7 +334,14 @@ fn prepare(ports: &Ports, run: &Run, step: &str) -> Prepared {
 
 /// Looks, and looks again for as long as nobody stops it: soon at first, then every 1% of the time gone. A look that takes
 /// long, as AWS throttles, is followed by a pause of the same length: the others need the quota, too.
-async fn look_repeatedly(clock: &dyn Clock, look: &LookTask, prepared: Prepared, answers: Answers, trace: &Trace) {
+async fn look_repeatedly(
+    clock: &dyn Clock,
+    look: &LookTask,
+    prepared: Prepared,
+    guarded: Option<Guarded>,
+    answers: Answers,
+    trace: &Trace,
+) {
     let (actuator, mut scope) = match prepared {
         Ok(prepared) => prepared,
         Err(why) => return answers.send(Err(LookFailure { why, permanent: true })).await,
@@ -315,7 +352,7 @@ async fn look_repeatedly(clock: &dyn Clock, look: &LookTask, prepared: Prepared,
     let pace = actuator.pace().clamp(FIRST_PAUSE, look.pause_max);
     loop {
         let began = clock.monotonic();
-        let looked = look_once(clock, actuator.as_ref(), &scope, look).instrument(trace.look()).await;
+        let looked = look_once(clock, actuator.as_ref(), &scope, look, guarded.as_ref()).instrument(trace.look()).await;
         let took = clock.monotonic().saturating_sub(began);
         scope.previous = looked.as_ref().ok().map(|look| look.doc.clone());
         answers.send(looked).await;
@@ -329,6 +366,7 @@ async fn look_once(
     actuator: &dyn Actuator,
     scope: &Scope,
     look: &LookTask,
+    guarded: Option<&Guarded>,
 ) -> Result<Look, LookFailure> {
     let observed = async {
         let doc = actuator
@@ -338,6 +376,10 @@ async fn look_once(
         let assessment = actuator
             .assess(scope, &doc, &look.receipts)
             .map_err(|corrupt| LookFailure { why: corrupt.0, permanent: true })?;
+        let assessment = match guarded {
+            Some(guarded) => guarded.mark(actuator, scope, &doc, assessment),
+            None => assessment,
+        };
         Ok(Look { doc, assessment, stage: look.stage })
     };
     tokio::select! {

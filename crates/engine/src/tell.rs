@@ -54,6 +54,9 @@ fn says(event: &Event, state: &Migration) -> Option<(Tone, String)> {
         Event::PointOfNoReturnPassed { .. } => {
             (Warn, "the point of no return is passed: people decide every rollback from here on".to_owned())
         }
+        Event::ExpectedCaptured { step, .. } => {
+            (Info, format!("the state of {step} after the cutover is captured: another one is drift from here on"))
+        }
         Event::ReadinessChanged { verdict: CheckVerdict::Go, .. } => {
             (Info, "ready: every check is as it should be".to_owned())
         }

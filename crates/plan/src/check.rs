@@ -240,6 +240,16 @@ impl<'d> Checker<'d> {
             let findings = (spec.check)(&step["with"], target);
             self.findings(&pointer, findings);
         }
+        let expect = format!("{pointer}/expect");
+        if self.places.is_sound(&with) && self.places.is_sound(&expect) && step["expect"].is_object() {
+            let findings = (spec.check)(&step["with"], Some(&step["expect"])).into_iter();
+            // What is wrong with the rest was said of the target.
+            let of_it = findings.filter_map(|finding| {
+                let below = finding.pointer.strip_prefix("/to")?;
+                Some(Finding { pointer: format!("/expect{below}"), ..finding })
+            });
+            self.findings(&pointer, of_it.collect());
+        }
     }
 
     fn timings(&mut self, pointer: &str) {

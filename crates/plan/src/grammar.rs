@@ -6,8 +6,8 @@ use crate::{
     catalogue::{ActionSpec, Catalogue, ChannelSpec, SignalSpec},
     notify::NoticeKind,
     shape::{
-        Field, MapShape, NAME, Shape, TaggedShape, Variant, any, boolean, duration, field, filled_list, filled_map,
-        integer, list, map, map_with, name, object, one_of, patch, pattern, text, words,
+        Field, MapShape, NAME, Shape, TaggedShape, Variant, boolean, duration, field, filled_list, filled_map, integer,
+        list, map, map_with, name, object, one_of, patch, pattern, text, words,
     },
 };
 
@@ -260,10 +260,11 @@ fn step_fields() -> Vec<Field> {
         during(),
         field("fences", list(name()), "The steps that lose data and are safe behind this one: it stops the writers.")
             .optional(),
-        field("expect", any(), "Reserved.").optional(),
-        field("on_drift", any(), "Reserved.").optional(),
     ]
 }
+
+const EXPECT: &str = "The state between the cutover and a rollback; left out: as it is captured after the cutover.";
+const ON_DRIFT: &str = "When somebody has changed it since: the step goes on, or waits for an approval.";
 
 fn action(spec: &ActionSpec) -> Variant {
     let mut fields = vec![field("with", spec.with.clone(), "The action's own settings.")];
@@ -274,8 +275,14 @@ fn action(spec: &ActionSpec) -> Variant {
             fields.push(
                 field("to", one_of(what, [words(["baseline"]), to.clone()]), "The state to return to.").or("baseline"),
             );
+            fields.push(field("expect", to.clone(), EXPECT).optional());
+            fields.push(field("on_drift", words(["proceed", "halt"]), ON_DRIFT).or("proceed"));
         }
-        None => refused.push(("to", format!("`{}` names its own target", spec.name))),
+        None => {
+            refused.push(("to", format!("`{}` names its own target", spec.name)));
+            refused.push(("expect", format!("`{}` has no state that could drift", spec.name)));
+            refused.push(("on_drift", format!("`{}` has no state that could drift", spec.name)));
+        }
     }
     match spec.others {
         true => fields.push(field("others", words(["keep", "zero"]), "Members that `to` does not name.").optional()),

@@ -463,11 +463,29 @@ pub struct Step {
     /// has to hold.
     #[serde(default, deserialize_with = "stages", skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<u32>,
-    /// Reserved: parsed, refused at arming.
+    /// The state between the cutover and a rollback, in the action's normal form; none: as it was captured after the cutover.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<Value>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub on_drift: Option<Value>,
+    /// When somebody has changed the resource since then.
+    #[serde(default, deserialize_with = "on_drift", skip_serializing_if = "OnDrift::is_default")]
+    pub on_drift: OnDrift,
+}
+
+/// What a resource that is not as expected means for its step.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDrift {
+    /// The rollback comes first.
+    #[default]
+    Proceed,
+    /// A person agrees before anything of it is overwritten.
+    Halt,
+}
+
+impl OnDrift {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Step {
@@ -475,6 +493,12 @@ impl Step {
     pub fn is_last_stage(&self, stage: usize) -> bool {
         stage + 1 >= self.stages.len()
     }
+}
+
+/// The same of drift.
+fn on_drift<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<OnDrift, D::Error> {
+    let written = Value::deserialize(deserializer)?;
+    Ok(OnDrift::deserialize(written).unwrap_or_default())
 }
 
 /// Plans of versions that did not execute stages may have anything there: they were never run.

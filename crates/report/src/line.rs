@@ -109,6 +109,9 @@ fn told(actor: &str, event: &Event, clock: Clock) -> Told {
         Event::PointOfNoReturnPassed { .. } => {
             tell("", Tone::Warn, "the point of no return is passed: people decide every rollback from here on")
         }
+        Event::ExpectedCaptured { step, .. } => {
+            tell(step, Tone::Quiet, "its state after the cutover is captured: another one is drift from here on")
+        }
         Event::ReadinessChanged { verdict, findings, left_out, .. } => {
             let tone = if *verdict == CheckVerdict::Go { Tone::Good } else { Tone::Warn };
             tell("", tone, readiness(*verdict, findings, *left_out))

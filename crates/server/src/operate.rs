@@ -7,7 +7,6 @@ use belay_core::{
     id::RunId,
     input::{Asked, Verb},
     migration::MigrationState,
-    support::unsupported,
 };
 use belay_engine::{ArmError, Armed, Arming, CommandError, DryRun, DryRunError, RunError, Which};
 use belay_plan::{
@@ -75,11 +74,7 @@ impl Daemon {
         let loaded = self.refresh(guard).await.map_err(|why| OperateError::PlanFile { why })?;
         self.refuse_unpermitted(guard, &loaded, word)?;
         self.refuse_shared_resources(guard, &loaded.plan)?;
-        // What cannot be honoured at all is said first, by arming itself: tokens would not help it.
-        let honoured = unsupported(&loaded.plan).is_empty();
-        if honoured {
-            self.refuse_missing_people(&loaded.plan)?;
-        }
+        self.refuse_missing_people(&loaded.plan)?;
         let plan = Arc::new(loaded.plan.clone());
         let mut armed = belay_engine::arm(&guard.handle, self.ports(), plan, &loaded.sha256, arming, asked).await?;
         let changeable =

@@ -89,32 +89,6 @@ fn without_a_baseline_there_is_no_way_back() {
 }
 
 #[test]
-fn what_cannot_be_honoured_yet_is_not_armed() {
-    let mut stage = Stage::new("later", &[]);
-    let expecting = DNS_PLAN.replace("    require: [page]\n", "    require: [page]\n    expect: { traffic: down }\n");
-    let plan = stage.plan(&expecting);
-    let daemon = stage.serve(&plan);
-    let answer = daemon.post(&format!("/v1/migrations/{}/arm", stage.name()), &json!({}));
-    assert_eq!(answer.status, 409, "{answer:?}");
-    assert_eq!(answer.content_type, "application/problem+json");
-    let problem = answer.json();
-    assert_eq!(problem["type"], "/problems/unsupported_plan");
-    let detail = problem["detail"].as_str().unwrap();
-    assert!(detail.contains("steps.dns_back.expect"), "{problem:#}");
-    let done = stage.belay.run(&["arm"]);
-    assert_eq!(done.code, 5, "{done}");
-    assert!(done.stderr.contains("steps.dns_back.expect"), "{done}");
-    assert_eq!(daemon.migration()["state"], "disarmed");
-    assert!(stage.proxy.calls().is_empty(), "it is refused before AWS is asked anything");
-    drop(daemon);
-
-    let done = stage.belay.run(&["run", &plan, "--reason", "a test", "--state", "sqlite:other.db"]);
-    assert_eq!(done.code, 5, "{done}");
-    assert!(done.stderr.contains("steps.dns_back.expect"), "{done}");
-    assert!(stage.proxy.mutating_calls().is_empty());
-}
-
-#[test]
 fn a_second_rollback_is_told_of_the_first() {
     let mut stage = Stage::cut_over("second", &[]);
     let plan = stage.plan(&DNS_PLAN.replace("require: [page]", "require: [{ signal: page, within: 5m }]"));

@@ -250,7 +250,7 @@ pub fn step(needs: &[&str]) -> Step {
         during: Vec::new(),
         stages: Vec::new(),
         expect: None,
-        on_drift: None,
+        on_drift: OnDrift::Proceed,
         fences: Vec::new(),
     }
 }

@@ -6,7 +6,6 @@ use belay_core::{
     change::{Change, Effect},
     proof,
     reading::{Health, Reading},
-    support,
     watch::signals_of,
 };
 use belay_plan::{
@@ -49,14 +48,9 @@ impl Findings<'_> {
         let critical_path =
             path.steps.into_iter().filter(|name| steps.contains_key(*name)).map(str::to_owned).collect();
         let expected = path.duration + longest_hold(&self.plan.confirm);
-        let refused = support::unsupported(self.plan).into_iter().map(|part| Stop {
-            why: format!("this version of Belay does not execute {part}, and refuses to run the plan"),
-            step: part,
-        });
         // A fallback runs only when its step has failed: what would stop it does not stop the rollback.
         let expected_steps = steps.iter().filter(|(_, step)| !step.fallback);
-        let stopped_by: Vec<Stop> =
-            refused.chain(expected_steps.flat_map(|(name, step)| self.stops(name, step))).collect();
+        let stopped_by: Vec<Stop> = expected_steps.flat_map(|(name, step)| self.stops(name, step)).collect();
         let rto = self.plan.objectives.rto;
         DryRun {
             reaches: Vec::new(),

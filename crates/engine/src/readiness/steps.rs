@@ -1,14 +1,18 @@
 //! What the steps need: that each could be carried out, within what the plan may lose.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use belay_core::{
-    change::{Assessment, BaselineEntry, Change, Outcome},
+    change::{Assessment, BaselineEntry, Change, Doc, Outcome},
     run::baseline_entry,
 };
 use belay_plan::{
     duration,
-    model::{Name, Plan, Target},
+    model::{Name, OnDrift, Plan, Step, Target},
 };
 use belay_ports::{Check, Corrupt, Ports};
 use futures::{StreamExt, stream};
@@ -18,6 +22,7 @@ use jiff::Timestamp;
 use super::{Circumstances, PARTS_MAX, late, within};
 use crate::{
     capture::Looking,
+    drift::{Drift, Should},
     expected::{Expected, expected_when_needed},
     loss::{Loss, losing},
 };
@@ -25,6 +30,8 @@ use crate::{
 pub(super) struct Evaluated {
     pub(super) checks: Vec<(String, Check)>,
     pub(super) losses: IndexMap<Name, Loss>,
+    pub(super) seen: BTreeMap<Name, Arc<Doc>>,
+    pub(super) stood_still: Vec<Name>,
     /// How long each is expected to take; none where that is not known.
     pub(super) times: IndexMap<Name, Option<Expected>>,
 }
@@ -36,6 +43,14 @@ struct Found {
     loss: Option<Loss>,
     /// What there would be to do; none where that is not known.
     changes: Option<Vec<Change>>,
+    moved: Option<Moved>,
+}
+
+/// The cutover has moved the resource, and where it should stand is still to be captured.
+struct Moved {
+    doc: Arc<Doc>,
+    /// It is as the evaluation before saw it.
+    stands_still: bool,
 }
 
 pub(super) async fn evaluate(ports: &Ports, plan: &Plan, circumstances: &Circumstances, at: Timestamp) -> Evaluated {
@@ -46,8 +61,18 @@ pub(super) async fn evaluate(ports: &Ports, plan: &Plan, circumstances: &Circums
     }
     let found: Vec<Found> = stream::iter(parts).buffered(PARTS_MAX).collect().await;
     let losing: BTreeSet<&Name> = losing(plan).collect();
-    let mut evaluated = Evaluated { checks: Vec::new(), losses: IndexMap::new(), times: IndexMap::new() };
-    for Found { step, mut checks, loss, changes } in found {
+    let mut evaluated = Evaluated {
+        checks: Vec::new(),
+        losses: IndexMap::new(),
+        seen: BTreeMap::new(),
+        stood_still: Vec::new(),
+        times: IndexMap::new(),
+    };
+    for Found { step, mut checks, loss, changes, moved } in found {
+        if let Some(Moved { doc, stands_still }) = moved {
+            evaluated.stood_still.extend(stands_still.then(|| step.clone()));
+            evaluated.seen.insert(step.clone(), doc);
+        }
         let planned = &plan.steps[&step];
         if losing.contains(&step) {
             let loss = loss.unwrap_or_else(Loss::unobservable);
@@ -65,7 +90,7 @@ pub(super) async fn evaluate(ports: &Ports, plan: &Plan, circumstances: &Circums
 
 impl Found {
     fn nothing(step: &str) -> Self {
-        Self { step: step.to_owned(), checks: Vec::new(), loss: None, changes: None }
+        Self { step: step.to_owned(), checks: Vec::new(), loss: None, changes: None, moved: None }
     }
 }
 
@@ -110,7 +135,70 @@ async fn of_step(ports: &Ports, plan: &Plan, step: &Name, circumstances: &Circum
         Err(Corrupt(why)) => checks.push(Check::no_go("step", resource, why)),
     }
     checks.extend(looking.actuator.readiness(&looking.scope, &doc).await);
-    Found { step: step.clone(), checks, loss: Some(Loss::of(&looking, Ok(&doc))), changes }
+    let (drift, moved) = drift(&looking, plan, step, circumstances, doc.clone());
+    checks.extend(drift);
+    Found { step: step.clone(), checks, loss: Some(Loss::of(&looking, Ok(&doc))), changes, moved }
+}
+
+/// Whether the resource is as it should be: before the cutover as at the baseline, after it as expected.
+fn drift(
+    looking: &Looking,
+    plan: &Plan,
+    step: &Name,
+    circumstances: &Circumstances,
+    doc: Doc,
+) -> (Option<Check>, Option<Moved>) {
+    let Looking { scope, actuator } = looking;
+    let planned = &plan.steps[step];
+    let resource = planned.resource.as_str();
+    let held = |should: &Should| should.drift(actuator.as_ref(), scope, planned, &doc);
+    let of_baseline = scope.baseline.as_ref().map(|entry| Should::Observed(Arc::new(entry.doc.clone())));
+    let from_baseline = of_baseline.as_ref().map_or(Drift::NotApplicable, &held);
+    match Should::after_cutover(step, planned, circumstances.cutover, &circumstances.expected) {
+        Some(should) => {
+            let check = match (held(&should), &from_baseline) {
+                (Drift::NotApplicable, _) => return (None, None),
+                (Drift::None, _) => Check::go("drift", resource, "as expected after the cutover"),
+                // Nothing is left to put back.
+                (Drift::Changed(_), Drift::None) => Check::go("drift", resource, "as it was before the cutover"),
+                (Drift::Changed(found), _) => changed(planned, resource, "after the cutover", &found),
+            };
+            (Some(check), None)
+        }
+        None => match (circumstances.cutover, from_baseline) {
+            (_, Drift::NotApplicable) => (None, None),
+            (None, Drift::None) => (Some(Check::go("drift", resource, "as at the baseline")), None),
+            (None, Drift::Changed(found)) => {
+                let found =
+                    format!("not as at the baseline, though no cutover is marked: it would take {}", found.join("; "));
+                let check = Check::warn("drift", resource, found)
+                    .cure("if the cutover has begun, `belay cutover` marks it; else look who has changed it");
+                (Some(check), None)
+            }
+            (Some(_), Drift::None) => {
+                (Some(Check::go("drift", resource, "as at the baseline: the cutover has not moved it yet")), None)
+            }
+            (Some(_), Drift::Changed(_)) => {
+                let doc = Arc::new(doc.clone());
+                let seen = circumstances.seen.get(step).map(|seen| Should::Observed(seen.clone()));
+                let stands_still = seen.is_some_and(|seen| held(&seen) == Drift::None);
+                let found =
+                    "moved by the cutover; how it should stand is captured when it has stood still for five minutes";
+                (Some(Check::go("drift", resource, found)), Some(Moved { doc, stands_still }))
+            }
+        },
+    }
+}
+
+fn changed(step: &Step, resource: &str, since: &str, found: &[String]) -> Check {
+    let found = format!("not as expected {since}: to bring it back would take {}", found.join("; "));
+    let cure = "look who has changed it; `belay phase`, or a new mark of the cutover, takes it as it is now";
+    match step.on_drift {
+        OnDrift::Proceed => Check::warn("drift", resource, found).cure(cure),
+        OnDrift::Halt => {
+            Check::no_go("drift", resource, found).wanted("as expected: else the step waits for an approval").cure(cure)
+        }
+    }
 }
 
 fn assessed(resource: &str, assessment: Result<Assessment, Corrupt>) -> (Check, Option<Vec<Change>>) {

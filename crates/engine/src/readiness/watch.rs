@@ -2,13 +2,19 @@
 
 use std::{sync::Arc, time::Duration};
 
-use belay_core::{change::Baseline, input::Input, migration::Migration, readiness::CheckVerdict};
-use belay_plan::model::Plan;
+use belay_core::{
+    change::{Baseline, Doc},
+    drift::Expected,
+    input::Input,
+    migration::Migration,
+    readiness::CheckVerdict,
+};
+use belay_plan::model::{Name, Plan};
 use belay_ports::Ports;
 use jiff::Timestamp;
 use tokio::{sync::mpsc, task::JoinSet};
 
-use super::{Circumstances, HostChecks, Readiness, readiness};
+use super::{Circumstances, Evaluated, HostChecks, Readiness, evaluate};
 
 /// The pause before the first evaluation: arming has just read all of it, and a daemon that starts has other things to read.
 const FIRST: Duration = Duration::from_secs(30);
@@ -32,6 +38,8 @@ pub(crate) struct ReadinessWatch {
 }
 
 struct Found {
+    /// What has stood still since the evaluation before.
+    stood_still: Vec<(Name, Arc<Doc>)>,
     readiness: Arc<Readiness>,
     /// The one before, or the record, has the same verdict, or there is none.
     agreed: bool,
@@ -42,6 +50,7 @@ struct Of {
     plan: Arc<Plan>,
     baseline: Option<Arc<Baseline>>,
     cutover: Option<Timestamp>,
+    expected: Arc<Expected>,
 }
 
 impl Of {
@@ -49,6 +58,7 @@ impl Of {
         Arc::ptr_eq(&self.plan, plan)
             && self.baseline.as_ref().map(Arc::as_ptr) == state.baseline.as_ref().map(Arc::as_ptr)
             && self.cutover == state.cutover
+            && Arc::ptr_eq(&self.expected, &state.expected)
     }
 }
 
@@ -94,7 +104,12 @@ impl ReadinessWatch {
         let mut task = JoinSet::new();
         task.spawn(evaluation.repeat(state.readiness.as_ref().map(|ready| ready.verdict), sender));
         (self.found, self.task) = (found, Some(task));
-        self.of = Some(Of { plan: plan.clone(), baseline: state.baseline.clone(), cutover: state.cutover });
+        self.of = Some(Of {
+            plan: plan.clone(),
+            baseline: state.baseline.clone(),
+            cutover: state.cutover,
+            expected: state.expected.clone(),
+        });
     }
 
     pub(crate) fn stop(&mut self) {
@@ -104,12 +119,14 @@ impl ReadinessWatch {
         }
     }
 
-    /// The next evaluation, for the record if two agree. It does not come back while nothing is evaluated.
-    pub(crate) async fn next(&mut self) -> Option<Input> {
-        let Some(Found { readiness, agreed }) = self.found.recv().await else { return std::future::pending().await };
-        let checked = readiness.checked();
+    /// What the next evaluation comes to: what has stood still, and the verdict if two agree. It does not come back while nothing is evaluated.
+    pub(crate) async fn next(&mut self) -> Vec<Input> {
+        let Some(found) = self.found.recv().await else { return std::future::pending().await };
+        let Found { stood_still, readiness, agreed } = found;
+        let checked = agreed.then(|| Input::Checked(readiness.checked()));
         self.last = Some(readiness);
-        agreed.then_some(Input::Checked(checked))
+        let stood_still = stood_still.into_iter().map(|(step, doc)| Input::StoodStill { step, doc });
+        stood_still.chain(checked).collect()
     }
 
     /// Somebody has evaluated the same plan meanwhile: what they saw is shown from now on.
@@ -131,17 +148,22 @@ struct Evaluation {
 }
 
 impl Evaluation {
-    async fn repeat(self, on_record: Option<CheckVerdict>, to: mpsc::Sender<Found>) {
+    async fn repeat(mut self, on_record: Option<CheckVerdict>, to: mpsc::Sender<Found>) {
         let mut last = on_record;
         self.ports.clock.sleep(FIRST).await;
         loop {
             let Self { ports, host, plan, sha256, circumstances } = &self;
             let began = ports.clock.monotonic();
-            let readiness = Arc::new(readiness(ports, host.as_ref(), plan, sha256, circumstances).await);
+            let Evaluated { readiness, seen, stood_still } =
+                evaluate(ports, host.as_ref(), plan, sha256, circumstances).await;
+            let readiness = Arc::new(readiness);
+            let stood_still = stood_still.into_iter().filter_map(|step| Some((step.clone(), seen.get(&step)?.clone())));
+            let stood_still = stood_still.collect();
             let took = ports.clock.monotonic().saturating_sub(began);
             let agreed = last.is_none_or(|last| last == readiness.verdict);
             last = Some(readiness.verdict);
-            if to.send(Found { readiness, agreed }).await.is_err() {
+            self.circumstances.seen = seen;
+            if to.send(Found { stood_still, readiness, agreed }).await.is_err() {
                 return;
             }
             self.ports.clock.sleep(if agreed { PACE.max(took) } else { PACE_IN_DOUBT.max(took) }).await;

@@ -101,6 +101,7 @@ pub(crate) fn events() -> Vec<Event> {
         Event::PostmortemHeld { run: RunId(name()), link: why() },
         Event::PointOfNoReturnNear { at: at(2) },
         Event::PointOfNoReturnPassed { at: at(2) },
+        Event::ExpectedCaptured { step: name(), doc: Arc::new(json!({ "blue": 1 })) },
         Event::ReadinessChanged {
             from: Some(CheckVerdict::Go),
             verdict: CheckVerdict::NoGo,
@@ -280,6 +281,7 @@ fn change() -> Change {
             Effect::LosesData { since: Some(at(3)) },
             Effect::Outage { expected: Duration::from_millis(1_500) },
             Effect::Drains { time: Duration::from_secs(60) },
+            Effect::Overwrites { found: vec![why()] },
             Effect::StartsJob { name: "restore".to_owned() },
         ],
         repeats: Repeats::Converges,

@@ -70,7 +70,6 @@ fn of_refusal(refusal: Refusal, state: &Migration, subject: Subject<'_>) -> Prob
         }
         RefusalKind::NoBaseline => no_baseline(why),
         RefusalKind::RedAtArm => Problem::new(Kind::RedAtArm, why),
-        RefusalKind::Unsupported => return unsupported(why).help(help),
         RefusalKind::NotFound => return Problem::not_found(why).help(help),
     };
     with_state(problem.help(help), state, subject)

@@ -153,7 +153,7 @@ fn step(resource: String, needs: Vec<Name>) -> Step {
         approve: None,
         stages: Vec::new(),
         expect: None,
-        on_drift: None,
+        on_drift: OnDrift::Proceed,
         fences: Vec::new(),
         during: Vec::new(),
     }

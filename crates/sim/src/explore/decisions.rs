@@ -16,7 +16,7 @@ use belay_core::{
 };
 use belay_plan::{
     duration,
-    model::{Answer, Authority, Name, Plan, counts_during},
+    model::{Answer, Authority, Name, OnDrift, Plan, counts_during},
 };
 use jiff::Timestamp;
 
@@ -152,7 +152,7 @@ fn watched(plan: &Plan, triggers: &[Name]) -> Plan {
         "alarm".clone_into(&mut signal.kind);
     }
     for step in plan.steps.values_mut() {
-        (step.expect, step.on_drift) = (None, None);
+        (step.expect, step.on_drift) = (None, OnDrift::Proceed);
         step.require.clear();
         step.verify.clear();
     }

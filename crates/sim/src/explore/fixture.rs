@@ -25,7 +25,7 @@ pub fn step(action: &str, to: Target) -> Step {
         approve: None,
         stages: Vec::new(),
         expect: None,
-        on_drift: None,
+        on_drift: OnDrift::Proceed,
         fences: Vec::new(),
         during: Vec::new(),
     }

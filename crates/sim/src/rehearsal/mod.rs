@@ -13,7 +13,7 @@ mod words;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use belay_core::{event::Record, support};
+use belay_core::event::Record;
 use belay_engine::{ArmError, CommandError, OpenError};
 use belay_plan::model::{Name, Plan};
 use belay_ports::ReadFailure;
@@ -37,8 +37,6 @@ pub struct Rehearsal {
     pub(crate) measured: BTreeMap<Name, Spread>,
     pub(crate) poll: Duration,
     pub(crate) belay_version: String,
-    /// Parts of the plan that this version does not execute, and that the rehearsal plays without.
-    pub left_out: Vec<String>,
 }
 
 /// Why a plan could not be played.
@@ -77,15 +75,13 @@ impl Rehearsal {
         measured: BTreeMap<Name, Spread>,
         belay_version: &str,
     ) -> Self {
-        let (plan, left_out) = playable(plan);
         Self {
-            plan: Arc::new(plan),
+            plan: Arc::new(plan.clone()),
             plan_sha256: plan_sha256.to_owned(),
             script,
             measured,
             poll: POLL,
             belay_version: belay_version.to_owned(),
-            left_out,
         }
     }
 
@@ -121,20 +117,4 @@ impl Rehearsal {
     pub fn script(&self) -> &Script {
         &self.script
     }
-}
-
-/// The plan without what this version refuses to arm: each part of it is named.
-fn playable(plan: &Plan) -> (Plan, Vec<String>) {
-    let left_out = support::unsupported(plan);
-    let mut plan = plan.clone();
-    for part in &left_out {
-        let mut path = part.split([' ', '.']);
-        let (Some("steps"), Some(name), Some(key)) = (path.next(), path.next(), path.next()) else { continue };
-        let Some(step) = plan.steps.get_mut(name) else { continue };
-        match key {
-            "expect" => step.expect = None,
-            _ => step.on_drift = None,
-        }
-    }
-    (plan, left_out)
 }

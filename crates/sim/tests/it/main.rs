@@ -8,6 +8,7 @@ mod behaviour;
 mod crashes;
 mod deciders;
 mod decision_replays;
+mod drift;
 mod drill;
 mod explore_seeds;
 mod journal;

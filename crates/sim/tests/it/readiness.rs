@@ -18,7 +18,7 @@ use crate::{
 
 /// A check whose verdict the test decides, and that counts how often it was asked for.
 #[derive(Default)]
-struct Decided {
+pub(crate) struct Decided {
     verdict: Mutex<Option<CheckVerdict>>,
     asked: Mutex<u32>,
 }
@@ -120,7 +120,7 @@ fn what_is_broken_is_found_and_named() {
     });
 }
 
-async fn open(scene: &Scene, host: &Arc<Decided>) -> Handle {
+pub(crate) async fn open(scene: &Scene, host: &Arc<Decided>) -> Handle {
     let sampler = Sampler::start(scene.ports.sensors.clone(), scene.clock.clone(), Arc::new(()), POLL);
     let options = Options { sampler, belay_version: "0.1.0".to_owned(), readiness: Some(host.clone()) };
     Engine::open(scene.ports.clone(), &scene.plan.migration, options).await.unwrap()

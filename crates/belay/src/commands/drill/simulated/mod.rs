@@ -149,9 +149,6 @@ impl Simulated {
         for script in scripts {
             let rehearsal =
                 Rehearsal::new(&loaded.plan, &loaded.sha256, script, measured.clone(), env!("CARGO_PKG_VERSION"));
-            let left_out =
-                |part: &String| format!("this version of Belay does not execute {part}; it is played without it");
-            warnings.extend(rehearsal.left_out.iter().map(left_out).filter(|_| acts.is_empty()));
             let act = self.act(&again, &loaded, &rehearsal, output)?;
             warnings.extend(act.unmet().iter().map(|what| format!("{}{what}", act.called())));
             acts.push(act);

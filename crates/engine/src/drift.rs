@@ -1,0 +1,89 @@
+//! Whether a resource is as it should be between the cutover and a rollback. No action has to know of it: its own observation,
+//! taken as a baseline, and its own assessment against that, tell.
+
+use std::sync::Arc;
+
+use belay_core::{
+    change::{Assessment, BaselineEntry, Doc},
+    drift::Expected,
+};
+use belay_plan::model::{Others, Step, Target};
+use belay_ports::{Actuator, Scope};
+use jiff::Timestamp;
+
+/// What a resource should be.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Should {
+    /// As the plan names it.
+    Named(Target),
+    /// As it was observed: at the baseline, or after the cutover.
+    Observed(Arc<Doc>),
+}
+
+/// What came of the comparison.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Drift {
+    None,
+    /// What it would take to bring it back.
+    Changed(Vec<String>),
+    /// The action has no state that stands still: a job, a restore.
+    NotApplicable,
+}
+
+impl Should {
+    /// After the cutover; none where that is not known.
+    pub(crate) fn after_cutover(
+        name: &str,
+        step: &Step,
+        cutover: Option<Timestamp>,
+        captured: &Expected,
+    ) -> Option<Self> {
+        cutover?;
+        match &step.expect {
+            Some(expect) => Some(Self::Named(Target::Explicit(expect.clone()))),
+            None => captured.get(name).cloned().map(Self::Observed),
+        }
+    }
+
+    /// Pure.
+    pub(crate) fn drift(&self, actuator: &dyn Actuator, scope: &Scope, step: &Step, now: &Doc) -> Drift {
+        // What is not even as it is, is nothing that could be compared.
+        if !matches!(observed(actuator, scope, step, now, now), Some(Assessment::InPlace)) {
+            return Drift::NotApplicable;
+        }
+        let assessed = match self {
+            Self::Named(to) => {
+                // Members that the plan does not name are nobody's concern here.
+                let others = scope.others.is_some().then_some(Others::Keep);
+                assess(actuator, &Scope { to: to.clone(), others, baseline: None, ..still(scope) }, now)
+            }
+            Self::Observed(doc) => observed(actuator, scope, step, doc, now),
+        };
+        match assessed {
+            Some(Assessment::Remaining(changes)) => {
+                Drift::Changed(changes.into_iter().map(|change| change.title).collect())
+            }
+            Some(Assessment::Failed { why } | Assessment::Ambiguous { why } | Assessment::Differs { why }) => {
+                Drift::Changed(vec![why])
+            }
+            Some(Assessment::InPlace | Assessment::Settling(_) | Assessment::Over(_)) => Drift::None,
+            None => Drift::NotApplicable,
+        }
+    }
+}
+
+/// Held against an earlier observation.
+fn observed(actuator: &dyn Actuator, scope: &Scope, step: &Step, then: &Doc, now: &Doc) -> Option<Assessment> {
+    let (action, resource) = (step.action.clone(), step.resource.clone());
+    let baseline = Some(BaselineEntry { action, resource, doc: then.clone() });
+    assess(actuator, &Scope { to: Target::Baseline, baseline, others: None, ..still(scope) }, now)
+}
+
+/// As if nothing ran.
+fn still(scope: &Scope) -> Scope {
+    Scope { run: None, before: None, sent: Vec::new(), stages: None, previous: None, ..scope.clone() }
+}
+
+fn assess(actuator: &dyn Actuator, scope: &Scope, now: &Doc) -> Option<Assessment> {
+    actuator.assess(scope, now, &[]).ok()
+}

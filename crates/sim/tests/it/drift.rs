@@ -1,0 +1,174 @@
+//! Drift: what a resource should be after the cutover is captured once it has stood still; what somebody changes then is told, and
+//! waits for a person where the plan says so.
+
+use std::sync::Arc;
+
+use belay_core::{
+    event::Event,
+    input::Verb,
+    readiness::CheckVerdict,
+    run::{Phase, RunState},
+};
+use belay_engine::{Handle, ReadinessCheck};
+use belay_plan::model::{OnDrift, Plan, Step};
+use belay_sim::Faults;
+use serde_json::{Value, json};
+
+use crate::{
+    plans::{plan, weights},
+    readiness::{Decided, open},
+    scene::{Scene, command, phase, roll_back, virtually},
+};
+
+fn scene(on_drift: OnDrift, expect: Option<Value>) -> Scene {
+    let dns = Step { on_drift, expect, ..weights() };
+    let mut plan: Plan = plan([("dns", dns)]);
+    plan.triggers.clear();
+    let scene = Scene::new(plan, 1, Faults::none());
+    scene.world.set("dns", json!({ "blue": 100, "green": 0 }));
+    scene
+}
+
+async fn armed(scene: &Scene) -> Handle {
+    let handle = open(scene, &Arc::new(Decided::default())).await;
+    scene.arm(&handle).await.unwrap();
+    handle
+}
+
+async fn cut_over(scene: &Scene, handle: &Handle) {
+    command(handle, Verb::Cutover).await.unwrap();
+    scene.world.set("dns", json!({ "blue": 0, "green": 100 }));
+}
+
+fn captures(scene: &Scene) -> usize {
+    let records = scene.witness.records();
+    records.iter().filter(|record| matches!(record.event, Event::ExpectedCaptured { .. })).count()
+}
+
+/// As the evaluation that follows finds it.
+async fn check(scene: &Scene, handle: &Handle) -> ReadinessCheck {
+    let asked = scene.clock.now();
+    let snapshot = scene.until(handle, |snapshot| snapshot.readiness.as_ref().is_some_and(|r| r.at > asked)).await;
+    let found = snapshot.readiness.as_ref().unwrap();
+    found.checks.iter().find(|check| check.id == "drift").cloned().unwrap_or_else(|| panic!("{found:#?}"))
+}
+
+#[test]
+fn what_stands_still_after_the_cutover_is_captured_and_another_state_is_drift() {
+    virtually(async {
+        let scene = scene(OnDrift::Proceed, None);
+        let handle = armed(&scene).await;
+        assert_eq!(check(&scene, &handle).await.found, "as at the baseline");
+        cut_over(&scene, &handle).await;
+        let moved = check(&scene, &handle).await;
+        assert!(moved.verdict == CheckVerdict::Go && moved.found.starts_with("moved by the cutover"), "{moved:?}");
+        scene.until(&handle, |snapshot| snapshot.state.expected.contains_key("dns")).await;
+        assert_eq!(check(&scene, &handle).await.found, "as expected after the cutover");
+        scene.world.set("dns", json!({ "blue": 0, "green": 60, "canary": 40 }));
+        let drifted = check(&scene, &handle).await;
+        assert_eq!(drifted.verdict, CheckVerdict::Warn, "{drifted:?}");
+        assert!(
+            drifted.found.starts_with("not as expected after the cutover: to bring it back would take "),
+            "{drifted:?}"
+        );
+        scene.world.set("dns", json!({ "blue": 100, "green": 0 }));
+        assert_eq!(check(&scene, &handle).await.found, "as it was before the cutover");
+        // A mark of the cutover takes it as it is from then on.
+        command(&handle, Verb::Disarm).await.unwrap();
+        scene.arm(&handle).await.unwrap();
+        assert_eq!(
+            (handle.snapshot().state.expected.len(), captures(&scene)),
+            (1, 1),
+            "arming the same plan loses nothing"
+        );
+        scene.assert_sound(Some(&handle.snapshot().state));
+    });
+}
+
+#[test]
+fn a_resource_that_keeps_moving_is_not_captured() {
+    virtually(async {
+        let scene = scene(OnDrift::Proceed, None);
+        let handle = armed(&scene).await;
+        cut_over(&scene, &handle).await;
+        for green in [10, 25, 50, 75] {
+            scene.world.set("dns", json!({ "blue": 100 - green, "green": green }));
+            assert!(check(&scene, &handle).await.found.starts_with("moved by the cutover"));
+        }
+        assert_eq!(captures(&scene), 0);
+        scene.until(&handle, |snapshot| snapshot.state.expected.contains_key("dns")).await;
+        assert_eq!(captures(&scene), 1);
+    });
+}
+
+/// Somebody has sent a part of the traffic elsewhere, and then the cutover is rolled back.
+async fn drifted_and_rolled_back(scene: &Scene, handle: &Handle) {
+    scene.world.set("dns", json!({ "blue": 0, "green": 60, "canary": 40 }));
+    command(handle, roll_back(&[])).await.unwrap();
+}
+
+#[test]
+fn a_step_that_would_overwrite_what_somebody_changed_waits_for_a_person_where_the_plan_says_so() {
+    virtually(async {
+        let scene = scene(OnDrift::Halt, None);
+        let handle = armed(&scene).await;
+        cut_over(&scene, &handle).await;
+        scene.until(&handle, |snapshot| snapshot.state.expected.contains_key("dns")).await;
+        // The expectation outlives the process.
+        handle.shutdown().await;
+        let handle = open(&scene, &Arc::new(Decided::default())).await;
+        drifted_and_rolled_back(&scene, &handle).await;
+        let waits = scene.until(&handle, |snapshot| phase(snapshot, "dns") == Some(Phase::AwaitingApproval)).await;
+        let run = waits.state.open_run().unwrap();
+        let why = &run.steps["dns"].why;
+        assert!(why.starts_with("it is not as expected after the cutover: "), "{why}");
+        assert!(scene.world.calls().is_empty());
+        command(&handle, Verb::Approve { run: run.id.clone(), step: "dns".to_owned(), approve: true }).await.unwrap();
+        scene.until_run(&handle, RunState::RolledBack).await;
+        assert!(handle.snapshot().state.expected.is_empty(), "the cutover is over");
+        scene.assert_sound(Some(&handle.snapshot().state));
+    });
+}
+
+#[test]
+fn what_is_as_expected_waits_for_nobody() {
+    virtually(async {
+        for expect in [None, Some(json!({ "green": 100, "blue": 0 }))] {
+            let scene = scene(OnDrift::Halt, expect.clone());
+            let handle = armed(&scene).await;
+            cut_over(&scene, &handle).await;
+            if expect.is_none() {
+                scene.until(&handle, |snapshot| snapshot.state.expected.contains_key("dns")).await;
+            }
+            command(&handle, roll_back(&[])).await.unwrap();
+            scene.until_run(&handle, RunState::RolledBack).await;
+            assert_eq!(captures(&scene), usize::from(expect.is_none()), "what the plan names is not captured");
+        }
+    });
+}
+
+#[test]
+fn by_default_the_rollback_comes_first() {
+    virtually(async {
+        let scene = scene(OnDrift::Proceed, Some(json!({ "green": 100, "blue": 0 })));
+        let handle = armed(&scene).await;
+        cut_over(&scene, &handle).await;
+        drifted_and_rolled_back(&scene, &handle).await;
+        scene.until_run(&handle, RunState::RolledBack).await;
+    });
+}
+
+#[test]
+fn what_the_plan_expects_is_held_against_at_once() {
+    virtually(async {
+        let scene = scene(OnDrift::Halt, Some(json!({ "green": 100, "blue": 0 })));
+        let handle = armed(&scene).await;
+        cut_over(&scene, &handle).await;
+        drifted_and_rolled_back(&scene, &handle).await;
+        let waits = scene.until(&handle, |snapshot| phase(snapshot, "dns") == Some(Phase::AwaitingApproval)).await;
+        let run = waits.state.open_run().unwrap().id.clone();
+        command(&handle, Verb::Approve { run, step: "dns".to_owned(), approve: false }).await.unwrap();
+        scene.until_run(&handle, RunState::Halted).await;
+        assert!(scene.world.calls().is_empty(), "what a person denies is not overwritten");
+    });
+}
