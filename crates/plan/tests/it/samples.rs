@@ -117,7 +117,7 @@ decision:
 steps:
   a: { action: manual, with: { instructions: Do it. } }
 ";
-    let plan = belay_plan::load("m.yaml", text, &catalogue()).unwrap().plan;
+    let plan = load("m.yaml", text, &catalogue()).unwrap().plan;
     let remarks = belay_plan::remarks("m.yaml", text, &plan, &catalogue());
     let found: Vec<_> = remarks.iter().map(|remark| (remark.place.line, remark.message.as_str())).collect();
     let late = |time: &str| format!("people have {time}, and the rto is 15m: a rollback after that is late");
