@@ -29,13 +29,13 @@ pub(crate) use self::bucket::Urgency;
 use self::bucket::{Bucket, Quota};
 use crate::place;
 
-/// What AWS grants an account in one region (Route 53: everywhere), by service, and by operation where that has a quota of
+/// What AWS grants an account in one region (Route 53 and IAM: everywhere), by service, and by operation where that has a quota of
 /// its own. The first match counts.
 ///
 /// Route 53: "Quotas", API requests, since July 2026. Load balancing: "Request throttling for the Elastic Load Balancing
 /// API". CloudWatch: "CloudWatch service quotas". Step Functions: "Quotas", API action throttling, of the smaller regions. For
-/// RDS, Systems Manager and Lambda AWS publishes none that fits; these are below what is known to be throttled.
-const QUOTAS: [(&str, &str, Quota); 9] = [
+/// RDS, Systems Manager, Lambda and IAM AWS publishes none that fits; these are below what is known to be throttled.
+const QUOTAS: [(&str, &str, Quota); 10] = [
     ("Route 53", "", Quota { rate: 10.0, burst: 50.0 }),
     ("Elastic Load Balancing v2", "", Quota { rate: 10.0, burst: 40.0 }),
     ("CloudWatch", "GetMetricData", Quota { rate: 50.0, burst: 50.0 }),
@@ -44,6 +44,7 @@ const QUOTAS: [(&str, &str, Quota); 9] = [
     ("SSM", "", Quota { rate: 10.0, burst: 20.0 }),
     ("Lambda", "", Quota { rate: 15.0, burst: 30.0 }),
     ("SFN", "", Quota { rate: 15.0, burst: 60.0 }),
+    ("IAM", "", Quota { rate: 10.0, burst: 20.0 }),
     ("", "", Quota { rate: 20.0, burst: 40.0 }),
 ];
 
@@ -108,7 +109,7 @@ impl Budget {
 
     /// What the calls to one service in one place go through. `service`: as the SDK names it.
     pub(crate) fn of(&self, target: &AwsTarget, region: &str, service: &'static str) -> ServiceBudget {
-        let region = if service == "Route 53" { "global" } else { region };
+        let region = if ["Route 53", "IAM"].contains(&service) { "global" } else { region };
         let target = AwsTarget { region: Some(region.to_owned()), ..target.clone() };
         ServiceBudget { budget: self.clone(), service, place: place::name(&target) }
     }

@@ -15,7 +15,10 @@ use belay_core::input::ErrorClass;
 use belay_ports::{ApplyError, ReadError};
 
 use self::text::why;
-pub(crate) use self::{clock::received, text::bounded};
+pub(crate) use self::{
+    clock::received,
+    text::{bounded, causes},
+};
 use crate::{
     budget::UsedUp,
     https::{NotConnected, Unencrypted},

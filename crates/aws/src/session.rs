@@ -13,10 +13,12 @@ use aws_config::{
     AppName, BehaviorVersion, Region, SdkConfig, identity::IdentityCache, retry::RetryConfig, sts::AssumeRoleProvider,
     timeout::TimeoutConfig,
 };
+use aws_credential_types::provider::ProvideCredentials;
 use aws_sdk_sts::config::{Credentials, SharedCredentialsProvider};
 use belay_core::input::ErrorClass;
 use belay_plan::model::AwsTarget;
-use belay_ports::{AccountError, ApplyError, Clock, Observer, ReadError};
+use belay_ports::{AccountError, ApplyError, Check, Clock, Observer, ReadError};
+use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
 use self::account::{Asking, Keys, Verifying};
@@ -25,7 +27,7 @@ use crate::{
     calls::Calls,
     detours, errors,
     guard::Guard,
-    https, place,
+    https, iam, place,
     resolver::{self, Resolver},
 };
 
@@ -97,6 +99,7 @@ pub struct Clients {
     pub sns: aws_sdk_sns::Client,
     pub eventbridge: aws_sdk_eventbridge::Client,
     pub cloudwatch: aws_sdk_cloudwatch::Client,
+    pub iam: aws_sdk_iam::Client,
     pub sts: aws_sdk_sts::Client,
     pub region: String,
     keys: Arc<Keys>,
@@ -223,6 +226,19 @@ impl Aws {
         }
     }
 
+    /// How long the credentials last that calls are signed with; those behind a role that is assumed, as the role is assumed
+    /// anew with them.
+    pub(crate) async fn credentials(&self, target: &AwsTarget, now: Timestamp) -> Check {
+        let subject = place::name(target);
+        let Some(provider) = self.base().await.credentials_provider() else {
+            return Check::unknown("credentials", subject, "none are configured");
+        };
+        match provider.provide_credentials().await {
+            Ok(found) => iam::credentials::check(&found, &subject, now),
+            Err(error) => Check::unknown("credentials", subject, errors::bounded(&errors::causes(&error))),
+        }
+    }
+
     fn session(&self, target: &AwsTarget) -> Arc<Session> {
         let mut sessions = self.0.sessions.lock().expect("nothing panics while it holds this lock");
         sessions.entry(target.clone()).or_default().clone()
@@ -323,6 +339,7 @@ async fn connect(inner: &Inner, base: &SdkConfig, target: &AwsTarget) -> Result<
         sns: client!(aws_sdk_sns, "SNS", &write, inner.access, Urgency::Write),
         eventbridge: client!(aws_sdk_eventbridge, "EventBridge", &write, inner.access, Urgency::Write),
         cloudwatch: client!(aws_sdk_cloudwatch, "CloudWatch", &read, Access::ReadOnly, Urgency::Read),
+        iam: client!(aws_sdk_iam, "IAM", &read, Access::ReadOnly, Urgency::Read),
         sts,
         region,
         keys,

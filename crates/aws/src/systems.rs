@@ -6,10 +6,10 @@ use belay_plan::{
     catalogue::{ActionSpec, SignalSpec},
     model::AwsTarget,
 };
-use belay_ports::{AccountError, Actuator, Actuators, Clock, Fut, Sensor, Sensors, Typed};
+use belay_ports::{AccountError, Actuator, Actuators, Check, Clock, Fut, Permission, Sensor, Sensors, Typed};
 
 use crate::{
-    cloudwatch, elbv2,
+    cloudwatch, elbv2, iam,
     jobs::{automation, function, state_machine},
     rds::{
         self,
@@ -45,6 +45,7 @@ pub fn signal_specs() -> Vec<SignalSpec> {
 #[derive(Clone)]
 pub struct AwsSystems {
     aws: Aws,
+    clock: Arc<dyn Clock>,
     actuators: Arc<HashMap<&'static str, Arc<dyn Actuator>>>,
     sensors: Arc<HashMap<&'static str, Arc<dyn Sensor>>>,
 }
@@ -52,7 +53,7 @@ pub struct AwsSystems {
 impl AwsSystems {
     pub fn new(aws: Aws, clock: Arc<dyn Clock>) -> Self {
         let (actuators, sensors) = (actuators(&aws, &clock), sensors(&aws, &clock));
-        Self { aws, actuators: Arc::new(actuators.into()), sensors: Arc::new(sensors.into()) }
+        Self { aws, clock, actuators: Arc::new(actuators.into()), sensors: Arc::new(sensors.into()) }
     }
 }
 
@@ -89,6 +90,18 @@ impl Actuators for AwsSystems {
 
     fn verify_account<'a>(&'a self, target: &'a AwsTarget) -> Fut<'a, Result<String, AccountError>> {
         Box::pin(self.aws.verify_account(target))
+    }
+
+    fn readiness<'a>(&'a self, target: &'a AwsTarget, permissions: &'a [Permission]) -> Fut<'a, Vec<Check>> {
+        Box::pin(async {
+            let mut checks = vec![self.aws.credentials(target, self.clock.now()).await];
+            checks.extend(iam::simulation::checks(&self.aws, target, permissions).await);
+            checks
+        })
+    }
+
+    fn permissions(&self, target: &AwsTarget) -> Vec<Permission> {
+        iam::permissions(target)
     }
 
     fn detours(&self) -> Vec<String> {

@@ -129,6 +129,10 @@ impl Actuators for EveryActuator {
         self.aws.readiness(aws, permissions)
     }
 
+    fn permissions(&self, aws: &AwsTarget) -> Vec<Permission> {
+        self.aws.permissions(aws)
+    }
+
     fn detours(&self) -> Vec<String> {
         self.aws.detours()
     }

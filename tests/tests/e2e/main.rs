@@ -37,6 +37,7 @@ mod reach;
 mod records;
 mod refusals;
 mod restore;
+mod role;
 mod sensors;
 mod telemetry;
 mod torture;

@@ -58,7 +58,7 @@ fn advice<E>(error: &SdkError<E>, code: &str, message: Option<&str>, call: &str,
 }
 
 /// The chain of causes in one line, without those that only repeat the one before.
-fn causes(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
     let mut text = String::new();
     for cause in chain(error).map(ToString::to_string) {
         if !text.contains(&cause) {

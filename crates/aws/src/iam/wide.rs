@@ -35,10 +35,20 @@ pub fn wide(policies: &[Policy]) -> Vec<String> {
             }
         }
     }
+    const OWN_ROLE: &str = "iam:SimulatePrincipalPolicy";
+    let simulates = |arn: &String| arn.ends_with(":role/*");
+    let of_any_role = allowed().filter(|statement| statement.actions.iter().any(|action| action == OWN_ROLE));
+    let of_any_role = of_any_role.flat_map(|statement| &statement.resources).any(simulates);
     let mut told: Vec<String> = by_reason
         .into_iter()
         .map(|(why, actions)| format!("on every resource: {}: {why}", actions.join(", ")))
         .collect();
+
+    if of_any_role {
+        told.push(format!(
+            "on every role: {OWN_ROLE}, by which Belay checks its own: the plan does not name the role that it runs as; put its ARN there"
+        ));
+    }
 
     // Automation documents are of AWS or of another account.
     let arns = || {

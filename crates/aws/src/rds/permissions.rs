@@ -81,9 +81,15 @@ impl Permissions {
     pub(super) fn use_keys<'k>(&mut self, keys: impl Iterator<Item = &'k str>) {
         let keys: BTreeSet<&str> = keys.filter(|key| key.starts_with("arn:")).collect();
         for key in keys {
-            for action in ["kms:CreateGrant", "kms:DescribeKey"] {
-                self.send(action, key.to_owned());
-            }
+            self.send("kms:DescribeKey", key.to_owned());
+            self.send("kms:CreateGrant", key.to_owned());
+            // To a service of AWS alone.
+            let for_aws = Condition {
+                operator: "Bool".to_owned(),
+                key: "kms:GrantIsForAWSResource".to_owned(),
+                value: "true".to_owned(),
+            };
+            self.list.last_mut().expect("it was just added").conditions.push(for_aws);
         }
     }
 
@@ -290,6 +296,10 @@ mod tests {
             let sends = statements(&scope, &snapshot, true);
             assert!(sends.iter().any(|statement| statement == expected), "{expected}: {sends:#?}");
         }
+        let all = instance(&scope, &with(&snapshot), "Checkout");
+        let grants: Vec<_> = all.iter().filter(|permission| permission.action == "kms:CreateGrant").collect();
+        assert_eq!(grants.len(), 2);
+        assert!(grants.iter().all(|grant| grant.conditions[0].key == "kms:GrantIsForAWSResource"), "{grants:#?}");
         // As RDS stores it.
         let typed = statements(&scope, &json!({ "snapshot": "Pre" }), true);
         assert!(typed.iter().any(|statement| statement.ends_with(":snapshot:pre")), "{typed:#?}");
