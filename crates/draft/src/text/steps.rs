@@ -1,0 +1,379 @@
+//! What is put back, in which order, and why.
+
+use super::{
+    Draw,
+    signals::Signals,
+    words::{duration, list, time},
+};
+use crate::{
+    inventory::{Backups, Database, Forwarder, ForwarderKind, Member, Record, group_name},
+    names::Names,
+    related::{behind, carriers, with_traffic},
+    yaml::{comment, scalar},
+};
+
+/// The names of the plan's steps.
+pub(super) struct Steps {
+    pub(super) return_to_baseline: bool,
+    pub(super) loses_data: bool,
+    /// By index, in the order of the choice.
+    forwarders: Vec<(usize, String)>,
+    records: Vec<(usize, String)>,
+    databases: Vec<(usize, String)>,
+}
+
+const STOP_WRITERS: &str = "stop_writers";
+const START_WRITERS: &str = "start_writers";
+
+impl Steps {
+    pub(super) fn of(draw: &Draw<'_>) -> Self {
+        let Draw { inventory, choice } = draw;
+        let mut names = Names::default();
+        for own in [STOP_WRITERS, START_WRITERS] {
+            names.of(own, "", own);
+        }
+        let databases = choice.databases.iter().filter(|index| can_be_restored(&inventory.databases[**index]));
+        let databases: Vec<(usize, String)> = databases
+            .map(|index| (*index, names.of(&inventory.databases[*index].name, "_back", "database_back")))
+            .collect();
+        let mut step = |alone: &str, several: String, count: usize| match count {
+            1 => names.of(alone, "", alone),
+            _ => names.of(&several, "_back", alone),
+        };
+        let forwarders = choice.forwarders.iter().map(|index| {
+            let forwarder = &inventory.forwarders[*index];
+            let alone = match forwarder.kind {
+                ForwarderKind::Listener => "listener_back",
+                ForwarderKind::Rule { .. } => "rule_back",
+            };
+            let kind = if forwarder.kind == ForwarderKind::Listener { "listener" } else { "rule" };
+            (*index, step(alone, format!("{kind} {}", forwarder.label()), choice.forwarders.len()))
+        });
+        let forwarders = forwarders.collect();
+        let records = choice.records.iter().map(|index| {
+            let record = &inventory.records[*index];
+            (*index, step("dns_back", format!("dns {} {}", record.name, record.kind), choice.records.len()))
+        });
+        let records: Vec<(usize, String)> = records.collect();
+        Self {
+            return_to_baseline: !choice.forwarders.is_empty() || !records.is_empty(),
+            loses_data: !databases.is_empty(),
+            forwarders,
+            records,
+            databases,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.forwarders.is_empty() && self.records.is_empty() && self.databases.is_empty()
+    }
+
+    pub(super) fn section(&self, draw: &Draw<'_>, signals: &Signals, not_known: &mut Vec<String>) -> String {
+        let inventory = draw.inventory;
+        let mut text = "steps:\n".to_owned();
+        for index in &draw.choice.databases {
+            let database = &inventory.databases[*index];
+            match self.databases.iter().find(|(own, _)| own == index) {
+                Some(_) => {}
+                None => text += &without_source(database, not_known),
+            }
+        }
+        text += &self.stop_writers(draw, not_known);
+        for (index, name) in &self.databases {
+            text += &restore(&inventory.databases[*index], name, signals.of_database(*index), not_known);
+        }
+        for (index, name) in &self.forwarders {
+            text += &self.forward(draw, &inventory.forwarders[*index], name, signals);
+        }
+        for (index, name) in &self.records {
+            text += &self.weights(draw, &inventory.records[*index], name, signals, not_known);
+        }
+        text + &self.start_writers()
+    }
+
+    fn names(steps: &[(usize, String)]) -> Vec<&str> {
+        steps.iter().map(|(_, name)| name.as_str()).collect()
+    }
+
+    fn stop_writers(&self, draw: &Draw<'_>, not_known: &mut Vec<String>) -> String {
+        if self.databases.is_empty() {
+            return String::new();
+        }
+        let named = self.databases.iter().map(|(index, _)| draw.inventory.databases[*index].name.clone());
+        let databases = list(&named.collect::<Vec<_>>());
+        not_known.push(format!("what writes to {databases}, and how it is stopped (step `{STOP_WRITERS}`)"));
+        let why = comment(
+            2,
+            "What is written while a database is restored is lost. A person stops the writers, and says so with `belay approve`: no \
+             data is lost before that. TODO: write down what to stop, and how; `approve: { role: operator, within: DURATION }` sets a deadline.",
+        );
+        let instructions = format!("Stop everything that writes to {databases}.");
+        let fences = Self::names(&self.databases).join(", ");
+        format!(
+            "{why}  {STOP_WRITERS}:\n    action: manual\n    with: {{ instructions: {} }}\n    fences: [{fences}]\n",
+            scalar(&instructions)
+        )
+    }
+
+    fn start_writers(&self) -> String {
+        if self.databases.is_empty() {
+            return String::new();
+        }
+        let traffic = [Self::names(&self.forwarders), Self::names(&self.records)].concat();
+        let before = if traffic.is_empty() { Self::names(&self.databases) } else { traffic };
+        let why = comment(2, "The writers that were stopped start again, on the side that has the traffic now.");
+        format!(
+            "{why}  {START_WRITERS}:\n    needs: [{}]\n    action: manual\n    with: {{ instructions: {} }}\n",
+            before.join(", "),
+            scalar("Start again what was stopped, on the old side alone.")
+        )
+    }
+
+    fn forward(&self, draw: &Draw<'_>, forwarder: &Forwarder, name: &str, signals: &Signals) -> String {
+        let shares = forwarder.groups.iter().map(|share| format!("{} {}", group_name(&share.arn), share.weight));
+        let shares = list(&shares.collect::<Vec<_>>());
+        let (what, key) = match &forwarder.kind {
+            ForwarderKind::Listener => ("The default action of listener", "listener"),
+            ForwarderKind::Rule { .. } => ("Rule", "rule"),
+        };
+        let protocol = forwarder.protocol.as_ref().map(|protocol| format!(" ({protocol})")).unwrap_or_default();
+        let mut text = comment(
+            2,
+            &format!("{what} {}{protocol}. The weights when this was written: {shares}.", forwarder.label()),
+        );
+        if let Some(seconds) = forwarder.sticky_s.and_then(|seconds| u64::try_from(seconds).ok()) {
+            text += &comment(
+                2,
+                &format!(
+                    "Group stickiness keeps clients where they are for up to {}. `stickiness: suspend` in `with` ends that with the \
+                     swap; it takes a `timeout` longer than that.",
+                    duration(seconds)
+                ),
+            );
+        }
+        let gates: Vec<&str> = with_traffic(forwarder).filter_map(|arn| signals.of_group(arn)).collect();
+        text += &format!("  {name}:\n{}", self.after_the_data());
+        text +=
+            &format!("    action: alb.forward\n    with: {{ {key}: {} }}\n    to: baseline\n", scalar(&forwarder.arn));
+        text + &gated(&gates, signals, draw)
+    }
+
+    fn weights(
+        &self,
+        draw: &Draw<'_>,
+        record: &Record,
+        name: &str,
+        signals: &Signals,
+        not_known: &mut Vec<String>,
+    ) -> String {
+        let inventory = draw.inventory;
+        let members = record.members.iter().map(|member| format!("{} {}", member.set_identifier, member.weight));
+        let zone = record.zone_name.as_ref().map(|zone| format!(" in zone {zone}")).unwrap_or_default();
+        let mut text = comment(
+            2,
+            &format!(
+                "The weighted record {} {}{zone}. The weights when this was written: {}.",
+                record.name,
+                record.kind,
+                list(&members.collect::<Vec<_>>())
+            ),
+        );
+        let destinations = behind(inventory, record, true);
+        let groups = destinations.iter().flat_map(|balancer| {
+            let own = inventory.forwarders.iter().filter(|forwarder| forwarder.balancer == balancer.arn);
+            own.flat_map(with_traffic)
+        });
+        let mut gates: Vec<&str> = groups.filter_map(|arn| signals.of_group(arn)).collect();
+        gates.sort_unstable();
+        gates.dedup();
+        let carries = carriers(record.members.iter().map(|member| member.weight));
+        let checked =
+            record.members.iter().zip(carries).all(|(member, carries)| !carries || member.health_check.is_some());
+        if gates.is_empty() && checked {
+            text +=
+                &comment(2, "The health checks of the members that get traffic are the proof that they are healthy.");
+        } else if gates.is_empty() {
+            not_known.push(format!(
+                "what proves that the old side of {} is healthy: without a `require`, step `{name}` waits for a person to override it",
+                record.name
+            ));
+            text += &comment(
+                2,
+                "TODO: `require` a signal that shows that the side is healthy to which this sends traffic. Without one the step fails, \
+                 and a person has to override it.",
+            );
+        }
+        let unproven = unproven(draw, record);
+        if !gates.is_empty() && !unproven.is_empty() {
+            let unproven = list(&unproven);
+            not_known.push(format!(
+                "whether what {unproven} of {} leads to is healthy: nothing that was found shows it, and `require` of step `{name}` does not",
+                record.name
+            ));
+            text +=
+                &comment(2, &format!("TODO: nothing in `require` shows whether what {unproven} leads to is healthy."));
+        }
+        text += &format!("  {name}:\n{}    action: route53.weights\n", self.after_the_data());
+        text += &format!(
+            "    with: {{ zone: {}, record: {}, type: {} }}\n    to: baseline\n",
+            scalar(&record.zone),
+            scalar(&record.name),
+            scalar(&record.kind)
+        );
+        text + &gated(&gates, signals, draw)
+    }
+
+    /// Traffic goes back only after the data.
+    fn after_the_data(&self) -> String {
+        if self.databases.is_empty() {
+            return String::new();
+        }
+        format!("    needs: [{}]\n", Self::names(&self.databases).join(", "))
+    }
+}
+
+/// The members that get traffic and lead to no known load balancer, nor have a health check.
+fn unproven(draw: &Draw<'_>, record: &Record) -> Vec<String> {
+    let carries = carriers(record.members.iter().map(|member| member.weight));
+    let members =
+        record.members.iter().zip(carries).filter(|(member, carries)| *carries && member.health_check.is_none());
+    let alone = |member: &Member| Record { members: vec![member.clone()], ..record.clone() };
+    let unknown = members.filter(|(member, _)| behind(draw.inventory, &alone(member), false).is_empty());
+    unknown.map(|(member, _)| member.set_identifier.clone()).collect()
+}
+
+/// Never onto a side that is not healthy; and done only when the alarms say so. All traffic moves at the same time, so no step
+/// waits for an alarm that another one has to turn first.
+fn gated(gates: &[&str], signals: &Signals, draw: &Draw<'_>) -> String {
+    let require = match gates {
+        [] => String::new(),
+        gates => format!("    require: [{}]\n", gates.join(", ")),
+    };
+    let verify = signals.alarm_gates(draw);
+    match verify.is_empty() {
+        true => require,
+        false => format!("{require}    verify: [{}]\n", verify.join(", ")),
+    }
+}
+
+pub(super) fn can_be_restored(database: &Database) -> bool {
+    source(&database.backups).is_some()
+}
+
+/// What a database is restored from, as YAML; None where there is nothing.
+fn source(backups: &Backups) -> Option<String> {
+    match (backups.point_in_time, &backups.snapshot) {
+        (Some(false), Some(snapshot)) => Some(format!("{{ snapshot: {} }}", scalar(&snapshot.name))),
+        (Some(false), None) => None,
+        _ => Some("{ time: cutover }".to_owned()),
+    }
+}
+
+fn without_source(database: &Database, not_known: &mut Vec<String>) -> String {
+    not_known.push(format!(
+        "how {} is put back: its automated backups are off, and it has no snapshot that is available. Take one, then run `belay \
+         init` again",
+        database.name
+    ));
+    comment(
+        2,
+        &format!(
+            "not known: how the database {} is put back. Its automated backups are off, and it has no snapshot that is available.",
+            database.name
+        ),
+    )
+}
+
+fn restore(database: &Database, name: &str, available: &str, not_known: &mut Vec<String>) -> String {
+    let Database { cluster, name: database_name, engine, backups, .. } = database;
+    let kind = if *cluster { "cluster" } else { "instance" };
+    let engine = if engine.is_empty() { String::new() } else { format!(" ({engine})") };
+    let mut text = comment(
+        2,
+        &format!(
+            "The {kind} {database_name}{engine}, restored under its own name; the replaced one is kept under another. What was written \
+             since is lost to the application."
+        ),
+    );
+    text += &comment(
+        2,
+        "Before the traffic: what customers wrote on the old side before the restore would be lost with it. If the old side works with \
+         the database as it is, remove this step.",
+    );
+    text += &origin(database, not_known);
+    if let Some(window) = backups.backtrack_window_s.and_then(|seconds| u64::try_from(seconds).ok()).filter(|s| *s > 0)
+    {
+        text += &comment(
+            2,
+            &format!(
+                "Its backtrack window is {}: `action: rds.backtrack` with `{{ cluster: {database_name}, time: cutover }}` would wind it \
+                 back in place, in minutes, if the rollback comes within it.",
+                duration(window)
+            ),
+        );
+    }
+    if !backups.deployments.is_empty() {
+        let deployments = list(&backups.deployments);
+        not_known.push(format!(
+            "whether {database_name} is put back by a restore: it is part of the blue/green deployment {deployments}, and RDS renames no \
+             member of one. After a switchover, `rds.switch_back` returns to the old blue"
+        ));
+        text += &comment(
+            2,
+            &format!(
+                "TODO: it is part of the blue/green deployment {deployments}, and RDS renames no member of one. After a switchover, \
+                 `action: rds.switch_back` with `{{ {kind}: {database_name} }}` returns to the old blue."
+            ),
+        );
+    }
+    let from = source(backups).expect("a database without a source has no step");
+    text + &format!(
+        "  {name}:\n    needs: [{STOP_WRITERS}]\n    action: rds.restore\n    with: {{ {kind}: {}, from: {from} }}\n    \
+         loses_data: true\n    verify: [{available}]\n",
+        scalar(database_name)
+    )
+}
+
+/// What is known of the backups, and so why it is restored from this one.
+fn origin(database: &Database, not_known: &mut Vec<String>) -> String {
+    let backups = &database.backups;
+    let taken = backups.snapshot.as_ref().map(|snapshot| {
+        let taken = snapshot.taken.map_or("of a time that is not known".to_owned(), |at| format!("of {}", time(at)));
+        format!("{} {taken}", snapshot.name)
+    });
+    match (backups.point_in_time, taken) {
+        (Some(true), snapshot) => {
+            let reach = match (backups.earliest_restorable, backups.latest_restorable) {
+                (Some(earliest), Some(latest)) => format!(" reach from {} to {}", time(earliest), time(latest)),
+                (None, Some(latest)) => format!(" reach up to {}", time(latest)),
+                _ => " are on".to_owned(),
+            };
+            let or = snapshot.map(|snapshot| {
+                format!(" Or from a snapshot: `from: {{ snapshot: NAME }}`; the newest is {snapshot}.")
+            });
+            comment(
+                2,
+                &format!(
+                    "`time: cutover` is the moment that `belay cutover` marks, so the least is lost. Its automated backups{reach}.{}",
+                    or.unwrap_or_default()
+                ),
+            )
+        }
+        (Some(false), Some(snapshot)) => {
+            not_known.push(format!(
+                "whether the snapshot {snapshot} is recent enough to return to: take one right before the cutover, and name it in the plan"
+            ));
+            comment(
+                2,
+                &format!(
+                    "TODO: its automated backups are off, and its newest snapshot is {snapshot}. All that was written since would be \
+                     lost: take one right before the cutover, and name it here."
+                ),
+            )
+        }
+        _ => {
+            not_known.push(format!("whether automated backups of {} are on, and what they reach", database.name));
+            comment(2, "not known: whether its automated backups are on. Without them it cannot be restored to a time.")
+        }
+    }
+}
