@@ -12,6 +12,7 @@ use aws_sdk_cloudwatch::{
 use belay_plan::shape::{Field, field, words};
 use jiff::Timestamp;
 
+pub(crate) use self::alarm::types as alarm_types;
 pub use self::{
     alarm::{Alarm, spec as alarm_spec},
     metric::{Metric, spec as metric_spec},
@@ -33,7 +34,7 @@ fn timestamp(time: &DateTime) -> Option<Timestamp> {
 }
 
 /// CloudWatch does not take some value of the call: it names many things, and one of them spoils it for all.
-fn is_request_wrong<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+pub(crate) fn is_request_wrong<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
     let is_wrong = |code: &str| code.starts_with("InvalidParameter") || code.starts_with("Validation");
     errors::code(error).is_some_and(is_wrong)
 }

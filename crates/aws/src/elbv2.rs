@@ -4,11 +4,11 @@
 //! A modification replaces the whole list of actions: all of it is read, and all but the weights is written back. It
 //! holds as soon as the call has answered, except for clients that stickiness keeps where they are.
 
-mod actions;
+pub(crate) mod actions;
 mod by_address;
 mod changes;
 mod find;
-mod health;
+pub(crate) mod health;
 mod readiness;
 mod stickiness;
 mod target_health;

@@ -5,6 +5,7 @@ mod calls;
 pub mod channels;
 pub mod cloudwatch;
 mod detours;
+pub mod discover;
 pub mod elbv2;
 pub mod errors;
 mod guard;

@@ -32,6 +32,7 @@ mod source;
 mod spec;
 mod state;
 mod status;
+pub(crate) mod survey;
 
 use std::{fmt, sync::Arc};
 

@@ -5,9 +5,9 @@
 
 mod assess;
 mod health;
-mod observe;
+pub(crate) mod observe;
 mod readiness;
-mod record;
+pub(crate) mod record;
 pub(crate) mod zone;
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};

@@ -239,6 +239,16 @@ impl Aws {
         }
     }
 
+    /// The account of the credentials in use: twelve digits. The target's own account is not looked at.
+    ///
+    /// # Errors
+    /// [`SessionError`] where no region is known, or AWS does not tell the account.
+    pub async fn account(&self, target: &AwsTarget) -> Result<String, SessionError> {
+        let session = self.session(target);
+        let clients = self.unverified_clients(&session, target).await?;
+        Ok(whoami(&clients.sts, None).await?.account)
+    }
+
     fn session(&self, target: &AwsTarget) -> Arc<Session> {
         let mut sessions = self.0.sessions.lock().expect("nothing panics while it holds this lock");
         sessions.entry(target.clone()).or_default().clone()

@@ -17,6 +17,7 @@ use belay_ports::{Check, Clock, Fut, Permission, Query, ReadError, Sensor, senso
 use futures::{StreamExt, stream};
 use serde::Deserialize;
 
+pub(crate) use self::read::types;
 pub use self::spec::spec;
 use self::{
     read::{CALL, Found, Learned, NAMES_MAX, Place},

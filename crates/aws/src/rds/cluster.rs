@@ -17,14 +17,17 @@ mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_rds::{Client, types::Filter};
+use aws_sdk_rds::{
+    Client,
+    types::{DbClusterSnapshot, Filter},
+};
 use belay_core::{change::Receipt, id::RunId};
 use belay_ports::{Clock, Permission, ReadError, Scope};
 use serde_json::Value;
 
 pub(super) use self::{
     assess::{assess, restore_point},
-    state::ClusterState,
+    state::{ClusterState, snapshot as snapshot_of},
     view::OF_MEMBERS,
 };
 use self::{
@@ -46,7 +49,7 @@ use super::{
 };
 use crate::{errors, resolver::Resolver, session::Clients};
 
-const DESCRIBE_CLUSTERS: &str = "rds:DescribeDBClusters";
+pub(super) const DESCRIBE_CLUSTERS: &str = "rds:DescribeDBClusters";
 const DESCRIBE_CLUSTER_SNAPSHOTS: &str = "rds:DescribeDBClusterSnapshots";
 
 /// How many names one call asks for.
@@ -140,15 +143,20 @@ async fn newest_snapshot(
 ) -> Result<Option<Snapshot>, ReadError> {
     // The assessment says what is missing.
     let Ok(before) = source::bound(scope, newest.before) else { return Ok(None) };
-    // Those of AWS Backup are listed only when they are asked for.
+    let all = snapshots(client, cluster).await?;
+    let tagged = all.iter().map(|found| (state::snapshot(found), tags(found.tag_list()).into_iter().collect()));
+    Ok(source::newest(tagged, before, &source::tags_of(scope, newest)))
+}
+
+/// All snapshots of a cluster. Those of AWS Backup are listed only when they are asked for.
+pub(super) async fn snapshots(client: &Client, cluster: &str) -> Result<Vec<DbClusterSnapshot>, ReadError> {
     let mut all = Vec::new();
     for kind in [None, Some("awsbackup".to_owned())] {
         let asked = client.describe_db_cluster_snapshots().db_cluster_identifier(cluster).set_snapshot_type(kind);
         let listed = asked.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await;
         all.extend(listed.map_err(|error| errors::read(error, DESCRIBE_CLUSTER_SNAPSHOTS, cluster))?);
     }
-    let tagged = all.iter().map(|found| (state::snapshot(found), tags(found.tag_list()).into_iter().collect()));
-    Ok(source::newest(tagged, before, &source::tags_of(scope, newest)))
+    Ok(all)
 }
 
 /// The members of all these clusters, and those of the baseline, each under all of its names.

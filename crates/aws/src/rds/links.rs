@@ -82,7 +82,7 @@ fn is_of(arn: Option<&str>, kind: Kind, name: &str) -> bool {
     arn.and_then(|arn| arn.rsplit_once(word)).is_some_and(|(_, own)| own.eq_ignore_ascii_case(name))
 }
 
-async fn deployments(client: &Client, kind: Kind, name: &str) -> Result<Vec<String>, String> {
+pub(super) async fn deployments(client: &Client, kind: Kind, name: &str) -> Result<Vec<String>, String> {
     let mut pages = client.describe_blue_green_deployments().into_paginator().send();
     let mut found = Vec::new();
     while let Some(page) = pages.next().await {

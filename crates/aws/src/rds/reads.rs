@@ -1,6 +1,9 @@
 //! What AWS is asked about databases, their snapshots and backups.
 
-use aws_sdk_rds::{Client, types::Filter};
+use aws_sdk_rds::{
+    Client,
+    types::{DbSnapshot, Filter},
+};
 use belay_ports::{ReadError, Scope};
 use jiff::Timestamp;
 
@@ -56,15 +59,20 @@ async fn newest_snapshot(
 ) -> Result<Option<Snapshot>, ReadError> {
     // The assessment says what is missing.
     let Ok(before) = source::bound(scope, newest.before) else { return Ok(None) };
-    // Those of AWS Backup are listed only when they are asked for.
+    let all = snapshots(client, instance).await?;
+    let tagged = all.iter().map(|found| (Snapshot::of(found), state::tags(found.tag_list()).into_iter().collect()));
+    Ok(source::newest(tagged, before, &source::tags_of(scope, newest)))
+}
+
+/// All snapshots of an instance. Those of AWS Backup are listed only when they are asked for.
+pub(super) async fn snapshots(client: &Client, instance: &str) -> Result<Vec<DbSnapshot>, ReadError> {
     let mut all = Vec::new();
     for kind in [None, Some("awsbackup".to_owned())] {
         let asked = client.describe_db_snapshots().db_instance_identifier(instance).set_snapshot_type(kind);
         let listed = asked.into_paginator().items().send().collect::<Result<Vec<_>, _>>().await;
         all.extend(listed.map_err(|error| errors::read(error, DESCRIBE_SNAPSHOTS, instance))?);
     }
-    let tagged = all.iter().map(|found| (Snapshot::of(found), state::tags(found.tag_list()).into_iter().collect()));
-    Ok(source::newest(tagged, before, &source::tags_of(scope, newest)))
+    Ok(all)
 }
 
 /// The earliest restorable time of the automated backups that go on. None: it is not known.

@@ -60,7 +60,7 @@ pub(crate) async fn list(client: &Client, with: &With, zone: &str, aws: &AwsTarg
 }
 
 /// The routing policy of a record that is not weighted, as the console calls it.
-fn policy(set: &ResourceRecordSet) -> &'static str {
+pub(crate) fn policy(set: &ResourceRecordSet) -> &'static str {
     match set {
         ResourceRecordSet { region: Some(_), .. } => "a record with latency routing",
         ResourceRecordSet { failover: Some(_), .. } => "a record with failover routing",

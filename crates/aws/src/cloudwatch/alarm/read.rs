@@ -165,7 +165,7 @@ impl Learned {
 }
 
 /// Without this list CloudWatch answers with metric alarms alone.
-fn types(log_alarms: bool) -> Vec<AlarmType> {
+pub(crate) fn types(log_alarms: bool) -> Vec<AlarmType> {
     let logs = log_alarms.then_some(AlarmType::LogAlarm);
     [AlarmType::MetricAlarm, AlarmType::CompositeAlarm].into_iter().chain(logs).collect()
 }

@@ -160,7 +160,7 @@ impl Cluster {
     }
 }
 
-pub(super) fn snapshot(snapshot: &DbClusterSnapshot) -> Snapshot {
+pub(in crate::rds) fn snapshot(snapshot: &DbClusterSnapshot) -> Snapshot {
     Snapshot {
         name: text(&snapshot.db_cluster_snapshot_identifier),
         status: text(&snapshot.status),
