@@ -6,8 +6,8 @@ use clap::{CommandFactory, Parser, Subcommand, builder::Styles};
 use crate::{
     commands::{
         arm, audit, capture, check, completions, cutover, decide, demo, disarm, drill, dry_run, explore, graph, guard,
-        iam, journal, man, mute, notify, phase, report, rollback, run, run_verbs, schema, serve, status, step_verbs,
-        token, validate, watch,
+        iam, init, journal, man, mute, notify, phase, report, rollback, run, run_verbs, schema, serve, status,
+        step_verbs, token, validate, watch,
     },
     exit::{Exit, Failure},
     help,
@@ -35,6 +35,7 @@ pub(crate) fn command() -> clap::Command {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Init(init::Args),
     Validate(validate::Args),
     Schema(schema::Args),
     Graph(graph::Args),
@@ -89,6 +90,7 @@ impl Command {
             Self::Completions(args) => args.run(output),
             Self::Man(args) => args.run(output),
             Self::Token(args) => args.run(output),
+            Self::Init(args) => args.run(output).await,
             Self::Capture(args) => args.run(output).await,
             Self::Check(args) => args.run(output).await,
             Self::DryRun(args) => args.run(output).await,
@@ -134,6 +136,7 @@ impl Command {
             | Self::Serve(_)
             | Self::Guard(_) => false,
             Self::Validate(args) => args.json,
+            Self::Init(args) => args.json,
             Self::Capture(args) => args.json,
             Self::Check(args) => args.json,
             Self::DryRun(args) => args.json,

@@ -7,7 +7,7 @@ use clap::{Command, builder::Styles};
 /// Commands by what they are for, in the order in which one meets them.
 const GROUPS: [(&str, &[&str]); 7] = [
     ("See it work", &["demo"]),
-    ("Plans", &["validate", "graph", "schema", "capture", "check", "dry-run", "iam"]),
+    ("Plans", &["init", "validate", "graph", "schema", "capture", "check", "dry-run", "iam"]),
     ("Rehearse", &["explore", "drill", "notify"]),
     ("Guard a cutover", &["serve", "guard", "arm", "cutover", "phase", "mute", "unmute", "disarm", "status", "watch"]),
     (
@@ -84,7 +84,7 @@ fn template(program: &Command) -> String {
 fn codes_of(command: &str) -> &'static [u8] {
     match command {
         "validate" | "graph" | "schema" | "completions" | "man" | "token" | "serve" => &[0, 1, 2],
-        "capture" | "iam" => &[0, 1, 2, 5],
+        "capture" | "iam" | "init" => &[0, 1, 2, 5],
         "check" | "dry-run" => &[0, 1, 2, 3, 5],
         "audit" | "explore" | "notify" => &[0, 1, 2, 3],
         "demo" => &[0, 1, 4],

@@ -215,6 +215,11 @@ pub(crate) fn can_ask() -> bool {
     stdin().is_terminal()
 }
 
+/// The same beside an answer: the question goes to standard error, and somebody has to see it.
+pub(crate) fn can_ask_aside() -> bool {
+    stdin().is_terminal() && stderr().is_terminal()
+}
+
 fn style(colour: bool) -> Style {
     Style::new(colour)
 }

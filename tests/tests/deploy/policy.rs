@@ -1,11 +1,23 @@
 //! `deploy/iam`: the policies of the example plans are what `belay iam` prints for them.
 
 use belay_aws::iam;
+use serde_json::json;
 
 use crate::{
     declared::{declared, needed},
     read,
 };
+
+/// Nothing is known yet that it could be narrowed to.
+#[test]
+fn the_policy_of_init_is_what_it_calls() {
+    let statement =
+        json!({ "Sid": "Read1", "Effect": "Allow", "Action": belay_aws::discover::CALLS, "Resource": ["*"] });
+    let right = format!("{:#}\n", json!({ "Version": "2012-10-17", "Statement": [statement] }));
+    assert_eq!(read("deploy/iam/init.json"), right, "deploy/iam/init.json is to read:\n{right}");
+    let is_read = |call: &&str| ["Describe", "List"].iter().any(|verb| call.contains(&format!(":{verb}")));
+    assert!(belay_aws::discover::CALLS.iter().all(is_read));
+}
 
 #[test]
 fn policies_are_what_the_plans_need() {

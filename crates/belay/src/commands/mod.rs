@@ -15,6 +15,7 @@ pub(crate) mod explore;
 pub(crate) mod graph;
 pub(crate) mod guard;
 pub(crate) mod iam;
+pub(crate) mod init;
 pub(crate) mod journal;
 pub(crate) mod man;
 pub(crate) mod mute;

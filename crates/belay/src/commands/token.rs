@@ -110,7 +110,8 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// As the configuration wants names and roles.
-fn name(text: &str) -> Result<String, String> {
+/// A name as plans and tokens take it.
+pub(super) fn name(text: &str) -> Result<String, String> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-');
     let first = text.chars().next().is_some_and(|first| first.is_ascii_lowercase());
     match first && text.chars().all(allowed) && text.len() <= 63 {
