@@ -17,6 +17,9 @@ use crate::{
 /// What arming finds, and refuses: nobody did anything wrong, and the cutover would not be safe now.
 const FOUND: [&str; 5] = ["red_at_arm", "impossible_step", "unreadable_signals", "unusable_channels", "unreadable"];
 
+/// Checks of what `accept_unknown` arms in spite of: signals that cannot be read, and channels that cannot be used.
+const ACCEPTED: [&str; 2] = ["signal", "channel"];
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Verdict {
@@ -29,14 +32,15 @@ enum Verdict {
 /// `GET /v1/migrations/{m}/readiness`
 #[derive(Debug, Deserialize)]
 struct Readiness {
-    verdict: Verdict,
-    #[serde(default)]
     checks: Vec<Check>,
 }
 
 #[derive(Debug, Deserialize)]
 struct Check {
     id: String,
+    /// Of the plan: `step dns_back`; empty for the plan as a whole.
+    #[serde(default)]
+    part: String,
     #[serde(default)]
     subject: String,
     verdict: Verdict,
@@ -50,7 +54,8 @@ struct Check {
 
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.id)?;
+        let part = if self.part.is_empty() { "" } else { ": " };
+        write!(f, "{}{part}{}", self.part, self.id)?;
         let parts = [(" of ", &self.subject), (": ", &self.found), ("; wanted: ", &self.wanted), ("; ", &self.cure)];
         parts.iter().filter(|(_, part)| !part.is_empty()).try_for_each(|(lead, part)| write!(f, "{lead}{part}"))
     }
@@ -70,56 +75,70 @@ async fn readiness(client: &Client, name: &str) -> Result<Option<Readiness>, Fai
     })
 }
 
-async fn refuse_unready(client: &Client, name: &str, accept_unknown: bool, tell: Tell) -> Result<(), Failure> {
-    let Some(Readiness { verdict, checks }) = readiness(client, name).await? else {
-        return Ok(());
-    };
-    let stops = |verdict| verdict == Verdict::NoGo || verdict == Verdict::Unknown && !accept_unknown;
-    for check in checks.iter().filter(|check| check.verdict != Verdict::Go) {
-        match stops(check.verdict) {
-            true => tell.say(format_args!("{} {check}", tell.output().bad().apply_to("not ready:"))),
-            false => tell.warn(check),
+impl Check {
+    /// Whether the command must not begin. What somebody answers for when the plan is armed is answered for here, too.
+    fn stops(&self, accept_unknown: bool) -> bool {
+        match self.verdict {
+            Verdict::Go | Verdict::Warn => false,
+            Verdict::Unknown => !accept_unknown,
+            Verdict::NoGo => !(accept_unknown && ACCEPTED.contains(&self.id.as_str())),
         }
-    }
-    match verdict {
-        Verdict::NoGo => Err(Failure::message(Exit::No, format!("{name} is not ready"))
-            .help("correct what is listed above, and run this again")),
-        Verdict::Unknown if !accept_unknown => {
-            Err(Failure::message(Exit::No, format!("whether {name} is ready is not known"))
-                .help("correct what is listed above; to go on all the same: --accept-unknown"))
-        }
-        _ => Ok(()),
     }
 }
 
-/// Sees to it that the migration is ready and armed with this very plan.
+/// # Errors
+/// It is not ready, or that is not known.
+pub(super) async fn refuse_unready(
+    client: &Client,
+    name: &str,
+    accept_unknown: bool,
+    tell: Tell,
+) -> Result<(), Failure> {
+    let Some(Readiness { checks }) = readiness(client, name).await? else { return Ok(()) };
+    let (stops, passes): (Vec<_>, Vec<_>) =
+        checks.iter().filter(|check| check.verdict != Verdict::Go).partition(|check| check.stops(accept_unknown));
+    passes.iter().for_each(|check| tell.warn(check));
+    stops.iter().for_each(|check| tell.say(format_args!("{} {check}", tell.output().bad().apply_to("not ready:"))));
+    if stops.is_empty() {
+        return Ok(());
+    }
+    let known = stops.iter().any(|check| check.verdict == Verdict::NoGo);
+    let (what, help) = match known {
+        true => (format!("{name} is not ready"), ""),
+        false => (format!("whether {name} is ready is not known"), "; to go on all the same: --accept-unknown"),
+    };
+    Err(Failure::message(Exit::No, what).help(format!("correct what is listed above, and run this again{help}")))
+}
+
+/// The migration as it is before anything is changed.
 ///
 /// # Errors
-/// It is not, and the command must not begin.
-pub(super) async fn prepare(
+/// The command must not begin beside what is under way.
+pub(super) async fn present(client: &Client, name: &str, sha256: &str, tell: Tell) -> Result<Migration, Failure> {
+    let migration = Migration::read(&client.get(&format!("migrations/{name}")).await?)?;
+    refuse_state(&migration, sha256, client, tell)?;
+    Ok(migration)
+}
+
+/// Arms this very plan.
+///
+/// # Errors
+/// It is refused, and the command must not begin.
+pub(super) async fn arm(
     args: &Args,
     client: &Client,
     name: &str,
     sha256: &str,
     tell: Tell,
 ) -> Result<Migration, Failure> {
-    let path = format!("migrations/{name}");
-    let migration = Migration::read(&client.get(&path).await?)?;
-    refuse_state(&migration, sha256, client, tell)?;
-    let baseline = args.baseline.as_deref().map(|file| read_baseline(file, name)).transpose()?;
-    refuse_unready(client, name, args.accept_unknown, tell).await?;
-    if migration.armed.is_some() && baseline.is_none() {
-        tell.say(format_args!("{name} is armed with this plan already: the baseline is kept"));
-        return Ok(migration);
-    }
     let mut body = json!({ "reason": args.reason("armed by belay guard"), "plan_sha256": sha256 });
-    if let Some(baseline) = baseline {
-        body["baseline"] = json!(baseline);
+    if let Some(file) = &args.baseline {
+        body["baseline"] = json!(read_baseline(file, name)?);
     }
     if args.accept_unknown {
         body["accept_unknown"] = json!(true);
     }
-    let answer = match client.post(&format!("{path}/arm"), &body).await {
+    let answer = match client.post(&format!("migrations/{name}/arm"), &body).await {
         Ok(answer) => answer,
         Err(failure) => return Err(not_armed(of_migration(failure, client, name).await)),
     };
@@ -131,7 +150,7 @@ pub(super) async fn prepare(
 }
 
 /// Somebody is in the middle of something, or guards with another plan: none of it is to be changed from here.
-pub(super) fn refuse_state(migration: &Migration, sha256: &str, client: &Client, tell: Tell) -> Result<(), Failure> {
+fn refuse_state(migration: &Migration, sha256: &str, client: &Client, tell: Tell) -> Result<(), Failure> {
     let name = &migration.name;
     let commands = client.commands();
     let busy = match (migration.open_run(), &migration.incident) {

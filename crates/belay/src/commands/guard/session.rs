@@ -11,7 +11,7 @@ use super::{
     Args, Mark, OnFailure,
     child::{Ended, Guarded, code_of, program},
     end::{End, Outcome, Report, Stop},
-    ready::{prepare, refuse_state},
+    ready::{arm, present, refuse_unready},
     signals::{Caught, Signals},
     soak::{Soak, Verdict},
     tell::Tell,
@@ -81,12 +81,9 @@ impl<'a> Session<'a> {
     }
 
     pub(super) async fn guard(mut self) -> Result<End, Stop> {
-        let name = self.loaded.plan.migration.clone();
-        let ready = prepare(self.args, &self.client, &name, &self.loaded.sha256, self.tell);
-        let armed = unless_signalled(&mut self.signals, ready).await?;
-        self.since = armed.now;
+        self.prepare().await?;
+        let name = &self.loaded.plan.migration;
         self.tell.say(format_args!("{name} is armed: the daemon watches it from now on, also without this process"));
-        self.see(armed);
         let mark = self.args.mark(&self.loaded.plan);
         if mark == Mark::Before {
             self.mark(false).await?;
@@ -109,14 +106,38 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Sees to it that the migration is ready, and armed with this very plan.
+    async fn prepare(&mut self) -> Result<(), Stop> {
+        let (args, client, tell) = (self.args, self.client.clone(), self.tell);
+        let (name, sha256) = (self.loaded.plan.migration.clone(), self.loaded.sha256.clone());
+        let now = unless_signalled(&mut self.signals, present(&client, &name, &sha256, tell)).await?;
+        self.since = now.now;
+        let ready = || refuse_unready(&client, &name, args.accept_unknown, tell);
+        let is_armed = now.armed.is_some();
+        if is_armed {
+            self.see(now);
+        }
+        // A baseline of one's own is known to the daemon only when it is armed with it.
+        if args.baseline.is_none() {
+            unless_signalled(&mut self.signals, ready()).await?;
+        }
+        if is_armed && args.baseline.is_none() {
+            tell.say(format_args!("{name} is armed with this plan already: the baseline is kept"));
+            return Ok(());
+        }
+        let armed = unless_signalled(&mut self.signals, arm(args, &client, &name, &sha256, tell)).await?;
+        self.see(armed);
+        if args.baseline.is_some() {
+            unless_signalled(&mut self.signals, ready()).await?;
+        }
+        Ok(())
+    }
+
     /// What has happened since it was armed: the command does not begin beside a rollback.
     async fn refuse_late(&mut self) -> Result<(), Stop> {
-        let path = format!("migrations/{}", self.loaded.plan.migration);
-        let document = unless_signalled(&mut self.signals, self.client.get(&path)).await?;
-        self.see(Migration::read(&document)?);
-        if let Some(last) = &self.report.last {
-            refuse_state(last, &self.loaded.sha256, &self.client, self.tell)?;
-        }
+        let now = present(&self.client, &self.loaded.plan.migration, &self.loaded.sha256, self.tell);
+        let now = unless_signalled(&mut self.signals, now).await?;
+        self.see(now);
         if self.is_guarded() { Ok(()) } else { Err(Stop::Over(self.unguarded())) }
     }
 

@@ -107,16 +107,16 @@ fn with_readiness(readiness: Value) -> String {
 fn what_is_not_ready_is_named_and_stops_the_command() {
     let check = |verdict: &str| {
         json!({
-            "id": "destination.capacity", "subject": "shop-blue", "verdict": verdict, "found": "1 healthy target",
+            "id": "capacity", "part": "step dns_back", "subject": "shop-blue", "verdict": verdict, "found": "1 healthy target",
             "wanted": "at least 3, as before", "cure": "scale it out", "at": "2026-03-01T22:00:00Z",
         })
     };
     for (verdict, options, code, said) in [
-        ("no_go", &[][..], 3, "not ready: destination.capacity of shop-blue: 1 healthy target; wanted: at least 3"),
+        ("no_go", &[][..], 3, "not ready: step dns_back: capacity of shop-blue: 1 healthy target; wanted: at least 3"),
         ("no_go", &["--accept-unknown"], 3, "shop is not ready"),
         ("unknown", &[], 3, "whether shop is ready is not known"),
-        ("unknown", &["--accept-unknown"], 0, "warning: destination.capacity"),
-        ("warn", &[], 0, "warning: destination.capacity"),
+        ("unknown", &["--accept-unknown"], 0, "warning: step dns_back: capacity"),
+        ("warn", &[], 0, "warning: step dns_back: capacity"),
         ("go", &[], 0, "all is well"),
     ] {
         let url = with_readiness(json!({ "verdict": verdict, "checks": [check(verdict)] }));
@@ -125,5 +125,13 @@ fn what_is_not_ready_is_named_and_stops_the_command() {
         assert_eq!(ended.code, Some(code), "{verdict} {options:?}: {ended:#?}");
         ended.says(said);
         assert_eq!(folder.path().join("marker").exists(), code == 0, "{verdict}");
+    }
+    // As `belay arm --accept-unknown` does.
+    let mut signal = check("no_go");
+    signal["id"] = json!("signal");
+    let url = with_readiness(json!({ "verdict": "no_go", "checks": [signal] }));
+    for (options, code) in [(&[][..], 3), (&["--accept-unknown"], 0)] {
+        let ended = guard(&tempfile::tempdir().unwrap(), &url, options, &["true"]).wait();
+        assert_eq!(ended.code, Some(code), "{ended:#?}");
     }
 }
