@@ -281,7 +281,7 @@ fn change() -> Change {
             Effect::LosesData { since: Some(at(3)) },
             Effect::Outage { expected: Duration::from_millis(1_500) },
             Effect::Drains { time: Duration::from_secs(60) },
-            Effect::Overwrites { found: vec![why()] },
+            Effect::Overwrites { found: vec!["blue 0 -> 100".to_owned()] },
             Effect::StartsJob { name: "restore".to_owned() },
         ],
         repeats: Repeats::Converges,
