@@ -99,11 +99,13 @@ pub(crate) fn ports(access: Access, journal: Arc<dyn Journal>, observer: Arc<dyn
     let aws = Aws::new(access, clock.clone(), observer.clone(), gate.plain_http());
     let aws_channels = AwsChannels::new(aws.clone(), clock.clone(), Arc::new(Texts));
     let aws = AwsSystems::new(aws, clock.clone());
+    // A set that only reads sends no notice.
+    let channels = if access == Access::ReadOnly { gate.asked() } else { gate.clone() };
     let programs = Programs::new(clock.clone(), access == Access::ReadWrite, gate.clone());
     Ports {
         sensors: Arc::new(EverySensor { aws: aws.clone(), probes: Probes::new(clock.clone(), gate.clone()) }),
         actuators: Arc::new(EveryActuator { aws, programs }),
-        channels: Arc::new(EveryChannel { aws: aws_channels, others: Channels::new(clock.clone(), gate.clone()) }),
+        channels: Arc::new(EveryChannel { aws: aws_channels, others: Channels::new(clock.clone(), channels) }),
         journal,
         clock,
         entropy: Arc::new(SystemEntropy),

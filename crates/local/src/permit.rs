@@ -168,6 +168,12 @@ impl Gate {
         Self { permits: self.permits.clone(), only_listed: true }
     }
 
+    /// The same without that limit, where nothing is sent: whether a channel could be used is tried as a person would use it.
+    #[must_use]
+    pub fn asked(&self) -> Self {
+        Self { permits: self.permits.clone(), only_listed: false }
+    }
+
     /// The hosts of AWS endpoints that may be reached over plain HTTP.
     pub fn plain_http(&self) -> Vec<String> {
         self.permits.read().unwrap_or_else(PoisonError::into_inner).plain_http.clone()
@@ -231,6 +237,7 @@ mod tests {
         assert_eq!(gate.judge(&sends("shop.test")), Ok(()));
         assert!(gate.only_listed().judge(&sends("shop.test")).is_err());
         assert!(gate.only_listed().judge(&runs("fence")).is_err());
+        assert_eq!(gate.only_listed().asked().judge(&runs("fence")), gate.judge(&runs("fence")));
         assert_eq!(gate.only_listed().judge(&reach(What::Asks { host: "shop.test".to_owned() })), Ok(()));
         let unasked = gate.only_listed();
         gate.set(Permits { commands: Some(vec!["fence".to_owned()]), ..Permits::default() });

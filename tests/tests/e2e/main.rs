@@ -10,6 +10,7 @@ mod night;
 mod stage;
 
 mod balancers;
+mod check;
 mod client;
 mod crash;
 mod database;

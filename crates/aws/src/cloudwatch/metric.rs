@@ -12,7 +12,8 @@ mod statistic;
 use std::{sync::Arc, time::Duration};
 
 use belay_core::reading::Reading;
-use belay_ports::{Clock, Fut, Permission, Query, Sensor};
+use belay_plan::duration;
+use belay_ports::{Check, Clock, Fut, Permission, Query, Sensor};
 use serde::Deserialize;
 
 use self::spec::Spec;
@@ -51,9 +52,33 @@ impl Metric {
     }
 }
 
+/// The breach begins within a period; so many periods have to breach, and the data of the last takes a while to arrive.
+fn detection(signal: &str, spec: &Spec) -> Check {
+    let seconds = |seconds: i64| Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+    let (period, breaching) = (seconds(spec.period_s()), spec.datapoints.breaching);
+    let periods = u32::try_from(breaching).unwrap_or(u32::MAX).saturating_add(1);
+    let within = period.saturating_mul(periods) + seconds(arrival::arrives_s(spec));
+    let found = format!(
+        "shows a breach within {} ({} of {} periods of {})",
+        duration::format(within),
+        breaching,
+        spec.datapoints.of,
+        duration::format(period)
+    );
+    Check::go("detection", signal, found)
+}
+
 impl Sensor for Metric {
     fn read<'a>(&'a self, queries: &'a [Query]) -> Fut<'a, Vec<Reading>> {
         Box::pin(self.read_all(queries))
+    }
+
+    fn readiness<'a>(&'a self, queries: &'a [Query]) -> Fut<'a, Vec<Vec<Check>>> {
+        let checks = queries.iter().map(|query| {
+            let spec = Spec::deserialize(&query.spec).ok(); // that it cannot be understood, the reading shows
+            spec.map(|spec| detection(&query.signal, &spec)).into_iter().collect()
+        });
+        Box::pin(std::future::ready(checks.collect()))
     }
 
     /// Each metric asked for is paid, and a new value comes once a period.
