@@ -12,7 +12,7 @@ use crate::session::Access;
 type Operations<const SERVICES: usize> = [(&'static str, &'static [&'static str]); SERVICES];
 
 /// The operations that only read. What is not listed counts as mutating.
-const READS: Operations<9> = [
+const READS: Operations<10> = [
     ("CloudWatch", &["DescribeAlarms", "GetMetricData"]),
     (
         "Elastic Load Balancing v2",
@@ -28,16 +28,23 @@ const READS: Operations<9> = [
     (
         "RDS",
         &[
+            "DescribeAccountAttributes",
             "DescribeBlueGreenDeployments",
+            "DescribeCertificates",
             "DescribeDBClusterBacktracks",
+            "DescribeDBClusterParameterGroups",
             "DescribeDBClusterSnapshots",
             "DescribeDBClusters",
+            "DescribeDBEngineVersions",
             "DescribeDBInstanceAutomatedBackups",
             "DescribeDBInstances",
+            "DescribeDBParameterGroups",
             "DescribeDBProxies",
             "DescribeDBProxyTargets",
             "DescribeDBSnapshots",
+            "DescribeDBSubnetGroups",
             "DescribeIntegrations",
+            "DescribeOptionGroups",
         ],
     ),
     (
@@ -48,6 +55,7 @@ const READS: Operations<9> = [
     ("SFN", &["DescribeExecution", "DescribeStateMachine"]),
     ("SSM", &["DescribeAutomationExecutions", "DescribeDocument", "GetAutomationExecution", "ListTagsForResource"]),
     ("IAM", &["GetRole", "SimulatePrincipalPolicy"]),
+    ("KMS", &["DescribeKey"]),
     ("STS", &["GetCallerIdentity"]),
 ];
 

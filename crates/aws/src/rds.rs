@@ -22,6 +22,7 @@ mod owner;
 mod pending;
 mod permissions;
 mod proxies;
+mod readiness;
 mod reads;
 mod refine;
 mod refused;
@@ -220,6 +221,27 @@ impl System for RdsRestore {
         _baseline: Option<&Observed>,
     ) -> Result<Vec<Check>, Corrupt> {
         Ok(checks::of(scope, with, now))
+    }
+
+    fn readiness<'a>(
+        &'a self,
+        scope: &'a Scope,
+        with: With,
+        now: Observed,
+        baseline: Option<Observed>,
+    ) -> Fut<'a, Vec<Check>> {
+        Box::pin(async move {
+            let clients = match self.aws.clients(&scope.aws).await {
+                Ok(clients) => clients,
+                Err(error) => return vec![Check::unknown("readiness", &scope.step, error.to_string())],
+            };
+            let point = match self.restore_point(scope, &with, &now, baseline.as_ref()) {
+                Ok(Some(point)) => point,
+                Ok(None) => RestorePoint::unknown("it goes back to no other data"),
+                Err(Corrupt(why)) => return vec![Check::unknown("readiness", &scope.step, why)],
+            };
+            readiness::of(&clients, scope, (&now, baseline.as_ref()), point, self.clock.now()).await
+        })
     }
 
     fn restore_point(

@@ -234,6 +234,10 @@ impl<'d> Checker<'d> {
             let message = format!("`{}` always loses the data written since", spec.name);
             self.complain(&format!("{pointer}/loses_data"), message, "write `loses_data: true`, or leave it out");
         }
+        if spec.to.is_none() && step["on_drift"] == "halt" {
+            let message = format!("`{}` has no state that could drift", spec.name);
+            self.complain(&format!("{pointer}/on_drift"), message, "leave it out: there is nothing to halt for");
+        }
         let (with, to) = (format!("{pointer}/with"), format!("{pointer}/to"));
         if self.places.is_sound(&with) && self.places.is_sound(&to) {
             let target = Some(&step["to"]).filter(|to| to.is_object());

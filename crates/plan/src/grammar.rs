@@ -260,11 +260,12 @@ fn step_fields() -> Vec<Field> {
         during(),
         field("fences", list(name()), "The steps that lose data and are safe behind this one: it stops the writers.")
             .optional(),
+        field("on_drift", words(["proceed", "halt"]), ON_DRIFT).or("proceed"),
     ]
 }
 
-const EXPECT: &str = "The state between the cutover and a rollback; left out: as it is captured after the cutover.";
-const ON_DRIFT: &str = "When somebody has changed it since: the step goes on, or waits for an approval.";
+const EXPECT: &str = "The state after the cutover; left out: as it is captured then.";
+const ON_DRIFT: &str = "When somebody has changed it since: go on, or wait for an approval.";
 
 fn action(spec: &ActionSpec) -> Variant {
     let mut fields = vec![field("with", spec.with.clone(), "The action's own settings.")];
@@ -276,12 +277,10 @@ fn action(spec: &ActionSpec) -> Variant {
                 field("to", one_of(what, [words(["baseline"]), to.clone()]), "The state to return to.").or("baseline"),
             );
             fields.push(field("expect", to.clone(), EXPECT).optional());
-            fields.push(field("on_drift", words(["proceed", "halt"]), ON_DRIFT).or("proceed"));
         }
         None => {
             refused.push(("to", format!("`{}` names its own target", spec.name)));
             refused.push(("expect", format!("`{}` has no state that could drift", spec.name)));
-            refused.push(("on_drift", format!("`{}` has no state that could drift", spec.name)));
         }
     }
     match spec.others {

@@ -119,8 +119,18 @@ impl Ledger {
             "rds:RegisterDBProxyTargets",
             "elasticloadbalancing:DescribeTargetGroupAttributes",
         ];
-        // `readiness_calls_what_it_declares` in `crates/aws/src/iam/simulation/tests.rs` holds these against the calls.
-        const OF_READINESS: [&str; 2] = ["iam:GetRole", "iam:SimulatePrincipalPolicy"];
+        // No command here asks for readiness. The tests `readiness_calls_what_it_declares` of `crates/aws` hold these against the calls.
+        const OF_READINESS: [&str; 9] = [
+            "iam:GetRole",
+            "iam:SimulatePrincipalPolicy",
+            "rds:DescribeAccountAttributes",
+            "rds:DescribeCertificates",
+            "rds:DescribeDBClusterParameterGroups",
+            "rds:DescribeDBEngineVersions",
+            "rds:DescribeDBParameterGroups",
+            "rds:DescribeDBSubnetGroups",
+            "rds:DescribeOptionGroups",
+        ];
         for (subject, used) in &self.used {
             let unused = self.unused.remove(subject).into_iter().flatten().filter(|one| !used.contains(one));
             let elsewhere = |one: &String| OF_SOME.contains(&one.as_str()) || OF_READINESS.contains(&one.as_str());

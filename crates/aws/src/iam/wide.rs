@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::policy::{Effect, Policy};
 
 /// Actions (the beginnings of their names), and why they are allowed on every resource.
-const REASONS: [(&str, &str); 3] = [
+const REASONS: [(&str, &str); 4] = [
     ("cloudwatch:DescribeAlarms", "composite alarms can be read in no other way, and a plan does not say which are"),
     (
         "route53:ListHostedZonesByName",
@@ -15,6 +15,7 @@ const REASONS: [(&str, &str); 3] = [
         "rds:DescribeBlueGreenDeployments",
         "all are listed, because the old database is known by its resource, not by its name",
     ),
+    ("rds:Describe", "readiness asks what holds for the account or a version, not for a database"),
 ];
 
 const USUAL: &str = "AWS has no resource-level permissions for it";

@@ -41,7 +41,7 @@ use super::{
     names::{NAME_CHARS_MAX, Names},
     owner::{REPLACES_TAG, RUN_TAG},
     permissions::{self, Permissions, any_run},
-    proxies,
+    proxies, readiness,
     reads::{self, is_code},
     source::{self, Kind},
     spec::{KeepEndpoint, Newest, Source, With},
@@ -308,6 +308,7 @@ pub(super) fn permissions(scope: &Scope, with: &With, cluster: &str) -> Vec<Perm
     }
     made.send(calls::ENABLE_HTTP_ENDPOINT, clusters[1].clone());
     made.links();
+    readiness::permissions(&mut made, Kind::Cluster, cluster, &with.from);
     made.proxies(scope, with, "cluster", &Names::new(cluster, None));
     made.cname(with);
     made.list

@@ -10,7 +10,8 @@ use super::{
     calls, cname,
     links::{self, Links},
     names::Names,
-    proxies, reads,
+    proxies, readiness, reads,
+    source::Kind,
     spec::{Source, With},
 };
 use crate::{
@@ -81,7 +82,8 @@ impl Permissions {
     pub(super) fn use_keys<'k>(&mut self, keys: impl Iterator<Item = &'k str>) {
         let keys: BTreeSet<&str> = keys.filter(|key| key.starts_with("arn:")).collect();
         for key in keys {
-            self.send("kms:DescribeKey", key.to_owned());
+            // Readiness asks as well.
+            self.read("kms:DescribeKey", key.to_owned());
             self.send("kms:CreateGrant", key.to_owned());
             // To a service of AWS alone.
             let for_aws = Condition {
@@ -221,6 +223,7 @@ pub(super) fn instance(scope: &Scope, with: &With, instance: &str) -> Vec<Permis
     }
     made.send(calls::ADD_ROLE, databases[1].clone());
     made.links();
+    readiness::permissions(&mut made, Kind::Instance, instance, &with.from);
     made.proxies(scope, with, "db", &Names::new(instance, None));
     made.cname(with);
     made.list
@@ -261,6 +264,15 @@ mod tests {
                 "rds:DescribeDBProxies arn:aws:rds:eu-west-1:111122223333:db-proxy:*",
                 "rds:DescribeDBProxyTargets arn:aws:rds:eu-west-1:111122223333:db-proxy:*",
                 "rds:DescribeDBProxyTargets arn:aws:rds:eu-west-1:111122223333:target-group:*",
+                // For readiness.
+                "rds:DescribeAccountAttributes *",
+                "rds:DescribeDBEngineVersions *",
+                "rds:DescribeDBSubnetGroups arn:aws:rds:eu-west-1:111122223333:subgrp:*",
+                "rds:DescribeCertificates *",
+                "rds:DescribeDBParameterGroups arn:aws:rds:eu-west-1:111122223333:pg:*",
+                "rds:DescribeOptionGroups arn:aws:rds:eu-west-1:111122223333:og:*",
+                "rds:DescribeDBSnapshots arn:aws:rds:eu-west-1:111122223333:db:checkout",
+                "rds:DescribeDBSnapshots arn:aws:rds:eu-west-1:111122223333:snapshot:*",
             ]
         );
         let sends = statements(&scope, &snapshot, true);
@@ -289,12 +301,17 @@ mod tests {
         });
         for expected in [
             "kms:CreateGrant arn:aws:kms:eu-west-1:111122223333:key/data",
-            "kms:DescribeKey arn:aws:kms:eu-west-1:111122223333:key/secret",
             "iam:PassRole arn:aws:iam::111122223333:role/s3",
             "rds:AddRoleToDBInstance arn:aws:rds:eu-west-1:111122223333:db:checkout-restored-*",
         ] {
             let sends = statements(&scope, &snapshot, true);
             assert!(sends.iter().any(|statement| statement == expected), "{expected}: {sends:#?}");
+        }
+        // Readiness looks at the keys, too.
+        let reads = statements(&scope, &snapshot, false);
+        for key in ["data", "secret"] {
+            let expected = format!("kms:DescribeKey arn:aws:kms:eu-west-1:111122223333:key/{key}");
+            assert!(reads.contains(&expected), "{expected}: {reads:#?}");
         }
         let all = instance(&scope, &with(&snapshot), "Checkout");
         let grants: Vec<_> = all.iter().filter(|permission| permission.action == "kms:CreateGrant").collect();

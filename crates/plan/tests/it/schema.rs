@@ -14,6 +14,7 @@ const BEYOND_THE_SCHEMA: &[&str] = &[
     "decision-rule-unreachable",
     "decision-timebox-without-fix-first",
     "decision-times",
+    "drift-of-a-job",
     "duration-too-long",
     "elapsed-in-a-gate",
     "fallback-needed-by-others",

@@ -24,6 +24,7 @@ use serde_json::{Value, json};
 use self::calls::{Call, describe_backtracks, describe_snapshot};
 use super::{
     super::{
+        readiness,
         sent::Sent,
         status::{Phase, phase},
     },
@@ -52,6 +53,8 @@ const LISTED_WITHIN: Duration = Duration::from_secs(5 * 60);
 /// A call whose answer was lost is taken for not carried out when it is not listed by then: to go back a second time would lose
 /// what was written in between.
 const LISTED_PERHAPS: Duration = Duration::from_secs(2 * 60);
+/// A window that leaves less than this may be over by the time that a rollback is decided.
+const WINDOW_LEFT_MIN: SignedDuration = SignedDuration::from_hours(1);
 /// Aurora goes to the nearest consistent time.
 const NEAREST: SignedDuration = SignedDuration::from_mins(2);
 /// So far the clock of AWS and ours may differ.
@@ -328,6 +331,28 @@ fn possible(with: &With, cluster: &Cluster, to: Option<Timestamp>, now: Timestam
     Ok(())
 }
 
+/// How long the time to go back to stays in the window, which moves on. None: it cannot be wound back at all, which the
+/// assessment shows.
+fn window(scope: &Scope, with: &With, now: &State) -> Option<Check> {
+    const ID: &str = "backtrack_window";
+    let cluster = now.cluster.as_ref()?;
+    let to = target(scope, with).ok()?;
+    possible(with, cluster, to, now.looked).ok()?;
+    let width = SignedDuration::from_secs(cluster.window_s);
+    let Some(to) = to else {
+        return Some(Check::go(ID, &with.cluster, format!("it reaches back {} h", width.as_hours())));
+    };
+    let earliest = cluster.earliest.unwrap_or(now.looked - width);
+    let left = to.duration_since(earliest);
+    let found = format!("it reaches back to {earliest:.0}; {to:.0} leaves it in {} min", left.as_mins());
+    Some(match left >= WINDOW_LEFT_MIN {
+        true => Check::go(ID, &with.cluster, found),
+        false => Check::warn(ID, &with.cluster, found)
+            .wanted("a window that is longer than a rollback could still be decided")
+            .cure("decide now, or plan to go back with `rds.restore`"),
+    })
+}
+
 /// To which state of the data a backtrack would go back.
 fn restore_point(scope: &Scope, with: &With, now: &State) -> RestorePoint {
     let Some(cluster) = &now.cluster else {
@@ -424,6 +449,26 @@ impl System for RdsBacktrack {
         Ok(unmarked.then(check).into_iter().collect())
     }
 
+    fn readiness<'a>(
+        &'a self,
+        scope: &'a Scope,
+        with: With,
+        now: State,
+        _baseline: Option<State>,
+    ) -> Fut<'a, Vec<Check>> {
+        Box::pin(async move {
+            let mut checks: Vec<Check> = window(scope, &with, &now).into_iter().collect();
+            if with.snapshot {
+                let rooms = [readiness::room("ManualClusterSnapshots", 1, "the snapshot before the backtrack")];
+                match self.aws.clients(&scope.aws).await {
+                    Ok(clients) => checks.extend(readiness::quotas(&clients.rds.read, scope, &rooms).await),
+                    Err(error) => checks.push(Check::unknown("readiness", &scope.step, error.to_string())),
+                }
+            }
+            checks
+        })
+    }
+
     fn restore_point(
         &self,
         scope: &Scope,
@@ -452,6 +497,7 @@ impl System for RdsBacktrack {
         if with.snapshot {
             let snapshot = derived(&with.cluster.to_ascii_lowercase(), "before", scope).replace("<run>", "*");
             let snapshot = arn(scope, "cluster-snapshot", &snapshot);
+            found.push(permission(false, readiness::DESCRIBE_QUOTAS, "*".to_owned()));
             found.push(permission(false, DESCRIBE_SNAPSHOTS, snapshot.clone()));
             for resource in [cluster, snapshot.clone()] {
                 found.push(permission(true, CREATE_SNAPSHOT, resource));

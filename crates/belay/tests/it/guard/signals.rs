@@ -98,8 +98,12 @@ fn what_is_typed_at_a_terminal_reaches_the_command_once() {
     let name = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
     let screen = File::options().read(true).write(true).open(name).unwrap();
     let guard = program(guarded.folder.path(), &["guard", "shop.yaml", "--", "bash", "-c", COUNTING]);
-    let mut command = Command::new("setsid");
-    command.args(["--ctty", "--wait"]).arg(guard.get_program()).args(guard.get_args());
+    // A shell's background jobs ignore SIGINT, and what is ignored at the start cannot be trapped: neither is to be inherited.
+    let mut command = Command::new("env");
+    command
+        .args(["--default-signal=INT,QUIT", "setsid", "--ctty", "--wait"])
+        .arg(guard.get_program())
+        .args(guard.get_args());
     command.current_dir(guarded.folder.path()).env("BELAY_URL", &guarded.url);
     let mut child = command.stdin(screen).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(command);

@@ -260,3 +260,51 @@ fn permissions_are_of_the_cluster_and_its_snapshot() {
         assert!(found.iter().any(|one| one == expected), "{expected}: {found:#?}");
     }
 }
+
+#[test]
+fn a_window_that_is_soon_too_short_is_warned_of() {
+    let seen = |earliest: Option<&str>, cutover: Option<&str>| {
+        let scope = Scope { cutover: cutover.map(time), run: None, ..scope(0) };
+        let cluster = Cluster { earliest: earliest.map(time), ..cluster() };
+        window(&scope, &with(), &State { cluster: Some(cluster), ..state() })
+    };
+    let enough = seen(Some("01:00:00"), Some("02:00:00")).unwrap();
+    assert_eq!(enough.verdict, CheckVerdict::Go);
+    assert_eq!(enough.found, "it reaches back to 2026-03-01T01:00:00Z; 2026-03-01T02:00:00Z leaves it in 60 min");
+    let short = seen(Some("01:00:01"), Some("02:00:00")).unwrap();
+    assert_eq!(short.verdict, CheckVerdict::Warn);
+    assert!(short.found.ends_with("leaves it in 59 min") && short.cure.contains("rds.restore"), "{short:#?}");
+    // Before the mark, the window itself is shown; and what is impossible, the assessment shows.
+    assert_eq!(seen(None, None).unwrap().found, "it reaches back 72 h");
+    assert_eq!(seen(Some("02:00:01"), Some("02:00:00")), None);
+}
+
+#[tokio::test]
+async fn the_snapshot_before_it_needs_room() {
+    let world = async |used: u32| {
+        testing::Wire::answering(move |_| {
+            testing::http(
+                "200 OK",
+                &format!(
+                    "<DescribeAccountAttributesResponse><DescribeAccountAttributesResult><AccountQuotas><AccountQuota>\
+                     <AccountQuotaName>ManualClusterSnapshots</AccountQuotaName><Used>{used}</Used><Max>100</Max></AccountQuota>\
+                     </AccountQuotas></DescribeAccountAttributesResult></DescribeAccountAttributesResponse>"
+                ),
+            )
+        })
+        .await
+    };
+    let scope =
+        Scope { run: None, aws: belay_plan::model::AwsTarget { account: None, ..testing::target() }, ..scope(0) };
+    for (used, verdict) in [(99, CheckVerdict::Go), (100, CheckVerdict::NoGo)] {
+        let wire = world(used).await;
+        let system =
+            RdsBacktrack::new(wire.aws(crate::session::Access::ReadOnly).await, Arc::new(Still { wakes: false }));
+        let checks = system.readiness(&scope, with(), state(), None).await;
+        let found: Vec<_> = checks.iter().map(|check| (check.id.as_str(), check.verdict)).collect();
+        assert_eq!(found, [("backtrack_window", CheckVerdict::Go), ("quota", verdict)]);
+        let without = With { snapshot: false, ..with() };
+        assert_eq!(system.readiness(&scope, without, state(), None).await.len(), 1);
+        assert_eq!(wire.requests().len(), 1);
+    }
+}

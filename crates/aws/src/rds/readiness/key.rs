@@ -1,0 +1,38 @@
+//! Whether the key that the data is encrypted with can be used.
+
+use aws_sdk_kms::{Client, types::KeyState};
+use belay_ports::Check;
+
+use crate::errors;
+
+const DESCRIBE: &str = "kms:DescribeKey";
+const ID: &str = "key";
+
+/// `key`: its ARN.
+pub(super) async fn check(client: &Client, key: &str) -> Check {
+    let answer = match client.describe_key().key_id(key).send().await {
+        Ok(answer) => answer,
+        Err(error) if errors::code(&error) == Some("NotFoundException") => {
+            return unusable(key, "there is no such key");
+        }
+        Err(error) => {
+            let why = errors::read(error, DESCRIBE, key).why;
+            return Check::unknown(ID, key, why)
+                .cure("allow it: `belay iam PLAN --baseline FILE` prints the statement");
+        }
+    };
+    match answer.key_metadata.and_then(|found| found.key_state) {
+        Some(KeyState::Enabled) => Check::go(ID, key, "it is enabled"),
+        Some(KeyState::PendingDeletion | KeyState::PendingReplicaDeletion) => {
+            unusable(key, "it is about to be deleted, and nothing that it encrypts could be restored any more")
+        }
+        Some(state) => unusable(key, &format!("it is {}", state.as_str())),
+        None => Check::unknown(ID, key, "KMS does not show its state"),
+    }
+}
+
+fn unusable(key: &str, found: &str) -> Check {
+    Check::no_go(ID, key, found)
+        .wanted("Enabled")
+        .cure("enable the key (`aws kms cancel-key-deletion`, `aws kms enable-key`), or restore from a copy under another key")
+}

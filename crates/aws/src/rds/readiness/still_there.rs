@@ -1,0 +1,146 @@
+//! Whether what a restore names is still there: groups, certificate, version.
+
+use std::fmt;
+
+use aws_sdk_rds::{
+    Client,
+    error::{ProvideErrorMetadata, SdkError},
+};
+use belay_ports::Check;
+use jiff::Timestamp;
+
+use super::Needs;
+use crate::{
+    errors,
+    rds::{reads::is_code, state::timestamp},
+};
+
+pub(super) const SUBNET_GROUPS: &str = "rds:DescribeDBSubnetGroups";
+pub(super) const PARAMETER_GROUPS: &str = "rds:DescribeDBParameterGroups";
+pub(super) const CLUSTER_PARAMETER_GROUPS: &str = "rds:DescribeDBClusterParameterGroups";
+pub(super) const OPTION_GROUPS: &str = "rds:DescribeOptionGroups";
+pub(super) const CERTIFICATES: &str = "rds:DescribeCertificates";
+pub(super) const ENGINE_VERSIONS: &str = "rds:DescribeDBEngineVersions";
+
+pub(super) async fn checks(client: &Client, needs: &Needs<'_>, at: Timestamp) -> Vec<Check> {
+    let subnets = async { Some(subnet_group(client, needs.subnet_group?).await) };
+    let parameters = async {
+        let name = needs.parameter_group?;
+        Some(match needs.cluster {
+            true => {
+                let asked = client.describe_db_cluster_parameter_groups().db_cluster_parameter_group_name(name);
+                there("parameter_group", CLUSTER_PARAMETER_GROUPS, name, asked.send().await)
+            }
+            false => {
+                let asked = client.describe_db_parameter_groups().db_parameter_group_name(name);
+                there("parameter_group", PARAMETER_GROUPS, name, asked.send().await)
+            }
+        })
+    };
+    let options = async {
+        let name = needs.option_group?;
+        let asked = client.describe_option_groups().option_group_name(name).send().await;
+        Some(there("option_group", OPTION_GROUPS, name, asked))
+    };
+    let certificate = async { Some(certificate(client, needs.certificate?, at).await) };
+    let (subnets, parameters, options, certificate, version) =
+        futures::join!(subnets, parameters, options, certificate, version(client, needs.engine, needs.engine_version));
+    let read = [subnets, parameters, options, certificate].into_iter().flatten();
+    read.chain([version]).chain(security_groups(needs)).collect()
+}
+
+/// `what`: a check's id, in words too.
+fn there<T, E>(what: &str, call: &str, name: &str, answer: Result<T, SdkError<E>>) -> Check
+where
+    E: std::error::Error + ProvideErrorMetadata + fmt::Debug + 'static,
+{
+    match answer {
+        Ok(_) => Check::go(what, name, "it is there"),
+        Err(error) if errors::code(&error).is_some_and(|code| code.contains("NotFound")) => gone(what, name),
+        Err(error) => Check::unknown(what, name, errors::read(error, call, name).why),
+    }
+}
+
+fn gone(what: &str, name: &str) -> Check {
+    let word = what.replace('_', " ");
+    Check::no_go(what, name, format!("there is no such {word} any more, and a restore names it"))
+        .wanted(format!("the {word} that the database had"))
+        .cure("make it anew with the same name, or capture a baseline that does without")
+}
+
+async fn subnet_group(client: &Client, name: &str) -> Check {
+    const ID: &str = "subnet_group";
+    let answer = client.describe_db_subnet_groups().db_subnet_group_name(name).send().await;
+    let status = answer.as_ref().ok().and_then(|answer| answer.db_subnet_groups().first()?.subnet_group_status.clone());
+    match status {
+        Some(status) if status != "Complete" => {
+            Check::no_go(ID, name, format!("it is {status}")).wanted("Complete").cure("repair the subnet group")
+        }
+        _ => there(ID, SUBNET_GROUPS, name, answer),
+    }
+}
+
+async fn certificate(client: &Client, name: &str, at: Timestamp) -> Check {
+    const ID: &str = "certificate";
+    let answer = client.describe_certificates().certificate_identifier(name).send().await;
+    let end = answer.as_ref().ok().and_then(|answer| timestamp(answer.certificates().first()?.valid_till));
+    match (end, answer) {
+        (Some(end), Ok(_)) if end <= at => Check::no_go(ID, name, format!("it was valid until {end:.0}"))
+            .wanted("a certificate that is valid")
+            .cure("rotate the database's certificate before the cutover, then capture the baseline anew"),
+        (Some(end), Ok(_)) => Check::go(ID, name, format!("it is there, and valid until {end:.0}")),
+        (_, answer) => there(ID, CERTIFICATES, name, answer),
+    }
+}
+
+/// Versions that RDS has withdrawn are listed only when asked for.
+async fn version(client: &Client, engine: &str, version: &str) -> Check {
+    const ID: &str = "engine_version";
+    let subject = format!("{engine} {version}");
+    let cure = "upgrade the database and take a new snapshot of it before the cutover";
+    let asked = client.describe_db_engine_versions().engine(engine).engine_version(version);
+    match asked.include_all(true).send().await {
+        Err(error) if is_code(errors::code(&error), "InvalidParameterCombination") => withdrawn(ID, subject, cure),
+        Err(error) => {
+            let why = errors::read(error, ENGINE_VERSIONS, &subject).why;
+            Check::unknown(ID, subject, why)
+        }
+        Ok(answer) => match answer.db_engine_versions().first() {
+            None => withdrawn(ID, subject, cure),
+            Some(found) if found.status.as_deref() == Some("deprecated") => {
+                Check::warn(ID, subject, "RDS has deprecated it, and may refuse a restore or upgrade it").cure(cure)
+            }
+            Some(_) => Check::go(ID, subject, "RDS offers it"),
+        },
+    }
+}
+
+fn withdrawn(id: &str, subject: String, cure: &str) -> Check {
+    Check::no_go(id, subject, "RDS does not offer this version any more")
+        .wanted("a version that can be restored")
+        .cure(cure)
+}
+
+/// RDS shows only those that a database has.
+fn security_groups(needs: &Needs<'_>) -> Option<Check> {
+    const ID: &str = "security_groups";
+    let (attached, alone): (Vec<&str>, Vec<&str>) = {
+        let all = needs.security_groups.iter().map(String::as_str);
+        all.partition(|group| needs.attached_groups.iter().any(|present| present == group))
+    };
+    match (attached.as_slice(), alone.as_slice()) {
+        ([], []) => None,
+        (attached, []) => Some(Check::go(ID, needs.name, format!("{} are attached to it now", attached.join(", ")))),
+        (_, alone) => Some(
+            Check::unknown(
+                ID,
+                needs.name,
+                format!(
+                    "{} were attached to it before, and RDS does not show whether they still exist",
+                    alone.join(", ")
+                ),
+            )
+            .cure("look with `aws ec2 describe-security-groups --group-ids ...`"),
+        ),
+    }
+}

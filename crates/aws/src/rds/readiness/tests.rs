@@ -1,0 +1,337 @@
+use std::{collections::BTreeSet, sync::Arc};
+
+use belay_ports::{Check, CheckVerdict, Permission, Scope, System};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    rds::{RdsRestore, With},
+    session::Access,
+    testing::{self, Still, Wire, form, http},
+};
+
+const KEY: &str = "arn:aws:kms:eu-west-1:111122223333:key/data";
+
+fn scope() -> Scope {
+    // Without an account: nothing but the reads is asked.
+    let aws = belay_plan::model::AwsTarget { account: None, ..testing::target() };
+    Scope { aws, ..testing::scope(Value::Null, None, None) }
+}
+
+fn with(subject: &str) -> With {
+    With::deserialize(json!({ subject: "orders", "from": { "snapshot": "before" } })).unwrap()
+}
+
+/// An encrypted instance, restored from a snapshot of a day before.
+fn instance() -> Value {
+    json!({
+        "looked": "2026-03-02T00:00:00Z",
+        "instance": {
+            "name": "orders", "resource_id": "db-1", "status": "available", "renaming_to": null, "modifying": false,
+            "pending": [], "percent_progress": null, "endpoint": null, "created": null, "engine": "postgres",
+            "engine_version": "16.4", "kms_key": KEY, "cluster": null, "promotion_tier": null,
+            "latest_restorable": null, "tags": {},
+            "settings": {
+                "db_subnet_group": "data", "db_parameter_group": "tuned", "option_group": "default:postgres-16",
+                "vpc_security_groups": ["sg-1"], "allocated_storage": 100, "ca_certificate": "rds-ca-rsa2048-g1",
+            },
+            "attached": { "read_replicas": [], "replicates_from": null, "roles": [], "secret": null,
+                          "replicated_backups": [], "activity_stream": false },
+        },
+        "restored": null, "failed": null,
+        "snapshot": {
+            "name": "before", "status": "available", "percent_progress": null, "taken": "2026-03-01T00:00:00Z",
+            "instance": "orders", "engine": "postgres", "engine_version": "16.3", "allocated_storage": 100,
+            "encrypted": true,
+        },
+        "earliest_restorable": null, "cname": null,
+    })
+}
+
+fn observed() -> Observed {
+    Observed::deserialize(instance()).unwrap()
+}
+
+fn answer(action: &str, result: &str) -> String {
+    http("200 OK", &format!("<{action}Response><{action}Result>{result}</{action}Result></{action}Response>"))
+}
+
+fn refused(code: &str) -> String {
+    let error = format!(
+        "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>no</Message></Error></ErrorResponse>"
+    );
+    http("404 Not Found", &error)
+}
+
+fn quotas(instances: i64, storage: i64) -> String {
+    let quota = |name: &str, used: i64, max: i64| {
+        format!(
+            "<AccountQuota><AccountQuotaName>{name}</AccountQuotaName><Used>{used}</Used><Max>{max}</Max></AccountQuota>"
+        )
+    };
+    let all =
+        quota("DBInstances", instances, 40) + &quota("AllocatedStorage", storage, 1000) + &quota("DBClusters", 39, 40);
+    answer("DescribeAccountAttributes", &format!("<AccountQuotas>{all}</AccountQuotas>"))
+}
+
+/// Name and day of March, of the migration that the tag names.
+fn snapshots(all: &[(&str, u8, &str)]) -> String {
+    let one = |(name, day, migration): &(&str, u8, &str)| {
+        format!(
+            "<DBSnapshot><DBSnapshotIdentifier>{name}</DBSnapshotIdentifier><DBSnapshotArn>arn:snapshot:{name}</DBSnapshotArn>\
+             <Status>available</Status><SnapshotCreateTime>2026-03-{day:02}T00:00:00Z</SnapshotCreateTime><KmsKeyId>{KEY}\
+             </KmsKeyId><TagList><Tag><Key>belay:migration</Key><Value>{migration}</Value></Tag></TagList></DBSnapshot>"
+        )
+    };
+    answer("DescribeDBSnapshots", &format!("<DBSnapshots>{}</DBSnapshots>", all.iter().map(one).collect::<String>()))
+}
+
+fn certificate(until: &str) -> String {
+    let one = format!("<Certificate><ValidTill>{until}</ValidTill></Certificate>");
+    answer("DescribeCertificates", &format!("<Certificates>{one}</Certificates>"))
+}
+
+fn version(status: &str) -> String {
+    let one = format!("<DBEngineVersion><Status>{status}</Status></DBEngineVersion>");
+    answer("DescribeDBEngineVersions", &format!("<DBEngineVersions>{one}</DBEngineVersions>"))
+}
+
+fn subnets(status: &str) -> String {
+    let one = format!("<DBSubnetGroup><SubnetGroupStatus>{status}</SubnetGroupStatus></DBSubnetGroup>");
+    answer("DescribeDBSubnetGroups", &format!("<DBSubnetGroups>{one}</DBSubnetGroups>"))
+}
+
+fn key(state: &str) -> String {
+    http("200 OK", &json!({ "KeyMetadata": { "KeyId": "data", "KeyState": state } }).to_string())
+}
+
+/// What is asked for: `DescribeDBSnapshots`; of KMS, which has it in a header, `DescribeKey`.
+fn action(request: &str) -> String {
+    form(request).remove("Action").unwrap_or_else(|| "DescribeKey".to_owned())
+}
+
+/// A sound account, but for one call.
+async fn world(broken: Option<(&'static str, String)>) -> Wire {
+    Wire::answering(move |request| {
+        let action = action(request);
+        match (&broken, action.as_str()) {
+            (Some((of, answer)), action) if *of == action => answer.clone(),
+            (_, "DescribeAccountAttributes") => quotas(39, 900),
+            (_, "DescribeDBSnapshots") => snapshots(&[("before", 1, "checkout"), ("other", 1, "checkout")]),
+            (_, "DescribeCertificates") => certificate("2061-01-01T00:00:00Z"),
+            (_, "DescribeDBEngineVersions") => version("available"),
+            (_, "DescribeDBSubnetGroups") => subnets("Complete"),
+            (_, "DescribeKey") => key("Enabled"),
+            (_, other) => answer(other, ""),
+        }
+    })
+    .await
+}
+
+async fn found(wire: &Wire, now: Observed, baseline: Option<Observed>) -> Vec<Check> {
+    let restore = RdsRestore::new(wire.aws(Access::ReadOnly).await, Arc::new(At("2026-03-02T00:00:00Z")));
+    let subject = if matches!(now, Observed::Cluster(_)) { "cluster" } else { "instance" };
+    restore.readiness(&scope(), with(subject), now, baseline).await
+}
+
+/// A clock that shows one time.
+struct At(&'static str);
+
+impl belay_ports::Clock for At {
+    fn now(&self) -> Timestamp {
+        self.0.parse().unwrap()
+    }
+
+    fn monotonic(&self) -> std::time::Duration {
+        Still { wakes: false }.monotonic()
+    }
+
+    fn sleep<'a>(&'a self, _time: std::time::Duration) -> belay_ports::Fut<'a, ()> {
+        Box::pin(std::future::pending())
+    }
+}
+
+fn ids(checks: &[Check]) -> Vec<&str> {
+    checks.iter().map(|check| check.id.as_str()).collect()
+}
+
+#[tokio::test]
+async fn a_sound_account_has_no_finding_and_shows_what_was_looked_at() {
+    let checks = found(&world(None).await, observed(), None).await;
+    assert!(checks.iter().all(|check| check.verdict == CheckVerdict::Go), "{checks:#?}");
+    assert_eq!(
+        ids(&checks),
+        [
+            "restore_source",
+            "quota",
+            "quota",
+            "subnet_group",
+            "parameter_group",
+            "option_group",
+            "certificate",
+            "engine_version",
+            "security_groups",
+            "snapshots_kept",
+            "snapshot_label",
+            "key",
+        ]
+    );
+    assert_eq!(checks[0].found, "snapshot before of 2026-03-01T00:00:00Z");
+    assert_eq!(checks[1].line(), "DBInstances: 39 of 40 are used, and a restore beside the database needs 1");
+    assert_eq!(checks[7].subject, "postgres 16.3", "of the snapshot, not of the database");
+}
+
+/// In each world exactly one thing is broken.
+#[tokio::test]
+async fn each_defect_is_found_and_no_other() {
+    use CheckVerdict::{NoGo, Unknown, Warn};
+    let denied = || refused("AccessDenied");
+    for (call, broken, id, verdict, part) in [
+        ("DescribeAccountAttributes", quotas(40, 900), "quota", NoGo, "40 of 40 are used"),
+        ("DescribeAccountAttributes", quotas(39, 901), "quota", NoGo, "901 of 1000 are used"),
+        ("DescribeAccountAttributes", denied(), "quota", Unknown, "rds:DescribeAccountAttributes"),
+        ("DescribeDBSubnetGroups", refused("DBSubnetGroupNotFoundFault"), "subnet_group", NoGo, "no such subnet group"),
+        ("DescribeDBSubnetGroups", subnets("Incomplete"), "subnet_group", NoGo, "Incomplete"),
+        (
+            "DescribeDBParameterGroups",
+            refused("DBParameterGroupNotFound"),
+            "parameter_group",
+            NoGo,
+            "no such parameter group",
+        ),
+        ("DescribeDBParameterGroups", denied(), "parameter_group", Unknown, "AccessDenied"),
+        ("DescribeOptionGroups", refused("OptionGroupNotFoundFault"), "option_group", NoGo, "no such option group"),
+        ("DescribeCertificates", refused("CertificateNotFound"), "certificate", NoGo, "no such certificate"),
+        ("DescribeCertificates", certificate("2026-03-01T23:59:59Z"), "certificate", NoGo, "valid until 2026-03-01"),
+        ("DescribeDBEngineVersions", version("deprecated"), "engine_version", Warn, "deprecated"),
+        (
+            "DescribeDBEngineVersions",
+            answer("DescribeDBEngineVersions", ""),
+            "engine_version",
+            NoGo,
+            "does not offer this version",
+        ),
+        ("DescribeDBSnapshots", snapshots(&[("before", 1, "checkout")]), "snapshots_kept", Warn, "1 available"),
+        (
+            "DescribeDBSnapshots",
+            snapshots(&[("before", 1, "search"), ("other", 1, "checkout")]),
+            "snapshot_label",
+            Warn,
+            "belay:migration=search",
+        ),
+        ("DescribeDBSnapshots", denied(), "snapshots_kept", Unknown, "rds:DescribeDBSnapshots"),
+        ("DescribeKey", key("Disabled"), "key", NoGo, "it is Disabled"),
+        ("DescribeKey", key("PendingDeletion"), "key", NoGo, "about to be deleted"),
+    ] {
+        let checks = found(&world(Some((call, broken))).await, observed(), None).await;
+        let findings: Vec<_> = checks.iter().filter(|check| check.verdict != CheckVerdict::Go).collect();
+        assert_eq!(findings.len(), 1, "{call} {part}: {findings:#?}");
+        assert_eq!((findings[0].id.as_str(), findings[0].verdict), (id, verdict), "{findings:#?}");
+        assert!(findings[0].found.contains(part), "{part}: {findings:#?}");
+        assert!(verdict == Unknown || !findings[0].cure.is_empty(), "{findings:#?}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_may_not_be_looked_at_is_unknown() {
+    let denied = json!({ "__type": "AccessDeniedException", "message": "not authorized to perform: kms:DescribeKey" });
+    let wire = world(Some(("DescribeKey", http("400 Bad Request", &denied.to_string())))).await;
+    let checks = found(&wire, observed(), None).await;
+    let check = checks.iter().find(|check| check.id == "key").unwrap();
+    assert_eq!(check.verdict, CheckVerdict::Unknown);
+    assert!(check.found.contains("the role needs kms:DescribeKey") && check.cure.contains("--baseline"), "{check:#?}");
+}
+
+/// What the baseline names may be gone by now.
+#[tokio::test]
+async fn the_settings_of_the_baseline_count() {
+    let mut before = instance();
+    before["instance"]["settings"]["vpc_security_groups"] = json!(["sg-1", "sg-old"]);
+    before["instance"]["settings"]["db_parameter_group"] = json!("older");
+    let wire = world(None).await;
+    let checks = found(&wire, observed(), Some(Observed::deserialize(before).unwrap())).await;
+    let groups = checks.iter().find(|check| check.id == "security_groups").unwrap();
+    assert_eq!(groups.verdict, CheckVerdict::Unknown);
+    assert!(groups.found.contains("sg-old") && !groups.found.contains("sg-1,"), "{groups:#?}");
+    let asked: BTreeSet<String> =
+        wire.requests().iter().filter_map(|request| form(request).remove("DBParameterGroupName")).collect();
+    assert_eq!(asked, BTreeSet::from(["older".to_owned()]));
+}
+
+#[tokio::test]
+async fn a_snapshot_that_is_older_than_a_week_does_not_count() {
+    let old =
+        snapshots(&[("before", 1, "checkout"), ("february", 1, "checkout")]).replacen("2026-03-01", "2026-02-22", 2);
+    let old = old.replacen("2026-02-22", "2026-03-01", 1);
+    let checks = found(&world(Some(("DescribeDBSnapshots", old))).await, observed(), None).await;
+    let kept = checks.iter().find(|check| check.id == "snapshots_kept").unwrap();
+    assert_eq!((kept.verdict, kept.found.as_str()), (CheckVerdict::Warn, "1 available of the last 7 days"));
+}
+
+#[tokio::test]
+async fn where_nothing_is_there_to_be_replaced_nothing_is_asked() {
+    let mut gone = instance();
+    gone["instance"] = Value::Null;
+    let wire = world(None).await;
+    let checks = found(&wire, Observed::deserialize(gone).unwrap(), None).await;
+    assert!(checks.is_empty(), "{checks:#?}");
+    assert!(wire.requests().is_empty());
+}
+
+/// What `belay iam` puts into the policy for readiness is what is called.
+#[tokio::test]
+async fn readiness_calls_what_it_declares() {
+    let called = async |now: Observed| {
+        let wire = world(None).await;
+        let checks = found(&wire, now, None).await;
+        assert!(checks.len() > 5, "{checks:#?}");
+        let actions = wire.requests().iter().map(|request| action(request)).collect::<BTreeSet<_>>();
+        actions.into_iter().filter(|action| action != "DescribeKey").map(|action| format!("rds:{action}")).collect()
+    };
+    let declared = |kind: Kind| {
+        let mut made = Permissions::new(&scope());
+        permissions(&mut made, kind, "orders", &Source::Snapshot("before".to_owned()));
+        made.list
+            .into_iter()
+            .map(|Permission { action, mutates, .. }| {
+                assert!(!mutates);
+                action
+            })
+            .collect::<BTreeSet<_>>()
+    };
+    let instances: BTreeSet<String> = called(observed()).await;
+    assert_eq!(instances, declared(Kind::Instance));
+    let clusters: BTreeSet<String> = called(cluster()).await;
+    assert_eq!(clusters, declared(Kind::Cluster));
+}
+
+/// Of two members.
+fn cluster() -> Observed {
+    let attached = instance()["instance"]["attached"].clone();
+    let snapshot = instance()["snapshot"].clone();
+    let cluster = json!({
+        "looked": "2026-03-02T00:00:00Z",
+        "cluster": {
+            "name": "orders", "resource_id": null, "status": "available", "renaming_to": null, "pending": [],
+            "percent_progress": null, "created": null, "engine": "aurora-postgresql", "engine_version": "16.4",
+            "kms_key": KEY, "endpoint": null, "latest_restorable": null, "earliest_restorable": null, "tags": {},
+            "settings": { "db_subnet_group": "data", "cluster_parameter_group": "tuned", "vpc_security_groups": ["sg-1"] },
+            "members": [{ "name": "orders-1", "writer": true }, { "name": "orders-2", "writer": false }],
+            "attached": attached, "custom_endpoints": [], "global_cluster": null,
+        },
+        "restored": null, "failed": null, "members": [], "snapshot": snapshot, "cname": null,
+    });
+    Observed::Cluster(ClusterState::deserialize(cluster).unwrap())
+}
+
+#[tokio::test]
+async fn a_cluster_needs_room_for_itself_and_its_members() {
+    let checks = found(&world(None).await, cluster(), None).await;
+    let quotas: Vec<_> = checks
+        .iter()
+        .filter(|check| check.id == "quota")
+        .map(|check| (check.subject.as_str(), check.verdict))
+        .collect();
+    assert_eq!(quotas, [("DBInstances", CheckVerdict::NoGo), ("DBClusters", CheckVerdict::Go)]);
+}
