@@ -24,6 +24,7 @@ mod footprint;
 mod foreground;
 mod guard;
 mod http;
+mod init;
 mod jobs;
 mod load;
 mod main_job;
