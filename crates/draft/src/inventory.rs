@@ -135,8 +135,10 @@ pub struct Backups {
     pub snapshot: Option<Snapshot>,
     /// Of an Aurora MySQL cluster.
     pub backtrack_window_s: Option<i64>,
-    /// The blue/green deployments that it is part of, by name.
-    pub deployments: Vec<String>,
+    /// The blue/green deployment in which it is what clients use, by name.
+    pub switches_back: Option<String>,
+    /// The blue/green deployments of which it is the other side, by name.
+    pub other_side_of: Vec<String>,
 }
 
 /// A snapshot that can be restored.

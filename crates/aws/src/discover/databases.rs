@@ -53,7 +53,7 @@ impl Discovery {
             Err(error) => told(error),
         }
         match deployments {
-            Ok(deployments) => backups.deployments = deployments,
+            Ok((production, other)) => (backups.switches_back, backups.other_side_of) = (production, other),
             Err(error) => told(error),
         }
         (backups, notes)

@@ -57,6 +57,7 @@ pub(super) async fn once(client: &Client, scope: &Scope, kind: Kind, name: &str)
 async fn of(client: &Client, kind: Kind, name: &str) -> Links {
     let (deployments, integrations, proxies) =
         futures::join!(deployments(client, kind, name), integrations(client, kind, name), proxies(client, kind, name));
+    let deployments = deployments.map(|all| all.into_iter().map(|deployment| deployment.name).collect());
     let mut links = Links::default();
     for (found, list) in
         [(deployments, &mut links.deployments), (integrations, &mut links.integrations), (proxies, &mut links.proxies)]
@@ -82,18 +83,26 @@ fn is_of(arn: Option<&str>, kind: Kind, name: &str) -> bool {
     arn.and_then(|arn| arn.rsplit_once(word)).is_some_and(|(_, own)| own.eq_ignore_ascii_case(name))
 }
 
-pub(super) async fn deployments(client: &Client, kind: Kind, name: &str) -> Result<Vec<String>, String> {
+/// A blue/green deployment that a database is part of.
+pub(super) struct Deployment {
+    pub(super) name: String,
+    /// Whether it is what clients use: blue until the switchover, green since.
+    pub(super) production: bool,
+}
+
+pub(super) async fn deployments(client: &Client, kind: Kind, name: &str) -> Result<Vec<Deployment>, String> {
     let mut pages = client.describe_blue_green_deployments().into_paginator().send();
     let mut found = Vec::new();
     while let Some(page) = pages.next().await {
         let page = page.map_err(unread(DESCRIBE_DEPLOYMENTS))?;
         // As long as the deployment exists, the switchover being over changes nothing.
-        let ours = page
-            .blue_green_deployments
-            .unwrap_or_default()
-            .into_iter()
-            .filter(|one| [&one.source, &one.target].into_iter().any(|arn| is_of(arn.as_deref(), kind, name)));
-        found.extend(ours.filter_map(|one| one.blue_green_deployment_name));
+        for one in page.blue_green_deployments.unwrap_or_default() {
+            let [blue, green] = [&one.source, &one.target].map(|arn| is_of(arn.as_deref(), kind, name));
+            let switched = one.status.as_deref() == Some("SWITCHOVER_COMPLETED");
+            let production = if switched { green } else { blue };
+            let deployment = one.blue_green_deployment_name.map(|name| Deployment { name, production });
+            found.extend(deployment.filter(|_| blue || green));
+        }
     }
     Ok(found)
 }

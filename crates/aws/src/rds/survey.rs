@@ -108,8 +108,14 @@ pub(crate) async fn newest_snapshot(client: &Client, database: &Database) -> Res
     Ok(source::newest(all.into_iter().map(|snapshot| (snapshot, Vec::new())), None, &[]))
 }
 
-/// The blue/green deployments that it is part of, by name.
-pub(crate) async fn deployments(client: &Client, database: &Database) -> Result<Vec<String>, ReadError> {
+/// The blue/green deployment that it is production in, and those that it is the other side of, by name.
+pub(crate) async fn deployments(
+    client: &Client,
+    database: &Database,
+) -> Result<(Option<String>, Vec<String>), ReadError> {
     let kind = if database.cluster { Kind::Cluster } else { Kind::Instance };
-    links::deployments(client, kind, &database.name).await.map_err(|why| ReadError { why, permanent: false })
+    let found = links::deployments(client, kind, &database.name).await;
+    let found = found.map_err(|why| ReadError { why, permanent: false })?;
+    let (production, other): (Vec<_>, Vec<_>) = found.into_iter().partition(|deployment| deployment.production);
+    Ok((production.into_iter().next().map(|one| one.name), other.into_iter().map(|one| one.name).collect()))
 }

@@ -205,7 +205,7 @@ fn group(draw: &Draw<'_>, arn: &str, name: &str, not_known: &mut Vec<String>) ->
     let chosen = draw.choice.forwarders.iter().map(|index| &draw.inventory.forwarders[*index]);
     let is_of_a_step = chosen.into_iter().any(|forwarder| forwarder.groups.iter().any(|share| share.arn == arn));
     let now = match health {
-        Some(GroupHealth { healthy, targets }) => format!("{healthy} of its {targets} targets were healthy."),
+        Some(GroupHealth { healthy, targets }) => format!("Healthy targets then: {healthy} of {targets}."),
         None => "not known: how many of its targets are healthy.".to_owned(),
     };
     if let Some(GroupHealth { healthy: 0, targets }) = health {

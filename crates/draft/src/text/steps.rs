@@ -25,6 +25,9 @@ pub(super) struct Steps {
 const STOP_WRITERS: &str = "stop_writers";
 const START_WRITERS: &str = "start_writers";
 
+/// Why data goes before traffic.
+const ORDER: &str = "Before the traffic: what customers wrote on the old side before this would be lost with it.";
+
 impl Steps {
     pub(super) fn of(draw: &Draw<'_>) -> Self {
         let Draw { inventory, choice } = draw;
@@ -257,7 +260,7 @@ fn gated(gates: &[&str], signals: &Signals, draw: &Draw<'_>) -> String {
 }
 
 pub(super) fn can_be_restored(database: &Database) -> bool {
-    source(&database.backups).is_some()
+    database.backups.switches_back.is_some() || source(&database.backups).is_some()
 }
 
 /// What a database is restored from, as YAML; None where there is nothing.
@@ -284,8 +287,30 @@ fn without_source(database: &Database, not_known: &mut Vec<String>) -> String {
     )
 }
 
+/// The database of a blue/green deployment: RDS renames no member of one, so it cannot be restored under its name.
+fn switch_back(database: &Database, deployment: &str, name: &str, available: &str) -> String {
+    let kind = if database.cluster { "cluster" } else { "instance" };
+    let why = comment(
+        2,
+        &format!(
+            "The {kind} {} is production in the blue/green deployment {deployment}. After its switchover this returns to the old blue: what \
+             was written since stays in green. Before it, nothing is done. Arm before the switchover.",
+            database.name
+        ),
+    );
+    let order = comment(2, &format!("{ORDER} If the old side works with green, remove this step."));
+    format!(
+        "{why}{order}  {name}:\n    needs: [{STOP_WRITERS}]\n    action: rds.switch_back\n    with: {{ {kind}: {} }}\n    loses_data: true\n    \
+         verify: [{available}]\n",
+        scalar(&database.name)
+    )
+}
+
 fn restore(database: &Database, name: &str, available: &str, not_known: &mut Vec<String>) -> String {
     let Database { cluster, name: database_name, engine, backups, .. } = database;
+    if let Some(deployment) = &backups.switches_back {
+        return switch_back(database, deployment, name, available);
+    }
     let kind = if *cluster { "cluster" } else { "instance" };
     let engine = if engine.is_empty() { String::new() } else { format!(" ({engine})") };
     let mut text = comment(
@@ -295,11 +320,7 @@ fn restore(database: &Database, name: &str, available: &str, not_known: &mut Vec
              since is lost to the application."
         ),
     );
-    text += &comment(
-        2,
-        "Before the traffic: what customers wrote on the old side before the restore would be lost with it. If the old side works with \
-         the database as it is, remove this step.",
-    );
+    text += &comment(2, &format!("{ORDER} If the old side works with the database as it is, remove this step."));
     text += &origin(database, not_known);
     if let Some(window) = backups.backtrack_window_s.and_then(|seconds| u64::try_from(seconds).ok()).filter(|s| *s > 0)
     {
@@ -312,17 +333,17 @@ fn restore(database: &Database, name: &str, available: &str, not_known: &mut Vec
             ),
         );
     }
-    if !backups.deployments.is_empty() {
-        let deployments = list(&backups.deployments);
+    if !backups.other_side_of.is_empty() {
+        let deployments = list(&backups.other_side_of);
         not_known.push(format!(
-            "whether {database_name} is put back by a restore: it is part of the blue/green deployment {deployments}, and RDS renames no \
-             member of one. After a switchover, `rds.switch_back` returns to the old blue"
+            "whether {database_name} is the database to put back: it is the side of the blue/green deployment {deployments} that clients do \
+             not use, and RDS renames no member of one"
         ));
         text += &comment(
             2,
             &format!(
-                "TODO: it is part of the blue/green deployment {deployments}, and RDS renames no member of one. After a switchover, \
-                 `action: rds.switch_back` with `{{ {kind}: {database_name} }}` returns to the old blue."
+                "TODO: it is the side of the blue/green deployment {deployments} that clients do not use, and RDS renames no member of one. \
+                 Is it the database to put back?"
             ),
         );
     }

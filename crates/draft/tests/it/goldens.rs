@@ -97,8 +97,10 @@ fn databases() {
     let ledger = Database { backups: snapshot_only, ..database("ledger") };
     let nothing = Backups { point_in_time: Some(false), ..Backups::default() };
     let cache = Database { backups: nothing, ..database("cache") };
-    let inventory = Inventory { databases: vec![cluster(), ledger, cache], ..empty() };
-    let wanted = Wanted { databases: words(&["stock", "ledger", "cache"]), ..Wanted::default() };
+    let switched = Backups { switches_back: Some("carts-upgrade".to_owned()), ..Backups::default() };
+    let carts = Database { backups: Backups { point_in_time: Some(false), ..switched }, ..database("carts") };
+    let inventory = Inventory { databases: vec![cluster(), ledger, cache, carts], ..empty() };
+    let wanted = Wanted { databases: words(&["stock", "ledger", "cache", "carts"]), ..Wanted::default() };
     golden("databases", &drafted(&inventory, &wanted, Some("data")));
 }
 

@@ -150,7 +150,7 @@ pub(crate) fn mall() -> Inventory {
 pub(crate) fn cluster() -> Database {
     let backups = Backups {
         backtrack_window_s: Some(86_400),
-        deployments: vec!["stock-upgrade".to_owned()],
+        other_side_of: vec!["stock-upgrade".to_owned()],
         ..database("stock").backups
     };
     Database { cluster: true, engine: "aurora-mysql".to_owned(), backups, ..database("stock") }
