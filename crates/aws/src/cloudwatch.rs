@@ -3,7 +3,7 @@
 mod alarm;
 mod metric;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 use aws_sdk_cloudwatch::{
     error::{ProvideErrorMetadata, SdkError},

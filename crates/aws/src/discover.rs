@@ -7,6 +7,8 @@
 mod alarms;
 mod balancers;
 mod databases;
+#[cfg(test)]
+mod drafts;
 mod records;
 #[cfg(test)]
 mod tests;

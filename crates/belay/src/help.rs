@@ -22,6 +22,9 @@ const AFTER: &str = "\
 Try it without AWS and without any set-up:
   belay demo
 
+Draft a plan from what the account contains:
+  belay init -o checkout.yaml
+
 Guard a cutover:
   belay serve --plan checkout.yaml
   belay arm && belay cutover

@@ -1,7 +1,10 @@
 //! Which of what was found a plan is about. What is the only one of its kind is taken; where there are several, a person
 //! chooses: by a flag, or asked. A database is never taken without a person who names it, since its step loses data. Pure.
 
-use std::{collections::BTreeSet, fmt};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    fmt,
+};
 
 use crate::{
     inventory::{Alarm, Database, Forwarder, Inventory, balancer_name, group_name},
@@ -359,8 +362,12 @@ fn scope<'i>(items: Vec<&'i Item>, belongs: impl Fn(&&'i Item) -> bool, narrow: 
     if related.is_empty() && !narrow { items } else { related }
 }
 
+/// In the order of the inventory.
 fn picks(items: &[&Item], picked: &[usize]) -> Vec<usize> {
-    picked.iter().filter_map(|index| items.get(*index)).flat_map(|item| item.indices.iter().copied()).collect()
+    let picked = picked.iter().filter_map(|index| items.get(*index));
+    let mut chosen: Vec<usize> = picked.flat_map(|item| item.indices.iter().copied()).collect();
+    chosen.sort_unstable();
+    chosen
 }
 
 fn question(kind: Kind, items: &[&Item]) -> Question {
@@ -370,7 +377,7 @@ fn question(kind: Kind, items: &[&Item]) -> Question {
 /// A sentence about what is not chosen of a kind.
 fn left_out<'i>(kind: Kind, items: impl Iterator<Item = &'i Item>, chosen: &[usize]) -> Option<String> {
     let left: Vec<&str> = items
-        .filter(|item| item.indices.iter().all(|index| !chosen.contains(index)))
+        .filter(|item| item.indices.iter().all(|index| chosen.binary_search(index).is_err()))
         .map(|item| item.candidate.label.as_str())
         .collect();
     (!left.is_empty()).then(|| {
@@ -389,40 +396,43 @@ fn named_list<'n>(names: impl ExactSizeIterator<Item = &'n str>) -> String {
 
 /// The types of one name in one zone go together.
 fn record_items(inventory: &Inventory) -> Vec<Item> {
+    let mut zones: HashMap<&str, HashSet<&str>> = HashMap::new();
+    for record in &inventory.records {
+        zones.entry(record.name.as_str()).or_default().insert(record.zone.as_str());
+    }
+    let mut known: HashMap<(&str, &str), usize> = HashMap::new();
     let mut items: Vec<Item> = Vec::new();
     for (index, record) in inventory.records.iter().enumerate() {
-        let same = |item: &&mut Item| item.names == [record.name.clone(), record.zone.clone()];
         let weights: Vec<String> =
             record.members.iter().map(|member| format!("{} {}", member.set_identifier, member.weight)).collect();
         let weights = format!("{} ({})", record.kind, named_list(weights.iter().map(String::as_str)));
-        match items.iter_mut().find(same) {
-            Some(item) => {
-                item.indices.push(index);
-                item.candidate.detail = format!("{}, {weights}", item.candidate.detail);
-            }
-            None => {
-                let twice =
-                    inventory.records.iter().any(|other| other.name == record.name && other.zone != record.zone);
-                let label = if twice { format!("{}/{}", record.zone, record.name) } else { record.name.clone() };
-                let zone = if record.private { "private zone" } else { "zone" };
-                let detail = format!("in {zone} {}: {weights}", record.zone_name.as_deref().unwrap_or(&record.zone));
-                let names = vec![record.name.clone(), record.zone.clone()];
-                items.push(Item { candidate: Candidate { label, detail }, names, indices: vec![index] });
-            }
+        let place = (record.zone.as_str(), record.name.as_str());
+        if let Some(item) = known.get(&place).and_then(|item| items.get_mut(*item)) {
+            item.indices.push(index);
+            item.candidate.detail = format!("{}, {weights}", item.candidate.detail);
+            continue;
         }
+        known.insert(place, items.len());
+        let twice = zones[record.name.as_str()].len() > 1;
+        let label = if twice { format!("{}/{}", record.zone, record.name) } else { record.name.clone() };
+        let zone = if record.private { "private zone" } else { "zone" };
+        let detail = format!("in {zone} {}: {weights}", record.zone_name.as_deref().unwrap_or(&record.zone));
+        let names = vec![record.name.clone(), record.zone.clone()];
+        items.push(Item { candidate: Candidate { label, detail }, names, indices: vec![index] });
     }
     items
 }
 
 fn listener_items(inventory: &Inventory) -> Vec<Item> {
+    let mut labels: HashMap<String, usize> = HashMap::new();
+    inventory.forwarders.iter().for_each(|forwarder| *labels.entry(forwarder.label()).or_default() += 1);
     let item = |(index, forwarder): (usize, &Forwarder)| {
         let label = forwarder.label();
-        let twice = inventory.forwarders.iter().filter(|other| other.label() == label).count() > 1;
         let shares: Vec<String> =
             forwarder.groups.iter().map(|share| format!("{} {}", group_name(&share.arn), share.weight)).collect();
         let detail = format!("forwards to {}", named_list(shares.iter().map(String::as_str)));
         let names = vec![label.clone(), forwarder.arn.clone(), balancer_name(&forwarder.balancer).to_owned()];
-        let label = if twice { forwarder.arn.clone() } else { label };
+        let label = if labels[&label] > 1 { forwarder.arn.clone() } else { label };
         Item { candidate: Candidate { label, detail }, names, indices: vec![index] }
     };
     inventory.forwarders.iter().enumerate().map(item).collect()

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 const LENGTH_MAX: usize = 63;
 
 /// Room for a number behind a name that is taken.
-const BASE_MAX: usize = 50;
+const BASE_MAX: usize = 48;
 
 /// `web-5xx` as `web_5xx`, `*.example.com` as `example_com`: small letters, digits and single underscores, with a letter first.
 pub(crate) fn slug(text: &str, separator: char) -> String {

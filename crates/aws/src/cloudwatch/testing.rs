@@ -19,16 +19,16 @@ use crate::{
 };
 
 /// A status and a body.
-pub(super) type Answer = (&'static str, Cbor);
+pub(crate) type Answer = (&'static str, Cbor);
 
-pub(super) struct CloudWatch {
+pub(crate) struct CloudWatch {
     url: String,
     seen: Arc<Mutex<Vec<Value>>>,
     _server: JoinSet<io::Result<()>>,
 }
 
 impl CloudWatch {
-    pub(super) async fn start(answer: impl Fn(&Value) -> Answer + Send + 'static) -> Self {
+    pub(crate) async fn start(answer: impl Fn(&Value) -> Answer + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (seen, mut server) = (Arc::<Mutex<Vec<Value>>>::default(), JoinSet::new());
@@ -59,18 +59,18 @@ impl CloudWatch {
         Self { url, seen, _server: server }
     }
 
-    pub(super) async fn aws(&self) -> Aws {
+    pub(crate) async fn aws(&self) -> Aws {
         aws_at(Access::ReadOnly, &self.url).await
     }
 
     /// What each call asked for.
-    pub(super) fn calls(&self) -> Vec<Value> {
+    pub(crate) fn calls(&self) -> Vec<Value> {
         self.seen.lock().unwrap().clone()
     }
 }
 
 /// What CloudWatch answers to a value that it does not take.
-pub(super) fn refused(message: &str) -> Answer {
+pub(crate) fn refused(message: &str) -> Answer {
     let error = cbor!({"__type" => "ValidationError", "message" => message});
     ("400 Bad Request", error.unwrap())
 }

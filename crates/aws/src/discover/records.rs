@@ -171,7 +171,8 @@ impl Zone {
             leads_to: leads_to.as_deref().map(dns_name),
             health_check: set.health_check,
         };
-        match self.records.iter_mut().rev().find(|record| record.name == name && record.kind == kind) {
+        // The sets of one name and type stand together.
+        match self.records.last_mut().filter(|record| record.name == name && record.kind == kind) {
             Some(record) => record.members.push(member),
             None => self.records.push(Record {
                 zone: id.to_owned(),

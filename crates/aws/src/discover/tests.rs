@@ -6,9 +6,11 @@ use std::sync::{
 };
 
 use belay_draft::inventory::ForwarderKind;
+use ciborium::cbor;
 
 use super::*;
 use crate::{
+    cloudwatch::testing::{CloudWatch, refused},
     session::Access,
     testing::{aws_at, http},
 };
@@ -363,4 +365,42 @@ async fn databases_alone_and_in_clusters_are_found() {
     assert_eq!(times, ["2026-11-22T00:00:00Z", "2026-11-29T16:00:00Z"]);
     let [note] = notes.as_slice() else { panic!("{notes:?}") };
     assert!(note.contains("rds:DescribeBlueGreenDeployments"), "{note}");
+}
+
+/// An older region refuses a call that names alarms on logs.
+#[tokio::test]
+async fn alarms_are_found_also_where_those_on_logs_are_not_known() {
+    let cloudwatch = CloudWatch::start(|asked| {
+        if asked["AlarmTypes"].to_string().contains("LogAlarm") {
+            return refused("LogAlarm");
+        }
+        let first = cbor!({
+            "MetricAlarms" => [{
+                "AlarmName" => "errors", "AlarmArn" => "arn:errors", "StateValue" => "OK", "EvaluationPeriods" => 3,
+                "Metrics" => [
+                    { "Id" => "ratio", "Expression" => "a / b", "Period" => 300 },
+                    { "Id" => "a", "MetricStat" => {
+                        "Metric" => {
+                            "Namespace" => "AWS/ApplicationELB", "MetricName" => "Errors",
+                            "Dimensions" => [{ "Name" => "LoadBalancer", "Value" => "app/shop/1" }],
+                        },
+                        "Period" => 60, "Stat" => "Sum",
+                    } },
+                ],
+            }],
+            "NextToken" => "more",
+        });
+        let last = cbor!({ "CompositeAlarms" => [{ "AlarmName" => "hurt", "AlarmRule" => "ALARM(errors)" }] });
+        ("200 OK", if asked["NextToken"].is_null() { first } else { last }.unwrap())
+    })
+    .await;
+    let target = AwsTarget::default();
+    let clients = cloudwatch.aws().await.clients(&target).await.unwrap();
+    let found = Discovery { clients, target, progress: Arc::new(|_| ()) }.alarms().await.unwrap();
+    let [errors, hurt] = found.items.as_slice() else { panic!("{found:?}") };
+    assert_eq!(errors.metric.as_deref(), Some("Metric math over AWS/ApplicationELB Errors"));
+    assert_eq!(errors.dimensions, [("LoadBalancer".to_owned(), "app/shop/1".to_owned())]);
+    assert_eq!((errors.looks_at_s, errors.state.as_deref()), (Some(900), Some("OK")));
+    assert_eq!((hurt.rule.as_deref(), found.notes.len()), (Some("ALARM(errors)"), 0));
+    assert_eq!(cloudwatch.calls().len(), 3);
 }

@@ -116,6 +116,17 @@ fn without_a_terminal_a_choice_is_answered_with_the_candidates() {
 }
 
 #[test]
+fn of_many_candidates_some_are_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    let records: Vec<_> = (0..10_000).map(|n| record(&format!("n{n:05}.example.com"), "a", 1)).collect();
+    state(folder.path(), &records);
+    let (code, plan, told) = init(folder.path(), &[]);
+    assert_eq!((code, plan.as_str()), (Some(2), ""));
+    assert!(told.lines().count() < 70, "{told}");
+    assert!(told.contains("there are 10000 weighted records") && told.contains("9980 more are not listed"), "{told}");
+}
+
+#[test]
 fn a_program_gets_one_document() {
     let folder = tempfile::tempdir().unwrap();
     state(folder.path(), &shop());

@@ -18,6 +18,8 @@ pub(super) struct Collected {
     /// The account that Terraform has asked for as itself.
     pub(super) caller: Option<String>,
     pub(super) own_region: Option<String>,
+    /// By zone, name and type: where in the inventory.
+    records: BTreeMap<(String, String, String), usize>,
     /// By id.
     zones: BTreeMap<String, (String, bool)>,
     /// By the ARN of the listener: port and protocol.
@@ -121,13 +123,11 @@ impl Collected {
             health_check: text(values, "health_check_id"),
         };
         let records = &mut self.inventory.records;
-        let same = |record: &&mut Record| record.zone == zone && record.name == name && record.kind == kind;
-        match records.iter_mut().find(same) {
-            Some(record) => record.members.push(member),
-            None => {
-                records.push(Record { zone, zone_name: None, private: false, name, kind, members: vec![member] });
-            }
-        }
+        let index = *self.records.entry((zone.clone(), name.clone(), kind.clone())).or_insert_with(|| {
+            records.push(Record { zone, name, kind, ..Record::default() });
+            records.len() - 1
+        });
+        records[index].members.push(member);
         Some(())
     }
 

@@ -1,5 +1,7 @@
 //! What is put back, in which order, and why.
 
+use std::collections::BTreeSet;
+
 use super::{
     Draw,
     signals::Signals,
@@ -154,7 +156,7 @@ impl Steps {
                 ),
             );
         }
-        let gates: Vec<&str> = with_traffic(forwarder).filter_map(|arn| signals.of_group(arn)).collect();
+        let gates: BTreeSet<&str> = with_traffic(forwarder).filter_map(|arn| signals.of_group(arn)).collect();
         text += &format!("  {name}:\n{}", self.after_the_data());
         text +=
             &format!("    action: alb.forward\n    with: {{ {key}: {} }}\n    to: baseline\n", scalar(&forwarder.arn));
@@ -186,9 +188,7 @@ impl Steps {
             let own = inventory.forwarders.iter().filter(|forwarder| forwarder.balancer == balancer.arn);
             own.flat_map(with_traffic)
         });
-        let mut gates: Vec<&str> = groups.filter_map(|arn| signals.of_group(arn)).collect();
-        gates.sort_unstable();
-        gates.dedup();
+        let gates: BTreeSet<&str> = groups.filter_map(|arn| signals.of_group(arn)).collect();
         let carries = carriers(record.members.iter().map(|member| member.weight));
         let checked =
             record.members.iter().zip(carries).all(|(member, carries)| !carries || member.health_check.is_some());
@@ -247,10 +247,10 @@ fn unproven(draw: &Draw<'_>, record: &Record) -> Vec<String> {
 
 /// Never onto a side that is not healthy; and done only when the alarms say so. All traffic moves at the same time, so no step
 /// waits for an alarm that another one has to turn first.
-fn gated(gates: &[&str], signals: &Signals, draw: &Draw<'_>) -> String {
-    let require = match gates {
-        [] => String::new(),
-        gates => format!("    require: [{}]\n", gates.join(", ")),
+fn gated(gates: &BTreeSet<&str>, signals: &Signals, draw: &Draw<'_>) -> String {
+    let require = match gates.is_empty() {
+        true => String::new(),
+        false => format!("    require: [{}]\n", gates.iter().copied().collect::<Vec<_>>().join(", ")),
     };
     let verify = signals.alarm_gates(draw);
     match verify.is_empty() {

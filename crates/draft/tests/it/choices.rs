@@ -172,6 +172,24 @@ fn nothing_to_put_back_is_no_plan() {
     assert!(matches!(alone(&shop(), &both).unwrap_err().as_slice(), [Trouble::Unfit { .. }]));
 }
 
+/// An account of a whole company: what is asked is bounded, and one name still suffices.
+#[test]
+fn ten_thousand_weighted_records_are_one_question() {
+    let name = |n: usize| format!("n{n:05}.example.com");
+    let records = (0..10_000).map(|n| record(&name(n), "A", &[("a", 1, None), ("b", 0, None)])).collect();
+    let inventory = Inventory { records, ..empty() };
+    let troubles = alone(&inventory, &Wanted::default()).unwrap_err();
+    let [Trouble::Open(question)] = troubles.as_slice() else { panic!("one question") };
+    assert_eq!(question.candidates.len(), 10_000);
+    let choice = alone(&inventory, &Wanted { records: vec![name(9_999)], ..Wanted::default() }).unwrap();
+    assert_eq!((choice.records, choice.left_out.len()), (vec![9_999], 1));
+    assert!(
+        choice.left_out[0].ends_with("n00004.example.com and 9994 more. `--record NAME` adds one"),
+        "{:?}",
+        choice.left_out
+    );
+}
+
 #[test]
 fn alarms_on_nothing_of_the_plan_are_told_and_not_taken() {
     let inventory = Inventory { alarms: vec![alarm("elsewhere", &[("LoadBalancer", "app/elsewhere/1")])], ..shop() };
