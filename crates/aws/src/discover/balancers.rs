@@ -20,15 +20,19 @@ const RULES: &str = "elasticloadbalancing:DescribeRules";
 /// At Belay's half of the quota these take 200 s.
 const CALLS_MAX: usize = 1_000;
 
+/// Of the list of load balancers, 400 a call: far more than an account may have.
+const LIST_CALLS_MAX: usize = 100;
+
 impl Discovery {
     /// Application and network load balancers: others have no weights.
     ///
     /// # Errors
     /// [`ReadError`] of the call.
-    pub async fn balancers(&self) -> Result<Vec<Balancer>, ReadError> {
+    pub async fn balancers(&self) -> Result<Found<Balancer>, ReadError> {
         let mut pages = self.clients.elbv2.read.describe_load_balancers().into_paginator().send();
         let mut found = Vec::new();
-        while let Some(page) = pages.next().await {
+        for _ in 0..LIST_CALLS_MAX {
+            let Some(page) = pages.next().await else { return Ok(Found { items: found, notes: Vec::new() }) };
             let page = page.map_err(|error| errors::read(error, BALANCERS, "*"))?;
             let weighs = |kind: &Option<LoadBalancerTypeEnum>| *kind != Some(LoadBalancerTypeEnum::Gateway);
             let those = page.load_balancers.unwrap_or_default().into_iter().filter(|balancer| weighs(&balancer.r#type));
@@ -41,7 +45,11 @@ impl Discovery {
             }));
             self.tell(format_args!("load balancing: {} load balancers so far", found.len()));
         }
-        Ok(found)
+        let note = format!(
+            "only the first {} load balancers were looked at: Belay makes at most {LIST_CALLS_MAX} calls for this",
+            found.len()
+        );
+        Ok(Found { items: found, notes: vec![note] })
     }
 
     /// What these load balancers (by ARN) forward to target groups, with their listeners and rules.

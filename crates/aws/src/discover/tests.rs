@@ -297,7 +297,8 @@ async fn listeners_and_rules_that_forward_are_found() {
     let world = World::answering(balancing).await;
     let discovery = world.discovery().await;
     let balancers = discovery.balancers().await.unwrap();
-    assert_eq!(balancers.iter().map(|found| found.dns_name.as_str()).collect::<Vec<_>>(), ["shop-1.elb.example"]);
+    assert!(balancers.notes.is_empty());
+    assert_eq!(balancers.items.iter().map(|found| found.dns_name.as_str()).collect::<Vec<_>>(), ["shop-1.elb.example"]);
     let found = discovery.forwarders(&[LB]).await.unwrap();
     let labels: Vec<String> = found.items.iter().map(|found| found.label()).collect();
     assert_eq!(labels, ["shop:443", "shop:443/10"], "neither the default rule, which is the listener, nor a redirect");

@@ -66,7 +66,7 @@ impl Account {
         }
         // Those behind a record show whether its old side is healthy, also where no listener is part of the plan.
         if !is_out(&wanted.listeners) || !inventory.records.is_empty() {
-            let found = discovery.balancers().await.map(|items| Found { items, notes: Vec::new() });
+            let found = discovery.balancers().await;
             inventory.balancers = found_of(found, Kind::Listener, &wanted.listeners, &mut inventory.notes)?;
             let balancers = balancers_in_question(&inventory, wanted);
             let found = discovery.forwarders(&balancers).await;
