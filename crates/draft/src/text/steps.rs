@@ -77,10 +77,8 @@ impl Steps {
         let inventory = draw.inventory;
         let mut text = "steps:\n".to_owned();
         for index in &draw.choice.databases {
-            let database = &inventory.databases[*index];
-            match self.databases.iter().find(|(own, _)| own == index) {
-                Some(_) => {}
-                None => text += &without_source(database, not_known),
+            if self.databases.iter().all(|(own, _)| own != index) {
+                text += &without_source(&inventory.databases[*index], not_known);
             }
         }
         text += &self.stop_writers(draw, not_known);
