@@ -264,11 +264,11 @@ fn step_fields() -> Vec<Field> {
     ]
 }
 
-const EXPECT: &str = "The state after the cutover; left out: as it is captured then.";
+const EXPECT: &str = "The state after the cutover.";
 const ON_DRIFT: &str = "When somebody has changed it since: go on, or wait for an approval.";
 
 fn action(spec: &ActionSpec) -> Variant {
-    let mut fields = vec![field("with", spec.with.clone(), "The action's own settings.")];
+    let mut fields = vec![field("with", spec.with.clone(), "Its own settings.")];
     let mut refused = Vec::new();
     match &spec.to {
         Some(to) => {
