@@ -33,12 +33,13 @@ use crate::place;
 /// its own. The first match counts.
 ///
 /// Route 53: "Quotas", API requests, since July 2026. Load balancing: "Request throttling for the Elastic Load Balancing
-/// API". CloudWatch: "CloudWatch service quotas". Step Functions: "Quotas", API action throttling, of the smaller regions. For
+/// API". CloudTrail: "LookupEvents", two a second. CloudWatch: "CloudWatch service quotas". Step Functions: "Quotas", API action throttling, of the smaller regions. For
 /// RDS, Systems Manager, Lambda and IAM AWS publishes none that fits; these are below what is known to be throttled.
-const QUOTAS: [(&str, &str, Quota); 10] = [
+const QUOTAS: [(&str, &str, Quota); 11] = [
     ("Route 53", "", Quota { rate: 10.0, burst: 50.0 }),
     ("Elastic Load Balancing v2", "", Quota { rate: 10.0, burst: 40.0 }),
     ("CloudWatch", "GetMetricData", Quota { rate: 50.0, burst: 50.0 }),
+    ("CloudTrail", "", Quota { rate: 2.0, burst: 4.0 }),
     ("CloudWatch", "", Quota { rate: 9.0, burst: 18.0 }),
     ("RDS", "", Quota { rate: 20.0, burst: 40.0 }),
     ("SSM", "", Quota { rate: 10.0, burst: 20.0 }),

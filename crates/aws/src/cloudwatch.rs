@@ -12,7 +12,7 @@ use aws_sdk_cloudwatch::{
 use belay_plan::shape::{Field, field, words};
 use jiff::Timestamp;
 
-pub(crate) use self::alarm::types as alarm_types;
+pub(crate) use self::alarm::{located, types as alarm_types};
 pub use self::{
     alarm::{Alarm, spec as alarm_spec},
     metric::{Metric, spec as metric_spec},
@@ -29,7 +29,7 @@ fn missing_field() -> Field {
 }
 
 /// Whole seconds are all that evidence needs.
-fn timestamp(time: &DateTime) -> Option<Timestamp> {
+pub(crate) fn timestamp(time: &DateTime) -> Option<Timestamp> {
     Timestamp::from_second(time.secs()).ok()
 }
 

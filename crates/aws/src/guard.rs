@@ -12,8 +12,9 @@ use crate::session::Access;
 type Operations<const SERVICES: usize> = [(&'static str, &'static [&'static str]); SERVICES];
 
 /// The operations that only read. What is not listed counts as mutating.
-const READS: Operations<10> = [
-    ("CloudWatch", &["DescribeAlarms", "GetMetricData"]),
+const READS: Operations<11> = [
+    ("CloudTrail", &["LookupEvents"]),
+    ("CloudWatch", &["DescribeAlarmHistory", "DescribeAlarms", "GetMetricData"]),
     (
         "Elastic Load Balancing v2",
         &[
@@ -161,7 +162,10 @@ mod tests {
     fn only_reads_are_listed_as_reads() {
         for read in all(&READS) {
             // A simulation decides about a request that nobody makes.
-            assert!(["Describe", "Get", "List", "Simulate"].iter().any(|verb| read.starts_with(verb)), "{read}");
+            assert!(
+                ["Describe", "Get", "List", "Lookup", "Simulate"].iter().any(|verb| read.starts_with(verb)),
+                "{read}"
+            );
         }
     }
 

@@ -8,6 +8,7 @@ mod detours;
 pub mod discover;
 pub mod elbv2;
 pub mod errors;
+mod evidence;
 mod guard;
 mod https;
 pub mod iam;
@@ -23,5 +24,6 @@ mod systems;
 mod testing;
 mod weights;
 
+pub use evidence::AwsEvidence;
 pub use resolver::Resolver;
 pub use systems::{AwsSystems, action_specs, signal_specs};

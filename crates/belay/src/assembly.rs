@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use belay_aws::{
-    AwsSystems,
+    AwsEvidence, AwsSystems,
     channels::AwsChannels,
     session::{Access, Aws},
 };
@@ -97,6 +97,7 @@ pub(crate) fn configured(output: Output) -> Result<(Gate, Option<Tokens>), Failu
 pub(crate) fn ports(access: Access, journal: Arc<dyn Journal>, observer: Arc<dyn Observer>, gate: Gate) -> Ports {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
     let aws = Aws::new(access, clock.clone(), observer.clone(), gate.plain_http());
+    let evidence = Arc::new(AwsEvidence::new(aws.clone(), clock.clone()));
     let aws_channels = AwsChannels::new(aws.clone(), clock.clone(), Arc::new(Texts));
     let aws = AwsSystems::new(aws, clock.clone());
     // A set that only reads sends no notice.
@@ -106,6 +107,7 @@ pub(crate) fn ports(access: Access, journal: Arc<dyn Journal>, observer: Arc<dyn
         sensors: Arc::new(EverySensor { aws: aws.clone(), probes: Probes::new(clock.clone(), gate.clone()) }),
         actuators: Arc::new(EveryActuator { aws, programs }),
         channels: Arc::new(EveryChannel { aws: aws_channels, others: Channels::new(clock.clone(), channels) }),
+        evidence,
         journal,
         clock,
         entropy: Arc::new(SystemEntropy),

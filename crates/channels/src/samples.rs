@@ -126,13 +126,18 @@ fn incidents() -> Vec<(&'static str, Facts)> {
         ..incident()
     };
     let update = |facts: Facts| Facts { update: 1, at: minute(15), ..facts };
+    let changed = |facts: Facts| {
+        let changes = vec!["02:04:10Z ModifyListener checkout by alice".to_owned()];
+        let incident = facts.incident.map(|incident| IncidentFacts { changes, ..incident });
+        Facts { incident, ..facts }
+    };
     vec![
         ("rolled back at once", first(Answer::RollBack)),
         ("fixed first", first(Answer::FixFirst)),
         ("people decide", first(Answer::Decide)),
         ("two roles decide", Facts { incident: Some(joined), ..first(Answer::Decide) }),
         ("fixed forward", first(Answer::FixForward)),
-        ("an update during the rollback", update(running())),
+        ("an update during the rollback", update(changed(running()))),
         ("an update while people fix", update(first(Answer::FixForward))),
         ("an update of a halted rollback", update(halted(running()))),
     ]
@@ -190,6 +195,7 @@ fn incident() -> IncidentFacts {
         evidence: vec![
             "customer_errors: the alarm checkout-5xx is in ALARM since 02:10 UTC (4.2 % of requests)".to_owned(),
         ],
+        changes: Vec::new(),
         problem: None,
         answer: Some(Answer::Decide),
         why: "the second rule of the plan".to_owned(),

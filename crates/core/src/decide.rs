@@ -158,6 +158,7 @@ impl Deciding {
             Input::Noticed { notice, result } => self.noticed(notice, result),
             Input::StoodStill { step, doc } => self.stood_still(step, doc),
             Input::Checked(checked) => self.checked(checked),
+            Input::Gathered { incident, source, gathered } => self.gathered(incident, *source, gathered),
             Input::Tick => {}
             Input::Resumed { belay_version } => self.resumed(belay_version),
             Input::Awoke { belay_version, late, clock_set } => self.awoke(belay_version, *late, *clock_set),

@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 use crate::{
     change::{Baseline, Change, Doc, Receipt, Report},
     decision::Question,
+    evidence::{EvidenceSource, Finding},
     id::{IncidentId, NoticeId, RunId},
     input::CommandKey,
     notice::Facts,
@@ -208,6 +209,16 @@ pub enum Event {
     },
     IncidentClosed {
         outcome: IncidentOutcome,
+    },
+
+    // --- evidence ------------------------------------------------------------------------------------------------
+    /// A part of what one source has answered about an incident; the first part has the notes.
+    EvidenceGathered {
+        incident: IncidentId,
+        source: EvidenceSource,
+        findings: Vec<Finding>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        notes: Vec<String>,
     },
 
     // --- notices -------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::{
     decision::{Question, Word},
     event::{Event, IncidentOutcome},
+    evidence::Evidence,
     id::{IncidentId, RunId},
     migration::Migration,
 };
@@ -31,6 +32,9 @@ pub struct Incident {
     /// So many of the words count no more: what they were said to is settled, or other people are asked now.
     #[serde(skip)]
     pub(crate) words_settled: usize,
+    /// What was changed before it, as far as it is known.
+    #[serde(skip)]
+    pub evidence: Evidence,
     pub run: Option<RunId>,
     pub outcome: Option<IncidentOutcome>,
 }
@@ -63,6 +67,7 @@ impl Migration {
                 settled: None,
                 words: Vec::new(),
                 words_settled: 0,
+                evidence: Evidence::default(),
                 run: None,
                 outcome: None,
             });

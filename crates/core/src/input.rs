@@ -10,7 +10,8 @@ use serde_json::Value;
 use crate::{
     change::{Assessment, Baseline, Doc},
     event::{DrillVerdict, RunKind},
-    id::{NoticeId, RunId},
+    evidence::{EvidenceSource, Gathered},
+    id::{IncidentId, NoticeId, RunId},
     readiness::Checked,
     reading::Reading,
 };
@@ -42,6 +43,12 @@ pub enum Input {
     },
     /// The readiness was evaluated.
     Checked(Checked),
+    /// A source has been asked about an incident.
+    Gathered {
+        incident: IncidentId,
+        source: EvidenceSource,
+        gathered: Gathered,
+    },
     /// Time has passed; deadlines are looked at.
     Tick,
     /// A process took the stream up: whoever waited for answers is gone.

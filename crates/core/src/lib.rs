@@ -12,6 +12,7 @@ pub mod drift;
 pub mod drill;
 pub mod elapsed;
 pub mod event;
+pub mod evidence;
 pub mod gate;
 pub mod id;
 pub mod incident;

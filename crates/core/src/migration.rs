@@ -198,6 +198,9 @@ impl Migration {
             | Event::Decided { .. }
             | Event::WordGiven { .. }
             | Event::IncidentClosed { .. } => self.apply_incident(at, event)?,
+            Event::EvidenceGathered { incident, source, findings, .. } => {
+                self.apply_evidence(incident, *source, findings)?;
+            }
             Event::NoticeDue { .. }
             | Event::NoticeSent { .. }
             | Event::NoticeFailed { .. }

@@ -13,8 +13,9 @@ use crate::{
     change::{Change, Key, Receipt},
     decide::Deciding,
     elapsed::is_own,
+    evidence::EvidenceSource,
     gate::GateState,
-    id::{NoticeId, RunId},
+    id::{IncidentId, NoticeId, RunId},
     look::wants_look,
     migration::Migration,
     run::{Fate, Phase, Run, RunState},
@@ -32,6 +33,8 @@ pub struct Wants {
     /// Notices to send, each with the number of its try: the next one of each channel. [`Outbox`](crate::notice::Outbox) says what they are,
     /// and when they are not to be sent before.
     pub notices: BTreeSet<(NoticeId, u32)>,
+    /// The open incident, and the sources that are to be asked about it.
+    pub evidence: Option<(IncidentId, Vec<EvidenceSource>)>,
     /// When the next tick is due.
     pub deadline: Option<Timestamp>,
 }
@@ -113,6 +116,7 @@ impl Migration {
             run_wants(run, &mut wants);
         }
         wants.notices = self.outbox.next().map(|(id, waiting)| (id.clone(), waiting.tries)).collect();
+        wants.evidence = self.wanted_evidence();
         let deadlines = [
             Deciding::trigger_deadline(self),
             Deciding::timebox_deadline(self),

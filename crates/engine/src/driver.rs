@@ -26,6 +26,7 @@ use jiff::Timestamp;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::{
+    evidence::Gathering,
     handle::{CommandError, Fault, FaultPart, Message, Options, Reply, SlowAppend, Snapshot},
     loss::Losses,
     notices::Notices,
@@ -59,6 +60,7 @@ pub(crate) struct Driver {
     losses: Losses,
     notices: Notices,
     readiness: ReadinessWatch,
+    gathering: Gathering,
     commands: mpsc::Receiver<Message>,
     published: watch::Sender<Arc<Snapshot>>,
     tail: broadcast::Sender<Arc<Record>>,
@@ -142,6 +144,7 @@ impl Driver {
             losses: Losses::new(ports.clone()),
             notices: Notices::new(ports.clone()),
             readiness: ReadinessWatch::new(ports.clone(), options.readiness),
+            gathering: Gathering::new(ports.clone()),
             wakefulness: Wakefulness::new(ports.clock.as_ref(), poll),
             belay_version: options.belay_version,
             subscription: options.sampler.subscribe(),
@@ -250,6 +253,7 @@ impl Driver {
             () = self.losses.next() => {}
             checked = self.readiness.next() => checked.into_iter().for_each(|checked| gathered.input(checked)),
             input = self.notices.next() => gathered.input(input),
+            input = self.gathering.next() => gathered.input(input),
             () = clock.sleep(nap) => {}
         }
         self.wakefulness.get_up(clock.as_ref());
@@ -260,6 +264,8 @@ impl Driver {
             } else if let Some(readings) = self.subscription.next().now_or_never() {
                 self.read(&mut gathered, readings);
             } else if let Some(input) = self.notices.next().now_or_never() {
+                gathered.input(input);
+            } else if let Some(input) = self.gathering.next().now_or_never() {
                 gathered.input(input);
             } else if let Ok(message) = self.commands.try_recv() {
                 gathered.message(message);
@@ -425,6 +431,7 @@ impl Driver {
         }
         let now = self.ports.clock.now();
         self.notices.reconcile(&wants, &self.snapshot(Vec::new(), now), now);
+        self.gathering.reconcile(&wants, &self.state);
         self.wants = wants;
         self.progress.retain(|step, _| {
             let place = self.state.open_run().and_then(|run| run.steps.get_index_of(step));

@@ -12,6 +12,7 @@ mod drift;
 mod drill;
 mod driver;
 mod dry_run;
+mod evidence;
 mod expected;
 mod handle;
 mod injection;

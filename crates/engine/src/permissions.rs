@@ -4,17 +4,17 @@ use std::collections::BTreeSet;
 
 use belay_core::change::Baseline;
 use belay_plan::model::{AwsTarget, Plan};
-use belay_ports::{Actuators, Channels, Permission, Sensors};
+use belay_ports::{Actuators, Channels, Evidence, Permission, Sensors};
 use indexmap::IndexMap;
 
 use crate::scope;
 
-/// What the steps, signals and channels of a plan declare, and what it takes to verify and check an account, by the account
+/// What the steps, signals, channels and evidence of a plan declare, and what it takes to verify and check an account, by the account
 /// that it is needed in: the order is the plan's. `baseline`: with it, keys, roles and members are known by name. Pure.
 pub fn permissions(
     actuators: &dyn Actuators,
     sensors: &dyn Sensors,
-    channels: &dyn Channels,
+    (channels, evidence): (&dyn Channels, &dyn Evidence),
     plan: &Plan,
     baseline: Option<&Baseline>,
 ) -> IndexMap<AwsTarget, BTreeSet<Permission>> {
@@ -43,6 +43,10 @@ pub fn permissions(
     for (name, entry) in &plan.notify.channels {
         let channel = channels.channel(&entry.kind);
         add(&entry.aws, channel.map(|channel| channel.permissions(&plan.notify, name)).unwrap_or_default());
+    }
+    let asked = evidence.permissions(plan);
+    for target in scope::targets(plan, actuators).iter().filter(|_| !asked.is_empty()) {
+        found.entry(target.clone()).or_default().extend(asked.iter().cloned());
     }
     for (target, needed) in &mut found {
         needed.extend(actuators.permissions(target));

@@ -89,6 +89,10 @@ fn says(event: &Event, state: &Migration) -> Option<(Tone, String)> {
         Event::IncidentOpened { trigger, .. } => (Warn, format!("an incident is open: {trigger}")),
         Event::Decided { why, .. } => (Warn, format!("decided: {why}")),
         Event::IncidentClosed { outcome } => (Info, format!("the incident is closed: {}", word(outcome))),
+        Event::EvidenceGathered { source, findings, notes, .. } => {
+            let source = source.as_str().replace('_', " ");
+            (Info, format!("evidence of {source}: {} findings; {}", findings.len(), notes.join("; ")))
+        }
         Event::NoticeDue { .. } => return None,
         Event::NoticeSent { channel, about, .. } => (Info, format!("{channel} is told: {about}")),
         Event::NoticeFailed { channel, about, why, again_at: Some(at), .. } => {

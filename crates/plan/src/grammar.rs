@@ -37,7 +37,7 @@ pub(crate) fn plan(catalogue: &Catalogue) -> Shape {
 }
 
 /// What an overlay can change.
-fn parts(catalogue: &Catalogue) -> [Field; 14] {
+fn parts(catalogue: &Catalogue) -> [Field; 15] {
     [
         field("migration", name(), "The name of the migration that this plan guards."),
         field("summary", text("a short text"), "What is migrated, in a sentence.").optional(),
@@ -52,6 +52,12 @@ fn parts(catalogue: &Catalogue) -> [Field; 14] {
         field("steps", filled_map(NAME, step(catalogue)), "What is put back, by name."),
         field("confirm", list(gate("5m")), "Healthy this long after the last step: rolled back.").optional_section(),
         field("notify", notify(catalogue), "Who is told what, by name.").optional_section(),
+        field(
+            "evidence",
+            evidence(),
+            "What is gathered when an incident opens; with `{}`, the history of the alarms alone.",
+        )
+        .optional(),
         field("timezone", timezone(), "Notices tell times in UTC, and in this zone.").optional(),
         field("accepts", list(accept()), "Findings of `belay explore` that are known, and why they stay.").optional(),
     ]
@@ -302,6 +308,12 @@ fn gate(within: &'static str) -> Shape {
         field("for", duration(), "Without a break for this long.").or("0s"),
     ]);
     one_of("a signal's name, or { signal, within, for }", [name(), long])
+}
+
+/// The history of the plan's alarms is always part of it.
+fn evidence() -> Shape {
+    object([field("cloudtrail", duration(), "How far back to list what was changed in the account, such as `30m`.")
+        .optional()])
 }
 
 /// Who is told, by name; beside them the texts of the plan's own.

@@ -40,6 +40,9 @@ pub struct Plan {
     pub steps: IndexMap<Name, Step>,
     #[serde(default)]
     pub confirm: Vec<Gate>,
+    /// What is gathered when an incident opens; none: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
     #[serde(default, deserialize_with = "lenient_notify", skip_serializing_if = "Notify::is_empty")]
     pub notify: Arc<Notify>,
     /// Findings that are known, and why they stay.
@@ -192,6 +195,14 @@ fn lenient<'de, D: serde::Deserializer<'de>, T: serde::de::DeserializeOwned>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     Ok(serde_json::from_value(Value::deserialize(deserializer)?).ok())
+}
+
+/// What is gathered when an incident opens, beside the history of the plan's alarms.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// So far back CloudTrail is asked what was changed.
+    #[serde(default, with = "duration_text::option", skip_serializing_if = "Option::is_none")]
+    pub cloudtrail: Option<Duration>,
 }
 
 /// A condition over signals: true when signals are unhealthy.

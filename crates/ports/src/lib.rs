@@ -7,6 +7,7 @@ pub mod actuator;
 pub mod channel;
 pub mod check;
 pub mod clock;
+pub mod evidence;
 pub mod job;
 pub mod journal;
 pub mod near;
@@ -20,6 +21,7 @@ pub use actuator::{
 pub use channel::{Channel, Channels, NotSent, Notice, PlainText, Retry, Texts};
 pub use check::{Check, CheckVerdict};
 pub use clock::{Clock, Entropy};
+pub use evidence::{Evidence, Gathered};
 pub use journal::{AppendError, Head, Journal, NewRecord, Placed, ReadFailure, Rescued};
 pub use observe::{Call, CallOutcome, Observer};
 pub use sensor::{Query, Sensor};
@@ -36,6 +38,7 @@ pub struct Ports {
     pub actuators: Arc<dyn Actuators>,
     pub sensors: Arc<dyn Sensors>,
     pub channels: Arc<dyn Channels>,
+    pub evidence: Arc<dyn Evidence>,
     pub journal: Arc<dyn Journal>,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,

@@ -26,12 +26,13 @@ pub(crate) use shown::shown;
 use belay_core::{
     event::{Event, Record, RunKind},
     id::RunId,
+    incident::Incident,
     migration::Corrupt,
 };
 
 use crate::{
     course::Course,
-    model::{Listing, Postmortem, ReportIncident, TimelineEntry},
+    model::{Listing, Postmortem, ReportFinding, ReportIncident, ReportSource, TimelineEntry},
 };
 
 /// Lines of a timeline; of a longer one the first and the last.
@@ -110,7 +111,31 @@ fn incident(course: &Course) -> Option<ReportIncident> {
         triggers: incident.triggers.iter().map(shown).collect(),
         breach: course.breach.unwrap_or(incident.opened),
         evidence: evidence.flatten().take(LINES_MAX).map(shown).collect(),
+        sources: sources(course, incident),
     })
+}
+
+/// They may have answered after the run was over.
+fn sources(course: &Course, about: &Incident) -> Vec<ReportSource> {
+    let mut found: Vec<ReportSource> = Vec::new();
+    for record in course.records {
+        let Event::EvidenceGathered { incident, source, findings, notes } = &record.event else { continue };
+        if *incident != about.id {
+            continue;
+        }
+        if found.last().is_none_or(|last| last.source != *source) {
+            found.push(ReportSource { source: *source, findings: Vec::new(), notes: Vec::new() });
+        }
+        let Some(last) = found.last_mut() else { continue };
+        last.findings.extend(findings.iter().map(|finding| ReportFinding {
+            at: finding.at,
+            what: shown(&finding.what),
+            resource: shown(&finding.resource),
+            who: finding.who.as_ref().map(shown),
+        }));
+        last.notes.extend(notes.iter().map(shown));
+    }
+    found
 }
 
 fn timeline(course: &Course) -> Listing<TimelineEntry> {

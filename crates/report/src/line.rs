@@ -119,6 +119,11 @@ fn told(actor: &str, event: &Event, clock: Clock) -> Told {
         Event::WatchResumed { outage_s, .. } => {
             tell("", Tone::Warn, format!("Belay is back after {outage_s}s; everything is looked at anew"))
         }
+        Event::EvidenceGathered { source, findings, notes, .. } => {
+            let found = words::count(findings.len(), "finding");
+            let notes = if notes.is_empty() { String::new() } else { format!("; {}", notes.join("; ")) };
+            tell("", Tone::Quiet, format!("evidence of {}: {found}{notes}", source.as_str().replace('_', " ")))
+        }
         Event::NoticeDue { .. } => None,
         Event::NoticeSent { channel, about, .. } => tell("", Tone::Quiet, format!("{channel} is told: {about}")),
         Event::NoticeFailed { channel, about, why, again_at: Some(at), .. } => {

@@ -2,6 +2,7 @@
 
 use belay_core::{
     event::{IncidentOutcome, RunKind},
+    evidence::EvidenceSource,
     reading::Health,
     run::{Phase, RunState},
 };
@@ -87,6 +88,26 @@ pub struct ReportIncident {
     pub breach: Timestamp,
     /// What the signals showed when the triggers fired.
     pub evidence: Vec<Shown>,
+    /// What was changed before it, from the sources that the plan asks.
+    pub sources: Vec<ReportSource>,
+}
+
+/// What one source has answered about an incident.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct ReportSource {
+    pub source: EvidenceSource,
+    /// The latest first.
+    pub findings: Vec<ReportFinding>,
+    /// What was left out or could not be read, and why.
+    pub notes: Vec<Shown>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct ReportFinding {
+    pub at: Timestamp,
+    pub what: Shown,
+    pub resource: Shown,
+    pub who: Option<Shown>,
 }
 
 /// A time that was measured.

@@ -47,6 +47,7 @@ pub fn ports(world: &Arc<World>, journal: Arc<dyn Journal>, entropy: Arc<dyn Ent
         actuators: Arc::new(SimActuators::new(world.clone())),
         sensors: Arc::new(SimSensors::new(world.clone())),
         channels: Arc::new(SimChannels(world.inbox())),
+        evidence: Arc::new(()),
         journal,
         clock: world.clock(),
         entropy,

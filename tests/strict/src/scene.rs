@@ -253,6 +253,7 @@ impl<'s> Stage<'s> {
             clock: self.clock.clone(),
             entropy: Arc::new(SeededEntropy::new(1)),
             channels: Arc::new(()),
+            evidence: Arc::new(()),
             observer: Arc::new(()),
         }
     }

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use belay_aws::AwsSystems;
 use belay_aws::channels::AwsChannels;
 use belay_aws::iam::{self, Only, Policy};
 use belay_aws::session::{Access, Aws};
+use belay_aws::{AwsEvidence, AwsSystems};
 use belay_plan::catalogue::Catalogue;
 use belay_plan::model::{AwsTarget, Plan};
 use belay_ports::{Clock, Condition, Fut, Permission};
@@ -48,8 +48,9 @@ pub(crate) fn needed(text: &str) -> (String, IndexMap<AwsTarget, BTreeSet<Permis
     let plan = load(text);
     let aws = Aws::new(Access::ReadOnly, Arc::new(NoClock), Arc::new(()), Vec::new());
     let channels = AwsChannels::new(aws.clone(), Arc::new(NoClock), Arc::new(belay_channels::Texts));
+    let evidence = AwsEvidence::new(aws.clone(), Arc::new(NoClock));
     let systems = AwsSystems::new(aws, Arc::new(NoClock));
-    let needed = belay_engine::permissions(&systems, &systems, &channels, &plan, None);
+    let needed = belay_engine::permissions(&systems, &systems, (&channels, &evidence), &plan, None);
     (plan.migration, needed)
 }
 

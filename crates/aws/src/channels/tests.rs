@@ -56,6 +56,7 @@ fn notice(kind: &str, arn: &str) -> Notice {
         customer_facing: true,
         triggers: vec!["customers_hurt".to_owned()],
         evidence: Vec::new(),
+        changes: Vec::new(),
         problem: None,
         answer: None,
         why: String::new(),

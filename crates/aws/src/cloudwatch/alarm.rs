@@ -17,11 +17,11 @@ use belay_ports::{Check, Clock, Fut, Permission, Query, ReadError, Sensor, senso
 use futures::{StreamExt, stream};
 use serde::Deserialize;
 
-pub(crate) use self::read::types;
 pub use self::spec::spec;
+pub(crate) use self::{read::types, spec::located};
 use self::{
     read::{CALL, Found, Learned, NAMES_MAX, Place},
-    spec::{Spec, located},
+    spec::Spec,
 };
 use crate::{
     budget, place,

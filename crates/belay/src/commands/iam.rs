@@ -74,7 +74,13 @@ impl Args {
         let baseline = given.as_ref().or(kept.baseline.as_deref());
         // Permissions are pure: nothing is asked of anything.
         let ports = ports(Access::ReadOnly, Arc::new(MemoryJournal::default()), Arc::new(()), Default::default());
-        let needed = belay_engine::permissions(&*ports.actuators, &*ports.sensors, &*ports.channels, plan, baseline);
+        let needed = belay_engine::permissions(
+            &*ports.actuators,
+            &*ports.sensors,
+            (&*ports.channels, &*ports.evidence),
+            plan,
+            baseline,
+        );
         let only = self.only.map(|part| match part {
             Part::Watch => Only::Watch,
             Part::Act => Only::Act,

@@ -35,13 +35,14 @@ const NAMES: [&str; 18] = [
     "page",
     "channel",
 ];
-const INCIDENT: [&str; 13] = [
+const INCIDENT: [&str; 14] = [
     "id",
     "opened",
     "severity",
     "customer_facing",
     "triggers",
     "evidence",
+    "changes",
     "problem",
     "answer",
     "why",
@@ -59,6 +60,9 @@ pub(super) fn of(notice: &Notice) -> Value {
     let mut facts = cleaned(serde_json::to_value(&notice.facts).unwrap_or_default());
     if let Some(evidence) = facts.pointer_mut("/incident/evidence").and_then(Value::as_array_mut) {
         shorten(evidence);
+    }
+    if let Some(changes) = facts.pointer_mut("/incident/changes").and_then(Value::as_array_mut) {
+        shorten(changes);
     }
     let mut values = filled(&facts, &NAMES);
     for (name, keys) in [("incident", incident_names()), ("run", RUN.to_vec()), ("step", STEP.to_vec())] {
@@ -94,7 +98,7 @@ fn incident_names() -> Vec<&'static str> {
 fn empty(name: &str) -> Value {
     match name {
         "drill" | "test" | "customer_facing" | "all" => json!(false),
-        "triggers" | "evidence" | "authority" | "now" | "failed" => json!([]),
+        "triggers" | "evidence" | "changes" | "authority" | "now" | "failed" => json!([]),
         _ => json!(""),
     }
 }

@@ -69,6 +69,9 @@ pub struct IncidentFacts {
     /// What the signals of the triggers showed when they fired: text from outside.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<String>,
+    /// The first things that were changed before it, as far as they were known: text from outside.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Name>,
     /// Of the rule that matched, or of the people who decided.

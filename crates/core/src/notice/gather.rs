@@ -19,6 +19,7 @@ use crate::{
 /// Texts from outside are told in short: the journal has the whole of them.
 const CHARS_MAX: usize = 500;
 const EVIDENCE_MAX: usize = 5;
+const CHANGES_MAX: usize = 3;
 
 /// Something that people may want to hear.
 pub(super) struct Told {
@@ -136,6 +137,7 @@ impl Migration {
             customer_facing: self.is_felt_by_customers(&incident.id),
             triggers: incident.triggers.clone(),
             evidence: shown,
+            changes: incident.evidence.first().take(CHANGES_MAX).map(|finding| short(&finding.words())).collect(),
             problem: asks.and_then(|asks| asks.problem.clone()),
             answer: incident.answer,
             why: short(&incident.why),

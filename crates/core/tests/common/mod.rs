@@ -294,6 +294,7 @@ pub fn plan(steps: Vec<(&str, Step)>) -> Plan {
         steps,
         confirm: vec![],
         notify: Arc::default(),
+        evidence: None,
         accepts: Vec::new(),
         overlaid: None,
     }

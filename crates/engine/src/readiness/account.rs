@@ -27,8 +27,9 @@ pub(super) async fn verify(ports: &Ports, plan: &Plan) -> Vec<Check> {
 
 pub(super) async fn credentials(ports: &Ports, plan: &Plan, baseline: Option<&Baseline>) -> Vec<Check> {
     let targets = scope::targets(plan, ports.actuators.as_ref());
-    let Ports { actuators, sensors, channels, .. } = ports;
-    let needed = permissions(actuators.as_ref(), sensors.as_ref(), channels.as_ref(), plan, baseline);
+    let Ports { actuators, sensors, channels, evidence, .. } = ports;
+    let needed =
+        permissions(actuators.as_ref(), sensors.as_ref(), (channels.as_ref(), evidence.as_ref()), plan, baseline);
     let needed = &needed;
     let checked = targets.iter().map(|target| async move {
         let permissions: Vec<Permission> = needed.get(target).into_iter().flatten().cloned().collect();

@@ -6,6 +6,7 @@ use belay_core::{
     change::{Baseline, BaselineEntry, Change, Effect, Proof, Receipt, Repeats, Report, Share},
     decision::Question,
     event::{DrillVerdict, Event, FailureCode, GateEvent, IncidentOutcome, RunKind, RunOutcome, StepEvent},
+    evidence::{EvidenceSource, Finding},
     id::{IncidentId, NoticeId, RunId},
     input::CommandKey,
     notice::Facts,
@@ -81,6 +82,12 @@ pub(crate) fn events() -> Vec<Event> {
         Event::PhaseBegun { phase: name() },
         Event::Muted { until: at(2), by: why(), reason: why() },
         Event::Unmuted { why: why() },
+        Event::EvidenceGathered {
+            incident: IncidentId(name()),
+            source: EvidenceSource::Cloudtrail,
+            findings: vec![Finding { at: at(2), what: why(), resource: name(), who: Some(why()) }],
+            notes: vec![why()],
+        },
         Event::NoticeDue { notice: NoticeId(name()), channel: name(), facts: Arc::new(facts()), late_at: Some(at(2)) },
         Event::NoticeSent {
             notice: NoticeId(name()),
@@ -317,6 +324,7 @@ fn plan() -> Plan {
         steps: IndexMap::new(),
         confirm: Vec::new(),
         notify: Arc::default(),
+        evidence: None,
         accepts: Vec::new(),
         overlaid: None,
     }

@@ -5,6 +5,7 @@ mod common;
 
 mod bounds;
 mod escapes;
+mod evidence;
 mod goldens;
 mod measures;
 mod story;

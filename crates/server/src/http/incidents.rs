@@ -23,7 +23,7 @@ fn incidents(state: &Migration) -> impl Iterator<Item = &Incident> {
 }
 
 /// The migration that an incident is of, with the incident as it is now.
-fn find(daemon: &Daemon, id: &str) -> Result<(Arc<Guard>, IncidentView), Problem> {
+pub(super) fn find(daemon: &Daemon, id: &str) -> Result<(Arc<Guard>, IncidentView), Problem> {
     let of = |guard: Arc<Guard>| {
         let state = guard.snapshot().state.clone();
         let found = incidents(&state).find(|incident| incident.id.0 == id)?;

@@ -5,6 +5,7 @@
 mod answers;
 mod body;
 mod events;
+mod evidence;
 mod feed;
 mod frame;
 mod health;
@@ -98,6 +99,7 @@ fn guarded() -> OpenApiRouter<Daemon> {
         .routes(routes!(incidents::list))
         .routes(routes!(incidents::show))
         .routes(routes!(incidents::decide))
+        .routes(routes!(evidence::show))
         .routes(routes!(runs::list))
         .routes(routes!(runs::show))
         .routes(routes!(report::report))

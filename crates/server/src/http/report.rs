@@ -12,7 +12,10 @@ use belay_core::{event::Record, id::RunId};
 use belay_ports::{Journal, ReadFailure};
 use belay_report::{RunReport, html, markdown, report as gather};
 use serde::Deserialize;
-use tokio::{sync::Semaphore, task::spawn_blocking};
+use tokio::{
+    sync::{AcquireError, OwnedSemaphorePermit, Semaphore},
+    task::spawn_blocking,
+};
 use utoipa::ToSchema;
 
 use crate::daemon::Daemon;
@@ -44,6 +47,13 @@ pub(super) enum Format {
 #[derive(Debug, Clone)]
 pub(super) struct Reports(Arc<Semaphore>);
 
+impl Reports {
+    /// A read of a whole stream; it ends when this is dropped.
+    pub(super) async fn turn(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
+        self.0.clone().acquire_owned().await
+    }
+}
+
 impl Default for Reports {
     fn default() -> Self {
         Self(Arc::new(Semaphore::new(1)))
@@ -65,7 +75,7 @@ pub(super) async fn report(
     let run = RunId(run);
     let migration = runs::find(&daemon, &run)?.name().to_owned();
     let bug = |why: String| Problem::new(Kind::Bug, why).help("please report it; `belay audit` verifies the journal");
-    let _one_at_a_time = reports.0.acquire_owned().await.map_err(|closed| bug(closed.to_string()))?;
+    let _one_at_a_time = reports.turn().await.map_err(|closed| bug(closed.to_string()))?;
     let records = records(&*daemon.ports().journal, &migration).await;
     let records =
         records.map_err(|error| Problem::unavailable(error.to_string()).help("`belay audit` verifies the journal"))?;
@@ -78,8 +88,8 @@ pub(super) async fn report(
     made.ok_or_else(|| Problem::not_found("the journal does not show this run"))
 }
 
-/// All records of a stream. Each record's own hash is verified, and that none is missing when they are folded.
-async fn records(journal: &dyn Journal, stream: &str) -> Result<Vec<Record>, ReadFailure> {
+/// All records of a stream, for what is made of its whole story. Each record's own hash is verified, and that none is missing when they are folded.
+pub(super) async fn records(journal: &dyn Journal, stream: &str) -> Result<Vec<Record>, ReadFailure> {
     let (mut found, mut from, until) = (Vec::new(), 1, journal.head());
     while from <= until {
         let page = journal.across(from, PAGE).await?;

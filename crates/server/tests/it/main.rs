@@ -5,6 +5,7 @@ mod daemon;
 mod dashboards;
 mod decision;
 mod events;
+mod evidence;
 mod idempotency;
 mod incidents;
 mod limits;

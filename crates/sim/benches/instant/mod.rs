@@ -72,6 +72,7 @@ impl Stage {
             actuators: Arc::new(Everything(world.clone())),
             sensors: Arc::new(Everything(world.clone())),
             channels: Arc::new(()),
+            evidence: Arc::new(()),
             journal,
             clock: clock.clone(),
             entropy: Arc::new(SeededEntropy::new(1)),
@@ -130,6 +131,7 @@ pub fn plan(chains: usize, steps_each: usize) -> Plan {
         steps,
         confirm: Vec::new(),
         notify: Arc::default(),
+        evidence: None,
         accepts: Vec::new(),
         overlaid: None,
     }

@@ -80,6 +80,7 @@ pub fn from(steps: impl IntoIterator<Item = (String, Step)>) -> Plan {
         steps,
         confirm: Vec::new(),
         notify: std::sync::Arc::default(),
+        evidence: None,
         accepts: Vec::new(),
         overlaid: None,
     }

@@ -10,6 +10,7 @@ mod deciders;
 mod decision_replays;
 mod drift;
 mod drill;
+mod evidence;
 mod explore_seeds;
 mod journal;
 mod losses;

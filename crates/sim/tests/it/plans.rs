@@ -73,6 +73,7 @@ pub(crate) fn plan(steps: impl IntoIterator<Item = (&'static str, Step)>) -> Pla
         steps,
         confirm: Vec::new(),
         notify: Arc::default(),
+        evidence: None,
         accepts: Vec::new(),
         overlaid: None,
     }

@@ -93,7 +93,7 @@ fn impossible(name: &str) -> Option<Defect> {
 }
 
 /// Where an alarm is, and its name there.
-pub(super) fn located<'a>(alarm: &'a str, aws: &AwsTarget) -> (AwsTarget, &'a str) {
+pub(crate) fn located<'a>(alarm: &'a str, aws: &AwsTarget) -> (AwsTarget, &'a str) {
     let Some(arn) = Arn::parse(alarm) else { return (aws.clone(), alarm) };
     // A role is of one account.
     let is_role_of_it = aws.role.as_deref().and_then(|role| role.split(':').nth(4)) == Some(arn.account);

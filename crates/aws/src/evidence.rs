@@ -1,0 +1,91 @@
+//! What AWS shows of the time before an incident: how the plan's alarms turned, and who changed what (CloudTrail).
+
+mod alarms;
+mod names;
+mod trail;
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use belay_plan::model::{AwsTarget, Plan};
+use belay_ports::{
+    Clock, Evidence, Fut, Gathered, Permission,
+    evidence::{EvidenceSource, GATHER_TIME_MAX, Question},
+};
+
+use crate::{place, session::Aws};
+
+/// Places that are asked: an account in a region each.
+const PLACES_MAX: usize = 4;
+
+/// The evidence over one [`Aws`].
+#[derive(Clone)]
+pub struct AwsEvidence {
+    aws: Aws,
+    clock: Arc<dyn Clock>,
+}
+
+impl AwsEvidence {
+    pub fn new(aws: Aws, clock: Arc<dyn Clock>) -> Self {
+        Self { aws, clock }
+    }
+}
+
+/// What is found until then is better than nothing: a call that begins before it ends in time for [`GATHER_TIME_MAX`].
+const CALLS_BEGIN_WITHIN: Duration = GATHER_TIME_MAX.saturating_sub(Duration::from_secs(20));
+
+/// When no new call is begun any more.
+struct Patience<'c> {
+    clock: &'c dyn Clock,
+    until: Duration,
+}
+
+impl<'c> Patience<'c> {
+    fn begins(clock: &'c dyn Clock) -> Self {
+        Self { clock, until: clock.monotonic() + CALLS_BEGIN_WITHIN }
+    }
+
+    fn is_over(&self) -> bool {
+        self.clock.monotonic() >= self.until
+    }
+}
+
+impl Evidence for AwsEvidence {
+    fn gather<'a>(&'a self, question: &'a Question) -> Fut<'a, Gathered> {
+        Box::pin(async move {
+            let patience = Patience::begins(self.clock.as_ref());
+            let mut gathered = match question.source {
+                EvidenceSource::AlarmHistory => alarms::gather(&self.aws, &patience, question).await,
+                EvidenceSource::Cloudtrail => trail::gather(&self.aws, &patience, question).await,
+            };
+            gathered.findings.sort_by_key(|finding| std::cmp::Reverse(finding.at));
+            gathered
+        })
+    }
+
+    fn permissions(&self, plan: &Plan) -> Vec<Permission> {
+        let Some(wanted) = &plan.evidence else { return Vec::new() };
+        let read = |action: &str| Permission {
+            action: action.to_owned(),
+            resource: "*".to_owned(),
+            mutates: false,
+            conditions: Vec::new(),
+        };
+        let cloudtrail = wanted.cloudtrail.map(|_| read(trail::CALL));
+        std::iter::once(read(alarms::CALL)).chain(cloudtrail).collect()
+    }
+}
+
+/// The places in which the plan's steps act on AWS. What is done to Route 53 shows in us-east-1; of other partitions that is not known.
+fn places(plan: &Arc<Plan>) -> Vec<AwsTarget> {
+    let acting = plan.steps.values().filter(|step| step.action.contains('.'));
+    let places: BTreeSet<AwsTarget> = acting
+        .map(|step| match step.action.starts_with("route53.") && place::partition(&step.aws) == "aws" {
+            true => AwsTarget { region: Some("us-east-1".to_owned()), ..step.aws.clone() },
+            false => step.aws.clone(),
+        })
+        .collect();
+    places.into_iter().take(PLACES_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,140 @@
+//! CloudTrail's event history: what was changed on the plan's resources, and by whom.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use aws_sdk_cloudtrail::{
+    primitives::DateTime,
+    types::{Event, LookupAttribute, LookupAttributeKey},
+};
+use belay_plan::model::AwsTarget;
+use belay_ports::{
+    Gathered,
+    evidence::{Finding, Question},
+};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::{Patience, names, places};
+use crate::{errors, place, session::Aws};
+
+/// The IAM action.
+pub(super) const CALL: &str = "cloudtrail:LookupEvents";
+
+/// AWS grants two calls a second, and each can take seconds.
+const PAGES_MAX: usize = 8;
+const PAGE: i32 = 50;
+
+/// People are named, up to so many, who have changed something else.
+const OTHERS_MAX: usize = 3;
+
+pub(super) const LATE_NOTE: &str =
+    "CloudTrail shows a call up to 15 minutes after it: the latest changes may be missing";
+
+pub(super) async fn gather(aws: &Aws, patience: &Patience<'_>, question: &Question) -> Gathered {
+    let names = names::of(&question.plan);
+    let back = question.plan.evidence.as_ref().and_then(|evidence| evidence.cloudtrail).unwrap_or_default();
+    let mut gathered = Gathered::note(LATE_NOTE);
+    for target in places(&question.plan) {
+        let place = place::name(&target);
+        if patience.is_over() {
+            gathered.notes.push(format!("{place}: not looked at, since CloudTrail answers too slowly"));
+            continue;
+        }
+        let changes = match changes(aws, patience, (&target, question.opened, back)).await {
+            Ok(changes) => changes,
+            Err(why) => {
+                gathered.notes.push(why);
+                continue;
+            }
+        };
+        if let Some(from) = changes.cut_off {
+            let looked_at = changes.events.len();
+            gathered
+                .notes
+                .push(format!("{place}: only the latest {looked_at} changes were looked at, back to {from:.0}"));
+        }
+        let mut others: BTreeMap<String, usize> = BTreeMap::new();
+        for event in &changes.events {
+            let text = event.cloud_trail_event().unwrap_or_default();
+            match names.iter().find(|name| text.contains(name.as_str())) {
+                Some(name) => gathered.findings.extend(finding(event, name)),
+                None => *others.entry(who(event)).or_default() += 1,
+            }
+        }
+        gathered.notes.extend(other_changes(&place, &others));
+    }
+    gathered
+}
+
+struct Changes {
+    /// The latest first.
+    events: Vec<Event>,
+    /// There are earlier ones, and they were not looked at.
+    cut_off: Option<Timestamp>,
+}
+
+async fn changes(
+    aws: &Aws,
+    patience: &Patience<'_>,
+    (target, until, back): (&AwsTarget, Timestamp, Duration),
+) -> Result<Changes, String> {
+    let clients = aws.clients(target).await.map_err(|error| error.to_string())?;
+    let until_s = until.as_second();
+    let back_s = i64::try_from(back.as_secs()).unwrap_or(i64::MAX);
+    let changing = LookupAttribute::builder()
+        .attribute_key(LookupAttributeKey::ReadOnly)
+        .attribute_value("false")
+        .build()
+        .map_err(|error| error.to_string())?;
+    let mut events = Vec::new();
+    let mut token = None;
+    for _ in 0..PAGES_MAX {
+        let answer = clients
+            .cloudtrail
+            .lookup_events()
+            .start_time(DateTime::from_secs(until_s.saturating_sub(back_s)))
+            .end_time(DateTime::from_secs(until_s))
+            .lookup_attributes(changing.clone())
+            .max_results(PAGE)
+            .set_next_token(token)
+            .send()
+            .await
+            .map_err(|error| errors::read(error, CALL, &format!("the events of {}", place::name(target))).why)?;
+        events.extend(answer.events.unwrap_or_default());
+        token = answer.next_token;
+        if token.is_none() || patience.is_over() {
+            break;
+        }
+    }
+    let cut_off = token.and_then(|_| events.last().and_then(at));
+    Ok(Changes { events, cut_off })
+}
+
+fn at(event: &Event) -> Option<Timestamp> {
+    Timestamp::from_second(event.event_time()?.secs()).ok()
+}
+
+fn finding(event: &Event, name: &str) -> Option<Finding> {
+    let what = event.event_name().unwrap_or("a call without a name").to_owned();
+    Some(Finding { at: at(event)?, what, resource: name.to_owned(), who: Some(who(event)) })
+}
+
+/// The name of a user or session; else the identity's ARN, or the service that called.
+fn who(event: &Event) -> String {
+    if let Some(name) = event.username().filter(|name| !name.is_empty()) {
+        return name.to_owned();
+    }
+    let record: Value = event.cloud_trail_event().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let identity = &record["userIdentity"];
+    let known = ["arn", "invokedBy", "type"].iter().find_map(|key| identity[*key].as_str());
+    known.unwrap_or("somebody unknown").to_owned()
+}
+
+fn other_changes(place: &str, others: &BTreeMap<String, usize>) -> Option<String> {
+    let count: usize = others.values().sum();
+    let mut most: Vec<(&String, &usize)> = others.iter().collect();
+    most.sort_by_key(|(who, count)| (std::cmp::Reverse(**count), (*who).clone()));
+    let named: Vec<String> = most.iter().take(OTHERS_MAX).map(|(who, count)| format!("{who} ({count})")).collect();
+    let rest = if most.len() > OTHERS_MAX { ", ..." } else { "" };
+    (count > 0).then(|| format!("{place}: {count} changes of other resources, by {}{rest}", named.join(", ")))
+}

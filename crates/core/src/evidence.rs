@@ -1,0 +1,168 @@
+//! Evidence: what was changed before an incident, gathered while people decide and steps run. Nothing waits for it; it goes on
+//! record in bounded pieces.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use belay_plan::model::Plan;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{decide::Deciding, event::Event, id::IncidentId, incident::Incident, migration::Migration};
+
+/// Findings that are kept of one source; the latest.
+pub const FINDINGS_MAX: usize = 100;
+
+/// Findings in one record.
+const FINDINGS_A_RECORD: usize = 20;
+
+const NOTES_MAX: usize = 10;
+
+/// Text from outside is kept in short.
+const CHARS_MAX: usize = 300;
+
+/// Findings that the state keeps, for notices. The journal has all of them.
+const FIRST: usize = 3;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EvidenceSource {
+    /// How the plan's alarms have turned, and who changed them.
+    AlarmHistory,
+    /// Calls that change something in the account.
+    Cloudtrail,
+}
+
+impl EvidenceSource {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AlarmHistory => "alarm_history",
+            Self::Cloudtrail => "cloudtrail",
+        }
+    }
+}
+
+/// One thing that happened before the incident.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Finding {
+    #[schema(value_type = String, format = "date-time")]
+    pub at: Timestamp,
+    /// `ModifyListener`, `OK -> ALARM`.
+    pub what: String,
+    /// What it was done to, or which alarm it is.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub resource: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub who: Option<String>,
+}
+
+impl Finding {
+    fn shortened(&self) -> Self {
+        Self {
+            at: self.at,
+            what: short(&self.what),
+            resource: short(&self.resource),
+            who: self.who.as_deref().map(short),
+        }
+    }
+
+    /// `02:11:30Z ModifyListener checkout by alice`
+    pub fn words(&self) -> String {
+        let resource = if self.resource.is_empty() { String::new() } else { format!(" {}", self.resource) };
+        let who = self.who.as_ref().map(|who| format!(" by {who}")).unwrap_or_default();
+        format!("{} {}{resource}{who}", self.at.strftime("%H:%M:%SZ"), self.what)
+    }
+}
+
+/// What came of asking one source. A source that cannot be asked is a note, and no failure.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Gathered {
+    /// The latest first.
+    pub findings: Vec<Finding>,
+    /// What was left out or could not be read, and why.
+    pub notes: Vec<String>,
+}
+
+impl Gathered {
+    pub fn note(why: impl Into<String>) -> Self {
+        Self { findings: Vec::new(), notes: vec![why.into()] }
+    }
+}
+
+/// What the state keeps of the evidence of an incident.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Evidence(BTreeMap<EvidenceSource, Vec<Finding>>);
+
+impl Evidence {
+    /// The first findings of each source, the most telling source first.
+    pub fn first(&self) -> impl Iterator<Item = &Finding> {
+        self.0.iter().rev().flat_map(|(_, findings)| findings)
+    }
+}
+
+/// The sources that a plan wants to be asked.
+pub fn sources(plan: &Plan) -> Vec<EvidenceSource> {
+    let Some(wanted) = &plan.evidence else { return Vec::new() };
+    let cloudtrail = wanted.cloudtrail.map(|_| EvidenceSource::Cloudtrail);
+    std::iter::once(EvidenceSource::AlarmHistory).chain(cloudtrail).collect()
+}
+
+impl Migration {
+    /// The open incident and the sources that have not answered yet. After a restart they are asked again.
+    pub(crate) fn wanted_evidence(&self) -> Option<(IncidentId, Vec<EvidenceSource>)> {
+        let (incident, plan) = (self.incident.as_ref()?, self.plan.as_ref()?);
+        let mut sources = sources(plan);
+        sources.retain(|source| !incident.evidence.0.contains_key(source));
+        (!sources.is_empty()).then(|| (incident.id.clone(), sources))
+    }
+
+    fn incident_mut(&mut self, id: &IncidentId) -> Option<&mut Incident> {
+        match &mut self.incident {
+            Some(open) if open.id == *id => Some(open),
+            _ => self.past_incidents.iter_mut().rev().find(|past| past.id == *id).map(Arc::make_mut),
+        }
+    }
+
+    pub(crate) fn apply_evidence(
+        &mut self,
+        id: &IncidentId,
+        source: EvidenceSource,
+        found: &[Finding],
+    ) -> Result<(), String> {
+        let incident = self.incident_mut(id).ok_or("evidence of an incident that is not there")?;
+        let kept = incident.evidence.0.entry(source).or_default();
+        kept.extend(found.iter().take(FIRST.saturating_sub(kept.len())).cloned());
+        Ok(())
+    }
+}
+
+impl Deciding {
+    /// A source has answered, perhaps after the incident was closed.
+    pub(crate) fn gathered(&mut self, id: &IncidentId, source: EvidenceSource, gathered: &Gathered) {
+        let known = self.state.find_incident(id).is_some_and(|incident| !incident.evidence.0.contains_key(&source));
+        if !known {
+            return;
+        }
+        let mut notes: Vec<String> = gathered.notes.iter().take(NOTES_MAX).map(|note| short(note)).collect();
+        let left_out = gathered.findings.len().saturating_sub(FINDINGS_MAX);
+        if left_out > 0 {
+            notes.push(format!("{left_out} earlier ones are left out"));
+        }
+        let findings: Vec<Finding> = gathered.findings.iter().take(FINDINGS_MAX).map(Finding::shortened).collect();
+        let mut parts: Vec<Vec<Finding>> = findings.chunks(FINDINGS_A_RECORD).map(<[Finding]>::to_vec).collect();
+        if parts.is_empty() {
+            parts.push(Vec::new());
+        }
+        for findings in parts {
+            let (incident, notes) = (id.clone(), std::mem::take(&mut notes));
+            self.emit(Event::EvidenceGathered { incident, source, findings, notes });
+        }
+    }
+}
+
+fn short(text: &str) -> String {
+    match text.char_indices().nth(CHARS_MAX) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
+}

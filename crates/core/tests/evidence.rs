@@ -1,0 +1,133 @@
+//! Evidence is wanted once for each source of an incident, and goes on record in bounded pieces.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+mod common;
+
+use std::{sync::Arc, time::Duration};
+
+use belay_core::{
+    event::Event,
+    evidence::{EvidenceSource, FINDINGS_MAX, Finding, Gathered},
+    id::IncidentId,
+    input::{Input, Verb},
+    reading::Health,
+};
+use belay_plan::{
+    model::{AwsTarget, Evidence, Severity},
+    notify::{Channel, NoticeKind, Notify},
+};
+use common::{Stage, plan, step};
+use jiff::Timestamp;
+
+fn incident() -> Stage {
+    let mut plan = plan(vec![("dns", step(&[]))]);
+    plan.evidence = Some(Evidence { cloudtrail: Some(Duration::from_secs(1800)) });
+    plan.triggers["hurt"].severity = Severity::Minor;
+    plan.triggers["hurt"].dwell = Duration::ZERO;
+    let channel = Channel {
+        kind: "slack".to_owned(),
+        spec: serde_json::json!({ "slack": "env:HOOK" }),
+        aws: AwsTarget::default(),
+        events: vec![NoticeKind::Decision],
+        customer_facing: false,
+        within: None,
+        after: None,
+        every: None,
+    };
+    plan.notify =
+        Arc::new(Notify { channels: [("team".to_owned(), channel)].into_iter().collect(), ..Notify::default() });
+    let mut stage = Stage::new();
+    stage.arm(&plan);
+    assert_eq!(stage.state.wants().evidence, None, "nothing has happened");
+    stage.read("errors", Health::Unhealthy);
+    stage
+}
+
+fn id(stage: &Stage) -> IncidentId {
+    stage.state.incident.as_ref().unwrap().id.clone()
+}
+
+fn finding(number: usize) -> Finding {
+    let what = format!("ModifyListener {number}");
+    Finding { at: Timestamp::UNIX_EPOCH, what, resource: "x".repeat(400), who: Some("alice".to_owned()) }
+}
+
+#[test]
+fn each_source_is_asked_once_for_an_incident_and_again_after_a_restart() {
+    let mut stage = incident();
+    let (open, both) = (id(&stage), vec![EvidenceSource::AlarmHistory, EvidenceSource::Cloudtrail]);
+    assert_eq!(stage.state.wants().evidence, Some((open.clone(), both.clone())));
+    stage.feed(Input::Resumed { belay_version: "1".to_owned() }).unwrap();
+    assert_eq!(stage.state.wants().evidence, Some((open.clone(), both)), "whoever was asked is gone");
+
+    // Nothing was found: that is an answer.
+    let nothing = Input::Gathered {
+        incident: open.clone(),
+        source: EvidenceSource::AlarmHistory,
+        gathered: Gathered::note("access denied"),
+    };
+    let events = stage.feed(nothing.clone()).unwrap();
+    assert!(
+        matches!(&events[..], [Event::EvidenceGathered { findings, notes, .. }] if findings.is_empty() && notes.len() == 1)
+    );
+    assert_eq!(stage.state.wants().evidence, Some((open.clone(), vec![EvidenceSource::Cloudtrail])));
+    assert_eq!(stage.feed(nothing).unwrap(), [], "the second answer of a source is none");
+
+    // An incident that is over by then has its evidence all the same.
+    stage.read("errors", Health::Healthy);
+    assert!(stage.state.incident.is_none());
+    assert_eq!(stage.state.wants().evidence, None);
+    let gathered = Gathered { findings: vec![finding(1)], notes: vec![] };
+    let late = Input::Gathered { incident: open, source: EvidenceSource::Cloudtrail, gathered };
+    assert_eq!(stage.feed(late).unwrap().len(), 1);
+    assert_eq!(stage.replay(), stage.state);
+}
+
+#[test]
+fn what_is_found_is_bounded_and_its_first_lines_are_told() {
+    let mut stage = incident();
+    let gathered = Gathered { findings: (0..FINDINGS_MAX + 30).map(finding).collect(), notes: vec!["late".to_owned()] };
+    let incident = id(&stage);
+    let events = stage.feed(Input::Gathered { incident, source: EvidenceSource::Cloudtrail, gathered }).unwrap();
+    let mut found = Vec::new();
+    let mut told = Vec::new();
+    for event in &events {
+        let Event::EvidenceGathered { findings, notes, .. } = event else { panic!("{event:?}") };
+        assert!(findings.len() <= 20);
+        assert!(findings.iter().all(|finding| finding.resource.chars().count() <= 303), "{findings:?}");
+        found.extend(findings);
+        told.extend(notes);
+    }
+    assert_eq!(
+        (found.len(), told),
+        (FINDINGS_MAX, vec![&"late".to_owned(), &"30 earlier ones are left out".to_owned()])
+    );
+    let open = stage.state.incident.as_ref().unwrap();
+    assert_eq!(
+        open.evidence.first().map(|one| one.what.as_str()).collect::<Vec<_>>(),
+        ["ModifyListener 0", "ModifyListener 1", "ModifyListener 2",]
+    );
+    assert!(open.evidence.first().next().unwrap().words().starts_with("00:00:00Z ModifyListener 0 xxx"));
+
+    // Whoever is told of the decision is told of them.
+    let events = stage.command(Verb::Decide { roll_back: false }).unwrap();
+    let told = events.iter().find_map(|event| match event {
+        Event::NoticeDue { facts, .. } => facts.incident.as_ref().map(|incident| incident.changes.clone()),
+        _ => None,
+    });
+    let told = told.expect("the channel is told");
+    assert!(told.len() == 3 && told[2].starts_with("00:00:00Z ModifyListener 2 x"), "{told:?}");
+    assert_eq!(stage.replay(), stage.state);
+}
+
+#[test]
+fn a_plan_without_evidence_asks_nobody() {
+    let mut stage = Stage::new();
+    let mut plan = plan(vec![("dns", step(&[]))]);
+    plan.triggers["hurt"].dwell = Duration::ZERO;
+    stage.arm(&plan);
+    stage.read("errors", Health::Unhealthy);
+    assert_eq!(stage.state.wants().evidence, None);
+    assert!(stage.command(Verb::Disarm).is_err(), "a rollback is under way");
+}

@@ -1,0 +1,44 @@
+//! What was changed before the incident stands in the report, also what was known only after the run.
+
+use belay_core::{
+    evidence::{EvidenceSource, Finding, Gathered},
+    input::Input,
+};
+use belay_report::{html, markdown, report};
+
+use crate::story::{HOSTILE, Story, over};
+
+#[test]
+fn what_the_sources_have_answered_is_listed_and_is_text() {
+    let Story { mut stage, run } = over();
+    let incident = stage.state.past_incidents.last().unwrap().id.clone();
+    let finding = |what: &str, who: Option<&str>| Finding {
+        at: "2026-01-01T02:10:00Z".parse().unwrap(),
+        what: what.to_owned(),
+        resource: "shop-green".to_owned(),
+        who: who.map(str::to_owned),
+    };
+    let changes = Gathered {
+        findings: (0..30).map(|number| finding(&format!("ModifyTargetGroup {number}"), Some(HOSTILE))).collect(),
+        notes: vec!["the latest changes may be missing".to_owned()],
+    };
+    for (source, gathered) in [
+        (EvidenceSource::Cloudtrail, changes),
+        (EvidenceSource::AlarmHistory, Gathered::note("cloudwatch:DescribeAlarmHistory: access denied")),
+    ] {
+        stage.feed(Input::Gathered { incident: incident.clone(), source, gathered }).unwrap();
+    }
+    let report = report(&stage.journal, &run).unwrap().unwrap();
+    let sources = &report.incident.as_ref().unwrap().sources;
+    let counts: Vec<_> = sources.iter().map(|one| (one.source, one.findings.len(), one.notes.len())).collect();
+    assert_eq!(counts, [(EvidenceSource::Cloudtrail, 30, 1), (EvidenceSource::AlarmHistory, 0, 1)]);
+    let (page, text) = (html(&report), markdown(&report));
+    for rendered in [&page, &text] {
+        for part in
+            ["ModifyTargetGroup 29", "shop", "the latest changes may be missing", "nothing was found", "access denied"]
+        {
+            assert!(rendered.contains(part), "{part} is not in {rendered}");
+        }
+        assert!(!rendered.replace(r"\<", "").contains("<script") && !rendered.contains('\u{1b}'), "{rendered}");
+    }
+}
