@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use belay_plan::{
+    checklist::Part,
     model::{Answer, Name, Overlaid, Plan},
     notify::NoticeKind,
 };
@@ -261,6 +262,18 @@ pub enum Event {
     PostmortemHeld {
         run: RunId,
         link: String,
+    },
+
+    // --- the checklist -------------------------------------------------------------------------------------------
+    /// A person has seen to an item.
+    ItemTicked {
+        item: Name,
+        part: Part,
+        reason: String,
+    },
+    ItemUnticked {
+        item: Name,
+        reason: String,
     },
 
     // --- drills --------------------------------------------------------------------------------------------------

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use belay_plan::model::{Name, Plan};
+use belay_plan::{
+    checklist::Part,
+    model::{Name, Plan},
+};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -274,6 +277,15 @@ pub enum Verb {
     PostmortemHeld {
         run: RunId,
         link: String,
+    },
+    /// Somebody has seen to an item of the checklist.
+    Tick {
+        item: Name,
+        part: Part,
+    },
+    /// It was not seen to after all.
+    Untick {
+        item: Name,
     },
     /// A finished dry run goes on record, as a run of its own.
     Rehearsed {

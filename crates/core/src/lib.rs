@@ -6,6 +6,7 @@
 
 mod approval;
 pub mod change;
+pub mod checklist;
 mod decide;
 pub mod decision;
 pub mod drift;

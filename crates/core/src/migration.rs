@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use crate::{
     change::Baseline,
+    checklist::Ticks,
     drift::Expected,
     drill::Drill,
     event::{EVENT_VERSION, Event, Record, RunKind, RunOutcome},
@@ -44,6 +45,8 @@ pub struct Migration {
     pub armed: Option<Timestamp>,
     /// When it was armed last, also when it is not any more.
     pub armed_last: Option<Timestamp>,
+    /// When it was disarmed last, by a person or the end of a rollback.
+    pub(crate) disarmed_last: Option<Timestamp>,
     pub cutover: Option<Timestamp>,
     /// How far the wall clock was set since the cutover was marked: the point of no return moves with it.
     pub(crate) cutover_shift: SignedDuration,
@@ -55,6 +58,8 @@ pub struct Migration {
     pub readiness: Option<Ready>,
     /// What the resources of the steps should be until a rollback.
     pub expected: Arc<Expected>,
+    /// What people have ticked on the checklist, for this attempt.
+    pub ticks: Arc<Ticks>,
     /// Signals of the armed plan, or of the plan of the run under way.
     pub signals: IndexMap<Name, SignalState>,
     pub triggers: IndexMap<Name, TriggerState>,
@@ -125,6 +130,7 @@ impl Migration {
             baseline: None,
             armed: None,
             armed_last: None,
+            disarmed_last: None,
             cutover: None,
             cutover_shift: SignedDuration::ZERO,
             phase: None,
@@ -133,6 +139,7 @@ impl Migration {
             outbox: Arc::default(),
             readiness: None,
             expected: Arc::default(),
+            ticks: Arc::default(),
             signals: IndexMap::new(),
             triggers: IndexMap::new(),
             blind: BTreeMap::new(),
@@ -174,7 +181,7 @@ impl Migration {
             Event::PlanPinned { plan, plan_sha256 } => self.pin(at, plan, plan_sha256),
             Event::BaselineCaptured { baseline } => self.baseline = Some(baseline.clone()),
             Event::Armed { waits_for_green } => self.arm(at, waits_for_green),
-            Event::Disarmed { .. } => self.disarm(),
+            Event::Disarmed { .. } => self.disarm(at),
             Event::CutoverMarked => self.set_cutover(Some(at)),
             Event::PhaseBegun { phase } => {
                 self.forget_expected();
@@ -207,6 +214,7 @@ impl Migration {
             | Event::NoticeLate { .. }
             | Event::PostmortemDue { .. }
             | Event::PostmortemHeld { .. } => self.apply_notice(at, event)?,
+            Event::ItemTicked { .. } | Event::ItemUnticked { .. } => self.apply_tick(at, actor, event),
             Event::DrillStarted { .. } | Event::DrillEnded { .. } => self.apply_drill(at, actor, event)?,
             Event::RunStarted { .. }
             | Event::UndoStarted { .. }
@@ -261,6 +269,7 @@ impl Migration {
     }
 
     fn arm(&mut self, at: Timestamp, waits_for_green: &[Name]) {
+        self.begin_list();
         (self.armed, self.armed_last) = (Some(at), Some(at));
         self.readiness = None;
         self.forget_drill();
@@ -281,8 +290,8 @@ impl Migration {
         self.point_told = PointTold::default();
     }
 
-    fn disarm(&mut self) {
-        self.armed = None;
+    fn disarm(&mut self, at: Timestamp) {
+        (self.armed, self.disarmed_last) = (None, Some(at));
         self.muted = None;
         self.readiness = None;
         if self.drill.as_ref().is_some_and(|drill| drill.run.is_none()) {
@@ -337,6 +346,7 @@ impl Migration {
                 started.phase.clone_from(phase);
                 started.phase_before.clone_from(&self.phase);
                 self.note_in_drill(None, Some(run));
+                self.forget_aftermath();
                 self.start(started, actor, reason);
             }
             Event::UndoStarted { run, undoes, reason, plan, baseline, left } => {

@@ -47,6 +47,8 @@ impl Deciding {
             Verb::Undo { run } => self.undo(run, asked),
             Verb::Drill { trigger } => self.drill(trigger.as_ref(), asked),
             Verb::PostmortemHeld { run, link } => self.postmortem_held(run, link, asked),
+            Verb::Tick { item, part } => self.tick(item, *part, asked),
+            Verb::Untick { item } => self.untick(item, asked),
             Verb::DrillOver { verdict, report } => self.drill_over(*verdict, report),
             Verb::Rehearsed { plan, plan_sha256, only, report } => {
                 self.commanded("dry_run", asked, json!({ "only": only }));

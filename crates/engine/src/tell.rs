@@ -106,6 +106,8 @@ fn says(event: &Event, state: &Migration) -> Option<(Tone, String)> {
         }
         Event::PostmortemDue { run } => (Warn, format!("two days since run {run}, and nobody has talked it over")),
         Event::PostmortemHeld { run, link } => (Info, format!("run {run} was talked over: {link}")),
+        Event::ItemTicked { item, reason, .. } => (Info, format!("{item} of the checklist is ticked: {reason}")),
+        Event::ItemUnticked { item, reason } => (Info, format!("the tick of {item} is taken back: {reason}")),
         Event::DrillStarted { trigger, reason, .. } => {
             let fired = trigger.as_ref().map(|name| format!("; trigger {name} is made to fire")).unwrap_or_default();
             (Warn, format!("a drill begins: {reason}{fired}"))

@@ -35,6 +35,7 @@ pub(crate) fn check(decoded: &Decoded, catalogue: &Catalogue) -> Vec<Problem> {
     }
     checker.problems.extend(crate::check_steps::check(decoded, catalogue));
     checker.problems.extend(crate::check_phases::check(decoded));
+    checker.problems.extend(crate::check_checklist::check(decoded));
     checker.problems.extend(crate::check_decision::check(decoded));
     checker.problems.extend(crate::check_notify::check(decoded, catalogue));
     checker.problems

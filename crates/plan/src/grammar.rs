@@ -59,6 +59,7 @@ fn parts(catalogue: &Catalogue) -> [Field; 15] {
         )
         .optional(),
         field("timezone", timezone(), "Notices tell times in UTC, and in this zone.").optional(),
+        field("checklist", checklist(), "What else people see to, before, during and after the cutover.").optional(),
         field("accepts", list(accept()), "Findings of `belay explore` that are known, and why they stay.").optional(),
     ]
 }
@@ -107,6 +108,20 @@ fn accept() -> Shape {
         field("finding", name(), "The finding, as `belay explore --json` names it: `no_deadline`."),
         field("step", name(), "Of which step; left out: wherever it is.").optional(),
         field("reason", text("a short text"), "Why it stays."),
+    ])
+}
+
+fn checklist() -> Shape {
+    let item = object([
+        field("id", name(), "By which it is ticked: `belay checklist --tick ID`."),
+        field("text", text("a short text"), "What is to be seen to, as a sentence."),
+    ]);
+    let part = |key, doc| field(key, list(item.clone()), doc).or(json!([]));
+    object([
+        part("before", "Before the cutover."),
+        part("during", "During the cutover."),
+        part("after", "After the cutover."),
+        part("after_rollback", "After a rollback."),
     ])
 }
 

@@ -7,6 +7,7 @@
 
 pub mod builtin;
 pub mod catalogue;
+pub mod checklist;
 pub mod comparison;
 pub mod diagnostic;
 pub mod duration;
@@ -20,6 +21,7 @@ pub mod visible;
 
 mod argument;
 mod check;
+mod check_checklist;
 mod check_decision;
 mod check_notify;
 mod check_phases;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::{duration::text as duration_text, notify::Notify};
+use crate::{checklist::Checklist, duration::text as duration_text, notify::Notify};
 
 /// `[a-z][a-z0-9_-]{0,62}`; checked when the plan is decoded.
 pub type Name = String;
@@ -45,6 +45,8 @@ pub struct Plan {
     pub evidence: Option<Evidence>,
     #[serde(default, deserialize_with = "lenient_notify", skip_serializing_if = "Notify::is_empty")]
     pub notify: Arc<Notify>,
+    #[serde(default, skip_serializing_if = "Checklist::is_empty")]
+    pub checklist: Checklist,
     /// Findings that are known, and why they stay.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accepts: Vec<Accept>,

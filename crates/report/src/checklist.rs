@@ -1,17 +1,18 @@
-//! What is to be checked after a rollback: done where the record shows it, else left to people.
+//! What is to be checked after a rollback: done where the record shows it, else left to people, who tick it.
 
 use belay_core::{
     change::Effect,
+    checklist::Ticks,
     notice::POSTMORTEM_AFTER,
     reading::Health,
     run::{Phase, RunState},
 };
-use belay_plan::notify::NoticeKind;
+use belay_plan::{checklist::Part, notify::NoticeKind};
 use jiff::SignedDuration;
 
 use crate::{
     course::Course,
-    model::{CheckItem, GateState, NoticeState, ReportGate, RunReport},
+    model::{CheckItem, GateState, NoticeState, ReportGate, RunReport, Ticked},
     shown, words,
 };
 
@@ -26,28 +27,39 @@ pub(crate) fn checklist(course: &Course, report: &RunReport) -> Vec<CheckItem> {
         notices(report),
         all_clear(report),
         Some(open(
+            "clients_follow",
             "Clients, caches and background jobs follow the rolled-back state",
             "Belay does not observe them: look at connection counts, DNS caches, queues and scheduled jobs",
         )),
         Some(open(
+            "cause_understood",
             "The cause is understood before the next attempt",
             "the post-mortem below; then arm the migration again with `belay arm`",
         )),
         Some(postmortem(course, report)),
     ];
-    items.into_iter().flatten().collect()
+    let others = course.plan().checklist_items().filter(|item| item.part == Part::AfterRollback);
+    let others = others.map(|item| open(item.id, item.text, item.group));
+    items.into_iter().flatten().chain(others).map(|item| ticked(item, &course.ticks)).collect()
 }
 
-fn done(what: &str, note: impl AsRef<str>) -> CheckItem {
-    CheckItem { what: shown(what), done: true, note: shown(note) }
+/// What is open, and was ticked by a person, is done by that person's word.
+pub(crate) fn ticked(item: CheckItem, ticks: &Ticks) -> CheckItem {
+    let Some(tick) = ticks.get(item.id.as_str()).filter(|_| !item.done) else { return item };
+    let by_whom = Ticked { by: shown(&tick.by), at: tick.at, reason: shown(&tick.reason) };
+    CheckItem { done: true, note: shown(format!("{}: {}", tick.by, tick.reason)), ticked: Some(by_whom), ..item }
 }
 
-fn open(what: &str, note: impl AsRef<str>) -> CheckItem {
-    CheckItem { what: shown(what), done: false, note: shown(note) }
+fn done(id: &str, what: &str, note: impl AsRef<str>) -> CheckItem {
+    item(id, true, what, note)
 }
 
-fn item(is_done: bool, what: &str, note: impl AsRef<str>) -> CheckItem {
-    CheckItem { what: shown(what), done: is_done, note: shown(note) }
+pub(crate) fn open(id: &str, what: &str, note: impl AsRef<str>) -> CheckItem {
+    item(id, false, what, note)
+}
+
+pub(crate) fn item(id: &str, is_done: bool, what: &str, note: impl AsRef<str>) -> CheckItem {
+    CheckItem { id: shown(id), what: shown(what), done: is_done, note: shown(note), ticked: None }
 }
 
 fn steps(report: &RunReport) -> CheckItem {
@@ -61,7 +73,7 @@ fn steps(report: &RunReport) -> CheckItem {
         true => format!("{} done or unchanged", words::count(report.steps.len(), "step")),
         false => format!("look at these: {}", left.join(", ")),
     };
-    item(left.is_empty() && report.over, "Every step has put its resource back", note)
+    item("steps_done", left.is_empty() && report.over, "Every step has put its resource back", note)
 }
 
 fn traffic(course: &Course) -> Option<CheckItem> {
@@ -76,8 +88,8 @@ fn traffic(course: &Course) -> Option<CheckItem> {
     let what = "Traffic goes where it went before";
     match (back.is_empty(), away.is_empty()) {
         (true, true) => None,
-        (_, false) => Some(open(what, format!("look at the traffic of: {}", names(&away)))),
-        (false, true) => Some(done(what, format!("observed by: {}", names(&back)))),
+        (_, false) => Some(open("traffic", what, format!("look at the traffic of: {}", names(&away)))),
+        (false, true) => Some(done("traffic", what, format!("observed by: {}", names(&back)))),
     }
 }
 
@@ -92,21 +104,25 @@ fn gates(report: &RunReport) -> Option<CheckItem> {
     let what = "The gates after the steps have passed";
     match (gates.is_empty(), failed.is_empty()) {
         (true, _) => None,
-        (false, true) => Some(done(what, words::count(gates.len(), "gate"))),
-        (false, false) => Some(open(what, format!("look at these: {}", failed.join(", ")))),
+        (false, true) => Some(done("gates", what, words::count(gates.len(), "gate"))),
+        (false, false) => Some(open("gates", what, format!("look at these: {}", failed.join(", ")))),
     }
 }
 
 fn confirmation(course: &Course, report: &RunReport) -> Option<CheckItem> {
     let what = "Errors and latency are as before";
     if course.plan().confirm.is_empty() {
-        return Some(open(what, "the plan has no confirmation: look at error rate and latency against their baseline"));
+        return Some(open(
+            "confirmation",
+            what,
+            "the plan has no confirmation: look at error rate and latency against their baseline",
+        ));
     }
     let signals = course.plan().confirm.iter().map(|gate| gate.signal.as_str()).collect::<Vec<_>>().join(", ");
     let held = matches!(report.state, RunState::RolledBack | RunState::Undone);
     Some(match held {
-        true => done(what, format!("the confirmation has held: {signals}")),
-        false => open(what, format!("the confirmation has not held: look at {signals}")),
+        true => done("confirmation", what, format!("the confirmation has held: {signals}")),
+        false => open("confirmation", what, format!("the confirmation has not held: look at {signals}")),
     })
 }
 
@@ -125,8 +141,8 @@ fn signals(report: &RunReport) -> Option<CheckItem> {
     let what = "The signals of the trigger are healthy again";
     match (all, red.is_empty()) {
         (0, _) => None,
-        (_, true) => Some(done(what, format!("at the last reading, {}", words::count(all, "signal")))),
-        (_, false) => Some(open(what, format!("at the last reading {}: look again", red.join(", ")))),
+        (_, true) => Some(done("signals", what, format!("at the last reading, {}", words::count(all, "signal")))),
+        (_, false) => Some(open("signals", what, format!("at the last reading {}: look again", red.join(", ")))),
     }
 }
 
@@ -135,10 +151,12 @@ fn data(report: &RunReport) -> Option<CheckItem> {
     let steps: Vec<&str> = report.data_loss.iter().map(|loss| loss.step.as_str()).collect();
     match steps.is_empty() {
         true => Some(open(
+            "data",
             "Data written to the new side is accounted for",
             "no step lost data; look at what was written between the cutover and the rollback",
         )),
         false => Some(open(
+            "data",
             what,
             format!("{} lost data: the window is above; the data is kept under another name", steps.join(", ")),
         )),
@@ -157,13 +175,15 @@ fn notices(report: &RunReport) -> Option<CheckItem> {
     let what = "Everybody was told who was to be told";
     let count = words::count(report.notices.items.len() + report.notices.left_out, "notice");
     if report.notices.items.is_empty() {
-        return Some(open(what, "no notice is on record: tell people yourself"));
+        return Some(open("notices", what, "no notice is on record: tell people yourself"));
     }
     Some(match (missing.is_empty(), report.notices.left_out, late) {
-        (true, 0, 0) => done(what, format!("{count} sent")),
-        (true, 0, late) => done(what, format!("{count} sent, {late} of them late")),
-        (true, left_out, _) => open(what, format!("{left_out} of {count} are not shown here: see the journal")),
-        (false, ..) => open(what, format!("not told: {}; tell them yourself", missing.join(", "))),
+        (true, 0, 0) => done("notices", what, format!("{count} sent")),
+        (true, 0, late) => done("notices", what, format!("{count} sent, {late} of them late")),
+        (true, left_out, _) => {
+            open("notices", what, format!("{left_out} of {count} are not shown here: see the journal"))
+        }
+        (false, ..) => open("notices", what, format!("not told: {}; tell them yourself", missing.join(", "))),
     })
 }
 
@@ -180,15 +200,15 @@ fn all_clear(report: &RunReport) -> Option<CheckItem> {
     let what = "Those who heard of the incident heard of its end";
     match (began.is_empty(), without.is_empty()) {
         (true, _) => None,
-        (false, true) => Some(done(what, began.into_iter().collect::<Vec<_>>().join(", "))),
-        (false, false) => Some(open(what, format!("not told of the end: {}", without.join(", ")))),
+        (false, true) => Some(done("all_clear", what, began.into_iter().collect::<Vec<_>>().join(", "))),
+        (false, false) => Some(open("all_clear", what, format!("not told of the end: {}", without.join(", ")))),
     }
 }
 
 fn postmortem(course: &Course, report: &RunReport) -> CheckItem {
     let what = "A post-mortem was held";
     if let Some(held) = &report.postmortem.held {
-        return done(what, format!("{} ({})", held.link, held.by));
+        return done("postmortem", what, format!("{} ({})", held.link, held.by));
     }
     let command = format!("`belay postmortem {} --held LINK` puts it on record", report.run);
     let after = SignedDuration::try_from(POSTMORTEM_AFTER).unwrap_or_default();
@@ -196,5 +216,5 @@ fn postmortem(course: &Course, report: &RunReport) -> CheckItem {
         Some(due) => format!("due by {}; {command}", due.strftime("%Y-%m-%d %H:%M UTC")),
         None => format!("due two days after the end of the run; {command}"),
     };
-    open(what, note)
+    open("postmortem", what, note)
 }

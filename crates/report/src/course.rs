@@ -1,8 +1,9 @@
 //! Where the story of a run begins and ends in the records, and when what it is measured by happened.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use belay_core::{
+    checklist::Ticks,
     event::{Event, Record, RunKind},
     id::RunId,
     incident::Incident,
@@ -26,6 +27,8 @@ pub(crate) struct Course<'r> {
     /// The decision that led to the run.
     pub(crate) decided: Option<Timestamp>,
     pub(crate) as_of: Timestamp,
+    /// What people ticked after it, before the next run or attempt.
+    pub(crate) ticks: Arc<Ticks>,
 }
 
 /// What is remembered of the open incident while the records are folded.
@@ -58,9 +61,13 @@ impl<'r> Course<'r> {
         let Some((first, last)) = records.first().zip(records.last()) else { return Ok(None) };
         let mut state = Migration::new(first.stream.clone());
         let mut fold = Fold::default();
+        let mut ticks = Arc::default();
         for (index, record) in records.iter().enumerate() {
             state.evolve(record)?;
             fold.note(index, record, &state, (records, run));
+            if state.run.as_ref().is_some_and(|last| last.id == *run) {
+                ticks = state.ticks.clone();
+            }
         }
         let Some((found, run)) = fold.found.zip(state.find_run(run).cloned()) else { return Ok(None) };
         let mut incidents = state.incident.iter().chain(state.past_incidents.iter().map(AsRef::as_ref));
@@ -71,6 +78,7 @@ impl<'r> Course<'r> {
             breach: found.breach,
             decided: found.decided,
             as_of: last.at,
+            ticks,
             run,
             incident,
         }))

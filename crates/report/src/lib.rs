@@ -6,6 +6,7 @@
 mod checklist;
 mod course;
 pub mod line;
+pub mod listing;
 mod measures;
 pub mod model;
 mod people;

@@ -139,6 +139,8 @@ fn told(actor: &str, event: &Event, clock: Clock) -> Told {
             tell("", Tone::Warn, format!("two days since run {run}, and nobody has talked it over"))
         }
         Event::PostmortemHeld { run, link } => tell("", Tone::Quiet, format!("run {run} was talked over: {link}")),
+        Event::ItemTicked { item, reason, .. } => tell(item, Tone::Quiet, format!("ticked by {actor}: {reason}")),
+        Event::ItemUnticked { item, reason } => tell(item, Tone::Quiet, format!("the tick is taken back: {reason}")),
         Event::RunStarted { run, reason, .. } => tell("", Tone::Warn, format!("rollback {run} begins: {reason}")),
         Event::UndoStarted { run, undoes: undone, reason, left, .. } => {
             let (tone, text) = undoes(&run.0, &undone.0, reason, left);

@@ -349,14 +349,26 @@ pub enum NoticeState {
     GivenUp,
 }
 
-/// One line of the checklist after a rollback.
+/// One line of the checklist.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct CheckItem {
+    /// By which it is ticked: `belay checklist --tick ID`.
+    pub id: Shown,
     pub what: Shown,
-    /// Belay knows that it is done. False: a person has to look.
+    /// Belay knows that it is done, or somebody has ticked it. False: a person has to look.
     pub done: bool,
-    /// What Belay knows of it, or what to look at.
+    /// What Belay knows of it, who has ticked it and why, or what to look at.
     pub note: Shown,
+    /// None where Belay knows it, or where nobody has ticked it.
+    pub ticked: Option<Ticked>,
+}
+
+/// Somebody's word on an item of the checklist.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct Ticked {
+    pub by: Shown,
+    pub at: Timestamp,
+    pub reason: Shown,
 }
 
 /// A skeleton to fill in.

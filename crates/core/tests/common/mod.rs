@@ -295,6 +295,7 @@ pub fn plan(steps: Vec<(&str, Step)>) -> Plan {
         confirm: vec![],
         notify: Arc::default(),
         evidence: None,
+        checklist: belay_plan::checklist::Checklist::default(),
         accepts: Vec::new(),
         overlaid: None,
     }

@@ -14,6 +14,7 @@ use belay_core::{
     reading::Health,
 };
 use belay_plan::{
+    checklist::Part,
     model::{Answer, Authority, AwsTarget, Decision, Objectives, Overlaid, Plan},
     notify::NoticeKind,
 };
@@ -106,6 +107,8 @@ pub(crate) fn events() -> Vec<Event> {
         Event::NoticeLate { notice: NoticeId(name()), channel: name(), about: NoticeKind::Blind },
         Event::PostmortemDue { run: RunId(name()) },
         Event::PostmortemHeld { run: RunId(name()), link: why() },
+        Event::ItemTicked { item: name(), part: Part::AfterRollback, reason: why() },
+        Event::ItemUnticked { item: name(), reason: why() },
         Event::PointOfNoReturnNear { at: at(2) },
         Event::PointOfNoReturnPassed { at: at(2) },
         Event::ExpectedCaptured { step: name(), doc: Arc::new(json!({ "blue": 1 })) },
@@ -325,6 +328,7 @@ fn plan() -> Plan {
         confirm: Vec::new(),
         notify: Arc::default(),
         evidence: None,
+        checklist: belay_plan::checklist::Checklist::default(),
         accepts: Vec::new(),
         overlaid: None,
     }

@@ -9,6 +9,7 @@ const BEYOND_THE_SCHEMA: &[&str] = &[
     "anchor-and-alias",
     "at-least-too-many",
     "backoff-backwards",
+    "checklist-ids",
     "cycle",
     "decision-last-rule-has-conditions",
     "decision-rule-unreachable",

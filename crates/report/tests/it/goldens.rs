@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use belay_plan::checklist::{ITEMS, OF_A_ROLLBACK};
 use belay_report::{RunReport, html, markdown, report};
 
 use crate::{
@@ -108,5 +109,16 @@ fn a_run_that_a_person_asked_for_is_rendered_without_an_incident() {
         assert!(rendered.contains("No trigger opened an incident: the run was asked for"), "{rendered}");
         assert!(rendered.contains("the plan has no confirmation"), "{rendered}");
         assert!(rendered.contains("no notice is on record"), "{rendered}");
+    }
+}
+
+/// A plan's own items must not be taken for them.
+#[test]
+fn every_id_of_the_checklist_is_taken() {
+    for story in [over(), halted()] {
+        for item in &of(&story).checklist {
+            let id = item.id.as_str();
+            assert!(OF_A_ROLLBACK.contains(&id) || ITEMS.iter().any(|item| item.id == id), "{id}");
+        }
     }
 }

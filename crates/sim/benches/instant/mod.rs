@@ -132,6 +132,7 @@ pub fn plan(chains: usize, steps_each: usize) -> Plan {
         confirm: Vec::new(),
         notify: Arc::default(),
         evidence: None,
+        checklist: belay_plan::checklist::Checklist::default(),
         accepts: Vec::new(),
         overlaid: None,
     }

@@ -81,6 +81,7 @@ pub fn from(steps: impl IntoIterator<Item = (String, Step)>) -> Plan {
         confirm: Vec::new(),
         notify: std::sync::Arc::default(),
         evidence: None,
+        checklist: belay_plan::checklist::Checklist::default(),
         accepts: Vec::new(),
         overlaid: None,
     }

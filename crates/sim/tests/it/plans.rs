@@ -74,6 +74,7 @@ pub(crate) fn plan(steps: impl IntoIterator<Item = (&'static str, Step)>) -> Pla
         confirm: Vec::new(),
         notify: Arc::default(),
         evidence: None,
+        checklist: belay_plan::checklist::Checklist::default(),
         accepts: Vec::new(),
         overlaid: None,
     }
