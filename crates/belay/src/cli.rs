@@ -5,9 +5,9 @@ use clap::{CommandFactory, Parser, Subcommand, builder::Styles};
 
 use crate::{
     commands::{
-        arm, audit, capture, check, completions, cutover, decide, demo, disarm, drill, dry_run, explore, graph, guard,
-        iam, init, journal, man, mute, notify, phase, report, rollback, run, run_verbs, schema, serve, status,
-        step_verbs, token, validate, watch,
+        arm, audit, capture, check, checklist, completions, cutover, decide, demo, disarm, drill, dry_run, explore,
+        graph, guard, iam, init, journal, man, mute, notify, phase, report, rollback, run, run_verbs, schema, serve,
+        status, step_verbs, token, validate, watch,
     },
     exit::{Exit, Failure},
     help,
@@ -71,6 +71,7 @@ pub(crate) enum Command {
     Report(report::Args),
     Postmortem(run_verbs::Postmortem),
     Audit(audit::Args),
+    Checklist(checklist::Args),
     Journal(journal::Args),
     Token(token::Args),
     Completions(completions::Args),
@@ -120,6 +121,7 @@ impl Command {
             Self::Report(args) => args.run(output).await,
             Self::Postmortem(args) => args.run(output).await,
             Self::Audit(args) => args.run(output).await,
+            Self::Checklist(args) => args.run(output).await,
             Self::Journal(args) => args.run(output).await,
         };
         done.map(|exit: Exit| exit as u8)
@@ -167,6 +169,7 @@ impl Command {
             Self::Postmortem(args) => args.daemon.json,
             Self::Token(args) => args.json,
             Self::Audit(args) => args.json,
+            Self::Checklist(args) => args.daemon.json,
             Self::Journal(args) => args.daemon.json,
         }
     }

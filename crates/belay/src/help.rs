@@ -9,7 +9,10 @@ const GROUPS: [(&str, &[&str]); 7] = [
     ("See it work", &["demo"]),
     ("Plans", &["init", "validate", "graph", "schema", "capture", "check", "dry-run", "iam"]),
     ("Rehearse", &["explore", "drill", "notify"]),
-    ("Guard a cutover", &["serve", "guard", "arm", "cutover", "phase", "mute", "unmute", "disarm", "status", "watch"]),
+    (
+        "Guard a cutover",
+        &["serve", "guard", "arm", "cutover", "phase", "mute", "unmute", "disarm", "status", "watch", "checklist"],
+    ),
     (
         "Roll back",
         &["rollback", "decide", "approve", "override", "hold", "resume", "retry", "skip", "abort", "undo", "run"],
@@ -94,7 +97,7 @@ fn codes_of(command: &str) -> &'static [u8] {
         "run" => &[0, 1, 2, 4, 5],
         "drill" => &[0, 1, 2, 3, 4, 5],
         "status" | "watch" | "arm" | "disarm" | "cutover" | "phase" | "mute" | "unmute" | "decide" | "hold"
-        | "postmortem" => &[0, 1, 2, 5, 6],
+        | "postmortem" | "checklist" => &[0, 1, 2, 5, 6],
         "report" => &[0, 1, 2, 3, 5, 6],
         "guard" | "rollback" => &[0, 1, 2, 3, 4, 5, 6, 130],
         _ => &[0, 1, 2, 4, 5, 6, 130],

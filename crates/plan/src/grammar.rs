@@ -37,7 +37,7 @@ pub(crate) fn plan(catalogue: &Catalogue) -> Shape {
 }
 
 /// What an overlay can change.
-fn parts(catalogue: &Catalogue) -> [Field; 15] {
+fn parts(catalogue: &Catalogue) -> [Field; 16] {
     [
         field("migration", name(), "The name of the migration that this plan guards."),
         field("summary", text("a short text"), "What is migrated, in a sentence.").optional(),

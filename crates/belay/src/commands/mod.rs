@@ -4,6 +4,7 @@ pub(crate) mod arm;
 pub(crate) mod audit;
 pub(crate) mod capture;
 pub(crate) mod check;
+pub(crate) mod checklist;
 pub(crate) mod completions;
 pub(crate) mod cutover;
 pub(crate) mod decide;

@@ -118,12 +118,24 @@ fn help_lists_what_is_built_and_nothing_else() {
     let done = belay(folder.path(), &["--help"]).assert().code(0).get_output().clone();
     let help = text(&done.stdout);
     for command in [
-        "validate", "dry-run", "drill", "explore", "demo", "serve", "rollback", "watch", "undo", "token", "audit",
+        "validate",
+        "dry-run",
+        "drill",
+        "explore",
+        "demo",
+        "serve",
+        "rollback",
+        "watch",
+        "undo",
+        "token",
+        "audit",
         "report",
+        "guard",
+        "checklist",
     ] {
         assert!(help.contains(&format!("\n  {command} ")), "{command}");
     }
-    assert!(!help.contains("\n  checklist "));
+    assert!(!help.contains("\n  help "));
     belay(folder.path(), &["completions", "bash"]).assert().code(0);
     belay(folder.path(), &["drill"]).assert().code(2);
 }

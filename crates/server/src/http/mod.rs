@@ -4,6 +4,7 @@
 
 mod answers;
 mod body;
+mod checklist;
 mod events;
 mod evidence;
 mod feed;
@@ -96,6 +97,8 @@ fn guarded() -> OpenApiRouter<Daemon> {
         .routes(routes!(migrations::mute))
         .routes(routes!(migrations::unmute))
         .routes(routes!(migrations::rollback))
+        .routes(routes!(checklist::show))
+        .routes(routes!(checklist::tick))
         .routes(routes!(incidents::list))
         .routes(routes!(incidents::show))
         .routes(routes!(incidents::decide))

@@ -75,6 +75,11 @@ fn of_refusal(refusal: Refusal, state: &Migration, subject: Subject<'_>) -> Prob
     with_state(problem.help(help), state, subject)
 }
 
+/// Not possible, for what the migration is like now.
+pub(super) fn of_state(why: String, state: &Migration) -> Problem {
+    with_state(Problem::wrong_state(why), state, Subject::Migration)
+}
+
 fn no_baseline(detail: String) -> Problem {
     Problem::new(Kind::NoBaseline, detail)
 }

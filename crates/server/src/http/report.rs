@@ -74,18 +74,30 @@ pub(super) async fn report(
 ) -> Result<Response, Problem> {
     let run = RunId(run);
     let migration = runs::find(&daemon, &run)?.name().to_owned();
-    let bug = |why: String| Problem::new(Kind::Bug, why).help("please report it; `belay audit` verifies the journal");
-    let _one_at_a_time = reports.turn().await.map_err(|closed| bug(closed.to_string()))?;
-    let records = records(&*daemon.ports().journal, &migration).await;
-    let records =
-        records.map_err(|error| Problem::unavailable(error.to_string()).help("`belay audit` verifies the journal"))?;
-    let made = spawn_blocking(move || {
-        let report = gather(&records, &run).map_err(|corrupt| corrupt.to_string())?;
-        Ok(report.map(|report| rendered(&report, format)))
-    });
-    let made = made.await.map_err(|error| bug(error.to_string()))?.map_err(bug)?;
+    let made = made(&daemon, &reports, &migration, &run, move |report| rendered(report, format)).await?;
     // Of dry runs, the journal has more than the state keeps.
     made.ok_or_else(|| Problem::not_found("the journal does not show this run"))
+}
+
+/// What is made of a run's report; none where the journal does not show the run.
+pub(super) async fn made<T: Send + 'static>(
+    daemon: &Daemon,
+    reports: &Reports,
+    migration: &str,
+    run: &RunId,
+    make: impl FnOnce(&RunReport) -> T + Send + 'static,
+) -> Result<Option<T>, Problem> {
+    let bug = |why: String| Problem::new(Kind::Bug, why).help("please report it; `belay audit` verifies the journal");
+    let _one_at_a_time = reports.turn().await.map_err(|closed| bug(closed.to_string()))?;
+    let records = records(&*daemon.ports().journal, migration).await;
+    let records =
+        records.map_err(|error| Problem::unavailable(error.to_string()).help("`belay audit` verifies the journal"))?;
+    let run = run.clone();
+    let made = spawn_blocking(move || {
+        let report = gather(&records, &run).map_err(|corrupt| corrupt.to_string())?;
+        Ok(report.map(|report| make(&report)))
+    });
+    made.await.map_err(|error| bug(error.to_string()))?.map_err(bug)
 }
 
 /// All records of a stream, for what is made of its whole story. Each record's own hash is verified, and that none is missing when they are folded.

@@ -1,6 +1,7 @@
 //! The daemon from the outside: its HTTP interface over a simulated world, in virtual time.
 
 mod catalogue;
+mod checklist;
 mod daemon;
 mod dashboards;
 mod decision;
