@@ -8,6 +8,7 @@ use crate::model::{Name, Plan};
 /// The parts of the list, in the order of a migration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = ChecklistPart)] // another schema of the daemon's interface is called Part
 pub enum Part {
     Before,
     During,
