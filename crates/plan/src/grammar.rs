@@ -289,7 +289,8 @@ const EXPECT: &str = "The state after the cutover.";
 const ON_DRIFT: &str = "When somebody has changed it since: go on, or wait for an approval.";
 
 fn action(spec: &ActionSpec) -> Variant {
-    let mut fields = vec![field("with", spec.with.clone(), "Its own settings.")];
+    // What it is, the action's summary tells.
+    let mut fields = vec![field("with", spec.with.clone(), "")];
     let mut refused = Vec::new();
     match &spec.to {
         Some(to) => {
@@ -301,7 +302,6 @@ fn action(spec: &ActionSpec) -> Variant {
         }
         None => {
             refused.push(("to", format!("`{}` names its own target", spec.name)));
-            refused.push(("expect", format!("`{}` has no state that could drift", spec.name)));
         }
     }
     match spec.others {

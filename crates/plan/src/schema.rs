@@ -123,7 +123,7 @@ impl Writer<'_> {
     }
 
     fn property(&mut self, field: &Field) -> Value {
-        let mut property = json!({ "description": field.doc });
+        let mut property = if field.doc.is_empty() { json!({}) } else { json!({ "description": field.doc }) };
         let value = self.shape(&field.shape);
         match &field.presence {
             Presence::OptionalSection => merge(&mut property, json!({ "anyOf": [value, { "type": "null" }] })),

@@ -18,6 +18,7 @@ const BEYOND_THE_SCHEMA: &[&str] = &[
     "drift-of-a-job",
     "duration-too-long",
     "elapsed-in-a-gate",
+    "expect-of-a-wait",
     "fallback-needed-by-others",
     "fallback-needs-its-step",
     "fallback-of-two",
