@@ -31,6 +31,11 @@ impl Caller {
     }
 }
 
+/// Whether it is the account's root user, for whom IAM simulates nothing.
+pub(super) fn is_root(identity: &str) -> bool {
+    identity.ends_with(":root")
+}
+
 /// `identity`: the ARN that STS has answered.
 ///
 /// # Errors
@@ -42,11 +47,6 @@ pub(super) async fn of(client: &Client, target: &AwsTarget, identity: &str) -> R
     };
     let known = |arn: String| Caller { arn, account: account.to_owned(), path_unknown: None };
     match (service, who.split('/').collect::<Vec<_>>().as_slice()) {
-        (_, ["root"]) => {
-            Err("these are the credentials of the account's root user, which no policy of IAM restricts and no \
-                              simulation is made for: use a role"
-                .to_owned())
-        }
         ("iam", ["user", ..]) => Ok(known(identity.to_owned())),
         ("sts", ["federated-user", ..]) => {
             Err("a federated user's session has policies of its own, which cannot be simulated: use a role".to_owned())

@@ -43,6 +43,10 @@ async fn simulate(aws: &Aws, target: &AwsTarget, permissions: &[Permission]) -> 
     let place = || place::name(target);
     let clients = aws.clients(target).await.map_err(|error| (place(), error.to_string()))?;
     let identity = aws.verify_account(target).await.map_err(|error| (place(), error.to_string()))?;
+    if caller::is_root(&identity) {
+        let found = "the account's root user, which no policy of IAM restricts (a policy of the organization can)";
+        return Ok(vec![Check::warn(ID, identity, found).cure("use a role with what `belay iam PLAN` prints")]);
+    }
     let caller = caller::of(&clients.iam, target, &identity).await.map_err(|why| (identity.clone(), why))?;
     let mut found = Vec::new();
     let global = if place::partition(target) == "aws" { "us-east-1" } else { &clients.region };

@@ -286,7 +286,6 @@ async fn the_role_behind_the_session_is_simulated() {
     );
 
     for (arn, why) in [
-        ("arn:aws:iam::111122223333:root", "root user"),
         ("arn:aws:sts::111122223333:federated-user/ann", "federated user"),
         ("arn:aws:sts::111122223333:something/else", "neither a role nor a user"),
     ] {
@@ -294,6 +293,15 @@ async fn the_role_behind_the_session_is_simulated() {
         assert_eq!((check.verdict, asked.len()), (CheckVerdict::Unknown, 0), "{check:#?}");
         assert!(check.found.contains(why), "{check:#?}");
     }
+}
+
+#[tokio::test]
+async fn the_root_user_is_restricted_by_nothing_and_warned_of() {
+    let nothing = || -> String { unreachable!("nobody is asked for a role") };
+    let (check, asked) =
+        as_caller("arn:aws:iam::111122223333:root", nothing, |_| unreachable!("nor to simulate")).await;
+    assert_eq!((check.verdict, asked.len()), (CheckVerdict::Warn, 0), "{check:#?}");
+    assert!(check.found.contains("root user") && check.cure.contains("use a role"), "{check:#?}");
 }
 
 #[test]
