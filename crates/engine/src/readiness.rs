@@ -38,6 +38,7 @@ const PARTS_MAX: usize = 16;
 
 /// Whether a rollback would go through now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = MigrationReadiness)]
 pub struct Readiness {
     pub migration: Name,
     pub plan_sha256: String,
