@@ -14,8 +14,11 @@ use tokio::task::spawn_blocking;
 
 use crate::{clock::SystemClock, text};
 
-/// How long a search may take: what it has found by then counts.
-const TIME_MAX: Duration = Duration::from_secs(20);
+/// How long a search may take for somebody who waits for it: what it has found by then counts.
+pub(crate) const PATIENT: Duration = Duration::from_secs(20);
+
+/// The same in a daemon, which has a cutover to watch meanwhile.
+pub(crate) const BESIDE_THE_WATCH: Duration = Duration::from_secs(5);
 
 /// States that are searched at most: so many fit into the memory that a daemon may take for this.
 const STATES_MAX: usize = 50_000;
@@ -23,8 +26,9 @@ const STATES_MAX: usize = 50_000;
 /// Plans that are remembered.
 const KEPT: usize = 16;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Soundness {
+    time_max: Duration,
     known: Mutex<Vec<(Arc<Plan>, Check)>>,
 }
 
@@ -34,9 +38,9 @@ impl HostChecks for Soundness {
             if let Some(known) = self.known(plan) {
                 return vec![known];
             }
-            let searched = plan.clone();
+            let (searched, time_max) = (plan.clone(), self.time_max);
             // An error means that the search panicked, and that is logged.
-            let check = spawn_blocking(move || search(&searched)).await;
+            let check = spawn_blocking(move || search(&searched, time_max)).await;
             let check = check.unwrap_or_else(|_| {
                 Check::unknown("explore", &plan.migration, "internal error: the search panicked; please report it")
             });
@@ -51,15 +55,19 @@ impl HostChecks for Soundness {
 }
 
 impl Soundness {
+    pub(crate) fn within(time_max: Duration) -> Self {
+        Self { time_max, known: Mutex::default() }
+    }
+
     fn known(&self, plan: &Arc<Plan>) -> Option<Check> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.iter().find(|(of, _)| Arc::ptr_eq(of, plan)).map(|(_, check)| check.clone())
     }
 }
 
-fn search(plan: &Plan) -> Check {
+fn search(plan: &Plan, time_max: Duration) -> Check {
     let clock = SystemClock::start();
-    let report = explore_from_triggers(plan, None, STATES_MAX, &mut |_| clock.monotonic() < TIME_MAX);
+    let report = explore_from_triggers(plan, None, STATES_MAX, &mut |_| clock.monotonic() < time_max);
     let (subject, more) = (&plan.migration, "`belay explore PLAN` shows each");
     let report = match report {
         Ok(report) => report,

@@ -286,6 +286,17 @@ fn with_why(what: &str, why: &str) -> String {
     if why.is_empty() { what.to_owned() } else { format!("{what}: {why}") }
 }
 
+/// `readiness: no-go: step db_back: checkout: is stopped; and 2 more`
+fn readiness(verdict: CheckVerdict, findings: &[String], left_out: usize) -> String {
+    match findings {
+        [] => format!("readiness: {}", verdict.word()),
+        [first, rest @ ..] => match rest.len() + left_out {
+            0 => format!("readiness: {first}"),
+            more => format!("readiness: {first}; and {more} more"),
+        },
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -309,16 +320,5 @@ mod tests {
         assert_eq!(told(pinned), "plan 3f1c9a2b7d10 is pinned");
         assert_eq!(told(json!({ "type": "cutover_marked" })), "the cutover begins");
         assert_eq!(told(json!({ "type": "of_a_newer_daemon" })), "of a newer daemon");
-    }
-}
-
-/// `readiness: no-go: step db_back: checkout: is stopped; and 2 more`
-fn readiness(verdict: CheckVerdict, findings: &[String], left_out: usize) -> String {
-    match findings {
-        [] => format!("readiness: {}", verdict.word()),
-        [first, rest @ ..] => match rest.len() + left_out {
-            0 => format!("readiness: {first}"),
-            more => format!("readiness: {first}; and {more} more"),
-        },
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     exit::{Exit, Failure},
     output::Output,
     plan_file::{self, Overlay},
-    soundness::Soundness,
+    soundness::{PATIENT, Soundness},
     text,
 };
 
@@ -57,7 +57,7 @@ impl Args {
         let known = Circumstances::of(&plan, &kept, &relatives);
         let baseline = given.map(Arc::new).or_else(|| known.baseline.clone());
         let circumstances = Circumstances { baseline, ..known };
-        let host = Host { tokens, soundness: Soundness::default() };
+        let host = Host { tokens, soundness: Soundness::within(PATIENT) };
         let evaluated = readiness(&ports, &host, &plan, &loaded.sha256, &circumstances);
         let found = patiently(ports.clock.as_ref(), evaluated, output).await;
         match output.json {

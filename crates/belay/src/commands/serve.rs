@@ -15,7 +15,7 @@ use crate::{
     output::Output,
     panics,
     plan_file::show_errors,
-    soundness::Soundness,
+    soundness::{BESIDE_THE_WATCH, Soundness},
     text,
 };
 
@@ -74,7 +74,7 @@ impl Args {
             belay_version: VERSION.to_owned(),
             metrics,
             traces: traces.clone(),
-            readiness: Some(Arc::new(Soundness::default())),
+            readiness: Some(Arc::new(Soundness::within(BESIDE_THE_WATCH))),
         };
         let served = belay_server::run(config, parts).await;
         // Whatever the collector does, the stop stays within its 10 s. An error means that it panicked, and that is logged.
