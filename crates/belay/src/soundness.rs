@@ -3,6 +3,7 @@
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
+    thread,
     time::Duration,
 };
 
@@ -10,7 +11,8 @@ use belay_engine::HostChecks;
 use belay_plan::model::Plan;
 use belay_ports::{Check, Clock, Fut};
 use belay_sim::explore::{Verdict, explore_from_triggers};
-use tokio::task::spawn_blocking;
+use rustix::process::setpriority_process;
+use tokio::sync::oneshot;
 
 use crate::{clock::SystemClock, text};
 
@@ -19,6 +21,9 @@ pub(crate) const PATIENT: Duration = Duration::from_secs(20);
 
 /// The same in a daemon, which has a cutover to watch meanwhile.
 pub(crate) const BESIDE_THE_WATCH: Duration = Duration::from_secs(5);
+
+/// The lowest priority of a thread.
+const LOWEST: i32 = 19;
 
 /// States that are searched at most: so many fit into the memory that a daemon may take for this.
 const STATES_MAX: usize = 50_000;
@@ -39,10 +44,17 @@ impl HostChecks for Soundness {
                 return vec![known];
             }
             let (searched, time_max) = (plan.clone(), self.time_max);
-            // An error means that the search panicked, and that is logged.
-            let check = spawn_blocking(move || search(&searched, time_max)).await;
+            let (answer, found) = oneshot::channel();
+            let thread = thread::Builder::new().name("search".to_owned()).spawn(move || {
+                // Of this thread alone, as Linux has it: the watch comes first. An error changes nothing but that.
+                let _ = setpriority_process(None, LOWEST);
+                let _ = answer.send(search(&searched, time_max)); // nobody may wait any more
+            });
+            drop(thread); // without one, nobody answers
+            // An error means that the search panicked, and that is logged, or that there was no thread for it.
+            let check = found.await;
             let check = check.unwrap_or_else(|_| {
-                Check::unknown("explore", &plan.migration, "internal error: the search panicked; please report it")
+                Check::unknown("explore", &plan.migration, "internal error: the search failed; see the log")
             });
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             if known.len() >= KEPT {
