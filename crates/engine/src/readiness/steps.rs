@@ -192,7 +192,7 @@ fn drift(
 
 fn changed(step: &Step, resource: &str, since: &str, found: &[String]) -> Check {
     let found = format!("not as expected {since}: to bring it back would take {}", found.join("; "));
-    let cure = "look who has changed it; `belay phase`, or a new mark of the cutover, takes it as it is now";
+    let cure = "look who has changed it; if it is meant, name it in `expect` and arm again, or begin the next phase (`belay phase`)";
     match step.on_drift {
         OnDrift::Proceed => Check::warn("drift", resource, found).cure(cure),
         OnDrift::Halt => {

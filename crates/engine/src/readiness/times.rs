@@ -56,7 +56,7 @@ fn within_rto(plan: &Plan, times: &IndexMap<Name, Option<Expected>>) -> Check {
         // What is in place shows nothing of how long it takes to bring it back.
         false if !uncounted.is_empty() => Check::warn("rto", &plan.migration, found)
             .wanted(wanted)
-            .cure("a drill measures it: `belay drill PLAN --overlay NAME --fire TRIGGER`"),
+            .cure("a drill measures it: `belay drill PLAN --overlay NAME --fire TRIGGER --reason TEXT`"),
         false => Check::go("rto", &plan.migration, found).wanted(wanted),
     }
 }
@@ -78,7 +78,7 @@ pub(super) fn drill(plan: &Plan, drilled: &[(Name, Option<Timestamp>)], at: Time
         )),
         (false, _) => {
             let found = format!("not carried out in a drill within 30 days: {}", missing.join(", "));
-            let cure = "rehearse it in staging: `belay drill PLAN --overlay NAME --fire TRIGGER`";
+            let cure = "rehearse it in staging: `belay drill PLAN --overlay NAME --fire TRIGGER --reason TEXT`";
             Some(Check::warn("drill", &plan.migration, found).cure(cure))
         }
     }

@@ -118,7 +118,7 @@ fn labelled(scope: &Scope, own: &Listed) -> Check {
         }
         found => {
             let found = found.map_or("no tag".to_owned(), |found| format!("the tag {MIGRATION_TAG}={found}"));
-            Check::warn(ID, &own.name, format!("{found} tells of which migration it is{taken}"))
+            Check::warn(ID, &own.name, format!("{found} shows which migration it belongs to{taken}"))
                 .wanted(format!("{MIGRATION_TAG}={migration}"))
                 .cure(format!(
                     "aws rds add-tags-to-resource --resource-name {} --tags Key={MIGRATION_TAG},Value={migration}",
