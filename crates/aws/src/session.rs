@@ -15,11 +15,12 @@ use aws_config::{
 };
 use aws_credential_types::provider::ProvideCredentials;
 use aws_sdk_sts::config::{Credentials, SharedCredentialsProvider};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use belay_core::input::ErrorClass;
 use belay_plan::model::AwsTarget;
 use belay_ports::{AccountError, ApplyError, Check, Clock, Observer, ReadError};
 use jiff::Timestamp;
-use tokio::sync::OnceCell;
+use tokio::{runtime::Handle, sync::OnceCell};
 
 use self::account::{Asking, Keys, Verifying};
 use crate::{
@@ -69,8 +70,17 @@ struct Inner {
     base: OnceCell<SdkConfig>,
     /// Hosts that may be reached over plain HTTP.
     plain_http: Vec<String>,
+    /// Where its connections live; where the first call is made, if this is none.
+    runtime: Option<Handle>,
     resolver: Arc<dyn Resolver>,
     sessions: Mutex<HashMap<AwsTarget, Arc<Session>>>,
+}
+
+impl Inner {
+    fn http_client(&self) -> SharedHttpClient {
+        let _within = self.runtime.as_ref().map(Handle::enter);
+        https::client(&self.plain_http)
+    }
 }
 
 #[derive(Default)]
@@ -155,12 +165,13 @@ impl Aws {
     /// With the standard AWS configuration: environment, profile, SSO, container and instance roles,
     /// `AWS_ENDPOINT_URL`.
     ///
-    /// `observer` is told of every call. `plain_http`: the hosts that may be reached without TLS, beside this one.
+    /// `observer` is told of every call. `plain_http`: the hosts that may be reached without TLS, beside this one. The
+    /// connections live in the runtime that this is called in.
     pub fn new(access: Access, clock: Arc<dyn Clock>, observer: Arc<dyn Observer>, plain_http: Vec<String>) -> Self {
         let budget = Budget::new(clock.clone(), observer.clone());
         let (calls, base, sessions) = (Calls::told_to(clock, observer), OnceCell::new(), Mutex::default());
-        let resolver = Arc::new(resolver::System);
-        Self(Arc::new(Inner { access, calls, budget, base, plain_http, resolver, sessions }))
+        let (runtime, resolver) = (Handle::try_current().ok(), Arc::new(resolver::System));
+        Self(Arc::new(Inner { access, calls, budget, base, plain_http, runtime, resolver, sessions }))
     }
 
     /// Where calls to AWS go, if not straight to AWS. A profile's endpoint is known once the configuration was loaded.
@@ -188,8 +199,8 @@ impl Aws {
         base: OnceCell<SdkConfig>,
         resolver: Arc<dyn Resolver>,
     ) -> Self {
-        let (plain_http, sessions) = (Vec::new(), Mutex::default());
-        Self(Arc::new(Inner { access, calls, budget, base, plain_http, resolver, sessions }))
+        let (plain_http, runtime, sessions) = (Vec::new(), None, Mutex::default());
+        Self(Arc::new(Inner { access, calls, budget, base, plain_http, runtime, resolver, sessions }))
     }
 
     pub(crate) fn resolver(&self) -> &dyn Resolver {
@@ -265,7 +276,7 @@ impl Aws {
         let load = || async {
             aws_config::defaults(BehaviorVersion::latest())
                 .app_name(AppName::new(NAME).expect("only letters"))
-                .http_client(https::client(&self.0.plain_http))
+                .http_client(self.0.http_client())
                 .identity_cache(IdentityCache::lazy().load_timeout(CREDENTIALS_TIMEOUT).build())
                 .retry_config(read_retries())
                 .timeout_config(read_timeouts())
@@ -314,7 +325,7 @@ async fn connect(inner: &Inner, base: &SdkConfig, target: &AwsTarget) -> Result<
     let mut asks = config.to_builder().retry_config(read_retries()).timeout_config(read_timeouts());
     asks.set_credentials_provider(asking.map(SharedCredentialsProvider::new));
     let asks = asks.build();
-    let http = base.http_client().unwrap_or_else(|| https::client(&inner.plain_http));
+    let http = base.http_client().unwrap_or_else(|| inner.http_client());
 
     /// Every client is made here, so that none is without its guard, no call goes unseen, and all draw from one budget.
     macro_rules! client {

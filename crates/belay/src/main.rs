@@ -24,8 +24,9 @@ mod plan_file;
 mod problem;
 mod soundness;
 mod text;
+mod threads;
 
-use std::{num::NonZero, process::ExitCode, thread};
+use std::process::ExitCode;
 
 use belay_plan::visible;
 use belay_server::Traces;
@@ -33,11 +34,6 @@ use clap::{FromArgMatches, error::ContextValue};
 use serde_json::json;
 
 use crate::{cli::Cli, exit::Exit, output::Output};
-
-/// Belay mostly waits: more threads than this, on a large machine, would only take memory. And not only one, so that
-/// whatever is slow holds nothing else up.
-const THREADS_MIN: usize = 2;
-const THREADS_MAX: usize = 4;
 
 /// Shows help, or what is wrong with the command line: with `--json` as JSON, too.
 fn usage(mut error: clap::Error) -> ! {
@@ -70,14 +66,13 @@ fn main() -> ExitCode {
     // Wrong usage ends here, with exit code 2; so does help, with 0.
     let cli = cli.unwrap_or_else(|error| usage(error));
     let output = Output::detect(cli.command.wants_json());
-    let threads = thread::available_parallelism().map_or(THREADS_MIN, NonZero::get).clamp(THREADS_MIN, THREADS_MAX);
     let traces = Traces::default();
     let colour = output.colour_errors();
     let log = logs::start(cli.log_format, cli.command.usual_logs(), colour, cli.command.is_daemon(), traces.clone());
     if let Err(error) = belay_local::close_to_children() {
         tracing::warn!(%error, "programs that Belay starts could read its memory: the system refused to close it to them");
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build() {
+    let runtime = match threads::of_command(cli.command.is_daemon()) {
         Ok(runtime) => runtime,
         Err(error) => {
             output.failure(&error.into());

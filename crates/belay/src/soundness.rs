@@ -11,19 +11,15 @@ use belay_engine::HostChecks;
 use belay_plan::model::Plan;
 use belay_ports::{Check, Clock, Fut};
 use belay_sim::explore::{Verdict, explore_from_triggers};
-use rustix::process::setpriority_process;
 use tokio::sync::oneshot;
 
-use crate::{clock::SystemClock, text};
+use crate::{clock::SystemClock, text, threads::give_way};
 
 /// How long a search may take for somebody who waits for it: what it has found by then counts.
 pub(crate) const PATIENT: Duration = Duration::from_secs(20);
 
 /// The same in a daemon, which has a cutover to watch meanwhile.
 pub(crate) const BESIDE_THE_WATCH: Duration = Duration::from_secs(5);
-
-/// The lowest priority of a thread.
-const LOWEST: i32 = 19;
 
 /// States that are searched at most: so many fit into the memory that a daemon may take for this.
 const STATES_MAX: usize = 50_000;
@@ -46,8 +42,7 @@ impl HostChecks for Soundness {
             let (searched, time_max) = (plan.clone(), self.time_max);
             let (answer, found) = oneshot::channel();
             let thread = thread::Builder::new().name("search".to_owned()).spawn(move || {
-                // Of this thread alone, as Linux has it: the watch comes first. An error changes nothing but that.
-                let _ = setpriority_process(None, LOWEST);
+                give_way(); // the watch comes first
                 let _ = answer.send(search(&searched, time_max)); // nobody may wait any more
             });
             drop(thread); // without one, nobody answers

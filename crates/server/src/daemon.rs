@@ -4,6 +4,7 @@
 
 use std::{
     collections::BTreeMap,
+    panic,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -12,7 +13,11 @@ use belay_local::permit::Gate;
 use belay_plan::{catalogue::Catalogue, model::Name};
 use belay_ports::{Ports, ReadFailure};
 use futures::future::join_all;
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::{
+    runtime,
+    sync::{Semaphore, SemaphorePermit, watch},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -50,6 +55,8 @@ pub struct Parts {
     pub traces: Traces,
     /// What the binary knows of a plan for its readiness. None: it is not evaluated by itself.
     pub readiness: Option<Arc<dyn HostChecks>>,
+    /// Where the loops run, and what they start.
+    pub watch: runtime::Handle,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +82,7 @@ struct Inner {
     read_only: Ports,
     catalogue: Arc<Catalogue>,
     options: Options,
+    watch: runtime::Handle,
     host_checks: Arc<dyn HostChecks>,
     metrics: Metrics,
     traces: Traces,
@@ -107,7 +115,10 @@ impl Daemon {
             return Err(BuildError::PlanFiles(unusable));
         }
         let Ports { sensors, clock, observer, .. } = parts.ports.clone();
-        let sampler = Sampler::start(sensors, clock, observer, config.poll);
+        let sampler = {
+            let _within = parts.watch.enter();
+            Sampler::start(sensors, clock, observer, config.poll)
+        };
         let config = watch::Sender::new(Arc::new(config));
         let host = |beyond| -> Arc<dyn HostChecks> { Arc::new(Host { configs: config.subscribe(), beyond }) };
         let host_checks = host(parts.readiness.clone().unwrap_or_else(|| Arc::new(())));
@@ -120,6 +131,7 @@ impl Daemon {
             read_only: parts.read_only,
             catalogue: Arc::new(parts.catalogue),
             options,
+            watch: parts.watch,
             metrics: parts.metrics,
             traces: parts.traces,
             gate: parts.gate,
@@ -174,8 +186,13 @@ impl Daemon {
     }
 
     async fn open_engine(&self, migration: &str) -> Result<Handle, BuildError> {
-        Engine::open(self.inner.ports.clone(), migration, self.inner.options.clone())
-            .await
+        let (ports, name, options) = (self.inner.ports.clone(), migration.to_owned(), self.inner.options.clone());
+        let mut opening = JoinSet::new();
+        opening.spawn_on(async move { Engine::open(ports, &name, options).await }, &self.inner.watch);
+        let opened = opening.join_next().await.expect("one was begun");
+        // It ends early only where the code has failed.
+        opened
+            .unwrap_or_else(|error| panic::resume_unwind(error.into_panic()))
             .map_err(|source| BuildError::Open { migration: migration.to_owned(), source })
     }
 

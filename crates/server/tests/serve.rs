@@ -42,6 +42,7 @@ fn parts() -> Parts {
         metrics: Metrics::new("test", ports.clock.now()),
         traces: belay_server::Traces::default(),
         readiness: None,
+        watch: tokio::runtime::Handle::current(),
         ports,
         catalogue,
         plans: vec![PlanFile { path: "plan.yaml".into(), loaded, modified: None, others: None }],

@@ -17,6 +17,7 @@ use crate::{
     plan_file::show_errors,
     soundness::{BESIDE_THE_WATCH, Soundness},
     text,
+    threads::Watch,
 };
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -60,12 +61,19 @@ impl Args {
         let clock = Arc::new(SystemClock::start());
         let metrics = Metrics::new(VERSION, clock.now());
         panics::count_and_log(metrics.clone());
+        let watch = Watch::start().map_err(|error| Failure::new(Exit::Unexpected, error))?;
         let mut beside = JoinSet::new();
         beside.spawn(lost.tell(metrics.clone(), clock));
         let observer = Arc::new((metrics.clone(), traces.clone()));
         let gate = Gate::new(config.permits.clone());
+        // The connections to AWS live where they are made.
+        let acting = {
+            let _within = watch.handle().enter();
+            ports(Access::ReadWrite, journal.clone(), observer.clone(), gate.clone())
+        };
         let parts = Parts {
-            ports: ports(Access::ReadWrite, journal.clone(), observer.clone(), gate.clone()),
+            ports: acting,
+            watch: watch.handle().clone(),
             read_only: ports(Access::ReadOnly, journal, observer, gate.only_listed()),
             gate,
             catalogue,

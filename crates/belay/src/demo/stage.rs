@@ -65,6 +65,7 @@ impl Stage {
             metrics,
             traces: belay_server::Traces::default(),
             readiness: None,
+            watch: tokio::runtime::Handle::current(),
         };
         let daemon = Daemon::build(config, parts).await?;
         let handle = daemon.handle(&plan.migration);

@@ -59,6 +59,7 @@ async fn serve_a_world(file: PlanFile, socket: &str) -> (Arc<World>, String, Joi
         metrics: Metrics::new("test", ports.clock.now()),
         traces: belay_server::Traces::default(),
         readiness: None,
+        watch: tokio::runtime::Handle::current(),
         ports,
         catalogue: catalogue(),
         plans: vec![file],

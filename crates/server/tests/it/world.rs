@@ -119,6 +119,7 @@ impl Ground {
             metrics: self.metrics.clone(),
             traces: Traces::default(),
             readiness: None,
+            watch: tokio::runtime::Handle::current(),
         }
     }
 
