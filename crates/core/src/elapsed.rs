@@ -21,6 +21,7 @@ struct Elapsed<'m> {
     since: Option<Timestamp>,
     at_most: Duration,
     of: &'m str,
+    is_phase: bool,
 }
 
 impl<'m> Elapsed<'m> {
@@ -35,12 +36,12 @@ impl<'m> Elapsed<'m> {
                 None => duration::parse(at_most).ok()?,
             };
             let since = state.phase.as_ref().filter(|present| present.name == phase).map(|present| present.since);
-            return Some(Self { since, at_most, of: phase });
+            return Some(Self { since, at_most, of: phase, is_phase: true });
         }
         let at_most = duration::parse(at_most).ok()?;
         match spec["since"].as_str()? {
-            "cutover" => Some(Self { since: state.cutover, at_most, of: "the cutover" }),
-            _ => Some(Self { since: state.armed, at_most, of: "arming" }),
+            "cutover" => Some(Self { since: state.cutover, at_most, of: "the cutover", is_phase: false }),
+            _ => Some(Self { since: state.armed, at_most, of: "arming", is_phase: false }),
         }
     }
 
@@ -55,6 +56,8 @@ impl<'m> Elapsed<'m> {
     fn evidence(&self, now: Timestamp) -> String {
         let (of, at_most) = (self.of, duration::format(self.at_most));
         match self.since {
+            // A phase that is over, or not yet here.
+            None if self.is_phase => format!("the phase is not {of}"),
             None => format!("{of} has not begun"),
             Some(since) if self.health(now) == Health::Unhealthy => {
                 format!("more than {at_most} since {of} began at {since:.0}")

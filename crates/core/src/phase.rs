@@ -38,6 +38,19 @@ impl Migration {
         !involved && !counts_during(&trigger.during, self.phase_name())
     }
 
+    /// Whether the plan has a point of no return that does not count, since the phase `cutover`, or a later one, has begun
+    /// without the mark.
+    pub fn is_unmarked(&self) -> bool {
+        let plan = self.plan.as_ref().filter(|_| self.armed.is_some() && self.cutover.is_none());
+        let Some(plan) =
+            plan.filter(|plan| plan.window.as_ref().is_some_and(|window| window.point_of_no_return.is_some()))
+        else {
+            return false;
+        };
+        let place = |phase| plan.phases.get_index_of(phase);
+        self.phase_name().and_then(place).zip(place(CUTOVER)).is_some_and(|(present, cutover)| present >= cutover)
+    }
+
     /// The wall clock was set: what began a while ago began as long ago as before.
     pub(crate) fn shift_phase(&mut self, by: SignedDuration) {
         if let Some(phase) = &mut self.phase {
@@ -47,6 +60,18 @@ impl Migration {
 }
 
 impl Deciding {
+    /// Once the cutover is marked, no other plan may begin the phases anew.
+    pub(crate) fn refuse_lost_phase(&self, plan: &Plan) -> Result<(), Refusal> {
+        let lost =
+            self.state.phase_name().filter(|name| self.state.cutover.is_some() && !plan.phases.contains_key(*name));
+        let Some(lost) = lost.filter(|_| !plan.phases.is_empty()) else { return Ok(()) };
+        let known: Vec<&str> = plan.phases.keys().map(String::as_str).collect();
+        Err(wrong_state(
+            &format!("it is in phase {lost}, and the plan to be armed has {}", known.join(", ")),
+            "call the phase what it was called, or begin another one first, that both plans have: `belay phase NAME --reason TEXT`",
+        ))
+    }
+
     /// At arming: a migration that comes back to its guard goes on in the phase that it was in.
     pub(crate) fn begin_first_phase(&mut self, plan: &Plan) {
         let Some(first) = plan.phases.keys().next() else { return };

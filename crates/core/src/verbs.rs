@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use belay_plan::model::{Name, Plan, RedAtArm, Target, counts_during};
+use belay_plan::model::{Name, Plan, RedAtArm, Target};
 use serde_json::{Value, json};
 
 use crate::{
@@ -82,6 +82,7 @@ impl Deciding {
         if self.state.incident.is_some() {
             return Err(wrong_state("an incident is open", "decide it, or disarm, which closes it"));
         }
+        self.refuse_lost_phase(plan)?;
         self.commanded("arm", asked, detail);
         self.pin(plan, sha256, baseline);
         self.refuse_without_baseline(plan, &[])?;
@@ -259,8 +260,7 @@ pub(crate) fn refuse_idle(plan: &Plan, only: &[Name], phase: Option<&str>) -> Ou
         ));
     }
     let included = crate::scope::included(plan, only);
-    let serves = |name: &Name| plan.steps.get(name).is_some_and(|step| counts_during(&step.during, phase));
-    if included.iter().any(serves) {
+    if included.iter().any(|name| plan.serves(name, phase)) {
         return Ok(());
     }
     let phase = phase.unwrap_or("none");
@@ -268,13 +268,16 @@ pub(crate) fn refuse_idle(plan: &Plan, only: &[Name], phase: Option<&str>) -> Ou
     let mut other: Vec<&str> = other.map(String::as_str).collect();
     other.sort_unstable();
     other.dedup();
-    Err(wrong_state(
-        &format!(
-            "no step is left to roll back: what was asked for serves {}, and the phase is {phase}",
-            other.join(", ")
-        ),
-        "`belay phase NAME --reason TEXT` begins another phase; `belay status` shows which steps serve which",
-    ))
+    let why = match other.is_empty() {
+        true => format!("no step is left to roll back: those that others stand in for do not serve phase {phase}"),
+        false => {
+            let other = other.join(", ");
+            format!("no step is left to roll back: what was asked for serves {other}, and the phase is {phase}")
+        }
+    };
+    let help =
+        "`belay phase NAME --reason TEXT` begins another phase; `belay run` and `belay dry-run` take `--phase NAME`";
+    Err(wrong_state(&why, help))
 }
 
 pub(crate) fn wrong_state(why: &str, help: &str) -> Refusal {

@@ -35,8 +35,7 @@ impl Migration {
             return Some((format!("the point of no return was passed at {point:.0}"), None));
         }
         let phase = self.phase_name()?;
-        let serves = |step: &belay_plan::model::Step| belay_plan::model::counts_during(&step.during, Some(phase));
-        (!plan.steps.values().any(serves)).then(|| (format!("no step serves phase {phase}"), None))
+        (!plan.is_served(Some(phase))).then(|| (format!("no step serves phase {phase}"), None))
     }
 
     pub(crate) fn shift_window(&mut self, by: SignedDuration) {

@@ -271,3 +271,57 @@ fn time_that_goes_by_is_a_signal() {
     stage.tick();
     assert_eq!(stage.state.signals["too_old"].health, Health::Unhealthy);
 }
+
+/// A step that stands in for others is no procedure of its own.
+#[test]
+fn a_phase_that_only_a_fallback_serves_is_served_by_none() {
+    let first = Step { during: during(&["cutover"]), on_failure: OnFailure::Fallback("other".to_owned()), ..step(&[]) };
+    let plan = phased(vec![("first", first), ("other", step(&[]))]);
+    let mut stage = armed(&plan);
+    begin(&mut stage, "soak");
+    let refused = stage.command(Verb::Rollback { kind: belay_core::event::RunKind::Real, only: Vec::new(), pin: None });
+    let refused = refused.unwrap_err();
+    assert!(refused.kind == RefusalKind::WrongState && refused.why.contains("the phase is soak"), "{refused:?}");
+    assert_eq!(plan.in_phase(Some("soak")).steps.len(), 0);
+    stage.read("errors", Health::Unhealthy);
+    assert_eq!(stage.state.state(), MigrationState::Incident, "no step serves soak, so people decide");
+}
+
+/// A phase is no mark: nothing is counted from it.
+#[test]
+fn a_cutover_phase_without_the_mark_is_told() {
+    let mut plan = phased(vec![("dns", step(&[]))]);
+    plan.window =
+        Some(Window { opens: None, point_of_no_return: Some(Duration::from_secs(HOUR)), past: PastWindow::Refuse });
+    let mut stage = armed(&plan);
+    assert!(!stage.state.is_unmarked(), "it is in the backfill");
+    begin(&mut stage, "cutover");
+    assert!(stage.state.is_unmarked());
+    begin(&mut stage, "soak");
+    assert!(stage.state.is_unmarked());
+    stage.command(Verb::Cutover).unwrap();
+    assert!(!stage.state.is_unmarked());
+}
+
+/// Behind the mark, a phase that was renamed is no reason to begin all of them anew.
+#[test]
+fn a_plan_without_the_present_phase_is_not_armed_behind_the_cutover() {
+    let plan = phased(vec![("dns", step(&[]))]);
+    let mut renamed = plan.clone();
+    renamed.phases.shift_remove("soak");
+    renamed.phases.insert("bake".to_owned(), Phase::default());
+    let mut stage = armed(&plan);
+    begin(&mut stage, "soak");
+    stage.arm(&renamed);
+    assert_eq!(stage.state.phase_name(), Some("backfill"), "nothing is marked");
+
+    let mut stage = armed(&plan);
+    stage.command(Verb::Cutover).unwrap();
+    begin(&mut stage, "soak");
+    let refused = stage.try_arm(&renamed).unwrap_err();
+    assert!(refused.kind == RefusalKind::WrongState && refused.why.contains("in phase soak"), "{refused:?}");
+    assert_eq!(stage.state.phase_name(), Some("soak"));
+    begin(&mut stage, "cutover");
+    stage.try_arm(&renamed).unwrap();
+    assert_eq!(stage.state.phase_name(), Some("cutover"));
+}

@@ -100,10 +100,13 @@ pub async fn dry_run(
 
 /// The steps that the phase has, and why it does not have the others.
 fn in_phase(plan: &Plan, included: Vec<Name>, phase: Option<&str>) -> (Vec<Name>, IndexMap<Name, String>) {
-    let (names, others): (Vec<Name>, Vec<Name>) =
-        included.into_iter().partition(|name| counts_during(&plan.steps[name].during, phase));
+    let (names, others): (Vec<Name>, Vec<Name>) = included.into_iter().partition(|name| plan.serves(name, phase));
     let why = |name: Name| {
-        let why = format!("it serves {}", plan.steps[&name].during.join(", "));
+        let during = &plan.steps[&name].during;
+        let why = match counts_during(during, phase) {
+            true => "the step that it stands in for is skipped".to_owned(),
+            false => format!("it serves {}", during.join(", ")),
+        };
         (name, why)
     };
     (names, others.into_iter().map(why).collect())

@@ -122,6 +122,8 @@ pub struct WindowView {
     pub past: PastWindow,
     /// To the point of no return; 0 when it is passed.
     pub left_s: Option<f64>,
+    /// The phase `cutover`, or a later one, has begun without the mark: the point of no return does not count.
+    pub unmarked: bool,
 }
 
 impl WindowView {
@@ -129,7 +131,7 @@ impl WindowView {
         let window = state.plan.as_ref()?.window.as_ref()?;
         let point_of_no_return = state.point_of_no_return();
         let left_s = point_of_no_return.map(|point| point.duration_since(now).as_secs_f64().max(0.0));
-        Some(Self { opens: window.opens, point_of_no_return, past: window.past, left_s })
+        Some(Self { opens: window.opens, point_of_no_return, past: window.past, left_s, unmarked: state.is_unmarked() })
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     check::entries,
-    decode::Decoded,
+    decode::{Decoded, below},
     lower::rules_of,
     model::{Fix, Rule, Severity, Situation, TriggerScope},
     syntax::Problem,
@@ -16,7 +16,13 @@ pub(crate) fn check(decoded: &Decoded) -> Vec<Problem> {
     let mut checker = Checker { decoded, problems: Vec::new() };
     let rules = &decoded.value["decision"]["rules"];
     for index in 0..rules.as_array().map_or(0, Vec::len) {
-        checker.times(&format!("/decision/rules/{index}"));
+        let rule = format!("/decision/rules/{index}");
+        checker.times(&rule);
+        checker.authority(&format!("{rule}/authority"));
+    }
+    checker.authority("/decision/authority");
+    for (name, _) in entries(&decoded.value["steps"]) {
+        checker.role(&format!("{}/approve/role", below("/steps", name)));
     }
     if decoded.places.is_sound("/decision/rules")
         && !rules.is_null()
@@ -26,6 +32,12 @@ pub(crate) fn check(decoded: &Decoded) -> Vec<Problem> {
     }
     checker.problems
 }
+
+/// As normal form writes a time of nothing.
+const NO_TIME: &str = "0s";
+
+/// The role of a token that only reads.
+const VIEWER: &str = "viewer";
 
 struct Checker<'d> {
     decoded: &'d Decoded,
@@ -49,6 +61,10 @@ impl Checker<'_> {
             let help = "remove it, or let the rule say `do: fix_first` or `do: decide`";
             self.complain(&timebox, format!("`{answer}` has no timebox"), help);
         }
+        if waits && self.at(&timebox) == NO_TIME {
+            let help = "give people some, for example `5m`, or let the rule say `do: roll_back`";
+            self.complain(&timebox, "it is over before anybody is asked", help);
+        }
         if !self.at(&then).is_null() {
             match answer.as_str() {
                 "decide" if self.at(&timebox).is_null() => {
@@ -62,6 +78,24 @@ impl Checker<'_> {
                 }
                 _ => self.complain(&then, format!("`{answer}` is the answer already"), "remove it"),
             }
+        }
+    }
+
+    fn authority(&mut self, pointer: &str) {
+        let list = match self.at(pointer) {
+            Value::Object(_) => format!("{pointer}/all"),
+            _ => pointer.to_owned(),
+        };
+        for index in 0..self.at(&list).as_array().map_or(0, Vec::len) {
+            self.role(&format!("{list}/{index}"));
+        }
+    }
+
+    /// Whose token only reads can answer nothing.
+    fn role(&mut self, pointer: &str) {
+        if self.at(pointer) == VIEWER {
+            let message = format!("the role `{VIEWER}` only reads: nobody could answer");
+            self.complain(pointer, message, "name a role that acts: `operator`, or one of your own");
         }
     }
 

@@ -1,5 +1,7 @@
 //! What a plan says of its phases: each is one that there is, and each is served by a step.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::{
@@ -28,6 +30,13 @@ pub(crate) fn check(decoded: &Decoded) -> Vec<Problem> {
     }
     for (name, signal) in entries(&root["signals"]).filter(|(_, signal)| signal[ELAPSED].is_object()) {
         checker.elapsed(&format!("{}/{ELAPSED}", below("/signals", name)), &signal[ELAPSED]);
+    }
+    for phase in checker.phases.clone() {
+        let expected = format!("{}/expected", below("/phases", phase));
+        if decoded.value.pointer(&expected).is_some_and(|time| time == "0s") {
+            let help = "say how long it is planned to take, for example `4h`, or leave it out";
+            checker.complain(&expected, "a phase takes some time", help);
+        }
     }
     checker.served();
     checker.problems
@@ -86,11 +95,15 @@ impl Checker<'_> {
         if steps.is_null() {
             return;
         }
-        let serves = |step: &Value, phase: &str| {
+        let counts = |step: &Value, phase: &str| {
             step["during"].as_array().is_none_or(|during| during.iter().any(|name| name.is_null() || name == phase))
         };
-        let unserved: Vec<&str> =
-            self.phases.iter().copied().filter(|phase| !entries(steps).any(|(_, step)| serves(step, phase))).collect();
+        // A step that stands in for others is no procedure of its own.
+        let stands_in: BTreeSet<&str> =
+            entries(steps).filter_map(|(_, step)| step["on_failure"]["fallback"].as_str()).collect();
+        let serves =
+            |phase: &str| entries(steps).any(|(name, step)| !stands_in.contains(name.as_str()) && counts(step, phase));
+        let unserved: Vec<&str> = self.phases.iter().copied().filter(|phase| !serves(phase)).collect();
         for phase in unserved {
             let message = format!("no step serves phase `{phase}`: a rollback in it would do nothing");
             let help = format!("add `{phase}` to `during` of the steps that roll it back, or leave `during` out");

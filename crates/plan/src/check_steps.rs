@@ -167,7 +167,9 @@ impl<'d> StepsChecker<'d> {
             let ordered = |other: &&str| {
                 order.closure([name.as_str()]).contains(other) || order.closure([*other]).contains(name.as_str())
             };
-            if let Some(other) = earlier.iter().find(|other| !ordered(other)) {
+            if let Some(other) =
+                earlier.iter().find(|other| !ordered(other) && meet(step, &self.decoded.value["steps"][*other]))
+            {
                 let message = format!("`{name}` and `{other}` act on the same thing, and neither waits for the other");
                 let help = format!("order them, for example `needs: [{other}]`, or make them one step");
                 self.problems.push(Problem {
@@ -178,4 +180,10 @@ impl<'d> StepsChecker<'d> {
             earlier.push(name);
         }
     }
+}
+
+/// Whether there may be a phase in which both run.
+fn meet(one: &Value, other: &Value) -> bool {
+    let during = |step: &Value| step["during"].as_array().filter(|during| !during.is_empty()).cloned();
+    during(one).zip(during(other)).is_none_or(|(one, other)| one.iter().any(|phase| other.contains(phase)))
 }

@@ -62,6 +62,20 @@ impl Plan {
         cutover.or_else(|| self.phases.keys().last()).map(String::as_str)
     }
 
+    /// Whether a step has a part in a run in this phase: one that stands in for another has it only where that one has.
+    pub fn serves(&self, step: &str, phase: Option<&str>) -> bool {
+        let counts = self.steps.get(step).is_some_and(|step| counts_during(&step.during, phase));
+        let stands_in_for = |other: &Step| matches!(&other.on_failure, OnFailure::Fallback(name) if name == step);
+        // A plan has no cycle of steps that stand in for each other.
+        let owner = || self.steps.iter().find(|(_, other)| stands_in_for(other));
+        counts && owner().is_none_or(|(owner, _)| self.serves(owner, phase))
+    }
+
+    /// Whether a rollback in this phase does anything.
+    pub fn is_served(&self, phase: Option<&str>) -> bool {
+        self.steps.keys().any(|step| self.serves(step, phase))
+    }
+
     /// What is left of it in one phase: steps and triggers of other phases are gone. A run skips such steps at once, so
     /// nothing waits for them, and none of them stands in for another.
     #[must_use]
@@ -71,7 +85,7 @@ impl Plan {
         if let Some(place) = phase.and_then(|phase| plan.phases.get_index_of(phase)) {
             plan.phases.move_index(place, 0);
         }
-        plan.steps.retain(|_, step| counts_during(&step.during, phase));
+        plan.steps.retain(|name, _| self.serves(name, phase));
         plan.triggers.retain(|_, trigger| counts_during(&trigger.during, phase));
         let left: BTreeSet<Name> = plan.steps.keys().cloned().collect();
         for step in plan.steps.values_mut() {

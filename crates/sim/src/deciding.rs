@@ -177,8 +177,7 @@ impl Decisions {
             return Some(Some(opens));
         }
         let point = window.and_then(|window| window.point_of_no_return).zip(self.cutover).map(|(after, at)| at + after);
-        let serves = plan.steps.values().any(|step| counts_during(&step.during, self.phase.as_deref()));
-        let idle = self.phase.is_some() && !serves;
+        let idle = self.phase.is_some() && !plan.is_served(self.phase.as_deref());
         (point.is_some_and(|point| point <= now) || idle).then_some(None)
     }
 
@@ -309,11 +308,7 @@ impl Decisions {
     }
 
     fn starts(&self, at: Timestamp, phase: Option<&str>, only: &[Name]) -> Vec<String> {
-        let steps = self.plan.iter().flat_map(|plan| &plan.steps);
-        let serves = |(name, step): (&Name, &belay_plan::model::Step)| {
-            counts_during(&step.during, phase) && (only.is_empty() || only.contains(name))
-        };
-        if only.is_empty() && !steps.into_iter().any(serves) {
+        if only.is_empty() && self.plan.as_ref().is_none_or(|plan| !plan.is_served(phase)) {
             return vec!["a rollback starts in a phase that no step serves".to_owned()];
         }
         let problem = match &self.before {

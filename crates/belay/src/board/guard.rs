@@ -37,11 +37,15 @@ pub(super) fn head(migration: &Migration, look: &Look) -> Vec<String> {
     if let Some(until) = migration.muted_until {
         let (by, reason) = (migration.muted_by.as_deref(), migration.muted_reason.as_deref());
         let told = format!(
-            "MUTED until {}, for {}, by {}: {}. No trigger opens an incident",
+            "MUTED until {}, for {}, by {}: {}. {}",
             look.clock_time(until, migration.now),
             age(migration.now, until),
             by.unwrap_or_default(),
-            reason.unwrap_or_default()
+            reason.unwrap_or_default(),
+            match migration.incident {
+                Some(_) => "No further trigger opens an incident; the open one goes on",
+                None => "No trigger opens an incident",
+            }
         );
         lines.extend(look.wrap(2, "! ", &told, output.warn()));
     }
@@ -108,7 +112,16 @@ fn window(migration: &Migration, look: &Look) -> Vec<String> {
             age(point, now)
         )
     });
-    opens.into_iter().chain(passed).flat_map(|told| look.wrap(2, "! ", &told, look.output.warn())).collect()
+    let unmarked = window.unmarked.then(|| {
+        let cutover = look.commands.clone().unwrap_or_default().line(&format!("cutover {}", migration.name));
+        format!("the cutover is not marked, so the point of no return does not count: {cutover} marks it")
+    });
+    opens
+        .into_iter()
+        .chain(passed)
+        .chain(unmarked)
+        .flat_map(|told| look.wrap(2, "! ", &told, look.output.warn()))
+        .collect()
 }
 
 fn facts(migration: &Migration, look: &Look) -> Vec<String> {

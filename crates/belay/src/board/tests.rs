@@ -194,7 +194,7 @@ fn people_are_asked_and_one_of_two_has_spoken() {
         (
             "window",
             json!({
-                "opens": null, "point_of_no_return": "2026-03-01T22:25:00Z", "past": "require_approval", "left_s": 1500.0,
+                "opens": null, "point_of_no_return": "2026-03-01T22:25:00Z", "past": "require_approval", "left_s": 1500.0, "unmarked": false,
             }),
         ),
     ] {
@@ -233,7 +233,7 @@ fn muted_past_the_point_of_no_return() {
     document["muted_by"] = json!("dora");
     document["muted_reason"] = json!("a load test of the new side");
     document["window"] = json!({
-        "opens": null, "point_of_no_return": "2026-03-01T21:50:00Z", "past": "refuse", "left_s": 0.0,
+        "opens": null, "point_of_no_return": "2026-03-01T21:50:00Z", "past": "refuse", "left_s": 0.0, "unmarked": false,
     });
     insta::assert_snapshot!(show(&document, 80));
 }

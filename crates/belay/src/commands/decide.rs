@@ -11,7 +11,9 @@ use crate::{
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Decision {
+    #[value(alias = "roll_back")]
     RollBack,
+    #[value(alias = "fix_forward")]
     FixForward,
 }
 

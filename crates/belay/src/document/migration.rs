@@ -94,6 +94,7 @@ pub(crate) struct Channel {
 pub(crate) struct Window {
     pub(crate) opens: Option<Timestamp>,
     pub(crate) point_of_no_return: Option<Timestamp>,
+    pub(crate) unmarked: bool,
 }
 
 /// One person's word on an incident.

@@ -92,6 +92,10 @@ impl Stage {
     }
 
     pub fn arm(&mut self, plan: &Plan) {
+        self.try_arm(plan).unwrap();
+    }
+
+    pub fn try_arm(&mut self, plan: &Plan) -> Result<Vec<Event>, Refusal> {
         let plan = Arc::new(plan.clone());
         self.command(Verb::Arm {
             plan,
@@ -101,7 +105,6 @@ impl Stage {
             wait_for_green: false,
             detours: vec![],
         })
-        .unwrap();
     }
 
     /// A run as `belay run` starts it.

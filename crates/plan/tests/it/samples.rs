@@ -126,6 +126,46 @@ steps:
 }
 
 #[test]
+fn what_nothing_follows_from_is_remarked() {
+    let text = "belay: 1
+migration: m
+window: { past: refuse }
+signals: { errors: { alarm: errors } }
+triggers: { hurt: { when: errors, severity: critical, problem: data_integrity } }
+decision:
+  rules:
+    - { problem: data_integrety, do: roll_back }
+    - { problem: data_integrity, do: roll_back }
+    - { do: fix_forward }
+steps:
+  a: { action: manual, with: { instructions: Do it. } }
+";
+    let plan = load("m.yaml", text, &catalogue()).unwrap().plan;
+    let remarks = belay_plan::remarks("m.yaml", text, &plan, &catalogue());
+    let found: Vec<_> =
+        remarks.iter().map(|remark| (remark.place.line, remark.message.as_str(), remark.help.as_deref())).collect();
+    let nobody = "no trigger has the problem `data_integrety`: this rule counts for none";
+    let past = "nothing is past a point of no return that is not set";
+    let help = "add `point_of_no_return`, counted from the cutover mark, for example `4h`";
+    assert_eq!(found, [(8, nobody, Some("did you mean `data_integrity`?")), (3, past, Some(help))]);
+}
+
+/// Each stage of a migration may have a procedure of its own.
+#[test]
+fn steps_of_phases_that_never_meet_may_act_on_one_thing() {
+    let text = "belay: 1
+migration: m
+phases: { cutover: {}, soak: {} }
+steps:
+  now: { action: rds.restore, with: { instance: shop, from: { time: latest } }, during: [cutover] }
+  later: { action: rds.restore, with: { instance: shop, from: { time: cutover } }, during: [SECOND] }
+";
+    assert!(load("m.yaml", &text.replace("SECOND", "soak"), &catalogue()).is_ok());
+    let error = load("m.yaml", &text.replace("SECOND", "cutover, soak"), &catalogue()).unwrap_err();
+    assert!(error[0].message.contains("act on the same thing"), "{error:?}");
+}
+
+#[test]
 fn a_remark_stands_at_the_place_that_its_pointer_names() {
     let text = "belay: 1\nmigration: m\nsteps:\n  a:\n    action: wait\n    with: { for: 5s }\n    needs: [b, c]\n";
     let place = |pointer: &str| {

@@ -8,7 +8,7 @@ use axum::{
 use belay_core::input::clean_reason;
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeOwned, Error},
+    de::{DeserializeOwned, Error, IgnoredAny},
 };
 use utoipa::ToSchema;
 
@@ -46,6 +46,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
         };
         serde_json::from_slice(text).map(Self).map_err(|error| match error.classify() {
             serde_json::error::Category::Data => Problem::invalid(error.to_string()).help(BODIES),
+            // Of a word that must be one of some, null is called no JSON.
+            _ if serde_json::from_slice::<IgnoredAny>(text).is_ok() => Problem::invalid(error.to_string()).help(BODIES),
             _ => Problem::new(Kind::BadJson, error.to_string()).help(BODIES),
         })
     }

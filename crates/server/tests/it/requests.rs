@@ -28,6 +28,11 @@ async fn a_body_that_is_wrong_says_what() {
         assert!(problem["detail"].as_str().unwrap().contains(says), "{body}: {problem:#}");
     }
     assert_eq!(test.get("/v1/migrations/checkout").await.body["run"], json!(null));
+    // It is JSON, whatever stands where a word of some is wanted.
+    for item in ["null", "7", "\"maybe\""] {
+        let body = format!(r#"{{"decision": {item}, "reason": "x"}}"#);
+        test.post("/v1/incidents/any/decide", &body).await.expect_problem(422, "invalid_request");
+    }
 }
 
 #[tokio::test(start_paused = true)]

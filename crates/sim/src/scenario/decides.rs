@@ -138,7 +138,7 @@ fn roles(plan: &Plan) -> BTreeSet<&str> {
 /// Whether people are asked about incidents of the trigger, in some phase. Where nothing may start by itself, they always are.
 fn asks(plan: &Plan, trigger: &Trigger) -> bool {
     let phases = plan.phases.keys().map(|name| Some(name.as_str())).chain(plan.phases.is_empty().then_some(None));
-    let serves = |phase: Option<&str>| plan.steps.values().any(|step| counts_during(&step.during, phase));
-    let waits = |phase: Option<&str>| rule_for(plan, trigger, phase).1.answer != Answer::RollBack || !serves(phase);
+    let waits =
+        |phase: Option<&str>| rule_for(plan, trigger, phase).1.answer != Answer::RollBack || !plan.is_served(phase);
     plan.window.is_some() || phases.filter(|phase| counts_during(&trigger.during, *phase)).any(waits)
 }
