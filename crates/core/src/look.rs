@@ -14,7 +14,7 @@ use crate::{
     input::{ErrorClass, Look, LookFailure, SendFailure},
     proof::{self, Verdict},
     run::{Fate, Phase, Run, RunState, StepState},
-    window::{loses_data, past_point},
+    window::{loses_data, past_point, refused_past_point},
 };
 
 /// An intent that could not be sent within this time is not sent: what it was based on may have changed.
@@ -218,11 +218,7 @@ impl Deciding {
         let refused =
             self.past_point(run, name, next).filter(|(past, _)| *past == PastWindow::Refuse && !state.touched);
         if let Some((_, why)) = refused {
-            return self.fail(
-                name,
-                FailureCode::Refused,
-                format!("{why}, which the plan refuses then: {}", next.title),
-            );
+            return self.fail(name, FailureCode::Refused, refused_past_point(&why, &next.title));
         }
         if let Some(why) = self.wants_approval(run, name, next).filter(|_| !state.approved) {
             return self.step(name, StepEvent::ApprovalAwaited { why, by_hand: false });

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use belay_plan::model::{Name, OnFailure, counts_during};
+use belay_plan::model::{Name, OnFailure, PastWindow, counts_during};
 use jiff::Timestamp;
 
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
     migration::Migration,
     reading::Reading,
     run::{Phase, Run, RunState, Standing, StepState, always_halts},
+    window::{past_point, refused_past_point},
 };
 
 /// The two actions that involve nothing outside Belay: core does them itself.
@@ -110,25 +111,47 @@ impl Deciding {
         let Some(run) = self.run() else { return };
         let plan = &run.plan.steps[name];
         if plan.action == MANUAL || plan.action == WAIT {
-            if plan.require.is_empty() { self.begin_builtin(name) } else { self.step(name, StepEvent::RequireOpened) }
+            if plan.require.is_empty() || self.is_refused_past_point(name) {
+                self.begin_builtin(name);
+            } else {
+                self.step(name, StepEvent::RequireOpened);
+            }
         }
     }
 
     fn begin_builtin(&mut self, name: &Name) {
         let Some(run) = self.run() else { return };
         let plan = &run.plan.steps[name];
-        let asks = plan.approve.is_some() && !run.steps[name].approved;
+        let past = self.builtin_past_point(name);
+        let what = match plan.action.as_str() {
+            MANUAL => plan.with["instructions"].as_str().unwrap_or_default().to_owned(),
+            _ => "wait".to_owned(),
+        };
+        if let Some((PastWindow::Refuse, why)) = past {
+            return self.fail(name, FailureCode::Refused, refused_past_point(&why, &what));
+        }
+        let asks = (plan.approve.is_some() || past.is_some()) && !run.steps[name].approved;
+        let why = past.map(|(_, why)| format!("{why}: {what}"));
         if plan.action == WAIT && asks {
-            let why = "the plan asks for a person before the wait".to_owned();
+            let why = why.unwrap_or_else(|| "the plan asks for a person before the wait".to_owned());
             self.step(name, StepEvent::ApprovalAwaited { why, by_hand: false });
         } else if plan.action == MANUAL {
-            let why = plan.with["instructions"].as_str().unwrap_or_default().to_owned();
-            self.step(name, StepEvent::ApprovalAwaited { why, by_hand: true });
+            self.step(name, StepEvent::ApprovalAwaited { why: why.unwrap_or(what), by_hand: true });
         } else {
             let time = plan.with["for"].as_str().and_then(|text| belay_plan::duration::parse(text).ok());
             let until = self.now + time.unwrap_or_default();
             self.step(name, StepEvent::WaitStarted { until });
         }
+    }
+
+    /// What a person does by hand can lose data, too: the plan says so.
+    fn builtin_past_point(&self, name: &str) -> Option<(PastWindow, String)> {
+        let run = self.run()?;
+        past_point(&self.state, run, &run.plan, run.plan.steps[name].loses_data, self.now)
+    }
+
+    fn is_refused_past_point(&self, name: &str) -> bool {
+        self.builtin_past_point(name).is_some_and(|(past, _)| past == PastWindow::Refuse)
     }
 
     /// What comes of a yes: the work of a `manual` step is done; a `wait` begins.

@@ -81,6 +81,11 @@ pub(crate) fn past_point(
     (now >= point).then(|| (window.past, format!("the point of no return was passed at {point:.0}, and it loses data")))
 }
 
+/// Why a step that loses data does not begin, where the plan says `past: refuse`.
+pub(crate) fn refused_past_point(why: &str, what: &str) -> String {
+    format!("{why}, which the plan refuses then: {what}")
+}
+
 /// Whether data is lost by any of the changes.
 pub(crate) fn loses_data<'c>(changes: impl IntoIterator<Item = &'c crate::change::Change>) -> bool {
     changes.into_iter().flat_map(|change| &change.effects).any(|effect| matches!(effect, Effect::LosesData { .. }))

@@ -223,6 +223,44 @@ fn past_the_point_of_no_return_losing_data_takes_a_persons_word_or_is_refused() 
     }
 }
 
+/// A database that a person restores loses as much as one that Belay restores.
+#[test]
+fn past_the_point_of_no_return_what_a_person_does_by_hand_loses_no_data_either() {
+    for (past, phase) in [
+        (PastWindow::RequireApproval, StepPhase::AwaitingApproval),
+        (PastWindow::Refuse, StepPhase::Failed),
+    ] {
+        let by_hand = |action: &str, with: serde_json::Value| Step {
+            loses_data: true,
+            action: action.to_owned(),
+            with,
+            ..step(&[])
+        };
+        let restore = by_hand("manual", json!({ "instructions": "Restore the orders." }));
+        let gated = Step { require: vec![gate("errors", 600, 0)], ..restore.clone() };
+        let pause = by_hand("wait", json!({ "for": "10m" }));
+        let mut plan = phased(vec![("restore", restore), ("gated", gated), ("pause", pause)]);
+        plan.window = window(Some(4), past);
+        let mut stage = armed(&plan);
+        stage.command(Verb::Cutover).unwrap();
+        stage.pass(4 * HOUR);
+        stage.command(Verb::Rollback { kind: belay_core::event::RunKind::Real, only: vec![], pin: None }).unwrap();
+        stage.read("errors", Health::Healthy);
+        for (name, what) in [("restore", "Restore the orders."), ("gated", "Restore the orders."), ("pause", "wait")] {
+            let (found, why) = (stage.phase(name), &stage.step(name).why);
+            assert_eq!(found, phase, "{name}: {why}");
+            assert!(why.contains("point of no return") && why.ends_with(what), "{name}: {why}");
+        }
+        if past == PastWindow::RequireApproval {
+            let run = stage.state.run.as_ref().unwrap().id.clone();
+            for name in ["restore", "pause"] {
+                stage.command(Verb::Approve { run: run.clone(), step: name.to_owned(), approve: true }).unwrap();
+            }
+            assert_eq!((stage.phase("restore"), stage.phase("pause")), (StepPhase::Done, StepPhase::Settling));
+        }
+    }
+}
+
 #[test]
 fn nothing_starts_by_itself_before_the_window_opens() {
     let mut plan = phased(vec![("dns", step(&[]))]);

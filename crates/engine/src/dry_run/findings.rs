@@ -150,17 +150,21 @@ impl Findings<'_> {
         stops
     }
 
-    /// Whose word a step will wait for.
     /// When the point of no return was passed, if it was.
     fn passed(&self) -> Option<Timestamp> {
         let after = self.plan.window.as_ref()?.point_of_no_return?;
         self.cutover.map(|cutover| cutover + after).filter(|point| self.at >= *point)
     }
 
+    /// What a person does by hand is not observed: the plan says whether it loses data.
     fn loses_data(&self, name: &str) -> bool {
+        let step = &self.plan.steps[name];
+        if matches!(step.action.as_str(), "manual" | "wait") {
+            return step.loses_data;
+        }
         let loses = |change: &Change| change.effects.iter().any(|effect| matches!(effect, Effect::LosesData { .. }));
         let changes = self.assessed.get(name).map_or(&[][..], |assessed| &assessed.changes);
-        !changes.is_empty() && (self.plan.steps[name].loses_data || changes.iter().any(loses))
+        !changes.is_empty() && (step.loses_data || changes.iter().any(loses))
     }
 
     fn window(&self) -> Vec<String> {
@@ -177,6 +181,7 @@ impl Findings<'_> {
         opens.into_iter().chain([passed]).chain(losing).collect()
     }
 
+    /// Whose word a step will wait for.
     fn approval(&self, name: &str) -> Option<String> {
         let step = &self.plan.steps[name];
         let by_hand = step.action == "manual";
