@@ -14,7 +14,7 @@ use crate::{
     input::{Asked, Authority as Asking, Refusal, RefusalKind},
     migration::Migration,
     verbs::{refuse_idle, wrong_state},
-    watch::{Dwell, signals_of},
+    watch::{Dwell, TriggerState, signals_of},
 };
 
 /// What people are asked about an open incident.
@@ -99,39 +99,57 @@ impl Decided {
     }
 
     /// How near it is to a rollback that nobody has asked for.
-    fn strictness(answer: Answer, asks: Option<&Question>) -> u8 {
-        match answer {
+    fn strictness(&self) -> u8 {
+        match self.answer {
             Answer::RollBack => 3,
-            Answer::FixFirst | Answer::Decide => match asks.and_then(|asks| asks.then) {
+            Answer::FixFirst | Answer::Decide => match self.asks.as_ref().and_then(|asks| asks.then) {
                 Some(Answer::RollBack) => 2,
                 _ => 1,
             },
             Answer::FixForward => 0,
         }
     }
-}
 
-impl Incident {
-    pub(crate) fn strictness(&self) -> u8 {
-        self.settled.unwrap_or_else(|| self.answer.map_or(0, |answer| Decided::strictness(answer, self.asks.as_ref())))
+    fn ends(&self) -> Option<Timestamp> {
+        self.asks.as_ref()?.timebox_ends
     }
 
-    /// What a trigger that joins makes of the answer: it can only make it stricter, or the time shorter.
-    fn tightened(&self, mut joining: Decided) -> Option<Decided> {
-        let (before, after) = (self.strictness(), Decided::strictness(joining.answer, joining.asks.as_ref()));
-        if self.settled.is_some() {
-            return (after > before).then_some(joining);
-        }
-        let end = |asks: Option<&Question>| asks.and_then(|asks| asks.timebox_ends);
-        let (present, new) = (end(self.asks.as_ref()), end(joining.asks.as_ref()));
+    fn authority(&self) -> Option<&Authority> {
+        Some(&self.asks.as_ref()?.authority)
+    }
+
+    /// What a trigger that joins makes of it: it can only make the answer stricter, or the time shorter. The people who are asked
+    /// stay the same as long as the answer does.
+    fn tightened(&self, mut joining: Self) -> Option<Tightened> {
+        let (before, after) = (self.strictness(), joining.strictness());
+        let (present, new) = (self.ends(), joining.ends());
         if after > before {
             if let Some(asks) = joining.asks.as_mut().filter(|asks| asks.timebox_ends.is_some()) {
                 asks.timebox_ends = [present, new].into_iter().flatten().min();
             }
-            return Some(joining);
+            return Some(Tightened::Other(joining));
         }
-        let sooner = present.zip(new).is_some_and(|(present, new)| new < present);
-        (after == before && sooner).then_some(joining)
+        let sooner = after == before && present.zip(new).is_some_and(|(present, new)| new < present);
+        if sooner && self.authority() == joining.authority() {
+            return Some(Tightened::Other(joining));
+        }
+        sooner.then(|| {
+            let asks = self.asks.clone().map(|asks| Question { timebox_ends: new, ..asks });
+            Tightened::Sooner(Self { answer: self.answer, asks })
+        })
+    }
+}
+
+enum Tightened {
+    /// The question of the trigger that joins.
+    Other(Decided),
+    /// The same question, with less time.
+    Sooner(Decided),
+}
+
+impl Incident {
+    fn decided(&self) -> Option<Decided> {
+        Some(Decided { answer: self.answer?, asks: self.asks.clone() })
     }
 
     /// What bears on what can still become of it, without times: for telling states apart.
@@ -139,7 +157,8 @@ impl Incident {
         let asks = self.asks.as_ref().map(|asks| (asks.rule, asks.then, &asks.authority));
         let mut words: Vec<_> = self.last_words().into_iter().map(|word| (&word.who, &word.roles, word.word)).collect();
         words.sort_unstable_by_key(|(who, ..)| *who);
-        (self.answer, asks, self.settled, words)
+        let raised: Vec<_> = self.raised.iter().map(|raised| (&raised.phase, raised.settled)).collect();
+        (self.answer, asks, raised, words)
     }
 
     /// The last word of each person since the question was last settled.
@@ -156,42 +175,120 @@ impl Incident {
 impl Migration {
     /// The wall clock was set: people have as long as they were promised. An outage gives them no more.
     pub(crate) fn shift_timebox(&mut self, by: SignedDuration) {
-        let asks = self.incident.as_mut().and_then(|incident| incident.asks.as_mut());
-        if let Some(asks) = asks {
-            asks.timebox_ends = asks.timebox_ends.map(|ends| ends.saturating_add(by).unwrap_or(ends));
+        let Some(incident) = &mut self.incident else { return };
+        let ends = incident.asks.iter_mut().filter_map(|asks| asks.timebox_ends.as_mut());
+        for time in ends.chain(incident.raised.iter_mut().map(|raised| &mut raised.at)) {
+            *time = time.saturating_add(by).unwrap_or(*time);
         }
     }
 
-    /// A trigger of the incident holds, as far as is known now: after a restart its signals are read first.
-    fn still_holds(&self) -> bool {
-        let (Some(plan), Some(incident)) = (&self.plan, &self.incident) else { return false };
-        incident.triggers.iter().any(|name| {
-            let fired = self.triggers.get(name).is_some_and(|state| state.dwell == Dwell::Fired);
-            let read = plan.triggers.get(name).is_some_and(|trigger| {
-                signals_of(&trigger.when).into_iter().all(|name| self.signals.get(name).is_some_and(|one| one.read))
+    /// What each trigger of the incident asks that has not healed and is not answered yet, in the order in which they came.
+    fn open_questions(&self) -> impl Iterator<Item = (&Name, Decided)> {
+        let found = self.plan.as_deref().zip(self.incident.as_ref());
+        found.into_iter().flat_map(move |(plan, incident)| {
+            let open = incident.triggers.iter().zip(&incident.raised).filter(|(name, raised)| {
+                !raised.settled && self.triggers.get(*name).is_some_and(TriggerState::is_unwell)
             });
-            fired && read
+            open.filter_map(|(name, raised)| {
+                let trigger = plan.triggers.get(name)?;
+                Some((name, Decided::by_rule(plan, trigger, raised.phase.as_deref(), raised.at)))
+            })
         })
+    }
+
+    /// The one question that they come to, and whose it is.
+    fn open_question(&self) -> Option<(Name, Decided)> {
+        let mut found: Option<(Name, Decided)> = None;
+        for (name, own) in self.open_questions() {
+            found = Some(match found.take() {
+                None => (name.clone(), own),
+                Some((first, present)) => match present.tightened(own) {
+                    None => (first, present),
+                    Some(Tightened::Other(own)) => (name.clone(), own),
+                    Some(Tightened::Sooner(present)) => (first, present),
+                },
+            });
+        }
+        found
+    }
+
+    /// A trigger that holds, as far as is known now, and whose own rule leads to a rollback.
+    fn rolls_back(&self) -> Option<Name> {
+        let holds = |name: &Name| {
+            let trigger = self.plan.as_ref().and_then(|plan| plan.triggers.get(name));
+            self.triggers.get(name).is_some_and(|state| state.dwell == Dwell::Fired)
+                && trigger.is_some_and(|trigger| self.is_read(trigger))
+        };
+        let answered = self.incident.as_ref().and_then(Incident::trigger);
+        let strict = self.open_questions().filter(|(name, own)| own.strictness() >= 2 && holds(name));
+        strict.map(|(name, _)| name).max_by_key(|name| Some(*name) == answered).cloned()
+    }
+
+    /// All signals of the trigger were read since the last restart.
+    pub(crate) fn is_read(&self, trigger: &Trigger) -> bool {
+        signals_of(&trigger.when).into_iter().all(|name| self.signals.get(name).is_some_and(|one| one.read))
     }
 }
 
 impl Deciding {
     /// A trigger has opened the incident, or joins it.
     pub(crate) fn answer_trigger(&mut self, plan: &Plan, name: &Name, trigger: &Trigger) {
-        let decided = Decided::by_rule(plan, trigger, self.state.phase_name(), self.now);
+        let own = Decided::by_rule(plan, trigger, self.state.phase_name(), self.now);
         let Some(incident) = &self.state.incident else { return };
-        let decided = match incident.answer {
-            None => Some(decided),
-            Some(_) => incident.tightened(decided),
+        let tightened = match incident.decided() {
+            None => Some(Tightened::Other(own)),
+            Some(present) => present.tightened(own),
         };
-        if let Some(decided) = decided {
-            let why = crate::incident::answer_text(name, trigger, decided.answer);
-            self.answer_by_itself(name, decided, why, format!("trigger {name} fired"));
+        match tightened {
+            None => {}
+            Some(Tightened::Other(own)) => {
+                let why = crate::incident::answer_text(name, trigger, own.answer);
+                self.answer_by_itself(name, own, why, format!("trigger {name} fired"));
+            }
+            Some(Tightened::Sooner(present)) => {
+                let answered = incident.trigger().unwrap_or(name).clone();
+                let why = format!("{}; {name} joins, and leaves less time", incident.why);
+                self.decided_by_itself(&answered, present, why);
+            }
         }
     }
 
-    /// Nobody has said so: where nothing may start by itself, people are asked instead.
-    fn answer_by_itself(&mut self, trigger: &Name, mut decided: Decided, mut why: String, reason: String) {
+    /// A trigger of the incident has healed, or fires again: what the others ask, or it as well, is what counts.
+    pub(crate) fn ask_again(&mut self, turned: &Name) {
+        let state = &self.state;
+        let Some(incident) = state.incident.as_ref().filter(|_| state.open_run().is_none()) else { return };
+        let mut unwell =
+            incident.triggers.iter().filter(|name| state.triggers.get(*name).is_some_and(TriggerState::is_unwell));
+        let (Some(present), Some(first)) = (incident.decided(), unwell.next().cloned()) else { return };
+        let (answered, decided, why) = match state.open_question() {
+            Some((name, decided)) => {
+                let trigger = state.plan.as_ref().and_then(|plan| plan.triggers.get(&name));
+                let why = trigger.map(|trigger| crate::incident::answer_text(&name, trigger, decided.answer));
+                (name, decided, why.unwrap_or_default())
+            }
+            None => {
+                let asks = present.asks.clone().map(|asks| Question { timebox_ends: None, then: None, ..asks });
+                let why = "what was decided before stands".to_owned();
+                (first, Decided { answer: Answer::FixForward, asks }, why)
+            }
+        };
+        let answered_before = incident.trigger() == Some(&answered);
+        let healed = state.triggers.get(turned).is_some_and(|state| !state.is_unwell());
+        let why = if healed { format!("{turned} has healed; {why}") } else { why };
+        let (decided, why) = self.within_bounds(decided, why);
+        let both_forward = [present.answer, decided.answer] == [Answer::FixForward; 2];
+        if both_forward || answered_before && decided == present {
+            return;
+        }
+        match decided.answer {
+            Answer::RollBack if self.state.rolls_back().is_none() => {}
+            Answer::RollBack => self.answer_by_itself(&answered, decided, why, format!("trigger {answered} holds")),
+            _ => self.decided_by_itself(&answered, decided, why),
+        }
+    }
+
+    /// Where nothing may start by itself, people are asked instead of a rollback.
+    fn within_bounds(&self, mut decided: Decided, mut why: String) -> (Decided, String) {
         if decided.answer == Answer::RollBack
             && let Some((because, until)) = self.state.barred(self.now)
         {
@@ -201,8 +298,19 @@ impl Deciding {
             }
             why = format!("{why}; {because}: people decide");
         }
+        (decided, why)
+    }
+
+    fn decided_by_itself(&mut self, trigger: &Name, decided: Decided, why: String) {
         let Decided { answer, asks } = decided;
         self.emit(Event::Decided { trigger: trigger.clone(), answer, why, asks, settled: false });
+    }
+
+    /// Nobody has said so.
+    fn answer_by_itself(&mut self, trigger: &Name, decided: Decided, why: String, reason: String) {
+        let (decided, why) = self.within_bounds(decided, why);
+        let answer = decided.answer;
+        self.decided_by_itself(trigger, decided, why);
         if answer == Answer::RollBack {
             self.start_run(RunKind::Real, reason, Vec::new());
         }
@@ -218,12 +326,12 @@ impl Deciding {
             let asks = Some(Question { timebox_ends: None, then: None, ..asks });
             return self.emit(Event::Decided { trigger, answer: Answer::FixForward, why, asks, settled: true });
         }
-        if self.state.still_holds() {
+        if let Some(holds) = self.state.rolls_back() {
             let answer = Answer::RollBack;
             let asks = Some(Question { timebox_ends: None, then: None, ..asks });
-            let why = format!("the time that people had was over at {ends:.0}, and it still holds: roll back");
-            let reason = format!("trigger {trigger} still holds at the end of its timebox");
-            self.answer_by_itself(&trigger, Decided { answer, asks }, why, reason);
+            let why = format!("the time that people had was over at {ends:.0}, and {holds} still holds: roll back");
+            let reason = format!("trigger {holds} still holds at the end of its timebox");
+            self.answer_by_itself(&holds, Decided { answer, asks }, why, reason);
         }
     }
 
@@ -231,7 +339,7 @@ impl Deciding {
     pub(crate) fn timebox_deadline(state: &Migration) -> Option<Timestamp> {
         let incident = state.incident.as_ref().filter(|_| state.open_run().is_none())?;
         let acts = incident.asks.as_ref().is_some_and(|asks| asks.then == Some(Answer::FixForward));
-        timebox(incident).filter(|_| acts || state.still_holds())
+        timebox(incident).filter(|_| acts || state.rolls_back().is_some())
     }
 
     // --- people --------------------------------------------------------------------------------------------------

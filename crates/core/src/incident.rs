@@ -10,6 +10,7 @@ use crate::{
     evidence::Evidence,
     id::{IncidentId, RunId},
     migration::Migration,
+    watch::TriggerState,
 };
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -25,9 +26,9 @@ pub struct Incident {
     pub answered: Option<Name>,
     /// What people are asked.
     pub asks: Option<Question>,
-    /// How strict the question was that a person, or the end of a timebox, has settled.
+    /// Of each trigger, in the same order, what its own question is known by.
     #[serde(skip)]
-    pub(crate) settled: Option<u8>,
+    pub(crate) raised: Vec<Raised>,
     pub words: Vec<Word>,
     /// So many of the words count no more: what they were said to is settled, or other people are asked now.
     #[serde(skip)]
@@ -37,6 +38,16 @@ pub struct Incident {
     pub evidence: Evidence,
     pub run: Option<RunId>,
     pub outcome: Option<IncidentOutcome>,
+}
+
+/// When a trigger became part of the incident, and in which phase: its rule and its time are of that moment, however often it
+/// comes and goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Raised {
+    pub(crate) at: Timestamp,
+    pub(crate) phase: Option<Name>,
+    /// People, or the end of a timebox, have answered what it asks.
+    pub(crate) settled: bool,
 }
 
 impl Incident {
@@ -64,7 +75,7 @@ impl Migration {
                 why: String::new(),
                 answered: None,
                 asks: None,
-                settled: None,
+                raised: vec![self.raised(at)],
                 words: Vec::new(),
                 words_settled: 0,
                 evidence: Evidence::default(),
@@ -74,15 +85,21 @@ impl Migration {
             self.open_rungs(at, true);
             return Ok(());
         }
+        let raised = self.raised(at);
         let incident = self.incident.as_mut().ok_or("there is no incident")?;
         match event {
             Event::IncidentJoined { trigger } => {
                 incident.triggers.push(trigger.clone());
+                incident.raised.push(raised);
                 let opened = incident.opened;
                 self.open_rungs(opened, false);
             }
             Event::Decided { trigger, answer, why, asks, settled } => {
-                incident.settled = settled.then(|| incident.strictness());
+                // A word is about every trigger that is there; the end of a timebox about those that have not healed.
+                let by_people = incident.words.last().is_some_and(|word| word.at == at);
+                for (name, raised) in incident.triggers.iter().zip(&mut incident.raised).filter(|_| *settled) {
+                    raised.settled |= by_people || self.triggers.get(name).is_some_and(TriggerState::is_unwell);
+                }
                 // A question to other people is asked anew: who has no say in it does not stop it.
                 let asked = |asks: &Option<Question>| asks.as_ref().map(|asks| asks.authority.clone());
                 if *settled || asked(asks) != asked(&incident.asks) {
@@ -107,6 +124,12 @@ impl Migration {
             _ => {}
         }
         Ok(())
+    }
+}
+
+impl Migration {
+    fn raised(&self, at: Timestamp) -> Raised {
+        Raised { at, phase: self.phase_name().map(str::to_owned), settled: false }
     }
 }
 

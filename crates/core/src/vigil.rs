@@ -11,7 +11,7 @@ use crate::{
     id::{IncidentId, RunId, id_text},
     reading::Health,
     run::RunState,
-    watch::{Dwell, SignalState, Truth, dwell_end, evidence, health_in, held_ms, signals_of, truth},
+    watch::{Dwell, SignalState, TriggerState, Truth, dwell_end, evidence, health_in, held_ms, signals_of, truth},
 };
 
 /// What a plan that says nothing of `if_unknown` gets: people are told after this long.
@@ -53,7 +53,15 @@ impl Deciding {
             }
             let truth = truth(&trigger.when, &health_in(&self.state.signals));
             if let Some(event) = self.dwell_event(name, trigger, truth) {
+                let turns = matches!(
+                    event,
+                    Event::TriggerHealed { .. } | Event::TriggerFired { .. } | Event::HealingReset { .. }
+                );
                 self.emit(event);
+                let involved = self.state.incident.as_ref().is_some_and(|incident| incident.triggers.contains(name));
+                if turns && involved {
+                    self.ask_again(name);
+                }
             }
             if let Some(event) = self.unknown_event(name, trigger, truth) {
                 self.emit(event);
@@ -144,7 +152,7 @@ impl Deciding {
             let known = |migration: &crate::migration::Migration| {
                 migration.incident.as_ref().is_some_and(|incident| incident.triggers.contains(name))
             };
-            if !fired || known(&self.state) {
+            if !fired || known(&self.state) || !self.is_seen_to_hold(trigger) {
                 continue;
             }
             if self.state.incident.is_none() && self.state.open_run().is_none() {
@@ -163,6 +171,11 @@ impl Deciding {
             }
         }
         self.close_healed();
+    }
+
+    /// What a trigger fired for may have healed while nobody was looking: after a restart its signals are read first.
+    fn is_seen_to_hold(&self, trigger: &Trigger) -> bool {
+        truth(&trigger.when, &health_in(&self.state.signals)) == Truth::True || self.state.is_read(trigger)
     }
 
     pub(crate) fn start_run(&mut self, kind: RunKind, reason: String, only: Vec<Name>) {
@@ -185,12 +198,8 @@ impl Deciding {
             };
             return self.emit(Event::IncidentClosed { outcome });
         }
-        let healed = incident.triggers.iter().all(|name| {
-            self.state
-                .triggers
-                .get(name)
-                .is_none_or(|state| !matches!(state.dwell, Dwell::Fired | Dwell::Healing { .. }))
-        });
+        let is_unwell = |name| self.state.triggers.get(name).is_some_and(TriggerState::is_unwell);
+        let healed = !incident.triggers.iter().any(is_unwell);
         if healed {
             self.emit(Event::IncidentClosed { outcome: IncidentOutcome::Recovered });
         }

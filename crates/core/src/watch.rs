@@ -68,6 +68,11 @@ impl TriggerState {
         Self { dwell: Dwell::Quiet, waits_for_green: false, unknown: None, unknown_answered: false }
     }
 
+    /// It has fired, and has not healed for its dwell since.
+    pub(crate) fn is_unwell(&self) -> bool {
+        matches!(self.dwell, Dwell::Fired | Dwell::Healing { .. })
+    }
+
     /// Nobody was looking: what ran since the last pause counts for nothing.
     pub(crate) fn interrupt(&mut self, at: Timestamp) {
         match self.dwell {

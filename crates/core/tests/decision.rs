@@ -234,16 +234,111 @@ fn a_question_to_other_people_is_asked_anew() {
     assert_eq!(stage.state.state(), MigrationState::RollingBack);
 }
 
+/// Carl has spoken about what there was: what joins later is asked about, with a time of its own.
 #[test]
-fn a_persons_word_stands_until_something_worse_joins() {
+fn a_persons_word_stands_until_something_joins_that_nobody_has_spoken_about() {
     let joined = |joining: Rule| {
         let mut stage = incident(vec![of(Severity::Critical, decide(30, Answer::RollBack)), joining]);
         word(&mut stage, "carl", &["commander"], false).unwrap();
         stage.read("latency", Health::Unhealthy);
         stage
     };
-    assert_eq!(answer(&joined(decide(5, Answer::RollBack))), Some(Answer::FixForward));
+    assert_eq!(answer(&joined(Rule::always(Answer::FixForward))), Some(Answer::FixForward));
     assert_eq!(joined(Rule::always(Answer::RollBack)).state.state(), MigrationState::RollingBack);
+    let mut stage = joined(decide(5, Answer::RollBack));
+    assert_eq!((answer(&stage), ends_in(&stage)), (Some(Answer::Decide), Some(5 * MINUTE)));
+    // The one that was spoken about can come and go as it likes.
+    for health in [Health::Healthy, Health::Unhealthy] {
+        stage.read("errors", health);
+        assert_eq!((answer(&stage), ends_in(&stage)), (Some(Answer::Decide), Some(5 * MINUTE)));
+    }
+    let mut answered = stage.clone();
+    word(&mut answered, "carl", &["commander"], false).unwrap();
+    for health in [Health::Healthy, Health::Unhealthy] {
+        answered.read("latency", health);
+        assert_eq!((answer(&answered), ends_in(&answered)), (Some(Answer::FixForward), None), "{health:?}");
+    }
+    // What joins has healed: what carl said stands.
+    stage.read("latency", Health::Healthy);
+    assert_eq!((answer(&stage), ends_in(&stage)), (Some(Answer::FixForward), None));
+    pass(&mut stage, 60 * MINUTE);
+    assert_eq!(stage.state.state(), MigrationState::Incident);
+    assert_eq!(stage.replay(), stage.state);
+}
+
+/// The end of a timebox at which nothing was rolled back is no word about what fires later.
+#[test]
+fn what_joins_after_a_timebox_that_ended_is_asked_about() {
+    let mut stage =
+        incident(vec![of(Severity::Critical, decide(10, Answer::FixForward)), decide(5, Answer::RollBack)]);
+    pass(&mut stage, 10 * MINUTE);
+    assert_eq!(answer(&stage), Some(Answer::FixForward));
+    stage.read("latency", Health::Unhealthy);
+    assert_eq!((answer(&stage), ends_in(&stage)), (Some(Answer::Decide), Some(5 * MINUTE)));
+    pass(&mut stage, 5 * MINUTE);
+    assert_eq!(stage.state.state(), MigrationState::RollingBack);
+    assert_eq!(stage.state.run.as_ref().unwrap().reason, "trigger slow still holds at the end of its timebox");
+}
+
+/// `errors` is fixed forward by its rule; the rollback is what `latency` asks for, as long as that holds.
+#[test]
+fn what_a_trigger_asks_for_ends_when_it_has_healed() {
+    let joined = || {
+        let rules = vec![of(Severity::Critical, Rule::always(Answer::FixForward)), decide(10, Answer::RollBack)];
+        let mut stage = incident(rules);
+        stage.read("latency", Health::Unhealthy);
+        assert_eq!((answer(&stage), ends_in(&stage)), (Some(Answer::Decide), Some(10 * MINUTE)));
+        stage
+    };
+    let mut stage = joined();
+    pass(&mut stage, 2 * MINUTE);
+    stage.read("latency", Health::Healthy);
+    let incident = stage.state.incident.as_ref().unwrap();
+    assert_eq!((answer(&stage), ends_in(&stage)), (Some(Answer::FixForward), None));
+    assert!(incident.why.starts_with("slow has healed; hurt is critical"), "{}", incident.why);
+    assert_eq!(incident.trigger().map(String::as_str), Some("hurt"));
+    pass(&mut stage, 10 * MINUTE);
+    assert_eq!(stage.state.state(), MigrationState::Incident, "nothing holds that asks for a rollback");
+    // It comes back: its time has gone on meanwhile, and is over.
+    stage.read("latency", Health::Unhealthy);
+    assert_eq!(stage.state.state(), MigrationState::RollingBack);
+    assert_eq!(stage.replay(), stage.state);
+    // The other one heals: nothing changes for this one.
+    let mut stage = joined();
+    stage.read("errors", Health::Healthy);
+    pass(&mut stage, 10 * MINUTE);
+    assert_eq!(stage.state.run.as_ref().unwrap().reason, "trigger slow still holds at the end of its timebox");
+}
+
+/// The time that a trigger leaves goes with it; the one that stays has as much as ever.
+#[test]
+fn a_trigger_that_has_healed_takes_its_shorter_time_with_it() {
+    let mut stage = incident(vec![of(Severity::Critical, decide(30, Answer::RollBack)), decide(5, Answer::RollBack)]);
+    pass(&mut stage, MINUTE);
+    stage.read("latency", Health::Unhealthy);
+    assert_eq!(ends_in(&stage), Some(5 * MINUTE));
+    pass(&mut stage, MINUTE);
+    stage.read("latency", Health::Healthy);
+    assert_eq!(ends_in(&stage), Some(28 * MINUTE));
+    stage.read("latency", Health::Unhealthy);
+    assert_eq!(ends_in(&stage), Some(4 * MINUTE), "flapping gives no more time");
+}
+
+/// Who is asked is not changed by a trigger that only leaves less time.
+#[test]
+fn a_trigger_that_only_leaves_less_time_takes_the_decision_from_nobody() {
+    let all = Authority::AllOf { all: vec!["commander".to_owned(), "lead".to_owned()] };
+    let first = Rule { authority: Some(all.clone()), ..decide(30, Answer::RollBack) };
+    let sooner = Rule { authority: Some(Authority::AnyOf(vec!["auditor".to_owned()])), ..decide(10, Answer::RollBack) };
+    let mut stage = incident(vec![of(Severity::Critical, first), sooner]);
+    word(&mut stage, "carl", &["commander"], true).unwrap();
+    stage.read("latency", Health::Unhealthy);
+    let asks = stage.state.incident.as_ref().unwrap().asks.clone().unwrap();
+    assert_eq!((&asks.authority, asks.rule, ends_in(&stage)), (&all, 0, Some(10 * MINUTE)));
+    let refused = word(&mut stage, "ada", &["auditor"], false).unwrap_err();
+    assert!(matches!(refused.kind, RefusalKind::NotAllowed { .. }), "{refused:?}");
+    word(&mut stage, "lea", &["lead"], true).unwrap();
+    assert_eq!(stage.state.state(), MigrationState::RollingBack, "carl's word counts on");
 }
 
 #[test]

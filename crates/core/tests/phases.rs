@@ -169,6 +169,27 @@ fn while_muted_nothing_opens_an_incident_and_afterwards_it_does() {
     assert_eq!(stage.state.state(), MigrationState::Armed, "what has healed meanwhile opens nothing");
 }
 
+/// The mute ends while nobody looks: what fired in it may have healed since.
+#[test]
+fn after_a_restart_what_was_muted_is_read_before_it_opens_an_incident() {
+    let mut stage = armed(&phased(vec![("dns", step(&[]))]));
+    stage.command(Verb::Mute { time: Duration::from_secs(1800) }).unwrap();
+    stage.read("errors", Health::Unhealthy);
+    stage.pass(3600);
+    let mut asleep = stage.clone();
+    asleep.awake(Duration::from_secs(3600), jiff::SignedDuration::ZERO);
+    stage.feed(Input::Resumed { belay_version: "1".to_owned() }).unwrap();
+    for mut stage in [stage, asleep] {
+        stage.tick();
+        assert_eq!((stage.state.state(), &stage.state.muted), (MigrationState::Armed, &None), "nobody has looked since");
+        let mut healed = stage.clone();
+        healed.read("errors", Health::Healthy);
+        assert_eq!(healed.state.state(), MigrationState::Armed);
+        stage.read("errors", Health::Unhealthy);
+        assert_eq!(stage.state.state(), MigrationState::RollingBack);
+    }
+}
+
 fn window(point_h: Option<u64>, past: PastWindow) -> Option<Window> {
     let point_of_no_return = point_h.map(|hours| Duration::from_secs(hours * HOUR));
     Some(Window { point_of_no_return, past, opens: None })
