@@ -71,7 +71,8 @@ pub struct Item<'p> {
     /// What it belongs to: `architecture`, `team`, `within days`; `plan` for a plan's own.
     pub group: &'p str,
     pub text: &'p str,
-    /// The kinds of readiness checks that show it, where all of them are as wanted.
+    /// The kinds of readiness checks that show it, where all of them are as wanted. The first kind has to be there; the others only
+    /// contradict.
     pub checks: &'static [&'static str],
 }
 
@@ -97,7 +98,13 @@ pub const ITEMS: &[Item<'static>] = &{
             "How data stays in step until the cutover, and goes back after it, is defined",
             &[],
         ),
-        item(Before, "architecture", "capacity", "The old side can carry all of the traffic again", &["interlock"]),
+        item(
+            Before,
+            "architecture",
+            "capacity",
+            "The old side can carry all of the traffic again",
+            &["capacity", "destination", "interlock"],
+        ),
         item(Before, "architecture", "security", "Access, keys and secrets of both sides are reviewed", &[]),
         item(
             Before,
@@ -113,14 +120,20 @@ pub const ITEMS: &[Item<'static>] = &{
             "Every way in which the rollback can go was searched",
             &["explore"],
         ),
-        item(Before, "technical", "monitoring", "Alarms and other signals can be read", &["signal", "trigger"]),
+        item(
+            Before,
+            "technical",
+            "monitoring",
+            "Alarms and other signals can be read",
+            &["signal", "trigger", "alarm_data", "detection"],
+        ),
         item(Before, "technical", "backup_verified", "A backup was restored and looked at", &[]),
         item(
             Before,
             "technical",
             "routing_planned",
             "Where traffic goes back to, and how long clients take to follow, is known",
-            &[],
+            &["destination", "ttl", "stickiness"],
         ),
         item(Before, "technical", "objectives", "The rollback is expected to keep its objectives", &["rto", "rpo"]),
         item(
@@ -128,7 +141,7 @@ pub const ITEMS: &[Item<'static>] = &{
             "technical",
             "permissions",
             "The daemon has the permissions that the rollback takes",
-            &["account", "permission"],
+            &["permission", "account", "credentials"],
         ),
         item(Before, "technical", "armed", "The migration is armed", &[]),
         item(Before, "team", "roles", "There are people for every role that approves or decides", &["people"]),

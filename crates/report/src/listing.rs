@@ -1,7 +1,9 @@
-//! The checklist of a migration, from before its cutover to the weeks after a rollback. What the state shows is done with that as
-//! its evidence, the rest is for people to tick.
+//! The checklist of a migration, from before its cutover to the weeks after a rollback. What the state or the readiness checks show
+//! is done with that as its evidence, the rest is for people to tick.
 
-use belay_core::migration::Migration;
+mod evidence;
+
+use belay_core::{migration::Migration, readiness::CheckVerdict};
 use belay_plan::{
     checklist::{Item, Part},
     model::Plan,
@@ -9,6 +11,7 @@ use belay_plan::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
+pub use self::evidence::{Check, Evaluated, ItemCheck, ItemEvidence};
 use crate::{
     RunReport, Shown,
     checklist::{item, open, ticked},
@@ -29,36 +32,66 @@ pub struct ListedItem {
     /// The kinds of readiness checks that bear on it.
     #[schema(value_type = Vec<String>)]
     pub checks: &'static [&'static str],
+    /// What these show; none where nothing was evaluated, or no check is of these kinds.
+    pub evidence: Option<ItemEvidence>,
 }
 
-/// `after`: the report of the last rollback, where there was one in this attempt.
-pub fn listing(plan: &Plan, state: &Migration, after: Option<&RunReport>) -> Vec<ListedItem> {
-    let listed = |of: Item<'_>, item: CheckItem, known: bool| ListedItem {
-        part: of.part,
-        group: shown(of.group),
-        item: if known { item } else { ticked(item, &state.ticks) },
-        known,
-        checks: of.checks,
-    };
-    let every = |of: Item<'_>| match known(of.id, plan, state) {
-        Some((is_done, note)) => listed(of, item(of.id, is_done, of.text, note), true),
-        None => listed(of, open(of.id, of.text, looks_at(of.checks)), false),
-    };
+/// `after`: the report of the last rollback, where there was one in this attempt. `evaluated`: the readiness of the same plan.
+pub fn listing(
+    plan: &Plan,
+    state: &Migration,
+    after: Option<&RunReport>,
+    evaluated: Option<&Evaluated>,
+) -> Vec<ListedItem> {
+    let every = |of: Item<'_>| every(&of, plan, state, evaluated);
     let Some(report) = after else { return plan.checklist_items().map(every).collect() };
     let before = plan.checklist_items().filter(|of| of.part != Part::AfterRollback).map(every);
     // The report has all of the last part, and what the run left to look at before it.
     let last = report.checklist.iter().map(|item| {
         let of = plan.checklist_items().find(|of| of.part == Part::AfterRollback && of.id == item.id.as_str());
         let (part, group) = (Part::AfterRollback, shown(of.map_or("this run", |of| of.group)));
-        ListedItem { part, group, item: item.clone(), known: false, checks: &[] }
+        ListedItem { part, group, item: item.clone(), known: false, checks: &[], evidence: None }
     });
     before.chain(last).collect()
 }
 
-fn looks_at(checks: &[&str]) -> String {
-    match checks {
-        [] => String::new(),
-        checks => format!("readiness checks bear on it: {}", checks.join(", ")),
+fn every(of: &Item<'_>, plan: &Plan, state: &Migration, evaluated: Option<&Evaluated>) -> ListedItem {
+    let listed = |item: CheckItem, known: bool, evidence| ListedItem {
+        part: of.part,
+        group: shown(of.group),
+        item,
+        known,
+        checks: of.checks,
+        evidence,
+    };
+    if let Some((is_done, note)) = known(of.id, plan, state) {
+        return listed(item(of.id, is_done, of.text, note), true, None);
+    }
+    let person = |note: String| ticked(open(of.id, of.text, note), &state.ticks);
+    match evaluated.and_then(|evaluated| ItemEvidence::of(of, plan, evaluated)) {
+        None => listed(person(looks_at(of.checks, evaluated.is_some())), false, None),
+        Some((evidence, note)) if evidence.shows_it() => {
+            listed(item(of.id, true, of.text, note), false, Some(evidence))
+        }
+        Some((evidence, note)) if evidence.verdict == CheckVerdict::NoGo => {
+            // It stays on record, and counts again once the check does not contradict it.
+            let contradicted = person(String::new()).ticked;
+            let note = match &contradicted {
+                Some(tick) => format!("{note}; ticked by {}, which this contradicts: {}", tick.by, tick.reason),
+                None => note,
+            };
+            let open = open(of.id, of.text, note);
+            listed(CheckItem { ticked: contradicted, ..open }, false, Some(evidence))
+        }
+        Some((evidence, note)) => listed(person(note), false, Some(evidence)),
+    }
+}
+
+fn looks_at(checks: &[&str], is_evaluated: bool) -> String {
+    match (checks, is_evaluated) {
+        ([], _) => String::new(),
+        (checks, false) => format!("readiness checks bear on it: {}", checks.join(", ")),
+        (checks, true) => format!("the plan has nothing that these readiness checks are about: {}", checks.join(", ")),
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use belay_engine::{Handle, Snapshot};
+use belay_engine::{Handle, Readiness, Snapshot};
 use belay_plan::{
     Loaded,
     catalogue::Catalogue,
@@ -21,6 +21,8 @@ pub(crate) struct Guard {
     on_disk: Mutex<OnDisk>,
     /// Held while the file is read: a disk that hangs holds one thread, however many ask.
     pub(crate) reading: Arc<tokio::sync::Mutex<()>>,
+    /// The last evaluation for somebody who asked.
+    evaluated: Mutex<Option<Arc<Readiness>>>,
 }
 
 /// What the plan file says now. What is armed is in the journal, and does not change with the file.
@@ -37,7 +39,8 @@ pub(crate) struct OnDisk {
 impl Guard {
     pub(crate) fn new(handle: Handle, file: Option<PlanFile>) -> Self {
         let problem = file.is_none().then(|| "there is no plan file for it that can be used".to_owned());
-        Self { handle, on_disk: Mutex::new(OnDisk { file, problem, anothers: false }), reading: Arc::default() }
+        let on_disk = Mutex::new(OnDisk { file, problem, anothers: false });
+        Self { handle, on_disk, reading: Arc::default(), evaluated: Mutex::default() }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -127,6 +130,18 @@ impl Guard {
         let state = self.snapshot().state.clone();
         let running = state.open_run().map(|run| run.plan.clone());
         running.or_else(|| state.plan.clone().filter(|_| state.armed.is_some()))
+    }
+
+    /// The latest evaluation of a plan, whether the watch or somebody's question made it.
+    pub(crate) fn evaluated(&self, plan_sha256: &str) -> Option<Arc<Readiness>> {
+        let asked = self.evaluated.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let watched = self.snapshot().readiness.clone();
+        let of_plan = |found: &Arc<Readiness>| found.plan_sha256 == plan_sha256;
+        [asked, watched].into_iter().flatten().filter(of_plan).max_by_key(|found| found.at)
+    }
+
+    pub(crate) fn keep_evaluated(&self, found: Arc<Readiness>) {
+        *self.evaluated.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
     }
 
     fn lock(&self) -> MutexGuard<'_, OnDisk> {

@@ -1,6 +1,6 @@
 //! Readiness, as the daemon knows it: who holds the roles that a plan asks for, and an evaluation on demand.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use belay_engine::{Circumstances, HostChecks, Readiness, readiness};
 use belay_plan::model::{Authority, Name, Plan};
@@ -12,6 +12,12 @@ use crate::{auth::Tokens, config::Config, daemon::Daemon, guard::Guard, operate:
 
 /// An evaluation that is younger answers for whoever asks: it takes the quota that the watch needs.
 const FRESH_FOR: SignedDuration = SignedDuration::from_secs(10);
+
+/// As long an evaluation is evidence for the checklist: twice the pace of the watch.
+const EVIDENCE_FOR: SignedDuration = SignedDuration::from_mins(10);
+
+/// So long the checklist waits for an evaluation.
+const LIST_WAITS: Duration = Duration::from_secs(30);
 
 /// So many people are asked for who have one of these roles.
 pub(crate) struct Needed {
@@ -98,27 +104,73 @@ impl HostChecks for Host {
 impl Daemon {
     /// Evaluates the readiness of what is armed, else of what the file holds. Its clients cannot change anything.
     pub(crate) async fn readiness(&self, guard: &Arc<Guard>) -> Result<Arc<Readiness>, OperateError> {
-        let fresh = self.refresh(guard).await;
-        let snapshot = guard.snapshot();
-        let (state, now) = (snapshot.state.clone(), self.ports().clock.now());
-        if let Some(known) = snapshot.readiness.as_ref().filter(|known| now.duration_since(known.at) < FRESH_FOR) {
-            return Ok(known.clone());
+        let (plan, plan_sha256) = self.plan_to_evaluate(guard).await?;
+        match self.known_readiness(guard, &plan_sha256, FRESH_FOR) {
+            Some(known) => Ok(known),
+            None => self.evaluate(guard, plan, plan_sha256).await,
         }
-        let _place = self.place_for_a_dry_run().ok_or(OperateError::Busy)?;
-        let armed = state.plan.as_ref().filter(|_| state.armed.is_some());
-        let (plan, plan_sha256) = match armed {
-            Some(plan) => (plan.clone(), state.plan_sha256.clone()),
-            None => {
-                let loaded = fresh.map_err(|why| OperateError::PlanFile { why })?;
-                self.judge(&loaded.plan).map_err(|why| OperateError::NotPermitted { why })?;
-                (Arc::new(loaded.plan.clone()), loaded.sha256.clone())
+    }
+
+    /// As evidence: of the last minutes, where there is one; else it is made, but not while a run needs the quota.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) async fn readiness_as_evidence(&self, guard: &Arc<Guard>) -> Result<Arc<Readiness>, String> {
+        let (plan, plan_sha256) = self.plan_to_evaluate(guard).await.map_err(|error| error.to_string())?;
+        if let Some(known) = self.known_readiness(guard, &plan_sha256, EVIDENCE_FOR) {
+            return Ok(known);
+        }
+        if guard.snapshot().state.open_run().is_some() {
+            return Err("a run is under way, which needs the quota of AWS".to_owned());
+        }
+        tokio::select! {
+            biased;
+            found = self.evaluate(guard, plan, plan_sha256) => found.map_err(|error| error.to_string()),
+            () = self.ports().clock.sleep(LIST_WAITS) => {
+                Err(format!("it takes longer than {} s; `belay check` waits for it", LIST_WAITS.as_secs()))
             }
-        };
-        let circumstances = Circumstances::of(&plan, &state, &snapshot.relatives);
+        }
+    }
+
+    /// Younger than that, and not of before the migration was armed or cut over.
+    pub(crate) fn known_readiness(
+        &self,
+        guard: &Guard,
+        plan_sha256: &str,
+        younger_than: SignedDuration,
+    ) -> Option<Arc<Readiness>> {
+        let (found, now) = (guard.evaluated(plan_sha256)?, self.ports().clock.now());
+        let state = guard.snapshot().state.clone();
+        let changed = state.armed.max(state.cutover);
+        let holds = changed.is_none_or(|changed| found.at >= changed) && now.duration_since(found.at) < younger_than;
+        holds.then_some(found)
+    }
+
+    async fn plan_to_evaluate(&self, guard: &Arc<Guard>) -> Result<(Arc<Plan>, String), OperateError> {
+        let fresh = self.refresh(guard).await;
+        let state = guard.snapshot().state.clone();
+        if let Some(plan) = state.plan.as_ref().filter(|_| state.armed.is_some()) {
+            return Ok((plan.clone(), state.plan_sha256.clone()));
+        }
+        let loaded = fresh.map_err(|why| OperateError::PlanFile { why })?;
+        self.judge(&loaded.plan).map_err(|why| OperateError::NotPermitted { why })?;
+        Ok((Arc::new(loaded.plan.clone()), loaded.sha256.clone()))
+    }
+
+    async fn evaluate(
+        &self,
+        guard: &Arc<Guard>,
+        plan: Arc<Plan>,
+        plan_sha256: String,
+    ) -> Result<Arc<Readiness>, OperateError> {
+        let _place = self.place_for_a_dry_run().ok_or(OperateError::Busy)?;
+        let snapshot = guard.snapshot();
+        let circumstances = Circumstances::of(&plan, &snapshot.state, &snapshot.relatives);
         let host = self.host_checks();
         let found = readiness(self.read_only(), host.as_ref(), &plan, &plan_sha256, &circumstances).await;
         let found = Arc::new(found);
-        if armed.is_some() {
+        guard.keep_evaluated(found.clone());
+        if snapshot.state.armed.is_some() {
             guard.handle.note_readiness(found.clone()).await;
         }
         Ok(found)

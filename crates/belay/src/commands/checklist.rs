@@ -18,9 +18,9 @@ use crate::{
 
 /// Show what people see to before, during and after a cutover, and after a rollback; and tick it
 ///
-/// What Belay knows is ticked with its evidence. What people tick goes on record with who and why; a plan adds items of its own
-/// (`checklist`). For another attempt the list begins anew. Of a plan file, the list is shown without a daemon, and nothing of it is
-/// ticked.
+/// What Belay knows, or its readiness checks show, is ticked with its evidence, and no longer once a check finds something else. What
+/// people tick goes on record with who and why; a plan adds items of its own (`checklist`). For another attempt the list begins anew.
+/// Of a plan file, the list is shown without a daemon, and nothing of it is ticked.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -87,7 +87,8 @@ impl Args {
         let mut document = match (plan, change) {
             (Some(loaded), None) => {
                 let state = Migration::new(loaded.plan.migration.clone());
-                json!({ "migration": state.name, "run": null, "items": listing(&loaded.plan, &state, None) })
+                json!({ "migration": state.name, "run": null, "items": listing(&loaded.plan, &state, None, None), "readiness": null,
+                    "not_evaluated": "without a daemon; `belay check PLAN` evaluates it" })
             }
             (plan, change) => {
                 let named = plan.map(|loaded| loaded.plan.migration).or(self.subject.clone());
@@ -116,6 +117,9 @@ impl Args {
 }
 
 fn show(document: &Value, output: Output) -> Result<(), Failure> {
+    if let Some(why) = document["not_evaluated"].as_str() {
+        output.note(format_args!("readiness was not evaluated, so no check ticks an item: {why}"));
+    }
     let items = Vec::<Listed>::deserialize(&document["items"]).map_err(|error| {
         let error = anyhow::Error::new(error).context("what the daemon says of its checklist cannot be understood");
         Failure::new(Exit::Unexpected, error).help("the daemon and this command should be of the same version")

@@ -28,6 +28,7 @@ fn of_a_plan_the_list_is_shown_without_a_daemon() {
     let items = document["items"].as_array().unwrap();
     assert!(items.iter().all(|item| item["part"] == "after"), "{document:#}");
     assert_eq!(items.last().unwrap()["id"], "our_bank");
+    assert!(document["not_evaluated"].as_str().unwrap().contains("belay check"), "{document:#}");
     belay(folder.path(), &["checklist", "plan.yaml", "--tick", "our_bank"]).assert().code(2);
 }
 
@@ -40,4 +41,16 @@ fn an_item_is_ticked_with_a_reason_and_the_tick_taken_back() {
     assert!(by_plan.contains("[ ] our_bank"), "{by_plan}");
     assert!(guarded.run(&["checklist", "--tick", "armed", "--reason", "r"], 5).contains("Belay knows it by itself"));
     assert!(guarded.run(&["checklist", "shop", "--tick", "nothing", "--reason", "r"], 2).contains("no item nothing"));
+}
+
+#[test]
+fn the_list_shows_what_the_readiness_checks_have_found() {
+    let guarded = Guarded::with(OWN);
+    let shown = guarded.run(&["checklist", "--phase", "before"], 0);
+    assert!(shown.contains("[ ] objectives") && shown.contains("1 check is go at 20"), "{shown}");
+    let document: Value = serde_json::from_str(&guarded.run(&["checklist", "--json"], 0)).unwrap();
+    let items = document["items"].as_array().unwrap();
+    let drill = items.iter().find(|item| item["id"] == "drill").unwrap();
+    assert_eq!(drill["evidence"]["checks"][0]["verdict"], "warn", "{drill:#}");
+    assert_eq!(drill["evidence"]["at"], document["readiness"], "{drill:#}");
 }

@@ -3,9 +3,16 @@
 use std::sync::Arc;
 
 use axum::{Extension, Json, extract::State};
-use belay_core::{event::RunKind, id::RunId, input::Verb, migration::Migration, run::RunState};
-use belay_plan::model::{Name, Plan};
-use belay_report::listing::{ListedItem, listing};
+use belay_core::{
+    event::RunKind, id::RunId, input::Verb, migration::Migration, readiness::CheckVerdict, run::RunState,
+};
+use belay_engine::Readiness;
+use belay_plan::{
+    model::{Name, Plan},
+    visible,
+};
+use belay_report::listing::{Check, Evaluated, ListedItem, listing};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -27,12 +34,18 @@ pub(super) struct Checklist {
     migration: Name,
     /// The rollback that the last part is about; none where there was none in this attempt.
     run: Option<String>,
+    /// When the readiness checks that are its evidence were made.
+    readiness: Option<Timestamp>,
+    /// Why there are none.
+    #[schema(pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
+    not_evaluated: Option<String>,
     items: Vec<ListedItem>,
 }
 
 /// The checklist: before, during and after the cutover, and after a rollback
 ///
-/// What Belay knows is done with its evidence; the rest is ticked by people.
+/// What Belay knows, or its readiness checks show, is done with its evidence; the rest is ticked by people. The checks are those of the
+/// last ten minutes; where there are none, they are made for this answer, which then takes up to 30 seconds.
 #[utoipa::path(get, path = "/v1/migrations/{migration}/checklist", operation_id = "show_checklist",
     responses((status = 200, body = Checklist, description = "Each item, in the order of the migration")))]
 pub(super) async fn show(
@@ -41,7 +54,8 @@ pub(super) async fn show(
     At(migration): At<String>,
 ) -> Result<Json<Checklist>, Problem> {
     let guard = find(&daemon, &migration)?;
-    list(&daemon, &reports, &guard).await.map(Json)
+    let readiness = daemon.readiness_as_evidence(&guard).await;
+    list(&daemon, &reports, &guard, readiness).await.map(Json)
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -68,7 +82,8 @@ pub(super) async fn tick(
     Body(body): Body<TickBody>,
 ) -> Result<Json<Checklist>, Problem> {
     let guard = find(&daemon, &migration)?;
-    let before = list(&daemon, &reports, &guard).await?;
+    let readiness = daemon.readiness_as_evidence(&guard).await;
+    let before = list(&daemon, &reports, &guard, readiness.clone()).await?;
     let listed = before.items.iter().find(|listed| listed.item.id.as_str() == item).ok_or_else(|| {
         let ids: Vec<&str> = before.items.iter().filter(|item| !item.known).map(|item| item.item.id.as_str()).collect();
         Problem::not_found(format!("the checklist of {migration} has no item {item}"))
@@ -79,16 +94,28 @@ pub(super) async fn tick(
         let why = format!("nobody ticks {item}: Belay knows it by itself ({})", listed.item.note);
         return Err(refusal::of_state(why, &guard.snapshot().state));
     }
+    if let Some(evidence) = listed.evidence.as_ref().filter(|found| body.done && found.verdict == CheckVerdict::NoGo) {
+        let found = evidence.checks.iter().map(|check| check.found.to_string()).next().unwrap_or_default();
+        return Err(refusal::of_state(
+            format!("a readiness check contradicts {item}: {found}"),
+            &guard.snapshot().state,
+        ));
+    }
     let verb = match body.done {
         true => Verb::Tick { item, part: listed.part },
         false => Verb::Untick { item },
     };
     let done = daemon.command(&guard, verb, &caller.asked(&body.reason.0)).await;
     done.map_err(|error| refusal::problem(error, &guard.snapshot().state, Subject::Migration))?;
-    list(&daemon, &reports, &guard).await.map(Json)
+    list(&daemon, &reports, &guard, readiness).await.map(Json)
 }
 
-async fn list(daemon: &Daemon, reports: &Reports, guard: &Arc<Guard>) -> Result<Checklist, Problem> {
+async fn list(
+    daemon: &Daemon,
+    reports: &Reports,
+    guard: &Arc<Guard>,
+    readiness: Result<Arc<Readiness>, String>,
+) -> Result<Checklist, Problem> {
     let fresh = daemon.refresh(guard).await;
     let state = guard.snapshot().state.clone();
     let plan = plan(&state, fresh.map(|loaded| loaded.plan.clone()))?;
@@ -97,8 +124,25 @@ async fn list(daemon: &Daemon, reports: &Reports, guard: &Arc<Guard>) -> Result<
         Some(run) => made(daemon, reports, guard.name(), run, Clone::clone).await?,
         None => None,
     };
-    let items = listing(&plan, &state, report.as_ref());
-    Ok(Checklist { migration: state.name.clone(), run: run.map(|run| run.0), items })
+    let evaluated = readiness.as_ref().map(|found| evaluated(found));
+    let items = listing(&plan, &state, report.as_ref(), evaluated.as_ref().ok());
+    Ok(Checklist {
+        migration: state.name.clone(),
+        run: run.map(|run| run.0),
+        readiness: readiness.as_ref().ok().map(|found| found.at),
+        not_evaluated: readiness.err().map(|why| visible::line(&why).into_owned()),
+        items,
+    })
+}
+
+fn evaluated(found: &Readiness) -> Evaluated {
+    let checks = found.checks.iter().map(|check| Check {
+        id: check.id.clone(),
+        of_step: check.part.starts_with("step "),
+        verdict: check.verdict,
+        line: check.line(),
+    });
+    Evaluated { at: found.at, checks: checks.collect() }
 }
 
 /// The armed plan; else that of the file, which is the next to be armed; else the last one.

@@ -1,6 +1,10 @@
 //! `/v1/migrations/{migration}/checklist`
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
+use belay_core::reading::Health;
+use belay_sim::Rule;
 use serde_json::{Value, json};
 
 use crate::world::{CHECKOUT, Ground, armed, disarmed};
@@ -81,4 +85,71 @@ async fn after_a_rollback_the_list_is_that_of_its_report() {
     test.post(&format!("{PATH}/teams_told"), r#"{"reason": "told support"}"#).await.expect(StatusCode::OK);
     let report = test.get(&format!("{run}/report?format=md")).await.expect(StatusCode::OK);
     assert!(report.as_str().unwrap().contains("told support"), "{report}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn readiness_checks_tick_with_evidence_and_untick_once_they_find_something_else() {
+    let test = armed().await;
+    let list = test.get(PATH).await.expect(StatusCode::OK);
+    let steps = item(&list, "steps_documented");
+    assert!(steps["done"] == true && steps["ticked"].is_null(), "{steps:#}");
+    let evidence = &steps["evidence"];
+    assert_eq!((&evidence["verdict"], &evidence["proves"]), (&json!("go"), &json!(true)));
+    assert_eq!((&evidence["at"], &evidence["checks"][0]["id"]), (&list["readiness"], &json!("step")));
+    assert!(steps["note"].as_str().unwrap().starts_with("1 check is go at 2026-05-05T"), "{steps:#}");
+    // The search is only warned of; somebody may know more.
+    let drill = item(&list, "drill");
+    assert!(drill["done"] == false && drill["note"].as_str().unwrap().contains("warn: "), "{drill:#}");
+    let reason = r#"{"reason": "r"}"#;
+    let list = test.post(&format!("{PATH}/drill"), reason).await.expect(StatusCode::OK);
+    assert_eq!((&item(&list, "drill")["done"], &item(&list, "drill")["ticked"]["reason"]), (&json!(true), &json!("r")));
+    let known = test.post(&format!("{PATH}/steps_documented"), reason).await.expect_problem(409, "wrong_state");
+    assert!(known["detail"].as_str().unwrap().contains("Belay knows it by itself"), "{known:#}");
+
+    test.ground.world.set_rule("blue_ready", Rule::Always(Health::Unhealthy));
+    let same = test.get(PATH).await.expect(StatusCode::OK);
+    assert_eq!(same["readiness"], list["readiness"], "it is evidence for ten minutes");
+    tokio::time::sleep(Duration::from_secs(601)).await;
+    let list = test.get(PATH).await.expect(StatusCode::OK);
+    let steps = item(&list, "steps_documented");
+    assert_eq!((&steps["done"], &steps["evidence"]["verdict"]), (&json!(false), &json!("no_go")), "{steps:#}");
+    assert!(steps["note"].as_str().unwrap().contains("no-go: step traffic: blue_ready: does not hold"), "{steps:#}");
+    let refused = test.post(&format!("{PATH}/steps_documented"), reason).await.expect_problem(409, "wrong_state");
+    assert!(refused["detail"].as_str().unwrap().contains("contradicts steps_documented"), "{refused:#}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_no_go_contradicts_a_persons_tick_for_as_long_as_it_lasts() {
+    let test = armed().await;
+    let shows = |health: Health| test.ground.world.set_rule("blue_ready", Rule::Always(health));
+    shows(Health::Unknown);
+    let path = format!("{PATH}/steps_documented");
+    let list = test.post(&path, r#"{"reason": "looked at it"}"#).await.expect(StatusCode::OK);
+    assert_eq!(item(&list, "steps_documented")["done"], true, "what is unknown contradicts nobody: {list:#}");
+
+    shows(Health::Unhealthy);
+    tokio::time::sleep(Duration::from_secs(601)).await;
+    let list = test.get(PATH).await.expect(StatusCode::OK);
+    let contradicted = item(&list, "steps_documented");
+    assert_eq!((&contradicted["done"], &contradicted["ticked"]["reason"]), (&json!(false), &json!("looked at it")));
+    assert!(
+        contradicted["note"].as_str().unwrap().contains("which this contradicts: looked at it"),
+        "{contradicted:#}"
+    );
+
+    shows(Health::Healthy);
+    tokio::time::sleep(Duration::from_secs(601)).await;
+    let list = test.get(PATH).await.expect(StatusCode::OK);
+    let proven = item(&list, "steps_documented");
+    assert!(proven["done"] == true && proven["ticked"].is_null(), "{proven:#}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_a_run_needs_the_quota_nothing_is_evaluated_for_the_list() {
+    let test = armed().await;
+    let run = test.roll_back().await;
+    test.until(&run, |run| run["steps"]["by_hand"]["phase"] == "awaiting_approval").await;
+    let list = test.get(PATH).await.expect(StatusCode::OK);
+    assert_eq!((&list["readiness"], &item(&list, "monitoring")["done"]), (&Value::Null, &json!(false)));
+    assert!(list["not_evaluated"].as_str().unwrap().contains("a run is under way"), "{list:#}");
 }
