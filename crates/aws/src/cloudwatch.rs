@@ -12,7 +12,7 @@ use aws_sdk_cloudwatch::{
 use belay_plan::shape::{Field, field, words};
 use jiff::Timestamp;
 
-pub(crate) use self::alarm::{located, types as alarm_types};
+pub(crate) use self::alarm::{HISTORY_CALL, located, types as alarm_types};
 pub use self::{
     alarm::{Alarm, spec as alarm_spec},
     metric::{Metric, spec as metric_spec},

@@ -7,6 +7,7 @@ use belay_core::{
     elapsed::is_own,
     id::RunId,
     run::Run,
+    watch::signals_of,
 };
 use belay_plan::model::{AwsTarget, Name, Plan, Step};
 use belay_ports::{AccountError, Actuators, Ports, Query, Scope, Stages};
@@ -65,8 +66,13 @@ pub(crate) fn documents(baseline: Option<&Baseline>) -> Arc<[(String, Value)]> {
 /// What to ask for a signal. None for a signal that the plan does not have, and for one that Belay itself knows.
 pub(crate) fn query(plan: &Plan, baseline: &Arc<[(String, Value)]>, name: &Name) -> Option<(String, Query)> {
     let signal = plan.signals.get(name).filter(|signal| !is_own(signal))?;
-    let query =
-        Query { signal: name.clone(), spec: signal.spec.clone(), aws: signal.aws.clone(), baseline: baseline.clone() };
+    let query = Query {
+        signal: name.clone(),
+        spec: signal.spec.clone(),
+        aws: signal.aws.clone(),
+        of_trigger: plan.triggers.values().any(|trigger| signals_of(&trigger.when).contains(&name)),
+        baseline: baseline.clone(),
+    };
     Some((signal.kind.clone(), query))
 }
 

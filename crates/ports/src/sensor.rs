@@ -18,6 +18,8 @@ pub struct Query {
     /// The signal's entry in normal form.
     pub spec: Value,
     pub aws: AwsTarget,
+    /// A trigger goes by it.
+    pub of_trigger: bool,
     /// For signals that compare with the baseline: the document of each step, by the step's resource.
     pub baseline: Arc<[(String, Value)]>,
 }

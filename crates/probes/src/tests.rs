@@ -43,7 +43,13 @@ impl Clock for Still {
 }
 
 fn query(spec: Value) -> Query {
-    Query { signal: "probe".to_owned(), spec, aws: AwsTarget::default(), baseline: Default::default() }
+    Query {
+        signal: "probe".to_owned(),
+        spec,
+        aws: AwsTarget::default(),
+        of_trigger: false,
+        baseline: Default::default(),
+    }
 }
 
 async fn read_with(clock: Arc<Still>, spec: Value) -> Reading {

@@ -70,6 +70,7 @@ impl Watcher {
             signal: "data".to_owned(),
             spec: spec.clone(),
             aws: AwsTarget::default(),
+            of_trigger: false,
             baseline: Arc::default(),
         };
         let queries: Vec<Query> = specs.iter().map(query).collect();

@@ -83,6 +83,23 @@ fn an_alarm_that_does_not_exist_is_no_go_and_what_exists_is_named() {
 }
 
 #[test]
+fn an_alarm_that_never_fired_is_a_warning_until_it_has() {
+    let stage = Stage::new("readyfired", &[]);
+    let plan = stage.plan(DNS_PLAN);
+    let report = check(&stage, &plan);
+    let found = one(&report, "alarm_history", "signal errors");
+    assert_eq!(found["verdict"], "warn", "{found:#}");
+    assert!(found["found"].as_str().unwrap().starts_with("never in ALARM in the 30 days"), "{found:#}");
+    assert!(found["cure"].as_str().unwrap().contains("aws cloudwatch set-alarm-state"), "{found:#}");
+    stage.world.set_alarm("/alarms/errors", "ALARM");
+    stage.world.set_alarm("/alarms/errors", "OK");
+    let report = check(&stage, &plan);
+    let found = one(&report, "alarm_history", "signal errors");
+    assert_eq!(found["verdict"], "go", "{found:#}");
+    assert!(found["found"].as_str().unwrap().starts_with("last in ALARM at 20"), "{found:#}");
+}
+
+#[test]
 fn a_record_that_is_gone_is_no_go() {
     let stage = Stage::new("readygone", &[]);
     let plan = stage.plan(&DNS_PLAN.replace("record: $record", "record: gone.$record"));

@@ -1,5 +1,6 @@
 //! The `alarm` signal: the state of a metric, composite or log alarm.
 
+mod history;
 mod read;
 mod readiness;
 mod spec;
@@ -18,10 +19,12 @@ use futures::{StreamExt, stream};
 use serde::Deserialize;
 
 pub use self::spec::spec;
-pub(crate) use self::{read::types, spec::located};
+pub(crate) use self::{history::CALL as HISTORY_CALL, read::types, spec::located};
 use self::{
+    history::{Histories, History},
     read::{CALL, Found, Learned, NAMES_MAX, Place},
     spec::Spec,
+    state::State,
 };
 use crate::{
     budget, place,
@@ -39,6 +42,13 @@ const ELSEWHERE: &str =
 /// Calls under way at the same time: enough to see thousands of alarms in seconds, inside half of the quota of 9/s.
 const CONCURRENT_CALLS: usize = 4;
 
+/// Alarms whose history is looked at in one evaluation of the readiness, a call each; the others in the next ones.
+const HISTORIES_MAX: usize = 50;
+
+/// At once, and for so long: the alarms themselves are read from the same quota.
+const CONCURRENT_HISTORIES: usize = 2;
+const HISTORIES_TIME: Duration = Duration::from_secs(30);
+
 /// How many existing alarms a reading names instead of one that does not exist.
 const SIMILAR_MAX: usize = 3;
 
@@ -47,6 +57,7 @@ pub struct Alarm {
     aws: Aws,
     clock: Arc<dyn Clock>,
     learned: Learned,
+    histories: Histories,
 }
 
 /// One signal: what the plan writes, and where its alarm is.
@@ -59,6 +70,12 @@ struct Asked<'a> {
 
 /// The alarms of all places, by place and name.
 type All<'a> = HashMap<(&'a AwsTarget, String), Found>;
+
+/// An alarm that a trigger goes by.
+type Watched<'a> = (&'a AwsTarget, &'a str, &'a State);
+
+/// When it has last fired, or why that is not known.
+type HistoryFound = Result<History, String>;
 
 fn specs(queries: &[Query]) -> Vec<Result<Spec, serde_json::Error>> {
     queries.iter().map(|query| Spec::deserialize(&query.spec)).collect()
@@ -75,7 +92,7 @@ fn asked<'a>(queries: &'a [Query], specs: &'a [Result<Spec, serde_json::Error>])
 
 impl Alarm {
     pub fn new(aws: Aws, clock: Arc<dyn Clock>) -> Self {
-        Self { aws, clock, learned: Learned::default() }
+        Self { aws, clock, learned: Learned::default(), histories: Histories::default() }
     }
 
     async fn read_all(&self, queries: &[Query]) -> Vec<Reading> {
@@ -100,15 +117,54 @@ impl Alarm {
         let specs = specs(queries);
         let asked = asked(queries, &specs);
         let all = self.find_all(&asked, &deadline).await;
-        let checks = asked.iter().map(|asked| match asked {
-            // That it cannot be read, the reading shows.
-            Err(_) => Vec::new(),
-            Ok(asked) => match &all[&(&asked.target, asked.name.to_owned())] {
-                Ok(Some(state)) => readiness::checks(asked.name, state),
-                _ => Vec::new(),
-            },
+        // That one cannot be read, the reading shows.
+        let watched: Vec<_> = asked.iter().flatten().filter(|asked| asked.query.of_trigger).collect();
+        let watched = watched.iter().filter_map(|asked| Some((&asked.target, asked.name, asked.state(&all)?)));
+        let histories = self.histories(watched.collect()).await;
+        let checks = |asked: &Asked<'_>| {
+            let mut checks = readiness::checks(asked.name, asked.state(&all)?);
+            let history = asked.query.of_trigger.then(|| histories.get(&(&asked.target, asked.name)));
+            checks.extend(history.flatten().map(|history| history::check(asked.name, history.clone())));
+            Some(checks)
+        };
+        asked.iter().map(|asked| asked.as_ref().ok().and_then(&checks).unwrap_or_default()).collect()
+    }
+
+    /// When each alarm has last fired, or why that is not known.
+    async fn histories<'a>(&self, alarms: Vec<Watched<'a>>) -> HashMap<(&'a AwsTarget, &'a str), HistoryFound> {
+        let (deadline, now) = (Deadline::within(self.clock.as_ref(), HISTORIES_TIME), self.clock.monotonic());
+        let mut looked: HashMap<_, _> = HashMap::new();
+        let mut due = Vec::new();
+        for (target, name, state) in &alarms {
+            match history::fires_now(state) {
+                Some(fired) => drop(looked.insert((*target, *name), Ok(fired))),
+                None => due.extend(self.histories.due(target, name, now).map(|last| (last, *target, *name, *state))),
+            }
+        }
+        due.sort_by_key(|(last, target, name, _)| (*last, *target, *name));
+        due.dedup_by_key(|(_, target, name, _)| (*target, *name));
+        let looks = due.into_iter().take(HISTORIES_MAX).map(|(_, target, name, state)| {
+            let deadline = &deadline;
+            async move { ((target, name), self.history(target, name, state, deadline).await) }
         });
-        checks.collect()
+        let looks: Vec<_> = looks.collect();
+        looked.extend(stream::iter(looks).buffer_unordered(CONCURRENT_HISTORIES).collect::<Vec<_>>().await);
+        let found = alarms.into_iter().map(|(target, name, _)| {
+            let found = self.histories.found((target, name), now, looked.remove(&(target, name)));
+            ((target, name), found)
+        });
+        found.collect()
+    }
+
+    async fn history(
+        &self,
+        target: &AwsTarget,
+        name: &str,
+        state: &State,
+        deadline: &Deadline<'_>,
+    ) -> Result<History, ReadError> {
+        let clients = deadline.bound(async { Ok(self.aws.clients(target).await?) }).await?;
+        history::look(&Place { client: &clients.cloudwatch, target, deadline }, name, state.kind.clone()).await
     }
 
     /// All alarms that are asked for, in as few calls as possible.
@@ -159,6 +215,11 @@ impl Alarm {
 }
 
 impl Asked<'_> {
+    /// None where there is no such alarm, or it could not be read.
+    fn state<'s>(&'s self, all: &'s All<'s>) -> Option<&'s State> {
+        all.get(&(&self.target, self.name.to_owned()))?.as_ref().ok()?.as_ref()
+    }
+
     fn finding(&self, all: &All<'_>, existing: &HashMap<&AwsTarget, Vec<String>>) -> Finding {
         let Self { query, spec, target, name } = self;
         let is_elsewhere = query.aws.account.as_ref().is_some_and(|account| target.account.as_ref() != Some(account));
@@ -196,8 +257,15 @@ impl Sensor for Alarm {
     }
 
     /// On `*`: composite alarms can be read in no other way, and which alarms are composite is not known beforehand.
-    fn permissions(&self, _query: &Query) -> Vec<Permission> {
-        vec![Permission { action: CALL.to_owned(), resource: "*".to_owned(), mutates: false, conditions: Vec::new() }]
+    fn permissions(&self, query: &Query) -> Vec<Permission> {
+        let history = query.of_trigger.then_some(HISTORY_CALL);
+        let read = |action: &str| Permission {
+            action: action.to_owned(),
+            resource: "*".to_owned(),
+            mutates: false,
+            conditions: Vec::new(),
+        };
+        std::iter::once(CALL).chain(history).map(read).collect()
     }
 }
 

@@ -14,13 +14,13 @@ use belay_ports::{
 
 use super::Patience;
 use crate::{
-    cloudwatch::{ALARM, located, timestamp},
+    cloudwatch::{ALARM, HISTORY_CALL, located, timestamp},
     errors, place,
     session::Aws,
 };
 
 /// The IAM action.
-pub(super) const CALL: &str = "cloudwatch:DescribeAlarmHistory";
+pub(super) const CALL: &str = HISTORY_CALL;
 
 const BACK: Duration = Duration::from_secs(24 * 3600);
 

@@ -38,7 +38,13 @@ impl Clock for Still {
 async fn read_by(clock: Arc<Still>, gate: Gate, spec: Value) -> Reading {
     let kind = if spec[KEY].is_object() { KEY } else { DIFFERENCE_KEY };
     let sensor = Probes::new(clock, gate).sensor(kind).unwrap();
-    let query = Query { signal: "orphans".to_owned(), spec, aws: AwsTarget::default(), baseline: Arc::default() };
+    let query = Query {
+        signal: "orphans".to_owned(),
+        spec,
+        aws: AwsTarget::default(),
+        of_trigger: false,
+        baseline: Arc::default(),
+    };
     sensor.read(&[query]).await.remove(0)
 }
 

@@ -71,6 +71,7 @@ async fn reads_in_five_minutes(unreadable: bool, urgent: bool) -> usize {
         signal: "slow".to_owned(),
         spec: json!({}),
         aws: AwsTarget::default(),
+        of_trigger: false,
         baseline: Default::default(),
     });
     let want = |fresh_after| {
@@ -105,7 +106,13 @@ fn signals_of_one_pace_share_their_reads_whenever_each_was_wanted_first() {
         for migration in ["first", "second", "third"] {
             let subscription = sampler.subscribe();
             let (spec, aws) = (json!({}), AwsTarget::default());
-            let query = Arc::new(Query { signal: migration.to_owned(), spec, aws, baseline: Default::default() });
+            let query = Arc::new(Query {
+                signal: migration.to_owned(),
+                spec,
+                aws,
+                of_trigger: false,
+                baseline: Default::default(),
+            });
             let wanted = Wanted { kind: "metric".to_owned(), query, gated: false, fresh_after: clock.now() };
             subscription.want(BTreeMap::from([(migration.to_owned(), wanted)]));
             subscriptions.push(subscription);
@@ -130,6 +137,7 @@ fn two_who_need_it_fresh_one_right_after_the_other_are_both_served_at_once() {
             signal: "slow".to_owned(),
             spec: json!({}),
             aws: AwsTarget::default(),
+            of_trigger: false,
             baseline: Default::default(),
         };
         let query = Arc::new(query);
@@ -214,6 +222,7 @@ async fn a_sensor_that_holds_its_thread_up_leaves_its_signals_unknown() {
         signal: "page".to_owned(),
         spec: json!({}),
         aws: AwsTarget::default(),
+        of_trigger: false,
         baseline: Default::default(),
     });
     let wanted = Wanted { kind: "http".to_owned(), query, gated: true, fresh_after: clock.now() };

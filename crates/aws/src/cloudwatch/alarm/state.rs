@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aws_sdk_cloudwatch::types::{CompositeAlarm, EvaluationState, LogAlarm, MetricAlarm, StateValue};
+use aws_sdk_cloudwatch::types::{AlarmType, CompositeAlarm, EvaluationState, LogAlarm, MetricAlarm, StateValue};
 use belay_core::reading::Health;
 use jiff::Timestamp;
 
@@ -15,6 +15,7 @@ use crate::{
 /// What the three kinds of alarm have in common.
 #[derive(Debug, Clone)]
 pub(super) struct State {
+    pub(super) kind: AlarmType,
     pub(super) value: Option<StateValue>,
     /// Absent where CloudWatch could evaluate everything, and on composite alarms.
     pub(super) evaluation: Option<EvaluationState>,
@@ -91,6 +92,7 @@ impl State {
 pub(super) fn from_metric(alarm: MetricAlarm) -> Option<(String, State)> {
     let timing = Timing::of(&alarm);
     let state = State {
+        kind: AlarmType::MetricAlarm,
         value: alarm.state_value,
         evaluation: alarm.evaluation_state,
         since: alarm.state_transitioned_timestamp.as_ref().and_then(timestamp),
@@ -106,6 +108,7 @@ pub(super) fn from_composite(alarm: CompositeAlarm) -> Option<(String, State)> {
     let reason = reason.map(|reason| format!(": {}", errors::bounded(&reason))).unwrap_or_default();
     let suppressed = alarm.actions_suppressed_by.map(|by| format!("its actions are suppressed by {by}{reason}"));
     let state = State {
+        kind: AlarmType::CompositeAlarm,
         value: alarm.state_value,
         evaluation: None,
         since: alarm.state_transitioned_timestamp.as_ref().and_then(timestamp),
@@ -118,6 +121,7 @@ pub(super) fn from_composite(alarm: CompositeAlarm) -> Option<(String, State)> {
 
 pub(super) fn from_log(alarm: LogAlarm) -> Option<(String, State)> {
     let state = State {
+        kind: AlarmType::LogAlarm,
         value: alarm.state_value,
         evaluation: alarm.evaluation_state,
         since: alarm.state_transitioned_timestamp.as_ref().and_then(timestamp),
@@ -140,6 +144,7 @@ mod tests {
 
     fn state(value: &str) -> State {
         State {
+            kind: AlarmType::MetricAlarm,
             value: Some(StateValue::from(value)),
             evaluation: None,
             since: Some("2026-01-31T02:11:07Z".parse().unwrap()),

@@ -1,5 +1,7 @@
 //! `alarm` over the wire, against a CloudWatch of the test.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use belay_core::reading::Health;
 use ciborium::{Value as Cbor, cbor};
 use serde_json::{Value, json};
@@ -8,7 +10,7 @@ use super::*;
 use crate::{
     cloudwatch::testing::{Answer, CloudWatch, refused},
     session::Access,
-    testing::{Still, aws, endpoint, http, target},
+    testing::{Jumping, Still, aws, endpoint, http, target},
 };
 
 fn sensor(aws: Aws) -> Alarm {
@@ -20,6 +22,7 @@ fn query(alarm: &str) -> Query {
         signal: alarm.to_owned(),
         spec: json!({"alarm": alarm, "missing": "healthy"}),
         aws: AwsTarget { account: None, ..target() },
+        of_trigger: false,
         baseline: Default::default(),
     }
 }
@@ -133,9 +136,114 @@ async fn an_alarm_of_another_account_needs_a_role_there() {
     let sensor = sensor(aws(Access::ReadOnly, &endpoint).await);
     let arn = "arn:aws:cloudwatch:us-east-1:444455556666:alarm:errors: too many";
     let spec = json!({"alarm": arn, "missing": "unknown"});
-    let query = Query { signal: "errors".to_owned(), spec, aws: target(), baseline: Default::default() };
+    let query =
+        Query { signal: "errors".to_owned(), spec, aws: target(), of_trigger: false, baseline: Default::default() };
     let reading = sensor.read(&[query]).await.remove(0);
     assert_eq!((reading.health, reading.unreadable), (Health::Unknown, true));
     assert!(reading.evidence.ends_with(ELSEWHERE), "{}", reading.evidence);
     assert_eq!(reading.source, "cloudwatch 444455556666/us-east-1");
+}
+
+const TURNED_TO_ALARM: &str = r#"{"newState":{"stateValue":"ALARM"}}"#;
+const TURNED_TO_OK: &str = r#"{"newState":{"stateValue":"OK"}}"#;
+
+fn watched(alarm: &str) -> Query {
+    Query { of_trigger: true, ..query(alarm) }
+}
+
+/// As many turns to OK as a page holds.
+fn flapping(token: usize) -> Answer {
+    let item =
+        cbor!({"Timestamp" => Cbor::Tag(1, Box::new(cbor!(1_767_225_600).unwrap())), "HistoryData" => TURNED_TO_OK});
+    ("200 OK", cbor!({"AlarmHistoryItems" => vec![item.unwrap(); 100], "NextToken" => token.to_string()}).unwrap())
+}
+
+async fn with_history(answer: impl Fn(&str) -> Answer + Send + 'static) -> CloudWatch {
+    CloudWatch::start(move |call| match call["AlarmName"].as_str() {
+        Some(name) => answer(name),
+        None => found(call),
+    })
+    .await
+}
+
+fn histories(checks: &[Vec<Check>]) -> Vec<(&str, belay_ports::CheckVerdict, &str)> {
+    let of_history = checks.iter().flatten().filter(|check| check.id == "alarm_history");
+    of_history.map(|check| (check.subject.as_str(), check.verdict, check.found.as_str())).collect()
+}
+
+#[tokio::test]
+async fn an_alarm_that_a_trigger_goes_by_and_that_has_never_fired_is_told_and_asked_for_once_an_hour() {
+    use belay_ports::CheckVerdict::{Go, Warn};
+    let cloudwatch = with_history(|name| {
+        let turned = if name == "fired" { vec![TURNED_TO_OK, TURNED_TO_ALARM] } else { vec![TURNED_TO_OK] };
+        let at = Cbor::Tag(1, Box::new(cbor!(1_767_225_600).unwrap()));
+        let items = turned.into_iter().map(|data| cbor!({"Timestamp" => at.clone(), "HistoryData" => data}).unwrap());
+        ("200 OK", cbor!({"AlarmHistoryItems" => items.collect::<Vec<_>>()}).unwrap())
+    })
+    .await;
+    let clock = Arc::new(Jumping::default());
+    let sensor = Alarm::new(cloudwatch.aws().await, clock.clone());
+    let queries = [watched("fired"), watched("never"), query("gate")];
+    let checks = sensor.readiness(&queries).await;
+    let fired = ("fired", Go, "last in ALARM at 2026-01-01T00:00:00Z");
+    let never = ("never", Warn, "never in ALARM in the 30 days that CloudWatch keeps: nobody knows that it can fire");
+    assert_eq!(histories(&checks), [fired, never], "no history of what no trigger goes by");
+    let cure = &checks[1].iter().find(|check| check.id == "alarm_history").unwrap().cure;
+    assert!(cure.contains("aws cloudwatch set-alarm-state --alarm-name never --state-value ALARM"), "{cure}");
+    let asked = |calls: Vec<Value>| calls.iter().filter(|call| call["AlarmName"].is_string()).count();
+    assert_eq!(asked(cloudwatch.calls()), 2);
+    let call = cloudwatch.calls().into_iter().find(|call| call["AlarmName"] == "fired").unwrap();
+    assert_eq!((&call["AlarmTypes"], &call["HistoryItemType"]), (&json!(["MetricAlarm"]), &json!("StateUpdate")));
+
+    assert_eq!(histories(&sensor.readiness(&queries).await), [fired, never]);
+    assert_eq!(asked(cloudwatch.calls()), 2, "what was found counts for an hour");
+    clock.sleep(Duration::from_secs(3600)).await;
+    assert_eq!(histories(&sensor.readiness(&queries).await), [fired, never]);
+    assert_eq!(asked(cloudwatch.calls()), 4);
+}
+
+#[tokio::test]
+async fn an_alarm_that_turns_often_is_looked_at_for_three_pages() {
+    static PAGES: AtomicUsize = AtomicUsize::new(0);
+    let cloudwatch = with_history(|_| flapping(PAGES.fetch_add(1, Ordering::Relaxed))).await;
+    let sensor = sensor(cloudwatch.aws().await);
+    let checks = sensor.readiness(&[watched("flapping")]).await;
+    let found = "not in ALARM in its latest turns, back to 2026-01-01T00:00:00Z: nobody knows that it can fire";
+    assert_eq!(histories(&checks), [("flapping", belay_ports::CheckVerdict::Warn, found)]);
+    assert_eq!(cloudwatch.calls().iter().filter(|call| call["AlarmName"].is_string()).count(), 3);
+}
+
+#[tokio::test]
+async fn a_history_that_may_not_be_read_is_a_warning_and_the_other_checks_stand() {
+    let denied = || {
+        let error = cbor!({"__type" => "AccessDeniedException", "message" => "not authorized"});
+        ("403 Forbidden", error.unwrap())
+    };
+    let cloudwatch = with_history(move |_| denied()).await;
+    let sensor = sensor(cloudwatch.aws().await);
+    let checks = sensor.readiness(&[watched("errors")]).await;
+    let (_, verdict, found) = histories(&checks)[0];
+    assert_eq!(verdict, belay_ports::CheckVerdict::Warn);
+    assert!(found.starts_with("whether it has ever fired is not known: ") && found.contains(HISTORY_CALL), "{found}");
+}
+
+#[tokio::test]
+async fn of_many_alarms_each_evaluation_looks_at_some_and_at_all_in_the_end() {
+    let cloudwatch = with_history(|_| ("200 OK", cbor!({"AlarmHistoryItems" => Vec::<Cbor>::new()}).unwrap())).await;
+    let sensor = Alarm::new(cloudwatch.aws().await, Arc::new(Jumping::default()));
+    let queries: Vec<Query> = (0..120).map(|number| watched(&format!("alarm-{number:03}"))).collect();
+    for looked in [50, 100, 120] {
+        let checks = sensor.readiness(&queries).await;
+        let known = histories(&checks).iter().filter(|(_, _, found)| found.starts_with("never in ALARM")).count();
+        let left = histories(&checks).iter().filter(|(_, _, found)| found.contains("not looked at yet")).count();
+        assert_eq!((known, left), (looked, 120 - looked));
+    }
+}
+
+#[test]
+fn the_history_is_permitted_where_a_trigger_goes_by_the_alarm() {
+    let sensor = sensor(crate::testing::nowhere());
+    let actions = |query: Query| sensor.permissions(&query).into_iter().map(|one| one.action).collect::<Vec<_>>();
+    assert_eq!(actions(watched("errors")), [CALL, HISTORY_CALL]);
+    assert_eq!(actions(query("errors")), [CALL]);
 }

@@ -31,6 +31,7 @@ async fn read(cloudwatch: &CloudWatch, metrics: &[serde_json::Value]) -> Vec<Rea
         signal: "metric".to_owned(),
         spec: json!({"metric": metric, "healthy": "<= 1"}),
         aws: AwsTarget { account: None, ..target() },
+        of_trigger: false,
         baseline: Default::default(),
     };
     sensor.read(&metrics.iter().map(query).collect::<Vec<_>>()).await

@@ -18,7 +18,7 @@ fn decided(spec: Value, found: Option<&Found>) -> (Health, String) {
 
 fn query(spec: Value) -> Query {
     let aws = belay_plan::model::AwsTarget { account: None, ..target() };
-    Query { signal: "db".to_owned(), spec: json!({ KEY: spec }), aws, baseline: Default::default() }
+    Query { signal: "db".to_owned(), spec: json!({ KEY: spec }), aws, of_trigger: false, baseline: Default::default() }
 }
 
 #[test]
