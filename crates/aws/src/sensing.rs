@@ -47,7 +47,7 @@ impl Finding {
             Self::Unreadable(error) => (Health::Unknown, error.why, true, error.permanent),
         };
         let source = format!("{service} {}", place::name(&query.aws));
-        Reading { signal: query.signal.clone(), taken, health, evidence, source, unreadable, permanent }
+        Reading { signal: query.signal.clone(), taken, health, evidence, source, unreadable, permanent, measured: None }
     }
 }
 

@@ -140,7 +140,7 @@ impl Deciding {
                     self.due[*concerned] = true;
                 }
             }
-            Event::Confirm { .. } | Event::SignalTurned { .. } => {}
+            Event::Confirm { .. } | Event::SignalTurned { .. } | Event::ReadingsKept { .. } => {}
             _ => self.all_due(),
         }
     }
@@ -159,6 +159,7 @@ impl Deciding {
             Input::StoodStill { step, doc } => self.stood_still(step, doc),
             Input::Checked(checked) => self.checked(checked),
             Input::Gathered { incident, source, gathered } => self.gathered(incident, *source, gathered),
+            Input::ReadingsKept { begun, series, left_out } => self.readings_kept(*begun, series, *left_out),
             Input::Tick => {}
             Input::Resumed { belay_version } => self.resumed(belay_version),
             Input::Awoke { belay_version, late, clock_set } => self.awoke(belay_version, *late, *clock_set),

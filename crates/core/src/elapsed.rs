@@ -89,6 +89,7 @@ fn reading(name: &Name, signal: &Signal, plan: &Plan, state: &Migration, now: Ti
         taken: now,
         unreadable: false,
         permanent: false,
+        measured: None,
     })
 }
 

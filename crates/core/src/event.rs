@@ -24,10 +24,11 @@ use crate::{
     notice::Facts,
     readiness::CheckVerdict,
     reading::Health,
+    series::Series,
 };
 
 /// The version that this code writes. A record with a higher one makes its stream read-only.
-pub const EVENT_VERSION: u32 = 4;
+pub const EVENT_VERSION: u32 = 5;
 
 /// An event with its place in the chain.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -220,6 +221,14 @@ pub enum Event {
         findings: Vec<Finding>,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         notes: Vec<String>,
+    },
+
+    /// A chunk of what was read around an incident or run, which began at `begun`. `left_out`: signals that have no place in it.
+    ReadingsKept {
+        begun: Timestamp,
+        series: Vec<Series>,
+        #[serde(default, skip_serializing_if = "is_none_left_out")]
+        left_out: usize,
     },
 
     // --- notices -------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ use belay_plan::{
     checklist::Part,
     model::{Name, Plan},
 };
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -17,6 +17,7 @@ use crate::{
     id::{IncidentId, NoticeId, RunId},
     readiness::Checked,
     reading::Reading,
+    series::Series,
 };
 
 #[derive(Debug, Clone)]
@@ -51,6 +52,12 @@ pub enum Input {
         incident: IncidentId,
         source: EvidenceSource,
         gathered: Gathered,
+    },
+    /// A chunk of readings goes on record; see [`Recorder`](crate::series::Recorder).
+    ReadingsKept {
+        begun: Timestamp,
+        series: Vec<Series>,
+        left_out: usize,
     },
     /// Time has passed; deadlines are looked at.
     Tick,

@@ -32,6 +32,7 @@ mod relations;
 pub mod run;
 mod run_verbs;
 pub mod scope;
+pub mod series;
 mod steps;
 mod undo;
 mod verbs;

@@ -24,6 +24,7 @@ use crate::{
     readiness::Ready,
     relations::Relations,
     run::{Pause, Run, RunState, StepState},
+    series::Kept,
     watch::{SignalState, TriggerState},
     window::PointTold,
 };
@@ -60,6 +61,8 @@ pub struct Migration {
     pub expected: Arc<Expected>,
     /// What people have ticked on the checklist, for this attempt.
     pub ticks: Arc<Ticks>,
+    /// The chunks of readings that are on record of the last incident or run.
+    pub kept: Option<Kept>,
     /// Signals of the armed plan, or of the plan of the run under way.
     pub signals: IndexMap<Name, SignalState>,
     pub triggers: IndexMap<Name, TriggerState>,
@@ -140,6 +143,7 @@ impl Migration {
             readiness: None,
             expected: Arc::default(),
             ticks: Arc::default(),
+            kept: None,
             signals: IndexMap::new(),
             triggers: IndexMap::new(),
             blind: BTreeMap::new(),
@@ -208,6 +212,7 @@ impl Migration {
             Event::EvidenceGathered { incident, source, findings, .. } => {
                 self.apply_evidence(incident, *source, findings)?;
             }
+            Event::ReadingsKept { begun, .. } => self.apply_kept(at, *begun),
             Event::NoticeDue { .. }
             | Event::NoticeSent { .. }
             | Event::NoticeFailed { .. }

@@ -14,7 +14,7 @@ pub enum Health {
 }
 
 /// One reading of one signal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reading {
     pub signal: String,
     /// When the read began: evidence is never younger than this.
@@ -29,4 +29,19 @@ pub struct Reading {
     /// Reading again will not help until somebody changes something: the alarm does not exist, access is denied.
     #[serde(default)]
     pub permanent: bool,
+    /// The number that it rests on, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Measured>,
+}
+
+/// A number, and what it is held against.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    pub value: f64,
+    /// For when it holds: the end of a metric's period, or when it was read.
+    pub at: Timestamp,
+    /// `< 0.5`: what a healthy value is.
+    pub healthy: String,
+    /// The number in it.
+    pub threshold: f64,
 }

@@ -172,6 +172,7 @@ fn a_trigger_red_at_arming_refuses_or_sleeps_until_green() {
         source: "cloudwatch".to_owned(),
         unreadable: false,
         permanent: false,
+        measured: None,
     };
     let mut stage = Stage::new();
     let arm = |plan: &Plan, reading: Reading| Verb::Arm {

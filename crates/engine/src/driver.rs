@@ -17,6 +17,7 @@ use belay_core::{
     input::{Input, Refusal},
     migration::{Corrupt, Migration},
     reading::Reading,
+    series::Recorder,
     wants::{TaskId, Wants, What},
 };
 use belay_plan::model::{Name, Plan};
@@ -61,6 +62,7 @@ pub(crate) struct Driver {
     notices: Notices,
     readiness: ReadinessWatch,
     gathering: Gathering,
+    recorder: Recorder,
     commands: mpsc::Receiver<Message>,
     published: watch::Sender<Arc<Snapshot>>,
     tail: broadcast::Sender<Arc<Record>>,
@@ -145,6 +147,7 @@ impl Driver {
             notices: Notices::new(ports.clone()),
             readiness: ReadinessWatch::new(ports.clone(), options.readiness),
             gathering: Gathering::new(ports.clone()),
+            recorder: Recorder::default(),
             wakefulness: Wakefulness::new(ports.clock.as_ref(), poll),
             belay_version: options.belay_version,
             subscription: options.sampler.subscribe(),
@@ -276,6 +279,7 @@ impl Driver {
         gathered.readiness.take().into_iter().for_each(|evaluated| self.readiness.take(evaluated, &self.state));
         let losses = self.losses.readings(clock.now());
         losses.into_iter().for_each(|reading| gathered.input(Input::Reading(reading)));
+        self.record(&mut gathered);
         self.keep_news(&mut gathered.pending);
         self.moved |= self.notices.is_due(clock.now());
         let due = self.wants.deadline.is_some_and(|deadline| deadline <= clock.now());
@@ -306,6 +310,17 @@ impl Driver {
         now
     }
 
+    /// Remembers the numbers of all readings, also of those that are no news. A chunk that is due goes on record.
+    fn record(&mut self, gathered: &mut Gathered) {
+        let now = self.ports.clock.now();
+        for Pending { input, .. } in &gathered.pending {
+            if let Input::Reading(reading) = input {
+                self.recorder.note(reading, &self.state, now);
+            }
+        }
+        self.recorder.take(&self.state, now).into_iter().for_each(|chunk| gathered.input(chunk));
+    }
+
     /// What only repeats what is known needs no decision. After a turn, a repetition of what was before is news again.
     fn keep_news(&self, pending: &mut Vec<Pending>) {
         let mut turned = BTreeSet::new();
@@ -327,7 +342,8 @@ impl Driver {
         let due = if self.idle_tick { due.max(TICK_PAUSE) } else { due };
         let turns = self.losses.turns(now).map_or(due, until);
         let notice = self.notices.wake().map_or(due, until);
-        due.min(turns).min(notice).min(self.sampler.poll())
+        let chunk = self.recorder.due(&self.state, now).map_or(due, until);
+        due.min(turns).min(notice).min(chunk).min(self.sampler.poll())
     }
 
     fn answered(&mut self, gathered: &mut Gathered, input: Input) {

@@ -109,5 +109,6 @@ fn injected(query: &Query, taken: jiff::Timestamp) -> Reading {
         source: "drill".to_owned(),
         unreadable: false,
         permanent: false,
+        measured: None,
     }
 }

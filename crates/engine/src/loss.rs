@@ -169,6 +169,7 @@ pub(crate) fn reading(
         source: plan.steps.get(step)?.action.clone(),
         unreadable: loss.read == Read::Failed,
         permanent: loss.read == Read::Never,
+        measured: None,
     })
 }
 

@@ -394,6 +394,7 @@ fn unread(signal: &str, kind: &str, taken: Timestamp, why: &str) -> Reading {
         source: kind.to_owned(),
         unreadable: true,
         permanent: false,
+        measured: None,
     }
 }
 

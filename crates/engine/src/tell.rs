@@ -93,7 +93,7 @@ fn says(event: &Event, state: &Migration) -> Option<(Tone, String)> {
             let source = source.as_str().replace('_', " ");
             (Info, format!("evidence of {source}: {} findings; {}", findings.len(), notes.join("; ")))
         }
-        Event::NoticeDue { .. } => return None,
+        Event::ReadingsKept { .. } | Event::NoticeDue { .. } => return None,
         Event::NoticeSent { channel, about, .. } => (Info, format!("{channel} is told: {about}")),
         Event::NoticeFailed { channel, about, why, again_at: Some(at), .. } => {
             (Warn, format!("{channel} is not told of {about} yet: {why}; tried again at {at:.0}"))

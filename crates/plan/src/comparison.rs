@@ -46,6 +46,11 @@ impl Comparison {
         Some(Self { text: text.to_owned(), is_percent, operator, number })
     }
 
+    /// What values are compared with.
+    pub fn number(&self) -> f64 {
+        self.number
+    }
+
     /// Values above it are not healthy, as against those below it.
     pub fn is_ceiling(&self) -> bool {
         matches!(self.operator, Operator::Below | Operator::AtMost)

@@ -22,7 +22,7 @@ use reqwest::{
 };
 use tokio::task::spawn_blocking;
 
-use self::judge::judge;
+use self::judge::{judge, measured};
 pub use self::spec::signal_spec;
 pub(crate) use self::{
     judge::Answer,
@@ -30,7 +30,7 @@ pub(crate) use self::{
     spec::{HEADER, Spec},
 };
 use crate::{
-    outcome::{Deadline, Outcome, chain, read_all},
+    outcome::{Deadline, Outcome, Probed, chain, read_all},
     tcp::resolve,
     tls::{self, Certificate, Tls},
 };
@@ -66,11 +66,18 @@ impl Http {
         Self { clock, tls, secrets }
     }
 
-    async fn probe(&self, spec: Spec) -> Outcome {
+    async fn probe(&self, spec: Spec) -> Probed {
         let mut deadline = Deadline::new(&*self.clock, spec.timeout);
         match self.ask(&spec, &mut deadline).await {
-            Ok((answer, asked)) => self.judged(spec, answer, asked, &mut deadline).await,
-            Err(outcome) => outcome,
+            Ok((answer, asked)) => {
+                let measured = measured(&spec, &answer);
+                let outcome = self.judged(spec, answer, asked, &mut deadline).await;
+                match measured {
+                    Some((value, limit)) => outcome.measured(value, limit),
+                    None => outcome.into(),
+                }
+            }
+            Err(outcome) => outcome.into(),
         }
     }
 

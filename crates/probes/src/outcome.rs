@@ -2,8 +2,8 @@
 
 use std::{future::Future, time::Duration};
 
-use belay_core::reading::{Health, Reading};
-use belay_plan::{catalogue::Finding, duration};
+use belay_core::reading::{Health, Measured, Reading};
+use belay_plan::{catalogue::Finding, comparison::Comparison, duration};
 use belay_ports::{Clock, Fut, sensor::Query};
 use futures::future::{Either, join_all, select};
 use jiff::Timestamp;
@@ -35,14 +35,54 @@ impl Outcome {
         }
     }
 
+    /// With the number that it rests on.
+    pub(crate) fn measured(self, value: f64, healthy: impl Into<Limit>) -> Probed {
+        Probed { outcome: self, measured: Some((value, healthy.into())) }
+    }
+}
+
+/// What a number is held against.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Limit {
+    /// As people read it: `< 0.5`.
+    pub(crate) healthy: String,
+    pub(crate) threshold: f64,
+}
+
+impl From<&Comparison> for Limit {
+    fn from(comparison: &Comparison) -> Self {
+        Self { healthy: comparison.text.clone(), threshold: comparison.number() }
+    }
+}
+
+/// What one probe found, with the number that it rests on, where there is one.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Probed {
+    pub(crate) outcome: Outcome,
+    measured: Option<(f64, Limit)>,
+}
+
+impl From<Outcome> for Probed {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, measured: None }
+    }
+}
+
+impl Probed {
     fn reading(self, signal: &str, taken: Timestamp, source: String) -> Reading {
-        let (health, unreadable, evidence) = match self {
-            Self::Healthy(evidence) => (Health::Healthy, false, evidence),
-            Self::Unhealthy(evidence) => (Health::Unhealthy, false, evidence),
-            Self::Undecided(evidence) => (Health::Unknown, false, evidence),
-            Self::Unreadable(evidence) => (Health::Unknown, true, evidence),
+        let measured = self.measured.map(|(value, Limit { healthy, threshold })| Measured {
+            value,
+            at: taken,
+            healthy,
+            threshold,
+        });
+        let (health, unreadable, evidence) = match self.outcome {
+            Outcome::Healthy(evidence) => (Health::Healthy, false, evidence),
+            Outcome::Unhealthy(evidence) => (Health::Unhealthy, false, evidence),
+            Outcome::Undecided(evidence) => (Health::Unknown, false, evidence),
+            Outcome::Unreadable(evidence) => (Health::Unknown, true, evidence),
         };
-        Reading { signal: signal.to_owned(), taken, health, evidence, source, unreadable, permanent: false }
+        Reading { signal: signal.to_owned(), taken, health, evidence, source, unreadable, permanent: false, measured }
     }
 }
 
@@ -55,7 +95,7 @@ pub(crate) async fn read_all<S, F>(
 ) -> Vec<Reading>
 where
     S: DeserializeOwned,
-    F: Future<Output = Outcome>,
+    F: Future<Output: Into<Probed>>,
 {
     let spec = |query: &Query| S::deserialize(&query.spec[key]);
     read_each(clock, queries, key, spec, |_| SOURCE.to_owned(), probe).await
@@ -71,7 +111,7 @@ pub(crate) async fn read_entries<S, F>(
 ) -> Vec<Reading>
 where
     S: DeserializeOwned,
-    F: Future<Output = Outcome>,
+    F: Future<Output: Into<Probed>>,
 {
     let spec = |query: &Query| S::deserialize(&query.spec).map(|spec| (query.signal.clone(), spec));
     read_each(clock, queries, key, spec, source, |(signal, spec)| probe(signal, spec)).await
@@ -86,18 +126,18 @@ async fn read_each<S, F>(
     probe: impl Fn(S) -> F,
 ) -> Vec<Reading>
 where
-    F: Future<Output = Outcome>,
+    F: Future<Output: Into<Probed>>,
 {
     join_all(queries.iter().map(|query| {
         let taken = clock.now();
         let source = source(&query.spec);
         let asked = spec(query).map(&probe);
         async move {
-            let outcome = match asked {
-                Ok(probing) => probing.await,
-                Err(error) => Outcome::Unreadable(format!("the signal's `{key}` cannot be understood: {error}")),
+            let probed: Probed = match asked {
+                Ok(probing) => probing.await.into(),
+                Err(error) => Outcome::Unreadable(format!("the signal's `{key}` cannot be understood: {error}")).into(),
             };
-            outcome.reading(&query.signal, taken, source)
+            probed.reading(&query.signal, taken, source)
         }
     }))
     .await

@@ -21,7 +21,7 @@ use serde_json::Value;
 
 use crate::{
     http::{HEADER, Http, Spec as Request, check_sent},
-    outcome::{Deadline, Outcome, check_timeout, read_entries},
+    outcome::{Deadline, Outcome, Probed, check_timeout, read_entries},
 };
 
 pub(crate) const KEY: &str = "prometheus";
@@ -105,7 +105,7 @@ impl Prometheus {
         Self { clock, http }
     }
 
-    async fn probe(&self, spec: Spec) -> Outcome {
+    async fn probe(&self, spec: Spec) -> Probed {
         let Spec { prometheus: Asked { url, query, headers, timeout }, healthy } = spec;
         let mut deadline = Deadline::new(&*self.clock, timeout);
         let url = format!("{}/api/v1/query", url.trim_end_matches('/'));
@@ -113,8 +113,8 @@ impl Prometheus {
         let request = Request::of_api(url, headers, form, timeout, &STATUSES, ANSWER_BYTES_MAX);
         match self.http.ask(&request, &mut deadline).await {
             Ok((answer, asked)) => answer::judge(&healthy, answer.status, &answer.body, &asked),
-            Err(Outcome::Unhealthy(why)) => Outcome::Unreadable(why),
-            Err(outcome) => outcome,
+            Err(Outcome::Unhealthy(why)) => Outcome::Unreadable(why).into(),
+            Err(outcome) => outcome.into(),
         }
     }
 }

@@ -75,6 +75,7 @@ impl Sensor for Gated {
                 source: "the daemon's configuration".to_owned(),
                 unreadable: true,
                 permanent: true,
+                measured: None,
             };
             let all = queries.iter().zip(refusals).map(|(query, refusal)| match refusal {
                 Some(why) => unread(query, why),

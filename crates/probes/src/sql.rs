@@ -24,7 +24,7 @@ use belay_local::{
     permit::{Gate, Reach, What},
     secrets::{Reference, Secrets},
 };
-use belay_plan::duration::format as duration_format;
+use belay_plan::{comparison::Comparison, duration::format as duration_format};
 use belay_ports::{Clock, Fut, Permission, Sensor, sensor::Query};
 use futures::join;
 use serde_json::Value;
@@ -37,7 +37,7 @@ use self::{
     spec::{DifferenceSpec, Place, Question, Spec},
     value::{Difference, Number},
 };
-use crate::outcome::{Deadline, Outcome, SOURCE, read_entries};
+use crate::outcome::{Deadline, Outcome, Probed, SOURCE, read_entries};
 
 pub(crate) const KEY: &str = "sql";
 pub(crate) const DIFFERENCE_KEY: &str = "sql_difference";
@@ -63,30 +63,30 @@ impl Databases {
         Self { clock, secrets, gate, pool }
     }
 
-    async fn compare(&self, signal: String, spec: Spec) -> Outcome {
+    async fn compare(&self, signal: String, spec: Spec) -> Probed {
         let Spec { sql, healthy } = spec;
         let Found { number, place } = match self.ask(&signal, &sql.place(), &sql.question).await {
             Ok(found) => found,
-            Err(outcome) => return outcome,
+            Err(outcome) => return outcome.into(),
         };
         let what = sql.question.column.as_deref().unwrap_or("the query's value");
-        judged(healthy.holds(number.value), format!("{what} at {place} is {}", number.text), &healthy.text)
+        judged(&healthy, number.value, format!("{what} at {place} is {}", number.text))
     }
 
-    async fn difference(&self, signal: String, spec: DifferenceSpec) -> Outcome {
+    async fn difference(&self, signal: String, spec: DifferenceSpec) -> Probed {
         let DifferenceSpec { sql_difference: sides, healthy } = spec;
         let ask = |place| self.ask(&signal, place, &sides.question);
         let (left, right) = match join!(ask(&sides.left), ask(&sides.right)) {
             (Ok(left), Ok(right)) => (left, right),
-            (Err(outcome), _) => return outcome.of("left: "),
-            (_, Err(outcome)) => return outcome.of("right: "),
+            (Err(outcome), _) => return outcome.of("left: ").into(),
+            (_, Err(outcome)) => return outcome.of("right: ").into(),
         };
         let Difference { absolute, percent } = Difference::between(&left.number, &right.number);
         let evidence = format!(
             "{} at {} and {} at {} differ by {absolute} ({percent:.3}%)",
             left.number.text, left.place, right.number.text, right.place
         );
-        judged(healthy.holds(if healthy.is_percent { percent } else { absolute }), evidence, &healthy.text)
+        judged(&healthy, if healthy.is_percent { percent } else { absolute }, evidence)
     }
 
     async fn ask(&self, signal: &str, place: &Place, question: &Question) -> Result<Found, Outcome> {
@@ -148,11 +148,12 @@ impl Databases {
     }
 }
 
-fn judged(holds: bool, evidence: String, healthy: &str) -> Outcome {
-    match holds {
-        true => Outcome::Healthy(format!("{evidence}, which is {healthy}")),
-        false => Outcome::Unhealthy(format!("{evidence}, which is not {healthy}")),
-    }
+fn judged(healthy: &Comparison, value: f64, evidence: String) -> Probed {
+    let outcome = match healthy.holds(value) {
+        true => Outcome::Healthy(format!("{evidence}, which is {}", healthy.text)),
+        false => Outcome::Unhealthy(format!("{evidence}, which is not {}", healthy.text)),
+    };
+    outcome.measured(value, healthy)
 }
 
 fn reaches_of(signal: &str, host: &str, secret: Option<&Reference>) -> Vec<Reach> {

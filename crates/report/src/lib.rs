@@ -3,6 +3,7 @@
 //! [`report`] gathers it; [`RunReport`] is what it contains, and JSON as it is; [`markdown`] and [`html`] render it. The lines
 //! of its timeline are those that people read elsewhere ([`line`]).
 
+mod chart;
 mod checklist;
 mod course;
 pub mod line;

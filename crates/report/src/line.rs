@@ -124,7 +124,7 @@ fn told(actor: &str, event: &Event, clock: Clock) -> Told {
             let notes = if notes.is_empty() { String::new() } else { format!("; {}", notes.join("; ")) };
             tell("", Tone::Quiet, format!("evidence of {}: {found}{notes}", source.as_str().replace('_', " ")))
         }
-        Event::NoticeDue { .. } => None,
+        Event::ReadingsKept { .. } | Event::NoticeDue { .. } => None,
         Event::NoticeSent { channel, about, .. } => tell("", Tone::Quiet, format!("{channel} is told: {about}")),
         Event::NoticeFailed { channel, about, why, again_at: Some(at), .. } => {
             tell("", Tone::Warn, format!("{channel} is not told of {about} yet: {why}; tried again at {at:.0}"))

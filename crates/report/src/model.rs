@@ -190,6 +190,28 @@ pub struct SignalRow {
     /// What the signal is for: `trigger`, `gate`, or both.
     pub used_by: Shown,
     pub bands: Listing<SignalBand>,
+    /// What was read of it, if it shows a number and readings around the run are on record.
+    pub readings: Option<SignalReadings>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct SignalReadings {
+    /// `< 0.5`: what a healthy value is.
+    pub healthy: Shown,
+    /// The number in it.
+    pub threshold: f64,
+    pub least: f64,
+    pub greatest: f64,
+    /// In the order of time. Of many, the least and the greatest of each stretch.
+    pub points: Vec<ReadingPoint>,
+    /// Points that are on record and not here.
+    pub left_out: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
+pub struct ReadingPoint {
+    pub at: Timestamp,
+    pub value: f64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]

@@ -6,6 +6,7 @@ use belay_core::{
     event::{Event, StepEvent},
     reading::Health,
     run::RunState,
+    series::{self, Point, Series},
     watch::signals_of,
 };
 use belay_plan::model::Name;
@@ -14,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     course::Course,
-    model::{Listing, SignalBand, SignalRow, SignalStrip, StripMark},
+    model::{Listing, ReadingPoint, SignalBand, SignalReadings, SignalRow, SignalStrip, StripMark},
     people, shown,
 };
 
@@ -23,20 +24,28 @@ const BANDS_MAX: usize = 200;
 const MARKS_MAX: usize = 40;
 /// So much is shown before and after, at least; otherwise a tenth of what is between.
 const MARGIN: SignedDuration = SignedDuration::from_mins(2);
+/// Where readings are on record: a chart shows what was usual before, and that it stays well.
+const CHART_MARGIN: SignedDuration = SignedDuration::from_mins(5);
+/// A chart has about as many pixels.
+const POINTS_MAX: usize = 600;
 
 pub(crate) fn strip(course: &Course) -> SignalStrip {
     let run = &course.run;
     let first = course.told().first().map_or(run.started, |record| record.at);
     let last = course.ended().unwrap_or(course.as_of);
-    let margin = MARGIN.max(last.duration_since(first) / 10);
+    let is_charted = course.records.iter().any(|record| matches!(record.event, Event::ReadingsKept { .. }));
+    let least = if is_charted { CHART_MARGIN } else { MARGIN };
+    let margin = least.max(last.duration_since(first) / 10);
     let from = first.saturating_sub(margin).unwrap_or(first);
     let to = last.saturating_add(margin).unwrap_or(last).min(course.as_of).max(last);
     let used = used(course);
     let mut bands = bands(course, (from, to), &used);
+    let mut readings = readings(course, (from, to));
     let rows = used.iter().take(ROWS_MAX).map(|(name, used_by)| SignalRow {
         signal: shown(name),
         used_by: shown(used_by.join(" and ")),
         bands: Listing::of(bands.remove(name).unwrap_or_default(), BANDS_MAX),
+        readings: readings.remove(name),
     });
     let rows: Vec<SignalRow> = rows.collect();
     SignalStrip { from, to, left_out: used.len() - rows.len(), rows, marks: Listing::of(marks(course), MARKS_MAX) }
@@ -61,6 +70,35 @@ fn used(course: &Course) -> IndexMap<Name, Vec<&'static str>> {
     }
     plan.confirm.iter().for_each(|gate| note(&gate.signal, "confirmation"));
     used
+}
+
+/// What is on record of each signal that shows a number. Chunks may have been written after the run.
+fn readings(course: &Course, (from, to): (Timestamp, Timestamp)) -> BTreeMap<Name, SignalReadings> {
+    let mut found: BTreeMap<Name, (&Series, Vec<Point>)> = BTreeMap::new();
+    for record in course.records {
+        let Event::ReadingsKept { series, .. } = &record.event else { continue };
+        for one in series {
+            let (last, points) = found.entry(one.signal.clone()).or_insert_with(|| (one, Vec::new()));
+            *last = one;
+            points.extend(one.points().filter(|point| (from..=to).contains(&point.at)));
+        }
+    }
+    let charted = found.into_iter().filter_map(|(name, (last, mut points))| {
+        points.sort_by_key(|point| point.at);
+        let values = || points.iter().map(|point| point.value);
+        let (least, greatest) = (values().reduce(f64::min)?, values().reduce(f64::max)?);
+        let kept = series::thinned(&points, POINTS_MAX);
+        let readings = SignalReadings {
+            healthy: shown(&last.healthy),
+            threshold: last.threshold,
+            least,
+            greatest,
+            left_out: points.len() - kept.len(),
+            points: kept.into_iter().map(|Point { at, value }| ReadingPoint { at, value }).collect(),
+        };
+        Some((name, readings))
+    });
+    charted.collect()
 }
 
 fn bands(

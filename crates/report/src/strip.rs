@@ -1,12 +1,13 @@
-//! The strip of signals as SVG. Bands differ in height and outline, not in colour alone, and carry the word.
+//! The strip of signals as SVG: what was read, where it is a number, and below it the health. Bands differ in height and outline, not in colour alone, and carry the word.
 
 use std::fmt::Write as _;
 
 use belay_core::reading::Health;
 use belay_plan::visible::in_svg;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::{
+    chart::{self, Frame},
     model::{SignalBand, SignalRow, SignalStrip},
     words,
 };
@@ -25,18 +26,24 @@ const TICKS: i32 = 6;
 pub(crate) fn svg(strip: &SignalStrip) -> String {
     let picture = Picture { strip };
     let top = MARK * LEVELS as f64 + 6.0;
-    let bottom = top + ROW * strip.rows.len() as f64;
+    let bottom = top + strip.rows.iter().map(height_of).sum::<f64>();
     let height = bottom + 26.0;
     let mut svg = format!(
         "<svg class=\"strip\" viewBox=\"0 0 {WIDTH:.0} {height:.0}\" role=\"img\" aria-label=\"signals around the run\">"
     );
-    for (index, row) in strip.rows.iter().enumerate() {
-        picture.row(&mut svg, row, top + ROW * index as f64);
+    let mut y = top;
+    for row in &strip.rows {
+        picture.row(&mut svg, row, y);
+        y += height_of(row);
     }
     picture.ticks(&mut svg, bottom);
     picture.marks(&mut svg, bottom);
     svg.push_str("</svg>");
     svg
+}
+
+fn height_of(row: &SignalRow) -> f64 {
+    if row.readings.is_some() { ROW + chart::HEIGHT } else { ROW }
 }
 
 struct Picture<'s> {
@@ -57,8 +64,14 @@ impl Picture<'_> {
             svg,
             "<text x=\"{SIDE:.0}\" y=\"{text:.0}\">{name} <tspan class=\"quiet\">({used_by})</tspan></text>"
         );
+        let mut below = y + 20.0;
+        if let Some(readings) = &row.readings {
+            let frame = Frame { left: SIDE, right: WIDTH - SIDE, top: below };
+            chart::draw(svg, readings, &row.bands.items, &frame, &|at| self.x(at));
+            below += chart::HEIGHT;
+        }
         for band in &row.bands.items {
-            self.band(svg, band, y + 20.0);
+            self.band(svg, band, below);
         }
     }
 
@@ -90,10 +103,7 @@ impl Picture<'_> {
         let _ =
             write!(svg, "<line class=\"axis\" x1=\"{SIDE}\" x2=\"{}\" y1=\"{bottom}\" y2=\"{bottom}\"/>", WIDTH - SIDE);
         for tick in 0..=TICKS {
-            let at = self.strip.from
-                + SignedDuration::from_millis(
-                    i64::try_from(all.as_millis()).unwrap_or(i64::MAX) / i64::from(TICKS) * i64::from(tick),
-                );
+            let at = self.strip.from + (all / TICKS) * tick;
             let anchor = match tick {
                 0 => "start",
                 TICKS => "end",

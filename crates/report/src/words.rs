@@ -80,6 +80,14 @@ pub fn words(name: &str) -> String {
     name.replace('_', " ")
 }
 
+/// A measured value, to six digits at most.
+pub fn value(value: f64) -> String {
+    match value.abs() {
+        size if size != 0.0 && !(1e-4..1e9).contains(&size) => format!("{value:e}"),
+        _ => format!("{value}"),
+    }
+}
+
 /// `1 step`, `3 steps`
 pub fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
@@ -116,6 +124,13 @@ mod tests {
         assert_eq!(said("", "a"), "logs: a");
         let long = said(&format!("{} end", "é".repeat(400)), "");
         assert!(long.starts_with("...é") && long.ends_with(" end") && long.chars().count() == 243, "{long}");
+    }
+
+    #[test]
+    fn values_are_short() {
+        for (number, text) in [(0.0, "0"), (0.05, "0.05"), (1200.0, "1200"), (1e300, "1e300"), (-2.5e-9, "-2.5e-9")] {
+            assert_eq!(value(number), text);
+        }
     }
 
     #[test]

@@ -108,6 +108,7 @@ impl SimSensor {
             source: format!("simulated {}", self.kind),
             unreadable: failed,
             permanent: self.world.rule(&query.signal) == Some(Rule::Absent),
+            measured: None,
         }
     }
 }

@@ -41,12 +41,16 @@ impl Metric {
         let asked = queries.iter().zip(&specs).map(|(query, spec)| (&query.aws, spec.as_ref().ok()));
         let answers = calls::read(&self.aws, &deadline, taken, asked).await;
         let readings = queries.iter().zip(&specs).zip(answers).map(|((query, spec), answer)| {
+            let measured = match (spec, &answer) {
+                (Ok(spec), Ok(answer)) => judge::measured(spec, answer, taken),
+                _ => None,
+            };
             let finding = match (spec, answer) {
                 (Err(error), _) => Finding::not_understood(error),
                 (_, Err(finding)) => finding,
                 (Ok(spec), Ok(answer)) => judge::decide(spec, &answer, taken),
             };
-            finding.reading(query, taken, "cloudwatch")
+            Reading { measured, ..finding.reading(query, taken, "cloudwatch") }
         });
         readings.collect()
     }

@@ -128,6 +128,7 @@ impl Stage {
             source: source.to_owned(),
             unreadable,
             permanent: false,
+            measured: None,
         };
         self.feed(Input::Reading(reading)).unwrap()
     }

@@ -12,6 +12,7 @@ use belay_core::{
     notice::Facts,
     readiness::CheckVerdict,
     reading::Health,
+    series::Series,
 };
 use belay_plan::{
     checklist::Part,
@@ -88,6 +89,17 @@ pub(crate) fn events() -> Vec<Event> {
             source: EvidenceSource::Cloudtrail,
             findings: vec![Finding { at: at(2), what: why(), resource: name(), who: Some(why()) }],
             notes: vec![why()],
+        },
+        Event::ReadingsKept {
+            begun: at(2),
+            series: vec![Series {
+                signal: name(),
+                healthy: "<= 0.1%".to_owned(),
+                threshold: 0.1,
+                from: at(1),
+                points: vec![(0, 0.1), (999, -1.234_56e-300), (i64::MAX, 1e300)],
+            }],
+            left_out: 3,
         },
         Event::NoticeDue { notice: NoticeId(name()), channel: name(), facts: Arc::new(facts()), late_at: Some(at(2)) },
         Event::NoticeSent {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::Value;
 
 use super::KEY;
+use crate::outcome::Limit;
 
 const PATH: Text = Text::new(
     "a path such as `$.queue.depth`, `$.shards[0].state` or `$['a b']`",
@@ -90,6 +91,14 @@ impl Wanted {
             true => Ok(format!("{path} is {}", shown(value))),
             false => Err(format!("{path} is {}, wanted {text}", shown(value))),
         }
+    }
+}
+
+impl Wanted {
+    /// The number at a path, where one is compared.
+    pub(super) fn measured(&self, path: &str, body: &Value) -> Option<(f64, Limit)> {
+        let Kind::Number(comparison) = &self.kind else { return None };
+        Some((body.pointer(&pointer_of(path))?.as_f64()?, comparison.into()))
     }
 }
 

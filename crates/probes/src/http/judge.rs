@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{BODY_BYTES_MAX, spec::Spec};
 use crate::{
-    outcome::Outcome,
+    outcome::{Limit, Outcome},
     tls::{self, Certificate},
 };
 
@@ -52,6 +52,20 @@ pub(super) fn judge(spec: &Spec, answer: &Answer, asked: &str, now: Timestamp) -
             }
         },
     }
+}
+
+/// The number that a chart shows: how long the answer took where the plan limits that, else the first number in its body.
+pub(super) fn measured(spec: &Spec, answer: &Answer) -> Option<(f64, Limit)> {
+    if let Some(within) = spec.within {
+        let healthy = format!("within {}", duration_format(within));
+        let ms = |time: Duration| time.as_secs_f64() * 1000.0;
+        return Some((ms(answer.took), Limit { healthy, threshold: ms(within) }));
+    }
+    let json: Value = match spec.body_json.is_empty() {
+        true => return None,
+        false => serde_json::from_slice(&answer.body).ok()?,
+    };
+    spec.body_json.iter().find_map(|(path, wanted)| wanted.measured(path, &json))
 }
 
 fn headers(spec: &Spec, answer: &Answer) -> Result<Vec<String>, String> {
@@ -112,5 +126,21 @@ mod tests {
             judged(801),
             Outcome::Unhealthy("GET https://shop.test/ answered 200 in 801 ms, wanted within 800ms".to_owned())
         );
+    }
+
+    #[test]
+    fn a_chart_shows_how_long_an_answer_took_or_the_first_number_of_its_body() {
+        let number = |spec: Value| {
+            let spec = Spec::deserialize(spec).unwrap();
+            let body = json!({ "state": "up", "queue": 7 }).to_string().into_bytes();
+            let answer = Answer { status: 503, took: Duration::from_millis(801), body, ..Answer::default() };
+            measured(&spec, &answer).map(|(value, limit)| (value, limit.healthy, limit.threshold))
+        };
+        let spec = |key: &str, value: Value| json!({ "url": "https://shop.test/", "timeout": "5s", key: value });
+        assert_eq!(number(spec("within", json!("800ms"))), Some((801.0, "within 800ms".to_owned(), 800.0)));
+        let body = json!({ "$.state": "== \"up\"", "$.queue": "< 5" });
+        assert_eq!(number(spec("body_json", body)), Some((7.0, "< 5".to_owned(), 5.0)));
+        assert_eq!(number(spec("body_json", json!({ "$.state": "== \"up\"" }))), None);
+        assert_eq!(number(spec("status", json!(200))), None);
     }
 }

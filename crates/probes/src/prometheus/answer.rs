@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::ANSWER_BYTES_MAX;
-use crate::outcome::{Outcome, bounded};
+use crate::outcome::{Outcome, Probed, bounded};
 
 /// How many labels of a series evidence shows.
 const LABELS_MAX: usize = 8;
@@ -32,37 +32,58 @@ struct Data {
 }
 
 /// `asked`: `POST http://prometheus:9090/api/v1/query`.
-pub(super) fn judge(healthy: &Comparison, status: u16, body: &[u8], asked: &str) -> Outcome {
+pub(super) fn judge(healthy: &Comparison, status: u16, body: &[u8], asked: &str) -> Probed {
+    match one_number(status, body, asked) {
+        Ok(found) => compared(healthy, found),
+        Err(outcome) => outcome.into(),
+    }
+}
+
+/// The one value of an answer.
+struct Found {
+    value: f64,
+    labels: String,
+    warns: bool,
+    /// What Prometheus has to say besides.
+    said: String,
+}
+
+fn one_number(status: u16, body: &[u8], asked: &str) -> Result<Found, Outcome> {
     if body.len() >= ANSWER_BYTES_MAX {
         let kib = ANSWER_BYTES_MAX / 1024;
-        return Outcome::Undecided(format!("the query yields more than one value: its answer has more than {kib} KiB"));
+        let why = format!("the query yields more than one value: its answer has more than {kib} KiB");
+        return Err(Outcome::Undecided(why));
     }
     let Ok(answer) = serde_json::from_slice::<Answer>(body) else {
-        return Outcome::Unreadable(format!("{asked} answered {status}, and not as Prometheus does"));
+        return Err(Outcome::Unreadable(format!("{asked} answered {status}, and not as Prometheus does")));
     };
     if answer.status != "success" {
         let (kind, why) = (answer.error_type.unwrap_or_default(), answer.error.unwrap_or_default());
         let why = format!("Prometheus refused the query: {}: {}", bounded(&kind), bounded(&why));
         // "unavailable", "timeout", "canceled" and "internal" pass by themselves; the rest is the query's.
-        return if status == 400 { Outcome::Undecided(why) } else { Outcome::Unreadable(why) };
+        return Err(if status == 400 { Outcome::Undecided(why) } else { Outcome::Unreadable(why) });
     }
     let said = |what: &str, texts: &[String]| texts.first().map(|text| format!("; {what}: {}", bounded(text)));
     let warning = said("Prometheus warns", &answer.warnings);
     let info = said("Prometheus remarks", &answer.infos);
     let (warns, said) = (warning.is_some(), [warning, info].into_iter().flatten().collect::<String>());
-    let (labels, value) = match answer.data.ok_or_else(|| "the answer has no data".to_owned()).and_then(one_value) {
-        Ok(found) => found,
-        Err(why) => return Outcome::Undecided(format!("{why}{said}")),
-    };
+    let found = answer.data.ok_or_else(|| "the answer has no data".to_owned()).and_then(one_value);
+    let (labels, value) = found.map_err(|why| Outcome::Undecided(format!("{why}{said}")))?;
+    Ok(Found { value, labels, warns, said })
+}
+
+fn compared(healthy: &Comparison, found: Found) -> Probed {
+    let Found { value, labels, warns, said } = found;
     let holds = healthy.holds(value);
     let not = if holds { "" } else { "not " };
     let evidence = format!("the query yields {value}{labels}, which is {not}{}{said}", healthy.text);
-    match holds {
+    let outcome = match holds {
         // A warning stands for data that is missing.
         true if warns => Outcome::Undecided(evidence),
         true => Outcome::Healthy(evidence),
         false => Outcome::Unhealthy(evidence),
-    }
+    };
+    outcome.measured(value, healthy)
 }
 
 /// The labels of the one series, and its value.
@@ -116,7 +137,8 @@ mod tests {
     use super::*;
 
     fn judged(status: u16, body: Value) -> Outcome {
-        judge(&Comparison::parse("< 0.5").unwrap(), status, body.to_string().as_bytes(), "POST http://p/api/v1/query")
+        let healthy = Comparison::parse("< 0.5").unwrap();
+        judge(&healthy, status, body.to_string().as_bytes(), "POST http://p/api/v1/query").outcome
     }
 
     fn vector(series: Value) -> Value {

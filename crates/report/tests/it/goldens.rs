@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Compares with the file of this path below the crate, or writes it when `UPDATE_GOLDEN` is set.
-fn golden(path: &str, actual: &str) {
+pub(crate) fn golden(path: &str, actual: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("goldens").join(path);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         fs::write(file, actual).expect("writing the golden file");
@@ -25,8 +25,8 @@ fn of(story: &Story) -> RunReport {
     report(&story.stage.journal, &story.run).expect("it can be folded").expect("the run is there")
 }
 
-fn json(report: &RunReport) -> String {
-    let mut text = serde_json::to_string_pretty(report).expect("it is plain data");
+pub(crate) fn json(value: &impl serde::Serialize) -> String {
+    let mut text = serde_json::to_string_pretty(value).expect("it is plain data");
     text.push('\n');
     text
 }

@@ -4,6 +4,7 @@
 mod common;
 
 mod bounds;
+mod charts;
 mod escapes;
 mod evidence;
 mod goldens;

@@ -65,7 +65,7 @@ pub(crate) fn guarded() -> Plan {
     plan
 }
 
-fn by(actor: &str, reason: &str) -> Asked {
+pub(crate) fn by(actor: &str, reason: &str) -> Asked {
     Asked::new(actor, reason)
 }
 
@@ -81,7 +81,12 @@ fn restore(stage: &Stage) -> Change {
 }
 
 fn reads(stage: &mut Stage, signal: &str, health: Health, evidence: &str) {
-    let reading = Reading {
+    let reading = read(stage, signal, health, evidence);
+    stage.feed(Input::Reading(reading)).expect("a reading is never refused");
+}
+
+fn read(stage: &Stage, signal: &str, health: Health, evidence: &str) -> Reading {
+    Reading {
         signal: signal.to_owned(),
         taken: stage.now,
         health,
@@ -89,8 +94,8 @@ fn reads(stage: &mut Stage, signal: &str, health: Health, evidence: &str) {
         source: "cloudwatch".to_owned(),
         unreadable: false,
         permanent: false,
-    };
-    stage.feed(Input::Reading(reading)).expect("a reading is never refused");
+        measured: None,
+    }
 }
 
 /// What waits for a channel is sent, or not.

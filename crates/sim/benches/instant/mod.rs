@@ -251,6 +251,7 @@ impl Sensor for Errors {
                 source: "instant".to_owned(),
                 unreadable: false,
                 permanent: false,
+                measured: None,
             };
             queries.iter().map(reading).collect()
         })

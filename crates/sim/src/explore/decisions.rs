@@ -407,6 +407,7 @@ impl Search<'_> {
                 source: "the world".to_owned(),
                 unreadable: false,
                 permanent: false,
+                measured: None,
             };
             let input = Input::Reading(reading);
             if node.state.is_news(&input) {

@@ -204,6 +204,7 @@ impl Node {
             source: "explored".to_owned(),
             unreadable: false,
             permanent: false,
+            measured: None,
         })
     }
 

@@ -22,3 +22,4 @@ mod sampling;
 mod scenarios;
 mod scene;
 mod scripts;
+mod series;

@@ -39,6 +39,7 @@ impl Sensor for Metric {
             source: "cloudwatch".to_owned(),
             unreadable: self.unreadable,
             permanent: false,
+            measured: None,
         };
         let readings = queries.iter().map(reading).collect();
         Box::pin(async move { readings })

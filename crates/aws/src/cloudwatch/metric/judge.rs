@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use belay_core::reading::Health;
+use belay_core::reading::{Health, Measured};
 use belay_ports::ReadError;
 use jiff::Timestamp;
 
@@ -98,6 +98,18 @@ pub(super) fn decide(spec: &Spec, answer: &Answer, now: Timestamp) -> Finding {
         Some(Flaw { may_pass: false, .. }) if health == Health::Unknown => Finding::unknown(evidence).for_good(),
         _ => Finding::new(health, evidence),
     }
+}
+
+/// The worst value of the newest period whose data has arrived.
+pub(super) fn measured(spec: &Spec, answer: &Answer, now: Timestamp) -> Option<Measured> {
+    let ready_s = now.as_second() - arrival::arrives_s(spec);
+    let arrived = |(start_s, value): &(&i64, &f64)| **start_s + spec.period_s() <= ready_s && value.is_finite();
+    let all = || answer.series.iter().flat_map(|series| series.points.iter().filter(arrived));
+    let newest_s = *all().map(|(start_s, _)| start_s).max()?;
+    let worst = |one: f64, other: f64| if spec.healthy.is_ceiling() { one.max(other) } else { one.min(other) };
+    let value = all().filter(|(start_s, _)| **start_s == newest_s).map(|(_, value)| *value).reduce(worst)?;
+    let at = Timestamp::from_second(newest_s + spec.period_s()).ok()?;
+    Some(Measured { value, at, healthy: spec.healthy.text.clone(), threshold: spec.healthy.number() })
 }
 
 /// `2 of 3 series unhealthy (web-1, web-2); web-1`
