@@ -1,6 +1,6 @@
 //! Reports over journals that core has written.
 
-#[path = "../../../core/tests/common/mod.rs"]
+#[path = "../../../core/tests/it/common/mod.rs"]
 mod common;
 
 mod bounds;

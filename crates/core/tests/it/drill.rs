@@ -1,10 +1,8 @@
 //! A drill: a rollback for real, and on record as a drill.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::time::Duration;
 
+use crate::common::*;
 use belay_core::{
     event::{DrillVerdict, Event, RunKind},
     id::RunId,
@@ -13,7 +11,6 @@ use belay_core::{
     run::RunState,
 };
 use belay_plan::model::*;
-use common::*;
 use serde_json::json;
 
 fn fire() -> Verb {

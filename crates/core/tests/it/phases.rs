@@ -1,9 +1,8 @@
 //! Phases, mute, the window, and the time that has gone by.
 
-mod common;
-
 use std::time::Duration;
 
+use crate::common::*;
 use belay_core::{
     event::{Event, FailureCode},
     input::{Input, RefusalKind, Verb},
@@ -12,7 +11,6 @@ use belay_core::{
     run::{Phase as StepPhase, RunState},
 };
 use belay_plan::model::*;
-use common::*;
 use serde_json::json;
 
 const HOUR: u64 = 3600;
@@ -181,7 +179,11 @@ fn after_a_restart_what_was_muted_is_read_before_it_opens_an_incident() {
     stage.feed(Input::Resumed { belay_version: "1".to_owned() }).unwrap();
     for mut stage in [stage, asleep] {
         stage.tick();
-        assert_eq!((stage.state.state(), &stage.state.muted), (MigrationState::Armed, &None), "nobody has looked since");
+        assert_eq!(
+            (stage.state.state(), &stage.state.muted),
+            (MigrationState::Armed, &None),
+            "nobody has looked since"
+        );
         let mut healed = stage.clone();
         healed.read("errors", Health::Healthy);
         assert_eq!(healed.state.state(), MigrationState::Armed);
@@ -247,10 +249,9 @@ fn past_the_point_of_no_return_losing_data_takes_a_persons_word_or_is_refused() 
 /// A database that a person restores loses as much as one that Belay restores.
 #[test]
 fn past_the_point_of_no_return_what_a_person_does_by_hand_loses_no_data_either() {
-    for (past, phase) in [
-        (PastWindow::RequireApproval, StepPhase::AwaitingApproval),
-        (PastWindow::Refuse, StepPhase::Failed),
-    ] {
+    for (past, phase) in
+        [(PastWindow::RequireApproval, StepPhase::AwaitingApproval), (PastWindow::Refuse, StepPhase::Failed)]
+    {
         let by_hand = |action: &str, with: serde_json::Value| Step {
             loses_data: true,
             action: action.to_owned(),

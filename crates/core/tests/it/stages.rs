@@ -1,10 +1,8 @@
 //! Traffic that moves in parts, with gates between.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::time::Duration;
 
+use crate::common::*;
 use belay_core::{
     change::{Assessment, Change, Effect},
     event::{Event, FailureCode, StepEvent},
@@ -13,7 +11,6 @@ use belay_core::{
     run::{Phase, RunState},
 };
 use belay_plan::model::*;
-use common::*;
 use serde_json::json;
 
 fn staged() -> Step {

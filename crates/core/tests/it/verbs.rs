@@ -1,10 +1,8 @@
 //! Which verbs are possible in which state: the table of `VERBS.md`, tried on the state machine itself.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::{fmt::Write, path::Path};
 
+use crate::common::*;
 use belay_core::{
     change::{Assessment, Effect, Proof},
     event::RunKind,
@@ -14,7 +12,6 @@ use belay_core::{
     reading::Health,
 };
 use belay_plan::model::*;
-use common::*;
 
 /// A run of these steps, in whatever state `then` leads to.
 fn running(steps: Vec<(&str, Step)>, then: impl FnOnce(&mut Stage)) -> Stage {

@@ -1,8 +1,6 @@
 //! Undoing a rollback that was a mistake.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
+use crate::common::*;
 use belay_core::{
     change::{Assessment, Effect},
     event::{Event, RunKind},
@@ -13,7 +11,6 @@ use belay_core::{
     run::{Phase, RunState},
 };
 use belay_plan::model::*;
-use common::*;
 use serde_json::json;
 
 fn id(stage: &Stage) -> RunId {
@@ -240,7 +237,7 @@ fn a_retry_keeps_the_first_before_image() {
     stage.run(&plan(vec![("dns", step(&[]))]), &[]);
     let look = |doc: serde_json::Value, change: &str| Look {
         doc: doc.into(),
-        assessment: Assessment::Remaining(vec![common::change(change)]),
+        assessment: Assessment::Remaining(vec![crate::common::change(change)]),
         stage: 0,
     };
     let result = Ok(look(json!({ "was": "first" }), "one"));

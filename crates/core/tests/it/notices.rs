@@ -1,9 +1,8 @@
 //! Who is told what, when, and how often.
 
-mod common;
-
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use crate::common::*;
 use belay_core::{
     event::Event,
     id::NoticeId,
@@ -16,7 +15,6 @@ use belay_plan::{
     model::*,
     notify::{Channel, NoticeKind, Notify},
 };
-use common::*;
 use jiff::SignedDuration;
 use serde_json::json;
 

@@ -1,10 +1,8 @@
 //! Time-outs: their reasons, what arrives after them, and clocks that are set.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::{collections::BTreeMap, time::Duration};
 
+use crate::common::*;
 use belay_core::{
     change::{Assessment, Progress},
     event::{Event, FailureCode, StepEvent},
@@ -12,7 +10,6 @@ use belay_core::{
     run::{Phase, RunState},
 };
 use belay_plan::model::{Approve, Otherwise};
-use common::*;
 use jiff::SignedDuration;
 use serde_json::json;
 

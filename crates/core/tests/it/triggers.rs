@@ -1,10 +1,8 @@
 //! Triggers, dwell, blindness and incidents.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::time::Duration;
 
+use crate::common::*;
 use belay_core::{
     event::{Event, IncidentOutcome},
     input::{Asked, Authority, Input, RefusalKind, Verb},
@@ -13,7 +11,6 @@ use belay_core::{
     run::RunState,
 };
 use belay_plan::model::*;
-use common::*;
 
 fn armed(plan: &Plan) -> Stage {
     let mut stage = Stage::new();

@@ -1,9 +1,8 @@
 //! Who decides an incident, until when, and what happens if nobody does.
 
-mod common;
-
 use std::time::Duration;
 
+use crate::common::*;
 use belay_core::{
     event::Event,
     input::{Asked, Authority as Asking, Input, Refusal, RefusalKind, Verb},
@@ -11,7 +10,6 @@ use belay_core::{
     reading::Health,
 };
 use belay_plan::model::*;
-use common::*;
 
 const MINUTE: u64 = 60;
 
@@ -269,8 +267,7 @@ fn a_persons_word_stands_until_something_joins_that_nobody_has_spoken_about() {
 /// The end of a timebox at which nothing was rolled back is no word about what fires later.
 #[test]
 fn what_joins_after_a_timebox_that_ended_is_asked_about() {
-    let mut stage =
-        incident(vec![of(Severity::Critical, decide(10, Answer::FixForward)), decide(5, Answer::RollBack)]);
+    let mut stage = incident(vec![of(Severity::Critical, decide(10, Answer::FixForward)), decide(5, Answer::RollBack)]);
     pass(&mut stage, 10 * MINUTE);
     assert_eq!(answer(&stage), Some(Answer::FixForward));
     stage.read("latency", Health::Unhealthy);

@@ -1,14 +1,12 @@
 //! Readiness on record: only while armed, and only its changes.
 
-mod common;
-
+use crate::common::*;
 use belay_core::{
     event::Event,
     input::{Input, Verb},
     readiness::{CheckVerdict, Checked},
     reading::Health,
 };
-use common::*;
 
 fn checked(verdict: CheckVerdict, findings: usize) -> Input {
     let findings = (1..=findings).map(|number| format!("finding {number}")).collect();

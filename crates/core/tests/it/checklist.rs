@@ -1,13 +1,11 @@
 //! What people tick, and for how long it counts.
 
-mod common;
-
+use crate::common::*;
 use belay_core::{
     event::{Event, RunKind},
     input::{RefusalKind, Verb},
 };
 use belay_plan::checklist::Part;
-use common::*;
 
 fn tick(stage: &mut Stage, item: &str, part: Part) {
     stage.command(Verb::Tick { item: item.to_owned(), part }).expect("it is possible in every state");

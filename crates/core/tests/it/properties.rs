@@ -1,10 +1,8 @@
 //! Random plans, outcomes, readings, verbs and ticks: what always holds.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::time::Duration;
 
+use crate::common::*;
 use belay_core::{
     change::{Assessment, Effect, Progress, Proof},
     event::{Event, StepEvent},
@@ -17,7 +15,6 @@ use belay_core::{
     wants::Task,
 };
 use belay_plan::model::*;
-use common::*;
 use proptest::prelude::*;
 
 /// A small generator of its own, so that one number replays a case.

@@ -1,11 +1,8 @@
 //! Readings around an incident go on record in bounded chunks: what was before it, it, and some minutes after.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
-
-mod common;
-
 use std::time::Duration;
 
+use crate::common::{Stage, plan, step};
 use belay_core::{
     event::Event,
     input::{Input, Verb},
@@ -13,7 +10,6 @@ use belay_core::{
     series::{AFTER, CHUNKS_MAX, POINTS_MAX, Point, Recorder, SIGNALS_MAX, Series, thinned},
 };
 use belay_plan::model::{Condition, Plan, Severity};
-use common::{Stage, plan, step};
 use jiff::Timestamp;
 
 /// A stage with what the engine remembers beside it.

@@ -1,15 +1,12 @@
 //! What core remembers of the sends of a step, and refusals to which the step may have another way.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
+use crate::common::*;
 use belay_core::{
     change::{Assessment, Change, SentOutcome},
     event::FailureCode,
     input::{ErrorClass, Input, SendFailure, Verb},
     run::{Phase, RunState},
 };
-use common::*;
 use serde_json::{Value, json};
 
 fn fail(stage: &mut Stage, failure: SendFailure) {

@@ -1,15 +1,12 @@
 //! Steps whose target is that a job has succeeded.
-#![allow(clippy::unwrap_used)]
 
-mod common;
-
+use crate::common::*;
 use belay_core::{
     change::{Assessment, Outcome, Repeats, Report},
     event::{Event, FailureCode, StepEvent},
     input::Verb,
     run::{Phase, RunState},
 };
-use common::*;
 
 fn over(failure: Option<&str>, output: &str) -> Assessment {
     let report = Report { output: output.to_owned(), logs: "a log group".to_owned() };

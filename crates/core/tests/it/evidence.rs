@@ -1,11 +1,8 @@
 //! Evidence is wanted once for each source of an incident, and goes on record in bounded pieces.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
-
-mod common;
-
 use std::{sync::Arc, time::Duration};
 
+use crate::common::{Stage, plan, step};
 use belay_core::{
     event::Event,
     evidence::{EvidenceSource, FINDINGS_MAX, Finding, Gathered},
@@ -17,7 +14,6 @@ use belay_plan::{
     model::{AwsTarget, Evidence, Severity},
     notify::{Channel, NoticeKind, Notify},
 };
-use common::{Stage, plan, step};
 use jiff::Timestamp;
 
 fn incident() -> Stage {

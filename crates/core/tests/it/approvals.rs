@@ -1,10 +1,8 @@
 //! A person's word: role, quorum of different people, deadline.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::time::Duration;
 
+use crate::common::*;
 use belay_core::{
     change::Assessment,
     event::{Event, FailureCode, StepEvent},
@@ -12,7 +10,6 @@ use belay_core::{
     run::{Phase, RunState},
 };
 use belay_plan::model::*;
-use common::*;
 use serde_json::json;
 
 fn asking(quorum: u32, otherwise: Otherwise) -> Step {
@@ -22,7 +19,7 @@ fn asking(quorum: u32, otherwise: Otherwise) -> Step {
 
 fn awaiting(step: Step) -> Stage {
     let mut stage = Stage::new();
-    stage.run(&plan(vec![("dns", step), ("next", common::step(&["dns"]))]), &[]);
+    stage.run(&plan(vec![("dns", step), ("next", crate::common::step(&["dns"]))]), &[]);
     stage.look("dns", Assessment::Remaining(vec![change("weights")]));
     assert_eq!(stage.phase("dns"), Phase::AwaitingApproval);
     stage

@@ -1,10 +1,8 @@
 //! The life cycle of steps and runs.
-#![allow(clippy::unwrap_used)]
-
-mod common;
 
 use std::time::Duration;
 
+use crate::common::*;
 use belay_core::{
     change::{Assessment, Change, Effect, Progress, Proof, Repeats},
     event::FailureCode,
@@ -14,7 +12,6 @@ use belay_core::{
     wants::Task,
 };
 use belay_plan::model::*;
-use common::*;
 use jiff::SignedDuration;
 
 fn no_effect(stage: &mut Stage, name: &str, class: ErrorClass) {

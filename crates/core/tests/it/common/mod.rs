@@ -1,6 +1,6 @@
 //! A stage for the state machine: feeds inputs, keeps the journal, and checks on every record that replay gives the live
 //! state.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used)] // each test binary uses a part of it
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)] // who includes it uses a part of it
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

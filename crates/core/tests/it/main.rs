@@ -1,0 +1,22 @@
+//! The state machine from outside: inputs in, events out, and on every record the same by replay.
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+mod approvals;
+mod checklist;
+mod common;
+mod decision;
+mod drill;
+mod evidence;
+mod jobs;
+mod notices;
+mod phases;
+mod properties;
+mod readiness;
+mod sends;
+mod series;
+mod stages;
+mod steps;
+mod timeouts;
+mod triggers;
+mod undo;
+mod verbs;
