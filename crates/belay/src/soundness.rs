@@ -1,5 +1,5 @@
 //! What the search of `belay explore` says of a plan, as a check of its readiness. A search takes processor time, so each plan is
-//! searched once.
+//! searched once in each phase.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -8,7 +8,7 @@ use std::{
 };
 
 use belay_engine::HostChecks;
-use belay_plan::model::Plan;
+use belay_plan::model::{Name, Plan};
 use belay_ports::{Check, Clock, Fut};
 use belay_sim::explore::{Verdict, explore_from_triggers};
 use tokio::sync::oneshot;
@@ -30,20 +30,25 @@ const KEPT: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Soundness {
     time_max: Duration,
-    known: Mutex<Vec<(Arc<Plan>, Check)>>,
+    known: Mutex<Vec<Known>>,
 }
 
+/// What was found of a plan in one of its phases.
+type Known = (Arc<Plan>, Option<Name>, Check);
+
 impl HostChecks for Soundness {
-    fn checks<'a>(&'a self, plan: &'a Arc<Plan>) -> Fut<'a, Vec<Check>> {
+    fn checks<'a>(&'a self, plan: &'a Arc<Plan>, phase: Option<&'a str>) -> Fut<'a, Vec<Check>> {
         Box::pin(async move {
-            if let Some(known) = self.known(plan) {
+            if let Some(known) = self.known(plan, phase) {
                 return vec![known];
             }
             let (searched, time_max) = (plan.clone(), self.time_max);
+            let of = phase.map(str::to_owned);
             let (answer, found) = oneshot::channel();
             let thread = thread::Builder::new().name("search".to_owned()).spawn(move || {
-                give_way(); // the watch comes first
-                let _ = answer.send(search(&searched, time_max)); // nobody may wait any more
+                // Of this thread alone, as Linux has it: the watch comes first. An error changes nothing but that.
+                let _ = setpriority_process(None, LOWEST);
+                let _ = answer.send(search(&searched, of.as_deref(), time_max)); // nobody may wait any more
             });
             drop(thread); // without one, nobody answers
             // An error means that the search panicked, and that is logged, or that there was no thread for it.
@@ -55,7 +60,7 @@ impl HostChecks for Soundness {
             if known.len() >= KEPT {
                 known.remove(0);
             }
-            known.push((plan.clone(), check.clone()));
+            known.push((plan.clone(), phase.map(str::to_owned), check.clone()));
             vec![check]
         })
     }
@@ -66,15 +71,16 @@ impl Soundness {
         Self { time_max, known: Mutex::default() }
     }
 
-    fn known(&self, plan: &Arc<Plan>) -> Option<Check> {
+    fn known(&self, plan: &Arc<Plan>, phase: Option<&str>) -> Option<Check> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.iter().find(|(of, _)| Arc::ptr_eq(of, plan)).map(|(_, check)| check.clone())
+        let same = |(of, during, _): &&Known| Arc::ptr_eq(of, plan) && during.as_deref() == phase;
+        known.iter().find(same).map(|(.., check)| check.clone())
     }
 }
 
-fn search(plan: &Plan, time_max: Duration) -> Check {
+fn search(plan: &Plan, phase: Option<&str>, time_max: Duration) -> Check {
     let clock = SystemClock::start();
-    let report = explore_from_triggers(plan, None, STATES_MAX, &mut |_| clock.monotonic() < time_max);
+    let report = explore_from_triggers(plan, phase, STATES_MAX, &mut |_| clock.monotonic() < time_max);
     let (subject, more) = (&plan.migration, "`belay explore PLAN` shows each");
     let report = match report {
         Ok(report) => report,

@@ -68,14 +68,17 @@ pub fn answer(plan: &Plan, trigger: &Trigger, phase: Option<&str>) -> Answer {
 /// not decided in time.
 pub fn may_roll_back(plan: &Plan, trigger: &Trigger) -> bool {
     let phases = plan.phases.keys().map(|name| Some(name.as_str())).chain(plan.phases.is_empty().then_some(None));
-    phases.filter(|phase| counts_during(&trigger.during, *phase)).any(|phase| {
-        let rule = rule_for(plan, trigger, phase).1;
-        match rule.answer {
-            Answer::RollBack => true,
-            Answer::FixFirst | Answer::Decide => rule.timebox.is_some() && rule.then != Some(Answer::FixForward),
-            Answer::FixForward => false,
-        }
-    })
+    let mut counts = phases.filter(|phase| counts_during(&trigger.during, *phase));
+    counts.any(|phase| comes_to_a_rollback(rule_for(plan, trigger, phase).1))
+}
+
+/// Whether the rule comes to a rollback without anybody having asked for it.
+pub(crate) fn comes_to_a_rollback(rule: &Rule) -> bool {
+    match rule.answer {
+        Answer::RollBack => true,
+        Answer::FixFirst | Answer::Decide => rule.timebox.is_some() && rule.then != Some(Answer::FixForward),
+        Answer::FixForward => false,
+    }
 }
 
 /// An answer with what it asks of people.
@@ -384,6 +387,16 @@ impl Deciding {
 fn timebox(incident: &Incident) -> Option<Timestamp> {
     let waits = matches!(incident.answer, Some(Answer::FixFirst | Answer::Decide));
     incident.asks.as_ref().filter(|_| waits)?.timebox_ends
+}
+
+/// What follows at the end of the timebox. A rollback that nothing may start by itself then is a question to people, again.
+pub fn follows(state: &Migration, incident: &Incident) -> Option<Answer> {
+    let asks = incident.asks.as_ref()?;
+    let barred = || asks.timebox_ends.filter(|_| incident.closed.is_none()).and_then(|ends| state.barred(ends));
+    match asks.then? {
+        Answer::RollBack if barred().is_some() => Some(Answer::Decide),
+        then => Some(then),
+    }
 }
 
 /// Whose word decides the incident.

@@ -1,15 +1,16 @@
 //! A drill: the plan carried out for real where nobody is hurt, and on record as what it is.
 
-use belay_plan::model::{Answer, Name};
+use belay_plan::model::Name;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{
     decide::Deciding,
-    decision::answer,
+    decision::{comes_to_a_rollback, rule_for},
     elapsed::is_own,
     event::{DrillVerdict, Event, RunKind},
     id::{IncidentId, RunId},
+    incident::Incident,
     input::{Asked, Refusal, RefusalKind},
     migration::Migration,
     reading::Health,
@@ -31,14 +32,17 @@ pub struct Drill {
     pub run: Option<RunId>,
 }
 
-impl Drill {
-    /// The trigger whose signals are to read unhealthy now: until it has opened an incident, no longer.
-    pub fn breached(&self) -> Option<&Name> {
-        self.trigger.as_ref().filter(|_| self.incident.is_none() && self.run.is_none())
-    }
-}
+impl Drill {}
 
 impl Migration {
+    /// The trigger whose signals are to read unhealthy now: until it has opened an incident, and as long as people are asked
+    /// about that. Where nobody decides, it still holds at the end of their time.
+    pub fn breached(&self) -> Option<&Name> {
+        let drill = self.drill.as_ref().filter(|drill| drill.run.is_none())?;
+        let asking = self.incident.as_ref().is_some_and(Incident::is_asking);
+        drill.trigger.as_ref().filter(|_| drill.incident.is_none() || asking)
+    }
+
     pub(crate) fn apply_drill(&mut self, at: Timestamp, actor: &str, event: &Event) -> Result<(), String> {
         match event {
             Event::DrillStarted { trigger, reason, .. } => {
@@ -97,8 +101,10 @@ impl Deciding {
                     help: format!("its triggers are: {}", known.join(", ")),
                 });
             };
-            if answer(&plan, found, self.state.phase_name()) != Answer::RollBack {
-                let why = format!("trigger {name} is not answered with a rollback");
+            if !comes_to_a_rollback(rule_for(&plan, found, self.state.phase_name()).1) {
+                let why = format!(
+                    "trigger {name} is not answered with a rollback, nor is that what follows when nobody decides"
+                );
                 return Err(wrong_state(&why, "fire one that is, or drill without firing any"));
             }
             // A breach makes readings up, and no sensor reads what Belay itself knows.

@@ -21,7 +21,8 @@ struct Elapsed<'m> {
     since: Option<Timestamp>,
     at_most: Duration,
     of: &'m str,
-    is_phase: bool,
+    /// What is to be said where it has not begun, or is over.
+    otherwise: &'static str,
 }
 
 impl<'m> Elapsed<'m> {
@@ -36,12 +37,12 @@ impl<'m> Elapsed<'m> {
                 None => duration::parse(at_most).ok()?,
             };
             let since = state.phase.as_ref().filter(|present| present.name == phase).map(|present| present.since);
-            return Some(Self { since, at_most, of: phase, is_phase: true });
+            return Some(Self { since, at_most, of: phase, otherwise: "is not the present phase" });
         }
         let at_most = duration::parse(at_most).ok()?;
         match spec["since"].as_str()? {
-            "cutover" => Some(Self { since: state.cutover, at_most, of: "the cutover", is_phase: false }),
-            _ => Some(Self { since: state.armed, at_most, of: "arming", is_phase: false }),
+            "cutover" => Some(Self { since: state.cutover, at_most, of: "the cutover", otherwise: "is not marked" }),
+            _ => Some(Self { since: state.armed, at_most, of: "arming", otherwise: "has not begun" }),
         }
     }
 
@@ -56,9 +57,7 @@ impl<'m> Elapsed<'m> {
     fn evidence(&self, now: Timestamp) -> String {
         let (of, at_most) = (self.of, duration::format(self.at_most));
         match self.since {
-            // A phase that is over, or not yet here.
-            None if self.is_phase => format!("the phase is not {of}"),
-            None => format!("{of} has not begun"),
+            None => format!("{of} {}", self.otherwise),
             Some(since) if self.health(now) == Health::Unhealthy => {
                 format!("more than {at_most} since {of} began at {since:.0}")
             }

@@ -32,6 +32,12 @@ impl Migration {
         self.phase.as_ref().map(|phase| phase.name.as_str())
     }
 
+    /// A migration that comes back to its guard goes on in the phase that it was in; else it begins with the first one.
+    pub(crate) fn phase_at_arming<'m>(&'m self, plan: &'m Plan) -> Option<&'m str> {
+        let known = self.phase_name().filter(|name| plan.phases.contains_key(*name));
+        known.or_else(|| plan.phases.keys().next().map(String::as_str))
+    }
+
     /// Whether the trigger is in none of its phases. Once it is part of an incident, it stays awake to the end of that.
     pub fn is_asleep(&self, name: &str, trigger: &Trigger) -> bool {
         let involved = self.incident.as_ref().is_some_and(|incident| incident.triggers.iter().any(|one| one == name));
@@ -60,23 +66,11 @@ impl Migration {
 }
 
 impl Deciding {
-    /// Once the cutover is marked, no other plan may begin the phases anew.
-    pub(crate) fn refuse_lost_phase(&self, plan: &Plan) -> Result<(), Refusal> {
-        let lost =
-            self.state.phase_name().filter(|name| self.state.cutover.is_some() && !plan.phases.contains_key(*name));
-        let Some(lost) = lost.filter(|_| !plan.phases.is_empty()) else { return Ok(()) };
-        let known: Vec<&str> = plan.phases.keys().map(String::as_str).collect();
-        Err(wrong_state(
-            &format!("it is in phase {lost}, and the plan to be armed has {}", known.join(", ")),
-            "call the phase what it was called, or begin another one first, that both plans have: `belay phase NAME --reason TEXT`",
-        ))
-    }
-
-    /// At arming: a migration that comes back to its guard goes on in the phase that it was in.
+    /// At arming.
     pub(crate) fn begin_first_phase(&mut self, plan: &Plan) {
-        let Some(first) = plan.phases.keys().next() else { return };
-        if !self.state.phase_name().is_some_and(|name| plan.phases.contains_key(name)) {
-            self.emit(Event::PhaseBegun { phase: first.clone() });
+        let phase = self.state.phase_at_arming(plan).map(str::to_owned);
+        if let Some(phase) = phase.filter(|phase| self.state.phase_name() != Some(phase)) {
+            self.emit(Event::PhaseBegun { phase });
         }
     }
 

@@ -90,9 +90,12 @@ impl Deciding {
             let reading = readings.iter().find(|reading| reading.signal == name);
             reading.map_or(crate::reading::Health::Unknown, |reading| reading.health)
         };
+        let phase = self.state.phase_at_arming(plan);
+        // What sleeps in the phase that begins is looked at when it wakes up.
         let red: Vec<&Name> = plan
             .triggers
             .iter()
+            .filter(|(_, trigger)| counts_during(&trigger.during, phase))
             .filter(|(_, trigger)| truth(&trigger.when, &health) == Truth::True)
             .map(|(name, _)| name)
             .collect();
@@ -264,20 +267,17 @@ pub(crate) fn refuse_idle(plan: &Plan, only: &[Name], phase: Option<&str>) -> Ou
         return Ok(());
     }
     let phase = phase.unwrap_or("none");
-    let other = included.iter().filter_map(|name| plan.steps.get(name)).flat_map(|step| &step.during);
-    let mut other: Vec<&str> = other.map(String::as_str).collect();
-    other.sort_unstable();
-    other.dedup();
-    let why = match other.is_empty() {
-        true => format!("no step is left to roll back: those that others stand in for do not serve phase {phase}"),
-        false => {
-            let other = other.join(", ");
-            format!("no step is left to roll back: what was asked for serves {other}, and the phase is {phase}")
-        }
+    let serving: Vec<&str> = plan.phases.keys().map(String::as_str).collect();
+    let serving: Vec<&str> =
+        serving.into_iter().filter(|phase| included.iter().any(|name| plan.serves(name, Some(phase)))).collect();
+    let what = match serving.as_slice() {
+        [] => "what was asked for only stands in for other steps".to_owned(),
+        serving => format!("what was asked for serves {}", serving.join(", ")),
     };
-    let help =
-        "`belay phase NAME --reason TEXT` begins another phase; `belay run` and `belay dry-run` take `--phase NAME`";
-    Err(wrong_state(&why, help))
+    Err(wrong_state(
+        &format!("no step is left to roll back: {what}, and the phase is {phase}"),
+        "`belay phase NAME --reason TEXT` begins another phase; without a daemon, `--phase NAME` chooses it",
+    ))
 }
 
 pub(crate) fn wrong_state(why: &str, help: &str) -> Refusal {

@@ -47,11 +47,11 @@ impl Deciding {
             return;
         };
         for (name, trigger) in &plan.triggers {
+            let truth = truth(&trigger.when, &health_in(&self.state.signals));
             if self.state.is_asleep(name, trigger) {
-                self.put_to_sleep(name);
+                self.put_to_sleep(name, truth);
                 continue;
             }
-            let truth = truth(&trigger.when, &health_in(&self.state.signals));
             if let Some(event) = self.dwell_event(name, trigger, truth) {
                 let turns = matches!(
                     event,
@@ -69,9 +69,12 @@ impl Deciding {
         }
     }
 
-    /// A trigger out of its phases begins anew when it wakes up.
-    fn put_to_sleep(&mut self, name: &Name) {
+    /// A trigger out of its phases begins anew when it wakes up. That it has been green is noted all the same.
+    fn put_to_sleep(&mut self, name: &Name, truth: Truth) {
         let Some(state) = self.state.triggers.get(name) else { return };
+        if state.waits_for_green && truth == Truth::False {
+            return self.emit(Event::TriggerGreen { trigger: name.clone() });
+        }
         let (dwells, unknown) = (state.dwell != Dwell::Quiet, state.unknown.is_some());
         if dwells {
             self.emit(Event::DwellReset { trigger: name.clone() });

@@ -1,8 +1,9 @@
-//! The breach of a drill, at the sensor: what a fired trigger looks at reads unhealthy until it has opened an incident. From
-//! then on the true sensors count again, so gates and confirmation are as real as the steps.
+//! The breach of a drill, at the sensor: what a fired trigger looks at reads unhealthy until it has opened an incident and
+//! people are no longer asked about that. From then on the true sensors count again, so gates and confirmation are as real as
+//! the steps.
 //!
 //! It goes by the state of the migration alone. So it is on from the record that begins the drill and off from the record
-//! that opens the incident, to the reading, and a process that takes the drill up again goes on with it.
+//! that begins the run, to the reading, and a process that takes the drill up again goes on with it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -37,8 +38,7 @@ impl Injection {
 
 impl Observer for Injection {
     fn recorded(&self, _records: &[Record], state: &Migration) {
-        let breached = state.drill.as_ref().and_then(|drill| drill.breached());
-        let trigger = breached.and_then(|name| state.plan.as_ref()?.triggers.get(name));
+        let trigger = state.breached().and_then(|name| state.plan.as_ref()?.triggers.get(name));
         let signals = trigger.map(|trigger| signals_of(&trigger.when).into_iter().cloned().collect());
         *self.signals.lock().unwrap_or_else(PoisonError::into_inner) = signals.unwrap_or_default();
     }

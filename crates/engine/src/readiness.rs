@@ -114,12 +114,13 @@ fn worst(checks: &[ReadinessCheck]) -> CheckVerdict {
 /// What the process knows of a plan beyond its ports: who holds the roles that the plan asks for, whether the search finds it
 /// sound.
 pub trait HostChecks: Send + Sync {
-    fn checks<'a>(&'a self, plan: &'a Arc<Plan>) -> Fut<'a, Vec<Check>>;
+    /// `phase`: the one that a rollback would begin in; none where the plan has no phases.
+    fn checks<'a>(&'a self, plan: &'a Arc<Plan>, phase: Option<&'a str>) -> Fut<'a, Vec<Check>>;
 }
 
 /// Nothing.
 impl HostChecks for () {
-    fn checks<'a>(&'a self, _plan: &'a Arc<Plan>) -> Fut<'a, Vec<Check>> {
+    fn checks<'a>(&'a self, _plan: &'a Arc<Plan>, _phase: Option<&'a str>) -> Fut<'a, Vec<Check>> {
         Box::pin(std::future::ready(Vec::new()))
     }
 }
@@ -128,6 +129,8 @@ impl HostChecks for () {
 #[derive(Debug, Clone, Default)]
 pub struct Circumstances {
     pub baseline: Option<Arc<Baseline>>,
+    /// The phase that the migration is in, or else the one that it is about; none where the plan has no phases.
+    pub phase: Option<Name>,
     /// When the cutover was marked.
     pub cutover: Option<Timestamp>,
     /// What the steps took before.
@@ -144,8 +147,10 @@ impl Circumstances {
     /// As the journal knows them. `relatives`: see [`measured`].
     pub fn of(plan: &Plan, state: &Migration, relatives: &[Arc<Migration>]) -> Self {
         let relatives = relatives.iter().map(AsRef::as_ref);
+        let phase = state.phase_name().filter(|name| plan.phases.contains_key(*name)).or(plan.usual_phase());
         Self {
             baseline: state.baseline.clone(),
+            phase: phase.map(str::to_owned),
             cutover: state.cutover,
             expected: state.expected.clone(),
             seen: BTreeMap::new(),
@@ -188,13 +193,14 @@ pub(crate) async fn evaluate(
         Evaluated { readiness, seen: BTreeMap::new(), stood_still: Vec::new() }
     };
     let of_plan = |check: Check| (String::new(), check);
+    let phase = circumstances.phase.as_deref();
     if let Err(unknown) = scope::refuse_unknown(ports, plan) {
         return done(vec![of_plan(Check::no_go("supported", &plan.migration, unknown.to_string()))]);
     }
     let accounts = account::verify(ports, plan).await;
     if accounts.iter().any(|check| check.verdict != CheckVerdict::Go) {
         // Nothing is read in an account that is not the plan's.
-        let own = within(ports.clock.as_ref(), host.checks(plan)).await;
+        let own = within(ports.clock.as_ref(), host.checks(plan, phase)).await;
         let own = own.unwrap_or_else(|| vec![late("host", &plan.migration)]);
         let drill = times::drill(plan, &circumstances.drilled, at);
         return done(accounts.into_iter().chain(drill).chain(own).map(of_plan).collect());
@@ -203,7 +209,7 @@ pub(crate) async fn evaluate(
         account::credentials(ports, plan, circumstances.baseline.as_deref()),
         steps::evaluate(ports, plan, circumstances, at),
         usable(ports, plan),
-        within(ports.clock.as_ref(), host.checks(plan)),
+        within(ports.clock.as_ref(), host.checks(plan, phase)),
     );
     let signals = signals::evaluate(ports, plan, circumstances, &evaluated.losses, at).await;
     let own = own.unwrap_or_else(|| vec![late("host", &plan.migration)]);

@@ -9,7 +9,7 @@ mod waiting;
 use std::sync::Arc;
 
 use belay_core::{
-    decision::{Word, authority},
+    decision::{Word, authority, follows},
     incident::Incident,
     migration::{Migration, MigrationState},
     reading::Health,
@@ -202,7 +202,7 @@ pub struct IncidentView {
     pub rule: Option<usize>,
     /// Until when people can decide; never extended.
     pub timebox_ends: Option<Timestamp>,
-    /// What happens then.
+    /// What happens then: `roll_back`, `fix_forward`, or `decide` where nothing may start by itself then and people are asked on.
     pub then: Option<Answer>,
     /// Whose word decides: a list is any one of these roles, `{ "all": [...] }` one person of each.
     pub authority: Authority,
@@ -332,7 +332,7 @@ impl IncidentView {
             problem: asks.and_then(|asks| asks.problem.clone()),
             rule: asks.map(|asks| asks.rule),
             timebox_ends: asks.and_then(|asks| asks.timebox_ends),
-            then: asks.and_then(|asks| asks.then),
+            then: follows(state, incident),
             authority: authority(state, incident),
             words: incident.words.clone(),
             run: incident.run.as_ref().map(ToString::to_string),

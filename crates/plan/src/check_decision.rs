@@ -7,22 +7,25 @@ use serde_json::Value;
 use crate::{
     check::entries,
     decode::{Decoded, below},
+    duration,
     lower::rules_of,
     model::{Fix, Rule, Severity, Situation, TriggerScope},
     syntax::Problem,
 };
 
+/// The role of a token that may read, and do nothing else.
+const VIEWER: &str = "viewer";
+
 pub(crate) fn check(decoded: &Decoded) -> Vec<Problem> {
     let mut checker = Checker { decoded, problems: Vec::new() };
     let rules = &decoded.value["decision"]["rules"];
     for index in 0..rules.as_array().map_or(0, Vec::len) {
-        let rule = format!("/decision/rules/{index}");
-        checker.times(&rule);
-        checker.authority(&format!("{rule}/authority"));
+        checker.times(&format!("/decision/rules/{index}"));
+        checker.readers(&format!("/decision/rules/{index}/authority"));
     }
-    checker.authority("/decision/authority");
+    checker.readers("/decision/authority");
     for (name, _) in entries(&decoded.value["steps"]) {
-        checker.role(&format!("{}/approve/role", below("/steps", name)));
+        checker.reader(&format!("{}/approve/role", below("/steps", name)));
     }
     if decoded.places.is_sound("/decision/rules")
         && !rules.is_null()
@@ -53,10 +56,37 @@ impl Checker<'_> {
         self.problems.push(Problem::new(self.decoded.places.value(pointer), message).help(help));
     }
 
+    /// Roles whose word is asked for.
+    fn readers(&mut self, authority: &str) {
+        for list in [authority.to_owned(), format!("{authority}/all")] {
+            for index in 0..self.at(&list).as_array().map_or(0, Vec::len) {
+                self.reader(&format!("{list}/{index}"));
+            }
+        }
+    }
+
+    /// Somebody who may only read cannot answer.
+    fn reader(&mut self, role: &str) {
+        if self.at(role) == VIEWER {
+            let message = "the role `viewer` only reads: nobody could answer with it";
+            self.complain(role, message, "name `operator`, or a role of your own, for example `incident_commander`");
+        }
+    }
+
     fn times(&mut self, rule: &str) {
         let Some(answer) = self.at(&format!("{rule}/do")).as_str().map(str::to_owned) else { return };
         let (timebox, then) = (format!("{rule}/timebox"), format!("{rule}/then"));
         let waits = matches!(answer.as_str(), "fix_first" | "decide");
+        let none =
+            self.at(&timebox).as_str().is_some_and(|text| duration::parse(text).is_ok_and(|time| time.is_zero()));
+        if waits && none {
+            let message = "the time is over before people are asked";
+            self.complain(
+                &timebox,
+                message,
+                "give people some time, for example `15m`, or let the rule say `do: roll_back`",
+            );
+        }
         if !waits && !self.at(&timebox).is_null() {
             let help = "remove it, or let the rule say `do: fix_first` or `do: decide`";
             self.complain(&timebox, format!("`{answer}` has no timebox"), help);

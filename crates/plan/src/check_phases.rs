@@ -8,6 +8,7 @@ use crate::{
     builtin::ELAPSED,
     check::entries,
     decode::{Decoded, below},
+    duration,
     suggest::instead_of,
     syntax::Problem,
 };
@@ -31,11 +32,15 @@ pub(crate) fn check(decoded: &Decoded) -> Vec<Problem> {
     for (name, signal) in entries(&root["signals"]).filter(|(_, signal)| signal[ELAPSED].is_object()) {
         checker.elapsed(&format!("{}/{ELAPSED}", below("/signals", name)), &signal[ELAPSED]);
     }
-    for phase in checker.phases.clone() {
-        let expected = format!("{}/expected", below("/phases", phase));
-        if decoded.value.pointer(&expected).is_some_and(|time| time == "0s") {
-            let help = "say how long it is planned to take, for example `4h`, or leave it out";
-            checker.complain(&expected, "a phase takes some time", help);
+    for (name, phase) in entries(&root["phases"]) {
+        if phase["expected"].as_str().is_some_and(|text| duration::parse(text).is_ok_and(|time| time.is_zero())) {
+            let message = format!("phase `{name}` is over before it begins");
+            let pointer = format!("{}/expected", below("/phases", name));
+            checker.complain(
+                &pointer,
+                message,
+                "write how long it is planned to take, for example `4h`, or leave it out",
+            );
         }
     }
     checker.served();
@@ -98,12 +103,13 @@ impl Checker<'_> {
         let counts = |step: &Value, phase: &str| {
             step["during"].as_array().is_none_or(|during| during.iter().any(|name| name.is_null() || name == phase))
         };
-        // A step that stands in for others is no procedure of its own.
-        let stands_in: BTreeSet<&str> =
+        // A step that only stands in for others does nothing as long as none of them has failed.
+        let stands_in: Vec<&str> =
             entries(steps).filter_map(|(_, step)| step["on_failure"]["fallback"].as_str()).collect();
-        let serves =
-            |phase: &str| entries(steps).any(|(name, step)| !stands_in.contains(name.as_str()) && counts(step, phase));
-        let unserved: Vec<&str> = self.phases.iter().copied().filter(|phase| !serves(phase)).collect();
+        let acts: Vec<&Value> =
+            entries(steps).filter(|(name, _)| !stands_in.contains(&name.as_str())).map(|(_, step)| step).collect();
+        let unserved: Vec<&str> =
+            self.phases.iter().copied().filter(|phase| !acts.iter().any(|step| serves(step, phase))).collect();
         for phase in unserved {
             let message = format!("no step serves phase `{phase}`: a rollback in it would do nothing");
             let help = format!("add `{phase}` to `during` of the steps that roll it back, or leave `during` out");

@@ -56,6 +56,13 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether a step does anything by itself in a phase: one that only stands in for another waits for that to fail.
+    pub fn serves(&self, name: &str, phase: Option<&str>) -> bool {
+        let stands_in = |step: &Step| matches!(&step.on_failure, OnFailure::Fallback(fallback) if fallback == name);
+        self.steps.get(name).is_some_and(|step| counts_during(&step.during, phase))
+            && !self.steps.values().any(stands_in)
+    }
+
     /// The phase that a rehearsal is about where nobody says: `cutover`, or else the last one.
     pub fn usual_phase(&self) -> Option<&str> {
         let cutover = self.phases.keys().find(|name| *name == "cutover");
@@ -77,7 +84,7 @@ impl Plan {
     }
 
     /// What is left of it in one phase: steps and triggers of other phases are gone. A run skips such steps at once, so
-    /// nothing waits for them, and none of them stands in for another.
+    /// nothing waits for them, and none of them stands in for another; what stands in only for them is gone, too.
     #[must_use]
     pub fn in_phase(&self, phase: Option<&str>) -> Self {
         let mut plan = self.clone();
@@ -85,7 +92,12 @@ impl Plan {
         if let Some(place) = phase.and_then(|phase| plan.phases.get_index_of(phase)) {
             plan.phases.move_index(place, 0);
         }
-        plan.steps.retain(|name, _| self.serves(name, phase));
+        let stands_in_for_none = |name: &Name| {
+            let of = |step: &Step| matches!(&step.on_failure, OnFailure::Fallback(fallback) if fallback == name);
+            let mut of = self.steps.values().filter(|step| of(step)).peekable();
+            of.peek().is_some() && of.all(|step| !counts_during(&step.during, phase))
+        };
+        plan.steps.retain(|name, step| counts_during(&step.during, phase) && !stands_in_for_none(name));
         plan.triggers.retain(|_, trigger| counts_during(&trigger.during, phase));
         let left: BTreeSet<Name> = plan.steps.keys().cloned().collect();
         for step in plan.steps.values_mut() {

@@ -7,7 +7,7 @@ use crate::{
     decode::below,
     diagnostic::{Diagnostic, Texts},
     duration,
-    model::{Answer, Name, PastWindow, Plan, Rule, Signal, Window},
+    model::{Answer, Name, PastWindow, Plan, Rule, Signal, Situation},
     suggest::instead_of,
     syntax::{self, Node, NodeValue, Problem, Span},
 };
@@ -32,12 +32,57 @@ pub fn remarks(file_name: &str, text: &str, plan: &Plan, catalogue: &Catalogue) 
         };
         findings.into_iter().filter_map(place)
     };
-    plan.signals
-        .iter()
-        .flat_map(of_signal)
-        .chain(late_rules(file_name, text, plan))
-        .chain(without_effect(file_name, text, plan))
-        .collect()
+    let decision = late_rules(file_name, text, plan).into_iter().chain(late_default(file_name, text, plan));
+    let decision = decision.chain(idle_rules(file_name, text, plan)).chain(idle_window(file_name, text, plan));
+    plan.signals.iter().flat_map(of_signal).chain(decision).collect()
+}
+
+/// Rules for a problem that no trigger has: most likely a name that was mistyped, and the trigger gets another rule.
+fn idle_rules(file_name: &str, text: &str, plan: &Plan) -> Vec<Diagnostic> {
+    let known: Vec<&str> = plan.triggers.values().filter_map(|trigger| trigger.problem.as_deref()).collect();
+    let idle = plan.decision.rules.iter().enumerate().filter_map(|(index, rule)| {
+        let problem = rule.problem.as_deref().filter(|problem| !known.contains(problem))?;
+        let message = format!("no trigger has the problem `{problem}`: this rule decides nothing");
+        let help = instead_of(problem, "the problems of the triggers", known.iter().copied());
+        remark(file_name, text, &format!("/decision/rules/{index}/problem"), &message, &help)
+    });
+    idle.collect()
+}
+
+/// What is to happen past a point that there is not.
+fn idle_window(file_name: &str, text: &str, plan: &Plan) -> Option<Diagnostic> {
+    let window = plan.window.as_ref().filter(|window| window.point_of_no_return.is_none())?;
+    let message = "`past` says what happens past the point of no return, and the window has none";
+    let help = "add `point_of_no_return`, for example `4h` after the cutover, or remove `past`";
+    (window.past == PastWindow::Refuse).then(|| remark(file_name, text, "/window/past", message, help)).flatten()
+}
+
+/// The same as [`late_rules`] where the plan leaves the rules out.
+fn late_default(file_name: &str, text: &str, plan: &Plan) -> Option<Diagnostic> {
+    let rto = plan.objectives.rto.filter(|_| !plan.decision.custom)?;
+    let late = |rule: &&Rule| rule.timebox.is_some_and(|time| time >= rto);
+    let (name, time) = plan.triggers.iter().find_map(|(name, trigger)| {
+        let situation = Situation {
+            problem: trigger.problem.as_deref(),
+            severity: trigger.severity,
+            scope: trigger.scope,
+            fix: trigger.fix,
+            phase: None,
+        };
+        let rule = plan.decision.rules.iter().find(|rule| rule.matches(&situation)).filter(late)?;
+        Some((name, rule.timebox?))
+    })?;
+    let (time, rto) = (duration::format(time), duration::format(rto));
+    let message = format!(
+        "people have {time} for trigger `{name}` by the default rules, and the rto is {rto}: a rollback after that is late"
+    );
+    remark(
+        file_name,
+        text,
+        "/objectives/rto",
+        &message,
+        "write a `decision` that gives people less time, or the objective more",
+    )
 }
 
 /// Rules that give people so much time that the rollback after it is late.

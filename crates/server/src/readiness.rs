@@ -92,10 +92,10 @@ pub(crate) struct Host {
 }
 
 impl HostChecks for Host {
-    fn checks<'a>(&'a self, plan: &'a Arc<Plan>) -> Fut<'a, Vec<Check>> {
+    fn checks<'a>(&'a self, plan: &'a Arc<Plan>, phase: Option<&'a str>) -> Fut<'a, Vec<Check>> {
         Box::pin(async move {
             let mut checks = people(plan, &self.configs.borrow().tokens);
-            checks.extend(self.beyond.checks(plan).await);
+            checks.extend(self.beyond.checks(plan, phase).await);
             checks
         })
     }

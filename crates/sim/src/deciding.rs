@@ -12,7 +12,7 @@ use belay_core::{
     event::{Event, IncidentOutcome, Record},
     watch::signals_of,
 };
-use belay_plan::model::{Answer, Authority, Name, Plan, Rule, Trigger, counts_during};
+use belay_plan::model::{Answer, Authority, Name, OnFailure, Plan, Rule, Trigger, counts_during};
 use jiff::{SignedDuration, Timestamp};
 
 #[derive(Default)]
@@ -39,6 +39,8 @@ enum Before {
     /// A trigger has opened the incident, or joins it.
     Fired(Name),
     Word,
+    /// A trigger has healed, or fires again.
+    Turned(Name),
     Decided {
         answer: Answer,
         settled: bool,
@@ -50,11 +52,21 @@ enum Before {
 #[derive(Default)]
 struct Incident {
     triggers: Vec<Name>,
+    /// What each of them asks by its rule: that of the moment in which it came.
+    raised: BTreeMap<Name, Raised>,
     question: Option<Asked>,
     /// A person, or the end of the time, has settled the question; a trigger that joins may ask another.
     is_settled: bool,
     /// Of each person, the last word since.
     words: BTreeMap<String, (Vec<Name>, Answer)>,
+}
+
+struct Raised {
+    at: Timestamp,
+    /// The rule's place; none where none fits.
+    rule: Option<usize>,
+    /// People have spoken while it was there, or the time has ended while it held.
+    is_settled: bool,
 }
 
 #[derive(Clone)]
@@ -82,6 +94,16 @@ impl Asked {
             (Answer::Decide | Answer::FixFirst, _) => 1,
             (Answer::FixForward, _) => 0,
         }
+    }
+}
+
+/// The same of a rule.
+fn strictness(rule: &Rule) -> u8 {
+    match (rule.answer, rule.timebox, rule.then) {
+        (Answer::RollBack, ..) => 3,
+        (Answer::FixForward, ..) => 0,
+        (_, None, _) | (_, _, Some(Answer::FixForward)) => 1,
+        _ => 2,
     }
 }
 
@@ -137,12 +159,29 @@ impl Decisions {
         self.holds.contains(trigger) || self.healing.contains_key(trigger)
     }
 
-    /// A trigger of the incident holds by what was read since the last start.
+    /// A trigger whose own rule comes to a rollback, and which nobody has answered, holds by what was read since the last
+    /// start.
     fn still_holds(&self, incident: &Incident) -> bool {
-        incident.triggers.iter().any(|name| {
+        self.open(incident).any(|(name, rule)| {
             let read = |trigger: &Trigger| signals_of(&trigger.when).iter().all(|signal| self.read.contains(*signal));
-            self.holds.contains(name) && self.trigger(name).is_some_and(read)
+            strictness(rule) >= 2 && self.holds.contains(name) && self.trigger(name).is_some_and(read)
         })
+    }
+
+    /// The triggers of the incident that have not healed and that nobody has answered, each with its rule.
+    fn open<'d>(&'d self, incident: &'d Incident) -> impl Iterator<Item = (&'d Name, &'d Rule)> {
+        let rules = self.plan.iter().flat_map(|plan| &plan.decision.rules);
+        incident
+            .raised
+            .iter()
+            .filter(|(name, raised)| !raised.is_settled && self.is_unwell(name))
+            .filter_map(move |(name, raised)| Some((name, rules.clone().nth(raised.rule?)?)))
+    }
+
+    /// It was looked at since the last start.
+    fn is_looked_at(&self, name: &str) -> bool {
+        let read = |trigger: &Trigger| signals_of(&trigger.when).iter().any(|signal| self.read.contains(*signal));
+        self.trigger(name).is_some_and(read)
     }
 
     fn trigger(&self, name: &str) -> Option<&Trigger> {
@@ -177,7 +216,13 @@ impl Decisions {
             return Some(Some(opens));
         }
         let point = window.and_then(|window| window.point_of_no_return).zip(self.cutover).map(|(after, at)| at + after);
-        let idle = self.phase.is_some() && !plan.is_served(self.phase.as_deref());
+        let stands_in =
+            |name: &Name| plan.steps.values().any(|step| step.on_failure == OnFailure::Fallback(name.clone()));
+        let serves = plan
+            .steps
+            .iter()
+            .any(|(name, step)| counts_during(&step.during, self.phase.as_deref()) && !stands_in(name));
+        let idle = self.phase.is_some() && !serves;
         (point.is_some_and(|point| point <= now) || idle).then_some(None)
     }
 
@@ -190,9 +235,14 @@ impl Decisions {
             }
             (Before::Fired(name), event) if !matches!(event, Event::Decided { .. }) && !self.is_running => {
                 let first = self.incident.as_ref().is_some_and(|incident| incident.question.is_none());
-                let rule = self.rule(name).map(|(_, rule)| rule.answer);
-                let starts = rule == Some(Answer::RollBack) && self.barred(record.at).is_none();
-                (first || starts).then(|| format!("{name} has fired, and its rule says nothing"))
+                let rule = self.rule(name).map(|(_, rule)| rule);
+                let starts = rule.is_some_and(|rule| rule.answer == Answer::RollBack);
+                let starts = starts && self.barred(record.at).is_none();
+                // Whatever was said, or has ended, before it fired.
+                let question = self.incident.as_ref().and_then(|incident| incident.question.as_ref());
+                let forward = question.is_some_and(|asked| asked.answer == Answer::FixForward);
+                let asks = forward && rule.is_some_and(|rule| strictness(rule) > 0);
+                (first || starts || asks).then(|| format!("{name} has fired, and its rule says nothing"))
             }
             _ => None,
         }
@@ -208,6 +258,9 @@ impl Decisions {
                 if !self.holds.contains(trigger) =>
             {
                 Some(format!("{trigger} is in an incident and does not hold"))
+            }
+            Event::IncidentOpened { trigger, .. } if !self.is_looked_at(trigger) => {
+                Some(format!("{trigger} opens an incident, and nobody has looked since the last start"))
             }
             Event::TriggerFired { trigger, .. } if self.is_asleep(trigger) => {
                 Some(format!("{trigger} fires in a phase in which it sleeps"))
@@ -291,6 +344,41 @@ impl Decisions {
                 let held = old.filter(|_| barred.is_none());
                 let looser = held.is_some_and(|old| new.strictness() < old.strictness());
                 expect(!looser || incident.is_settled, "a trigger that joins makes the answer looser");
+                let asked = old.filter(|old| old.waits() && old.strictness() == new.strictness());
+                let taken = asked.is_some_and(|old| old.authority != new.authority);
+                expect(!taken, "the decision is taken from the people who are asked");
+            }
+            (Before::Fired(name), false) => {
+                let rule = self.rule(name).map(|(_, rule)| rule);
+                let ends = rule.and_then(|rule| rule.timebox).map(|time| at + time);
+                let same = old.is_some_and(|old| {
+                    (old.answer, old.then, &old.authority) == (new.answer, new.then, &new.authority)
+                        && rule.is_some_and(|rule| strictness(rule) == old.strictness())
+                });
+                expect(same && new.ends == ends, "a trigger that joins changes more than the time");
+            }
+            (Before::Turned(_), false) => {
+                let open: Vec<(&Name, &Rule)> = self.open(incident).collect();
+                let own = open.iter().find(|(name, _)| *name == trigger).map(|(_, rule)| *rule);
+                match own {
+                    Some(rule) => {
+                        let asked = barred.is_some() && rule.answer == Answer::RollBack && answer == Answer::Decide;
+                        expect(answer == rule.answer || asked, "the answer is not that of the rule");
+                        expect(new.authority == self.authority(rule), "the authority is not that of the rule");
+                        let latest = incident.raised[trigger].at;
+                        let latest = rule.timebox.filter(|_| new.waits()).map(|time| latest + time);
+                        let soon = latest.is_none_or(|latest| new.ends.is_some_and(|ends| ends <= latest));
+                        expect(soon || asked, "people have longer than the rule gives them");
+                        let strictest = open.iter().all(|(_, other)| strictness(other) <= strictness(rule));
+                        expect(strictest, "another trigger asks for more");
+                        let starts = answer == Answer::RollBack;
+                        expect(!starts || self.still_holds(incident), "nothing holds");
+                    }
+                    None => {
+                        expect(open.is_empty() && self.is_unwell(trigger), "it asks for nothing");
+                        expect(answer == Answer::FixForward, "what was decided does not stand");
+                    }
+                }
             }
             (_, false) => {
                 let due = over.is_some_and(|old| old.then == Some(Answer::RollBack)) && self.still_holds(incident);
@@ -301,7 +389,9 @@ impl Decisions {
         }
         let present = old.filter(|_| !incident.is_settled && !settled).and_then(|old| old.ends);
         if let Some(present) = present.filter(|_| new.waits()) {
-            let extended = new.ends.is_none_or(|ends| ends > present);
+            // A trigger that has healed takes its time with it.
+            let healed = matches!(self.before, Before::Turned(_));
+            let extended = !healed && new.ends.is_none_or(|ends| ends > present);
             expect(!extended || barred == Some(new.ends), "the timebox is extended");
         }
         problems
@@ -327,7 +417,11 @@ impl Decisions {
 
     fn remember(&mut self, record: &Record) {
         let at = record.at;
+        let by_people = self.before == Before::Word;
         self.before = match &record.event {
+            Event::TriggerHealed { trigger }
+            | Event::TriggerFired { trigger, .. }
+            | Event::HealingReset { trigger } => Before::Turned(trigger.clone()),
             Event::IncidentOpened { trigger, .. } | Event::IncidentJoined { trigger } => Before::Fired(trigger.clone()),
             Event::WordGiven { .. } => Before::Word,
             Event::Decided { answer, settled, .. } => Before::Decided { answer: *answer, settled: *settled },
@@ -365,17 +459,27 @@ impl Decisions {
                 (self.cutover, self.phase) = (None, None);
             }
             Event::IncidentOpened { trigger, .. } => {
-                self.incident = Some(Incident { triggers: vec![trigger.clone()], ..Incident::default() });
+                let raised = BTreeMap::from([(trigger.clone(), self.raised(at, trigger))]);
+                self.incident = Some(Incident { triggers: vec![trigger.clone()], raised, ..Incident::default() });
+            }
+            Event::IncidentJoined { trigger } => {
+                let raised = self.raised(at, trigger);
+                let Some(incident) = &mut self.incident else { return };
+                incident.triggers.push(trigger.clone());
+                incident.raised.insert(trigger.clone(), raised);
             }
             Event::IncidentClosed { .. } => self.incident = None,
-            _ => self.in_incident(&record.event),
+            _ => self.in_incident(&record.event, by_people),
         }
     }
 
-    fn in_incident(&mut self, event: &Event) {
+    fn raised(&self, at: Timestamp, trigger: &str) -> Raised {
+        Raised { at, rule: self.rule(trigger).map(|(index, _)| index), is_settled: false }
+    }
+
+    fn in_incident(&mut self, event: &Event, by_people: bool) {
         let Some(incident) = &mut self.incident else { return };
         match event {
-            Event::IncidentJoined { trigger } => incident.triggers.push(trigger.clone()),
             Event::WordGiven { who, roles, word, .. } => {
                 incident.words.insert(who.clone(), (roles.clone(), *word));
             }
@@ -384,6 +488,9 @@ impl Decisions {
                 let same = incident.question.as_ref().is_some_and(|asked| asked.authority == asks.authority);
                 if *settled || !same {
                     incident.words.clear();
+                }
+                for (name, raised) in incident.raised.iter_mut().filter(|_| *settled) {
+                    raised.is_settled |= by_people || self.holds.contains(name) || self.healing.contains_key(name);
                 }
                 incident.question = Some(Asked::of(*answer, asks));
                 incident.is_settled = *settled;
@@ -396,6 +503,9 @@ impl Decisions {
     fn restarts(&mut self, set: SignedDuration) {
         self.read.clear();
         self.holds.extend(std::mem::take(&mut self.healing).into_keys());
+        if let Some(incident) = &mut self.incident {
+            incident.raised.values_mut().for_each(|raised| raised.at += set);
+        }
         let question = self.incident.as_mut().and_then(|incident| incident.question.as_mut());
         let times = [&mut self.cutover, &mut self.muted].into_iter().chain(question.map(|asked| &mut asked.ends));
         times.flatten().for_each(|time| *time += set);

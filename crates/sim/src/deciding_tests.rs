@@ -107,7 +107,7 @@ fn what_is_promised_is_seen_to_be_broken() {
     let key: Option<CommandKey> = None;
     let command =
         Event::Commanded { verb: "decide".to_owned(), reason: String::new(), detail: json!({}), key: key.clone() };
-    let cases: [(Change<'_>, &str); 14] = [
+    let cases: [(Change<'_>, &str); 17] = [
         (&|journal| journal.insert(1, (30, mute.clone())), "an incident opens while it is muted"),
         (
             &|journal| {
@@ -161,6 +161,35 @@ fn what_is_promised_is_seen_to_be_broken() {
                 }
             },
             "nothing holds",
+        ),
+        (
+            &|journal| {
+                journal.insert(8, (300, Event::HealingStarted { trigger: "worse".to_owned() }));
+                journal.insert(9, (360, Event::TriggerHealed { trigger: "worse".to_owned() }));
+            },
+            "nothing holds",
+        ),
+        (
+            &|journal| {
+                let joins = journal.drain(5..).take(2).collect::<Vec<_>>();
+                let mut word = word("ana", "commander");
+                if let Event::WordGiven { word, .. } = &mut word {
+                    *word = Answer::FixForward;
+                }
+                journal.push((150, word));
+                journal.push((150, decided("bad", Answer::FixForward, asks(0, None, None), true)));
+                journal.extend(joins);
+                journal.push((200, Event::CutoverMarked));
+            },
+            "worse has fired, and its rule says nothing",
+        ),
+        (
+            &|journal| {
+                let resumed =
+                    Event::WatchResumed { belay_version: String::new(), outage_s: 0, asleep: false, clock_set_s: 0 };
+                journal.insert(3, (120, resumed));
+            },
+            "nobody has looked since the last start",
         ),
     ];
     for (change, expected) in cases {

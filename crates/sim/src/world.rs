@@ -143,6 +143,17 @@ impl World {
         }
     }
 
+    /// The same of what these steps put back, and of nothing else.
+    pub fn change<'n>(&self, steps: impl IntoIterator<Item = &'n Name>) {
+        let mut inner = self.inner_changed();
+        for step in steps {
+            let resource = inner.steps.get(step).map(|place| place.resource.clone());
+            if let Some(resource) = resource.and_then(|name| inner.resources.get_mut(&name)) {
+                resource.cut_over();
+            }
+        }
+    }
+
     /// What was cut over turns out to be bad: from now on signals show it.
     pub fn breach(&self) {
         let now = self.clock.now();

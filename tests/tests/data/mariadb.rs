@@ -104,7 +104,7 @@ fn a_query_that_takes_long_ends_and_one_connection_serves_all_signals() {
 }
 
 #[test]
-fn a_lost_connection_is_replaced_and_a_server_that_hangs_is_unknown() {
+fn a_lost_connection_is_replaced_and_a_server_that_hangs_or_is_away_is_unknown() {
     let Some(server) = shop() else { return };
     let watcher = Watcher::new();
     let url = url(&server);
@@ -126,6 +126,11 @@ fn a_lost_connection_is_replaced_and_a_server_that_hangs_is_unknown() {
     let reading = Watcher::new().read(spec());
     assert_reads(&reading, Health::Unknown, "the server refuses the session: Access denied for user 'belay'");
     assert!(reading.unreadable);
+
+    drop(server);
+    let reading = Watcher::new().read(spec());
+    assert_reads(&reading, Health::Unknown, "refused");
+    assert!(!reading.unreadable, "it may come back: {}", reading.evidence);
 }
 
 #[test]

@@ -129,12 +129,25 @@ fn a_lost_connection_is_replaced_and_a_server_that_hangs_or_is_away_is_unknown()
     wait_until("the session to end", || (sessions(&server) == "0").then_some(()));
     assert_eq!(watcher.read(spec()).health, Health::Healthy);
 
+    // Nothing is accepted any more: a new session waits in vain.
+    server.signal(belay_tests::Signal::STOP);
+    let mut hung = spec();
+    hung["sql"]["timeout"] = json!("500ms");
+    assert_reads(&Watcher::new().read(hung), Health::Unknown, "did not answer within 500ms");
+    server.signal(belay_tests::Signal::CONT);
+    assert_eq!(watcher.read(spec()).health, Health::Healthy);
+
     server.sql("alter user belay password 'another'");
     drop(watcher);
     let watcher = Watcher::new();
     let reading = watcher.read(spec());
     assert_reads(&reading, Health::Unknown, "the server refuses the session: password authentication failed");
     assert!(reading.unreadable);
+
+    drop(server);
+    let reading = watcher.read(spec());
+    assert_reads(&reading, Health::Unknown, "refused");
+    assert!(!reading.unreadable, "it may come back: {}", reading.evidence);
 }
 
 #[test]

@@ -352,12 +352,18 @@ pub(super) fn incident(migration: &Migration, look: &Look) -> Vec<String> {
     lines.extend(look.wrap(4, "decision: ", &decision, output.plain()));
     if let (Some(ends), Some(then)) = (incident.timebox_ends, &incident.then) {
         let left = if ends > now { format!("in {}", age(now, ends)) } else { "over".to_owned() };
-        let told = format!("{} ({left}), then {}", look.clock_time(ends, now), text::words(then));
+        let then = match then.as_str() {
+            "decide" => "and after that: nothing starts by itself then".to_owned(),
+            then => format!("then {}", text::words(then)),
+        };
+        let told = format!("{} ({left}), {then}", look.clock_time(ends, now));
         lines.extend(look.wrap(4, "people decide until ", &told, output.warn()));
     }
     for word in &incident.words {
         let said = format!("{}: {}", text::words(&word.word), word.reason);
-        lines.extend(look.wrap(4, &format!("{} says ", paint::line(&word.who)), &said, output.plain()));
+        let roles = word.roles.join(", ");
+        let who = paint::line(&format!("{} ({roles}) says ", word.who));
+        lines.extend(look.wrap(4, &who, &said, output.plain()));
     }
     lines
 }

@@ -226,6 +226,78 @@ fn people_are_asked_and_one_of_two_has_spoken() {
     insta::assert_snapshot!(show(&document, 80));
 }
 
+/// All that can stand on the board at once, under the longest names that a plan can have.
+#[test]
+fn the_worst_night_fits_eighty_columns() {
+    let long = |begin: &str| format!("{begin}{}", "-and-more".repeat(7)).chars().take(63).collect::<String>();
+    let mut document = incident();
+    let (trigger, signal_name, role) = (long("trigger"), long("signal"), long("role"));
+    document["name"] = json!(long("migration"));
+    document["overlay"] = json!(long("overlay"));
+    document["phase"] = json!(long("phase"));
+    document["phase_since"] = json!("2026-02-20T20:46:00Z");
+    document["phase_expected_s"] = json!(864_000.0);
+    document["muted_until"] = json!("2026-03-02T01:25:00Z");
+    document["muted_by"] = json!(long("person"));
+    document["muted_reason"] = json!("a load test of the new side ".repeat(6));
+    document["pending_plan"] = json!(SHA.replace('3', "9"));
+    document["window"] = json!({
+        "opens": "2026-03-02T22:00:00Z", "point_of_no_return": "2026-03-01T21:50:00Z", "past": "refuse", "left_s": 0.0,
+    });
+    document["loss"] =
+        json!({ long("step"): { "now_s": 11_403, "rpo_s": 300, "basis": format!("snapshot {}", "x".repeat(200)) } });
+    document["blind"] = json!({ long("source"): "2026-03-01T21:55:00Z" });
+    document["notices"] = json!({ long("channel"): {
+        "sent": 0, "failed": 2, "waiting": 3, "late": 1, "failing_since": "2026-03-01T21:55:00Z", "why": "503 ".repeat(60),
+        "next_update": "2026-03-01T22:15:00Z",
+    } });
+    document["triggers"] = json!({ &trigger: {
+        "severity": "critical", "state": "fired", "signals": [&signal_name], "held_s": 60.0, "for_s": 60.0, "fires_at": null,
+        "unknown_since": null,
+    } });
+    document["signals"] =
+        json!({ &signal_name: signal("unhealthy", "2026-02-01T21:56:30Z", &"ALARM: it fails ".repeat(20)) });
+    let incident = &mut document["incident"];
+    for (key, value) in [
+        ("triggers", json!([&trigger, long("other")])),
+        ("answer", json!("decide")),
+        ("decision", json!("decide")),
+        ("why", json!(format!("{trigger} is critical, system wide, of unknown fixing time: decide"))),
+        ("timebox_ends", json!("2026-03-01T22:12:30Z")),
+        ("then", json!("decide")),
+        ("authority", json!({ "all": [&role, long("second")] })),
+        (
+            "words",
+            json!([{
+                "who": long("person"), "roles": [&role, long("second")], "word": "fix_forward", "at": "2026-03-01T21:59:00Z",
+                "reason": "the fix is on its way ".repeat(8),
+            }]),
+        ),
+    ] {
+        incident[key] = value;
+    }
+    document["waiting_for"] = json!([{
+        "reason": format!("an incident is open ({trigger}): people decide until 2026-03-01T22:12:30Z; it takes one person of each of the roles {role}"),
+        "verbs": ["decide", "rollback", "disarm", "unmute", "cutover"],
+    }]);
+    let shown = show(&document, 80); // and no line is wider
+    let flat = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    for expected in [
+        format!("phase {}", long("phase")),
+        "MUTED until".to_owned(),
+        "the point of no return was passed".to_owned(),
+        "more than the rpo of 5m".to_owned(),
+        "people decide until 22:12:30 (in 12m 30s), and after that".to_owned(),
+        "says fix forward".to_owned(),
+        role,
+    ] {
+        assert!(flat.contains(&expected), "{expected}\nis not in\n{shown}");
+    }
+    // Commands are copied whole.
+    let decide = "belay decide roll-back --incident 0kf3x9a1zzzz --reason \"...\"";
+    assert!(flat.replace("\\ ", "").contains(decide), "{shown}");
+}
+
 #[test]
 fn muted_past_the_point_of_no_return() {
     let mut document = armed();

@@ -72,6 +72,17 @@ impl Args {
             output.line(format_args!("{migration} is {}", output.good().apply_to("armed")));
             let watched = [count(&answer["triggers"], "trigger"), count(&answer["signals"], "signal")];
             output.line(format_args!("  {} are watched from now on", watched.join(" and ")));
+            let phase = |document: &Value| document["phase"].as_str().map(str::to_owned);
+            if let Some(begun) = phase(&answer) {
+                output.line(format_args!("  the phase is {begun}"));
+                if let Some(left) = phase(&before).filter(|left| *left != begun) {
+                    let other = client.commands().line(&format!("phase NAME {migration} --reason \"...\""));
+                    output.line(format_args!(
+                        "  {} it was in phase {left}, which this plan does not have; {other} begins another",
+                        output.warn().apply_to("warning:")
+                    ));
+                }
+            }
             output.line(format_args!("  {}", baseline(&before, &answer)));
             for detour in answer["detours"].as_array().into_iter().flatten().filter_map(Value::as_str) {
                 output.line(format_args!("  {} {detour}", output.warn().apply_to("note:")));

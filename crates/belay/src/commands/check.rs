@@ -78,13 +78,13 @@ struct Host {
 }
 
 impl HostChecks for Host {
-    fn checks<'a>(&'a self, plan: &'a Arc<Plan>) -> Fut<'a, Vec<Check>> {
+    fn checks<'a>(&'a self, plan: &'a Arc<Plan>, phase: Option<&'a str>) -> Fut<'a, Vec<Check>> {
         Box::pin(async move {
             let mut checks = match &self.tokens {
                 Some(tokens) => belay_server::people(plan, tokens),
                 None => Vec::new(), // who holds which role is the daemon's to know
             };
-            checks.extend(self.soundness.checks(plan).await);
+            checks.extend(self.soundness.checks(plan, phase).await);
             checks
         })
     }

@@ -58,6 +58,12 @@ impl Mute {
         } else {
             let until = answer["muted_until"].as_str().unwrap_or_default();
             output.line(format_args!("{migration} is muted for {}, until {until}", self.time));
+            if let Some(incident) = answer["incident"]["id"].as_str() {
+                output.line(format_args!(
+                    "  {} incident {incident} goes on: a mute stops neither its time nor what follows at its end",
+                    output.warn().apply_to("warning:")
+                ));
+            }
             let unmute = client.commands().line(&format!("unmute {migration} --reason \"...\""));
             output.line(format_args!("  {} ends it before", output.accent().apply_to(unmute)));
         }

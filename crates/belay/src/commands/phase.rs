@@ -36,6 +36,13 @@ impl Args {
             output.document(&answer);
         } else {
             output.line(format_args!("{migration} is in phase {}", output.bold().apply_to(&self.phase)));
+            if self.phase == "cutover" && answer["cutover"].is_null() {
+                let mark = client.commands().line(&format!("cutover {migration}"));
+                output.line(format_args!(
+                    "  {} the cutover is not marked: a point of no return, and what is restored to the cutover, count from {mark}",
+                    output.warn().apply_to("warning:")
+                ));
+            }
             let dry_run = client.commands().line(&format!("rollback {migration} --dry-run"));
             output.line(format_args!("  {} shows what a rollback does now", output.accent().apply_to(dry_run)));
             let of = client.get(&format!("migrations/{migration}")).await.unwrap_or_default();

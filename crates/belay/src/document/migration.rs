@@ -101,6 +101,8 @@ pub(crate) struct Window {
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Word {
     pub(crate) who: String,
+    #[serde(default)]
+    pub(crate) roles: Vec<String>,
     pub(crate) word: String,
     pub(crate) reason: String,
 }

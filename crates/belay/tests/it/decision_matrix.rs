@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use belay_core::decision::rule_for;
 use belay_plan::model::{Answer, Authority, Decision, Plan};
+use serde_json::Value;
 
-use crate::{catalogue, repository};
+use crate::{belay, catalogue, repository};
 
 fn matrix() -> Plan {
     let text = std::fs::read_to_string(repository("config/examples/decision-matrix.yaml")).unwrap();
@@ -44,6 +45,24 @@ fn each_row_answers_its_trigger() {
             "{name}"
         );
     }
+}
+
+/// "At once, and tell compliance": they hear what opens, what was decided and how it ends.
+#[test]
+fn compliance_is_told_of_what_is_rolled_back_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = repository("config/examples/decision-matrix.yaml").display().to_string();
+    let arguments = ["drill", &plan, "--simulate", "--fire", "exposed", "--journal", "night.jsonl"];
+    belay(folder.path(), &arguments).assert().code(0);
+    let journal = std::fs::read_to_string(folder.path().join("night.jsonl")).unwrap();
+    let records: Vec<Value> = journal.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of =
+        |kind: &'static str| records.iter().map(|record| &record["event"]).filter(move |event| event["type"] == kind);
+    let told: Vec<&Value> = of("notice_due").filter(|event| event["channel"] == "compliance").collect();
+    let kinds: Vec<&str> = told.iter().filter_map(|event| event["kind"].as_str()).collect();
+    assert_eq!(kinds, ["incident", "finished"], "{told:#?}");
+    assert_eq!(told[0]["facts"]["incident"]["problem"], "security");
+    assert_eq!(of("notice_sent").count(), kinds.len(), "{records:#?}");
 }
 
 #[test]

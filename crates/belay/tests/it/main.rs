@@ -19,6 +19,7 @@ mod refusals;
 mod rehearsal;
 mod reports;
 mod reviews;
+mod window;
 
 use std::path::{Path, PathBuf};
 

@@ -253,3 +253,50 @@ fn the_forms_and_parts_of_a_policy_are_chosen() {
     let (boundary, _) = iam(&["--boundary"]);
     assert!(boundary.contains("belay-shop-111122223333-boundary") && boundary.contains("rds:Delete*"), "{boundary}");
 }
+
+/// Valid all the same: each is said with its place and what would be right.
+#[test]
+fn what_does_not_go_together_in_a_decision_is_remarked_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = r#"belay: 1
+migration: m
+objectives: { rto: 15m }
+signals: { port: { tcp: { address: "127.0.0.1:1" } } }
+triggers: { hurt: { when: port, severity: critical, scope: isolated, fix: short, problem: data_integrity } }
+decision:
+  rules:
+    - { problem: data_integrty, do: roll_back }
+    - { severity: critical, do: decide, timebox: 30m }
+    - { do: fix_forward }
+window: { past: refuse }
+steps: { by_hand: { action: manual, with: { instructions: Do it. } } }
+"#;
+    let said = |plan: &str| {
+        fs::write(folder.path().join("plan.yaml"), plan).unwrap();
+        let done = belay(folder.path(), &["validate", "plan.yaml"]).assert().code(0).get_output().clone();
+        text(&done.stdout) + &text(&done.stderr)
+    };
+    let found = said(plan);
+    for expected in [
+        "plan.yaml:8:7",
+        "no trigger has the problem `data_integrty`",
+        "did you mean `data_integrity`?",
+        "plan.yaml:9:31",
+        "people have 30m, and the rto is 15m: a rollback after that is late",
+        "give people less time, or the objective more",
+        "plan.yaml:11:11",
+        "`past` says what happens past the point of no return, and the window has none",
+        "add `point_of_no_return`",
+    ] {
+        assert!(found.contains(expected), "{expected}\nis not in\n{found}");
+    }
+    // The rules that a plan gets by default are no exception.
+    let begin = plan.find("decision:").unwrap();
+    let without = format!("{}{}", &plan[..begin], &plan[plan.find("steps:").unwrap()..]);
+    let found = said(&without);
+    assert!(
+        found.contains("plan.yaml:3:15") && found.contains("people have 30m for trigger `hurt` by the default rules"),
+        "{found}"
+    );
+    assert!(!said(&without.replace("rto: 15m", "rto: 31m")).contains("people have"));
+}

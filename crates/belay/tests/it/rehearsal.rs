@@ -1,6 +1,6 @@
 //! `belay drill --simulate`, from outside.
 
-use std::fs;
+use std::{fs, net::TcpListener};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -123,4 +123,90 @@ fn a_scenario_that_does_not_fit_is_wrong_usage() {
     drill(&folder, "config/demo.yaml", &["--runs", "0"], 2);
     drill(&folder, "config/demo.yaml", &["--runs", "5", "--journal", "x"], 2);
     drill(&folder, "config/demo.yaml", &["--fire", "customer_hurt"], 2);
+}
+
+const PHASES: [&str; 3] = ["copy", "cutover", "soak"];
+
+/// A step in each phase, which leaves a file; what is watched is a port of this host that is open.
+fn phased(folder: &TempDir) -> TcpListener {
+    let open = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let step = |phase: &str| {
+        format!("  in_{phase}: {{ action: command, with: {{ argv: [touch, {phase}] }}, during: [{phase}] }}\n")
+    };
+    let plan = format!(
+        "belay: 1\nmigration: shop\nobjectives: {{ rto: 60m }}\nphases: {{ copy: {{}}, cutover: {{}}, soak: {{}} }}\n\
+         signals: {{ port: {{ tcp: {{ address: \"{}\" }} }} }}\ntriggers: {{ hurt: {{ when: port, for: 1s, severity: critical }} }}\n\
+         steps:\n{}",
+        open.local_addr().unwrap(),
+        PHASES.map(step).concat()
+    );
+    fs::write(folder.path().join("plan.yaml"), plan).unwrap();
+    open
+}
+
+#[track_caller]
+fn document(folder: &TempDir, arguments: &[&str], code: i32) -> Value {
+    let done = belay(folder.path(), arguments).assert().code(code).get_output().clone();
+    serde_json::from_str(text(&done.stdout).lines().next_back().unwrap_or_default())
+        .or_else(|_| serde_json::from_str(&text(&done.stdout)))
+        .unwrap()
+}
+
+fn names(object: &Value) -> Vec<&str> {
+    object.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect()
+}
+
+#[test]
+fn each_phase_is_explored_and_drilled_by_itself() {
+    for phase in PHASES {
+        let folder = tempfile::tempdir().unwrap();
+        let _open = phased(&folder);
+        let own = format!("in_{phase}");
+        let found = document(&folder, &["explore", "plan.yaml", "--phase", phase, "--json"], 0);
+        assert_eq!(found["phase"], phase);
+        let ends = found["ends"].as_array().unwrap();
+        assert!(!ends.is_empty() && ends.iter().all(|end| names(&end["steps"]) == [&own]), "{phase}: {ends:#?}");
+
+        let played = document(&folder, &["drill", "plan.yaml", "--simulate", "--phase", phase, "--json"], 0);
+        let report = &played["rehearsals"][0]["report"];
+        assert_eq!(
+            (names(&report["steps"]), &report["outcome"]),
+            (vec![own.as_str()], &"rolled_back".into()),
+            "{phase}"
+        );
+
+        let arguments = ["drill", "plan.yaml", "--phase", phase, "--reason", "a test", "--json"];
+        let done = belay(folder.path(), &arguments).assert().code(0).get_output().clone();
+        let records: Vec<Value> = text(&done.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let of = |kind: &str| records.iter().filter(|record| record["event"]["type"] == kind).collect::<Vec<_>>();
+        assert_eq!(of("run_started")[0]["event"]["phase"], phase);
+        assert_eq!(
+            of("cutover_marked").len(),
+            usize::from(phase != "copy"),
+            "{phase}: a copy comes before the cutover"
+        );
+        let touched = PHASES.map(|phase| folder.path().join(phase).exists());
+        assert_eq!(touched, PHASES.map(|other| other == phase), "{phase}");
+    }
+}
+
+#[test]
+fn without_a_phase_the_cutover_is_rehearsed_and_an_unknown_one_is_wrong_usage() {
+    let folder = tempfile::tempdir().unwrap();
+    let _open = phased(&folder);
+    assert_eq!(document(&folder, &["explore", "plan.yaml", "--json"], 0)["phase"], "cutover");
+    document(&folder, &["drill", "plan.yaml", "--reason", "a test", "--json"], 0);
+    assert_eq!(PHASES.map(|phase| folder.path().join(phase).exists()), [false, true, false]);
+    let commands: [&[&str]; 4] = [
+        &["explore", "plan.yaml"],
+        &["drill", "plan.yaml", "--simulate"],
+        &["drill", "plan.yaml", "--reason", "a test"],
+        &["dry-run", "plan.yaml"],
+    ];
+    for command in commands {
+        let unknown = [command, &["--phase", "soaking"]].concat();
+        let done = belay(folder.path(), &unknown).assert().code(2).get_output().clone();
+        let said = text(&done.stderr);
+        assert!(said.contains("no phase soaking") && said.contains("copy, cutover, soak"), "{command:?}: {said}");
+    }
 }

@@ -138,6 +138,7 @@ fn add_filters(environment: &mut Environment<'static>, zone: &Option<TimeZone>) 
     environment.add_filter("words", |word: String| word.replace('_', " "));
     environment.add_filter("does", |answer: String| match answer.as_str() {
         "fix_forward" => "rolls nothing back",
+        "decide" => "starts nothing by itself and waits on",
         _ => "rolls back",
     });
 }

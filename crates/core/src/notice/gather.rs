@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use crate::{
     approval::OPERATOR,
+    decision::follows,
     event::RunKind,
     id::{IncidentId, RunId},
     incident::Incident,
@@ -142,7 +143,7 @@ impl Migration {
             answer: incident.answer,
             why: short(&incident.why),
             timebox_ends: open.and_then(|asks| asks.timebox_ends),
-            then: open.and_then(|asks| asks.then),
+            then: open.and_then(|_| follows(self, incident)),
             authority: open.map(|asks| authority(&asks.authority)).unwrap_or_default(),
             all: open.is_some_and(|asks| matches!(asks.authority, Authority::AllOf { .. })),
             outcome: incident.outcome,

@@ -35,13 +35,13 @@ fn a_trigger_that_is_fired_leads_to_a_drills_run() {
     assert!(
         matches!(&events[1], Event::DrillStarted { trigger: Some(name), plan_sha256, .. } if name == "hurt" && plan_sha256 == "p")
     );
-    assert_eq!(stage.state.drill.as_ref().unwrap().breached(), Some(&"hurt".to_owned()));
+    assert_eq!(stage.state.breached(), Some(&"hurt".to_owned()));
     stage.read("errors", Health::Unhealthy);
     stage.pass(60);
     let events = stage.tick();
     assert!(events.iter().any(|event| matches!(event, Event::RunStarted { kind: RunKind::Drill, .. })), "{events:?}");
     let drill = stage.state.drill.clone().unwrap();
-    assert_eq!(drill.breached(), None, "the true sensors count again");
+    assert_eq!(stage.state.breached(), None, "the true sensors count again");
     assert_eq!(drill.incident, stage.state.incident.as_ref().map(|incident| incident.id.clone()));
     assert_eq!(stage.command(over(DrillVerdict::Within)).unwrap_err().kind, RefusalKind::WrongState, "it is under way");
 
@@ -61,6 +61,32 @@ fn a_trigger_that_is_fired_leads_to_a_drills_run() {
     // What was put back in a drill can be undone; the undo is not a drill, and what follows is none either.
     stage.command(Verb::Undo { run: run.id }).unwrap();
     assert_eq!(stage.state.run.as_ref().unwrap().kind, RunKind::Undo);
+}
+
+/// A drill of what people decide: nobody does, and the end of their time is the end of the breach.
+#[test]
+fn a_trigger_that_people_decide_stays_breached_until_their_time_is_over() {
+    let mut plan = plan(vec![("dns", step(&[]))]);
+    let timebox = Some(Duration::from_secs(300));
+    plan.decision.rules = vec![Rule { timebox, ..Rule::always(Answer::Decide) }];
+    let mut stage = Stage::new();
+    stage.arm(&plan);
+    stage.read("errors", Health::Healthy);
+    stage.command(fire()).unwrap();
+    stage.read("errors", Health::Unhealthy);
+    stage.pass(60);
+    stage.tick();
+    assert_eq!(stage.state.incident.as_ref().unwrap().answer, Some(Answer::Decide));
+    assert_eq!(stage.state.breached(), Some(&"hurt".to_owned()));
+    stage.pass(300);
+    stage.tick();
+    assert_eq!((stage.run_state(), stage.state.breached()), (RunState::Running, None));
+    assert_eq!(stage.state.run.as_ref().unwrap().kind, RunKind::Drill);
+
+    plan.decision.rules = vec![Rule { timebox, then: Some(Answer::FixForward), ..Rule::always(Answer::Decide) }];
+    let mut stage = Stage::new();
+    stage.arm(&plan);
+    assert!(stage.command(fire()).unwrap_err().why.contains("not answered with a rollback"));
 }
 
 #[test]

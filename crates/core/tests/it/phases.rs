@@ -112,6 +112,67 @@ fn a_decision_for_a_rollback_without_a_step_is_refused() {
     assert_eq!(stage.state.state(), MigrationState::RollingBack);
 }
 
+/// A step that stands in for another does nothing where that other is not to be done.
+#[test]
+fn a_step_that_only_stands_in_serves_no_phase_by_itself() {
+    let mut first = Step { during: during(&["cutover"]), ..step(&[]) };
+    first.on_failure = OnFailure::Fallback("second".to_owned());
+    let mut stage = armed(&phased(vec![("first", first), ("second", step(&[]))]));
+    let rollback = || Verb::Rollback { kind: belay_core::event::RunKind::Real, only: vec![], pin: None };
+    let refused = stage.command(rollback()).unwrap_err();
+    assert!(refused.kind == RefusalKind::WrongState && refused.why.contains("no step is left"), "{refused:?}");
+    stage.read("errors", Health::Unhealthy);
+    assert_eq!(stage.state.state(), MigrationState::Incident, "people decide: a rollback would do nothing");
+    begin(&mut stage, "cutover");
+    stage.command(Verb::Decide { roll_back: true }).unwrap();
+    assert_eq!(stage.phase("first"), StepPhase::Observing);
+}
+
+/// What a phase is for may be red before it: rows differ as long as they are being copied.
+#[test]
+fn a_trigger_that_sleeps_at_arming_may_be_red() {
+    let mut plan = phased(vec![("dns", step(&[]))]);
+    plan.triggers["hurt"].during = during(&["cutover"]);
+    let reading = |health| belay_core::reading::Reading {
+        signal: "errors".to_owned(),
+        taken: "2026-01-01T02:00:00Z".parse().unwrap(),
+        health,
+        evidence: String::new(),
+        source: "cloudwatch".to_owned(),
+        unreadable: false,
+        permanent: false,
+    };
+    let arm = |stage: &mut Stage, plan: &Plan, wait_for_green| {
+        stage.command(Verb::Arm {
+            plan: std::sync::Arc::new(plan.clone()),
+            plan_sha256: "p".to_owned(),
+            baseline: None,
+            readings: vec![reading(Health::Unhealthy)],
+            wait_for_green,
+            detours: vec![],
+        })
+    };
+    for wait_for_green in [false, true] {
+        let mut stage = Stage::new();
+        arm(&mut stage, &plan, wait_for_green).expect("it sleeps");
+        begin(&mut stage, "cutover");
+        assert_eq!(stage.state.state(), MigrationState::RollingBack, "it wakes up, and holds");
+    }
+    // Armed again in its phase, it counts.
+    let mut stage = armed(&plan);
+    begin(&mut stage, "cutover");
+    stage.command(Verb::Disarm).unwrap();
+    assert_eq!(arm(&mut stage, &plan, false).unwrap_err().kind, RefusalKind::RedAtArm);
+    // That it turns green is noted while it sleeps.
+    arm(&mut stage, &plan, true).unwrap();
+    begin(&mut stage, "soak");
+    stage.read("errors", Health::Healthy);
+    stage.read("errors", Health::Unhealthy);
+    assert_eq!(stage.state.state(), MigrationState::Armed);
+    begin(&mut stage, "cutover");
+    assert_eq!(stage.state.state(), MigrationState::RollingBack, "it has been green once");
+}
+
 #[test]
 fn a_trigger_out_of_its_phases_sleeps() {
     let mut plan = phased(vec![("dns", step(&[]))]);

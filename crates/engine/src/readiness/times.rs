@@ -28,7 +28,7 @@ pub(super) fn evaluate(
     circumstances: &Circumstances,
     at: Timestamp,
 ) -> Vec<Check> {
-    let mut checks = vec![within_rto(plan, times)];
+    let mut checks = vec![within_rto(&plan.in_phase(circumstances.phase.as_deref()), times)];
     checks.extend(drill(plan, &circumstances.drilled, at));
     checks
 }
@@ -37,6 +37,8 @@ fn within_rto(plan: &Plan, times: &IndexMap<Name, Option<Expected>>) -> Check {
     let path = Graph::new(plan)
         .critical_path(|name| times.get(name).copied().flatten().map_or(Duration::ZERO, |step| step.time));
     let expected = path.duration + longest_hold(&plan.confirm);
+    let of_plan = plan.steps.keys().filter_map(|name| Some((name.clone(), *times.get(name)?)));
+    let times: IndexMap<Name, Option<Expected>> = of_plan.collect();
     let known = times.values().flatten();
     let is_measured = known.clone().count() > 0 && known.clone().all(|step| step.from == ExpectedFrom::Measured);
     let source = if is_measured { "measured" } else { "by defaults" };

@@ -1,7 +1,7 @@
 //! Whatever waits names the reason and the verbs that move it: no state is stuck.
 
 use belay_core::{
-    decision::{authority, authority_text},
+    decision::{authority, authority_text, follows},
     gate::{GateState, GateStatus},
     incident::Incident,
     migration::Migration,
@@ -42,9 +42,10 @@ fn question(state: &Migration, incident: &Incident) -> String {
     let why = &incident.why;
     let end = || {
         let asks = incident.asks.as_ref()?;
-        let then = match asks.then? {
+        let then = match follows(state, incident)? {
             Answer::FixForward => "then it is fixed forward",
-            _ => "then it is rolled back if it still holds",
+            Answer::RollBack => "then it is rolled back if it still holds",
+            _ => "and are waited for after that, since nothing starts by itself then",
         };
         Some(format!("until {:.0}, {then}", asks.timebox_ends?))
     };

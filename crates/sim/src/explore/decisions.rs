@@ -548,9 +548,17 @@ impl Node {
                 self.before = Some((By::Rule, trigger.clone()));
             }
             Event::WordGiven { .. } => self.before = Some((By::People, Name::new())),
-            Event::Decided { trigger, .. } => {
+            Event::Decided { trigger, answer, settled, .. } => {
                 let of = |(by, fired): &(By, Name)| *by == By::People || fired == trigger;
-                self.by = before.filter(of).map_or(By::Time, |(by, _)| by);
+                // What remains when a trigger has healed: what its people or the rule of another say.
+                let incident = self.state.incident.as_ref();
+                let has_words = incident.is_some_and(|incident| !incident.words.is_empty());
+                let remains = (*answer == Answer::FixForward && !settled).then_some(if has_words {
+                    By::People
+                } else {
+                    By::Rule
+                });
+                self.by = before.filter(of).map(|(by, _)| by).or(remains).unwrap_or(By::Time);
             }
             Event::IncidentClosed { outcome: IncidentOutcome::Recovered } => self.end = Some(IncidentEnd::Recovers),
             Event::RunStarted { .. } => {

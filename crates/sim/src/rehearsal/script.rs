@@ -236,7 +236,7 @@ impl Script {
 }
 
 /// Whether the phase comes before the one that the cutover begins.
-pub(crate) fn is_before_cutover(plan: &Plan, phase: Option<&str>) -> bool {
+pub fn is_before_cutover(plan: &Plan, phase: Option<&str>) -> bool {
     let place = |phase: &str| plan.phases.get_index_of(phase);
     phase.and_then(place).zip(place("cutover")).is_some_and(|(phase, cutover)| phase < cutover)
 }

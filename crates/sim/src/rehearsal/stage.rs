@@ -10,7 +10,7 @@ use belay_core::{
 };
 use belay_engine::{Arming, CommandError, Engine, Handle, Options, Sampler, Snapshot};
 use belay_journal::MemoryJournal;
-use belay_plan::model::Answer;
+use belay_plan::model::{Answer, Name};
 use belay_ports::Ports;
 use jiff::Timestamp;
 
@@ -109,11 +109,21 @@ impl<'r> Stage<'r> {
                 self.world.cut_over();
             }
         }
+        if self.rehearsal.script.is_before_cutover(&self.rehearsal.plan) {
+            self.world.change(self.own_steps());
+        }
         clock.sleep(if verbs.is_empty() { calm } else { calm.min(CALM_PLAYED) }).await;
         self.world.breach();
         let breach = clock.now();
         let (ended, unmet) = self.until_it_ends(handle, begins, breach).await?;
         Ok(Seen { ended, witness: self.witness, breach: Some(breach), unmet })
+    }
+
+    /// Before the cutover a phase has changed what its own steps put back: a copy has begun, traffic is where it was.
+    fn own_steps(&self) -> impl Iterator<Item = &Name> {
+        let phase = self.rehearsal.script.phase.as_ref();
+        let steps = self.rehearsal.plan.steps.iter();
+        steps.filter(move |(_, step)| phase.is_some_and(|phase| step.during.contains(phase))).map(|(name, _)| name)
     }
 
     /// What people do until the migration is where it goes wrong: arming has begun the first phase.

@@ -34,7 +34,7 @@ impl Decided {
 }
 
 impl HostChecks for Decided {
-    fn checks<'a>(&'a self, _: &'a Arc<Plan>) -> Fut<'a, Vec<Check>> {
+    fn checks<'a>(&'a self, _: &'a Arc<Plan>, _: Option<&'a str>) -> Fut<'a, Vec<Check>> {
         *self.asked.lock().unwrap() += 1;
         let check = match self.verdict.lock().unwrap().unwrap_or(CheckVerdict::Go) {
             CheckVerdict::Go => Check::go("people", "alice", "is here"),

@@ -19,6 +19,7 @@ use belay_engine::{
 };
 use belay_plan::{Loaded, model::Plan};
 use belay_ports::Ports;
+use belay_sim::rehearsal::script::is_before_cutover;
 use clap::builder::NonEmptyStringValueParser;
 use serde_json::{Value, json};
 use tokio::{
@@ -54,7 +55,8 @@ pub(super) struct Staged {
     /// The trigger to fire; left out, the rollback begins without one
     #[arg(long, value_name = "TRIGGER", value_parser = NonEmptyStringValueParser::new())]
     pub(super) fire: Option<String>,
-    /// The phase of the plan to drill in; left out, in simulation: `cutover`, or else the last one; for real: the first one
+    /// The phase of the plan to drill in; left out: `cutover`, or else the last one. For real, a phase before `cutover` is
+    /// drilled without the mark of the cutover
     #[arg(long)]
     pub(super) phase: Option<String>,
     /// Why; goes on record
@@ -81,7 +83,8 @@ impl Staged {
                 "no overlay is chosen: the drill acts as the plan is written, in account {account}"
             ));
         }
-        let mut drill = Drill::open(self, loaded, output).await?;
+        let phase = plan_file::chosen_phase(&loaded.plan, self.phase.as_deref())?;
+        let mut drill = Drill::open(self, loaded, phase, output).await?;
         let again = format!("belay drill {}{}", path.display(), overlay.typed());
         let exit = match &self.put_back {
             Some(Some(run)) => drill.put_back(&RunId(run.clone())).await.map(|run| run.exit()),
@@ -104,6 +107,8 @@ impl Staged {
 struct Drill<'a> {
     args: &'a Staged,
     plan: Arc<Plan>,
+    /// What is drilled; none where the plan has no phases.
+    phase: Option<String>,
     sha256: String,
     ports: Ports,
     handle: Handle,
@@ -115,7 +120,7 @@ struct Drill<'a> {
 }
 
 impl<'a> Drill<'a> {
-    async fn open(args: &'a Staged, loaded: Loaded, output: Output) -> Result<Self, Failure> {
+    async fn open(args: &'a Staged, loaded: Loaded, phase: Option<String>, output: Output) -> Result<Self, Failure> {
         let journal = Arc::new(open_to_write(&args.state.url)?);
         let injection = Injection::default();
         let mut ports = ports(Access::ReadWrite, journal, Arc::new(injection.clone()), gate(output)?);
@@ -129,6 +134,7 @@ impl<'a> Drill<'a> {
         Ok(Self {
             args,
             plan,
+            phase,
             sha256: loaded.sha256,
             ports,
             handle,
@@ -228,11 +234,12 @@ impl<'a> Drill<'a> {
                 for warning in armed.map_err(arm_failure)?.warnings {
                     self.screen.note(&format!("warning: {warning}"));
                 }
+                self.cut_over().await?;
+                // The mark begins the phase `cutover`, so the phase of the drill begins after it.
                 let begun = self.handle.snapshot().state.phase_name().map(str::to_owned);
-                if let Some(phase) = self.args.phase.clone().filter(|phase| begun.as_ref() != Some(phase)) {
+                if let Some(phase) = self.phase.clone().filter(|phase| begun.as_ref() != Some(phase)) {
                     self.command(Verb::Phase { phase }).await?;
                 }
-                self.cut_over().await?;
                 self.command(Verb::Drill { trigger: self.args.fire.clone() }).await?;
             }
         }
@@ -269,7 +276,8 @@ impl<'a> Drill<'a> {
                 () = &mut stop => return Err(self.interrupted()),
             }
         }
-        if self.handle.snapshot().state.cutover.is_none() {
+        let marks = !is_before_cutover(&self.plan, self.phase.as_deref());
+        if marks && self.handle.snapshot().state.cutover.is_none() {
             self.command(Verb::Cutover).await?;
         }
         Ok(())

@@ -3,7 +3,7 @@
 mod daemons;
 mod killed;
 mod signals;
-mod stage;
+pub(crate) mod stage;
 
 use std::fs;
 

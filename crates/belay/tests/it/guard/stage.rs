@@ -35,10 +35,10 @@ steps:
 /// Says that it runs, and ends as soon as its standard input does.
 pub(super) const UNTIL_INPUT_ENDS: &[&str] = &["sh", "-c", "echo started; cat >&2"];
 
-pub(super) struct Lines(Receiver<String>);
+pub(crate) struct Lines(Receiver<String>);
 
 impl Lines {
-    pub(super) fn of(pipe: impl Read + Send + 'static) -> Self {
+    pub(crate) fn of(pipe: impl Read + Send + 'static) -> Self {
         let (read, lines) = channel();
         thread::spawn(move || {
             for line in BufReader::new(pipe).lines().map_while(Result::ok) {
@@ -50,7 +50,7 @@ impl Lines {
 
     /// The lines up to the one with this in it.
     #[track_caller]
-    pub(super) fn until(&self, part: &str) -> Vec<String> {
+    pub(crate) fn until(&self, part: &str) -> Vec<String> {
         let mut lines = Vec::new();
         loop {
             match self.0.recv_timeout(PATIENCE) {
