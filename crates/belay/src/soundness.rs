@@ -46,8 +46,7 @@ impl HostChecks for Soundness {
             let of = phase.map(str::to_owned);
             let (answer, found) = oneshot::channel();
             let thread = thread::Builder::new().name("search".to_owned()).spawn(move || {
-                // Of this thread alone, as Linux has it: the watch comes first. An error changes nothing but that.
-                let _ = setpriority_process(None, LOWEST);
+                give_way(); // the watch comes first
                 let _ = answer.send(search(&searched, of.as_deref(), time_max)); // nobody may wait any more
             });
             drop(thread); // without one, nobody answers

@@ -66,6 +66,17 @@ impl Migration {
 }
 
 impl Deciding {
+    /// Once the cutover is marked, no other plan may begin the phases anew.
+    pub(crate) fn refuse_lost_phase(&self, plan: &Plan) -> Result<(), Refusal> {
+        let present = self.state.phase_name().filter(|_| self.state.cutover.is_some() && !plan.phases.is_empty());
+        let Some(lost) = present.filter(|name| !plan.phases.contains_key(*name)) else { return Ok(()) };
+        let known: Vec<&str> = plan.phases.keys().map(String::as_str).collect();
+        Err(wrong_state(
+            &format!("it is in phase {lost}, and the plan to be armed has {}", known.join(", ")),
+            "call the phase what it was called, or begin one first that both plans have: `belay phase NAME --reason TEXT`",
+        ))
+    }
+
     /// At arming.
     pub(crate) fn begin_first_phase(&mut self, plan: &Plan) {
         let phase = self.state.phase_at_arming(plan).map(str::to_owned);

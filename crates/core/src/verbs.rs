@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use belay_plan::model::{Name, Plan, RedAtArm, Target};
+use belay_plan::model::{Name, Plan, RedAtArm, Target, counts_during};
 use serde_json::{Value, json};
 
 use crate::{

@@ -35,8 +35,7 @@ impl Migration {
             return Some((format!("the point of no return was passed at {point:.0}"), None));
         }
         let phase = self.phase_name()?;
-        (!plan.steps.keys().any(|name| plan.serves(name, Some(phase))))
-            .then(|| (format!("no step serves phase {phase}"), None))
+        (!plan.is_served(Some(phase))).then(|| (format!("no step serves phase {phase}"), None))
     }
 
     pub(crate) fn shift_window(&mut self, by: SignedDuration) {

@@ -100,7 +100,7 @@ pub async fn dry_run(
 
 /// The steps that the phase has, and why it does not have the others.
 fn in_phase(plan: &Plan, included: Vec<Name>, phase: Option<&str>) -> (Vec<Name>, IndexMap<Name, String>) {
-    let (names, others): (Vec<Name>, Vec<Name>) = included.into_iter().partition(|name| plan.serves(name, phase));
+    let (names, others): (Vec<Name>, Vec<Name>) = included.into_iter().partition(|name| plan.takes_part(name, phase));
     let why = |name: Name| {
         let during = &plan.steps[&name].during;
         let why = match counts_during(during, phase) {

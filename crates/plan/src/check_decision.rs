@@ -36,12 +36,6 @@ pub(crate) fn check(decoded: &Decoded) -> Vec<Problem> {
     checker.problems
 }
 
-/// As normal form writes a time of nothing.
-const NO_TIME: &str = "0s";
-
-/// The role of a token that only reads.
-const VIEWER: &str = "viewer";
-
 struct Checker<'d> {
     decoded: &'d Decoded,
     problems: Vec<Problem>,
@@ -91,10 +85,6 @@ impl Checker<'_> {
             let help = "remove it, or let the rule say `do: fix_first` or `do: decide`";
             self.complain(&timebox, format!("`{answer}` has no timebox"), help);
         }
-        if waits && self.at(&timebox) == NO_TIME {
-            let help = "give people some, for example `5m`, or let the rule say `do: roll_back`";
-            self.complain(&timebox, "it is over before anybody is asked", help);
-        }
         if !self.at(&then).is_null() {
             match answer.as_str() {
                 "decide" if self.at(&timebox).is_null() => {
@@ -108,24 +98,6 @@ impl Checker<'_> {
                 }
                 _ => self.complain(&then, format!("`{answer}` is the answer already"), "remove it"),
             }
-        }
-    }
-
-    fn authority(&mut self, pointer: &str) {
-        let list = match self.at(pointer) {
-            Value::Object(_) => format!("{pointer}/all"),
-            _ => pointer.to_owned(),
-        };
-        for index in 0..self.at(&list).as_array().map_or(0, Vec::len) {
-            self.role(&format!("{list}/{index}"));
-        }
-    }
-
-    /// Whose token only reads can answer nothing.
-    fn role(&mut self, pointer: &str) {
-        if self.at(pointer) == VIEWER {
-            let message = format!("the role `{VIEWER}` only reads: nobody could answer");
-            self.complain(pointer, message, "name a role that acts: `operator`, or one of your own");
         }
     }
 

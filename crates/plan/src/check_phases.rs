@@ -1,7 +1,5 @@
 //! What a plan says of its phases: each is one that there is, and each is served by a step.
 
-use std::collections::BTreeSet;
-
 use serde_json::Value;
 
 use crate::{
@@ -100,7 +98,7 @@ impl Checker<'_> {
         if steps.is_null() {
             return;
         }
-        let counts = |step: &Value, phase: &str| {
+        let serves = |step: &Value, phase: &str| {
             step["during"].as_array().is_none_or(|during| during.iter().any(|name| name.is_null() || name == phase))
         };
         // A step that only stands in for others does nothing as long as none of them has failed.

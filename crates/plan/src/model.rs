@@ -70,12 +70,12 @@ impl Plan {
     }
 
     /// Whether a step has a part in a run in this phase: one that stands in for another has it only where that one has.
-    pub fn serves(&self, step: &str, phase: Option<&str>) -> bool {
-        let counts = self.steps.get(step).is_some_and(|step| counts_during(&step.during, phase));
-        let stands_in_for = |other: &Step| matches!(&other.on_failure, OnFailure::Fallback(name) if name == step);
-        // A plan has no cycle of steps that stand in for each other.
-        let owner = || self.steps.iter().find(|(_, other)| stands_in_for(other));
-        counts && owner().is_none_or(|(owner, _)| self.serves(owner, phase))
+    pub fn takes_part(&self, name: &str, phase: Option<&str>) -> bool {
+        let counts = self.steps.get(name).is_some_and(|step| counts_during(&step.during, phase));
+        let stands_in = |step: &Step| matches!(&step.on_failure, OnFailure::Fallback(fallback) if fallback == name);
+        // It stands in for one, and no plan has a cycle of these.
+        let mut owners = self.steps.iter().filter(|(_, step)| stands_in(step));
+        counts && owners.next().is_none_or(|(owner, _)| self.takes_part(owner, phase))
     }
 
     /// Whether a rollback in this phase does anything.
@@ -92,12 +92,7 @@ impl Plan {
         if let Some(place) = phase.and_then(|phase| plan.phases.get_index_of(phase)) {
             plan.phases.move_index(place, 0);
         }
-        let stands_in_for_none = |name: &Name| {
-            let of = |step: &Step| matches!(&step.on_failure, OnFailure::Fallback(fallback) if fallback == name);
-            let mut of = self.steps.values().filter(|step| of(step)).peekable();
-            of.peek().is_some() && of.all(|step| !counts_during(&step.during, phase))
-        };
-        plan.steps.retain(|name, step| counts_during(&step.during, phase) && !stands_in_for_none(name));
+        plan.steps.retain(|name, _| self.takes_part(name, phase));
         plan.triggers.retain(|_, trigger| counts_during(&trigger.during, phase));
         let left: BTreeSet<Name> = plan.steps.keys().cloned().collect();
         for step in plan.steps.values_mut() {

@@ -1,7 +1,5 @@
 //! What is to be said of a plan that is valid.
 
-use std::collections::BTreeSet;
-
 use crate::{
     catalogue::{Catalogue, Finding},
     decode::below,
@@ -97,31 +95,6 @@ fn late_rules(file_name: &str, text: &str, plan: &Plan) -> Vec<Diagnostic> {
         remark(file_name, text, &pointer, &message, "give people less time, or the objective more")
     };
     late.filter_map(say).collect()
-}
-
-/// What a plan says and nothing follows from.
-fn without_effect(file_name: &str, text: &str, plan: &Plan) -> Vec<Diagnostic> {
-    let known: BTreeSet<&str> = plan.triggers.values().filter_map(|trigger| trigger.problem.as_deref()).collect();
-    let of_nobody = |(index, rule): (usize, &Rule)| {
-        let problem = rule.problem.as_deref().filter(|problem| !known.contains(problem))?;
-        let message = format!("no trigger has the problem `{problem}`: this rule counts for none");
-        let pointer = format!("/decision/rules/{index}/problem");
-        remark(
-            file_name,
-            text,
-            &pointer,
-            &message,
-            &instead_of(problem, "the problems of this plan", known.iter().copied()),
-        )
-    };
-    // What stands there without being written is the other one.
-    let refuses = |window: &&Window| window.past == PastWindow::Refuse && window.point_of_no_return.is_none();
-    let past = plan.window.as_ref().filter(refuses).and_then(|_| {
-        let message = "nothing is past a point of no return that is not set";
-        let help = "add `point_of_no_return`, counted from the cutover mark, for example `4h`";
-        remark(file_name, text, "/window/past", message, help)
-    });
-    plan.decision.rules.iter().enumerate().filter_map(of_nobody).chain(past).collect()
 }
 
 fn place_of(root: &Node, pointer: &str) -> Span {

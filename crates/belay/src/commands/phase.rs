@@ -45,13 +45,6 @@ impl Args {
             }
             let dry_run = client.commands().line(&format!("rollback {migration} --dry-run"));
             output.line(format_args!("  {} shows what a rollback does now", output.accent().apply_to(dry_run)));
-            let of = client.get(&format!("migrations/{migration}")).await.unwrap_or_default();
-            if of["window"]["unmarked"] == true {
-                let cutover = client.commands().line(&format!("cutover {migration}"));
-                output.note(format_args!(
-                    "the cutover is not marked, so the point of no return does not count: {cutover} marks it"
-                ));
-            }
         }
         Ok(Exit::Done)
     }

@@ -141,6 +141,7 @@ fn a_trigger_that_sleeps_at_arming_may_be_red() {
         source: "cloudwatch".to_owned(),
         unreadable: false,
         permanent: false,
+        measured: None,
     };
     let arm = |stage: &mut Stage, plan: &Plan, wait_for_green| {
         stage.command(Verb::Arm {

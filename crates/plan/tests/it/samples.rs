@@ -125,31 +125,6 @@ steps:
     assert_eq!(remarks[0].help.as_deref(), Some("give people less time, or the objective more"));
 }
 
-#[test]
-fn what_nothing_follows_from_is_remarked() {
-    let text = "belay: 1
-migration: m
-window: { past: refuse }
-signals: { errors: { alarm: errors } }
-triggers: { hurt: { when: errors, severity: critical, problem: data_integrity } }
-decision:
-  rules:
-    - { problem: data_integrety, do: roll_back }
-    - { problem: data_integrity, do: roll_back }
-    - { do: fix_forward }
-steps:
-  a: { action: manual, with: { instructions: Do it. } }
-";
-    let plan = load("m.yaml", text, &catalogue()).unwrap().plan;
-    let remarks = belay_plan::remarks("m.yaml", text, &plan, &catalogue());
-    let found: Vec<_> =
-        remarks.iter().map(|remark| (remark.place.line, remark.message.as_str(), remark.help.as_deref())).collect();
-    let nobody = "no trigger has the problem `data_integrety`: this rule counts for none";
-    let past = "nothing is past a point of no return that is not set";
-    let help = "add `point_of_no_return`, counted from the cutover mark, for example `4h`";
-    assert_eq!(found, [(8, nobody, Some("did you mean `data_integrity`?")), (3, past, Some(help))]);
-}
-
 /// Each stage of a migration may have a procedure of its own.
 #[test]
 fn steps_of_phases_that_never_meet_may_act_on_one_thing() {
