@@ -40,7 +40,10 @@ use axum::{
     routing::get,
 };
 use futures::FutureExt;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::{
+    router::{OpenApiRouter, UtoipaMethodRouter},
+    routes,
+};
 
 use crate::daemon::Daemon;
 
@@ -54,9 +57,9 @@ const REQUEST_MAX: Duration = Duration::from_secs(110);
 /// Everything that the daemon answers. What a handler says of itself beside its code is in `/openapi.json`.
 pub fn router(daemon: Daemon) -> Router {
     let feed = Arc::new(Feed::new(daemon.ports().journal.clone()));
-    let (open, open_described) = open().split_for_parts();
+    let (open, open_described) = described(open()).split_for_parts();
     let (guarded, guarded_described) =
-        guarded().layer(Extension(feed)).layer(Extension(report::Reports::default())).split_for_parts();
+        described(guarded()).layer(Extension(feed)).layer(Extension(report::Reports::default())).split_for_parts();
     let document = openapi::document(open_described, guarded_described, !daemon.config().tokens.is_empty());
     let document = Arc::new(document);
     let guarded = guarded
@@ -76,47 +79,48 @@ pub fn router(daemon: Daemon) -> Router {
 }
 
 /// What nobody needs a token for.
-fn open() -> OpenApiRouter<Daemon> {
-    OpenApiRouter::default()
-        .routes(routes!(health::healthz))
-        .routes(routes!(health::readyz))
-        .routes(routes!(problem_pages::all))
-        .routes(routes!(problem_pages::one))
+fn open() -> Vec<UtoipaMethodRouter<Daemon>> {
+    vec![routes!(health::healthz), routes!(health::readyz), routes!(problem_pages::all), routes!(problem_pages::one)]
 }
 
-fn guarded() -> OpenApiRouter<Daemon> {
-    OpenApiRouter::default()
-        .routes(routes!(metrics::metrics))
-        .routes(routes!(migrations::list))
-        .routes(routes!(migrations::show))
-        .routes(routes!(readiness::readiness))
-        .routes(routes!(migrations::arm))
-        .routes(routes!(migrations::disarm))
-        .routes(routes!(migrations::cutover))
-        .routes(routes!(migrations::phase))
-        .routes(routes!(migrations::mute))
-        .routes(routes!(migrations::unmute))
-        .routes(routes!(migrations::rollback))
-        .routes(routes!(checklist::show))
-        .routes(routes!(checklist::tick))
-        .routes(routes!(incidents::list))
-        .routes(routes!(incidents::show))
-        .routes(routes!(incidents::decide))
-        .routes(routes!(evidence::show))
-        .routes(routes!(runs::list))
-        .routes(routes!(runs::show))
-        .routes(routes!(report::report))
-        .routes(routes!(runs::hold))
-        .routes(routes!(runs::resume))
-        .routes(routes!(runs::abort))
-        .routes(routes!(runs::undo))
-        .routes(routes!(runs::postmortem))
-        .routes(routes!(runs::approve))
-        .routes(routes!(runs::retry))
-        .routes(routes!(runs::skip))
-        .routes(routes!(runs::override_interlock))
-        .routes(routes!(journal::rescue))
-        .routes(routes!(events::events))
+fn guarded() -> Vec<UtoipaMethodRouter<Daemon>> {
+    vec![
+        routes!(metrics::metrics),
+        routes!(migrations::list),
+        routes!(migrations::show),
+        routes!(readiness::readiness),
+        routes!(migrations::arm),
+        routes!(migrations::disarm),
+        routes!(migrations::cutover),
+        routes!(migrations::phase),
+        routes!(migrations::mute),
+        routes!(migrations::unmute),
+        routes!(migrations::rollback),
+        routes!(checklist::show),
+        routes!(checklist::tick),
+        routes!(incidents::list),
+        routes!(incidents::show),
+        routes!(incidents::decide),
+        routes!(evidence::show),
+        routes!(runs::list),
+        routes!(runs::show),
+        routes!(report::report),
+        routes!(runs::hold),
+        routes!(runs::resume),
+        routes!(runs::abort),
+        routes!(runs::undo),
+        routes!(runs::postmortem),
+        routes!(runs::approve),
+        routes!(runs::retry),
+        routes!(runs::skip),
+        routes!(runs::override_interlock),
+        routes!(journal::rescue),
+        routes!(events::events),
+    ]
+}
+
+fn described(routes: Vec<UtoipaMethodRouter<Daemon>>) -> OpenApiRouter<Daemon> {
+    routes.into_iter().fold(OpenApiRouter::default(), OpenApiRouter::routes)
 }
 
 /// The router as it stands behind a port.
