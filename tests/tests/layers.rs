@@ -150,3 +150,54 @@ fn async_crates_call_nothing_that_blocks() {
         }
     }
 }
+
+/// The methods of a trait that an implementation can leave out, and therefore forget.
+fn defaulted(ports: &str, name: &str) -> BTreeSet<String> {
+    let begin = ports.find(&format!("pub trait {name}: ")).unwrap_or_else(|| panic!("no trait {name}"));
+    let body = &ports[begin..];
+    let body = &body[..body.find("\n}\n").expect("a trait ends")];
+    let methods = body.split("\n    fn ").skip(1);
+    let with_body = methods.filter(|method| {
+        let signature = method.find(';').unwrap_or(method.len());
+        method.find('{').is_some_and(|body| body < signature)
+    });
+    with_body.map(|method| method[..method.find(['(', '<']).expect("it has parameters")].to_owned()).collect()
+}
+
+/// What stands before another actuator or sensor and hands on only a part of it hides the rest: nothing else would tell.
+#[test]
+fn a_wrapper_of_a_port_forwards_every_method() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let ports: String = ["lib.rs", "actuator.rs", "sensor.rs"]
+        .map(|file| fs::read_to_string(root.join("crates/ports/src").join(file)).expect("it is text"))
+        .concat();
+    // The port, and a method without a default: an implementation that calls another one's is a wrapper.
+    let traits = [("Actuators", "verify_account"), ("Actuator", "observe"), ("Sensor", "read")];
+    let mut found = Vec::new();
+    for folder in ["crates", "tests"] {
+        sources(&root.join(folder), &mut found);
+    }
+    let mut wrappers = 0;
+    for path in &found {
+        let text = fs::read_to_string(path).expect("it is text");
+        for (name, always) in traits {
+            // `look` has a default that goes through `observe`.
+            let methods = defaulted(&ports, name).into_iter().filter(|method| method != "look").collect::<Vec<_>>();
+            assert!(!methods.is_empty(), "{name}");
+            for block in text.split(&format!("impl {name} for ")).skip(1) {
+                let block = &block[..block.find("\n}\n").unwrap_or(block.len())];
+                let calls = block.split(&format!(".{always}(")).count() > 1;
+                if !calls || block.starts_with("Aws") {
+                    continue; // a session has a method of that name, too
+                }
+                wrappers += 1;
+                for method in &methods {
+                    let given = block.contains(&format!("fn {method}(")) || block.contains(&format!("fn {method}<"));
+                    let of = block.split_whitespace().next().unwrap_or_default();
+                    assert!(given, "{}: {of} stands before another {name} and hides its {method}", path.display());
+                }
+            }
+        }
+    }
+    assert!(wrappers >= 12, "{wrappers}");
+}

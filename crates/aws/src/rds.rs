@@ -26,6 +26,7 @@ mod readiness;
 mod reads;
 mod refine;
 mod refused;
+mod restore_test;
 mod sensor;
 mod sent;
 mod settings;
@@ -41,7 +42,10 @@ use belay_core::{
     change::{Assessment, Change, Key, Receipt},
     input::ErrorClass,
 };
-use belay_ports::{ApplyError, Check, Clock, Corrupt, Fut, Permission, ReadError, RestorePoint, Scope, System};
+use belay_ports::{
+    ApplyError, Check, Clock, Corrupt, Fut, Permission, ReadError, RestorePoint, Restored, Scope, System,
+};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -176,6 +180,7 @@ impl System for RdsRestore {
         receipts: &'a [Receipt],
     ) -> Fut<'a, Result<Observed, ReadError>> {
         Box::pin(async move {
+            let scope = &*restore_test::own(scope, &with);
             match &with.subject {
                 Subject::Instance(name) => self.look(scope, &with, name, receipts).await.map(Observed::Instance),
                 Subject::Cluster(name) => {
@@ -196,6 +201,7 @@ impl System for RdsRestore {
         baseline: Option<&Observed>,
         receipts: &[Receipt],
     ) -> Result<Assessment, Corrupt> {
+        let scope = &*restore_test::own(scope, with);
         match (&with.subject, now, baseline) {
             (Subject::Instance(name), Observed::Instance(now), None) => {
                 Ok(assess::assess(scope, with, name, now, None, receipts))
@@ -240,7 +246,7 @@ impl System for RdsRestore {
                 Ok(None) => RestorePoint::unknown("it goes back to no other data"),
                 Err(Corrupt(why)) => return vec![Check::unknown("readiness", &scope.step, why)],
             };
-            readiness::of(&clients, scope, (&now, baseline.as_ref()), point, self.clock.now()).await
+            readiness::of(&clients, (scope, &with), (&now, baseline.as_ref()), point, self.clock.now()).await
         })
     }
 
@@ -256,6 +262,14 @@ impl System for RdsRestore {
             (Subject::Cluster(name), Observed::Cluster(now)) => cluster::restore_point(scope, with, name, now),
             _ => return Err(another_kind()),
         }))
+    }
+
+    fn restore_test(&self, scope: &Scope, _with: &With, began: Timestamp) -> Option<Value> {
+        Some(restore_test::with(scope, began))
+    }
+
+    fn restored(&self, scope: &Scope, with: &With, now: &Observed) -> Option<Restored> {
+        restore_test::restored(scope, with, now)
     }
 
     fn apply<'a>(&'a self, scope: &'a Scope, _key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {

@@ -423,7 +423,7 @@ impl System for Route53Weights {
                 Err(error) => Err(error.into()),
             };
             match health {
-                Ok(health) => readiness::checks(&with, &scope.aws, &now, &destinations, &health),
+                Ok(health) => readiness::checks(&with, scope, &now, &destinations, &health),
                 Err(error) => vec![Check::unknown("destination", with.title(), error.why)],
             }
         })

@@ -239,15 +239,15 @@ impl Aws {
         }
     }
 
-    /// How long the credentials last that calls are signed with; those behind a role that is assumed, as the role is assumed
+    /// Whether the credentials last until then that calls are signed with; those behind a role that is assumed, as the role is assumed
     /// anew with them.
-    pub(crate) async fn credentials(&self, target: &AwsTarget, now: Timestamp) -> Check {
+    pub(crate) async fn credentials(&self, target: &AwsTarget, until: Timestamp) -> Check {
         let subject = place::name(target);
         let Some(provider) = self.base().await.credentials_provider() else {
             return Check::unknown("credentials", subject, "none are configured");
         };
         match provider.provide_credentials().await {
-            Ok(found) => iam::credentials::check(&found, &subject, now),
+            Ok(found) => iam::credentials::check(&found, &subject, until),
             Err(error) => Check::unknown("credentials", subject, errors::bounded(&errors::causes(&error))),
         }
     }

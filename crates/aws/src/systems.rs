@@ -8,6 +8,8 @@ use belay_plan::{
 };
 use belay_ports::{AccountError, Actuator, Actuators, Check, Clock, Fut, Permission, Sensor, Sensors, Typed};
 
+use jiff::Timestamp;
+
 use crate::{
     cloudwatch, elbv2, iam,
     jobs::{automation, function, state_machine},
@@ -45,7 +47,6 @@ pub fn signal_specs() -> Vec<SignalSpec> {
 #[derive(Clone)]
 pub struct AwsSystems {
     aws: Aws,
-    clock: Arc<dyn Clock>,
     actuators: Arc<HashMap<&'static str, Arc<dyn Actuator>>>,
     sensors: Arc<HashMap<&'static str, Arc<dyn Sensor>>>,
 }
@@ -53,7 +54,7 @@ pub struct AwsSystems {
 impl AwsSystems {
     pub fn new(aws: Aws, clock: Arc<dyn Clock>) -> Self {
         let (actuators, sensors) = (actuators(&aws, &clock), sensors(&aws, &clock));
-        Self { aws, clock, actuators: Arc::new(actuators.into()), sensors: Arc::new(sensors.into()) }
+        Self { aws, actuators: Arc::new(actuators.into()), sensors: Arc::new(sensors.into()) }
     }
 }
 
@@ -92,9 +93,14 @@ impl Actuators for AwsSystems {
         Box::pin(self.aws.verify_account(target))
     }
 
-    fn readiness<'a>(&'a self, target: &'a AwsTarget, permissions: &'a [Permission]) -> Fut<'a, Vec<Check>> {
-        Box::pin(async {
-            let mut checks = vec![self.aws.credentials(target, self.clock.now()).await];
+    fn readiness<'a>(
+        &'a self,
+        target: &'a AwsTarget,
+        permissions: &'a [Permission],
+        until: Timestamp,
+    ) -> Fut<'a, Vec<Check>> {
+        Box::pin(async move {
+            let mut checks = vec![self.aws.credentials(target, until).await];
             checks.extend(iam::simulation::checks(&self.aws, target, permissions).await);
             checks
         })

@@ -57,6 +57,7 @@ pub(crate) fn scope(with: Value, to: Option<Value>, others: Option<Others>) -> S
         before: None,
         sent: Vec::new(),
         previous: None,
+        objectives: Default::default(),
     }
 }
 

@@ -17,6 +17,7 @@ use belay_ports::{
 };
 use belay_probes::Probes;
 use belay_server::{Config, auth::Tokens};
+use jiff::Timestamp;
 
 use crate::{
     clock::{SystemClock, SystemEntropy},
@@ -129,8 +130,13 @@ impl Actuators for EveryActuator {
         self.aws.verify_account(aws)
     }
 
-    fn readiness<'a>(&'a self, aws: &'a AwsTarget, permissions: &'a [Permission]) -> Fut<'a, Vec<Check>> {
-        self.aws.readiness(aws, permissions)
+    fn readiness<'a>(
+        &'a self,
+        aws: &'a AwsTarget,
+        permissions: &'a [Permission],
+        until: Timestamp,
+    ) -> Fut<'a, Vec<Check>> {
+        self.aws.readiness(aws, permissions, until)
     }
 
     fn permissions(&self, aws: &AwsTarget) -> Vec<Permission> {

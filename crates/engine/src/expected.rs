@@ -25,9 +25,28 @@ use crate::scope::is_builtin;
 /// Older runs than so many say little of now.
 const RUNS_MAX: usize = 10;
 
-/// What the steps of a plan took, each from its first send until its target held, the latest first; steps that were never
-/// carried out are not in it.
-pub type Measured = HashMap<Name, Vec<Duration>>;
+/// What the steps of a plan took, the latest first; steps that were never carried out are not in it.
+pub type Measured = HashMap<Name, Vec<Took>>;
+
+/// What a step took in one run, from its first send until its target held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Took {
+    pub time: Duration,
+    /// The ids of the changes that took effect in it: a restore test renames nothing. Empty: all that there are.
+    pub changes: Vec<String>,
+}
+
+impl From<Duration> for Took {
+    fn from(time: Duration) -> Self {
+        Self { time, changes: Vec::new() }
+    }
+}
+
+impl Took {
+    fn has(&self, change: &Change) -> bool {
+        self.changes.is_empty() || self.changes.contains(&change.id)
+    }
+}
 
 /// Where an expected time comes from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -61,16 +80,17 @@ pub fn measured<'m>(
     plan.steps.iter().filter_map(|(name, step)| Some((name.clone(), times(name, step)?))).collect()
 }
 
-fn times(state: &Migration, name: &str, step: &Step) -> Vec<Duration> {
+fn times(state: &Migration, name: &str, step: &Step) -> Vec<Took> {
     let present = state.run.iter().filter(|run| run.ended.is_some());
     let runs = present.chain(state.past_runs.iter().rev().map(Arc::as_ref));
     runs.filter_map(|run| time_in(run, name, step)).take(RUNS_MAX).collect()
 }
 
-fn time_in(run: &Run, name: &str, step: &Step) -> Option<Duration> {
+fn time_in(run: &Run, name: &str, step: &Step) -> Option<Took> {
     let then = run.plan.steps.get(name).filter(|_| matches!(run.kind, RunKind::Real | RunKind::Drill))?;
     let same = then.action == step.action && kind_of(&then.resource) == kind_of(&step.resource);
-    run.steps.get(name).filter(|_| same)?.took()
+    let step = run.steps.get(name).filter(|_| same)?;
+    Some(Took { time: step.took()?, changes: step.effective.clone() })
 }
 
 /// `route53` of `route53:Z0/shop.example.com/A`
@@ -114,7 +134,7 @@ pub(crate) fn expected(name: &str, step: &Step, changes: &[Change], measured: &M
     let nothing_to_do = changes.is_empty() && !is_builtin(&step.action);
     let interlocks = if nothing_to_do { &[][..] } else { &step.require };
     let (calls, runs) = match measured.get(name).filter(|times| !nothing_to_do && !times.is_empty()) {
-        Some(times) => (median(times), times.len()),
+        Some(times) => (median(times) + unmeasured(times, changes), times.len()),
         None => (changes.iter().map(|change| change.expected).sum(), 0),
     };
     let from = if runs > 0 { ExpectedFrom::Measured } else { ExpectedFrom::Default };
@@ -134,7 +154,8 @@ pub(crate) fn expected_when_needed(
 ) -> Option<Expected> {
     match measured.get(name).filter(|times| !times.is_empty()) {
         Some(times) => {
-            let time = median(times) + longest_hold(&step.require) + longest_hold(&step.verify);
+            let calls = median(times) + unmeasured(times, changes);
+            let time = calls + longest_hold(&step.require) + longest_hold(&step.verify);
             Some(Expected { time, from: ExpectedFrom::Measured, runs: times.len() })
         }
         // How long a wait takes stands in the plan; how long a person takes does not.
@@ -172,9 +193,15 @@ pub(crate) fn longest_hold(gates: &[Gate]) -> Duration {
     gates.iter().map(|gate| gate.hold).max().unwrap_or_default()
 }
 
+/// What the changes take by default that none of the runs has made.
+fn unmeasured(times: &[Took], changes: &[Change]) -> Duration {
+    let missing = changes.iter().filter(|change| !times.iter().any(|took| took.has(change)));
+    missing.map(|change| change.expected).sum()
+}
+
 /// Of an even number the longer one in the middle: rather too long than too short.
-fn median(times: &[Duration]) -> Duration {
-    let mut sorted = times.to_vec();
+fn median(times: &[Took]) -> Duration {
+    let mut sorted: Vec<Duration> = times.iter().map(|took| took.time).collect();
     sorted.sort_unstable();
     sorted.get(sorted.len() / 2).copied().unwrap_or_default()
 }
@@ -185,9 +212,33 @@ mod tests {
 
     #[test]
     fn the_median_is_the_one_in_the_middle() {
-        let seconds = |times: &[u64]| times.iter().copied().map(Duration::from_secs).collect::<Vec<_>>();
+        let seconds = |times: &[u64]| times.iter().map(|time| Duration::from_secs(*time).into()).collect::<Vec<Took>>();
         assert_eq!(median(&seconds(&[90, 10, 20])), Duration::from_secs(20));
         assert_eq!(median(&seconds(&[30, 10])), Duration::from_secs(30));
         assert_eq!(median(&[]), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_change_that_no_run_has_made_counts_by_its_default() {
+        let change = |id: &str, seconds| Change {
+            id: id.to_owned(),
+            title: String::new(),
+            before: serde_json::Value::Null,
+            after: serde_json::Value::Null,
+            call: String::new(),
+            args: serde_json::Value::Null,
+            effects: Vec::new(),
+            repeats: belay_core::change::Repeats::Converges,
+            expected: Duration::from_secs(seconds),
+        };
+        let changes = [change("restore", 900), change("rename", 180)];
+        let took = |changes: &[&str]| Took {
+            time: Duration::from_secs(600),
+            changes: changes.iter().map(|id| (*id).to_owned()).collect(),
+        };
+        let of = |times: &[Took]| unmeasured(times, &changes).as_secs();
+        assert_eq!(of(&[took(&["restore"])]), 180, "of a restore test");
+        assert_eq!(of(&[took(&["restore"]), took(&["restore", "rename"])]), 0);
+        assert_eq!(of(&[took(&[])]), 0);
     }
 }

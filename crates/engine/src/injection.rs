@@ -14,7 +14,7 @@ use belay_core::{
     watch::signals_of,
 };
 use belay_plan::model::Name;
-use belay_ports::{Clock, Fut, Observer, Permission, Query, Sensor, Sensors};
+use belay_ports::{Clock, Endpoint, Fut, Observer, Permission, Query, Sensor, Sensors, SignalReadiness};
 
 /// What such a reading says of itself, wherever it shows.
 pub const INJECTED: &str = "injected by the drill";
@@ -87,12 +87,24 @@ impl Sensor for Breached {
         })
     }
 
+    fn time_max(&self, queries: &[Query]) -> std::time::Duration {
+        self.sensor.time_max(queries)
+    }
+
     /// What is injected costs nothing to read often, and a breach is to be seen at once.
     fn pace(&self, query: &Query) -> std::time::Duration {
         match self.injection.signals().contains(&query.signal) {
             true => std::time::Duration::ZERO,
             false => self.sensor.pace(query),
         }
+    }
+
+    fn readiness<'a>(&'a self, queries: &'a [Query]) -> Fut<'a, Vec<SignalReadiness>> {
+        self.sensor.readiness(queries)
+    }
+
+    fn redirected(&self, query: &Query, to: &Endpoint) -> Result<Query, String> {
+        self.sensor.redirected(query, to)
     }
 
     fn permissions(&self, query: &Query) -> Vec<Permission> {

@@ -20,6 +20,7 @@ mod loss;
 mod notices;
 mod permissions;
 mod readiness;
+mod restore_test;
 mod running;
 mod sampler;
 mod scope;
@@ -34,12 +35,13 @@ pub use drill::{DrillReport, DrillStep, Objective, Standing, drill_report, stand
 pub use dry_run::{
     DryChange, DryGate, DryRun, DryRunError, DrySignal, DryStep, DryTrigger, Found, Stop, Verdict, Which, dry_run,
 };
-pub use expected::{ExpectedFrom, Measured, measured, relatives};
+pub use expected::{ExpectedFrom, Measured, Took, measured, relatives};
 pub use handle::{CommandError, Engine, Fault, FaultPart, Handle, OpenError, Options, SlowAppend, Snapshot};
 pub use injection::{INJECTED, Injection};
 pub use loss::{Loss, LossView, Read};
 pub use permissions::permissions;
 pub use readiness::{Circumstances, HostChecks, Readiness, ReadinessCheck, readiness};
+pub use restore_test::{Answer, RestoreTest, RestoreTestError, ask, proved, restore_test, restored};
 pub use running::{Foreground, Request, RunError, rollback, run_foreground, undo};
 pub use sampler::{Sampler, Subscription, Wanted, read_once};
 pub use scope::Unknown;

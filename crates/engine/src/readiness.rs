@@ -205,17 +205,21 @@ pub(crate) async fn evaluate(
         let drill = times::drill(plan, &circumstances.drilled, at);
         return done(accounts.into_iter().chain(drill).chain(own).map(of_plan).collect());
     }
-    let (credentials, evaluated, channels, own) = futures::join!(
-        account::credentials(ports, plan, circumstances.baseline.as_deref()),
+    let (evaluated, channels, own) = futures::join!(
         steps::evaluate(ports, plan, circumstances, at),
         usable(ports, plan),
         within(ports.clock.as_ref(), host.checks(plan, phase)),
     );
-    let signals = signals::evaluate(ports, plan, circumstances, &evaluated.losses, at).await;
+    let baseline = evaluated.baseline(plan, circumstances.baseline.as_deref(), sha256, at);
+    let (credentials, signals) = futures::join!(
+        account::credentials(ports, plan, (&baseline, circumstances.cutover), at),
+        signals::evaluate(ports, plan, circumstances, &evaluated.losses, at),
+    );
+    let signals::Evaluated { checks: signals, detected } = signals;
     let own = own.unwrap_or_else(|| vec![late("host", &plan.migration)]);
     let mut checks: Vec<(String, Check)> = accounts.into_iter().chain(credentials).map(of_plan).collect();
     checks.extend(signals);
-    let times = times::evaluate(plan, &evaluated.times, circumstances, at);
+    let times = times::evaluate(plan, (&evaluated.times, &detected), circumstances, at);
     checks.extend(evaluated.checks.clone());
     checks.extend(channels.into_iter().map(|(name, usable)| (format!("channel {name}"), channel(name, usable))));
     checks.extend(times.into_iter().chain(own).map(of_plan));

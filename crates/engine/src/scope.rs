@@ -37,6 +37,7 @@ pub(crate) fn of_step(
         cutover,
         stages: stages(found, 0),
         timeout: found.timeout,
+        objectives: plan.objectives.clone(),
         before: None,
         sent: Vec::new(),
         previous: None,

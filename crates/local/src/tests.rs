@@ -59,6 +59,7 @@ fn scope(with: &With, tries: u32) -> Scope {
         before: None,
         sent: Vec::new(),
         previous: None,
+        objectives: Default::default(),
     }
 }
 

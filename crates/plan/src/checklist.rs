@@ -135,7 +135,13 @@ pub const ITEMS: &[Item<'static>] = &{
             "Where traffic goes back to, and how long clients take to follow, is known",
             &["destination", "ttl", "stickiness"],
         ),
-        item(Before, "technical", "objectives", "The rollback is expected to keep its objectives", &["rto", "rpo"]),
+        item(
+            Before,
+            "technical",
+            "objectives",
+            "The rollback is expected to keep its objectives",
+            &["rto", "recovery_time", "rpo"],
+        ),
         item(
             Before,
             "technical",

@@ -7,7 +7,7 @@ use belay_core::{
     id::RunId,
     input::ErrorClass,
 };
-use belay_plan::model::{AwsTarget, Others, Target};
+use belay_plan::model::{AwsTarget, Objectives, Others, Target};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -37,6 +37,8 @@ pub struct Scope {
     pub stages: Option<Stages>,
     /// From observing to settled: what takes longer fails.
     pub timeout: Duration,
+    /// What the plan as a whole is to keep.
+    pub objectives: Objectives,
     /// What was observed right before the step's first send in this run, kept over retries. None as long as nothing was
     /// sent: then the resource is as it is now.
     pub before: Option<Arc<Doc>>,
@@ -116,6 +118,23 @@ pub trait Actuator: Send + Sync {
         Ok(None)
     }
 
+    /// The `with:` by which the step restores beside what it would replace: under a name that shows that it is a test which began then,
+    /// with tags that show it too, and without a change to anything that is there. Pure. None: the action restores nothing.
+    ///
+    /// # Errors
+    /// [`Corrupt`] when the scope cannot be understood.
+    fn restore_test(&self, _scope: &Scope, _began: Timestamp) -> Result<Option<Value>, Corrupt> {
+        Ok(None)
+    }
+
+    /// What a step with such a `with:` has made so far, from what was observed. Pure. None: it is no restore test.
+    ///
+    /// # Errors
+    /// [`Corrupt`] as for [`assess`](Self::assess).
+    fn restored(&self, _scope: &Scope, _now: &Doc) -> Result<Option<Restored>, Corrupt> {
+        Ok(None)
+    }
+
     /// Sends one change, once: no retry of any kind below this call.
     fn apply<'a>(&'a self, scope: &'a Scope, key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>>;
 
@@ -158,6 +177,33 @@ impl RestorePoint {
     pub fn unknown(why: impl Into<String>) -> Self {
         Self { data: DataOf::Unknown, basis: why.into() }
     }
+}
+
+/// What a restore test has made.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// Where the database answers; none: not yet.
+    pub endpoint: Option<Endpoint>,
+    /// In the order in which a person deletes it.
+    pub made: Vec<Made>,
+}
+
+/// Where a database answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    pub host: String,
+    /// None: as before.
+    pub port: Option<u16>,
+}
+
+/// One resource that costs money until it is deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Made {
+    pub name: String,
+    /// False: it was asked for, and AWS does not list it (yet).
+    pub listed: bool,
+    /// The command that deletes it.
+    pub delete: String,
 }
 
 /// Why a send is not waited for any longer.

@@ -147,6 +147,7 @@ mod tests {
             before: None,
             sent: Vec::new(),
             previous: None,
+            objectives: Default::default(),
         }
     }
 

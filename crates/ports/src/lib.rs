@@ -16,7 +16,8 @@ pub mod sensor;
 pub mod system;
 
 pub use actuator::{
-    Actuator, ApplyError, Condition, Corrupt, DataOf, Interruption, Permission, ReadError, RestorePoint, Scope, Stages,
+    Actuator, ApplyError, Condition, Corrupt, DataOf, Endpoint, Interruption, Made, Permission, ReadError,
+    RestorePoint, Restored, Scope, Stages,
 };
 pub use channel::{Channel, Channels, NotSent, Notice, PlainText, Retry, Texts};
 pub use check::{Check, CheckVerdict};
@@ -24,13 +25,15 @@ pub use clock::{Clock, Entropy};
 pub use evidence::{Evidence, Gathered};
 pub use journal::{AppendError, Head, Journal, NewRecord, Placed, ReadFailure, Rescued};
 pub use observe::{Call, CallOutcome, Observer};
-pub use sensor::{Query, Sensor};
+pub use sensor::{Query, Sensor, SignalReadiness};
 pub use system::{System, Typed};
 
 /// A boxed future: the traits stay dyn-compatible.
 pub type Fut<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 use std::sync::Arc;
+
+use jiff::Timestamp;
 
 /// Everything that the engine reaches the outside through.
 #[derive(Clone)]
@@ -52,12 +55,13 @@ pub trait Actuators: Send + Sync {
     /// Verifies that the credentials belong to the account that `aws` names, before anything else is read there.
     /// Answers who we are, for the record: "arn:aws:sts::111122223333:assumed-role/belay/i-0abc".
     fn verify_account<'a>(&'a self, aws: &'a belay_plan::model::AwsTarget) -> Fut<'a, Result<String, AccountError>>;
-    /// Whether the credentials would do for a rollback in the account that `aws` names: how long they last, and whether each of
+    /// Whether the credentials would do for a rollback in the account that `aws` names: whether they last until then, and whether each of
     /// `permissions` is granted. A read that fails is a check as well. Empty where there is nothing to ask.
     fn readiness<'a>(
         &'a self,
         _aws: &'a belay_plan::model::AwsTarget,
         _permissions: &'a [Permission],
+        _until: Timestamp,
     ) -> Fut<'a, Vec<Check>> {
         Box::pin(std::future::ready(Vec::new()))
     }

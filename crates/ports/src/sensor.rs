@@ -6,7 +6,10 @@ use belay_core::reading::Reading;
 use belay_plan::model::{AwsTarget, Name};
 use serde_json::Value;
 
-use crate::{Check, Fut, actuator::Permission};
+use crate::{
+    Check, Fut,
+    actuator::{Endpoint, Permission},
+};
 
 /// The longest that a usual read takes.
 pub const READ_TIME_MAX: Duration = Duration::from_secs(10);
@@ -22,6 +25,14 @@ pub struct Query {
     pub of_trigger: bool,
     /// For signals that compare with the baseline: the document of each step, by the step's resource.
     pub baseline: Arc<[(String, Value)]>,
+}
+
+/// What is known of a signal beside its readings.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SignalReadiness {
+    pub checks: Vec<Check>,
+    /// It shows a breach so much later at most; none: within moments, or that is not known.
+    pub detects_within: Option<Duration>,
 }
 
 /// Reads signals of one kind, many at once: a CloudWatch sensor turns a hundred alarms into one call.
@@ -43,9 +54,17 @@ pub trait Sensor: Send + Sync {
 
     /// What a person should know of the signals beside what they read: how late each would show a breach, whether data
     /// arrives. For the readiness of an armed migration and `belay check`, never during a run. A read that fails is a check as well.
-    /// One list for each query, in the same order.
-    fn readiness<'a>(&'a self, queries: &'a [Query]) -> Fut<'a, Vec<Vec<Check>>> {
-        Box::pin(std::future::ready(vec![Vec::new(); queries.len()]))
+    /// One for each query, in the same order.
+    fn readiness<'a>(&'a self, queries: &'a [Query]) -> Fut<'a, Vec<SignalReadiness>> {
+        Box::pin(std::future::ready(vec![SignalReadiness::default(); queries.len()]))
+    }
+
+    /// The same query, of the same data in a database that answers elsewhere. Pure; what is permitted, the read decides.
+    ///
+    /// # Errors
+    /// Why that is not possible.
+    fn redirected(&self, _query: &Query, _to: &Endpoint) -> Result<Query, String> {
+        Err("it is no query of a database".to_owned())
     }
 
     fn permissions(&self, query: &Query) -> Vec<Permission>;

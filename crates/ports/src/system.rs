@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use belay_core::change::{Assessment, Change, Doc, Key, Receipt};
+use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -74,6 +75,16 @@ pub trait System: Send + Sync {
         Ok(None)
     }
 
+    /// As [`Actuator::restore_test`].
+    fn restore_test(&self, _scope: &Scope, _with: &Self::With, _began: Timestamp) -> Option<Value> {
+        None
+    }
+
+    /// As [`Actuator::restored`].
+    fn restored(&self, _scope: &Scope, _with: &Self::With, _now: &Self::State) -> Option<Restored> {
+        None
+    }
+
     fn apply<'a>(&'a self, scope: &'a Scope, key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>>;
 
     /// The least time between two looks at the same resource.
@@ -143,6 +154,16 @@ impl<S: System> Actuator for Typed<S> {
     fn restore_point(&self, scope: &Scope, now: &Doc) -> Result<Option<RestorePoint>, Corrupt> {
         let Decoded { with, state, baseline } = Decoded::<S>::of(scope, now)?;
         self.0.restore_point(scope, &with, &state, baseline.as_ref())
+    }
+
+    fn restore_test(&self, scope: &Scope, began: Timestamp) -> Result<Option<Value>, Corrupt> {
+        let with = decode::<S::With>("the step's `with`", &scope.with)?;
+        Ok(self.0.restore_test(scope, &with, began))
+    }
+
+    fn restored(&self, scope: &Scope, now: &Doc) -> Result<Option<Restored>, Corrupt> {
+        let Decoded { with, state, .. } = Decoded::<S>::of(scope, now)?;
+        Ok(self.0.restored(scope, &with, &state))
     }
 
     fn apply<'a>(&'a self, scope: &'a Scope, key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {

@@ -7,7 +7,7 @@ use belay_local::{
     permit::{Gate, Reach, What},
     secrets::Reference,
 };
-use belay_ports::{Clock, Fut, Permission, Query, Sensor};
+use belay_ports::{Clock, Endpoint, Fut, Permission, Query, Sensor, SignalReadiness};
 use reqwest::Url;
 use serde_json::Value;
 
@@ -87,6 +87,18 @@ impl Sensor for Gated {
 
     fn time_max(&self, queries: &[Query]) -> Duration {
         self.sensor.time_max(queries)
+    }
+
+    fn pace(&self, query: &Query) -> Duration {
+        self.sensor.pace(query)
+    }
+
+    fn readiness<'a>(&'a self, queries: &'a [Query]) -> Fut<'a, Vec<SignalReadiness>> {
+        self.sensor.readiness(queries)
+    }
+
+    fn redirected(&self, query: &Query, to: &Endpoint) -> Result<Query, String> {
+        self.sensor.redirected(query, to)
     }
 
     fn permissions(&self, query: &Query) -> Vec<Permission> {

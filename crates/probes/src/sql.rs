@@ -25,16 +25,16 @@ use belay_local::{
     secrets::{Reference, Secrets},
 };
 use belay_plan::{comparison::Comparison, duration::format as duration_format};
-use belay_ports::{Clock, Fut, Permission, Sensor, sensor::Query};
+use belay_ports::{Clock, Endpoint, Fut, Permission, Sensor, sensor::Query};
 use futures::join;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub use self::spec::{difference_spec, signal_spec};
 use self::{
     address::Address,
     connection::Problem,
     pool::Pool,
-    spec::{DifferenceSpec, Place, Question, Spec},
+    spec::{DifferenceSpec, Place, Question, Redirected, Spec},
     value::{Difference, Number},
 };
 use crate::outcome::{Deadline, Outcome, Probed, SOURCE, read_entries};
@@ -65,17 +65,18 @@ impl Databases {
 
     async fn compare(&self, signal: String, spec: Spec) -> Probed {
         let Spec { sql, healthy } = spec;
-        let Found { number, place } = match self.ask(&signal, &sql.place(), &sql.question).await {
-            Ok(found) => found,
-            Err(outcome) => return outcome.into(),
-        };
+        let Found { number, place } =
+            match self.ask(&signal, (&sql.place(), sql.redirected.as_ref()), &sql.question).await {
+                Ok(found) => found,
+                Err(outcome) => return outcome.into(),
+            };
         let what = sql.question.column.as_deref().unwrap_or("the query's value");
         judged(&healthy, number.value, format!("{what} at {place} is {}", number.text))
     }
 
     async fn difference(&self, signal: String, spec: DifferenceSpec) -> Probed {
         let DifferenceSpec { sql_difference: sides, healthy } = spec;
-        let ask = |place| self.ask(&signal, place, &sides.question);
+        let ask = |place| self.ask(&signal, (place, None), &sides.question);
         let (left, right) = match join!(ask(&sides.left), ask(&sides.right)) {
             (Ok(left), Ok(right)) => (left, right),
             (Err(outcome), _) => return outcome.of("left: ").into(),
@@ -89,7 +90,12 @@ impl Databases {
         judged(&healthy, if healthy.is_percent { percent } else { absolute }, evidence)
     }
 
-    async fn ask(&self, signal: &str, place: &Place, question: &Question) -> Result<Found, Outcome> {
+    async fn ask(
+        &self,
+        signal: &str,
+        place: (&Place, Option<&Redirected>),
+        question: &Question,
+    ) -> Result<Found, Outcome> {
         let mut deadline = Deadline::new(&*self.clock, question.timeout);
         let limit = duration_format(question.timeout);
         let unasked = |why: String| Outcome::Unreadable(format!("the database was not asked: {why}"));
@@ -124,7 +130,11 @@ impl Databases {
     }
 
     /// Where the database is by now, if the configuration permits it.
-    async fn address(&self, signal: &str, place: &Place) -> Result<Address, String> {
+    async fn address(
+        &self,
+        signal: &str,
+        (place, redirected): (&Place, Option<&Redirected>),
+    ) -> Result<Address, String> {
         let look_up = async |reference: &Reference| {
             reference.check()?; // a plan that was armed by an older version was not asked
             self.secrets.look_up(reference).await
@@ -136,6 +146,10 @@ impl Databases {
             }
             None => Address::parse(place.url())?,
         };
+        if let Some(Redirected { host, port }) = redirected {
+            address.host.clone_from(host);
+            address.port = port.unwrap_or(address.port);
+        }
         let password = place.password().and_then(Reference::parse);
         // The host is known only now where the URL is a secret.
         for reach in reaches_of(signal, &address.host, url.as_ref().or(password.as_ref())) {
@@ -184,6 +198,12 @@ impl Sensor for Sql {
         Box::pin(read_entries(&*self.0.clock, queries, KEY, source, |signal, spec| self.0.compare(signal, spec)))
     }
 
+    fn redirected(&self, query: &Query, to: &Endpoint) -> Result<Query, String> {
+        let mut redirected = query.clone();
+        redirected.spec[KEY]["redirected"] = json!({ "host": to.host, "port": to.port });
+        Ok(redirected)
+    }
+
     fn permissions(&self, _query: &Query) -> Vec<Permission> {
         Vec::new()
     }
@@ -198,6 +218,10 @@ impl Sensor for SqlDifference {
         Box::pin(read_entries(&*self.0.clock, queries, DIFFERENCE_KEY, source, |signal, spec| {
             self.0.difference(signal, spec)
         }))
+    }
+
+    fn redirected(&self, _query: &Query, _to: &Endpoint) -> Result<Query, String> {
+        Err("it compares two databases, and does not show which of them is restored".to_owned())
     }
 
     fn permissions(&self, _query: &Query) -> Vec<Permission> {

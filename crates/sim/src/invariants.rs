@@ -16,8 +16,8 @@ use belay_core::{
 };
 use belay_plan::model::{AwsTarget, Name, OnFailure};
 use belay_ports::{
-    AccountError, Actuator, Actuators, AppendError, ApplyError, Check, Corrupt, Fut, Journal, NewRecord, Permission,
-    Placed, ReadError, ReadFailure, RestorePoint, Scope,
+    AccountError, Actuator, Actuators, AppendError, ApplyError, Check, Corrupt, Fut, Interruption, Journal, NewRecord,
+    Permission, Placed, ReadError, ReadFailure, RestorePoint, Restored, Scope,
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -390,6 +390,19 @@ impl Actuators for WitnessedActuators {
         self.actuators.verify_account(aws)
     }
 
+    fn readiness<'a>(
+        &'a self,
+        aws: &'a AwsTarget,
+        permissions: &'a [Permission],
+        until: Timestamp,
+    ) -> Fut<'a, Vec<Check>> {
+        self.actuators.readiness(aws, permissions, until)
+    }
+
+    fn permissions(&self, aws: &AwsTarget) -> Vec<Permission> {
+        self.actuators.permissions(aws)
+    }
+
     fn detours(&self) -> Vec<String> {
         self.actuators.detours()
     }
@@ -422,8 +435,20 @@ impl Actuator for WitnessedActuator {
         self.actuator.checks(scope, now)
     }
 
+    fn readiness<'a>(&'a self, scope: &'a Scope, now: &'a Value) -> Fut<'a, Vec<Check>> {
+        self.actuator.readiness(scope, now)
+    }
+
     fn restore_point(&self, scope: &Scope, now: &Value) -> Result<Option<RestorePoint>, Corrupt> {
         self.actuator.restore_point(scope, now)
+    }
+
+    fn restore_test(&self, scope: &Scope, began: Timestamp) -> Result<Option<Value>, Corrupt> {
+        self.actuator.restore_test(scope, began)
+    }
+
+    fn restored(&self, scope: &Scope, now: &Value) -> Result<Option<Restored>, Corrupt> {
+        self.actuator.restored(scope, now)
     }
 
     fn apply<'a>(&'a self, scope: &'a Scope, key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {
@@ -437,5 +462,9 @@ impl Actuator for WitnessedActuator {
 
     fn permissions(&self, scope: &Scope) -> Vec<Permission> {
         self.actuator.permissions(scope)
+    }
+
+    fn interrupt(&self, scope: &Scope, why: Interruption) {
+        self.actuator.interrupt(scope, why);
     }
 }

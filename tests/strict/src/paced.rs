@@ -6,8 +6,9 @@ use belay_core::change::{Assessment, Change, Doc, Key, Receipt};
 use belay_plan::model::AwsTarget;
 use belay_ports::{
     AccountError, Actuator, Actuators, ApplyError, Check, Corrupt, Fut, Interruption, Permission, ReadError,
-    RestorePoint, Scope,
+    RestorePoint, Restored, Scope,
 };
+use jiff::Timestamp;
 use serde_json::Value;
 
 pub(crate) struct Paced {
@@ -24,6 +25,19 @@ impl Actuators for Paced {
 
     fn verify_account<'a>(&'a self, aws: &'a AwsTarget) -> Fut<'a, Result<String, AccountError>> {
         self.actuators.verify_account(aws)
+    }
+
+    fn readiness<'a>(
+        &'a self,
+        aws: &'a AwsTarget,
+        permissions: &'a [Permission],
+        until: Timestamp,
+    ) -> Fut<'a, Vec<Check>> {
+        self.actuators.readiness(aws, permissions, until)
+    }
+
+    fn permissions(&self, aws: &AwsTarget) -> Vec<Permission> {
+        self.actuators.permissions(aws)
     }
 
     fn detours(&self) -> Vec<String> {
@@ -49,8 +63,20 @@ impl Actuator for PacedActuator {
         self.actuator.checks(scope, now)
     }
 
+    fn readiness<'a>(&'a self, scope: &'a Scope, now: &'a Doc) -> Fut<'a, Vec<Check>> {
+        self.actuator.readiness(scope, now)
+    }
+
     fn restore_point(&self, scope: &Scope, now: &Doc) -> Result<Option<RestorePoint>, Corrupt> {
         self.actuator.restore_point(scope, now)
+    }
+
+    fn restore_test(&self, scope: &Scope, began: Timestamp) -> Result<Option<Value>, Corrupt> {
+        self.actuator.restore_test(scope, began)
+    }
+
+    fn restored(&self, scope: &Scope, now: &Doc) -> Result<Option<Restored>, Corrupt> {
+        self.actuator.restored(scope, now)
     }
 
     fn apply<'a>(&'a self, scope: &'a Scope, key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {

@@ -119,6 +119,14 @@ impl Rds {
         self.databases.iter().find(|found| found.kind == kind && found.is_called(name))
     }
 
+    /// The names of all instances, or of all clusters, sorted.
+    pub fn names(&self, kind: Kind) -> Vec<&str> {
+        let of_kind = self.databases.iter().filter(|found| found.kind == kind);
+        let mut names: Vec<&str> = of_kind.filter_map(|found| found.name.as_deref()).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// The time in which nothing of this name was listed, from the first time that something was until `now`: in all, and
     /// the longest.
     pub fn without_name(&self, kind: Kind, name: &str, now: Timestamp) -> (Duration, Duration) {

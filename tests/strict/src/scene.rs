@@ -14,14 +14,15 @@ use belay_core::{
     run::{Phase, Run, RunState, StepState},
 };
 use belay_engine::{
-    ArmError, Armed, Arming, DryRun, Engine, Handle, LossView, Measured, Options, Sampler, Which, view::MigrationView,
+    ArmError, Armed, Arming, Circumstances, DryRun, Engine, Handle, LossView, Measured, Options, Readiness, Request,
+    Sampler, Which, view::MigrationView,
 };
 use belay_journal::MemoryJournal;
 use belay_plan::{
     catalogue::Catalogue,
     model::{Name, Plan},
 };
-use belay_ports::{Clock, Ports};
+use belay_ports::{Clock, Ports, Restored};
 use belay_sim::{SeededEntropy, SimClock, invariants::Witness};
 use indexmap::IndexMap;
 
@@ -117,6 +118,49 @@ impl Scene {
             stage.arm(&handle).await.unwrap_or_else(|error| panic!("it cannot be armed: {error}"));
             stage.play(handle, false).await
         })
+    }
+
+    /// Whether a rollback would go through now, before the cutover and without a baseline; with clients that can only read.
+    pub fn readiness(&self) -> Readiness {
+        virtually(async {
+            let (stage, plan) = (Stage::new(self, self.world.clone()), Arc::new(self.plan.clone()));
+            let ports = stage.ports(Access::ReadOnly);
+            belay_engine::readiness(&ports, &(), &plan, &self.sha256, &Circumstances::default()).await
+        })
+    }
+
+    /// Restores what a step would, beside it, in a world that may differ. With what was made.
+    ///
+    /// # Panics
+    /// When the step has no restore, or the test cannot begin.
+    pub fn restore_test_in(&self, step: &str, world: World) -> (Played, Restored) {
+        virtually(async {
+            let stage = Stage::of(self, &format!("{}-restore-test", self.plan.migration), world);
+            let ports = stage.ports(Access::ReadWrite);
+            let test = belay_engine::restore_test(&ports, &self.plan, step, None, None);
+            let test = test.unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(test.plan.migration, stage.migration);
+            let handle = stage.open().await;
+            let request = Request {
+                plan: test.plan,
+                plan_sha256: self.sha256.clone(),
+                kind: RunKind::Real,
+                baseline: test.baseline,
+                only: Vec::new(),
+                phase: None,
+                asked: Asked::new("operator", "a restore test"),
+            };
+            let began = stage.clock.now();
+            belay_engine::run_foreground(&handle, &ports, request).await.unwrap_or_else(|error| panic!("{error}"));
+            let played = stage.follow(handle, began).await;
+            let restored = belay_engine::restored(&ports, &played.run).await.expect("it can be looked at");
+            (played, restored)
+        })
+    }
+
+    /// The same in the world as it is.
+    pub fn restore_test(&self, step: &str) -> (Played, Restored) {
+        self.restore_test_in(step, self.world.clone())
     }
 
     pub fn world(&self) -> World {
@@ -219,6 +263,8 @@ steps:
 
 struct Stage<'s> {
     scene: &'s Scene,
+    /// Whose run is played.
+    migration: Name,
     shared: Shared,
     clock: Arc<dyn Clock>,
     journal: Arc<MemoryJournal>,
@@ -227,10 +273,21 @@ struct Stage<'s> {
 
 impl<'s> Stage<'s> {
     fn new(scene: &'s Scene, world: World) -> Self {
+        Self::of(scene, &scene.plan.migration, world)
+    }
+
+    fn of(scene: &'s Scene, migration: &str, world: World) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SimClock::new(world.began(), 1));
         let shared = Shared::new(world, clock.clone());
-        let witness = Witness::new(&scene.plan.migration);
-        Self { scene, shared, clock, journal: Arc::new(MemoryJournal::default()), witness }
+        let witness = Witness::new(migration);
+        Self {
+            scene,
+            migration: migration.to_owned(),
+            shared,
+            clock,
+            journal: Arc::new(MemoryJournal::default()),
+            witness,
+        }
     }
 
     fn ports(&self, access: Access) -> Ports {
@@ -263,7 +320,7 @@ impl<'s> Stage<'s> {
         let ports = self.ports(Access::ReadWrite);
         let sampler = Sampler::start(ports.sensors.clone(), self.clock.clone(), Arc::new(()), POLL);
         let options = Options { sampler, belay_version: "0.1.0".to_owned(), readiness: None };
-        Engine::open(ports, &self.scene.plan.migration, options).await.expect("a journal in memory can be read")
+        Engine::open(ports, &self.migration, options).await.expect("a journal in memory can be read")
     }
 
     async fn arm(&self, handle: &Handle) -> Result<Armed, ArmError> {
@@ -272,7 +329,7 @@ impl<'s> Stage<'s> {
         belay_engine::arm(handle, &ports, plan, &self.scene.sha256, Arming::default(), &asked).await
     }
 
-    async fn play(&self, mut handle: Handle, by_a_person: bool) -> Played {
+    async fn play(&self, handle: Handle, by_a_person: bool) -> Played {
         let asked = Asked::new("operator", "a test");
         let took = |verb| asked.command(verb);
         handle.command(took(Verb::Cutover)).await.expect("the cutover can be marked");
@@ -282,6 +339,12 @@ impl<'s> Stage<'s> {
             let roll_back = Verb::Rollback { kind: RunKind::Real, only: Vec::new(), pin: None };
             handle.command(took(roll_back)).await.expect("the rollback can begin");
         }
+        self.follow(handle, began).await
+    }
+
+    /// Until the run is over, or halted.
+    async fn follow(&self, mut handle: Handle, began: jiff::Timestamp) -> Played {
+        let took = |verb| Asked::new("operator", "a test").command(verb);
         let mut starts = 1;
         loop {
             let mut watch = handle.watch();

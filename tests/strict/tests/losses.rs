@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use belay_core::readiness::CheckVerdict;
 use belay_engine::LossView;
 use belay_strict::{
     Call, Scene, World,
@@ -142,4 +143,24 @@ fn of_a_switch_back_it_counts_from_the_switchover() {
     assert!(shown[0].basis.contains("nothing was switched over"), "{}", shown[0].basis);
     lost(&shown[1], 10);
     assert!(shown[1].basis.starts_with("shop-old1, as it was at the switchover"), "{}", shown[1].basis);
+}
+
+/// What counts from the cutover is not known before it; a plan would never be ready.
+#[test]
+fn before_the_cutover_the_objective_is_held_against_one_that_came_now() {
+    let rpo = |from: &str| {
+        let world = World::default().with(Instance::postgres("shop")).with(Snapshot::of("shop").taken(minutes(4)));
+        let found = Scene::new(world, &restore("instance", from)).readiness();
+        found.checks.into_iter().find(|check| check.id == "rpo").expect("the plan has the objective")
+    };
+    for (from, found) in [
+        ("{ time: cutover }", "if the cutover came now, 0s would be lost: the cutover at "),
+        (
+            "{ newest_snapshot: { before: cutover } }",
+            "if the cutover came now, 4m would be lost: snapshot shop-before of ",
+        ),
+    ] {
+        let check = rpo(from);
+        assert!(check.verdict == CheckVerdict::Go && check.found.starts_with(found), "{check:?}");
+    }
 }

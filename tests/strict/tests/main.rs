@@ -5,5 +5,6 @@ mod losses;
 mod moves;
 mod restore_cluster;
 mod restore_instance;
+mod restore_test;
 mod traffic;
 mod watching;

@@ -39,6 +39,7 @@ mod reach;
 mod records;
 mod refusals;
 mod restore;
+mod restore_test;
 mod role;
 mod sensors;
 mod telemetry;

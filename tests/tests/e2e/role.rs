@@ -73,7 +73,7 @@ fn checks(boto: &Boto, emulator: &Emulator, role: &str, policy: &Value) -> Vec<C
     assert_eq!(needed.len(), 1, "one account");
     let (target, permissions) = needed.first().unwrap();
     let permissions: Vec<_> = permissions.iter().cloned().collect();
-    let checks = runtime.block_on(systems.readiness(target, &permissions));
+    let checks = runtime.block_on(systems.readiness(target, &permissions, jiff::Timestamp::now()));
     checks.into_iter().filter(|check| check.id == "permission").collect()
 }
 

@@ -14,7 +14,7 @@ use std::{
 
 use belay_core::reading::Reading;
 use belay_plan::{model::AwsTarget, suggest};
-use belay_ports::{Check, Clock, Fut, Permission, Query, ReadError, Sensor, sensor::READ_TIME_MAX};
+use belay_ports::{Clock, Fut, Permission, Query, ReadError, Sensor, SignalReadiness, sensor::READ_TIME_MAX};
 use futures::{StreamExt, stream};
 use serde::Deserialize;
 
@@ -112,7 +112,7 @@ impl Alarm {
         readings.collect()
     }
 
-    async fn check_all(&self, queries: &[Query]) -> Vec<Vec<Check>> {
+    async fn check_all(&self, queries: &[Query]) -> Vec<SignalReadiness> {
         let deadline = Deadline::within(self.clock.as_ref(), self.time_max(queries));
         let specs = specs(queries);
         let asked = asked(queries, &specs);
@@ -121,13 +121,14 @@ impl Alarm {
         let watched: Vec<_> = asked.iter().flatten().filter(|asked| asked.query.of_trigger).collect();
         let watched = watched.iter().filter_map(|asked| Some((&asked.target, asked.name, asked.state(&all)?)));
         let histories = self.histories(watched.collect()).await;
-        let checks = |asked: &Asked<'_>| {
-            let mut checks = readiness::checks(asked.name, asked.state(&all)?);
+        let found = |asked: &Asked<'_>| {
+            let state = asked.state(&all)?;
+            let mut checks = readiness::checks(asked.name, state);
             let history = asked.query.of_trigger.then(|| histories.get(&(&asked.target, asked.name)));
             checks.extend(history.flatten().map(|history| history::check(asked.name, history.clone())));
-            Some(checks)
+            Some(SignalReadiness { checks, detects_within: state.timing.map(state::Timing::detects_within) })
         };
-        asked.iter().map(|asked| asked.as_ref().ok().and_then(&checks).unwrap_or_default()).collect()
+        asked.iter().map(|asked| asked.as_ref().ok().and_then(&found).unwrap_or_default()).collect()
     }
 
     /// When each alarm has last fired, or why that is not known.
@@ -252,7 +253,7 @@ impl Sensor for Alarm {
         Box::pin(self.read_all(queries))
     }
 
-    fn readiness<'a>(&'a self, queries: &'a [Query]) -> Fut<'a, Vec<Vec<Check>>> {
+    fn readiness<'a>(&'a self, queries: &'a [Query]) -> Fut<'a, Vec<SignalReadiness>> {
         Box::pin(self.check_all(queries))
     }
 

@@ -13,7 +13,7 @@ use std::{sync::Arc, time::Duration};
 
 use belay_core::reading::Reading;
 use belay_plan::duration;
-use belay_ports::{Check, Clock, Fut, Permission, Query, Sensor};
+use belay_ports::{Check, Clock, Fut, Permission, Query, Sensor, SignalReadiness};
 use serde::Deserialize;
 
 use self::spec::Spec;
@@ -57,7 +57,7 @@ impl Metric {
 }
 
 /// The breach begins within a period; so many periods have to breach, and the data of the last takes a while to arrive.
-fn detection(signal: &str, spec: &Spec) -> Check {
+fn detection(signal: &str, spec: &Spec) -> SignalReadiness {
     let seconds = |seconds: i64| Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
     let (period, breaching) = (seconds(spec.period_s()), spec.datapoints.breaching);
     let periods = u32::try_from(breaching).unwrap_or(u32::MAX).saturating_add(1);
@@ -69,7 +69,7 @@ fn detection(signal: &str, spec: &Spec) -> Check {
         spec.datapoints.of,
         duration::format(period)
     );
-    Check::go("detection", signal, found)
+    SignalReadiness { checks: vec![Check::go("detection", signal, found)], detects_within: Some(within) }
 }
 
 impl Sensor for Metric {
@@ -77,10 +77,10 @@ impl Sensor for Metric {
         Box::pin(self.read_all(queries))
     }
 
-    fn readiness<'a>(&'a self, queries: &'a [Query]) -> Fut<'a, Vec<Vec<Check>>> {
+    fn readiness<'a>(&'a self, queries: &'a [Query]) -> Fut<'a, Vec<SignalReadiness>> {
         let checks = queries.iter().map(|query| {
             let spec = Spec::deserialize(&query.spec).ok(); // that it cannot be understood, the reading shows
-            spec.map(|spec| detection(&query.signal, &spec)).into_iter().collect()
+            spec.map(|spec| detection(&query.signal, &spec)).unwrap_or_default()
         });
         Box::pin(std::future::ready(checks.collect()))
     }

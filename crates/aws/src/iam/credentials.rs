@@ -1,18 +1,13 @@
 //! How long the credentials in use last.
 
-use std::time::{Duration, SystemTime};
-
 use aws_credential_types::{Credentials, credential_feature::AwsCredentialFeature as Feature};
 use belay_ports::Check;
 use jiff::Timestamp;
 
 const ID: &str = "credentials";
 
-/// Temporary credentials that end so soon may be gone before a rollback is over.
-const SOON: Duration = Duration::from_secs(3600);
-
-/// Pure. `subject`: where they are used.
-pub(crate) fn check(credentials: &Credentials, subject: &str, now: Timestamp) -> Check {
+/// Pure. `subject`: where they are used. `until`: when the last rollback is over.
+pub(crate) fn check(credentials: &Credentials, subject: &str, until: Timestamp) -> Check {
     let source = source(credentials);
     let end = credentials.expiry().and_then(|end| Timestamp::try_from(end).ok());
     let renewed = source.is_some_and(|(_, renewed)| renewed);
@@ -25,18 +20,21 @@ pub(crate) fn check(credentials: &Credentials, subject: &str, now: Timestamp) ->
         (None, Some(_)) if renewed => Check::go(ID, subject, format!("temporary keys{from}, renewed before they end")),
         (Some(end), _) => {
             let found = format!("temporary keys{from}, which end at {end:.0}, and nothing renews them");
-            let lasts = SystemTime::from(now).checked_add(SOON).is_some_and(|soon| SystemTime::from(end) > soon);
-            if lasts { Check::go(ID, subject, found) } else { temporary(subject, found) }
+            match end > until {
+                true => Check::go(ID, subject, found),
+                false => temporary(subject, found, until),
+            }
         }
         (None, Some(_)) => {
-            temporary(subject, format!("temporary keys{from}: when they end is not known, and nothing renews them"))
+            let found = format!("temporary keys{from}: when they end is not known, and nothing renews them");
+            temporary(subject, found, until)
         }
     }
 }
 
-fn temporary(subject: &str, found: String) -> Check {
+fn temporary(subject: &str, found: String, until: Timestamp) -> Check {
     Check::warn(ID, subject, found)
-        .wanted("credentials that last until the window is over")
+        .wanted(format!("credentials that last until the window is over, at {until:.0}"))
         .cure("give Belay a role (of the instance, container or pod), or a profile that renews itself")
 }
 
@@ -62,6 +60,8 @@ fn source(credentials: &Credentials) -> Option<(&'static str, bool)> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, SystemTime};
+
     use belay_ports::CheckVerdict;
 
     use super::*;
@@ -72,7 +72,7 @@ mod tests {
         if let Some(feature) = feature {
             found.set_property(feature);
         }
-        check(&found, "111122223333/eu-west-1", Timestamp::UNIX_EPOCH)
+        check(&found, "111122223333/eu-west-1", Timestamp::UNIX_EPOCH + Duration::from_secs(3600))
     }
 
     #[test]

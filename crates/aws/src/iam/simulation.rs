@@ -256,7 +256,12 @@ impl<'r> Answer<'r> {
                 "allow it in the boundary: `belay iam PLAN --boundary` prints one".to_owned()
             }
             Decision::ExplicitDeny => format!("except {} from what denies it", caller.name()),
-            _ => format!("attach to {} the statement for {action} that `belay iam PLAN` prints", caller.name()),
+            // Keys, roles and members are known by a baseline alone.
+            _ => format!(
+                "attach to {} the statement for {action} that `belay iam PLAN --baseline FILE` prints (`belay capture PLAN -o FILE` \
+                 takes one before the cutover)",
+                caller.name()
+            ),
         }
     }
 }

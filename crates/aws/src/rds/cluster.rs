@@ -27,6 +27,7 @@ use serde_json::Value;
 
 pub(super) use self::{
     assess::{assess, restore_point},
+    changes::CREATE,
     state::{ClusterState, snapshot as snapshot_of},
     view::OF_MEMBERS,
 };
@@ -303,7 +304,7 @@ pub(super) fn permissions(scope: &Scope, with: &With, cluster: &str) -> Vec<Perm
     if let (Some(settings), Some(doc)) = (of_cluster, doc) {
         made.pass_domain(settings);
         made.pass_roles(&settings["associated_roles"]);
-        let own = doc["cluster"]["kms_key"].as_str();
+        let own = permissions::key_of_data(doc, &doc["cluster"]);
         made.use_keys(own.into_iter().chain([settings].into_iter().chain(of_members).flat_map(permissions::keys)));
     }
     made.send(calls::ENABLE_HTTP_ENDPOINT, clusters[1].clone());

@@ -6,6 +6,9 @@ use sha2::{Digest, Sha256};
 /// The most that RDS allows.
 pub(super) const NAME_CHARS_MAX: usize = 63;
 
+/// The characters of a run's id.
+const RUN_CHARS: usize = 12;
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Names {
     /// The plan's, in the lower case that RDS stores.
@@ -15,13 +18,13 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Without a run the names are placeholders, for people only.
+    /// Without a run the names are placeholders, for people and policies: cut where those of a run are.
     pub(super) fn new(name: &str, run: Option<&RunId>) -> Self {
         let own = name.to_ascii_lowercase();
-        let run = run.map_or("<run>", |run| run.0.as_str());
+        let (run, chars) = run.map_or(("<run>", RUN_CHARS), |run| (run.0.as_str(), run.0.len()));
         let derived = |word: &str| {
-            let suffix = format!("-{word}-{run}");
-            format!("{}{suffix}", stem(&own, NAME_CHARS_MAX - suffix.len()))
+            let suffix = format!("-{word}-");
+            format!("{}{suffix}{run}", stem(&own, NAME_CHARS_MAX - suffix.len() - chars))
         };
         Self { restored: derived("restored"), failed: derived("failed"), own }
     }
@@ -54,6 +57,18 @@ mod tests {
         assert_eq!(names.restored, "checkout-restored-01k8abcd2345");
         assert_eq!(names.failed, "checkout-failed-01k8abcd2345");
         assert_eq!(Names::new("checkout", None).restored, "checkout-restored-<run>");
+    }
+
+    /// IAM goes by the placeholder, with `*` for the run.
+    #[test]
+    fn a_placeholder_is_cut_where_the_name_of_a_run_is() {
+        for length in 1..=63 {
+            let name = "a".repeat(length);
+            let (placeholder, name) = (Names::new(&name, None), names(&name));
+            for (pattern, name) in [(placeholder.restored, name.restored), (placeholder.failed, name.failed)] {
+                assert_eq!(pattern.replace("<run>", "01k8abcd2345"), name);
+            }
+        }
     }
 
     #[test]

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use belay_ports::Scope;
 
-use super::source::MIGRATION_TAG;
+use super::{restore_test, source::MIGRATION_TAG};
 
 pub(super) const RUN_TAG: &str = "belay:run";
 pub(super) const STEP_TAG: &str = "belay:step";
+/// On what a restore test has made: when it began.
+const TEST_TAG: &str = "belay:restore-test";
 /// On a restored member of a cluster: the name of the one whose place it takes.
 pub(super) const REPLACES_TAG: &str = "belay:replaces";
 
@@ -59,12 +61,14 @@ pub(super) const OF_MEMBER: usize = 4;
 /// The tags of what is replaced, and those that say who restored it: RDS copies the source's only if none are passed.
 /// `own`: how many of Belay's there will be.
 pub(super) fn tags(scope: &Scope, of: &BTreeMap<String, String>, own: usize) -> BTreeMap<String, String> {
-    let carried = carried(of).take(TAGS_MAX - own);
+    let test = scope.run.as_ref().and_then(restore_test::began);
+    let carried = carried(of).take(TAGS_MAX - own - usize::from(test.is_some()));
     let mut tags: BTreeMap<String, String> = carried.map(|(key, value)| (key.clone(), value.clone())).collect();
     let run = scope.run.as_ref().map_or("<run>", |run| run.0.as_str());
     for (key, value) in [(RUN_TAG, run), (STEP_TAG, &scope.step), (MIGRATION_TAG, &scope.migration)] {
         tags.insert(key.to_owned(), value.to_owned());
     }
+    tags.extend(test.map(|began| (TEST_TAG.to_owned(), began.to_owned())));
     tags
 }
 

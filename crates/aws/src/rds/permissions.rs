@@ -175,6 +175,11 @@ pub(super) fn keys(settings: &Value) -> impl Iterator<Item = &str> {
         .filter_map(Value::as_str)
 }
 
+/// The key of the data that is restored: of the snapshot, where one is and shows it; else of the database.
+pub(super) fn key_of_data<'d>(doc: &'d Value, database: &'d Value) -> Option<&'d str> {
+    doc["snapshot"]["kms_key"].as_str().or_else(|| database["kms_key"].as_str())
+}
+
 /// Of the restore of one instance.
 pub(super) fn instance(scope: &Scope, with: &With, instance: &str) -> Vec<Permission> {
     let mut made = Permissions::new(scope);
@@ -217,8 +222,9 @@ pub(super) fn instance(scope: &Scope, with: &With, instance: &str) -> Vec<Permis
         made.pass_domain(settings);
         made.use_keys(keys(settings));
     }
-    if let Some(instance) = scope.baseline.as_ref().map(|entry| &entry.doc["instance"]) {
-        made.use_keys(instance["kms_key"].as_str().into_iter());
+    if let Some(doc) = scope.baseline.as_ref().map(|entry| &entry.doc) {
+        let instance = &doc["instance"];
+        made.use_keys(key_of_data(doc, instance).into_iter());
         made.pass_roles(&instance["attached"]["roles"]);
     }
     made.send(calls::ADD_ROLE, databases[1].clone());

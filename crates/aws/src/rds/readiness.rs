@@ -2,16 +2,17 @@
 //! RDS still offers, a key that can be used. Each read that fails is an unknown check.
 
 mod key;
+mod origin;
 mod quota;
 mod snapshots;
 mod still_there;
 
-use belay_ports::{Check, DataOf, RestorePoint, Scope};
+use belay_ports::{Check, RestorePoint, Scope};
 use jiff::Timestamp;
 
 pub(super) use self::quota::{DESCRIBE as DESCRIBE_QUOTAS, checks as quotas, room};
 use super::{
-    ClusterState, Observed, Source,
+    ClusterState, Observed, Source, With,
     permissions::Permissions,
     source::Kind,
     state::{Instance, Snapshot, State},
@@ -70,7 +71,7 @@ impl<'a> Needs<'a> {
         Self {
             cluster: false,
             name: &like.name,
-            engine: &like.engine,
+            engine: snapshot.map_or(&like.engine, |snapshot| &snapshot.engine),
             engine_version: snapshot.map_or(&like.engine_version, |snapshot| &snapshot.engine_version),
             instances: 1,
             storage_gib: storage.map(i64::from),
@@ -94,7 +95,7 @@ impl<'a> Needs<'a> {
         Some(Self {
             cluster: true,
             name: &cluster.name,
-            engine: &cluster.engine,
+            engine: snapshot.map_or(&cluster.engine, |snapshot| &snapshot.engine),
             engine_version: snapshot.map_or(&cluster.engine_version, |snapshot| &snapshot.engine_version),
             instances: i64::try_from(cluster.members.len()).unwrap_or(i64::MAX),
             storage_gib: None,
@@ -112,22 +113,19 @@ impl<'a> Needs<'a> {
 /// `point`: to which state of the data it would go back. `at`: now.
 pub(super) async fn of(
     clients: &Clients,
-    scope: &Scope,
+    (scope, with): (&Scope, &With),
     (now, baseline): (&Observed, Option<&Observed>),
     point: RestorePoint,
     at: Timestamp,
 ) -> Vec<Check> {
-    let mut checks = Vec::new();
-    // What keeps it from being restored, the assessment shows.
-    if let DataOf::Time(_) = point.data {
-        checks.push(Check::go("restore_source", &scope.step, point.basis));
-    }
-    let Some(needs) = Needs::of(now, baseline) else { return checks };
-    let client = &clients.rds.read;
     let snapshot = match now {
         Observed::Instance(state) => state.snapshot.as_ref(),
         Observed::Cluster(state) => state.snapshot.as_ref(),
     };
+    // What keeps it from being restored, the assessment shows.
+    let mut checks: Vec<Check> = origin::check(scope, with, now, snapshot, point).into_iter().collect();
+    let Some(needs) = Needs::of(now, baseline) else { return checks };
+    let client = &clients.rds.read;
     let clusters = i64::from(needs.cluster);
     let rooms = [
         room("DBInstances", needs.instances, "a restore beside the database"),
@@ -143,7 +141,8 @@ pub(super) async fn of(
     checks.extend(there);
     let (of_snapshots, key) = snapshots::checks(scope, snapshot, listed, needs.name, at);
     checks.extend(of_snapshots);
-    if let Some(key) = key.as_deref().or(needs.key) {
+    let own = snapshot.and_then(|snapshot| snapshot.kms_key.as_deref());
+    if let Some(key) = own.or(key.as_deref()).or(needs.key) {
         checks.push(key::check(&clients.kms, key).await);
     }
     checks

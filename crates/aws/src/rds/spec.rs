@@ -16,7 +16,7 @@ use serde::{
 };
 use serde_json::Value;
 
-use super::{ACTION, cluster, fields, settings::table};
+use super::{ACTION, cluster, fields, restore_test::Test, settings::table};
 use crate::route53;
 
 /// The identifier of an instance or a cluster.
@@ -196,6 +196,8 @@ pub struct With {
     /// What is not missed.
     #[serde(default)]
     pub(super) without: BTreeSet<String>,
+    /// Not for plans: set by [`restore_test`](super::restore_test) alone.
+    pub(super) test: Option<Test>,
 }
 
 impl With {
@@ -245,12 +247,15 @@ pub(super) enum Time {
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         match String::deserialize(from)?.as_str() {
-            "cutover" => Ok(Self::Cutover),
+            TIME_CUTOVER => Ok(Self::Cutover),
             "latest" => Ok(Self::Latest),
             time => time.parse().map(Self::At).map_err(D::Error::custom),
         }
     }
 }
+
+/// As plans write it.
+pub(super) const TIME_CUTOVER: &str = "cutover";
 
 /// How clients find the restored database.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -260,6 +265,11 @@ pub(super) enum KeepEndpoint {
     Rename,
     Cname,
     None,
+}
+
+impl KeepEndpoint {
+    /// As plans write it.
+    pub(super) const NONE: &str = "none";
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

@@ -64,6 +64,9 @@ pub struct Instance {
     /// Under which it answers. None: not yet.
     #[serde(default)]
     pub endpoint: Option<String>,
+    /// On which it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
     pub created: Option<Timestamp>,
     pub engine: String,
     pub engine_version: String,
@@ -126,6 +129,13 @@ pub struct Snapshot {
     pub allocated_storage: Option<i32>,
     #[serde(default)]
     pub encrypted: bool,
+    /// The ARN of the key that it is encrypted with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kms_key: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arn: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
 }
 
 impl Instance {
@@ -146,6 +156,7 @@ impl Instance {
             queued: pending::queued_on_instance(instance),
             percent_progress: percent(instance.percent_progress.as_deref()),
             endpoint: instance.endpoint().and_then(|endpoint| endpoint.address.clone()),
+            port: instance.endpoint().and_then(|endpoint| u16::try_from(endpoint.port?).ok()),
             created: timestamp(instance.instance_create_time),
             engine: text(&instance.engine),
             engine_version: text(&instance.engine_version),
@@ -194,6 +205,9 @@ impl Snapshot {
             engine_version: text(&snapshot.engine_version),
             allocated_storage: snapshot.allocated_storage,
             encrypted: snapshot.encrypted == Some(true),
+            kms_key: snapshot.kms_key_id.clone(),
+            arn: snapshot.db_snapshot_arn.clone(),
+            tags: tags(snapshot.tag_list()),
         }
     }
 }

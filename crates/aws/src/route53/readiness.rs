@@ -10,8 +10,8 @@ use belay_ports::{Check, Scope};
 use super::{State, With, health, record::RecordSet};
 use crate::{place, weights as shared};
 
-/// Caches keep an answer so long at most where traffic has to move soon ("Best practices for Amazon Route 53 DNS": 60 or 120 seconds
-/// for what is health-checked or fails over).
+/// Caches keep an answer so long at most where traffic has to move soon and the plan has no objective for it ("Best practices for
+/// Amazon Route 53 DNS": 60 or 120 seconds for what is health-checked or fails over).
 const TTL_MAX: Duration = Duration::from_secs(120);
 
 /// The records that are to get traffic, as they are now.
@@ -24,14 +24,14 @@ pub(super) fn destinations(scope: &Scope, now: &State, baseline: Option<&State>)
 
 pub(super) fn checks(
     with: &With,
-    target: &AwsTarget,
+    scope: &Scope,
     now: &State,
     destinations: &[RecordSet],
     health: &BTreeMap<String, health::CheckHealth>,
 ) -> Vec<Check> {
     let mut checks: Vec<Check> = destinations.iter().map(|record| healthy(record, health)).collect();
-    checks.extend(ttl(with, now));
-    checks.push(control_plane(with, target));
+    checks.extend(ttl(with, now, scope.objectives.rto));
+    checks.push(control_plane(with, &scope.aws));
     checks
 }
 
@@ -47,17 +47,26 @@ fn healthy(record: &RecordSet, health: &BTreeMap<String, health::CheckHealth>) -
     }
 }
 
-/// Of all members: what clients keep is the answer of the side that they have.
-fn ttl(with: &With, now: &State) -> Option<Check> {
+/// Of all members: what clients keep is the answer of the side that they have. Until the last of them asks again nothing has recovered,
+/// so half of the recovery time is left for what comes before: to detect, to decide, and the steps.
+fn ttl(with: &With, now: &State, rto: Option<Duration>) -> Option<Check> {
     let seconds = now.members.iter().filter_map(|member| member.ttl).max()?;
     let ttl = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
     let found = format!("resolvers keep an answer for {}", duration::format(ttl));
-    Some(match ttl > TTL_MAX {
-        true => Check::warn("ttl", with.title(), found)
-            .wanted(format!("at most {}", duration::format(TTL_MAX)))
+    let (max, of) = match rto {
+        Some(rto) => (rto / 2, format!(" (half of the rto, {})", duration::format(rto))),
+        None => (TTL_MAX, String::new()),
+    };
+    let check = match rto {
+        _ if ttl <= max => return Some(Check::go("ttl", with.title(), found)),
+        Some(rto) if ttl >= rto => Check::no_go("ttl", with.title(), found),
+        _ => Check::warn("ttl", with.title(), found),
+    };
+    Some(
+        check
+            .wanted(format!("at most {}{of}", duration::format(max)))
             .cure("lower the TTL of all its members, at least the present TTL before the cutover"),
-        false => Check::go("ttl", with.title(), found),
-    })
+    )
 }
 
 /// A single point that no plan can remove ("Route 53 ... control plane", AWS Fault Isolation Boundaries).
@@ -89,12 +98,36 @@ mod tests {
     }
 
     fn found(ttl: i64, health_check: Option<&str>, healthy: usize) -> Vec<Check> {
+        found_within(ttl, health_check, healthy, None)
+    }
+
+    fn found_within(ttl: i64, health_check: Option<&str>, healthy: usize, rto: Option<Duration>) -> Vec<Check> {
         let with: With =
             serde_json::from_value(json!({ "zone": "Z1", "record": "shop.example.com", "type": "A" })).unwrap();
         let records = vec![record("blue", ttl, health_check)];
         let now = State { members: records.clone(), ..State::default() };
         let health = [("hc".to_owned(), health::CheckHealth::Checkers { healthy, of: 10 })].into();
-        checks(&with, &crate::testing::target(), &now, &records, &health)
+        let mut scope = crate::testing::scope(json!({}), None, None);
+        scope.objectives.rto = rto;
+        checks(&with, &scope, &now, &records, &health)
+    }
+
+    #[test]
+    fn a_ttl_is_held_against_the_recovery_time() {
+        for (ttl, rto_s, verdict) in [
+            (300, 900, CheckVerdict::Go),
+            (450, 900, CheckVerdict::Go),
+            (451, 900, CheckVerdict::Warn),
+            (900, 900, CheckVerdict::NoGo),
+            (60, 100, CheckVerdict::Warn),
+            (60, 60, CheckVerdict::NoGo),
+        ] {
+            let checks = found_within(ttl, Some("hc"), 10, Some(Duration::from_secs(rto_s)));
+            let ttl = checks.iter().find(|check| check.id == "ttl").unwrap();
+            assert_eq!(ttl.verdict, verdict, "{ttl:?}");
+        }
+        let long = found_within(3600, Some("hc"), 10, Some(Duration::from_secs(900)));
+        assert_eq!(long[1].wanted, "at most 7m30s (half of the rto, 15m)");
     }
 
     #[test]

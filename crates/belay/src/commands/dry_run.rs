@@ -91,7 +91,7 @@ pub(crate) async fn on_record(url: &StateUrl, plan: &Plan) -> Result<(Migration,
     Ok((state, relatives))
 }
 
-fn failure(error: DryRunError) -> Failure {
+pub(crate) fn failure(error: DryRunError) -> Failure {
     match error {
         DryRunError::Account(error) => account_failure(error),
         error @ (DryRunError::Unknown(_) | DryRunError::NoSuchStep { .. } | DryRunError::NoSuchPhase { .. }) => {

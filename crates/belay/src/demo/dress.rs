@@ -8,9 +8,10 @@ use belay_core::{
 };
 use belay_plan::model::AwsTarget;
 use belay_ports::{
-    AccountError, Actuator, Actuators, ApplyError, Corrupt, Fut, Permission, Ports, Query, ReadError, RestorePoint,
-    Scope, Sensor, Sensors,
+    AccountError, Actuator, Actuators, ApplyError, Check, Corrupt, Endpoint, Fut, Interruption, Permission, Ports,
+    Query, ReadError, RestorePoint, Restored, Scope, Sensor, Sensors, SignalReadiness,
 };
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 pub(super) fn dress(ports: Ports) -> Ports {
@@ -29,6 +30,19 @@ impl Actuators for Dressed {
 
     fn verify_account<'a>(&'a self, aws: &'a AwsTarget) -> Fut<'a, Result<String, AccountError>> {
         self.0.actuators.verify_account(aws)
+    }
+
+    fn readiness<'a>(
+        &'a self,
+        aws: &'a AwsTarget,
+        permissions: &'a [Permission],
+        until: Timestamp,
+    ) -> Fut<'a, Vec<Check>> {
+        self.0.actuators.readiness(aws, permissions, until)
+    }
+
+    fn permissions(&self, aws: &AwsTarget) -> Vec<Permission> {
+        self.0.actuators.permissions(aws)
     }
 
     fn detours(&self) -> Vec<String> {
@@ -58,8 +72,24 @@ impl Actuator for DressedActuator {
         Ok(Assessment::Remaining(changes.into_iter().map(|change| self.reword(scope, change)).collect()))
     }
 
+    fn checks(&self, scope: &Scope, now: &Doc) -> Result<Vec<Check>, Corrupt> {
+        self.actuator.checks(scope, now)
+    }
+
+    fn readiness<'a>(&'a self, scope: &'a Scope, now: &'a Doc) -> Fut<'a, Vec<Check>> {
+        self.actuator.readiness(scope, now)
+    }
+
     fn restore_point(&self, scope: &Scope, now: &Doc) -> Result<Option<RestorePoint>, Corrupt> {
         self.actuator.restore_point(scope, now)
+    }
+
+    fn restore_test(&self, scope: &Scope, began: Timestamp) -> Result<Option<Value>, Corrupt> {
+        self.actuator.restore_test(scope, began)
+    }
+
+    fn restored(&self, scope: &Scope, now: &Doc) -> Result<Option<Restored>, Corrupt> {
+        self.actuator.restored(scope, now)
     }
 
     fn apply<'a>(&'a self, scope: &'a Scope, key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {
@@ -72,6 +102,10 @@ impl Actuator for DressedActuator {
 
     fn permissions(&self, scope: &Scope) -> Vec<Permission> {
         self.actuator.permissions(scope)
+    }
+
+    fn interrupt(&self, scope: &Scope, why: Interruption) {
+        self.actuator.interrupt(scope, why);
     }
 }
 
@@ -120,6 +154,22 @@ struct DressedSensor(Arc<dyn Sensor>);
 impl Sensor for DressedSensor {
     fn read<'a>(&'a self, queries: &'a [Query]) -> Fut<'a, Vec<Reading>> {
         Box::pin(async move { self.0.read(queries).await.into_iter().map(reword).collect() })
+    }
+
+    fn time_max(&self, queries: &[Query]) -> Duration {
+        self.0.time_max(queries)
+    }
+
+    fn pace(&self, query: &Query) -> Duration {
+        self.0.pace(query)
+    }
+
+    fn readiness<'a>(&'a self, queries: &'a [Query]) -> Fut<'a, Vec<SignalReadiness>> {
+        self.0.readiness(queries)
+    }
+
+    fn redirected(&self, query: &Query, to: &Endpoint) -> Result<Query, String> {
+        self.0.redirected(query, to)
     }
 
     fn permissions(&self, query: &Query) -> Vec<Permission> {

@@ -1,13 +1,13 @@
 //! What the triggers, interlocks and gates go by: whether each signal can be read from here, and what it shows now.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use belay_core::{
     reading::{Health, Reading},
     watch::signals_of,
 };
 use belay_plan::model::{Gate, Name, Plan};
-use belay_ports::{Check, Ports, Query};
+use belay_ports::{Check, Ports, Query, SignalReadiness};
 use futures::{StreamExt, stream};
 use indexmap::IndexMap;
 use jiff::Timestamp;
@@ -19,32 +19,42 @@ use crate::{
     scope,
 };
 
+pub(super) struct Evaluated {
+    pub(super) checks: Vec<(String, Check)>,
+    /// How late a signal shows a breach at most, where that is known.
+    pub(super) detected: BTreeMap<Name, Duration>,
+}
+
 pub(super) async fn evaluate(
     ports: &Ports,
     plan: &Plan,
     circumstances: &Circumstances,
     losses: &IndexMap<Name, Loss>,
     at: Timestamp,
-) -> Vec<(String, Check)> {
+) -> Evaluated {
     let documents = scope::documents(circumstances.baseline.as_deref());
     let queries: Vec<_> = plan.signals.keys().filter_map(|name| scope::query(plan, &documents, name)).collect();
     let beyond = beyond_readings(ports, queries.clone());
     let (mut readings, mut beyond) = futures::join!(read_once(ports, queries), beyond);
     let own = plan.signals.iter().filter_map(|(name, signal)| loss::reading(name, signal, plan, losses, at));
     readings.extend(own.map(|reading| (reading.signal.clone(), reading)));
+    let mut detected = BTreeMap::new();
     let of_signal = |name: &Name| {
         let reading = readings.get(name)?;
         let mut checks = vec![read(plan, name, reading)];
-        checks.extend(beyond.remove(name).unwrap_or_default());
+        let SignalReadiness { checks: more, detects_within } = beyond.remove(name).unwrap_or_default();
+        detected.extend(detects_within.map(|within| (name.clone(), within)));
+        checks.extend(more);
         let part = format!("signal {name}");
         Some(checks.into_iter().map(move |check| (part.clone(), check)))
     };
     let signals: Vec<(String, Check)> = plan.signals.keys().filter_map(of_signal).flatten().collect();
-    signals.into_iter().chain(interlocks(plan, &readings)).chain(triggers(plan)).collect()
+    let checks = signals.into_iter().chain(interlocks(plan, &readings)).chain(triggers(plan)).collect();
+    Evaluated { checks, detected }
 }
 
 /// What the sensors know beside the readings, each asked once for all signals of its kind.
-async fn beyond_readings(ports: &Ports, queries: Vec<(String, Query)>) -> BTreeMap<Name, Vec<Check>> {
+async fn beyond_readings(ports: &Ports, queries: Vec<(String, Query)>) -> BTreeMap<Name, SignalReadiness> {
     let mut kinds: BTreeMap<String, Vec<Query>> = BTreeMap::new();
     for (kind, query) in queries {
         kinds.entry(kind).or_default().push(query);
@@ -56,13 +66,16 @@ async fn beyond_readings(ports: &Ports, queries: Vec<(String, Query)>) -> BTreeM
     stream::iter(parts).buffered(PARTS_MAX).collect::<Vec<_>>().await.into_iter().flatten().collect()
 }
 
-async fn of_kind(ports: &Ports, kind: String, queries: Vec<Query>) -> Vec<(Name, Vec<Check>)> {
+async fn of_kind(ports: &Ports, kind: String, queries: Vec<Query>) -> Vec<(Name, SignalReadiness)> {
     let Some(sensor) = ports.sensors.sensor(&kind) else { return Vec::new() };
     let checks = within(ports.clock.as_ref(), sensor.readiness(&queries)).await;
     let names = queries.iter().map(|query| query.signal.clone());
     match checks {
         Some(checks) => names.zip(checks).collect(),
-        None => names.map(|name| (name.clone(), vec![late("signal", &name)])).collect(),
+        None => {
+            let late = |name: &Name| SignalReadiness { checks: vec![late("signal", name)], detects_within: None };
+            names.map(|name| (name.clone(), late(&name))).collect()
+        }
     }
 }
 

@@ -7,14 +7,14 @@ use std::{
 };
 
 use belay_core::{
-    change::{Assessment, BaselineEntry, Change, Doc, Outcome},
+    change::{Assessment, Baseline, BaselineEntry, Change, Doc, Outcome},
     run::baseline_entry,
 };
 use belay_plan::{
     duration,
     model::{Name, OnDrift, Plan, Step, Target},
 };
-use belay_ports::{Check, Corrupt, Ports};
+use belay_ports::{Check, Corrupt, Ports, Scope};
 use futures::{StreamExt, stream};
 use indexmap::IndexMap;
 use jiff::Timestamp;
@@ -34,6 +34,28 @@ pub(super) struct Evaluated {
     pub(super) stood_still: Vec<Name>,
     /// How long each is expected to take; none where that is not known.
     pub(super) times: IndexMap<Name, Option<Expected>>,
+    /// What was observed of the steps.
+    observed: Vec<(Name, Doc)>,
+}
+
+impl Evaluated {
+    /// The baseline, with what arming would capture now where it has nothing: keys, roles and members are known by it.
+    pub(super) fn baseline(&self, plan: &Plan, known: Option<&Baseline>, sha256: &str, at: Timestamp) -> Baseline {
+        let nothing = || Baseline {
+            migration: plan.migration.clone(),
+            captured: at,
+            plan_sha256: sha256.to_owned(),
+            steps: IndexMap::new(),
+        };
+        let mut baseline = known.cloned().unwrap_or_else(nothing);
+        for (step, doc) in &self.observed {
+            if baseline_entry(known, plan, step).is_none() {
+                let (action, resource) = (plan.steps[step].action.clone(), plan.steps[step].resource.clone());
+                baseline.steps.insert(step.clone(), BaselineEntry { action, resource, doc: doc.clone() });
+            }
+        }
+        baseline
+    }
 }
 
 /// What was found of one step.
@@ -41,9 +63,12 @@ struct Found {
     step: Name,
     checks: Vec<Check>,
     loss: Option<Loss>,
+    /// The same if the cutover came now; none where it is marked.
+    at_cutover: Option<Loss>,
     /// What there would be to do; none where that is not known.
     changes: Option<Vec<Change>>,
     moved: Option<Moved>,
+    observed: Option<Doc>,
 }
 
 /// The cutover has moved the resource, and where it should stand is still to be captured.
@@ -57,7 +82,7 @@ pub(super) async fn evaluate(ports: &Ports, plan: &Plan, circumstances: &Circums
     // Not a closure: of one the compiler cannot tell that it may run on any thread.
     let mut parts = Vec::new();
     for step in plan.steps.keys() {
-        parts.push(in_time(ports, plan, step, circumstances));
+        parts.push(in_time(ports, plan, step, circumstances, at));
     }
     let found: Vec<Found> = stream::iter(parts).buffered(PARTS_MAX).collect().await;
     let losing: BTreeSet<&Name> = losing(plan).collect();
@@ -67,8 +92,10 @@ pub(super) async fn evaluate(ports: &Ports, plan: &Plan, circumstances: &Circums
         seen: BTreeMap::new(),
         stood_still: Vec::new(),
         times: IndexMap::new(),
+        observed: Vec::new(),
     };
-    for Found { step, mut checks, loss, changes, moved } in found {
+    for Found { step, mut checks, loss, at_cutover, changes, moved, observed } in found {
+        evaluated.observed.extend(observed.map(|doc| (step.clone(), doc)));
         if let Some(Moved { doc, stands_still }) = moved {
             evaluated.stood_still.extend(stands_still.then(|| step.clone()));
             evaluated.seen.insert(step.clone(), doc);
@@ -76,7 +103,7 @@ pub(super) async fn evaluate(ports: &Ports, plan: &Plan, circumstances: &Circums
         let planned = &plan.steps[&step];
         if losing.contains(&step) {
             let loss = loss.unwrap_or_else(Loss::unobservable);
-            checks.extend(within_rpo(plan, &planned.resource, &loss, at));
+            checks.extend(within_rpo(plan, &planned.resource, (&loss, at_cutover.as_ref()), at));
             evaluated.losses.insert(step.clone(), loss);
         }
         let changes = changes.as_deref().unwrap_or_default();
@@ -90,16 +117,24 @@ pub(super) async fn evaluate(ports: &Ports, plan: &Plan, circumstances: &Circums
 
 impl Found {
     fn nothing(step: &str) -> Self {
-        Self { step: step.to_owned(), checks: Vec::new(), loss: None, changes: None, moved: None }
+        Self {
+            step: step.to_owned(),
+            checks: Vec::new(),
+            loss: None,
+            at_cutover: None,
+            changes: None,
+            moved: None,
+            observed: None,
+        }
     }
 }
 
-async fn in_time(ports: &Ports, plan: &Plan, step: &Name, circumstances: &Circumstances) -> Found {
-    let found = within(ports.clock.as_ref(), of_step(ports, plan, step, circumstances)).await;
+async fn in_time(ports: &Ports, plan: &Plan, step: &Name, circumstances: &Circumstances, at: Timestamp) -> Found {
+    let found = within(ports.clock.as_ref(), of_step(ports, plan, step, circumstances, at)).await;
     found.unwrap_or_else(|| Found { checks: vec![late("step", &plan.steps[step].resource)], ..Found::nothing(step) })
 }
 
-async fn of_step(ports: &Ports, plan: &Plan, step: &Name, circumstances: &Circumstances) -> Found {
+async fn of_step(ports: &Ports, plan: &Plan, step: &Name, circumstances: &Circumstances, at: Timestamp) -> Found {
     let planned = &plan.steps[step];
     let baseline = baseline_entry(circumstances.baseline.as_deref(), plan, step).cloned();
     let uncaptured = planned.to == Target::Baseline && baseline.is_none();
@@ -137,7 +172,12 @@ async fn of_step(ports: &Ports, plan: &Plan, step: &Name, circumstances: &Circum
     checks.extend(looking.actuator.readiness(&looking.scope, &doc).await);
     let (drift, moved) = drift(&looking, plan, step, circumstances, doc.clone());
     checks.extend(drift);
-    Found { step: step.clone(), checks, loss: Some(Loss::of(&looking, Ok(&doc))), changes, moved }
+    let loss = Some(Loss::of(&looking, Ok(&doc)));
+    let at_cutover = circumstances.cutover.is_none().then(|| {
+        let scope = Scope { cutover: Some(at), ..looking.scope.clone() };
+        Loss::of(&Looking { scope, actuator: looking.actuator.clone() }, Ok(&doc))
+    });
+    Found { step: step.clone(), checks, loss, at_cutover, changes, moved, observed: Some(doc) }
 }
 
 /// Whether the resource is as it should be: before the cutover as at the baseline, after it as expected.
@@ -225,14 +265,20 @@ fn assessed(resource: &str, assessment: Result<Assessment, Corrupt>) -> (Check, 
     }
 }
 
-fn within_rpo(plan: &Plan, resource: &str, loss: &Loss, at: Timestamp) -> Option<Check> {
+/// `at_cutover`: what counts from the cutover is known before it only as if it came now.
+fn within_rpo(plan: &Plan, resource: &str, (loss, at_cutover): (&Loss, Option<&Loss>), at: Timestamp) -> Option<Check> {
+    let (loss, condition) = match at_cutover.filter(|_| loss.now(at).is_none()) {
+        Some(at_cutover) => (at_cutover, "if the cutover came now, "),
+        None => (loss, ""),
+    };
     let rpo = plan.objectives.rpo?;
     let wanted = format!("no more than {} (rpo)", duration::format(rpo));
     let basis = &loss.point.basis;
     Some(match loss.now(at) {
         None => Check::unknown("rpo", resource, format!("what would be lost is not known: {basis}")).wanted(wanted),
         Some(lost) => {
-            let found = format!("{} would be lost: {basis}", duration::format(Duration::from_secs(lost.as_secs())));
+            let found =
+                format!("{condition}{} would be lost: {basis}", duration::format(Duration::from_secs(lost.as_secs())));
             match lost > rpo {
                 true => Check::no_go("rpo", resource, found)
                     .wanted(wanted)
@@ -241,4 +287,43 @@ fn within_rpo(plan: &Plan, resource: &str, loss: &Loss, at: Timestamp) -> Option
             }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Before arming, what a restore needs (its key, its roles) is known from what was just observed.
+    #[test]
+    fn what_arming_would_capture_stands_in_for_the_baseline() {
+        let step = |resource: &str| {
+            json!({
+                "action": "rds.restore", "with": {}, "to": "own", "resource": resource, "timeout": "1h",
+                "retry": { "attempts": 1, "backoff_min": "1s", "backoff_max": "2s" }, "on_failure": "halt",
+            })
+        };
+        let steps = json!({ "db": step("rds:shop"), "other": step("rds:other") });
+        let plan: Plan = serde_json::from_value(json!({ "migration": "shop", "steps": steps })).unwrap();
+        let evaluated = Evaluated {
+            checks: Vec::new(),
+            losses: IndexMap::new(),
+            seen: BTreeMap::new(),
+            stood_still: Vec::new(),
+            times: IndexMap::new(),
+            observed: vec![("db".to_owned(), json!("now")), ("other".to_owned(), json!("now"))],
+        };
+        let docs = |baseline: &Baseline| {
+            baseline.steps.iter().map(|(step, entry)| (step.clone(), entry.doc.clone())).collect::<Vec<_>>()
+        };
+        let of = |step: &str, doc: &str| (step.to_owned(), json!(doc));
+        let at = Timestamp::UNIX_EPOCH;
+        let captured = evaluated.baseline(&plan, None, "abc", at);
+        assert_eq!(docs(&captured), [of("db", "now"), of("other", "now")]);
+        let entry = BaselineEntry { action: "rds.restore".into(), resource: "rds:shop".into(), doc: json!("before") };
+        let steps = IndexMap::from([("db".to_owned(), entry)]);
+        let known = Baseline { steps, ..captured };
+        assert_eq!(docs(&evaluated.baseline(&plan, Some(&known), "abc", at)), [of("db", "before"), of("other", "now")]);
+    }
 }

@@ -1,16 +1,18 @@
 //! Time: whether the rollback is expected to end within the objective, and whether it was rehearsed lately.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use belay_core::{
+    decision::{may_roll_back, rule_for},
     event::RunKind,
     migration::Migration,
     run::{Phase, Run},
+    watch::signals_of,
 };
 use belay_plan::{
     duration,
     graph::Graph,
-    model::{Name, Plan},
+    model::{Answer, Name, Plan, Trigger},
 };
 use belay_ports::Check;
 use indexmap::IndexMap;
@@ -24,19 +26,42 @@ const DRILL_AGE_MAX: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 pub(super) fn evaluate(
     plan: &Plan,
-    times: &IndexMap<Name, Option<Expected>>,
+    (times, detected): (&IndexMap<Name, Option<Expected>>, &BTreeMap<Name, Duration>),
     circumstances: &Circumstances,
     at: Timestamp,
 ) -> Vec<Check> {
-    let mut checks = vec![within_rto(&plan.in_phase(circumstances.phase.as_deref()), times)];
+    let phase = circumstances.phase.as_deref();
+    let of_phase = plan.in_phase(phase);
+    let mut checks = vec![within_rto(&of_phase, times)];
+    checks.extend(recovery(plan, rollback(&of_phase, times).0, &leads(&of_phase, phase, detected)));
     checks.extend(drill(plan, &circumstances.drilled, at));
     checks
 }
 
-fn within_rto(plan: &Plan, times: &IndexMap<Name, Option<Expected>>) -> Check {
+/// How long after the begin of a breach each trigger begins the rollback at the latest, the quickest first: until its signals show the
+/// breach, its dwell, and the time that people have to fix or to decide.
+fn leads<'p>(plan: &'p Plan, phase: Option<&str>, detected: &BTreeMap<Name, Duration>) -> Vec<(&'p Name, Duration)> {
+    let rolls_back = plan.triggers.iter().filter(|(_, trigger)| may_roll_back(plan, trigger));
+    let lead = |trigger: &Trigger| {
+        let shown = signals_of(&trigger.when).into_iter().filter_map(|signal| detected.get(signal)).max();
+        let (_, rule) = rule_for(plan, trigger, phase.or(plan.usual_phase()));
+        let decided = rule.timebox.filter(|_| rule.answer != Answer::RollBack).unwrap_or_default();
+        shown.copied().unwrap_or_default() + trigger.dwell + decided
+    };
+    let mut leads: Vec<(&Name, Duration)> = rolls_back.map(|(name, trigger)| (name, lead(trigger))).collect();
+    leads.sort_by_key(|(_, lead)| *lead);
+    leads
+}
+
+/// How long the steps and the confirmation take, with the steps that count.
+fn rollback<'p>(plan: &'p Plan, times: &IndexMap<Name, Option<Expected>>) -> (Duration, Vec<&'p str>) {
     let path = Graph::new(plan)
         .critical_path(|name| times.get(name).copied().flatten().map_or(Duration::ZERO, |step| step.time));
-    let expected = path.duration + longest_hold(&plan.confirm);
+    (path.duration + longest_hold(&plan.confirm), path.steps)
+}
+
+fn within_rto(plan: &Plan, times: &IndexMap<Name, Option<Expected>>) -> Check {
+    let (expected, path) = rollback(plan, times);
     let of_plan = plan.steps.keys().filter_map(|name| Some((name.clone(), *times.get(name)?)));
     let times: IndexMap<Name, Option<Expected>> = of_plan.collect();
     let known = times.values().flatten();
@@ -54,13 +79,38 @@ fn within_rto(plan: &Plan, times: &IndexMap<Name, Option<Expected>>) -> Check {
     match expected > rto {
         true => Check::no_go("rto", &plan.migration, found)
             .wanted(wanted)
-            .cure(format!("shorten the critical path ({}), or correct `objectives.rto`", path.steps.join(" -> "))),
+            .cure(format!("shorten the critical path ({}), or correct `objectives.rto`", path.join(" -> "))),
         // What is in place shows nothing of how long it takes to bring it back.
         false if !uncounted.is_empty() => Check::warn("rto", &plan.migration, found)
             .wanted(wanted)
             .cure("a drill measures it: `belay drill PLAN --overlay NAME --fire TRIGGER --reason TEXT`"),
         false => Check::go("rto", &plan.migration, found).wanted(wanted),
     }
+}
+
+/// The objective is held against the time from the breach to the confirmed rollback.
+fn recovery(plan: &Plan, rollback: Duration, leads: &[(&Name, Duration)]) -> Option<Check> {
+    const ID: &str = "recovery_time";
+    let rto = plan.objectives.rto?;
+    let (quickest, slowest) = (leads.first()?, leads.last()?);
+    let too_late = |(_, lead): &(&Name, Duration)| *lead + rollback > rto;
+    let found = |(trigger, lead): &(&Name, Duration)| {
+        format!(
+            "{} from a breach to its confirmed rollback: trigger {trigger} begins it within {}",
+            duration::format(whole(*lead + rollback)),
+            duration::format(whole(*lead))
+        )
+    };
+    let wanted = format!("at most {} (rto)", duration::format(rto));
+    let cure = "let alarms evaluate shorter periods, shorten `for` of the trigger or the time for a decision, or correct `objectives.rto`";
+    Some(if too_late(quickest) {
+        Check::no_go(ID, &plan.migration, found(quickest)).wanted(wanted).cure(cure)
+    } else if too_late(slowest) {
+        let found = format!("{}; the quickest trigger is {}", found(slowest), quickest.0);
+        Check::warn(ID, &plan.migration, found).wanted(wanted).cure(cure)
+    } else {
+        Check::go(ID, &plan.migration, found(slowest)).wanted(wanted)
+    })
 }
 
 fn whole(time: Duration) -> Duration {

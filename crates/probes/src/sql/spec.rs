@@ -9,7 +9,7 @@ use belay_plan::{
     duration::text as duration_text,
     shape::{Field, Shape, Text, duration as duration_shape, field, object, one_of, pattern, secret, text},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{DIFFERENCE_KEY, KEY, address::Address, statement};
@@ -197,8 +197,17 @@ pub(super) struct Spec {
 pub(super) struct Asked {
     url: String,
     password: Option<String>,
+    /// Not for plans: where the same data answers, instead of where the URL says.
+    pub(super) redirected: Option<Redirected>,
     #[serde(flatten)]
     pub(super) question: Question,
+}
+
+/// Another host, and another port unless it is the same.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Redirected {
+    pub(super) host: String,
+    pub(super) port: Option<u16>,
 }
 
 impl Asked {

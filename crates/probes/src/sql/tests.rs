@@ -141,6 +141,44 @@ async fn a_secret_goes_to_the_hosts_that_are_listed_for_it() {
     assert!(reading.evidence.contains("orphans opens the database of file:"), "{}", reading.evidence);
 }
 
+/// What was restored answers elsewhere; the host of the plan gets nothing, and what is listed counts for the other one.
+#[tokio::test]
+async fn a_query_is_redirected_to_another_host_and_asks_only_that() {
+    let production = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let restored = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = secret(&format!("postgres://belay:s3cret@localhost:{}/shop", production.local_addr().unwrap().port()));
+    let to = Endpoint { host: "127.0.0.1".to_owned(), port: Some(restored.local_addr().unwrap().port()) };
+    let redirected = |gate: Gate, kind: &str, spec: Value| {
+        let sensor = Probes::new(Arc::<Still>::default(), gate).sensor(kind).unwrap();
+        let query = Query {
+            signal: "orphans".to_owned(),
+            spec,
+            aws: AwsTarget::default(),
+            baseline: Arc::default(),
+            of_trigger: false,
+        };
+        let query = sensor.redirected(&query, &to)?;
+        Ok::<_, String>((sensor, query))
+    };
+    let (sensor, query) = redirected(Gate::default(), KEY, sql(&url)).unwrap();
+    let queries = [query];
+    tokio::select! {
+        _ = production.accept() => panic!("production was asked"),
+        asked = restored.accept() => drop(asked.unwrap()),
+        readings = sensor.read(&queries) => panic!("nobody was asked: {readings:?}"),
+    }
+
+    let permit = SecretPermit { secret: Reference::parse(&url).unwrap(), hosts: vec!["localhost".to_owned()] };
+    let gate = Gate::new(Permits { secrets: Some(vec![permit]), ..Permits::default() });
+    let (sensor, query) = redirected(gate, KEY, sql(&url)).unwrap();
+    let reading = sensor.read(&[query]).await.remove(0);
+    assert!(reading.evidence.contains("to 127.0.0.1, which is not permitted"), "{}", reading.evidence);
+
+    let difference = json!({ "sql_difference": { "left": "env:A", "right": "env:B", "query": "select 1" } });
+    let why = redirected(Gate::default(), DIFFERENCE_KEY, difference).err().expect("which side is restored?");
+    assert!(why.contains("two databases"), "{why}");
+}
+
 fn found(spec: &belay_plan::catalogue::SignalSpec, entry: &Value) -> Vec<String> {
     (spec.check)(entry).into_iter().map(|Finding { pointer, message, .. }| format!("{pointer}: {message}")).collect()
 }

@@ -1,13 +1,13 @@
 //! What can be known before the rollback: found by arming and by a dry run, and shown by both.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use belay_core::change::{Assessment, Change, Doc, Key, Receipt};
 use belay_engine::{ArmError, Arming, DryRun, Found, Measured, Verdict};
 use belay_plan::model::AwsTarget;
 use belay_ports::{
-    AccountError, Actuator, Actuators, ApplyError, Check, CheckVerdict, Corrupt, Fut, Permission, ReadError,
-    RestorePoint, Scope,
+    AccountError, Actuator, Actuators, ApplyError, Check, CheckVerdict, Corrupt, Fut, Interruption, Permission,
+    ReadError, RestorePoint, Restored, Scope,
 };
 use belay_sim::{Faults, Rule};
 use jiff::Timestamp;
@@ -32,6 +32,23 @@ impl Actuators for Finding {
     fn verify_account<'a>(&'a self, aws: &'a AwsTarget) -> Fut<'a, Result<String, AccountError>> {
         self.of.verify_account(aws)
     }
+
+    fn readiness<'a>(
+        &'a self,
+        aws: &'a AwsTarget,
+        permissions: &'a [Permission],
+        until: Timestamp,
+    ) -> Fut<'a, Vec<Check>> {
+        self.of.readiness(aws, permissions, until)
+    }
+
+    fn permissions(&self, aws: &AwsTarget) -> Vec<Permission> {
+        self.of.permissions(aws)
+    }
+
+    fn detours(&self) -> Vec<String> {
+        self.of.detours()
+    }
 }
 
 struct Checked {
@@ -52,16 +69,36 @@ impl Actuator for Checked {
         Ok(vec![self.check.clone()])
     }
 
+    fn readiness<'a>(&'a self, scope: &'a Scope, now: &'a Doc) -> Fut<'a, Vec<Check>> {
+        self.of.readiness(scope, now)
+    }
+
     fn restore_point(&self, scope: &Scope, now: &Doc) -> Result<Option<RestorePoint>, Corrupt> {
         self.of.restore_point(scope, now)
+    }
+
+    fn restore_test(&self, scope: &Scope, began: Timestamp) -> Result<Option<Value>, Corrupt> {
+        self.of.restore_test(scope, began)
+    }
+
+    fn restored(&self, scope: &Scope, now: &Doc) -> Result<Option<Restored>, Corrupt> {
+        self.of.restored(scope, now)
     }
 
     fn apply<'a>(&'a self, scope: &'a Scope, key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {
         self.of.apply(scope, key, change)
     }
 
+    fn pace(&self) -> Duration {
+        self.of.pace()
+    }
+
     fn permissions(&self, scope: &Scope) -> Vec<Permission> {
         self.of.permissions(scope)
+    }
+
+    fn interrupt(&self, scope: &Scope, why: Interruption) {
+        self.of.interrupt(scope, why);
     }
 }
 

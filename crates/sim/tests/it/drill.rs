@@ -142,7 +142,7 @@ fn what_a_drill_measured_is_what_is_expected_from_then_on() {
         let measured = measured(&scene.plan, &state, std::iter::empty());
         assert_eq!(measured.len(), 2);
         assert_eq!(measured["db"].len(), 1);
-        assert!((240..250).contains(&measured["db"][0].as_secs()), "{measured:?}");
+        assert!((240..250).contains(&measured["db"][0].time.as_secs()), "{measured:?}");
 
         scene.world.cut_over();
         scene.world.set_pace("db", Duration::from_secs(600)); // which only the default goes by
@@ -162,7 +162,7 @@ fn what_a_drill_measured_is_what_is_expected_from_then_on() {
         let db = &known.steps["db"];
         assert_eq!(
             (db.expected_from, db.measured_runs, db.expected_s),
-            (ExpectedFrom::Measured, 1, measured["db"][0].as_secs())
+            (ExpectedFrom::Measured, 1, measured["db"][0].time.as_secs())
         );
         let unknown = belay_engine::dry_run(
             &ports,

@@ -17,9 +17,11 @@ use belay_core::{
 use belay_engine::{Handle, Read, Snapshot};
 use belay_plan::model::{AwsTarget, Plan, Signal};
 use belay_ports::{
-    AccountError, Actuator, Actuators, ApplyError, Corrupt, DataOf, Fut, Permission, ReadError, RestorePoint, Scope,
+    AccountError, Actuator, Actuators, ApplyError, Check, Corrupt, DataOf, Fut, Interruption, Permission, ReadError,
+    RestorePoint, Restored, Scope,
 };
 use belay_sim::Faults;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{
@@ -61,6 +63,23 @@ impl Actuators for Watched {
     fn verify_account<'a>(&'a self, aws: &'a AwsTarget) -> Fut<'a, Result<String, AccountError>> {
         self.of.verify_account(aws)
     }
+
+    fn readiness<'a>(
+        &'a self,
+        aws: &'a AwsTarget,
+        permissions: &'a [Permission],
+        until: Timestamp,
+    ) -> Fut<'a, Vec<Check>> {
+        self.of.readiness(aws, permissions, until)
+    }
+
+    fn permissions(&self, aws: &AwsTarget) -> Vec<Permission> {
+        self.of.permissions(aws)
+    }
+
+    fn detours(&self) -> Vec<String> {
+        self.of.detours()
+    }
 }
 
 struct One {
@@ -83,16 +102,40 @@ impl Actuator for One {
         self.of.assess(scope, now, receipts)
     }
 
+    fn checks(&self, scope: &Scope, now: &Doc) -> Result<Vec<Check>, Corrupt> {
+        self.of.checks(scope, now)
+    }
+
+    fn readiness<'a>(&'a self, scope: &'a Scope, now: &'a Doc) -> Fut<'a, Vec<Check>> {
+        self.of.readiness(scope, now)
+    }
+
     fn restore_point(&self, scope: &Scope, now: &Doc) -> Result<Option<RestorePoint>, Corrupt> {
         self.of.restore_point(scope, now)
+    }
+
+    fn restore_test(&self, scope: &Scope, began: Timestamp) -> Result<Option<Value>, Corrupt> {
+        self.of.restore_test(scope, began)
+    }
+
+    fn restored(&self, scope: &Scope, now: &Doc) -> Result<Option<Restored>, Corrupt> {
+        self.of.restored(scope, now)
     }
 
     fn apply<'a>(&'a self, scope: &'a Scope, key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {
         self.of.apply(scope, key, change)
     }
 
+    fn pace(&self) -> Duration {
+        self.of.pace()
+    }
+
     fn permissions(&self, scope: &Scope) -> Vec<Permission> {
         self.of.permissions(scope)
+    }
+
+    fn interrupt(&self, scope: &Scope, why: Interruption) {
+        self.of.interrupt(scope, why);
     }
 }
 

@@ -102,7 +102,7 @@ fn what_is_broken_is_found_and_named() {
         let scene = Scene { plan: Arc::new(plan), ..sound() };
         let check = of(&evaluate(&scene).await, "rto", "").clone();
         assert!(check.verdict == CheckVerdict::Warn && check.found.ends_with("never measured: dns"), "{check:?}");
-        let took = |seconds| [("dns".to_owned(), vec![Duration::from_secs(seconds)])].into();
+        let took = |seconds| [("dns".to_owned(), vec![Duration::from_secs(seconds).into()])].into();
         for (seconds, verdict) in [(59, CheckVerdict::Go), (61, CheckVerdict::NoGo)] {
             let measured = Circumstances { measured: took(seconds), ..before(&scene) };
             let found = readiness(&scene.ports, &Decided::default(), &scene.plan, "abc", &measured).await;

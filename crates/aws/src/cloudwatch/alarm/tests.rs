@@ -166,8 +166,8 @@ async fn with_history(answer: impl Fn(&str) -> Answer + Send + 'static) -> Cloud
     .await
 }
 
-fn histories(checks: &[Vec<Check>]) -> Vec<(&str, belay_ports::CheckVerdict, &str)> {
-    let of_history = checks.iter().flatten().filter(|check| check.id == "alarm_history");
+fn histories(found: &[belay_ports::SignalReadiness]) -> Vec<(&str, belay_ports::CheckVerdict, &str)> {
+    let of_history = found.iter().flat_map(|found| &found.checks).filter(|check| check.id == "alarm_history");
     of_history.map(|check| (check.subject.as_str(), check.verdict, check.found.as_str())).collect()
 }
 
@@ -188,7 +188,7 @@ async fn an_alarm_that_a_trigger_goes_by_and_that_has_never_fired_is_told_and_as
     let fired = ("fired", Go, "last in ALARM at 2026-01-01T00:00:00Z");
     let never = ("never", Warn, "never in ALARM in the 30 days that CloudWatch keeps: nobody knows that it can fire");
     assert_eq!(histories(&checks), [fired, never], "no history of what no trigger goes by");
-    let cure = &checks[1].iter().find(|check| check.id == "alarm_history").unwrap().cure;
+    let cure = &checks[1].checks.iter().find(|check| check.id == "alarm_history").unwrap().cure;
     assert!(cure.contains("aws cloudwatch set-alarm-state --alarm-name never --state-value ALARM"), "{cure}");
     let asked = |calls: Vec<Value>| calls.iter().filter(|call| call["AlarmName"].is_string()).count();
     assert_eq!(asked(cloudwatch.calls()), 2);

@@ -309,7 +309,9 @@ fn the_parts_of_an_expression_have_to_fit_each_other() {
 
 #[test]
 fn the_time_to_detection_is_told() {
-    let found = |period, share| detection("errors", &of(metric("p99", period), "<= 1", share, "unknown")).found;
+    let found = |period, share| {
+        detection("errors", &of(metric("p99", period), "<= 1", share, "unknown")).checks.remove(0).found
+    };
     assert_eq!(found("1m", "1 of 1"), "shows a breach within 4m (1 of 1 periods of 1m)");
     assert_eq!(found("1m", "3 of 5"), "shows a breach within 6m (3 of 5 periods of 1m)");
     assert_eq!(found("10s", "1 of 1"), "shows a breach within 50s (1 of 1 periods of 10s)");

@@ -177,7 +177,8 @@ async fn each_permission_that_is_denied_is_a_no_with_its_cure() {
         checks[0].line(),
         format!(
             "rds:ModifyDBInstance on {DATABASE}: implicitDeny: no policy of belay allows it (wanted: allowed for {ROLE}); \
-             attach to belay the statement for rds:ModifyDBInstance that `belay iam PLAN` prints"
+             attach to belay the statement for rds:ModifyDBInstance that `belay iam PLAN --baseline FILE` prints (`belay capture \
+             PLAN -o FILE` takes one before the cutover)"
         )
     );
 }
@@ -337,7 +338,7 @@ async fn readiness_calls_what_it_declares() {
     let wire = account(all("allowed", "")).await;
     let systems = AwsSystems::new(wire.aws(Access::ReadOnly).await, std::sync::Arc::new(Still { wakes: false }));
     let needed = systems.permissions(&target());
-    let checks = systems.readiness(&target(), &needed).await;
+    let checks = systems.readiness(&target(), &needed, jiff::Timestamp::UNIX_EPOCH).await;
     assert_eq!(checks.iter().map(|check| check.id.as_str()).collect::<Vec<_>>(), ["credentials", "permission"]);
     assert!(checks.iter().all(|check| check.verdict == CheckVerdict::Go), "{checks:#?}");
     let called: BTreeSet<String> =

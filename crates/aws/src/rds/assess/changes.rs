@@ -164,7 +164,7 @@ impl View<'_> {
                 "tags": tags,
             }),
             // Asked for before the time that a restore takes is spent, though it comes with the rename.
-            effects: vec![Effect::LosesData { since }],
+            effects: self.with.test.is_none().then_some(Effect::LosesData { since }).into_iter().collect(),
             ..change(self.restore_call(old, name, settings, tags), RESTORE_EXPECTED)
         }
     }

@@ -58,6 +58,7 @@ fn instance(name: &str, resource_id: &str) -> Instance {
         pending: Vec::new(),
         percent_progress: None,
         endpoint: Some(format!("{name}.abc.eu-west-1.rds.amazonaws.com")),
+        port: None,
         created: Some(time("01:00:00")),
         engine: "postgres".to_owned(),
         engine_version: "15.4".to_owned(),
@@ -98,6 +99,7 @@ fn snapshot(status: &str) -> Snapshot {
         engine: "postgres".to_owned(),
         engine_version: "15.2".to_owned(),
         allocated_storage: Some(100),
+        ..Snapshot::default()
     }
 }
 
@@ -143,6 +145,7 @@ fn scope() -> Scope {
         before: None,
         sent: Vec::new(),
         previous: None,
+        objectives: Default::default(),
     }
 }
 

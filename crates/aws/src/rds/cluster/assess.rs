@@ -258,6 +258,7 @@ impl View<'_> {
     /// not count: it goes by the cluster's name, so it makes none before the restored cluster has that.
     fn unanswering(&self, model: &Cluster, new: &Cluster) -> Option<Assessment> {
         let listed = self.model(model).members.len().saturating_sub(self.left_out(model).len());
+        let listed = if self.with.test.is_some() && new.is_aurora() { 0 } else { listed };
         let wanted = self.models(model).len().max(listed);
         let found = self.now.members.iter().flat_map(|member| [&member.instance, &member.restored]).flatten();
         let is_of = |found: &Instance| {

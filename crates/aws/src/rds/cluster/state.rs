@@ -82,6 +82,9 @@ pub struct Cluster {
     pub kms_key: Option<String>,
     /// Of the writer.
     pub endpoint: Option<String>,
+    /// On which it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
     /// Of the readers.
     #[serde(default)]
     pub reader_endpoint: Option<String>,
@@ -123,6 +126,7 @@ impl Cluster {
             engine_version: text(&cluster.engine_version),
             kms_key: cluster.kms_key_id.clone(),
             endpoint: cluster.endpoint.clone(),
+            port: cluster.port.and_then(|port| u16::try_from(port).ok()),
             reader_endpoint: cluster.reader_endpoint.clone(),
             latest_restorable: timestamp(cluster.latest_restorable_time),
             earliest_restorable: timestamp(cluster.earliest_restorable_time),
@@ -155,7 +159,7 @@ impl Cluster {
 
     /// Aurora keeps its storage apart, so that its instances are made one by one; those of a Multi-AZ DB cluster come by
     /// themselves.
-    pub(super) fn is_aurora(&self) -> bool {
+    pub(in crate::rds) fn is_aurora(&self) -> bool {
         self.engine.starts_with("aurora")
     }
 }
@@ -171,5 +175,8 @@ pub(in crate::rds) fn snapshot(snapshot: &DbClusterSnapshot) -> Snapshot {
         engine_version: text(&snapshot.engine_version),
         allocated_storage: snapshot.allocated_storage,
         encrypted: snapshot.storage_encrypted == Some(true),
+        kms_key: snapshot.kms_key_id.clone(),
+        arn: snapshot.db_cluster_snapshot_arn.clone(),
+        tags: tags(snapshot.tag_list()),
     }
 }

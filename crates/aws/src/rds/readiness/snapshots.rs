@@ -84,12 +84,21 @@ pub(super) fn checks(
     let (Some(source), Some(listed)) = (source, listed) else { return (Vec::new(), None) };
     let listed = match listed {
         Ok(listed) => listed,
-        Err(error) => return (vec![Check::unknown("snapshots_kept", database, error.why)], None),
+        Err(error) => {
+            return (vec![Check::unknown("snapshots_kept", database, error.why)], source.kms_key.clone());
+        }
     };
     let mut checks = vec![kept(&listed, database, at)];
-    let Some(own) = listed.into_iter().find(|one| one.name.eq_ignore_ascii_case(&source.name)) else {
-        return (checks, None);
-    };
+    // Of another database, or of another account, it is not in the list.
+    let own = listed.into_iter().find(|one| one.name.eq_ignore_ascii_case(&source.name));
+    let own = own.unwrap_or_else(|| Listed {
+        name: source.name.clone(),
+        arn: source.arn.clone().unwrap_or_default(),
+        available: source.status == "available",
+        created: source.taken,
+        tags: source.tags.clone(),
+        key: source.kms_key.clone(),
+    });
     checks.push(labelled(scope, &own));
     (checks, own.key)
 }

@@ -306,6 +306,73 @@ async fn readiness_calls_what_it_declares() {
     assert_eq!(clusters, declared(Kind::Cluster));
 }
 
+/// What `found` shows in a sound account for another snapshot.
+async fn of_snapshot(change: impl Fn(&mut Value), cutover: Option<&str>, from: Value) -> (Vec<Check>, Wire) {
+    let (mut now, wire) = (instance(), world(None).await);
+    change(&mut now["snapshot"]);
+    let restore = RdsRestore::new(wire.aws(Access::ReadOnly).await, Arc::new(At("2026-03-02T00:00:00Z")));
+    let with = With::deserialize(json!({ "instance": "orders", "from": from })).unwrap();
+    let scope = Scope { cutover: cutover.map(|at| at.parse().unwrap()), ..scope() };
+    (restore.readiness(&scope, with, Observed::deserialize(now).unwrap(), None).await, wire)
+}
+
+fn one<'c>(checks: &'c [Check], id: &str) -> &'c Check {
+    checks.iter().find(|check| check.id == id).unwrap_or_else(|| panic!("{id} in {checks:#?}"))
+}
+
+#[tokio::test]
+async fn a_snapshot_of_the_wrong_database_time_or_state_is_found() {
+    use CheckVerdict::{Go, NoGo, Warn};
+    let named = || json!({ "snapshot": "before" });
+    let before = Some("2026-02-28T00:00:00Z"); // a day before the data
+    for (key, value, cutover, from, verdict, part) in [
+        ("status", json!("available"), None, named(), Go, "snapshot before of 2026-03-01"),
+        ("status", json!("available"), Some("2026-03-01T00:00:00Z"), named(), Go, "snapshot before of 2026-03-01"),
+        ("status", json!("available"), before, named(), NoGo, "after the cutover of 2026-02-28T00:00:00Z"),
+        ("status", json!("creating"), None, named(), NoGo, "snapshot before is creating"),
+        ("instance", json!("search"), None, named(), Warn, "of search, not of orders"),
+        ("engine", json!("mysql"), None, named(), Warn, "of mysql 16.3"),
+    ] {
+        let (checks, _) = of_snapshot(|snapshot| snapshot[key] = value.clone(), cutover, from).await;
+        let source = one(&checks, "restore_source");
+        assert_eq!(source.verdict, verdict, "{source:#?}");
+        assert!(source.found.contains(part), "{part}: {source:#?}");
+        assert_eq!(source.cure.is_empty(), verdict == Go, "{source:#?}");
+    }
+}
+
+/// Of another database, or another account, it is not in the list of this one's.
+#[tokio::test]
+async fn key_and_label_are_those_of_the_snapshot_itself() {
+    let copy = |snapshot: &mut Value| {
+        snapshot["name"] = json!("copy");
+        snapshot["kms_key"] = json!("arn:aws:kms:eu-west-1:111122223333:key/copy");
+        snapshot["arn"] = json!("arn:snapshot:copy");
+    };
+    let (checks, wire) = of_snapshot(copy, None, json!({ "snapshot": "copy" })).await;
+    assert_eq!(one(&checks, "key").subject, "arn:aws:kms:eu-west-1:111122223333:key/copy");
+    let label = one(&checks, "snapshot_label");
+    assert_eq!((label.subject.as_str(), label.verdict), ("copy", CheckVerdict::Warn));
+    assert!(label.cure.contains("--resource-name arn:snapshot:copy "), "{label:#?}");
+    let asked = wire.requests().iter().any(|request| request.contains("key/copy"));
+    assert!(asked, "{:#?}", wire.requests());
+}
+
+#[test]
+fn the_key_of_the_data_is_used_and_no_other() {
+    let keys = |doc: Value| {
+        let entry = belay_core::change::BaselineEntry { action: String::new(), resource: String::new(), doc };
+        let scope = Scope { baseline: Some(entry), ..scope() };
+        let all = crate::rds::permissions::instance(&scope, &with("instance"), "orders");
+        let of_keys = all.into_iter().filter(|permission| permission.action == "kms:CreateGrant");
+        of_keys.map(|permission| permission.resource).collect::<Vec<_>>()
+    };
+    assert_eq!(keys(instance()), [KEY], "the snapshot does not show its own");
+    let mut copied = instance();
+    copied["snapshot"]["kms_key"] = json!("arn:aws:kms:eu-west-1:111122223333:key/copy");
+    assert_eq!(keys(copied), ["arn:aws:kms:eu-west-1:111122223333:key/copy"]);
+}
+
 /// Of two members.
 fn cluster() -> Observed {
     let attached = instance()["instance"]["attached"].clone();

@@ -127,8 +127,10 @@ impl Simulated {
         staged.refuse_unknown_trigger(&loaded.plan)?;
         let (kept, relatives) = on_record(&staged.state.url, &loaded.plan).await?;
         let measured = measured(&loaded.plan, &kept, relatives.iter().map(AsRef::as_ref));
-        let measured: BTreeMap<Name, Spread> =
-            measured.into_iter().filter_map(|(step, times)| Some((step, spread(times)?))).collect();
+        let measured: BTreeMap<Name, Spread> = measured
+            .into_iter()
+            .filter_map(|(step, times)| Some((step, spread(times.into_iter().map(|took| took.time).collect())?)))
+            .collect();
         let fire = staged.fire.as_deref();
         let scripts = self.scripts(&loaded.plan, fire, phase.as_deref(), output)?;
         let again = format!(

@@ -1,13 +1,16 @@
+mod restore_test;
+
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use belay_aws::session::Access;
 use belay_engine::{Circumstances, HostChecks, Readiness, readiness};
 use belay_journal::MemoryJournal;
-use belay_plan::model::Plan;
+use belay_plan::model::{Name, Plan};
 use belay_ports::{Check, CheckVerdict, Clock, Fut};
 use belay_server::auth::Tokens;
 use indicatif::ProgressBar;
 
+use self::restore_test::Test;
 use crate::{
     assembly::{State, catalogue, configured, ports},
     commands::{arm::read_baseline, dry_run::on_record},
@@ -27,11 +30,16 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// returns to, each signal, interlock and channel, the people that the plan asks for, the expected time, the last drill, and the
 /// search of `belay explore`. The answer is no, with exit code 3, when something is not ready or could not be found out.
 /// A daemon does the same every five minutes while the migration is armed.
+///
+/// With --prove-restore it makes a restore test instead: it restores what the step would restore beside production, under a name of its
+/// own, waits until the database is available, and asks it the `sql` queries of the step's `verify`. A person deletes it
+/// afterwards; the command is shown. The answer is no when it was not restored as the step would, or a query is not healthy.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   belay check checkout.yaml
-  belay check checkout.yaml --json | jq '.checks[] | select(.verdict != \"go\")'")]
+  belay check checkout.yaml --json | jq '.checks[] | select(.verdict != \"go\")'
+  belay check checkout.yaml --prove-restore db_back")]
 pub(crate) struct Args {
     plan: PathBuf,
     #[command(flatten)]
@@ -39,6 +47,12 @@ pub(crate) struct Args {
     /// A baseline that `belay capture` wrote, instead of the one that the journal keeps
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
+    /// Restore for once what this step would, beside production: it costs money until you delete it
+    #[arg(long, value_name = "STEP")]
+    prove_restore: Option<Name>,
+    /// Do not ask whether it may cost money
+    #[arg(long, requires = "prove_restore")]
+    yes: bool,
     #[command(flatten)]
     state: State,
     /// One JSON document on standard output, and nothing else
@@ -51,6 +65,11 @@ impl Args {
         let loaded = plan_file::load(&self.plan, &self.overlay, &catalogue(), output)?;
         let given = self.baseline.as_ref().map(|path| read_baseline(path, &loaded.plan.migration)).transpose()?;
         let (kept, relatives) = on_record(&self.state.url, &loaded.plan).await?;
+        if let Some(step) = &self.prove_restore {
+            let baseline = given.as_ref().or(kept.baseline.as_deref());
+            let (state, yes) = (&self.state.url, self.yes);
+            return Test { loaded: &loaded, step, kept: &kept, baseline, state, yes, output }.run().await;
+        }
         let (gate, tokens) = configured(output)?;
         let ports = ports(Access::ReadOnly, Arc::new(MemoryJournal::default()), Arc::new(()), gate.only_listed());
         let plan = Arc::new(loaded.plan.clone());
