@@ -1,6 +1,6 @@
 //! Databases that do not answer, and plans. Real servers answer in the tests of the whole: `tests/tests/e2e/data`.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::io::Write as _;
 
 use belay_core::reading::Health;
 use belay_local::permit::{Gate, Permits, SecretPermit};
@@ -8,6 +8,7 @@ use belay_plan::{catalogue::Finding, model::AwsTarget};
 use belay_ports::Sensors;
 use jiff::Timestamp;
 use serde_json::json;
+use tempfile::{NamedTempFile, TempPath};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -56,13 +57,13 @@ fn sql(url: &str) -> Value {
     json!({ "sql": { "url": url, "query": "select 1", "timeout": "5s" }, "healthy": "== 0" })
 }
 
-/// A file with a secret in it.
-fn secret(text: &str) -> String {
-    static NUMBER: AtomicU32 = AtomicU32::new(0);
-    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let path = std::env::temp_dir().join(format!("belay-sql-secret-{}-{number}", std::process::id()));
-    std::fs::write(&path, text).unwrap();
-    format!("file:{}", path.display())
+/// A file with a secret in it, as long as it is kept, and the reference to it.
+fn secret(text: &str) -> (TempPath, String) {
+    let mut file = NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    let path = file.into_temp_path();
+    let reference = format!("file:{}", path.display());
+    (path, reference)
 }
 
 #[tokio::test]
@@ -119,7 +120,8 @@ async fn no_secret_is_in_any_evidence() {
         format!("mysql://belay:s3cret@{closed}/shop?sslrootcert=/nowhere"),
     ];
     for url in urls {
-        let reading = read(sql(&secret(&url))).await;
+        let (_kept, url) = secret(&url);
+        let reading = read(sql(&url)).await;
         assert_eq!(reading.health, Health::Unknown);
         assert!(!reading.evidence.contains("s3cret"), "{url}: {}", reading.evidence);
     }
@@ -128,7 +130,7 @@ async fn no_secret_is_in_any_evidence() {
 #[tokio::test]
 async fn a_secret_goes_to_the_hosts_that_are_listed_for_it() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = secret(&format!("postgres://belay:s3cret@{}/shop", listener.local_addr().unwrap()));
+    let (_kept, url) = secret(&format!("postgres://belay:s3cret@{}/shop", listener.local_addr().unwrap()));
     let listed = |host: &str| {
         let permit = SecretPermit { secret: Reference::parse(&url).unwrap(), hosts: vec![host.to_owned()] };
         Gate::new(Permits { secrets: Some(vec![permit]), ..Permits::default() })
@@ -146,7 +148,8 @@ async fn a_secret_goes_to_the_hosts_that_are_listed_for_it() {
 async fn a_query_is_redirected_to_another_host_and_asks_only_that() {
     let production = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let restored = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = secret(&format!("postgres://belay:s3cret@localhost:{}/shop", production.local_addr().unwrap().port()));
+    let (_kept, url) =
+        secret(&format!("postgres://belay:s3cret@localhost:{}/shop", production.local_addr().unwrap().port()));
     let to = Endpoint { host: "127.0.0.1".to_owned(), port: Some(restored.local_addr().unwrap().port()) };
     let redirected = |gate: Gate, kind: &str, spec: Value| {
         let sensor = Probes::new(Arc::<Still>::default(), gate).sensor(kind).unwrap();

@@ -166,7 +166,7 @@ async fn with_history(answer: impl Fn(&str) -> Answer + Send + 'static) -> Cloud
     .await
 }
 
-fn histories(found: &[belay_ports::SignalReadiness]) -> Vec<(&str, belay_ports::CheckVerdict, &str)> {
+fn histories(found: &[SignalReadiness]) -> Vec<(&str, belay_ports::CheckVerdict, &str)> {
     let of_history = found.iter().flat_map(|found| &found.checks).filter(|check| check.id == "alarm_history");
     of_history.map(|check| (check.subject.as_str(), check.verdict, check.found.as_str())).collect()
 }
