@@ -55,7 +55,9 @@ impl Evidence for AwsEvidence {
             let patience = Patience::begins(self.clock.as_ref());
             let mut gathered = match question.source {
                 EvidenceSource::AlarmHistory => alarms::gather(&self.aws, &patience, question).await,
-                EvidenceSource::Cloudtrail => trail::gather(&self.aws, &patience, question).await,
+                EvidenceSource::Cloudtrail | EvidenceSource::CloudtrailLater => {
+                    trail::gather(&self.aws, &patience, question).await
+                }
             };
             gathered.findings.sort_by_key(|finding| std::cmp::Reverse(finding.at));
             gathered

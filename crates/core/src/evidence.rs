@@ -1,7 +1,7 @@
 //! Evidence: what was changed before an incident, gathered while people decide and steps run. Nothing waits for it; it goes on
 //! record in bounded pieces.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use belay_plan::model::Plan;
 use jiff::Timestamp;
@@ -21,6 +21,12 @@ const NOTES_MAX: usize = 10;
 /// Text from outside is kept in short.
 const CHARS_MAX: usize = 300;
 
+/// CloudTrail shows a call up to 15 minutes after it.
+pub const LATER_AFTER: Duration = Duration::from_secs(16 * 60);
+
+/// Past incidents that are looked back at; the latest.
+const LATER_MAX: usize = 8;
+
 /// Findings that the state keeps, for notices. The journal has all of them.
 const FIRST: usize = 3;
 
@@ -31,6 +37,8 @@ pub enum EvidenceSource {
     AlarmHistory,
     /// Calls that change something in the account.
     Cloudtrail,
+    /// The same once more, when what CloudTrail shows late has had time to show.
+    CloudtrailLater,
 }
 
 impl EvidenceSource {
@@ -38,6 +46,7 @@ impl EvidenceSource {
         match self {
             Self::AlarmHistory => "alarm_history",
             Self::Cloudtrail => "cloudtrail",
+            Self::CloudtrailLater => "cloudtrail_later",
         }
     }
 }
@@ -96,7 +105,10 @@ pub struct Evidence(BTreeMap<EvidenceSource, Vec<Finding>>);
 impl Evidence {
     /// The first findings of each source, the most telling source first.
     pub fn first(&self) -> impl Iterator<Item = &Finding> {
-        self.0.iter().rev().flat_map(|(_, findings)| findings)
+        // The second look at CloudTrail shows what the first one did.
+        let twice = self.0.get(&EvidenceSource::CloudtrailLater).is_some_and(|findings| !findings.is_empty());
+        let sources = self.0.iter().rev().filter(move |(source, _)| !twice || **source != EvidenceSource::Cloudtrail);
+        sources.flat_map(|(_, findings)| findings)
     }
 }
 
@@ -114,6 +126,20 @@ impl Migration {
         let mut sources = sources(plan);
         sources.retain(|source| !incident.evidence.0.contains_key(source));
         (!sources.is_empty()).then(|| (incident.id.clone(), sources))
+    }
+
+    /// Incidents about which CloudTrail is to be asked once more, each with the time, also after they and the rollback are over.
+    pub fn later_evidence(&self) -> Vec<(IncidentId, Timestamp)> {
+        let wanted = self.plan.as_ref().and_then(|plan| plan.evidence.as_ref()?.cloudtrail);
+        if wanted.is_none() {
+            return Vec::new();
+        }
+        let past = self.past_incidents.iter().rev().take(LATER_MAX).map(AsRef::as_ref);
+        let incidents = self.incident.iter().chain(past).filter(|incident| {
+            let has = |source| incident.evidence.0.contains_key(&source);
+            has(EvidenceSource::Cloudtrail) && !has(EvidenceSource::CloudtrailLater)
+        });
+        incidents.map(|incident| (incident.id.clone(), incident.opened + LATER_AFTER)).collect()
     }
 
     fn incident_mut(&mut self, id: &IncidentId) -> Option<&mut Incident> {

@@ -35,6 +35,8 @@ pub struct Wants {
     pub notices: BTreeSet<(NoticeId, u32)>,
     /// The open incident, and the sources that are to be asked about it.
     pub evidence: Option<(IncidentId, Vec<EvidenceSource>)>,
+    /// The incidents about which CloudTrail is to be asked once more, and not before when.
+    pub later_evidence: Vec<(IncidentId, Timestamp)>,
     /// When the next tick is due.
     pub deadline: Option<Timestamp>,
 }
@@ -117,6 +119,7 @@ impl Migration {
         }
         wants.notices = self.outbox.next().map(|(id, waiting)| (id.clone(), waiting.tries)).collect();
         wants.evidence = self.wanted_evidence();
+        wants.later_evidence = self.later_evidence();
         let deadlines = [
             Deciding::trigger_deadline(self),
             Deciding::timebox_deadline(self),

@@ -27,6 +27,7 @@ pub(crate) use shown::shown;
 
 use belay_core::{
     event::{Event, Record, RunKind},
+    evidence::EvidenceSource,
     id::RunId,
     incident::Incident,
     migration::Corrupt,
@@ -136,6 +137,11 @@ fn sources(course: &Course, about: &Incident) -> Vec<ReportSource> {
             who: finding.who.as_ref().map(shown),
         }));
         last.notes.extend(notes.iter().map(shown));
+    }
+    // The second look at CloudTrail lists all of it again.
+    let first = found.iter().find(|one| one.source == EvidenceSource::Cloudtrail).map(|one| one.findings.clone());
+    for later in found.iter_mut().filter(|one| one.source == EvidenceSource::CloudtrailLater) {
+        later.findings.retain(|finding| first.as_ref().is_none_or(|known| !known.contains(finding)));
     }
     found
 }

@@ -1,39 +1,136 @@
-//! The names by which a plan calls its resources: a change that mentions one of them is one on the plan's resources.
+//! The names by which a plan calls its resources: a call of the same service that was made for one of them is one on the plan's
+//! resources. A name counts as a whole, where a call names what it is for: one that stands in a user's name, a policy or a longer
+//! name proves nothing.
 
 use std::collections::BTreeSet;
 
+use aws_sdk_cloudtrail::types::Event;
 use belay_plan::model::{Plan, Target};
 use serde_json::Value;
 
-/// Shorter ones stand in anything.
-const CHARS_MIN: usize = 4;
+/// The settings of actions that name a resource.
+const KEYS: [&str; 14] = [
+    "listener",
+    "load_balancer",
+    "target_group",
+    "instance",
+    "cluster",
+    "database",
+    "deployment",
+    "snapshot",
+    "function",
+    "state_machine",
+    "document",
+    "rule",
+    "old",
+    "writer",
+];
 
-/// Settings that name no resource.
-const NO_NAMES: [&str; 2] = ["type", "for"];
+/// The same of Route 53, whatever the action is: a restored database can be led to by a record.
+const RECORD_KEYS: [&str; 2] = ["zone", "record"];
 
-pub(super) fn of(plan: &Plan) -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
-    for step in plan.steps.values().filter(|step| step.action.contains('.')) {
-        texts(&step.with, &mut names);
-        if let Target::Explicit(Value::Object(members)) = &step.to {
-            names.extend(members.keys().cloned());
-        }
-    }
-    names.extend(plan.signals.values().filter_map(|signal| signal.spec["alarm"].as_str()).map(str::to_owned));
-    names.retain(|name| name.chars().count() >= CHARS_MIN);
-    names
+/// What CloudTrail calls the services of the actions.
+const SERVICES: [(&str, &str); 6] = [
+    ("route53", "route53"),
+    ("alb", "elasticloadbalancing"),
+    ("rds", "rds"),
+    ("lambda", "lambda"),
+    ("stepfunctions", "states"),
+    ("ssm", "ssm"),
+];
+
+const ALARMS: &str = "monitoring";
+
+/// Names, each with the service whose calls can be for it.
+pub(super) struct Names(BTreeSet<(String, String)>);
+
+/// A call as CloudTrail has recorded it.
+pub(super) struct Record {
+    service: Option<String>,
+    pub(super) detail: Value,
+    /// What it was made for: whole values, and the parts of ARNs and paths.
+    subjects: BTreeSet<String>,
 }
 
-fn texts(value: &Value, names: &mut BTreeSet<String>) {
+impl Record {
+    pub(super) fn of(event: &Event) -> Self {
+        let detail: Value =
+            event.cloud_trail_event().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        let mut subjects = BTreeSet::new();
+        let mut note = |text: &str| {
+            subjects.insert(normal(text));
+            subjects.extend(text.split(['/', ':']).map(normal));
+        };
+        event.resources().iter().filter_map(|resource| resource.resource_name()).for_each(&mut note);
+        texts(&detail["requestParameters"], &mut note);
+        detail["resources"].as_array().into_iter().flatten().filter_map(|one| one["ARN"].as_str()).for_each(&mut note);
+        let service = event.event_source().or(detail["eventSource"].as_str());
+        let service = service.map(|source| source.split('.').next().unwrap_or_default().to_owned());
+        Self { service, detail, subjects }
+    }
+
+    pub(super) fn is_refused(&self) -> bool {
+        self.detail["errorCode"].is_string()
+    }
+}
+
+impl Names {
+    pub(super) fn of(plan: &Plan) -> Self {
+        let mut names = BTreeSet::new();
+        let mut note = |service: &str, name: &str| {
+            names.insert((service.to_owned(), name.to_owned()));
+            // A function, an alarm or a state machine: calls name it by its ARN or its last part.
+            let last = name.strip_prefix("arn:").and_then(|arn| arn.rsplit(':').next());
+            names.extend(last.filter(|last| !last.contains('/')).map(|last| (service.to_owned(), last.to_owned())));
+        };
+        for step in plan.steps.values() {
+            let Some((kind, _)) = step.action.split_once('.') else { continue };
+            let Some((_, service)) = SERVICES.iter().find(|(action, _)| *action == kind) else { continue };
+            named(&step.with, service, &mut note);
+            // There, the members are target groups; in Route 53 anything can be called `blue`.
+            if let (Target::Explicit(Value::Object(members)), "alb") = (&step.to, kind) {
+                members.keys().for_each(|name| note(service, name));
+            }
+        }
+        plan.signals.values().filter_map(|signal| signal.spec["alarm"].as_str()).for_each(|name| note(ALARMS, name));
+        Self(names)
+    }
+
+    /// The name of the plan's resource that a call was made for.
+    pub(super) fn find(&self, record: &Record) -> Option<&str> {
+        let of_service = |service: &String| record.service.as_ref().is_none_or(|known| known == service);
+        let mut names = self.0.iter().filter(|(service, _)| of_service(service));
+        names.find(|(_, name)| record.subjects.contains(&normal(name))).map(|(_, name)| name.as_str())
+    }
+}
+
+/// DNS names are told with a dot at the end, and names of databases in lower case.
+fn normal(text: &str) -> String {
+    text.trim_end_matches('.').to_ascii_lowercase()
+}
+
+/// The values under the keys that name a resource.
+fn named(value: &Value, service: &str, note: &mut dyn FnMut(&str, &str)) {
     match value {
-        Value::String(text) => {
-            names.insert(text.clone());
-        }
-        Value::Array(items) => items.iter().for_each(|item| texts(item, names)),
         Value::Object(entries) => {
-            let entries = entries.iter().filter(|(key, _)| !NO_NAMES.contains(&key.as_str()));
-            entries.for_each(|(_, value)| texts(value, names));
+            for (key, value) in entries {
+                match value {
+                    Value::String(text) if RECORD_KEYS.contains(&key.as_str()) => note("route53", text),
+                    Value::String(text) if KEYS.contains(&key.as_str()) => note(service, text),
+                    value => named(value, service, note),
+                }
+            }
         }
+        Value::Array(items) => items.iter().for_each(|item| named(item, service, note)),
+        _ => {}
+    }
+}
+
+fn texts(value: &Value, note: &mut dyn FnMut(&str)) {
+    match value {
+        Value::String(text) => note(text),
+        Value::Array(items) => items.iter().for_each(|item| texts(item, note)),
+        Value::Object(entries) => entries.values().for_each(|value| texts(value, note)),
         _ => {}
     }
 }

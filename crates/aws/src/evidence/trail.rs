@@ -9,12 +9,15 @@ use aws_sdk_cloudtrail::{
 use belay_plan::model::AwsTarget;
 use belay_ports::{
     Gathered,
-    evidence::{Finding, Question},
+    evidence::{EvidenceSource, Finding, Question},
 };
 use jiff::Timestamp;
-use serde_json::Value;
 
-use super::{Patience, names, places};
+use super::{
+    Patience,
+    names::{Names, Record},
+    places,
+};
 use crate::{errors, place, session::Aws};
 
 /// The IAM action.
@@ -31,9 +34,12 @@ pub(super) const LATE_NOTE: &str =
     "CloudTrail shows a call up to 15 minutes after it: the latest changes may be missing";
 
 pub(super) async fn gather(aws: &Aws, patience: &Patience<'_>, question: &Question) -> Gathered {
-    let names = names::of(&question.plan);
+    let names = Names::of(&question.plan);
     let back = question.plan.evidence.as_ref().and_then(|evidence| evidence.cloudtrail).unwrap_or_default();
-    let mut gathered = Gathered::note(LATE_NOTE);
+    let mut gathered = match question.source {
+        EvidenceSource::CloudtrailLater => Gathered::default(),
+        _ => Gathered::note(LATE_NOTE),
+    };
     for target in places(&question.plan) {
         let place = place::name(&target);
         if patience.is_over() {
@@ -54,12 +60,20 @@ pub(super) async fn gather(aws: &Aws, patience: &Patience<'_>, question: &Questi
                 .push(format!("{place}: only the latest {looked_at} changes were looked at, back to {from:.0}"));
         }
         let mut others: BTreeMap<String, usize> = BTreeMap::new();
+        let mut refused = 0;
         for event in &changes.events {
-            let text = event.cloud_trail_event().unwrap_or_default();
-            match names.iter().find(|name| text.contains(name.as_str())) {
-                Some(name) => gathered.findings.extend(finding(event, name)),
-                None => *others.entry(who(event)).or_default() += 1,
+            let record = Record::of(event);
+            match names.find(&record) {
+                // It has changed nothing.
+                Some(_) if record.is_refused() => refused += 1,
+                Some(name) => gathered.findings.extend(finding(event, name, &record)),
+                None if record.is_refused() => {}
+                None => *others.entry(who(event, &record)).or_default() += 1,
             }
+        }
+        if refused > 0 {
+            let calls: &str = if refused == 1 { "1 call was" } else { &format!("{refused} calls were") };
+            gathered.notes.push(format!("{place}: {calls} refused on the plan's resources, and changed nothing"));
         }
         gathered.notes.extend(other_changes(&place, &others));
     }
@@ -114,18 +128,17 @@ fn at(event: &Event) -> Option<Timestamp> {
     Timestamp::from_second(event.event_time()?.secs()).ok()
 }
 
-fn finding(event: &Event, name: &str) -> Option<Finding> {
+fn finding(event: &Event, name: &str, record: &Record) -> Option<Finding> {
     let what = event.event_name().unwrap_or("a call without a name").to_owned();
-    Some(Finding { at: at(event)?, what, resource: name.to_owned(), who: Some(who(event)) })
+    Some(Finding { at: at(event)?, what, resource: name.to_owned(), who: Some(who(event, record)) })
 }
 
 /// The name of a user or session; else the identity's ARN, or the service that called.
-fn who(event: &Event) -> String {
+fn who(event: &Event, record: &Record) -> String {
     if let Some(name) = event.username().filter(|name| !name.is_empty()) {
         return name.to_owned();
     }
-    let record: Value = event.cloud_trail_event().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-    let identity = &record["userIdentity"];
+    let identity = &record.detail["userIdentity"];
     let known = ["arn", "invokedBy", "type"].iter().find_map(|key| identity[*key].as_str());
     known.unwrap_or("somebody unknown").to_owned()
 }

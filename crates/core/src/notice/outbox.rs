@@ -130,9 +130,9 @@ impl Migration {
         Arc::make_mut(&mut self.outbox).shift(by);
     }
 
-    /// Whether something is to be watched, done or told: a stream without is left alone after a restart.
+    /// Whether something is to be watched, done, told or asked once more: a stream without is left alone after a restart.
     pub fn is_pending(&self) -> bool {
-        self.is_live() || !self.outbox.is_idle()
+        self.is_live() || !self.outbox.is_idle() || !self.later_evidence().is_empty()
     }
 
     pub(crate) fn apply_notice(&mut self, at: Timestamp, event: &Event) -> Result<(), String> {
@@ -236,7 +236,7 @@ impl Migration {
         drilled || run.is_some_and(|run| run.kind == RunKind::Drill)
     }
 
-    pub(crate) fn find_incident(&self, id: &IncidentId) -> Option<&Incident> {
+    pub fn find_incident(&self, id: &IncidentId) -> Option<&Incident> {
         let known = self.incident.iter().chain(self.past_incidents.iter().rev().map(AsRef::as_ref));
         known.into_iter().find(|incident| incident.id == *id)
     }

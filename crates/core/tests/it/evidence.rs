@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use crate::common::{Stage, plan, step};
 use belay_core::{
     event::Event,
-    evidence::{EvidenceSource, FINDINGS_MAX, Finding, Gathered},
+    evidence::{EvidenceSource, FINDINGS_MAX, Finding, Gathered, LATER_AFTER},
     id::IncidentId,
     input::{Input, Verb},
     reading::Health,
@@ -114,6 +114,34 @@ fn what_is_found_is_bounded_and_its_first_lines_are_told() {
     });
     let told = told.expect("the channel is told");
     assert!(told.len() == 3 && told[2].starts_with("00:00:00Z ModifyListener 2 x"), "{told:?}");
+    assert_eq!(stage.replay(), stage.state);
+}
+
+/// CloudTrail shows the latest calls late: it is asked once more, over restarts, and after all is over.
+#[test]
+fn cloudtrail_is_asked_a_second_time_when_it_can_show_the_latest_calls() {
+    let mut stage = incident();
+    let (open, opened) = (id(&stage), stage.now);
+    let gathered = |source, number| Input::Gathered {
+        incident: open.clone(),
+        source,
+        gathered: Gathered { findings: vec![finding(number)], notes: vec![] },
+    };
+    assert_eq!(stage.state.later_evidence(), [], "the first answer is not there");
+    stage.feed(gathered(EvidenceSource::Cloudtrail, 1)).unwrap();
+    let due = vec![(open.clone(), opened + LATER_AFTER)];
+    assert_eq!(stage.state.wants().later_evidence, due);
+    stage.read("errors", Health::Healthy);
+    stage.command(Verb::Disarm).unwrap();
+    stage.feed(Input::Resumed { belay_version: "1".to_owned() }).unwrap();
+    assert_eq!(stage.replay().wants().later_evidence, due, "it is over, and still asked");
+    assert!(stage.state.is_pending(), "a daemon takes the stream up for it");
+    stage.feed(gathered(EvidenceSource::CloudtrailLater, 2)).unwrap();
+    assert_eq!(stage.state.later_evidence(), []);
+    assert_eq!(stage.feed(gathered(EvidenceSource::CloudtrailLater, 3)).unwrap(), [], "its second answer is none");
+    let past = stage.state.past_incidents.last().unwrap();
+    let told: Vec<_> = past.evidence.first().map(|one| one.what.as_str()).collect();
+    assert_eq!(told, ["ModifyListener 2"], "the second look shows what the first one did");
     assert_eq!(stage.replay(), stage.state);
 }
 

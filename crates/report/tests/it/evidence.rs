@@ -22,21 +22,33 @@ fn what_the_sources_have_answered_is_listed_and_is_text() {
         findings: (0..30).map(|number| finding(&format!("ModifyTargetGroup {number}"), Some(HOSTILE))).collect(),
         notes: vec!["the latest changes may be missing".to_owned()],
     };
+    let late = Gathered {
+        findings: [3, 77].map(|number| finding(&format!("ModifyTargetGroup {number}"), Some(HOSTILE))).into(),
+        notes: vec![],
+    };
     for (source, gathered) in [
         (EvidenceSource::Cloudtrail, changes),
         (EvidenceSource::AlarmHistory, Gathered::note("cloudwatch:DescribeAlarmHistory: access denied")),
+        (EvidenceSource::CloudtrailLater, late),
     ] {
         stage.feed(Input::Gathered { incident: incident.clone(), source, gathered }).unwrap();
     }
     let report = report(&stage.journal, &run).unwrap().unwrap();
     let sources = &report.incident.as_ref().unwrap().sources;
     let counts: Vec<_> = sources.iter().map(|one| (one.source, one.findings.len(), one.notes.len())).collect();
-    assert_eq!(counts, [(EvidenceSource::Cloudtrail, 30, 1), (EvidenceSource::AlarmHistory, 0, 1)]);
+    let later = (EvidenceSource::CloudtrailLater, 1, 0);
+    assert_eq!(counts, [(EvidenceSource::Cloudtrail, 30, 1), (EvidenceSource::AlarmHistory, 0, 1), later]);
     let (page, text) = (html(&report), markdown(&report));
     for rendered in [&page, &text] {
-        for part in
-            ["ModifyTargetGroup 29", "shop", "the latest changes may be missing", "nothing was found", "access denied"]
-        {
+        for part in [
+            "ModifyTargetGroup 29",
+            "ModifyTargetGroup 77",
+            "a quarter of an hour later",
+            "shop",
+            "the latest changes may be missing",
+            "nothing was found",
+            "access denied",
+        ] {
             assert!(rendered.contains(part), "{part} is not in {rendered}");
         }
         assert!(!rendered.replace(r"\<", "").contains("<script") && !rendered.contains('\u{1b}'), "{rendered}");

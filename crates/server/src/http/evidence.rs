@@ -55,8 +55,10 @@ pub(super) async fn show(
     let found = gathered(&records, &id);
     let wanted = guard.snapshot().state.plan.as_ref().map(|plan| sources(plan)).unwrap_or_default();
     let missing = wanted.into_iter().filter(|source| found.iter().all(|one| one.source != *source));
-    // Of an incident that is closed nobody is asked any more.
-    let missing = missing.filter(|_| incident.closed.is_none()).collect();
+    // Of an incident that is closed, CloudTrail alone is asked once more.
+    let missing = missing.filter(|_| incident.closed.is_none());
+    let later = guard.snapshot().state.later_evidence().into_iter().filter(|(about, _)| about.0 == id);
+    let missing = missing.chain(later.map(|_| EvidenceSource::CloudtrailLater)).collect();
     Ok(Json(EvidenceView { incident: id, migration: guard.name().to_owned(), sources: found, missing }))
 }
 

@@ -128,3 +128,49 @@ fn a_crash_at_any_append_leaves_each_answer_on_record_once() {
         });
     }
 }
+
+/// Also when the daemon was away meanwhile, and the migration is over and disarmed.
+#[test]
+fn cloudtrail_is_asked_again_after_a_quarter_of_an_hour_over_a_restart() {
+    virtually(async {
+        let slow = Slow::after(Some(Duration::ZERO));
+        let scene = scene(&slow);
+        let handle = scene.open().await;
+        scene.armed_and_cut_over(&handle).await;
+        scene.until_run(&handle, RunState::RolledBack).await;
+        let of = |source| gathered(&scene).into_iter().filter(|(from, ..)| *from == source).count();
+        scene.until(&handle, |_| of(EvidenceSource::Cloudtrail) == 1).await;
+        let opened = handle.snapshot().state.past_incidents[0].opened;
+        drop(handle);
+        scene.clock.sleep(Duration::from_secs(300)).await;
+        let handle = scene.open().await;
+        scene.until(&handle, |_| of(EvidenceSource::CloudtrailLater) == 1).await;
+        let late = scene.clock.now().duration_since(opened);
+        assert!((960..970).contains(&late.as_secs()), "{late}");
+        scene.clock.sleep(Duration::from_secs(3600)).await;
+        assert_eq!((of(EvidenceSource::Cloudtrail), of(EvidenceSource::CloudtrailLater)), (1, 1));
+        scene.assert_sound(Some(&handle.snapshot().state));
+        assert!(!handle.snapshot().state.is_pending());
+    });
+}
+
+#[test]
+fn nobody_is_asked_about_an_incident_of_the_day_before_yesterday() {
+    virtually(async {
+        let slow = Slow::after(Some(Duration::ZERO));
+        let scene = scene(&slow);
+        let handle = scene.open().await;
+        scene.armed_and_cut_over(&handle).await;
+        scene.until_run(&handle, RunState::RolledBack).await;
+        let asked = scene.until(&handle, |_| gathered(&scene).len() == 1).await;
+        assert!(asked.state.is_pending());
+        drop(handle);
+        scene.clock.sleep(Duration::from_secs(2 * 86_400)).await;
+        let before = slow.asked.load(Ordering::Relaxed);
+        let handle = scene.open().await;
+        scene.until(&handle, |_| gathered(&scene).iter().any(|one| one.0 == EvidenceSource::CloudtrailLater)).await;
+        let (_, found, notes) = gathered(&scene).pop().unwrap();
+        assert!(found == 0 && notes[0].contains("not asked a second time"), "{notes:?}");
+        assert_eq!(slow.asked.load(Ordering::Relaxed), before);
+    });
+}
