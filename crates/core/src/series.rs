@@ -205,8 +205,7 @@ impl Recorder {
     /// When the next chunk is due.
     pub fn due(&self, state: &Migration, now: Timestamp) -> Option<Timestamp> {
         let episode = state.episode(now)?;
-        let mut points = state.charted().into_iter().filter_map(|name| self.0.get(name));
-        points.find(|known| !known.points.is_empty())?;
+        self.0.values().find(|known| !known.points.is_empty())?;
         let Some(last) = state.kept else { return Some(episode.begun + FIRST_AFTER) };
         if last.last > now {
             return Some(now); // the wall clock was set back
@@ -243,6 +242,8 @@ impl Recorder {
             let (healthy, threshold) = (known.healthy.clone(), known.threshold);
             series.push(Series { signal: name.clone(), healthy, threshold, from, points });
         }
+        // What no chart is made of, such as signals of an earlier plan, is never due again.
+        self.0.values_mut().for_each(|known| known.points.clear());
         (!series.is_empty()).then_some(Input::ReadingsKept { begun, series, left_out })
     }
 }
