@@ -136,7 +136,11 @@ mod tests {
             let answer = Answer { status: 503, took: Duration::from_millis(801), body, ..Answer::default() };
             measured(&spec, &answer).map(|(value, limit)| (value, limit.healthy, limit.threshold))
         };
-        let spec = |key: &str, value: Value| json!({ "url": "https://shop.test/", "timeout": "5s", key: value });
+        let spec = |key: &str, value: Value| {
+            let mut spec = json!({ "url": "https://shop.test/", "status": 200, "timeout": "5s" });
+            spec[key] = value;
+            spec
+        };
         assert_eq!(number(spec("within", json!("800ms"))), Some((801.0, "within 800ms".to_owned(), 800.0)));
         let body = json!({ "$.state": "== \"up\"", "$.queue": "< 5" });
         assert_eq!(number(spec("body_json", body)), Some((7.0, "< 5".to_owned(), 5.0)));
