@@ -19,6 +19,11 @@ pub(crate) fn reason(text: &str) -> Result<String, String> {
     belay_core::input::clean_reason(text).map_err(|why| format!("it {why}"))
 }
 
+/// A link that goes on record.
+pub(crate) fn link(text: &str) -> Result<String, String> {
+    belay_core::input::clean_link(text).map_err(|why| format!("it {why}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -31,6 +36,15 @@ mod tests {
         }
         assert!(reason(&"x".repeat(2000)).is_ok());
         assert!(reason(&"x".repeat(2001)).unwrap_err().contains("2000"));
+    }
+
+    #[test]
+    fn a_link_leads_to_a_page() {
+        assert_eq!(link(" https://wiki.example.com/17?a=b ").unwrap(), "https://wiki.example.com/17?a=b");
+        for none in ["", "not a link", "wiki.example.com/17", "https://", "https:///17", "https://wiki.example.com/a b"]
+        {
+            assert!(link(none).is_err(), "{none}");
+        }
     }
 
     #[test]

@@ -163,6 +163,19 @@ pub fn clean_reason(text: &str) -> Result<String, String> {
     }
 }
 
+/// A link as it goes on record: a page that a browser finds.
+///
+/// # Errors
+/// What is wrong with it, after the name of what holds it.
+pub fn clean_link(text: &str) -> Result<String, String> {
+    let line = clean_reason(text)?;
+    let rest = ["https://", "http://"].iter().find_map(|scheme| line.strip_prefix(scheme));
+    match rest.is_some_and(|rest| !rest.starts_with('/') && !rest.is_empty() && !line.contains(char::is_whitespace)) {
+        true => Ok(line),
+        false => Err("is no link; give the address of the page, as https://wiki.example.com/incidents/17".to_owned()),
+    }
+}
+
 fn is_line_end(c: char) -> bool {
     matches!(c, '\u{2028}' | '\u{2029}')
 }

@@ -86,7 +86,7 @@ pub(crate) struct Postmortem {
     /// The run's id
     run: String,
     /// Where what came of it can be read
-    #[arg(long, value_name = "LINK", value_parser = crate::given::reason)]
+    #[arg(long, value_name = "LINK", value_parser = crate::given::link)]
     held: String,
     /// Goes on record
     #[arg(long, default_value = "it was talked over", value_parser = crate::given::reason)]

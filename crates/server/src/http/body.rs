@@ -5,7 +5,7 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::request::Parts,
 };
-use belay_core::input::clean_reason;
+use belay_core::input::{clean_link, clean_reason};
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, Error, IgnoredAny},
@@ -76,5 +76,17 @@ impl<'de> Deserialize<'de> for Reason {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
         clean_reason(&text).map(Self).map_err(|why| D::Error::custom(format!("`reason` {why}")))
+    }
+}
+
+/// A link that somebody gives.
+#[derive(Debug, Clone, ToSchema)]
+#[schema(max_length = 2000, pattern = r"^https?://[^\s/\u0000-\u0020\u007f-\u009f][^\s\u0000-\u0020\u007f-\u009f]*$")]
+pub(crate) struct Link(pub(crate) String);
+
+impl<'de> Deserialize<'de> for Link {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        clean_link(&text).map(Self).map_err(|why| D::Error::custom(format!("it {why}")))
     }
 }

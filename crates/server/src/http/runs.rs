@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use crate::{auth::Caller, daemon::Daemon, guard::Guard};
 
 use super::{
-    body::{Asked, At, Body, Reason},
+    body::{Asked, At, Body, Link, Reason},
     migrations::{Started, accepted},
     page::{Page, page},
     problem::Problem,
@@ -140,7 +140,7 @@ pub(super) async fn abort(
 #[serde(deny_unknown_fields)]
 pub(super) struct PostmortemBody {
     /// Where what came of it can be read.
-    link: Reason,
+    link: Link,
     reason: Reason,
 }
 
