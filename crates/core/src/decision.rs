@@ -38,6 +38,8 @@ pub struct Question {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Word {
     pub who: String,
+    /// The first of `roles`.
+    pub role: Name,
     /// Those of their roles that have a say.
     pub roles: Vec<Name>,
     pub word: Answer,

@@ -112,7 +112,8 @@ impl Migration {
             }
             Event::WordGiven { who, roles, word, reason } => {
                 let (who, roles, reason) = (who.clone(), roles.clone(), reason.clone());
-                incident.words.push(Word { who, roles, word: *word, at, reason });
+                let role = roles.first().cloned().unwrap_or_default();
+                incident.words.push(Word { who, role, roles, word: *word, at, reason });
             }
             Event::IncidentClosed { outcome } => {
                 incident.closed = Some(at);

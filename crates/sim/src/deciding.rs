@@ -316,6 +316,8 @@ impl Decisions {
             }
         };
         let over = old.filter(|old| old.waits() && old.ends.is_some_and(|ends| ends <= at));
+        let due = over.is_some_and(|old| old.then == Some(Answer::RollBack)) && self.still_holds(incident);
+        let wanted = if barred.is_some() { Answer::Decide } else { Answer::RollBack };
         match (&self.before, settled) {
             (_, true) => {
                 let agreed = incident.words.values().all(|(_, word)| *word == answer);
@@ -324,6 +326,8 @@ impl Decisions {
                 let in_the_end = answer == Answer::FixForward && over.is_some_and(|old| old.then == Some(answer));
                 expect(by_people || in_the_end, "it is settled by nobody, by too few, or by people who do not agree");
             }
+            // Whatever has just turned, or joins: the time is over.
+            (_, false) if due && answer == wanted => {}
             (Before::Fired(name), false) if name == trigger => {
                 let Some((index, rule)) = self.rule(name) else { return vec!["no rule fits".to_owned()] };
                 expect(asks.rule == index, "the rule is not the first that fits");
@@ -344,7 +348,7 @@ impl Decisions {
                 let held = old.filter(|_| barred.is_none());
                 let looser = held.is_some_and(|old| new.strictness() < old.strictness());
                 expect(!looser || incident.is_settled, "a trigger that joins makes the answer looser");
-                let asked = old.filter(|old| old.waits() && old.strictness() == new.strictness());
+                let asked = held.filter(|old| old.waits() && old.strictness() == new.strictness());
                 let taken = asked.is_some_and(|old| old.authority != new.authority);
                 expect(!taken, "the decision is taken from the people who are asked");
             }
@@ -381,10 +385,8 @@ impl Decisions {
                 }
             }
             (_, false) => {
-                let due = over.is_some_and(|old| old.then == Some(Answer::RollBack)) && self.still_holds(incident);
                 expect(due, "people are passed over before their time is over, or nothing holds");
-                let wanted = if barred.is_some() { Answer::Decide } else { Answer::RollBack };
-                expect(answer == wanted, "something else than a rollback follows");
+                expect(!due, "something else than a rollback follows");
             }
         }
         let present = old.filter(|_| !incident.is_settled && !settled).and_then(|old| old.ends);

@@ -166,6 +166,7 @@ fn what_is_promised_is_seen_to_be_broken() {
             &|journal| {
                 journal.insert(8, (300, Event::HealingStarted { trigger: "worse".to_owned() }));
                 journal.insert(9, (360, Event::TriggerHealed { trigger: "worse".to_owned() }));
+                journal.insert(10, (400, Event::CutoverMarked));
             },
             "nothing holds",
         ),

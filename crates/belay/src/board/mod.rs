@@ -121,7 +121,8 @@ impl Look {
                 }
                 last => {
                     last.into_iter().for_each(|row| row.push_str(BETWEEN.trim_end()));
-                    rows.push(item);
+                    // One that is longer than a line takes several: nothing of it is lost.
+                    rows.extend(text::rows(&item, width.saturating_sub(BETWEEN.len())));
                 }
             }
         }

@@ -39,7 +39,7 @@ impl Args {
             if self.phase == "cutover" && answer["cutover"].is_null() {
                 let mark = client.commands().line(&format!("cutover {migration}"));
                 output.line(format_args!(
-                    "  {} the cutover is not marked: a point of no return, and what is restored to the cutover, count from {mark}",
+                    "  {} the cutover is not marked: a point of no return, and what is restored to the cutover, count from that: {mark}",
                     output.warn().apply_to("warning:")
                 ));
             }

@@ -59,7 +59,7 @@ fn compliance_is_told_of_what_is_rolled_back_at_once() {
     let of =
         |kind: &'static str| records.iter().map(|record| &record["event"]).filter(move |event| event["type"] == kind);
     let told: Vec<&Value> = of("notice_due").filter(|event| event["channel"] == "compliance").collect();
-    let kinds: Vec<&str> = told.iter().filter_map(|event| event["kind"].as_str()).collect();
+    let kinds: Vec<&str> = told.iter().filter_map(|event| event["facts"]["kind"].as_str()).collect();
     assert_eq!(kinds, ["incident", "finished"], "{told:#?}");
     assert_eq!(told[0]["facts"]["incident"]["problem"], "security");
     assert_eq!(of("notice_sent").count(), kinds.len(), "{records:#?}");

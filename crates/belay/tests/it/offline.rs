@@ -278,10 +278,10 @@ steps: { by_hand: { action: manual, with: { instructions: Do it. } } }
     };
     let found = said(plan);
     for expected in [
-        "plan.yaml:8:7",
+        "plan.yaml:8:9",
         "no trigger has the problem `data_integrty`",
         "did you mean `data_integrity`?",
-        "plan.yaml:9:31",
+        "plan.yaml:9:41",
         "people have 30m, and the rto is 15m: a rollback after that is late",
         "give people less time, or the objective more",
         "plan.yaml:11:11",

@@ -195,6 +195,11 @@ fn without_a_phase_the_cutover_is_rehearsed_and_an_unknown_one_is_wrong_usage() 
     let folder = tempfile::tempdir().unwrap();
     let _open = phased(&folder);
     assert_eq!(document(&folder, &["explore", "plan.yaml", "--json"], 0)["phase"], "cutover");
+    // Readiness searches the same.
+    let done = belay(folder.path(), &["check", "plan.yaml", "--json"]).output().unwrap();
+    let checked: Value = serde_json::from_slice(&done.stdout).unwrap();
+    let search = checked["checks"].as_array().unwrap().iter().find(|check| check["id"] == "explore").unwrap();
+    assert!(search["found"].as_str().unwrap().contains("every way ends well"), "{search:#}");
     document(&folder, &["drill", "plan.yaml", "--reason", "a test", "--json"], 0);
     assert_eq!(PHASES.map(|phase| folder.path().join(phase).exists()), [false, true, false]);
     let commands: [&[&str]; 4] = [

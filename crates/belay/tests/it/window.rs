@@ -247,8 +247,9 @@ fn past_the_point_of_no_return_what_loses_data_is_refused_where_the_plan_says_so
 
 #[test]
 fn before_the_window_opens_nothing_starts_by_itself_and_then_what_still_holds_does() {
-    let opens = Timestamp::now() + SignedDuration::from_secs(10);
-    let mut daemon = Daemon::armed(&format!("opens: \"{opens}\""));
+    // A plan names whole seconds.
+    let opens = Timestamp::from_second(Timestamp::now().as_second() + 12).unwrap();
+    let mut daemon = Daemon::armed(&format!("opens: \"{opens:.0}\""));
     daemon.breach();
     daemon.restart();
     daemon.log.until("signal errors is unhealthy");

@@ -7,7 +7,7 @@ use std::{
 
 use belay_core::{event::Event, migration::Migration, readiness::CheckVerdict, run::RunState};
 use belay_engine::{Circumstances, Engine, Handle, HostChecks, Options, Readiness, Sampler, readiness};
-use belay_plan::model::Plan;
+use belay_plan::model::{Phase, Plan};
 use belay_ports::{Check, Fut};
 use belay_sim::{Faults, Rule};
 
@@ -117,6 +117,30 @@ fn what_is_broken_is_found_and_named() {
         let check = of(&found, "baseline", "step dns");
         assert!(check.verdict == CheckVerdict::NoGo && check.cure.contains("--baseline FILE"), "{check:?}");
         assert_eq!(found.verdict, CheckVerdict::NoGo);
+    });
+}
+
+/// Steps of phases that never meet are in no run together.
+#[test]
+fn the_objective_is_held_against_the_steps_of_one_phase() {
+    virtually(async {
+        let mut plan = plan([("copy", weights()), ("dns", weights())]);
+        plan.objectives.rto = Some(Duration::from_secs(60));
+        plan.phases = ["copy", "cutover"].map(|phase| (phase.to_owned(), Phase::default())).into_iter().collect();
+        for (step, phase) in [("copy", "copy"), ("dns", "cutover")] {
+            plan.steps[step].during = vec![phase.to_owned()];
+        }
+        plan.steps["dns"].needs = vec!["copy".to_owned()];
+        let scene = Scene::new(plan, 1, Faults::none());
+        assert_eq!(before(&scene).phase.as_deref(), Some("cutover"), "where nobody knows better");
+        let took = |step: &str| (step.to_owned(), vec![Duration::from_secs(40)]);
+        for phase in ["copy", "cutover"] {
+            let phase = Some(phase.to_owned());
+            let known = Circumstances { phase, measured: [took("copy"), took("dns")].into(), ..before(&scene) };
+            let found = readiness(&scene.ports, &Decided::default(), &scene.plan, "abc", &known).await;
+            let check = of(&found, "rto", "");
+            assert!(check.verdict == CheckVerdict::Go && check.found.contains("40s (measured)"), "{check:?}");
+        }
     });
 }
 
