@@ -154,6 +154,21 @@ fn an_interrupted_test_shows_what_it_left() {
     assert_eq!((again.code, &again.json()["verdict"]), (0, &Value::from("proved")), "{again}");
 }
 
+/// The journal is the daemon's then: it is said that the time is not kept.
+#[test]
+fn beside_a_daemon_a_test_is_made_and_not_on_record() {
+    let mut shop = Shop::new(2);
+    shop.belay.env("BELAY_LISTEN", "127.0.0.1:0");
+    let mut daemon = shop.belay.spawn(&["serve", "--plan", &shop.plan]);
+    daemon.wait_for_stderr("listening");
+    let done = shop.prove(&["--yes", "--json"]);
+    assert_eq!(done.code, 0, "{done}");
+    let report = done.json();
+    assert_eq!((&report["verdict"], &report["on_record"]), (&Value::from("proved"), &Value::from(false)), "{report:#}");
+    assert!(done.stderr.contains("belongs to a daemon"), "{done}");
+    shop.assert_untouched();
+}
+
 #[test]
 fn a_cluster_gets_one_member_to_answer() {
     let aws = Emulator::moto();

@@ -176,6 +176,7 @@ pub(super) async fn undo(
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize, ToSchema)]
+#[schema(as = ApprovalAnswer)]
 #[serde(rename_all = "snake_case")]
 enum Answer {
     Approve,

@@ -24,6 +24,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::{
     assembly::{actor, gate, open_to_write, ports},
+    commands::dry_run::failure as not_rehearsed,
     exit::{Exit, Failure},
     interrupt::interrupted,
     output::{Output, can_ask_aside},
@@ -136,7 +137,7 @@ impl Test<'_> {
     async fn rehearse(&self, ports: &Ports, test: &RestoreTest) -> Result<DryRun, Failure> {
         let (plan, sha256, baseline) = (&test.plan, &self.loaded.sha256, test.baseline.as_ref());
         let rehearsed = dry_run(ports, plan, sha256, baseline, None, Which::default(), &Measured::default()).await;
-        rehearsed.map_err(super::super::dry_run::failure)
+        rehearsed.map_err(not_rehearsed)
     }
 
     /// It costs money, so a person says yes, here or with `--yes`.
