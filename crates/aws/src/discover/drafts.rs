@@ -10,9 +10,13 @@ use belay_draft::{
     },
     text::draft,
 };
-use belay_plan::catalogue::Catalogue;
+use belay_plan::{
+    catalogue::Catalogue,
+    model::{Plan, Target},
+};
 use jiff::Timestamp;
 use proptest::{collection::vec, prelude::*};
+use serde_json::Value;
 
 use crate::systems::{action_specs, signal_specs};
 
@@ -97,6 +101,30 @@ fn alarm() -> impl Strategy<Value = Alarm> {
     })
 }
 
+/// Every name of a resource that a plan contains: what belongs to these keys, and the members of its targets.
+fn names(plan: &Plan) -> Vec<String> {
+    const OF_RESOURCES: [&str; 9] =
+        ["zone", "record", "listener", "rule", "instance", "cluster", "snapshot", "target_group", "alarm"];
+    fn walk(value: &Value, names: &mut Vec<String>) {
+        let Value::Object(entries) = value else { return };
+        for (key, value) in entries {
+            match value {
+                Value::String(name) if OF_RESOURCES.contains(&key.as_str()) => names.push(name.clone()),
+                other => walk(other, names),
+            }
+        }
+    }
+    let mut names = Vec::new();
+    for step in plan.steps.values() {
+        walk(&step.with, &mut names);
+        if let Target::Explicit(Value::Object(members)) = &step.to {
+            names.extend(members.keys().cloned());
+        }
+    }
+    plan.signals.values().for_each(|signal| walk(&signal.spec, &mut names));
+    names
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
@@ -146,6 +174,11 @@ proptest! {
             Ok(loaded) => loaded.plan,
             Err(errors) => panic!("{:#?}\n{}", errors.iter().map(|error| &error.message).collect::<Vec<_>>(), draft.text),
         };
+        let seen = format!("{inventory:?}").to_lowercase();
+        for name in names(&plan) {
+            let quoted = format!("{name:?}").to_lowercase();
+            prop_assert!(seen.contains(quoted.trim_matches('"')), "{} was not seen, and is in {}", name, draft.text);
+        }
         let watched = plan.signals.values().filter_map(|signal| signal.spec["alarm"].as_str());
         let names: Vec<&str> = inventory.alarms.iter().map(|alarm| alarm.name.as_str()).collect();
         prop_assert_eq!(watched.collect::<Vec<_>>(), names, "{}", draft.text);

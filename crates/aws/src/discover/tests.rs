@@ -1,8 +1,11 @@
 //! What goes over the wire when an account is looked around in, and what is made of it.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use belay_draft::inventory::ForwarderKind;
@@ -32,7 +35,7 @@ struct World {
 }
 
 impl World {
-    /// None: not allowed.
+    /// None: not allowed. [`THROTTLED`]: too many calls.
     async fn answering(answer: impl Fn(&str) -> Option<String> + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -56,9 +59,11 @@ impl World {
                 }
                 let response = match request.contains("GetCallerIdentity") {
                     true => http("200 OK", &identity()),
-                    false => {
-                        answer(&request).map_or_else(|| http("403 Forbidden", DENIED), |body| http("200 OK", &body))
-                    }
+                    false => match answer(&request).as_deref() {
+                        None => http("403 Forbidden", DENIED),
+                        Some(THROTTLED) => http("400 Bad Request", THROTTLED),
+                        Some(body) => http("200 OK", body),
+                    },
                 };
                 kept.lock().unwrap().push(request);
                 stream.write_all(response.as_bytes()).await?;
@@ -80,6 +85,8 @@ impl World {
 
 const DENIED: &str =
     "<ErrorResponse><Error><Code>AccessDenied</Code><Message>not allowed</Message></Error></ErrorResponse>";
+
+const THROTTLED: &str = "<ErrorResponse><Error><Type>Sender</Type><Code>Throttling</Code><Message>Rate exceeded</Message></Error></ErrorResponse>";
 
 fn identity() -> String {
     format!(
@@ -235,6 +242,82 @@ async fn a_zone_that_may_not_be_read_is_a_note_and_none_is_an_error() {
     let shut = World::answering(|_| None).await;
     let error = shut.discovery().await.records(&[]).await.unwrap_err();
     assert!(error.permanent && error.why.contains("route53:ListHostedZonesByName"), "{error:?}");
+}
+
+/// 34 pages of records; those of the last page have weights. Every tenth page is throttled at first.
+#[tokio::test]
+async fn ten_thousand_records_are_read_to_the_last_also_when_some_calls_are_throttled() {
+    const PAGE: usize = 300;
+    const ALL: usize = 10_000;
+    let throttled = Mutex::new(BTreeSet::new());
+    let world = World::answering(move |request| {
+        if request.contains("/hostedzonesbyname") {
+            return Some(zones(&["big.example".to_owned()], None));
+        }
+        let from: usize = parameter(request, "name").map_or(0, |name| name[1..6].parse().unwrap());
+        if from % (10 * PAGE) == 0 && throttled.lock().unwrap().insert(from) {
+            return Some(THROTTLED.to_owned());
+        }
+        let sets = (from..ALL.min(from + PAGE)).map(|n| match n + 2 >= ALL {
+            true => weighted("n09998.big.example", if n + 1 == ALL { "green" } else { "blue" }, 50, "lb.example"),
+            false => simple(&format!("n{n:05}.big.example")),
+        });
+        let next = (from + PAGE < ALL).then(|| format!("n{:05}.big.example", from + PAGE));
+        Some(records(&sets.collect::<String>(), next.as_deref()))
+    })
+    .await;
+    let found = world.discovery().await.records(&[]).await.unwrap();
+    assert_eq!(found.notes, Vec::<String>::new(), "throttling is waited out");
+    let [record] = found.items.as_slice() else { panic!("{:?}", found.items) };
+    assert_eq!((record.name.as_str(), record.members.len()), ("n09998.big.example", 2));
+    assert_eq!(world.asked("/rrset"), ALL.div_ceil(PAGE) + 4, "34 pages, four of them twice");
+}
+
+/// A hundred load balancers with a listener each, on two pages; the first call for every tenth is throttled.
+#[tokio::test]
+async fn the_listeners_of_a_hundred_load_balancers_are_read_also_when_some_calls_are_throttled() {
+    let balancer = |n: usize| format!("arn:aws:elasticloadbalancing:eu-west-1:{ACCOUNT}:loadbalancer/app/lb{n:03}/1");
+    let throttled = Mutex::new(BTreeSet::new());
+    let world = World::answering(move |request| {
+        let body = request.split_once("\r\n\r\n")?.1;
+        if body.contains("DescribeLoadBalancers") {
+            let (from, marker) = if body.contains("Marker=") { (50, "") } else { (0, "<NextMarker>m</NextMarker>") };
+            let all = (from..from + 50).map(|n| {
+                format!(
+                    "<member><LoadBalancerArn>{}</LoadBalancerArn><LoadBalancerName>lb{n:03}</LoadBalancerName>\
+                     <DNSName>lb{n:03}.elb.example</DNSName><Type>application</Type></member>",
+                    balancer(n)
+                )
+            });
+            let all = all.collect::<String>();
+            return Some(elb("DescribeLoadBalancers", &format!("<LoadBalancers>{all}</LoadBalancers>{marker}")));
+        }
+        let (_, rest) = body.split_once("lb")?;
+        let number: usize = rest.get(..3)?.parse().ok()?;
+        if body.contains("DescribeListeners") && number % 10 == 0 && throttled.lock().unwrap().insert(number) {
+            return Some(THROTTLED.to_owned());
+        }
+        Some(match body.contains("DescribeListeners") {
+            true => elb(
+                "DescribeListeners",
+                &format!(
+                    "<Listeners><member><ListenerArn>arn:listener/lb{number:03}</ListenerArn><Port>443</Port>\
+                     <Protocol>HTTPS</Protocol>{}</member></Listeners>",
+                    actions("DefaultActions", &[("blue", 100), ("green", 0)])
+                ),
+            ),
+            false => elb("DescribeRules", "<Rules></Rules>"),
+        })
+    })
+    .await;
+    let discovery = world.discovery().await;
+    let balancers = discovery.balancers().await.unwrap();
+    let arns: Vec<&str> = balancers.items.iter().map(|balancer| balancer.arn.as_str()).collect();
+    assert_eq!(arns.len(), 100);
+    let found = discovery.forwarders(&arns).await.unwrap();
+    assert_eq!((found.items.len(), found.notes), (100, Vec::<String>::new()));
+    assert_eq!(found.items[99].arn, "arn:listener/lb099");
+    assert_eq!(world.asked("DescribeListeners"), 110);
 }
 
 fn elb(call: &str, inside: &str) -> String {

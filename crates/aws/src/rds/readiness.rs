@@ -3,6 +3,7 @@
 
 mod key;
 mod origin;
+mod protection;
 mod quota;
 mod snapshots;
 mod still_there;
@@ -124,6 +125,7 @@ pub(super) async fn of(
     };
     // What keeps it from being restored, the assessment shows.
     let mut checks: Vec<Check> = origin::check(scope, with, now, snapshot, point).into_iter().collect();
+    checks.extend(protection::check(now));
     let Some(needs) = Needs::of(now, baseline) else { return checks };
     let client = &clients.rds.read;
     let clusters = i64::from(needs.cluster);

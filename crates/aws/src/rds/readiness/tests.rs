@@ -24,7 +24,7 @@ fn with(subject: &str) -> With {
 }
 
 /// An encrypted instance, restored from a snapshot of a day before.
-fn instance() -> Value {
+pub(super) fn instance() -> Value {
     json!({
         "looked": "2026-03-02T00:00:00Z",
         "instance": {
