@@ -2,14 +2,15 @@
 
 mod alarms;
 mod names;
+mod resource;
 mod trail;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use belay_plan::model::{AwsTarget, Plan};
+use belay_plan::model::{AwsTarget, Plan, Step};
 use belay_ports::{
     Clock, Evidence, Fut, Gathered, Permission,
-    evidence::{EvidenceSource, GATHER_TIME_MAX, Question},
+    evidence::{Changed, EvidenceSource, GATHER_TIME_MAX, Question},
 };
 
 use crate::{place, session::Aws};
@@ -22,11 +23,12 @@ const PLACES_MAX: usize = 4;
 pub struct AwsEvidence {
     aws: Aws,
     clock: Arc<dyn Clock>,
+    answers: Arc<resource::Answers>,
 }
 
 impl AwsEvidence {
     pub fn new(aws: Aws, clock: Arc<dyn Clock>) -> Self {
-        Self { aws, clock }
+        Self { aws, clock, answers: Arc::default() }
     }
 }
 
@@ -64,6 +66,10 @@ impl Evidence for AwsEvidence {
         })
     }
 
+    fn changes<'a>(&'a self, changed: Changed<'a>) -> Fut<'a, Gathered> {
+        Box::pin(self.answers.changes(&self.aws, self.clock.as_ref(), changed))
+    }
+
     fn permissions(&self, plan: &Plan) -> Vec<Permission> {
         let Some(wanted) = &plan.evidence else { return Vec::new() };
         let read = |action: &str| Permission {
@@ -80,13 +86,16 @@ impl Evidence for AwsEvidence {
 /// The places in which the plan's steps act on AWS. What is done to Route 53 shows in us-east-1; of other partitions that is not known.
 fn places(plan: &Arc<Plan>) -> Vec<AwsTarget> {
     let acting = plan.steps.values().filter(|step| step.action.contains('.'));
-    let places: BTreeSet<AwsTarget> = acting
-        .map(|step| match step.action.starts_with("route53.") && place::partition(&step.aws) == "aws" {
-            true => AwsTarget { region: Some("us-east-1".to_owned()), ..step.aws.clone() },
-            false => step.aws.clone(),
-        })
-        .collect();
+    let places: BTreeSet<AwsTarget> = acting.map(place_of).collect();
     places.into_iter().take(PLACES_MAX).collect()
+}
+
+/// Where CloudTrail shows what is done to the resource of a step.
+fn place_of(step: &Step) -> AwsTarget {
+    match step.action.starts_with("route53.") && place::partition(&step.aws) == "aws" {
+        true => AwsTarget { region: Some("us-east-1".to_owned()), ..step.aws.clone() },
+        false => step.aws.clone(),
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Whether a resource is as it should be between the cutover and a rollback. No action has to know of it: its own observation,
 //! taken as a baseline, and its own assessment against that, tell.
 
+mod check;
+
 use std::sync::Arc;
 
 use belay_core::{
@@ -10,6 +12,8 @@ use belay_core::{
 use belay_plan::model::{Others, Step, Target};
 use belay_ports::{Actuator, Scope};
 use jiff::Timestamp;
+
+pub(crate) use self::check::{Moved, check, with_who};
 
 /// What a resource should be.
 #[derive(Debug, Clone, PartialEq)]

@@ -6,22 +6,22 @@ mod findings;
 use std::collections::BTreeMap;
 
 use belay_core::{
-    change::{Assessment, Baseline, BaselineEntry, Change, Doc, Outcome},
+    change::{Assessment, BaselineEntry, Change, Doc, Outcome},
     run::{baseline_entry, missing_baseline},
     scope::included,
 };
 use belay_plan::model::{Name, Plan, counts_during};
 use belay_ports::{AccountError, Check, Corrupt, Ports, ReadError};
 use indexmap::IndexMap;
-use jiff::Timestamp;
 
 pub use self::document::{DryChange, DryGate, DryRun, DrySignal, DryStep, DryTrigger, Found, Stop, Verdict};
 use self::findings::Findings;
 use crate::{
     capture::{Looking, observe_all},
-    expected::Measured,
+    drift,
     loss::{self, Loss, LossView},
     notices::unusable,
+    readiness::Circumstances,
     sampler::read_once,
     scope::{self, Unknown},
 };
@@ -39,8 +39,8 @@ pub enum DryRunError {
     NoSuchPhase { phase: Name, phases: Vec<Name> },
 }
 
-/// Rehearses a plan against the world as it is. `ports` should be a set that cannot mutate. `measured`: what the steps took before. Steps that return to a baseline which is not there
-/// yet are shown as they are now: that is what arming would capture. What the plan does beyond AWS is not known here.
+/// Rehearses a plan against the world as it is. `ports` should be a set that cannot mutate. Steps that return to a baseline which is
+/// not there yet are shown as they are now: that is what arming would capture. What the plan does beyond AWS is not known here.
 ///
 /// # Errors
 /// [`DryRunError`] when a rollback could not even begin.
@@ -48,11 +48,10 @@ pub async fn dry_run(
     ports: &Ports,
     plan: &Plan,
     sha256: &str,
-    baseline: Option<&Baseline>,
-    cutover: Option<Timestamp>,
+    circumstances: &Circumstances,
     which: Which<'_>,
-    measured: &Measured,
 ) -> Result<DryRun, DryRunError> {
+    let (baseline, cutover) = (circumstances.baseline.as_deref(), circumstances.cutover);
     let only = which.only;
     if let Some(phase) = which.phase.filter(|phase| !plan.phases.contains_key(*phase)) {
         return Err(DryRunError::NoSuchPhase {
@@ -86,12 +85,19 @@ pub async fn dry_run(
             *known = Loss::of(&looking, doc.as_ref());
         }
         let captures = uncaptured.contains(&step).then_some(plan);
-        assessed.insert(step, Assessed::of(looking, doc, captures));
+        // What arming would capture now has not drifted.
+        let observed = doc.as_ref().ok().filter(|_| captures.is_none());
+        let drifted = observed.and_then(|doc| drift::check(&looking, plan, circumstances, doc).0);
+        let drifted = drift::with_who(ports, plan, &step, circumstances, drifted).await;
+        let mut found = Assessed::of(looking, doc, captures);
+        found.checks.extend(drifted);
+        assessed.insert(step, found);
     }
     let own = plan.signals.iter().filter_map(|(name, signal)| loss::reading(name, signal, plan, &losses, at));
     readings.extend(own.map(|reading| (reading.signal.clone(), reading)));
     let loss = losses.iter().map(|(step, loss)| (step.clone(), LossView::new(plan, loss, at))).collect();
-    let findings = Findings { plan, names: &names, readings: &readings, assessed, at, cutover, measured };
+    let findings =
+        Findings { plan, names: &names, readings: &readings, assessed, at, cutover, measured: &circumstances.measured };
     let phase = phase.map(str::to_owned);
     let mut report = findings.report(sha256);
     report.warnings.extend(channels);

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 pub use belay_core::evidence::{EvidenceSource, Finding, Gathered};
-use belay_plan::model::Plan;
+use belay_plan::model::{Plan, Step};
 use jiff::Timestamp;
 
 use crate::{Fut, Permission};
@@ -20,10 +20,23 @@ pub struct Question {
     pub opened: Timestamp,
 }
 
+/// Somebody has changed the resource of a step.
+#[derive(Debug, Clone, Copy)]
+pub struct Changed<'a> {
+    pub step: &'a Step,
+    pub since: Timestamp,
+    pub until: Timestamp,
+}
+
 /// Gathers what the sources show. It only reads.
 pub trait Evidence: Send + Sync {
     /// It answers within [`GATHER_TIME_MAX`]. What cannot be read is a note.
     fn gather<'a>(&'a self, question: &'a Question) -> Fut<'a, Gathered>;
+
+    /// Who has changed a resource, the latest first. Asked only where the plan wants CloudTrail. What cannot be read is a note.
+    fn changes<'a>(&'a self, _changed: Changed<'a>) -> Fut<'a, Gathered> {
+        Box::pin(std::future::ready(Gathered::default()))
+    }
 
     /// What is needed to ask the sources that a plan wants.
     fn permissions(&self, plan: &Plan) -> Vec<Permission>;

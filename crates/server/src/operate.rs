@@ -8,7 +8,7 @@ use belay_core::{
     input::{Asked, Verb},
     migration::MigrationState,
 };
-use belay_engine::{ArmError, Armed, Arming, CommandError, DryRun, DryRunError, RunError, Which};
+use belay_engine::{ArmError, Armed, Arming, Circumstances, CommandError, DryRun, DryRunError, RunError, Which};
 use belay_plan::{
     Loaded,
     model::{Name, Plan},
@@ -169,13 +169,9 @@ impl Daemon {
                 (Arc::new(loaded.plan.clone()), loaded.sha256.clone())
             }
         };
-        let baseline = state.baseline.as_deref();
-        let relatives = guard.snapshot().relatives.clone();
-        let measured = belay_engine::measured(&plan, &state, relatives.iter().map(AsRef::as_ref));
+        let circumstances = Circumstances::of(&plan, &state, &guard.snapshot().relatives);
         let which = Which { only: &only, phase: state.phase_name().filter(|name| plan.phases.contains_key(*name)) };
-        let mut found =
-            belay_engine::dry_run(self.read_only(), &plan, &plan_sha256, baseline, state.cutover, which, &measured)
-                .await?;
+        let mut found = belay_engine::dry_run(self.read_only(), &plan, &plan_sha256, &circumstances, which).await?;
         found.reaches = reaches(&plan).iter().map(ToString::to_string).collect();
         tracing::info!(migration = guard.name(), actor = asked.actor, verdict = %found.verdict, "dry run");
         let report = serde_json::to_value(&found).map_err(OperateError::Report)?;

@@ -14,8 +14,8 @@ use belay_core::{
     run::{Phase, Run, RunState, StepState},
 };
 use belay_engine::{
-    ArmError, Armed, Arming, Circumstances, DryRun, Engine, Handle, LossView, Measured, Options, Readiness, Request,
-    Sampler, Which, view::MigrationView,
+    ArmError, Armed, Arming, Circumstances, DryRun, Engine, Handle, LossView, Options, Readiness, Request, Sampler,
+    Which, view::MigrationView,
 };
 use belay_journal::MemoryJournal;
 use belay_plan::{
@@ -230,16 +230,8 @@ impl Scene {
                 false => None,
             };
             (self.cut_over)(&mut stage.shared.world());
-            let dry = belay_engine::dry_run(
-                &ports,
-                plan,
-                sha256,
-                baseline.as_ref(),
-                None,
-                Which::default(),
-                &Measured::default(),
-            )
-            .await;
+            let circumstances = Circumstances { baseline: baseline.map(Arc::new), ..Circumstances::default() };
+            let dry = belay_engine::dry_run(&ports, plan, sha256, &circumstances, Which::default()).await;
             dry.unwrap_or_else(|error| panic!("no dry run: {error}"))
         })
     }

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_cloudtrail::types::Event;
-use belay_plan::model::{Plan, Target};
+use belay_plan::model::{Plan, Step, Target};
 use serde_json::Value;
 
 /// The settings of actions that name a resource.
@@ -76,24 +76,30 @@ impl Record {
 
 impl Names {
     pub(super) fn of(plan: &Plan) -> Self {
-        let mut names = BTreeSet::new();
-        let mut note = |service: &str, name: &str| {
-            names.insert((service.to_owned(), name.to_owned()));
-            // A function, an alarm or a state machine: calls name it by its ARN or its last part.
-            let last = name.strip_prefix("arn:").and_then(|arn| arn.rsplit(':').next());
-            names.extend(last.filter(|last| !last.contains('/')).map(|last| (service.to_owned(), last.to_owned())));
-        };
-        for step in plan.steps.values() {
-            let Some((kind, _)) = step.action.split_once('.') else { continue };
-            let Some((_, service)) = SERVICES.iter().find(|(action, _)| *action == kind) else { continue };
-            named(&step.with, service, &mut note);
-            // There, the members are target groups; in Route 53 anything can be called `blue`.
-            if let (Target::Explicit(Value::Object(members)), "alb") = (&step.to, kind) {
-                members.keys().for_each(|name| note(service, name));
-            }
-        }
-        plan.signals.values().filter_map(|signal| signal.spec["alarm"].as_str()).for_each(|name| note(ALARMS, name));
+        let mut names: BTreeSet<_> = plan.steps.values().flat_map(|step| Self::of_step(step).0).collect();
+        let alarms = plan.signals.values().filter_map(|signal| signal.spec["alarm"].as_str());
+        alarms.for_each(|name| note(&mut names, ALARMS, name));
         Self(names)
+    }
+
+    pub(super) fn of_step(step: &Step) -> Self {
+        let mut names = BTreeSet::new();
+        let kind = step.action.split_once('.').map_or("", |(kind, _)| kind);
+        let Some((_, service)) = SERVICES.iter().find(|(action, _)| *action == kind) else { return Self(names) };
+        named(&step.with, service, &mut |service, name| note(&mut names, service, name));
+        // There, the members are target groups; in Route 53 anything can be called `blue`.
+        if let (Target::Explicit(Value::Object(members)), "alb") = (&step.to, kind) {
+            members.keys().for_each(|name| note(&mut names, service, name));
+        }
+        Self(names)
+    }
+
+    /// The longest first: an ARN tells more than a part of it.
+    pub(super) fn longest_first(&self) -> Vec<&str> {
+        let names: BTreeSet<&str> = self.0.iter().map(|(_, name)| name.as_str()).collect();
+        let mut names: Vec<&str> = names.into_iter().collect();
+        names.sort_by_key(|name| std::cmp::Reverse(name.chars().count()));
+        names
     }
 
     /// The name of the plan's resource that a call was made for.
@@ -102,6 +108,13 @@ impl Names {
         let mut names = self.0.iter().filter(|(service, _)| of_service(service));
         names.find(|(_, name)| record.subjects.contains(&normal(name))).map(|(_, name)| name.as_str())
     }
+}
+
+fn note(names: &mut BTreeSet<(String, String)>, service: &str, name: &str) {
+    names.insert((service.to_owned(), name.to_owned()));
+    // A function, an alarm or a state machine: calls name it by its ARN or its last part.
+    let last = name.strip_prefix("arn:").and_then(|arn| arn.rsplit(':').next());
+    names.extend(last.filter(|last| !last.contains('/')).map(|last| (service.to_owned(), last.to_owned())));
 }
 
 /// DNS names are told with a dot at the end, and names of databases in lower case.

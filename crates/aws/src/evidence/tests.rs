@@ -275,3 +275,63 @@ evidence";
     assert_eq!(needed, ["cloudwatch:DescribeAlarmHistory", "cloudtrail:LookupEvents"]);
     assert_eq!(plan.evidence.unwrap().cloudtrail, Some(Duration::from_secs(1800)));
 }
+
+fn changed_listener(plan: &Plan) -> Changed<'_> {
+    let step = &plan.steps["listener_back"];
+    Changed { step, since: "2026-03-01T01:00:00Z".parse().unwrap(), until: "2026-03-01T02:00:00Z".parse().unwrap() }
+}
+
+async fn who_changed_it(answers: impl IntoIterator<Item = String>) -> (Gathered, Vec<Value>) {
+    let plan = question(EvidenceSource::Cloudtrail).plan;
+    let answers = Mutex::new(answers.into_iter().collect::<VecDeque<_>>());
+    let wire = Wire::answering(move |_| answers.lock().unwrap().pop_front().expect("an answer for each call")).await;
+    let evidence = AwsEvidence::new(wire.aws(Access::ReadOnly).await, still());
+    let gathered = evidence.changes(changed_listener(&plan)).await;
+    assert_eq!(evidence.changes(changed_listener(&plan)).await, gathered, "asked again, nothing is looked up");
+    (gathered, wire.requests().iter().map(|body| serde_json::from_str(body).unwrap()).collect())
+}
+
+const LISTENER: &str =
+    "arn:aws:elasticloadbalancing:eu-west-1:111122223333:listener/app/shop/50dc6c495c0c9188/f2f7dc8efc522ab2";
+
+#[tokio::test]
+async fn who_changed_a_resource_is_looked_up_by_its_name() {
+    let with = |event: Value, key: &str, value: &str| {
+        let mut event = event;
+        event[key] = json!(value);
+        event
+    };
+    let listed = [
+        with(event(58, "DescribeListeners", "watcher", &json!({})), "ReadOnly", "true"),
+        with(event(57, "ModifyListener", "alice", &json!({})), "EventId", "1"),
+        with(event(57, "ModifyListener", "alice", &json!({})), "EventId", "1"),
+    ];
+    let (gathered, calls) = who_changed_it([page(&listed, Some("more"))]).await;
+    let found: Vec<_> = gathered.findings.iter().map(|one| (one.what.as_str(), one.who.as_deref())).collect();
+    assert_eq!(found, [("ModifyListener", Some("alice"))]);
+    assert_eq!(calls.len(), 1, "one page");
+    let by_name = json!([{ "AttributeKey": "ResourceName", "AttributeValue": LISTENER }]);
+    assert_eq!(calls[0]["LookupAttributes"], by_name);
+}
+
+#[tokio::test]
+async fn where_no_call_lists_the_name_those_that_change_something_are_looked_through() {
+    let mentioned = json!({ "requestParameters": { "listenerArn": LISTENER } });
+    let others = json!({ "requestParameters": { "listenerArn": "another" } });
+    let scanned = [event(50, "ModifyListener", "bob", &others), event(49, "ModifyListener", "alice", &mentioned)];
+    let (gathered, calls) = who_changed_it([page(&[], None), page(&scanned, None)]).await;
+    assert_eq!(gathered.findings.iter().map(|one| one.who.as_deref()).collect::<Vec<_>>(), [Some("alice")]);
+    assert_eq!(calls[1]["LookupAttributes"], json!([{ "AttributeKey": "ReadOnly", "AttributeValue": "false" }]));
+    let (nothing, _) = who_changed_it([page(&[], None), page(&[], None)]).await;
+    let since = "CloudTrail lists no change of it since 2026-03-01T01:00:00Z";
+    assert_eq!((nothing.findings.len(), nothing.notes), (0, vec![since.to_owned(), trail::LATE_NOTE.to_owned()]));
+}
+
+#[tokio::test]
+async fn who_changed_it_may_not_be_looked_up_and_that_is_a_note() {
+    let denied =
+        json!({ "__type": "AccessDeniedException", "Message": "not authorized to perform: cloudtrail:LookupEvents" });
+    let (gathered, calls) = who_changed_it([http("400 Bad Request", &denied.to_string())]).await;
+    assert_eq!((gathered.findings.len(), gathered.notes.len(), calls.len()), (0, 1, 1));
+    assert!(gathered.notes[0].contains("cloudtrail:LookupEvents"), "{:?}", gathered.notes);
+}

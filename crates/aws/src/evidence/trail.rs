@@ -1,6 +1,6 @@
 //! CloudTrail's event history: what was changed on the plan's resources, and by whom.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use aws_sdk_cloudtrail::{
     primitives::DateTime,
@@ -46,7 +46,10 @@ pub(super) async fn gather(aws: &Aws, patience: &Patience<'_>, question: &Questi
             gathered.notes.push(format!("{place}: not looked at, since CloudTrail answers too slowly"));
             continue;
         }
-        let changes = match changes(aws, patience, (&target, question.opened, back)).await {
+        let back = i64::try_from(back.as_secs()).unwrap_or(i64::MAX);
+        let from_s = question.opened.as_second().saturating_sub(back);
+        let asked = Asked { target: &target, by: By::Changing, from_s, until: question.opened, pages_max: PAGES_MAX };
+        let changes = match events(aws, patience, &asked).await {
             Ok(changes) => changes,
             Err(why) => {
                 gathered.notes.push(why);
@@ -80,35 +83,48 @@ pub(super) async fn gather(aws: &Aws, patience: &Patience<'_>, question: &Questi
     gathered
 }
 
-struct Changes {
+pub(super) struct Events {
     /// The latest first.
-    events: Vec<Event>,
+    pub(super) events: Vec<Event>,
     /// There are earlier ones, and they were not looked at.
-    cut_off: Option<Timestamp>,
+    pub(super) cut_off: Option<Timestamp>,
 }
 
-async fn changes(
-    aws: &Aws,
-    patience: &Patience<'_>,
-    (target, until, back): (&AwsTarget, Timestamp, Duration),
-) -> Result<Changes, String> {
+/// The one attribute that a lookup takes.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum By<'a> {
+    /// Calls that change something.
+    Changing,
+    /// Calls that list this resource, as the service calls it.
+    Resource(&'a str),
+}
+
+pub(super) struct Asked<'a> {
+    pub(super) target: &'a AwsTarget,
+    pub(super) by: By<'a>,
+    pub(super) from_s: i64,
+    pub(super) until: Timestamp,
+    pub(super) pages_max: usize,
+}
+
+pub(super) async fn events(aws: &Aws, patience: &Patience<'_>, asked: &Asked<'_>) -> Result<Events, String> {
+    let Asked { target, by, from_s, until, pages_max } = *asked;
     let clients = aws.clients(target).await.map_err(|error| error.to_string())?;
-    let until_s = until.as_second();
-    let back_s = i64::try_from(back.as_secs()).unwrap_or(i64::MAX);
-    let changing = LookupAttribute::builder()
-        .attribute_key(LookupAttributeKey::ReadOnly)
-        .attribute_value("false")
-        .build()
-        .map_err(|error| error.to_string())?;
+    let (key, value) = match by {
+        By::Changing => (LookupAttributeKey::ReadOnly, "false"),
+        By::Resource(name) => (LookupAttributeKey::ResourceName, name),
+    };
+    let attribute = LookupAttribute::builder().attribute_key(key).attribute_value(value).build();
+    let attribute = attribute.map_err(|error| error.to_string())?;
     let mut events = Vec::new();
     let mut token = None;
-    for _ in 0..PAGES_MAX {
+    for _ in 0..pages_max {
         let answer = clients
             .cloudtrail
             .lookup_events()
-            .start_time(DateTime::from_secs(until_s.saturating_sub(back_s)))
-            .end_time(DateTime::from_secs(until_s))
-            .lookup_attributes(changing.clone())
+            .start_time(DateTime::from_secs(from_s))
+            .end_time(DateTime::from_secs(until.as_second()))
+            .lookup_attributes(attribute.clone())
             .max_results(PAGE)
             .set_next_token(token)
             .send()
@@ -121,14 +137,14 @@ async fn changes(
         }
     }
     let cut_off = token.and_then(|_| events.last().and_then(at));
-    Ok(Changes { events, cut_off })
+    Ok(Events { events, cut_off })
 }
 
 fn at(event: &Event) -> Option<Timestamp> {
     Timestamp::from_second(event.event_time()?.secs()).ok()
 }
 
-fn finding(event: &Event, name: &str, record: &Record) -> Option<Finding> {
+pub(super) fn finding(event: &Event, name: &str, record: &Record) -> Option<Finding> {
     let what = event.event_name().unwrap_or("a call without a name").to_owned();
     Some(Finding { at: at(event)?, what, resource: name.to_owned(), who: Some(who(event, record)) })
 }

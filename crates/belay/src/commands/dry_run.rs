@@ -2,7 +2,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use belay_aws::session::Access;
 use belay_core::migration::Migration;
-use belay_engine::{DryRunError, Found, Which, measured, relatives};
+use belay_engine::{Circumstances, DryRunError, Found, Which, relatives};
 use belay_journal::{MemoryJournal, StateUrl};
 use belay_plan::model::Plan;
 use belay_ports::Journal;
@@ -52,14 +52,15 @@ impl Args {
         let loaded = plan_file::load(&self.plan, &self.overlay, &catalogue(), output)?;
         let given = self.baseline.as_ref().map(|path| read_baseline(path, &loaded.plan.migration)).transpose()?;
         let (kept, relatives) = on_record(&self.state.url, &loaded.plan).await?;
-        let measured = measured(&loaded.plan, &kept, relatives.iter().map(AsRef::as_ref));
-        let baseline = given.as_ref().or(kept.baseline.as_deref());
+        let known = Circumstances::of(&loaded.plan, &kept, &relatives);
+        let baseline = given.map(Arc::new).or_else(|| known.baseline.clone());
+        let circumstances = Circumstances { baseline, ..known };
         let ports =
             ports(Access::ReadOnly, Arc::new(MemoryJournal::default()), Arc::new(()), gate(output)?.only_listed());
         let (plan, sha256) = (&loaded.plan, &loaded.sha256);
         let known = kept.phase_name().filter(|name| plan.phases.contains_key(*name));
         let which = Which { only: &self.only, phase: self.phase.as_deref().or(known) };
-        let report = belay_engine::dry_run(&ports, plan, sha256, baseline, kept.cutover, which, &measured).await;
+        let report = belay_engine::dry_run(&ports, plan, sha256, &circumstances, which).await;
         let mut report = report.map_err(failure)?;
         report.reaches = belay_server::reaches(plan).iter().map(ToString::to_string).collect();
         if report.steps.values().any(|step| step.found == Found::Uncaptured) {

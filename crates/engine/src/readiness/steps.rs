@@ -12,7 +12,7 @@ use belay_core::{
 };
 use belay_plan::{
     duration,
-    model::{Name, OnDrift, Plan, Step, Target},
+    model::{Name, Plan, Target},
 };
 use belay_ports::{Check, Corrupt, Ports, Scope};
 use futures::{StreamExt, stream};
@@ -22,7 +22,7 @@ use jiff::Timestamp;
 use super::{Circumstances, PARTS_MAX, late, within};
 use crate::{
     capture::Looking,
-    drift::{Drift, Should},
+    drift::{self, Moved},
     expected::{Expected, expected_when_needed},
     loss::{Loss, losing},
 };
@@ -69,13 +69,6 @@ struct Found {
     changes: Option<Vec<Change>>,
     moved: Option<Moved>,
     observed: Option<Doc>,
-}
-
-/// The cutover has moved the resource, and where it should stand is still to be captured.
-struct Moved {
-    doc: Arc<Doc>,
-    /// It is as the evaluation before saw it.
-    stands_still: bool,
 }
 
 pub(super) async fn evaluate(ports: &Ports, plan: &Plan, circumstances: &Circumstances, at: Timestamp) -> Evaluated {
@@ -170,75 +163,14 @@ async fn of_step(ports: &Ports, plan: &Plan, step: &Name, circumstances: &Circum
         Err(Corrupt(why)) => checks.push(Check::no_go("step", resource, why)),
     }
     checks.extend(looking.actuator.readiness(&looking.scope, &doc).await);
-    let (drift, moved) = drift(&looking, plan, step, circumstances, doc.clone());
-    checks.extend(drift);
+    let (drift, moved) = drift::check(&looking, plan, circumstances, &doc);
+    checks.extend(drift::with_who(ports, plan, step, circumstances, drift).await);
     let loss = Some(Loss::of(&looking, Ok(&doc)));
     let at_cutover = circumstances.cutover.is_none().then(|| {
         let scope = Scope { cutover: Some(at), ..looking.scope.clone() };
         Loss::of(&Looking { scope, actuator: looking.actuator.clone() }, Ok(&doc))
     });
     Found { step: step.clone(), checks, loss, at_cutover, changes, moved, observed: Some(doc) }
-}
-
-/// Whether the resource is as it should be: before the cutover as at the baseline, after it as expected.
-fn drift(
-    looking: &Looking,
-    plan: &Plan,
-    step: &Name,
-    circumstances: &Circumstances,
-    doc: Doc,
-) -> (Option<Check>, Option<Moved>) {
-    let Looking { scope, actuator } = looking;
-    let planned = &plan.steps[step];
-    let resource = planned.resource.as_str();
-    let held = |should: &Should| should.drift(actuator.as_ref(), scope, planned, &doc);
-    let of_baseline = scope.baseline.as_ref().map(|entry| Should::Observed(Arc::new(entry.doc.clone())));
-    let from_baseline = of_baseline.as_ref().map_or(Drift::NotApplicable, &held);
-    match Should::after_cutover(step, planned, circumstances.cutover, &circumstances.expected) {
-        Some(should) => {
-            let check = match (held(&should), &from_baseline) {
-                (Drift::NotApplicable, _) => return (None, None),
-                (Drift::None, _) => Check::go("drift", resource, "as expected after the cutover"),
-                // Nothing is left to put back.
-                (Drift::Changed(_), Drift::None) => Check::go("drift", resource, "as it was before the cutover"),
-                (Drift::Changed(found), _) => changed(planned, resource, "after the cutover", &found),
-            };
-            (Some(check), None)
-        }
-        None => match (circumstances.cutover, from_baseline) {
-            (_, Drift::NotApplicable) => (None, None),
-            (None, Drift::None) => (Some(Check::go("drift", resource, "as at the baseline")), None),
-            (None, Drift::Changed(found)) => {
-                let found =
-                    format!("not as at the baseline, though no cutover is marked: it would take {}", found.join("; "));
-                let check = Check::warn("drift", resource, found)
-                    .cure("if the cutover has begun, `belay cutover` marks it; else look who has changed it");
-                (Some(check), None)
-            }
-            (Some(_), Drift::None) => {
-                (Some(Check::go("drift", resource, "as at the baseline: the cutover has not moved it yet")), None)
-            }
-            (Some(_), Drift::Changed(_)) => {
-                let doc = Arc::new(doc.clone());
-                let seen = circumstances.seen.get(step).map(|seen| Should::Observed(seen.clone()));
-                let stands_still = seen.is_some_and(|seen| held(&seen) == Drift::None);
-                let found =
-                    "moved by the cutover; how it should stand is captured when it has stood still for five minutes";
-                (Some(Check::go("drift", resource, found)), Some(Moved { doc, stands_still }))
-            }
-        },
-    }
-}
-
-fn changed(step: &Step, resource: &str, since: &str, found: &[String]) -> Check {
-    let found = format!("not as expected {since}: to bring it back would take {}", found.join("; "));
-    let cure = "look who has changed it; if it is meant, name it in `expect` and arm again, or begin the next phase (`belay phase`)";
-    match step.on_drift {
-        OnDrift::Proceed => Check::warn("drift", resource, found).cure(cure),
-        OnDrift::Halt => {
-            Check::no_go("drift", resource, found).wanted("as expected: else the step waits for an approval").cure(cure)
-        }
-    }
 }
 
 fn assessed(resource: &str, assessment: Result<Assessment, Corrupt>) -> (Check, Option<Vec<Change>>) {

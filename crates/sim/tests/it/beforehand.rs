@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use belay_core::change::{Assessment, Change, Doc, Key, Receipt};
-use belay_engine::{ArmError, Arming, DryRun, Found, Measured, Verdict};
+use belay_engine::{ArmError, Arming, Circumstances, DryRun, Found, Verdict};
 use belay_plan::model::AwsTarget;
 use belay_ports::{
     AccountError, Actuator, Actuators, ApplyError, Check, CheckVerdict, Corrupt, Fut, Interruption, Permission,
@@ -122,10 +122,8 @@ async fn dry_run(scene: &Scene, cutover: Option<Timestamp>) -> DryRun {
         &scene.ports,
         &scene.plan,
         "abc",
-        None,
-        cutover,
+        &Circumstances { cutover, ..Circumstances::default() },
         belay_engine::Which::default(),
-        &Measured::new(),
     )
     .await
     .unwrap()

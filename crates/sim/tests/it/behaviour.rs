@@ -8,7 +8,7 @@ use belay_core::{
     reading::Health,
     run::{Phase, RunState},
 };
-use belay_engine::{ArmError, CommandError, Measured, Request, Verdict};
+use belay_engine::{ArmError, Circumstances, CommandError, Request, Verdict};
 use belay_plan::model::{AwsTarget, Plan, Target};
 use belay_ports::{Journal, NewRecord, Scope};
 use belay_sim::{Faults, Rule, SendFault};
@@ -122,17 +122,10 @@ fn a_dry_run_changes_nothing_and_says_what_would_stop_it() {
         let ports = belay_sim::read_only_ports(&scene.world, &scene.ports);
         let baseline = belay_engine::capture(&ports, &scene.plan, "abc").await.unwrap();
         scene.world.cut_over();
-        let measured = Measured::new();
+        let circumstances = Circumstances { baseline: Some(Arc::new(baseline)), ..Circumstances::default() };
         let dry_run = || {
-            belay_engine::dry_run(
-                &ports,
-                &scene.plan,
-                "abc",
-                Some(&baseline),
-                None,
-                belay_engine::Which::default(),
-                &measured,
-            )
+            let which = belay_engine::Which::default();
+            belay_engine::dry_run(&ports, &scene.plan, "abc", &circumstances, which)
         };
         let fine = dry_run().await.unwrap();
         assert_eq!((fine.verdict, fine.stopped_by.len()), (Verdict::WouldRollBack, 0));

@@ -1,7 +1,7 @@
 //! Drift: what a resource should be after the cutover is captured once it has stood still; what somebody changes then is told, and
 //! waits for a person where the plan says so.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use belay_core::{
     event::Event,
@@ -9,8 +9,12 @@ use belay_core::{
     readiness::CheckVerdict,
     run::{Phase, RunState},
 };
-use belay_engine::{Handle, ReadinessCheck};
-use belay_plan::model::{OnDrift, Plan, Step};
+use belay_engine::{Circumstances, Handle, ReadinessCheck, Verdict};
+use belay_plan::model::{self, OnDrift, Plan, Step};
+use belay_ports::{
+    Evidence, Fut, Gathered, Permission,
+    evidence::{Changed, Finding, Question},
+};
 use belay_sim::Faults;
 use serde_json::{Value, json};
 
@@ -169,5 +173,82 @@ fn what_the_plan_expects_is_held_against_at_once() {
         command(&handle, Verb::Approve { run, step: "dns".to_owned(), approve: false }).await.unwrap();
         scene.until_run(&handle, RunState::Halted).await;
         assert!(scene.world.calls().is_empty(), "what a person denies is not overwritten");
+    });
+}
+
+/// CloudTrail, as the test knows it.
+struct Trail(Gathered);
+
+impl Evidence for Trail {
+    fn gather<'a>(&'a self, _question: &'a Question) -> Fut<'a, Gathered> {
+        Box::pin(std::future::ready(Gathered::default()))
+    }
+
+    fn changes<'a>(&'a self, changed: Changed<'a>) -> Fut<'a, Gathered> {
+        assert!(changed.since < changed.until && changed.step.expect.is_some());
+        Box::pin(std::future::ready(self.0.clone()))
+    }
+
+    fn permissions(&self, _plan: &Plan) -> Vec<Permission> {
+        Vec::new()
+    }
+}
+
+#[test]
+fn who_has_changed_it_is_told_where_the_plan_asks_cloudtrail_and_changes_no_verdict() {
+    let found = |gathered: Gathered, asks: bool| {
+        virtually(async move {
+            let dns = Step { expect: Some(json!({ "green": 100, "blue": 0 })), ..weights() };
+            let mut plan: Plan = plan([("dns", dns)]);
+            plan.triggers.clear();
+            plan.evidence = asks.then(|| model::Evidence { cloudtrail: Some(Duration::from_secs(1800)) });
+            let mut scene = Scene::new(plan, 1, Faults::none());
+            scene.ports.evidence = Arc::new(Trail(gathered));
+            scene.world.set("dns", json!({ "blue": 100, "green": 0 }));
+            let handle = armed(&scene).await;
+            cut_over(&scene, &handle).await;
+            scene.world.set("dns", json!({ "blue": 40, "green": 60 }));
+            let drifted = check(&scene, &handle).await;
+            assert_eq!(drifted.verdict, CheckVerdict::Warn, "{drifted:?}");
+            let state = handle.snapshot().state.clone();
+            let circumstances = Circumstances::of(&scene.plan, &state, &[]);
+            let which = belay_engine::Which::default();
+            let report = belay_engine::dry_run(&scene.ports, &scene.plan, "abc", &circumstances, which).await.unwrap();
+            let shown = report.steps["dns"].checks.iter().find(|check| check.id == "drift").cloned();
+            assert_eq!(shown.map(|check| check.found), Some(drifted.found.clone()), "the dry run shows the same");
+            assert!(
+                report.warnings.iter().any(|line| line.contains("not as expected after the cutover")),
+                "{report:#?}"
+            );
+            let (_, who) = drifted.found.split_once("; ").unwrap();
+            who.to_owned()
+        })
+    };
+    let change = |who: &str| Finding {
+        at: "2026-01-01T02:00:00Z".parse().unwrap(),
+        what: "ChangeResourceRecordSets".to_owned(),
+        resource: "dns".to_owned(),
+        who: Some(who.to_owned()),
+    };
+    let by = |people: &[&str]| Gathered { findings: people.iter().map(|who| change(who)).collect(), notes: vec![] };
+    let alice = "changed by alice at 2026-01-01T02:00:00Z (ChangeResourceRecordSets)";
+    assert_eq!(found(by(&["alice"]), true), alice);
+    assert!(found(by(&["alice", "bob", "carol"]), true).ends_with(", and 1 more"));
+    assert_eq!(found(Gathered::note("denied"), true), "who has changed it is not known: denied");
+    assert!(found(by(&["alice"]), false).starts_with("who has changed it is asked of CloudTrail where the plan has"));
+}
+
+#[test]
+fn a_dry_run_stops_where_what_was_changed_waits_for_a_person() {
+    virtually(async {
+        let scene = scene(OnDrift::Halt, Some(json!({ "green": 100, "blue": 0 })));
+        let handle = armed(&scene).await;
+        cut_over(&scene, &handle).await;
+        scene.world.set("dns", json!({ "blue": 0, "green": 60, "canary": 40 }));
+        let circumstances = Circumstances::of(&scene.plan, &handle.snapshot().state, &[]);
+        let which = belay_engine::Which::default();
+        let report = belay_engine::dry_run(&scene.ports, &scene.plan, "abc", &circumstances, which).await.unwrap();
+        assert_eq!(report.verdict, Verdict::WouldStop);
+        assert!(report.stopped_by[0].why.contains("not as expected after the cutover"), "{report:#?}");
     });
 }

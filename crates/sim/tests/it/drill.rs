@@ -9,7 +9,8 @@ use belay_core::{
     run::RunState,
 };
 use belay_engine::{
-    DrillReport, ExpectedFrom, INJECTED, Injection, Measured, drill_report, measured, relatives, standing,
+    Circumstances, DrillReport, ExpectedFrom, INJECTED, Injection, Measured, drill_report, measured, relatives,
+    standing,
 };
 use belay_plan::model::{Overlaid, Plan};
 use belay_ports::Journal;
@@ -147,15 +148,14 @@ fn what_a_drill_measured_is_what_is_expected_from_then_on() {
         scene.world.cut_over();
         scene.world.set_pace("db", Duration::from_secs(600)); // which only the default goes by
         let ports = belay_sim::read_only_ports(&scene.world, &scene.ports);
-        let baseline = state.baseline.as_deref();
+        let circumstances =
+            |measured| Circumstances { baseline: state.baseline.clone(), measured, ..Circumstances::default() };
         let known = belay_engine::dry_run(
             &ports,
             &scene.plan,
             "abc",
-            baseline,
-            None,
+            &circumstances(measured.clone()),
             belay_engine::Which::default(),
-            &measured,
         )
         .await
         .unwrap();
@@ -168,10 +168,8 @@ fn what_a_drill_measured_is_what_is_expected_from_then_on() {
             &ports,
             &scene.plan,
             "abc",
-            baseline,
-            None,
+            &circumstances(Measured::new()),
             belay_engine::Which::default(),
-            &Measured::new(),
         )
         .await
         .unwrap();

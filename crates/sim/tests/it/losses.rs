@@ -14,7 +14,7 @@ use belay_core::{
     reading::Health,
     run::{Phase, RunState},
 };
-use belay_engine::{Handle, Read, Snapshot};
+use belay_engine::{Circumstances, Handle, Read, Snapshot};
 use belay_plan::model::{AwsTarget, Plan, Signal};
 use belay_ports::{
     AccountError, Actuator, Actuators, ApplyError, Check, Corrupt, DataOf, Fut, Interruption, Permission, ReadError,
@@ -287,10 +287,8 @@ fn a_dry_run_shows_it_and_a_signal_that_no_one_can_read_refuses_arming() {
             &scene.ports,
             &scene.plan,
             "abc",
-            None,
-            Some("2026-03-01T01:30:00Z".parse().unwrap()),
+            &Circumstances { cutover: Some("2026-03-01T01:30:00Z".parse().unwrap()), ..Circumstances::default() },
             belay_engine::Which::default(),
-            &belay_engine::Measured::new(),
         )
         .await
         .unwrap();

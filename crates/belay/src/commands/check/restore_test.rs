@@ -12,7 +12,7 @@ use belay_core::{
     run::{Run, RunState},
 };
 use belay_engine::{
-    Answer, DryRun, Engine, Handle, Measured, Options, Request, RestoreTest, RestoreTestError, RunError, Sampler,
+    Answer, Circumstances, DryRun, Engine, Handle, Options, Request, RestoreTest, RestoreTestError, RunError, Sampler,
     Which, ask, dry_run, proved, restore_test, restored, run_foreground,
 };
 use belay_journal::{MemoryJournal, OpenError, SqliteJournal, StateUrl};
@@ -135,8 +135,8 @@ impl Test<'_> {
 
     /// What it would do, and whether anything stands against it, before anything is paid.
     async fn rehearse(&self, ports: &Ports, test: &RestoreTest) -> Result<DryRun, Failure> {
-        let (plan, sha256, baseline) = (&test.plan, &self.loaded.sha256, test.baseline.as_ref());
-        let rehearsed = dry_run(ports, plan, sha256, baseline, None, Which::default(), &Measured::default()).await;
+        let circumstances = Circumstances { baseline: test.baseline.clone().map(Arc::new), ..Circumstances::default() };
+        let rehearsed = dry_run(ports, &test.plan, &self.loaded.sha256, &circumstances, Which::default()).await;
         rehearsed.map_err(not_rehearsed)
     }
 

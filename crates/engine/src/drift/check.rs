@@ -1,0 +1,138 @@
+//! Drift as a check: for the readiness and the dry run.
+
+use std::{sync::Arc, time::Duration};
+
+use belay_core::{change::Doc, evidence::Finding};
+use belay_plan::model::{OnDrift, Plan, Step};
+use belay_ports::{Check, CheckVerdict, Ports, evidence::Changed};
+
+use super::{Drift, Should};
+use crate::{capture::Looking, readiness::Circumstances};
+
+const ID: &str = "drift";
+
+/// So long an answer is waited for: the check stands without it.
+const WHO_TIME_MAX: Duration = Duration::from_secs(15);
+
+/// Changes that are told.
+const CHANGES_MAX: usize = 2;
+
+/// The cutover has moved the resource, and where it should stand is still to be captured.
+pub(crate) struct Moved {
+    pub(crate) doc: Arc<Doc>,
+    /// It is as the evaluation before saw it.
+    pub(crate) stands_still: bool,
+}
+
+/// Whether the resource is as it should be: before the cutover as at the baseline, after it as expected. Pure.
+pub(crate) fn check(
+    looking: &Looking,
+    plan: &Plan,
+    circumstances: &Circumstances,
+    doc: &Doc,
+) -> (Option<Check>, Option<Moved>) {
+    let Looking { scope, actuator } = looking;
+    let step = &scope.step;
+    let planned = &plan.steps[step];
+    let resource = planned.resource.as_str();
+    let held = |should: &Should| should.drift(actuator.as_ref(), scope, planned, doc);
+    let of_baseline = scope.baseline.as_ref().map(|entry| Should::Observed(Arc::new(entry.doc.clone())));
+    let from_baseline = of_baseline.as_ref().map_or(Drift::NotApplicable, &held);
+    match Should::after_cutover(step, planned, circumstances.cutover, &circumstances.expected) {
+        Some(should) => {
+            let check = match (held(&should), &from_baseline) {
+                (Drift::NotApplicable, _) => return (None, None),
+                (Drift::None, _) => Check::go(ID, resource, "as expected after the cutover"),
+                // Nothing is left to put back.
+                (Drift::Changed(_), Drift::None) => Check::go(ID, resource, "as it was before the cutover"),
+                (Drift::Changed(found), _) => changed(planned, resource, "after the cutover", &found),
+            };
+            (Some(check), None)
+        }
+        None => match (circumstances.cutover, from_baseline) {
+            (_, Drift::NotApplicable) => (None, None),
+            (None, Drift::None) => (Some(Check::go(ID, resource, "as at the baseline")), None),
+            (None, Drift::Changed(found)) => {
+                let found =
+                    format!("not as at the baseline, though no cutover is marked: it would take {}", found.join("; "));
+                let check = Check::warn(ID, resource, found)
+                    .cure("if the cutover has begun, `belay cutover` marks it; else look who has changed it");
+                (Some(check), None)
+            }
+            (Some(_), Drift::None) => {
+                (Some(Check::go(ID, resource, "as at the baseline: the cutover has not moved it yet")), None)
+            }
+            (Some(_), Drift::Changed(_)) => {
+                let doc = Arc::new(doc.clone());
+                let seen = circumstances.seen.get(step).map(|seen| Should::Observed(seen.clone()));
+                let stands_still = seen.is_some_and(|seen| held(&seen) == Drift::None);
+                let found =
+                    "moved by the cutover; how it should stand is captured when it has stood still for five minutes";
+                (Some(Check::go(ID, resource, found)), Some(Moved { doc, stands_still }))
+            }
+        },
+    }
+}
+
+fn changed(step: &Step, resource: &str, since: &str, found: &[String]) -> Check {
+    let found = format!("not as expected {since}: to bring it back would take {}", found.join("; "));
+    let cure = "look who has changed it; if it is meant, name it in `expect` and arm again, or begin the next phase (`belay phase`)";
+    match step.on_drift {
+        OnDrift::Proceed => Check::warn(ID, resource, found).cure(cure),
+        OnDrift::Halt => {
+            Check::no_go(ID, resource, found).wanted("as expected: else the step waits for an approval").cure(cure)
+        }
+    }
+}
+
+/// Adds who has changed the resource since the cutover, or else the baseline. It adds text alone: whatever comes of the question, the
+/// verdict is the same.
+pub(crate) async fn with_who(
+    ports: &Ports,
+    plan: &Plan,
+    step: &str,
+    circumstances: &Circumstances,
+    check: Option<Check>,
+) -> Option<Check> {
+    let check = check?;
+    if check.verdict == CheckVerdict::Go {
+        return Some(check);
+    }
+    let captured = circumstances.baseline.as_ref().map(|baseline| baseline.captured);
+    let Some(since) = circumstances.cutover.or(captured) else { return Some(check) };
+    let who = match plan.evidence.as_ref().and_then(|evidence| evidence.cloudtrail) {
+        None => {
+            "who has changed it is asked of CloudTrail where the plan has `evidence: { cloudtrail: 30m }`".to_owned()
+        }
+        Some(_) => {
+            let changed = Changed { step: &plan.steps[step], since, until: ports.clock.now() };
+            let answer = tokio::select! {
+                biased;
+                gathered = ports.evidence.changes(changed) => Some(gathered),
+                () = ports.clock.sleep(WHO_TIME_MAX) => None,
+            };
+            match answer {
+                None => format!("who has changed it is not known: no answer within {} s", WHO_TIME_MAX.as_secs()),
+                Some(gathered) if gathered.findings.is_empty() => {
+                    let notes = gathered.notes.join("; ");
+                    let notes = if notes.is_empty() { "nothing is on record" } else { &notes };
+                    format!("who has changed it is not known: {notes}")
+                }
+                Some(gathered) => {
+                    let told: Vec<String> = gathered.findings.iter().take(CHANGES_MAX).map(told).collect();
+                    match gathered.findings.len().saturating_sub(CHANGES_MAX) {
+                        0 => format!("changed by {}", told.join(" and by ")),
+                        more => format!("changed by {}, and {more} more", told.join(" and by ")),
+                    }
+                }
+            }
+        }
+    };
+    Some(Check { found: format!("{}; {who}", check.found), ..check })
+}
+
+/// `alice at 2026-03-01T10:00:00Z (ModifyListener)`
+fn told(finding: &Finding) -> String {
+    let Finding { at, what, who, .. } = finding;
+    format!("{} at {at:.0} ({what})", who.as_deref().unwrap_or("somebody unknown"))
+}
