@@ -291,9 +291,6 @@ async fn who_changed_it(answers: impl IntoIterator<Item = String>) -> (Gathered,
     (gathered, wire.requests().iter().map(|body| serde_json::from_str(body).unwrap()).collect())
 }
 
-const LISTENER: &str =
-    "arn:aws:elasticloadbalancing:eu-west-1:111122223333:listener/app/shop/50dc6c495c0c9188/f2f7dc8efc522ab2";
-
 #[tokio::test]
 async fn who_changed_a_resource_is_looked_up_by_its_name() {
     let with = |event: Value, key: &str, value: &str| {

@@ -133,7 +133,7 @@ fn the_objective_is_held_against_the_steps_of_one_phase() {
         plan.steps["dns"].needs = vec!["copy".to_owned()];
         let scene = Scene::new(plan, 1, Faults::none());
         assert_eq!(before(&scene).phase.as_deref(), Some("cutover"), "where nobody knows better");
-        let took = |step: &str| (step.to_owned(), vec![Duration::from_secs(40)]);
+        let took = |step: &str| (step.to_owned(), vec![Duration::from_secs(40).into()]);
         for phase in ["copy", "cutover"] {
             let phase = Some(phase.to_owned());
             let known = Circumstances { phase, measured: [took("copy"), took("dns")].into(), ..before(&scene) };

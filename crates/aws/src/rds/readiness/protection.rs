@@ -21,7 +21,8 @@ pub(super) fn check(now: &Observed) -> Option<Check> {
     Some(match protected {
         true => Check::go(ID, name, "deletion protection is on"),
         false => {
-            let found = "deletion protection is off: whoever deletes it deletes its automated backups as well";
+            let found =
+                "deletion protection is off: a clean-up could delete it, and by default its automated backups with it";
             Check::warn(ID, name, found)
                 .wanted("on until nobody would roll back any more")
                 .cure(format!("aws rds modify-db-{kind} --db-{kind}-identifier {name} --deletion-protection"))

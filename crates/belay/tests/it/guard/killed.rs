@@ -1,5 +1,8 @@
 //! Guard is killed at each moment: what it has armed stays armed.
 
+use belay_core::reading::Health;
+use belay_sim::Rule;
+
 use super::stage::{PLAN, Running, UNTIL_INPUT_ENDS};
 use crate::daemon::Guarded;
 
@@ -50,5 +53,40 @@ fn a_guard_that_is_killed_while_it_waits_for_a_rollback_does_not_stop_it() {
     guarded.world.cut_over();
     guard.end_input();
     killed_when(guard, " begins: ");
+    guarded.wait_for("rolled_back");
+}
+
+#[test]
+fn a_guard_that_is_killed_before_it_arms_has_changed_nothing_and_another_begins_anew() {
+    let guarded = Guarded::with(PLAN);
+    let before = guarded.json(&["status", "shop"])["state"].clone();
+    // It has said nothing yet. Where its request to arm was quick, the daemon has armed.
+    drop(guarded.guard(&[], UNTIL_INPUT_ENDS));
+    let state = guarded.json(&["status", "shop"])["state"].clone();
+    assert!(state == before || state == "armed", "{state}");
+    killed_when(guarded.guard(&[], &["true"]), "shop is watched for");
+    guarded.is("armed");
+}
+
+#[test]
+fn a_guard_goes_on_with_what_a_killed_one_has_armed() {
+    let guarded = Guarded::with(PLAN);
+    killed_when(guarded.guard(&[], UNTIL_INPUT_ENDS), "shop is armed: ");
+    let armed = guarded.json(&["status", "shop"])["armed"].clone();
+    let done = guarded.guard(&["--soak", "0s"], &["true"]).wait();
+    assert_eq!(done.code, Some(0), "{done:?}");
+    done.says("is armed with this plan already: the baseline is kept");
+    let status = guarded.json(&["status", "shop"]);
+    assert!(armed.is_string() && status["armed"] == armed, "armed at {armed}: {status:#}");
+    assert!(status["cutover"].is_string(), "{status:#}");
+}
+
+#[test]
+fn a_trigger_after_guard_was_killed_in_the_soak_rolls_back_all_the_same() {
+    let guarded = Guarded::with(PLAN);
+    killed_when(guarded.guard(&[], &["true"]), "shop is watched for");
+    guarded.is("armed");
+    guarded.world.cut_over();
+    guarded.world.set_rule("errors", Rule::Always(Health::Unhealthy));
     guarded.wait_for("rolled_back");
 }
