@@ -255,7 +255,7 @@ async fn ten_thousand_records_are_read_to_the_last_also_when_some_calls_are_thro
             return Some(zones(&["big.example".to_owned()], None));
         }
         let from: usize = parameter(request, "name").map_or(0, |name| name[1..6].parse().unwrap());
-        if from % (10 * PAGE) == 0 && throttled.lock().unwrap().insert(from) {
+        if from.is_multiple_of(10 * PAGE) && throttled.lock().unwrap().insert(from) {
             return Some(THROTTLED.to_owned());
         }
         let sets = (from..ALL.min(from + PAGE)).map(|n| match n + 2 >= ALL {
@@ -294,7 +294,7 @@ async fn the_listeners_of_a_hundred_load_balancers_are_read_also_when_some_calls
         }
         let (_, rest) = body.split_once("lb")?;
         let number: usize = rest.get(..3)?.parse().ok()?;
-        if body.contains("DescribeListeners") && number % 10 == 0 && throttled.lock().unwrap().insert(number) {
+        if body.contains("DescribeListeners") && number.is_multiple_of(10) && throttled.lock().unwrap().insert(number) {
             return Some(THROTTLED.to_owned());
         }
         Some(match body.contains("DescribeListeners") {
