@@ -14,6 +14,9 @@ use belay_ports::near::{Nearness, address_nearness, nearness};
 use reqwest::Url;
 use serde_json::Value;
 
+/// A shorter part of an address is no secret, and words of an answer contain it.
+const PART_BYTES_MIN: usize = 4;
+
 /// A checked URL. It can be a secret, so it is not shown.
 #[derive(Clone)]
 pub(crate) struct Address {
@@ -66,12 +69,17 @@ impl Address {
         self.url.scheme() == "http"
     }
 
-    /// The address and the parts of it that are masked in answers, when the address is a secret.
+    /// The address and the parts of it that are masked in answers, when the address is a secret. Which part of it the secret is
+    /// differs from service to service, so all of them are.
     pub(crate) fn secrets(&self) -> Vec<String> {
         let url = &self.url;
-        let parts = [url.as_str(), url.path(), url.query().unwrap_or_default(), url.password().unwrap_or_default()];
-        let last = url.path_segments().and_then(|mut segments| segments.next_back()).unwrap_or_default();
-        parts.into_iter().chain([last]).filter(|part| part.len() >= 8).map(ToOwned::to_owned).collect()
+        let whole = [url.as_str(), url.path(), url.query().unwrap_or_default(), url.fragment().unwrap_or_default()];
+        let login = [url.username(), url.password().unwrap_or_default()];
+        let segments = url.path_segments().into_iter().flatten();
+        let values = url.query().into_iter().flat_map(|query| query.split('&'));
+        let values = values.map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value));
+        let parts = whole.into_iter().chain(login).chain(segments).chain(values);
+        parts.filter(|part| part.len() >= PART_BYTES_MIN).map(ToOwned::to_owned).collect()
     }
 }
 

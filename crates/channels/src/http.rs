@@ -9,9 +9,10 @@ use std::{
 };
 
 use belay_ports::{
-    NotSent, Retry,
+    Clock, NotSent, Retry,
     near::{Nearness, nearness},
 };
+use futures::future::{Either, select};
 use jiff::{Timestamp, fmt::rfc2822};
 use reqwest::{
     Certificate, Client, Method, Response,
@@ -24,11 +25,13 @@ use tokio::net::lookup_host;
 use crate::{
     address::{Address, refused},
     mask,
-    way::{later, never},
+    way::{later, never, refused_for_now},
 };
 
 /// The part of an answer that is read, unless a request asks for more.
 pub(crate) const ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// So long the rest of an answer is waited for after its status.
+const BODY_TIME_MAX: Duration = Duration::from_secs(5);
 /// The longest `Retry-After` that is honoured.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60 * 60);
 
@@ -61,7 +64,7 @@ pub(crate) struct Request<'a> {
     /// Secrets that are masked in answers.
     pub(crate) secrets: Vec<String>,
     pub(crate) answer_bytes_max: usize,
-    pub(crate) now: Timestamp,
+    pub(crate) clock: &'a dyn Clock,
 }
 
 /// An answer with a 2xx status.
@@ -103,22 +106,27 @@ impl Http {
         }
         let answer = sending.send().await.map_err(|error| failed(host, error))?;
         let status = answer.status();
-        let retry_after = retry_after(answer.headers(), request.now);
+        let retry_after = retry_after(answer.headers(), request.clock.now());
         let secrets = request.secrets;
-        let lost = |error| failed(host, error);
-        let body = body(answer, request.answer_bytes_max).await;
+        // The status is what counts, even if the rest of the answer is slow or lost: with 2xx the receiver has accepted the request.
+        let body = std::pin::pin!(body(answer, request.answer_bytes_max));
+        let body = match select(body, request.clock.sleep(BODY_TIME_MAX)).await {
+            Either::Left((body, _)) => body.unwrap_or_default(),
+            Either::Right(((), _)) => Vec::new(),
+        };
         if status.is_success() {
-            // The receiver has accepted the request, even if the rest of its answer is lost.
-            return Ok(Answer { status: status.as_u16(), body: body.unwrap_or_default(), secrets });
+            return Ok(Answer { status: status.as_u16(), body, secrets });
         }
-        let shown = mask::shown(&String::from_utf8_lossy(&body.map_err(lost).unwrap_or_default()), &secrets);
+        let shown = mask::shown(&String::from_utf8_lossy(&body), &secrets);
         let said = if shown.is_empty() { String::new() } else { format!(": {shown}") };
         let why = format!("{host} answered {}{said}", status.as_u16());
         match status.as_u16() {
-            300..400 => Err(never(format!("{why}; redirects are not followed"))),
+            300..400 => Err(refused_for_now(format!("{why}; redirects are not followed"))),
             // 420: Statuspage throttles with it.
             408 | 420 | 425 | 429 | 500.. => Err(NotSent { why, retry: Retry::Later { after: retry_after } }),
-            _ => Err(never(why)),
+            // What is wrong is the request, and it will be the same.
+            400 | 405 | 411 | 413..=415 | 422 | 431 => Err(never(why)),
+            _ => Err(refused_for_now(why)),
         }
     }
 

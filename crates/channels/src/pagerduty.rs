@@ -1,6 +1,8 @@
-//! `pagerduty`: the Events API v2. All notices of an incident have the same key, so that it is one incident there, too:
-//! triggered when it begins, acknowledged when it is decided, resolved when it ends.
+//! `pagerduty`: the Events API v2. The notices of an incident have one key, so that it is one alert there, too: triggered when
+//! it begins, acknowledged when a person decides, resolved when Belay has observed that all is well. What a rollback asks of
+//! people has keys beside it: PagerDuty pages nobody for an alert that is acknowledged.
 
+use belay_core::notice::Facts;
 use belay_plan::{
     catalogue::{ChannelSpec, Finding},
     model::Severity,
@@ -8,7 +10,7 @@ use belay_plan::{
     shape::secret,
     visible,
 };
-use belay_ports::{NotSent, Notice};
+use belay_ports::{NotSent, Notice, PlainText};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -82,19 +84,27 @@ impl Way for PagerDuty {
     }
 
     async fn deliver(&self, shared: &Shared, target: Target, notice: &Notice, text: Text) -> Result<String, NotSent> {
-        let action = Action::of(notice);
-        let request = Request {
-            method: Method::POST,
-            address: &target.address,
-            headers: Vec::new(),
-            body: Some(event(&target.key, action, notice, text).to_string()),
-            secrets: vec![target.key],
-            answer_bytes_max: ANSWER_BYTES_MAX,
-            now: shared.clock.now(),
-        };
-        let answer = shared.http.send(request).await?;
-        let said: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-        Ok(answer.shown(&format!("{} ({})", said["message"].as_str().unwrap_or_default(), action.as_str())))
+        let plain = text.plain();
+        let mut shown = String::new();
+        for (action, key) in events(notice) {
+            let request = Request {
+                method: Method::POST,
+                address: &target.address,
+                headers: Vec::new(),
+                body: Some(event(&target.key, action, &key, notice, &plain).to_string()),
+                secrets: vec![target.key.clone()],
+                answer_bytes_max: ANSWER_BYTES_MAX,
+                clock: &*shared.clock,
+            };
+            let answer = shared.http.send(request).await?;
+            let said: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+            let one = answer.shown(&format!("{} ({})", said["message"].as_str().unwrap_or_default(), action.as_str()));
+            // The first one is the incident's.
+            if shown.is_empty() {
+                shown = one;
+            }
+        }
+        Ok(shown)
     }
 }
 
@@ -105,17 +115,34 @@ enum Action {
     Resolve,
 }
 
-impl Action {
-    fn of(notice: &Notice) -> Self {
-        match notice.facts.kind {
-            _ if notice.test => Self::Trigger,
-            NoticeKind::Decision => Self::Acknowledge,
-            NoticeKind::Finished | NoticeKind::Recovered => Self::Resolve,
-            NoticeKind::Blind if notice.facts.over => Self::Resolve,
-            _ => Self::Trigger,
-        }
-    }
+/// What a rollback asks of people: an alert of its own for each, beside the incident's.
+const ASKS: [NoticeKind; 3] = [NoticeKind::Approval, NoticeKind::StepFailed, NoticeKind::Halted];
 
+/// What a notice comes to, each with its key. All can be repeated: the keys are the same.
+fn events(notice: &Notice) -> Vec<(Action, String)> {
+    let facts = &notice.facts;
+    let episode = episode(notice);
+    let main = |action| (action, dedup_key(facts, &episode));
+    let asks = |action, kind: NoticeKind| (action, dedup_key(facts, &format!("{episode}/{kind}")));
+    let has_episode = facts.incident.is_some() || facts.run.is_some();
+    match facts.kind {
+        _ if notice.test => vec![main(Action::Trigger)],
+        kind if ASKS.contains(&kind) && has_episode => vec![asks(Action::Trigger, kind)],
+        // What the plan decides, no person has seen.
+        NoticeKind::Decision if facts.by.is_some() => vec![main(Action::Acknowledge)],
+        NoticeKind::Finished | NoticeKind::Recovered => {
+            // Without an incident nothing was triggered under the key of the run itself.
+            let known = facts.is_well() || facts.incident.is_none();
+            let end = main(if known { Action::Resolve } else { Action::Trigger });
+            let asked = ASKS.into_iter().filter(|_| facts.run.is_some());
+            [end].into_iter().chain(asked.map(|kind| asks(Action::Resolve, kind))).collect()
+        }
+        NoticeKind::Blind | NoticeKind::Readiness if facts.over => vec![main(Action::Resolve)],
+        _ => vec![main(Action::Trigger)],
+    }
+}
+
+impl Action {
     fn as_str(self) -> &'static str {
         match self {
             Self::Trigger => "trigger",
@@ -125,12 +152,11 @@ impl Action {
     }
 }
 
-fn event(key: &str, action: Action, notice: &Notice, text: Text) -> Value {
-    let plain = text.plain();
+fn event(routing_key: &str, action: Action, key: &str, notice: &Notice, plain: &PlainText) -> Value {
     let mut event = json!({
-        "routing_key": key,
+        "routing_key": routing_key,
         "event_action": action.as_str(),
-        "dedup_key": dedup_key(notice),
+        "dedup_key": key,
         "client": "Belay",
     });
     if action == Action::Trigger {
@@ -152,19 +178,24 @@ fn event(key: &str, action: Action, notice: &Notice, text: Text) -> Value {
     event
 }
 
-/// `belay/MIGRATION/INCIDENT`: one incident of ours is one of theirs. What is of no incident is of its run, or on its own.
-fn dedup_key(notice: &Notice) -> String {
+/// `belay/MIGRATION/INCIDENT`, `belay/MIGRATION/INCIDENT/halted`
+fn dedup_key(facts: &Facts, episode: &str) -> String {
+    let key = format!("belay/{}/{episode}", facts.migration);
+    key.chars().take(DEDUP_KEY_CHARS_MAX).collect()
+}
+
+/// One incident of ours is one of theirs. What is of no incident is of its run, or on its own.
+fn episode(notice: &Notice) -> String {
     let facts = &notice.facts;
-    let episode = match (&facts.incident, &facts.run) {
+    match (&facts.incident, &facts.run) {
         _ if notice.test => notice.key.clone(),
         // That it can be read again ends nothing but that.
         _ if facts.kind == NoticeKind::Blind => format!("blind/{}", facts.source.as_deref().unwrap_or_default()),
+        _ if facts.kind == NoticeKind::Readiness => "readiness".to_owned(),
         (Some(incident), _) => incident.id.to_string(),
         (None, Some(run)) => run.id.to_string(),
         (None, None) => notice.key.clone(),
-    };
-    let key = format!("belay/{}/{episode}", facts.migration);
-    key.chars().take(DEDUP_KEY_CHARS_MAX).collect()
+    }
 }
 
 fn severity(notice: &Notice) -> &'static str {

@@ -46,6 +46,7 @@ pub fn all(kind: NoticeKind) -> Vec<Sample> {
         NoticeKind::Approval => vec![
             of("asked of a role", Facts { step: Some(approval()), ..running() }),
             of("asked of anybody, without an incident", Facts { step: Some(any_approval()), ..by_hand() }),
+            of("asked for many steps", Facts { step: Some(approval()), more: 812, ..running() }),
         ],
         NoticeKind::StepFailed => {
             let step = StepFacts { role: None, quorum: None, until: None, why: REFUSED.to_owned(), ..approval() };
@@ -56,14 +57,20 @@ pub fn all(kind: NoticeKind) -> Vec<Sample> {
             of("started by hand", because("the step db_back failed", halted(by_hand()))),
         ],
         NoticeKind::Finished => vec![
-            of("rolled back", ended(RunState::RolledBack, running())),
-            of("rolled back, started by hand", ended(RunState::RolledBack, by_hand())),
+            of("rolled back", confirmed(ended(RunState::RolledBack, running()))),
+            of("rolled back, started by hand", confirmed(ended(RunState::RolledBack, by_hand()))),
             of("aborted by a person", by("anna", "we fix it by hand", ended(RunState::Aborted, running()))),
             of("an undo", undone()),
-            of("closed without a rollback", closed(IncidentOutcome::Disarmed, answered(Answer::FixForward))),
+            of(
+                "disarmed",
+                by("anna", "we go on by hand", closed(IncidentOutcome::Disarmed, answered(Answer::FixForward))),
+            ),
+            of("rolled back, and nothing is known", passed_over(ended(RunState::RolledBack, running()))),
+            of("rolled back, the trigger no longer fires", healthy(ended(RunState::RolledBack, running()))),
+            of("rolled back by hand, and nothing is known", ended(RunState::RolledBack, by_hand())),
         ],
         NoticeKind::Recovered => {
-            vec![of("healed by itself", closed(IncidentOutcome::Recovered, first(Answer::Decide)))]
+            vec![of("healed by itself", healthy(closed(IncidentOutcome::Recovered, first(Answer::Decide))))]
         }
         NoticeKind::Phase => {
             vec![of(
@@ -93,7 +100,7 @@ pub fn all(kind: NoticeKind) -> Vec<Sample> {
             ),
         ],
         NoticeKind::PostmortemDue => vec![
-            of("after an incident", closed(IncidentOutcome::RolledBack, ended(RunState::RolledBack, running()))),
+            of("after an incident", confirmed(ended(RunState::RolledBack, running()))),
             of("after a rollback by hand", ended(RunState::RolledBack, by_hand())),
         ],
     }
@@ -140,6 +147,7 @@ fn incidents() -> Vec<(&'static str, Facts)> {
         ("an update during the rollback", update(changed(running()))),
         ("an update while people fix", update(first(Answer::FixForward))),
         ("an update of a halted rollback", update(halted(running()))),
+        ("a trigger joins", update(joining(first(Answer::FixForward)))),
     ]
 }
 
@@ -168,6 +176,8 @@ fn quiet() -> Facts {
         at: minute(0),
         why: String::new(),
         by: None,
+        joined: Vec::new(),
+        more: 0,
         incident: None,
         run: None,
         step: None,
@@ -192,6 +202,8 @@ fn incident() -> IncidentFacts {
         severity: Severity::Critical,
         customer_facing: true,
         triggers: vec![name("customers_hurt")],
+        firing: vec![name("customers_hurt")],
+        healthy: false,
         evidence: vec![
             "customer_errors: the alarm checkout-5xx is in ALARM since 02:10 UTC (4.2 % of requests)".to_owned(),
         ],
@@ -237,6 +249,8 @@ fn run() -> RunFacts {
         by: "belay".to_owned(),
         steps: 4,
         over: 2,
+        done: Some(2),
+        confirmed: false,
         now: vec![name("db_back")],
         failed: Vec::new(),
     }
@@ -265,10 +279,40 @@ fn halted(facts: Facts) -> Facts {
 
 fn ended(state: RunState, facts: Facts) -> Facts {
     let over = if state == RunState::Aborted { 2 } else { 4 };
-    let run = facts.run.map(|run| RunFacts { state, ended: Some(minute(20)), over, now: Vec::new(), ..run });
+    let run = facts.run.map(|run| RunFacts {
+        state,
+        ended: Some(minute(20)),
+        over,
+        done: Some(over),
+        now: Vec::new(),
+        ..run
+    });
     let outcome = if state == RunState::Aborted { IncidentOutcome::Aborted } else { IncidentOutcome::RolledBack };
     let incident = facts.incident.map(|incident| IncidentFacts { outcome: Some(outcome), ..incident });
     Facts { run, incident, at: minute(20), ..facts }
+}
+
+/// The plan's confirmation held, and the signals have recovered.
+fn confirmed(facts: Facts) -> Facts {
+    let facts = healthy(facts);
+    Facts { run: facts.run.map(|run| RunFacts { confirmed: true, ..run }), ..facts }
+}
+
+fn healthy(facts: Facts) -> Facts {
+    let incident = facts.incident.map(|incident| IncidentFacts { firing: Vec::new(), healthy: true, ..incident });
+    Facts { incident, ..facts }
+}
+
+/// A step failed, and the rollback went on without it.
+fn passed_over(facts: Facts) -> Facts {
+    let facts = because("failed, and passed over: cache_back", facts);
+    Facts { run: facts.run.map(|run| RunFacts { done: Some(3), failed: vec![name("cache_back")], ..run }), ..facts }
+}
+
+fn joining(facts: Facts) -> Facts {
+    let triggers = vec![name("slow"), name("customers_hurt")];
+    let incident = facts.incident.map(|incident| IncidentFacts { triggers, ..incident });
+    Facts { incident, joined: vec![name("customers_hurt")], ..facts }
 }
 
 fn undone() -> Facts {

@@ -1,7 +1,7 @@
 //! `statuspage`: an incident on a page of Atlassian Statuspage. It is created, updated and resolved; which of the page's
 //! incidents is ours is read off its metadata, so nothing has to be kept, and a notice that was sent before is known by its key.
 
-use belay_core::{event::IncidentOutcome, notice::Facts, run::RunState};
+use belay_core::{notice::Facts, run::RunState};
 use belay_plan::{
     catalogue::{ChannelSpec, Finding},
     model::Severity,
@@ -112,14 +112,20 @@ impl Way for Statuspage {
 enum Stage {
     Investigating,
     Identified,
+    /// It was rolled back, and nobody has seen that all is well.
+    Monitoring,
     Resolved,
 }
 
 impl Stage {
     fn of(facts: &Facts) -> Self {
         match facts.kind {
-            NoticeKind::Finished | NoticeKind::Recovered if is_over(facts) => Self::Resolved,
-            NoticeKind::Decision | NoticeKind::Halted | NoticeKind::Finished => Self::Identified,
+            // Customers get the all clear only if Belay has observed it.
+            NoticeKind::Finished | NoticeKind::Recovered if facts.is_well() => Self::Resolved,
+            NoticeKind::Finished if facts.run.as_ref().is_some_and(|run| run.state == RunState::RolledBack) => {
+                Self::Monitoring
+            }
+            NoticeKind::Decision | NoticeKind::Halted => Self::Identified,
             _ => match facts.run {
                 Some(_) => Self::Identified,
                 None => Self::Investigating,
@@ -131,16 +137,10 @@ impl Stage {
         match self {
             Self::Investigating => "investigating",
             Self::Identified => "identified",
+            Self::Monitoring => "monitoring",
             Self::Resolved => "resolved",
         }
     }
-}
-
-/// Customers get the all clear only if Belay has observed it.
-fn is_over(facts: &Facts) -> bool {
-    let outcome = facts.incident.as_ref().and_then(|incident| incident.outcome);
-    matches!(outcome, Some(IncidentOutcome::Recovered | IncidentOutcome::RolledBack))
-        || facts.run.as_ref().is_some_and(|run| run.state == RunState::RolledBack)
 }
 
 /// The marker in the metadata: the incident, or the run if there is no incident.
@@ -175,7 +175,7 @@ impl Api<'_> {
             headers: vec![("authorization", format!("OAuth {}", target.key))],
             body: body.map(|body| body.to_string()),
             secrets: vec![target.key.clone()],
-            now: self.shared.clock.now(),
+            clock: &*self.shared.clock,
         };
         self.shared.http.send(request).await
     }

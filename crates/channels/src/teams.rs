@@ -51,7 +51,7 @@ impl Way for Teams {
             body: Some(message(&text, &notice.page).to_string()),
             secrets: address.secrets(),
             answer_bytes_max: ANSWER_BYTES_MAX,
-            now: shared.clock.now(),
+            clock: &*shared.clock,
         };
         let answer = shared.http.send(request).await?;
         Ok(answer.shown(&String::from_utf8_lossy(&answer.body)))

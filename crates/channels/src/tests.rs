@@ -22,10 +22,10 @@ use tempfile::TempDir;
 
 use crate::{Channels, samples};
 
-/// A clock that stands, and whose sleepers never wake but when the test says so.
+/// A clock that stands. Those who sleep no longer than the test says wake at once, all others never.
 #[derive(Default)]
 struct Still {
-    wakes: bool,
+    wakes_up_to: Duration,
 }
 
 impl Clock for Still {
@@ -37,8 +37,8 @@ impl Clock for Still {
         Duration::ZERO
     }
 
-    fn sleep(&self, _duration: Duration) -> Fut<'_, ()> {
-        if self.wakes { Box::pin(std::future::ready(())) } else { Box::pin(std::future::pending()) }
+    fn sleep(&self, duration: Duration) -> Fut<'_, ()> {
+        if duration <= self.wakes_up_to { Box::pin(std::future::ready(())) } else { Box::pin(std::future::pending()) }
     }
 }
 

@@ -93,6 +93,14 @@ pub(crate) fn later(why: impl Into<String>) -> NotSent {
     NotSent { why: why.into(), retry: Retry::Later { after: None } }
 }
 
+/// A receiver that is being set up, or a key that is being replaced, refuses what it takes a few minutes later: the address and
+/// the key are looked up anew for each try.
+const REFUSED_WAIT: Duration = Duration::from_secs(60);
+
+pub(crate) fn refused_for_now(why: impl Into<String>) -> NotSent {
+    NotSent { why: why.into(), retry: Retry::Later { after: Some(REFUSED_WAIT) } }
+}
+
 /// Implements the port for a kind of channel.
 pub(crate) struct Sender<W> {
     pub(crate) way: W,

@@ -87,7 +87,7 @@ impl Way for Webhook {
             body: Some(body),
             secrets,
             answer_bytes_max: ANSWER_BYTES_MAX,
-            now,
+            clock: &*shared.clock,
         };
         Ok(shared.http.send(request).await?.shown(""))
     }

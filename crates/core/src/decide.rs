@@ -99,7 +99,9 @@ pub(crate) struct Deciding {
     pub(crate) now: Timestamp,
     pub(crate) entropy: u32,
     /// Who has asked for what is being decided, as the record will name them.
-    actor: String,
+    pub(crate) actor: String,
+    /// The people whose word has decided the incident in this input.
+    pub(crate) deciders: Vec<String>,
     pub(crate) events: Vec<Event>,
     /// What is under way at a step, as the last look showed it.
     pub(crate) notes: BTreeMap<Name, String>,
@@ -116,6 +118,7 @@ impl Deciding {
             now,
             entropy,
             actor: "belay".to_owned(),
+            deciders: Vec::new(),
             events: Vec::new(),
             notes: BTreeMap::new(),
             due: Vec::new(),
@@ -146,6 +149,7 @@ impl Deciding {
     }
 
     fn input(&mut self, input: &Input) -> Result<(), Refusal> {
+        self.deciders.clear();
         self.actor = match input {
             Input::Command(command) => command.asked.actor.clone(),
             _ => "belay".to_owned(),

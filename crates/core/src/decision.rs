@@ -368,13 +368,11 @@ impl Deciding {
         self.commanded("decide", asked, json!({ "answer": word }));
         let (who, reason) = (asked.actor.clone(), asked.reason.clone());
         self.emit(Event::WordGiven { who, roles, word, reason });
-        let agreed = self.state.incident.as_ref().is_some_and(|incident| {
-            let words = incident.last_words();
-            words.iter().all(|said| said.word == word) && covers(&authority, &words)
-        });
-        if !agreed {
+        let words = self.state.incident.as_ref().map(Incident::last_words).unwrap_or_default();
+        if !words.iter().all(|said| said.word == word) || !covers(&authority, &words) {
             return Ok(());
         }
+        self.deciders = words.iter().map(|said| said.who.clone()).collect();
         let why = asked.reason.clone();
         let asks = self.state.incident.as_ref().and_then(|incident| incident.asks.clone());
         let asks = asks.map(|asks| Question { timebox_ends: None, then: None, ..asks });

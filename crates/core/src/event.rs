@@ -241,6 +241,12 @@ pub enum Event {
         /// What the plan's `within` comes to.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         late_at: Option<Timestamp>,
+        /// When it should have been sent by the channel's own times, if that is not now: nothing was decided meanwhile.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since: Option<Timestamp>,
+        /// The notice that is not sent any more, since this one contains it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        instead_of: Option<NoticeId>,
     },
     /// `answer`: the receiver's, in short. `delay_s`: since it was due.
     NoticeSent {
@@ -250,13 +256,16 @@ pub enum Event {
         answer: String,
         delay_s: u64,
     },
-    /// `again_at`: when it is tried again; none: it is given up.
+    /// `again_at`: when it is tried again; none: it is given up. `asked`: the receiver has said for how long it is to be left
+    /// alone.
     NoticeFailed {
         notice: NoticeId,
         channel: Name,
         about: NoticeKind,
         why: String,
         again_at: Option<Timestamp>,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        asked: bool,
     },
     /// The time that the plan gives it is over, and it is not sent.
     NoticeLate {

@@ -1,6 +1,6 @@
 //! Incidents: one episode from the first trigger to closure.
 
-use belay_plan::model::{Answer, Fix, Name, Trigger};
+use belay_plan::model::{Answer, Fix, Name, Severity, Trigger};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -63,6 +63,17 @@ impl Incident {
 }
 
 impl Migration {
+    /// The worst severity of these triggers.
+    pub(crate) fn worst_severity<'n>(&self, triggers: impl IntoIterator<Item = &'n Name>) -> Option<Severity> {
+        let plan = self.plan.as_ref()?;
+        let severities = triggers.into_iter().filter_map(|name| Some(plan.triggers.get(name)?.severity));
+        severities.min_by_key(|severity| match severity {
+            Severity::Critical => 0,
+            Severity::Major => 1,
+            Severity::Minor => 2,
+        })
+    }
+
     pub(crate) fn apply_incident(&mut self, at: Timestamp, event: &Event) -> Result<(), String> {
         if let Event::IncidentOpened { incident, trigger } = event {
             self.note_in_drill(Some(incident), None);

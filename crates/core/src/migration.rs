@@ -275,6 +275,7 @@ impl Migration {
 
     fn arm(&mut self, at: Timestamp, waits_for_green: &[Name]) {
         self.begin_list();
+        Arc::make_mut(&mut self.outbox).seen();
         (self.armed, self.armed_last) = (Some(at), Some(at));
         self.readiness = None;
         self.forget_drill();
@@ -396,6 +397,7 @@ impl Migration {
                     }
                     Event::RunAborting { why } => {
                         run.aborting = true;
+                        run.aborted_by = Some(actor.to_owned());
                         run.why.clone_from(why);
                     }
                     Event::RunHalted { why } => {

@@ -43,6 +43,8 @@ pub struct Run {
     /// Why it is held, halted or ended.
     pub why: String,
     pub aborting: bool,
+    /// Who has aborted it.
+    pub aborted_by: Option<String>,
     /// The run was taken up again after so long that what is found must be explainable before anything is sent.
     pub suspicious: bool,
     /// In the order of the plan. Shared, so that a decision's scratch copy costs little.
@@ -693,6 +695,7 @@ impl Run {
             state: RunState::Running,
             why: String::new(),
             aborting: false,
+            aborted_by: None,
             suspicious: false,
             steps: IndexMap::new(),
             relations: Arc::default(),
@@ -709,6 +712,11 @@ impl Run {
         let state = self.steps.get_mut(step).ok_or_else(|| format!("the run has no step {step}"))?;
         Arc::make_mut(state).apply(at, plan, event);
         Ok(())
+    }
+
+    /// Its plan has a confirmation, and all of it held.
+    pub fn is_confirmed(&self) -> bool {
+        self.state == RunState::RolledBack && !self.confirm.is_empty() && self.confirm.iter().all(GateState::has_passed)
     }
 
     pub(crate) fn apply_confirm(&mut self, at: Timestamp, signal: &str, event: &GateEvent) {

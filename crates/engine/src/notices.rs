@@ -27,7 +27,8 @@ type Try = (NoticeId, u32);
 /// Dropping it stops all tries, as a crash would: the next start sends again, under the same keys.
 pub(crate) struct Notices {
     ports: Ports,
-    under_way: HashMap<Id, Try>,
+    /// With the channel: one after the other goes to each.
+    under_way: HashMap<Id, (Try, Name)>,
     begun: BTreeSet<Try>,
     set: JoinSet<Result<String, NotSent>>,
     /// When the next one that waits for its time is to be sent.
@@ -42,11 +43,16 @@ impl Notices {
     /// Begins to send what is newly wanted and due. What is being sent is never stopped: its answer matters.
     pub(crate) fn reconcile(&mut self, wants: &Wants, snapshot: &Snapshot, now: Timestamp) {
         self.wake = None;
+        let busy: BTreeSet<Name> = self.under_way.values().map(|(_, channel)| channel.clone()).collect();
         for wanted in &wants.notices {
             if self.begun.contains(wanted) {
                 continue;
             }
             let Some(waiting) = snapshot.state.outbox.waiting.get(&wanted.0) else { continue };
+            // Its answer comes first: what is tried next follows from that, too.
+            if busy.contains(&waiting.channel) {
+                continue;
+            }
             if waiting.again_at > now {
                 self.wake = Some(self.wake.map_or(waiting.again_at, |wake| wake.min(waiting.again_at)));
                 continue;
@@ -54,7 +60,7 @@ impl Notices {
             let channels = snapshot.state.plan.as_ref().map(|plan| &plan.notify.channels);
             let kind = channels.and_then(|known| known.get(&waiting.channel)).map(|channel| channel.kind.clone());
             let task = self.set.spawn(send(self.ports.clone(), notice(&wanted.0, waiting, snapshot, now), kind));
-            self.under_way.insert(task.id(), wanted.clone());
+            self.under_way.insert(task.id(), (wanted.clone(), waiting.channel.clone()));
             self.begun.insert(wanted.clone());
         }
     }
@@ -80,7 +86,7 @@ impl Notices {
                 Ok((id, result)) => (id, result),
                 Err(error) => (error.id(), Err(failed_inside())),
             };
-            if let Some(over) = self.under_way.remove(&id) {
+            if let Some((over, _)) = self.under_way.remove(&id) {
                 self.begun.remove(&over);
                 return Input::Noticed { notice: over.0, result };
             }

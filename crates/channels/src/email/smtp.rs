@@ -26,7 +26,7 @@ use crate::{
     address::refused,
     http::chain,
     mask,
-    way::{later, never},
+    way::{later, never, refused_for_now},
 };
 
 /// A mail server, by its URL.
@@ -86,7 +86,9 @@ impl Server {
             return Err("the mail server's address has a user and no password".to_owned());
         }
         let of_login = [url.password().unwrap_or_default().to_owned(), login.clone().unwrap_or_default().1];
-        let secrets = [vec![text.to_owned()], of_login.to_vec()].concat();
+        let mut secrets = [vec![text.to_owned()], of_login.to_vec()].concat();
+        // As `AUTH PLAIN` sends it; the mask knows the forms of `AUTH LOGIN`.
+        secrets.extend(login.as_ref().map(|(user, password)| format!("\0{user}\0{password}")));
         let server = Self { host: host.to_owned(), port: url.port().unwrap_or(port), security, login, secrets };
         let address = host.trim_start_matches('[').trim_end_matches(']').parse();
         match address.ok().and_then(|address| server.objection(address)) {
@@ -147,7 +149,8 @@ impl Server {
             let logged_in = connection.auth(DEFAULT_MECHANISMS, &credentials).await;
             if let Err(error) = logged_in {
                 connection.abort().await;
-                return Err(self.failed("refused the login", &error));
+                let why = format!("{} refused the login: {}", self.host, self.reason(&error));
+                return Err(if error.is_permanent() { refused_for_now(why) } else { later(why) });
             }
         }
         Ok(connection)

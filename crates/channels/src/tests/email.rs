@@ -173,11 +173,11 @@ async fn nothing_is_sent_without_the_right_certificate_or_without_tls() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_not_tried_again_and_not_shown() {
+async fn a_wrong_password_is_left_alone_for_a_while_and_not_shown() {
     let Some(server) = Server::start(&["--starttls"]) else { return };
     let error =
         server.team("smtp", "belay:wr0ng-pass@", &["cto@example.com"]).tell(NoticeKind::Halted).await.unwrap_err();
-    assert_eq!(error.retry, Retry::Never, "{error}");
+    assert_eq!(error.retry, Retry::Later { after: Some(std::time::Duration::from_secs(60)) }, "{error}");
     assert!(error.why.starts_with("localhost refused the login: permanent error (535)"), "{error}");
     assert!(!error.why.contains("wr0ng-pass"), "{error}");
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{
     Still, Team,
-    receiver::{ECHO, Receiver, answer},
+    receiver::{DRIP, ECHO, Receiver, answer},
     webhook::{SECRET, team},
 };
 use crate::Channels;
@@ -36,11 +36,15 @@ async fn an_answer_says_whether_it_is_tried_again() {
         (answer("500 Oops", &[], ""), later, "answered 500"),
         (answer("408 Timeout", &[], ""), later, "answered 408"),
         (answer("400 Bad Request", &[], "invalid\x1b[2J_blocks"), Retry::Never, "answered 400: invalid␛[2J_blocks"),
-        (answer("404 Not Found", &[], ""), Retry::Never, "answered 404"),
-        (answer("410 Gone", &[], ""), Retry::Never, "answered 410"),
+        (answer("422 Unprocessable", &[], ""), Retry::Never, "answered 422"),
+        // What whoever runs the receiver can cure.
+        (answer("401 Unauthorized", &[], ""), after(60), "answered 401"),
+        (answer("403 Forbidden", &[], ""), after(60), "answered 403"),
+        (answer("404 Not Found", &[], ""), after(60), "answered 404"),
+        (answer("410 Gone", &[], ""), after(60), "answered 410"),
         (
             answer("302 Found", &["Location: http://127.0.0.1:1/"], ""),
-            Retry::Never,
+            after(60),
             "answered 302; redirects are not followed",
         ),
         (String::new(), later, "did not answer"),
@@ -69,6 +73,33 @@ async fn an_endless_answer_is_not_read_to_its_end() {
 }
 
 #[tokio::test]
+async fn a_notice_is_sent_once_its_status_says_so_however_slow_the_rest_of_the_answer_is() {
+    let began = |status: &str| format!("{DRIP}HTTP/1.1 {status}\r\nRetry-After: 30\r\nContent-Length: 100000\r\n\r\nx");
+    for (status, wanted) in [
+        ("200 OK", Ok("200".to_owned())),
+        ("429 Too Many Requests", Err(Retry::Later { after: Some(Duration::from_secs(30)) })),
+    ] {
+        let receiver = Receiver::new(&[&began(status)]).await;
+        let mut team = team(&receiver.url("/"));
+        let clock = Still { wakes_up_to: Duration::from_secs(5) };
+        team.channels = Channels::new(Arc::new(clock), Gate::default());
+        assert_eq!(team.tell(NoticeKind::Incident).await.map_err(|error| error.retry), wanted);
+    }
+}
+
+#[tokio::test]
+async fn every_part_of_a_secret_address_is_masked_in_whichever_form_it_comes_back() {
+    let body = "bad signature SECRETSIG+abcDEF123 / SECRETSIG%2BabcDEF123 for workflow ab12SECRETWF of 6chars";
+    let receiver = Receiver::new(&[&answer("400 Bad Request", &[], body)]).await;
+    let path = "/x/6chars/workflows/ab12SECRETWF/triggers/manual?api-version=2016-06-01&sig=SECRETSIG%2BabcDEF123";
+    let error = team(&receiver.url(path)).tell(NoticeKind::Incident).await.unwrap_err();
+    assert_eq!(
+        error.why,
+        "127.0.0.1 answered 400: bad signature [masked] / [masked] for workflow [masked] of [masked]"
+    );
+}
+
+#[tokio::test]
 async fn a_receiver_that_is_not_there_is_asked_again() {
     let address = {
         let receiver = Receiver::new(&[""]).await;
@@ -82,7 +113,7 @@ async fn a_receiver_that_is_not_there_is_asked_again() {
 #[tokio::test]
 async fn a_receiver_that_hangs_is_not_waited_for() {
     let mut team = team("http://127.0.0.1:9/");
-    team.channels = Channels::new(Arc::new(Still { wakes: true }), Gate::default());
+    team.channels = Channels::new(Arc::new(Still { wakes_up_to: Duration::MAX }), Gate::default());
     let error = team.tell(NoticeKind::Incident).await.unwrap_err();
     assert_eq!((error.why.as_str(), error.retry), ("no answer within 25 s", Retry::Later { after: None }));
 }

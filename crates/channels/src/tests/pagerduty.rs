@@ -1,6 +1,6 @@
 use belay_plan::notify::NoticeKind;
 use belay_ports::Retry;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     Team,
@@ -20,6 +20,7 @@ fn team(url: &str) -> Team {
 
 #[tokio::test]
 async fn an_incident_is_triggered_acknowledged_and_resolved_under_one_key() {
+    // What is asked of people meanwhile pages on its own, and is over with the run.
     let receiver = Receiver::new(&[&answer("202 Accepted", &[], TAKEN)]).await;
     let team = team(&receiver.url(""));
     for (kind, action) in [
@@ -33,8 +34,21 @@ async fn an_incident_is_triggered_acknowledged_and_resolved_under_one_key() {
         assert_eq!(team.tell(kind).await, Ok(format!("202 Event processed ({action})")));
     }
     let received: Vec<Received> = receiver.received();
-    let keys: Vec<_> = received.iter().map(|event| event.json()["dedup_key"].clone()).collect();
-    assert!(keys.iter().all(|key| key == "belay/checkout-cutover/mm7q2k9d0a1b"), "{keys:?}");
+    let acts: Vec<String> = received.iter().map(act).collect();
+    assert_eq!(
+        acts,
+        [
+            "trigger ",
+            "acknowledge ",
+            "trigger /approval",
+            "trigger /halted",
+            "resolve ",
+            "resolve /approval",
+            "resolve /step_failed",
+            "resolve /halted",
+            "resolve ",
+        ]
+    );
     assert!(received.iter().all(|event| event.line == "POST /v2/enqueue"));
 
     let trigger = received[0].json();
@@ -49,6 +63,33 @@ async fn an_incident_is_triggered_acknowledged_and_resolved_under_one_key() {
     assert_eq!((&resolve["event_action"], &resolve["payload"]), (&json!("resolve"), &json!(null)));
 }
 
+/// `trigger /halted`: the action, and the key below the one of the incident.
+fn act(event: &Received) -> String {
+    let event = event.json();
+    let key =
+        event["dedup_key"].as_str().unwrap().strip_prefix("belay/checkout-cutover/mm7q2k9d0a1b").unwrap().to_owned();
+    format!("{} {key}", event["event_action"].as_str().unwrap())
+}
+
+#[tokio::test]
+async fn only_what_was_observed_resolves_and_only_a_person_acknowledges() {
+    for (kind, sample, wanted) in [
+        // Decided by the end of the timebox.
+        (NoticeKind::Decision, 2, "trigger "),
+        (NoticeKind::Finished, 0, "resolve "),
+        // Aborted, disarmed, rolled back without a confirmation.
+        (NoticeKind::Finished, 2, "trigger "),
+        (NoticeKind::Finished, 4, "trigger "),
+        (NoticeKind::Finished, 5, "trigger "),
+        (NoticeKind::Finished, 6, "resolve "),
+    ] {
+        let receiver = Receiver::new(&[&answer("202 Accepted", &[], TAKEN)]).await;
+        let team = team(&receiver.url(""));
+        team.send(&team.notice(kind, sample)).await.unwrap();
+        assert_eq!(act(&receiver.received()[0]), wanted, "{kind} {sample}");
+    }
+}
+
 #[tokio::test]
 async fn a_rollback_without_an_incident_has_the_key_of_its_run() {
     let receiver = Receiver::new(&[&answer("202 Accepted", &[], TAKEN)]).await;
@@ -57,7 +98,9 @@ async fn a_rollback_without_an_incident_has_the_key_of_its_run() {
         team.send(&team.notice(kind, sample)).await.unwrap();
     }
     let received = receiver.received();
-    assert!(received.iter().all(|event| event.json()["dedup_key"] == "belay/checkout-cutover/mm7q2l4f7c2d"));
+    let keys: Vec<Value> = received.iter().map(|event| event.json()["dedup_key"].clone()).collect();
+    let key = |part: &str| format!("belay/checkout-cutover/mm7q2l4f7c2d{part}");
+    assert_eq!(keys, [key("/halted"), key(""), key("/approval"), key("/step_failed"), key("/halted")]);
     assert!(received.iter().all(|event| event.line == "POST /proxy/v2/enqueue"));
 }
 

@@ -33,6 +33,9 @@ impl Received {
 /// An answer that refuses, and shows everything that was sent.
 pub(super) const ECHO: &str = "echo";
 
+/// Before an answer: the connection stays open after it.
+pub(super) const DRIP: &str = "drip ";
+
 /// Answers requests one after the other, the last answer again and again; an empty answer is none: it hangs up.
 pub(super) struct Receiver {
     pub(super) address: SocketAddr,
@@ -108,6 +111,11 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, received: &Mutex<Vec
         answer => answer.to_owned(),
     };
     received.lock().unwrap().push(Received { line, headers, body });
+    if let Some(answer) = answer.strip_prefix(DRIP) {
+        let _ = stream.write_all(answer.as_bytes()).await;
+        let _ = stream.flush().await;
+        return std::future::pending().await;
+    }
     let _ = stream.write_all(answer.as_bytes()).await;
     let _ = stream.shutdown().await;
 }

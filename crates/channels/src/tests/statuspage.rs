@@ -67,7 +67,10 @@ async fn the_same_incident_is_updated_and_resolved() {
         (NoticeKind::Halted, 0, "identified", "major_outage"),
         // Nobody knows that all is well.
         (NoticeKind::Finished, 2, "identified", "major_outage"),
+        (NoticeKind::Finished, 4, "investigating", "major_outage"),
+        (NoticeKind::Finished, 5, "monitoring", "major_outage"),
         (NoticeKind::Finished, 0, "resolved", "operational"),
+        (NoticeKind::Finished, 6, "resolved", "operational"),
         (NoticeKind::Recovered, 0, "resolved", "operational"),
     ] {
         let receiver = Receiver::new(&[&unresolved(&ours("an earlier one")), &updated]).await;
@@ -130,12 +133,12 @@ async fn a_drill_and_a_test_are_not_published() {
 }
 
 #[tokio::test]
-async fn a_page_that_refuses_is_not_asked_again_and_shows_no_key() {
+async fn a_page_that_refuses_is_left_alone_for_a_while_and_shows_no_key() {
     let refusal = format!(r#"{{"error":"Could not authenticate {API_KEY}"}}"#);
     let receiver = Receiver::new(&[&answer("401 Unauthorized", &[], &refusal)]).await;
     let error = team(&receiver).tell(NoticeKind::Incident).await.unwrap_err();
     assert_eq!(error.why, r#"127.0.0.1 answered 401: {"error":"Could not authenticate [masked]"}"#);
-    assert_eq!(error.retry, Retry::Never);
+    assert_eq!(error.retry, Retry::Later { after: Some(std::time::Duration::from_secs(60)) });
     // Statuspage answers 420 where it throttles.
     let receiver = Receiver::new(&[&answer("420 Enhance Your Calm", &[], "")]).await;
     assert_eq!(team(&receiver).tell(NoticeKind::Incident).await.unwrap_err().retry, Retry::Later { after: None });

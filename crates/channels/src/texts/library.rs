@@ -66,8 +66,9 @@ const CUSTOMER: [(&str, &str); 5] = [
 ];
 
 /// Parts that templates include.
-pub(super) const PARTS: [(&str, &str); 4] = [
+pub(super) const PARTS: [(&str, &str); 5] = [
     ("internal/_now.txt", include_str!("../../texts/internal/_now.txt")),
+    ("internal/_unknown.txt", include_str!("../../texts/internal/_unknown.txt")),
     ("internal/_facts.txt", include_str!("../../texts/internal/_facts.txt")),
     ("executive/_now.txt", include_str!("../../texts/executive/_now.txt")),
     ("executive/_close.txt", include_str!("../../texts/executive/_close.txt")),

@@ -15,7 +15,7 @@ const EVIDENCE_MAX: usize = 8;
 const EVIDENCE_CHARS_MAX: usize = 300;
 
 /// The names beside objects.
-const NAMES: [&str; 18] = [
+const NAMES: [&str; 21] = [
     "kind",
     "update",
     "migration",
@@ -27,6 +27,9 @@ const NAMES: [&str; 18] = [
     "at",
     "why",
     "by",
+    "joined",
+    "more",
+    "well",
     "phase",
     "muted_until",
     "point_of_no_return",
@@ -35,12 +38,14 @@ const NAMES: [&str; 18] = [
     "page",
     "channel",
 ];
-const INCIDENT: [&str; 14] = [
+const INCIDENT: [&str; 16] = [
     "id",
     "opened",
     "severity",
     "customer_facing",
     "triggers",
+    "firing",
+    "healthy",
     "evidence",
     "changes",
     "problem",
@@ -52,7 +57,8 @@ const INCIDENT: [&str; 14] = [
     "all",
 ];
 const INCIDENT_END: &str = "outcome";
-const RUN: [&str; 11] = ["id", "kind", "state", "started", "ended", "reason", "by", "steps", "over", "now", "failed"];
+const RUN: [&str; 13] =
+    ["id", "kind", "state", "started", "ended", "reason", "by", "steps", "over", "done", "confirmed", "now", "failed"];
 const STEP: [&str; 6] = ["name", "action", "why", "role", "quorum", "until"];
 
 /// The values of a notice. An unknown value is an empty text; a missing object is none.
@@ -64,7 +70,14 @@ pub(super) fn of(notice: &Notice) -> Value {
     if let Some(changes) = facts.pointer_mut("/incident/changes").and_then(Value::as_array_mut) {
         shorten(changes);
     }
+    // A notice of an earlier version counts no steps that are done.
+    if let Some(run) = facts["run"].as_object_mut()
+        && !run.contains_key("done")
+    {
+        run.insert("done".to_owned(), run["over"].clone());
+    }
     let mut values = filled(&facts, &NAMES);
+    values.insert("well".to_owned(), json!(notice.facts.is_well()));
     for (name, keys) in [("incident", incident_names()), ("run", RUN.to_vec()), ("step", STEP.to_vec())] {
         let object = &facts[name];
         let value = if object.is_object() { Value::Object(filled(object, &keys)) } else { Value::Null };
@@ -97,8 +110,9 @@ fn incident_names() -> Vec<&'static str> {
 /// The value of a name that the facts leave out.
 fn empty(name: &str) -> Value {
     match name {
-        "drill" | "test" | "customer_facing" | "all" => json!(false),
-        "triggers" | "evidence" | "changes" | "authority" | "now" | "failed" => json!([]),
+        "drill" | "test" | "customer_facing" | "all" | "well" | "healthy" | "confirmed" => json!(false),
+        "triggers" | "firing" | "joined" | "evidence" | "changes" | "authority" | "now" | "failed" => json!([]),
+        "more" => json!(0),
         _ => json!(""),
     }
 }

@@ -10,11 +10,15 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     decide::Deciding,
-    event::{Event, IncidentOutcome, StepEvent},
+    event::{Event, IncidentOutcome, RunOutcome, StepEvent},
     id::{IncidentId, NoticeId, RunId, id_text},
     input::{NotSent, Retry},
     migration::Migration,
-    notice::{Facts, Waiting, gather::Told},
+    notice::{
+        Facts, Waiting,
+        gather::Told,
+        outbox::{ENDS, is_urgent},
+    },
     readiness::CheckVerdict,
 };
 
@@ -28,51 +32,132 @@ const ASKED_MAX: SignedDuration = SignedDuration::from_hours(1);
 /// A notice that was not sent within a day is of no more use.
 const OF_USE: SignedDuration = SignedDuration::from_hours(24);
 
-/// More notices do not wait for one channel: what comes on top is given up, the oldest first.
+/// More notices do not wait for one channel: the oldest one that is not urgent is given up.
 const WAITING_MAX: usize = 200;
+
+/// So many steps that ask for people, or have failed, are told one by one.
+const SINGLE_MAX: usize = 5;
 
 impl Deciding {
     /// Everything else has been decided: what is to be told of it, and of what was due by now.
     pub(crate) fn follow_notices(&mut self) {
         self.follow_postmortems();
-        self.follow_late();
-        let Some(plan) = self.state.plan.clone().filter(|plan| !plan.notify.channels.is_empty()) else { return };
-        let happened = self.told();
-        for (name, channel) in &plan.notify.channels {
-            self.follow_rung(name, channel);
-            for told in &happened {
-                if self.is_told(name, channel, told) {
-                    let facts = self.state.facts(told, 0);
-                    self.due(name, channel, facts);
+        if let Some(plan) = self.state.plan.clone().filter(|plan| !plan.notify.channels.is_empty()) {
+            let happened = merged(self.told());
+            for (name, channel) in &plan.notify.channels {
+                let by_rung = self.follow_rung(name, channel);
+                for told in &happened {
+                    // The notice of the incident shows who has joined it by now.
+                    let joins = !told.joined.is_empty();
+                    if !(joins && (by_rung || !self.hears_of_joining(channel, told)))
+                        && self.is_told(name, channel, told)
+                    {
+                        let told_before = self.state.outbox.rungs.get(name).map_or(0, |rung| rung.told - rung.lost);
+                        let facts = self.state.facts(told, if joins { told_before } else { 0 });
+                        self.due(name, channel, facts, self.now);
+                    }
                 }
             }
         }
+        self.follow_late();
     }
 
-    /// An incident is told of by the channel's own times.
-    fn follow_rung(&mut self, name: &Name, channel: &Channel) {
-        let Some(incident) = self.state.incident.as_ref() else { return };
-        let Some(rung) = self.state.outbox.rungs.get(name) else { return };
-        if rung.next.is_some_and(|next| next <= self.now) {
-            let at = if rung.told == 0 { incident.opened } else { self.now };
-            let told = Told { incident: Some(incident.id.clone()), ..Told::of(NoticeKind::Incident, at) };
-            let facts = self.state.facts(&told, rung.told);
-            self.due(name, channel, facts);
-        }
+    /// An incident is told of by the channel's own times. Whether it was due now.
+    fn follow_rung(&mut self, name: &Name, channel: &Channel) -> bool {
+        let Some(incident) = self.state.incident.as_ref() else { return false };
+        let Some(rung) = self.state.outbox.rungs.get(name) else { return false };
+        let Some(scheduled) = rung.next.filter(|next| *next <= self.now) else { return false };
+        let told = rung.told - rung.lost;
+        let at = if told == 0 { incident.opened } else { self.now };
+        let news = Told { incident: Some(incident.id.clone()), ..Told::of(NoticeKind::Incident, at) };
+        let facts = self.state.facts(&news, told);
+        self.due(name, channel, facts, scheduled);
+        true
     }
 
-    fn due(&mut self, name: &Name, channel: &Channel, facts: Facts) {
-        let waiting = self.state.outbox.waiting.iter().filter(|(_, waiting)| waiting.channel == *name);
-        let full = waiting.clone().count() >= WAITING_MAX;
-        // The first may be on its way.
-        if let Some((oldest, given_up)) = waiting.clone().nth(1).filter(|_| full) {
-            let why = format!("given up: {WAITING_MAX} notices wait for this channel");
-            let (notice, about) = (oldest.clone(), given_up.facts.kind);
-            self.emit(Event::NoticeFailed { notice, channel: name.clone(), about, why, again_at: None });
+    /// Who is told at times of their own, every quarter of an hour, is not disturbed by what makes it no worse.
+    fn hears_of_joining(&self, channel: &Channel, told: &Told) -> bool {
+        let incident = told.incident.as_ref().and_then(|incident| self.state.find_incident(incident));
+        let worse = incident.is_some_and(|incident| {
+            let before = incident.triggers.iter().filter(|name| !told.joined.contains(name));
+            self.state.worst_severity(&incident.triggers) != self.state.worst_severity(before)
+        });
+        channel.every.is_none() || worse
+    }
+
+    /// `scheduled`: when it should have been sent.
+    fn due(&mut self, name: &Name, channel: &Channel, mut facts: Facts, scheduled: Timestamp) {
+        let contained = self.containable(name, &facts);
+        let (mut since, mut instead_of) = (scheduled, None);
+        let mut late_at = channel.within.and_then(|within| scheduled.checked_add(within).ok());
+        if let Some((id, waiting)) = contained {
+            facts.more += waiting.facts.more + 1;
+            (since, late_at, instead_of) = (waiting.due, waiting.late_at, Some(id));
+        } else if !self.make_room(name, &facts) {
+            return;
         }
         let notice = NoticeId(format!("{}-{}", id_text(self.now, self.entropy), self.state.outbox.made + 1));
-        let late_at = channel.within.and_then(|within| self.now.checked_add(within).ok());
-        self.emit(Event::NoticeDue { notice, channel: name.clone(), facts: Arc::new(facts), late_at });
+        let since = Some(since).filter(|since| *since != self.now);
+        let (channel, facts) = (name.clone(), Arc::new(facts));
+        self.emit(Event::NoticeDue { notice, channel, facts, late_at, since, instead_of });
+    }
+
+    /// A notice that waits, and that a new one of its kind can contain: where many steps ask for people, one notice for all
+    /// is read, and a thousand are not.
+    fn containable(&self, name: &Name, facts: &Facts) -> Option<(NoticeId, Arc<Waiting>)> {
+        if !merges(facts.kind) {
+            return None;
+        }
+        let outbox = &self.state.outbox;
+        let run = |facts: &Facts| facts.run.as_ref().map(|run| run.id.clone());
+        let same = |waiting: &Waiting| waiting.facts.kind == facts.kind && run(&waiting.facts) == run(facts);
+        let waiting: Vec<_> = outbox.of_channel(name).filter(|(_, waiting)| same(waiting)).collect();
+        let sending = outbox.sending(self.now, name);
+        let last =
+            waiting.iter().rev().find(|(id, _)| !sending.contains(id)).filter(|_| waiting.len() >= SINGLE_MAX)?;
+        Some((last.0.clone(), last.1.clone()))
+    }
+
+    /// Nothing urgent gives way to what is not. False: there is no room, and the new one is not urgent.
+    fn make_room(&mut self, name: &Name, facts: &Facts) -> bool {
+        let outbox = &self.state.outbox;
+        if outbox.of_channel(name).count() < WAITING_MAX {
+            return true;
+        }
+        let sending = outbox.sending(self.now, name);
+        let first = |urgent: bool| {
+            let mut waiting = outbox.of_channel(name).filter(|(id, _)| !sending.contains(id));
+            waiting.find(|(_, waiting)| waiting.is_urgent() == urgent).map(|(id, _)| id.clone())
+        };
+        let given_up = first(false).or_else(|| first(true).filter(|_| is_urgent(facts)));
+        if let Some(notice) = given_up.clone() {
+            self.give_up(&notice, format!("given up: {WAITING_MAX} notices wait for this channel"));
+        }
+        given_up.is_some()
+    }
+
+    fn give_up(&mut self, notice: &NoticeId, why: String) {
+        let Some(waiting) = self.state.outbox.waiting.get(notice).cloned() else { return };
+        let (notice, channel, about) = (notice.clone(), waiting.channel.clone(), waiting.facts.kind);
+        self.emit(Event::NoticeFailed { notice, channel: channel.clone(), about, why, again_at: None, asked: false });
+        // Who was not told of the beginning is not told of the end.
+        let reached = self.state.outbox.rungs.get(&channel).is_some_and(|rung| rung.told > rung.lost);
+        if about == NoticeKind::Incident && !reached {
+            let ends = self.state.outbox.of_channel(&channel);
+            let ends = ends.filter(|(_, end)| end.tells_of(&ENDS, waiting.incident()));
+            let ends: Vec<_> = ends.map(|(id, end)| (id.clone(), end.facts.kind)).collect();
+            for (notice, about) in ends {
+                let why = "given up: this channel was not told that the incident had begun".to_owned();
+                self.emit(Event::NoticeFailed {
+                    notice,
+                    channel: channel.clone(),
+                    about,
+                    why,
+                    again_at: None,
+                    asked: false,
+                });
+            }
+        }
     }
 
     /// What has happened in this decision that people may want to hear.
@@ -82,16 +167,29 @@ impl Deciding {
         let opened = has(|event| matches!(event, Event::IncidentOpened { .. }));
         let armed = has(|event| matches!(event, Event::Armed { .. }));
         let incident = self.incident_of_events();
+        let command = events.iter().find_map(|event| match event {
+            Event::Commanded { verb, reason, .. } => Some((verb.as_str(), reason)),
+            _ => None,
+        });
+        // By a person, if it was asked for with this verb.
+        let asked = |told: Told, wanted: &str| match command {
+            Some((verb, reason)) if verb == wanted => told.why(reason).by(&self.actor),
+            _ => told,
+        };
         let tell = |event: &Event| -> Option<Told> {
             let kind = |kind: NoticeKind| Told { incident: incident.clone(), ..Told::of(kind, self.now) };
             Some(match event {
-                Event::Armed { .. } => kind(NoticeKind::Armed),
+                Event::Armed { .. } => asked(kind(NoticeKind::Armed), "arm"),
                 // The notice of the incident, or of the arming, says it.
-                Event::Decided { why, .. } if !opened => kind(NoticeKind::Decision).why(why),
-                Event::PhaseBegun { .. } if !armed => kind(NoticeKind::Phase),
+                Event::Decided { why, .. } if !opened => {
+                    let told = kind(NoticeKind::Decision).why(why);
+                    let people = self.deciders.join(" and ");
+                    if people.is_empty() { told } else { told.by(&people) }
+                }
+                Event::PhaseBegun { .. } if !armed => asked(kind(NoticeKind::Phase), "phase"),
                 // Nobody has asked for what an incident's rule or people have not decided.
                 Event::RunStarted { incident: None, reason, .. } | Event::UndoStarted { reason, .. } => {
-                    kind(NoticeKind::Decision).why(reason)
+                    kind(NoticeKind::Decision).why(reason).by(&self.actor)
                 }
                 Event::PointOfNoReturnNear { .. } | Event::PointOfNoReturnPassed { .. } => {
                     kind(NoticeKind::PointOfNoReturn)
@@ -103,7 +201,10 @@ impl Deciding {
                     kind(NoticeKind::Readiness).why(&readiness_words(*verdict, findings, *left_out))
                 }
                 Event::Muted { by, reason, .. } => kind(NoticeKind::Muted).why(reason).by(by),
-                Event::Unmuted { why } => kind(NoticeKind::Muted).why(why).over(),
+                Event::Unmuted { why } => {
+                    let told = kind(NoticeKind::Muted).why(why).over();
+                    if command.is_some_and(|(verb, _)| verb == "unmute") { told.by(&self.actor) } else { told }
+                }
                 Event::Blinded { source, why } => kind(NoticeKind::Blind).source(source).why(why),
                 Event::Sighted { source } => kind(NoticeKind::Blind).source(source).over(),
                 Event::UnknownAlerted { trigger, why } => {
@@ -119,9 +220,20 @@ impl Deciding {
                     kind(NoticeKind::StepFailed).step(step, why)
                 }
                 Event::RunHalted { why } => kind(NoticeKind::Halted).why(why),
-                Event::RunEnded { why, .. } => kind(NoticeKind::Finished).why(why),
-                Event::IncidentClosed { outcome: IncidentOutcome::Recovered | IncidentOutcome::Disarmed } => {
-                    kind(NoticeKind::Recovered)
+                Event::RunEnded { outcome, why } => {
+                    let told = kind(NoticeKind::Finished).why(why);
+                    let aborted_by = self.state.run.as_ref().and_then(|run| run.aborted_by.as_deref());
+                    aborted_by.filter(|_| *outcome == RunOutcome::Aborted).map_or(told.clone(), |by| told.by(by))
+                }
+                // The notice of the incident shows who has joined it in the same moment.
+                Event::IncidentJoined { trigger } if !opened => {
+                    Told { joined: vec![trigger.clone()], ..kind(NoticeKind::Incident) }
+                }
+                Event::IncidentClosed { outcome: IncidentOutcome::Recovered } => kind(NoticeKind::Recovered),
+                // Whether the system is well is not known, so this is no recovery. Those who wait for one hear of it, too.
+                Event::IncidentClosed { outcome: IncidentOutcome::Disarmed } => {
+                    let told = Told { also: Some(NoticeKind::Recovered), ..kind(NoticeKind::Finished) };
+                    asked(told, "disarm")
                 }
                 Event::PostmortemDue { run } => Told {
                     incident: self.state.find_run(run).and_then(|run| run.incident.clone()),
@@ -146,7 +258,8 @@ impl Deciding {
     /// Whether a channel hears of this: what belongs to an incident only if it is told of the incident, and the end only if it
     /// was told of the beginning.
     fn is_told(&self, name: &Name, channel: &Channel, told: &Told) -> bool {
-        if !channel.events.contains(&told.kind) {
+        let mut kinds = [told.kind].into_iter().chain(told.also);
+        if !kinds.any(|kind| channel.events.contains(&kind)) {
             return false;
         }
         if !told.kind.is_of_incident() {
@@ -155,7 +268,10 @@ impl Deciding {
         let felt = || told.incident.as_ref().is_some_and(|incident| self.state.is_felt_by_customers(incident));
         let by_rung = channel.events.contains(&NoticeKind::Incident) && told.kind != NoticeKind::PostmortemDue;
         match &told.incident {
-            Some(_) if by_rung => self.state.outbox.rungs.get(name).is_some_and(|rung| rung.told > 0),
+            Some(_) if by_rung => self.state.outbox.rungs.get(name).is_some_and(|rung| match told.kind {
+                NoticeKind::Finished | NoticeKind::Recovered => rung.told > rung.lost,
+                _ => rung.told > 0,
+            }),
             Some(_) => !channel.customer_facing || felt(),
             // A rollback that a person has asked for while all was well: nobody knows whether customers feel it.
             None => !channel.customer_facing && channel.after.is_none(),
@@ -197,7 +313,11 @@ impl Deciding {
                     Retry::Later { after } => self.next_try(waiting, *after),
                     Retry::Never => None,
                 };
-                self.emit(Event::NoticeFailed { notice, channel, about, why: why.clone(), again_at });
+                if again_at.is_none() {
+                    return self.give_up(&notice, why.clone());
+                }
+                let asked = matches!(retry, Retry::Later { after: Some(_) });
+                self.emit(Event::NoticeFailed { notice, channel, about, why: why.clone(), again_at, asked });
             }
         }
     }
@@ -207,7 +327,7 @@ impl Deciding {
         let doubled = 2_i32.saturating_pow(waiting.tries.min(16));
         let wait = BACKOFF.checked_mul(doubled).unwrap_or(BACKOFF_MAX).min(BACKOFF_MAX).max(asked);
         let again_at = self.now.checked_add(wait).ok()?;
-        (again_at < waiting.due + OF_USE).then_some(again_at)
+        (again_at < waiting.made + OF_USE).then_some(again_at)
     }
 
     pub(crate) fn notice_deadline(state: &Migration) -> Option<Timestamp> {
@@ -215,6 +335,26 @@ impl Deciding {
         let late = state.outbox.waiting.values().filter(|waiting| !waiting.late).filter_map(|waiting| waiting.late_at);
         rungs.chain(late).chain(state.outbox.postmortems.values().copied()).min()
     }
+}
+
+fn merges(kind: NoticeKind) -> bool {
+    matches!(kind, NoticeKind::Approval | NoticeKind::StepFailed)
+}
+
+/// One decision can ask for a thousand approvals: the last notice of a few contains the rest.
+fn merged(told: Vec<Told>) -> Vec<Told> {
+    let mut kept: Vec<Told> = Vec::new();
+    for news in told {
+        let same = kept.iter().filter(|kept| kept.kind == news.kind).count();
+        let last = kept.iter_mut().rfind(|kept| kept.kind == news.kind);
+        match last {
+            Some(last) if merges(news.kind) && same >= SINGLE_MAX => last.more += 1,
+            // Triggers that join in the same moment.
+            Some(first) if !news.joined.is_empty() => first.joined.extend(news.joined),
+            _ => kept.push(news),
+        }
+    }
+    kept
 }
 
 /// `no-go: step db_back: checkout: is stopped (wanted: available); and 3 more`

@@ -34,9 +34,15 @@ pub struct Facts {
     /// Why it happened, or what is wrong; empty where there is no more to say.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub why: String,
-    /// The person who asked for it.
+    /// The person who asked for it; none: Belay itself did it, as the plan says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    /// Of an incident that was told before: the triggers that have joined it just now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub joined: Vec<Name>,
+    /// Of `approval`: so many more steps wait, each of which would have been a notice of its own.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more: usize,
     /// Of `blind`: the source that cannot be read, or the trigger that cannot be decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
@@ -62,10 +68,17 @@ pub struct Facts {
 pub struct IncidentFacts {
     pub id: IncidentId,
     pub opened: Timestamp,
+    /// The worst of its triggers'.
     pub severity: Severity,
     pub customer_facing: bool,
     /// In the order in which they fired.
     pub triggers: Vec<Name>,
+    /// Those of them whose condition holds by the last readings.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub firing: Vec<Name>,
+    /// By the last readings the condition of none of them holds; false also where that is not known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub healthy: bool,
     /// What the signals of the triggers showed when they fired: text from outside.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<String>,
@@ -110,6 +123,12 @@ pub struct RunFacts {
     pub steps: usize,
     /// So many of them are over.
     pub over: usize,
+    /// So many of them put their resource back, or found it in place: neither skipped nor failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub done: Option<usize>,
+    /// The plan has a confirmation, and all of it held.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub confirmed: bool,
     /// What is under way.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub now: Vec<Name>,
@@ -132,4 +151,21 @@ pub struct StepFacts {
     /// Of `approval`: until when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
+}
+
+impl Facts {
+    /// Belay has observed that the system is well: the plan's confirmation held, or no trigger of the incident fires any more.
+    pub fn is_well(&self) -> bool {
+        let incident = self.incident.as_ref();
+        let recovered = incident.is_some_and(|incident| {
+            incident.outcome == Some(IncidentOutcome::Recovered)
+                || (incident.outcome == Some(IncidentOutcome::RolledBack) && incident.healthy)
+        });
+        recovered || self.run.as_ref().is_some_and(|run| run.state == RunState::RolledBack && run.confirmed)
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }

@@ -15,7 +15,11 @@ use crate::{
     migration::Migration,
     notice::{Facts, IncidentFacts, RunFacts, StepFacts},
     run::{Phase, Run},
+    watch::{Truth, health_in, truth},
 };
+
+/// The actor of what no person asked for.
+const BELAY: &str = "belay";
 
 /// Texts from outside are told in short: the journal has the whole of them.
 const CHARS_MAX: usize = 500;
@@ -23,13 +27,19 @@ const EVIDENCE_MAX: usize = 5;
 const CHANGES_MAX: usize = 3;
 
 /// Something that people may want to hear.
+#[derive(Clone)]
 pub(super) struct Told {
     pub(super) kind: NoticeKind,
+    /// Channels that listen to this kind hear of it, too.
+    pub(super) also: Option<NoticeKind>,
     pub(super) at: Timestamp,
     pub(super) why: String,
     pub(super) by: Option<String>,
     pub(super) step: Option<Name>,
     pub(super) over: bool,
+    pub(super) joined: Vec<Name>,
+    /// So many more were merged into this one.
+    pub(super) more: usize,
     pub(super) source: Option<String>,
     pub(super) incident: Option<IncidentId>,
     /// None: the run under way, or the last one of the incident.
@@ -40,11 +50,14 @@ impl Told {
     pub(super) fn of(kind: NoticeKind, at: Timestamp) -> Self {
         Self {
             kind,
+            also: None,
             at,
             why: String::new(),
             by: None,
             step: None,
             over: false,
+            joined: Vec::new(),
+            more: 0,
             source: None,
             incident: None,
             run: None,
@@ -55,8 +68,9 @@ impl Told {
         Self { why: short(why), ..self }
     }
 
+    /// `belay` is no person.
     pub(super) fn by(self, by: &str) -> Self {
-        Self { by: Some(by.to_owned()), ..self }
+        Self { by: Some(by.to_owned()).filter(|by| by != BELAY), ..self }
     }
 
     pub(super) fn step(self, step: &str, why: &str) -> Self {
@@ -99,6 +113,8 @@ impl Migration {
             at: told.at,
             why: told.why.clone(),
             by: told.by.clone(),
+            joined: told.joined.clone(),
+            more: told.more,
             source: told.source.clone(),
             incident: incident.and_then(|incident| self.incident_facts(incident)),
             run: run.map(run_facts),
@@ -111,12 +127,13 @@ impl Migration {
 
     fn incident_facts(&self, incident: &Incident) -> Option<IncidentFacts> {
         let plan = self.plan.as_ref()?;
-        let trigger = plan.triggers.get(incident.trigger()?)?;
+        let triggers = || incident.triggers.iter().filter_map(|name| Some((name, plan.triggers.get(name)?)));
+        let health = health_in(&self.signals);
+        let truths: Vec<_> = triggers().map(|(name, trigger)| (name, truth(&trigger.when, &health))).collect();
         let asks = incident.asks.as_ref();
         // Once it is answered nobody is asked any more.
         let open = asks.filter(|_| incident.is_asking());
-        let evidence = incident.triggers.iter().filter_map(|name| plan.triggers.get(name));
-        let evidence = evidence.flat_map(|trigger| crate::watch::signals_of(&trigger.when));
+        let evidence = triggers().flat_map(|(_, trigger)| crate::watch::signals_of(&trigger.when));
         let evidence = evidence.filter_map(|signal| {
             let state = self.signals.get(signal).filter(|state| state.health == crate::reading::Health::Unhealthy)?;
             Some(short(&format!("{signal}: {}", state.evidence)))
@@ -134,9 +151,11 @@ impl Migration {
         Some(IncidentFacts {
             id: incident.id.clone(),
             opened: incident.opened,
-            severity: trigger.severity,
+            severity: self.worst_severity(&incident.triggers)?,
             customer_facing: self.is_felt_by_customers(&incident.id),
             triggers: incident.triggers.clone(),
+            firing: truths.iter().filter(|(_, truth)| *truth == Truth::True).map(|(name, _)| (*name).clone()).collect(),
+            healthy: truths.iter().all(|(_, truth)| *truth == Truth::False),
             evidence: shown,
             changes: incident.evidence.first().take(CHANGES_MAX).map(|finding| short(&finding.words())).collect(),
             problem: asks.and_then(|asks| asks.problem.clone()),
@@ -165,6 +184,8 @@ fn run_facts(run: &Run) -> RunFacts {
         by: run.actor.clone(),
         steps: run.steps.len(),
         over: run.steps.values().filter(|step| step.phase.is_over()).count(),
+        done: Some(run.steps.values().filter(|step| matches!(step.phase, Phase::Done | Phase::Unchanged)).count()),
+        confirmed: run.is_confirmed(),
         now: named(&|phase| !phase.is_over() && phase != Phase::Pending),
         failed: named(&|phase| phase == Phase::Failed),
     }

@@ -7,4 +7,4 @@ mod gather;
 mod outbox;
 
 pub use facts::{Facts, IncidentFacts, RunFacts, StepFacts};
-pub use outbox::{ChannelState, Outbox, POSTMORTEM_AFTER, Rung, Waiting};
+pub use outbox::{ChannelState, GivenUp, Outbox, POSTMORTEM_AFTER, Rung, Waiting};

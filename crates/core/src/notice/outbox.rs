@@ -43,7 +43,10 @@ pub struct Outbox {
 pub struct Waiting {
     pub channel: Name,
     pub facts: Arc<Facts>,
+    /// When it should have been sent.
     pub due: Timestamp,
+    /// Since when it is on record.
+    pub made: Timestamp,
     pub late_at: Option<Timestamp>,
     /// It is on record as late.
     pub late: bool,
@@ -51,6 +54,8 @@ pub struct Waiting {
     pub tries: u32,
     /// Not tried before.
     pub again_at: Timestamp,
+    /// The receiver has asked for that time.
+    pub asked: bool,
     /// Why the last try failed.
     pub why: String,
 }
@@ -60,6 +65,41 @@ impl Waiting {
     fn is_update(&self) -> bool {
         self.facts.kind == NoticeKind::Incident && self.facts.update > 0
     }
+
+    /// People act by it: it is tried at once, whatever has become of others, and given up for none of them.
+    pub(super) fn is_urgent(&self) -> bool {
+        is_urgent(&self.facts)
+    }
+
+    pub(super) fn tells_of(&self, kinds: &[NoticeKind], incident: Option<&IncidentId>) -> bool {
+        kinds.contains(&self.facts.kind) && self.incident() == incident
+    }
+
+    pub(super) fn incident(&self) -> Option<&IncidentId> {
+        self.facts.incident.as_ref().map(|incident| &incident.id)
+    }
+}
+
+/// The end of an incident.
+pub(super) const ENDS: [NoticeKind; 2] = [NoticeKind::Finished, NoticeKind::Recovered];
+
+pub(super) fn is_urgent(facts: &Facts) -> bool {
+    match facts.kind {
+        NoticeKind::Incident => facts.update == 0 || !facts.joined.is_empty(),
+        NoticeKind::Decision
+        | NoticeKind::Approval
+        | NoticeKind::StepFailed
+        | NoticeKind::Halted
+        | NoticeKind::Finished
+        | NoticeKind::Recovered => true,
+        NoticeKind::Armed
+        | NoticeKind::Readiness
+        | NoticeKind::Phase
+        | NoticeKind::PointOfNoReturn
+        | NoticeKind::Muted
+        | NoticeKind::Blind
+        | NoticeKind::PostmortemDue => false,
+    }
 }
 
 /// How far a channel is with an incident.
@@ -67,8 +107,10 @@ impl Waiting {
 pub struct Rung {
     /// When it is told next; none: not again.
     pub next: Option<Timestamp>,
-    /// So often it has been told.
+    /// So often it was to be told.
     pub told: u32,
+    /// So many of those were given up.
+    pub lost: u32,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -78,13 +120,63 @@ pub struct ChannelState {
     pub last_sent: Option<Timestamp>,
     /// Since when nothing gets through, and why.
     pub failing: Option<(Timestamp, String)>,
+    /// What was given up since the migration was armed: in sight until it is armed anew.
+    pub given_up: Option<GivenUp>,
+}
+
+/// Notices that people were to get, and will not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GivenUp {
+    pub count: u64,
+    /// Of the last one.
+    pub at: Timestamp,
+    pub about: NoticeKind,
+    pub why: String,
+}
+
+fn is_fresh(waiting: &Waiting) -> bool {
+    waiting.is_urgent() && waiting.tries == 0
+}
+
+fn rank(waiting: &Waiting) -> (bool, Timestamp) {
+    (!is_fresh(waiting), waiting.again_at)
 }
 
 impl Outbox {
-    /// The next notice of each channel: one after the other, so nobody hears of the end before the beginning.
+    /// The notice of each channel that is tried next: what is urgent and was not tried yet, then the one whose time comes first,
+    /// and of several the oldest. So a notice that its receiver does not take holds up none but the end of what it tells of:
+    /// nobody hears of the end before the beginning.
     pub fn next(&self) -> impl Iterator<Item = (&NoticeId, &Arc<Waiting>)> {
-        let mut seen = BTreeSet::new();
-        self.waiting.iter().filter(move |(_, waiting)| seen.insert(&waiting.channel))
+        let begun = self.waiting.values().filter(|waiting| waiting.facts.kind == NoticeKind::Incident);
+        let begun: BTreeSet<_> = begun.map(|waiting| (&waiting.channel, waiting.incident())).collect();
+        let held = |waiting: &Waiting| {
+            ENDS.contains(&waiting.facts.kind) && begun.contains(&(&waiting.channel, waiting.incident()))
+        };
+        let mut first: BTreeMap<&Name, (&NoticeId, &Arc<Waiting>)> = BTreeMap::new();
+        for (id, waiting) in self.waiting.iter().filter(|(_, waiting)| !held(waiting)) {
+            let known = first.entry(&waiting.channel).or_insert((id, waiting));
+            if rank(waiting) < rank(known.1) {
+                *known = (id, waiting);
+            }
+        }
+        first.into_values()
+    }
+
+    pub(super) fn of_channel<'o>(
+        &'o self,
+        channel: &'o Name,
+    ) -> impl Iterator<Item = (&'o NoticeId, &'o Arc<Waiting>)> {
+        self.waiting.iter().filter(move |(_, waiting)| waiting.channel == *channel)
+    }
+
+    /// What may be on its way: of what is urgent and new, and of the rest, the first whose time has come.
+    pub(super) fn sending(&self, at: Timestamp, channel: &Name) -> Vec<NoticeId> {
+        let first = |fresh: bool| {
+            let ready = self.of_channel(channel).filter(|(_, waiting)| waiting.again_at <= at);
+            let ready = ready.filter(|(_, waiting)| is_fresh(waiting) == fresh);
+            ready.min_by_key(|(_, waiting)| waiting.again_at).map(|(id, _)| id.clone())
+        };
+        [first(true), first(false)].into_iter().flatten().collect()
     }
 
     /// Whether anything is still to be told.
@@ -92,15 +184,111 @@ impl Outbox {
         self.waiting.is_empty() && self.postmortems.is_empty()
     }
 
-    /// What an earlier update says is old when the next one, or the end, is due. What may be on its way stays.
-    fn supersede(&mut self, at: Timestamp, channel: &Name, kind: NoticeKind) {
-        if !matches!(kind, NoticeKind::Incident | NoticeKind::Finished | NoticeKind::Recovered) {
+    /// What an earlier update says is old when the next one, or the end, is due; after the end nobody is asked for anything.
+    /// What may be on its way stays.
+    fn supersede(&mut self, at: Timestamp, channel: &Name, facts: &Facts) {
+        let ends = ENDS.contains(&facts.kind);
+        if !ends && facts.kind != NoticeKind::Incident {
             return;
         }
-        let sending = self.next().find(|(_, waiting)| waiting.channel == *channel && waiting.again_at <= at);
-        let sending = sending.map(|(id, _)| id.clone());
-        self.waiting
-            .retain(|id, waiting| waiting.channel != *channel || !waiting.is_update() || sending.as_ref() == Some(id));
+        let sending = self.sending(at, channel);
+        let run = facts.run.as_ref().map(|run| &run.id).filter(|_| ends);
+        let asks = |waiting: &Waiting| {
+            matches!(waiting.facts.kind, NoticeKind::Approval | NoticeKind::Halted)
+                && run.is_some_and(|run| waiting.facts.run.as_ref().is_some_and(|of| of.id == *run))
+        };
+        let is_old = |waiting: &Waiting| waiting.channel == *channel && (waiting.is_update() || asks(waiting));
+        self.waiting.retain(|id, waiting| !is_old(waiting) || sending.contains(id));
+    }
+
+    /// The beginning of an incident is tried with its end: that waits for it.
+    fn hurry_beginning(&mut self, at: Timestamp, channel: &Name, end: &Facts) {
+        let incident = end.incident.as_ref().map(|incident| incident.id.clone());
+        for waiting in self.waiting.values_mut().filter(|waiting| {
+            waiting.channel == *channel
+                && !waiting.asked
+                && waiting.again_at > at
+                && waiting.tells_of(&[NoticeKind::Incident], incident.as_ref())
+        }) {
+            Arc::make_mut(waiting).again_at = at;
+        }
+    }
+
+    /// When a notice that becomes due now is tried first. While a channel fails, only what is urgent is tried at once.
+    fn first_try(&self, at: Timestamp, channel: &Name, facts: &Facts) -> Timestamp {
+        let failing = self.channels.get(channel).is_some_and(|channel| channel.failing.is_some());
+        if is_urgent(facts) || !failing {
+            return at;
+        }
+        let tried = self.of_channel(channel).filter(|(_, waiting)| waiting.tries > 0);
+        tried.map(|(_, waiting)| waiting.again_at).min().unwrap_or(at).max(at)
+    }
+
+    /// The channel takes notices: what has waited for that waits no longer.
+    fn works_again(&mut self, at: Timestamp, channel: &Name) {
+        let held = |waiting: &Waiting| waiting.channel == *channel && waiting.again_at > at && !waiting.asked;
+        for waiting in self.waiting.values_mut().filter(|waiting| held(waiting)) {
+            Arc::make_mut(waiting).again_at = at;
+        }
+    }
+
+    /// The channel has begun to fail: what is not urgent, and was not tried yet, waits for the next try.
+    fn begins_to_fail(&mut self, until: Timestamp, channel: &Name) {
+        let waits = |waiting: &Waiting| waiting.channel == *channel && waiting.tries == 0 && !waiting.is_urgent();
+        for waiting in self.waiting.values_mut().filter(|waiting| waits(waiting) && waiting.again_at < until) {
+            Arc::make_mut(waiting).again_at = until;
+        }
+    }
+
+    /// A try has failed, or the notice was given up untried. `last`: the incident that the rungs are for.
+    fn failed(
+        &mut self,
+        at: Timestamp,
+        notice: &NoticeId,
+        why: &str,
+        again_at: Option<Timestamp>,
+        asked: bool,
+        last: Option<&IncidentId>,
+    ) -> Result<(), String> {
+        let waiting = self.waiting.get_mut(notice).ok_or("there is no such notice")?;
+        let (name, about) = (waiting.channel.clone(), waiting.facts.kind);
+        let channel = self.channels.entry(name.clone()).or_default();
+        let begins = channel.failing.is_none();
+        let since = channel.failing.as_ref().map_or(at, |(since, _)| *since);
+        channel.failing = Some((since, why.to_owned()));
+        let Some(again_at) = again_at else {
+            channel.failed += 1;
+            let count = channel.given_up.as_ref().map_or(0, |given_up| given_up.count) + 1;
+            channel.given_up = Some(GivenUp { count, at, about, why: why.to_owned() });
+            let lost = self.waiting.shift_remove(notice);
+            if lost.is_some_and(|lost| lost.tells_of(&[NoticeKind::Incident], last))
+                && let Some(rung) = self.rungs.get_mut(&name)
+            {
+                rung.lost += 1;
+            }
+            return Ok(());
+        };
+        let waiting = Arc::make_mut(waiting);
+        waiting.tries += 1;
+        (waiting.again_at, waiting.asked) = (again_at, asked);
+        why.clone_into(&mut waiting.why);
+        let (is_update, incident) = (waiting.is_update(), waiting.incident().cloned());
+        if begins {
+            self.begins_to_fail(again_at, &name);
+        }
+        // It was on its way when a newer one became due.
+        let later = self.waiting.iter().skip_while(|(id, _)| *id != notice).skip(1);
+        let mut later = later.filter(|(_, later)| later.channel == name);
+        let newer = [NoticeKind::Incident, NoticeKind::Finished, NoticeKind::Recovered];
+        if is_update && later.any(|(_, later)| later.tells_of(&newer, incident.as_ref())) {
+            self.waiting.shift_remove(notice);
+        }
+        Ok(())
+    }
+
+    /// Whoever arms the migration has seen what became of earlier notices.
+    pub(crate) fn seen(&mut self) {
+        self.channels.values_mut().for_each(|channel| channel.given_up = None);
     }
 
     fn shift(&mut self, by: SignedDuration) {
@@ -138,7 +326,12 @@ impl Migration {
     pub(crate) fn apply_notice(&mut self, at: Timestamp, event: &Event) -> Result<(), String> {
         let every = |outbox: &Outbox, channel: &Name| -> Option<Timestamp> {
             let every = SignedDuration::try_from(self.channel(channel)?.every?).ok()?;
-            let mut next = outbox.rungs.get(channel)?.next? + every;
+            let next = outbox.rungs.get(channel)?.next?;
+            // Told out of turn: a trigger has joined the incident.
+            if next > at {
+                return Some(next);
+            }
+            let mut next = next + every;
             // Nobody is told now what was missed while nothing was sent.
             while next <= at {
                 next += every;
@@ -146,11 +339,17 @@ impl Migration {
             Some(next)
         };
         match event {
-            Event::NoticeDue { notice, channel, facts, late_at } => {
+            Event::NoticeDue { notice, channel, facts, late_at, since, instead_of } => {
                 let next = every(&self.outbox, channel);
                 let outbox = Arc::make_mut(&mut self.outbox);
                 outbox.made += 1;
-                outbox.supersede(at, channel, facts.kind);
+                if let Some(contained) = instead_of {
+                    outbox.waiting.shift_remove(contained);
+                }
+                outbox.supersede(at, channel, facts);
+                if ENDS.contains(&facts.kind) {
+                    outbox.hurry_beginning(at, channel, facts);
+                }
                 if facts.kind == NoticeKind::Incident
                     && let Some(rung) = outbox.rungs.get_mut(channel)
                 {
@@ -159,11 +358,13 @@ impl Migration {
                 let waiting = Waiting {
                     channel: channel.clone(),
                     facts: facts.clone(),
-                    due: at,
+                    due: since.unwrap_or(at),
+                    made: at,
                     late_at: *late_at,
                     late: false,
                     tries: 0,
-                    again_at: at,
+                    again_at: outbox.first_try(at, channel, facts),
+                    asked: false,
                     why: String::new(),
                 };
                 outbox.waiting.insert(notice.clone(), Arc::new(waiting));
@@ -174,25 +375,12 @@ impl Migration {
                 let channel = outbox.channels.entry(sent.channel.clone()).or_default();
                 channel.sent += 1;
                 (channel.last_sent, channel.failing) = (Some(at), None);
+                outbox.works_again(at, &sent.channel);
             }
-            Event::NoticeFailed { notice, why, again_at, .. } => {
-                let outbox = Arc::make_mut(&mut self.outbox);
-                let waiting = outbox.waiting.get_mut(notice).ok_or("there is no such notice")?;
-                let channel = outbox.channels.entry(waiting.channel.clone()).or_default();
-                let since = channel.failing.as_ref().map_or(at, |(since, _)| *since);
-                channel.failing = Some((since, why.clone()));
-                match again_at {
-                    Some(again_at) => {
-                        let waiting = Arc::make_mut(waiting);
-                        waiting.tries += 1;
-                        waiting.again_at = *again_at;
-                        waiting.why.clone_from(why);
-                    }
-                    None => {
-                        channel.failed += 1;
-                        outbox.waiting.shift_remove(notice);
-                    }
-                }
+            Event::NoticeFailed { notice, why, again_at, asked, .. } => {
+                let last = self.incident.as_ref().or(self.past_incidents.last().map(AsRef::as_ref));
+                let last = last.map(|incident| incident.id.clone());
+                Arc::make_mut(&mut self.outbox).failed(at, notice, why, *again_at, *asked, last.as_ref())?;
             }
             Event::NoticeLate { notice, .. } => {
                 let outbox = Arc::make_mut(&mut self.outbox);
@@ -219,7 +407,7 @@ impl Migration {
             |channel: &&Channel| channel.events.contains(&NoticeKind::Incident) && (felt || !channel.customer_facing);
         for (name, channel) in plan.notify.channels.iter().filter(|(_, channel)| told(channel)) {
             let after = channel.after.unwrap_or_default();
-            outbox.rungs.entry(name.clone()).or_insert(Rung { next: Some(opened + after), told: 0 });
+            outbox.rungs.entry(name.clone()).or_insert(Rung { next: Some(opened + after), told: 0, lost: 0 });
         }
     }
 

@@ -367,3 +367,246 @@ fn more_than_two_hundred_do_not_wait_for_one_channel() {
     });
     assert_eq!(over.len(), 2, "that it can be read again is told, too");
 }
+
+/// One notice of each kind, as the channel gets them.
+fn told(got: &[(Name, Facts)], channel: &str, kind: NoticeKind) -> Facts {
+    let mut found = got.iter().filter(|(name, facts)| name == channel && facts.kind == kind);
+    found.next().unwrap_or_else(|| panic!("{channel} was not told of {kind}: {:?}", kinds(got, channel))).1.clone()
+}
+
+#[test]
+fn a_disarm_is_no_recovery_and_names_the_person_and_the_reason() {
+    let mut stage =
+        armed(&telling(vec![("team", channel(&NoticeKind::ALL)), ("well", channel(&[Incident, Recovered]))]));
+    stage.read("errors", Health::Unhealthy);
+    deliver(&mut stage);
+    stage.command(Verb::Disarm).unwrap();
+    let got = deliver(&mut stage);
+    assert_eq!((kinds(&got, "team"), kinds(&got, "well")), (vec![(Finished, 0)], vec![(Finished, 0)]));
+    let facts = told(&got, "team", Finished);
+    assert_eq!((facts.by.as_deref(), facts.why.is_empty(), facts.is_well()), (Some("ada"), false, false));
+    assert_eq!(facts.incident.unwrap().firing, ["hurt"]);
+}
+
+/// Rolled back with the trigger's signal as it reads at the end.
+fn rolled_back(confirm: bool, health: Option<Health>) -> Facts {
+    let mut plan = telling(vec![("team", channel(&NoticeKind::ALL))]);
+    plan.decision.rules = vec![Rule::always(Answer::RollBack)];
+    plan.confirm = if confirm { vec![gate("latency", 600, 0)] } else { Vec::new() };
+    let mut stage = armed(&plan);
+    stage.read("errors", Health::Unhealthy);
+    let mut got = deliver(&mut stage);
+    if let Some(health) = health {
+        stage.read("errors", health);
+    }
+    stage.put_back("dns");
+    if confirm {
+        stage.pass(1);
+        stage.read("latency", Health::Healthy);
+    }
+    got.extend(deliver(&mut stage));
+    told(&got, "team", Finished)
+}
+
+#[test]
+fn all_is_well_only_where_that_was_observed() {
+    for (confirm, health, well) in [
+        (false, None, false),
+        (false, Some(Health::Unknown), false),
+        (false, Some(Health::Healthy), true),
+        (true, None, true),
+        (true, Some(Health::Healthy), true),
+    ] {
+        let facts = rolled_back(confirm, health);
+        assert_eq!(facts.is_well(), well, "confirm: {confirm}, {health:?}");
+        assert_eq!(facts.run.as_ref().unwrap().confirmed, confirm);
+        let still = if health.is_none() { vec!["hurt".to_owned()] } else { Vec::new() };
+        assert_eq!(facts.incident.unwrap().firing, still);
+    }
+}
+
+#[test]
+fn a_notice_names_the_person_who_asked_and_no_other() {
+    let mut plan = telling(vec![("team", channel(&NoticeKind::ALL))]);
+    let rule = Rule { timebox: Some(Duration::from_secs(900)), ..Rule::always(Answer::Decide) };
+    plan.decision.rules = vec![Rule { then: Some(Answer::FixForward), ..rule }];
+    let mut stage = armed(&plan);
+    let armed_by = told(&deliver(&mut stage), "team", NoticeKind::Armed);
+    assert_eq!((armed_by.by.as_deref(), armed_by.why.is_empty()), (Some("ada"), false));
+    stage.read("errors", Health::Unhealthy);
+    deliver(&mut stage);
+    stage.pass(900);
+    stage.tick();
+    assert_eq!(told(&deliver(&mut stage), "team", Decided).by, None, "the end of a timebox is nobody's word");
+    stage.command(Verb::Decide { roll_back: true }).unwrap();
+    assert_eq!(told(&deliver(&mut stage), "team", Decided).by.as_deref(), Some("ada"));
+    let run = stage.state.run.as_ref().unwrap().id.clone();
+    stage.command(Verb::Abort { run }).unwrap();
+    let facts = told(&deliver(&mut stage), "team", Finished);
+    assert_eq!(facts.by.as_deref(), Some("ada"));
+    let run = facts.run.unwrap();
+    assert_eq!((run.over, run.done, run.confirmed), (1, Some(0), false), "skipped is not done");
+}
+
+#[test]
+fn a_worse_trigger_that_joins_is_told_at_once_with_the_worst_severity() {
+    let mut plan =
+        telling(vec![("team", channel(&NoticeKind::ALL)), ("customers", ladder(0, 15)), ("late", ladder(30, 15))]);
+    plan.triggers["hurt"].severity = Severity::Minor;
+    let dead = Trigger { severity: Severity::Critical, ..trigger(Condition::Signal("latency".to_owned()), 0) };
+    plan.triggers.insert("dead".to_owned(), dead);
+    let again = Trigger { severity: Severity::Major, ..trigger(Condition::Signal("blue_ready".to_owned()), 0) };
+    plan.triggers.insert("again".to_owned(), again);
+    let mut stage = armed(&plan);
+    stage.read("latency", Health::Healthy);
+    stage.read("blue_ready", Health::Healthy);
+    stage.read("errors", Health::Unhealthy);
+    assert_eq!(told(&deliver(&mut stage), "team", Incident).incident.unwrap().severity, Severity::Minor);
+    stage.pass(MINUTE);
+    stage.read("latency", Health::Unhealthy);
+    let got = deliver(&mut stage);
+    assert_eq!((kinds(&got, "team"), kinds(&got, "customers")), (vec![(Incident, 1)], vec![(Incident, 1)]));
+    assert_eq!(kinds(&got, "late"), [], "it was not told of the beginning");
+    let facts = told(&got, "team", Incident);
+    assert_eq!((facts.joined, facts.incident.unwrap().severity), (vec!["dead".to_owned()], Severity::Critical));
+    // No worse: customers hear at their time.
+    stage.read("blue_ready", Health::Unhealthy);
+    let got = deliver(&mut stage);
+    assert_eq!((kinds(&got, "team"), kinds(&got, "customers")), (vec![(Incident, 2)], vec![]));
+    let got = live(&mut stage, 14 * MINUTE);
+    assert_eq!(kinds(&got, "customers"), [(Incident, 2)], "at a quarter past, as they were promised");
+}
+
+#[test]
+fn a_notice_that_its_receiver_does_not_take_holds_no_urgent_one_up() {
+    let mut stage = armed(&telling(vec![("team", channel(&NoticeKind::ALL))]));
+    for _ in 0..6 {
+        stage.now =
+            stage.state.wants().notices.iter().map(|(id, _)| stage.state.outbox.waiting[id].again_at).max().unwrap();
+        fails(&mut stage, Retry::Later { after: None });
+    }
+    assert!(next(&stage).is_none());
+    stage.read("errors", Health::Unhealthy);
+    let (id, (_, facts)) = next(&stage).expect("it is tried at once");
+    assert_eq!(facts.kind, Incident);
+    // That it works again is news for the others.
+    stage.feed(Input::Noticed { notice: id, result: Ok("200".to_owned()) }).unwrap();
+    assert_eq!(kinds(&deliver(&mut stage), "team"), [(NoticeKind::Armed, 0)]);
+}
+
+#[test]
+fn what_a_receiver_has_asked_for_holds_for_the_notice_that_it_refused() {
+    let mut stage = armed(&telling(vec![("team", channel(&NoticeKind::ALL))]));
+    fails(&mut stage, Retry::Later { after: Some(Duration::from_secs(HOUR)) });
+    stage.read("errors", Health::Unhealthy);
+    assert_eq!(kinds(&deliver(&mut stage), "team"), [(Incident, 0)]);
+    stage.pass(HOUR);
+    assert_eq!(kinds(&deliver(&mut stage), "team"), [(NoticeKind::Armed, 0)]);
+}
+
+#[test]
+fn a_beginning_that_waits_is_tried_with_the_end() {
+    let mut stage = armed(&telling(vec![("team", channel(&[Incident, Recovered]))]));
+    stage.read("errors", Health::Unhealthy);
+    for _ in 0..8 {
+        stage.now =
+            stage.state.wants().notices.iter().map(|(id, _)| stage.state.outbox.waiting[id].again_at).max().unwrap();
+        fails(&mut stage, Retry::Later { after: None });
+    }
+    stage.pass(1);
+    stage.read("errors", Health::Healthy);
+    assert_eq!(kinds(&deliver(&mut stage), "team"), [(Incident, 0), (Recovered, 0)]);
+}
+
+#[test]
+fn who_was_never_told_of_the_beginning_is_not_told_of_the_end() {
+    let mut stage = armed(&telling(vec![("team", channel(&[Incident, Recovered]))]));
+    stage.read("errors", Health::Unhealthy);
+    fails(&mut stage, Retry::Never);
+    stage.read("errors", Health::Healthy);
+    assert_eq!(deliver(&mut stage).len(), 0);
+    // Nor where the end waits already.
+    stage.read("errors", Health::Unhealthy);
+    fails(&mut stage, Retry::Later { after: None });
+    stage.read("errors", Health::Healthy);
+    assert_eq!(stage.state.outbox.waiting.len(), 2);
+    fails(&mut stage, Retry::Never);
+    assert_eq!((deliver(&mut stage).len(), stage.state.outbox.waiting.len()), (0, 0));
+    let given_up = stage.state.outbox.channels["team"].given_up.clone().unwrap();
+    assert_eq!((given_up.count, given_up.about), (3, Recovered));
+    assert_eq!(stage.replay(), stage.state);
+}
+
+#[test]
+fn what_was_given_up_is_in_sight_until_the_migration_is_armed_anew() {
+    let plan = telling(vec![("team", channel(&[Incident, Recovered]))]);
+    let mut stage = armed(&plan);
+    stage.read("errors", Health::Unhealthy);
+    fails(&mut stage, Retry::Never);
+    stage.read("errors", Health::Healthy);
+    stage.read("errors", Health::Unhealthy);
+    deliver(&mut stage);
+    let team = stage.state.outbox.channels["team"].clone();
+    assert_eq!((team.failing, team.given_up.map(|given_up| given_up.count)), (None, Some(1)));
+    stage.command(Verb::Disarm).unwrap();
+    stage.arm(&plan);
+    assert_eq!(stage.state.outbox.channels["team"].given_up, None);
+}
+
+#[test]
+fn a_rung_that_an_outage_has_missed_is_late_and_its_delay_counts_from_the_schedule() {
+    let late = Channel {
+        after: Some(Duration::from_secs(20 * MINUTE)),
+        within: Some(Duration::from_secs(5 * MINUTE)),
+        ..channel(&[Incident])
+    };
+    let mut stage = armed(&telling(vec![("late", late)]));
+    stage.read("errors", Health::Unhealthy);
+    stage.pass(HOUR);
+    let mut events = stage.feed(Input::Resumed { belay_version: "2".to_owned() }).unwrap();
+    assert_eq!(events.iter().filter(|event| matches!(event, Event::NoticeLate { .. })).count(), 1, "{events:?}");
+    let (id, _) = next(&stage).unwrap();
+    events = stage.feed(Input::Noticed { notice: id, result: Ok("200".to_owned()) }).unwrap();
+    assert!(matches!(&events[..], [Event::NoticeSent { delay_s: 2400, .. }]), "{events:?}");
+}
+
+/// A plan of many manual steps, all of which ask for a person at once.
+fn crowd(steps: usize) -> Plan {
+    let mut plan = telling(vec![("team", channel(&NoticeKind::ALL))]);
+    plan.decision.rules = vec![Rule::always(Answer::RollBack)];
+    plan.steps = (0..steps)
+        .map(|number| {
+            let by_hand = Step { action: "manual".to_owned(), ..step(&[]) };
+            (format!("step{number}"), by_hand)
+        })
+        .collect();
+    plan
+}
+
+#[test]
+fn a_thousand_approvals_are_five_notices_and_lose_nothing_else() {
+    let mut stage = armed(&crowd(1000));
+    deliver(&mut stage);
+    stage.read("errors", Health::Unhealthy);
+    let got = deliver(&mut stage);
+    let approvals: Vec<&Facts> =
+        got.iter().map(|(_, facts)| facts).filter(|facts| facts.kind == NoticeKind::Approval).collect();
+    assert_eq!(approvals.len() + approvals.iter().map(|facts| facts.more).sum::<usize>(), 1000);
+    assert!(approvals.len() <= 10, "{}", approvals.len());
+    assert_eq!(told(&got, "team", Incident).update, 0);
+    let team = &stage.state.outbox.channels["team"];
+    assert_eq!((team.failed, team.sent), (0, 2 + approvals.len() as u64));
+}
+
+#[test]
+fn nothing_urgent_is_given_up_for_what_is_not() {
+    let mut stage = armed(&telling(vec![("team", channel(&[NoticeKind::Blind, Incident]))]));
+    stage.read("errors", Health::Unhealthy);
+    fails(&mut stage, Retry::Later { after: Some(Duration::from_secs(HOUR)) });
+    for _ in 0..150 {
+        stage.read_from("errors", Health::Unknown, "cloudwatch", true);
+        stage.read("errors", Health::Unhealthy);
+    }
+    assert_eq!(stage.state.outbox.waiting.len(), 200);
+    assert_eq!(stage.state.outbox.waiting.values().filter(|waiting| waiting.facts.kind == Incident).count(), 1);
+}
