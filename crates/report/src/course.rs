@@ -103,9 +103,14 @@ impl<'r> Course<'r> {
         self.run.ended.filter(|_| self.run.state.is_over())
     }
 
-    /// What the run was for is reached, and confirmed.
+    /// What the run was for is reached, as far as its steps show.
     pub(crate) fn succeeded(&self) -> bool {
         matches!(self.run.state, RunState::RolledBack | RunState::Undone)
+    }
+
+    /// The end of a rollback whose plan has a confirmation, all of which held.
+    pub(crate) fn confirmed(&self) -> Option<Timestamp> {
+        self.ended().filter(|_| self.run.is_confirmed())
     }
 
     /// The end of the last step, where the run succeeded.

@@ -29,7 +29,7 @@ pub(crate) fn measures(course: &Course) -> Vec<Measure> {
     let opened = course.incident.as_ref().map(|incident| incident.opened);
     let since = Some(course.since());
     let beginning = if course.breach.is_some() { "the breach" } else { "the start of the run" };
-    let (recovered, ended) = (course.recovered(), course.ended().filter(|_| course.succeeded()));
+    let (recovered, ended) = (course.recovered(), course.confirmed());
     let measure = |name, counts: String, from: Option<Timestamp>, to: Option<Timestamp>| {
         let seconds = from.zip(to).map(|(from, to)| seconds(from, to));
         Measure { name, counts: shown(counts), from, to, seconds }
@@ -53,13 +53,16 @@ pub(crate) fn measures(course: &Course) -> Vec<Measure> {
 pub(crate) fn goals(course: &Course, measures: &[Measure], losses: &[DataLoss]) -> Vec<Goal> {
     let measured = |name| measures.iter().find(|measure| measure.name == name).and_then(|measure| measure.seconds);
     let total = measured(MeasureName::Total);
-    let passed = seconds(course.since(), course.as_of);
+    let passed = seconds(course.since(), course.ended().unwrap_or(course.as_of));
     let over = course.run.state.is_over();
+    let unconfirmed = course.succeeded() && course.confirmed().is_none();
     let time = |name, about: &str, limit: Option<Duration>, measured_s: Option<f64>, so_far: f64| {
         let limit_s = limit?.as_secs_f64();
         let verdict = match measured_s {
             Some(measured_s) if measured_s <= limit_s => Verdict::Met,
             None if !over && so_far <= limit_s => Verdict::Open,
+            // The steps are over in time, and nobody has confirmed that all is well.
+            None if unconfirmed && so_far <= limit_s => Verdict::Unknown,
             _ => Verdict::Missed,
         };
         Some(Goal { name, about: shown(about), limit_s, measured_s, verdict })

@@ -7,6 +7,7 @@ use belay_core::{
 };
 use belay_plan::model::Answer;
 use indexmap::IndexMap;
+use jiff::Timestamp;
 
 use crate::{
     course::Course,
@@ -52,10 +53,14 @@ pub(crate) fn notices(course: &Course) -> Listing<ReportNotice> {
     let mut notices: IndexMap<&NoticeId, ReportNotice> = IndexMap::new();
     for (index, record) in course.records.iter().enumerate() {
         match &record.event {
-            Event::NoticeDue { notice, channel, facts, .. }
+            Event::NoticeDue { notice, channel, facts, since, instead_of, .. }
                 if course.story.contains(&index) || is_of(course, facts) =>
             {
-                notices.insert(notice, due(record, channel, facts));
+                // The new one tells what this one was to tell.
+                if let Some(contained) = instead_of {
+                    notices.shift_remove(contained);
+                }
+                notices.insert(notice, due(since.unwrap_or(record.at), channel, facts));
             }
             Event::NoticeSent { notice, answer, .. } => {
                 if let Some(notice) = notices.get_mut(notice) {
@@ -88,12 +93,12 @@ fn is_of(course: &Course, facts: &Facts) -> bool {
     of_run || facts.incident.as_ref().is_some_and(|facts| Some(&facts.id) == incident)
 }
 
-fn due(record: &Record, channel: &str, facts: &Facts) -> ReportNotice {
+fn due(at: Timestamp, channel: &str, facts: &Facts) -> ReportNotice {
     ReportNotice {
         channel: shown(channel),
         about: shown(words::name(&facts.kind)),
         update: facts.update,
-        due: record.at,
+        due: at,
         state: NoticeState::Waiting,
         at: None,
         late: false,

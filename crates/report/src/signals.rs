@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use belay_core::{
     event::{Event, StepEvent},
     reading::Health,
-    run::RunState,
     series::{self, Point, Series},
     watch::signals_of,
 };
@@ -177,7 +176,7 @@ fn marks(course: &Course) -> Vec<StripMark> {
         marks.push(mark(recovered, "recovery: the last step ends".to_owned()));
     }
     if let Some(ended) = course.ended() {
-        let confirmed = matches!(course.run.state, RunState::RolledBack | RunState::Undone);
+        let confirmed = course.confirmed().is_some();
         marks.push(mark(ended, if confirmed { "the run ends, confirmed" } else { "the run ends" }.to_owned()));
     }
     marks.sort_by_key(|mark| mark.at);

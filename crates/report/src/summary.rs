@@ -88,8 +88,16 @@ fn ended(course: &Course) -> String {
     let after = |at: Timestamp| format!("{} after {from}", words::duration(words::between(course.since(), at)));
     let because = if run.why.is_empty() { String::new() } else { format!(": {}", run.why) };
     match (run.state, run.ended) {
-        (RunState::RolledBack, Some(at)) => format!("Rolled back and confirmed at {}, {}.", utc(at), after(at)),
-        (RunState::Undone, Some(at)) => format!("Undone and confirmed at {}, {}.", utc(at), after(at)),
+        (RunState::RolledBack, Some(at)) if course.confirmed().is_some() => {
+            format!("Rolled back and confirmed at {}, {}.", utc(at), after(at))
+        }
+        (RunState::RolledBack, Some(at)) => format!(
+            "Rolled back at {}, {}. Nothing was confirmed, since the plan has no confirmation: whether the system was well \
+             is not on record.",
+            utc(at),
+            after(at)
+        ),
+        (RunState::Undone, Some(at)) => format!("Undone at {}, {}.", utc(at), after(at)),
         (RunState::Rehearsed, Some(at)) => format!("Finished at {}.", utc(at)),
         (RunState::Aborted, Some(at)) => format!("Aborted at {}, {}{because}.", utc(at), after(at)),
         (state, at) => {
@@ -130,8 +138,11 @@ fn impact(course: &Course, report: &RunReport) -> Vec<Shown> {
     let mut impact = Vec::new();
     if let (Some(incident), Some(breach)) = (&report.incident, course.breach) {
         let felt = if incident.customer_facing { "Customers were affected" } else { "Customers were not affected" };
-        let until = course.ended().filter(|_| course.succeeded()).map_or_else(
-            || "; the end is not on record".to_owned(),
+        let until = course.confirmed().map_or_else(
+            || match course.succeeded() {
+                true => " on; the end is not on record, since nothing was confirmed".to_owned(),
+                false => "; the end is not on record".to_owned(),
+            },
             |ended| format!(" to {} ({})", utc(ended), words::duration(words::between(breach, ended))),
         );
         impact.push(shown(format!("{felt}, as the plan has it: from {}{until}", utc(breach))));

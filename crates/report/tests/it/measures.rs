@@ -8,7 +8,7 @@ use belay_report::{
 };
 
 use crate::{
-    common::{Stage, plan, step},
+    common::{Stage, gate, plan, step},
     story::{begun, guarded, halted, over},
 };
 
@@ -107,6 +107,7 @@ fn a_drill_counts_from_its_start_and_its_undo_is_a_story_of_its_own() {
     let mut stage = Stage::new();
     let mut plan = plan(vec![("dns", step(&[]))]);
     plan.objectives.rto = Some(std::time::Duration::from_secs(900));
+    plan.confirm = vec![gate("latency", 600, 0)];
     stage.arm(&plan);
     stage.read("errors", Health::Healthy);
     stage.pass(60);
@@ -118,6 +119,7 @@ fn a_drill_counts_from_its_start_and_its_undo_is_a_story_of_its_own() {
     stage.tick();
     let drill = stage.state.run.as_ref().unwrap().id.clone();
     stage.put_back("dns");
+    stage.read("latency", Health::Healthy);
     let drilled = report(&stage.journal, &drill).unwrap().unwrap();
     let incident = drilled.incident.as_ref().unwrap();
     assert_eq!((incident.breach, incident.customer_facing), (breach, false));
@@ -135,4 +137,30 @@ fn a_drill_counts_from_its_start_and_its_undo_is_a_story_of_its_own() {
     assert!(undone.incident.is_none() && undone.goals.iter().all(|goal| goal.name == GoalName::Rto), "{undone:#?}");
     assert!(undone.summary[0].as_str().contains(&drill.0), "{:?}", undone.summary);
     assert!(undone.timeline.items.iter().all(|entry| entry.at >= stage.now), "{:#?}", undone.timeline);
+}
+
+#[test]
+fn without_a_confirmation_no_end_is_confirmed_and_no_goal_is_met() {
+    let mut guarded = plan(vec![("dns", step(&[]))]);
+    guarded.decision.rules = vec![Rule::always(Answer::RollBack)];
+    let mut stage = Stage::new();
+    stage.arm(&guarded);
+    stage.read("errors", Health::Healthy);
+    stage.read("errors", Health::Unhealthy);
+    stage.pass(60);
+    stage.tick();
+    let run = stage.state.run.as_ref().expect("it fired").id.clone();
+    stage.put_back("dns");
+    let report = report(&stage.journal, &run).unwrap().unwrap();
+    let measured = |name| report.measures.iter().find(|measure| measure.name == name).unwrap().seconds;
+    assert_eq!((measured(MeasureName::Total), measured(MeasureName::Confidence)), (None, None));
+    assert!(measured(MeasureName::Recover).is_some());
+    let severity = report.goals.iter().find(|goal| goal.name == GoalName::Severity).unwrap();
+    assert_eq!((severity.measured_s, severity.verdict), (None, Verdict::Unknown));
+    let summary: Vec<&str> = report.summary.iter().map(belay_report::Shown::as_str).collect();
+    let ended = summary.iter().find(|line| line.starts_with("Rolled back")).unwrap();
+    assert!(ended.contains("Nothing was confirmed") && !ended.contains("and confirmed"), "{ended}");
+    let impact = report.postmortem.impact.first().unwrap().as_str();
+    assert!(impact.ends_with("on; the end is not on record, since nothing was confirmed"), "{impact}");
+    assert!(report.postmortem.went_well.is_empty());
 }
