@@ -27,7 +27,7 @@ use crate::{
     loss::{self, LossView},
 };
 
-pub use notices::ChannelView;
+pub use notices::{ChannelView, GivenUpView};
 pub use readiness::ReadinessView;
 pub use run::{ApprovalView, ChangeView, GateView, RunView, StepView};
 pub use waiting::WaitingFor;

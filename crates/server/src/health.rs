@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use belay_core::notice::GivenUp;
 use belay_engine::{Fault, FaultPart, SlowAppend};
 use belay_plan::model::Name;
 use belay_ports::Head;
@@ -224,8 +225,19 @@ impl Daemon {
         let people = guard.live_plan().and_then(|plan| self.refuse_missing_people(&plan).err());
         let people = people.map(|error| trouble(Part::Tokens, Weight::NotReady, error.to_string()));
         let untold = state.outbox.channels.iter().filter_map(|(name, channel)| {
-            let (since, why) = channel.failing.as_ref()?;
-            let why = format!("channel {name} takes no notices since {since:.0}: {why}; tell these people yourself");
+            let why = match (&channel.failing, &channel.given_up) {
+                (Some((since, why)), _) => {
+                    format!("channel {name} takes no notices since {since:.0}: {why}; tell these people yourself")
+                }
+                (None, Some(given_up)) => {
+                    let GivenUp { count, at, about, why } = given_up;
+                    format!(
+                        "channel {name} was not told of {count} notices, the last one at {at:.0} ({about}): {why}; tell \
+                         these people yourself. This is shown until the migration is armed anew"
+                    )
+                }
+                (None, None) => return None,
+            };
             Some(trouble(Part::Notices, Weight::Warning, why))
         });
         let troubles = faults.chain(slow).chain(blind).chain(file).chain(not_permitted).chain(forbidden);

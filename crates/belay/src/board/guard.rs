@@ -81,6 +81,17 @@ fn notices(migration: &Migration, look: &Look) -> Vec<String> {
         let since = look.clock_time(since, migration.now);
         Some(format!("{name} is not told since {since}: {why} ({left}{late}); tell them yourself"))
     });
+    let given_up = channels.clone().filter_map(|(name, channel)| {
+        // The line above shows it while nothing gets through.
+        let given_up = channel.given_up.as_ref().filter(|_| channel.failing_since.is_none())?;
+        let (count, about, why) = (given_up.count, text::words(&given_up.about), &given_up.why);
+        let notices = if count == 1 { "notice" } else { "notices" };
+        let at = look.clock_time(given_up.at, migration.now);
+        Some(format!(
+            "{name} was not told of {count} {notices}, the last one at {at} ({about}): {why}; tell them yourself"
+        ))
+    });
+    let failing = failing.chain(given_up);
     let mut lines: Vec<String> = failing.flat_map(|told| look.wrap(2, "! ", &told, look.output.warn())).collect();
     let told: Vec<String> = channels
         .filter_map(|(name, channel)| {

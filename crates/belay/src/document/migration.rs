@@ -87,7 +87,17 @@ pub(crate) struct Channel {
     pub(crate) late: u64,
     pub(crate) failing_since: Option<Timestamp>,
     pub(crate) why: Option<String>,
+    pub(crate) given_up: Option<GivenUp>,
     pub(crate) next_update: Option<Timestamp>,
+}
+
+/// What people will not be told any more.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct GivenUp {
+    pub(crate) count: u64,
+    pub(crate) at: Timestamp,
+    pub(crate) about: String,
+    pub(crate) why: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -1,7 +1,7 @@
 //! What has become of notices, channel by channel.
 
-use belay_core::migration::Migration;
-use belay_plan::model::Name;
+use belay_core::{migration::Migration, notice::GivenUp};
+use belay_plan::{model::Name, notify::NoticeKind};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -22,8 +22,25 @@ pub struct ChannelView {
     /// Nothing has got through since then.
     pub failing_since: Option<Timestamp>,
     pub why: Option<String>,
+    /// Since the migration was armed: what these people were to be told, and will not be.
+    pub given_up: Option<GivenUpView>,
     /// When people are told next how the incident goes on.
     pub next_update: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct GivenUpView {
+    pub count: u64,
+    /// Of the last one, as `why` and `about` are.
+    pub at: Timestamp,
+    pub about: NoticeKind,
+    pub why: String,
+}
+
+impl From<GivenUp> for GivenUpView {
+    fn from(GivenUp { count, at, about, why }: GivenUp) -> Self {
+        Self { count, at, about, why }
+    }
 }
 
 pub(super) fn channels(state: &Migration) -> IndexMap<Name, ChannelView> {
@@ -43,6 +60,7 @@ pub(super) fn channels(state: &Migration) -> IndexMap<Name, ChannelView> {
             last_sent: known.last_sent,
             failing_since,
             why,
+            given_up: known.given_up.map(GivenUpView::from),
             next_update: rung.and_then(|rung| rung.next),
         };
         (name.clone(), view)
