@@ -154,14 +154,17 @@ fn act_lines(act: &Act, label_width: usize, look: &Look) -> Vec<String> {
     std::iter::once(label).chain(lines).collect()
 }
 
-/// A command in parts that fit, each from one option to another.
+/// A command in parts that fit, each from one option to another; what is too long for that is broken between its words.
 fn broken(command: &str, width: usize) -> Vec<String> {
     let mut parts: Vec<String> = Vec::new();
     for (index, part) in command.split(" --").enumerate() {
         let part = if index == 0 { part.to_owned() } else { format!("--{part}") };
-        match parts.last_mut() {
-            Some(last) if last.len() + part.len() + 3 <= width => *last = format!("{last} {part}"),
-            _ => parts.push(part),
+        let words: Vec<&str> = if part.len() > width { part.split(' ').collect() } else { vec![&part] };
+        for word in words {
+            match parts.last_mut() {
+                Some(last) if last.len() + word.len() + 3 <= width => *last = format!("{last} {word}"),
+                _ => parts.push(word.to_owned()),
+            }
         }
     }
     parts

@@ -295,7 +295,9 @@ fn the_worst_night_fits_eighty_columns() {
     }
     // Commands are copied whole.
     let decide = "belay decide roll-back --incident 0kf3x9a1zzzz --reason \"...\"";
-    assert!(flat.replace("\\ ", "").contains(decide), "{shown}");
+    assert!(flat.contains(decide), "{shown}");
+    let rest = "belay disarm \\ ";
+    assert!(flat.contains(&format!("{rest}{}", long("migration"))), "{shown}");
 }
 
 #[test]
