@@ -67,6 +67,8 @@ pub enum Event {
     BaselineCaptured {
         baseline: Arc<Baseline>,
     },
+    /// Arming begins another attempt: the baseline, the mark of the cutover and the phase were those of the one before.
+    AttemptBegun,
     /// `waits_for_green`: triggers that were red at arming and are asleep until they have been green once.
     Armed {
         waits_for_green: Vec<Name>,

@@ -5,6 +5,7 @@
 //! [`Migration::wants`](migration::Migration::wants) says what the state wants of the outside.
 
 mod approval;
+mod attempt;
 pub mod change;
 pub mod checklist;
 mod decide;

@@ -49,6 +49,8 @@ pub struct Migration {
     /// When it was disarmed last, by a person or the end of a rollback.
     pub(crate) disarmed_last: Option<Timestamp>,
     pub cutover: Option<Timestamp>,
+    /// The next arming begins another attempt. Until then a run without a daemon and an undo still go by this one.
+    pub(crate) attempt_over: bool,
     /// How far the wall clock was set since the cutover was marked: the point of no return moves with it.
     pub(crate) cutover_shift: SignedDuration,
     pub phase: Option<PhaseState>,
@@ -135,6 +137,7 @@ impl Migration {
             armed_last: None,
             disarmed_last: None,
             cutover: None,
+            attempt_over: false,
             cutover_shift: SignedDuration::ZERO,
             phase: None,
             muted: None,
@@ -184,6 +187,7 @@ impl Migration {
             Event::Commanded { key, .. } => self.remember(at, actor, key.as_ref()),
             Event::PlanPinned { plan, plan_sha256 } => self.pin(at, plan, plan_sha256),
             Event::BaselineCaptured { baseline } => self.baseline = Some(baseline.clone()),
+            Event::AttemptBegun => self.begin_attempt(),
             Event::Armed { waits_for_green } => self.arm(at, waits_for_green),
             Event::Disarmed { .. } => self.disarm(at),
             Event::CutoverMarked => self.set_cutover(Some(at)),
@@ -274,6 +278,7 @@ impl Migration {
     }
 
     fn arm(&mut self, at: Timestamp, waits_for_green: &[Name]) {
+        self.attempt_over = false;
         self.begin_list();
         Arc::make_mut(&mut self.outbox).seen();
         (self.armed, self.armed_last) = (Some(at), Some(at));
@@ -289,7 +294,7 @@ impl Migration {
         }
     }
 
-    fn set_cutover(&mut self, at: Option<Timestamp>) {
+    pub(crate) fn set_cutover(&mut self, at: Option<Timestamp>) {
         self.cutover = at;
         self.cutover_shift = SignedDuration::ZERO;
         self.forget_expected();
@@ -297,6 +302,7 @@ impl Migration {
     }
 
     fn disarm(&mut self, at: Timestamp) {
+        self.attempt_over |= self.is_over_when_disarmed();
         (self.armed, self.disarmed_last) = (None, Some(at));
         self.muted = None;
         self.readiness = None;
@@ -363,6 +369,7 @@ impl Migration {
                 started.baseline = Some(baseline.clone());
                 started.cutover = undone.cutover;
                 started.phase_before.clone_from(&undone.phase_before);
+                self.attempt_over = false;
                 self.start(started, actor, reason);
             }
             Event::Rehearsed { run, reason, plan, plan_sha256, report } => {
@@ -411,10 +418,11 @@ impl Migration {
                     }
                     Event::RunEnded { outcome, why } => {
                         run.end(at, *outcome, why);
-                        let (id, kind) = (run.id.clone(), run.kind);
+                        let (id, kind, ends_attempt) = (run.id.clone(), run.kind, run.ends_attempt());
                         match outcome {
                             // The next cutover is marked anew, and the next migration begins with its first phase.
                             RunOutcome::RolledBack => {
+                                self.attempt_over = ends_attempt;
                                 self.phase = None;
                                 self.set_cutover(None);
                             }

@@ -84,6 +84,9 @@ impl Deciding {
         }
         self.refuse_lost_phase(plan)?;
         self.commanded("arm", asked, detail);
+        if self.state.is_attempt_over() {
+            self.emit(Event::AttemptBegun);
+        }
         self.pin(plan, sha256, baseline);
         self.refuse_without_baseline(plan, &[])?;
         let health = |name: &str| {

@@ -99,7 +99,7 @@ pub async fn arm(
     scope::verify_accounts(ports, &plan).await?;
     let baseline = complete(state, ports, &plan, sha256, baseline).await?;
     let (checked, mut readings, channels) = futures::join!(
-        assess(ports, &plan, &baseline, state.cutover),
+        assess(ports, &plan, &baseline, state.kept_cutover()),
         read_signals(ports, &plan, &baseline),
         unusable(ports, &plan)
     );
@@ -140,7 +140,7 @@ async fn complete(
     if let Some(given) = given.as_ref().filter(|given| given.migration != plan.migration) {
         return Err(ArmError::OtherBaseline { expected: plan.migration.clone(), found: given.migration.clone() });
     }
-    let kept = state.baseline.as_deref();
+    let kept = state.kept_baseline().map(AsRef::as_ref);
     let mut steps: IndexMap<Name, BaselineEntry> = IndexMap::new();
     let mut missing = Vec::new();
     for (name, step) in &plan.steps {
@@ -150,7 +150,7 @@ async fn complete(
             None => missing.push(name.clone()),
         }
     }
-    match state.cutover {
+    match state.kept_cutover() {
         Some(cutover) => {
             missing.retain(|name| plan.steps[name].to == Target::Baseline);
             if !missing.is_empty() {

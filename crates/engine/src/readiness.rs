@@ -17,7 +17,10 @@ use belay_core::{
     migration::Migration,
     readiness::Checked,
 };
-use belay_plan::model::{Name, Plan};
+use belay_plan::{
+    duration,
+    model::{Name, Plan},
+};
 use belay_ports::{Check, CheckVerdict, Clock, Fut, Ports};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -149,9 +152,9 @@ impl Circumstances {
         let relatives = relatives.iter().map(AsRef::as_ref);
         let phase = state.phase_name().filter(|name| plan.phases.contains_key(*name)).or(plan.usual_phase());
         Self {
-            baseline: state.baseline.clone(),
+            baseline: state.kept_baseline().cloned(),
             phase: phase.map(str::to_owned),
-            cutover: state.cutover,
+            cutover: state.kept_cutover(),
             expected: state.expected.clone(),
             seen: BTreeMap::new(),
             measured: measured(plan, state, relatives.clone()),
@@ -219,12 +222,21 @@ pub(crate) async fn evaluate(
     let own = own.unwrap_or_else(|| vec![late("host", &plan.migration)]);
     let mut checks: Vec<(String, Check)> = accounts.into_iter().chain(credentials).map(of_plan).collect();
     checks.extend(signals);
+    let known = circumstances.baseline.as_deref().filter(|baseline| !baseline.steps.is_empty());
+    checks.extend(known.map(|baseline| of_plan(known_baseline(plan, baseline, at))));
     let times = times::evaluate(plan, (&evaluated.times, &detected), circumstances, at);
     checks.extend(evaluated.checks.clone());
     checks.extend(channels.into_iter().map(|(name, usable)| (format!("channel {name}"), channel(name, usable))));
     checks.extend(times.into_iter().chain(own).map(of_plan));
     let steps::Evaluated { seen, stood_still, .. } = evaluated;
     Evaluated { seen, stood_still, ..done(checks) }
+}
+
+/// Which state a rollback goes back to: a baseline that was kept may be that of another release.
+fn known_baseline(plan: &Plan, baseline: &Baseline, at: Timestamp) -> Check {
+    let age = Duration::try_from(at.duration_since(baseline.captured)).unwrap_or_default().as_secs();
+    let age = duration::format(Duration::from_secs(age));
+    Check::go("baseline", &plan.migration, format!("captured at {:.0}, {age} ago", baseline.captured))
 }
 
 fn channel(name: Name, usable: Result<(), String>) -> Check {

@@ -39,6 +39,9 @@ pub(crate) fn tell(record: &Record, state: &Migration) {
 
 fn says(event: &Event, state: &Migration) -> Option<(Tone, String)> {
     Some(match event {
+        Event::AttemptBegun => {
+            (Info, "another attempt begins: the baseline and the cutover of the one before count no more".to_owned())
+        }
         Event::Armed { waits_for_green } if waits_for_green.is_empty() => {
             (Info, "armed: its triggers are watched".to_owned())
         }

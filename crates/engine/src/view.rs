@@ -231,7 +231,7 @@ impl MigrationView {
                 started: drill.started,
             }),
             armed: state.armed,
-            cutover: state.cutover,
+            cutover: state.kept_cutover(),
             phase: state.phase_name().map(str::to_owned),
             phase_since: state.phase.as_ref().map(|phase| phase.since),
             phase_expected_s: state
@@ -243,7 +243,7 @@ impl MigrationView {
             window: WindowView::new(state, now),
             loss: loss::views(snapshot, now),
             readiness: readiness::view(snapshot),
-            baseline: state.baseline.as_ref().map(|baseline| BaselineView {
+            baseline: state.kept_baseline().map(|baseline| BaselineView {
                 captured: baseline.captured,
                 plan_sha256: baseline.plan_sha256.clone(),
                 steps: baseline.steps.keys().cloned().collect(),

@@ -96,6 +96,11 @@ fn told(actor: &str, event: &Event, clock: Clock) -> Told {
         Event::BaselineCaptured { baseline } => {
             tell("", Tone::Plain, format!("baseline of {} captured", words::count(baseline.steps.len(), "step")))
         }
+        Event::AttemptBegun => tell(
+            "",
+            Tone::Plain,
+            "another attempt begins: the baseline and the cutover of the one before count no more",
+        ),
         Event::Armed { waits_for_green } if waits_for_green.is_empty() => tell("", Tone::Good, "armed"),
         Event::Armed { waits_for_green } => {
             tell("", Tone::Warn, format!("armed; these wait until they are green: {}", waits_for_green.join(", ")))

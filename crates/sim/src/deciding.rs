@@ -435,6 +435,7 @@ impl Decisions {
                 self.plan = Some(plan.clone());
                 (self.read, self.holds, self.healing) = Default::default();
             }
+            Event::AttemptBegun => (self.cutover, self.phase) = (None, None),
             Event::CutoverMarked => self.cutover = Some(at),
             Event::PhaseBegun { phase } => self.phase = Some(phase.clone()),
             Event::Muted { until, .. } => self.muted = Some(*until),

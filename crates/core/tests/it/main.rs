@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod approvals;
+mod attempts;
 mod checklist;
 mod common;
 mod decision;

@@ -55,7 +55,6 @@ fn a_migration_goes_through_its_phases() {
     let unknown = stage.command(Verb::Phase { phase: "soaking".to_owned() }).unwrap_err();
     assert!(unknown.kind == RefusalKind::NotFound && unknown.help.contains("backfill, cutover, soak"), "{unknown:?}");
     // Arming again, and a restart, lose no phase.
-    stage.command(Verb::Disarm).unwrap();
     stage.arm(&plan);
     stage.feed(Input::Resumed { belay_version: "1".to_owned() }).unwrap();
     assert_eq!(stage.state.phase_name(), Some("soak"));
@@ -69,6 +68,21 @@ fn a_migration_goes_through_its_phases() {
     stage.command(Verb::Undo { run }).unwrap();
     stage.look("dns", belay_core::change::Assessment::InPlace);
     assert_eq!((stage.run_state(), stage.state.phase_name()), (RunState::Undone, Some("soak")));
+}
+
+#[test]
+fn a_migration_that_is_disarmed_after_its_cutover_begins_the_next_attempt_with_the_first_phase() {
+    let plan = phased(vec![("dns", step(&[]))]);
+    let mut stage = armed(&plan);
+    begin(&mut stage, "soak");
+    stage.command(Verb::Disarm).unwrap();
+    stage.arm(&plan);
+    assert_eq!(stage.state.phase_name(), Some("soak"), "no cutover was marked");
+    stage.command(Verb::Cutover).unwrap();
+    begin(&mut stage, "soak");
+    stage.command(Verb::Disarm).unwrap();
+    stage.arm(&plan);
+    assert_eq!((stage.state.phase_name(), stage.state.cutover), (Some("backfill"), None));
 }
 
 #[test]

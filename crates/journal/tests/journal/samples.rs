@@ -80,6 +80,7 @@ pub(crate) fn events() -> Vec<Event> {
         },
         Event::PlanPinned { plan: Arc::new(plan()), plan_sha256: "ab".repeat(32) },
         Event::BaselineCaptured { baseline: Arc::new(baseline()) },
+        Event::AttemptBegun,
         Event::Armed { waits_for_green: vec![name()] },
         Event::Disarmed { why: why() },
         Event::CutoverMarked,

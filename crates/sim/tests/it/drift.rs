@@ -77,7 +77,6 @@ fn what_stands_still_after_the_cutover_is_captured_and_another_state_is_drift() 
         );
         scene.world.set("dns", json!({ "blue": 100, "green": 0 }));
         assert_eq!(check(&scene, &handle).await.found, "as it was before the cutover");
-        command(&handle, Verb::Disarm).await.unwrap();
         scene.arm(&handle).await.unwrap();
         assert_eq!(
             (handle.snapshot().state.expected.len(), captures(&scene)),
