@@ -1,6 +1,6 @@
 //! How guard ends: what it says, what it writes down, and with which exit code.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
 use anyhow::Context;
 use serde::Serialize;
@@ -111,6 +111,10 @@ pub(super) struct Report {
     pub(super) commands: Commands,
     pub(super) started: bool,
     pub(super) ended: Option<Ended>,
+    /// The daemon was asked for this, and no answer came.
+    pub(super) unanswered: Option<&'static str>,
+    /// The command ended so long after the rollback had.
+    pub(super) ended_late: Option<Duration>,
     /// As it was seen last; nothing before it was armed.
     pub(super) last: Option<Migration>,
 }
@@ -142,8 +146,11 @@ impl Report {
             "outcome": end.outcome,
             "exit_code": end.code,
             "command": command,
+            "unanswered": self.unanswered,
+            "command_ended_after_rollback_s": self.ended_late.map(|late| late.as_secs()),
             "state": last.map(|last| &last.state),
             "armed": last.and_then(|last| last.armed),
+            "baseline": last.and_then(|last| last.baseline.as_ref()).map(|baseline| baseline.captured),
             "cutover": last.and_then(|last| last.cutover),
             "incident": last.and_then(|last| last.incident.as_ref()).map(|incident| &incident.id),
             "run": last.and_then(|last| last.run.as_ref()).map(|run| json!({ "id": run.id, "state": run.state })),
@@ -157,10 +164,23 @@ impl Report {
         if !self.started {
             tell.say("the command was not started");
         }
-        let Some(last) = &self.last else { return };
-        let (name, commands) = (&last.name, &self.commands);
+        let (name, commands) = (&self.migration, &self.commands);
         let command = |line: String| tell.output().accent().apply_to(commands.line(&line)).to_string();
         let reason = "--reason \"...\"";
+        if let Some(verb) = self.unanswered {
+            tell.warn(format_args!(
+                "the daemon was asked to `{verb}`, and its answer did not come: it may have done so. {} shows it",
+                command(format!("status {name}"))
+            ));
+        }
+        if let Some(late) = self.ended_late {
+            tell.warn(format_args!(
+                "the command ended {} after the rollback: it may have moved traffic again. {} shows what is not as before",
+                text::duration(late),
+                command(format!("rollback {name} --dry-run --wait {reason}"))
+            ));
+        }
+        let Some(last) = &self.last else { return };
         if let Some(run) = last.open_run() {
             tell.needs(last, commands);
             if !run.has_stopped() {

@@ -1,6 +1,6 @@
 //! Before the command: whether the net would hold, and that it is there.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use serde::Deserialize;
 use serde_json::json;
@@ -16,6 +16,9 @@ use crate::{
 
 /// What arming finds, and refuses: nobody did anything wrong, and the cutover would not be safe now.
 const FOUND: [&str; 5] = ["red_at_arm", "impossible_step", "unreadable_signals", "unusable_channels", "unreadable"];
+
+/// A kept baseline that is older is more likely that of another release than that of this one.
+const KEPT_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// Checks of what `accept_unknown` arms in spite of: signals that cannot be read, and channels that cannot be used.
 const ACCEPTED: [&str; 2] = ["signal", "channel"];
@@ -118,6 +121,55 @@ pub(super) async fn present(client: &Client, name: &str, sha256: &str, tell: Tel
     let migration = Migration::read(&client.get(&format!("migrations/{name}")).await?)?;
     refuse_state(&migration, sha256, client, tell)?;
     Ok(migration)
+}
+
+/// A baseline that would be kept is that of this release, as far as its age shows.
+///
+/// # Errors
+/// It is old: a rollback could go back to a side that is not the known-good one any more.
+pub(super) fn refuse_old_baseline(migration: &Migration, client: &Client) -> Result<(), Failure> {
+    let Some(baseline) = &migration.baseline else { return Ok(()) };
+    let age = text::between(baseline.captured, migration.now);
+    if age <= KEPT_MAX {
+        return Ok(());
+    }
+    let name = &migration.name;
+    let age = text::duration(age);
+    let what =
+        format!("the baseline of {name} would be kept, and it is {age} old (captured at {:.0})", baseline.captured);
+    let anew = "if what is there now is the known-good state, capture it: `belay capture PLAN -o FILE`, then run this again \
+                with `--baseline FILE`";
+    let help = match (migration.armed, migration.cutover) {
+        (Some(_), Some(cutover)) => {
+            let disarm = client.commands().line(&format!("disarm {name} --reason \"...\""));
+            format!(
+                "its cutover was marked at {cutover:.0}: if that one is done, `{disarm}`, and run this again: arming captures anew"
+            )
+        }
+        _ => anew.to_owned(),
+    };
+    Err(Failure::message(Exit::Refused, what).help(help))
+}
+
+/// Which state a rollback goes back to, and since when that is known.
+pub(super) fn tell_baseline(before: &Migration, now: &Migration, client: &Client, tell: Tell) {
+    let Some(baseline) = &now.baseline else { return };
+    let at = baseline.captured;
+    let kept = before.baseline.as_ref().is_some_and(|before| before.captured == at);
+    let age = text::duration(text::between(at, now.now));
+    match kept {
+        true => {
+            tell.say(format_args!("a rollback goes back to the baseline that was kept: {age} old, captured at {at:.0}"))
+        }
+        false => tell.say(format_args!("a rollback goes back to the baseline of {at:.0}")),
+    }
+    if let Some(cutover) = now.cutover {
+        let disarm = client.commands().line(&format!("disarm {} --reason \"...\"", now.name));
+        tell.warn(format_args!(
+            "the cutover was marked at {cutover:.0}: this goes on with that attempt. If it is another release, stop here, \
+             `{disarm}`, and run this again"
+        ));
+    }
 }
 
 /// Arms this very plan.

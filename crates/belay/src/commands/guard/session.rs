@@ -11,7 +11,7 @@ use super::{
     Args, Mark, OnFailure,
     child::{Ended, Guarded, code_of, program},
     end::{End, Outcome, Report, Stop},
-    ready::{arm, present, refuse_unready},
+    ready::{arm, present, refuse_old_baseline, refuse_unready, tell_baseline},
     signals::{Caught, Signals},
     soak::{Soak, Verdict},
     tell::Tell,
@@ -52,6 +52,34 @@ async fn unless_signalled<T>(signals: &mut Signals, work: impl Future<Output = R
         caught = signals.next() => Err(Stop::Signalled(caught)),
         done = work => Ok(done?),
     }
+}
+
+/// Asks the daemon for a change, and waits for its answer also when guard is told to end meanwhile: what came of it is to be
+/// told. A second signal waits for nothing any more.
+async fn answered<T>(
+    signals: &mut Signals,
+    report: &mut Report,
+    verb: &'static str,
+    tell: Tell,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> (Option<Result<T, Failure>>, Option<Caught>) {
+    tokio::pin!(work);
+    let caught = tokio::select! {
+        biased;
+        done = &mut work => return (Some(done), None),
+        caught = signals.next() => caught,
+    };
+    tell.say(format_args!("{}: waiting for the daemon's answer to `{verb}` first", caught.words()));
+    report.unanswered = Some(verb);
+    let done = tokio::select! {
+        biased;
+        done = &mut work => done,
+        again = signals.next() => return (None, Some(again)),
+    };
+    if done.as_ref().map_or_else(|failure| failure.refused.is_some(), |_| true) {
+        report.unanswered = None;
+    }
+    (Some(done), Some(caught))
 }
 
 fn not_rolled_back(failure: Failure) -> Stop {
@@ -115,7 +143,10 @@ impl<'a> Session<'a> {
         let ready = || refuse_unready(&client, &name, args.accept_unknown, tell);
         let is_armed = now.armed.is_some();
         if is_armed {
-            self.see(now);
+            self.see(now.clone());
+        }
+        if args.baseline.is_none() {
+            refuse_old_baseline(&now, &client)?;
         }
         // A baseline of one's own is known to the daemon only when it is armed with it.
         if args.baseline.is_none() {
@@ -123,10 +154,19 @@ impl<'a> Session<'a> {
         }
         if is_armed && args.baseline.is_none() {
             tell.say(format_args!("{name} is armed with this plan already: the baseline is kept"));
+            tell_baseline(&now, &now, &client, tell);
             return Ok(());
         }
-        let armed = unless_signalled(&mut self.signals, arm(args, &client, &name, &sha256, tell)).await?;
-        self.see(armed);
+        let work = arm(args, &client, &name, &sha256, tell);
+        let (armed, caught) = answered(&mut self.signals, self.report, "arm", tell, work).await;
+        if let Some(Ok(armed)) = &armed {
+            tell_baseline(&now, armed, &client, tell);
+            self.see(armed.clone());
+        }
+        if let Some(caught) = caught {
+            return Err(Stop::Signalled(caught));
+        }
+        armed.transpose()?;
         if args.baseline.is_some() {
             unless_signalled(&mut self.signals, ready()).await?;
         }
@@ -181,9 +221,19 @@ impl<'a> Session<'a> {
         End::new(Exit::Refused as u8, Outcome::Unguarded, what)
     }
 
-    async fn post(&mut self, key: &str, verb: &str, body: &Value) -> Result<Value, Stop> {
-        let path = format!("migrations/{}/{verb}", self.loaded.plan.migration);
-        unless_signalled(&mut self.signals, self.client.post_as(key, &path, body)).await
+    async fn post(&mut self, key: &str, verb: &'static str, body: &Value) -> Result<Value, Stop> {
+        let name = self.loaded.plan.migration.clone();
+        let (client, tell) = (self.client.clone(), self.tell);
+        let path = format!("migrations/{name}/{verb}");
+        let work = client.post_as(key, &path, body);
+        let (answer, caught) = answered(&mut self.signals, self.report, verb, tell, work).await;
+        let Some(caught) = caught else { return Ok(answer.unwrap_or(Ok(Value::Null))?) };
+        if let Some(Ok(_)) = answer {
+            // One look, for what is told in the end.
+            let shown = unless_signalled(&mut self.signals, client.get(&format!("migrations/{name}"))).await?;
+            self.see(Migration::read(&shown)?);
+        }
+        Err(Stop::Signalled(caught))
     }
 
     /// As soon as the daemon answers.
@@ -274,10 +324,25 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// A command that went on after the rollback may have moved traffic again, and nothing watches any more.
+    fn note_late_command(&mut self) {
+        let Some(last) = &self.report.last else { return };
+        let ended = self.rollback().filter(|run| run.has_stopped()).and_then(|run| run.ended);
+        self.report.ended_late = ended.map(|ended| text::between(ended, last.now));
+    }
+
     async fn after_success(&mut self) -> Result<End, Stop> {
         self.watch.hurry();
         self.look().await?;
+        self.note_late_command();
+        if let Some(run) = self.rollback() {
+            let run = run.id.clone();
+            return self.follow(&run).await;
+        }
         self.mark(true).await?;
+        if !self.is_guarded() && self.rollback().is_none() {
+            return Ok(self.unguarded());
+        }
         let name = &self.loaded.plan.migration;
         let soak = self.args.soak;
         self.tell.say(format_args!("{name} is watched for {}", text::duration(soak)));
@@ -326,6 +391,7 @@ impl<'a> Session<'a> {
         // One look: a daemon that is away changes nothing of the command's end.
         if let Ok(Seen::Now(migration)) = unless_signalled(&mut self.signals, self.watch.next()).await {
             self.see(*migration);
+            self.note_late_command();
         }
         match self.rollback().map(|run| run.id.clone()) {
             Some(run) => self.follow(&run).await,
@@ -341,6 +407,7 @@ impl<'a> Session<'a> {
         self.watch.hurry();
         loop {
             self.look().await?;
+            self.note_late_command();
             if let Some(run) = self.rollback() {
                 let run = run.id.clone();
                 return self.follow(&run).await;

@@ -3,7 +3,7 @@
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
-    mpsc::channel,
+    mpsc::{Receiver, Sender, channel},
 };
 
 use belay_plan::load;
@@ -95,6 +95,61 @@ fn a_signal_before_the_command_ends_guard() {
     drop(answer);
 }
 
+/// Asked to arm, it answers when it may.
+fn slow_to_arm() -> (String, Receiver<()>, Sender<()>) {
+    let (asked, is_asked) = channel();
+    let (answer, may_answer) = channel::<()>();
+    let url = answering(move |path| match path {
+        "/v1/migrations/shop" => {
+            let mut disarmed = armed();
+            (disarmed["state"], disarmed["armed"]) = (json!("disarmed"), Value::Null);
+            (200, "application/json", disarmed.to_string())
+        }
+        "/v1/migrations/shop/arm" => {
+            asked.send(()).unwrap();
+            let _ = may_answer.recv(); // the test is over
+            (200, "application/json", armed().to_string())
+        }
+        _ => problem(404, json!({ "type": "/problems/not_found", "detail": "no such thing" })),
+    });
+    (url, is_asked, answer)
+}
+
+#[test]
+fn a_signal_while_the_daemon_arms_waits_for_its_answer() {
+    let report = |folder: &tempfile::TempDir| -> Value {
+        serde_json::from_slice(&std::fs::read(folder.path().join("report.json")).unwrap()).unwrap()
+    };
+    let options = ["--report", "report.json"];
+    let (url, is_asked, answer) = slow_to_arm();
+    let folder = tempfile::tempdir().unwrap();
+    let cancelled = guard(&folder, &url, &options, &["touch", "marker"]);
+    is_asked.recv().unwrap();
+    cancelled.signal(Signal::TERM);
+    cancelled.stderr.until("waiting for the daemon's answer to `arm`");
+    answer.send(()).unwrap();
+    let ended = cancelled.wait();
+    assert_eq!(ended.code, Some(143), "{ended:#?}");
+    ended.says("the command was not started");
+    ended.says("shop stays armed");
+    assert_eq!((&report(&folder)["state"], &report(&folder)["unanswered"]), (&json!("armed"), &Value::Null));
+
+    // Whoever does not wait for the answer either is told that it may be armed.
+    let (url, is_asked, answer) = slow_to_arm();
+    let folder = tempfile::tempdir().unwrap();
+    let cancelled = guard(&folder, &url, &options, &["touch", "marker"]);
+    is_asked.recv().unwrap();
+    cancelled.signal(Signal::TERM);
+    cancelled.stderr.until("waiting for the daemon's answer to `arm`");
+    cancelled.signal(Signal::TERM);
+    let ended = cancelled.wait();
+    assert_eq!(ended.code, Some(143), "{ended:#?}");
+    ended.says("asked to `arm`, and its answer did not come: it may have done so. belay status shop");
+    assert_eq!(report(&folder)["unanswered"], "arm");
+    assert!(!folder.path().join("marker").exists());
+    drop(answer);
+}
+
 fn with_readiness(readiness: Value) -> String {
     answering(move |path| match path {
         "/v1/migrations/shop/readiness" => (200, "application/json", readiness.to_string()),
@@ -134,4 +189,34 @@ fn what_is_not_ready_is_named_and_stops_the_command() {
         let ended = guard(&tempfile::tempdir().unwrap(), &url, options, &["true"]).wait();
         assert_eq!(ended.code, Some(code), "{ended:#?}");
     }
+}
+
+#[test]
+fn an_old_baseline_is_not_kept_in_silence() {
+    let of = |captured: &str, armed_at: Value, cutover: Value| {
+        let mut document = armed();
+        (document["armed"], document["cutover"]) = (armed_at, cutover);
+        document["baseline"] = json!({ "captured": captured });
+        let url = answering(move |path| match path {
+            "/v1/migrations/shop" | "/v1/migrations/shop/arm" => (200, "application/json", document.to_string()),
+            _ => problem(404, json!({ "type": "/problems/not_found", "detail": "no such thing" })),
+        });
+        guard(&tempfile::tempdir().unwrap(), &url, &[], &["true"]).wait()
+    };
+    let (now, days_ago) = (json!("2026-03-01T22:00:00Z"), json!("2026-02-26T22:01:00Z"));
+    for (armed, cutover, cure) in [
+        (Value::Null, Value::Null, "belay capture PLAN -o FILE"),
+        (now.clone(), Value::Null, "belay capture PLAN -o FILE"),
+        (now, days_ago, "belay disarm shop --reason"),
+    ] {
+        let ended = of("2026-02-26T22:00:00Z", armed, cutover);
+        assert_eq!(ended.code, Some(5), "{ended:#?}");
+        ended.says("3d 00h old");
+        ended.says(cure);
+        ended.says("the command was not started");
+    }
+    let ended = of("2026-03-01T21:00:00Z", json!("2026-03-01T22:00:00Z"), json!("2026-03-01T21:30:00Z"));
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    ended.says("1h 01m old, captured at 2026-03-01T21:00:00Z");
+    ended.says("this goes on with that attempt");
 }

@@ -45,7 +45,32 @@ fn a_command_is_run_between_arming_and_the_soak_and_its_streams_are_its_own() {
     let again = guarded.guard(&["--soak", "0s"], &["true"]).wait();
     assert_eq!(again.code, Some(0), "{again:#?}");
     again.says("is armed with this plan already: the baseline is kept");
-    again.says("the cutover was marked at");
+    again.says("warning: the cutover was marked at");
+}
+
+/// What was the new side of the last release is the known-good one of the next.
+#[test]
+fn the_next_release_goes_back_to_what_was_there_before_it_and_not_to_the_last_ones_baseline() {
+    let guarded = Guarded::with(PLAN);
+    let mut guard = guarded.guard(&["--soak", "0s"], UNTIL_INPUT_ENDS);
+    guard.stdout.until("started");
+    guarded.world.cut_over();
+    guard.end_input();
+    assert_eq!(guard.wait().code, Some(0));
+    let first = guarded.json(&["status", "shop"]);
+    guarded.run(&["disarm", "--reason", "release 1 is done"], 0);
+
+    let ended = guarded.guard(&["--on-failure", "alert", REPORT[0], REPORT[1]], &["sh", "-c", "exit 7"]).wait();
+    assert_eq!(ended.code, Some(7), "{ended:#?}");
+    ended.says("a rollback goes back to the baseline of ");
+    ended.does_not_say("the cutover was marked");
+    let second = guarded.json(&["status", "shop"]);
+    assert_ne!(first["baseline"]["captured"], second["baseline"]["captured"]);
+    assert_eq!(second["cutover"], Value::Null);
+    assert_eq!(report(&guarded)["baseline"], second["baseline"]["captured"]);
+
+    let ended = guarded.guard(&["--soak", "0s"], &["true"]).wait();
+    ended.says("a rollback goes back to the baseline that was kept");
 }
 
 #[test]
@@ -216,6 +241,23 @@ fn a_rollback_beside_the_command_asks_the_command_to_end() {
     ended.says("is asked to end (SIGTERM)");
     ended.does_not_say("the cutover is marked");
     guarded.is("rolled_back");
+}
+
+#[test]
+fn a_command_that_outlives_the_rollback_is_told() {
+    let guarded = Guarded::with(PLAN);
+    let mut guard = guarded.guard(&REPORT, &["sh", "-c", "trap '' TERM; echo started; cat"]);
+    guard.stdout.until("started");
+    guarded.world.cut_over();
+    guarded.world.set_rule("errors", Rule::Always(Health::Unhealthy));
+    guarded.wait_for("rolled_back");
+    guard.end_input();
+    let ended = guard.wait();
+    assert_eq!(ended.code, Some(4), "{ended:#?}");
+    ended.says("after the rollback: it may have moved traffic again");
+    ended.says("belay rollback shop --dry-run --wait --reason");
+    ended.does_not_say("is watched for");
+    assert!(report(&guarded)["command_ended_after_rollback_s"].is_u64());
 }
 
 #[test]
