@@ -39,6 +39,6 @@ pub use listener::{Address, Listeners, Proxies};
 pub use metrics::Metrics;
 pub use permits::reaches;
 pub use plan_files::{PlanFile, PlanFileError, load_all};
-pub use readiness::people;
+pub use readiness::{people, people_unknown};
 pub use serve::{ServeError, run};
 pub use traces::Traces;

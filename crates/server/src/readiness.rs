@@ -85,6 +85,20 @@ pub fn people(plan: &Plan, tokens: &Tokens) -> Vec<Check> {
     needed(plan).iter().map(|needed| needed.check(tokens)).collect()
 }
 
+/// The same where nobody knows the daemon's tokens.
+pub fn people_unknown(plan: &Plan) -> Vec<Check> {
+    let unknown = |needed: &Needed| {
+        Check::unknown(
+            "people",
+            needed.role(),
+            "who has the role is not known: the daemon's configuration was not read",
+        )
+        .wanted(needed.wanted())
+        .cure("name it: `BELAY_CONFIG=FILE belay check PLAN`; or ask the daemon: `belay status`")
+    };
+    needed(plan).iter().map(unknown).collect()
+}
+
 /// What the daemon knows, and what the binary knows beyond that.
 pub(crate) struct Host {
     pub(crate) configs: watch::Receiver<Arc<Config>>,
@@ -141,8 +155,8 @@ impl Daemon {
     ) -> Option<Arc<Readiness>> {
         let (found, now) = (guard.evaluated(plan_sha256)?, self.ports().clock.now());
         let state = guard.snapshot().state.clone();
-        let changed = state.armed.max(state.cutover);
-        let holds = changed.is_none_or(|changed| found.at >= changed) && now.duration_since(found.at) < younger_than;
+        let of_now = state.armed.is_none_or(|at| at <= found.at) && state.cutover.is_none_or(|at| at < found.at);
+        let holds = of_now && now.duration_since(found.at) < younger_than;
         holds.then_some(found)
     }
 

@@ -63,4 +63,9 @@ async fn what_somebody_has_asked_for_is_shown_in_the_status_and_the_metrics() {
     assert!(metrics.contains("belay_readiness_checks{migration=\"checkout\",verdict=\"warn\"} 1"), "{metrics}");
     let again = test.get(READINESS).await.expect(StatusCode::OK);
     assert_eq!(again, found, "ten seconds long the same answer serves all");
+    assert_eq!(check(&found, "drift")["found"], "as at the baseline");
+    test.post("/v1/migrations/checkout/cutover", "{}").await.expect(StatusCode::OK);
+    let marked = test.get(READINESS).await.expect(StatusCode::OK);
+    let drift = check(&marked, "drift")["found"].as_str().unwrap_or_default();
+    assert_eq!(drift, "as at the baseline: the cutover has not moved it yet", "it is evaluated anew after the mark");
 }

@@ -101,7 +101,7 @@ impl HostChecks for Host {
         Box::pin(async move {
             let mut checks = match &self.tokens {
                 Some(tokens) => belay_server::people(plan, tokens),
-                None => Vec::new(), // who holds which role is the daemon's to know
+                None => belay_server::people_unknown(plan),
             };
             checks.extend(self.soundness.checks(plan, phase).await);
             checks
@@ -188,4 +188,30 @@ fn show(found: &Readiness, output: Output) {
         }
         CheckVerdict::NoGo => output.bad().apply_to(format!("not ready ({counts}); nothing was changed")),
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAN: &str = "\
+belay: 1
+migration: shop
+steps:
+  tell_people:
+    action: manual
+    with: { instructions: Tell the shops. }
+    approve: { role: commander, quorum: 2 }
+";
+
+    #[tokio::test]
+    async fn without_the_daemons_configuration_the_people_are_unknown() {
+        let plan = Arc::new(belay_plan::load("shop.yaml", PLAN, &catalogue()).unwrap().plan);
+        let host = Host { tokens: None, soundness: Soundness::within(PATIENT) };
+        let checks = host.checks(&plan).await;
+        let people: Vec<_> = checks.iter().filter(|check| check.id == "people").collect();
+        assert_eq!(people.len(), 1, "{checks:?}");
+        assert_eq!((people[0].verdict, people[0].subject.as_str()), (CheckVerdict::Unknown, "commander"));
+        assert!(people[0].cure.contains("BELAY_CONFIG=FILE"), "{people:?}");
+    }
 }
