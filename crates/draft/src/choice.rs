@@ -82,12 +82,17 @@ pub struct Candidate {
 pub struct Question {
     pub kind: Kind,
     pub candidates: Vec<Candidate>,
+    /// The value of the flag that fits all of them; none where no flag was given.
+    pub typed: Option<String>,
 }
 
 impl fmt::Display for Question {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = self.candidates.len();
         let noun = self.kind.noun(count);
+        if let Some(typed) = &self.typed {
+            return write!(f, "{} {typed} fits {count} {noun}; which are part of the migration?", self.kind.flag());
+        }
         match self.kind {
             Kind::Database if count == 1 => write!(f, "there is a {noun}; is it part of the migration?"),
             Kind::Database => write!(f, "there are {count} {noun}; which are part of the migration?"),
@@ -314,7 +319,10 @@ impl Chooser<'_, '_> {
                     let candidates = items.iter().map(|item| item.candidate.clone()).collect();
                     self.troubles.push(Trouble::NoSuch { kind, wanted: name.clone(), candidates });
                 }
-                several => self.troubles.push(Trouble::Open(question(kind, several))),
+                several => {
+                    let question = Question { typed: Some(name.clone()), ..question(kind, several) };
+                    self.troubles.push(Trouble::Open(question));
+                }
             }
         }
         if wanted.len() > 1 && wanted.iter().any(|name| name == NONE) {
@@ -371,7 +379,7 @@ fn picks(items: &[&Item], picked: &[usize]) -> Vec<usize> {
 }
 
 fn question(kind: Kind, items: &[&Item]) -> Question {
-    Question { kind, candidates: items.iter().map(|item| item.candidate.clone()).collect() }
+    Question { kind, candidates: items.iter().map(|item| item.candidate.clone()).collect(), typed: None }
 }
 
 /// A sentence about what is not chosen of a kind.

@@ -8,6 +8,9 @@ const LENGTH_MAX: usize = 63;
 /// Room for a number behind a name that is taken.
 const BASE_MAX: usize = 48;
 
+/// YAML reads these as something else than text: as a name they would need quotes wherever a plan has them.
+const NOT_TEXT: [&str; 9] = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
+
 /// `web-5xx` as `web_5xx`, `*.example.com` as `example_com`: small letters, digits and single underscores, with a letter first.
 pub(crate) fn slug(text: &str, separator: char) -> String {
     let mut slug = String::new();
@@ -20,8 +23,8 @@ pub(crate) fn slug(text: &str, separator: char) -> String {
     }
     let begin = slug.find(|letter: char| letter.is_ascii_lowercase());
     let slug = match begin {
-        Some(0) => slug,
-        // A digit may not come first.
+        Some(0) if !NOT_TEXT.contains(&slug.as_str()) => slug,
+        // A digit may not come first, and a truth value is no name.
         _ if !slug.is_empty() => format!("x{separator}{slug}"),
         _ => slug,
     };
@@ -63,6 +66,10 @@ mod tests {
             ("日本", ""),
             ("\u{1b}[2J", "x_2j"),
             ("__a__", "a"),
+            ("true", "x_true"),
+            ("NULL", "x_null"),
+            ("yes!", "x_yes"),
+            ("true-5xx", "true_5xx"),
         ] {
             assert_eq!(slug(text, '_'), expected, "{text}");
         }

@@ -219,3 +219,19 @@ fn on_a_terminal_a_person_is_asked() {
     assert!(plan.contains("record: api.example.com") && !plan.contains("www.example.com"), "{plan}");
     assert!(!plan.contains("rds.restore"), "{plan}");
 }
+
+/// The flag that fits several is replaced, and what is printed can be run.
+#[test]
+fn what_an_ambiguous_flag_is_answered_with_can_be_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut second = listener();
+    second.1["arn"] = json!(LISTENER.replace("f2f7dc8efc522ab2", "a2f7dc8efc522ab3"));
+    second.1["port"] = json!(80);
+    state(folder.path(), &[listener(), second]);
+    let (code, _, said) = init(folder.path(), &["--record", "none", "--listener", "shop", "--alarm", "none"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("--listener shop fits 2 listeners"), "{said}");
+    assert!(said.contains("--record none --alarm none --listener shop:80"), "{said}");
+    let (code, _, said) = init(folder.path(), &["--record", "none", "--alarm", "none", "--listener", "shop:80"]);
+    assert_eq!(code, Some(0), "{said}");
+}

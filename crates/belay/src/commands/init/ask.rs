@@ -95,7 +95,7 @@ mod tests {
 
     fn question(kind: Kind) -> Question {
         let candidate = |label: &str| Candidate { label: label.to_owned(), detail: String::new() };
-        Question { kind, candidates: ["shop:443", "shop:443/10", "too many errors"].map(candidate).into() }
+        Question { kind, candidates: ["shop:443", "shop:443/10", "too many errors"].map(candidate).into(), typed: None }
     }
 
     #[test]

@@ -160,7 +160,7 @@ impl Args {
             ("-o", self.output.as_ref().map(|path| path.display().to_string())),
         ];
         let others = others.into_iter().filter_map(|(flag, value)| Some((flag, value?)));
-        others.chain(chosen).map(|(flag, value)| format!(" {flag} {}", text::shell_word(&value))).collect()
+        others.chain(chosen).map(|(flag, value)| trouble::flag(flag, &value)).collect()
     }
 }
 

@@ -17,6 +17,21 @@ use crate::{
 /// How many candidates are told.
 const LISTED_MAX: usize = 20;
 
+/// A flag as it is typed, with a blank before it: a value with a dash in front would be read as another flag.
+pub(super) fn flag(flag: &str, value: &str) -> String {
+    let between = if value.starts_with('-') { '=' } else { ' ' };
+    format!(" {flag}{between}{}", text::shell_word(value))
+}
+
+/// Without this flag, and not without the beginning of a longer one.
+fn without(typed: &str, flag: &str) -> String {
+    let is_whole = |at: &usize| typed[at + flag.len()..].chars().next().is_none_or(|next| next == ' ');
+    match typed.match_indices(flag).map(|(at, _)| at).find(is_whole) {
+        Some(at) => format!("{}{}", &typed[..at], &typed[at + flag.len()..]),
+        None => typed.to_owned(),
+    }
+}
+
 /// `typed`: the flags that were given.
 pub(super) fn failure(troubles: &[Trouble], inventory: &Inventory, typed: &str, output: Output) -> Failure {
     for note in &inventory.notes {
@@ -27,7 +42,7 @@ pub(super) fn failure(troubles: &[Trouble], inventory: &Inventory, typed: &str, 
     let acts = |kind: belay_draft::choice::Kind, candidates: &[Candidate], typed: &str| {
         let act = |candidate: &Candidate| Act {
             label: candidate.detail.clone(),
-            command: format!("belay init{typed} {} {}", kind.flag(), text::shell_word(&candidate.label)),
+            command: format!("belay init{typed}{}", flag(kind.flag(), &candidate.label)),
         };
         candidates.iter().take(LISTED_MAX).map(act).collect::<Vec<_>>()
     };
@@ -36,14 +51,17 @@ pub(super) fn failure(troubles: &[Trouble], inventory: &Inventory, typed: &str, 
     for trouble in troubles {
         match trouble {
             Trouble::Open(question) => {
-                failure.acts.extend(acts(question.kind, &question.candidates, typed));
+                // A flag that fits several gives way to one that fits one.
+                let others = question.typed.as_ref().map(|wide| without(typed, &flag(question.kind.flag(), wide)));
+                let others = others.as_deref().unwrap_or(typed);
+                failure.acts.extend(acts(question.kind, &question.candidates, others));
                 more += question.candidates.len().saturating_sub(LISTED_MAX);
                 left_out.push(format!("`{} none`", question.kind.flag()));
             }
             Trouble::NoSuch { kind, wanted, candidates } => {
                 // The flag that is wrong gives way.
-                let wrong = format!(" {} {}", kind.flag(), text::shell_word(wanted));
-                failure.acts.extend(acts(*kind, candidates, &typed.replacen(&wrong, "", 1)));
+                let others = without(typed, &flag(kind.flag(), wanted));
+                failure.acts.extend(acts(*kind, candidates, &others));
                 more += candidates.len().saturating_sub(LISTED_MAX);
             }
             Trouble::Unfit { .. } | Trouble::Nothing => {}
@@ -68,11 +86,16 @@ pub(super) fn failure(troubles: &[Trouble], inventory: &Inventory, typed: &str, 
 }
 
 pub(super) fn nothing_to_restore_from(inventory: &Inventory, choice: &Choice) -> Failure {
-    let names = choice.databases.iter().map(|index| inventory.databases[*index].name.clone());
-    let names = names.collect::<Vec<_>>().join(", ");
+    let databases: Vec<_> = choice.databases.iter().map(|index| &inventory.databases[*index]).collect();
+    let names = databases.iter().map(|database| database.name.as_str()).collect::<Vec<_>>().join(", ");
+    let command =
+        |cluster| if cluster { "`aws rds create-db-cluster-snapshot`" } else { "`aws rds create-db-snapshot`" };
+    let mut commands: Vec<_> = databases.iter().map(|database| command(database.cluster)).collect();
+    commands.dedup();
     let what =
         format!("{names}: there is nothing to restore from: automated backups are off, and there is no snapshot");
-    Failure::message(Exit::Usage, what).help("take a snapshot (`aws rds create-db-snapshot`), then run it again")
+    let help = format!("take a snapshot ({}), then run it again", commands.join(", "));
+    Failure::message(Exit::Usage, what).help(help)
 }
 
 /// Names which part of the choice has made the plan invalid.
@@ -101,6 +124,46 @@ pub(super) fn invalid(errors: &[Diagnostic], inventory: &Inventory, choice: &Cho
             let why = errors.first().map_or("no reason is known", |error| error.message.as_str());
             Failure::message(Exit::Usage, format!("what was found cannot be written as a plan: {why}"))
                 .help("leave alarms out (`--alarm none`), or choose others")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use belay_draft::{
+        choice::{Wanted, choose},
+        inventory::{Backups, Database},
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_flag_gives_way_as_a_whole() {
+        let typed = " --listener shop:80 --listener shop --alarm=-dash";
+        assert_eq!(without(typed, &flag("--listener", "shop")), " --listener shop:80 --alarm=-dash");
+        assert_eq!(without(typed, &flag("--alarm", "-dash")), " --listener shop:80 --listener shop");
+        assert_eq!(without(typed, &flag("--db", "orders")), typed);
+    }
+
+    #[test]
+    fn the_snapshot_of_a_cluster_is_taken_by_its_own_command() {
+        for (cluster, command) in
+            [(true, "(`aws rds create-db-cluster-snapshot`)"), (false, "(`aws rds create-db-snapshot`)")]
+        {
+            let database = Database {
+                cluster,
+                name: "orders".to_owned(),
+                engine: "aurora-postgresql".to_owned(),
+                status: None,
+                unfit: None,
+                members: Vec::new(),
+                backups: Backups::default(),
+            };
+            let inventory = Inventory { databases: vec![database], ..Inventory::default() };
+            let wanted = Wanted { databases: vec!["orders".to_owned()], ..Wanted::default() };
+            let choice = choose(&inventory, &wanted, &mut |_| None).unwrap();
+            let failure = nothing_to_restore_from(&inventory, &choice);
+            assert!(failure.help.iter().any(|help| help.contains(command)), "{:?}", failure.help);
         }
     }
 }
