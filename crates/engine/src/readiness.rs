@@ -241,7 +241,11 @@ fn known_baseline(plan: &Plan, baseline: &Baseline, at: Timestamp) -> Check {
 
 fn channel(name: Name, usable: Result<(), String>) -> Check {
     match usable {
-        Ok(()) => Check::go("channel", name, "can be used; nothing was sent"),
+        // That the topic, the bus or the host is there, only a notice shows.
+        Ok(()) => {
+            Check::warn("channel", name, "its secret and address are well formed; whether they exist was not asked")
+                .cure("`belay notify PLAN --send-test` shows that it arrives")
+        }
         Err(why) => Check::no_go("channel", name, format!("cannot be used: {why}"))
             .cure("correct its secret or address; `belay notify PLAN --send-test` tries it"),
     }
