@@ -220,7 +220,7 @@ async fn assess(
 }
 
 async fn read_signals(ports: &Ports, plan: &Plan, baseline: &Baseline) -> BTreeMap<Name, Reading> {
-    let documents = scope::documents(Some(baseline));
+    let documents = scope::documents(baseline.steps.values());
     let queries = plan.signals.keys().filter_map(|name| scope::query(plan, &documents, name));
     read_once(ports, queries.collect()).await
 }

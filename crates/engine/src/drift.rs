@@ -13,6 +13,7 @@ use belay_plan::model::{Others, Step, Target};
 use belay_ports::{Actuator, Scope};
 use jiff::Timestamp;
 
+pub use self::check::Seen;
 pub(crate) use self::check::{Moved, check, with_who};
 
 /// What a resource should be.
@@ -30,11 +31,18 @@ pub(crate) enum Drift {
     None,
     /// What it would take to bring it back.
     Changed(Vec<String>),
+    /// What the plan names in `expect` cannot be held against it.
+    Incomparable(String),
     /// The action has no state that stands still: a job, a restore.
     NotApplicable,
 }
 
 impl Should {
+    /// As the plan's `expect` names it.
+    pub(crate) fn named(step: &Step) -> Option<Self> {
+        step.expect.as_ref().map(|expect| Self::Named(Target::Explicit(expect.clone())))
+    }
+
     /// After the cutover; none where that is not known.
     pub(crate) fn after_cutover(
         name: &str,
@@ -43,10 +51,7 @@ impl Should {
         captured: &Expected,
     ) -> Option<Self> {
         cutover?;
-        match &step.expect {
-            Some(expect) => Some(Self::Named(Target::Explicit(expect.clone()))),
-            None => captured.get(name).cloned().map(Self::Observed),
-        }
+        Self::named(step).or_else(|| captured.get(name).cloned().map(Self::Observed))
     }
 
     /// Pure.
@@ -64,6 +69,10 @@ impl Should {
             Self::Observed(doc) => observed(actuator, scope, step, doc, now),
         };
         match assessed {
+            Some(Assessment::Failed { why } | Assessment::Ambiguous { why }) if matches!(self, Self::Named(_)) => {
+                // The action reads it as it reads `to`, and names it so.
+                Drift::Incomparable(format!("`expect` cannot be compared with it: {}", why.replace("`to`", "`expect`")))
+            }
             Some(Assessment::Remaining(changes)) => {
                 Drift::Changed(changes.into_iter().map(|change| change.title).collect())
             }

@@ -68,14 +68,20 @@ pub async fn dry_run(
     scope::refuse_unknown(ports, plan)?;
     scope::verify_accounts(ports, plan).await?;
     let at = ports.clock.now();
-    let documents = scope::documents(baseline);
-    let queries = plan.signals.keys().filter_map(|name| scope::query(plan, &documents, name)).collect();
     let looks = names.iter().filter_map(|name| {
         let entry = baseline_entry(baseline, plan, name).cloned();
         Looking::new(ports, plan, name.clone(), entry, cutover)
     });
-    let (mut readings, observed, channels) =
-        futures::join!(read_once(ports, queries), observe_all(looks.collect()), unusable(ports, plan));
+    let observed = observe_all(looks.collect()).await;
+    // Signals may go by the baseline: what arming would capture stands in for one that is not there yet.
+    let captured: Vec<BaselineEntry> = match cutover {
+        None => observed.iter().filter_map(|(looking, doc)| entry_now(plan, looking, doc.as_ref().ok()?)).collect(),
+        Some(_) => Vec::new(),
+    };
+    let known = baseline.into_iter().flat_map(|baseline| baseline.steps.values());
+    let documents = scope::documents(known.chain(&captured));
+    let queries = plan.signals.keys().filter_map(|name| scope::query(plan, &documents, name)).collect();
+    let (mut readings, channels) = futures::join!(read_once(ports, queries), unusable(ports, plan));
     let mut assessed = BTreeMap::new();
     let losing = loss::losing(plan).filter(|step| names.contains(step));
     let mut losses: IndexMap<Name, Loss> = losing.map(|step| (step.clone(), Loss::unobservable())).collect();
@@ -87,7 +93,8 @@ pub async fn dry_run(
         let captures = uncaptured.contains(&step).then_some(plan);
         // What arming would capture now has not drifted.
         let observed = doc.as_ref().ok().filter(|_| captures.is_none());
-        let drifted = observed.and_then(|doc| drift::check(&looking, plan, circumstances, doc).0);
+        let drifted =
+            observed.and_then(|doc| drift::check(&looking, plan, circumstances, (doc, ports.clock.monotonic())).0);
         let drifted = drift::with_who(ports, plan, &step, circumstances, drifted).await;
         let mut found = Assessed::of(looking, doc, captures);
         found.checks.extend(drifted);
@@ -102,6 +109,12 @@ pub async fn dry_run(
     let mut report = findings.report(sha256);
     report.warnings.extend(channels);
     Ok(DryRun { detours: ports.actuators.detours(), phase, skipped, loss, ..report })
+}
+
+/// Of a step whose baseline is not there yet.
+fn entry_now(plan: &Plan, looking: &Looking, doc: &Doc) -> Option<BaselineEntry> {
+    let step = plan.steps.get(&looking.scope.step).filter(|_| looking.scope.baseline.is_none())?;
+    Some(BaselineEntry { action: step.action.clone(), resource: step.resource.clone(), doc: doc.clone() })
 }
 
 /// The steps that the phase has, and why it does not have the others.

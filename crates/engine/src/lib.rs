@@ -31,6 +31,7 @@ pub mod view;
 
 pub use arming::{ArmError, Armed, Arming, arm};
 pub use capture::{CaptureError, capture};
+pub use drift::Seen;
 pub use drill::{DrillReport, DrillStep, Objective, Standing, drill_report, standing};
 pub use dry_run::{
     DryChange, DryGate, DryRun, DryRunError, DrySignal, DryStep, DryTrigger, Found, Stop, Verdict, Which, dry_run,

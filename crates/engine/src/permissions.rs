@@ -35,7 +35,7 @@ pub fn permissions(
             add(&step.aws, actuator.permissions(&scope));
         }
     }
-    let documents = scope::documents(baseline);
+    let documents = scope::documents(baseline.into_iter().flat_map(|baseline| baseline.steps.values()));
     for name in plan.signals.keys() {
         let Some((kind, query)) = scope::query(plan, &documents, name) else { continue };
         add(&query.aws, sensors.sensor(&kind).map(|sensor| sensor.permissions(&query)).unwrap_or_default());

@@ -11,12 +11,7 @@ mod watch;
 
 use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
-use belay_core::{
-    change::{Baseline, Doc},
-    drift::Expected,
-    migration::Migration,
-    readiness::Checked,
-};
+use belay_core::{change::Baseline, drift::Expected, migration::Migration, readiness::Checked};
 use belay_plan::{
     duration,
     model::{Name, Plan},
@@ -28,6 +23,7 @@ use utoipa::ToSchema;
 
 pub(crate) use self::watch::ReadinessWatch;
 use crate::{
+    drift::Seen,
     expected::{Measured, measured},
     notices::usable,
     scope,
@@ -141,7 +137,7 @@ pub struct Circumstances {
     /// What was captured after the cutover.
     pub expected: Arc<Expected>,
     /// What the evaluation before saw of resources whose state is still to be captured.
-    pub seen: BTreeMap<Name, Arc<Doc>>,
+    pub seen: BTreeMap<Name, Seen>,
     /// When each step was last carried out in a drill, if ever.
     pub drilled: Vec<(Name, Option<Timestamp>)>,
 }
@@ -177,8 +173,8 @@ pub async fn readiness(
 /// An evaluation, and what it saw of resources whose state after the cutover is still to be captured.
 pub(crate) struct Evaluated {
     pub(crate) readiness: Readiness,
-    pub(crate) seen: BTreeMap<Name, Arc<Doc>>,
-    /// Of these, what has stood still since the evaluation before.
+    pub(crate) seen: BTreeMap<Name, Seen>,
+    /// Of these, what has stood still for long enough.
     pub(crate) stood_still: Vec<Name>,
 }
 
@@ -216,7 +212,7 @@ pub(crate) async fn evaluate(
     let baseline = evaluated.baseline(plan, circumstances.baseline.as_deref(), sha256, at);
     let (credentials, signals) = futures::join!(
         account::credentials(ports, plan, (&baseline, circumstances.cutover), at),
-        signals::evaluate(ports, plan, circumstances, &evaluated.losses, at),
+        signals::evaluate(ports, plan, (&baseline, circumstances), &evaluated.losses, at),
     );
     let signals::Evaluated { checks: signals, detected } = signals;
     let own = own.unwrap_or_else(|| vec![late("host", &plan.migration)]);

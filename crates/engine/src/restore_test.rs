@@ -184,7 +184,7 @@ pub async fn ask(ports: &Ports, plan: &Plan, step: &str, at: &Endpoint) -> Vec<A
 async fn ask_one(ports: &Ports, plan: &Plan, gate: &Gate, at: &Endpoint) -> Answer {
     let signal = gate.signal.clone();
     let not_asked = |why: String| Answer { signal: signal.clone(), reading: Err(why), took: Duration::ZERO };
-    let Some((kind, query)) = scope::query(plan, &scope::documents(None), &signal) else {
+    let Some((kind, query)) = scope::query(plan, &scope::documents(std::iter::empty()), &signal) else {
         return not_asked("Belay itself knows it; it is of no database".to_owned());
     };
     let redirected = ports.sensors.sensor(&kind).map(|sensor| sensor.redirected(&query, at));

@@ -59,8 +59,7 @@ pub(crate) fn of_run(run: &Run, step: &str) -> Option<Scope> {
 }
 
 /// The documents of a baseline by their resources, as the queries of all signals share them.
-pub(crate) fn documents(baseline: Option<&Baseline>) -> Arc<[(String, Value)]> {
-    let entries = baseline.into_iter().flat_map(|baseline| baseline.steps.values());
+pub(crate) fn documents<'b>(entries: impl Iterator<Item = &'b BaselineEntry>) -> Arc<[(String, Value)]> {
     entries.map(|entry| (entry.resource.clone(), entry.doc.clone())).collect()
 }
 
@@ -91,7 +90,7 @@ impl Queries {
     pub(crate) fn are_of(&mut self, plan: &Arc<Plan>, baseline: Option<&Arc<Baseline>>) {
         let same_plan = self.plan.as_ref().is_some_and(|known| Arc::ptr_eq(known, plan));
         if !same_plan || self.baseline.as_ref().map(Arc::as_ptr) != baseline.map(Arc::as_ptr) {
-            let documents = documents(baseline.map(AsRef::as_ref));
+            let documents = documents(baseline.into_iter().flat_map(|baseline| baseline.steps.values()));
             *self = Self { plan: Some(plan.clone()), baseline: baseline.cloned(), documents, made: BTreeMap::new() };
         }
     }

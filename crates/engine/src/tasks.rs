@@ -316,9 +316,13 @@ impl Guarded {
     /// With what somebody has changed since, for the person who is asked.
     fn mark(&self, actuator: &dyn Actuator, scope: &Scope, now: &Doc, assessment: Assessment) -> Assessment {
         let Assessment::Remaining(mut changes) = assessment else { return assessment };
-        if let (Drift::Changed(found), Some(first)) =
-            (self.should.drift(actuator, scope, &self.step, now), changes.first_mut())
-        {
+        let found = match self.should.drift(actuator, scope, &self.step, now) {
+            Drift::Changed(found) => found,
+            // Whether somebody has changed it is not known, so a person decides.
+            Drift::Incomparable(why) => vec![why],
+            Drift::None | Drift::NotApplicable => return Assessment::Remaining(changes),
+        };
+        if let Some(first) = changes.first_mut() {
             first.effects.push(Effect::Overwrites { found });
         }
         Assessment::Remaining(changes)

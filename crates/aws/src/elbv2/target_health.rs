@@ -111,13 +111,17 @@ fn decide(settings: &Settings, health: Option<&GroupHealth>, baseline: &[(String
     let at_least = match settings.at_least {
         AtLeast::Number(number) => number,
         AtLeast::Word(Baseline::Baseline) => match healthy_at_baseline(group, baseline) {
+            None if baseline.is_empty() => {
+                return Finding::unknown(format!(
+                    "how many targets of {group} have to be healthy is known once a baseline is captured: arming does that"
+                ));
+            }
             None => {
-                let finding = Finding::unknown(format!(
+                return Finding::unknown(format!(
                     "the baseline does not show how many targets of {group} were healthy: it has only the groups that a \
                      step of the plan is about; give a number instead"
-                ));
-                // Without a baseline it is too early to tell.
-                return if baseline.is_empty() { finding } else { finding.for_good() };
+                ))
+                .for_good();
             }
             Some(0) => {
                 let why = format!("no target of {group} was healthy when the baseline was captured");

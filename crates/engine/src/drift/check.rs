@@ -17,19 +17,31 @@ const WHO_TIME_MAX: Duration = Duration::from_secs(15);
 /// Changes that are told.
 const CHANGES_MAX: usize = 2;
 
+/// What stands still for less may be one part of a cutover that goes on.
+const STANDS_STILL_AFTER: Duration = Duration::from_secs(5 * 60);
+
 /// The cutover has moved the resource, and where it should stand is still to be captured.
 pub(crate) struct Moved {
-    pub(crate) doc: Arc<Doc>,
-    /// It is as the evaluation before saw it.
+    pub(crate) seen: Seen,
+    /// It has been for long enough.
     pub(crate) stands_still: bool,
 }
 
-/// Whether the resource is as it should be: before the cutover as at the baseline, after it as expected. Pure.
+/// A resource in a state that it has had for a while.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    pub(crate) doc: Arc<Doc>,
+    /// When it was first seen so, on the monotonic clock: evaluations do not come at equal distances.
+    since: Duration,
+}
+
+/// Whether the resource is as it should be: before the cutover as at the baseline, after it as expected. `now`: on the monotonic
+/// clock. Pure.
 pub(crate) fn check(
     looking: &Looking,
     plan: &Plan,
     circumstances: &Circumstances,
-    doc: &Doc,
+    (doc, now): (&Doc, Duration),
 ) -> (Option<Check>, Option<Moved>) {
     let Looking { scope, actuator } = looking;
     let step = &scope.step;
@@ -38,19 +50,24 @@ pub(crate) fn check(
     let held = |should: &Should| should.drift(actuator.as_ref(), scope, planned, doc);
     let of_baseline = scope.baseline.as_ref().map(|entry| Should::Observed(Arc::new(entry.doc.clone())));
     let from_baseline = of_baseline.as_ref().map_or(Drift::NotApplicable, &held);
+    // Before the cutover as well: a mistake in `expect` is to be found before the night.
+    if let Some(Drift::Incomparable(why)) = Should::named(planned).as_ref().map(&held) {
+        let cure = "correct `expect`: it names every member, as `to` does; then arm again";
+        return (Some(not_as_expected(planned, "expect", resource, why, cure.to_owned())), None);
+    }
     match Should::after_cutover(step, planned, circumstances.cutover, &circumstances.expected) {
         Some(should) => {
             let check = match (held(&should), &from_baseline) {
-                (Drift::NotApplicable, _) => return (None, None),
+                (Drift::NotApplicable | Drift::Incomparable(_), _) => return (None, None),
                 (Drift::None, _) => Check::go(ID, resource, "as expected after the cutover"),
                 // Nothing is left to put back.
                 (Drift::Changed(_), Drift::None) => Check::go(ID, resource, "as it was before the cutover"),
-                (Drift::Changed(found), _) => changed(planned, resource, "after the cutover", &found),
+                (Drift::Changed(found), _) => changed(plan, planned, resource, &found),
             };
             (Some(check), None)
         }
         None => match (circumstances.cutover, from_baseline) {
-            (_, Drift::NotApplicable) => (None, None),
+            (_, Drift::NotApplicable | Drift::Incomparable(_)) => (None, None),
             (None, Drift::None) => (Some(Check::go(ID, resource, "as at the baseline")), None),
             (None, Drift::Changed(found)) => {
                 let found =
@@ -63,24 +80,31 @@ pub(crate) fn check(
                 (Some(Check::go(ID, resource, "as at the baseline: the cutover has not moved it yet")), None)
             }
             (Some(_), Drift::Changed(_)) => {
-                let doc = Arc::new(doc.clone());
-                let seen = circumstances.seen.get(step).map(|seen| Should::Observed(seen.clone()));
-                let stands_still = seen.is_some_and(|seen| held(&seen) == Drift::None);
+                let before = circumstances.seen.get(step);
+                let before = before.filter(|seen| held(&Should::Observed(seen.doc.clone())) == Drift::None);
+                let since = before.map_or(now, |seen| seen.since);
+                let stands_still = now.saturating_sub(since) >= STANDS_STILL_AFTER;
+                let seen = Seen { doc: Arc::new(doc.clone()), since };
                 let found =
                     "moved by the cutover; how it should stand is captured when it has stood still for five minutes";
-                (Some(Check::go(ID, resource, found)), Some(Moved { doc, stands_still }))
+                (Some(Check::go(ID, resource, found)), Some(Moved { seen, stands_still }))
             }
         },
     }
 }
 
-fn changed(step: &Step, resource: &str, since: &str, found: &[String]) -> Check {
-    let found = format!("not as expected {since}: to bring it back would take {}", found.join("; "));
-    let cure = "look who has changed it; if it is meant, name it in `expect` and arm again, or begin the next phase (`belay phase`)";
+fn changed(plan: &Plan, step: &Step, resource: &str, found: &[String]) -> Check {
+    let found = format!("not as expected after the cutover: to bring it back would take {}", found.join("; "));
+    let phase = if plan.phases.is_empty() { "" } else { ", or begin the next phase (`belay phase`)" };
+    let cure = format!("look who has changed it; if it is meant, name it in `expect` and arm again{phase}");
+    not_as_expected(step, ID, resource, found, cure)
+}
+
+fn not_as_expected(step: &Step, id: &str, resource: &str, found: String, cure: String) -> Check {
     match step.on_drift {
-        OnDrift::Proceed => Check::warn(ID, resource, found).cure(cure),
+        OnDrift::Proceed => Check::warn(id, resource, found).cure(cure),
         OnDrift::Halt => {
-            Check::no_go(ID, resource, found).wanted("as expected: else the step waits for an approval").cure(cure)
+            Check::no_go(id, resource, found).wanted("as expected: else the step waits for an approval").cure(cure)
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use belay_core::{
+    change::Baseline,
     reading::{Health, Reading},
     watch::signals_of,
 };
@@ -28,11 +29,13 @@ pub(super) struct Evaluated {
 pub(super) async fn evaluate(
     ports: &Ports,
     plan: &Plan,
-    circumstances: &Circumstances,
+    (captured, circumstances): (&Baseline, &Circumstances),
     losses: &IndexMap<Name, Loss>,
     at: Timestamp,
 ) -> Evaluated {
-    let documents = scope::documents(circumstances.baseline.as_deref());
+    // Before arming, what it would capture: a signal that goes by the baseline can be read as well as a step.
+    let known = if circumstances.cutover.is_none() { Some(captured) } else { circumstances.baseline.as_deref() };
+    let documents = scope::documents(known.into_iter().flat_map(|baseline| baseline.steps.values()));
     let queries: Vec<_> = plan.signals.keys().filter_map(|name| scope::query(plan, &documents, name)).collect();
     let beyond = beyond_readings(ports, queries.clone());
     let (mut readings, mut beyond) = futures::join!(read_once(ports, queries), beyond);
@@ -106,6 +109,8 @@ fn interlocks(plan: &Plan, readings: &BTreeMap<Name, Reading>) -> Vec<(String, C
         let check = match reading.health {
             Health::Healthy => Check::go("interlock", &gate.signal, "holds"),
             // A step before this one may be what makes it hold.
+            Health::Unknown if waits => Check::warn("interlock", &gate.signal, format!("unknown now: {evidence}"))
+                .wanted("healthy once the steps before this one are over"),
             _ if waits => Check::warn("interlock", &gate.signal, format!("does not hold now: {evidence}"))
                 .wanted("healthy once the steps before this one are over"),
             Health::Unhealthy => Check::no_go("interlock", &gate.signal, format!("does not hold: {evidence}"))

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
     time::Duration,
 };
 
@@ -22,7 +21,7 @@ use jiff::Timestamp;
 use super::{Circumstances, PARTS_MAX, late, within};
 use crate::{
     capture::Looking,
-    drift::{self, Moved},
+    drift::{self, Moved, Seen},
     expected::{Expected, expected_when_needed},
     loss::{Loss, losing},
 };
@@ -30,7 +29,7 @@ use crate::{
 pub(super) struct Evaluated {
     pub(super) checks: Vec<(String, Check)>,
     pub(super) losses: IndexMap<Name, Loss>,
-    pub(super) seen: BTreeMap<Name, Arc<Doc>>,
+    pub(super) seen: BTreeMap<Name, Seen>,
     pub(super) stood_still: Vec<Name>,
     /// How long each is expected to take; none where that is not known.
     pub(super) times: IndexMap<Name, Option<Expected>>,
@@ -89,9 +88,9 @@ pub(super) async fn evaluate(ports: &Ports, plan: &Plan, circumstances: &Circums
     };
     for Found { step, mut checks, loss, at_cutover, changes, moved, observed } in found {
         evaluated.observed.extend(observed.map(|doc| (step.clone(), doc)));
-        if let Some(Moved { doc, stands_still }) = moved {
+        if let Some(Moved { seen, stands_still }) = moved {
             evaluated.stood_still.extend(stands_still.then(|| step.clone()));
-            evaluated.seen.insert(step.clone(), doc);
+            evaluated.seen.insert(step.clone(), seen);
         }
         let planned = &plan.steps[&step];
         if losing.contains(&step) {
@@ -163,7 +162,7 @@ async fn of_step(ports: &Ports, plan: &Plan, step: &Name, circumstances: &Circum
         Err(Corrupt(why)) => checks.push(Check::no_go("step", resource, why)),
     }
     checks.extend(looking.actuator.readiness(&looking.scope, &doc).await);
-    let (drift, moved) = drift::check(&looking, plan, circumstances, &doc);
+    let (drift, moved) = drift::check(&looking, plan, circumstances, (&doc, ports.clock.monotonic()));
     checks.extend(drift::with_who(ports, plan, step, circumstances, drift).await);
     let loss = Some(Loss::of(&looking, Ok(&doc)));
     let at_cutover = circumstances.cutover.is_none().then(|| {

@@ -38,7 +38,7 @@ pub(crate) struct ReadinessWatch {
 }
 
 struct Found {
-    /// What has stood still since the evaluation before.
+    /// What has stood still after the cutover.
     stood_still: Vec<(Name, Arc<Doc>)>,
     readiness: Arc<Readiness>,
     /// The one before, or the record, has the same verdict, or there is none.
@@ -157,7 +157,8 @@ impl Evaluation {
             let Evaluated { readiness, seen, stood_still } =
                 evaluate(ports, host.as_ref(), plan, sha256, circumstances).await;
             let readiness = Arc::new(readiness);
-            let stood_still = stood_still.into_iter().filter_map(|step| Some((step.clone(), seen.get(&step)?.clone())));
+            let stood_still =
+                stood_still.into_iter().filter_map(|step| Some((step.clone(), seen.get(&step)?.doc.clone())));
             let stood_still = stood_still.collect();
             let took = ports.clock.monotonic().saturating_sub(began);
             let agreed = last.is_none_or(|last| last == readiness.verdict);

@@ -103,6 +103,29 @@ fn a_resource_that_keeps_moving_is_not_captured() {
     });
 }
 
+/// The verdict of the first evaluation after the cutover is another one, so the next comes after a minute.
+#[test]
+fn what_stands_still_for_less_than_five_minutes_is_not_captured() {
+    virtually(async {
+        let scene = scene(OnDrift::Halt, None);
+        let host = Arc::new(Decided::default());
+        let handle = open(&scene, &host).await;
+        scene.arm(&handle).await.unwrap();
+        check(&scene, &handle).await;
+        cut_over(&scene, &handle).await;
+        host.set(CheckVerdict::Unknown);
+        check(&scene, &handle).await;
+        host.set(CheckVerdict::Go);
+        scene.until(&handle, |snapshot| snapshot.state.expected.contains_key("dns")).await;
+        let records = scene.witness.records();
+        let at = |found: fn(&Event) -> bool| records.iter().find(|record| found(&record.event)).unwrap().at;
+        let marked = at(|event| matches!(event, Event::CutoverMarked));
+        let captured = at(|event| matches!(event, Event::ExpectedCaptured { .. }));
+        let stood = captured.duration_since(marked).as_secs();
+        assert!((300..=720).contains(&stood), "captured {stood} s after the mark");
+    });
+}
+
 /// Somebody has sent a part of the traffic elsewhere, and then the cutover is rolled back.
 async fn drifted_and_rolled_back(scene: &Scene, handle: &Handle) {
     scene.world.set("dns", json!({ "blue": 0, "green": 60, "canary": 40 }));
@@ -249,5 +272,30 @@ fn a_dry_run_stops_where_what_was_changed_waits_for_a_person() {
         let report = belay_engine::dry_run(&scene.ports, &scene.plan, "abc", &circumstances, which).await.unwrap();
         assert_eq!(report.verdict, Verdict::WouldStop);
         assert!(report.stopped_by[0].why.contains("not as expected after the cutover"), "{report:#?}");
+    });
+}
+
+#[test]
+fn an_expect_that_cannot_be_compared_is_found_before_the_cutover_and_after_it() {
+    virtually(async {
+        for (on_drift, verdict) in [(OnDrift::Proceed, CheckVerdict::Warn), (OnDrift::Halt, CheckVerdict::NoGo)] {
+            let scene = scene(on_drift, Some(json!({ "green": 100 })));
+            let handle = armed(&scene).await;
+            for marked in [false, true] {
+                if marked {
+                    cut_over(&scene, &handle).await;
+                }
+                let asked = scene.clock.now();
+                let evaluated = |at: jiff::Timestamp| at > asked;
+                let snapshot =
+                    scene.until(&handle, |now| now.readiness.as_ref().is_some_and(|found| evaluated(found.at))).await;
+                let checks = &snapshot.readiness.as_ref().unwrap().checks;
+                let found: Vec<_> =
+                    checks.iter().filter(|check| ["drift", "expect"].contains(&check.id.as_str())).collect();
+                assert_eq!(found.len(), 1, "{found:#?}");
+                assert_eq!((found[0].id.as_str(), found[0].verdict), ("expect", verdict), "{found:#?}");
+                assert!(found[0].found.starts_with("`expect` cannot be compared with it: "), "{found:#?}");
+            }
+        }
     });
 }

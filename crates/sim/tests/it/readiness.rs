@@ -5,10 +5,16 @@ use std::{
     time::Duration,
 };
 
-use belay_core::{event::Event, migration::Migration, readiness::CheckVerdict, run::RunState};
-use belay_engine::{Circumstances, Engine, Handle, HostChecks, Options, Readiness, Sampler, readiness};
+use belay_core::{
+    event::Event,
+    migration::Migration,
+    readiness::CheckVerdict,
+    reading::{Health, Reading},
+    run::RunState,
+};
+use belay_engine::{Circumstances, Engine, Handle, HostChecks, Options, Readiness, Sampler, Which, dry_run, readiness};
 use belay_plan::model::{Phase, Plan};
-use belay_ports::{Check, Fut};
+use belay_ports::{Check, Fut, Permission, Query, Sensor, Sensors};
 use belay_sim::{Faults, Rule};
 
 use crate::{
@@ -24,7 +30,7 @@ pub(crate) struct Decided {
 }
 
 impl Decided {
-    fn set(&self, verdict: CheckVerdict) {
+    pub(crate) fn set(&self, verdict: CheckVerdict) {
         *self.verdict.lock().unwrap() = Some(verdict);
     }
 
@@ -77,6 +83,54 @@ fn a_sound_plan_is_ready_but_for_its_first_drill() {
     });
 }
 
+/// A signal that can be read only by what the baseline contains of the step's resource.
+struct GoesByTheBaseline;
+
+impl Sensor for GoesByTheBaseline {
+    fn read<'a>(&'a self, queries: &'a [Query]) -> Fut<'a, Vec<Reading>> {
+        let reading = |query: &Query| Reading {
+            signal: query.signal.clone(),
+            taken: "2026-03-01T02:00:00Z".parse().unwrap(),
+            health: if query.baseline.is_empty() { Health::Unknown } else { Health::Healthy },
+            evidence: format!("{} resources in the baseline", query.baseline.len()),
+            source: "baseline".to_owned(),
+            unreadable: query.baseline.is_empty(),
+            permanent: false,
+            measured: None,
+        };
+        Box::pin(std::future::ready(queries.iter().map(reading).collect()))
+    }
+
+    fn permissions(&self, _: &Query) -> Vec<Permission> {
+        Vec::new()
+    }
+}
+
+impl Sensors for GoesByTheBaseline {
+    fn sensor(&self, _: &str) -> Option<Arc<dyn Sensor>> {
+        Some(Arc::new(Self))
+    }
+}
+
+#[test]
+fn before_arming_signals_go_by_the_baseline_that_arming_would_capture() {
+    virtually(async {
+        let mut scene = sound();
+        scene.ports.sensors = Arc::new(GoesByTheBaseline);
+        let found = evaluate(&scene).await;
+        assert_eq!(of(&found, "signal", "signal in_place").verdict, CheckVerdict::Go, "{:#?}", found.checks);
+        assert_eq!(of(&found, "interlock", "step dns").verdict, CheckVerdict::Go);
+        let known = Circumstances::default();
+        let rehearsed = dry_run(&scene.ports, &scene.plan, "abc", &known, Which::default()).await.unwrap();
+        let unknown: Vec<_> = rehearsed.warnings.iter().filter(|warning| warning.contains("in the baseline")).collect();
+        assert!(unknown.is_empty(), "{unknown:?}");
+
+        let cut_over = Circumstances { cutover: Some(scene.clock.now()), ..before(&scene) };
+        let found = readiness(&scene.ports, &Decided::default(), &scene.plan, "abc", &cut_over).await;
+        assert_eq!(of(&found, "signal", "signal in_place").verdict, CheckVerdict::Unknown, "it is too late to capture");
+    });
+}
+
 /// In each of these worlds exactly one thing is broken.
 #[test]
 fn what_is_broken_is_found_and_named() {
@@ -92,7 +146,7 @@ fn what_is_broken_is_found_and_named() {
         assert_eq!(check.line(), format!("signal in_place: {}; {}", check.found, check.cure));
 
         let scene = sound();
-        scene.world.set_rule("blue_ready", Rule::Always(belay_core::reading::Health::Unhealthy));
+        scene.world.set_rule("blue_ready", Rule::Always(Health::Unhealthy));
         let found = evaluate(&scene).await;
         let check = of(&found, "interlock", "step dns");
         assert_eq!((check.verdict, check.subject.as_str()), (CheckVerdict::NoGo, "blue_ready"));

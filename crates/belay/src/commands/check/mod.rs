@@ -208,7 +208,7 @@ steps:
     async fn without_the_daemons_configuration_the_people_are_unknown() {
         let plan = Arc::new(belay_plan::load("shop.yaml", PLAN, &catalogue()).unwrap().plan);
         let host = Host { tokens: None, soundness: Soundness::within(PATIENT) };
-        let checks = host.checks(&plan).await;
+        let checks = host.checks(&plan, None).await;
         let people: Vec<_> = checks.iter().filter(|check| check.id == "people").collect();
         assert_eq!(people.len(), 1, "{checks:?}");
         assert_eq!((people[0].verdict, people[0].subject.as_str()), (CheckVerdict::Unknown, "commander"));
