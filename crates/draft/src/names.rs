@@ -21,6 +21,7 @@ pub(crate) fn slug(text: &str, separator: char) -> String {
             slug.push(separator);
         }
     }
+    let slug = slug.trim_end_matches(separator).to_owned();
     let begin = slug.find(|letter: char| letter.is_ascii_lowercase());
     let slug = match begin {
         Some(0) if !NOT_TEXT.contains(&slug.as_str()) => slug,

@@ -53,6 +53,11 @@ impl GroupHealth {
         self.states.values().sum()
     }
 
+    /// Targets that are meant to answer, also those that are too sick to.
+    pub(crate) fn meant(&self) -> usize {
+        self.of() - self.untold() - self.in_state(DRAINING)
+    }
+
     fn in_state(&self, state: &str) -> usize {
         self.states.get(state).copied().unwrap_or(0)
     }

@@ -5,7 +5,7 @@ use belay_plan::duration;
 use belay_ports::{Check, Scope};
 
 use super::{
-    State, group_name,
+    GroupHealth, State, group_name,
     with::{OnSwap, With},
 };
 use crate::weights as shared;
@@ -35,23 +35,23 @@ fn healthy(now: &State, group: &str) -> Option<Check> {
     })
 }
 
-/// Held against the healthy targets of the same groups at the baseline, and against those that carry the traffic now, whichever
-/// are fewer: the cutover may well have made the new side larger.
+/// Held against the healthy targets of the same groups at the baseline, and against those that are meant to carry the traffic now,
+/// whichever are fewer: the cutover may well have made the new side larger. That its targets are sick makes no traffic less.
 fn capacity(now: &State, baseline: Option<&State>, destinations: Vec<&str>) -> Option<Check> {
-    let healthy = |state: &State, groups: &mut dyn Iterator<Item = &str>| -> usize {
-        groups.filter_map(|group| state.health(group)).map(super::GroupHealth::healthy).sum()
+    let healthy = |state: &State| -> usize {
+        destinations.iter().filter_map(|group| state.health(group)).map(GroupHealth::healthy).sum()
     };
-    let found = healthy(now, &mut destinations.iter().copied());
+    let (found, then) = (healthy(now), baseline.map(&healthy));
     let weights = now.weights().unwrap_or_default();
-    let carries = healthy(now, &mut weights.iter().filter(|(_, weight)| **weight > 0).map(|(group, _)| group.as_str()));
-    let then = baseline.map(|baseline| healthy(baseline, &mut destinations.iter().copied()));
+    let carrying = weights.iter().filter(|(_, weight)| **weight > 0).filter_map(|(group, _)| now.health(group));
+    let carries: usize = carrying.map(GroupHealth::meant).sum();
     let wanted = then.filter(|then| *then > 0).map_or(carries, |then| then.min(carries));
     if found == 0 {
         return None; // said of its health
     }
     let subject = destinations.iter().map(|group| group_name(group)).collect::<Vec<_>>().join(", ");
     let then = then.map_or(String::new(), |then| format!(", {then} at the baseline"));
-    let told = format!("{found} healthy; the traffic is carried by {carries} now{then}");
+    let told = format!("{found} healthy; the traffic is for {carries} targets now{then}");
     Some(match found < wanted {
         true => Check::no_go("capacity", subject, told)
             .wanted(format!("at least {wanted}"))

@@ -426,6 +426,10 @@ fn a_destination_that_could_not_carry_the_traffic_is_found_beforehand() {
     // The old side was scaled to one instance after the cutover.
     let scaled = ready(&cut_over(&[("healthy", 1)]));
     assert_eq!(scaled, found(&[("destination", go), ("capacity", CheckVerdict::NoGo)]));
+    // So it is when the new side is sick, which is when the rollback comes.
+    let mut sick = cut_over(&[("healthy", 1), ("unhealthy: Target.Timeout", 3)]);
+    sick.groups.insert(arn("green"), health(&[("unhealthy: Target.Timeout", 2)]));
+    assert_eq!(ready(&sick), scaled);
     let sick = ready(&cut_over(&[("unhealthy: Target.Timeout", 4)]));
     assert_eq!(sick, found(&[("destination", CheckVerdict::NoGo)]));
     let detached = ready(&cut_over(&[("unused: no listener forwards to the group", 4)]));

@@ -76,21 +76,24 @@ impl Record {
 
 impl Names {
     pub(super) fn of(plan: &Plan) -> Self {
-        let mut names: BTreeSet<_> = plan.steps.values().flat_map(|step| Self::of_step(step).0).collect();
+        let mut names: BTreeSet<_> = plan.steps.values().flat_map(|step| Self::of_resource(step).0).collect();
+        for step in plan.steps.values().filter(|step| step.action.starts_with("alb.")) {
+            // There, the members are target groups; in Route 53 anything can be called `blue`.
+            if let Target::Explicit(Value::Object(members)) = &step.to {
+                members.keys().for_each(|name| note(&mut names, "elasticloadbalancing", name));
+            }
+        }
         let alarms = plan.signals.values().filter_map(|signal| signal.spec["alarm"].as_str());
         alarms.for_each(|name| note(&mut names, ALARMS, name));
         Self(names)
     }
 
-    pub(super) fn of_step(step: &Step) -> Self {
+    /// What a step is about, without where its traffic goes.
+    pub(super) fn of_resource(step: &Step) -> Self {
         let mut names = BTreeSet::new();
         let kind = step.action.split_once('.').map_or("", |(kind, _)| kind);
         let Some((_, service)) = SERVICES.iter().find(|(action, _)| *action == kind) else { return Self(names) };
         named(&step.with, service, &mut |service, name| note(&mut names, service, name));
-        // There, the members are target groups; in Route 53 anything can be called `blue`.
-        if let (Target::Explicit(Value::Object(members)), "alb") = (&step.to, kind) {
-            members.keys().for_each(|name| note(&mut names, service, name));
-        }
         Self(names)
     }
 

@@ -58,7 +58,7 @@ impl Answers {
 
 async fn look(aws: &Aws, patience: &Patience<'_>, target: &AwsTarget, changed: Changed<'_>) -> Gathered {
     let Changed { step, since, until } = changed;
-    let names = Names::of_step(step);
+    let names = Names::of_resource(step);
     let ask = |by, pages_max| {
         let asked = Asked { target, by, from_s: since.as_second(), until, pages_max };
         async move { events(aws, patience, &asked).await }
@@ -72,16 +72,14 @@ async fn look(aws: &Aws, patience: &Patience<'_>, target: &AwsTarget, changed: C
     }
     if found.is_empty() && !patience.is_over() {
         match ask(By::Changing, SCANNED_PAGES_MAX).await {
-            Ok(all) => found.extend(all.events.into_iter().filter(changes)),
+            Ok(all) => found.extend(all.events.into_iter().filter(|event| names.find(&Record::of(event)).is_some())),
             Err(why) => return Gathered::note(why),
         }
     }
     let mut seen = BTreeSet::new();
     found.retain(|event| event.event_id().is_none_or(|id| seen.insert(id.to_owned())));
-    let findings = found.iter().map(|event| (event, Record::of(event))).filter(|(_, record)| {
-        // What was refused has changed nothing.
-        names.find(record).is_some() && !record.is_refused()
-    });
+    // What was refused has changed nothing.
+    let findings = found.iter().map(|event| (event, Record::of(event))).filter(|(_, record)| !record.is_refused());
     let mut findings: Vec<_> = findings.filter_map(|(event, record)| finding(event, &step.resource, &record)).collect();
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.at));
     let notes = match findings.is_empty() {

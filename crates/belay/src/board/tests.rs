@@ -242,7 +242,7 @@ fn the_worst_night_fits_eighty_columns() {
     document["muted_reason"] = json!("a load test of the new side ".repeat(6));
     document["pending_plan"] = json!(SHA.replace('3', "9"));
     document["window"] = json!({
-        "opens": "2026-03-02T22:00:00Z", "point_of_no_return": "2026-03-01T21:50:00Z", "past": "refuse", "left_s": 0.0,
+        "opens": "2026-03-02T22:00:00Z", "point_of_no_return": "2026-03-01T21:50:00Z", "past": "refuse", "left_s": 0.0, "unmarked": false,
     });
     document["loss"] =
         json!({ long("step"): { "now_s": 11_403, "rpo_s": 300, "basis": format!("snapshot {}", "x".repeat(200)) } });

@@ -185,11 +185,11 @@ impl Args {
     }
 }
 
-/// The first way in which nobody decides an incident and nothing is rolled back.
+/// The shortest way in which nobody decides an incident and nothing is rolled back.
 fn undecided(report: &Report) -> Option<(String, &Replay)> {
     let ways = report.incidents.iter().flat_map(|of| of.ways.iter().map(move |way| (of, way)));
     let undecided = ways.filter(|(_, way)| way.end.is_undecided());
-    let (of, way) = undecided.min_by_key(|(_, way)| !way.replay.beyond.is_empty())?;
+    let (of, way) = undecided.min_by_key(|(_, way)| (!way.replay.beyond.is_empty(), way.replay.scenario.len()))?;
     Some((format!("leads from {} to this: {}", of.triggers[0], way.words), &way.replay))
 }
 

@@ -22,6 +22,6 @@ async fn evidence_is_shown_with_the_sources_that_could_not_be_asked() {
     let source = |source: &str| json!({ "source": source, "findings": [], "notes": nobody });
     let mut sources = found["sources"].as_array().expect("a list").clone();
     sources.sort_by_key(|one| one["source"].to_string());
-    assert_eq!(sources, [source("alarm_history"), source("cloudtrail")]);
+    assert_eq!(sources, [source("alarm_history"), source("cloudtrail"), source("cloudtrail_later")]);
     test.get("/v1/incidents/nope/evidence").await.expect_problem(404, "not_found");
 }

@@ -266,7 +266,7 @@ fn a_dry_run_stops_where_what_was_changed_waits_for_a_person() {
         let scene = scene(OnDrift::Halt, Some(json!({ "green": 100, "blue": 0 })));
         let handle = armed(&scene).await;
         cut_over(&scene, &handle).await;
-        scene.world.set("dns", json!({ "blue": 0, "green": 60, "canary": 40 }));
+        scene.world.set("dns", json!({ "blue": 40, "green": 60 }));
         let circumstances = Circumstances::of(&scene.plan, &handle.snapshot().state, &[]);
         let which = belay_engine::Which::default();
         let report = belay_engine::dry_run(&scene.ports, &scene.plan, "abc", &circumstances, which).await.unwrap();

@@ -295,12 +295,18 @@ pub(crate) fn ends(records: &[Record]) -> Vec<(Name, Option<Name>, IncidentEnd)>
     let mut open: Option<(Name, Option<Name>)> = None;
     let mut last: Option<(Answer, bool, [IncidentEnd; 2])> = None;
     let mut before: Option<(jiff::Timestamp, &Event)> = None;
+    let mut has_words = false;
     for record in records {
+        match &record.event {
+            Event::IncidentOpened { .. } => has_words = false,
+            Event::WordGiven { .. } => has_words = true,
+            _ => {}
+        }
         match (&record.event, &open) {
             (Event::PhaseBegun { phase: begun }, _) => phase = Some(begun.clone()),
             (Event::RunEnded { .. }, _) => phase = None,
             (Event::IncidentOpened { trigger, .. }, _) => open = Some((trigger.clone(), phase.clone())),
-            (Event::Decided { trigger, answer, asks, .. }, _) => {
+            (Event::Decided { trigger, answer, asks, settled, .. }, _) => {
                 let waits = asks.as_ref().is_none_or(|asks| asks.timebox_ends.is_none());
                 let ends = match before.filter(|(at, _)| *at == record.at).map(|(_, event)| event) {
                     Some(Event::IncidentOpened { trigger: fired, .. } | Event::IncidentJoined { trigger: fired })
@@ -309,6 +315,9 @@ pub(crate) fn ends(records: &[Record]) -> Vec<(Name, Option<Name>, IncidentEnd)>
                         [IncidentEnd::RollsBackByRule, IncidentEnd::FixForwardByRule]
                     }
                     Some(Event::WordGiven { .. }) => [IncidentEnd::RollsBackByPeople, IncidentEnd::FixForwardByPeople],
+                    // What remains when a trigger has healed: what its people or the rule of another say.
+                    _ if !settled && has_words => [IncidentEnd::RollsBackInTheEnd, IncidentEnd::FixForwardByPeople],
+                    _ if !settled => [IncidentEnd::RollsBackInTheEnd, IncidentEnd::FixForwardByRule],
                     _ => [IncidentEnd::RollsBackInTheEnd, IncidentEnd::FixForwardInTheEnd],
                 };
                 last = Some((*answer, waits, ends));
