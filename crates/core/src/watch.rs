@@ -126,6 +126,16 @@ pub fn signals_of(condition: &Condition) -> Vec<&Name> {
     found
 }
 
+/// Whether a condition names the signal.
+pub fn names(condition: &Condition, signal: &Name) -> bool {
+    match condition {
+        Condition::Signal(name) => name == signal,
+        Condition::Any(parts) | Condition::All(parts) | Condition::AtLeast { of: parts, .. } => {
+            parts.iter().any(|part| names(part, signal))
+        }
+    }
+}
+
 fn collect<'a>(condition: &'a Condition, found: &mut Vec<&'a Name>) {
     match condition {
         Condition::Signal(name) => {

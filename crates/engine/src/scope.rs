@@ -7,7 +7,7 @@ use belay_core::{
     elapsed::is_own,
     id::RunId,
     run::Run,
-    watch::signals_of,
+    watch::names,
 };
 use belay_plan::model::{AwsTarget, Name, Plan, Step};
 use belay_ports::{AccountError, Actuators, Ports, Query, Scope, Stages};
@@ -70,7 +70,7 @@ pub(crate) fn query(plan: &Plan, baseline: &Arc<[(String, Value)]>, name: &Name)
         signal: name.clone(),
         spec: signal.spec.clone(),
         aws: signal.aws.clone(),
-        of_trigger: plan.triggers.values().any(|trigger| signals_of(&trigger.when).contains(&name)),
+        of_trigger: plan.triggers.values().any(|trigger| names(&trigger.when, name)),
         baseline: baseline.clone(),
     };
     Some((signal.kind.clone(), query))
