@@ -187,13 +187,18 @@ impl Daemon {
 
     async fn open_engine(&self, migration: &str) -> Result<Handle, BuildError> {
         let (ports, name, options) = (self.inner.ports.clone(), migration.to_owned(), self.inner.options.clone());
-        let mut opening = JoinSet::new();
-        opening.spawn_on(async move { Engine::open(ports, &name, options).await }, &self.inner.watch);
-        let opened = opening.join_next().await.expect("one was begun");
-        // It ends early only where the code has failed.
-        opened
-            .unwrap_or_else(|error| panic::resume_unwind(error.into_panic()))
+        self.on_the_watch(async move { Engine::open(ports, &name, options).await })
+            .await
             .map_err(|source| BuildError::Open { migration: migration.to_owned(), source })
+    }
+
+    /// Does it where the loops run: what it starts stays there, and the memory that it takes is used again by them.
+    pub(crate) async fn on_the_watch<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> T {
+        let mut working = JoinSet::new();
+        working.spawn_on(work, &self.inner.watch);
+        let done = working.join_next().await.expect("one was begun");
+        // It ends early only where the code has failed.
+        done.unwrap_or_else(|error| panic::resume_unwind(error.into_panic()))
     }
 
     /// Stops every engine in order. The journal is then complete, and the next start goes on. Whoever waits for

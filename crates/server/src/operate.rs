@@ -76,7 +76,10 @@ impl Daemon {
         self.refuse_shared_resources(guard, &loaded.plan)?;
         self.refuse_missing_people(&loaded.plan)?;
         let plan = Arc::new(loaded.plan.clone());
-        let mut armed = belay_engine::arm(&guard.handle, self.ports(), plan, &loaded.sha256, arming, asked).await?;
+        let (handle, ports, sha256, asked) =
+            (guard.handle.clone(), self.ports().clone(), loaded.sha256.clone(), asked.clone());
+        let arm = async move { belay_engine::arm(&handle, &ports, plan, &sha256, arming, &asked).await };
+        let mut armed = self.on_the_watch(arm).await?;
         let changeable =
             |who| format!("{who} can change the plan file, and a plan is code; what is armed stays as it is");
         armed.warnings.extend(guard.others().map(changeable));

@@ -57,9 +57,9 @@ const REQUEST_MAX: Duration = Duration::from_secs(110);
 /// Everything that the daemon answers. What a handler says of itself beside its code is in `/openapi.json`.
 pub fn router(daemon: Daemon) -> Router {
     let feed = Arc::new(Feed::new(daemon.ports().journal.clone()));
-    let (open, open_described) = described(open()).split_for_parts();
+    let (open, open_described) = described(OPEN).split_for_parts();
     let (guarded, guarded_described) =
-        described(guarded()).layer(Extension(feed)).layer(Extension(report::Reports::default())).split_for_parts();
+        described(GUARDED).layer(Extension(feed)).layer(Extension(report::Reports::default())).split_for_parts();
     let document = openapi::document(open_described, guarded_described, !daemon.config().tokens.is_empty());
     let document = Arc::new(document);
     let guarded = guarded
@@ -78,49 +78,53 @@ pub fn router(daemon: Daemon) -> Router {
         .with_state(daemon)
 }
 
+/// Made one after the other: each has with it the schemas of all that it answers.
+type Route = fn() -> UtoipaMethodRouter<Daemon>;
+
 /// What nobody needs a token for.
-fn open() -> Vec<UtoipaMethodRouter<Daemon>> {
-    vec![routes!(health::healthz), routes!(health::readyz), routes!(problem_pages::all), routes!(problem_pages::one)]
-}
+const OPEN: &[Route] = &[
+    || routes!(health::healthz),
+    || routes!(health::readyz),
+    || routes!(problem_pages::all),
+    || routes!(problem_pages::one),
+];
 
-fn guarded() -> Vec<UtoipaMethodRouter<Daemon>> {
-    vec![
-        routes!(metrics::metrics),
-        routes!(migrations::list),
-        routes!(migrations::show),
-        routes!(readiness::readiness),
-        routes!(migrations::arm),
-        routes!(migrations::disarm),
-        routes!(migrations::cutover),
-        routes!(migrations::phase),
-        routes!(migrations::mute),
-        routes!(migrations::unmute),
-        routes!(migrations::rollback),
-        routes!(checklist::show),
-        routes!(checklist::tick),
-        routes!(incidents::list),
-        routes!(incidents::show),
-        routes!(incidents::decide),
-        routes!(evidence::show),
-        routes!(runs::list),
-        routes!(runs::show),
-        routes!(report::report),
-        routes!(runs::hold),
-        routes!(runs::resume),
-        routes!(runs::abort),
-        routes!(runs::undo),
-        routes!(runs::postmortem),
-        routes!(runs::approve),
-        routes!(runs::retry),
-        routes!(runs::skip),
-        routes!(runs::override_interlock),
-        routes!(journal::rescue),
-        routes!(events::events),
-    ]
-}
+const GUARDED: &[Route] = &[
+    || routes!(metrics::metrics),
+    || routes!(migrations::list),
+    || routes!(migrations::show),
+    || routes!(readiness::readiness),
+    || routes!(migrations::arm),
+    || routes!(migrations::disarm),
+    || routes!(migrations::cutover),
+    || routes!(migrations::phase),
+    || routes!(migrations::mute),
+    || routes!(migrations::unmute),
+    || routes!(migrations::rollback),
+    || routes!(checklist::show),
+    || routes!(checklist::tick),
+    || routes!(incidents::list),
+    || routes!(incidents::show),
+    || routes!(incidents::decide),
+    || routes!(evidence::show),
+    || routes!(runs::list),
+    || routes!(runs::show),
+    || routes!(report::report),
+    || routes!(runs::hold),
+    || routes!(runs::resume),
+    || routes!(runs::abort),
+    || routes!(runs::undo),
+    || routes!(runs::postmortem),
+    || routes!(runs::approve),
+    || routes!(runs::retry),
+    || routes!(runs::skip),
+    || routes!(runs::override_interlock),
+    || routes!(journal::rescue),
+    || routes!(events::events),
+];
 
-fn described(routes: Vec<UtoipaMethodRouter<Daemon>>) -> OpenApiRouter<Daemon> {
-    routes.into_iter().fold(OpenApiRouter::default(), OpenApiRouter::routes)
+fn described(routes: &[Route]) -> OpenApiRouter<Daemon> {
+    routes.iter().fold(OpenApiRouter::default(), |router, route| router.routes(route()))
 }
 
 /// The router as it stands behind a port.
