@@ -1,6 +1,6 @@
 //! Readings around an incident go on record beside everything: after the first calls, and whatever crashes.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use belay_core::{
     event::{Event, StepEvent},
@@ -10,7 +10,7 @@ use belay_core::{
 };
 use belay_journal::AppendFault;
 use belay_plan::model::Plan;
-use belay_ports::{Fut, Permission, Query, Sensor, Sensors};
+use belay_ports::{Endpoint, Fut, Permission, Query, Sensor, Sensors, SignalReadiness};
 use belay_sim::Faults;
 
 use crate::{
@@ -39,6 +39,22 @@ impl Sensor for Rate {
             };
             self.0.read(queries).await.into_iter().map(rate).collect()
         })
+    }
+
+    fn time_max(&self, queries: &[Query]) -> Duration {
+        self.0.time_max(queries)
+    }
+
+    fn pace(&self, query: &Query) -> Duration {
+        self.0.pace(query)
+    }
+
+    fn readiness<'a>(&'a self, queries: &'a [Query]) -> Fut<'a, Vec<SignalReadiness>> {
+        self.0.readiness(queries)
+    }
+
+    fn redirected(&self, query: &Query, to: &Endpoint) -> Result<Query, String> {
+        self.0.redirected(query, to)
     }
 
     fn permissions(&self, query: &Query) -> Vec<Permission> {
@@ -93,7 +109,7 @@ fn without_numbers_nothing_is_kept() {
         let handle = scene.open().await;
         scene.armed_and_cut_over(&handle).await;
         scene.until_run(&handle, RunState::RolledBack).await;
-        scene.clock.sleep(std::time::Duration::from_secs(900)).await;
+        scene.clock.sleep(Duration::from_secs(900)).await;
         assert_eq!(kept(&scene), Vec::<Vec<Series>>::new());
     });
 }
