@@ -32,8 +32,6 @@ pub struct Drill {
     pub run: Option<RunId>,
 }
 
-impl Drill {}
-
 impl Migration {
     /// The trigger whose signals are to read unhealthy now: until it has opened an incident, and as long as people are asked
     /// about that. Where nobody decides, it still holds at the end of their time.
