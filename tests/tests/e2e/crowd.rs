@@ -116,11 +116,12 @@ impl Shared {
         let request = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n{body}");
         let mut reader = BufReader::new(stream.try_clone()?);
         while !self.stop.load(Ordering::Relaxed) {
-            stream.write_all(request.as_bytes())?;
+            // The answer may be there before all is sent, and the connection closed: it is read all the same.
+            let sent = stream.write_all(request.as_bytes());
             let (status, mut answer) = (Head::read(&mut reader)?, Vec::new());
             (&mut reader).take(status.length).read_to_end(&mut answer)?;
             self.count(name, &status.status);
-            if status.closes {
+            if status.closes || sent.is_err() {
                 return Ok(());
             }
         }

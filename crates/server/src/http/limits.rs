@@ -73,6 +73,12 @@ pub(super) async fn whole_body(
     next: Next,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
+    let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|bytes| bytes.to_str().ok()?.parse().ok());
+    if declared.is_some_and(|bytes: usize| bytes > BODY_BYTES_MAX) {
+        // However slowly it comes, that answer is known; and what is not kept needs no place.
+        let _ = timeout(BODY_MAX, discard(body)).await;
+        return Err(too_large());
+    }
     let small = body.size_hint().upper().is_some_and(|bytes| bytes <= SMALL_BYTES_MAX);
     let _place = match small {
         true => None,
@@ -103,19 +109,48 @@ async fn read(body: Body) -> Result<Vec<u8>, Problem> {
     }
     match seen <= BODY_BYTES_MAX {
         true => Ok(kept),
-        false => {
-            let help = format!("a body has at most {BODY_BYTES_MAX} bytes");
-            Err(Problem::new(Kind::UnreadableBody, "the body is too large").help(help))
-        }
+        false => Err(too_large()),
     }
+}
+
+async fn discard(body: Body) {
+    let (mut chunks, mut seen) = (body.into_data_stream(), 0);
+    while seen <= DISCARD_BYTES_MAX
+        && let Some(Ok(chunk)) = chunks.next().await
+    {
+        seen += chunk.len();
+    }
+}
+
+fn too_large() -> Problem {
+    let help = format!("a body has at most {BODY_BYTES_MAX} bytes");
+    Problem::new(Kind::UnreadableBody, "the body is too large").help(help)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use axum::{Router, http::StatusCode, middleware, routing::get};
+    use futures::stream;
     use tower::ServiceExt;
 
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_is_declared_too_large_is_refused_as_such_however_slowly_it_comes() {
+        let places = Bodies::default();
+        let _all = places.0.clone().acquire_many_owned(LARGE_BODIES_MAX.try_into().unwrap()).await.unwrap();
+        let router =
+            Router::new().route("/", get(|| async {})).layer(middleware::from_fn_with_state(places, whole_body));
+        let asked = |bytes: usize| {
+            let body = Body::from_stream(stream::pending::<Result<Vec<u8>, Infallible>>());
+            let request = Request::get("/").header(header::CONTENT_LENGTH, bytes);
+            router.clone().oneshot(request.body(body).unwrap())
+        };
+        assert_eq!(asked(BODY_BYTES_MAX + 1).await.unwrap().status(), StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(asked(BODY_BYTES_MAX).await.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
+    }
 
     #[tokio::test]
     async fn a_request_is_addressed_to_one_host() {
