@@ -57,10 +57,11 @@ impl Checker<'_> {
     }
 
     fn during(&mut self, list: &str) {
-        for index in 0..self.decoded.value.pointer(list).and_then(Value::as_array).map_or(0, Vec::len) {
-            let pointer = format!("{list}/{index}");
-            if let Some(Value::String(name)) = self.decoded.value.pointer(&pointer) {
-                self.phase(&pointer, &name.clone());
+        let names = self.decoded.value.pointer(list).and_then(Value::as_array).cloned().unwrap_or_default();
+        for (index, name) in names.iter().enumerate() {
+            let (Some(phase), pointer) = (name.as_str(), format!("{list}/{index}")) else { continue };
+            if self.phase(&pointer, phase) && names[..index].contains(name) {
+                self.complain(&pointer, format!("phase `{phase}` is listed twice"), "once is enough");
             }
         }
     }

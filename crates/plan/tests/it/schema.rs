@@ -42,6 +42,7 @@ const BEYOND_THE_SCHEMA: &[&str] = &[
     "overlay-name-too-long",
     "overlay-under-the-same-name",
     "overlay-unknown-step",
+    "phase-twice",
     "phase-unknown",
     "phase-with-a-stand-in-only",
     "phase-without-a-step",
