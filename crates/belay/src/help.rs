@@ -46,7 +46,7 @@ const CODES: [(u8, &str); 8] = [
     (2, "usage or invalid plan"),
     (
         3,
-        "the answer is no (not ready, a dry run that would be stopped, a counter-example, a drill outside its objectives, a broken audit)",
+        "negative result: not ready, a dry run that would be stopped, a counter-example, objectives missed, audit broken",
     ),
     (4, "the rollback halted, failed or was aborted"),
     (5, "refused (wrong account, not allowed, wrong state, no baseline, lease held)"),
