@@ -166,8 +166,8 @@ impl Incident {
         (self.answer, asks, raised, words)
     }
 
-    /// The last word of each person since the question was last settled.
-    fn last_words(&self) -> Vec<&Word> {
+    /// The words that count: the last of each person since the question was last settled.
+    pub fn last_words(&self) -> Vec<&Word> {
         let mut last: Vec<&Word> = Vec::new();
         for word in self.words.iter().skip(self.words_settled) {
             last.retain(|before| before.who != word.who);

@@ -206,9 +206,18 @@ pub struct IncidentView {
     pub then: Option<Answer>,
     /// Whose word decides: a list is any one of these roles, `{ "all": [...] }` one person of each.
     pub authority: Authority,
-    pub words: Vec<Word>,
+    pub words: Vec<WordView>,
     pub run: Option<String>,
     pub outcome: Option<belay_core::event::IncidentOutcome>,
+}
+
+/// One person's word on an incident, and whether it counts for what is asked now.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct WordView {
+    #[serde(flatten)]
+    pub word: Word,
+    /// False after another word of the same person, and when the question was settled or is asked of other people.
+    pub counts: bool,
 }
 
 impl MigrationView {
@@ -320,6 +329,8 @@ impl SignalView {
 impl IncidentView {
     pub fn new(state: &Migration, incident: &Incident) -> Self {
         let asks = incident.asks.as_ref();
+        let counting = incident.last_words();
+        let counts = |word: &Word| counting.iter().any(|counting| std::ptr::eq(*counting, word));
         Self {
             id: incident.id.to_string(),
             migration: state.name.clone(),
@@ -334,7 +345,7 @@ impl IncidentView {
             timebox_ends: asks.and_then(|asks| asks.timebox_ends),
             then: follows(state, incident),
             authority: authority(state, incident),
-            words: incident.words.clone(),
+            words: incident.words.iter().map(|word| WordView { word: word.clone(), counts: counts(word) }).collect(),
             run: incident.run.as_ref().map(ToString::to_string),
             outcome: incident.outcome,
         }

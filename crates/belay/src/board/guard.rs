@@ -372,9 +372,13 @@ pub(super) fn incident(migration: &Migration, look: &Look) -> Vec<String> {
     }
     for word in &incident.words {
         let said = format!("{}: {}", text::words(&word.word), word.reason);
-        let roles = word.roles.join(", ");
-        let who = paint::line(&format!("{} ({roles}) says ", word.who));
-        lines.extend(look.wrap(4, &who, &said, output.plain()));
+        let who = paint::line(&format!("{} ({}) says ", word.who, word.roles.join(", ")));
+        // While something is asked, a word on what was asked before must not look like an answer.
+        let (said, style) = match incident.then.is_some() && !word.counts {
+            true => (format!("{said} (no longer counts)"), output.dim()),
+            false => (said, output.plain()),
+        };
+        lines.extend(look.wrap(4, &who, &said, style));
     }
     lines
 }

@@ -211,8 +211,11 @@ fn people_are_asked_and_one_of_two_has_spoken() {
         (
             "words",
             json!([{
+                "who": "carl", "roles": ["incident_commander"], "word": "roll_back", "at": "2026-03-01T21:58:10Z",
+                "reason": "it looks bad", "counts": false,
+            }, {
                 "who": "carl", "roles": ["incident_commander"], "word": "fix_forward", "at": "2026-03-01T21:59:00Z",
-                "reason": "the fix is on its way: \u{1b}[2Jtwo minutes",
+                "reason": "the fix is on its way: \u{1b}[2Jtwo minutes", "counts": true,
             }]),
         ),
     ] {
@@ -270,7 +273,7 @@ fn the_worst_night_fits_eighty_columns() {
             "words",
             json!([{
                 "who": long("person"), "roles": [&role, long("second")], "word": "fix_forward", "at": "2026-03-01T21:59:00Z",
-                "reason": "the fix is on its way ".repeat(8),
+                "reason": "the fix is on its way ".repeat(8), "counts": true,
             }]),
         ),
     ] {

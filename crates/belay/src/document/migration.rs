@@ -115,6 +115,9 @@ pub(crate) struct Word {
     pub(crate) roles: Vec<String>,
     pub(crate) word: String,
     pub(crate) reason: String,
+    /// For what is asked now.
+    #[serde(default)]
+    pub(crate) counts: bool,
 }
 
 #[derive(Debug, Clone, Deserialize)]

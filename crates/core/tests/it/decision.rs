@@ -162,8 +162,13 @@ fn one_person_of_each_role_and_who_disagrees_stops_it() {
     word(&mut stage, "lea", &["lead"], false).unwrap();
     assert_eq!(answer(&stage), Some(Answer::Decide), "dora disagrees");
     assert_eq!(ends_in(&stage), Some(15 * MINUTE));
+    let counting = |stage: &Stage| -> Vec<String> {
+        stage.state.incident.iter().flat_map(|incident| incident.last_words()).map(|word| word.who.clone()).collect()
+    };
+    assert_eq!(counting(&stage), ["carl", "dora", "lea"]);
     word(&mut stage, "dora", &["commander"], false).unwrap();
     assert_eq!(answer(&stage), Some(Answer::FixForward));
+    assert_eq!(counting(&stage), [""; 0], "it is settled");
     assert_eq!(stage.replay(), stage.state);
 }
 
