@@ -10,7 +10,7 @@ use crate::{
     approval::OPERATOR,
     decide::Deciding,
     event::{Event, RunKind},
-    incident::Incident,
+    incident::{Incident, Raised},
     input::{Asked, Authority as Asking, Refusal, RefusalKind},
     migration::Migration,
     verbs::{refuse_idle, wrong_state},
@@ -194,11 +194,19 @@ impl Migration {
             let open = incident.triggers.iter().zip(&incident.raised).filter(|(name, raised)| {
                 !raised.settled && self.triggers.get(*name).is_some_and(TriggerState::is_unwell)
             });
-            open.filter_map(|(name, raised)| {
-                let trigger = plan.triggers.get(name)?;
-                Some((name, Decided::by_rule(plan, trigger, raised.phase.as_deref(), raised.at)))
-            })
+            open.filter_map(move |(name, raised)| Some((name, Self::question_of(plan, name, raised)?)))
         })
+    }
+
+    /// What this trigger of the incident asks, by its own rule.
+    fn own_question(&self, name: &Name) -> Option<Decided> {
+        let incident = self.incident.as_ref()?;
+        let (_, raised) = incident.triggers.iter().zip(&incident.raised).find(|(trigger, _)| *trigger == name)?;
+        Self::question_of(self.plan.as_deref()?, name, raised)
+    }
+
+    fn question_of(plan: &Plan, name: &Name, raised: &Raised) -> Option<Decided> {
+        Some(Decided::by_rule(plan, plan.triggers.get(name)?, raised.phase.as_deref(), raised.at))
     }
 
     /// The one question that they come to, and whose it is.
@@ -271,9 +279,11 @@ impl Deciding {
                 let why = trigger.map(|trigger| crate::incident::answer_text(&name, trigger, decided.answer));
                 (name, decided, why.unwrap_or_default())
             }
+            // All that holds is answered: who decides otherwise are the people of its own rule.
             None => {
-                let asks = present.asks.clone().map(|asks| Question { timebox_ends: None, then: None, ..asks });
                 let why = "what was decided before stands".to_owned();
+                let asks = state.own_question(&first).and_then(|own| own.asks);
+                let asks = asks.map(|asks| Question { timebox_ends: None, then: None, ..asks });
                 (first, Decided { answer: Answer::FixForward, asks }, why)
             }
         };
@@ -282,7 +292,7 @@ impl Deciding {
         let why = if healed { format!("{turned} has healed; {why}") } else { why };
         let (decided, why) = self.within_bounds(decided, why);
         let both_forward = [present.answer, decided.answer] == [Answer::FixForward; 2];
-        if both_forward || answered_before && decided == present {
+        if both_forward && decided.authority() == present.authority() || answered_before && decided == present {
             return;
         }
         match decided.answer {

@@ -1,4 +1,4 @@
-//! Mute: triggers are watched and recorded, and none opens an incident, until a time that is known beforehand.
+//! Mute: triggers are watched and recorded, and none opens or joins an incident, until a time that is known beforehand.
 
 use std::time::Duration;
 

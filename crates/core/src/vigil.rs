@@ -158,10 +158,10 @@ impl Deciding {
             if !fired || known(&self.state) || !self.is_seen_to_hold(trigger) {
                 continue;
             }
+            if self.state.muted.is_some() && self.state.open_run().is_none() {
+                continue; // it is on record that it fired; if it still holds when the mute ends, it opens or joins an incident
+            }
             if self.state.incident.is_none() && self.state.open_run().is_none() {
-                if self.state.muted.is_some() {
-                    continue; // it is on record that it fired; if it still holds when the mute ends, that opens the incident
-                }
                 let incident = IncidentId(id_text(self.now, self.entropy));
                 self.emit(Event::IncidentOpened { incident, trigger: name.clone() });
             } else if self.state.incident.is_some() {

@@ -43,7 +43,7 @@ pub(super) fn head(migration: &Migration, look: &Look) -> Vec<String> {
             by.unwrap_or_default(),
             reason.unwrap_or_default(),
             match migration.incident {
-                Some(_) => "No further trigger opens an incident; the open one goes on",
+                Some(_) => "No further trigger joins the open incident, which goes on",
                 None => "No trigger opens an incident",
             }
         );

@@ -115,9 +115,13 @@ pub(crate) struct Word {
     pub(crate) roles: Vec<String>,
     pub(crate) word: String,
     pub(crate) reason: String,
-    /// For what is asked now.
-    #[serde(default)]
+    /// For what is asked now. A daemon that is older does not say so.
+    #[serde(default = "counts")]
     pub(crate) counts: bool,
+}
+
+fn counts() -> bool {
+    true
 }
 
 #[derive(Debug, Clone, Deserialize)]

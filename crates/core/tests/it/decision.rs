@@ -269,6 +269,28 @@ fn a_persons_word_stands_until_something_joins_that_nobody_has_spoken_about() {
     assert_eq!(stage.replay(), stage.state);
 }
 
+/// Whose word changes what stands are the people of what still holds, not those of what has healed.
+#[test]
+fn what_joined_and_healed_takes_its_people_with_it() {
+    let all = Authority::AllOf { all: vec!["commander".to_owned(), "lead".to_owned()] };
+    let joining = Rule { authority: Some(all), ..decide(5, Answer::RollBack) };
+    for asked_again in [false, true] {
+        let mut stage = incident(vec![of(Severity::Critical, decide(30, Answer::RollBack)), joining.clone()]);
+        word(&mut stage, "carl", &["commander"], false).unwrap();
+        stage.read("latency", Health::Unhealthy);
+        if asked_again {
+            word(&mut stage, "carl", &["commander"], false).unwrap();
+            word(&mut stage, "lea", &["lead"], false).unwrap();
+        }
+        stage.read("latency", Health::Healthy);
+        let asks = stage.state.incident.as_ref().unwrap().asks.clone().unwrap();
+        assert_eq!((asks.rule, asks.authority), (0, Authority::AnyOf(vec!["commander".to_owned()])));
+        word(&mut stage, "carl", &["commander"], true).unwrap();
+        assert_eq!(stage.state.state(), MigrationState::RollingBack);
+        assert_eq!(stage.replay(), stage.state);
+    }
+}
+
 /// The end of a timebox at which nothing was rolled back is no word about what fires later.
 #[test]
 fn what_joins_after_a_timebox_that_ended_is_asked_about() {

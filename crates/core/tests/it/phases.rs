@@ -243,6 +243,31 @@ fn while_muted_nothing_opens_an_incident_and_afterwards_it_does() {
     assert_eq!(stage.state.state(), MigrationState::Armed, "what has healed meanwhile opens nothing");
 }
 
+#[test]
+fn while_muted_nothing_joins_an_open_incident_and_afterwards_it_does() {
+    let mut plan = phased(vec![("dns", step(&[]))]);
+    let slow = Trigger { severity: Severity::Major, ..trigger(Condition::Signal("latency".to_owned()), 0) };
+    plan.triggers.insert("slow".to_owned(), slow);
+    plan.decision.rules = vec![
+        Rule { severity: Some(Severity::Critical), ..Rule::always(Answer::FixForward) },
+        Rule::always(Answer::RollBack),
+    ];
+    let mut stage = armed(&plan);
+    stage.read("latency", Health::Healthy);
+    stage.read("errors", Health::Unhealthy);
+    assert_eq!(stage.state.state(), MigrationState::Incident);
+    stage.command(Verb::Mute { time: Duration::from_secs(1800) }).unwrap();
+    let events = stage.read("latency", Health::Unhealthy);
+    assert!(events.iter().any(|event| matches!(event, Event::TriggerFired { .. })), "{events:?}");
+    assert_eq!(stage.state.incident.as_ref().unwrap().triggers, ["hurt"]);
+    assert_eq!(stage.state.state(), MigrationState::Incident);
+    stage.pass(1800);
+    stage.tick();
+    assert_eq!(stage.state.state(), MigrationState::RollingBack);
+    assert_eq!(stage.state.incident.as_ref().unwrap().triggers, ["hurt", "slow"]);
+    assert_eq!(stage.replay(), stage.state);
+}
+
 /// The mute ends while nobody looks: what fired in it may have healed since.
 #[test]
 fn after_a_restart_what_was_muted_is_read_before_it_opens_an_incident() {
