@@ -199,6 +199,7 @@ fn incident() -> IncidentFacts {
     IncidentFacts {
         id: IncidentId("mm7q2k9d0a1b".to_owned()),
         opened: minute(0),
+        felt_since: Some(minute(0)),
         severity: Severity::Critical,
         customer_facing: true,
         triggers: vec![name("customers_hurt")],

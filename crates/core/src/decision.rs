@@ -359,6 +359,16 @@ impl Deciding {
 
     // --- people --------------------------------------------------------------------------------------------------
 
+    /// Who rolls back while an incident is open has decided it.
+    pub(crate) fn answer_by_rollback(&mut self, asked: &Asked) {
+        let Some(incident) = &self.state.incident else { return };
+        let Some(trigger) = incident.trigger().cloned() else { return };
+        let asks = incident.asks.clone().map(|asks| Question { timebox_ends: None, then: None, ..asks });
+        self.deciders = vec![asked.actor.clone()];
+        let (answer, why) = (Answer::RollBack, asked.reason.clone());
+        self.emit(Event::Decided { trigger, answer, why, asks, settled: true });
+    }
+
     pub(crate) fn decide_incident(&mut self, roll_back: bool, asked: &Asked) -> Result<(), Refusal> {
         self.refuse_while_running("decide")?;
         let Some(incident) = self.state.incident.as_ref() else {

@@ -102,8 +102,7 @@ impl Migration {
             Event::IncidentJoined { trigger } => {
                 incident.triggers.push(trigger.clone());
                 incident.raised.push(raised);
-                let opened = incident.opened;
-                self.open_rungs(opened, false);
+                self.open_rungs(at, false);
             }
             Event::Decided { trigger, answer, why, asks, settled } => {
                 // A word is about every trigger that is there; the end of a timebox about those that have not healed.

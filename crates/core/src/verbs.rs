@@ -212,6 +212,9 @@ impl Deciding {
             self.emit(Event::PhaseBegun { phase: asked_for });
         }
         self.refuse_without_baseline(&plan, only)?;
+        if kind != RunKind::Dry {
+            self.answer_by_rollback(asked);
+        }
         self.start_run(kind, asked.reason.clone(), only.to_vec());
         Ok(())
     }

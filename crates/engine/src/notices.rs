@@ -121,7 +121,7 @@ fn notice(id: &NoticeId, waiting: &Waiting, snapshot: &Snapshot, now: Timestamp)
     let state = &snapshot.state;
     let facts = Facts::clone(&waiting.facts);
     let run = facts.run.as_ref().and_then(|run| state.run.as_ref().filter(|present| present.id == run.id));
-    let left_s = run.and_then(|run| RunView::new(state, run, Some(snapshot), now).expected_left_s);
+    let left_s = run.and_then(|run| RunView::measured_left(state, run, snapshot, now));
     let next = state.outbox.rungs.get(&waiting.channel).and_then(|rung| rung.next).filter(|_| state.incident.is_some());
     Notice {
         key: format!("belay-{}-{id}", state.name),

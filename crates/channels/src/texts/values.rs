@@ -38,9 +38,10 @@ const NAMES: [&str; 21] = [
     "page",
     "channel",
 ];
-const INCIDENT: [&str; 16] = [
+const INCIDENT: [&str; 17] = [
     "id",
     "opened",
+    "felt_since",
     "severity",
     "customer_facing",
     "triggers",

@@ -45,6 +45,7 @@ impl Deciding {
         if let Some(plan) = self.state.plan.clone().filter(|plan| !plan.notify.channels.is_empty()) {
             let happened = merged(self.told());
             for (name, channel) in &plan.notify.channels {
+                self.refresh_beginning(name);
                 let by_rung = self.follow_rung(name, channel);
                 for told in &happened {
                     // The notice of the incident shows who has joined it by now.
@@ -68,11 +69,41 @@ impl Deciding {
         let Some(rung) = self.state.outbox.rungs.get(name) else { return false };
         let Some(scheduled) = rung.next.filter(|next| *next <= self.now) else { return false };
         let told = rung.told - rung.lost;
-        let at = if told == 0 { incident.opened } else { self.now };
+        let began = || self.state.felt_since(incident).filter(|_| channel.customer_facing).unwrap_or(incident.opened);
+        let at = if told == 0 { began() } else { self.now };
         let news = Told { incident: Some(incident.id.clone()), ..Told::of(NoticeKind::Incident, at) };
         let facts = self.state.facts(&news, told);
         self.due(name, channel, facts, scheduled);
         true
+    }
+
+    /// A beginning that was not sent yet must not ask for what was decided meanwhile: it tells what is so now.
+    fn refresh_beginning(&mut self, name: &Name) {
+        let outbox = &self.state.outbox;
+        let is_beginning = |waiting: &Waiting| waiting.facts.kind == NoticeKind::Incident && waiting.is_urgent();
+        let waiting = outbox.of_channel(name).filter(|(_, waiting)| is_beginning(waiting));
+        let sending = outbox.sending(self.now, name);
+        let asked = |facts: &Facts| {
+            let incident = facts.incident.as_ref()?;
+            Some((incident.answer, incident.timebox_ends, incident.authority.clone(), incident.outcome))
+        };
+        let stale = waiting.filter(|(id, _)| !sending.contains(id)).filter_map(|(id, waiting)| {
+            let (old, incident) = (&waiting.facts, waiting.incident().cloned());
+            let news = Told { incident, joined: old.joined.clone(), ..Told::of(NoticeKind::Incident, old.at) };
+            let facts = self.state.facts(&news, old.update);
+            (asked(&facts) != asked(old)).then(|| (id.clone(), waiting.clone(), facts))
+        });
+        let stale: Vec<_> = stale.collect();
+        for (old, waiting, facts) in stale {
+            let notice = self.next_notice();
+            let late_at = waiting.late_at.filter(|_| !waiting.late);
+            let (channel, facts, since) = (name.clone(), Arc::new(facts), Some(waiting.due));
+            self.emit(Event::NoticeDue { notice, channel, facts, late_at, since, instead_of: Some(old) });
+        }
+    }
+
+    fn next_notice(&self) -> NoticeId {
+        NoticeId(format!("{}-{}", id_text(self.now, self.entropy), self.state.outbox.made + 1))
     }
 
     /// Who is told at times of their own, every quarter of an hour, is not disturbed by what makes it no worse.
@@ -96,7 +127,7 @@ impl Deciding {
         } else if !self.make_room(name, &facts) {
             return;
         }
-        let notice = NoticeId(format!("{}-{}", id_text(self.now, self.entropy), self.state.outbox.made + 1));
+        let notice = self.next_notice();
         let since = Some(since).filter(|since| *since != self.now);
         let (channel, facts) = (name.clone(), Arc::new(facts));
         self.emit(Event::NoticeDue { notice, channel, facts, late_at, since, instead_of });
@@ -258,8 +289,11 @@ impl Deciding {
     /// Whether a channel hears of this: what belongs to an incident only if it is told of the incident, and the end only if it
     /// was told of the beginning.
     fn is_told(&self, name: &Name, channel: &Channel, told: &Told) -> bool {
+        let begun = channel.events.contains(&NoticeKind::Incident)
+            && self.state.outbox.rungs.get(name).is_some_and(|rung| rung.told > rung.lost);
+        let end_of_begun = begun && told.incident.is_some() && ENDS.contains(&told.kind);
         let mut kinds = [told.kind].into_iter().chain(told.also);
-        if !kinds.any(|kind| channel.events.contains(&kind)) {
+        if !end_of_begun && !kinds.any(|kind| channel.events.contains(&kind)) {
             return false;
         }
         if !told.kind.is_of_incident() {

@@ -68,6 +68,9 @@ pub struct Facts {
 pub struct IncidentFacts {
     pub id: IncidentId,
     pub opened: Timestamp,
+    /// When the first trigger fired that customers feel: that may have joined later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub felt_since: Option<Timestamp>,
     /// The worst of its triggers'.
     pub severity: Severity,
     pub customer_facing: bool,
@@ -79,7 +82,7 @@ pub struct IncidentFacts {
     /// By the last readings the condition of none of them holds; false also where that is not known.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub healthy: bool,
-    /// What the signals of the triggers showed when they fired: text from outside.
+    /// What the unhealthy signals of the triggers show: text from outside.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<String>,
     /// The first things that were changed before it, as far as they were known: text from outside.
@@ -155,13 +158,16 @@ pub struct StepFacts {
 
 impl Facts {
     /// Belay has observed that the system is well: the plan's confirmation held, or no trigger of the incident fires any more.
+    /// A confirmation says nothing of a trigger that still fires at the last reading.
     pub fn is_well(&self) -> bool {
         let incident = self.incident.as_ref();
+        let firing = incident.is_some_and(|incident| !incident.firing.is_empty());
         let recovered = incident.is_some_and(|incident| {
             incident.outcome == Some(IncidentOutcome::Recovered)
                 || (incident.outcome == Some(IncidentOutcome::RolledBack) && incident.healthy)
         });
-        recovered || self.run.as_ref().is_some_and(|run| run.state == RunState::RolledBack && run.confirmed)
+        let confirmed = self.run.as_ref().is_some_and(|run| run.state == RunState::RolledBack && run.confirmed);
+        recovered || confirmed && !firing
     }
 }
 

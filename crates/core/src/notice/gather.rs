@@ -151,6 +151,7 @@ impl Migration {
         Some(IncidentFacts {
             id: incident.id.clone(),
             opened: incident.opened,
+            felt_since: self.felt_since(incident),
             severity: self.worst_severity(&incident.triggers)?,
             customer_facing: self.is_felt_by_customers(&incident.id),
             triggers: incident.triggers.clone(),

@@ -224,11 +224,18 @@ impl Outbox {
         tried.map(|(_, waiting)| waiting.again_at).min().unwrap_or(at).max(at)
     }
 
-    /// The channel takes notices: what has waited for that waits no longer.
+    /// The channel takes notices: what has waited for that waits no longer, also where the receiver had asked for more time.
+    /// What has failed and still waits stays in sight until it has got through.
     fn works_again(&mut self, at: Timestamp, channel: &Name) {
-        let held = |waiting: &Waiting| waiting.channel == *channel && waiting.again_at > at && !waiting.asked;
+        let held = |waiting: &Waiting| waiting.channel == *channel && waiting.again_at > at;
         for waiting in self.waiting.values_mut().filter(|waiting| held(waiting)) {
             Arc::make_mut(waiting).again_at = at;
+        }
+        let failed =
+            self.of_channel(channel).filter(|(_, waiting)| waiting.tries > 0).map(|(_, waiting)| waiting).last();
+        let why = failed.map(|waiting| waiting.why.clone());
+        if let Some(state) = self.channels.get_mut(channel) {
+            state.failing = state.failing.take().zip(why).map(|((since, _), why)| (since, why));
         }
     }
 
@@ -351,6 +358,7 @@ impl Migration {
                     outbox.hurry_beginning(at, channel, facts);
                 }
                 if facts.kind == NoticeKind::Incident
+                    && instead_of.is_none()
                     && let Some(rung) = outbox.rungs.get_mut(channel)
                 {
                     (rung.next, rung.told) = (next, rung.told + 1);
@@ -374,7 +382,7 @@ impl Migration {
                 let sent = outbox.waiting.shift_remove(notice).ok_or("there is no such notice")?;
                 let channel = outbox.channels.entry(sent.channel.clone()).or_default();
                 channel.sent += 1;
-                (channel.last_sent, channel.failing) = (Some(at), None);
+                channel.last_sent = Some(at);
                 outbox.works_again(at, &sent.channel);
             }
             Event::NoticeFailed { notice, why, again_at, asked, .. } => {
@@ -395,8 +403,9 @@ impl Migration {
         Ok(())
     }
 
-    /// The channels that are told of the incident from now on, after a trigger has opened or joined it.
-    pub(crate) fn open_rungs(&mut self, opened: Timestamp, first: bool) {
+    /// The channels that are told of the incident from now on, after a trigger has opened or joined it. Who is told only of what
+    /// customers feel is told as soon as promised after they do.
+    pub(crate) fn open_rungs(&mut self, at: Timestamp, first: bool) {
         let Some(plan) = self.plan.clone().filter(|plan| !plan.notify.channels.is_empty()) else { return };
         let felt = self.incident.as_ref().is_some_and(|incident| self.is_felt_by_customers(&incident.id));
         let outbox = Arc::make_mut(&mut self.outbox);
@@ -407,15 +416,25 @@ impl Migration {
             |channel: &&Channel| channel.events.contains(&NoticeKind::Incident) && (felt || !channel.customer_facing);
         for (name, channel) in plan.notify.channels.iter().filter(|(_, channel)| told(channel)) {
             let after = channel.after.unwrap_or_default();
-            outbox.rungs.entry(name.clone()).or_insert(Rung { next: Some(opened + after), told: 0, lost: 0 });
+            outbox.rungs.entry(name.clone()).or_insert(Rung { next: Some(at + after), told: 0, lost: 0 });
         }
     }
 
     /// Whether customers feel an incident. In a drill they feel nothing.
     pub(crate) fn is_felt_by_customers(&self, incident: &IncidentId) -> bool {
-        let (Some(incident), Some(plan)) = (self.find_incident(incident), &self.plan) else { return false };
+        self.find_incident(incident).is_some_and(|incident| self.felt_since(incident).is_some())
+    }
+
+    /// When the first of its triggers fired that customers feel.
+    pub(super) fn felt_since(&self, incident: &Incident) -> Option<Timestamp> {
+        let plan = self.plan.as_ref().filter(|_| !self.is_of_drill(incident))?;
         let facing = |name: &Name| plan.triggers.get(name).is_some_and(|trigger| trigger.is_customer_facing());
-        !self.is_of_drill(incident) && incident.triggers.iter().any(facing)
+        let fired = incident.triggers.iter().zip(&incident.raised);
+        let facing = fired.filter(|(name, _)| facing(name));
+        // What opened it fired then; what joined has a time of its own.
+        facing
+            .map(|(name, raised)| if incident.triggers.first() == Some(name) { incident.opened } else { raised.at })
+            .min()
     }
 
     pub(crate) fn is_of_drill(&self, incident: &Incident) -> bool {

@@ -36,9 +36,12 @@ fn channel(events: &[NoticeKind]) -> Channel {
     }
 }
 
+fn minutes(minutes: u64) -> Option<Duration> {
+    Some(Duration::from_secs(minutes * MINUTE))
+}
+
 fn ladder(after: u64, every: u64) -> Channel {
     let story = [Incident, Finished, Recovered];
-    let minutes = |minutes: u64| Some(Duration::from_secs(minutes * MINUTE));
     Channel { customer_facing: true, after: minutes(after), every: minutes(every), ..channel(&story) }
 }
 
@@ -291,7 +294,11 @@ fn a_trigger_that_customers_feel_brings_them_in_when_it_joins() {
     stage.read("errors", Health::Unhealthy);
     assert_eq!(live(&mut stage, 20 * MINUTE).len(), 0);
     stage.read("latency", Health::Unhealthy);
-    assert_eq!(kinds(&live(&mut stage, 0), "customers"), [(Incident, 0)], "it is twenty minutes old already");
+    let felt_since = stage.now;
+    assert_eq!(kinds(&live(&mut stage, 9 * MINUTE), "customers"), [], "customers have felt it for nine minutes");
+    let got = live(&mut stage, MINUTE);
+    let told = told(&got, "customers", Incident);
+    assert_eq!((told.at, told.incident.as_ref().unwrap().felt_since), (felt_since, Some(felt_since)));
 }
 
 #[test]
@@ -414,7 +421,9 @@ fn all_is_well_only_where_that_was_observed() {
         (false, None, false),
         (false, Some(Health::Unknown), false),
         (false, Some(Health::Healthy), true),
-        (true, None, true),
+        // A confirmation says nothing of a trigger that still fires.
+        (true, None, false),
+        (true, Some(Health::Unknown), true),
         (true, Some(Health::Healthy), true),
     ] {
         let facts = rolled_back(confirm, health);
@@ -495,13 +504,74 @@ fn a_notice_that_its_receiver_does_not_take_holds_no_urgent_one_up() {
 }
 
 #[test]
-fn what_a_receiver_has_asked_for_holds_for_the_notice_that_it_refused() {
+fn what_a_receiver_has_asked_for_holds_until_it_takes_another_notice() {
     let mut stage = armed(&telling(vec![("team", channel(&NoticeKind::ALL))]));
     fails(&mut stage, Retry::Later { after: Some(Duration::from_secs(HOUR)) });
+    stage.pass(HOUR - 1);
+    assert_eq!(kinds(&deliver(&mut stage), "team"), []);
     stage.read("errors", Health::Unhealthy);
-    assert_eq!(kinds(&deliver(&mut stage), "team"), [(Incident, 0)]);
-    stage.pass(HOUR);
+    let (id, _) = next(&stage).unwrap();
+    stage.feed(Input::Noticed { notice: id, result: Ok("200".to_owned()) }).unwrap();
+    // What has failed is in sight for as long as it waits, whatever else gets through.
+    assert!(stage.state.outbox.channels["team"].failing.is_some());
     assert_eq!(kinds(&deliver(&mut stage), "team"), [(NoticeKind::Armed, 0)]);
+    assert_eq!(stage.state.outbox.channels["team"].failing, None);
+    assert_eq!(stage.replay(), stage.state);
+}
+
+#[test]
+fn who_was_told_of_the_beginning_is_told_of_the_end_whatever_else_they_hear() {
+    let mut plan = telling(vec![("team", channel(&[Incident])), ("deaf", channel(&[NoticeKind::Armed]))]);
+    let mut stage = armed(&plan);
+    stage.read("errors", Health::Unhealthy);
+    let mut got = deliver(&mut stage);
+    stage.read("errors", Health::Healthy);
+    got.extend(deliver(&mut stage));
+    assert_eq!(kinds(&got, "team"), [(Incident, 0), (Recovered, 0)]);
+    assert_eq!(kinds(&got, "deaf"), [(NoticeKind::Armed, 0)]);
+    plan.decision.rules = vec![Rule::always(Answer::RollBack)];
+    let mut stage = armed(&plan);
+    stage.read("errors", Health::Unhealthy);
+    let mut got = deliver(&mut stage);
+    stage.put_back("dns");
+    got.extend(deliver(&mut stage));
+    assert_eq!(kinds(&got, "team"), [(Incident, 0), (Finished, 0)]);
+}
+
+#[test]
+fn a_beginning_that_was_not_sent_yet_tells_what_was_decided_meanwhile() {
+    let mut plan = telling(vec![("team", Channel { within: minutes(1), ..channel(&NoticeKind::ALL) })]);
+    plan.decision.rules = vec![Rule { timebox: minutes(15), ..Rule::always(Answer::Decide) }];
+    let mut stage = armed(&plan);
+    deliver(&mut stage);
+    stage.read("errors", Health::Unhealthy);
+    let opened = stage.now;
+    fails(&mut stage, Retry::Later { after: Some(Duration::from_secs(HOUR)) });
+    stage.pass(2 * MINUTE);
+    stage.tick();
+    stage.command(Verb::Decide { roll_back: false }).unwrap();
+    let got = deliver(&mut stage);
+    assert_eq!(kinds(&got, "team"), [(Incident, 0), (Decided, 0)]);
+    let incident = got[0].1.incident.clone().unwrap();
+    assert_eq!((incident.answer, incident.authority.len()), (Some(Answer::FixForward), 0), "nobody is asked any more");
+    assert_eq!(got[0].1.at, opened);
+    assert_eq!(stage.state.outbox.rungs["team"].told, 1);
+    assert_eq!(stage.replay(), stage.state);
+}
+
+#[test]
+fn a_rollback_that_a_person_asks_for_in_an_incident_is_a_decision() {
+    let mut stage = armed(&telling(vec![("team", channel(&NoticeKind::ALL))]));
+    stage.read("errors", Health::Unhealthy);
+    deliver(&mut stage);
+    stage.command(Verb::Rollback { kind: belay_core::event::RunKind::Real, only: vec![], pin: None }).unwrap();
+    let got = deliver(&mut stage);
+    assert_eq!(kinds(&got, "team"), [(Decided, 0)]);
+    assert_eq!(
+        (got[0].1.by.as_deref(), got[0].1.incident.as_ref().unwrap().answer),
+        (Some("ada"), Some(Answer::RollBack))
+    );
+    assert_eq!(stage.replay(), stage.state);
 }
 
 #[test]

@@ -193,6 +193,15 @@ pub enum GateWord {
 }
 
 impl RunView {
+    /// When people may be told that a run is expected to end, in seconds from now: only where each step that is left was
+    /// measured in a run or a drill. How long a person takes who was never timed is not known.
+    pub(crate) fn measured_left(state: &Migration, run: &Run, live: &Snapshot, now: Timestamp) -> Option<u64> {
+        let measured = expected::measured(&run.plan, state, live.relatives.iter().map(AsRef::as_ref));
+        let is_known = |name: &Name| measured.contains_key(name) || run.plan.steps[name].action == "wait";
+        let all_known = run.steps.iter().all(|(name, step)| step.phase.is_over() || is_known(name));
+        if all_known { Self::new(state, run, Some(live), now).expected_left_s } else { None }
+    }
+
     /// A run of `state`. `live`: for a run under way, the snapshot that it is from.
     pub fn new(state: &Migration, run: &Run, live: Option<&Snapshot>, now: Timestamp) -> Self {
         let progress = |step: &str| live.and_then(|live| live.progress.get(step));
