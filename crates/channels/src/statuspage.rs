@@ -9,7 +9,6 @@ use belay_plan::{
     shape::{field, object, pattern, secret},
 };
 use belay_ports::{NotSent, Notice};
-use jiff::Timestamp;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -91,8 +90,8 @@ impl Way for Statuspage {
         let stage = Stage::of(&notice.facts);
         match (found, stage) {
             (Some(found), _) if found.key == notice.key => Ok(format!("it was on the page already ({})", found.id)),
-            // A delayed notice is older than the last update on the page.
-            (Some(found), _) if found.at > Some(notice.facts.at) => {
+            // A delayed notice is older than the last update on the page. Clocks are set back; the number of a notice is not.
+            (Some(found), _) if number(&found.key) > number(&notice.key) => {
                 Ok(format!("the page shows a later update already ({})", found.id))
             }
             (Some(found), _) => api.update(&found, stage, notice, &text).await,
@@ -155,8 +154,11 @@ struct Found {
     id: String,
     /// The key of the last notice.
     key: String,
-    /// The time of that notice's event.
-    at: Option<Timestamp>,
+}
+
+/// Notices of a migration are numbered, and the number ends their key.
+fn number(key: &str) -> Option<u64> {
+    key.rsplit('-').next()?.parse().ok()
 }
 
 struct Api<'a> {
@@ -194,7 +196,7 @@ impl Api<'_> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         Ok(ours.map(|found| {
             let ours = &found["metadata"][METADATA];
-            Found { id: text(&found["id"]), key: text(&ours["notice"]), at: text(&ours["at"]).parse().ok() }
+            Found { id: text(&found["id"]), key: text(&ours["notice"]) }
         }))
     }
 
@@ -231,7 +233,7 @@ impl Api<'_> {
             "component_ids": [component],
             "components": { component: status },
             "deliver_notifications": true,
-            "metadata": { METADATA: { "incident": marker(&notice.facts), "notice": notice.key, "at": notice.facts.at } },
+            "metadata": { METADATA: { "incident": marker(&notice.facts), "notice": notice.key } },
         })
     }
 }

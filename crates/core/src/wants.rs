@@ -109,8 +109,11 @@ impl Migration {
         let mut wants = Wants::default();
         if let Some(plan) = self.plan.as_ref().filter(|_| self.armed.is_some()) {
             for name in watched(plan).into_iter().filter(|name| !plan.signals.get(*name).is_some_and(is_own)) {
-                let unread = self.signals.get(name).filter(|signal| !signal.read).map(|signal| signal.since);
-                let fresh_after = unread.or(self.armed).unwrap_or(Timestamp::MIN);
+                let signal = self.signals.get(name);
+                let unread = signal.filter(|signal| !signal.read).map(|signal| signal.since);
+                // A clock that was set back is behind the moment of arming, and every signal was read anew since.
+                let armed = self.armed.map(|armed| signal.map_or(armed, |signal| armed.min(signal.since)));
+                let fresh_after = unread.or(armed).unwrap_or(Timestamp::MIN);
                 wants.watch.insert(name.clone(), Watch { gated: false, fresh_after, usable_after: fresh_after });
             }
         }

@@ -93,7 +93,10 @@ fn an_own_text_is_checked_with_its_lines() {
         Ok(())
     );
     for (source, wanted) in [
-        ("Title\n\n{{ incident.severty }}", "line 3: `incident` has no `severty`; it has id, opened, severity"),
+        (
+            "Title\n\n{{ incident.severty }}",
+            "line 3: `incident` has no `severty`; it has id, opened, felt_since, severity",
+        ),
         ("Title\n{% if update %}\n{% endif %}\n{{ sevrity }}", "line 4: there is no `sevrity`; known are kind, update"),
         (
             "Title\n\n{% if incident %}{{ incident.opened | tme }}{% endif %}",

@@ -68,6 +68,9 @@ impl Deciding {
         let Some(incident) = self.state.incident.as_ref() else { return false };
         let Some(rung) = self.state.outbox.rungs.get(name) else { return false };
         let Some(scheduled) = rung.next.filter(|next| *next <= self.now) else { return false };
+        if self.state.is_rung_held(name) {
+            return false;
+        }
         let told = rung.told - rung.lost;
         let began = || self.state.felt_since(incident).filter(|_| channel.customer_facing).unwrap_or(incident.opened);
         let at = if told == 0 { began() } else { self.now };
@@ -365,7 +368,8 @@ impl Deciding {
     }
 
     pub(crate) fn notice_deadline(state: &Migration) -> Option<Timestamp> {
-        let rungs = state.outbox.rungs.values().filter(|_| state.incident.is_some()).filter_map(|rung| rung.next);
+        let rungs = state.outbox.rungs.iter().filter(|(name, _)| state.incident.is_some() && !state.is_rung_held(name));
+        let rungs = rungs.filter_map(|(_, rung)| rung.next);
         let late = state.outbox.waiting.values().filter(|waiting| !waiting.late).filter_map(|waiting| waiting.late_at);
         rungs.chain(late).chain(state.outbox.postmortems.values().copied()).min()
     }

@@ -19,6 +19,7 @@ use crate::{
     incident::Incident,
     migration::Migration,
     notice::Facts,
+    watch::{Truth, health_in, truth},
 };
 
 /// So long after a rollback people are reminded to talk it over.
@@ -418,6 +419,19 @@ impl Migration {
             let after = channel.after.unwrap_or_default();
             outbox.rungs.entry(name.clone()).or_insert(Rung { next: Some(at + after), told: 0, lost: 0 });
         }
+    }
+
+    /// Who is told only of an incident that lasts is not told of one that no reading shows: after an outage its signals are read
+    /// first, and while it heals nobody says that it lasts.
+    pub(super) fn is_rung_held(&self, channel: &str) -> bool {
+        let (Some(incident), Some(plan)) = (&self.incident, &self.plan) else { return false };
+        let lasts = |name: &Name| {
+            let trigger = plan.triggers.get(name);
+            trigger.is_some_and(|trigger| truth(&trigger.when, &health_in(&self.signals)) == Truth::True)
+        };
+        let untold = self.outbox.rungs.get(channel).is_some_and(|rung| rung.told == rung.lost);
+        let waits = plan.notify.channels.get(channel).is_some_and(|channel| channel.after.is_some());
+        untold && waits && !incident.triggers.iter().any(lasts)
     }
 
     /// Whether customers feel an incident. In a drill they feel nothing.

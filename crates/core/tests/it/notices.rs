@@ -301,6 +301,27 @@ fn a_trigger_that_customers_feel_brings_them_in_when_it_joins() {
     assert_eq!((told.at, told.incident.as_ref().unwrap().felt_since), (felt_since, Some(felt_since)));
 }
 
+/// After an outage nobody says that an incident lasts before a reading shows it, nor while it heals.
+#[test]
+fn who_is_told_of_an_incident_that_lasts_is_not_told_of_one_that_no_reading_shows() {
+    let mut plan = telling(vec![("customers", ladder(30, 15))]);
+    plan.triggers["hurt"].dwell = Duration::from_secs(5 * MINUTE);
+    let mut stage = armed(&plan);
+    stage.read("errors", Health::Unhealthy);
+    stage.pass(5 * MINUTE);
+    stage.tick();
+    assert_eq!(stage.state.state(), MigrationState::Incident);
+    stage.pass(40 * MINUTE);
+    stage.feed(Input::Resumed { belay_version: "1".to_owned() }).unwrap();
+    assert_eq!(kinds(&live(&mut stage, 0), "customers"), []);
+    assert!(stage.wants().deadline.is_none_or(|deadline| deadline > stage.now), "the engine does not spin");
+    let mut healing = stage.clone();
+    healing.read("errors", Health::Healthy);
+    assert_eq!(kinds(&live(&mut healing, HOUR), "customers"), []);
+    stage.read("errors", Health::Unhealthy);
+    assert_eq!(kinds(&live(&mut stage, 0), "customers"), [(Incident, 0)]);
+}
+
 #[test]
 fn two_days_later_people_are_reminded_unless_they_have_met() {
     let mut plan = telling(vec![("team", channel(&[NoticeKind::PostmortemDue]))]);
@@ -633,7 +654,9 @@ fn a_rung_that_an_outage_has_missed_is_late_and_its_delay_counts_from_the_schedu
     let mut stage = armed(&telling(vec![("late", late)]));
     stage.read("errors", Health::Unhealthy);
     stage.pass(HOUR);
-    let mut events = stage.feed(Input::Resumed { belay_version: "2".to_owned() }).unwrap();
+    stage.feed(Input::Resumed { belay_version: "2".to_owned() }).unwrap();
+    // That it lasts is known when it is read.
+    let mut events = stage.read("errors", Health::Unhealthy);
     assert_eq!(events.iter().filter(|event| matches!(event, Event::NoticeLate { .. })).count(), 1, "{events:?}");
     let (id, _) = next(&stage).unwrap();
     events = stage.feed(Input::Noticed { notice: id, result: Ok("200".to_owned()) }).unwrap();

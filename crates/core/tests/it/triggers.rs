@@ -82,6 +82,22 @@ fn time_in_which_nobody_looked_is_no_dwell() {
     assert_eq!(stage.state.state(), MigrationState::RollingBack);
 }
 
+/// What is read by the new clock is older than the moment of arming by the old one.
+#[test]
+fn a_clock_that_was_set_back_behind_the_arming_makes_no_reading_old() {
+    let mut stage = armed(&plan(vec![("dns", step(&[]))]));
+    stage.read("errors", Health::Healthy);
+    let back = Duration::from_secs(3600);
+    stage.now -= back;
+    stage.awake(Duration::ZERO, -jiff::SignedDuration::try_from(back).unwrap());
+    for health in [Health::Healthy, Health::Unhealthy, Health::Healthy] {
+        stage.pass(5);
+        let wanted = stage.wants().watch["errors"].usable_after;
+        assert!(wanted <= stage.now, "{wanted} is in the future of {}", stage.now);
+        stage.read("errors", health);
+    }
+}
+
 #[test]
 fn a_minor_trigger_is_fixed_forward_and_its_incident_recovers() {
     let mut plan = plan(vec![("dns", step(&[]))]);
