@@ -34,8 +34,8 @@ use crate::place;
 ///
 /// Route 53: "Quotas", API requests, since July 2026. Load balancing: "Request throttling for the Elastic Load Balancing
 /// API". CloudTrail: "LookupEvents", two a second. CloudWatch: "CloudWatch service quotas". Step Functions: "Quotas", API action throttling, of the smaller regions. For
-/// RDS, Systems Manager, Lambda and IAM AWS publishes none that fits; these are below what is known to be throttled.
-const QUOTAS: [(&str, &str, Quota); 11] = [
+/// RDS, Systems Manager, Lambda, IAM, X-Ray and DevOps Guru AWS publishes none that fits; these are below what is known to be throttled.
+const QUOTAS: [(&str, &str, Quota); 13] = [
     ("Route 53", "", Quota { rate: 10.0, burst: 50.0 }),
     ("Elastic Load Balancing v2", "", Quota { rate: 10.0, burst: 40.0 }),
     ("CloudWatch", "GetMetricData", Quota { rate: 50.0, burst: 50.0 }),
@@ -46,6 +46,8 @@ const QUOTAS: [(&str, &str, Quota); 11] = [
     ("Lambda", "", Quota { rate: 15.0, burst: 30.0 }),
     ("SFN", "", Quota { rate: 15.0, burst: 60.0 }),
     ("IAM", "", Quota { rate: 10.0, burst: 20.0 }),
+    ("XRay", "", Quota { rate: 4.0, burst: 10.0 }),
+    ("DevOps Guru", "", Quota { rate: 4.0, burst: 10.0 }),
     ("", "", Quota { rate: 20.0, burst: 40.0 }),
 ];
 

@@ -14,7 +14,7 @@ use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use belay_core::input::ErrorClass;
 use belay_ports::{ApplyError, ReadError};
 
-use self::text::why;
+use self::text::{DENIED, why};
 pub(crate) use self::{
     clock::received,
     text::{bounded, causes},
@@ -104,6 +104,11 @@ pub fn refine(error: ApplyError, known: Option<(bool, &str)>) -> ApplyError {
 /// The AWS code of an error that AWS answered: `NoSuchHostedZone`.
 pub fn code<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Option<&str> {
     error.as_service_error().and_then(ProvideErrorMetadata::code)
+}
+
+/// The role may not make the call.
+pub(crate) fn is_denied<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    code(error).is_some_and(|code| DENIED.contains(&code))
 }
 
 fn answer_code<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Option<&str> {

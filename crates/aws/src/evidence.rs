@@ -1,19 +1,24 @@
-//! What AWS shows of the time before an incident: how the plan's alarms turned, and who changed what (CloudTrail).
+//! What AWS shows of the time before an incident: how the plan's alarms turned, who changed what (CloudTrail), which services had faults
+//! (X-Ray), and which insights there were (DevOps Guru).
 
 mod alarms;
+mod graph;
+mod insights;
 mod names;
+mod observed;
 mod resource;
 mod trail;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, error::Error, sync::Arc, time::Duration};
 
+use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use belay_plan::model::{AwsTarget, Plan, Step};
 use belay_ports::{
     Clock, Evidence, Fut, Gathered, Permission,
     evidence::{Changed, EvidenceSource, GATHER_TIME_MAX, Question},
 };
 
-use crate::{place, session::Aws};
+use crate::{errors, place, session::Aws};
 
 /// Places that are asked: an account in a region each.
 const PLACES_MAX: usize = 4;
@@ -60,7 +65,10 @@ impl Evidence for AwsEvidence {
                 EvidenceSource::Cloudtrail | EvidenceSource::CloudtrailLater => {
                     trail::gather(&self.aws, &patience, question).await
                 }
+                EvidenceSource::Xray => graph::gather(&self.aws, &patience, question).await,
+                EvidenceSource::DevopsGuru => insights::gather(&self.aws, &patience, question).await,
             };
+            // What is of one time stays in its order.
             gathered.findings.sort_by_key(|finding| std::cmp::Reverse(finding.at));
             gathered
         })
@@ -78,8 +86,25 @@ impl Evidence for AwsEvidence {
             mutates: false,
             conditions: Vec::new(),
         };
-        let cloudtrail = wanted.cloudtrail.map(|_| read(trail::CALL));
-        std::iter::once(read(alarms::CALL)).chain(cloudtrail).collect()
+        let cloudtrail = wanted.cloudtrail.map(|_| trail::CALL);
+        let xray = wanted.xray.as_ref().map(|_| graph::CALL);
+        let devops_guru = insights::CALLS.into_iter().filter(|_| wanted.devops_guru);
+        let actions = std::iter::once(alarms::CALL).chain(cloudtrail).chain(xray).chain(devops_guru);
+        // None of them has resource-level permissions.
+        actions.map(read).collect()
+    }
+}
+
+/// Why a source could not be asked, as a note. What a person does about it comes first: notes are cut.
+fn unread<E>(place: &str, error: SdkError<E>, call: &str, about: &str) -> String
+where
+    E: Error + ProvideErrorMetadata + 'static,
+{
+    let denied = errors::is_denied(&error);
+    let why = errors::read(error, call, about).why;
+    match denied {
+        true => format!("{place}: access denied to {call}; `belay iam PLAN` prints the policy that permits it: {why}"),
+        false => format!("{place}: {why}"),
     }
 }
 

@@ -5,7 +5,7 @@ mod account;
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex},
     time::Duration,
 };
 
@@ -112,10 +112,16 @@ pub struct Clients {
     pub iam: aws_sdk_iam::Client,
     pub kms: aws_sdk_kms::Client,
     pub cloudtrail: aws_sdk_cloudtrail::Client,
+    pub xray: Lazy<aws_sdk_xray::Client>,
+    pub devops_guru: Lazy<aws_sdk_devopsguru::Client>,
     pub sts: aws_sdk_sts::Client,
     pub region: String,
     keys: Arc<Keys>,
 }
+
+/// Made when it is first used: few plans ask these services, and those rarely, while each client takes memory for as long as the daemon
+/// runs.
+pub type Lazy<C> = LazyLock<C, Box<dyn FnOnce() -> C + Send>>;
 
 /// Two clients of one service.
 #[derive(Debug)]
@@ -328,12 +334,17 @@ async fn connect(inner: &Inner, base: &SdkConfig, target: &AwsTarget) -> Result<
     let http = base.http_client().unwrap_or_else(|| inner.http_client());
 
     /// Every client is made here, so that none is without its guard, no call goes unseen, and all draw from one budget.
+    macro_rules! made {
+        ($service:ident, $budget:expr, $calls:expr, $http:expr, $config:expr, $access:expr, $urgency:expr) => {{
+            let builder = $service::config::Builder::from($config).http_client($budget.guard($http, $urgency));
+            let builder = builder.interceptor(Guard::new($access)).interceptor($calls.of($budget));
+            $service::Client::from_conf(builder.build())
+        }};
+    }
     macro_rules! client {
         ($service:ident, $name:literal, $config:expr, $access:expr, $urgency:expr) => {{
             let budget = inner.budget.of(target, &region, $name);
-            let builder = $service::config::Builder::from($config).http_client(budget.guard(http.clone(), $urgency));
-            let builder = builder.interceptor(Guard::new($access)).interceptor(inner.calls.of(budget));
-            $service::Client::from_conf(builder.build())
+            made!($service, budget, inner.calls, http.clone(), $config, $access, $urgency)
         }};
     }
     let sts = client!(aws_sdk_sts, "STS", &asks, Access::ReadOnly, Urgency::Read);
@@ -352,6 +363,15 @@ async fn connect(inner: &Inner, base: &SdkConfig, target: &AwsTarget) -> Result<
             }
         };
     }
+    /// Of services that are only read.
+    macro_rules! lazy {
+        ($service:ident, $name:literal) => {{
+            let (budget, calls) = (inner.budget.of(target, &region, $name), inner.calls.clone());
+            let (http, config) = (http.clone(), read.clone());
+            let made = move || made!($service, budget, calls, http, &config, Access::ReadOnly, Urgency::Read);
+            LazyLock::new(Box::new(made) as Box<dyn FnOnce() -> $service::Client + Send>)
+        }};
+    }
     Ok(Clients {
         route53: pair!(aws_sdk_route53, "Route 53"),
         elbv2: pair!(aws_sdk_elasticloadbalancingv2, "Elastic Load Balancing v2"),
@@ -365,6 +385,8 @@ async fn connect(inner: &Inner, base: &SdkConfig, target: &AwsTarget) -> Result<
         iam: client!(aws_sdk_iam, "IAM", &read, Access::ReadOnly, Urgency::Read),
         kms: client!(aws_sdk_kms, "KMS", &read, Access::ReadOnly, Urgency::Read),
         cloudtrail: client!(aws_sdk_cloudtrail, "CloudTrail", &read, Access::ReadOnly, Urgency::Read),
+        xray: lazy!(aws_sdk_xray, "XRay"),
+        devops_guru: lazy!(aws_sdk_devopsguru, "DevOps Guru"),
         sts,
         region,
         keys,

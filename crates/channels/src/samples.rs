@@ -135,7 +135,11 @@ fn incidents() -> Vec<(&'static str, Facts)> {
     let update = |facts: Facts| Facts { update: 1, at: minute(15), ..facts };
     let changed = |facts: Facts| {
         let changes = vec!["02:04:10Z ModifyListener checkout by alice".to_owned()];
-        let incident = facts.incident.map(|incident| IncidentFacts { changes, ..incident });
+        let observed = vec![
+            "02:05:00Z 340 faults (5xx) in 1200 requests to checkout (AWS::ECS::Service)".to_owned(),
+            "01:58:00Z insight of high severity, ongoing: ALB target response time is anomalous AIb3kQ".to_owned(),
+        ];
+        let incident = facts.incident.map(|incident| IncidentFacts { changes, observed, ..incident });
         Facts { incident, ..facts }
     };
     vec![
@@ -209,6 +213,7 @@ fn incident() -> IncidentFacts {
             "customer_errors: the alarm checkout-5xx is in ALARM since 02:10 UTC (4.2 % of requests)".to_owned(),
         ],
         changes: Vec::new(),
+        observed: Vec::new(),
         problem: None,
         answer: Some(Answer::Decide),
         why: "the second rule of the plan".to_owned(),

@@ -1,4 +1,4 @@
-//! Evidence: what was changed before an incident, gathered while people decide and steps run. Nothing waits for it; it goes on
+//! Evidence: what was changed and observed before an incident, gathered while people decide and steps run. Nothing waits for it; it goes on
 //! record in bounded pieces.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -39,6 +39,10 @@ pub enum EvidenceSource {
     Cloudtrail,
     /// The same once more, when what CloudTrail shows late has had time to show.
     CloudtrailLater,
+    /// Faults, errors and throttles of the services in X-Ray's service graph.
+    Xray,
+    /// Insights of DevOps Guru.
+    DevopsGuru,
 }
 
 impl EvidenceSource {
@@ -47,22 +51,55 @@ impl EvidenceSource {
             Self::AlarmHistory => "alarm_history",
             Self::Cloudtrail => "cloudtrail",
             Self::CloudtrailLater => "cloudtrail_later",
+            Self::Xray => "xray",
+            Self::DevopsGuru => "devops_guru",
         }
     }
 }
 
-/// One thing that happened before the incident.
+/// What a finding is, as its source counts and calls it: the same that the words of the finding show.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Detail {
+    /// Requests to a service in X-Ray's service graph.
+    Requests {
+        total: u64,
+        /// Answered with 5xx.
+        faults: u64,
+        /// Answered with 4xx, those that were throttled included.
+        errors: u64,
+        /// Answered with 429.
+        throttles: u64,
+    },
+    /// An insight of DevOps Guru: `HIGH`, `ONGOING`.
+    Insight { id: String, severity: String, status: String },
+}
+
+impl Detail {
+    fn shortened(&self) -> Self {
+        match self {
+            Self::Insight { id, severity, status } => {
+                Self::Insight { id: short(id), severity: short(severity), status: short(status) }
+            }
+            Self::Requests { .. } => self.clone(),
+        }
+    }
+}
+
+/// One thing that happened, or was observed, before the incident.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Finding {
     #[schema(value_type = String, format = "date-time")]
     pub at: Timestamp,
-    /// `ModifyListener`, `OK -> ALARM`.
+    /// `ModifyListener`, `OK -> ALARM`, `3 faults (5xx) in 1200 requests to`.
     pub what: String,
-    /// What it was done to, or which alarm it is.
+    /// What it was done to, or which alarm, service or insight it is.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub resource: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub who: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<Detail>,
 }
 
 impl Finding {
@@ -72,6 +109,7 @@ impl Finding {
             what: short(&self.what),
             resource: short(&self.resource),
             who: self.who.as_deref().map(short),
+            detail: self.detail.as_ref().map(Detail::shortened),
         }
     }
 
@@ -103,12 +141,21 @@ impl Gathered {
 pub struct Evidence(BTreeMap<EvidenceSource, Vec<Finding>>);
 
 impl Evidence {
-    /// The first findings of each source, the most telling source first.
+    /// The first changes and turns of each source, the most telling source first.
     pub fn first(&self) -> impl Iterator<Item = &Finding> {
         // The second look at CloudTrail shows what the first one did.
         let twice = self.0.get(&EvidenceSource::CloudtrailLater).is_some_and(|findings| !findings.is_empty());
-        let sources = self.0.iter().rev().filter(move |(source, _)| !twice || **source != EvidenceSource::Cloudtrail);
-        sources.flat_map(|(_, findings)| findings)
+        let changes = if twice { EvidenceSource::CloudtrailLater } else { EvidenceSource::Cloudtrail };
+        self.of([changes, EvidenceSource::AlarmHistory])
+    }
+
+    /// The first findings of the sources that show how the system was, and not what was done to it.
+    pub fn observed(&self) -> impl Iterator<Item = &Finding> {
+        self.of([EvidenceSource::Xray, EvidenceSource::DevopsGuru])
+    }
+
+    fn of(&self, sources: [EvidenceSource; 2]) -> impl Iterator<Item = &Finding> {
+        sources.into_iter().filter_map(|source| self.0.get(&source)).flatten()
     }
 }
 
@@ -116,7 +163,9 @@ impl Evidence {
 pub fn sources(plan: &Plan) -> Vec<EvidenceSource> {
     let Some(wanted) = &plan.evidence else { return Vec::new() };
     let cloudtrail = wanted.cloudtrail.map(|_| EvidenceSource::Cloudtrail);
-    std::iter::once(EvidenceSource::AlarmHistory).chain(cloudtrail).collect()
+    let xray = wanted.xray.as_ref().map(|_| EvidenceSource::Xray);
+    let devops_guru = wanted.devops_guru.then_some(EvidenceSource::DevopsGuru);
+    std::iter::once(EvidenceSource::AlarmHistory).chain(cloudtrail).chain(xray).chain(devops_guru).collect()
 }
 
 impl Migration {

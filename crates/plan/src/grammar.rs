@@ -327,8 +327,12 @@ fn gate(within: &'static str) -> Shape {
 
 /// The history of the plan's alarms is always part of it.
 fn evidence() -> Shape {
-    object([field("cloudtrail", duration(), "How far back to list what was changed in the account, such as `30m`.")
-        .optional()])
+    let group = pattern("the name of an X-Ray group, such as `Default`", "^.{1,32}$");
+    object([
+        field("cloudtrail", duration(), "How far back to list what was changed in the account: `30m`.").optional(),
+        field("xray", group, "The X-Ray group to ask for faults.").optional(),
+        field("devops_guru", boolean(), "Whether to list its insights.").or(false),
+    ])
 }
 
 /// Who is told, by name; beside them the texts of the plan's own.

@@ -226,6 +226,12 @@ pub struct Evidence {
     /// So far back CloudTrail is asked what was changed.
     #[serde(default, with = "duration_text::option", skip_serializing_if = "Option::is_none")]
     pub cloudtrail: Option<Duration>,
+    /// The X-Ray group whose service graph is asked for; the group `Default` is all that is traced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub xray: Option<String>,
+    /// Whether DevOps Guru is asked for its insights.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub devops_guru: bool,
 }
 
 /// A condition over signals: true when signals are unhealthy.

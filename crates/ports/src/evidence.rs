@@ -1,8 +1,8 @@
-//! Where it is asked what was changed before an incident.
+//! Where it is asked what was changed and observed before an incident.
 
 use std::{sync::Arc, time::Duration};
 
-pub use belay_core::evidence::{EvidenceSource, Finding, Gathered};
+pub use belay_core::evidence::{Detail, EvidenceSource, Finding, Gathered};
 use belay_plan::model::{Plan, Step};
 use jiff::Timestamp;
 

@@ -88,7 +88,7 @@ pub struct ReportIncident {
     pub breach: Timestamp,
     /// What the signals showed when the triggers fired.
     pub evidence: Vec<Shown>,
-    /// What was changed before it, from the sources that the plan asks.
+    /// What was changed and observed before it, from the sources that the plan asks.
     pub sources: Vec<ReportSource>,
 }
 
@@ -96,7 +96,7 @@ pub struct ReportIncident {
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct ReportSource {
     pub source: EvidenceSource,
-    /// The latest first.
+    /// The latest first; of X-Ray, the worst first.
     pub findings: Vec<ReportFinding>,
     /// What was left out or could not be read, and why.
     pub notes: Vec<Shown>,

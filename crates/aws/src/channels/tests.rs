@@ -59,6 +59,7 @@ fn notice(kind: &str, arn: &str) -> Notice {
         healthy: false,
         evidence: Vec::new(),
         changes: Vec::new(),
+        observed: Vec::new(),
         problem: None,
         answer: None,
         why: String::new(),

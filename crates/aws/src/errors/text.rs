@@ -10,7 +10,7 @@ use super::{answer_code, chain, clock, denied::Denied};
 /// AWS messages are shown and journaled: they are cut after this many characters.
 const MESSAGE_CHARS_MAX: usize = 600;
 
-const DENIED: [&str; 5] =
+pub(super) const DENIED: [&str; 5] =
     ["AccessDenied", "AccessDeniedException", "AuthorizationError", "NotAuthorized", "UnauthorizedOperation"];
 
 pub(super) fn why<E>(error: &SdkError<E>, call: &str, resource: &str) -> String

@@ -80,5 +80,5 @@ fn finding(name: &str, item: &AlarmHistoryItem) -> Option<Finding> {
     let told = matches!(item.history_item_type(), Some(HistoryItemType::Action));
     let at = timestamp(item.timestamp()?).filter(|_| !told)?;
     let what = item.history_summary().unwrap_or("it was changed").to_owned();
-    Some(Finding { at, what, resource: name.to_owned(), who: None })
+    Some(Finding { at, what, resource: name.to_owned(), who: None, detail: None })
 }

@@ -15,6 +15,8 @@ use crate::{
     testing::{Still, Wire, http},
 };
 
+mod observations;
+
 const PLAN: &str = "\
 belay: 1
 migration: shop

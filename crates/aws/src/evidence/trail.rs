@@ -146,7 +146,7 @@ fn at(event: &Event) -> Option<Timestamp> {
 
 pub(super) fn finding(event: &Event, name: &str, record: &Record) -> Option<Finding> {
     let what = event.event_name().unwrap_or("a call without a name").to_owned();
-    Some(Finding { at: at(event)?, what, resource: name.to_owned(), who: Some(who(event, record)) })
+    Some(Finding { at: at(event)?, what, resource: name.to_owned(), who: Some(who(event, record)), detail: None })
 }
 
 /// The name of a user or session; else the identity's ARN, or the service that called.

@@ -49,6 +49,7 @@ const INCIDENT: [&str; 17] = [
     "healthy",
     "evidence",
     "changes",
+    "observed",
     "problem",
     "answer",
     "why",
@@ -65,11 +66,10 @@ const STEP: [&str; 6] = ["name", "action", "why", "role", "quorum", "until"];
 /// The values of a notice. An unknown value is an empty text; a missing object is none.
 pub(super) fn of(notice: &Notice) -> Value {
     let mut facts = cleaned(serde_json::to_value(&notice.facts).unwrap_or_default());
-    if let Some(evidence) = facts.pointer_mut("/incident/evidence").and_then(Value::as_array_mut) {
-        shorten(evidence);
-    }
-    if let Some(changes) = facts.pointer_mut("/incident/changes").and_then(Value::as_array_mut) {
-        shorten(changes);
+    for list in ["evidence", "changes", "observed"] {
+        if let Some(lines) = facts.pointer_mut(&format!("/incident/{list}")).and_then(Value::as_array_mut) {
+            shorten(lines);
+        }
     }
     // A notice of an earlier version counts no steps that are done.
     if let Some(run) = facts["run"].as_object_mut()
@@ -112,7 +112,9 @@ fn incident_names() -> Vec<&'static str> {
 fn empty(name: &str) -> Value {
     match name {
         "drill" | "test" | "customer_facing" | "all" | "well" | "healthy" | "confirmed" => json!(false),
-        "triggers" | "firing" | "joined" | "evidence" | "changes" | "authority" | "now" | "failed" => json!([]),
+        "triggers" | "firing" | "joined" | "evidence" | "changes" | "observed" | "authority" | "now" | "failed" => {
+            json!([])
+        }
         "more" => json!(0),
         _ => json!(""),
     }

@@ -88,6 +88,9 @@ pub struct IncidentFacts {
     /// The first things that were changed before it, as far as they were known: text from outside.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<String>,
+    /// The first things that X-Ray and DevOps Guru have observed before it: text from outside.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub observed: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Name>,
     /// Of the rule that matched, or of the people who decided.

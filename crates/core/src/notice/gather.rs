@@ -159,6 +159,7 @@ impl Migration {
             healthy: truths.iter().all(|(_, truth)| *truth == Truth::False),
             evidence: shown,
             changes: incident.evidence.first().take(CHANGES_MAX).map(|finding| short(&finding.words())).collect(),
+            observed: incident.evidence.observed().map(|finding| short(&finding.words())).collect(),
             problem: asks.and_then(|asks| asks.problem.clone()),
             answer: incident.answer,
             why: short(&incident.why),

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use crate::common::{Stage, plan, step};
 use belay_core::{
     event::Event,
-    evidence::{EvidenceSource, FINDINGS_MAX, Finding, Gathered, LATER_AFTER},
+    evidence::{Detail, EvidenceSource, FINDINGS_MAX, Finding, Gathered, LATER_AFTER},
     id::IncidentId,
     input::{Input, Verb},
     reading::Health,
@@ -17,8 +17,12 @@ use belay_plan::{
 use jiff::Timestamp;
 
 fn incident() -> Stage {
+    incident_with(Evidence { cloudtrail: Some(Duration::from_secs(1800)), ..Evidence::default() })
+}
+
+fn incident_with(evidence: Evidence) -> Stage {
     let mut plan = plan(vec![("dns", step(&[]))]);
-    plan.evidence = Some(Evidence { cloudtrail: Some(Duration::from_secs(1800)) });
+    plan.evidence = Some(evidence);
     plan.triggers["hurt"].severity = Severity::Minor;
     plan.triggers["hurt"].dwell = Duration::ZERO;
     let channel = Channel {
@@ -46,7 +50,7 @@ fn id(stage: &Stage) -> IncidentId {
 
 fn finding(number: usize) -> Finding {
     let what = format!("ModifyListener {number}");
-    Finding { at: Timestamp::UNIX_EPOCH, what, resource: "x".repeat(400), who: Some("alice".to_owned()) }
+    Finding { at: Timestamp::UNIX_EPOCH, what, resource: "x".repeat(400), who: Some("alice".to_owned()), detail: None }
 }
 
 #[test]
@@ -115,6 +119,57 @@ fn what_is_found_is_bounded_and_its_first_lines_are_told() {
     let told = told.expect("the channel is told");
     assert!(told.len() == 3 && told[2].starts_with("00:00:00Z ModifyListener 2 x"), "{told:?}");
     assert_eq!(stage.replay(), stage.state);
+}
+
+/// What X-Ray and DevOps Guru have observed is told apart from what was changed.
+#[test]
+fn what_was_observed_is_asked_for_and_told_beside_the_changes() {
+    let mut stage = incident_with(Evidence { cloudtrail: None, xray: Some("shop".to_owned()), devops_guru: true });
+    let (open, observing) = (id(&stage), [EvidenceSource::Xray, EvidenceSource::DevopsGuru]);
+    let sources = [EvidenceSource::AlarmHistory].into_iter().chain(observing).collect();
+    assert_eq!(stage.state.wants().evidence, Some((open.clone(), sources)));
+    let observed = |what: &str, detail| Finding {
+        at: Timestamp::UNIX_EPOCH,
+        what: what.to_owned(),
+        resource: "it".to_owned(),
+        who: None,
+        detail: Some(detail),
+    };
+    let requests = Detail::Requests { total: 1200, faults: 340, errors: 0, throttles: 0 };
+    let insight = Detail::Insight { id: "x".repeat(400), severity: "HIGH".to_owned(), status: "ONGOING".to_owned() };
+    let answers = [
+        (EvidenceSource::DevopsGuru, vec![observed("insight", insight)]),
+        (EvidenceSource::Xray, (0..5).map(|number| observed(&format!("{number} faults"), requests.clone())).collect()),
+        (EvidenceSource::AlarmHistory, vec![finding(1)]),
+    ];
+    for (source, findings) in answers {
+        let gathered = Gathered { findings, notes: vec![] };
+        let events = stage.feed(Input::Gathered { incident: open.clone(), source, gathered }).unwrap();
+        let [Event::EvidenceGathered { findings, .. }] = &events[..] else { panic!("{events:?}") };
+        if let Some(Detail::Insight { id, .. }) = &findings[0].detail {
+            assert_eq!(id.chars().count(), 303, "text from outside is bounded there, too");
+        }
+    }
+    assert_eq!(stage.state.wants().evidence, None);
+    assert_eq!(stage.state.later_evidence(), [], "only CloudTrail is late");
+    let events = stage.command(Verb::Decide { roll_back: false }).unwrap();
+    let told = events.iter().find_map(|event| match event {
+        Event::NoticeDue { facts, .. } => facts.incident.clone(),
+        _ => None,
+    });
+    let told = told.expect("the channel is told");
+    let observed = ["0 faults", "1 faults", "2 faults", "insight"].map(|what| format!("00:00:00Z {what} it"));
+    assert_eq!(told.observed, observed);
+    assert_eq!(told.changes.len(), 1, "the history of the alarms");
+    assert_eq!(stage.replay(), stage.state);
+}
+
+#[test]
+fn a_finding_of_an_earlier_version_has_no_detail() {
+    let earlier = serde_json::json!({ "at": "2026-03-01T02:00:00Z", "what": "ModifyListener", "who": "alice" });
+    let finding: Finding = serde_json::from_value(earlier.clone()).unwrap();
+    assert_eq!(finding.detail, None);
+    assert_eq!(serde_json::to_value(&finding).unwrap(), earlier);
 }
 
 /// CloudTrail shows the latest calls late: it is asked once more, over restarts, and after all is over.

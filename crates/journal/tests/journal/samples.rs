@@ -6,7 +6,7 @@ use belay_core::{
     change::{Baseline, BaselineEntry, Change, Effect, Proof, Receipt, Repeats, Report, Share},
     decision::Question,
     event::{DrillVerdict, Event, FailureCode, GateEvent, IncidentOutcome, RunKind, RunOutcome, StepEvent},
-    evidence::{EvidenceSource, Finding},
+    evidence::{Detail, EvidenceSource, Finding},
     id::{IncidentId, NoticeId, RunId},
     input::CommandKey,
     notice::Facts,
@@ -90,8 +90,32 @@ pub(crate) fn events() -> Vec<Event> {
         Event::EvidenceGathered {
             incident: IncidentId(name()),
             source: EvidenceSource::Cloudtrail,
-            findings: vec![Finding { at: at(2), what: why(), resource: name(), who: Some(why()) }],
+            findings: vec![Finding { at: at(2), what: why(), resource: name(), who: Some(why()), detail: None }],
             notes: vec![why()],
+        },
+        Event::EvidenceGathered {
+            incident: IncidentId(name()),
+            source: EvidenceSource::Xray,
+            findings: vec![Finding {
+                at: at(2),
+                what: why(),
+                resource: name(),
+                who: None,
+                detail: Some(Detail::Requests { total: u64::MAX, faults: 3, errors: 2, throttles: 1 }),
+            }],
+            notes: vec![],
+        },
+        Event::EvidenceGathered {
+            incident: IncidentId(name()),
+            source: EvidenceSource::DevopsGuru,
+            findings: vec![Finding {
+                at: at(2),
+                what: why(),
+                resource: name(),
+                who: None,
+                detail: Some(Detail::Insight { id: name(), severity: why(), status: why() }),
+            }],
+            notes: vec![],
         },
         Event::ReadingsKept {
             begun: at(2),

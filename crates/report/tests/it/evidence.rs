@@ -17,6 +17,7 @@ fn what_the_sources_have_answered_is_listed_and_is_text() {
         what: what.to_owned(),
         resource: "shop-green".to_owned(),
         who: who.map(str::to_owned),
+        detail: None,
     };
     let changes = Gathered {
         findings: (0..30).map(|number| finding(&format!("ModifyTargetGroup {number}"), Some(HOSTILE))).collect(),
@@ -30,6 +31,11 @@ fn what_the_sources_have_answered_is_listed_and_is_text() {
         (EvidenceSource::Cloudtrail, changes),
         (EvidenceSource::AlarmHistory, Gathered::note("cloudwatch:DescribeAlarmHistory: access denied")),
         (EvidenceSource::CloudtrailLater, late),
+        (
+            EvidenceSource::Xray,
+            Gathered { findings: vec![finding("340 faults (5xx) in 1200 requests to", None)], notes: vec![] },
+        ),
+        (EvidenceSource::DevopsGuru, Gathered { findings: vec![finding(HOSTILE, None)], notes: vec![] }),
     ] {
         stage.feed(Input::Gathered { incident: incident.clone(), source, gathered }).unwrap();
     }
@@ -37,7 +43,9 @@ fn what_the_sources_have_answered_is_listed_and_is_text() {
     let sources = &report.incident.as_ref().unwrap().sources;
     let counts: Vec<_> = sources.iter().map(|one| (one.source, one.findings.len(), one.notes.len())).collect();
     let later = (EvidenceSource::CloudtrailLater, 1, 0);
-    assert_eq!(counts, [(EvidenceSource::Cloudtrail, 30, 1), (EvidenceSource::AlarmHistory, 0, 1), later]);
+    let observed = [(EvidenceSource::Xray, 1, 0), (EvidenceSource::DevopsGuru, 1, 0)];
+    let changed = [(EvidenceSource::Cloudtrail, 30, 1), (EvidenceSource::AlarmHistory, 0, 1), later];
+    assert_eq!(counts, changed.into_iter().chain(observed).collect::<Vec<_>>());
     let (page, text) = (html(&report), markdown(&report));
     for rendered in [&page, &text] {
         for part in [
@@ -48,6 +56,9 @@ fn what_the_sources_have_answered_is_listed_and_is_text() {
             "the latest changes may be missing",
             "nothing was found",
             "access denied",
+            "X-Ray observed in the half hour before it",
+            "340 faults",
+            "What DevOps Guru observed",
         ] {
             assert!(rendered.contains(part), "{part} is not in {rendered}");
         }

@@ -18,7 +18,7 @@ use super::{
     report::{Reports, records},
 };
 
-/// What was changed before an incident, as far as the sources of the plan have answered.
+/// What was changed and observed before an incident, as far as the sources of the plan have answered.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct EvidenceView {
     incident: String,
@@ -31,13 +31,13 @@ pub(super) struct EvidenceView {
 #[derive(Debug, Serialize, ToSchema)]
 struct SourceView {
     source: EvidenceSource,
-    /// The latest first.
+    /// The latest first; of X-Ray, the worst first.
     findings: Vec<Finding>,
     /// What was left out or could not be read, and why.
     notes: Vec<String>,
 }
 
-/// What was changed before an incident
+/// What was changed and observed before an incident
 ///
 /// It is gathered while people decide and steps run, and nothing waits for it. All of it is in the journal.
 #[utoipa::path(get, path = "/v1/incidents/{incident}/evidence", operation_id = "show_evidence",

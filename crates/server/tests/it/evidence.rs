@@ -7,7 +7,8 @@ use crate::world::{CHECKOUT, Ground};
 
 #[tokio::test(start_paused = true)]
 async fn evidence_is_shown_with_the_sources_that_could_not_be_asked() {
-    let plan = CHECKOUT.replace("triggers:\n", "evidence: { cloudtrail: 30m }\ntriggers:\n");
+    let plan =
+        CHECKOUT.replace("triggers:\n", "evidence: { cloudtrail: 30m, xray: shop, devops_guru: true }\ntriggers:\n");
     let ground = Ground::new(&[("checkout.yaml", &plan)]);
     let config = ground.config();
     let test = ground.start_with(config).await;
@@ -22,6 +23,7 @@ async fn evidence_is_shown_with_the_sources_that_could_not_be_asked() {
     let source = |source: &str| json!({ "source": source, "findings": [], "notes": nobody });
     let mut sources = found["sources"].as_array().expect("a list").clone();
     sources.sort_by_key(|one| one["source"].to_string());
-    assert_eq!(sources, [source("alarm_history"), source("cloudtrail"), source("cloudtrail_later")]);
+    let expected = ["alarm_history", "cloudtrail", "cloudtrail_later", "devops_guru", "xray"].map(source);
+    assert_eq!(sources, expected);
     test.get("/v1/incidents/nope/evidence").await.expect_problem(404, "not_found");
 }

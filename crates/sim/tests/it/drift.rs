@@ -223,7 +223,8 @@ fn who_has_changed_it_is_told_where_the_plan_asks_cloudtrail_and_changes_no_verd
             let dns = Step { expect: Some(json!({ "green": 100, "blue": 0 })), ..weights() };
             let mut plan: Plan = plan([("dns", dns)]);
             plan.triggers.clear();
-            plan.evidence = asks.then(|| model::Evidence { cloudtrail: Some(Duration::from_secs(1800)) });
+            plan.evidence =
+                asks.then(|| model::Evidence { cloudtrail: Some(Duration::from_secs(1800)), ..Default::default() });
             let mut scene = Scene::new(plan, 1, Faults::none());
             scene.ports.evidence = Arc::new(Trail(gathered));
             scene.world.set("dns", json!({ "blue": 100, "green": 0 }));
@@ -251,6 +252,7 @@ fn who_has_changed_it_is_told_where_the_plan_asks_cloudtrail_and_changes_no_verd
         what: "ChangeResourceRecordSets".to_owned(),
         resource: "dns".to_owned(),
         who: Some(who.to_owned()),
+        detail: None,
     };
     let by = |people: &[&str]| Gathered { findings: people.iter().map(|who| change(who)).collect(), notes: vec![] };
     let alice = "changed by alice at 2026-01-01T02:00:00Z (ChangeResourceRecordSets)";

@@ -43,7 +43,10 @@ impl Evidence for Slow {
             }
             tokio::time::sleep(self.after.expect("it breaks")).await;
             let (what, resource) = ("ModifyListener".to_owned(), "checkout".to_owned());
-            Gathered { findings: vec![Finding { at: question.opened, what, resource, who: None }], notes: vec![] }
+            Gathered {
+                findings: vec![Finding { at: question.opened, what, resource, who: None, detail: None }],
+                notes: vec![],
+            }
         })
     }
 
@@ -54,7 +57,7 @@ impl Evidence for Slow {
 
 fn scene(slow: &Arc<Slow>) -> Scene {
     let mut plan = plan([("dns", weights())]);
-    plan.evidence = Some(model::Evidence { cloudtrail: Some(Duration::from_secs(1800)) });
+    plan.evidence = Some(model::Evidence { cloudtrail: Some(Duration::from_secs(1800)), ..Default::default() });
     let mut scene = Scene::new(plan, 1, Faults::none());
     scene.ports.evidence = slow.clone();
     scene
