@@ -16,7 +16,7 @@ use belay_plan::{
     model::AwsTarget,
     notify::{Channel, NoticeKind, Notify},
 };
-use belay_ports::{Channels, Clock, Fut, NotSent, Notice};
+use belay_ports::{Channels, Clock, Fut, NotSent, Notice, Retry, Usable, channel::REFUSED_WAIT};
 use belay_tests::{Boto, Emulator, testbed::REGION};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -91,6 +91,11 @@ impl World {
         messages.iter().map(|message| serde_json::from_str(message["Body"].as_str().unwrap()).unwrap()).collect()
     }
 
+    fn usable(&self, kind: &str, arn: &str) -> Result<Usable, String> {
+        let notify = notice(kind, arn).notify;
+        self.runtime.block_on(self.channels.channel(kind).unwrap().usable(&notify, &kind.to_owned()))
+    }
+
     fn send(&self, kind: &str, arn: &str) -> Result<String, NotSent> {
         let notice = notice(kind, arn);
         self.runtime.block_on(self.channels.channel(kind).unwrap().send(&notice))
@@ -160,10 +165,21 @@ fn a_rule_of_a_bus_gets_the_facts() {
     assert_eq!(events[0]["detail"]["title"], "checkout-cutover: critical incident");
 }
 
+/// A person can make it during the incident, so the notice is tried again.
 #[test]
-fn a_topic_that_is_not_there_is_never_asked_again() {
+fn a_topic_that_is_not_there_is_found_out_and_tried_again() {
     let world = World::new();
-    let error = world.send("sns", &format!("arn:aws:sns:{REGION}:123456789012:gone")).unwrap_err();
-    assert_eq!(error.retry, belay_ports::Retry::Never);
+    let gone = format!("arn:aws:sns:{REGION}:123456789012:gone");
+    let error = world.send("sns", &gone).unwrap_err();
+    assert_eq!(error.retry, Retry::Later { after: Some(REFUSED_WAIT) });
     assert!(error.why.contains("NotFound"), "{error}");
+    let topic = world.boto.call("sns", "create_topic", &json!({ "Name": "ops" }));
+    let bus = world.boto.call("events", "create_event_bus", &json!({ "Name": "ops" }));
+    let (topic, bus) = (topic["TopicArn"].as_str().unwrap(), bus["EventBusArn"].as_str().unwrap());
+    let no_bus = format!("arn:aws:events:{REGION}:123456789012:event-bus/gone");
+    for (kind, there, gone) in [("sns", topic, gone), ("event_bus", bus, no_bus)] {
+        assert_eq!(world.usable(kind, there), Ok(Usable::Exists));
+        let why = world.usable(kind, &gone).unwrap_err();
+        assert!(why.starts_with(&format!("{gone} does not exist")), "{why}");
+    }
 }

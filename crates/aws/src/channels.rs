@@ -3,20 +3,27 @@
 mod bus;
 mod topic;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{error::Error, future::Future, sync::Arc, time::Duration};
 
+use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use belay_core::input::ErrorClass;
 use belay_plan::{
     catalogue::ChannelSpec,
     model::{AwsTarget, Name},
     notify::Notify,
 };
-use belay_ports::{ApplyError, Channel, Clock, Fut, NotSent, Notice, Permission, PlainText, Retry, Texts};
+use belay_ports::{
+    ApplyError, Channel, Clock, Fut, NotSent, Notice, Permission, PlainText, Retry, Texts, Usable,
+    channel::REFUSED_WAIT,
+};
 use futures::future::{Either, select};
 use serde_json::Value;
 
 use self::{bus::Bus, topic::Topic};
-use crate::session::{Aws, Clients};
+use crate::{
+    errors,
+    session::{Aws, Clients, SessionError},
+};
 
 /// One try; a little less than [`belay_ports::channel::SEND_TIME_MAX`].
 const TRY_TIME_MAX: Duration = Duration::from_secs(25);
@@ -56,6 +63,8 @@ trait Way: Send + Sync + 'static {
     const KEY: &'static str;
     /// The IAM action.
     const CALL: &'static str;
+    /// The IAM action that shows whether what an ARN names is there.
+    const LOOK: &'static str;
 
     /// `arn`: where to. Answers what is for the record.
     fn deliver(
@@ -66,6 +75,9 @@ trait Way: Send + Sync + 'static {
         text: &PlainText,
         data: &Value,
     ) -> impl Future<Output = Result<String, NotSent>> + Send;
+
+    /// Whether what the ARN names is there.
+    fn look(&self, clients: &Clients, arn: &str) -> impl Future<Output = Result<Usable, String>> + Send;
 }
 
 struct Sender<W> {
@@ -89,9 +101,9 @@ impl<W: Way> Sender<W> {
     }
 
     async fn open(&self, notify: &Notify, channel: &str) -> Result<(Entry, Arc<Clients>), NotSent> {
-        let unknown = || NotSent { why: format!("the plan has no channel {channel}"), retry: Retry::Never };
+        let unknown = || never(format!("the plan has no channel {channel}"));
         let entry = Self::entry(notify, channel).ok_or_else(unknown)?;
-        let clients = self.all.aws.clients(&entry.target).await.map_err(|error| not_sent(error.into()))?;
+        let clients = self.all.aws.clients(&entry.target).await.map_err(without_clients)?;
         Ok((entry, clients))
     }
 
@@ -127,29 +139,92 @@ impl<W: Way> Channel for Sender<W> {
     }
 
     fn permissions(&self, notify: &Notify, channel: &str) -> Vec<Permission> {
-        let permission = |entry: Entry| Permission {
-            action: W::CALL.to_owned(),
-            resource: entry.arn,
-            mutates: true,
+        let Some(entry) = Self::entry(notify, channel) else { return Vec::new() };
+        let permission = |action: &str, mutates| Permission {
+            action: action.to_owned(),
+            resource: entry.arn.clone(),
+            mutates,
             conditions: Vec::new(),
         };
-        Self::entry(notify, channel).map(permission).into_iter().collect()
+        vec![permission(W::CALL, true), permission(W::LOOK, false)]
     }
 
-    fn usable<'a>(&'a self, notify: &'a Notify, channel: &'a Name) -> Fut<'a, Result<(), String>> {
-        Box::pin(async move { self.within(self.open(notify, channel)).await.map(drop).map_err(|error| error.why) })
+    fn usable<'a>(&'a self, notify: &'a Notify, channel: &'a Name) -> Fut<'a, Result<Usable, String>> {
+        let looking = async {
+            let (entry, clients) = self.open(notify, channel).await.map_err(|error| error.why)?;
+            self.way.look(&clients, &entry.arn).await
+        };
+        Box::pin(async move {
+            match select(std::pin::pin!(looking), self.all.clock.sleep(TRY_TIME_MAX)).await {
+                Either::Left((found, _)) => found,
+                Either::Right(((), _)) => {
+                    Ok(Usable::Unknown(format!("{}: no answer within {} s", W::LOOK, TRY_TIME_MAX.as_secs())))
+                }
+            }
+        })
     }
 }
 
-/// Whether a failed call is tried again. It may have arrived: the notice's key identifies it.
-fn not_sent(error: ApplyError) -> NotSent {
-    let (why, retry) = match error {
-        ApplyError::NoEffect { why, class: ErrorClass::Permanent } => (why, Retry::Never),
-        ApplyError::NoEffect { why, .. } | ApplyError::OutcomeUnknown { why } | ApplyError::Declined { why, .. } => {
-            (why, Retry::Later { after: None })
-        }
+/// A call that asked whether something is there has failed. `missing`: the code of what is not.
+fn not_found<E>(error: SdkError<E>, call: &str, arn: &str, missing: &str) -> Result<Usable, String>
+where
+    E: Error + ProvideErrorMetadata + 'static,
+{
+    let is_missing = errors::code(&error) == Some(missing);
+    let why = errors::read(error, call, arn).why;
+    match is_missing {
+        true => Err(format!("{arn} does not exist: {why}")),
+        false => Ok(Usable::Unknown(why)),
+    }
+}
+
+/// Codes by which AWS refuses the request itself: the next one would be the same. All else that AWS refuses a person can mend during
+/// the incident: a topic or a bus that is not there, a permission, a key, the credentials.
+const SAME_AGAIN: [&str; 7] = [
+    "InvalidArgument",
+    "InvalidParameter",
+    "InvalidParameterValue",
+    "MalformedDetail",
+    "ParameterValueInvalid",
+    "ValidationError",
+    "ValidationException",
+];
+
+/// Whether a call that AWS has answered is tried again. It may have arrived: the notice's key identifies it.
+fn failed<E>(error: SdkError<E>, call: &str, arn: &str) -> NotSent
+where
+    E: Error + ProvideErrorMetadata + 'static,
+{
+    let code = errors::code(&error).map(ToOwned::to_owned);
+    match (errors::apply(error, call, arn), code) {
+        (ApplyError::NoEffect { why, class: ErrorClass::Permanent }, Some(code)) => refused(&code, why),
+        // It was not sent, and never will be: the guard, or a request that cannot be built.
+        (ApplyError::NoEffect { why, class: ErrorClass::Permanent }, None) => never(why),
+        (
+            ApplyError::NoEffect { why, .. } | ApplyError::OutcomeUnknown { why } | ApplyError::Declined { why, .. },
+            _,
+        ) => NotSent { why, retry: Retry::Later { after: None } },
+    }
+}
+
+fn refused(code: &str, why: String) -> NotSent {
+    match SAME_AGAIN.contains(&code) {
+        true => never(why),
+        false => NotSent { why, retry: Retry::Later { after: Some(REFUSED_WAIT) } },
+    }
+}
+
+fn never(why: String) -> NotSent {
+    NotSent { why, retry: Retry::Never }
+}
+
+/// Credentials of another account: a person can mend them.
+fn without_clients(error: SessionError) -> NotSent {
+    let (why, after) = match ApplyError::from(error) {
+        ApplyError::NoEffect { why, class: ErrorClass::Permanent } => (why, Some(REFUSED_WAIT)),
+        other => (other.to_string(), None),
     };
-    NotSent { why, retry }
+    NotSent { why, retry: Retry::Later { after } }
 }
 
 #[cfg(test)]

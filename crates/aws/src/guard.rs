@@ -12,7 +12,7 @@ use crate::session::Access;
 type Operations<const SERVICES: usize> = [(&'static str, &'static [&'static str]); SERVICES];
 
 /// The operations that only read. What is not listed counts as mutating.
-const READS: Operations<13> = [
+const READS: Operations<15> = [
     ("CloudTrail", &["LookupEvents"]),
     ("CloudWatch", &["DescribeAlarmHistory", "DescribeAlarms", "GetMetricData"]),
     (
@@ -58,6 +58,8 @@ const READS: Operations<13> = [
     ("IAM", &["GetRole", "SimulatePrincipalPolicy"]),
     ("KMS", &["DescribeKey"]),
     ("STS", &["GetCallerIdentity"]),
+    ("EventBridge", &["DescribeEventBus"]),
+    ("SNS", &["GetTopicAttributes"]),
     ("DevOps Guru", &["DescribeAccountHealth", "ListInsights"]),
     ("XRay", &["GetServiceGraph"]),
 ];

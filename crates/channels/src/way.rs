@@ -8,7 +8,7 @@ use belay_local::{
     secrets::{Reference, Secrets},
 };
 use belay_plan::{model::Name, notify::Notify};
-use belay_ports::{Channel, Clock, Fut, NotSent, Notice, Permission, Retry};
+use belay_ports::{Channel, Clock, Fut, NotSent, Notice, Permission, Retry, Usable, channel::REFUSED_WAIT};
 use futures::future::{Either, select};
 use serde_json::Value;
 
@@ -93,10 +93,7 @@ pub(crate) fn later(why: impl Into<String>) -> NotSent {
     NotSent { why: why.into(), retry: Retry::Later { after: None } }
 }
 
-/// A receiver that is being set up, or a key that is being replaced, refuses what it takes a few minutes later: the address and
-/// the key are looked up anew for each try.
-const REFUSED_WAIT: Duration = Duration::from_secs(60);
-
+/// The address and the key are looked up anew for each try.
 pub(crate) fn refused_for_now(why: impl Into<String>) -> NotSent {
     NotSent { why: why.into(), retry: Retry::Later { after: Some(REFUSED_WAIT) } }
 }
@@ -153,7 +150,9 @@ impl<W: Way> Channel for Sender<W> {
         Vec::new()
     }
 
-    fn usable<'a>(&'a self, notify: &'a Notify, channel: &'a Name) -> Fut<'a, Result<(), String>> {
-        Box::pin(async move { self.within(self.open(notify, channel)).await.map(drop).map_err(|error| error.why) })
+    fn usable<'a>(&'a self, notify: &'a Notify, channel: &'a Name) -> Fut<'a, Result<Usable, String>> {
+        Box::pin(async move {
+            self.within(self.open(notify, channel)).await.map(|_| Usable::Unasked).map_err(|error| error.why)
+        })
     }
 }

@@ -21,7 +21,7 @@ use crate::{
     capture::{CaptureError, Looking, observe_all, observe_entries},
     handle::{CommandError, Handle},
     loss::{self, Loss},
-    notices::unusable,
+    notices::{Doubtful, doubtful},
     sampler::read_once,
     scope::{self, Unknown},
     unreadable::{UnreadableSignal, unreadable},
@@ -101,7 +101,7 @@ pub async fn arm(
     let (checked, mut readings, channels) = futures::join!(
         assess(ports, &plan, &baseline, state.kept_cutover()),
         read_signals(ports, &plan, &baseline),
-        unusable(ports, &plan)
+        doubtful(ports, &plan)
     );
     let Assessed { mut warnings, losses } = checked?;
     let now = ports.clock.now();
@@ -112,10 +112,12 @@ pub async fn arm(
         return Err(ArmError::UnreadableSignals { signals });
     }
     warnings.extend(signals.iter().map(ToString::to_string));
+    let Doubtful { unusable: channels, unknown } = channels;
     if !channels.is_empty() && !accept_unknown {
         return Err(ArmError::UnusableChannels { channels });
     }
     warnings.extend(channels);
+    warnings.extend(unknown);
     let baseline = (!baseline.steps.is_empty()).then(|| Arc::new(baseline));
     handle.command(command(baseline, of_triggers(&plan, readings))).await?;
     Ok(Armed { warnings })

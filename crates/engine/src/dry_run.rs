@@ -20,7 +20,7 @@ use crate::{
     capture::{Looking, observe_all},
     drift,
     loss::{self, Loss, LossView},
-    notices::unusable,
+    notices::doubtful,
     readiness::Circumstances,
     sampler::read_once,
     scope::{self, Unknown},
@@ -81,7 +81,7 @@ pub async fn dry_run(
     let known = baseline.into_iter().flat_map(|baseline| baseline.steps.values());
     let documents = scope::documents(known.chain(&captured));
     let queries = plan.signals.keys().filter_map(|name| scope::query(plan, &documents, name)).collect();
-    let (mut readings, channels) = futures::join!(read_once(ports, queries), unusable(ports, plan));
+    let (mut readings, channels) = futures::join!(read_once(ports, queries), doubtful(ports, plan));
     let mut assessed = BTreeMap::new();
     let losing = loss::losing(plan).filter(|step| names.contains(step));
     let mut losses: IndexMap<Name, Loss> = losing.map(|step| (step.clone(), Loss::unobservable())).collect();
@@ -107,7 +107,8 @@ pub async fn dry_run(
         Findings { plan, names: &names, readings: &readings, assessed, at, cutover, measured: &circumstances.measured };
     let phase = phase.map(str::to_owned);
     let mut report = findings.report(sha256);
-    report.warnings.extend(channels);
+    report.warnings.extend(channels.unusable);
+    report.warnings.extend(channels.unknown);
     Ok(DryRun { detours: ports.actuators.detours(), phase, skipped, loss, ..report })
 }
 

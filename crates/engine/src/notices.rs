@@ -14,7 +14,7 @@ use belay_core::{
     wants::Wants,
 };
 use belay_plan::model::{Name, Plan};
-use belay_ports::{Notice, Ports, channel::SEND_TIME_MAX};
+use belay_ports::{Notice, Ports, Usable, channel::SEND_TIME_MAX};
 use futures::FutureExt;
 use jiff::Timestamp;
 use tokio::task::{Id, JoinSet};
@@ -94,14 +94,31 @@ impl Notices {
     }
 }
 
-/// The channels of a plan that could not be used now, each with the reason. Nothing is sent.
-pub(crate) async fn unusable(ports: &Ports, plan: &Plan) -> Vec<String> {
-    let found = usable(ports, plan).await.into_iter();
-    found.filter_map(|(name, usable)| Some(format!("channel {name} cannot be used: {}", usable.err()?))).collect()
+/// The channels of a plan of which a person is told before the night, each with the reason. Nothing is sent.
+#[derive(Debug, Default)]
+pub(crate) struct Doubtful {
+    /// They could not be used now.
+    pub(crate) unusable: Vec<String>,
+    /// It is not known whether what they lead to is there.
+    pub(crate) unknown: Vec<String>,
+}
+
+pub(crate) async fn doubtful(ports: &Ports, plan: &Plan) -> Doubtful {
+    let mut found = Doubtful::default();
+    for (name, usable) in usable(ports, plan).await {
+        match usable {
+            Ok(Usable::Exists | Usable::Unasked) => {}
+            Ok(Usable::Unknown(why)) => {
+                found.unknown.push(format!("channel {name}: it is not known whether what it leads to exists: {why}"));
+            }
+            Err(why) => found.unusable.push(format!("channel {name} cannot be used: {why}")),
+        }
+    }
+    found
 }
 
 /// Whether each channel of a plan could be used now. Nothing is sent.
-pub(crate) async fn usable(ports: &Ports, plan: &Plan) -> Vec<(Name, Result<(), String>)> {
+pub(crate) async fn usable(ports: &Ports, plan: &Plan) -> Vec<(Name, Result<Usable, String>)> {
     let asked = plan.notify.channels.iter().map(|(name, channel)| async move {
         let found = match ports.channels.channel(&channel.kind) {
             None => Err(format!("this Belay has no channel of the kind {}", channel.kind)),

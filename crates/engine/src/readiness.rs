@@ -16,7 +16,7 @@ use belay_plan::{
     duration,
     model::{Name, Plan},
 };
-use belay_ports::{Check, CheckVerdict, Clock, Fut, Ports};
+use belay_ports::{Check, CheckVerdict, Clock, Fut, Ports, Usable};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -235,10 +235,16 @@ fn known_baseline(plan: &Plan, baseline: &Baseline, at: Timestamp) -> Check {
     Check::go("baseline", &plan.migration, format!("captured at {:.0}, {age} ago", baseline.captured))
 }
 
-fn channel(name: Name, usable: Result<(), String>) -> Check {
+fn channel(name: Name, usable: Result<Usable, String>) -> Check {
     match usable {
-        // That the topic, the bus or the host is there, only a notice shows.
-        Ok(()) => {
+        Ok(Usable::Exists) => Check::go("channel", name, "what it leads to exists; nothing was sent"),
+        Ok(Usable::Unknown(why)) => {
+            Check::warn("channel", name, format!("it is not known whether what it leads to exists: {why}"))
+                .wanted("the role may look at it")
+                .cure("attach what `belay iam PLAN` prints, or try it: `belay notify PLAN --send-test`")
+        }
+        // That the host is there, only a notice shows.
+        Ok(Usable::Unasked) => {
             Check::warn("channel", name, "its secret and address are well formed; whether they exist was not asked")
                 .cure("`belay notify PLAN --send-test` shows that it arrives")
         }

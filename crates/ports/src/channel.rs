@@ -12,6 +12,10 @@ use crate::{Fut, Permission};
 /// The longest that one try to send takes.
 pub const SEND_TIME_MAX: Duration = Duration::from_secs(30);
 
+/// A receiver that is being set up, a key that is being replaced or a role that gets a permission refuses what it takes a few minutes
+/// later: the next try comes after this.
+pub const REFUSED_WAIT: Duration = Duration::from_secs(60);
+
 /// One notice for one channel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Notice {
@@ -45,11 +49,23 @@ pub trait Channel: Send + Sync {
 
     fn permissions(&self, notify: &Notify, channel: &str) -> Vec<Permission>;
 
-    /// Whether the channel could be used now: its secrets can be read, its address is one and is permitted. It sends nothing.
+    /// Whether the channel could be used now: its secrets can be read, its address is one and is permitted, and what it leads to is
+    /// there, as far as that can be asked. It sends nothing.
     ///
     /// # Errors
     /// What is missing or wrong, in words that show nothing of a secret.
-    fn usable<'a>(&'a self, notify: &'a Notify, channel: &'a Name) -> Fut<'a, Result<(), String>>;
+    fn usable<'a>(&'a self, notify: &'a Notify, channel: &'a Name) -> Fut<'a, Result<Usable, String>>;
+}
+
+/// What is known of a channel that could be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Usable {
+    /// What it leads to is there.
+    Exists,
+    /// Only a notice shows whether what it leads to is there.
+    Unasked,
+    /// It was asked whether what it leads to is there, and that could not be found out: why.
+    Unknown(String),
 }
 
 /// Finds the channel of a kind.

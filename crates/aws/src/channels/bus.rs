@@ -1,12 +1,11 @@
 //! `event_bus`: an event on a bus of EventBridge.
 
 use aws_sdk_eventbridge::{primitives::DateTime, types::PutEventsRequestEntry};
-use belay_core::input::ErrorClass;
 use belay_plan::{catalogue::ChannelSpec, notify::NoticeKind, shape::pattern};
-use belay_ports::{ApplyError, NotSent, Notice, PlainText};
+use belay_ports::{NotSent, Notice, PlainText, Retry, Usable};
 use serde_json::Value;
 
-use super::{Way, not_sent};
+use super::{Way, failed, not_found, refused};
 use crate::{errors, session::Clients};
 
 pub(super) const KEY: &str = "event_bus";
@@ -34,6 +33,14 @@ pub(super) struct Bus;
 impl Way for Bus {
     const KEY: &'static str = KEY;
     const CALL: &'static str = "events:PutEvents";
+    const LOOK: &'static str = "events:DescribeEventBus";
+
+    async fn look(&self, clients: &Clients, arn: &str) -> Result<Usable, String> {
+        match clients.eventbridge.describe_event_bus().name(arn).send().await {
+            Ok(_) => Ok(Usable::Exists),
+            Err(error) => not_found(error, Self::LOOK, arn, "ResourceNotFoundException"),
+        }
+    }
 
     async fn deliver(
         &self,
@@ -51,16 +58,17 @@ impl Way for Bus {
             .time(DateTime::from_secs(notice.facts.at.as_second()))
             .build();
         let sent = clients.eventbridge.put_events().entries(entry).send().await;
-        let sent = sent.map_err(|error| not_sent(errors::apply(error, Self::CALL, arn)))?;
+        let sent = sent.map_err(|error| failed(error, Self::CALL, arn))?;
         let answer = sent.entries().first();
         match answer.and_then(|answer| answer.error_code()) {
             None => Ok(format!("event {}", answer.and_then(|answer| answer.event_id()).unwrap_or("without an id"))),
             Some(code) => {
                 let message = answer.and_then(|answer| answer.error_message()).unwrap_or_default();
                 let why = format!("{} on {arn}: {}", Self::CALL, errors::bounded(&format!("{code}: {message}")));
-                let passes = PASSING.contains(&code);
-                let class = if passes { ErrorClass::Transient } else { ErrorClass::Permanent };
-                Err(not_sent(ApplyError::NoEffect { why, class }))
+                match PASSING.contains(&code) {
+                    true => Err(NotSent { why, retry: Retry::Later { after: None } }),
+                    false => Err(refused(code, why)),
+                }
             }
         }
     }

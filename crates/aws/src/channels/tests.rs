@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use belay_core::id::IncidentId;
 use belay_core::notice::{Facts, IncidentFacts};
@@ -170,14 +171,26 @@ async fn an_answer_says_whether_it_is_tried_again() {
         http("200 OK", &format!(r#"{{"FailedEntryCount":1,"Entries":[{{"ErrorCode":"{code}","ErrorMessage":"no"}}]}}"#))
     };
     let (topic, bus) = (notice("sns", TOPIC), notice("event_bus", BUS));
+    // A person can mend these during the incident.
+    let mended = Retry::Later { after: Some(Duration::from_secs(60)) };
     for (notice, answer, retry, wanted) in [
-        (&topic, http("403 Forbidden", &error("AuthorizationError")), Retry::Never, "AuthorizationError"),
-        (&topic, http("404 Not Found", &error("NotFound")), Retry::Never, "NotFound"),
+        (&topic, http("403 Forbidden", &error("AuthorizationError")), mended, "AuthorizationError"),
+        (&topic, http("404 Not Found", &error("NotFound")), mended, "NotFound"),
+        (&topic, http("400 Bad Request", &error("KMSDisabled")), mended, "KMSDisabled"),
+        (&topic, http("400 Bad Request", &error("InvalidParameter")), Retry::Never, "InvalidParameter"),
         (&topic, http("400 Bad Request", &error("Throttling")), later, "Throttling"),
         (&topic, http("500 Oops", &error("InternalError")), later, "InternalError"),
         (&topic, String::new(), later, "sns:Publish"),
         (&bus, entry("ThrottlingException"), later, "ThrottlingException: no"),
-        (&bus, entry("NotAuthorizedForSourceException"), Retry::Never, "NotAuthorizedForSourceException: no"),
+        (&bus, entry("NotAuthorizedForSourceException"), mended, "NotAuthorizedForSourceException: no"),
+        (&bus, entry("AccessDeniedException"), mended, "AccessDeniedException: no"),
+        (&bus, entry("MalformedDetail"), Retry::Never, "MalformedDetail: no"),
+        (
+            &bus,
+            http("400 Bad Request", r#"{"__type":"ResourceNotFoundException"}"#),
+            mended,
+            "ResourceNotFoundException",
+        ),
     ] {
         let (result, requests) = sent(Access::ReadWrite, notice, answer.clone()).await;
         let error = result.unwrap_err();
@@ -199,19 +212,58 @@ async fn a_session_that_may_only_read_sends_no_notice() {
 }
 
 #[tokio::test]
-async fn a_channel_needs_one_permission() {
+async fn a_channel_needs_to_be_sent_to_and_looked_at() {
     let wire = Wire::answering(|_| String::new()).await;
     let aws = wire.aws(Access::ReadOnly).await;
     let channels = AwsChannels::new(aws, Arc::new(Still { wakes: false }), Arc::new(Plain));
-    for (kind, arn, action) in [("sns", TOPIC, "sns:Publish"), ("event_bus", BUS, "events:PutEvents")] {
+    for (kind, arn, send, look) in [
+        ("sns", TOPIC, "sns:Publish", "sns:GetTopicAttributes"),
+        ("event_bus", BUS, "events:PutEvents", "events:DescribeEventBus"),
+    ] {
         let notice = notice(kind, arn);
         let channel = channels.channel(kind).unwrap();
         let permissions = channel.permissions(&notice.notify, "others");
-        assert_eq!(permissions.len(), 1);
-        assert_eq!((permissions[0].action.as_str(), permissions[0].resource.as_str()), (action, arn));
-        assert_eq!(channel.usable(&notice.notify, &"others".to_owned()).await, Ok(()));
+        let permissions: Vec<_> =
+            permissions.iter().map(|one| (one.action.as_str(), one.resource.as_str(), one.mutates)).collect();
+        assert_eq!(permissions, [(send, arn, true), (look, arn, false)]);
         assert_eq!(channel.preview(&notice), Ok(format!("größer: incident\n\nby {kind}")));
     }
     assert_eq!(wire.requests(), [""; 0]);
     assert_eq!(specs().iter().map(|spec| spec.key).collect::<Vec<_>>(), ["sns", "event_bus"]);
+}
+
+#[tokio::test]
+async fn a_topic_or_bus_that_is_not_there_cannot_be_used_and_one_that_may_not_be_looked_at_is_unknown() {
+    let usable = async |kind: &str, arn: &str, answer: String| {
+        let wire = Wire::answering(move |_| answer.clone()).await;
+        let aws = wire.aws(Access::ReadOnly).await;
+        let channels = AwsChannels::new(aws, Arc::new(Still { wakes: false }), Arc::new(Plain));
+        channels.channel(kind).unwrap().usable(&notice(kind, arn).notify, &"others".to_owned()).await
+    };
+    let topic = "<GetTopicAttributesResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\">\
+        <GetTopicAttributesResult><Attributes/></GetTopicAttributesResult></GetTopicAttributesResponse>";
+    let error = |code: &str| {
+        format!(
+            "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>no</Message></Error></ErrorResponse>"
+        )
+    };
+    let json = |code: &str| json!({ "__type": code, "message": "no" }).to_string();
+    for (kind, arn, exists, missing, denied, look) in [
+        ("sns", TOPIC, topic.to_owned(), error("NotFound"), error("AuthorizationError"), "sns:GetTopicAttributes"),
+        (
+            "event_bus",
+            BUS,
+            json!({ "Arn": BUS }).to_string(),
+            json("ResourceNotFoundException"),
+            json("AccessDeniedException"),
+            "events:DescribeEventBus",
+        ),
+    ] {
+        assert_eq!(usable(kind, arn, http("200 OK", &exists)).await, Ok(Usable::Exists));
+        let why = usable(kind, arn, http("404 Not Found", &missing)).await.unwrap_err();
+        assert!(why.starts_with(&format!("{arn} does not exist: {look}")), "{why}");
+        let found = usable(kind, arn, http("403 Forbidden", &denied)).await;
+        let Ok(Usable::Unknown(why)) = found else { panic!("{found:?}") };
+        assert!(why.contains(&format!("the role needs {look} on {arn}")), "{why}");
+    }
 }

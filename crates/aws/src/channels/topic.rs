@@ -2,12 +2,12 @@
 
 use aws_sdk_sns::types::MessageAttributeValue;
 use belay_plan::{catalogue::ChannelSpec, model::Severity, notify::NoticeKind, shape::pattern};
-use belay_ports::{NotSent, Notice, PlainText};
+use belay_ports::{NotSent, Notice, PlainText, Usable};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{Way, not_sent};
-use crate::{errors, session::Clients};
+use super::{Way, failed, never, not_found};
+use crate::session::Clients;
 
 pub(super) const KEY: &str = "sns";
 
@@ -34,6 +34,14 @@ pub(super) struct Topic;
 impl Way for Topic {
     const KEY: &'static str = KEY;
     const CALL: &'static str = "sns:Publish";
+    const LOOK: &'static str = "sns:GetTopicAttributes";
+
+    async fn look(&self, clients: &Clients, arn: &str) -> Result<Usable, String> {
+        match clients.sns.get_topic_attributes().topic_arn(arn).send().await {
+            Ok(_) => Ok(Usable::Exists),
+            Err(error) => not_found(error, Self::LOOK, arn, "NotFound"),
+        }
+    }
 
     async fn deliver(
         &self,
@@ -52,21 +60,19 @@ impl Way for Topic {
         // Subscriptions filter by them.
         for (name, value) in attributes(notice) {
             let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
-            publish = publish.message_attributes(name, value.map_err(|error| not_sent(never_built(&error)))?);
+            publish = publish.message_attributes(
+                name,
+                value.map_err(|error| never(format!("the message cannot be built: {error}")))?,
+            );
         }
         if arn.ends_with(".fifo") {
             publish = publish
                 .message_group_id(notice.facts.migration.chars().take(128).collect::<String>())
                 .message_deduplication_id(deduplication_id(&notice.key));
         }
-        let sent = publish.send().await.map_err(|error| not_sent(errors::apply(error, Self::CALL, arn)))?;
+        let sent = publish.send().await.map_err(|error| failed(error, Self::CALL, arn))?;
         Ok(format!("message {}", sent.message_id().unwrap_or("without an id")))
     }
-}
-
-fn never_built(error: &dyn std::fmt::Display) -> belay_ports::ApplyError {
-    let why = format!("the message cannot be built: {error}");
-    belay_ports::ApplyError::NoEffect { why, class: belay_core::input::ErrorClass::Permanent }
 }
 
 fn attributes(notice: &Notice) -> Vec<(&'static str, String)> {

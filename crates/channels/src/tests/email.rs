@@ -8,7 +8,7 @@ use std::{
 };
 
 use belay_plan::notify::NoticeKind;
-use belay_ports::Retry;
+use belay_ports::{Retry, Usable};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{io::AsyncWriteExt, net::TcpListener, task::JoinSet};
@@ -111,7 +111,7 @@ fn header(mail: &Value, name: &str) -> String {
 async fn a_mail_is_sent_over_starttls_with_a_login() {
     let Some(mut server) = Server::start(&["--starttls"]) else { return };
     let team = server.team("smtp", LOGIN, &["cto@example.com", "Ops <ops@example.com>"]);
-    assert_eq!(team.usable().await, Ok(()));
+    assert_eq!(team.usable().await, Ok(Usable::Unasked));
     let notice = team.notice(NoticeKind::Incident, 5);
     for _ in 0..2 {
         assert_eq!(team.send(&notice).await, Ok("250 2.0.0 queued as 4F2".to_owned()));

@@ -8,7 +8,7 @@ use belay_local::{
     secrets::Reference,
 };
 use belay_plan::notify::NoticeKind;
-use belay_ports::{NotSent, Retry};
+use belay_ports::{NotSent, Retry, Usable};
 use serde_json::{Value, json};
 
 use super::{
@@ -155,7 +155,7 @@ async fn a_secret_that_is_missing_may_come_back() {
     fs::remove_file(&file).unwrap();
     assert!(team.usable().await.unwrap_err().contains("cannot be read"));
     fs::write(&file, receiver.url("/")).unwrap();
-    assert_eq!(team.usable().await, Ok(()));
+    assert_eq!(team.usable().await, Ok(Usable::Unasked));
     assert_eq!(receiver.received().len(), 0, "to look at it sends nothing");
     assert_eq!(team.tell(NoticeKind::Incident).await, Ok("200".to_owned()));
 }

@@ -2,6 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use belay_plan::notify::NoticeKind;
+use belay_ports::Usable;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::json;
 use sha2::Sha256;
@@ -25,7 +26,7 @@ pub(super) fn team(url: &str) -> Team {
 async fn a_webhook_gets_signed_facts() {
     let receiver = Receiver::new(&[&answer("200 OK", &[], "thanks")]).await;
     let team = team(&receiver.url("/hook?token=s3cret"));
-    assert_eq!(team.usable().await, Ok(()));
+    assert_eq!(team.usable().await, Ok(Usable::Unasked));
     let notice = team.notice(NoticeKind::Incident, 0);
     assert_eq!(team.send(&notice).await, Ok("200".to_owned()));
 
