@@ -21,6 +21,17 @@ const ID: &str = "permission";
 /// Answers of one call, which IAM hands out a hundred at a time.
 const ANSWERS_MAX: usize = 100;
 
+/// Reads that people are shown the answers of, and that no step, no signal and no notice goes by.
+const INFORMS: [&str; 7] = [
+    "cloudtrail:LookupEvents",
+    "cloudwatch:DescribeAlarmHistory",
+    "devops-guru:DescribeAccountHealth",
+    "devops-guru:ListInsights",
+    "events:DescribeEventBus",
+    "sns:GetTopicAttributes",
+    "xray:GetServiceGraph",
+];
+
 /// No simulation knows these.
 const UNSEEN: &str = "not simulated: policies of resources and of sessions, and those policies of the organization that go by conditions";
 
@@ -179,6 +190,11 @@ impl Question<'_> {
         // A deny that names what the request will carry may not apply to it, and neither may an allow.
         let missing = denied.missing_for(action).join(", ");
         let check = match missing.is_empty() {
+            true if INFORMS.contains(&action) => Check::warn(
+                ID,
+                subject,
+                format!("{found}; what it shows will be missing, and a rollback goes through all the same"),
+            ),
             true => Check::no_go(ID, subject, found),
             false => Check::unknown(
                 ID,

@@ -184,6 +184,23 @@ async fn each_permission_that_is_denied_is_a_no_with_its_cure() {
 }
 
 #[tokio::test]
+async fn a_read_that_only_informs_is_a_warning() {
+    let wire = account(|request| {
+        let each = asked(request).0.into_iter().map(|action| result(&action, "*", "implicitDeny", ""));
+        results(&each.collect::<String>())
+    })
+    .await;
+    let permissions = ["xray:GetServiceGraph", "devops-guru:ListInsights"].map(|action| permission(action, "*"));
+    let checks = found(&wire, &permissions).await;
+    let verdicts: Vec<_> = checks.iter().map(|check| check.verdict).collect();
+    assert_eq!(verdicts, [CheckVerdict::Warn, CheckVerdict::Warn], "{checks:#?}");
+    for check in &checks {
+        assert!(check.found.contains("no policy of belay allows it; what it shows will be missing"), "{check:#?}");
+        assert!(check.cure.contains("`belay iam PLAN`") || check.cure.contains("attach to belay"), "{check:#?}");
+    }
+}
+
+#[tokio::test]
 async fn whatever_denies_it_is_named() {
     let explicit = "<MatchedStatements><member><SourcePolicyId>NoRenames</SourcePolicyId></member></MatchedStatements>";
     let boundary = "<PermissionsBoundaryDecisionDetail><AllowedByPermissionsBoundary>false</AllowedByPermissionsBoundary>\
