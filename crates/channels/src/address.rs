@@ -74,7 +74,10 @@ impl Address {
     pub(crate) fn secrets(&self) -> Vec<String> {
         let url = &self.url;
         let whole = [url.as_str(), url.path(), url.query().unwrap_or_default(), url.fragment().unwrap_or_default()];
-        let login = [url.username(), url.password().unwrap_or_default()];
+        let (user, password) = (url.username(), url.password().unwrap_or_default());
+        // Basic authentication sends the pair in base64, also where one of the two is empty.
+        let pair = if user.is_empty() && password.is_empty() { String::new() } else { format!("{user}:{password}") };
+        let login = [&*pair, user, password];
         let segments = url.path_segments().into_iter().flatten();
         let values = url.query().into_iter().flat_map(|query| query.split('&'));
         let values = values.map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value));
@@ -150,7 +153,42 @@ pub(crate) fn check_secret(spec: &Value, pointers: &[&str]) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use base64::{
+        Engine,
+        engine::general_purpose::{STANDARD, URL_SAFE},
+    };
+
     use super::*;
+
+    /// Receivers that repeat the headers of a request repeat the login of its URL as Basic authentication.
+    #[test]
+    fn a_login_is_masked_as_it_is_sent() {
+        let shown = |url: &str, answer: &str| {
+            let secrets = Address::parse(url, true).unwrap().secrets();
+            crate::mask::shown(answer, &secrets)
+        };
+        for (url, sent) in [
+            ("http://user:SECRETpw@127.0.0.1/hook", "user:SECRETpw"),
+            // Percent-decoded before it is sent.
+            ("http://us%40er:p%2Fw%3A+x@127.0.0.1/hook", "us@er:p/w:+x"),
+            ("http://us:p%C3%BFw%3E%3F@127.0.0.1/hook", "us:p\u{ff}w>?"),
+            ("http://a:bc@127.0.0.1/hook", "a:bc"),
+            ("http://to-ken@127.0.0.1/hook", "to-ken:"),
+            ("http://:SECRETpw@127.0.0.1/hook", ":SECRETpw"),
+        ] {
+            for form in [STANDARD.encode(sent), STANDARD.encode(sent).replace('/', "\\/"), URL_SAFE.encode(sent)] {
+                let answer = shown(url, &format!("headers: authorization=Basic {form}; agent=belay"));
+                let wanted = format!(
+                    "headers: authorization=Basic [masked]{}; agent=belay",
+                    &form[form.trim_end_matches('=').len()..]
+                );
+                assert_eq!(answer, wanted, "{url}");
+            }
+            let form = STANDARD.encode(sent).replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
+            let answer = shown(url, &form);
+            assert_eq!(answer.replace("%3D", ""), "[masked]", "{url}: {form}");
+        }
+    }
 
     #[test]
     fn only_what_is_private_is_reached_in_the_open() {

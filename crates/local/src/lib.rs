@@ -1,10 +1,12 @@
 //! This host: the action `command`, a program that has ended with exit code 0, and files and secrets that people name.
+//! [`mask`] keeps those secrets out of what services answer.
 //!
 //! A program cannot be asked afterwards how it went: its exit code is the answer, and the answer is kept as a receipt. When
 //! Belay dies while it runs, nobody knows the outcome, and a person decides, unless the plan says that it may run twice.
 
 mod family;
 pub mod files;
+pub mod mask;
 mod output;
 pub mod permit;
 mod process;

@@ -11,7 +11,10 @@ mod spec;
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use belay_core::reading::Reading;
-use belay_local::secrets::{Reference, Secrets};
+use belay_local::{
+    mask::of_header,
+    secrets::{Reference, Secrets},
+};
 use belay_plan::duration::format as duration_format;
 use belay_ports::{Clock, Fut, Permission, Sensor, sensor::Query};
 use reqwest::{
@@ -71,7 +74,8 @@ impl Http {
         match self.ask(&spec, &mut deadline).await {
             Ok((answer, asked)) => {
                 let measured = measured(&spec, &answer);
-                let outcome = self.judged(spec, answer, asked, &mut deadline).await;
+                let secrets = answer.secrets.clone();
+                let outcome = self.judged(spec, answer, asked, &mut deadline).await.masked(&secrets);
                 match measured {
                     Some((value, limit)) => outcome.measured(value, limit),
                     None => outcome.into(),
@@ -84,7 +88,7 @@ impl Http {
     /// What a service answers in the end, and how evidence calls the request.
     pub(crate) async fn ask(&self, spec: &Spec, deadline: &mut Deadline<'_>) -> Result<(Answer, String), Outcome> {
         let first = Hop::first(spec).map_err(Outcome::Unreadable)?;
-        let mut asked = first.asked();
+        let asked = first.asked();
         let unsent = |asked: &str, why: String| Outcome::Unreadable(format!("{asked} was not sent: {why}"));
         let secrets = match deadline.run(self.look_up(spec)).await {
             Some(found) => found.map_err(|why| unsent(&asked, why))?,
@@ -94,7 +98,22 @@ impl Http {
                 return Err(unsent(&asked, why));
             }
         };
-        let mut hop = first.with_headers(spec, &secrets).map_err(|why| unsent(&asked, why))?;
+        let hop = first.with_headers(spec, &secrets).map_err(|why| unsent(&asked, why))?;
+        let known: Vec<String> = secrets.values().flat_map(|secret| of_header(secret)).collect();
+        match self.follow(spec, hop, asked, &secrets, deadline).await {
+            Ok((answer, asked)) => Ok((Answer { secrets: known, ..answer }, asked)),
+            Err(outcome) => Err(outcome.masked(&known)),
+        }
+    }
+
+    async fn follow(
+        &self,
+        spec: &Spec,
+        mut hop: Hop,
+        mut asked: String,
+        secrets: &Values,
+        deadline: &mut Deadline<'_>,
+    ) -> Result<(Answer, String), Outcome> {
         let began = self.clock.monotonic();
         let mut hops_left = spec.redirects;
         loop {
@@ -120,7 +139,7 @@ impl Http {
                 return Ok((Answer { took, ..answer }, asked));
             };
             hops_left -= 1;
-            hop = match hop.redirected(status, location, spec, &secrets) {
+            hop = match hop.redirected(status, location, spec, secrets) {
                 Ok(next) => next,
                 Err(why) => return Err(Outcome::Unhealthy(format!("{asked} answered {status}, but {why}"))),
             };
@@ -308,7 +327,7 @@ async fn read(mut response: Response, spec: &Spec) -> Result<Answer, reqwest::Er
         }
         body.truncate(spec.body_bytes_max);
     }
-    Ok(Answer { status, headers, body, certificate, took: Duration::ZERO })
+    Ok(Answer { status, headers, body, certificate, ..Answer::default() })
 }
 
 fn not_within(asked: &str, limit: Duration) -> Outcome {

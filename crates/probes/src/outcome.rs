@@ -3,6 +3,7 @@
 use std::{future::Future, time::Duration};
 
 use belay_core::reading::{Health, Measured, Reading};
+use belay_local::mask::masked_parts;
 use belay_plan::{catalogue::Finding, comparison::Comparison, duration};
 use belay_ports::{Clock, Fut, sensor::Query};
 use futures::future::{Either, join_all, select};
@@ -32,6 +33,20 @@ impl Outcome {
             Self::Unhealthy(evidence) => Self::Unhealthy(format!("{what}{evidence}")),
             Self::Undecided(evidence) => Self::Undecided(format!("{what}{evidence}")),
             Self::Unreadable(evidence) => Self::Unreadable(format!("{what}{evidence}")),
+        }
+    }
+
+    /// Without the secrets that the service was sent, which it may repeat.
+    pub(crate) fn masked(self, secrets: &[String]) -> Self {
+        if secrets.is_empty() {
+            return self;
+        }
+        let masked = |evidence: String| masked_parts(&evidence, secrets);
+        match self {
+            Self::Healthy(evidence) => Self::Healthy(masked(evidence)),
+            Self::Unhealthy(evidence) => Self::Unhealthy(masked(evidence)),
+            Self::Undecided(evidence) => Self::Undecided(masked(evidence)),
+            Self::Unreadable(evidence) => Self::Unreadable(masked(evidence)),
         }
     }
 
@@ -69,6 +84,11 @@ impl From<Outcome> for Probed {
 }
 
 impl Probed {
+    /// As [`Outcome::masked`].
+    pub(crate) fn masked(self, secrets: &[String]) -> Self {
+        Self { outcome: self.outcome.masked(secrets), ..self }
+    }
+
     fn reading(self, signal: &str, taken: Timestamp, source: String) -> Reading {
         let measured = self.measured.map(|(value, Limit { healthy, threshold })| Measured {
             value,

@@ -112,7 +112,7 @@ impl Prometheus {
         let form = form(&[("query", &query), ("timeout", &duration_format(timeout))]);
         let request = Request::of_api(url, headers, form, timeout, &STATUSES, ANSWER_BYTES_MAX);
         match self.http.ask(&request, &mut deadline).await {
-            Ok((answer, asked)) => answer::judge(&healthy, answer.status, &answer.body, &asked),
+            Ok((answer, asked)) => answer::judge(&healthy, answer.status, &answer.body, &asked).masked(&answer.secrets),
             Err(Outcome::Unhealthy(why)) => Outcome::Unreadable(why).into(),
             Err(outcome) => outcome.into(),
         }

@@ -25,6 +25,8 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
     pub(super) certificate: Option<Certificate>,
     pub(super) took: Duration,
+    /// What was sent along and must not be shown, wherever the answer repeats it.
+    pub(crate) secrets: Vec<String>,
 }
 
 /// `asked`: `GET https://www.example.com/`.

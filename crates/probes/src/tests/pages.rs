@@ -107,6 +107,40 @@ async fn secrets_are_sent_to_the_first_host_only() {
     );
 }
 
+/// Pages for debugging and proxies repeat the headers of a request.
+#[tokio::test]
+async fn secrets_that_a_service_repeats_are_not_shown() {
+    let mut tasks = JoinSet::new();
+    let secret = "Basic dXNlcjpTRUNSRVRwdw==";
+    let body = json!({ "seen": secret, "user": "user:SECRETpw", "error": "no SECRETpw here" }).to_string();
+    let echo = page(&mut tasks, answer(&format!("200 OK\r\nX-Echo: {secret}"), &body)).await;
+    let leading = page(&mut tasks, moved_to("http://elsewhere.test/?dXNlcjpTRUNSRVRwdw")).await;
+    let refusal = json!({ "status": "error", "errorType": "bad_data", "error": format!("who is {secret}?") });
+    let prometheus = page(&mut tasks, answer("400 Bad Request", &refusal.to_string())).await;
+    let file = std::env::temp_dir().join(format!("belay-probe-echo-{}", echo.port()));
+    std::fs::write(&file, secret).unwrap();
+    let headers = json!({ "Authorization": format!("file:{}", file.display()) });
+    let asked = |address, more: Value| {
+        let mut spec = http(address, more);
+        spec["http"]["headers"] = headers.clone();
+        spec
+    };
+    let of_api = json!({ "url": format!("http://{prometheus}/"), "query": "a", "timeout": "5s", "headers": headers });
+    for (spec, shown) in [
+        (asked(echo, json!({ "header_matches": { "X-Echo": "^y$" } })), "its header X-Echo is `[masked]`, which"),
+        (asked(echo, json!({ "body_json": { "$.seen": "!= \"x\"" } })), "$.seen is \"[masked]\""),
+        (asked(echo, json!({ "body_json": { "$.user": "== \"x\"" } })), "$.user is \"[masked]\", wanted"),
+        (asked(echo, json!({ "body_json": { "$.error": "== \"x\"" } })), "$.error is \"no [masked] here\""),
+        (asked(leading, json!({ "redirects": "follow" })), "it leads to another host, http://elsewhere.test/?[masked]"),
+        (json!({ "prometheus": of_api, "healthy": "< 1" }), "who is [masked]?"),
+    ] {
+        let reading = read(spec).await;
+        assert!(reading.evidence.contains(shown), "{}", reading.evidence);
+        assert!(!reading.evidence.contains("SECRETpw") && !reading.evidence.contains("dXNlcj"), "{}", reading.evidence);
+    }
+    std::fs::remove_file(&file).unwrap();
+}
+
 #[tokio::test]
 async fn redirects_stay_on_the_host_unless_the_plan_lists_another_and_never_lead_to_credentials() {
     let mut tasks = JoinSet::new();
