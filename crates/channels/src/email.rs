@@ -12,6 +12,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use belay_core::notice::REFUSED_FOR;
 use belay_plan::{
     catalogue::{ChannelSpec, Finding},
     shape::{field, filled_list, object, pattern, secret},
@@ -132,7 +133,7 @@ impl Email {
         let mut all = self.taken();
         if postponed.is_empty() {
             let had = all.remove(key).unwrap_or_default();
-            let not = if refused.is_empty() { String::new() } else { format!("; refused for {}", refused.join(", ")) };
+            let not = if refused.is_empty() { String::new() } else { format!("{REFUSED_FOR}{}", refused.join(", ")) };
             return match taken.is_empty() && had.is_empty() {
                 true => Err(never(format!("all recipients were refused: {}", refused.join(", ")))),
                 false => Ok(format!("{said}{not}")),

@@ -131,6 +131,7 @@ fn objectives() -> Shape {
             .optional(),
         field("rpo", duration(), "Recovery point: how much written data may be lost.").optional(),
         field("confidence", duration(), "How long the system has to be stable to be believed.").optional(),
+        field("recovery", duration(), "In reports, replaces the severity's goal.").optional(),
     ])
 }
 

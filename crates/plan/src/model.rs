@@ -153,6 +153,9 @@ pub struct Objectives {
     pub rpo: Option<Duration>,
     #[serde(default, with = "duration_text::option", skip_serializing_if = "Option::is_none")]
     pub confidence: Option<Duration>,
+    /// From the breach to the confirmed end: in the report it replaces the goal of the incident's severity.
+    #[serde(default, with = "duration_text::option", skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<Duration>,
 }
 
 /// A stage of the migration, as `backfill`, `cutover` or `soak`.

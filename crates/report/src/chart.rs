@@ -54,9 +54,10 @@ pub(crate) fn draw(
             stretch.iter().map(|point| format!("{:.1},{:.1}", x(point.at), y(point.value))).collect();
         let _ = write!(svg, "<polyline class=\"readings\" points=\"{}\"/>", points.join(" "));
     }
+    let unit = unit(readings);
     if readings.points.len() <= DOTS_MAX {
         for point in &readings.points {
-            let title = format!("{} at {}", words::value(point.value), point.at.strftime("%H:%M:%S UTC"));
+            let title = format!("{}{unit} at {}", words::value(point.value), point.at.strftime("%H:%M:%S UTC"));
             let _ = write!(
                 svg,
                 "<circle class=\"reading\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"2\"><title>{title}</title></circle>",
@@ -81,8 +82,12 @@ fn labels(svg: &mut String, readings: &SignalReadings, frame: &Frame, limit: f64
     let above = limit - 4.0;
     let y = if above < frame.top + 12.0 { limit + 12.0 } else { above };
     label("limit", frame.left + 5.0, y, "start", &format!("healthy: {}", readings.healthy));
-    let range = format!("{} to {}", words::value(readings.least), words::value(readings.greatest));
+    let range = format!("{} to {}{}", words::value(readings.least), words::value(readings.greatest), unit(readings));
     label("range", frame.right, frame.top - 6.0, "end", &range);
+}
+
+fn unit(readings: &SignalReadings) -> String {
+    readings.unit.as_ref().map_or(String::new(), |unit| format!(" {unit}"))
 }
 
 /// The line breaks where nothing was known.

@@ -11,6 +11,7 @@ use belay_plan::{checklist::Part, notify::NoticeKind};
 use jiff::SignedDuration;
 
 use crate::{
+    compared,
     course::Course,
     model::{CheckItem, GateState, NoticeState, ReportGate, RunReport, Ticked},
     shown, words,
@@ -109,21 +110,30 @@ fn gates(report: &RunReport) -> Option<CheckItem> {
     }
 }
 
+/// Ticked where signals that measure errors and signals that measure latency were compared with the plan's limits.
 fn confirmation(course: &Course, report: &RunReport) -> Option<CheckItem> {
     let what = "Errors and latency are as before";
+    let open = |note: &str| Some(open("confirmation", what, note));
     if course.plan().confirm.is_empty() {
-        return Some(open(
-            "confirmation",
-            what,
-            "the plan has no confirmation: look at error rate and latency against their baseline",
+        return open("the plan has no confirmation: look at error rate and latency against their baseline");
+    }
+    let gates: Vec<&str> = course.plan().confirm.iter().map(|gate| gate.signal.as_str()).collect();
+    if !matches!(report.state, RunState::RolledBack | RunState::Undone) {
+        return open(&format!("the confirmation has not held: look at {}", gates.join(", ")));
+    }
+    let compared = compared::compared(course, report);
+    if !compared.unhealthy.is_empty() {
+        return open(&format!("at the last reading {} is unhealthy: look again", compared.unhealthy.join(", ")));
+    }
+    let [errors, latency] = &compared.by;
+    if errors.is_empty() && latency.is_empty() {
+        return open(&format!(
+            "the confirmation has held ({}), which measures neither errors nor latency: look at both against their baseline",
+            gates.join(", ")
         ));
     }
-    let signals = course.plan().confirm.iter().map(|gate| gate.signal.as_str()).collect::<Vec<_>>().join(", ");
-    let held = matches!(report.state, RunState::RolledBack | RunState::Undone);
-    Some(match held {
-        true => done("confirmation", what, format!("the confirmation has held: {signals}")),
-        false => open("confirmation", what, format!("the confirmation has not held: look at {signals}")),
-    })
+    let note = format!("errors: {errors}. Latency: {latency}");
+    Some(item("confirmation", !errors.is_empty() && !latency.is_empty(), what, note))
 }
 
 fn signals(report: &RunReport) -> Option<CheckItem> {
@@ -164,13 +174,12 @@ fn data(report: &RunReport) -> Option<CheckItem> {
 }
 
 fn notices(report: &RunReport) -> Option<CheckItem> {
-    let missing: Vec<String> = report
-        .notices
-        .items
-        .iter()
-        .filter(|notice| notice.state != NoticeState::Sent)
-        .map(|notice| format!("{} of {}", notice.channel, notice.about))
-        .collect();
+    let missing = report.notices.items.iter().filter_map(|notice| match (notice.state, &notice.refused) {
+        (NoticeState::Sent, None) => None,
+        (NoticeState::Sent, Some(refused)) => Some(format!("{refused} of {}, by {}", notice.about, notice.channel)),
+        _ => Some(format!("{} of {}", notice.channel, notice.about)),
+    });
+    let missing: Vec<String> = missing.collect();
     let late = report.notices.items.iter().filter(|notice| notice.late).count();
     let what = "Everybody was told who was to be told";
     let count = words::count(report.notices.items.len() + report.notices.left_out, "notice");

@@ -12,8 +12,11 @@ use belay_core::{
     run::{Run, RunState},
     watch::{Truth, signals_of, truth},
 };
-use belay_plan::model::{Name, Plan};
+use belay_plan::model::{Answer, Name, Plan};
 use jiff::Timestamp;
+
+/// What a time server corrects changes no duration that people compare with a goal.
+const CLOCK_SET_S_MAX: u64 = 2;
 
 /// The records of a migration, and which of them tell of one run.
 pub(crate) struct Course<'r> {
@@ -24,8 +27,12 @@ pub(crate) struct Course<'r> {
     pub(crate) incident: Option<Incident>,
     /// When the condition of the trigger that opened the incident began to hold.
     pub(crate) breach: Option<Timestamp>,
-    /// The decision that led to the run.
+    /// The decision or the command that started the run.
     pub(crate) decided: Option<Timestamp>,
+    /// The triggers of the incident that fired by the last readings when the run ended.
+    pub(crate) firing: Vec<Name>,
+    /// The wall clock was set in the course of it: times of before and after show no duration.
+    pub(crate) clock_set: bool,
     pub(crate) as_of: Timestamp,
     /// What people ticked after it, before the next run or attempt.
     pub(crate) ticks: Arc<Ticks>,
@@ -34,7 +41,7 @@ pub(crate) struct Course<'r> {
 /// What is remembered of the open incident while the records are folded.
 struct Opening {
     breach: (usize, Timestamp),
-    decided: Option<Timestamp>,
+    decided: Option<(Answer, Timestamp)>,
 }
 
 #[derive(Default)]
@@ -53,6 +60,7 @@ struct Found {
     over: Option<Timestamp>,
     breach: Option<Timestamp>,
     decided: Option<Timestamp>,
+    firing: Vec<Name>,
 }
 
 impl<'r> Course<'r> {
@@ -72,11 +80,18 @@ impl<'r> Course<'r> {
         let Some((found, run)) = fold.found.zip(state.find_run(run).cloned()) else { return Ok(None) };
         let mut incidents = state.incident.iter().chain(state.past_incidents.iter().map(AsRef::as_ref));
         let incident = run.incident.as_ref().and_then(|id| incidents.find(|incident| incident.id == *id)).cloned();
+        let set_s = |record: &Record| match record.event {
+            Event::WatchResumed { clock_set_s, .. } => clock_set_s.unsigned_abs(),
+            _ => 0,
+        };
+        let clock_set_s: u64 = records[found.first..found.end].iter().map(set_s).sum();
         Ok(Some(Self {
             records,
+            clock_set: clock_set_s > CLOCK_SET_S_MAX,
             story: found.first..found.end,
             breach: found.breach,
             decided: found.decided,
+            firing: found.firing,
             as_of: last.at,
             ticks,
             run,
@@ -113,6 +128,16 @@ impl<'r> Course<'r> {
         self.ended().filter(|_| self.run.is_confirmed())
     }
 
+    /// The confirmed end, unless a trigger of the incident still fired then: that the system was well was not observed.
+    pub(crate) fn well(&self) -> Option<Timestamp> {
+        self.confirmed().filter(|_| self.firing.is_empty())
+    }
+
+    /// `the trigger shop_down still fired`; None where none did.
+    pub(crate) fn still_fired(&self) -> Option<String> {
+        (!self.firing.is_empty()).then(|| format!("the trigger {} still fired", self.firing.join(" and the trigger ")))
+    }
+
     /// The end of the last step, where the run succeeded.
     pub(crate) fn recovered(&self) -> Option<Timestamp> {
         self.run.steps.values().filter_map(|step| step.ended).max().filter(|_| self.succeeded())
@@ -129,6 +154,7 @@ impl Fold {
             found.end = index + 1;
             if matches!(record.event, Event::RunEnded { .. }) {
                 found.over = Some(record.at);
+                found.firing = firing(state, run);
             }
         }
         match &record.event {
@@ -145,9 +171,9 @@ impl Fold {
                 let breach = self.breach(state, trigger).unwrap_or((index, record.at));
                 self.opening = Some(Opening { breach, decided: None });
             }
-            Event::Decided { .. } => {
+            Event::Decided { answer, .. } => {
                 if let Some(opening) = &mut self.opening {
-                    opening.decided = Some(record.at);
+                    opening.decided = Some((*answer, record.at));
                 }
             }
             Event::IncidentClosed { .. } => self.opening = None,
@@ -170,13 +196,19 @@ impl Fold {
         let breach = drilled.or_else(|| opening.map(|opening| opening.breach));
         // The command that asked for it stands in the same append, which has one time.
         let same = records[..index].iter().rev().take_while(|before| before.at == record.at).count();
+        let commanded = |before: &Record| matches!(&before.event, Event::Commanded { verb, .. } if verb == "rollback");
+        // A person can ask for a rollback whatever was decided before.
+        let by_command = records[index - same..index].iter().any(commanded);
+        let decided = opening.and_then(|opening| opening.decided).filter(|_| !by_command);
+        let decided = decided.filter(|(answer, _)| *answer == Answer::RollBack).map_or(record.at, |(_, at)| at);
         let dry = matches!(record.event, Event::Rehearsed { .. });
         Found {
             first: breach.map_or(usize::MAX, |(index, _)| index).min(index - if dry { 0 } else { same }),
             end: index + 1,
             over: dry.then_some(record.at),
             breach: breach.map(|(_, at)| at),
-            decided: opening.map(|opening| opening.decided.unwrap_or(record.at)),
+            decided: opening.map(|_| decided),
+            firing: Vec::new(),
         }
     }
 
@@ -191,6 +223,17 @@ impl Fold {
         };
         turns.into_iter().find(|turn| truth(when, &|name| by(turn, name)) == Truth::True).copied()
     }
+}
+
+/// The triggers of the run's incident whose condition holds by the last readings.
+fn firing(state: &Migration, run: &RunId) -> Vec<Name> {
+    let incident = state.find_run(run).and_then(|run| run.incident.as_ref()).and_then(|id| state.find_incident(id));
+    let health = |name: &str| state.signals.get(name).map_or(Health::Unknown, |signal| signal.health);
+    let fires = |name: &&Name| {
+        let trigger = state.plan.as_ref().and_then(|plan| plan.triggers.get(*name));
+        trigger.is_some_and(|trigger| truth(&trigger.when, &health) == Truth::True)
+    };
+    incident.into_iter().flat_map(|incident| &incident.triggers).filter(fires).cloned().collect()
 }
 
 fn begins_a_run(event: &Event) -> bool {

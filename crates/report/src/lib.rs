@@ -5,6 +5,7 @@
 
 mod chart;
 mod checklist;
+mod compared;
 mod course;
 pub mod line;
 pub mod listing;

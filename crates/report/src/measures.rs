@@ -15,7 +15,7 @@ use crate::{
     shown,
 };
 
-/// So soon an incident of this severity is to be over.
+/// So soon an incident of this severity is to be over, unless the plan has an objective of its own (`recovery`).
 pub(crate) fn goal_of(severity: Severity) -> Duration {
     let minutes = match severity {
         Severity::Critical => 15,
@@ -29,9 +29,9 @@ pub(crate) fn measures(course: &Course) -> Vec<Measure> {
     let opened = course.incident.as_ref().map(|incident| incident.opened);
     let since = Some(course.since());
     let beginning = if course.breach.is_some() { "the breach" } else { "the start of the run" };
-    let (recovered, ended) = (course.recovered(), course.confirmed());
+    let (recovered, confirmed) = (course.recovered(), course.confirmed());
     let measure = |name, counts: String, from: Option<Timestamp>, to: Option<Timestamp>| {
-        let seconds = from.zip(to).map(|(from, to)| seconds(from, to));
+        let seconds = from.zip(to).filter(|_| !course.clock_set).map(|(from, to)| seconds(from, to));
         Measure { name, counts: shown(counts), from, to, seconds }
     };
     let mut measures = Vec::new();
@@ -44,9 +44,9 @@ pub(crate) fn measures(course: &Course) -> Vec<Measure> {
     let counts = format!("from {beginning} to the end of the last step");
     measures.push(measure(MeasureName::Recover, counts, since, recovered));
     let counts = "from the end of the last step to the end of the confirmation".to_owned();
-    measures.push(measure(MeasureName::Confidence, counts, recovered, ended));
+    measures.push(measure(MeasureName::Confidence, counts, recovered, confirmed));
     let counts = format!("from {beginning} to the confirmed end");
-    measures.push(measure(MeasureName::Total, counts, since, ended));
+    measures.push(measure(MeasureName::Total, counts, since, course.well()));
     measures
 }
 
@@ -55,13 +55,15 @@ pub(crate) fn goals(course: &Course, measures: &[Measure], losses: &[DataLoss]) 
     let total = measured(MeasureName::Total);
     let passed = seconds(course.since(), course.ended().unwrap_or(course.as_of));
     let over = course.run.state.is_over();
-    let unconfirmed = course.succeeded() && course.confirmed().is_none();
+    let unconfirmed = course.succeeded() && course.well().is_none();
     let time = |name, about: &str, limit: Option<Duration>, measured_s: Option<f64>, so_far: f64| {
         let limit_s = limit?.as_secs_f64();
         let verdict = match measured_s {
+            _ if course.clock_set => Verdict::Unknown,
+            Some(measured_s) if measured_s <= limit_s && !course.firing.is_empty() => Verdict::Unknown,
             Some(measured_s) if measured_s <= limit_s => Verdict::Met,
             None if !over && so_far <= limit_s => Verdict::Open,
-            // The steps are over in time, and nobody has confirmed that all is well.
+            // The steps are over in time, and it was not observed that all is well.
             None if unconfirmed && so_far <= limit_s => Verdict::Unknown,
             _ => Verdict::Missed,
         };
@@ -71,10 +73,14 @@ pub(crate) fn goals(course: &Course, measures: &[Measure], losses: &[DataLoss]) 
     let confirming =
         course.run.steps.values().filter_map(|step| step.ended).max().filter(|_| course.run.ended.is_none());
     let confirming = confirming.map_or(0.0, |from| seconds(from, course.as_of));
-    let severity = severity(course);
-    let about = severity.map_or(String::new(), |severity| {
-        format!("goal of the severity {}: from the breach to the confirmed end", crate::words::name(&severity))
-    });
+    let (name, about, goal) = match (objectives.recovery, severity(course)) {
+        (Some(limit), _) => (GoalName::Recovery, "objective recovery".to_owned(), Some(limit)),
+        (None, severity) => {
+            let of = severity.map(|severity| crate::words::name(&severity)).unwrap_or_default();
+            (GoalName::Severity, format!("goal of the severity {of}"), severity.map(goal_of))
+        }
+    };
+    let about = format!("{about}: from the breach to the confirmed end");
     let rpo = objectives.rpo.map(|limit| {
         let limit_s = limit.as_secs_f64();
         let most = losses.iter().try_fold(0.0_f64, |most, loss| Some(most.max(loss.seconds?)));
@@ -93,7 +99,7 @@ pub(crate) fn goals(course: &Course, measures: &[Measure], losses: &[DataLoss]) 
         time(GoalName::Rto, rto, objectives.rto, total, passed),
         rpo,
         time(GoalName::Confidence, confidence, objectives.confidence, measured(MeasureName::Confidence), confirming),
-        time(GoalName::Severity, &about, severity.map(goal_of), total, passed),
+        time(name, &about, goal, total, passed),
     ]
     .into_iter()
     .flatten()
@@ -126,7 +132,7 @@ pub(crate) fn losses(course: &Course) -> Vec<DataLoss> {
             }
         };
         let to = first_sent(course, name);
-        let seconds = loss.zip(to).map(|(from, to)| seconds(from, to));
+        let seconds = loss.zip(to).filter(|_| !course.clock_set).map(|(from, to)| seconds(from, to));
         losses.push(DataLoss { step: shown(name), from: loss, to, seconds });
     }
     losses

@@ -118,7 +118,7 @@ pub struct Measure {
     pub counts: Shown,
     pub from: Option<Timestamp>,
     pub to: Option<Timestamp>,
-    /// None: it did not come to that.
+    /// None: it did not come to that, or the wall clock was set meanwhile.
     pub seconds: Option<f64>,
 }
 
@@ -148,6 +148,8 @@ pub enum GoalName {
     Rto,
     Rpo,
     Confidence,
+    /// The objective `recovery`, in the place of the severity's goal.
+    Recovery,
     Severity,
 }
 
@@ -200,6 +202,8 @@ pub struct SignalReadings {
     pub healthy: Shown,
     /// The number in it.
     pub threshold: f64,
+    /// Of the threshold and of what was read, where it is known: `ms`.
+    pub unit: Option<Shown>,
     pub least: f64,
     pub greatest: f64,
     /// In the order of time. Of many, the least and the greatest of each stretch.
@@ -361,6 +365,9 @@ pub struct ReportNotice {
     pub failed: u32,
     /// The receiver's answer, or why the last send failed.
     pub text: Shown,
+    /// The recipients whom the receiver refused, though it took the notice for others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Shown>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]

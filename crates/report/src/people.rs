@@ -3,7 +3,7 @@
 use belay_core::{
     event::{Event, Record},
     id::NoticeId,
-    notice::Facts,
+    notice::{Facts, REFUSED_FOR},
 };
 use belay_plan::model::Answer;
 use indexmap::IndexMap;
@@ -65,6 +65,7 @@ pub(crate) fn notices(course: &Course) -> Listing<ReportNotice> {
             Event::NoticeSent { notice, answer, .. } => {
                 if let Some(notice) = notices.get_mut(notice) {
                     (notice.state, notice.at, notice.text) = (NoticeState::Sent, Some(record.at), shown(answer));
+                    notice.refused = answer.split_once(REFUSED_FOR).map(|(_, refused)| shown(refused));
                 }
             }
             Event::NoticeFailed { notice, why, again_at, .. } => {
@@ -104,6 +105,7 @@ fn due(at: Timestamp, channel: &str, facts: &Facts) -> ReportNotice {
         late: false,
         failed: 0,
         text: shown(""),
+        refused: None,
     }
 }
 

@@ -90,6 +90,7 @@ fn readings(course: &Course, (from, to): (Timestamp, Timestamp)) -> BTreeMap<Nam
         let readings = SignalReadings {
             healthy: shown(&last.healthy),
             threshold: last.threshold,
+            unit: unit(course, &name).map(shown),
             least,
             greatest,
             left_out: points.len() - kept.len(),
@@ -98,6 +99,12 @@ fn readings(course: &Course, (from, to): (Timestamp, Timestamp)) -> BTreeMap<Nam
         Some((name, readings))
     });
     charted.collect()
+}
+
+/// `http` compares the time of an answer in milliseconds with a limit in any unit; the other numbers have those of their source.
+fn unit(course: &Course, name: &str) -> Option<&'static str> {
+    let signal = course.plan().signals.get(name).filter(|signal| signal.kind == "http")?;
+    (!signal.spec["http"]["within"].is_null()).then_some("ms")
 }
 
 fn bands(
@@ -138,7 +145,10 @@ fn bands(
         }
     }
     for bands in bands.values_mut() {
+        // The last one shows what was read last, also where it was read at the very end.
+        let last = bands.pop();
         bands.retain(|band| band.from < band.to);
+        bands.extend(last);
         bands.dedup_by(|next, last| {
             let same = next.health == last.health;
             if same {
@@ -176,8 +186,12 @@ fn marks(course: &Course) -> Vec<StripMark> {
         marks.push(mark(recovered, "recovery: the last step ends".to_owned()));
     }
     if let Some(ended) = course.ended() {
-        let confirmed = course.confirmed().is_some();
-        marks.push(mark(ended, if confirmed { "the run ends, confirmed" } else { "the run ends" }.to_owned()));
+        let text = match (course.still_fired(), course.confirmed()) {
+            (Some(still_fired), _) => format!("the run ends; {still_fired}"),
+            (None, Some(_)) => "the run ends, confirmed".to_owned(),
+            (None, None) => "the run ends".to_owned(),
+        };
+        marks.push(mark(ended, text));
     }
     marks.sort_by_key(|mark| mark.at);
     marks

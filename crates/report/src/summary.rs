@@ -85,22 +85,35 @@ fn started(course: &Course, report: &RunReport) -> Option<String> {
 fn ended(course: &Course) -> String {
     let run = &course.run;
     let from = if course.breach.is_some() { "the breach" } else { "its start" };
-    let after = |at: Timestamp| format!("{} after {from}", words::duration(words::between(course.since(), at)));
+    let after = |at: Timestamp| match course.clock_set {
+        true => format!("how long after {from} is not known, since the wall clock was set meanwhile"),
+        false => format!("{} after {from}", words::duration(words::between(course.since(), at))),
+    };
     let because = if run.why.is_empty() { String::new() } else { format!(": {}", run.why) };
-    match (run.state, run.ended) {
-        (RunState::RolledBack, Some(at)) if course.confirmed().is_some() => {
+    match (run.state, run.ended, course.still_fired()) {
+        (RunState::RolledBack, Some(at), Some(still_fired)) => {
+            let held = match course.confirmed().is_some() {
+                true => "The confirmation held, but by",
+                false => "Nothing was confirmed, since the plan has no confirmation, and by",
+            };
+            let (at, after) = (utc(at), after(at));
+            format!(
+                "Rolled back at {at}, {after}. {held} the last readings {still_fired}: a recovery was not observed."
+            )
+        }
+        (RunState::RolledBack, Some(at), None) if course.confirmed().is_some() => {
             format!("Rolled back and confirmed at {}, {}.", utc(at), after(at))
         }
-        (RunState::RolledBack, Some(at)) => format!(
+        (RunState::RolledBack, Some(at), None) => format!(
             "Rolled back at {}, {}. Nothing was confirmed, since the plan has no confirmation: whether the system was well \
              is not on record.",
             utc(at),
             after(at)
         ),
-        (RunState::Undone, Some(at)) => format!("Undone at {}, {}.", utc(at), after(at)),
-        (RunState::Rehearsed, Some(at)) => format!("Finished at {}.", utc(at)),
-        (RunState::Aborted, Some(at)) => format!("Aborted at {}, {}{because}.", utc(at), after(at)),
-        (state, at) => {
+        (RunState::Undone, Some(at), _) => format!("Undone at {}, {}.", utc(at), after(at)),
+        (RunState::Rehearsed, Some(at), _) => format!("Finished at {}.", utc(at)),
+        (RunState::Aborted, Some(at), _) => format!("Aborted at {}, {}{because}.", utc(at), after(at)),
+        (state, at, _) => {
             let since = at.map_or(String::new(), |at| format!(" since {}", utc(at)));
             let state = words::words(state.as_str());
             format!(
@@ -124,7 +137,7 @@ fn steps(course: &Course) -> Option<String> {
 
 pub(crate) fn postmortem(course: &Course, report: &RunReport) -> Postmortem {
     let action = |aim| ActionItem { aim, action: None, owner: None, deadline: None, success_criterion: None };
-    let (went_well, went_badly) = went(report);
+    let (went_well, went_badly) = went(course, report);
     Postmortem {
         held: people::postmortem_held(course),
         impact: impact(course, report),
@@ -138,12 +151,16 @@ fn impact(course: &Course, report: &RunReport) -> Vec<Shown> {
     let mut impact = Vec::new();
     if let (Some(incident), Some(breach)) = (&report.incident, course.breach) {
         let felt = if incident.customer_facing { "Customers were affected" } else { "Customers were not affected" };
-        let until = course.confirmed().map_or_else(
-            || match course.succeeded() {
-                true => " on; the end is not on record, since nothing was confirmed".to_owned(),
-                false => "; the end is not on record".to_owned(),
+        let until = course.well().map_or_else(
+            || match (course.still_fired(), course.succeeded()) {
+                (Some(still_fired), true) => format!(" on; the end is not on record, since {still_fired}"),
+                (None, true) => " on; the end is not on record, since nothing was confirmed".to_owned(),
+                (_, false) => "; the end is not on record".to_owned(),
             },
-            |ended| format!(" to {} ({})", utc(ended), words::duration(words::between(breach, ended))),
+            |ended| match course.clock_set {
+                true => format!(" to {}; the wall clock was set meanwhile", utc(ended)),
+                false => format!(" to {} ({})", utc(ended), words::duration(words::between(breach, ended))),
+            },
         );
         impact.push(shown(format!("{felt}, as the plan has it: from {}{until}", utc(breach))));
     }
@@ -155,8 +172,9 @@ fn impact(course: &Course, report: &RunReport) -> Vec<Shown> {
 }
 
 /// What the record shows of either kind; people add the rest.
-fn went(report: &RunReport) -> (Vec<Shown>, Vec<Shown>) {
+fn went(course: &Course, report: &RunReport) -> (Vec<Shown>, Vec<Shown>) {
     let (mut well, mut badly) = (Vec::new(), Vec::new());
+    badly.extend(course.still_fired().map(|still_fired| shown(format!("{still_fired} when the run ended"))));
     for goal in &report.goals {
         let name = match goal.name {
             GoalName::Severity => "goal of the severity".to_owned(),
@@ -175,6 +193,13 @@ fn went(report: &RunReport) -> (Vec<Shown>, Vec<Shown>) {
             badly.push(shown(format!("step {} failed: {}", step.name, first.why)));
         }
     }
+    let refused = report.notices.items.iter().filter_map(|notice| Some((notice, notice.refused.as_ref()?)));
+    badly.extend(refused.map(|(notice, refused)| {
+        shown(format!(
+            "{} was not told of {} for everybody: the receiver refused {refused}",
+            notice.channel, notice.about
+        ))
+    }));
     let unsent = report.notices.items.iter().filter(|notice| notice.state != NoticeState::Sent || notice.late);
     badly.extend(unsent.map(|notice| {
         let state = if notice.state == NoticeState::Sent { "was told late" } else { "was not told" };

@@ -8,3 +8,6 @@ mod outbox;
 
 pub use facts::{Facts, IncidentFacts, RunFacts, StepFacts};
 pub use outbox::{ChannelState, GivenUp, Outbox, POSTMORTEM_AFTER, Rung, Waiting};
+
+/// In the answer to a notice that some of its recipients got: what follows are those who were refused for good, each with why.
+pub const REFUSED_FOR: &str = "; refused for ";

@@ -150,3 +150,19 @@ fn the_greatest_numbers_are_drawn_within_the_picture() {
     let page = html(&report);
     assert!(!page.contains("NaN") && !page.contains("inf\""), "{page}");
 }
+
+/// A limit of two seconds beside a reading of twenty-five milliseconds.
+#[test]
+fn the_time_of_an_answer_is_shown_with_its_unit() {
+    let mut story = charted();
+    let text = serde_json::to_string(&story.stage.journal).unwrap();
+    let within = r#""errors":{"kind":"http","spec":{"http":{"within":"2s"}}"#;
+    let text = text.replace(r#""errors":{"kind":"alarm","spec":{}"#, within);
+    story.stage.journal = serde_json::from_str(&text).unwrap();
+    let report = report(&story.stage.journal, &story.run).unwrap().unwrap();
+    let readings = report.signals.rows.iter().find_map(|row| row.readings.as_ref()).unwrap();
+    assert_eq!(readings.unit.as_ref().map(belay_report::Shown::as_str), Some("ms"));
+    let (text, page) = (markdown(&report), html(&report));
+    assert!(text.contains("in between from 0.08 ms to 7.25 ms"), "{text}");
+    assert!(page.contains("in between from 0.08 ms to 7.25 ms") && page.contains("0.08 to 7.25 ms</text>"), "{page}");
+}

@@ -5,6 +5,7 @@ mod common;
 
 mod bounds;
 mod charts;
+mod checklist;
 mod escapes;
 mod evidence;
 mod goldens;

@@ -51,7 +51,8 @@ pub(crate) fn guarded() -> Plan {
     let db = Step { action: "rds.restore".to_owned(), loses_data: true, approve: Some(approve), ..step(&["dns"]) };
     let mut plan = plan(vec![("dns", dns), ("db", db)]);
     plan.summary = Some("The shop's checkout moves to the new cluster.".to_owned());
-    plan.objectives = Objectives { rto: Some(minutes(10)), rpo: Some(minutes(30)), confidence: Some(minutes(10)) };
+    let (rto, rpo, confidence) = (Some(minutes(10)), Some(minutes(30)), Some(minutes(10)));
+    plan.objectives = Objectives { rto, rpo, confidence, recovery: None };
     let asked = Rule { timebox: Some(minutes(10)), ..Rule::always(Answer::Decide) };
     plan.decision.rules = vec![asked];
     plan.confirm = vec![gate("errors", 900, 300)];
