@@ -9,7 +9,7 @@ use belay_core::{
     migration::{Corrupt, Migration},
     run::{Phase, Run, RunState, StepState, baseline_entry},
 };
-use belay_plan::model::{Name, Overlaid, Plan, Target};
+use belay_plan::model::{Answer, Name, Overlaid, Plan, Target};
 use belay_ports::{Ports, ReadError};
 use indexmap::IndexMap;
 use jiff::Timestamp;
@@ -43,7 +43,7 @@ pub struct DrillReport {
     pub verdict: DrillVerdict,
     /// From the breach to the incident.
     pub detection_s: Option<f64>,
-    /// From the incident to the decision.
+    /// From the incident to the decision that started the run.
     pub decision_s: Option<f64>,
     /// From the breach to the end of the last step.
     pub recovery_s: Option<f64>,
@@ -103,12 +103,14 @@ pub fn drill_report(migration: &str, records: &[Record], measured: &Measured) ->
                     actor: record.actor.clone(),
                     started: record.at,
                     incident: None,
+                    answered: None,
                     decided: None,
                     phases: BTreeMap::new(),
                 });
             }
             (Event::IncidentOpened { .. }, Some(course)) => course.incident = course.incident.or(Some(record.at)),
-            (Event::Decided { .. }, Some(course)) => course.decided = course.decided.or(Some(record.at)),
+            (Event::Decided { answer, .. }, Some(course)) => course.answered = Some((*answer, record.at)),
+            (Event::RunStarted { .. }, Some(course)) => course.decide(record.at),
             (Event::Step { step, .. }, Some(course)) => course.note(step, &state, record.at),
             _ => {}
         }
@@ -128,12 +130,20 @@ struct Course {
     actor: String,
     started: Timestamp,
     incident: Option<Timestamp>,
+    answered: Option<(Answer, Timestamp)>,
+    /// When that was decided which started the run.
     decided: Option<Timestamp>,
     /// The phase of each step and since when, with the time in those before.
     phases: BTreeMap<Name, (Phase, Timestamp, BTreeMap<String, f64>)>,
 }
 
 impl Course {
+    /// The run has begun: by the last answer, or by a person who asked for it whatever that was.
+    fn decide(&mut self, at: Timestamp) {
+        let answered = self.answered.filter(|(answer, _)| *answer == Answer::RollBack);
+        self.decided = self.decided.or(Some(answered.map_or(at, |(_, at)| at)));
+    }
+
     fn note(&mut self, step: &str, state: &Migration, at: Timestamp) {
         let drilling = state.run.as_ref().filter(|run| run.kind == RunKind::Drill);
         let Some(now) = drilling.and_then(|run| run.steps.get(step)) else { return };

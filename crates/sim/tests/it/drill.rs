@@ -12,7 +12,7 @@ use belay_engine::{
     Circumstances, DrillReport, ExpectedFrom, INJECTED, Injection, Measured, drill_report, measured, relatives,
     standing,
 };
-use belay_plan::model::{Overlaid, Plan};
+use belay_plan::model::{self, Answer, Overlaid, Plan};
 use belay_ports::Journal;
 use belay_sim::{Faults, Rule};
 
@@ -95,6 +95,25 @@ fn a_fired_trigger_goes_all_the_way_and_is_measured() {
         let state = handle.snapshot().state.clone();
         assert_eq!(state.run.as_ref().unwrap().drill, Some(value));
         scene.assert_sound(Some(&state));
+    });
+}
+
+#[test]
+fn the_time_to_decide_ends_with_the_decision_that_starts_the_run() {
+    virtually(async {
+        let mut plan = drilled();
+        plan.decision.rules =
+            vec![model::Rule { timebox: Some(Duration::from_secs(600)), ..model::Rule::always(Answer::Decide) }];
+        let scene = scene(plan);
+        let handle = scene.open().await;
+        scene.armed_and_cut_over(&handle).await;
+        command(&handle, fire()).await.unwrap();
+        scene.until(&handle, |snapshot| snapshot.state.incident.is_some()).await;
+        tokio::time::sleep(Duration::from_secs(40)).await;
+        command(&handle, Verb::Decide { roll_back: true }).await.unwrap();
+        scene.until_run(&handle, RunState::RolledBack).await;
+        let decision_s = report(&scene).decision_s.unwrap();
+        assert!((40.0..45.0).contains(&decision_s), "{decision_s}");
     });
 }
 
