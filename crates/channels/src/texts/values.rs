@@ -38,7 +38,7 @@ const NAMES: [&str; 21] = [
     "page",
     "channel",
 ];
-const INCIDENT: [&str; 17] = [
+const INCIDENT: [&str; 18] = [
     "id",
     "opened",
     "felt_since",
