@@ -234,10 +234,12 @@ impl Deciding {
         self.gates_read(reading);
     }
 
-    /// After a restart the last record is the last sign of life.
+    /// After a restart the last record is the last sign of life. A record from the future: the clock was set back, by that
+    /// much and the outage, which nobody knows then.
     fn resumed(&mut self, belay_version: &str) {
-        let outage_s = self.state.at.map_or(0, |last| self.now.as_second() - last.as_second());
-        self.resume_watch(belay_version, u64::try_from(outage_s).unwrap_or(0), false, 0);
+        let gone = self.state.at.map_or(SignedDuration::ZERO, |last| self.now.duration_since(last));
+        let outage = Duration::try_from(gone).unwrap_or_default();
+        self.resume_watch(belay_version, outage.as_secs(), false, gone.as_secs().min(0));
     }
 
     /// A suspended machine and a clock that is set forward look the same: nothing was watched for so long.
@@ -247,7 +249,8 @@ impl Deciding {
     }
 
     fn resume_watch(&mut self, belay_version: &str, outage_s: u64, asleep: bool, clock_set_s: i64) {
-        if self.state.is_live() {
+        // What waits to be told counts by the clock, also where nothing is watched any more.
+        if self.state.is_live() || (clock_set_s != 0 && !self.state.outbox.is_idle()) {
             let belay_version = belay_version.to_owned();
             self.emit(Event::WatchResumed { belay_version, outage_s, asleep, clock_set_s });
         }

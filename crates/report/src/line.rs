@@ -121,8 +121,9 @@ fn told(actor: &str, event: &Event, clock: Clock) -> Told {
             let tone = if *verdict == CheckVerdict::Go { Tone::Good } else { Tone::Warn };
             tell("", tone, readiness(*verdict, findings, *left_out))
         }
-        Event::WatchResumed { outage_s, .. } => {
-            tell("", Tone::Warn, format!("Belay is back after {outage_s}s; everything is looked at anew"))
+        Event::WatchResumed { outage_s, clock_set_s, .. } => {
+            let clock = words::clock_set(*clock_set_s).map(|set| format!("{set}; ")).unwrap_or_default();
+            tell("", Tone::Warn, format!("Belay is back after {outage_s}s; {clock}everything is looked at anew"))
         }
         Event::EvidenceGathered { source, findings, notes, .. } => {
             let found = words::count(findings.len(), "finding");

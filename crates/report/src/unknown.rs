@@ -52,12 +52,15 @@ fn stretches(course: &Course) -> Vec<Unknown> {
                 close_all(&mut found, &mut open, "", record.at);
                 continue;
             }
-            Event::WatchResumed { outage_s, asleep, .. } => {
+            Event::WatchResumed { outage_s, asleep, clock_set_s, .. } => {
                 close_all(&mut found, &mut open, "source ", record.at);
                 let outage = SignedDuration::from_secs(i64::try_from(*outage_s).unwrap_or(i64::MAX));
                 let from = record.at.saturating_sub(outage).unwrap_or(record.at);
                 let why = if *asleep { "the process was suspended" } else { "Belay did not run" };
-                let time = words::duration(std::time::Duration::from_secs(*outage_s));
+                let time = match words::clock_set(*clock_set_s).filter(|_| !asleep) {
+                    Some(set) => format!("an unknown time: {set}"),
+                    None => words::duration(std::time::Duration::from_secs(*outage_s)),
+                };
                 found.push(Unknown {
                     what: shown("everything"),
                     from,

@@ -18,6 +18,13 @@ pub fn duration(time: Duration) -> String {
     }
 }
 
+/// `the clock was set back by 1h 00m`: none where it was not set.
+pub(crate) fn clock_set(seconds: i64) -> Option<String> {
+    let way = if seconds < 0 { "back" } else { "forward" };
+    (seconds != 0)
+        .then(|| format!("the clock was set {way} by {}", duration(Duration::from_secs(seconds.unsigned_abs()))))
+}
+
 /// The time between two moments; none if they are the wrong way round.
 pub fn between(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap_or_default()

@@ -303,6 +303,8 @@ impl Outbox {
         let shifted = |at: Timestamp| at.saturating_add(by).unwrap_or(at);
         for waiting in self.waiting.values_mut() {
             let waiting = Arc::make_mut(waiting);
+            // A notice is as old as before: it is of use for as long, and not later than it was.
+            (waiting.made, waiting.due) = (shifted(waiting.made), shifted(waiting.due));
             waiting.again_at = shifted(waiting.again_at);
             waiting.late_at = waiting.late_at.map(shifted);
         }

@@ -363,6 +363,60 @@ fn a_clock_that_was_set_changes_nothing_of_what_people_were_promised() {
     assert_eq!(kinds(&live(&mut stage, MINUTE), "customers"), [(Incident, 0)]);
 }
 
+/// The first process ran with a clock that was a year ahead.
+#[test]
+fn a_clock_set_back_over_a_restart_or_in_a_process_holds_up_no_notice() {
+    const YEAR: u64 = 365 * 24 * HOUR;
+    let mut plan = telling(vec![("team", channel(&[Incident, Finished, NoticeKind::PostmortemDue]))]);
+    plan.decision.rules = vec![Rule::always(Answer::RollBack)];
+    for (restarts, disarmed) in [(true, false), (true, true), (false, true), (false, false)] {
+        let mut stage = armed(&plan);
+        stage.read("errors", Health::Unhealthy);
+        fails(&mut stage, Retry::Later { after: None });
+        if disarmed {
+            stage.put_back("dns");
+            fails(&mut stage, Retry::Later { after: None });
+            assert!(!stage.state.is_live());
+        }
+        stage.now -= Duration::from_secs(YEAR);
+        let awoke = if restarts {
+            Input::Resumed { belay_version: "2".to_owned() }
+        } else {
+            let clock_set = SignedDuration::from_secs(-i64::try_from(YEAR).unwrap());
+            Input::Awoke { belay_version: "2".to_owned(), late: Duration::ZERO, clock_set }
+        };
+        let events = stage.feed(awoke).unwrap();
+        let set = -i64::try_from(YEAR).unwrap();
+        assert!(matches!(events[0], Event::WatchResumed { clock_set_s, .. } if clock_set_s == set), "{events:?}");
+        stage.pass(4);
+        let (id, _) = next(&stage).expect("it is tried again");
+        stage.feed(Input::Noticed { notice: id.clone(), result: Ok("200".to_owned()) }).unwrap();
+        let sent = stage.journal.iter().rev().find_map(|record| match &record.event {
+            Event::NoticeSent { notice, delay_s, .. } if *notice == id => Some(*delay_s),
+            _ => None,
+        });
+        assert_eq!(sent, Some(4), "it was due four seconds ago by any clock");
+        if disarmed {
+            deliver(&mut stage);
+            let due = *stage.state.outbox.postmortems.values().next().unwrap();
+            assert_eq!(due, stage.now - Duration::from_secs(4) + POSTMORTEM_AFTER);
+        }
+        assert_eq!(stage.replay(), stage.state);
+    }
+}
+
+/// What was due by the wrong clock would else be as old as the clock was wrong, and be given up at its first failure.
+#[test]
+fn a_clock_set_forward_makes_no_notice_too_old() {
+    let mut stage = armed(&telling(vec![("team", channel(&[Incident]))]));
+    stage.read("errors", Health::Unhealthy);
+    let year = SignedDuration::from_hours(24 * 365);
+    stage.now += year;
+    stage.awake(Duration::ZERO, year);
+    let events = fails(&mut stage, Retry::Later { after: None });
+    assert!(matches!(&events[..], [Event::NoticeFailed { again_at: Some(_), .. }]), "{events:?}");
+}
+
 #[test]
 fn an_outage_is_followed_by_one_update_and_not_by_those_that_were_missed() {
     let mut stage = armed(&telling(vec![("customers", ladder(0, 15))]));
