@@ -1,8 +1,13 @@
 //! `pagerduty`: the Events API v2. The notices of an incident have one key, so that it is one alert there, too: triggered when
 //! it begins, acknowledged when a person decides, resolved when Belay has observed that all is well. What a rollback asks of
 //! people has keys beside it: PagerDuty pages nobody for an alert that is acknowledged.
+//!
+//! An alert is open until it is resolved under its key, so no alert is triggered whose end Belay would not tell of: `readiness`,
+//! `blind` and `point_of_no_return` have keys that the notice of their end knows. What informs and asks nobody for anything
+//! (`armed`, `phase`, `muted`, `postmortem_due`) is not sent at all: the Events API v2 takes it as a change event, which has no key
+//! and notifies nobody, on another path; the other channels are for that.
 
-use belay_core::notice::Facts;
+use belay_core::{notice::Facts, readiness::CheckVerdict};
 use belay_plan::{
     catalogue::{ChannelSpec, Finding},
     model::Severity,
@@ -137,7 +142,12 @@ fn events(notice: &Notice) -> Vec<(Action, String)> {
             let asked = ASKS.into_iter().filter(|_| facts.run.is_some());
             [end].into_iter().chain(asked.map(|kind| asks(Action::Resolve, kind))).collect()
         }
-        NoticeKind::Blind | NoticeKind::Readiness if facts.over => vec![main(Action::Resolve)],
+        // A warning gets nobody up: the rollback would work. Resolving what is not open changes nothing.
+        NoticeKind::Readiness if facts.over || facts.readiness == Some(CheckVerdict::Warn) => {
+            vec![main(Action::Resolve)]
+        }
+        // When the point has passed there is nothing left to decide before it.
+        _ if facts.trouble().is_some() && facts.is_over() => vec![main(Action::Resolve)],
         _ => vec![main(Action::Trigger)],
     }
 }
@@ -192,6 +202,7 @@ fn episode(notice: &Notice) -> String {
         // That it can be read again ends nothing but that.
         _ if facts.kind == NoticeKind::Blind => format!("blind/{}", facts.source.as_deref().unwrap_or_default()),
         _ if facts.kind == NoticeKind::Readiness => "readiness".to_owned(),
+        _ if facts.kind == NoticeKind::PointOfNoReturn => "point_of_no_return".to_owned(),
         (Some(incident), _) => incident.id.to_string(),
         (None, Some(run)) => run.id.to_string(),
         (None, None) => notice.key.clone(),
@@ -204,8 +215,10 @@ fn severity(notice: &Notice) -> &'static str {
     match (facts.kind, of_incident) {
         _ if notice.test => "info",
         (NoticeKind::Halted, _) | (_, Some(Severity::Critical)) => "critical",
+        // It could not be found out whether a rollback would work.
+        (NoticeKind::Readiness, _) if facts.readiness == Some(CheckVerdict::Unknown) => "warning",
         (NoticeKind::Blind | NoticeKind::StepFailed | NoticeKind::Readiness, _) | (_, Some(Severity::Major)) => "error",
-        (NoticeKind::Approval, _) | (_, Some(Severity::Minor)) => "warning",
+        (NoticeKind::Approval | NoticeKind::PointOfNoReturn, _) | (_, Some(Severity::Minor)) => "warning",
         (_, None) => "info",
     }
 }

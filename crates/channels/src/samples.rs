@@ -6,6 +6,7 @@ use belay_core::{
     event::{IncidentOutcome, RunKind},
     id::{IncidentId, RunId},
     notice::{Facts, IncidentFacts, RunFacts, StepFacts},
+    readiness::CheckVerdict,
     run::RunState,
 };
 use belay_plan::{
@@ -29,7 +30,14 @@ pub fn all(kind: NoticeKind) -> Vec<Sample> {
         NoticeKind::Armed => vec![of("armed by a person", by("anna", "the cutover begins at 03:00", quiet()))],
         NoticeKind::Readiness => {
             let why = "no-go: step db_back: shop: 17m would be lost: shop is restorable up to 2026-03-01T21:43:00Z (wanted: no more than 5m (rpo))";
-            vec![of("a check that failed", because(why, quiet())), of("ready again", Facts { over: true, ..quiet() })]
+            let of_verdict = |verdict, facts| Facts { readiness: Some(verdict), ..facts };
+            let warn = "warn: step dns_back: checkout.example.com: has a TTL of 1h (wanted: no more than 1m)";
+            vec![
+                of("a check that failed", of_verdict(CheckVerdict::NoGo, because(why, quiet()))),
+                of("a check that warns", of_verdict(CheckVerdict::Warn, because(warn, quiet()))),
+                of("ready again", of_verdict(CheckVerdict::Go, Facts { over: true, ..quiet() })),
+                of("disarmed", Facts { over: true, ..because(DISARMED, quiet()) }),
+            ]
         }
         NoticeKind::Incident => incidents().into_iter().map(|(name, facts)| of(name, facts)).collect(),
         NoticeKind::Decision => vec![
@@ -81,6 +89,7 @@ pub fn all(kind: NoticeKind) -> Vec<Sample> {
         NoticeKind::PointOfNoReturn => vec![
             of("ahead", Facts { point_of_no_return: Some(minute(30)), ..quiet() }),
             of("passed", Facts { point_of_no_return: Some(minute(0)), ..quiet() }),
+            of("disarmed before it", Facts { over: true, ..because(DISARMED, quiet()) }),
         ],
         NoticeKind::Muted => vec![
             of("muted", Facts { muted_until: Some(minute(30)), ..by("anna", "the load test makes errors", quiet()) }),
@@ -98,10 +107,25 @@ pub fn all(kind: NoticeKind) -> Vec<Sample> {
                 "signals that can be read again",
                 Facts { over: true, source: Some("cloudwatch".to_owned()), ..quiet() },
             ),
+            of(
+                "a trigger that cannot be decided",
+                Facts {
+                    source: Some("trigger customers_hurt".to_owned()),
+                    ..because("customer_errors: no reading for 5m", quiet())
+                },
+            ),
+            of(
+                "disarmed while signals could not be read",
+                Facts { over: true, source: Some("cloudwatch".to_owned()), ..because(DISARMED, quiet()) },
+            ),
         ],
         NoticeKind::PostmortemDue => vec![
             of("after an incident", confirmed(ended(RunState::RolledBack, running()))),
             of("after a rollback by hand", ended(RunState::RolledBack, by_hand())),
+            of(
+                "after an incident without a rollback",
+                healthy(closed(IncidentOutcome::Recovered, first(Answer::FixForward))),
+            ),
         ],
     }
 }
@@ -155,6 +179,8 @@ fn incidents() -> Vec<(&'static str, Facts)> {
     ]
 }
 
+const DISARMED: &str = "the migration is disarmed";
+
 const REFUSED: &str = "RDS refuses RestoreDBInstanceToPointInTime (InsufficientDBInstanceCapacity): no capacity in \
     eu-west-1a for db.r6g.2xlarge";
 
@@ -188,6 +214,7 @@ fn quiet() -> Facts {
         phase: Some(name("cutover")),
         muted_until: None,
         point_of_no_return: None,
+        readiness: None,
     }
 }
 

@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// The version that this code writes. A record with a higher one makes its stream read-only.
-pub const EVENT_VERSION: u32 = 5;
+pub const EVENT_VERSION: u32 = 6;
 
 /// An event with its place in the chain.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -269,6 +269,13 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         asked: bool,
     },
+    /// It was not sent, and nobody needs it any more: the run that asked for something has ended, or a newer one tells more.
+    NoticeDropped {
+        notice: NoticeId,
+        channel: Name,
+        about: NoticeKind,
+        why: String,
+    },
     /// The time that the plan gives it is over, and it is not sent.
     NoticeLate {
         notice: NoticeId,
@@ -281,6 +288,14 @@ pub enum Event {
     },
     PostmortemHeld {
         run: RunId,
+        link: String,
+    },
+    /// The same of an incident in which nothing was rolled back.
+    IncidentPostmortemDue {
+        incident: IncidentId,
+    },
+    IncidentPostmortemHeld {
+        incident: IncidentId,
         link: String,
     },
 

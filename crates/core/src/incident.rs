@@ -129,6 +129,7 @@ impl Migration {
                 incident.closed = Some(at);
                 incident.outcome = Some(*outcome);
                 if let Some(closed) = self.incident.take() {
+                    self.expect_incident_postmortem(at, &closed);
                     self.past_incidents.push(std::sync::Arc::new(closed));
                 }
             }

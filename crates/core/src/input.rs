@@ -298,6 +298,11 @@ pub enum Verb {
         run: RunId,
         link: String,
     },
+    /// An incident was talked over; where it was rolled back, its run.
+    IncidentPostmortemHeld {
+        incident: IncidentId,
+        link: String,
+    },
     /// Somebody has seen to an item of the checklist.
     Tick {
         item: Name,

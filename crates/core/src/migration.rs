@@ -32,6 +32,9 @@ use crate::{
 /// After an outage longer than this in the middle of a run, what is found must be explainable before anything is sent.
 pub const LONG_OUTAGE_S: u64 = 600;
 
+/// From this version on people are reminded of an incident without a run. Of those before it, which can be years old, they are not.
+const VERSION_INCIDENT_POSTMORTEMS: u32 = 6;
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct Migration {
     pub name: Name,
@@ -175,6 +178,9 @@ impl Migration {
             return Err(corrupt(format!("it does not follow record {}", self.seq)));
         }
         self.apply(record.at, &record.actor, &record.event).map_err(corrupt)?;
+        if record.version < VERSION_INCIDENT_POSTMORTEMS && matches!(record.event, Event::IncidentClosed { .. }) {
+            Arc::make_mut(&mut self.outbox).incident_postmortems.clear();
+        }
         self.seq = record.seq;
         self.head.clone_from(&record.hash);
         Ok(())
@@ -220,9 +226,12 @@ impl Migration {
             Event::NoticeDue { .. }
             | Event::NoticeSent { .. }
             | Event::NoticeFailed { .. }
+            | Event::NoticeDropped { .. }
             | Event::NoticeLate { .. }
             | Event::PostmortemDue { .. }
-            | Event::PostmortemHeld { .. } => self.apply_notice(at, event)?,
+            | Event::PostmortemHeld { .. }
+            | Event::IncidentPostmortemDue { .. }
+            | Event::IncidentPostmortemHeld { .. } => self.apply_notice(at, event)?,
             Event::ItemTicked { .. } | Event::ItemUnticked { .. } => self.apply_tick(at, actor, event),
             Event::DrillStarted { .. } | Event::DrillEnded { .. } => self.apply_drill(at, actor, event)?,
             Event::RunStarted { .. }

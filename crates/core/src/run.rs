@@ -101,7 +101,7 @@ impl RunState {
 }
 
 impl Run {
-    pub(crate) fn new(id: &RunId, kind: RunKind, at: Timestamp, plan: &Arc<Plan>, plan_sha256: &str) -> Self {
+    pub fn new(id: &RunId, kind: RunKind, at: Timestamp, plan: &Arc<Plan>, plan_sha256: &str) -> Self {
         Self {
             id: id.clone(),
             kind,

@@ -9,7 +9,7 @@ use crate::{
     change::Effect,
     decide::Deciding,
     event::{Event, StepEvent},
-    id::{RunId, id_text},
+    id::{IncidentId, RunId, id_text},
     input::{Asked, Refusal, RefusalKind},
     migration::Migration,
     possible::{self, VerbWord, armed_since},
@@ -93,6 +93,27 @@ impl Deciding {
         }
         self.commanded("postmortem", asked, json!({ "run": run, "link": link }));
         self.emit(Event::PostmortemHeld { run: run.clone(), link: link.to_owned() });
+        Ok(())
+    }
+
+    pub(crate) fn incident_postmortem_held(&mut self, incident: &IncidentId, link: &str, asked: &Asked) -> Outcome {
+        let found = self.state.find_incident(incident).ok_or_else(|| Refusal {
+            kind: RefusalKind::NotFound,
+            why: format!("there is no incident {incident}"),
+            help: "`belay status` names the last one".to_owned(),
+        })?;
+        if let Some(run) = found.run.clone() {
+            return self.postmortem_held(&run, link, asked);
+        }
+        if found.closed.is_none() {
+            return Err(Refusal {
+                kind: RefusalKind::WrongState,
+                why: format!("incident {incident} is open"),
+                help: "when it has ended, it can be talked over".to_owned(),
+            });
+        }
+        self.commanded("postmortem", asked, json!({ "incident": incident, "link": link }));
+        self.emit(Event::IncidentPostmortemHeld { incident: incident.clone(), link: link.to_owned() });
         Ok(())
     }
 

@@ -47,6 +47,7 @@ impl Deciding {
             Verb::Undo { run } => self.undo(run, asked),
             Verb::Drill { trigger } => self.drill(trigger.as_ref(), asked),
             Verb::PostmortemHeld { run, link } => self.postmortem_held(run, link, asked),
+            Verb::IncidentPostmortemHeld { incident, link } => self.incident_postmortem_held(incident, link, asked),
             Verb::Tick { item, part } => self.tick(item, *part, asked),
             Verb::Untick { item } => self.untick(item, asked),
             Verb::DrillOver { verdict, report } => self.drill_over(*verdict, report),

@@ -104,10 +104,19 @@ fn says(event: &Event, state: &Migration) -> Option<(Tone, String)> {
         Event::NoticeFailed { channel, about, why, again_at: None, .. } => {
             (Error, format!("{channel} is not told of {about}: {why}; tell them yourself"))
         }
+        Event::NoticeDropped { channel, about, why, .. } => {
+            (Info, format!("{channel} is not told of {about} any more: {why}"))
+        }
         Event::NoticeLate { channel, about, .. } => {
             (Error, format!("{channel} should have been told of {about} by now; tell them yourself"))
         }
         Event::PostmortemDue { run } => (Warn, format!("two days since run {run}, and nobody has talked it over")),
+        Event::IncidentPostmortemDue { incident } => {
+            (Warn, format!("two days since incident {incident}, and nobody has talked it over"))
+        }
+        Event::IncidentPostmortemHeld { incident, link } => {
+            (Info, format!("incident {incident} was talked over: {link}"))
+        }
         Event::PostmortemHeld { run, link } => (Info, format!("run {run} was talked over: {link}")),
         Event::ItemTicked { item, reason, .. } => (Info, format!("{item} of the checklist is ticked: {reason}")),
         Event::ItemUnticked { item, reason } => (Info, format!("the tick of {item} is taken back: {reason}")),

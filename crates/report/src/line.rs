@@ -138,11 +138,20 @@ fn told(actor: &str, event: &Event, clock: Clock) -> Told {
         Event::NoticeFailed { channel, about, why, again_at: None, .. } => {
             tell("", Tone::Bad, format!("{channel} is not told of {about}: {why}; tell them yourself"))
         }
+        Event::NoticeDropped { channel, about, why, .. } => {
+            tell("", Tone::Quiet, format!("{channel} is not told of {about} any more: {why}"))
+        }
         Event::NoticeLate { channel, about, .. } => {
             tell("", Tone::Bad, format!("{channel} should have been told of {about} by now; tell them yourself"))
         }
         Event::PostmortemDue { run } => {
             tell("", Tone::Warn, format!("two days since run {run}, and nobody has talked it over"))
+        }
+        Event::IncidentPostmortemDue { incident } => {
+            tell("", Tone::Warn, format!("two days since incident {incident}, and nobody has talked it over"))
+        }
+        Event::IncidentPostmortemHeld { incident, link } => {
+            tell("", Tone::Quiet, format!("incident {incident} was talked over: {link}"))
         }
         Event::PostmortemHeld { run, link } => tell("", Tone::Quiet, format!("run {run} was talked over: {link}")),
         Event::ItemTicked { item, reason, .. } => tell(item, Tone::Quiet, format!("ticked by {actor}: {reason}")),

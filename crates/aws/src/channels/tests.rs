@@ -89,6 +89,7 @@ fn notice(kind: &str, arn: &str) -> Notice {
         phase: None,
         muted_until: None,
         point_of_no_return: None,
+        readiness: None,
     };
     Notice {
         key: "checkout/7/others".to_owned(),

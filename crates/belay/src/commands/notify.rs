@@ -127,11 +127,15 @@ impl Args {
 
 /// A sample as this channel of the plan gets it.
 fn of_plan(plan: &Plan, name: &Name, facts: Facts, test: bool) -> Notice {
-    let kind = &plan.notify.channels[name].kind;
+    let planned = &plan.notify.channels[name];
     let facts = Facts { migration: plan.migration.clone(), summary: plan.summary.clone(), ..facts };
-    let notice = samples::notice(facts, kind);
+    let notice = samples::notice(facts, &planned.kind);
     let page = format!("belay status {}", plan.migration);
-    Notice { channel: name.clone(), notify: plan.notify.clone(), page, test, ..notice }
+    // As the engine does: only who is told of incidents at times of their own is promised an update.
+    let open = notice.facts.incident.as_ref().filter(|incident| incident.outcome.is_none());
+    let every = planned.every.filter(|_| open.is_some() && planned.events.contains(&NoticeKind::Incident));
+    let next_update = every.and_then(|every| notice.facts.at.checked_add(every).ok());
+    Notice { channel: name.clone(), notify: plan.notify.clone(), page, test, next_update, ..notice }
 }
 
 async fn send(plan: &Plan, name: &Name, channels: &dyn Channels) -> Result<String, String> {

@@ -104,6 +104,32 @@ async fn a_rollback_without_an_incident_has_the_key_of_its_run() {
     assert!(received.iter().all(|event| event.line == "POST /proxy/v2/enqueue"));
 }
 
+/// An alert that nothing resolves stays open for ever.
+#[tokio::test]
+async fn trouble_beside_incidents_is_resolved_under_the_key_that_opened_it() {
+    for (kind, samples) in [
+        // Failed, a warning, well again, disarmed.
+        (NoticeKind::Readiness, &[(0, "trigger"), (1, "resolve"), (2, "resolve"), (3, "resolve")][..]),
+        // Ahead, passed, disarmed before it.
+        (NoticeKind::PointOfNoReturn, &[(0, "trigger"), (1, "resolve"), (2, "resolve")]),
+        (NoticeKind::Blind, &[(0, "trigger"), (1, "resolve"), (3, "resolve")]),
+    ] {
+        let receiver = Receiver::new(&[&answer("202 Accepted", &[], TAKEN)]).await;
+        let team = team(&receiver.url(""));
+        for (sample, action) in samples {
+            let mut notice = team.notice(kind, *sample);
+            notice.key = format!("each has its own: {sample}");
+            assert_eq!(team.send(&notice).await, Ok(format!("202 Event processed ({action})")), "{kind} {sample}");
+        }
+        let key = match kind {
+            NoticeKind::Blind => "blind/cloudwatch".to_owned(),
+            kind => kind.to_string(),
+        };
+        let key = format!("belay/checkout-cutover/{key}");
+        assert!(receiver.received().iter().all(|event| event.json()["dedup_key"] == key), "{kind}");
+    }
+}
+
 #[tokio::test]
 async fn a_test_wakes_nobody_who_has_an_incident() {
     let receiver = Receiver::new(&[&answer("202 Accepted", &[], TAKEN)]).await;

@@ -18,6 +18,7 @@ use crate::{
         Facts, Waiting,
         gather::Told,
         outbox::{ENDS, is_urgent},
+        standing::TRIGGER,
     },
     readiness::CheckVerdict,
 };
@@ -38,10 +39,14 @@ const WAITING_MAX: usize = 200;
 /// So many steps that ask for people, or have failed, are told one by one.
 const SINGLE_MAX: usize = 5;
 
+/// Why an update is dropped.
+const NEWER: &str = "a newer notice tells what has become of it";
+
 impl Deciding {
     /// Everything else has been decided: what is to be told of it, and of what was due by now.
     pub(crate) fn follow_notices(&mut self) {
         self.follow_postmortems();
+        self.drop_asks();
         if let Some(plan) = self.state.plan.clone().filter(|plan| !plan.notify.channels.is_empty()) {
             let happened = merged(self.told());
             for (name, channel) in &plan.notify.channels {
@@ -58,9 +63,32 @@ impl Deciding {
                         self.due(name, channel, facts, self.now);
                     }
                 }
+                self.follow_standing(name, channel);
             }
         }
         self.follow_late();
+    }
+
+    /// When a run has ended, nobody is asked for anything: what asks and has not been sent is of no more use.
+    fn drop_asks(&mut self) {
+        let is_over = |waiting: &Waiting| {
+            let run = waiting.run().filter(|_| waiting.asks()).and_then(|run| self.state.find_run(run));
+            run.is_some_and(|run| run.state.is_over())
+        };
+        let outbox = &self.state.outbox;
+        let old = outbox
+            .waiting
+            .iter()
+            .filter(|(id, waiting)| is_over(waiting) && !outbox.sending(self.now, &waiting.channel).contains(id));
+        let old: Vec<NoticeId> = old.map(|(id, _)| id.clone()).collect();
+        old.iter()
+            .for_each(|notice| self.drop_notice(notice, "the run has ended: nobody is asked for anything any more"));
+    }
+
+    fn drop_notice(&mut self, notice: &NoticeId, why: &str) {
+        let Some(waiting) = self.state.outbox.waiting.get(notice) else { return };
+        let (notice, channel, about) = (notice.clone(), waiting.channel.clone(), waiting.facts.kind);
+        self.emit(Event::NoticeDropped { notice, channel, about, why: why.to_owned() });
     }
 
     /// An incident is told of by the channel's own times. Whether it was due now.
@@ -98,6 +126,8 @@ impl Deciding {
         });
         let stale: Vec<_> = stale.collect();
         for (old, waiting, facts) in stale {
+            let replaced = self.state.outbox.superseded(self.now, name, &facts).into_iter().filter(|id| *id != old);
+            replaced.for_each(|update| self.drop_notice(&update, NEWER));
             let notice = self.next_notice();
             let late_at = waiting.late_at.filter(|_| !waiting.late);
             let (channel, facts, since) = (name.clone(), Arc::new(facts), Some(waiting.due));
@@ -120,7 +150,7 @@ impl Deciding {
     }
 
     /// `scheduled`: when it should have been sent.
-    fn due(&mut self, name: &Name, channel: &Channel, mut facts: Facts, scheduled: Timestamp) {
+    pub(super) fn due(&mut self, name: &Name, channel: &Channel, mut facts: Facts, scheduled: Timestamp) {
         let contained = self.containable(name, &facts);
         let (mut since, mut instead_of) = (scheduled, None);
         let mut late_at = channel.within.and_then(|within| scheduled.checked_add(within).ok());
@@ -129,6 +159,9 @@ impl Deciding {
             (since, late_at, instead_of) = (waiting.due, waiting.late_at, Some(id));
         } else if !self.make_room(name, &facts) {
             return;
+        }
+        for old in self.state.outbox.superseded(self.now, name, &facts) {
+            self.drop_notice(&old, NEWER);
         }
         let notice = self.next_notice();
         let since = Some(since).filter(|since| *since != self.now);
@@ -242,7 +275,7 @@ impl Deciding {
                 Event::Blinded { source, why } => kind(NoticeKind::Blind).source(source).why(why),
                 Event::Sighted { source } => kind(NoticeKind::Blind).source(source).over(),
                 Event::UnknownAlerted { trigger, why } => {
-                    kind(NoticeKind::Blind).source(&format!("trigger {trigger}")).why(why)
+                    kind(NoticeKind::Blind).source(&format!("{TRIGGER}{trigger}")).why(why)
                 }
                 Event::Step { step, what: StepEvent::ApprovalAwaited { why, .. } } => {
                     kind(NoticeKind::Approval).step(step, why)
@@ -274,6 +307,9 @@ impl Deciding {
                     run: Some(run.clone()),
                     ..kind(NoticeKind::PostmortemDue)
                 },
+                Event::IncidentPostmortemDue { incident } => {
+                    Told { incident: Some(incident.clone()), ..kind(NoticeKind::PostmortemDue) }
+                }
                 _ => return None,
             })
         };
@@ -333,6 +369,11 @@ impl Deciding {
         for run in due {
             self.emit(Event::PostmortemDue { run });
         }
+        let due = self.state.outbox.incident_postmortems.iter().filter(|(_, at)| **at <= self.now);
+        let due: Vec<IncidentId> = due.map(|(incident, _)| incident.clone()).collect();
+        for incident in due {
+            self.emit(Event::IncidentPostmortemDue { incident });
+        }
     }
 
     /// A try to send is over.
@@ -354,7 +395,13 @@ impl Deciding {
                     return self.give_up(&notice, why.clone());
                 }
                 let asked = matches!(retry, Retry::Later { after: Some(_) });
+                let (id, to) = (notice.clone(), channel.clone());
                 self.emit(Event::NoticeFailed { notice, channel, about, why: why.clone(), again_at, asked });
+                // A newer one became due while it was on its way.
+                if !self.state.outbox.waiting.contains_key(&id) {
+                    let why = NEWER.to_owned();
+                    self.emit(Event::NoticeDropped { notice: id, channel: to, about, why });
+                }
             }
         }
     }
@@ -371,7 +418,8 @@ impl Deciding {
         let rungs = state.outbox.rungs.iter().filter(|(name, _)| state.incident.is_some() && !state.is_rung_held(name));
         let rungs = rungs.filter_map(|(_, rung)| rung.next);
         let late = state.outbox.waiting.values().filter(|waiting| !waiting.late).filter_map(|waiting| waiting.late_at);
-        rungs.chain(late).chain(state.outbox.postmortems.values().copied()).min()
+        let (runs, incidents) = (state.outbox.postmortems.values(), state.outbox.incident_postmortems.values());
+        rungs.chain(late).chain(runs.chain(incidents).copied()).min()
     }
 }
 

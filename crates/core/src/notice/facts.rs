@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     event::{IncidentOutcome, RunKind},
     id::{IncidentId, RunId},
+    readiness::CheckVerdict,
     run::RunState,
 };
 
@@ -26,7 +27,8 @@ pub struct Facts {
     /// It is a rehearsal in which nothing is really wrong.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub drill: bool,
-    /// What it tells of is over: a mute, a source that can be read again.
+    /// What it tells of is over: a mute, a source that can be read again, a check that fails no more. With a `why`: it is of no
+    /// more concern, and nobody has seen that all is well.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub over: bool,
     /// When that happened which is told.
@@ -62,6 +64,9 @@ pub struct Facts {
     /// Of `point_of_no_return`; past when it is not after `at`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub point_of_no_return: Option<Timestamp>,
+    /// Of `readiness`: what the checks come to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub readiness: Option<CheckVerdict>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -159,7 +164,41 @@ pub struct StepFacts {
     pub until: Option<Timestamp>,
 }
 
+/// What is wrong beside incidents. Whoever is told of it is told of its end, too: some channels open an alert for it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Trouble {
+    Readiness,
+    PointOfNoReturn,
+    /// The source that cannot be read, or the trigger that cannot be decided.
+    Blind(String),
+}
+
+impl Trouble {
+    pub(super) fn kind(&self) -> NoticeKind {
+        match self {
+            Self::Readiness => NoticeKind::Readiness,
+            Self::PointOfNoReturn => NoticeKind::PointOfNoReturn,
+            Self::Blind(_) => NoticeKind::Blind,
+        }
+    }
+}
+
 impl Facts {
+    /// The trouble that this tells of, also when it is over.
+    pub fn trouble(&self) -> Option<Trouble> {
+        match self.kind {
+            NoticeKind::Readiness => Some(Trouble::Readiness),
+            NoticeKind::PointOfNoReturn => Some(Trouble::PointOfNoReturn),
+            NoticeKind::Blind => Some(Trouble::Blind(self.source.clone().unwrap_or_default())),
+            _ => None,
+        }
+    }
+
+    /// Nothing is left to be done about what this tells of. A point of no return that has passed cannot be missed any more.
+    pub fn is_over(&self) -> bool {
+        self.over || self.point_of_no_return.is_some_and(|point| point <= self.at)
+    }
+
     /// Belay has observed that the system is well: the plan's confirmation held, or no trigger of the incident fires any more.
     /// A confirmation says nothing of a trigger that still fires at the last reading.
     pub fn is_well(&self) -> bool {

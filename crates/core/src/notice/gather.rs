@@ -122,6 +122,11 @@ impl Migration {
             phase: self.phase_name().map(ToOwned::to_owned),
             muted_until: self.muted.as_ref().filter(|_| told.kind == NoticeKind::Muted).map(|mute| mute.until),
             point_of_no_return: point,
+            readiness: self
+                .readiness
+                .as_ref()
+                .filter(|_| told.kind == NoticeKind::Readiness)
+                .map(|ready| ready.verdict),
         }
     }
 

@@ -5,8 +5,9 @@ mod due;
 mod facts;
 mod gather;
 mod outbox;
+mod standing;
 
-pub use facts::{Facts, IncidentFacts, RunFacts, StepFacts};
+pub use facts::{Facts, IncidentFacts, RunFacts, StepFacts, Trouble};
 pub use outbox::{ChannelState, GivenUp, Outbox, POSTMORTEM_AFTER, Rung, Waiting};
 
 /// In the answer to a notice that some of its recipients got: what follows are those who were refused for good, each with why.

@@ -18,7 +18,7 @@ use crate::{
     id::{IncidentId, NoticeId, RunId},
     incident::Incident,
     migration::Migration,
-    notice::Facts,
+    notice::{Facts, Trouble},
     watch::{Truth, health_in, truth},
 };
 
@@ -35,8 +35,12 @@ pub struct Outbox {
     pub rungs: BTreeMap<Name, Rung>,
     /// What has become of notices, by channel.
     pub channels: BTreeMap<Name, ChannelState>,
+    /// What each channel was told of, and not yet of its end.
+    pub standing: BTreeMap<Name, BTreeSet<Trouble>>,
     /// Rollbacks that nobody has talked over yet, and when people are reminded.
     pub postmortems: BTreeMap<RunId, Timestamp>,
+    /// The same of incidents in which nothing was rolled back.
+    pub incident_postmortems: BTreeMap<IncidentId, Timestamp>,
 }
 
 /// One notice that is not sent yet.
@@ -65,6 +69,15 @@ impl Waiting {
     /// It says how an incident goes on, which the next one says better.
     fn is_update(&self) -> bool {
         self.facts.kind == NoticeKind::Incident && self.facts.update > 0
+    }
+
+    /// It asks people for something that the run waits for.
+    pub(super) fn asks(&self) -> bool {
+        matches!(self.facts.kind, NoticeKind::Approval | NoticeKind::Halted)
+    }
+
+    pub(super) fn run(&self) -> Option<&RunId> {
+        self.facts.run.as_ref().map(|run| &run.id)
     }
 
     /// People act by it: it is tried at once, whatever has become of others, and given up for none of them.
@@ -182,24 +195,21 @@ impl Outbox {
 
     /// Whether anything is still to be told.
     pub fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.postmortems.is_empty()
+        self.waiting.is_empty() && self.postmortems.is_empty() && self.incident_postmortems.is_empty()
     }
 
     /// What an earlier update says is old when the next one, or the end, is due; after the end nobody is asked for anything.
     /// What may be on its way stays.
-    fn supersede(&mut self, at: Timestamp, channel: &Name, facts: &Facts) {
+    pub(super) fn superseded(&self, at: Timestamp, channel: &Name, facts: &Facts) -> Vec<NoticeId> {
         let ends = ENDS.contains(&facts.kind);
         if !ends && facts.kind != NoticeKind::Incident {
-            return;
+            return Vec::new();
         }
         let sending = self.sending(at, channel);
         let run = facts.run.as_ref().map(|run| &run.id).filter(|_| ends);
-        let asks = |waiting: &Waiting| {
-            matches!(waiting.facts.kind, NoticeKind::Approval | NoticeKind::Halted)
-                && run.is_some_and(|run| waiting.facts.run.as_ref().is_some_and(|of| of.id == *run))
-        };
-        let is_old = |waiting: &Waiting| waiting.channel == *channel && (waiting.is_update() || asks(waiting));
-        self.waiting.retain(|id, waiting| !is_old(waiting) || sending.contains(id));
+        let asks = |waiting: &Waiting| waiting.asks() && run.is_some_and(|run| waiting.run() == Some(run));
+        let old = self.of_channel(channel).filter(|(_, waiting)| waiting.is_update() || asks(waiting));
+        old.map(|(id, _)| id.clone()).filter(|id| !sending.contains(id)).collect()
     }
 
     /// The beginning of an incident is tried with its end: that waits for it.
@@ -311,7 +321,7 @@ impl Outbox {
         for rung in self.rungs.values_mut() {
             rung.next = rung.next.map(shifted);
         }
-        for due in self.postmortems.values_mut() {
+        for due in self.postmortems.values_mut().chain(self.incident_postmortems.values_mut()) {
             *due = shifted(*due);
         }
     }
@@ -356,7 +366,18 @@ impl Migration {
                 if let Some(contained) = instead_of {
                     outbox.waiting.shift_remove(contained);
                 }
-                outbox.supersede(at, channel, facts);
+                // An earlier version did not put on record what it dropped.
+                for old in outbox.superseded(at, channel, facts) {
+                    outbox.waiting.shift_remove(&old);
+                }
+                if let Some(trouble) = facts.trouble() {
+                    let standing = outbox.standing.entry(channel.clone()).or_default();
+                    if facts.is_over() {
+                        standing.remove(&trouble);
+                    } else {
+                        standing.insert(trouble);
+                    }
+                }
                 if ENDS.contains(&facts.kind) {
                     outbox.hurry_beginning(at, channel, facts);
                 }
@@ -393,6 +414,9 @@ impl Migration {
                 let last = last.map(|incident| incident.id.clone());
                 Arc::make_mut(&mut self.outbox).failed(at, notice, why, *again_at, *asked, last.as_ref())?;
             }
+            Event::NoticeDropped { notice, .. } => {
+                Arc::make_mut(&mut self.outbox).waiting.shift_remove(notice);
+            }
             Event::NoticeLate { notice, .. } => {
                 let outbox = Arc::make_mut(&mut self.outbox);
                 let waiting = outbox.waiting.get_mut(notice).ok_or("there is no such notice")?;
@@ -400,6 +424,9 @@ impl Migration {
             }
             Event::PostmortemDue { run } | Event::PostmortemHeld { run, .. } => {
                 Arc::make_mut(&mut self.outbox).postmortems.remove(run);
+            }
+            Event::IncidentPostmortemDue { incident } | Event::IncidentPostmortemHeld { incident, .. } => {
+                Arc::make_mut(&mut self.outbox).incident_postmortems.remove(incident);
             }
             _ => {}
         }
@@ -465,11 +492,22 @@ impl Migration {
     }
 
     pub(crate) fn expect_postmortem(&mut self, at: Timestamp, run: &RunId, kind: RunKind, outcome: RunOutcome) {
-        let wanted = |channel: &Channel| channel.events.contains(&NoticeKind::PostmortemDue);
-        let told = self.plan.as_ref().is_some_and(|plan| plan.notify.channels.values().any(wanted));
         let over = matches!(outcome, RunOutcome::RolledBack | RunOutcome::Aborted);
-        if told && over && kind == RunKind::Real {
+        if self.reminds_of_postmortems() && over && kind == RunKind::Real {
             Arc::make_mut(&mut self.outbox).postmortems.insert(run.clone(), at + POSTMORTEM_AFTER);
         }
+    }
+
+    /// An incident has been closed. Where it was rolled back, its run is talked over.
+    pub(crate) fn expect_incident_postmortem(&mut self, at: Timestamp, incident: &Incident) {
+        if self.reminds_of_postmortems() && incident.run.is_none() && !self.is_of_drill(incident) {
+            let incident = incident.id.clone();
+            Arc::make_mut(&mut self.outbox).incident_postmortems.insert(incident, at + POSTMORTEM_AFTER);
+        }
+    }
+
+    fn reminds_of_postmortems(&self) -> bool {
+        let wanted = |channel: &Channel| channel.events.contains(&NoticeKind::PostmortemDue);
+        self.plan.as_ref().is_some_and(|plan| plan.notify.channels.values().any(wanted))
     }
 }

@@ -10,6 +10,7 @@ mod drill;
 mod evidence;
 mod jobs;
 mod notices;
+mod notices_over;
 mod phases;
 mod properties;
 mod readiness;

@@ -23,7 +23,7 @@ use NoticeKind::{Decision as Decided, Finished, Incident, Recovered};
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 
-fn channel(events: &[NoticeKind]) -> Channel {
+pub(crate) fn channel(events: &[NoticeKind]) -> Channel {
     Channel {
         kind: "slack".to_owned(),
         spec: json!({ "slack": "env:HOOK" }),
@@ -46,7 +46,7 @@ fn ladder(after: u64, every: u64) -> Channel {
 }
 
 /// A trigger that fires at once, and people who are asked and never answer, unless a rule is given.
-fn telling(channels: Vec<(&str, Channel)>) -> Plan {
+pub(crate) fn telling(channels: Vec<(&str, Channel)>) -> Plan {
     let mut plan = plan(vec![("dns", step(&[]))]);
     plan.triggers["hurt"].dwell = Duration::ZERO;
     plan.decision.rules = vec![Rule::always(Answer::FixForward)];
@@ -55,7 +55,7 @@ fn telling(channels: Vec<(&str, Channel)>) -> Plan {
     plan
 }
 
-fn armed(plan: &Plan) -> Stage {
+pub(crate) fn armed(plan: &Plan) -> Stage {
     let mut stage = Stage::new();
     stage.arm(plan);
     stage.read("errors", Health::Healthy);
@@ -63,7 +63,7 @@ fn armed(plan: &Plan) -> Stage {
 }
 
 /// Everybody takes what is sent to them. What they got, in order.
-fn deliver(stage: &mut Stage) -> Vec<(Name, Facts)> {
+pub(crate) fn deliver(stage: &mut Stage) -> Vec<(Name, Facts)> {
     let mut got = Vec::new();
     while let Some((id, waiting)) = next(stage) {
         got.push((waiting.0, Facts::clone(&waiting.1)));
@@ -90,13 +90,13 @@ fn live(stage: &mut Stage, seconds: u64) -> Vec<(Name, Facts)> {
     got
 }
 
-fn fails(stage: &mut Stage, retry: Retry) -> Vec<Event> {
+pub(crate) fn fails(stage: &mut Stage, retry: Retry) -> Vec<Event> {
     let (id, _) = next(stage).expect("something is to be sent");
     let result = Err(NotSent { why: "503".to_owned(), retry });
     stage.feed(Input::Noticed { notice: id, result }).expect("an answer is never refused")
 }
 
-fn kinds(got: &[(Name, Facts)], channel: &str) -> Vec<(NoticeKind, u32)> {
+pub(crate) fn kinds(got: &[(Name, Facts)], channel: &str) -> Vec<(NoticeKind, u32)> {
     got.iter().filter(|(name, _)| name == channel).map(|(_, facts)| (facts.kind, facts.update)).collect()
 }
 

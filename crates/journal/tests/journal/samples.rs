@@ -57,6 +57,7 @@ fn facts() -> Facts {
         phase: Some("soak".to_owned()),
         muted_until: None,
         point_of_no_return: Some(at(3)),
+        readiness: Some(CheckVerdict::NoGo),
     }
 }
 
@@ -151,8 +152,11 @@ pub(crate) fn events() -> Vec<Event> {
             again_at: None,
             asked: true,
         },
+        Event::NoticeDropped { notice: NoticeId(name()), channel: name(), about: NoticeKind::Approval, why: why() },
         Event::NoticeLate { notice: NoticeId(name()), channel: name(), about: NoticeKind::Blind },
         Event::PostmortemDue { run: RunId(name()) },
+        Event::IncidentPostmortemDue { incident: incident() },
+        Event::IncidentPostmortemHeld { incident: incident(), link: why() },
         Event::PostmortemHeld { run: RunId(name()), link: why() },
         Event::ItemTicked { item: name(), part: Part::AfterRollback, reason: why() },
         Event::ItemUnticked { item: name(), reason: why() },

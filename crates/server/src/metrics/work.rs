@@ -197,6 +197,7 @@ impl Work {
             Event::NoticeFailed { channel, again_at, .. } => {
                 self.noticed(channel, if again_at.is_some() { "retried" } else { "failed" });
             }
+            Event::NoticeDropped { channel, .. } => self.noticed(channel, "dropped"),
             Event::NoticeLate { channel, .. } => self.noticed(channel, "late"),
             Event::Step { step, what } => {
                 if let Some(run) = &state.run {

@@ -1,0 +1,29 @@
+//! `belay notify --preview`: what people would be told, and nothing that they would not.
+
+use serde_json::Value;
+
+use crate::{belay, repository, text};
+
+#[test]
+fn an_update_is_promised_only_where_the_channel_gets_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = std::fs::read_to_string(repository("config/demo.yaml")).unwrap();
+    let notify = "
+notify:
+  team: { slack: env:SLACK_WEBHOOK }
+  customers: { statuspage: { page: abc, component: def, key: env:KEY }, after: 30m, every: 15m }
+";
+    std::fs::write(folder.path().join("plan.yaml"), format!("{plan}{notify}")).unwrap();
+    let done = belay(folder.path(), &["notify", "plan.yaml", "--preview", "--json"]).assert().code(0);
+    let shown: Value = serde_json::from_str(&text(&done.get_output().stdout)).unwrap();
+    let of = |channel: &str| -> Vec<String> {
+        let texts = shown["texts"].as_array().unwrap().iter().filter(|one| one["channel"] == channel);
+        texts.map(|one| one["text"].as_str().unwrap().to_owned()).collect()
+    };
+    let promises = |text: &&String| text.contains("Next update") || text.contains("next update");
+    let (team, customers) = (of("team"), of("customers"));
+    assert!(!team.is_empty());
+    assert_eq!(team.iter().filter(promises).count(), 0, "slack has no `every`");
+    assert!(customers.iter().any(|text| promises(&text)), "{customers:?}");
+    assert!(!customers.iter().any(|text| text.contains("you may see")), "{customers:?}");
+}
