@@ -65,6 +65,12 @@ impl Receiver {
         self.behaviour.send_replace(Behaviour::Answers(status));
     }
 
+    /// Waits until so many have come, and gives them.
+    #[track_caller]
+    pub fn wait_for_count(&self, count: usize) -> Vec<Hook> {
+        wait_until(&format!("{count} notices"), || Some(self.hooks()).filter(|hooks| hooks.len() >= count))
+    }
+
     /// What has come so far.
     pub fn hooks(&self) -> Vec<Hook> {
         self.hooks.lock().expect("nobody panics while holding it").clone()

@@ -18,20 +18,25 @@ use crate::{
 };
 
 pub(crate) fn checklist(course: &Course, report: &RunReport) -> Vec<CheckItem> {
+    let rolled_back = course.has_run.then(|| {
+        [
+            Some(steps(report)),
+            traffic(course),
+            gates(report),
+            confirmation(course, report),
+            signals(report),
+            data(report),
+        ]
+    });
+    let clients = open(
+        "clients_follow",
+        "Clients, caches and background jobs follow the rolled-back state",
+        "Belay does not observe them: look at connection counts, DNS caches, queues and scheduled jobs",
+    );
     let items = [
-        Some(steps(report)),
-        traffic(course),
-        gates(report),
-        confirmation(course, report),
-        signals(report),
-        data(report),
         notices(report),
         all_clear(report),
-        Some(open(
-            "clients_follow",
-            "Clients, caches and background jobs follow the rolled-back state",
-            "Belay does not observe them: look at connection counts, DNS caches, queues and scheduled jobs",
-        )),
+        Some(clients).filter(|_| course.has_run),
         Some(open(
             "cause_understood",
             "The cause is understood before the next attempt",
@@ -39,9 +44,16 @@ pub(crate) fn checklist(course: &Course, report: &RunReport) -> Vec<CheckItem> {
         )),
         Some(postmortem(course, report)),
     ];
-    let others = course.plan().checklist_items().filter(|item| item.part == Part::AfterRollback);
+    let others = course.plan().checklist_items().filter(|item| course.has_run && item.part == Part::AfterRollback);
     let others = others.map(|item| open(item.id, item.text, item.group));
-    items.into_iter().flatten().chain(others).map(|item| ticked(item, &course.ticks)).collect()
+    rolled_back
+        .into_iter()
+        .flatten()
+        .chain(items)
+        .flatten()
+        .chain(others)
+        .map(|item| ticked(item, &course.ticks))
+        .collect()
 }
 
 /// What is open, and was ticked by a person, is done by that person's word.
@@ -118,7 +130,7 @@ fn confirmation(course: &Course, report: &RunReport) -> Option<CheckItem> {
         return open("the plan has no confirmation: look at error rate and latency against their baseline");
     }
     let gates: Vec<&str> = course.plan().confirm.iter().map(|gate| gate.signal.as_str()).collect();
-    if !matches!(report.state, RunState::RolledBack | RunState::Undone) {
+    if !matches!(report.state, Some(RunState::RolledBack | RunState::Undone)) {
         return open(&format!("the confirmation has not held: look at {}", gates.join(", ")));
     }
     let compared = compared::compared(course, report);
@@ -175,14 +187,15 @@ fn data(report: &RunReport) -> Option<CheckItem> {
 
 fn notices(report: &RunReport) -> Option<CheckItem> {
     let missing = report.notices.items.iter().filter_map(|notice| match (notice.state, &notice.refused) {
-        (NoticeState::Sent, None) => None,
+        (NoticeState::Sent, None) | (NoticeState::Dropped, _) => None,
         (NoticeState::Sent, Some(refused)) => Some(format!("{refused} of {}, by {}", notice.about, notice.channel)),
         _ => Some(format!("{} of {}", notice.channel, notice.about)),
     });
     let missing: Vec<String> = missing.collect();
     let late = report.notices.items.iter().filter(|notice| notice.late).count();
     let what = "Everybody was told who was to be told";
-    let count = words::count(report.notices.items.len() + report.notices.left_out, "notice");
+    let dropped = report.notices.items.iter().filter(|notice| notice.state == NoticeState::Dropped).count();
+    let count = words::count(report.notices.items.len() - dropped + report.notices.left_out, "notice");
     if report.notices.items.is_empty() {
         return Some(open("notices", what, "no notice is on record: tell people yourself"));
     }
@@ -219,11 +232,13 @@ fn postmortem(course: &Course, report: &RunReport) -> CheckItem {
     if let Some(held) = &report.postmortem.held {
         return done("postmortem", what, format!("{} ({})", held.link, held.by));
     }
-    let command = format!("`belay postmortem {} --held LINK` puts it on record", report.run);
+    // What stands for the run of an incident has the incident's id.
+    let command = format!("`belay postmortem {} --held LINK` puts it on record", course.run.id);
     let after = SignedDuration::try_from(POSTMORTEM_AFTER).unwrap_or_default();
     let note = match course.ended().map(|ended| ended.saturating_add(after).unwrap_or(ended)) {
         Some(due) => format!("due by {}; {command}", due.strftime("%Y-%m-%d %H:%M UTC")),
-        None => format!("due two days after the end of the run; {command}"),
+        None if course.has_run => format!("due two days after the end of the run; {command}"),
+        None => format!("due two days after the end of the incident; {command}"),
     };
     open("postmortem", what, note)
 }

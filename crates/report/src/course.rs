@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Range, sync::Arc};
 use belay_core::{
     checklist::Ticks,
     event::{Event, Record, RunKind},
-    id::RunId,
+    id::{IncidentId, RunId},
     incident::Incident,
     migration::{Corrupt, Migration},
     reading::Health,
@@ -23,7 +23,9 @@ pub(crate) struct Course<'r> {
     pub(crate) records: &'r [Record],
     /// From the breach, or from what asked for the run, to its end.
     pub(crate) story: Range<usize>,
+    /// Of an incident in which nothing was rolled back: a run without a step, as long as the incident.
     pub(crate) run: Run,
+    pub(crate) has_run: bool,
     pub(crate) incident: Option<Incident>,
     /// When the condition of the trigger that opened the incident began to hold.
     pub(crate) breach: Option<Timestamp>,
@@ -52,6 +54,15 @@ struct Fold {
     drill: Option<(usize, Timestamp)>,
     /// Where the run begins, and where the next one does.
     found: Option<Found>,
+    /// What stands for the run of an incident that has none.
+    stand_in: Option<Run>,
+    ticks: Arc<Ticks>,
+}
+
+#[derive(Clone, Copy)]
+enum Subject<'s> {
+    Run(&'s RunId),
+    Incident(&'s IncidentId),
 }
 
 struct Found {
@@ -66,37 +77,53 @@ struct Found {
 impl<'r> Course<'r> {
     /// None: the run is not in the records.
     pub(crate) fn of(records: &'r [Record], run: &RunId) -> Result<Option<Self>, Corrupt> {
-        let Some((first, last)) = records.first().zip(records.last()) else { return Ok(None) };
-        let mut state = Migration::new(first.stream.clone());
-        let mut fold = Fold::default();
-        let mut ticks = Arc::default();
-        for (index, record) in records.iter().enumerate() {
-            state.evolve(record)?;
-            fold.note(index, record, &state, (records, run));
-            if state.run.as_ref().is_some_and(|last| last.id == *run) {
-                ticks = state.ticks.clone();
-            }
-        }
+        let Some((state, fold)) = Fold::of(records, Subject::Run(run))? else { return Ok(None) };
         let Some((found, run)) = fold.found.zip(state.find_run(run).cloned()) else { return Ok(None) };
-        let mut incidents = state.incident.iter().chain(state.past_incidents.iter().map(AsRef::as_ref));
-        let incident = run.incident.as_ref().and_then(|id| incidents.find(|incident| incident.id == *id)).cloned();
+        let incident = run.incident.as_ref().and_then(|id| state.find_incident(id)).cloned();
+        Ok(Some(Self::with(records, found, fold.ticks, run, true, incident)))
+    }
+
+    /// Of an incident that was rolled back: of its run. None: the incident is not in the records.
+    pub(crate) fn of_incident(records: &'r [Record], incident: &IncidentId) -> Result<Option<Self>, Corrupt> {
+        let Some((state, fold)) = Fold::of(records, Subject::Incident(incident))? else { return Ok(None) };
+        let Some((found, incident)) = fold.found.zip(state.find_incident(incident).cloned()) else { return Ok(None) };
+        if let Some(run) = &incident.run {
+            return Self::of(records, run);
+        }
+        let Some(mut course) = fold.stand_in else { return Ok(None) };
+        (course.incident, course.why) = (Some(incident.id.clone()), incident.why.clone());
+        course.ended = incident.closed;
+        // Nothing else is asked of a run without steps than whether it is over.
+        course.state = if incident.closed.is_some() { RunState::Aborted } else { RunState::Running };
+        Ok(Some(Self::with(records, found, fold.ticks, course, false, Some(incident))))
+    }
+
+    fn with(
+        records: &'r [Record],
+        found: Found,
+        ticks: Arc<Ticks>,
+        run: Run,
+        has_run: bool,
+        incident: Option<Incident>,
+    ) -> Self {
         let set_s = |record: &Record| match record.event {
             Event::WatchResumed { clock_set_s, .. } => clock_set_s.unsigned_abs(),
             _ => 0,
         };
         let clock_set_s: u64 = records[found.first..found.end].iter().map(set_s).sum();
-        Ok(Some(Self {
+        Self {
             records,
-            clock_set: clock_set_s > CLOCK_SET_S_MAX,
             story: found.first..found.end,
             breach: found.breach,
             decided: found.decided,
             firing: found.firing,
-            as_of: last.at,
+            clock_set: clock_set_s > CLOCK_SET_S_MAX,
+            as_of: records.last().map_or(run.started, |last| last.at),
             ticks,
             run,
+            has_run,
             incident,
-        }))
+        }
     }
 
     /// The records of the story.
@@ -145,16 +172,41 @@ impl<'r> Course<'r> {
 }
 
 impl Fold {
-    fn note(&mut self, index: usize, record: &Record, state: &Migration, (records, run): (&[Record], &RunId)) {
+    /// None: there are no records.
+    fn of(records: &[Record], subject: Subject<'_>) -> Result<Option<(Migration, Self)>, Corrupt> {
+        let Some(first) = records.first() else { return Ok(None) };
+        let mut state = Migration::new(first.stream.clone());
+        let mut fold = Self::default();
+        for (index, record) in records.iter().enumerate() {
+            state.evolve(record)?;
+            fold.note(index, record, &state, (records, subject));
+            let present = match subject {
+                Subject::Run(run) => state.run.as_ref().is_some_and(|last| last.id == *run),
+                Subject::Incident(_) => fold.found.is_some(),
+            };
+            if present {
+                fold.ticks = state.ticks.clone();
+            }
+        }
+        Ok(Some((state, fold)))
+    }
+
+    fn note(&mut self, index: usize, record: &Record, state: &Migration, (records, subject): (&[Record], Subject<'_>)) {
         if let Some(found) = &mut self.found
             && found.end == index
             && found.over.is_none_or(|over| record.at == over)
             && !begins_a_run(&record.event)
         {
             found.end = index + 1;
-            if matches!(record.event, Event::RunEnded { .. }) {
+            let ends = match subject {
+                Subject::Run(_) => matches!(record.event, Event::RunEnded { .. }),
+                Subject::Incident(_) => matches!(record.event, Event::IncidentClosed { .. }),
+            };
+            if ends {
                 found.over = Some(record.at);
-                found.firing = firing(state, run);
+                if let Subject::Run(run) = subject {
+                    found.firing = firing(state, run);
+                }
             }
         }
         match &record.event {
@@ -167,11 +219,28 @@ impl Fold {
             }
             Event::Armed { .. } => self.drill = None,
             Event::DrillStarted { .. } => self.drill = Some((index, record.at)),
-            Event::IncidentOpened { trigger, .. } => {
+            Event::IncidentOpened { trigger, incident } => {
                 let breach = self.breach(state, trigger).unwrap_or((index, record.at));
                 self.opening = Some(Opening { breach, decided: None });
+                if matches!(subject, Subject::Incident(id) if id == incident) {
+                    let (first, since) = breach;
+                    self.found = Some(Found {
+                        first,
+                        end: index + 1,
+                        over: None,
+                        breach: Some(since),
+                        decided: None,
+                        firing: Vec::new(),
+                    });
+                    self.stand_in = stand_in(record, incident, state);
+                }
             }
             Event::Decided { answer, .. } => {
+                if let (Some(found), Subject::Incident(_)) = (&mut self.found, subject)
+                    && found.over.is_none()
+                {
+                    found.decided = Some(record.at);
+                }
                 if let Some(opening) = &mut self.opening {
                     opening.decided = Some((*answer, record.at));
                 }
@@ -180,9 +249,9 @@ impl Fold {
             Event::RunStarted { run: id, .. }
             | Event::UndoStarted { run: id, .. }
             | Event::Rehearsed { run: id, .. }
-                if id == run =>
+                if matches!(subject, Subject::Run(run) if id == run) =>
             {
-                self.found = Some(self.begin(index, record, state, (records, run)));
+                self.found = Some(self.begin(index, record, state, (records, id)));
             }
             _ => {}
         }
@@ -234,6 +303,14 @@ fn firing(state: &Migration, run: &RunId) -> Vec<Name> {
         trigger.is_some_and(|trigger| truth(&trigger.when, &health) == Truth::True)
     };
     incident.into_iter().flat_map(|incident| &incident.triggers).filter(fires).cloned().collect()
+}
+
+fn stand_in(record: &Record, incident: &IncidentId, state: &Migration) -> Option<Run> {
+    let plan = state.plan.as_ref()?;
+    let mut run = Run::new(&RunId(incident.0.clone()), RunKind::Real, record.at, plan, &state.plan_sha256);
+    (run.actor, run.cutover) = (record.actor.clone(), state.cutover);
+    run.phase = state.phase.as_ref().map(|phase| phase.name.clone());
+    Some(run)
 }
 
 fn begins_a_run(event: &Event) -> bool {

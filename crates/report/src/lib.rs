@@ -29,7 +29,7 @@ pub(crate) use shown::shown;
 use belay_core::{
     event::{Event, Record, RunKind},
     evidence::EvidenceSource,
-    id::RunId,
+    id::{IncidentId, RunId},
     incident::Incident,
     migration::Corrupt,
 };
@@ -50,6 +50,15 @@ pub fn report(records: &[Record], run: &RunId) -> Result<Option<RunReport>, Corr
     Ok(Course::of(records, run)?.map(|course| gather(&course)))
 }
 
+/// Gathers what `records`, the whole stream of a migration, show of one incident: the report of its run, or of the incident alone
+/// where nothing was rolled back. None: they do not show it.
+///
+/// # Errors
+/// [`Corrupt`] when the records cannot be folded.
+pub fn report_of_incident(records: &[Record], incident: &IncidentId) -> Result<Option<RunReport>, Corrupt> {
+    Ok(Course::of_incident(records, incident)?.map(|course| gather(&course)))
+}
+
 fn gather(course: &Course) -> RunReport {
     let run = &course.run;
     // A dry run changes nothing: there is nothing to measure, and nothing to check afterwards.
@@ -59,9 +68,9 @@ fn gather(course: &Course) -> RunReport {
     let strip = signals::strip(course);
     let mut report = RunReport {
         migration: shown(&run.plan.migration),
-        run: shown(&run.id.0),
-        kind: run.kind,
-        state: run.state,
+        run: course.has_run.then(|| shown(&run.id.0)),
+        kind: course.has_run.then_some(run.kind),
+        state: course.has_run.then_some(run.state),
         over: run.state.is_over(),
         as_of: course.as_of,
         timezone: run.plan.notify.timezone.as_ref().map(shown),

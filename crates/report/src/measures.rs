@@ -38,8 +38,19 @@ pub(crate) fn measures(course: &Course) -> Vec<Measure> {
     if let Some(opened) = opened {
         let counts = "from the breach to the incident".to_owned();
         measures.push(measure(MeasureName::Detect, counts, course.breach, Some(opened)));
-        let counts = "from the incident to the decision that started the run".to_owned();
-        measures.push(measure(MeasureName::Decide, counts, Some(opened), course.decided));
+        let decision = if course.has_run { "the decision that started the run" } else { "the last decision" };
+        measures.push(measure(
+            MeasureName::Decide,
+            format!("from the incident to {decision}"),
+            Some(opened),
+            course.decided,
+        ));
+    }
+    // Nothing was put back: the end of an incident is when its triggers have healed, or when it was disarmed.
+    if !course.has_run {
+        let counts = "from the breach to the end of the incident".to_owned();
+        measures.push(measure(MeasureName::Total, counts, since, course.ended()));
+        return measures;
     }
     let counts = format!("from {beginning} to the end of the last step");
     measures.push(measure(MeasureName::Recover, counts, since, recovered));
@@ -50,7 +61,11 @@ pub(crate) fn measures(course: &Course) -> Vec<Measure> {
     measures
 }
 
+/// None for an incident without a run: the goals are about rollbacks.
 pub(crate) fn goals(course: &Course, measures: &[Measure], losses: &[DataLoss]) -> Vec<Goal> {
+    if !course.has_run {
+        return Vec::new();
+    }
     let measured = |name| measures.iter().find(|measure| measure.name == name).and_then(|measure| measure.seconds);
     let total = measured(MeasureName::Total);
     let passed = seconds(course.since(), course.ended().unwrap_or(course.as_of));

@@ -13,14 +13,15 @@ use utoipa::ToSchema;
 
 use crate::{Shown, line::Tone};
 
-/// The report of one run: all of it is on record in the journal of its migration.
+/// The report of one run, or of an incident in which nothing was rolled back: all of it is on record in the journal of its migration.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct RunReport {
     pub migration: Shown,
-    pub run: Shown,
-    pub kind: RunKind,
-    pub state: RunState,
-    /// False: the run can still be moved, and this is what is known so far.
+    /// None, as `kind` and `state`: nothing was rolled back, and the report is of the incident.
+    pub run: Option<Shown>,
+    pub kind: Option<RunKind>,
+    pub state: Option<RunState>,
+    /// False: the run can still be moved, or the incident is open, and this is what is known so far.
     pub over: bool,
     /// The time of the last record that the report knows.
     pub as_of: Timestamp,
@@ -376,6 +377,8 @@ pub enum NoticeState {
     Waiting,
     Sent,
     GivenUp,
+    /// Nobody needs it any more: what it asked for is over, or a newer one was due.
+    Dropped,
 }
 
 /// One line of the checklist.

@@ -77,6 +77,11 @@ pub(crate) fn notices(course: &Course) -> Listing<ReportNotice> {
                     }
                 }
             }
+            Event::NoticeDropped { notice, why, .. } => {
+                if let Some(notice) = notices.get_mut(notice) {
+                    (notice.state, notice.at, notice.text) = (NoticeState::Dropped, Some(record.at), shown(why));
+                }
+            }
             Event::NoticeLate { notice, .. } => {
                 if let Some(notice) = notices.get_mut(notice) {
                     notice.late = true;
@@ -112,6 +117,9 @@ fn due(at: Timestamp, channel: &str, facts: &Facts) -> ReportNotice {
 pub(crate) fn postmortem_held(course: &Course) -> Option<PostmortemHeld> {
     let last = course.records.iter().rev().find_map(|record| match &record.event {
         Event::PostmortemHeld { run, link } if *run == course.run.id => Some((record, link)),
+        Event::IncidentPostmortemHeld { incident, link } if !course.has_run && incident.0 == course.run.id.0 => {
+            Some((record, link))
+        }
         _ => None,
     });
     last.map(|(record, link)| PostmortemHeld { at: record.at, by: shown(&record.actor), link: shown(link) })

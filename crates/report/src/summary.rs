@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use belay_core::{
-    event::{Event, RunKind},
+    event::{Event, IncidentOutcome, RunKind},
     run::{Phase, RunState},
 };
 use jiff::Timestamp;
@@ -56,7 +56,7 @@ fn opened(report: &RunReport) -> Option<String> {
 }
 
 fn decided(course: &Course) -> Option<String> {
-    let decided = course.told().iter().filter(|record| record.at <= course.run.started);
+    let decided = course.told().iter().filter(|record| !course.has_run || record.at <= course.run.started);
     let (record, answer, why, settled) = decided
         .filter_map(|record| match &record.event {
             Event::Decided { answer, why, settled, .. } => Some((record, answer, why, *settled)),
@@ -76,7 +76,7 @@ fn decided(course: &Course) -> Option<String> {
 
 fn started(course: &Course, report: &RunReport) -> Option<String> {
     let run = &course.run;
-    (run.kind != RunKind::Dry).then(|| {
+    (course.has_run && run.kind != RunKind::Dry).then(|| {
         let (steps, at) = (words::count(report.steps.len(), "step"), utc(run.started));
         format!("Run {} with {steps} was started at {at} by {}: {}.", run.id, run.actor, run.reason)
     })
@@ -89,6 +89,9 @@ fn ended(course: &Course) -> String {
         true => format!("how long after {from} is not known, since the wall clock was set meanwhile"),
         false => format!("{} after {from}", words::duration(words::between(course.since(), at))),
     };
+    if !course.has_run {
+        return closed(course);
+    }
     let because = if run.why.is_empty() { String::new() } else { format!(": {}", run.why) };
     match (run.state, run.ended, course.still_fired()) {
         (RunState::RolledBack, Some(at), Some(still_fired)) => {
@@ -124,6 +127,21 @@ fn ended(course: &Course) -> String {
     }
 }
 
+/// How an incident ended in which nothing was rolled back.
+fn closed(course: &Course) -> String {
+    let incident = course.incident.as_ref();
+    let Some((outcome, at)) = incident.and_then(|incident| incident.outcome.zip(incident.closed)) else {
+        return format!("The incident is open. This is what is known up to {}.", utc(course.as_of));
+    };
+    let how = match outcome {
+        IncidentOutcome::Recovered => "its triggers stopped firing",
+        IncidentOutcome::Disarmed => "the migration was disarmed, and whether the system was well is not on record",
+        IncidentOutcome::RolledBack | IncidentOutcome::Aborted => "its rollback ended",
+    };
+    let after = words::duration(words::between(course.since(), at));
+    format!("Closed at {}, {after} after the breach: {how}. Nothing was rolled back.", utc(at))
+}
+
 fn steps(course: &Course) -> Option<String> {
     let phases = [Phase::Done, Phase::Unchanged, Phase::Failed, Phase::Blocked, Phase::Skipped];
     let over = phases
@@ -151,7 +169,8 @@ fn impact(course: &Course, report: &RunReport) -> Vec<Shown> {
     let mut impact = Vec::new();
     if let (Some(incident), Some(breach)) = (&report.incident, course.breach) {
         let felt = if incident.customer_facing { "Customers were affected" } else { "Customers were not affected" };
-        let until = course.well().map_or_else(
+        let recovered = incident.closed.filter(|_| incident.outcome == Some(IncidentOutcome::Recovered));
+        let until = course.well().or(recovered.filter(|_| !course.has_run)).map_or_else(
             || match (course.still_fired(), course.succeeded()) {
                 (Some(still_fired), true) => format!(" on; the end is not on record, since {still_fired}"),
                 (None, true) => " on; the end is not on record, since nothing was confirmed".to_owned(),
@@ -200,7 +219,11 @@ fn went(course: &Course, report: &RunReport) -> (Vec<Shown>, Vec<Shown>) {
             notice.channel, notice.about
         ))
     }));
-    let unsent = report.notices.items.iter().filter(|notice| notice.state != NoticeState::Sent || notice.late);
+    let unsent = report.notices.items.iter().filter(|notice| match notice.state {
+        NoticeState::Sent => notice.late,
+        NoticeState::Waiting | NoticeState::GivenUp => true,
+        NoticeState::Dropped => false,
+    });
     badly.extend(unsent.map(|notice| {
         let state = if notice.state == NoticeState::Sent { "was told late" } else { "was not told" };
         shown(format!("{} {state} of {}", notice.channel, notice.about))

@@ -162,6 +162,23 @@ impl Client {
         self.body(answer).await
     }
 
+    /// What is asked of a run, or else of the incident of this id. `ask` gets the path of either.
+    pub(crate) async fn of_either<T, F: Future<Output = Result<T, Failure>>>(
+        &self,
+        id: &str,
+        ask: impl Fn(String) -> F,
+    ) -> Result<T, Failure> {
+        let of_run = ask(format!("runs/{id}")).await;
+        let unknown = |failure: &Failure| failure.refused.as_ref().is_some_and(|refused| refused.kind == "not_found");
+        match of_run {
+            Err(of_run) if unknown(&of_run) => match ask(format!("incidents/{id}")).await {
+                Err(of_incident) if unknown(&of_incident) => Err(of_run),
+                of_incident => of_incident,
+            },
+            of_run => of_run,
+        }
+    }
+
     /// An answer that is text, and no JSON.
     pub(crate) async fn text(&self, path: &str) -> Result<String, Failure> {
         let request = self.request(Method::GET, path).timeout(ANSWER_TIMEOUT);

@@ -1,22 +1,22 @@
-use belay_core::id::RunId;
+use belay_core::id::{IncidentId, RunId};
 use belay_journal::StateUrl;
 use belay_ports::Journal;
-use belay_report::{RunReport, html, markdown, report};
+use belay_report::{RunReport, html, markdown, report, report_of_incident};
 use serde::Serialize;
 
 use crate::{
     assembly::open_to_read,
-    client::Daemon,
+    client::{Client, Daemon},
     exit::{Exit, Failure},
     output::Output,
     paint,
 };
 
-/// Write the report of a run: what happened, who decided, what was measured, who was told
+/// Write the report of a run or an incident: what happened, who decided, what was measured, who was told
 ///
 /// Made of the journal alone, for whoever reviews the incident: summary, timeline, evidence, decisions, steps, times against
-/// the objectives, the checklist after a rollback, and a post-mortem to fill in. Of a run that is not over, it shows what is
-/// known so far.
+/// the objectives, the checklist after a rollback, and a post-mortem to fill in. Of a run or an incident that is not over, it
+/// shows what is known so far. The report of an incident that was rolled back is that of its run.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -24,8 +24,9 @@ Examples:
   belay report 0kf3x9a2mq71 --format html > report.html      # one file, for a browser or to be printed
   belay report 0kf3x9a2mq71 --state sqlite:belay.db          # without a daemon")]
 pub(crate) struct Args {
-    /// The run's id
-    run: String,
+    /// The id of a run, or of an incident
+    #[arg(value_name = "ID")]
+    id: String,
     /// How it is written
     #[arg(long, value_enum, default_value = "md", value_name = "FORMAT")]
     format: Format,
@@ -60,12 +61,16 @@ impl Args {
                 }
             }
             None => {
-                let client = self.daemon.client()?;
-                let path = format!("runs/{}/report", self.run);
+                let client = &self.daemon.client()?;
                 match self.format {
-                    _ if output.json => return Ok(shown(&client.get(&path).await?, output)),
-                    Format::Html => client.text(&format!("{path}?format=html")).await?,
-                    _ => client.text(&format!("{path}?format=md")).await?,
+                    _ if output.json => {
+                        let found = client
+                            .of_either(&self.id, |of| async move { client.get(&format!("{of}/report")).await })
+                            .await?;
+                        return Ok(shown(&found, output));
+                    }
+                    Format::Html => self.text(client, "html").await?,
+                    _ => self.text(client, "md").await?,
                 }
             }
         };
@@ -73,16 +78,25 @@ impl Args {
         Ok(Exit::Done)
     }
 
+    async fn text(&self, client: &Client, format: &str) -> Result<String, Failure> {
+        client.of_either(&self.id, |of| async move { client.text(&format!("{of}/report?format={format}")).await }).await
+    }
+
     async fn in_journal(&self, url: &StateUrl) -> Result<RunReport, Failure> {
         let journal = open_to_read(url)?;
-        let run = RunId(self.run.clone());
+        let (run, incident) = (RunId(self.id.clone()), IncidentId(self.id.clone()));
         for stream in journal.streams().await? {
             let records = journal.read(&stream, 0).await?;
-            if let Some(found) = report(&records, &run).map_err(|corrupt| Failure::new(Exit::No, corrupt))? {
+            let of_run = report(&records, &run).map_err(|corrupt| Failure::new(Exit::No, corrupt))?;
+            let found = match of_run {
+                None => report_of_incident(&records, &incident).map_err(|corrupt| Failure::new(Exit::No, corrupt))?,
+                of_run => of_run,
+            };
+            if let Some(found) = found {
                 return Ok(found);
             }
         }
-        Err(Failure::message(Exit::Usage, format!("there is no run {run} in this journal"))
+        Err(Failure::message(Exit::Usage, format!("there is no run or incident {run} in this journal"))
             .help("`belay status` lists runs; an id has twelve characters"))
     }
 }

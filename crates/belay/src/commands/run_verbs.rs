@@ -77,14 +77,15 @@ pub(crate) struct Undo {
     pub(crate) daemon: Daemon,
 }
 
-/// Say that people have talked a rollback over: nobody is reminded of it any more
+/// Say that people have talked a rollback or an incident over: nobody is reminded of it any more
 ///
-/// Two days after a rollback, channels with the event `postmortem_due` are told that nobody has.
+/// Two days after the end, channels with the event `postmortem_due` are told that nobody has.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  belay postmortem 0kf3x9a2mq71 --held https://wiki.example.com/incidents/17")]
 pub(crate) struct Postmortem {
-    /// The run's id
-    run: String,
+    /// The id of a run, or of an incident
+    #[arg(value_name = "ID")]
+    id: String,
     /// Where what came of it can be read
     #[arg(long, value_name = "LINK", value_parser = crate::given::link)]
     held: String,
@@ -135,10 +136,14 @@ impl Postmortem {
     pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
         let client = self.daemon.client()?;
         let body = json!({ "link": self.held, "reason": self.reason });
-        let answer = client.post(&format!("runs/{}/postmortem", self.run), &body).await?;
+        let held = |of: String| {
+            let (client, body) = (&client, &body);
+            async move { client.post(&format!("{of}/postmortem"), body).await }
+        };
+        let answer = client.of_either(&self.id, held).await?;
         match output.json {
             true => output.document(&answer),
-            false => output.line(format_args!("run {} was talked over: it is on record", self.run)),
+            false => output.line(format_args!("{} was talked over: it is on record", self.id)),
         }
         Ok(Exit::Done)
     }

@@ -59,7 +59,7 @@ fn a_run_that_is_not_there_and_a_format_that_is_none_are_refused() {
     let refused =
         |arguments: &[&str], code: i32| text(&belay(folder.path(), arguments).assert().code(code).get_output().stderr);
     let gone = refused(&["report", "000000000000", "--state", "sqlite:belay.db"], 2);
-    assert!(gone.contains("there is no run 000000000000 in this journal"), "{gone}");
+    assert!(gone.contains("there is no run or incident 000000000000 in this journal"), "{gone}");
     let format = refused(&["report", RUN, "--format", "pdf"], 2);
     assert!(format.contains("pdf") && format.contains("html"), "{format}");
     let both = refused(&["report", RUN, "--state", "sqlite:belay.db", "--url", "http://127.0.0.1:1"], 2);

@@ -50,7 +50,7 @@ fn a_run_that_halted_tells_what_is_known_so_far() {
 #[test]
 fn what_seldom_happens_has_its_place_in_each_rendering() {
     let mut report = of(&over());
-    let text = report.run.clone();
+    let text = report.actor.clone();
     for listed in [&mut report.steps[0].sends.left_out, &mut report.signals.marks.left_out] {
         *listed = 31;
     }

@@ -9,5 +9,6 @@ mod checklist;
 mod escapes;
 mod evidence;
 mod goldens;
+mod incident;
 mod measures;
 mod story;

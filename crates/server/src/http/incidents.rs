@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Extension, Json, extract::State};
-use belay_core::{incident::Incident, input::Verb, migration::Migration};
+use belay_core::{id::IncidentId, incident::Incident, input::Verb, migration::Migration};
 use belay_engine::view::IncidentView;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -16,6 +16,7 @@ use super::{
     problem::Problem,
     query::IncidentsQuery,
     refusal::{self, Subject},
+    runs::PostmortemBody,
 };
 
 fn incidents(state: &Migration) -> impl Iterator<Item = &Incident> {
@@ -97,5 +98,23 @@ pub(super) async fn decide(
     let verb = Verb::Decide { roll_back: body.decision == Decision::RollBack };
     let decided = daemon.command(&guard, verb, &caller.asked(&body.reason.0)).await;
     decided.map_err(|error| refusal::problem(error, &guard.snapshot().state, Subject::Migration))?;
+    present(&daemon, &id)
+}
+
+/// Puts on record that people have talked an incident over: nobody is reminded of it any more
+///
+/// Of an incident that was rolled back, its run was talked over.
+#[utoipa::path(post, path = "/v1/incidents/{incident}/postmortem", operation_id = "incident_postmortem_held",
+    request_body = PostmortemBody, responses((status = 200, body = IncidentView, description = "The incident, as it is then")))]
+pub(super) async fn postmortem(
+    State(daemon): State<Daemon>,
+    At(id): At<String>,
+    Extension(caller): Extension<Caller>,
+    Body(body): Body<PostmortemBody>,
+) -> Result<Json<IncidentView>, Problem> {
+    let (guard, _) = find(&daemon, &id)?;
+    let verb = Verb::IncidentPostmortemHeld { incident: IncidentId(id.clone()), link: body.link.0 };
+    let held = daemon.command(&guard, verb, &caller.asked(&body.reason.0)).await;
+    held.map_err(|error| refusal::problem(error, &guard.snapshot().state, Subject::Migration))?;
     present(&daemon, &id)
 }

@@ -1,4 +1,4 @@
-//! `/v1/runs/{run}/report`
+//! `/v1/runs/{run}/report` and `/v1/incidents/{incident}/report`
 
 use std::sync::Arc;
 
@@ -8,9 +8,13 @@ use axum::{
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
-use belay_core::{event::Record, id::RunId};
+use belay_core::{
+    event::Record,
+    id::{IncidentId, RunId},
+    migration::Corrupt,
+};
 use belay_ports::{Journal, ReadFailure};
-use belay_report::{RunReport, html, markdown, report as gather};
+use belay_report::{RunReport, html, markdown, report as gather, report_of_incident};
 use serde::Deserialize;
 use tokio::{
     sync::{AcquireError, OwnedSemaphorePermit, Semaphore},
@@ -22,6 +26,7 @@ use crate::daemon::Daemon;
 
 use super::{
     body::{Asked, At},
+    incidents,
     kind::Kind,
     problem::Problem,
     query::ReportQuery,
@@ -79,6 +84,24 @@ pub(super) async fn report(
     made.ok_or_else(|| Problem::not_found("the journal does not show this run"))
 }
 
+/// The report of one incident: that of its run, or of the incident alone where nothing was rolled back
+///
+/// Of an incident that is open: what is known so far. All of it is made of the journal.
+#[utoipa::path(get, path = "/v1/incidents/{incident}/report", operation_id = "report_incident", params(ReportQuery),
+    responses((status = 200, description = "In the format that was asked for", content(
+        (RunReport = "application/json"), (String = "text/markdown"), (String = "text/html")))))]
+pub(super) async fn of_incident(
+    State(daemon): State<Daemon>,
+    Extension(reports): Extension<Reports>,
+    At(id): At<String>,
+    Asked(ReportQuery { format }): Asked<ReportQuery>,
+) -> Result<Response, Problem> {
+    let (guard, _) = incidents::find(&daemon, &id)?;
+    let of = move |records: &[Record]| report_of_incident(records, &IncidentId(id));
+    let made = made_by(&daemon, &reports, guard.name(), of, move |report| rendered(report, format)).await?;
+    made.ok_or_else(|| Problem::not_found("the journal does not show this incident"))
+}
+
 /// What is made of a run's report; none where the journal does not show the run.
 pub(super) async fn made<T: Send + 'static>(
     daemon: &Daemon,
@@ -87,14 +110,24 @@ pub(super) async fn made<T: Send + 'static>(
     run: &RunId,
     make: impl FnOnce(&RunReport) -> T + Send + 'static,
 ) -> Result<Option<T>, Problem> {
+    let run = run.clone();
+    made_by(daemon, reports, migration, move |records| gather(records, &run), make).await
+}
+
+async fn made_by<T: Send + 'static>(
+    daemon: &Daemon,
+    reports: &Reports,
+    migration: &str,
+    of: impl FnOnce(&[Record]) -> Result<Option<RunReport>, Corrupt> + Send + 'static,
+    make: impl FnOnce(&RunReport) -> T + Send + 'static,
+) -> Result<Option<T>, Problem> {
     let bug = |why: String| Problem::new(Kind::Bug, why).help("please report it; `belay audit` verifies the journal");
     let _one_at_a_time = reports.turn().await.map_err(|closed| bug(closed.to_string()))?;
     let records = records(&*daemon.ports().journal, migration).await;
     let records =
         records.map_err(|error| Problem::unavailable(error.to_string()).help("`belay audit` verifies the journal"))?;
-    let run = run.clone();
     let made = spawn_blocking(move || {
-        let report = gather(&records, &run).map_err(|corrupt| corrupt.to_string())?;
+        let report = of(&records).map_err(|corrupt| corrupt.to_string())?;
         Ok(report.map(|report| make(&report)))
     });
     made.await.map_err(|error| bug(error.to_string()))?.map_err(bug)

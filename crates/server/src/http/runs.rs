@@ -140,8 +140,8 @@ pub(super) async fn abort(
 #[serde(deny_unknown_fields)]
 pub(super) struct PostmortemBody {
     /// Where what came of it can be read.
-    link: Link,
-    reason: Reason,
+    pub(super) link: Link,
+    pub(super) reason: Reason,
 }
 
 /// Puts on record that people have talked a run over: nobody is reminded of it any more

@@ -49,3 +49,23 @@ async fn an_incident_that_is_not_there_is_not_found() {
     let body = r#"{"decision": "roll_back", "reason": "x"}"#;
     test.post("/v1/incidents/nope/decide", body).await.expect_problem(404, "not_found");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_incident_without_a_run_has_a_report_and_a_post_mortem() {
+    let (test, path) = with_an_incident().await;
+    let open = test.get(&format!("{path}/report")).await.expect(StatusCode::OK);
+    assert_eq!((&open["over"], &open["run"]), (&json!(false), &json!(null)));
+    let body = r#"{"link": "https://wiki.example.com/incidents/17", "reason": "talked over"}"#;
+    let postmortem = format!("{path}/postmortem");
+    test.post(&postmortem, body).await.expect_problem(409, "wrong_state");
+    test.ground.world.set("traffic", json!({ "blue": 100, "green": 0 }));
+    test.until(&path, |incident| incident["outcome"] == "recovered").await;
+    let held = test.post(&postmortem, body).await.expect(StatusCode::OK);
+    assert_eq!(held["outcome"], "recovered");
+    let found = test.get(&format!("{path}/report")).await.expect(StatusCode::OK);
+    assert_eq!(found["postmortem"]["held"]["link"], "https://wiki.example.com/incidents/17");
+    let text = test.get(&format!("{path}/report?format=md")).await.expect(StatusCode::OK);
+    assert!(text.as_str().unwrap().starts_with("# Report of incident "), "{text}");
+    test.get("/v1/incidents/nope/report").await.expect_problem(404, "not_found");
+    test.post("/v1/incidents/nope/postmortem", body).await.expect_problem(404, "not_found");
+}
