@@ -239,12 +239,12 @@ impl System for RdsRestore {
         Box::pin(async move {
             let clients = match self.aws.clients(&scope.aws).await {
                 Ok(clients) => clients,
-                Err(error) => return vec![Check::unknown("readiness", &scope.step, error.to_string())],
+                Err(error) => return vec![readiness::unasked(&scope.step, error.to_string())],
             };
             let point = match self.restore_point(scope, &with, &now, baseline.as_ref()) {
                 Ok(Some(point)) => point,
                 Ok(None) => RestorePoint::unknown("it goes back to no other data"),
-                Err(Corrupt(why)) => return vec![Check::unknown("readiness", &scope.step, why)],
+                Err(Corrupt(why)) => return vec![readiness::unasked(&scope.step, why)],
             };
             readiness::of(&clients, (scope, &with), (&now, baseline.as_ref()), point, self.clock.now()).await
         })

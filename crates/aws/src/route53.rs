@@ -27,9 +27,7 @@ use belay_plan::{
     model::AwsTarget,
     shape::{Text, boolean, field, object, pattern, weights, words},
 };
-use belay_ports::{
-    ApplyError, Check, CheckVerdict, Clock, Condition, Corrupt, Fut, Permission, ReadError, Scope, System,
-};
+use belay_ports::{ApplyError, Check, Clock, Condition, Corrupt, Fut, Permission, ReadError, Scope, System};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -382,26 +380,23 @@ impl System for Route53Weights {
         now: &State,
         baseline: Option<&State>,
     ) -> Result<Vec<Check>, Corrupt> {
-        let warn = |id: &str, found: String, cure: &str| Check {
-            id: id.to_owned(),
-            subject: with.title(),
-            verdict: CheckVerdict::Warn,
-            found,
-            wanted: String::new(),
-            cure: cure.to_owned(),
-        };
         let untold = now.members.iter().filter_map(|member| Some((member, health::untold(member, &now.checks)?)));
         let mut found: Vec<Check> = untold
             .map(|(member, why)| {
                 let name = &member.set_identifier;
                 let found =
                     format!("Route 53 answers with {name} or not by its health check, which proves nothing: {why}");
-                warn("health_check_untold", found, "look at that health check yourself before the traffic moves")
+                Check::warn("health_check_untold", with.title(), found)
+                    .wanted("a health check whose checkers can be asked, or an interlock (`require`) of the step")
+                    .cure("look at that health check yourself before the traffic moves")
             })
             .collect();
         if baseline.is_some_and(State::splits_equally) {
             let what = "at the baseline all its weights were 0, which Route 53 takes for equal shares";
-            found.push(warn("all_zero", what.to_owned(), "the step puts the same shares back with weights of 1"));
+            let check = Check::warn("all_zero", with.title(), what)
+                .wanted("a weight above 0: no batch with all weights 0 is ever sent")
+                .cure("nothing: the step puts the same shares back with weights of 1");
+            found.push(check);
         }
         Ok(found)
     }
@@ -424,7 +419,12 @@ impl System for Route53Weights {
             };
             match health {
                 Ok(health) => readiness::checks(&with, scope, &now, &destinations, &health),
-                Err(error) => vec![Check::unknown("destination", with.title(), error.why)],
+                Err(error) => {
+                    let check = Check::unknown("destination", with.title(), error.why)
+                        .wanted("the health of the records that would get traffic")
+                        .cure("allow route53:GetHealthCheck and route53:GetHealthCheckStatus (`belay iam PLAN`), or check again");
+                    vec![check]
+                }
             }
         })
     }

@@ -250,11 +250,15 @@ impl Aws {
     pub(crate) async fn credentials(&self, target: &AwsTarget, until: Timestamp) -> Check {
         let subject = place::name(target);
         let Some(provider) = self.base().await.credentials_provider() else {
-            return Check::unknown("credentials", subject, "none are configured");
+            return Check::unknown("credentials", subject, "none are configured")
+                .wanted("credentials of the plan's account")
+                .cure("give Belay a role (of the instance, container or pod), a profile, or keys in the environment");
         };
         match provider.provide_credentials().await {
             Ok(found) => iam::credentials::check(&found, &subject, until),
-            Err(error) => Check::unknown("credentials", subject, errors::bounded(&errors::causes(&error))),
+            Err(error) => Check::unknown("credentials", subject, errors::bounded(&errors::causes(&error)))
+                .wanted("credentials that AWS hands out")
+                .cure("correct what they come from: the profile, the role or its endpoint; then check again"),
         }
     }
 

@@ -54,6 +54,8 @@ impl HostChecks for Soundness {
             let check = found.await;
             let check = check.unwrap_or_else(|_| {
                 Check::unknown("explore", &plan.migration, "internal error: the search failed; see the log")
+                    .wanted(WANTED)
+                    .cure("`belay explore PLAN` searches in a process of its own")
             });
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             if known.len() >= KEPT {
@@ -77,27 +79,37 @@ impl Soundness {
     }
 }
 
+const WANTED: &str = "a search of all courses of the rollback that finds no bad end";
+
 fn search(plan: &Plan, phase: Option<&str>, time_max: Duration) -> Check {
     let clock = SystemClock::start();
     let report = explore_from_triggers(plan, phase, STATES_MAX, &mut |_| clock.monotonic() < time_max);
     let (subject, more) = (&plan.migration, "`belay explore PLAN` shows each");
     let report = match report {
         Ok(report) => report,
-        Err(refusal) => return Check::unknown("explore", subject, format!("not searched: {refusal}")),
+        Err(refusal) => {
+            return Check::unknown("explore", subject, format!("not searched: {refusal}"))
+                .wanted(WANTED)
+                .cure("correct in the plan what it names; `belay explore PLAN` searches again");
+        }
     };
     let open = report.advice.iter().filter(|advice| advice.is_open()).count();
     let findings = text::count(open, "finding");
     let searched = format!("{} states searched", report.states);
     match report.verdict {
         Verdict::Refuted => {
-            Check::no_go("explore", subject, "there is a counter-example: a way to a bad end".to_owned()).cure(more)
+            let found = "there is a counter-example: a way to a bad end";
+            Check::no_go("explore", subject, found).wanted(WANTED).cure(more)
         }
         Verdict::Bounded => {
             Check::warn("explore", subject, format!("no bad end found, but not all was searched ({searched})"))
+                .wanted(WANTED)
                 .cure("`belay explore PLAN --max-states N` searches more")
         }
         Verdict::Proven | Verdict::Assumed if open > 0 => {
-            Check::warn("explore", subject, format!("every way ends well, with {findings}")).cure(more)
+            Check::warn("explore", subject, format!("every way ends well, with {findings}"))
+                .wanted("no finding that is open")
+                .cure(more)
         }
         Verdict::Proven | Verdict::Assumed => {
             Check::go("explore", subject, format!("every way ends well ({searched})"))

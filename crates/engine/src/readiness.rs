@@ -59,7 +59,7 @@ pub struct ReadinessCheck {
     pub subject: String,
     pub verdict: CheckVerdict,
     pub found: String,
-    /// What would be right. Empty where `found` contains all there is.
+    /// What would be right. Empty where it is so, and `found` contains all there is.
     pub wanted: String,
     /// What a person does about it, as a sentence or a command. Empty for what is as wanted.
     pub cure: String,
@@ -194,7 +194,10 @@ pub(crate) async fn evaluate(
     let of_plan = |check: Check| (String::new(), check);
     let phase = circumstances.phase.as_deref();
     if let Err(unknown) = scope::refuse_unknown(ports, plan) {
-        return done(vec![of_plan(Check::no_go("supported", &plan.migration, unknown.to_string()))]);
+        let check = Check::no_go("supported", &plan.migration, unknown.to_string())
+            .wanted("a Belay that has every action and signal of the plan")
+            .cure("correct the name in the plan, or use a version of Belay that has it");
+        return done(vec![of_plan(check)]);
     }
     let accounts = account::verify(ports, plan).await;
     if accounts.iter().any(|check| check.verdict != CheckVerdict::Go) {
@@ -246,9 +249,11 @@ fn channel(name: Name, usable: Result<Usable, String>) -> Check {
         // That the host is there, only a notice shows.
         Ok(Usable::Unasked) => {
             Check::warn("channel", name, "its secret and address are well formed; whether they exist was not asked")
+                .wanted("a message of Belay's that arrived")
                 .cure("`belay notify PLAN --send-test` shows that it arrives")
         }
         Err(why) => Check::no_go("channel", name, format!("cannot be used: {why}"))
+            .wanted("a channel that can be used: else nobody is told through it")
             .cure("correct its secret or address; `belay notify PLAN --send-test` tries it"),
     }
 }
@@ -264,4 +269,6 @@ async fn within<T>(clock: &dyn Clock, work: impl Future<Output = T>) -> Option<T
 
 fn late(id: &str, subject: &str) -> Check {
     Check::unknown(id, subject, format!("not evaluated within {} s", TIME_MAX.as_secs()))
+        .wanted(format!("an answer within {} s", TIME_MAX.as_secs()))
+        .cure("check again; where it stays so, look at the network and at other tools that use up the account's API quota")
 }

@@ -14,10 +14,35 @@ pub struct Check {
     pub subject: String,
     pub verdict: CheckVerdict,
     pub found: String,
-    /// What would be right. Empty where `found` says all there is.
+    /// What would be right. Empty where it is so, and `found` says all there is.
     pub wanted: String,
     /// What a person does about it, as a sentence or a command. Empty for what is as wanted.
     pub cure: String,
+}
+
+/// A check with a verdict other than [`Go`](CheckVerdict::Go) that does not yet say what would be right. Only with that and a cure is
+/// it a [`Check`]: a person who reads it has to know what to do.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Lacking(Check);
+
+/// The same without its cure.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Uncured(Check);
+
+impl Lacking {
+    /// What would be right.
+    pub fn wanted(self, wanted: impl Into<String>) -> Uncured {
+        Uncured(self.0.wanted(wanted))
+    }
+}
+
+impl Uncured {
+    /// What a person does about it, as a sentence or a command.
+    pub fn cure(self, cure: impl Into<String>) -> Check {
+        Check { cure: cure.into(), ..self.0 }
+    }
 }
 
 impl Check {
@@ -27,16 +52,16 @@ impl Check {
     }
 
     /// It could not be found out, and why.
-    pub fn unknown(id: &str, subject: impl Into<String>, why: impl Into<String>) -> Self {
-        Self::new(id, subject, CheckVerdict::Unknown, why)
+    pub fn unknown(id: &str, subject: impl Into<String>, why: impl Into<String>) -> Lacking {
+        Lacking(Self::new(id, subject, CheckVerdict::Unknown, why))
     }
 
-    pub fn warn(id: &str, subject: impl Into<String>, found: impl Into<String>) -> Self {
-        Self::new(id, subject, CheckVerdict::Warn, found)
+    pub fn warn(id: &str, subject: impl Into<String>, found: impl Into<String>) -> Lacking {
+        Lacking(Self::new(id, subject, CheckVerdict::Warn, found))
     }
 
-    pub fn no_go(id: &str, subject: impl Into<String>, found: impl Into<String>) -> Self {
-        Self::new(id, subject, CheckVerdict::NoGo, found)
+    pub fn no_go(id: &str, subject: impl Into<String>, found: impl Into<String>) -> Lacking {
+        Lacking(Self::new(id, subject, CheckVerdict::NoGo, found))
     }
 
     fn new(id: &str, subject: impl Into<String>, verdict: CheckVerdict, found: impl Into<String>) -> Self {
@@ -47,12 +72,6 @@ impl Check {
     #[must_use]
     pub fn wanted(mut self, wanted: impl Into<String>) -> Self {
         self.wanted = wanted.into();
-        self
-    }
-
-    #[must_use]
-    pub fn cure(mut self, cure: impl Into<String>) -> Self {
-        self.cure = cure.into();
         self
     }
 

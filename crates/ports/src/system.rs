@@ -147,7 +147,12 @@ impl<S: System> Actuator for Typed<S> {
     fn readiness<'a>(&'a self, scope: &'a Scope, now: &'a Doc) -> Fut<'a, Vec<Check>> {
         match Decoded::<S>::of(scope, now) {
             Ok(Decoded { with, state, baseline }) => self.0.readiness(scope, with, state, baseline),
-            Err(Corrupt(why)) => Box::pin(std::future::ready(vec![Check::unknown("readiness", &scope.step, why)])),
+            Err(Corrupt(why)) => {
+                let check = Check::unknown("readiness", &scope.step, why)
+                    .wanted("a step, an observation and a baseline that this version of Belay reads")
+                    .cure("correct the step in the plan, or capture the baseline anew before the cutover: `belay arm`");
+                Box::pin(std::future::ready(vec![check]))
+            }
         }
     }
 

@@ -31,7 +31,8 @@ fn healthy(now: &State, group: &str) -> Option<Check> {
             .wanted("at least one healthy target: no traffic is sent to it else")
             .cure("bring its targets back to health before the cutover"),
         Proof::None { why } => Check::warn("destination", subject, why)
-            .wanted("a group whose health is known, or an interlock (`require`) of the step that proves it"),
+            .wanted("a group whose health is known, or an interlock (`require`) of the step that proves it")
+            .cure("turn the group's health checks on, keep it attached at weight 0, or give the step a `require`"),
     })
 }
 
@@ -67,6 +68,7 @@ fn stickiness(with: &With, now: &State) -> Option<Check> {
     let found = format!("stickiness keeps clients with the group that they have for {lasts} after the swap");
     Some(
         Check::warn("stickiness", with.forwarder.title(), found)
+            .wanted("clients that follow the weights")
             .cure("`stickiness: suspend` moves them at once; or shorten it before the cutover"),
     )
 }

@@ -56,7 +56,10 @@ async fn simulate(aws: &Aws, target: &AwsTarget, permissions: &[Permission]) -> 
     let identity = aws.verify_account(target).await.map_err(|error| (place(), error.to_string()))?;
     if caller::is_root(&identity) {
         let found = "the account's root user, which no policy of IAM restricts (a policy of the organization can)";
-        return Ok(vec![Check::warn(ID, identity, found).cure("use a role with what `belay iam PLAN` prints")]);
+        let check = Check::warn(ID, identity, found)
+            .wanted("a role with the permissions of the plan, and no more")
+            .cure("use a role with what `belay iam PLAN` prints");
+        return Ok(vec![check]);
     }
     let caller = caller::of(&clients.iam, target, &identity).await.map_err(|why| (identity.clone(), why))?;
     let mut found = Vec::new();
@@ -183,7 +186,8 @@ impl Question<'_> {
         let subject = format!("{action} on {resource}");
         let wanted = format!("allowed for {}", caller.arn);
         if answers.is_empty() {
-            return Some(Check::unknown(ID, subject, format!("{SIMULATE} has not answered for it")).wanted(wanted));
+            let check = Check::unknown(ID, subject, format!("{SIMULATE} has not answered for it"));
+            return Some(check.wanted(wanted).cure("compare the role's policies with what `belay iam PLAN` prints"));
         }
         let denied = answers.into_iter().find(|answer| *answer.decision != Decision::Allowed)?;
         let found = denied.found(caller);

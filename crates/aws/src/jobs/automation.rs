@@ -20,7 +20,7 @@ use belay_plan::{
     shape::{Text, field, list, map, object, one_of, pattern, text},
 };
 use belay_ports::{
-    ApplyError, Check, CheckVerdict, Clock, Condition, Corrupt, Fut, Permission, ReadError, Scope, System,
+    ApplyError, Check, Clock, Condition, Corrupt, Fut, Permission, ReadError, Scope, System,
     job::{self, Execution, Started, State},
 };
 use indexmap::IndexMap;
@@ -339,14 +339,11 @@ impl System for Automation {
         _baseline: Option<&Found>,
     ) -> Result<Vec<Check>, Corrupt> {
         let Some(Document::Unreadable { why }) = &now.document else { return Ok(Vec::new()) };
-        Ok(vec![Check {
-            id: "automation_document".to_owned(),
-            subject: with.document.clone(),
-            verdict: CheckVerdict::Unknown,
-            found: format!("whether the document takes what the plan gives it could not be read: {why}"),
-            wanted: String::new(),
-            cure: String::new(),
-        }])
+        let found = format!("whether the document takes what the plan gives it could not be read: {why}");
+        let check = Check::unknown("automation_document", &with.document, found)
+            .wanted("a document that can be read, and takes these parameters")
+            .cure("allow ssm:DescribeDocument (`belay iam PLAN` prints the statement), or look at it yourself");
+        Ok(vec![check])
     }
 
     fn apply<'a>(&'a self, scope: &'a Scope, _key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {

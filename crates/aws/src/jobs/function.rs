@@ -21,7 +21,7 @@ use belay_plan::{
     shape::{any, boolean, field, object, pattern},
 };
 use belay_ports::{
-    ApplyError, Check, CheckVerdict, Corrupt, Fut, Permission, ReadError, Scope, System,
+    ApplyError, Check, Corrupt, Fut, Permission, ReadError, Scope, System,
     job::{self, Execution, State},
 };
 use serde::{Deserialize, Serialize};
@@ -250,13 +250,11 @@ impl System for Invocation {
     ) -> Result<Vec<Check>, Corrupt> {
         let Some(Function::There { timeout_s: Some(seconds), .. }) = &now.function else { return Ok(Vec::new()) };
         let (may_run, waits) = (Duration::from_secs(*seconds), scope.timeout);
-        let too_long = (may_run > waits).then(|| Check {
-            id: "function_timeout".to_owned(),
-            subject: with.name(),
-            verdict: CheckVerdict::Warn,
-            found: format!("the function may run for {}, the step waits for {}", format(may_run), format(waits)),
-            wanted: String::new(),
-            cure: "give the step a longer `timeout`".to_owned(),
+        let too_long = (may_run > waits).then(|| {
+            let found = format!("the function may run for {}, the step waits for {}", format(may_run), format(waits));
+            Check::warn("function_timeout", with.name(), found)
+                .wanted(format!("a step that waits for {} at least", format(may_run)))
+                .cure("give the step a longer `timeout`")
         });
         Ok(too_long.into_iter().collect())
     }

@@ -1,6 +1,6 @@
 //! What of a restore can be told before it is needed. Pure.
 
-use belay_ports::{Check, CheckVerdict, Scope};
+use belay_ports::{Check, Scope};
 
 use super::{
     ClusterState, KeepEndpoint, Links, Observed, With, behind::Replaced, cluster::autoscaled, names::Names,
@@ -54,21 +54,15 @@ pub(super) fn of<'a>(scope: &Scope, with: &With, now: &'a Observed) -> Vec<Check
         _ => return Vec::new(),
     };
     let name = replaced.name;
-    let check = |id: &str, verdict, found: String, cure: &str| Check {
-        id: id.to_owned(),
-        subject: name.to_owned(),
-        verdict,
-        found,
-        wanted: String::new(),
-        cure: cure.to_owned(),
-    };
     let mut checks: Vec<Check> = replaced
         .left_behind(Some("new with each restore"), &with.without)
         .into_iter()
         .map(|what| {
             let id = what.split(':').next().unwrap_or_default().to_owned();
             let cure = "after a restore, the step waits for a person about this; `with.without` accepts it beforehand";
-            check(&id, CheckVerdict::Warn, format!("stays behind: {what}"), cure)
+            Check::warn(&id, name, format!("stays behind: {what}"))
+                .wanted("nothing that stays behind, or a person who has accepted it")
+                .cure(cure)
         })
         .collect();
     if let Observed::Cluster(ClusterState { cluster: Some(old), members, .. }) = now
@@ -77,14 +71,19 @@ pub(super) fn of<'a>(scope: &Scope, with: &With, now: &'a Observed) -> Vec<Check
     {
         let found = autoscaled::told(count, name, with.keep_endpoint);
         let cure = "`with.without: [autoscaled_readers]` accepts it beforehand";
-        checks.push(check(autoscaled::WORD, CheckVerdict::Warn, found, cure));
+        let wanted = "as many readers after the restore, or a person who has accepted fewer";
+        checks.push(Check::warn(autoscaled::WORD, name, found).wanted(wanted).cure(cure));
     }
     if with.keep_endpoint == KeepEndpoint::Rename && !queued.is_empty() {
         let found = format!("waits for its maintenance window: {}; a rename applies it at once", queued.join(", "));
         let cure = "apply it before the cutover, or take it back; otherwise a person approves the step";
-        checks.push(check("queued_changes", CheckVerdict::Warn, found, cure));
+        checks.push(Check::warn("queued_changes", name, found).wanted("nothing that a rename would apply").cure(cure));
     }
     let unread = links.iter().flat_map(|links| &links.unread);
-    checks.extend(unread.map(|why| check("links", CheckVerdict::Unknown, format!("not looked up: {why}"), "")));
+    checks.extend(unread.map(|why| {
+        Check::unknown("links", name, format!("not looked up: {why}"))
+            .wanted("which deployments, integrations and proxies hold on to the database")
+            .cure("allow the call (`belay iam PLAN` prints the statement), or look yourself")
+    }));
     checks
 }

@@ -111,6 +111,20 @@ impl<'a> Needs<'a> {
     }
 }
 
+/// Nothing of what a step needs could be read.
+pub(super) fn unasked(step: &str, why: String) -> Check {
+    Check::unknown("readiness", step, why)
+        .wanted("answers of RDS to what the step needs")
+        .cure("correct the credentials or the network, then check again")
+}
+
+/// A read that failed.
+fn unread(id: &str, subject: impl Into<String>, why: String) -> Check {
+    Check::unknown(id, subject, why)
+        .wanted("an answer of RDS")
+        .cure("allow the call (`belay iam PLAN` prints the statement); where it is allowed, check again")
+}
+
 /// `point`: to which state of the data it would go back. `at`: now.
 pub(super) async fn of(
     clients: &Clients,

@@ -43,7 +43,8 @@ fn healthy(record: &RecordSet, health: &BTreeMap<String, health::CheckHealth>) -
             .wanted("health checkers that reach it: no traffic is sent to it else")
             .cure("bring it back to health before the cutover"),
         Proof::None { why } => Check::warn("destination", subject, format!("Route 53 proves nothing of it: {why}"))
-            .wanted("a health check, or an interlock (`require`) of the step that proves its health"),
+            .wanted("a health check, or an interlock (`require`) of the step that proves its health")
+            .cure("give the record a health check, or the step a `require`"),
     }
 }
 

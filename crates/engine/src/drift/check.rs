@@ -73,6 +73,7 @@ pub(crate) fn check(
                 let found =
                     format!("not as at the baseline, though no cutover is marked: it would take {}", found.join("; "));
                 let check = Check::warn(ID, resource, found)
+                    .wanted("as at the baseline until the cutover is marked")
                     .cure("if the cutover has begun, `belay cutover` marks it; else look who has changed it");
                 (Some(check), None)
             }
@@ -102,7 +103,7 @@ fn changed(plan: &Plan, step: &Step, resource: &str, found: &[String]) -> Check 
 
 fn not_as_expected(step: &Step, id: &str, resource: &str, found: String, cure: String) -> Check {
     match step.on_drift {
-        OnDrift::Proceed => Check::warn(id, resource, found).cure(cure),
+        OnDrift::Proceed => Check::warn(id, resource, found).wanted("as expected").cure(cure),
         OnDrift::Halt => {
             Check::no_go(id, resource, found).wanted("as expected: else the step waits for an approval").cure(cure)
         }

@@ -16,10 +16,11 @@ pub(super) async fn verify(ports: &Ports, plan: &Plan) -> Vec<Check> {
         match within(ports.clock.as_ref(), ports.actuators.verify_account(target)).await {
             Some(Ok(identity)) => Check::go("account", name, format!("the credentials belong to it: {identity}")),
             Some(Err(error @ AccountError::Wrong { .. })) => Check::no_go("account", name, error.to_string())
+                .wanted("credentials of the account that the plan names")
                 .cure("use credentials of that account, or correct `aws.account`"),
-            Some(Err(error @ AccountError::Unverified { .. })) => {
-                Check::unknown("account", name, error.to_string()).cure("correct the credentials or the network")
-            }
+            Some(Err(error @ AccountError::Unverified { .. })) => Check::unknown("account", name, error.to_string())
+                .wanted("credentials that AWS names the account of (sts:GetCallerIdentity)")
+                .cure("correct the credentials or the network"),
             None => late("account", &name),
         }
     });

@@ -89,11 +89,17 @@ fn read(plan: &Plan, name: &Name, reading: &Reading) -> Check {
     match (reading.health, fires) {
         (Health::Unknown, _) if reading.permanent => {
             Check::no_go("signal", name, format!("cannot be read: {evidence}"))
+                .wanted("a signal that can be read: else no trigger fires by it, and no step passes that it guards")
                 .cure("correct the signal in the plan, or what it names")
         }
-        (Health::Unknown, _) => Check::unknown("signal", name, format!("unknown: {evidence}")),
+        (Health::Unknown, _) => Check::unknown("signal", name, format!("unknown: {evidence}"))
+            .wanted(
+                "healthy or unhealthy: while it is unknown, no trigger fires by it, and no step passes that it guards",
+            )
+            .cure("bring back what it is read from, or its data, before the cutover"),
         (Health::Unhealthy, Some((trigger, _))) => {
             Check::warn("signal", name, format!("unhealthy now, and trigger {trigger} goes by it: {evidence}"))
+                .wanted("healthy: else the trigger may fire without a cutover")
                 .cure("look at the cause before the cutover")
         }
         (Health::Unhealthy, None) => Check::go("signal", name, format!("can be read: unhealthy: {evidence}")),
@@ -103,21 +109,26 @@ fn read(plan: &Plan, name: &Name, reading: &Reading) -> Check {
 
 /// A step waits for its interlocks before it sends anything.
 fn interlocks(plan: &Plan, readings: &BTreeMap<Name, Reading>) -> Vec<(String, Check)> {
+    const LATER: &str = "healthy once the steps before this one are over";
+    const REHEARSE: &str = "see that the steps before this one bring it to health: a drill in staging shows it";
     let of_gate = |step: &Name, gate: &Gate, waits: bool| {
         let reading = readings.get(&gate.signal)?;
         let evidence = reading.evidence.as_str();
         let check = match reading.health {
             Health::Healthy => Check::go("interlock", &gate.signal, "holds"),
             // A step before this one may be what makes it hold.
-            Health::Unknown if waits => Check::warn("interlock", &gate.signal, format!("unknown now: {evidence}"))
-                .wanted("healthy once the steps before this one are over"),
+            Health::Unknown if waits => {
+                Check::warn("interlock", &gate.signal, format!("unknown now: {evidence}")).wanted(LATER).cure(REHEARSE)
+            }
             _ if waits => Check::warn("interlock", &gate.signal, format!("does not hold now: {evidence}"))
-                .wanted("healthy once the steps before this one are over"),
+                .wanted(LATER)
+                .cure(REHEARSE),
             Health::Unhealthy => Check::no_go("interlock", &gate.signal, format!("does not hold: {evidence}"))
                 .wanted("healthy: else the step waits for it")
                 .cure("bring back to health what it shows before the cutover"),
             Health::Unknown => Check::unknown("interlock", &gate.signal, format!("unknown: {evidence}"))
-                .wanted("healthy: else the step waits for it"),
+                .wanted("healthy: else the step waits for it")
+                .cure("bring back what it is read from, or its data, before the cutover"),
         };
         Some((format!("step {step}"), check))
     };
@@ -131,6 +142,9 @@ fn interlocks(plan: &Plan, readings: &BTreeMap<Name, Reading>) -> Vec<(String, C
 fn triggers(plan: &Plan) -> Option<(String, Check)> {
     plan.triggers.is_empty().then(|| {
         let found = "the plan has no trigger: only people start a rollback";
-        (String::new(), Check::warn("trigger", &plan.migration, found).cure("add one to `triggers`"))
+        let check = Check::warn("trigger", &plan.migration, found)
+            .wanted("a trigger that starts it without a person")
+            .cure("add one to `triggers`");
+        (String::new(), check)
     })
 }

@@ -138,8 +138,12 @@ async fn of_step(ports: &Ports, plan: &Plan, step: &Name, circumstances: &Circum
         Ok(doc) => doc,
         Err(error) => {
             let check = match error.permanent {
-                true => Check::no_go("step", resource, format!("cannot be observed: {}", error.why)),
-                false => Check::unknown("step", resource, format!("could not be observed: {}", error.why)),
+                true => Check::no_go("step", resource, format!("cannot be observed: {}", error.why))
+                    .wanted("the resource that the plan names, which these credentials may read")
+                    .cure("correct the step, the resource or the permissions (`belay iam PLAN` lists them)"),
+                false => Check::unknown("step", resource, format!("could not be observed: {}", error.why))
+                    .wanted("an observation of the resource")
+                    .cure("check again; where it stays so, look at the credentials and the network"),
             };
             let loss = Some(Loss::of(&looking, Err(&error)));
             return Found { checks: vec![check], loss, ..Found::nothing(step) };
@@ -149,7 +153,9 @@ async fn of_step(ports: &Ports, plan: &Plan, step: &Name, circumstances: &Circum
     if uncaptured {
         checks.extend(circumstances.cutover.map(|cutover| {
             let found = format!("there is no baseline, and none can be captured after the cutover of {cutover:.0}");
-            Check::no_go("baseline", resource, found).cure("give the one that was captured before: --baseline FILE")
+            Check::no_go("baseline", resource, found)
+                .wanted("a baseline from before the cutover")
+                .cure("give the one that was captured before: --baseline FILE")
         }));
         // What arming would capture.
         let (action, resource) = (planned.action.clone(), planned.resource.clone());
@@ -159,7 +165,7 @@ async fn of_step(ports: &Ports, plan: &Plan, step: &Name, circumstances: &Circum
     checks.push(assessed);
     match looking.actuator.checks(&looking.scope, &doc) {
         Ok(found) => checks.extend(found),
-        Err(Corrupt(why)) => checks.push(Check::no_go("step", resource, why)),
+        Err(Corrupt(why)) => checks.push(not_understood(resource, why)),
     }
     checks.extend(looking.actuator.readiness(&looking.scope, &doc).await);
     let (drift, moved) = drift::check(&looking, plan, circumstances, (&doc, ports.clock.monotonic()));
@@ -179,7 +185,10 @@ fn assessed(resource: &str, assessment: Result<Assessment, Corrupt>) -> (Check, 
             (go("is where the step would bring it".to_owned()), Some(Vec::new()))
         }
         Ok(Assessment::Differs { why }) => {
-            (Check::warn("step", resource, format!("is where the step would bring it, but: {why}")), Some(Vec::new()))
+            let check = Check::warn("step", resource, format!("is where the step would bring it, but: {why}"))
+                .wanted("the same without this difference: a run would stop at it and ask")
+                .cure("set it right before the cutover");
+            (check, Some(Vec::new()))
         }
         Ok(Assessment::Settling(progress)) => (go(format!("is changing now: {}", progress.note)), None),
         Ok(Assessment::Remaining(changes)) => {
@@ -187,13 +196,25 @@ fn assessed(resource: &str, assessment: Result<Assessment, Corrupt>) -> (Check, 
             (go(format!("the step would do this: {}", titles.join(", "))), Some(changes))
         }
         Ok(Assessment::Failed { why } | Assessment::Over(Outcome { failure: Some(why), .. })) => {
-            (Check::no_go("step", resource, format!("the target cannot be reached: {why}")), None)
+            let check = Check::no_go("step", resource, format!("the target cannot be reached: {why}"))
+                .wanted("a target that the step can reach from here")
+                .cure("correct the resource or the step before the cutover");
+            (check, None)
         }
         Ok(Assessment::Ambiguous { why }) => {
-            (Check::no_go("step", resource, format!("a person has to look at it: {why}")), None)
+            let check = Check::no_go("step", resource, format!("a person has to look at it: {why}"))
+                .wanted("a state that has one explanation: else the step stops and asks")
+                .cure("settle it before the cutover");
+            (check, None)
         }
-        Err(Corrupt(why)) => (Check::no_go("step", resource, why), None),
+        Err(Corrupt(why)) => (not_understood(resource, why), None),
     }
+}
+
+fn not_understood(resource: &str, why: String) -> Check {
+    Check::no_go("step", resource, why)
+        .wanted("a step, an observation and a baseline that this version of Belay reads")
+        .cure("correct the step in the plan, or capture the baseline anew before the cutover: `belay arm`")
 }
 
 /// `at_cutover`: what counts from the cutover is known before it only as if it came now.
@@ -206,7 +227,9 @@ fn within_rpo(plan: &Plan, resource: &str, (loss, at_cutover): (&Loss, Option<&L
     let wanted = format!("no more than {} (rpo)", duration::format(rpo));
     let basis = &loss.point.basis;
     Some(match loss.now(at) {
-        None => Check::unknown("rpo", resource, format!("what would be lost is not known: {basis}")).wanted(wanted),
+        None => Check::unknown("rpo", resource, format!("what would be lost is not known: {basis}"))
+            .wanted(wanted)
+            .cure("set right what keeps it from being known, or give the step a source whose time is known"),
         Some(lost) => {
             let found =
                 format!("{condition}{} would be lost: {basis}", duration::format(Duration::from_secs(lost.as_secs())));

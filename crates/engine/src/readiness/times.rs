@@ -131,7 +131,8 @@ pub(super) fn drill(plan: &Plan, drilled: &[(Name, Option<Timestamp>)], at: Time
         (false, _) => {
             let found = format!("not carried out in a drill within 30 days: {}", missing.join(", "));
             let cure = "rehearse it in staging: `belay drill PLAN --overlay NAME --fire TRIGGER --reason TEXT`";
-            Some(Check::warn("drill", &plan.migration, found).cure(cure))
+            let wanted = "every step carried out in a drill within 30 days";
+            Some(Check::warn("drill", &plan.migration, found).wanted(wanted).cure(cure))
         }
     }
 }

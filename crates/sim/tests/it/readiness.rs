@@ -44,9 +44,11 @@ impl HostChecks for Decided {
         *self.asked.lock().unwrap() += 1;
         let check = match self.verdict.lock().unwrap().unwrap_or(CheckVerdict::Go) {
             CheckVerdict::Go => Check::go("people", "alice", "is here"),
-            CheckVerdict::Warn => Check::warn("people", "alice", "is on her way"),
-            CheckVerdict::Unknown => Check::unknown("people", "alice", "does not answer"),
-            CheckVerdict::NoGo => Check::no_go("people", "alice", "is asleep"),
+            CheckVerdict::Warn => Check::warn("people", "alice", "is on her way").wanted("here").cure("wait"),
+            CheckVerdict::Unknown => {
+                Check::unknown("people", "alice", "does not answer").wanted("here").cure("call her")
+            }
+            CheckVerdict::NoGo => Check::no_go("people", "alice", "is asleep").wanted("here").cure("wake her"),
         };
         Box::pin(std::future::ready(vec![check]))
     }
@@ -65,7 +67,15 @@ fn before(scene: &Scene) -> Circumstances {
 
 async fn evaluate(scene: &Scene) -> Readiness {
     let host = Decided::default();
-    readiness(&scene.ports, &host, &scene.plan, "abc", &before(scene)).await
+    complete(readiness(&scene.ports, &host, &scene.plan, "abc", &before(scene)).await)
+}
+
+/// Of all that is not as it should be, a person reads what would be right and what to do.
+fn complete(found: Readiness) -> Readiness {
+    for check in found.findings() {
+        assert!(!check.wanted.is_empty() && !check.cure.is_empty(), "{check:#?}");
+    }
+    found
 }
 
 fn of<'r>(found: &'r Readiness, id: &str, part: &str) -> &'r belay_engine::ReadinessCheck {
@@ -143,7 +153,8 @@ fn what_is_broken_is_found_and_named() {
             (check.verdict, check.found.as_str()),
             (CheckVerdict::NoGo, "cannot be read: there is no such alarm")
         );
-        assert_eq!(check.line(), format!("signal in_place: {}; {}", check.found, check.cure));
+        let line = format!("signal in_place: {} (wanted: {}); {}", check.found, check.wanted, check.cure);
+        assert_eq!(check.line(), line);
 
         let scene = sound();
         scene.world.set_rule("blue_ready", Rule::Always(Health::Unhealthy));
@@ -167,7 +178,7 @@ fn what_is_broken_is_found_and_named() {
 
         let scene = sound();
         let cut_over = Circumstances { cutover: Some(scene.clock.now()), ..before(&scene) };
-        let found = readiness(&scene.ports, &Decided::default(), &scene.plan, "abc", &cut_over).await;
+        let found = complete(readiness(&scene.ports, &Decided::default(), &scene.plan, "abc", &cut_over).await);
         let check = of(&found, "baseline", "step dns");
         assert!(check.verdict == CheckVerdict::NoGo && check.cure.contains("--baseline FILE"), "{check:?}");
         assert_eq!(found.verdict, CheckVerdict::NoGo);

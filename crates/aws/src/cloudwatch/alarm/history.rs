@@ -131,7 +131,12 @@ pub(super) fn check(name: &str, found: Result<History, String>) -> Check {
         Ok(History::Fired(at)) => Check::go(ID, name, format!("last in ALARM at {at:.0}")),
         Ok(History::Never) => never(format!("never in ALARM in the {KEPT} that CloudWatch keeps")),
         Ok(History::NotSince(from)) => never(format!("not in ALARM in its latest turns, back to {from:.0}")),
-        Err(why) => Check::warn(ID, name, format!("whether it has ever fired is not known: {why}")),
+        Err(why) => Check::warn(ID, name, format!("whether it has ever fired is not known: {why}"))
+            .wanted("in ALARM once, in a rehearsal")
+            .cure(format!(
+                "check again later, or look: aws cloudwatch describe-alarm-history --alarm-name {}",
+                shell_word(name)
+            )),
     }
 }
 

@@ -1,5 +1,6 @@
 use belay_core::{change::Outcome, input::ErrorClass};
 use belay_plan::model::AwsTarget;
+use belay_ports::CheckVerdict;
 
 use super::*;
 use crate::jobs::wire::{self, Wire};

@@ -1,4 +1,5 @@
 use belay_core::{change::Outcome, input::ErrorClass};
+use belay_ports::CheckVerdict;
 use jiff::Timestamp;
 
 use super::*;

@@ -14,9 +14,7 @@ use belay_plan::{
     catalogue::{ActionSpec, no_action_findings},
     shape::{boolean, field, object, one_of, pattern, words},
 };
-use belay_ports::{
-    ApplyError, Check, CheckVerdict, Clock, Corrupt, Fut, Permission, ReadError, RestorePoint, Scope, System,
-};
+use belay_ports::{ApplyError, Check, Clock, Corrupt, Fut, Permission, ReadError, RestorePoint, Scope, System};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -438,13 +436,11 @@ impl System for RdsBacktrack {
         _baseline: Option<&State>,
     ) -> Result<Vec<Check>, Corrupt> {
         let unmarked = with.time == "cutover" && scope.cutover.is_none();
-        let check = || Check {
-            id: "cutover_unmarked".to_owned(),
-            subject: with.cluster.clone(),
-            verdict: CheckVerdict::Warn,
-            found: "the time to go back to is the cutover, which is not marked: a rollback would stop here".to_owned(),
-            wanted: String::new(),
-            cure: "mark the cutover when it begins, with `belay cutover`, or name a timestamp in `time`".to_owned(),
+        let found = "the time to go back to is the cutover, which is not marked: a rollback would stop here";
+        let check = || {
+            Check::warn("cutover_unmarked", &with.cluster, found)
+                .wanted("a time to go back to")
+                .cure("mark the cutover when it begins, with `belay cutover`, or name a timestamp in `time`")
         };
         Ok(unmarked.then(check).into_iter().collect())
     }
@@ -462,7 +458,7 @@ impl System for RdsBacktrack {
                 let rooms = [readiness::room("ManualClusterSnapshots", 1, "the snapshot before the backtrack")];
                 match self.aws.clients(&scope.aws).await {
                     Ok(clients) => checks.extend(readiness::quotas(&clients.rds.read, scope, &rooms).await),
-                    Err(error) => checks.push(Check::unknown("readiness", &scope.step, error.to_string())),
+                    Err(error) => checks.push(readiness::unasked(&scope.step, error.to_string())),
                 }
             }
             checks

@@ -18,6 +18,7 @@ pub(super) async fn check(client: &Client, key: &str) -> Check {
         Err(error) => {
             let why = errors::read(error, DESCRIBE, key).why;
             return Check::unknown(ID, key, why)
+                .wanted("Enabled")
                 .cure("allow it: `belay iam PLAN --baseline FILE` prints the statement");
         }
     };
@@ -27,7 +28,9 @@ pub(super) async fn check(client: &Client, key: &str) -> Check {
             unusable(key, "it is about to be deleted, and nothing that it encrypts could be restored any more")
         }
         Some(state) => unusable(key, &format!("it is {}", state.as_str())),
-        None => Check::unknown(ID, key, "KMS does not show its state"),
+        None => Check::unknown(ID, key, "KMS does not show its state")
+            .wanted("Enabled")
+            .cure(format!("look at it: `aws kms describe-key --key-id {key}`")),
     }
 }
 

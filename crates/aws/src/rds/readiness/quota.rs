@@ -3,6 +3,7 @@
 use aws_sdk_rds::{Client, types::AccountQuota};
 use belay_ports::{Check, Scope};
 
+use super::unread;
 use crate::{errors, place};
 
 pub(in crate::rds) const DESCRIBE: &str = "rds:DescribeAccountAttributes";
@@ -29,7 +30,7 @@ pub(in crate::rds) async fn checks(client: &Client, scope: &Scope, rooms: &[Room
         Err(error) => {
             let subject = place::name(&scope.aws);
             let why = errors::read(error, DESCRIBE, &subject).why;
-            vec![Check::unknown(ID, subject, why)]
+            vec![unread(ID, subject, why)]
         }
     }
 }
@@ -37,7 +38,9 @@ pub(in crate::rds) async fn checks(client: &Client, scope: &Scope, rooms: &[Room
 fn check(Room { quota, needed, what }: &Room, quotas: &[AccountQuota]) -> Check {
     let found = quotas.iter().find(|found| found.account_quota_name.as_deref() == Some(*quota));
     let Some((used, max)) = found.and_then(|found| Some((found.used?, found.max?))) else {
-        return Check::unknown(ID, *quota, "RDS does not show this quota");
+        return Check::unknown(ID, *quota, "RDS does not show this quota")
+            .wanted(format!("room for {needed}, which {what} needs"))
+            .cure("look at it in Service Quotas");
     };
     let shown = format!("{used} of {max} are used, and {what} needs {needed}");
     match used.saturating_add(*needed) <= max {

@@ -6,6 +6,7 @@ use aws_sdk_rds::Client;
 use belay_ports::{Check, ReadError, Scope};
 use jiff::{SignedDuration, Timestamp};
 
+use super::unread;
 use crate::{
     errors,
     rds::{
@@ -85,7 +86,7 @@ pub(super) fn checks(
     let listed = match listed {
         Ok(listed) => listed,
         Err(error) => {
-            return (vec![Check::unknown("snapshots_kept", database, error.why)], source.kms_key.clone());
+            return (vec![unread("snapshots_kept", database, error.why)], source.kms_key.clone());
         }
     };
     let mut checks = vec![kept(&listed, database, at)];

@@ -9,7 +9,7 @@ use aws_sdk_rds::{
 use belay_ports::Check;
 use jiff::Timestamp;
 
-use super::Needs;
+use super::{Needs, unread};
 use crate::{
     errors,
     rds::{reads::is_code, state::timestamp},
@@ -57,7 +57,7 @@ where
     match answer {
         Ok(_) => Check::go(what, name, "it is there"),
         Err(error) if errors::code(&error).is_some_and(|code| code.contains("NotFound")) => gone(what, name),
-        Err(error) => Check::unknown(what, name, errors::read(error, call, name).why),
+        Err(error) => unread(what, name, errors::read(error, call, name).why),
     }
 }
 
@@ -103,12 +103,14 @@ async fn version(client: &Client, engine: &str, version: &str) -> Check {
         Err(error) if is_code(errors::code(&error), "InvalidParameterCombination") => withdrawn(ID, subject, cure),
         Err(error) => {
             let why = errors::read(error, ENGINE_VERSIONS, &subject).why;
-            Check::unknown(ID, subject, why)
+            unread(ID, subject, why)
         }
         Ok(answer) => match answer.db_engine_versions().first() {
             None => withdrawn(ID, subject, cure),
             Some(found) if found.status.as_deref() == Some("deprecated") => {
-                Check::warn(ID, subject, "RDS has deprecated it, and may refuse a restore or upgrade it").cure(cure)
+                Check::warn(ID, subject, "RDS has deprecated it, and may refuse a restore or upgrade it")
+                    .wanted("a version that RDS supports")
+                    .cure(cure)
             }
             Some(_) => Check::go(ID, subject, "RDS offers it"),
         },
@@ -140,7 +142,8 @@ fn security_groups(needs: &Needs<'_>) -> Option<Check> {
                     alone.join(", ")
                 ),
             )
-            .cure("look with `aws ec2 describe-security-groups --group-ids ...`"),
+            .wanted("the same groups as before")
+            .cure(format!("look with `aws ec2 describe-security-groups --group-ids {}`", alone.join(" "))),
         ),
     }
 }

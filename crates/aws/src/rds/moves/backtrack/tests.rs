@@ -1,4 +1,5 @@
 use belay_core::{change::Sent as SentTo, input::ErrorClass};
+use belay_ports::CheckVerdict;
 
 use super::*;
 use crate::{

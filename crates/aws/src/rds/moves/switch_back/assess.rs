@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 use belay_core::change::{Assessment, Change, Effect, Outcome, Receipt, Repeats, Report};
-use belay_ports::{Check, CheckVerdict, DataOf, RestorePoint, Scope};
+use belay_ports::{Check, DataOf, RestorePoint, Scope};
 use serde_json::json;
 
 use super::{
@@ -257,40 +257,30 @@ impl<'a> View<'a> {
         let subject = &self.names.production;
         let mut found = Vec::new();
         if let Err(why) = old_blue(self.scope, &self.names, self.now, self.armed) {
-            found.push(Check {
-                id: "old_blue".to_owned(),
-                subject: subject.clone(),
-                verdict: CheckVerdict::Warn,
-                found: why,
-                wanted: String::new(),
-                cure: "the step would stop and ask".to_owned(),
-            });
+            let check = Check::warn("old_blue", subject, why)
+                .wanted("one database that is known to be the old blue: else the step stops and asks")
+                .cure("name it in the step's `with.old`, or arm before the switchover");
+            found.push(check);
         }
         if let Some(why) = &self.now.proxies_unread {
-            found.push(Check {
-                id: "proxies".to_owned(),
-                subject: subject.clone(),
-                verdict: CheckVerdict::Unknown,
-                found: format!("whether an RDS Proxy leads to it was not looked up: {why}"),
-                wanted: String::new(),
-                cure: "grant it; otherwise a proxy goes on to lead to green".to_owned(),
-            });
+            let found_of = format!("whether an RDS Proxy leads to it was not looked up: {why}");
+            let check = Check::unknown("proxies", subject, found_of)
+                .wanted("the proxies that lead to it: else a proxy goes on to lead to green")
+                .cure("allow the call: `belay iam PLAN` prints the statement");
+            found.push(check);
         }
         let production = self.now.called(subject);
         let attached = production.into_iter().flat_map(|found| found.attached()).cloned();
         let attached = attached.collect::<Vec<_>>().join(", ");
         if !attached.is_empty() {
-            found.push(Check {
-                id: "endpoints_left_behind".to_owned(),
-                subject: subject.clone(),
-                verdict: CheckVerdict::Warn,
-                found: format!(
-                    "it has members or replicas with endpoints of their own ({attached}); AWS gives their names to green's at the \
-                     switchover, and this step leaves them there"
-                ),
-                wanted: String::new(),
-                cure: format!("let whatever must be rolled back connect to the endpoint of {subject}"),
-            });
+            let left = format!(
+                "it has members or replicas with endpoints of their own ({attached}); AWS gives their names to green's at the \
+                 switchover, and this step leaves them there"
+            );
+            let check = Check::warn("endpoints_left_behind", subject, left)
+                .wanted("clients that connect to an endpoint that this step moves")
+                .cure(format!("let whatever must be rolled back connect to the endpoint of {subject}"));
+            found.push(check);
         }
         found
     }
