@@ -221,8 +221,7 @@ pub(crate) async fn evaluate(
     let own = own.unwrap_or_else(|| vec![late("host", &plan.migration)]);
     let mut checks: Vec<(String, Check)> = accounts.into_iter().chain(credentials).map(of_plan).collect();
     checks.extend(signals);
-    let known = circumstances.baseline.as_deref().filter(|baseline| !baseline.steps.is_empty());
-    checks.extend(known.map(|baseline| of_plan(known_baseline(plan, baseline, at))));
+    checks.extend(baseline_on_record(plan, circumstances, &evaluated.uncaptured, at).map(of_plan));
     let times = times::evaluate(plan, (&evaluated.times, &detected), circumstances, at);
     checks.extend(evaluated.checks.clone());
     checks.extend(channels.into_iter().map(|(name, usable)| (format!("channel {name}"), channel(name, usable))));
@@ -231,11 +230,26 @@ pub(crate) async fn evaluate(
     Evaluated { seen, stood_still, ..done(checks) }
 }
 
-/// Which state a rollback goes back to: a baseline that was kept may be that of another release.
-fn known_baseline(plan: &Plan, baseline: &Baseline, at: Timestamp) -> Check {
+/// Which state a rollback goes back to: a baseline that was kept may be that of another release. `uncaptured`: the steps that return
+/// to a baseline which has nothing of them; after the cutover each has a check of its own.
+fn baseline_on_record(plan: &Plan, circumstances: &Circumstances, uncaptured: &[Name], at: Timestamp) -> Option<Check> {
+    const ID: &str = "baseline";
+    let known = circumstances.baseline.as_deref().filter(|baseline| !baseline.steps.is_empty());
+    if !uncaptured.is_empty() && circumstances.cutover.is_none() {
+        let what = match known {
+            None => "no baseline is on record".to_owned(),
+            Some(_) => format!("the baseline on record has nothing of {}", uncaptured.join(", ")),
+        };
+        let found = format!("{what}; the present state is taken as known-good");
+        let check = Check::warn(ID, &plan.migration, found)
+            .wanted("a baseline that was captured while the system was known to be good")
+            .cure("`belay arm` captures it before the cutover; or `belay capture PLAN -o FILE`, then `belay check PLAN --baseline FILE`");
+        return Some(check);
+    }
+    let baseline = known?;
     let age = Duration::try_from(at.duration_since(baseline.captured)).unwrap_or_default().as_secs();
     let age = duration::format(Duration::from_secs(age));
-    Check::go("baseline", &plan.migration, format!("captured at {:.0}, {age} ago", baseline.captured))
+    Some(Check::go(ID, &plan.migration, format!("captured at {:.0}, {age} ago", baseline.captured)))
 }
 
 fn channel(name: Name, usable: Result<Usable, String>) -> Check {

@@ -33,6 +33,8 @@ pub(super) struct Evaluated {
     pub(super) stood_still: Vec<Name>,
     /// How long each is expected to take; none where that is not known.
     pub(super) times: IndexMap<Name, Option<Expected>>,
+    /// The steps that return to a baseline which has nothing of them.
+    pub(super) uncaptured: Vec<Name>,
     /// What was observed of the steps.
     observed: Vec<(Name, Doc)>,
 }
@@ -67,6 +69,8 @@ struct Found {
     /// What there would be to do; none where that is not known.
     changes: Option<Vec<Change>>,
     moved: Option<Moved>,
+    /// It returns to a baseline which has nothing of it.
+    uncaptured: bool,
     observed: Option<Doc>,
 }
 
@@ -84,9 +88,11 @@ pub(super) async fn evaluate(ports: &Ports, plan: &Plan, circumstances: &Circums
         seen: BTreeMap::new(),
         stood_still: Vec::new(),
         times: IndexMap::new(),
+        uncaptured: Vec::new(),
         observed: Vec::new(),
     };
-    for Found { step, mut checks, loss, at_cutover, changes, moved, observed } in found {
+    for Found { step, mut checks, loss, at_cutover, changes, moved, uncaptured, observed } in found {
+        evaluated.uncaptured.extend(uncaptured.then(|| step.clone()));
         evaluated.observed.extend(observed.map(|doc| (step.clone(), doc)));
         if let Some(Moved { seen, stands_still }) = moved {
             evaluated.stood_still.extend(stands_still.then(|| step.clone()));
@@ -116,6 +122,7 @@ impl Found {
             at_cutover: None,
             changes: None,
             moved: None,
+            uncaptured: false,
             observed: None,
         }
     }
@@ -175,7 +182,7 @@ async fn of_step(ports: &Ports, plan: &Plan, step: &Name, circumstances: &Circum
         let scope = Scope { cutover: Some(at), ..looking.scope.clone() };
         Loss::of(&Looking { scope, actuator: looking.actuator.clone() }, Ok(&doc))
     });
-    Found { step: step.clone(), checks, loss, at_cutover, changes, moved, observed: Some(doc) }
+    Found { step: step.clone(), checks, loss, at_cutover, changes, moved, uncaptured, observed: Some(doc) }
 }
 
 fn assessed(resource: &str, assessment: Result<Assessment, Corrupt>) -> (Check, Option<Vec<Change>>) {
@@ -266,6 +273,7 @@ mod tests {
             seen: BTreeMap::new(),
             stood_still: Vec::new(),
             times: IndexMap::new(),
+            uncaptured: Vec::new(),
             observed: vec![("db".to_owned(), json!("now")), ("other".to_owned(), json!("now"))],
         };
         let docs = |baseline: &Baseline| {

@@ -12,8 +12,10 @@ use belay_core::{
     reading::{Health, Reading},
     run::RunState,
 };
-use belay_engine::{Circumstances, Engine, Handle, HostChecks, Options, Readiness, Sampler, Which, dry_run, readiness};
-use belay_plan::model::{Phase, Plan};
+use belay_engine::{
+    Circumstances, Engine, Handle, HostChecks, Options, Readiness, Sampler, Which, capture, dry_run, readiness,
+};
+use belay_plan::model::{Phase, Plan, Step, Target};
 use belay_ports::{Check, Fut, Permission, Query, Sensor, Sensors};
 use belay_sim::{Faults, Rule};
 
@@ -86,10 +88,41 @@ fn of<'r>(found: &'r Readiness, id: &str, part: &str) -> &'r belay_engine::Readi
 #[test]
 fn a_sound_plan_is_ready_but_for_its_first_drill() {
     virtually(async {
-        let found = evaluate(&sound()).await;
+        let scene = sound();
+        let baseline = Some(Arc::new(capture(&scene.ports, &scene.plan, "abc").await.unwrap()));
+        let known = Circumstances { baseline, ..before(&scene) };
+        let found = readiness(&scene.ports, &Decided::default(), &scene.plan, "abc", &known).await;
+        assert_eq!(of(&found, "baseline", "").verdict, CheckVerdict::Go);
         assert_eq!(found.verdict, CheckVerdict::Warn);
         let lines: Vec<String> = found.findings().into_iter().map(belay_engine::ReadinessCheck::line).collect();
         assert!(lines.len() == 1 && lines[0].contains("not carried out in a drill within 30 days: dns"), "{lines:?}");
+    });
+}
+
+#[test]
+fn without_a_baseline_the_present_state_is_taken_as_known_good_with_a_warning() {
+    virtually(async {
+        let scene = sound();
+        let found = evaluate(&scene).await;
+        let check = of(&found, "baseline", "");
+        let expected = "no baseline is on record; the present state is taken as known-good";
+        assert_eq!((check.verdict, check.found.as_str()), (CheckVerdict::Warn, expected));
+        assert!(check.cure.contains("`belay arm`") && check.cure.contains("belay capture PLAN -o FILE"), "{check:?}");
+
+        // A step that was added to the plan since.
+        let known = capture(&scene.ports, &scene.plan, "abc").await.unwrap();
+        let scene = Scene::new(plan([("dns", weights()), ("listener", weights())]), 1, Faults::none());
+        let known = Circumstances { baseline: Some(Arc::new(known)), ..before(&scene) };
+        let found = readiness(&scene.ports, &Decided::default(), &scene.plan, "abc", &known).await;
+        let check = of(&found, "baseline", "");
+        let expected = "the baseline on record has nothing of listener; the present state is taken as known-good";
+        assert_eq!((check.verdict, check.found.as_str()), (CheckVerdict::Warn, expected));
+
+        // Where the plan names every target, nothing depends on it.
+        let named = Step { to: Target::Explicit(serde_json::json!({ "blue": 100, "green": 0 })), ..weights() };
+        let scene = Scene::new(plan([("dns", named)]), 1, Faults::none());
+        let found = evaluate(&scene).await;
+        assert!(found.checks.iter().all(|check| check.id != "baseline"), "{:#?}", found.checks);
     });
 }
 
