@@ -58,6 +58,7 @@ pub(crate) fn scope(with: Value, to: Option<Value>, others: Option<Others>) -> S
         sent: Vec::new(),
         previous: None,
         objectives: Default::default(),
+        interlocks: Vec::new(),
     }
 }
 

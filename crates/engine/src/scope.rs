@@ -38,6 +38,7 @@ pub(crate) fn of_step(
         stages: stages(found, 0),
         timeout: found.timeout,
         objectives: plan.objectives.clone(),
+        interlocks: found.require.iter().map(|gate| gate.signal.clone()).collect(),
         before: None,
         sent: Vec::new(),
         previous: None,

@@ -60,6 +60,7 @@ fn scope(with: &With, tries: u32) -> Scope {
         sent: Vec::new(),
         previous: None,
         objectives: Default::default(),
+        interlocks: Vec::new(),
     }
 }
 

@@ -39,6 +39,9 @@ pub struct Scope {
     pub timeout: Duration,
     /// What the plan as a whole is to keep.
     pub objectives: Objectives,
+    /// The signals of the step's interlocks (`require`): they have to hold before anything is sent, so they stand for a proof of health
+    /// where the system itself has none.
+    pub interlocks: Vec<String>,
     /// What was observed right before the step's first send in this run, kept over retries. None as long as nothing was
     /// sent: then the resource is as it is now.
     pub before: Option<Arc<Doc>>,

@@ -148,6 +148,7 @@ mod tests {
             sent: Vec::new(),
             previous: None,
             objectives: Default::default(),
+            interlocks: Vec::new(),
         }
     }
 

@@ -147,8 +147,8 @@ fn the_daemon_answers_the_same() {
     );
     assert_eq!(
         one(&report, "destination", "step dns_back")["verdict"],
-        "warn",
-        "a record without a health check proves nothing"
+        "go",
+        "a record without a health check proves nothing, and the step has an interlock"
     );
     assert!(stage.proxy.mutating_calls().is_empty());
 }

@@ -16,20 +16,24 @@ pub(super) fn checks(scope: &Scope, with: &With, now: &State, baseline: Option<&
         return Vec::new();
     };
     let destinations = named.weights.iter().filter(|(_, weight)| **weight > 0).map(|(group, _)| group.as_str());
-    let mut checks: Vec<Check> = destinations.clone().filter_map(|group| healthy(now, group)).collect();
+    let mut checks: Vec<Check> = destinations.clone().filter_map(|group| healthy(scope, now, group)).collect();
     checks.extend(capacity(now, baseline, destinations.collect()));
     checks.extend(stickiness(with, now));
     checks
 }
 
 /// The traffic goes only where health is proven, so a destination without proof holds the step.
-fn healthy(now: &State, group: &str) -> Option<Check> {
+fn healthy(scope: &Scope, now: &State, group: &str) -> Option<Check> {
     let subject = group_name(group);
     Some(match now.health(group)?.proof() {
         Proof::Healthy { evidence } => Check::go("destination", subject, evidence),
         Proof::Unhealthy { evidence } => Check::no_go("destination", subject, evidence)
             .wanted("at least one healthy target: no traffic is sent to it else")
             .cure("bring its targets back to health before the cutover"),
+        Proof::None { why } if !scope.interlocks.is_empty() => {
+            let interlocks = scope.interlocks.join(", ");
+            Check::go("destination", subject, format!("it gets traffic only while {interlocks} holds ({why})"))
+        }
         Proof::None { why } => Check::warn("destination", subject, why)
             .wanted("a group whose health is known, or an interlock (`require`) of the step that proves it")
             .cure("turn the group's health checks on, keep it attached at weight 0, or give the step a `require`"),

@@ -29,19 +29,23 @@ pub(super) fn checks(
     destinations: &[RecordSet],
     health: &BTreeMap<String, health::CheckHealth>,
 ) -> Vec<Check> {
-    let mut checks: Vec<Check> = destinations.iter().map(|record| healthy(record, health)).collect();
+    let mut checks: Vec<Check> = destinations.iter().map(|record| healthy(scope, record, health)).collect();
     checks.extend(ttl(with, now, scope.objectives.rto));
     checks.push(control_plane(with, &scope.aws));
     checks
 }
 
-fn healthy(record: &RecordSet, health: &BTreeMap<String, health::CheckHealth>) -> Check {
+fn healthy(scope: &Scope, record: &RecordSet, health: &BTreeMap<String, health::CheckHealth>) -> Check {
     let subject = record.set_identifier.as_str();
     match health::proof(record, health) {
         Proof::Healthy { evidence } => Check::go("destination", subject, evidence),
         Proof::Unhealthy { evidence } => Check::no_go("destination", subject, evidence)
             .wanted("health checkers that reach it: no traffic is sent to it else")
             .cure("bring it back to health before the cutover"),
+        Proof::None { why } if !scope.interlocks.is_empty() => {
+            let interlocks = scope.interlocks.join(", ");
+            Check::go("destination", subject, format!("it gets traffic only while {interlocks} holds ({why})"))
+        }
         Proof::None { why } => Check::warn("destination", subject, format!("Route 53 proves nothing of it: {why}"))
             .wanted("a health check, or an interlock (`require`) of the step that proves its health")
             .cure("give the record a health check, or the step a `require`"),
@@ -103,14 +107,18 @@ mod tests {
     }
 
     fn found_within(ttl: i64, health_check: Option<&str>, healthy: usize, rto: Option<Duration>) -> Vec<Check> {
+        let mut scope = crate::testing::scope(json!({}), None, None);
+        scope.objectives.rto = rto;
+        found_in(&scope, ttl, health_check, healthy)
+    }
+
+    fn found_in(scope: &Scope, ttl: i64, health_check: Option<&str>, healthy: usize) -> Vec<Check> {
         let with: With =
             serde_json::from_value(json!({ "zone": "Z1", "record": "shop.example.com", "type": "A" })).unwrap();
         let records = vec![record("blue", ttl, health_check)];
         let now = State { members: records.clone(), ..State::default() };
         let health = [("hc".to_owned(), health::CheckHealth::Checkers { healthy, of: 10 })].into();
-        let mut scope = crate::testing::scope(json!({}), None, None);
-        scope.objectives.rto = rto;
-        checks(&with, &scope, &now, &records, &health)
+        checks(&with, scope, &now, &records, &health)
     }
 
     #[test]
@@ -129,6 +137,19 @@ mod tests {
         }
         let long = found_within(3600, Some("hc"), 10, Some(Duration::from_secs(900)));
         assert_eq!(long[1].wanted, "at most 7m30s (half of the rto, 15m)");
+    }
+
+    #[test]
+    fn an_interlock_of_the_step_stands_for_the_health_that_route_53_does_not_know() {
+        let interlocks = vec!["blue_ready".to_owned()];
+        let guarded = Scope { interlocks, ..crate::testing::scope(json!({}), None, None) };
+        let of = |health_check, healthy| found_in(&guarded, 60, health_check, healthy).remove(0);
+        let go = of(None, 10);
+        assert_eq!((go.id.as_str(), go.verdict), ("destination", CheckVerdict::Go));
+        assert!(go.found.starts_with("it gets traffic only while blue_ready holds (") && go.cure.is_empty(), "{go:?}");
+        assert_eq!(of(Some("hc"), 1).verdict, CheckVerdict::NoGo, "what Route 53 takes for sick is sick all the same");
+        let cure = found(60, None, 10).remove(0).cure;
+        assert_eq!(cure, "give the record a health check, or the step a `require`");
     }
 
     #[test]

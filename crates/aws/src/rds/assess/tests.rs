@@ -146,6 +146,7 @@ fn scope() -> Scope {
         sent: Vec::new(),
         previous: None,
         objectives: Default::default(),
+        interlocks: Vec::new(),
     }
 }
 
