@@ -3,6 +3,7 @@
 mod history;
 mod read;
 mod readiness;
+mod rule;
 mod spec;
 mod state;
 
@@ -48,6 +49,9 @@ const HISTORIES_MAX: usize = 50;
 /// At once, and for so long: the alarms themselves are read from the same quota.
 const CONCURRENT_HISTORIES: usize = 2;
 const HISTORIES_TIME: Duration = Duration::from_secs(30);
+
+/// A composite alarm may name others: so many levels are looked at.
+const CHILDREN_DEEP: usize = 5;
 
 /// How many existing alarms a reading names instead of one that does not exist.
 const SIMILAR_MAX: usize = 3;
@@ -116,17 +120,18 @@ impl Alarm {
         let deadline = Deadline::within(self.clock.as_ref(), self.time_max(queries));
         let specs = specs(queries);
         let asked = asked(queries, &specs);
-        let all = self.find_all(&asked, &deadline).await;
+        let all = self.with_children(&asked, &deadline).await;
         // That one cannot be read, the reading shows.
         let watched: Vec<_> = asked.iter().flatten().filter(|asked| asked.query.of_trigger).collect();
         let watched = watched.iter().filter_map(|asked| Some((&asked.target, asked.name, asked.state(&all)?)));
         let histories = self.histories(watched.collect()).await;
         let found = |asked: &Asked<'_>| {
             let state = asked.state(&all)?;
-            let mut checks = readiness::checks(asked.name, state);
+            let detects = readiness::detects(&asked.target, asked.name, &all);
+            let mut checks = readiness::checks(asked.name, state, &detects);
             let history = asked.query.of_trigger.then(|| histories.get(&(&asked.target, asked.name)));
             checks.extend(history.flatten().map(|history| history::check(asked.name, history.clone())));
-            Some(SignalReadiness { checks, detects_within: state.timing.map(state::Timing::detects_within) })
+            Some(SignalReadiness { checks, detects_within: detects.ok() })
         };
         asked.iter().map(|asked| asked.as_ref().ok().and_then(&found).unwrap_or_default()).collect()
     }
@@ -171,6 +176,28 @@ impl Alarm {
     /// All alarms that are asked for, in as few calls as possible.
     async fn find_all<'a>(&self, asked: &'a [Result<Asked<'_>, Finding>], deadline: &Deadline<'_>) -> All<'a> {
         let calls = self.calls(asked.iter().flatten().map(|asked| (&asked.target, asked.name)));
+        self.find(calls, deadline).await
+    }
+
+    /// With the children of composite alarms, which are in the same place, and theirs in turn.
+    async fn with_children<'a>(&self, asked: &'a [Result<Asked<'_>, Finding>], deadline: &Deadline<'_>) -> All<'a> {
+        let mut all = self.find_all(asked, deadline).await;
+        for _ in 0..CHILDREN_DEEP {
+            let composite =
+                all.iter().filter_map(|((target, _), found)| Some((*target, found.as_ref().ok()?.as_ref()?)));
+            let children =
+                composite.flat_map(|(target, state)| state.children.iter().map(move |name| (target, name.clone())));
+            let unknown: BTreeSet<(&AwsTarget, String)> = children.filter(|child| !all.contains_key(child)).collect();
+            if unknown.is_empty() {
+                break;
+            }
+            let calls = self.calls(unknown.iter().map(|(target, name)| (*target, name.as_str())));
+            all.extend(self.find(calls, deadline).await);
+        }
+        all
+    }
+
+    async fn find<'a>(&self, calls: Vec<(&'a AwsTarget, Vec<String>)>, deadline: &Deadline<'_>) -> All<'a> {
         let looks: Vec<_> = calls.iter().map(|(target, names)| self.look(target, names, deadline)).collect();
         let found: Vec<_> = stream::iter(looks).buffered(CONCURRENT_CALLS).collect().await;
         let targets = calls.iter().map(|(target, _)| *target);
@@ -180,8 +207,11 @@ impl Alarm {
     }
 
     /// Which names are asked for where, in as few calls as possible.
-    fn calls<'a>(&self, alarms: impl Iterator<Item = (&'a AwsTarget, &'a str)>) -> Vec<(&'a AwsTarget, Vec<String>)> {
-        let mut names: BTreeMap<&AwsTarget, BTreeSet<&str>> = BTreeMap::new();
+    fn calls<'a, 'n>(
+        &self,
+        alarms: impl Iterator<Item = (&'a AwsTarget, &'n str)>,
+    ) -> Vec<(&'a AwsTarget, Vec<String>)> {
+        let mut names: BTreeMap<&'a AwsTarget, BTreeSet<&'n str>> = BTreeMap::new();
         for (target, name) in alarms {
             names.entry(target).or_default().insert(name);
         }

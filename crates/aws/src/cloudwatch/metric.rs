@@ -16,10 +16,13 @@ use belay_plan::duration;
 use belay_ports::{Check, Clock, Fut, Permission, Query, Sensor, SignalReadiness};
 use serde::Deserialize;
 
-use self::spec::Spec;
 pub use self::spec::spec;
+use self::{
+    judge::{Answer, Series},
+    spec::Spec,
+};
 use crate::{
-    sensing::{Deadline, Finding},
+    sensing::{Deadline, Finding, Missing},
     session::Aws,
 };
 
@@ -54,6 +57,47 @@ impl Metric {
         });
         readings.collect()
     }
+
+    async fn check_all(&self, queries: &[Query]) -> Vec<SignalReadiness> {
+        let deadline = Deadline::start(self.clock.as_ref());
+        // That one cannot be understood, the reading shows.
+        let specs: Vec<Option<Spec>> = queries.iter().map(|query| Spec::deserialize(&query.spec).ok()).collect();
+        // Each metric asked for is paid, so only those are asked of which the reading does not show it.
+        let hides = |spec: &&Spec| spec.missing == Missing::Healthy;
+        let asked = queries.iter().zip(&specs).map(|(query, spec)| (&query.aws, spec.as_ref().filter(hides)));
+        let answers = calls::read(&self.aws, &deadline, self.clock.now(), asked).await;
+        let found = queries.iter().zip(&specs).zip(answers).map(|((query, spec), answer)| {
+            let Some(spec) = spec else { return SignalReadiness::default() };
+            let mut found = detection(&query.signal, spec);
+            found.checks.extend(without_data(&query.signal, spec, &answer));
+            found
+        });
+        found.collect()
+    }
+}
+
+/// Missing data counts as healthy, so the reading does not show that none has arrived. None: some has, or that is not known, which the
+/// reading shows.
+fn without_data(signal: &str, spec: &Spec, answer: &Result<Answer, Finding>) -> Option<Check> {
+    let Answer { series, incomplete: None, .. } = answer.as_ref().ok()? else { return None };
+    let is_empty = |series: &Series| series.flaw.is_none() && series.points.values().all(|value| value.is_nan());
+    if !series.iter().all(is_empty) {
+        return None;
+    }
+    let asked = duration::format(Duration::from_secs((spec.periods() * spec.period_s()).unsigned_abs()));
+    let found = format!(
+        "no data point has arrived in the last {asked}, and `missing: healthy` takes that for healthy: it is not known whether it \
+         can fire"
+    );
+    let metrics: Vec<String> = spec.metrics().map(|of| format!("{} of {}", of.name, of.namespace)).collect();
+    let metrics = if metrics.is_empty() { "the metrics of its expression".to_owned() } else { metrics.join(", ") };
+    let cure = format!(
+        "look whether CloudWatch has {metrics} with these dimensions (`aws cloudwatch list-metrics`), or make what it counts happen \
+         in a rehearsal"
+    );
+    Some(
+        Check::warn("metric_data", signal, found).wanted("a data point, so that it has been seen to arrive").cure(cure),
+    )
 }
 
 /// The breach begins within a period; so many periods have to breach, and the data of the last takes a while to arrive.
@@ -78,11 +122,7 @@ impl Sensor for Metric {
     }
 
     fn readiness<'a>(&'a self, queries: &'a [Query]) -> Fut<'a, Vec<SignalReadiness>> {
-        let checks = queries.iter().map(|query| {
-            let spec = Spec::deserialize(&query.spec).ok(); // that it cannot be understood, the reading shows
-            spec.map(|spec| detection(&query.signal, &spec)).unwrap_or_default()
-        });
-        Box::pin(std::future::ready(checks.collect()))
+        Box::pin(self.check_all(queries))
     }
 
     /// Each metric asked for is paid, and a new value comes once a period.

@@ -1,4 +1,4 @@
-//! Whether an alarm has ever fired: of one that never has, nobody knows that it can.
+//! Whether an alarm has ever fired: of one that never has, it is not known whether it can.
 
 use std::{
     collections::HashMap,
@@ -119,7 +119,7 @@ pub(super) fn fires_now(state: &State) -> Option<History> {
 /// A warning at most: what it shows of the rollback is that it might not begin by itself.
 pub(super) fn check(name: &str, found: Result<History, String>) -> Check {
     let never = |found: String| {
-        Check::warn(ID, name, format!("{found}: nobody knows that it can fire"))
+        Check::warn(ID, name, format!("{found}: it is not known whether it can fire"))
             .wanted("in ALARM once, in a rehearsal")
             .cure(format!(
                 "in a rehearsal, make what it watches happen; or see that its state arrives: aws cloudwatch set-alarm-state \

@@ -1,24 +1,67 @@
 //! What a person should know of an alarm beforehand: how late it would show a breach, and whether it has data to go by. Pure.
 
-use belay_plan::duration;
+use std::{collections::BTreeSet, time::Duration};
+
+use aws_sdk_cloudwatch::types::AlarmType;
+use belay_plan::{duration, model::AwsTarget};
 use belay_ports::Check;
 
-use super::state::State;
+use super::{All, CHILDREN_DEEP, state::State};
 
-pub(super) fn checks(name: &str, state: &State) -> Vec<Check> {
-    detection(name, state).into_iter().chain(data(name, state)).collect()
+/// `detects`: how late it shows a breach at most, or why that is not known.
+pub(super) fn checks(name: &str, state: &State, detects: &Result<Duration, String>) -> Vec<Check> {
+    std::iter::once(detection(name, state, detects)).chain(data(name, state)).collect()
 }
 
-fn detection(name: &str, state: &State) -> Option<Check> {
-    let timing = state.timing?;
-    let found = format!(
-        "shows a breach within {} ({} of {} periods of {})",
-        duration::format(timing.detects_within()),
-        timing.datapoints,
-        timing.periods,
-        duration::format(timing.period)
-    );
-    Some(Check::go("detection", name, found))
+/// How late an alarm shows a breach at most; of a composite alarm, as late as the slowest alarm that its rule names: which of them shows
+/// the breach, the rule does not say.
+///
+/// # Errors
+/// Why that is not known.
+pub(super) fn detects(target: &AwsTarget, name: &str, all: &All<'_>) -> Result<Duration, String> {
+    let (mut seen, mut next, mut slowest) = (BTreeSet::from([name]), vec![name], None);
+    while let Some(name) = next.pop() {
+        let state = match all.get(&(target, name.to_owned())) {
+            Some(Ok(Some(state))) => state,
+            Some(Ok(None)) => return Err(format!("there is no alarm {name}")),
+            Some(Err(error)) => return Err(format!("{name} could not be read: {}", error.why)),
+            None => return Err(format!("{name} was not read: the rules nest deeper than {CHILDREN_DEEP} levels")),
+        };
+        if state.kind == AlarmType::CompositeAlarm {
+            next.extend(state.children.iter().map(String::as_str).filter(|child| seen.insert(child)));
+            continue;
+        }
+        let timing = state.timing.ok_or_else(|| format!("CloudWatch shows no period of {name}"))?;
+        slowest = slowest.max(Some(timing.detects_within()));
+    }
+    slowest.ok_or_else(|| format!("the rule of {name} goes by no alarm of a metric"))
+}
+
+fn detection(name: &str, state: &State, detects: &Result<Duration, String>) -> Check {
+    const ID: &str = "detection";
+    let within = match detects {
+        Ok(within) => duration::format(*within),
+        Err(why) => {
+            return Check::warn(ID, name, format!("how late it shows a breach is not known: {why}"))
+                .wanted("metric alarms that can be read, or a composite alarm of such alarms alone")
+                .cure("correct what the alarm goes by; else measure it in a drill, and count on no recovery time that rests on it");
+        }
+    };
+    Check::go(
+        ID,
+        name,
+        match state.timing {
+            Some(timing) => format!(
+                "shows a breach within {within} ({} of {} periods of {})",
+                timing.datapoints,
+                timing.periods,
+                duration::format(timing.period)
+            ),
+            None => {
+                format!("shows a breach within {within}, as the slowest of its alarms ({})", state.children.join(", "))
+            }
+        },
+    )
 }
 
 fn data(name: &str, state: &State) -> Option<Check> {
@@ -31,15 +74,47 @@ fn data(name: &str, state: &State) -> Option<Check> {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_cloudwatch::types::{Metric, MetricAlarm, MetricDataQuery, MetricStat, StateValue};
+    use aws_sdk_cloudwatch::types::{CompositeAlarm, Metric, MetricAlarm, MetricDataQuery, MetricStat, StateValue};
     use belay_ports::CheckVerdict;
 
     use super::*;
-    use crate::cloudwatch::alarm::state::from_metric;
+    use crate::cloudwatch::alarm::state::{from_composite, from_metric};
 
     fn found(alarm: MetricAlarm) -> Vec<Check> {
         let (name, state) = from_metric(alarm).expect("an alarm with a name");
-        checks(&name, &state)
+        let target = AwsTarget::default();
+        let all = All::from([((&target, name.clone()), Ok(Some(state.clone())))]);
+        checks(&name, &state, &detects(&target, &name, &all))
+    }
+
+    #[test]
+    fn a_composite_alarm_is_as_late_as_the_slowest_of_its_alarms() {
+        let target = AwsTarget::default();
+        let metric = |name: &str, period| {
+            let alarm = MetricAlarm::builder().alarm_name(name).period(period).evaluation_periods(1).build();
+            from_metric(alarm).unwrap()
+        };
+        let composite = |name: &str, rule: &str| {
+            from_composite(CompositeAlarm::builder().alarm_name(name).alarm_rule(rule).build()).unwrap()
+        };
+        let found = |alarms: Vec<(String, State)>| {
+            let all: All<'_> = alarms.into_iter().map(|(name, state)| ((&target, name), Ok(Some(state)))).collect();
+            let state = all[&(&target, "any".to_owned())].clone().unwrap().unwrap();
+            checks("any", &state, &detects(&target, "any", &all)).remove(0)
+        };
+        let inner = composite("inner", "ALARM(slow) OR ALARM(fast)");
+        let any = composite("any", "ALARM(inner) AND NOT ALARM(fast)");
+        let known = vec![any.clone(), inner.clone(), metric("slow", 300), metric("fast", 60)];
+        let check = found(known);
+        assert_eq!(check.found, "shows a breach within 11m, as the slowest of its alarms (inner, fast)");
+        assert_eq!(check.verdict, CheckVerdict::Go);
+        let check = found(vec![any, inner, metric("fast", 60)]);
+        assert_eq!(check.verdict, CheckVerdict::Warn);
+        assert!(check.found.starts_with("how late it shows a breach is not known: slow"), "{check:?}");
+        let check = found(vec![composite("any", "TRUE")]);
+        assert!(check.found.ends_with("the rule of any goes by no alarm of a metric"), "{check:?}");
+        let check = found(vec![composite("any", "ALARM(any)")]);
+        assert_eq!(check.verdict, CheckVerdict::Warn, "a rule that names itself comes to an end");
     }
 
     #[test]
@@ -62,8 +137,9 @@ mod tests {
     fn an_alarm_without_data_that_is_ok_all_the_same_is_told() {
         let alarm = MetricAlarm::builder().alarm_name("errors").state_value(StateValue::Ok);
         let silent = "Threshold Crossed: no datapoints were received for 3 periods and 3 missing datapoints were treated as [NonBreaching].";
+        let alarm = alarm.period(60).evaluation_periods(3);
         let checks = found(alarm.clone().state_reason(silent).build());
-        assert_eq!((checks.len(), checks[0].id.as_str(), checks[0].verdict), (1, "alarm_data", CheckVerdict::Warn));
-        assert!(found(alarm.state_reason("Threshold Crossed: 1 datapoint was not greater").build()).is_empty());
+        assert_eq!((checks.len(), checks[1].id.as_str(), checks[1].verdict), (2, "alarm_data", CheckVerdict::Warn));
+        assert_eq!(found(alarm.state_reason("Threshold Crossed: 1 datapoint was not greater").build()).len(), 1);
     }
 }

@@ -6,6 +6,7 @@ use aws_sdk_cloudwatch::types::{AlarmType, CompositeAlarm, EvaluationState, LogA
 use belay_core::reading::Health;
 use jiff::Timestamp;
 
+use super::rule;
 use crate::{
     cloudwatch::timestamp,
     errors,
@@ -26,6 +27,8 @@ pub(super) struct State {
     pub(super) silenced: Option<String>,
     /// How it is evaluated; of metric alarms only.
     pub(super) timing: Option<Timing>,
+    /// The alarms that its rule names, where it is a composite alarm.
+    pub(super) children: Vec<String>,
 }
 
 /// How a metric alarm is evaluated.
@@ -99,6 +102,7 @@ pub(super) fn from_metric(alarm: MetricAlarm) -> Option<(String, State)> {
         reason: alarm.state_reason,
         silenced: disabled(alarm.actions_enabled),
         timing,
+        children: Vec::new(),
     };
     Some((alarm.alarm_name?, state))
 }
@@ -115,6 +119,7 @@ pub(super) fn from_composite(alarm: CompositeAlarm) -> Option<(String, State)> {
         reason: alarm.state_reason,
         silenced: disabled(alarm.actions_enabled).or(suppressed),
         timing: None,
+        children: alarm.alarm_rule.as_deref().map(rule::children).unwrap_or_default(),
     };
     Some((alarm.alarm_name?, state))
 }
@@ -128,6 +133,7 @@ pub(super) fn from_log(alarm: LogAlarm) -> Option<(String, State)> {
         reason: alarm.state_reason,
         silenced: disabled(alarm.actions_enabled),
         timing: None,
+        children: Vec::new(),
     };
     Some((alarm.alarm_name?, state))
 }
@@ -151,6 +157,7 @@ mod tests {
             reason: Some("Threshold Crossed".to_owned()),
             silenced: None,
             timing: None,
+            children: Vec::new(),
         }
     }
 

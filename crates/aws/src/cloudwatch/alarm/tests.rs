@@ -186,7 +186,8 @@ async fn an_alarm_that_a_trigger_goes_by_and_that_has_never_fired_is_told_and_as
     let queries = [watched("fired"), watched("never"), query("gate")];
     let checks = sensor.readiness(&queries).await;
     let fired = ("fired", Go, "last in ALARM at 2026-01-01T00:00:00Z");
-    let never = ("never", Warn, "never in ALARM in the 30 days that CloudWatch keeps: nobody knows that it can fire");
+    let never =
+        ("never", Warn, "never in ALARM in the 30 days that CloudWatch keeps: it is not known whether it can fire");
     assert_eq!(histories(&checks), [fired, never], "no history of what no trigger goes by");
     let cure = &checks[1].checks.iter().find(|check| check.id == "alarm_history").unwrap().cure;
     assert!(cure.contains("aws cloudwatch set-alarm-state --alarm-name never --state-value ALARM"), "{cure}");
@@ -208,7 +209,7 @@ async fn an_alarm_that_turns_often_is_looked_at_for_three_pages() {
     let cloudwatch = with_history(|_| flapping(PAGES.fetch_add(1, Ordering::Relaxed))).await;
     let sensor = sensor(cloudwatch.aws().await);
     let checks = sensor.readiness(&[watched("flapping")]).await;
-    let found = "not in ALARM in its latest turns, back to 2026-01-01T00:00:00Z: nobody knows that it can fire";
+    let found = "not in ALARM in its latest turns, back to 2026-01-01T00:00:00Z: it is not known whether it can fire";
     assert_eq!(histories(&checks), [("flapping", belay_ports::CheckVerdict::Warn, found)]);
     assert_eq!(cloudwatch.calls().iter().filter(|call| call["AlarmName"].is_string()).count(), 3);
 }
@@ -246,4 +247,23 @@ fn the_history_is_permitted_where_a_trigger_goes_by_the_alarm() {
     let actions = |query: Query| sensor.permissions(&query).into_iter().map(|one| one.action).collect::<Vec<_>>();
     assert_eq!(actions(watched("errors")), [CALL, HISTORY_CALL]);
     assert_eq!(actions(query("errors")), [CALL]);
+}
+
+#[tokio::test]
+async fn the_alarms_that_a_composite_alarm_goes_by_are_read_for_its_time_to_detection() {
+    let cloudwatch = CloudWatch::start(|call| match names(call).as_slice() {
+        ["any"] => {
+            let rule = r#"ALARM("errors") OR ALARM(missing-latency)"#;
+            let any = cbor!({"AlarmName" => "any", "StateValue" => "OK", "AlarmRule" => rule}).unwrap();
+            ("200 OK", cbor!({"CompositeAlarms" => [any]}).unwrap())
+        }
+        _ => found(call),
+    })
+    .await;
+    let sensor = sensor(cloudwatch.aws().await);
+    let checks = sensor.readiness(&[query("any")]).await.remove(0).checks;
+    let detection = checks.iter().find(|check| check.id == "detection").unwrap();
+    assert_eq!(detection.verdict, belay_ports::CheckVerdict::Warn);
+    let asked: Vec<Value> = cloudwatch.calls();
+    assert_eq!(asked.iter().map(names).collect::<Vec<_>>(), [vec!["any"], vec!["errors", "missing-latency"]]);
 }

@@ -105,3 +105,39 @@ async fn what_is_cut_short_for_all_is_asked_for_alone() {
     assert!(readings.iter().all(|reading| reading.health == Health::Healthy), "{readings:?}");
     assert_eq!(calls(&cloudwatch).len(), 3);
 }
+
+#[tokio::test]
+async fn a_metric_without_a_data_point_is_a_warning_where_missing_data_counts_as_healthy() {
+    let cloudwatch = cloudwatch(|asked| {
+        let empty = |id: &str| {
+            let none: [Cbor; 0] = [];
+            cbor!({"Id" => id, "Label" => "L", "Timestamps" => none.clone(), "Values" => none, "StatusCode" => "Complete"})
+        };
+        let result = |(id, name): &(String, String)| match name.as_str() {
+            "SILENT" => empty(id).unwrap(),
+            _ => point(id, name, 0.5),
+        };
+        ("200 OK", cbor!({"MetricDataResults" => asked.iter().map(result).collect::<Vec<_>>()}).unwrap())
+    })
+    .await;
+    let sensor = Metric::new(cloudwatch.aws().await, Arc::new(Still { wakes: false }));
+    let query = |name: &str, missing: &str| Query {
+        signal: name.to_owned(),
+        spec: json!({"metric": metric(name), "healthy": "<= 1", "missing": missing}),
+        aws: AwsTarget { account: None, ..target() },
+        of_trigger: true,
+        baseline: Default::default(),
+    };
+    let queries = [query("SILENT", "healthy"), query("BUSY", "healthy"), query("SILENT", "unknown")];
+    let found = sensor.readiness(&queries).await;
+    let ids = |found: &SignalReadiness| found.checks.iter().map(|check| check.id.clone()).collect::<Vec<_>>();
+    assert_eq!(ids(&found[0]), ["detection", "metric_data"]);
+    let check = &found[0].checks[1];
+    assert_eq!(check.verdict, belay_ports::CheckVerdict::Warn);
+    assert!(check.found.starts_with("no data point has arrived in the last "), "{check:?}");
+    assert!(check.found.ends_with("it is not known whether it can fire"), "{check:?}");
+    assert!(check.cure.contains("SILENT of N"), "{check:?}");
+    assert_eq!([ids(&found[1]), ids(&found[2])], [["detection"], ["detection"]], "of the last, the reading shows it");
+    // Each metric asked for is paid.
+    assert_eq!(calls(&cloudwatch)[0].len(), 2);
+}
