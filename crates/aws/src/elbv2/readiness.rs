@@ -48,13 +48,26 @@ fn capacity(now: &State, baseline: Option<&State>, destinations: Vec<&str>) -> O
     };
     let (found, then) = (healthy(now), baseline.map(&healthy));
     let weights = now.weights().unwrap_or_default();
-    let carrying = weights.iter().filter(|(_, weight)| **weight > 0).filter_map(|(group, _)| now.health(group));
-    let carries: usize = carrying.map(GroupHealth::meant).sum();
-    let wanted = then.filter(|then| *then > 0).map_or(carries, |then| then.min(carries));
+    let carrying = || weights.iter().filter(|(_, weight)| **weight > 0).map(|(group, _)| group.as_str());
+    let carries: usize = carrying().filter_map(|group| now.health(group)).map(GroupHealth::meant).sum();
     if found == 0 {
         return None; // said of its health
     }
-    let subject = destinations.iter().map(|group| group_name(group)).collect::<Vec<_>>().join(", ");
+    let names = |groups: &[&str]| groups.iter().map(|group| group_name(group)).collect::<Vec<_>>().join(", ");
+    let subject = names(&destinations);
+    // What is zero is no measure: the side that carries the traffic may have lost all its targets.
+    let known = [then.unwrap_or(0), carries].into_iter().filter(|count| *count > 0);
+    let Some(wanted) = known.min() else {
+        let carriers = names(&carrying().collect::<Vec<_>>());
+        let found = format!(
+            "{found} healthy; how many the traffic needs is not known: {carriers}, which carries it now, has no target that is meant \
+             to answer, and no baseline shows how many there were"
+        );
+        let check = Check::warn("capacity", subject, found)
+            .wanted("as many healthy targets as the traffic needs")
+            .cure("see for yourself that it can carry all the traffic at once; a baseline from before (`belay arm`) shows how many it took");
+        return Some(check);
+    };
     let then = then.map_or(String::new(), |then| format!(", {then} at the baseline"));
     let told = format!("{found} healthy; the traffic is for {carries} targets now{then}");
     Some(match found < wanted {

@@ -430,6 +430,16 @@ fn a_destination_that_could_not_carry_the_traffic_is_found_beforehand() {
     let mut sick = cut_over(&[("healthy", 1), ("unhealthy: Target.Timeout", 3)]);
     sick.groups.insert(arn("green"), health(&[("unhealthy: Target.Timeout", 2)]));
     assert_eq!(ready(&sick), scaled);
+    // Where the new side has no targets at all, what was healthy at the baseline is the measure.
+    sick.groups.insert(arn("green"), health(&[]));
+    assert_eq!(ready(&sick), scaled);
+    let checks = readiness::checks(&scope(json!({}), None, None), &with(), &sick, Some(&state(&[("blue", 1)])));
+    let unknown = checks.iter().find(|check| check.id == "capacity").unwrap();
+    assert_eq!(unknown.verdict, CheckVerdict::Warn);
+    assert!(
+        unknown.found.contains("how many the traffic needs is not known: green, which carries it now"),
+        "{unknown:?}"
+    );
     let sick = ready(&cut_over(&[("unhealthy: Target.Timeout", 4)]));
     assert_eq!(sick, found(&[("destination", CheckVerdict::NoGo)]));
     let detached = ready(&cut_over(&[("unused: no listener forwards to the group", 4)]));
