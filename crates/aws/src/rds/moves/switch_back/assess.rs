@@ -28,11 +28,14 @@ use super::{
     calls::{Call, MODIFY_CLUSTER, MODIFY_INSTANCE},
     identity::old_blue,
     led_earlier,
-    state::{Deployment, Found, State},
+    state::{Deployment, Found, Id, State},
 };
 
 pub(super) const RENAME_GREEN: &str = "rename_green";
 pub(super) const RENAME_BLUE: &str = "rename_blue";
+
+/// The check of the old blue.
+const OLD_BLUE: &str = "old_blue";
 
 /// A rename reboots; AWS gives no figure.
 const RENAME_EXPECTED: Duration = Duration::from_secs(3 * 60);
@@ -252,15 +255,55 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Whether the old blue is still there, can be renamed, and is kept from a clean-up: nothing else has the data of before.
+    fn kept(&self, blue: &Id) -> Vec<Check> {
+        const PROTECTION: &str = "deletion_protection";
+        let Names { kind, production, .. } = &self.names;
+        let Some(blue) = self.now.of(blue) else {
+            let check = Check::no_go(OLD_BLUE, production, format!("the old blue, {blue}, is listed under no name"))
+                .wanted("the old blue, until nobody would go back to it any more")
+                .cure("look whether it was deleted or renamed; what is deleted can only be restored from a snapshot, with `rds.restore`");
+            return vec![check];
+        };
+        let Found { name, status, .. } = blue;
+        let mut checks = Vec::new();
+        // Before the switchover it is production itself.
+        if name != production {
+            checks.push(match phase(status) {
+                Phase::Available | Phase::Changing => Check::go(OLD_BLUE, name, format!("it is there: {status}")),
+                Phase::Stuck { cure } => Check::no_go(OLD_BLUE, name, format!("it is {status}"))
+                    .wanted("available: RDS renames nothing else")
+                    .cure(cure),
+            });
+        }
+        let word = if *kind == Kind::Instance { "instance" } else { "cluster" };
+        checks.extend(blue.deletion_protection.map(|protected| {
+            match protected {
+                true => Check::go(PROTECTION, name, "deletion protection is on"),
+                false => Check::warn(
+                    PROTECTION,
+                    name,
+                    "deletion protection is off: a clean-up after the switchover could delete it",
+                )
+                .wanted("on until nobody would go back to it any more")
+                .cure(format!("aws rds modify-db-{word} --db-{word}-identifier {name} --deletion-protection")),
+            }
+        }));
+        checks
+    }
+
     /// What a person should know before.
     pub(super) fn checks(&self) -> Vec<Check> {
         let subject = &self.names.production;
         let mut found = Vec::new();
-        if let Err(why) = old_blue(self.scope, &self.names, self.now, self.armed) {
-            let check = Check::warn("old_blue", subject, why)
-                .wanted("one database that is known to be the old blue: else the step stops and asks")
-                .cure("name it in the step's `with.old`, or arm before the switchover");
-            found.push(check);
+        match old_blue(self.scope, &self.names, self.now, self.armed) {
+            Ok(blue) => found.extend(self.kept(&blue)),
+            Err(why) => {
+                let check = Check::warn(OLD_BLUE, subject, why)
+                    .wanted("one database that is known to be the old blue: else the step stops and asks")
+                    .cure("name it in the step's `with.old`, or arm before the switchover");
+                found.push(check);
+            }
         }
         if let Some(why) = &self.now.proxies_unread {
             let found_of = format!("whether an RDS Proxy leads to it was not looked up: {why}");

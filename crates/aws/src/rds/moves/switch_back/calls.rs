@@ -63,6 +63,7 @@ impl Found {
     fn of_instance(found: DbInstance) -> Self {
         let endpoint = found.endpoint().and_then(|endpoint| endpoint.address.clone());
         Self {
+            deletion_protection: found.deletion_protection,
             members: Vec::new(),
             replicas: found.read_replica_db_instance_identifiers().to_vec(),
             cluster_replicas: found.read_replica_db_cluster_identifiers().to_vec(),
@@ -82,6 +83,7 @@ impl Found {
         let (cluster_replicas, replicas) = found.read_replica_identifiers().iter().cloned().partition(is_cluster);
         let endpoints = [&found.endpoint, &found.reader_endpoint].into_iter().flatten().chain(found.custom_endpoints());
         Self {
+            deletion_protection: found.deletion_protection,
             members: members.collect(),
             replicas,
             cluster_replicas,

@@ -60,6 +60,9 @@ pub(super) struct Found {
     /// The same of clusters.
     #[serde(default)]
     pub(super) cluster_replicas: Vec<String>,
+    /// None where RDS does not show it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) deletion_protection: Option<bool>,
     /// Under which it answers; of a cluster the writer's, then the readers' and the custom ones.
     #[serde(default)]
     pub(super) endpoints: Vec<String>,

@@ -42,6 +42,7 @@ fn found(name: &str, id: &str) -> Found {
         members: Vec::new(),
         replicas: Vec::new(),
         cluster_replicas: Vec::new(),
+        deletion_protection: None,
         endpoints: Vec::new(),
     }
 }
@@ -295,6 +296,41 @@ fn what_is_not_moved_is_named() {
     let now = State { databases: vec![production], ..state(&[]) };
     let checks = View::new(&scope(), &with(), &now, Some(&now), None, &[]).checks();
     assert_eq!(checks.iter().map(|check| check.id.as_str()).collect::<Vec<_>>(), ["endpoints_left_behind"]);
+}
+
+#[test]
+fn the_old_blue_is_to_be_kept_until_nobody_would_go_back_to_it() {
+    use belay_ports::CheckVerdict::{Go, NoGo, Warn};
+    let of = |now: &State| {
+        let checks = View::new(&scope(), &with(), now, Some(&armed()), None, &[]).checks();
+        checks.into_iter().map(|check| (check.id, check.subject, check.verdict, check.cure)).collect::<Vec<_>>()
+    };
+    let found =
+        |id: &str, subject: &str, verdict, cure: &str| (id.to_owned(), subject.to_owned(), verdict, cure.to_owned());
+    let protected = |protection, status: &str| {
+        let mut now = switched();
+        now.databases[1].deletion_protection = protection;
+        now.databases[1].status = status.to_owned();
+        now
+    };
+    let there = found("old_blue", "shop-old1", Go, "");
+    assert_eq!(of(&protected(None, "available")), [there.clone()]);
+    let on = found("deletion_protection", "shop-old1", Go, "");
+    assert_eq!(of(&protected(Some(true), "available")), [there.clone(), on]);
+    let cure = "aws rds modify-db-instance --db-instance-identifier shop-old1 --deletion-protection";
+    assert_eq!(
+        of(&protected(Some(false), "available")),
+        [there, found("deletion_protection", "shop-old1", Warn, cure)]
+    );
+    assert_eq!(of(&protected(None, "stopped")), [found("old_blue", "shop-old1", NoGo, "start it")]);
+    let gone = of(&state(&[("shop", "green")]));
+    assert_eq!((gone.len(), gone[0].0.as_str(), gone[0].2), (1, "old_blue", NoGo));
+    assert!(gone[0].3.contains("`rds.restore`"), "{gone:?}");
+    // Before the switchover it is production, and protected as such.
+    let mut before = armed();
+    before.databases[0].deletion_protection = Some(false);
+    let cure = cure.replace("shop-old1", "shop");
+    assert_eq!(of(&before), [found("deletion_protection", "shop", Warn, &cure)]);
 }
 
 fn deployments(target: &str) -> String {
