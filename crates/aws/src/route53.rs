@@ -3,6 +3,7 @@
 //! All weights go in one batch, which Route 53 carries out as a whole or not at all. What it answers is PENDING until
 //! its name servers have it, usually within 60 s; resolvers keep the old answer for the record's TTL beyond that.
 
+mod altered;
 mod assess;
 mod health;
 pub(crate) mod observe;
@@ -399,6 +400,10 @@ impl System for Route53Weights {
             found.push(check);
         }
         Ok(found)
+    }
+
+    fn altered(&self, scope: &Scope, _with: &With, now: &State, baseline: &State) -> Vec<String> {
+        altered::differences(scope, now, baseline)
     }
 
     fn readiness<'a>(

@@ -50,7 +50,7 @@ pub(crate) fn overwrites<'c>(changes: impl Iterator<Item = &'c Change>) -> Optio
     };
     let (change, found) = changes.into_iter().find_map(drifted)?;
     Some(format!(
-        "it is not as expected after the cutover: {}. The step would overwrite it: {}",
+        "it is not as expected after the cutover: {}. With an approval the step goes on: {}",
         found.join("; "),
         change.title
     ))

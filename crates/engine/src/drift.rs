@@ -14,7 +14,7 @@ use belay_ports::{Actuator, Scope};
 use jiff::Timestamp;
 
 pub use self::check::Seen;
-pub(crate) use self::check::{Moved, check, with_who};
+pub(crate) use self::check::{Moved, check, with_altered, with_who};
 
 /// What a resource should be.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,6 +83,12 @@ impl Should {
             None => Drift::NotApplicable,
         }
     }
+}
+
+/// What the step relies on and does not write, where somebody has changed it since the baseline. Pure.
+pub(crate) fn altered(actuator: &dyn Actuator, scope: &Scope, now: &Doc) -> Vec<String> {
+    // What is not understood, the assessment shows.
+    actuator.altered(&still(scope), now).unwrap_or_default()
 }
 
 /// Held against an earlier observation.

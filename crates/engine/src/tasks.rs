@@ -23,7 +23,7 @@ use tokio::{
 };
 use tracing::{Instrument, Span};
 
-use crate::drift::{Drift, Should};
+use crate::drift::{self, Drift, Should};
 
 /// Looks that have come back and wait for the loop; a look that finds it full waits.
 const LOOKS_MAX: usize = 256;
@@ -301,7 +301,8 @@ type Prepared = Result<(Arc<dyn Actuator>, Scope), String>;
 
 /// What a resource should be before the step's first send, where the plan wants a person's word if it is not.
 struct Guarded {
-    should: Should,
+    /// None where that is not known: then only what the step relies on is held against the baseline.
+    should: Option<Should>,
     step: Step,
 }
 
@@ -309,20 +310,21 @@ impl Guarded {
     fn of(run: &Run, name: &str) -> Option<Self> {
         let step = run.plan.steps.get(name).filter(|step| step.on_drift == OnDrift::Halt)?;
         let untouched = run.steps.get(name).is_some_and(|state| state.before.is_none());
-        let should = Should::after_cutover(name, step, run.cutover, &run.expected).filter(|_| untouched)?;
-        Some(Self { should, step: step.clone() })
+        let should = Should::after_cutover(name, step, run.cutover, &run.expected);
+        untouched.then(|| Self { should, step: step.clone() })
     }
 
     /// With what somebody has changed since, for the person who is asked.
     fn mark(&self, actuator: &dyn Actuator, scope: &Scope, now: &Doc, assessment: Assessment) -> Assessment {
         let Assessment::Remaining(mut changes) = assessment else { return assessment };
-        let found = match self.should.drift(actuator, scope, &self.step, now) {
-            Drift::Changed(found) => found,
+        let mut found = match self.should.as_ref().map(|should| should.drift(actuator, scope, &self.step, now)) {
+            Some(Drift::Changed(found)) => found,
             // Whether somebody has changed it is not known, so a person decides.
-            Drift::Incomparable(why) => vec![why],
-            Drift::None | Drift::NotApplicable => return Assessment::Remaining(changes),
+            Some(Drift::Incomparable(why)) => vec![why],
+            Some(Drift::None | Drift::NotApplicable) | None => Vec::new(),
         };
-        if let Some(first) = changes.first_mut() {
+        found.extend(drift::altered(actuator, scope, now));
+        if let Some(first) = changes.first_mut().filter(|_| !found.is_empty()) {
             first.effects.push(Effect::Overwrites { found });
         }
         Assessment::Remaining(changes)

@@ -105,6 +105,15 @@ pub trait Actuator: Send + Sync {
         Ok(Vec::new())
     }
 
+    /// What the step relies on and does not write, as it was at the baseline, against `now`: where a record leads that would get the
+    /// traffic. Each difference in words: `blue leads to 192.0.2.9, not to 192.0.2.1`. Pure.
+    ///
+    /// # Errors
+    /// [`Corrupt`] as for [`assess`](Self::assess).
+    fn altered(&self, _scope: &Scope, _now: &Doc) -> Result<Vec<String>, Corrupt> {
+        Ok(Vec::new())
+    }
+
     /// What a rollback needs beyond what was observed, with reads of its own: whether quotas leave room for a restore, whether
     /// its key can be used, how much a destination could carry. For the readiness of an armed migration and `belay check`, never
     /// during a run. A read that fails is a check as well: [`Unknown`](crate::CheckVerdict::Unknown), with the reason.

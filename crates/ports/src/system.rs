@@ -61,6 +61,11 @@ pub trait System: Send + Sync {
         Box::pin(std::future::ready(Vec::new()))
     }
 
+    /// As [`Actuator::altered`].
+    fn altered(&self, _scope: &Scope, _with: &Self::With, _now: &Self::State, _baseline: &Self::State) -> Vec<String> {
+        Vec::new()
+    }
+
     /// As [`Actuator::restore_point`].
     ///
     /// # Errors
@@ -142,6 +147,11 @@ impl<S: System> Actuator for Typed<S> {
     fn checks(&self, scope: &Scope, now: &Doc) -> Result<Vec<Check>, Corrupt> {
         let Decoded { with, state, baseline } = Decoded::<S>::of(scope, now)?;
         self.0.checks(scope, &with, &state, baseline.as_ref())
+    }
+
+    fn altered(&self, scope: &Scope, now: &Doc) -> Result<Vec<String>, Corrupt> {
+        let Decoded { with, state, baseline } = Decoded::<S>::of(scope, now)?;
+        Ok(baseline.map(|baseline| self.0.altered(scope, &with, &state, &baseline)).unwrap_or_default())
     }
 
     fn readiness<'a>(&'a self, scope: &'a Scope, now: &'a Doc) -> Fut<'a, Vec<Check>> {

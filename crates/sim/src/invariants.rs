@@ -390,6 +390,10 @@ impl Actuators for WitnessedActuators {
         self.actuators.verify_account(aws)
     }
 
+    fn altered(&self, scope: &Scope, now: &Value) -> Result<Vec<String>, Corrupt> {
+        self.actuator.altered(scope, now)
+    }
+
     fn readiness<'a>(
         &'a self,
         aws: &'a AwsTarget,

@@ -27,6 +27,10 @@ impl Actuators for Paced {
         self.actuators.verify_account(aws)
     }
 
+    fn altered(&self, scope: &Scope, now: &Doc) -> Result<Vec<String>, Corrupt> {
+        self.actuator.altered(scope, now)
+    }
+
     fn readiness<'a>(
         &'a self,
         aws: &'a AwsTarget,

@@ -32,6 +32,10 @@ impl Actuators for Dressed {
         self.0.actuators.verify_account(aws)
     }
 
+    fn altered(&self, scope: &Scope, now: &Doc) -> Result<Vec<String>, Corrupt> {
+        self.actuator.altered(scope, now)
+    }
+
     fn readiness<'a>(
         &'a self,
         aws: &'a AwsTarget,

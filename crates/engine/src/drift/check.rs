@@ -94,6 +94,18 @@ pub(crate) fn check(
     }
 }
 
+/// With what the step relies on and does not write, where that is not as at the baseline: it would send the traffic where somebody
+/// has pointed it since.
+pub(crate) fn with_altered(step: &Step, check: Option<Check>, altered: &[String]) -> Option<Check> {
+    if altered.is_empty() {
+        return check;
+    }
+    let more = check.filter(|check| check.verdict != CheckVerdict::Go).map(|check| format!("; {}", check.found));
+    let found = format!("not as at the baseline: {}{}", altered.join("; "), more.unwrap_or_default());
+    let cure = "look who has changed it, and put it back; if it is meant, arm again before the cutover: `belay arm`";
+    Some(not_as_expected(step, ID, &step.resource, found, cure.to_owned()))
+}
+
 fn changed(plan: &Plan, step: &Step, resource: &str, found: &[String]) -> Check {
     let found = format!("not as expected after the cutover: to bring it back would take {}", found.join("; "));
     let phase = if plan.phases.is_empty() { "" } else { ", or begin the next phase (`belay phase`)" };
@@ -110,21 +122,22 @@ fn not_as_expected(step: &Step, id: &str, resource: &str, found: String, cure: S
     }
 }
 
-/// Adds who has changed the resource since the cutover, or else the baseline. It adds text alone: whatever comes of the question, the
-/// verdict is the same.
+/// Adds who has changed the resource since the cutover, or else the baseline; since the baseline, too, where something is `altered` since
+/// then. It adds text alone: whatever comes of the question, the verdict is the same.
 pub(crate) async fn with_who(
     ports: &Ports,
     plan: &Plan,
     step: &str,
     circumstances: &Circumstances,
-    check: Option<Check>,
+    (check, altered): (Option<Check>, bool),
 ) -> Option<Check> {
     let check = check?;
     if check.verdict == CheckVerdict::Go {
         return Some(check);
     }
     let captured = circumstances.baseline.as_ref().map(|baseline| baseline.captured);
-    let Some(since) = circumstances.cutover.or(captured) else { return Some(check) };
+    let since = if altered { captured.or(circumstances.cutover) } else { circumstances.cutover.or(captured) };
+    let Some(since) = since else { return Some(check) };
     let who = match plan.evidence.as_ref().and_then(|evidence| evidence.cloudtrail) {
         None => {
             "who has changed it is asked of CloudTrail where the plan has `evidence: { cloudtrail: 30m }`".to_owned()

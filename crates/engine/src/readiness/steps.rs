@@ -176,6 +176,8 @@ async fn of_step(ports: &Ports, plan: &Plan, step: &Name, circumstances: &Circum
     }
     checks.extend(looking.actuator.readiness(&looking.scope, &doc).await);
     let (drift, moved) = drift::check(&looking, plan, circumstances, (&doc, ports.clock.monotonic()));
+    let altered = drift::altered(looking.actuator.as_ref(), &looking.scope, &doc);
+    let drift = (drift::with_altered(planned, drift, &altered), !altered.is_empty());
     checks.extend(drift::with_who(ports, plan, step, circumstances, drift).await);
     let loss = Some(Loss::of(&looking, Ok(&doc)));
     let at_cutover = circumstances.cutover.is_none().then(|| {
