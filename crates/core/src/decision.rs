@@ -14,7 +14,7 @@ use crate::{
     input::{Asked, Authority as Asking, Refusal, RefusalKind},
     migration::Migration,
     verbs::{refuse_idle, wrong_state},
-    watch::{Dwell, TriggerState, signals_of},
+    watch::{Dwell, signals_of},
 };
 
 /// What people are asked about an open incident.
@@ -162,7 +162,9 @@ impl Incident {
         let asks = self.asks.as_ref().map(|asks| (asks.rule, asks.then, &asks.authority));
         let mut words: Vec<_> = self.last_words().into_iter().map(|word| (&word.who, &word.roles, word.word)).collect();
         words.sort_unstable_by_key(|(who, ..)| *who);
-        let raised: Vec<_> = self.raised.iter().map(|raised| (&raised.phase, raised.settled)).collect();
+        let mut raised: Vec<_> = self.open_triggers().collect();
+        raised.sort_by_key(|(_, raised)| raised.at);
+        let raised: Vec<_> = raised.into_iter().map(|(name, raised)| (name, &raised.phase, raised.settled)).collect();
         (self.answer, asks, raised, words)
     }
 
@@ -190,18 +192,17 @@ impl Migration {
     /// What each trigger of the incident asks that has not healed and is not answered yet, in the order in which they came.
     fn open_questions(&self) -> impl Iterator<Item = (&Name, Decided)> {
         let found = self.plan.as_deref().zip(self.incident.as_ref());
-        found.into_iter().flat_map(move |(plan, incident)| {
-            let open = incident.triggers.iter().zip(&incident.raised).filter(|(name, raised)| {
-                !raised.settled && self.triggers.get(*name).is_some_and(TriggerState::is_unwell)
-            });
-            open.filter_map(move |(name, raised)| Some((name, Self::question_of(plan, name, raised)?)))
+        found.into_iter().flat_map(|(plan, incident)| {
+            let mut open: Vec<_> = incident.open_triggers().filter(|(_, raised)| !raised.settled).collect();
+            open.sort_by_key(|(_, raised)| raised.at);
+            open.into_iter().filter_map(move |(name, raised)| Some((name, Self::question_of(plan, name, raised)?)))
         })
     }
 
     /// What this trigger of the incident asks, by its own rule.
     fn own_question(&self, name: &Name) -> Option<Decided> {
         let incident = self.incident.as_ref()?;
-        let (_, raised) = incident.triggers.iter().zip(&incident.raised).find(|(trigger, _)| *trigger == name)?;
+        let (_, raised) = incident.open_triggers().find(|(trigger, _)| *trigger == name)?;
         Self::question_of(self.plan.as_deref()?, name, raised)
     }
 
@@ -266,13 +267,12 @@ impl Deciding {
         }
     }
 
-    /// A trigger of the incident has healed, or fires again: what the others ask, or it as well, is what counts.
+    /// A trigger of the incident has healed, or is red again before it had: what the others ask, or it as well, is what counts.
     pub(crate) fn ask_again(&mut self, turned: &Name) {
         let state = &self.state;
         let Some(incident) = state.incident.as_ref().filter(|_| state.open_run().is_none()) else { return };
-        let mut unwell =
-            incident.triggers.iter().filter(|name| state.triggers.get(*name).is_some_and(TriggerState::is_unwell));
-        let (Some(present), Some(first)) = (incident.decided(), unwell.next().cloned()) else { return };
+        let first = incident.open_triggers().next().map(|(name, _)| name.clone());
+        let (Some(present), Some(first)) = (incident.decided(), first) else { return };
         let (answered, decided, why) = match state.open_question() {
             Some((name, decided)) => {
                 let trigger = state.plan.as_ref().and_then(|plan| plan.triggers.get(&name));

@@ -10,7 +10,6 @@ use crate::{
     evidence::Evidence,
     id::{IncidentId, RunId},
     migration::Migration,
-    watch::TriggerState,
 };
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -41,13 +40,14 @@ pub struct Incident {
 }
 
 /// When a trigger became part of the incident, and in which phase: its rule and its time are of that moment, however often it
-/// comes and goes.
+/// comes and goes. Once it has healed for its dwell it is over; if it fires again, it joins anew.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Raised {
     pub(crate) at: Timestamp,
     pub(crate) phase: Option<Name>,
     /// People, or the end of a timebox, have answered what it asks.
     pub(crate) settled: bool,
+    pub(crate) healed: bool,
 }
 
 impl Incident {
@@ -59,6 +59,26 @@ impl Incident {
     /// The trigger that the answer is for.
     pub fn trigger(&self) -> Option<&Name> {
         self.answered.as_ref().or(self.triggers.first())
+    }
+
+    /// The triggers that keep it open: those that have not healed since they became part of it.
+    pub(crate) fn open_triggers(&self) -> impl Iterator<Item = (&Name, &Raised)> {
+        self.triggers.iter().zip(&self.raised).filter(|(_, raised)| !raised.healed)
+    }
+
+    pub(crate) fn is_kept_open_by(&self, trigger: &str) -> bool {
+        self.open_triggers().any(|(name, _)| name == trigger)
+    }
+
+    fn place_of(&self, trigger: &str) -> Option<usize> {
+        self.triggers.iter().position(|name| name == trigger)
+    }
+
+    /// While a run is open nothing more is asked, so what heals then stays part of the incident.
+    pub(crate) fn note_healed(&mut self, trigger: &str) {
+        if let Some(place) = self.place_of(trigger).filter(|_| self.run.is_none()) {
+            self.raised[place].healed = true;
+        }
     }
 }
 
@@ -100,16 +120,16 @@ impl Migration {
         let incident = self.incident.as_mut().ok_or("there is no incident")?;
         match event {
             Event::IncidentJoined { trigger } => {
-                incident.triggers.push(trigger.clone());
-                incident.raised.push(raised);
+                if let Some(place) = incident.place_of(trigger) {
+                    incident.raised[place] = raised;
+                } else {
+                    incident.triggers.push(trigger.clone());
+                    incident.raised.push(raised);
+                }
                 self.open_rungs(at, false);
             }
             Event::Decided { trigger, answer, why, asks, settled } => {
-                // A word is about every trigger that is there; the end of a timebox about those that have not healed.
-                let by_people = incident.words.last().is_some_and(|word| word.at == at);
-                for (name, raised) in incident.triggers.iter().zip(&mut incident.raised).filter(|_| *settled) {
-                    raised.settled |= by_people || self.triggers.get(name).is_some_and(TriggerState::is_unwell);
-                }
+                incident.raised.iter_mut().for_each(|raised| raised.settled |= *settled);
                 // A question to other people is asked anew: who has no say in it does not stop it.
                 let asked = |asks: &Option<Question>| asks.as_ref().map(|asks| asks.authority.clone());
                 if *settled || asked(asks) != asked(&incident.asks) {
@@ -141,7 +161,7 @@ impl Migration {
 
 impl Migration {
     fn raised(&self, at: Timestamp) -> Raised {
-        Raised { at, phase: self.phase_name().map(str::to_owned), settled: false }
+        Raised { at, phase: self.phase_name().map(str::to_owned), settled: false, healed: false }
     }
 }
 

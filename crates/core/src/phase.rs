@@ -32,15 +32,20 @@ impl Migration {
         self.phase.as_ref().map(|phase| phase.name.as_str())
     }
 
+    /// As people see it: after an attempt that is over, the migration is in no phase until the next arming begins one.
+    pub fn present_phase(&self) -> Option<&PhaseState> {
+        self.phase.as_ref().filter(|_| !self.is_attempt_over() || self.open_run().is_some())
+    }
+
     /// A migration that comes back to its guard goes on in the phase that it was in; else it begins with the first one.
     pub(crate) fn phase_at_arming<'m>(&'m self, plan: &'m Plan) -> Option<&'m str> {
         let known = self.phase_name().filter(|name| plan.phases.contains_key(*name));
         known.or_else(|| plan.phases.keys().next().map(String::as_str))
     }
 
-    /// Whether the trigger is in none of its phases. Once it is part of an incident, it stays awake to the end of that.
+    /// Whether the trigger is in none of its phases. Once it is part of an incident, it stays awake until it has healed.
     pub fn is_asleep(&self, name: &str, trigger: &Trigger) -> bool {
-        let involved = self.incident.as_ref().is_some_and(|incident| incident.triggers.iter().any(|one| one == name));
+        let involved = self.incident.as_ref().is_some_and(|incident| incident.is_kept_open_by(name));
         !involved && !counts_during(&trigger.during, self.phase_name())
     }
 
@@ -68,7 +73,8 @@ impl Migration {
 impl Deciding {
     /// Once the cutover is marked, no other plan may begin the phases anew.
     pub(crate) fn refuse_lost_phase(&self, plan: &Plan) -> Result<(), Refusal> {
-        let present = self.state.phase_name().filter(|_| self.state.cutover.is_some() && !plan.phases.is_empty());
+        let present =
+            self.state.phase_name().filter(|_| self.state.kept_cutover().is_some() && !plan.phases.is_empty());
         let Some(lost) = present.filter(|name| !plan.phases.contains_key(*name)) else { return Ok(()) };
         let known: Vec<&str> = plan.phases.keys().map(String::as_str).collect();
         Err(wrong_state(

@@ -11,7 +11,7 @@ use crate::{
     id::{IncidentId, RunId, id_text},
     reading::Health,
     run::RunState,
-    watch::{Dwell, SignalState, TriggerState, Truth, dwell_end, evidence, health_in, held_ms, signals_of, truth},
+    watch::{Dwell, SignalState, Truth, dwell_end, evidence, health_in, held_ms, signals_of, truth},
 };
 
 /// What a plan that says nothing of `if_unknown` gets: people are told after this long.
@@ -53,12 +53,9 @@ impl Deciding {
                 continue;
             }
             if let Some(event) = self.dwell_event(name, trigger, truth) {
-                let turns = matches!(
-                    event,
-                    Event::TriggerHealed { .. } | Event::TriggerFired { .. } | Event::HealingReset { .. }
-                );
+                let turns = matches!(event, Event::TriggerHealed { .. } | Event::HealingReset { .. });
+                let involved = self.state.incident.as_ref().is_some_and(|incident| incident.is_kept_open_by(name));
                 self.emit(event);
-                let involved = self.state.incident.as_ref().is_some_and(|incident| incident.triggers.contains(name));
                 if turns && involved {
                     self.ask_again(name);
                 }
@@ -153,7 +150,7 @@ impl Deciding {
         for (name, trigger) in &plan.triggers {
             let fired = matches!(self.state.triggers.get(name), Some(state) if state.dwell == Dwell::Fired);
             let known = |migration: &crate::migration::Migration| {
-                migration.incident.as_ref().is_some_and(|incident| incident.triggers.contains(name))
+                migration.incident.as_ref().is_some_and(|incident| incident.is_kept_open_by(name))
             };
             if !fired || known(&self.state) || !self.is_seen_to_hold(trigger) {
                 continue;
@@ -201,9 +198,7 @@ impl Deciding {
             };
             return self.emit(Event::IncidentClosed { outcome });
         }
-        let is_unwell = |name| self.state.triggers.get(name).is_some_and(TriggerState::is_unwell);
-        let healed = !incident.triggers.iter().any(is_unwell);
-        if healed {
+        if incident.open_triggers().next().is_none() {
             self.emit(Event::IncidentClosed { outcome: IncidentOutcome::Recovered });
         }
     }

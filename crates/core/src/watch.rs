@@ -236,6 +236,9 @@ impl Migration {
             Event::UnknownAlerted { .. } => state.unknown_answered = true,
             _ => {}
         }
+        if let (Event::TriggerHealed { .. }, Some(incident)) = (event, &mut self.incident) {
+            incident.note_healed(name);
+        }
         if matches!(event, Event::TriggerFired { .. }) {
             state.unknown_answered = state.unknown.is_some();
         }

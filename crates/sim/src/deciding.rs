@@ -39,7 +39,7 @@ enum Before {
     /// A trigger has opened the incident, or joins it.
     Fired(Name),
     Word,
-    /// A trigger has healed, or fires again.
+    /// A trigger has healed, or is red again before it had.
     Turned(Name),
     Decided {
         answer: Answer,
@@ -52,7 +52,7 @@ enum Before {
 #[derive(Default)]
 struct Incident {
     triggers: Vec<Name>,
-    /// What each of them asks by its rule: that of the moment in which it came.
+    /// What each of them asks that has not healed since, by its rule: that of the moment in which it came.
     raised: BTreeMap<Name, Raised>,
     question: Option<Asked>,
     /// A person, or the end of the time, has settled the question; a trigger that joins may ask another.
@@ -65,7 +65,7 @@ struct Raised {
     at: Timestamp,
     /// The rule's place; none where none fits.
     rule: Option<usize>,
-    /// People have spoken while it was there, or the time has ended while it held.
+    /// People have spoken, or the time has ended, while it was there.
     is_settled: bool,
 }
 
@@ -140,8 +140,12 @@ impl Decisions {
         if agreed.is_some() && incident.agree() {
             problems.push("the people who are asked agree, and nothing is decided".to_owned());
         }
-        if !incident.triggers.iter().any(|name| self.is_unwell(name)) {
+        if incident.raised.is_empty() {
             problems.push("every trigger of the incident has healed, and it is open".to_owned());
+        }
+        let again = incident.triggers.iter().filter(|name| !incident.raised.contains_key(*name));
+        for name in again.filter(|name| self.muted.is_none() && self.holds.contains(*name) && self.is_read(name)) {
+            problems.push(format!("{name} has fired again since it had healed, and nobody is asked"));
         }
         let over =
             incident.question.as_ref().filter(|asked| asked.waits() && asked.ends.is_some_and(|ends| ends <= now));
@@ -155,17 +159,10 @@ impl Decisions {
         problems
     }
 
-    fn is_unwell(&self, trigger: &str) -> bool {
-        self.holds.contains(trigger) || self.healing.contains_key(trigger)
-    }
-
     /// A trigger whose own rule comes to a rollback, and which nobody has answered, holds by what was read since the last
     /// start.
     fn still_holds(&self, incident: &Incident) -> bool {
-        self.open(incident).any(|(name, rule)| {
-            let read = |trigger: &Trigger| signals_of(&trigger.when).iter().all(|signal| self.read.contains(*signal));
-            strictness(rule) >= 2 && self.holds.contains(name) && self.trigger(name).is_some_and(read)
-        })
+        self.open(incident).any(|(name, rule)| strictness(rule) >= 2 && self.holds.contains(name) && self.is_read(name))
     }
 
     /// The triggers of the incident that have not healed and that nobody has answered, each with its rule.
@@ -174,8 +171,14 @@ impl Decisions {
         incident
             .raised
             .iter()
-            .filter(|(name, raised)| !raised.is_settled && self.is_unwell(name))
+            .filter(|(_, raised)| !raised.is_settled)
             .filter_map(move |(name, raised)| Some((name, rules.clone().nth(raised.rule?)?)))
+    }
+
+    /// All of it was looked at since the last start.
+    fn is_read(&self, name: &str) -> bool {
+        let read = |trigger: &Trigger| signals_of(&trigger.when).iter().all(|signal| self.read.contains(*signal));
+        self.trigger(name).is_some_and(read)
     }
 
     /// It was looked at since the last start.
@@ -259,6 +262,11 @@ impl Decisions {
             {
                 Some(format!("{trigger} is in an incident and does not hold"))
             }
+            Event::IncidentJoined { trigger }
+                if self.incident.as_ref().is_some_and(|incident| incident.raised.contains_key(trigger)) =>
+            {
+                Some(format!("{trigger} is in the incident already, and joins it"))
+            }
             Event::IncidentOpened { trigger, .. } if !self.is_looked_at(trigger) => {
                 Some(format!("{trigger} opens an incident, and nobody has looked since the last start"))
             }
@@ -281,8 +289,7 @@ impl Decisions {
             }
             Event::RunStarted { phase, only, .. } => return self.starts(at, phase.as_deref(), only),
             Event::IncidentClosed { outcome: IncidentOutcome::Recovered } => {
-                let unwell = |incident: &Incident| incident.triggers.iter().any(|name| self.is_unwell(name));
-                let early = self.incident.as_ref().is_none_or(unwell);
+                let early = self.incident.as_ref().is_none_or(|incident| !incident.raised.is_empty());
                 early.then(|| "an incident is closed as recovered, and a trigger of it has not healed".to_owned())
             }
             _ => None,
@@ -291,7 +298,7 @@ impl Decisions {
     }
 
     fn is_asleep(&self, name: &str) -> bool {
-        let involved = self.incident.as_ref().is_some_and(|incident| incident.triggers.iter().any(|one| one == name));
+        let involved = self.incident.as_ref().is_some_and(|incident| incident.raised.contains_key(name));
         let counts = |trigger: &Trigger| counts_during(&trigger.during, self.phase.as_deref());
         !involved && !self.trigger(name).is_some_and(counts)
     }
@@ -379,7 +386,7 @@ impl Decisions {
                         expect(!starts || self.still_holds(incident), "nothing holds");
                     }
                     None => {
-                        expect(open.is_empty() && self.is_unwell(trigger), "it asks for nothing");
+                        expect(open.is_empty() && incident.raised.contains_key(trigger), "it asks for nothing");
                         expect(answer == Answer::FixForward, "what was decided does not stand");
                     }
                 }
@@ -419,11 +426,8 @@ impl Decisions {
 
     fn remember(&mut self, record: &Record) {
         let at = record.at;
-        let by_people = self.before == Before::Word;
         self.before = match &record.event {
-            Event::TriggerHealed { trigger }
-            | Event::TriggerFired { trigger, .. }
-            | Event::HealingReset { trigger } => Before::Turned(trigger.clone()),
+            Event::TriggerHealed { trigger } | Event::HealingReset { trigger } => Before::Turned(trigger.clone()),
             Event::IncidentOpened { trigger, .. } | Event::IncidentJoined { trigger } => Before::Fired(trigger.clone()),
             Event::WordGiven { .. } => Before::Word,
             Event::Decided { answer, settled, .. } => Before::Decided { answer: *answer, settled: *settled },
@@ -455,6 +459,10 @@ impl Decisions {
             Event::TriggerHealed { trigger } | Event::DwellReset { trigger } => {
                 self.holds.remove(trigger);
                 self.healing.remove(trigger);
+                // What fires again is asked about anew; while a rollback runs, nothing is asked.
+                if let Some(incident) = self.incident.as_mut().filter(|_| !self.is_running) {
+                    incident.raised.remove(trigger);
+                }
             }
             Event::RunStarted { .. } | Event::UndoStarted { .. } => self.is_running = true,
             Event::RunEnded { .. } => {
@@ -468,11 +476,13 @@ impl Decisions {
             Event::IncidentJoined { trigger } => {
                 let raised = self.raised(at, trigger);
                 let Some(incident) = &mut self.incident else { return };
-                incident.triggers.push(trigger.clone());
+                if !incident.triggers.contains(trigger) {
+                    incident.triggers.push(trigger.clone());
+                }
                 incident.raised.insert(trigger.clone(), raised);
             }
             Event::IncidentClosed { .. } => self.incident = None,
-            _ => self.in_incident(&record.event, by_people),
+            _ => self.in_incident(&record.event),
         }
     }
 
@@ -480,7 +490,7 @@ impl Decisions {
         Raised { at, rule: self.rule(trigger).map(|(index, _)| index), is_settled: false }
     }
 
-    fn in_incident(&mut self, event: &Event, by_people: bool) {
+    fn in_incident(&mut self, event: &Event) {
         let Some(incident) = &mut self.incident else { return };
         match event {
             Event::WordGiven { who, roles, word, .. } => {
@@ -492,9 +502,7 @@ impl Decisions {
                 if *settled || !same {
                     incident.words.clear();
                 }
-                for (name, raised) in incident.raised.iter_mut().filter(|_| *settled) {
-                    raised.is_settled |= by_people || self.holds.contains(name) || self.healing.contains_key(name);
-                }
+                incident.raised.values_mut().for_each(|raised| raised.is_settled |= *settled);
                 incident.question = Some(Asked::of(*answer, asks));
                 incident.is_settled = *settled;
             }

@@ -107,7 +107,7 @@ fn what_is_promised_is_seen_to_be_broken() {
     let key: Option<CommandKey> = None;
     let command =
         Event::Commanded { verb: "decide".to_owned(), reason: String::new(), detail: json!({}), key: key.clone() };
-    let cases: [(Change<'_>, &str); 17] = [
+    let cases: [(Change<'_>, &str); 19] = [
         (&|journal| journal.insert(1, (30, mute.clone())), "an incident opens while it is muted"),
         (
             &|journal| {
@@ -169,6 +169,21 @@ fn what_is_promised_is_seen_to_be_broken() {
                 journal.insert(10, (400, Event::CutoverMarked));
             },
             "nothing holds",
+        ),
+        (
+            &|journal| {
+                journal.truncate(8);
+                journal.push((300, Event::HealingStarted { trigger: "worse".to_owned() }));
+                journal.push((360, Event::TriggerHealed { trigger: "worse".to_owned() }));
+                journal
+                    .push((360, decided("bad", Answer::Decide, asks(0, Some(720), Some(Answer::FixForward)), false)));
+                journal.push((480, Event::TriggerFired { trigger: "worse".to_owned(), evidence: Vec::new() }));
+            },
+            "worse has fired again since it had healed, and nobody is asked",
+        ),
+        (
+            &|journal| journal.insert(8, (240, Event::IncidentJoined { trigger: "worse".to_owned() })),
+            "worse is in the incident already",
         ),
         (
             &|journal| {

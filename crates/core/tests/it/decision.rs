@@ -39,6 +39,19 @@ fn of(severity: Severity, rule: Rule) -> Rule {
     Rule { severity: Some(severity), ..rule }
 }
 
+/// A signal turns, and stays so for a minute.
+fn turn(stage: &mut Stage, signal: &str, health: Health) {
+    stage.read(signal, health);
+    pass(stage, MINUTE);
+}
+
+/// The same plan with triggers that have to hold, and to be healthy, for a minute.
+fn dwelling(rules: Vec<Rule>) -> Stage {
+    let mut plan = decided_by(rules);
+    plan.triggers.values_mut().for_each(|trigger| trigger.dwell = Duration::from_secs(MINUTE));
+    armed(&plan)
+}
+
 fn armed(plan: &Plan) -> Stage {
     let mut stage = Stage::new();
     stage.arm(plan);
@@ -250,23 +263,102 @@ fn a_persons_word_stands_until_something_joins_that_nobody_has_spoken_about() {
     assert_eq!(joined(Rule::always(Answer::RollBack)).state.state(), MigrationState::RollingBack);
     let mut stage = joined(decide(5, Answer::RollBack));
     assert_eq!((answer(&stage), ends_in(&stage)), (Some(Answer::Decide), Some(5 * MINUTE)));
-    // The one that was spoken about can come and go as it likes.
-    for health in [Health::Healthy, Health::Unhealthy] {
-        stage.read("errors", health);
-        assert_eq!((answer(&stage), ends_in(&stage)), (Some(Answer::Decide), Some(5 * MINUTE)));
-    }
-    let mut answered = stage.clone();
-    word(&mut answered, "carl", &["commander"], false).unwrap();
-    for health in [Health::Healthy, Health::Unhealthy] {
-        answered.read("latency", health);
-        assert_eq!((answer(&answered), ends_in(&answered)), (Some(Answer::FixForward), None), "{health:?}");
-    }
     // What joins has healed: what carl said stands.
     stage.read("latency", Health::Healthy);
     assert_eq!((answer(&stage), ends_in(&stage)), (Some(Answer::FixForward), None));
     pass(&mut stage, 60 * MINUTE);
     assert_eq!(stage.state.state(), MigrationState::Incident);
     assert_eq!(stage.replay(), stage.state);
+}
+
+/// What was spoken about can come and go as it likes, as long as it has not healed for its dwell.
+#[test]
+fn a_word_stands_for_what_flaps() {
+    let rules = vec![of(Severity::Critical, decide(30, Answer::RollBack)), decide(5, Answer::RollBack)];
+    let mut stage = dwelling(rules);
+    turn(&mut stage, "errors", Health::Unhealthy);
+    word(&mut stage, "carl", &["commander"], false).unwrap();
+    turn(&mut stage, "latency", Health::Unhealthy);
+    for health in [Health::Healthy, Health::Unhealthy] {
+        stage.read("errors", health);
+        assert_eq!((answer(&stage), ends_in(&stage)), (Some(Answer::Decide), Some(5 * MINUTE)));
+    }
+    word(&mut stage, "carl", &["commander"], false).unwrap();
+    for health in [Health::Healthy, Health::Unhealthy] {
+        stage.read("latency", health);
+        assert_eq!((answer(&stage), ends_in(&stage)), (Some(Answer::FixForward), None), "{health:?}");
+    }
+    assert_eq!(stage.replay(), stage.state);
+}
+
+/// `errors` keeps the incident open for days; `latency` was fixed, and is asked about when it fires again.
+#[test]
+fn a_trigger_that_fires_again_after_it_has_healed_is_asked_about() {
+    let rules = vec![of(Severity::Critical, Rule::always(Answer::FixForward)), decide(5, Answer::RollBack)];
+    let asked = (Some(Answer::Decide), Some(5 * MINUTE));
+    for answered in [true, false] {
+        let mut stage = dwelling(rules.clone());
+        turn(&mut stage, "errors", Health::Unhealthy);
+        turn(&mut stage, "latency", Health::Unhealthy);
+        assert_eq!((answer(&stage), ends_in(&stage)), asked);
+        if answered {
+            word(&mut stage, "carl", &["commander"], false).unwrap();
+        }
+        turn(&mut stage, "latency", Health::Healthy);
+        assert_eq!((answer(&stage), ends_in(&stage)), (Some(Answer::FixForward), None));
+        pass(&mut stage, 60 * MINUTE);
+        let mut muted = stage.clone();
+        turn(&mut stage, "latency", Health::Unhealthy);
+        assert_eq!((answer(&stage), ends_in(&stage)), asked, "answered before: {answered}");
+        let incident = stage.state.incident.as_ref().unwrap();
+        assert_eq!(incident.triggers, ["hurt", "slow"]);
+        assert_eq!(stage.replay(), stage.state);
+        pass(&mut stage, 5 * MINUTE);
+        assert_eq!(stage.state.state(), MigrationState::RollingBack, "its time is over");
+        // It waits for the end of a mute like one that is new, and holds nothing open until then.
+        muted.command(Verb::Mute { time: Duration::from_secs(30 * MINUTE) }).unwrap();
+        turn(&mut muted, "latency", Health::Unhealthy);
+        assert_eq!((answer(&muted), ends_in(&muted)), (Some(Answer::FixForward), None));
+        pass(&mut muted, 30 * MINUTE);
+        assert_eq!((answer(&muted), ends_in(&muted)), asked);
+        assert_eq!(muted.replay(), muted.state);
+    }
+}
+
+/// Its rule says to roll back at once, and a person has decided otherwise about the first time only.
+#[test]
+fn a_trigger_that_fires_again_after_it_has_healed_rolls_back_by_its_rule() {
+    let mut stage = dwelling(vec![
+        of(Severity::Critical, Rule::always(Answer::FixForward)),
+        Rule { during: vec!["soak".to_owned()], ..decide(5, Answer::FixForward) },
+        Rule::always(Answer::RollBack),
+    ]);
+    let mut plan = stage.state.plan.as_deref().unwrap().clone();
+    plan.phases = ["soak", "late"].map(|name| (name.to_owned(), Phase::default())).into_iter().collect();
+    stage = armed(&plan);
+    turn(&mut stage, "errors", Health::Unhealthy);
+    turn(&mut stage, "latency", Health::Unhealthy);
+    word(&mut stage, "carl", &["commander"], false).unwrap();
+    turn(&mut stage, "latency", Health::Healthy);
+    stage.command(Verb::Phase { phase: "late".to_owned() }).unwrap();
+    turn(&mut stage, "latency", Health::Unhealthy);
+    assert_eq!(stage.state.state(), MigrationState::RollingBack, "the rule is that of the phase in which it fires");
+}
+
+/// Once it has healed, it sleeps outside of its phases again.
+#[test]
+fn a_trigger_that_has_healed_is_asleep_outside_of_its_phases() {
+    let mut plan = decided_by(vec![Rule::always(Answer::FixForward)]);
+    plan.phases = ["soak", "late"].map(|name| (name.to_owned(), Phase::default())).into_iter().collect();
+    plan.triggers["slow"].during = vec!["soak".to_owned()];
+    let mut stage = armed(&plan);
+    stage.read("errors", Health::Unhealthy);
+    stage.read("latency", Health::Unhealthy);
+    stage.command(Verb::Phase { phase: "late".to_owned() }).unwrap();
+    let asleep = |stage: &Stage| stage.state.is_asleep("slow", &plan.triggers["slow"]);
+    assert!(!asleep(&stage), "it is part of the incident");
+    stage.read("latency", Health::Healthy);
+    assert!(asleep(&stage));
 }
 
 /// Whose word changes what stands are the people of what still holds, not those of what has healed.
@@ -323,9 +415,6 @@ fn what_a_trigger_asks_for_ends_when_it_has_healed() {
     assert_eq!(incident.trigger().map(String::as_str), Some("hurt"));
     pass(&mut stage, 10 * MINUTE);
     assert_eq!(stage.state.state(), MigrationState::Incident, "nothing holds that asks for a rollback");
-    // It comes back: its time has gone on meanwhile, and is over.
-    stage.read("latency", Health::Unhealthy);
-    assert_eq!(stage.state.state(), MigrationState::RollingBack);
     assert_eq!(stage.replay(), stage.state);
     // The other one heals: nothing changes for this one.
     let mut stage = joined();
@@ -337,15 +426,25 @@ fn what_a_trigger_asks_for_ends_when_it_has_healed() {
 /// The time that a trigger leaves goes with it; the one that stays has as much as ever.
 #[test]
 fn a_trigger_that_has_healed_takes_its_shorter_time_with_it() {
-    let mut stage = incident(vec![of(Severity::Critical, decide(30, Answer::RollBack)), decide(5, Answer::RollBack)]);
-    pass(&mut stage, MINUTE);
-    stage.read("latency", Health::Unhealthy);
+    let mut stage = dwelling(vec![of(Severity::Critical, decide(30, Answer::RollBack)), decide(5, Answer::RollBack)]);
+    turn(&mut stage, "errors", Health::Unhealthy);
+    turn(&mut stage, "latency", Health::Unhealthy);
     assert_eq!(ends_in(&stage), Some(5 * MINUTE));
-    pass(&mut stage, MINUTE);
     stage.read("latency", Health::Healthy);
-    assert_eq!(ends_in(&stage), Some(28 * MINUTE));
+    pass(&mut stage, MINUTE - 1);
     stage.read("latency", Health::Unhealthy);
-    assert_eq!(ends_in(&stage), Some(4 * MINUTE), "flapping gives no more time");
+    assert_eq!(ends_in(&stage), Some(4 * MINUTE + 1), "flapping gives no more time");
+    turn(&mut stage, "latency", Health::Healthy);
+    assert_eq!(ends_in(&stage), Some(27 * MINUTE + 1));
+    turn(&mut stage, "latency", Health::Unhealthy);
+    assert_eq!(ends_in(&stage), Some(5 * MINUTE), "a new firing has a time of its own");
+    let late = |stage: &mut Stage| {
+        turn(stage, "latency", Health::Healthy);
+        pass(stage, 20 * MINUTE);
+        turn(stage, "latency", Health::Unhealthy);
+    };
+    late(&mut stage);
+    assert_eq!(ends_in(&stage), Some(4 * MINUTE + 1), "the other one has as much as ever, and no more");
 }
 
 /// Who is asked is not changed by a trigger that only leaves less time.
