@@ -351,6 +351,13 @@ impl Migration {
         }
     }
 
+    /// After a rollback: the next cutover is marked anew, and the next migration begins with its first phase.
+    fn leave_phase(&mut self, ends_attempt: bool) {
+        self.attempt_over = ends_attempt;
+        self.phase = None;
+        self.set_cutover(None);
+    }
+
     fn apply_run(&mut self, at: Timestamp, actor: &str, event: &Event) -> Result<(), String> {
         match event {
             Event::RunStarted { run, kind, reason, only, incident, phase } => {
@@ -378,6 +385,9 @@ impl Migration {
                 started.baseline = Some(baseline.clone());
                 started.cutover = undone.cutover;
                 started.phase_before.clone_from(&undone.phase_before);
+                // What it goes back to: the phase and the mark of before the rollback.
+                self.phase.clone_from(&started.phase_before);
+                self.set_cutover(started.cutover);
                 self.attempt_over = false;
                 self.start(started, actor, reason);
             }
@@ -428,20 +438,18 @@ impl Migration {
                     Event::RunEnded { outcome, why } => {
                         run.end(at, *outcome, why);
                         let (id, kind, ends_attempt) = (run.id.clone(), run.kind, run.ends_attempt());
+                        let without_effect = run.undoes.clone().filter(|_| !run.has_changed_anything());
                         match outcome {
-                            // The next cutover is marked anew, and the next migration begins with its first phase.
-                            RunOutcome::RolledBack => {
-                                self.attempt_over = ends_attempt;
-                                self.phase = None;
-                                self.set_cutover(None);
+                            RunOutcome::RolledBack => self.leave_phase(ends_attempt),
+                            // Nothing was taken back: it is where the rollback has left it.
+                            RunOutcome::Aborted => {
+                                let undone = without_effect.and_then(|undone| self.find_run(&undone));
+                                let undone = undone.filter(|run| run.state == RunState::RolledBack);
+                                if let Some(ends_attempt) = undone.map(Run::ends_attempt) {
+                                    self.leave_phase(ends_attempt);
+                                }
                             }
-                            // Both stand again.
-                            RunOutcome::Undone => {
-                                self.phase.clone_from(&run.phase_before);
-                                let cutover = run.cutover;
-                                self.set_cutover(cutover);
-                            }
-                            RunOutcome::Aborted | RunOutcome::Rehearsed => {}
+                            RunOutcome::Undone | RunOutcome::Rehearsed => {}
                         }
                         self.expect_postmortem(at, &id, kind, *outcome);
                     }

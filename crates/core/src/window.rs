@@ -21,7 +21,7 @@ impl Migration {
     /// When the point of no return is passed; none before the cutover is marked.
     pub fn point_of_no_return(&self) -> Option<Timestamp> {
         let after = self.plan.as_ref()?.window.as_ref()?.point_of_no_return?;
-        let point = self.cutover? + after;
+        let point = self.kept_cutover()? + after;
         Some(point.saturating_add(self.cutover_shift).unwrap_or(point))
     }
 

@@ -241,11 +241,11 @@ impl MigrationView {
             }),
             armed: state.armed,
             cutover: state.kept_cutover(),
-            phase: state.phase_name().map(str::to_owned),
-            phase_since: state.phase.as_ref().map(|phase| phase.since),
+            phase: state.present_phase().map(|phase| phase.name.clone()),
+            phase_since: state.present_phase().map(|phase| phase.since),
             phase_expected_s: state
-                .phase_name()
-                .and_then(|name| Some(state.plan.as_ref()?.phases.get(name)?.expected?.as_secs())),
+                .present_phase()
+                .and_then(|phase| Some(state.plan.as_ref()?.phases.get(&phase.name)?.expected?.as_secs())),
             muted_until: state.muted.as_ref().map(|mute| mute.until),
             muted_by: state.muted.as_ref().map(|mute| mute.by.clone()),
             muted_reason: state.muted.as_ref().map(|mute| mute.reason.clone()),

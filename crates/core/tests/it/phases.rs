@@ -66,13 +66,47 @@ fn a_migration_goes_through_its_phases() {
     stage.put_back("dns");
     assert_eq!((stage.run_state(), stage.state.phase_name()), (RunState::RolledBack, None));
     stage.command(Verb::Undo { run }).unwrap();
+    assert_eq!(stage.state.phase_name(), Some("soak"), "while it runs");
     stage.look("dns", belay_core::change::Assessment::InPlace);
     assert_eq!((stage.run_state(), stage.state.phase_name()), (RunState::Undone, Some("soak")));
 }
 
+/// An undo that is aborted leaves the traffic where it has put it: what is armed next is in the phase of before the rollback.
+#[test]
+fn an_aborted_undo_that_has_changed_something_keeps_the_phase_and_the_mark() {
+    for has_changed in [false, true] {
+        let plan = phased(vec![("dns", step(&[])), ("alb", step(&[]))]);
+        let mut stage = armed(&plan);
+        stage.command(Verb::Cutover).unwrap();
+        begin(&mut stage, "soak");
+        let (soak, cutover) = (stage.state.phase.clone(), stage.state.cutover);
+        stage.command(Verb::Rollback { kind: belay_core::event::RunKind::Real, only: vec![], pin: None }).unwrap();
+        stage.put_back("dns");
+        stage.put_back("alb");
+        assert_eq!((stage.run_state(), stage.state.is_attempt_over()), (RunState::RolledBack, true));
+        let run = |stage: &Stage| stage.state.run.as_ref().unwrap().id.clone();
+        stage.command(Verb::Undo { run: run(&stage) }).unwrap();
+        assert_eq!((&stage.state.phase, stage.state.cutover), (&soak, cutover));
+        if has_changed {
+            stage.look("alb", belay_core::change::Assessment::Remaining(vec![reversed("weights")]));
+            stage.accept("alb");
+        }
+        stage.command(Verb::Abort { run: run(&stage) }).unwrap();
+        assert_eq!(stage.run_state(), RunState::Aborted);
+        let stands = if has_changed { (soak, cutover) } else { (None, None) };
+        assert_eq!((stage.state.phase.clone(), stage.state.cutover), stands, "{has_changed}");
+        assert_eq!(stage.state.is_attempt_over(), !has_changed);
+        stage.arm(&plan);
+        assert_eq!(stage.state.phase_name(), Some(if has_changed { "soak" } else { "backfill" }));
+        assert_eq!(stage.state.cutover, stands.1);
+        assert_eq!(stage.replay(), stage.state);
+    }
+}
+
 #[test]
 fn a_migration_that_is_disarmed_after_its_cutover_begins_the_next_attempt_with_the_first_phase() {
-    let plan = phased(vec![("dns", step(&[]))]);
+    let mut plan = phased(vec![("dns", step(&[]))]);
+    plan.window = window(Some(4), PastWindow::RequireApproval);
     let mut stage = armed(&plan);
     begin(&mut stage, "soak");
     stage.command(Verb::Disarm).unwrap();
@@ -81,6 +115,13 @@ fn a_migration_that_is_disarmed_after_its_cutover_begins_the_next_attempt_with_t
     stage.command(Verb::Cutover).unwrap();
     begin(&mut stage, "soak");
     stage.command(Verb::Disarm).unwrap();
+    assert_eq!((stage.state.present_phase(), stage.state.point_of_no_return()), (None, None), "both are over");
+    // Another plan may have other phases: nothing of this attempt goes on.
+    let mut other = stage.clone();
+    let mut renamed = plan.clone();
+    renamed.phases = [("copy".to_owned(), Phase::default())].into_iter().collect();
+    other.arm(&renamed);
+    assert_eq!(other.state.phase_name(), Some("copy"));
     stage.arm(&plan);
     assert_eq!((stage.state.phase_name(), stage.state.cutover), (Some("backfill"), None));
 }

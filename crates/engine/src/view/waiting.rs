@@ -52,7 +52,7 @@ fn question(state: &Migration, incident: &Incident) -> String {
     let end = end().unwrap_or_else(|| "without end".to_owned());
     let who = authority_text(&authority(state, incident));
     match incident.answer {
-        Some(Answer::FixForward) => format!("the answer is to fix forward ({why})"),
+        Some(Answer::FixForward) => format!("the answer is to fix forward ({why}); to decide otherwise takes {who}"),
         Some(Answer::FixFirst) => format!("people fix it {end} ({why}); to decide takes {who}"),
         Some(Answer::Decide) => format!("people decide {end} ({why}); it takes {who}"),
         Some(Answer::RollBack) | None => "it is not decided".to_owned(),

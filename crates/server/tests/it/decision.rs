@@ -96,6 +96,29 @@ async fn who_does_not_decide_in_time_is_answered_by_the_plan() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whose_word_changes_a_decision_to_fix_forward_is_said() {
+    let test = armed_by("{ do: fix_forward }", "").await;
+    test.ground.world.cut_over();
+    let open = test.until(MIGRATION, |migration| !migration["incident"].is_null()).await;
+    let waits = open["waiting_for"][0]["reason"].as_str().unwrap();
+    assert!(waits.contains("the answer is to fix forward"), "{waits}");
+    assert!(waits.ends_with("to decide otherwise takes the role operator"), "{waits}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn disarming_after_the_mark_ends_the_phase_and_the_window() {
+    let test = armed_by("{ do: roll_back }", "window: { point_of_no_return: 4h }\n").await;
+    let reason = r#"{"reason": "now"}"#;
+    let marked = test.post(&format!("{MIGRATION}/cutover"), reason).await.expect(StatusCode::OK);
+    assert!(marked["window"]["left_s"].is_number() && marked["phase"] == "copy", "{marked:#}");
+    let over = test.post(&format!("{MIGRATION}/disarm"), reason).await.expect(StatusCode::OK);
+    for gone in [&over["phase"], &over["phase_since"], &over["phase_expected_s"], &over["cutover"]] {
+        assert_eq!(gone, &json!(null), "{over:#}");
+    }
+    assert_eq!((&over["window"]["point_of_no_return"], &over["window"]["left_s"]), (&json!(null), &json!(null)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_window_counts_from_the_cutover() {
     let test = armed_by("{ do: roll_back }", "window: { point_of_no_return: 4h }\n").await;
     assert_eq!(test.get(MIGRATION).await.body["window"]["point_of_no_return"], json!(null));
