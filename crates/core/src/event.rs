@@ -626,4 +626,6 @@ pub enum FailureCode {
     Unanswered,
     /// The change would leave no traffic anywhere.
     AllZero,
+    /// It loses data, and the point of no return is passed, where the plan says `past: refuse`.
+    PastPoint,
 }

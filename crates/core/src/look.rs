@@ -218,7 +218,7 @@ impl Deciding {
         let refused =
             self.past_point(run, name, next).filter(|(past, _)| *past == PastWindow::Refuse && !state.touched);
         if let Some((_, why)) = refused {
-            return self.fail(name, FailureCode::Refused, refused_past_point(&why, &next.title));
+            return self.fail(name, FailureCode::PastPoint, refused_past_point(&why, &next.title));
         }
         if let Some(why) = self.wants_approval(run, name, next).filter(|_| !state.approved) {
             return self.step(name, StepEvent::ApprovalAwaited { why, by_hand: false });

@@ -105,6 +105,7 @@ pub fn of_run(state: &Migration, run: &Run) -> Vec<VerbWord> {
     match run.state {
         _ if run.aborting && !run.state.is_over() => vec![],
         RunState::Running | RunState::Confirming => vec![Hold, Abort],
+        RunState::Halted if is_stopped_by_the_point(run) => vec![Abort],
         RunState::Held | RunState::Halted => vec![Resume, Abort],
         RunState::RolledBack | RunState::Aborted if is_undoable(state, run) => vec![Undo],
         RunState::RolledBack | RunState::Aborted | RunState::Undone | RunState::Rehearsed => vec![],
@@ -120,11 +121,19 @@ pub fn of_step(run: &Run, step: &StepState) -> Vec<VerbWord> {
     match (step.phase, step.failure) {
         (Phase::Done | Phase::Unchanged | Phase::Skipped, _) => vec![],
         (Phase::Failed, Some(FailureCode::Require | FailureCode::Unproven)) => vec![Override, Retry, Skip],
+        // The point does not come back.
+        (Phase::Failed, Some(FailureCode::PastPoint)) => vec![Skip],
         (Phase::Failed, _) => vec![Retry, Skip],
         (Phase::AwaitingApproval, _) => vec![Approve, Skip],
         (Phase::Requiring, _) => vec![Override, Skip],
         _ => vec![Skip],
     }
+}
+
+/// All that has failed would fail again: `resume` tries nothing else.
+pub(crate) fn is_stopped_by_the_point(run: &Run) -> bool {
+    let mut broken = run.broken().peekable();
+    broken.peek().is_some() && broken.all(|(_, step)| step.failure == Some(FailureCode::PastPoint))
 }
 
 /// A rollback can be undone once, until the migration is armed again, and as long as no later run has changed anything.

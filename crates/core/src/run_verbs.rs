@@ -8,11 +8,11 @@ use serde_json::json;
 use crate::{
     change::Effect,
     decide::Deciding,
-    event::{Event, StepEvent},
+    event::{Event, FailureCode, StepEvent},
     id::{IncidentId, RunId, id_text},
     input::{Asked, Refusal, RefusalKind},
     migration::Migration,
-    possible::{self, VerbWord, armed_since},
+    possible::{self, VerbWord, armed_since, is_stopped_by_the_point},
     run::{Phase, Run, RunState},
     undo::{Undoing, has_way_back, left, undoing},
 };
@@ -172,6 +172,9 @@ impl Deciding {
         let why = match verb {
             VerbWord::Undo => not_undoable(&self.state, run),
             _ if run.aborting && !run.state.is_over() => format!("run {id} is being aborted"),
+            VerbWord::Resume if is_stopped_by_the_point(run) => {
+                format!("what has failed in run {id} loses data past the point of no return, which the plan refuses")
+            }
             _ => format!("run {id} is {}, so {verb} is not possible", run.state.as_str()),
         };
         Err(Refusal { kind: RefusalKind::WrongState, why, help: possible_text("the run", &possible) })
@@ -193,6 +196,11 @@ impl Deciding {
             () if run.aborting => format!("run {id} is being aborted"),
             () if state.in_flight() => {
                 format!("a call of step {step} is under way; {verb} is possible when it is answered")
+            }
+            () if verb == VerbWord::Retry && state.failure == Some(FailureCode::PastPoint) => {
+                format!(
+                    "step {step} loses data past the point of no return, which the plan refuses, so it can only fail again"
+                )
             }
             () => format!("step {step} is {}, so {verb} is not possible", state.phase.as_str()),
         };

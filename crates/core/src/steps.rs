@@ -128,7 +128,7 @@ impl Deciding {
             _ => "wait".to_owned(),
         };
         if let Some((PastWindow::Refuse, why)) = past {
-            return self.fail(name, FailureCode::Refused, refused_past_point(&why, &what));
+            return self.fail(name, FailureCode::PastPoint, refused_past_point(&why, &what));
         }
         let asks = (plan.approve.is_some() || past.is_some()) && !run.steps[name].approved;
         let why = past.map(|(_, why)| format!("{why}: {what}"));

@@ -222,8 +222,7 @@ impl Daemon {
         let not_permitted = loaded.map(|why| trouble(Part::PlanFile, weight, why));
         let live = guard.live_plan().and_then(|plan| self.judge(&plan).err());
         let forbidden = live.map(|why| trouble(Part::Config, Weight::NotReady, format!("of what is armed: {why}")));
-        let people = guard.live_plan().and_then(|plan| self.refuse_missing_people(&plan).err());
-        let people = people.map(|error| trouble(Part::Tokens, Weight::NotReady, error.to_string()));
+        let people = self.missing_people(guard).map(|why| trouble(Part::Tokens, Weight::NotReady, why));
         let untold = state.outbox.channels.iter().filter_map(|(name, channel)| {
             let why = match (&channel.failing, &channel.given_up) {
                 (Some((since, why)), _) => {

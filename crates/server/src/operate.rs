@@ -1,6 +1,6 @@
 //! What people ask of the daemon, whichever way they ask: over HTTP, by a Unix signal, or by its configuration.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use belay_core::{
     event::{Event, Record},
@@ -36,8 +36,8 @@ pub enum OperateError {
     OtherPlan { expected: String, found: String },
     #[error("{resource} is acted on by {other} too, which is armed or rolling back")]
     ResourceTaken { resource: String, other: Name },
-    #[error("the plan asks for {needed} with the role {role}, and the daemon's tokens give it to {found}")]
-    NeedsRoles { role: Name, needed: usize, found: usize },
+    #[error("the plan asks for people whom the daemon's tokens do not name: {}", .shortages.join("; "))]
+    NeedsRoles { roles: Vec<Name>, shortages: Vec<String> },
     #[error("as many dry runs as there may be are under way already")]
     Busy,
     #[error("the report cannot be written down: {0}")]
@@ -61,6 +61,19 @@ pub(crate) enum Word {
     Nobody,
 }
 
+/// `plan.yaml:12:27 (steps.db_back.approve.role)`
+fn place(pointer: &str, file: Option<(&Path, &str)>) -> String {
+    let path = pointer.trim_start_matches('/').replace('/', ".");
+    let found = file.and_then(|(file, text)| {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        Some(belay_plan::remark(&name, text, pointer, "", "")?.place)
+    });
+    match found {
+        Some(place) => format!("{}:{}:{} ({path})", place.file, place.line, place.column),
+        None => path,
+    }
+}
+
 impl Daemon {
     /// Arms the plan that the file holds now.
     pub(crate) async fn arm(
@@ -74,7 +87,8 @@ impl Daemon {
         let loaded = self.refresh(guard).await.map_err(|why| OperateError::PlanFile { why })?;
         self.refuse_unpermitted(guard, &loaded, word)?;
         self.refuse_shared_resources(guard, &loaded.plan)?;
-        self.refuse_missing_people(&loaded.plan)?;
+        let path = guard.path().unwrap_or_default();
+        self.refuse_missing_people(&loaded.plan, Some((&path, &loaded.text)))?;
         let plan = Arc::new(loaded.plan.clone());
         let (handle, ports, sha256, asked) =
             (guard.handle.clone(), self.ports().clone(), loaded.sha256.clone(), asked.clone());
@@ -108,15 +122,28 @@ impl Daemon {
         self.judge(&loaded.plan).map_err(not_permitted)
     }
 
-    /// Nobody is to find out in the middle of a rollback that there is nobody who may approve.
-    pub(crate) fn refuse_missing_people(&self, plan: &Plan) -> Result<(), OperateError> {
+    /// Nobody is to find out in the middle of a rollback that there is nobody who may approve. `file`: with the text that the plan
+    /// was read from, every place has its line.
+    pub(crate) fn refuse_missing_people(&self, plan: &Plan, file: Option<(&Path, &str)>) -> Result<(), OperateError> {
         let config = self.config();
+        let (mut roles, mut shortages) = (Vec::new(), Vec::new());
         for needed in needed(plan) {
-            if let Some(found) = needed.found(&config.tokens).filter(|found| *found < needed.people) {
-                return Err(OperateError::NeedsRoles { role: needed.role(), needed: needed.people, found });
-            }
+            let Some(found) = needed.found(&config.tokens).filter(|found| *found < needed.people) else { continue };
+            let places: Vec<String> = needed.places.iter().map(|pointer| place(pointer, file)).collect();
+            let (people, role) = (needed.people, needed.role());
+            shortages
+                .push(format!("{} asks for {people} with the role {role}, and {found} have it", places.join(", ")));
+            roles.extend(needed.roles);
         }
-        Ok(())
+        roles.sort_unstable();
+        roles.dedup();
+        if shortages.is_empty() { Ok(()) } else { Err(OperateError::NeedsRoles { roles, shortages }) }
+    }
+
+    /// Why nobody could approve or decide what is live: its roles were taken from the tokens since it was armed.
+    pub(crate) fn missing_people(&self, guard: &Guard) -> Option<String> {
+        let plan = guard.live_plan()?;
+        self.refuse_missing_people(&plan, None).err().map(|error| error.to_string())
     }
 
     fn refuse_shared_resources(&self, guard: &Arc<Guard>, plan: &Plan) -> Result<(), OperateError> {

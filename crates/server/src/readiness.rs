@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use belay_engine::{Circumstances, HostChecks, Readiness, readiness};
 use belay_plan::model::{Authority, Name, Plan};
 use belay_ports::{Check, Fut};
+use indexmap::IndexSet;
 use jiff::SignedDuration;
 use tokio::sync::watch;
 
@@ -25,34 +26,57 @@ pub(crate) struct Needed {
     pub(crate) people: usize,
     /// Without tokens, whoever is on this machine has every role: enough where one person suffices.
     pub(crate) anybody: bool,
+    /// Where the plan asks for them, as JSON pointers.
+    pub(crate) places: Vec<String>,
 }
 
 /// What a plan asks of people: approvals with their quorum, decisions with their authority.
 pub(crate) fn needed(plan: &Plan) -> Vec<Needed> {
-    let approvals = plan.steps.values().filter_map(|step| step.approve.as_ref()).map(|approve| Needed {
-        roles: vec![approve.role.clone()],
-        people: usize::try_from(approve.quorum).unwrap_or(usize::MAX),
-        anybody: false,
+    let approvals = plan.steps.iter().filter_map(|(name, step)| {
+        let approve = step.approve.as_ref()?;
+        Some(Needed {
+            roles: vec![approve.role.clone()],
+            people: usize::try_from(approve.quorum).unwrap_or(usize::MAX),
+            anybody: false,
+            places: vec![format!("/steps/{name}/approve/role")],
+        })
     });
-    let rules = plan.decision.rules.iter().filter_map(|rule| rule.authority.as_ref());
-    let authorities = rules.chain([&plan.decision.authority]).flat_map(|authority| {
+    let rules = plan.decision.rules.iter().enumerate();
+    let rules = rules.filter_map(|(index, rule)| Some((format!("/decision/rules/{index}"), rule.authority.as_ref()?)));
+    let authorities = rules.chain([("/decision".to_owned(), &plan.decision.authority)]).flat_map(|(of, authority)| {
         let all = matches!(authority, Authority::AllOf { .. });
-        let one_each =
-            authority.roles().iter().map(move |role| Needed { roles: vec![role.clone()], people: 1, anybody: !all });
-        let together =
-            all.then(|| Needed { roles: authority.roles().to_vec(), people: authority.roles().len(), anybody: false });
+        let list = format!("{of}/authority{}", if all { "/all" } else { "" });
+        let together = all.then(|| {
+            let roles: IndexSet<&Name> = authority.roles().iter().collect();
+            let roles = roles.into_iter().cloned().collect();
+            Needed { roles, people: authority.roles().len(), anybody: false, places: vec![list.clone()] }
+        });
+        let one_each = authority.roles().iter().enumerate().map(move |(index, role)| Needed {
+            roles: vec![role.clone()],
+            people: 1,
+            anybody: !all,
+            places: vec![format!("{list}/{index}")],
+        });
         one_each.chain(together)
     });
     let mut needed: Vec<Needed> = Vec::new();
     for one in approvals.chain(authorities) {
-        if !needed.iter().any(|known| known.roles == one.roles && known.people >= one.people) {
-            needed.push(one);
+        match needed.iter_mut().find(|known| known.roles == one.roles) {
+            Some(known) => known.add(one),
+            None => needed.push(one),
         }
     }
     needed
 }
 
 impl Needed {
+    /// The same people are asked for elsewhere, too.
+    fn add(&mut self, other: Self) {
+        self.people = self.people.max(other.people);
+        self.anybody &= other.anybody;
+        self.places.extend(other.places);
+    }
+
     /// How many people have one of the roles; none where the tokens do not matter.
     pub(crate) fn found(&self, tokens: &Tokens) -> Option<usize> {
         (!(self.anybody && tokens.is_empty())).then(|| tokens.people_with(&self.roles))

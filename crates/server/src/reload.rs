@@ -142,7 +142,7 @@ impl Daemon {
         self.set_config(config);
         self.start_traces();
         for guard in &guards {
-            if let Some(Err(error)) = guard.live_plan().map(|plan| self.refuse_missing_people(&plan)) {
+            if let Some(Err(error)) = guard.live_plan().map(|plan| self.refuse_missing_people(&plan, None)) {
                 tracing::error!(migration = guard.name(), "{error}: nobody could approve or decide");
             }
         }

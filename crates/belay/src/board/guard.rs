@@ -56,6 +56,15 @@ pub(super) fn head(migration: &Migration, look: &Look) -> Vec<String> {
         let pending = format!("the plan file was changed ({}); it counts once it is armed again", short(pending));
         lines.extend(look.wrap(2, "! ", &pending, output.warn()));
     }
+    if let Some(problem) = &migration.people_problem {
+        let rollback = look.commands.clone().unwrap_or_default().line(&format!("rollback {}", migration.name));
+        let by_hand = match migration.open_run() {
+            None => format!("; an operator can roll back without them: {rollback}"),
+            Some(_) => String::new(),
+        };
+        let told = format!("{problem}. Give the roles under the daemon's `tokens`, and send SIGHUP{by_hand}");
+        lines.extend(look.wrap(2, "! ", &told, output.warn()));
+    }
     for detour in &migration.detours {
         lines.extend(look.wrap(2, "! ", detour, output.warn()));
     }

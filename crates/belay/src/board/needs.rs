@@ -15,13 +15,15 @@ struct Need {
 }
 
 /// Verbs by which a person answers for a step; others are possible at any time.
-const ANSWERS: [&str; 3] = ["approve", "override", "retry"];
+const ANSWERS: [&str; 2] = ["approve", "override"];
 
 /// Of commands, below what they are for.
 const INDENT: usize = 4;
 
 fn of_run(run: &Run, migration: &Migration, commands: &Commands, look: &Look) -> (Vec<Need>, Vec<Act>) {
-    let asks = |waiting: &&Waiting| waiting.verbs.iter().any(|verb| ANSWERS.contains(&verb.as_str()));
+    let asks = |waiting: &&Waiting| {
+        run.has_failed(waiting) || waiting.verbs.iter().any(|verb| ANSWERS.contains(&verb.as_str()))
+    };
     let of_step = |waiting: &Waiting| {
         let name = waiting.step.clone()?;
         let step = run.steps.get(&name)?;

@@ -110,6 +110,22 @@ fn traffic_moves_in_stages() {
     insta::assert_snapshot!(show(&document, 80));
 }
 
+/// The tokens were changed since it was armed.
+#[test]
+fn who_cannot_be_asked_is_said() {
+    let mut document = incident();
+    assert!(!show(&document, 100).contains("auditor"));
+    document["people_problem"] =
+        json!("the plan asks for people: authority asks for 1 with the role auditor, and 0 have it");
+    let shown = show(&document, 100);
+    let words = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        words.contains("1 with the role auditor, and 0 have it. Give the roles under the daemon's `tokens`"),
+        "{shown}"
+    );
+    assert!(words.contains("belay rollback shop-cutover"), "{shown}");
+}
+
 #[test]
 fn disarmed() {
     let mut document = armed();
@@ -412,6 +428,22 @@ fn a_failed_step_shows_while_another_branch_goes_on() {
     assert!(!shown.contains("nothing waits for you"), "{shown}");
     assert!(shown.contains("tell_people: failed: no permission"), "{shown}");
     assert!(shown.contains("belay retry tell_people --run 0kf3x9a2mq71"), "{shown}");
+}
+
+/// It loses data past the point of no return, so it can only be skipped.
+#[test]
+fn a_failed_step_that_cannot_be_tried_again_shows_what_moves_it() {
+    let mut document = rolling_back();
+    document["state"] = json!("halted");
+    document["run"]["state"] = json!("halted");
+    document["run"]["steps"]["database_back"]["phase"] = json!("failed");
+    document["run"]["waiting_for"] = json!([
+        { "reason": "halted: it loses data", "verbs": ["abort"] },
+        { "reason": "failed: it loses data", "verbs": ["skip", "abort"], "step": "database_back" },
+    ]);
+    let shown = show(&document, 110);
+    assert!(shown.contains("belay skip database_back --run 0kf3x9a2mq71"), "{shown}");
+    assert!(shown.contains("belay abort") && !shown.contains("retry") && !shown.contains("resume"), "{shown}");
 }
 
 #[test]

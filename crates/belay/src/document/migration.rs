@@ -18,6 +18,9 @@ pub(crate) struct Migration {
     pub(crate) pending_plan: Option<String>,
     /// Why the plan file as it is now cannot be armed.
     pub(crate) plan_problem: Option<String>,
+    /// Why nobody could approve or decide.
+    #[serde(default)]
+    pub(crate) people_problem: Option<String>,
     pub(crate) summary: Option<String>,
     #[serde(default)]
     pub(crate) overlay: Option<String>,

@@ -160,8 +160,14 @@ impl Run {
 
     /// Steps that only a person moves on.
     pub(crate) fn needing_a_person(&self) -> impl Iterator<Item = &str> {
-        let asks = |waiting: &&Waiting| waiting.verbs.iter().any(|verb| matches!(verb.as_str(), "approve" | "retry"));
+        let asks = |waiting: &&Waiting| self.has_failed(waiting) || waiting.verbs.iter().any(|verb| verb == "approve");
         self.waiting_for.iter().filter(asks).filter_map(|waiting| waiting.step.as_deref())
+    }
+
+    /// What waits is a step that has failed: it can be skipped at least.
+    pub(crate) fn has_failed(&self, waiting: &Waiting) -> bool {
+        let step = waiting.step.as_ref().and_then(|name| self.steps.get(name));
+        step.is_some_and(|step| step.phase == "failed")
     }
 
     /// Databases that were replaced: they are still there, under these names.

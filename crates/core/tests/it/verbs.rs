@@ -36,6 +36,20 @@ fn remaining() -> Assessment {
     Assessment::Remaining(vec![change("weights")])
 }
 
+/// A step that loses data began past the point of no return.
+fn past_point() -> Stage {
+    let mut plan = plan(with(|dns| dns.loses_data = true));
+    let point_of_no_return = Some(std::time::Duration::from_secs(60));
+    plan.window = Some(Window { point_of_no_return, past: PastWindow::Refuse, opens: None });
+    let mut stage = Stage::new();
+    stage.arm(&plan);
+    stage.command(Verb::Cutover).unwrap();
+    stage.pass(60);
+    stage.command(Verb::Rollback { kind: RunKind::Real, only: vec![], pin: None }).unwrap();
+    stage.look("dns", remaining());
+    stage
+}
+
 fn halted(stage: &mut Stage) {
     stage.look("dns", Assessment::Failed { why: "it is gone".to_owned() });
 }
@@ -134,6 +148,7 @@ fn runs() -> Vec<(&'static str, Stage)> {
         ("held", running(dns(), |stage| run_verb(stage, |run| Verb::Hold { run }))),
         ("confirming", confirming()),
         ("halted", running(dns(), halted)),
+        ("halted past the point of no return", past_point()),
         ("aborting, a call is under way", running(dns(), aborting)),
         ("rolled_back", put_back()),
         ("rolled_back, nothing was changed", running(dns(), |stage| drop(stage.look("dns", Assessment::InPlace)))),
@@ -180,6 +195,7 @@ fn steps() -> Vec<(&'static str, Stage)> {
             }),
         ),
         ("failed without a proof of health", running(dns(), unproven)),
+        ("failed past the point of no return", past_point()),
         ("failed otherwise", in_phase(halted)),
         ("done", running(vec![("dns", step(&[])), ("other", step(&[]))], |stage| stage.put_back("dns"))),
         (

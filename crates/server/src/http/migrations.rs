@@ -40,6 +40,9 @@ pub(super) struct Shown {
     plan_file: Option<String>,
     /// Why what is on disk now could not be armed.
     plan_problem: Option<String>,
+    /// Why nobody could approve or decide: the tokens do not name the people that what is live asks for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    people_problem: Option<String>,
     /// When the pending plan was written.
     pending_since: Option<Timestamp>,
     /// What it would change of the pinned plan: `window`, `steps.dns_back`.
@@ -69,6 +72,7 @@ fn shown(daemon: &Daemon, guard: &Guard) -> Shown {
         warnings: Vec::new(),
         plan_file: guard.path().map(|path| path.display().to_string()),
         plan_problem: guard.file_problem(),
+        people_problem: daemon.missing_people(guard),
     }
 }
 

@@ -44,8 +44,11 @@ pub(crate) fn problem(error: OperateError, state: &Migration, subject: Subject<'
             .help(format!("disarm {other} first, or let one plan do what both do"))
             .with("resource", resource)
             .with("migration", other),
-        OperateError::NeedsRoles { role, .. } => Problem::new(Kind::NeedsRoles, detail)
-            .help(format!("give the daemon's `tokens` the role `{role}`, each under the name of another person")),
+        OperateError::NeedsRoles { roles, .. } => Problem::new(Kind::NeedsRoles, detail).help(format!(
+            "give the roles under `tokens` in the daemon's configuration (`{}`), each under the name of another person, and \
+             send SIGHUP; or correct the plan",
+            roles.join("`, `")
+        )),
         OperateError::Busy => Problem::new(Kind::Busy, detail).help("ask again when one of them has ended"),
         OperateError::Report(_) => Problem::unavailable(detail),
     }

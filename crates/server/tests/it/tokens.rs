@@ -145,6 +145,23 @@ async fn a_role_that_decides_and_that_no_token_has_is_not_armed() {
     }
     let test = guarded_by(&asking("[incident_commander]")).await;
     ask(&test, "POST", "/v1/migrations/checkout/arm", operator).await.expect(StatusCode::OK);
+    // All of them at once, each with its place in the plan.
+    let plan = asking("{ all: [tech_lead, tech_lead] }")
+        .replace("    require: [", "    approve: { role: auditor }\n    require: [");
+    let test = guarded_by(&plan).await;
+    let refused = ask(&test, "POST", "/v1/migrations/checkout/arm", operator).await.expect_problem(409, "needs_roles");
+    let line = |text: &str| 1 + plan.lines().position(|line| line.contains(text)).unwrap();
+    let detail = refused["detail"].as_str().unwrap();
+    for expected in [
+        format!("checkout.yaml:{}:", line("auditor")),
+        format!("checkout.yaml:{}:", line("tech_lead")),
+        "(steps.traffic.approve.role) asks for 1 with the role auditor, and 0 have it".to_owned(),
+        "(decision.rules.0.authority.all) asks for 2 with the role tech_lead, and 0 have it".to_owned(),
+    ] {
+        assert!(detail.contains(&expected), "{expected} is not in {detail}");
+    }
+    assert!(!detail.contains("tech_lead or tech_lead"), "{detail}");
+    assert!(refused["help"].as_str().unwrap().contains("`auditor`, `tech_lead`"), "{refused:#}");
 }
 
 #[tokio::test(start_paused = true)]
