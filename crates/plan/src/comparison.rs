@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Deserializer, de::Error};
 
+use crate::decimal::Decimal;
+
 /// `== 0`, `<= 1.5`: what a value is compared with, as the pattern of a shape.
 pub const PATTERN: &str = "^(<|<=|>|>=|==|!=) ?-?[0-9]+([.][0-9]+)?([eE][+-]?[0-9]+)?$";
 
@@ -14,6 +16,7 @@ pub struct Comparison {
     pub is_percent: bool,
     operator: Operator,
     number: f64,
+    exact: Decimal,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,8 +45,9 @@ impl Comparison {
         let (operator, rest) =
             OPERATORS.iter().find_map(|(word, operator)| Some((*operator, text.strip_prefix(word)?.trim())))?;
         let (number, is_percent) = rest.strip_suffix('%').map_or((rest, false), |number| (number, true));
+        let exact = Decimal::parse(number)?;
         let number = number.parse().ok().filter(|number: &f64| number.is_finite())?;
-        Some(Self { text: text.to_owned(), is_percent, operator, number })
+        Some(Self { text: text.to_owned(), is_percent, operator, number, exact })
     }
 
     /// What values are compared with.
@@ -56,15 +60,27 @@ impl Comparison {
         matches!(self.operator, Operator::Below | Operator::AtMost)
     }
 
-    /// Whether it holds for a value that is a number; what NaN means is for the caller to decide.
+    /// Whether it holds for a value that is a number; what NaN means is for the caller to decide. What comes as text is compared by
+    /// [`Self::holds_exactly`].
     pub fn holds(&self, value: f64) -> bool {
-        match self.operator {
-            Operator::Below => value < self.number,
-            Operator::AtMost => value <= self.number,
-            Operator::Above => value > self.number,
-            Operator::AtLeast => value >= self.number,
-            Operator::Equal => value == self.number,
-            Operator::Different => value != self.number,
+        self.operator.holds(&value, &self.number)
+    }
+
+    /// The same to the last digit: checksums and sums have more of them than an `f64`.
+    pub fn holds_exactly(&self, value: &Decimal) -> bool {
+        self.operator.holds(value, &self.exact)
+    }
+}
+
+impl Operator {
+    fn holds<T: PartialOrd>(self, value: &T, number: &T) -> bool {
+        match self {
+            Self::Below => value < number,
+            Self::AtMost => value <= number,
+            Self::Above => value > number,
+            Self::AtLeast => value >= number,
+            Self::Equal => value == number,
+            Self::Different => value != number,
         }
     }
 }
@@ -93,6 +109,8 @@ mod tests {
         for (text, expected) in cases {
             let comparison = Comparison::parse(text).unwrap();
             assert_eq!([0.5, 1.0, 1.5].map(|value| comparison.holds(value)), expected, "{text}");
+            let exact = ["5e-1", "1.0", "1.50"].map(|value| Decimal::parse(value).unwrap());
+            assert_eq!(exact.map(|value| comparison.holds_exactly(&value)), expected, "{text}");
             assert_eq!(comparison.is_percent, text.ends_with('%'));
         }
         for text in ["= 1", "< one", "1", "< inf", "", "<"] {

@@ -9,6 +9,7 @@ pub mod builtin;
 pub mod catalogue;
 pub mod checklist;
 pub mod comparison;
+pub mod decimal;
 pub mod diagnostic;
 pub mod duration;
 pub mod graph;

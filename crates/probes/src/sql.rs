@@ -71,7 +71,8 @@ impl Databases {
                 Err(outcome) => return outcome.into(),
             };
         let what = sql.question.column.as_deref().unwrap_or("the query's value");
-        judged(&healthy, number.value, format!("{what} at {place} is {}", number.text))
+        let holds = healthy.holds_exactly(&number.exact);
+        judged(&healthy, number.value, holds, format!("{what} at {place} is {}", number.text))
     }
 
     async fn difference(&self, signal: String, spec: DifferenceSpec) -> Probed {
@@ -87,7 +88,8 @@ impl Databases {
             "{} at {} and {} at {} differ by {absolute} ({percent:.3}%)",
             left.number.text, left.place, right.number.text, right.place
         );
-        judged(&healthy, if healthy.is_percent { percent } else { absolute }, evidence)
+        let value = if healthy.is_percent { percent } else { absolute };
+        judged(&healthy, value, healthy.holds(value), evidence)
     }
 
     async fn ask(
@@ -162,8 +164,8 @@ impl Databases {
     }
 }
 
-fn judged(healthy: &Comparison, value: f64, evidence: String) -> Probed {
-    let outcome = match healthy.holds(value) {
+fn judged(healthy: &Comparison, value: f64, holds: bool, evidence: String) -> Probed {
+    let outcome = match holds {
         true => Outcome::Healthy(format!("{evidence}, which is {}", healthy.text)),
         false => Outcome::Unhealthy(format!("{evidence}, which is not {}", healthy.text)),
     };

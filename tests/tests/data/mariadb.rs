@@ -27,6 +27,8 @@ fn a_number_is_compared_whatever_its_type() {
         ("select 1e0 / 3", "< 0.34"),
         ("select ' 42 '", "== 42"),
         ("select 18446744073709551615", "> 1e19"),
+        ("select 9007199254740993", "!= 9007199254740992"),
+        ("select 9007199254740993.50", "== 9007199254740993.5"),
         ("select true", "== 1"),
         ("select id from orders where id = 3;", "== 3"),
     ] {
@@ -81,6 +83,30 @@ fn a_query_that_writes_is_refused_by_the_session() {
         assert_reads(&watcher.read(sql(&url, query, "== 0")), Health::Unknown, "READ ONLY transaction");
     }
     assert_eq!(server.sql("select count(*) from shop.orders"), "1000");
+    assert_reads(&watcher.read(sql(&url, "select count(*) from orders", "== 1000")), Health::Healthy, "1000");
+}
+
+/// A read-only transaction does not hold it back, so it is not run. The user may write files of the server's host.
+#[test]
+fn a_query_that_writes_a_file_is_not_run() {
+    let Some(server) = shop() else { return };
+    server.sql("grant file on *.* to belay@'%'");
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    let file = folder.path().join("leak");
+    let shown = file.display();
+    let watcher = Watcher::new();
+    let url = url(&server);
+    for query in [
+        format!("select 1 into outfile '{shown}'"),
+        format!("(select 1) union (select 2) into dumpfile '{shown}'"),
+        format!("with a as (select 1) select * from a into outfile '{shown}'"),
+        format!("select /* c */ 1 from orders limit 1 into outfile '{shown}'"),
+    ] {
+        let reading = watcher.read(sql(&url, &query, "< 1e12"));
+        assert_reads(&reading, Health::Unknown, "was not run");
+        assert!(!file.exists(), "{query} has written: {}", reading.evidence);
+    }
     assert_reads(&watcher.read(sql(&url, "select count(*) from orders", "== 1000")), Health::Healthy, "1000");
 }
 

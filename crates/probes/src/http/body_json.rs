@@ -6,6 +6,7 @@
 use belay_plan::{
     catalogue::{Finding, pointer},
     comparison::Comparison,
+    decimal::Decimal,
     shape::{Shape, Text, boolean, filled_map, one_of, pattern},
 };
 use serde::{Deserialize, Deserializer, de::Error};
@@ -79,7 +80,7 @@ impl Wanted {
         let value = body.pointer(&pointer_of(path)).ok_or_else(|| format!("its body has no {path}, wanted {text}"))?;
         let holds = match (&self.kind, value) {
             (Kind::Number(comparison), Value::Number(number)) => {
-                number.as_f64().is_some_and(|number| comparison.holds(number))
+                Decimal::parse(&number.to_string()).is_some_and(|number| comparison.holds_exactly(&number))
             }
             (Kind::Number(_), _) => {
                 return Err(format!("{path} is {}, which is no number, wanted {text}", shown(value)));
@@ -160,8 +161,7 @@ mod tests {
 
     #[test]
     fn values_are_compared() {
-        let body =
-            json!({ "depth": 7, "state": "up", "ok": true, "none": null, "list": [1, 2], "big": "x".repeat(200) });
+        let body = json!({ "depth": 7, "sum": 9_007_199_254_740_993_u64, "ratio": 0.1, "state": "up", "ok": true, "none": null, "list": [1, 2], "big": "x".repeat(200) });
         let judged = |path: &str, wanted: Value| Wanted::parse(&wanted).unwrap().judge(path, &body);
         assert_eq!(judged("$.depth", json!("< 100")), Ok("$.depth is 7".to_owned()));
         assert_eq!(judged("$.depth", json!("> 7")), Err("$.depth is 7, wanted > 7".to_owned()));
@@ -174,6 +174,12 @@ mod tests {
         );
         assert_eq!(judged("$.ok", json!(true)), Ok("$.ok is true".to_owned()));
         assert_eq!(judged("$.ok", json!(false)), Err("$.ok is true, wanted == false".to_owned()));
+        assert_eq!(judged("$.sum", json!("== 9007199254740993")), Ok("$.sum is 9007199254740993".to_owned()));
+        assert_eq!(
+            judged("$.sum", json!("== 9007199254740992")),
+            Err("$.sum is 9007199254740993, wanted == 9007199254740992".to_owned())
+        );
+        assert_eq!(judged("$.ratio", json!("<= 0.10")), Ok("$.ratio is 0.1".to_owned()));
         assert_eq!(judged("$.none", json!("== null")), Ok("$.none is null".to_owned()));
         assert_eq!(judged("$.list[1]", json!(">= 2")), Ok("$.list[1] is 2".to_owned()));
         assert_eq!(

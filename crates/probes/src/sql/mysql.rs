@@ -70,7 +70,10 @@ impl Mysql {
         if prepared.num_params() > 0 {
             return Err(Problem::Query("the query has placeholders (?), and there is nothing to put there".to_owned()));
         }
-        // MariaDB tells the columns of `show` only when it runs.
+        if prepared.columns().is_empty() && statement::reads(&question.query) {
+            let why = "it puts what it reads elsewhere (`into ...`), which a read-only transaction does not prevent";
+            return Err(Problem::Query(format!("the query yields no value, and was not run: {why}")));
+        }
         if prepared.columns().is_empty() && !statement::may_be_sent(&question.query) {
             return Err(Problem::Query("the query yields no value: it is no question".to_owned()));
         }

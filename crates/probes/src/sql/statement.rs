@@ -7,7 +7,12 @@ use serde_json::Value;
 const WRITES: [&str; 11] =
     ["insert", "update", "delete", "merge", "replace", "truncate", "create", "alter", "drop", "grant", "revoke"];
 
-const READS: [&str; 5] = ["select", "with", "show", "table", "values"];
+/// Statements that yield what they read, and `show`, of which MariaDB tells the columns only when it runs.
+const READS: [&str; 4] = ["select", "with", "table", "values"];
+const SHOW: &str = "show";
+
+/// What a file of the database's host is named by: no transaction holds that back.
+const FILES: [&str; 2] = ["outfile", "dumpfile"];
 
 /// What ends the list of what is selected.
 const AFTER_LIST: [&str; 11] =
@@ -32,6 +37,10 @@ pub(super) fn check(asked: &Value, key: &str) -> Vec<Finding> {
     };
     if pieces[..last].contains(&Piece::Mark(';')) {
         return finding("these are several statements", "a signal reads one value: write one statement");
+    }
+    if pieces.windows(2).any(|two| word(&two[0]) == Some("into") && word(&two[1]).is_some_and(is_file)) {
+        let message = "this writes a file on the host of the database, which a read-only session does not prevent";
+        return finding(message, "write a query that only reads");
     }
     if asked["column"].is_null() {
         if yields_several(&pieces) {
@@ -59,12 +68,25 @@ pub(super) fn remarks(asked: &Value, key: &str) -> Vec<Finding> {
     }
 }
 
+fn is_file(word: &str) -> bool {
+    FILES.contains(&word)
+}
+
 /// Whether a statement that shows no result beforehand may be sent: what writes is refused by the session, with the reason of
 /// the database; anything else could do something that a transaction does not hold back (`copy ... to program`, `call`).
 pub(super) fn may_be_sent(query: &str) -> bool {
+    let first = first_word(query);
+    first == SHOW || WRITES.iter().chain(&READS).any(|word| *word == first)
+}
+
+/// A statement that reads: where it shows no result beforehand, that goes elsewhere (`into outfile`).
+pub(super) fn reads(query: &str) -> bool {
+    READS.contains(&first_word(query).as_str())
+}
+
+fn first_word(query: &str) -> String {
     let begin = query.trim_start_matches(|c: char| c.is_whitespace() || c == '(');
-    let first = begin.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default().to_ascii_lowercase();
-    WRITES.iter().chain(&READS).any(|word| *word == first)
+    begin.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default().to_ascii_lowercase()
 }
 
 fn word(piece: &Piece) -> Option<&str> {
@@ -179,6 +201,8 @@ mod tests {
             ("select * from t", "several columns"),
             ("select distinct t.* from t", "several columns"),
             ("with a as (select 1) select * from a", "several columns"),
+            ("select 1 into outfile '/tmp/x'", "writes a file"),
+            ("select a from t limit 1 INTO DUMPFILE 'x';", "writes a file"),
             ("show replica status", "many columns"),
             ("SHOW SLAVE STATUS;", "many columns"),
         ] {
@@ -212,5 +236,9 @@ mod tests {
         {
             assert!(!may_be_sent(query), "{query}");
         }
+        for query in ["select 1 into outfile 'x'", "(SELECT 1) into @a", "with a as (select 1) select * from a"] {
+            assert!(reads(query), "{query}");
+        }
+        assert!(!reads("show slave status") && !reads("insert into a select 1"));
     }
 }

@@ -1,6 +1,6 @@
 //! What a database answers, and how far two answers are apart.
 
-use belay_plan::suggest::similar;
+use belay_plan::{decimal::Decimal, suggest::similar};
 
 use crate::outcome::bounded;
 
@@ -30,6 +30,7 @@ pub(super) struct Number {
     pub(super) text: String,
     pub(super) value: f64,
     /// Sums and checksums can have more digits than an `f64`.
+    pub(super) exact: Decimal,
     whole: Option<i128>,
 }
 
@@ -55,7 +56,7 @@ impl Number {
     pub(super) fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let value = text.parse::<f64>().ok().filter(|value| value.is_finite())?;
-        Some(Self { text: text.to_owned(), value, whole: text.parse().ok() })
+        Some(Self { text: text.to_owned(), value, exact: Decimal::parse(text)?, whole: text.parse().ok() })
     }
 }
 
@@ -72,7 +73,8 @@ impl Difference {
         #[expect(clippy::cast_precision_loss, reason = "a difference that is not zero stays so")]
         let absolute = match (left.whole, right.whole) {
             (Some(left), Some(right)) => left.abs_diff(right) as f64,
-            _ => (left.value - right.value).abs(),
+            _ if left.exact == right.exact => 0.0,
+            _ => (left.value - right.value).abs().max(f64::MIN_POSITIVE),
         };
         let percent = if absolute == 0.0 { 0.0 } else { 100.0 * absolute / left.value.abs() };
         Self { absolute, percent }
@@ -138,6 +140,8 @@ mod tests {
         assert_eq!(between("1.0", "1"), Difference { absolute: 0.0, percent: 0.0 });
         // Equal as far as an f64 goes.
         assert_eq!(between("9007199254740993", "9007199254740992").absolute, 1.0);
+        let amounts = between("90071992547409931.25", "90071992547409931.26");
+        assert!(amounts.absolute > 0.0 && amounts.percent < 0.1, "{amounts:?}");
     }
 
     #[test]
