@@ -97,8 +97,17 @@ fn elapsed() -> SignalSpec {
         value,
         siblings: Vec::new(),
         check: no_signal_findings,
-        remarks: no_signal_findings,
+        remarks: always_late,
     }
+}
+
+fn always_late(entry: &serde_json::Value) -> Vec<Finding> {
+    let at_most = entry[ELAPSED]["at_most"].as_str().and_then(|text| duration::parse(text).ok());
+    let none = at_most.filter(Duration::is_zero).map(|_| {
+        let finding = Finding::new(format!("/{ELAPSED}/at_most"), "it is unhealthy from the first moment on");
+        finding.help("give it a time, for example `6h`")
+    });
+    none.into_iter().collect()
 }
 
 /// The built-in actions.

@@ -32,6 +32,7 @@ pub fn remarks(file_name: &str, text: &str, plan: &Plan, catalogue: &Catalogue) 
     };
     let decision = late_rules(file_name, text, plan).into_iter().chain(late_default(file_name, text, plan));
     let decision = decision.chain(idle_rules(file_name, text, plan)).chain(idle_window(file_name, text, plan));
+    let decision = decision.chain(empty_authorities(file_name, text, plan)).chain(no_time(file_name, text, plan));
     plan.signals.iter().flat_map(of_signal).chain(decision).collect()
 }
 
@@ -53,6 +54,30 @@ fn idle_window(file_name: &str, text: &str, plan: &Plan) -> Option<Diagnostic> {
     let message = "`past` says what happens past the point of no return, and the window has none";
     let help = "add `point_of_no_return`, for example `4h` after the cutover, or remove `past`";
     (window.past == PastWindow::Refuse).then(|| remark(file_name, text, "/window/past", message, help)).flatten()
+}
+
+/// A point of no return that the mark of the cutover passes.
+fn no_time(file_name: &str, text: &str, plan: &Plan) -> Option<Diagnostic> {
+    let point = plan.window.as_ref()?.point_of_no_return?;
+    let message =
+        "the point of no return is passed as soon as the cutover is marked: nothing rolls back by itself then";
+    let help = "give it a time, for example `4h`, or remove it";
+    point.is_zero().then(|| remark(file_name, text, "/window/point_of_no_return", message, help)).flatten()
+}
+
+/// Lists of roles with none in them.
+fn empty_authorities(file_name: &str, text: &str, plan: &Plan) -> Vec<Diagnostic> {
+    let is_empty = |rule: &Rule| rule.authority.as_ref().is_some_and(|authority| authority.roles().is_empty());
+    let rules = plan.decision.rules.iter().enumerate().filter(|(_, rule)| is_empty(rule));
+    let rules = rules.map(|(index, _)| format!("/decision/rules/{index}/authority"));
+    // The plan's own is empty as well where it is left out, which is usual.
+    let own = syntax::parse(text).ok().and_then(|(root, _)| {
+        let authority = &root.get("decision")?.value.get("authority")?.value;
+        matches!(&authority.value, NodeValue::List(roles) if roles.is_empty()).then(|| "/decision/authority".to_owned())
+    });
+    let message = "it names no role, so the role `operator` decides";
+    let help = "name roles, for example `[incident_commander]`, or remove it";
+    rules.chain(own).filter_map(|pointer| remark(file_name, text, &pointer, message, help)).collect()
 }
 
 /// The same as [`late_rules`] where the plan leaves the rules out.

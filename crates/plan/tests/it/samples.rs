@@ -125,6 +125,37 @@ steps:
     assert_eq!(remarks[0].help.as_deref(), Some("give people less time, or the objective more"));
 }
 
+/// Zeros and empty lists that are valid, and hardly meant.
+#[test]
+fn what_leaves_no_time_or_names_nobody_is_remarked() {
+    let text = "belay: 1
+migration: m
+signals:
+  long: { elapsed: { since: cutover, at_most: 0s } }
+triggers:
+  late: { when: long }
+decision:
+  authority: []
+  rules:
+    - { severity: critical, do: decide, authority: [] }
+    - { do: decide }
+window: { point_of_no_return: 0s }
+steps:
+  a: { action: manual, with: { instructions: Do it. } }
+";
+    let plan = load("m.yaml", text, &catalogue()).unwrap().plan;
+    let remarks = belay_plan::remarks("m.yaml", text, &plan, &catalogue());
+    let mut found: Vec<_> = remarks.iter().map(|remark| (remark.place.line, remark.message.as_str())).collect();
+    found.sort_unstable();
+    let nobody = "it names no role, so the role `operator` decides";
+    let passed = "the point of no return is passed as soon as the cutover is marked: nothing rolls back by itself then";
+    let late = "it is unhealthy from the first moment on";
+    assert_eq!(found, [(4, late), (8, nobody), (10, nobody), (12, passed)]);
+    let usual = text.replace("  authority: []\n", "").replace(", authority: []", "").replace("0s", "4h");
+    let plan = load("m.yaml", &usual, &catalogue()).unwrap().plan;
+    assert_eq!(belay_plan::remarks("m.yaml", &usual, &plan, &catalogue()), []);
+}
+
 /// Each stage of a migration may have a procedure of its own.
 #[test]
 fn steps_of_phases_that_never_meet_may_act_on_one_thing() {

@@ -80,6 +80,8 @@ pub(super) struct Node {
     red: BTreeSet<usize>,
     /// What was decided last, and by whom.
     by: By,
+    /// By whom the question was settled last: people, or the end of their time.
+    settled_by: By,
     /// The trigger that has just fired into the incident, or a person has just spoken.
     before: Option<(By, Name)>,
     /// How the incident came to its end, or the run to its beginning.
@@ -253,7 +255,15 @@ impl Search<'_> {
     /// Armed, cut over, in its phase; then the trigger fires.
     pub(super) fn start(&self, opens: usize, when: When) -> Option<Node> {
         let state = Migration::new(self.plan.migration.clone());
-        let mut node = Node { state, now: BEGIN, red: BTreeSet::new(), by: By::Rule, before: None, end: None };
+        let mut node = Node {
+            state,
+            now: BEGIN,
+            red: BTreeSet::new(),
+            by: By::Rule,
+            settled_by: By::Time,
+            before: None,
+            end: None,
+        };
         let mut plan = self.plan.clone();
         if let Some(window) = &mut Arc::make_mut(&mut plan).window {
             window.opens = (when == When::BeforeItOpens).then_some(OPENS);
@@ -548,17 +558,18 @@ impl Node {
                 self.before = Some((By::Rule, trigger.clone()));
             }
             Event::WordGiven { .. } => self.before = Some((By::People, Name::new())),
-            Event::Decided { trigger, answer, settled, .. } => {
+            Event::Decided { trigger, answer, asks, settled, .. } => {
                 let of = |(by, fired): &(By, Name)| *by == By::People || fired == trigger;
-                // What remains when a trigger has healed: what its people or the rule of another say.
-                let incident = self.state.incident.as_ref();
-                let has_words = incident.is_some_and(|incident| !incident.words.is_empty());
-                let remains = (*answer == Answer::FixForward && !settled).then_some(if has_words {
-                    By::People
-                } else {
-                    By::Rule
-                });
+                // What remains when a trigger has healed: what the rule of another says, or what was settled before.
+                let rules = self.state.plan.iter().flat_map(|plan| &plan.decision.rules);
+                let rule = asks.as_ref().and_then(|asks| rules.clone().nth(asks.rule));
+                let is_ruled = rule.is_some_and(|rule| rule.answer == Answer::FixForward);
+                let remains = || if is_ruled { By::Rule } else { self.settled_by };
+                let remains = (*answer == Answer::FixForward && !settled).then(remains);
                 self.by = before.filter(of).map(|(by, _)| by).or(remains).unwrap_or(By::Time);
+                if *settled {
+                    self.settled_by = self.by;
+                }
             }
             Event::IncidentClosed { outcome: IncidentOutcome::Recovered } => self.end = Some(IncidentEnd::Recovers),
             Event::RunStarted { .. } => {
@@ -629,7 +640,8 @@ impl Node {
         let joined = incident.map(|incident| &incident.triggers);
         let standing = incident.map(belay_core::incident::Incident::standing);
         let phase = self.state.phase_name();
-        format!("{:?} {left:?} {dwells:?} {joined:?} {standing:?} {:?} {phase:?} {:?}", self.end, self.by, self.red)
+        let by = (self.by, self.settled_by);
+        format!("{:?} {left:?} {dwells:?} {joined:?} {standing:?} {by:?} {phase:?} {:?}", self.end, self.red)
     }
 }
 

@@ -81,6 +81,14 @@ fn each_rule_has_its_ends() {
     assert_eq!(ends(&plan, None, "bad", When::Open), [RollsBackByRule]);
 }
 
+/// What stands when a trigger has joined and healed is the end of the time that people had: no rule says to fix forward.
+#[test]
+fn what_the_end_of_a_timebox_decided_is_no_rule() {
+    let plan = plan(vec![of(Severity::Critical, decide(15, Answer::FixForward)), Rule::always(Answer::Decide)]);
+    let found = ends(&plan, None, "bad", When::Open);
+    assert!(found.contains(&FixForwardInTheEnd) && !found.contains(&FixForwardByRule), "{found:?}");
+}
+
 #[test]
 fn people_who_disagree_or_never_answer_wait_for_each_other() {
     let all = Authority::AllOf { all: vec!["commander".to_owned(), "lead".to_owned()] };

@@ -295,12 +295,11 @@ pub(crate) fn ends(records: &[Record]) -> Vec<(Name, Option<Name>, IncidentEnd)>
     let mut open: Option<(Name, Option<Name>)> = None;
     let mut last: Option<(Answer, bool, [IncidentEnd; 2])> = None;
     let mut before: Option<(jiff::Timestamp, &Event)> = None;
-    let mut has_words = false;
+    let mut rules: Vec<Rule> = Vec::new();
+    let mut settled_by = IncidentEnd::FixForwardInTheEnd;
     for record in records {
-        match &record.event {
-            Event::IncidentOpened { .. } => has_words = false,
-            Event::WordGiven { .. } => has_words = true,
-            _ => {}
+        if let Event::PlanPinned { plan, .. } = &record.event {
+            rules.clone_from(&plan.decision.rules);
         }
         match (&record.event, &open) {
             (Event::PhaseBegun { phase: begun }, _) => phase = Some(begun.clone()),
@@ -315,11 +314,18 @@ pub(crate) fn ends(records: &[Record]) -> Vec<(Name, Option<Name>, IncidentEnd)>
                         [IncidentEnd::RollsBackByRule, IncidentEnd::FixForwardByRule]
                     }
                     Some(Event::WordGiven { .. }) => [IncidentEnd::RollsBackByPeople, IncidentEnd::FixForwardByPeople],
-                    // What remains when a trigger has healed: what its people or the rule of another say.
-                    _ if !settled && has_words => [IncidentEnd::RollsBackInTheEnd, IncidentEnd::FixForwardByPeople],
-                    _ if !settled => [IncidentEnd::RollsBackInTheEnd, IncidentEnd::FixForwardByRule],
+                    // What remains when a trigger has healed: what the rule of another says, or what was settled before.
+                    _ if !settled => {
+                        let rule = asks.as_ref().and_then(|asks| rules.get(asks.rule));
+                        let is_ruled = rule.is_some_and(|rule| rule.answer == Answer::FixForward);
+                        let forward = if is_ruled { IncidentEnd::FixForwardByRule } else { settled_by };
+                        [IncidentEnd::RollsBackInTheEnd, forward]
+                    }
                     _ => [IncidentEnd::RollsBackInTheEnd, IncidentEnd::FixForwardInTheEnd],
                 };
+                if *settled {
+                    settled_by = ends[1];
+                }
                 last = Some((*answer, waits, ends));
             }
             (Event::RunStarted { .. }, Some((trigger, phase))) => {
