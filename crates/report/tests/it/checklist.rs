@@ -28,8 +28,8 @@ fn errors_and_latency(plan: &Plan, healthy: &str) -> CheckItem {
 
 fn errors_and_latency_of(plan: &Plan, unhealthy: &str, healthy: &str) -> CheckItem {
     let (stage, run) = rolled_back(plan, unhealthy, healthy);
-    let report = report(&stage.journal, &run).unwrap().unwrap();
-    report.checklist.into_iter().find(|item| item.id.as_str() == "confirmation").unwrap()
+    let report = report(&stage.journal, &run).expect("it can be folded").expect("the run is there");
+    report.checklist.into_iter().find(|item| item.id.as_str() == "confirmation").expect("every rollback has it")
 }
 
 #[test]

@@ -229,7 +229,7 @@ fn what_was_measured_under_an_overlay_counts_for_the_plan_of_the_same_file() {
 fn whether_the_cutover_was_made_can_be_seen() {
     virtually(async {
         let mut plan = plan([("dns", weights()), ("db", restore())]);
-        plan.steps.insert("by_hand".to_owned(), step("manual", belay_plan::model::Target::Own));
+        plan.steps.insert("by_hand".to_owned(), step("manual", model::Target::Own));
         let scene = scene(plan);
         let baseline = belay_engine::capture(&scene.ports, &scene.plan, "abc").await.unwrap();
         let before = standing(&scene.ports, &scene.plan, Some(&baseline)).await.unwrap();
