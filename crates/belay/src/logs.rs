@@ -125,7 +125,7 @@ impl Lost {
             let now = lost.dropped_lines();
             metrics.lost_log_lines((now - counted) as u64);
             if now == counted && now > told {
-                tracing::warn!(lines = now - told, "lines of this log were lost: whoever reads it did not keep up");
+                tracing::warn!(lines = now - told, "lines of this log were lost: its reader did not keep up");
                 // This one may not have found room either.
                 told = if lost.dropped_lines() == now { now } else { told };
             }

@@ -265,7 +265,7 @@ pub(crate) fn refuse_idle(plan: &Plan, only: &[Name], phase: Option<&str>) -> Ou
     } else if plan.steps.values().any(|step| !step.during.is_empty()) {
         let phases: Vec<&str> = plan.phases.keys().map(String::as_str).collect();
         return Err(wrong_state(
-            "the plan has steps for some phases only, and nobody has said in which phase the migration is",
+            "the plan has steps for some phases only, and the phase of the migration is not known",
             &format!("say it with `--phase`: {}", phases.join(", ")),
         ));
     }

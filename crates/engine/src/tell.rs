@@ -167,7 +167,7 @@ fn step_says(step: &str, what: &StepEvent) -> Option<(Tone, String)> {
         StepEvent::Accepted { attempt, .. } => (Info, format!("{step}: AWS has accepted attempt {attempt}")),
         StepEvent::NoEffect { attempt, why, .. } => (Warn, format!("{step}: attempt {attempt} had no effect: {why}")),
         StepEvent::OutcomeUnknown { attempt, why, .. } => {
-            (Warn, format!("{step}: nobody knows what attempt {attempt} has done, looking: {why}"))
+            (Warn, format!("{step}: it is not known what attempt {attempt} has done, looking: {why}"))
         }
         StepEvent::Doubted { why } => (Warn, format!("{step}: in doubt: {why}")),
         StepEvent::Reported { report } if !report.logs.is_empty() => {

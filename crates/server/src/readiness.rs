@@ -89,7 +89,7 @@ impl Needed {
     fn check(&self, tokens: &Tokens) -> Check {
         let role = self.role();
         match self.found(tokens) {
-            None => Check::go("people", role, "without tokens, whoever is on this machine has the role"),
+            None => Check::go("people", role, "without tokens, every user of this machine has the role"),
             Some(found) if found >= self.people => {
                 Check::go("people", role, format!("the daemon's tokens give it to {found}")).wanted(self.wanted())
             }

@@ -54,7 +54,7 @@ fn tell_start(config: &Config, parts: &Parts) {
     let (version, state) = (&parts.belay_version, &config.state);
     tracing::info!(version, config = file, state, arm = ?config.arm, poll = ?config.poll, "starting");
     if config.tokens.is_empty() {
-        tracing::info!("there are no tokens: whoever is on this machine may do everything");
+        tracing::info!("there are no tokens: every user of this machine may do everything");
     }
     match &config.heartbeat {
         // Where it goes is nobody's business.

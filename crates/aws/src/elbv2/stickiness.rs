@@ -49,7 +49,7 @@ impl Suspended {
         }
         if self.lasts.is_zero() {
             return Some(
-                "its stickiness has no duration, so nobody knows when it may be put back: leave it as it is, with \
+                "its stickiness has no duration, so it is not known when it may be put back: leave it as it is, with \
                  `stickiness: keep`"
                     .to_owned(),
             );

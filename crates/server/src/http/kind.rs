@@ -97,7 +97,7 @@ impl Kind {
             Self::BadJson => "The body is not JSON",
             Self::BadIdempotencyKey => "The idempotency key is not one",
             Self::BadHost => "The request does not name one host",
-            Self::Unauthorized => "Nobody knows who you are",
+            Self::Unauthorized => "Authentication required",
             Self::Forbidden => "Not allowed",
             Self::WrongAccount => "The wrong AWS account",
             Self::NotFound => "There is no such thing",

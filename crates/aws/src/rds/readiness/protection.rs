@@ -24,7 +24,7 @@ pub(super) fn check(now: &Observed) -> Option<Check> {
             let found =
                 "deletion protection is off: a clean-up could delete it, and by default its automated backups with it";
             Check::warn(ID, name, found)
-                .wanted("on until nobody would roll back any more")
+                .wanted("on until a rollback is ruled out")
                 .cure(format!("aws rds modify-db-{kind} --db-{kind}-identifier {name} --deletion-protection"))
         }
     })

@@ -261,7 +261,7 @@ impl<'a> View<'a> {
         let Names { kind, production, .. } = &self.names;
         let Some(blue) = self.now.of(blue) else {
             let check = Check::no_go(OLD_BLUE, production, format!("the old blue, {blue}, is listed under no name"))
-                .wanted("the old blue, until nobody would go back to it any more")
+                .wanted("the old blue, until a rollback is ruled out")
                 .cure("look whether it was deleted or renamed; what is deleted can only be restored from a snapshot, with `rds.restore`");
             return vec![check];
         };
@@ -285,7 +285,7 @@ impl<'a> View<'a> {
                     name,
                     "deletion protection is off: a clean-up after the switchover could delete it",
                 )
-                .wanted("on until nobody would go back to it any more")
+                .wanted("on until a rollback is ruled out")
                 .cure(format!("aws rds modify-db-{word} --db-{word}-identifier {name} --deletion-protection")),
             }
         }));
