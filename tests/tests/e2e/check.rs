@@ -1,6 +1,6 @@
 //! `belay check`: each thing that a rollback needs, broken alone, is found and named.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::stage::{DNS_PLAN, PLAN, Stage};
 
@@ -118,6 +118,35 @@ fn a_record_that_is_gone_is_no_go() {
     let found = one(&report, "step", "step dns_back");
     assert_eq!(found["verdict"], "no_go", "{found:#}");
     assert!(found["found"].as_str().unwrap().contains("does not exist"), "{found:#}");
+}
+
+/// Its weights are as at the baseline, so nothing but the values shows it.
+#[test]
+fn a_record_that_leads_elsewhere_than_at_the_baseline_is_drift() {
+    let stage = Stage::new("readydrift", &[]);
+    let plan = stage.plan(DNS_PLAN);
+    let folder = tempfile::tempdir().unwrap();
+    let baseline = folder.path().join("baseline.json");
+    let baseline = baseline.to_str().unwrap();
+    stage.belay.run(&["capture", &plan, "-o", baseline]);
+    let with_baseline = || complete(stage.belay.run(&["check", &plan, "--baseline", baseline, "--json"]).json());
+    assert_eq!(one(&with_baseline(), "drift", "step dns_back")["verdict"], "go");
+    let records = stage.world.records();
+    let blue = stage.world.text("/dns/sets/blue/id");
+    let mut record = records.as_array().unwrap().iter().find(|record| record["SetIdentifier"] == blue).unwrap().clone();
+    record["ResourceRecords"] = json!([{ "Value": "198.51.100.9" }]);
+    let batch = json!({ "Changes": [{ "Action": "UPSERT", "ResourceRecordSet": record }] });
+    let change = json!({ "HostedZoneId": stage.world.text("/dns/zone"), "ChangeBatch": batch });
+    stage.world.call("route53", "change_resource_record_sets", &change);
+    let report = with_baseline();
+    let found = one(&report, "drift", "step dns_back");
+    assert_eq!(found["verdict"], "warn", "{found:#}");
+    let found = found["found"].as_str().unwrap();
+    assert!(
+        found.starts_with(&format!("not as at the baseline: {blue} leads to 198.51.100.9, not to 192.0.2.1")),
+        "{found}"
+    );
+    assert!(found.contains("who has changed it"), "{found}");
 }
 
 #[test]

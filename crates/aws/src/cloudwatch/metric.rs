@@ -59,11 +59,13 @@ impl Metric {
     }
 
     async fn check_all(&self, queries: &[Query]) -> Vec<SignalReadiness> {
+        // Each metric asked for is paid, so only those are asked of which the reading does not show it.
+        fn hides(spec: &&Spec) -> bool {
+            spec.missing == Missing::Healthy
+        }
         let deadline = Deadline::start(self.clock.as_ref());
         // That one cannot be understood, the reading shows.
         let specs: Vec<Option<Spec>> = queries.iter().map(|query| Spec::deserialize(&query.spec).ok()).collect();
-        // Each metric asked for is paid, so only those are asked of which the reading does not show it.
-        let hides = |spec: &&Spec| spec.missing == Missing::Healthy;
         let asked = queries.iter().zip(&specs).map(|(query, spec)| (&query.aws, spec.as_ref().filter(hides)));
         let answers = calls::read(&self.aws, &deadline, self.clock.now(), asked).await;
         let found = queries.iter().zip(&specs).zip(answers).map(|((query, spec), answer)| {

@@ -174,3 +174,35 @@ fn told(finding: &Finding) -> String {
     let Finding { at, what, who, .. } = finding;
     format!("{} at {at:.0} ({what})", who.as_deref().unwrap_or("somebody unknown"))
 }
+
+#[cfg(test)]
+mod tests {
+    use belay_core::change::Doc;
+    use serde_json::json;
+
+    use super::*;
+
+    fn step(on_drift: &str) -> Step {
+        let step: Doc = json!({
+            "action": "route53.weights", "with": {}, "to": "baseline", "resource": "dns", "timeout": "1h", "on_drift": on_drift,
+            "retry": { "attempts": 1, "backoff_min": "1s", "backoff_max": "2s" }, "on_failure": "halt",
+        });
+        serde_json::from_value(step).unwrap()
+    }
+
+    #[test]
+    fn what_the_step_relies_on_is_drift_whatever_the_weights_are() {
+        let altered = ["blue leads to 198.51.100.9, not to 192.0.2.1".to_owned()];
+        let as_expected = || Some(Check::go(ID, "dns", "as expected after the cutover"));
+        assert_eq!(with_altered(&step("proceed"), as_expected(), &[]), as_expected());
+        let found = with_altered(&step("proceed"), as_expected(), &altered).unwrap();
+        assert_eq!(
+            (found.verdict, found.found.as_str()),
+            (CheckVerdict::Warn, "not as at the baseline: blue leads to 198.51.100.9, not to 192.0.2.1",)
+        );
+        let moved = Check::warn(ID, "dns", "it would take blue 0 -> 100").wanted("as expected").cure("look");
+        let both = with_altered(&step("halt"), Some(moved), &altered).unwrap();
+        assert_eq!(both.verdict, CheckVerdict::NoGo);
+        assert!(both.found.ends_with("not to 192.0.2.1; it would take blue 0 -> 100"), "{both:?}");
+    }
+}

@@ -28,7 +28,7 @@ pub(super) fn detects(target: &AwsTarget, name: &str, all: &All<'_>) -> Result<D
             None => return Err(format!("{name} was not read: the rules nest deeper than {CHILDREN_DEEP} levels")),
         };
         if state.kind == AlarmType::CompositeAlarm {
-            next.extend(state.children.iter().map(String::as_str).filter(|child| seen.insert(child)));
+            next.extend(state.children.iter().map(String::as_str).filter(|child| seen.insert(*child)));
             continue;
         }
         let timing = state.timing.ok_or_else(|| format!("CloudWatch shows no period of {name}"))?;
