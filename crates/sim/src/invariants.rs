@@ -390,10 +390,6 @@ impl Actuators for WitnessedActuators {
         self.actuators.verify_account(aws)
     }
 
-    fn altered(&self, scope: &Scope, now: &Value) -> Result<Vec<String>, Corrupt> {
-        self.actuator.altered(scope, now)
-    }
-
     fn readiness<'a>(
         &'a self,
         aws: &'a AwsTarget,
@@ -437,6 +433,10 @@ impl Actuator for WitnessedActuator {
 
     fn checks(&self, scope: &Scope, now: &Value) -> Result<Vec<Check>, Corrupt> {
         self.actuator.checks(scope, now)
+    }
+
+    fn altered(&self, scope: &Scope, now: &Value) -> Result<Vec<String>, Corrupt> {
+        self.actuator.altered(scope, now)
     }
 
     fn readiness<'a>(&'a self, scope: &'a Scope, now: &'a Value) -> Fut<'a, Vec<Check>> {

@@ -27,10 +27,6 @@ impl Actuators for Paced {
         self.actuators.verify_account(aws)
     }
 
-    fn altered(&self, scope: &Scope, now: &Doc) -> Result<Vec<String>, Corrupt> {
-        self.actuator.altered(scope, now)
-    }
-
     fn readiness<'a>(
         &'a self,
         aws: &'a AwsTarget,
@@ -65,6 +61,10 @@ impl Actuator for PacedActuator {
 
     fn checks(&self, scope: &Scope, now: &Doc) -> Result<Vec<Check>, Corrupt> {
         self.actuator.checks(scope, now)
+    }
+
+    fn altered(&self, scope: &Scope, now: &Doc) -> Result<Vec<String>, Corrupt> {
+        self.actuator.altered(scope, now)
     }
 
     fn readiness<'a>(&'a self, scope: &'a Scope, now: &'a Doc) -> Fut<'a, Vec<Check>> {

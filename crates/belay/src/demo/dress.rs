@@ -32,10 +32,6 @@ impl Actuators for Dressed {
         self.0.actuators.verify_account(aws)
     }
 
-    fn altered(&self, scope: &Scope, now: &Doc) -> Result<Vec<String>, Corrupt> {
-        self.actuator.altered(scope, now)
-    }
-
     fn readiness<'a>(
         &'a self,
         aws: &'a AwsTarget,
@@ -78,6 +74,10 @@ impl Actuator for DressedActuator {
 
     fn checks(&self, scope: &Scope, now: &Doc) -> Result<Vec<Check>, Corrupt> {
         self.actuator.checks(scope, now)
+    }
+
+    fn altered(&self, scope: &Scope, now: &Doc) -> Result<Vec<String>, Corrupt> {
+        self.actuator.altered(scope, now)
     }
 
     fn readiness<'a>(&'a self, scope: &'a Scope, now: &'a Doc) -> Fut<'a, Vec<Check>> {
