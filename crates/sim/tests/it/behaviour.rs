@@ -383,6 +383,7 @@ fn the_witness_sees_a_call_that_nobody_has_put_on_record() {
             sent: Vec::new(),
             previous: None,
             objectives: Default::default(),
+            interlocks: Vec::new(),
         };
         let actuator = scene.ports.actuators.actuator(&step.action).unwrap();
         actuator.apply(&scope, &call.key, &call.change).await.unwrap();
