@@ -43,5 +43,5 @@ pub mod watch;
 pub mod window;
 
 pub use approval::OPERATOR;
-pub use undo::left as left_by_undo;
+pub use undo::{left as left_by_undo, unproven as unproven_by_undo};
 pub use verbs::needs_baseline;

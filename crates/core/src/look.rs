@@ -12,7 +12,7 @@ use crate::{
     event::{Event, FailureCode, StepEvent},
     id::RunId,
     input::{ErrorClass, Look, LookFailure, SendFailure},
-    proof::{self, Verdict},
+    proof::{self, Interlocks, Verdict},
     run::{Fate, Phase, Run, RunState, StepState},
     window::{loses_data, past_point, refused_past_point},
 };
@@ -238,7 +238,9 @@ impl Deciding {
             let why = format!("Belay was restarted {} times while it sent this: {}", state.interruptions, next.title);
             return self.fail(name, FailureCode::Refused, why);
         }
-        match proof::check(next, &state.overrides, !plan.require.is_empty()) {
+        let undone = run.undoes.as_ref().and_then(|undone| self.state.find_run(undone)?.plan.steps.get(name));
+        let interlocks = undone.map_or_else(|| Interlocks::of(plan), |undone| Interlocks::OtherSide(&undone.require));
+        match proof::check(next, &state.overrides, interlocks) {
             Verdict::Fine => {}
             Verdict::AllZero { why } => return self.fail(name, FailureCode::AllZero, why),
             Verdict::Unproven { destination, why } => {

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use belay_plan::{
     duration,
-    model::{Objectives, Step},
+    model::{Gate, Objectives, Step},
 };
 use jiff::Timestamp;
 
@@ -17,9 +17,37 @@ pub enum Verdict {
     Unproven { destination: String, why: String },
 }
 
-/// `overrides`: what a person has taken responsibility for by name. `interlocked`: the step has interlocks, which are to
-/// have passed right before.
-pub fn check(change: &Change, overrides: &BTreeSet<String>, interlocked: bool) -> Verdict {
+/// What stands for a proof where the actuator has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interlocks<'a> {
+    None,
+    /// They are to have passed right before.
+    Passed,
+    /// Of an undo: these prove the side that the rollback went back to, and traffic leaves that side now.
+    OtherSide(&'a [Gate]),
+}
+
+impl<'a> Interlocks<'a> {
+    pub fn of(step: &'a Step) -> Self {
+        if step.require.is_empty() { Self::None } else { Self::Passed }
+    }
+
+    fn missing(self) -> String {
+        match self {
+            Self::OtherSide(gates) if !gates.is_empty() => {
+                let names: Vec<&str> = gates.iter().map(|gate| gate.signal.as_str()).collect();
+                format!(
+                    "the step's `require` ({}) proves the side that the rollback went back to, not this one",
+                    names.join(", ")
+                )
+            }
+            _ => "the step has no `require`".to_owned(),
+        }
+    }
+}
+
+/// `overrides`: what a person has taken responsibility for by name.
+pub fn check(change: &Change, overrides: &BTreeSet<String>, interlocks: Interlocks<'_>) -> Verdict {
     for effect in &change.effects {
         let Effect::Traffic { shares } = effect else {
             continue;
@@ -34,9 +62,9 @@ pub fn check(change: &Change, overrides: &BTreeSet<String>, interlocked: bool) -
             }
             let why = match &share.proof {
                 Proof::Healthy { .. } => continue,
-                Proof::None { .. } if interlocked => continue,
+                Proof::None { .. } if interlocks == Interlocks::Passed => continue,
                 Proof::None { why } => {
-                    format!("nothing proves that {name} is healthy ({why}), and the step has no `require`")
+                    format!("nothing proves that {name} is healthy ({why}), and {}", interlocks.missing())
                 }
                 Proof::Unhealthy { evidence } => {
                     format!("{name} would get more traffic, but it is not healthy: {evidence}")

@@ -11,7 +11,8 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 
 use crate::{
-    change::{Baseline, BaselineEntry, Doc, Effect},
+    change::{Baseline, BaselineEntry, Doc, Effect, Proof, Share},
+    proof::rises,
     run::{Phase, Run, StepState},
     steps::MANUAL,
 };
@@ -69,6 +70,33 @@ pub fn left(run: &Run) -> Vec<String> {
         WayBack::None | WayBack::ByHand | WayBack::To(_) => None,
     });
     barred.collect()
+}
+
+/// Destinations that an undo gives traffic to, and whose health the rollback did not see. No interlock of the plan proves that side, so a
+/// person may have to take responsibility for each by name.
+pub fn unproven(run: &Run) -> Vec<String> {
+    let put_back =
+        run.steps.iter().filter(|(name, state)| matches!(way_back(&run.plan.steps[*name], state), WayBack::To(_)));
+    let mut found = Vec::new();
+    for (name, state) in put_back {
+        let mut seen = BTreeSet::new();
+        for effect in state.sent.iter().flat_map(|change| &change.effects) {
+            let Effect::Traffic { shares } = effect else { continue };
+            let back = |share: &Share| Share { before: share.after, after: share.before, ..share.clone() };
+            let shares: Vec<Share> = shares.iter().map(back).collect();
+            for share in shares.iter().filter(|share| rises(share, &shares)) {
+                let Proof::None { why } = &share.proof else { continue };
+                if seen.insert(share.destination.clone()) {
+                    found.push(format!(
+                        "{name}: the undo halts there where nothing proves that {} is healthy (at the rollback: {why}); `belay override` \
+                         takes responsibility for it",
+                        share.destination
+                    ));
+                }
+            }
+        }
+    }
+    found
 }
 
 /// Whether an undo would do anything: `undo` is offered by this, and refused by it.

@@ -13,6 +13,8 @@ use crate::{
 };
 
 const OPEN_RUN: &str = "open run";
+/// States of a run that is not over.
+const OPEN: [&str; 4] = ["running", "held", "confirming", "halted"];
 pub(crate) const IF_NONE_IS_OPEN: &str = "`belay status` shows what there is";
 
 /// One that could be meant.
@@ -70,7 +72,14 @@ impl Client {
         if let Some(id) = named {
             return Ok(id.to_owned());
         }
-        let found = candidates(&self.list("runs").await?, "id", |run| run["undoable"] == true);
+        let runs = self.list("runs").await?;
+        let found = candidates(&runs, "id", |run| run["undoable"] == true);
+        let open = runs.iter().find(|run| run["kind"] == "undo" && OPEN.iter().any(|state| run["state"] == *state));
+        if let Some(open) = open.filter(|_| found.is_empty()) {
+            let (id, state) = (open["id"].as_str().unwrap_or_default(), open["state"].as_str().unwrap_or_default());
+            let what = format!("an undo is under way already: run {id} is {state}");
+            return Err(Failure::message(Exit::Refused, what).help("`belay status` shows the commands that move it on"));
+        }
         let if_none = "a rollback can be undone until its migration is armed again; `belay status` shows the last one";
         only_one(found, "rollback that can be undone", if_none, |id| given::with(&[id]))
     }

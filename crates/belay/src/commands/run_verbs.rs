@@ -1,6 +1,6 @@
 //! What moves a run as a whole.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     client::Daemon,
@@ -59,7 +59,8 @@ pub(crate) struct Abort {
 /// Undo a rollback that was a mistake: put back what was there before it
 ///
 /// The before-images of the run's steps are put back in a run of its own, with the same care as any other. What lost data
-/// cannot be undone: it stays, and is named.
+/// cannot be undone: it stays, and is named. The plan's interlocks prove the side that the rollback went back to: a weighted record
+/// without health checks needs `belay override` for the other side.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -123,11 +124,14 @@ impl Undo {
     pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
         let client = self.daemon.client()?;
         let undone = client.undoable(self.run.as_deref()).await?;
+        let before = client.get(&format!("runs/{undone}")).await?;
         let listening = self.wait.listen(&client).await?;
         let answer = client.post(&format!("runs/{undone}/undo"), &json!({ "reason": self.reason })).await?;
         let run = answer["run"].as_str().unwrap_or_default();
-        let said = format!("run {run} puts back what was there before run {undone}");
-        let (exit, _) = listening.answer(&client, run, &answer, &[said], output).await?;
+        let mut said = vec![format!("run {run} puts back what was there before run {undone}")];
+        let unproven = before["undo_unproven"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        said.extend(unproven.map(|why| format!("  {} {why}", output.warn().apply_to("warning:"))));
+        let (exit, _) = listening.answer(&client, run, &answer, &said, output).await?;
         Ok(exit)
     }
 }

@@ -103,8 +103,16 @@ fn what_replaced_data_stays_and_is_named() {
 #[test]
 fn traffic_goes_back_only_with_proof() {
     let mut stage = Stage::new();
-    stage.run(&plan(vec![("dns", step(&[]))]), &[]);
-    stage.put_back("dns");
+    let interlocked = Step { require: vec![gate("blue_ready", 60, 0)], ..step(&[]) };
+    stage.run(&plan(vec![("dns", interlocked)]), &[]);
+    stage.look("dns", Assessment::Remaining(vec![change("weights")]));
+    stage.read("blue_ready", belay_core::reading::Health::Healthy);
+    put_back_from(&mut stage, "dns", json!({ "was": "green" }));
+    let told = belay_core::unproven_by_undo(stage.state.run.as_ref().unwrap());
+    assert!(
+        told.len() == 1 && told[0].starts_with("dns: the undo halts there") && told[0].contains("green"),
+        "{told:?}"
+    );
     undo(&mut stage);
     let mut unproven = reversed("weights");
     for effect in &mut unproven.effects {
@@ -113,6 +121,8 @@ fn traffic_goes_back_only_with_proof() {
     }
     stage.look("dns", Assessment::Remaining(vec![unproven]));
     assert_eq!((stage.phase("dns"), stage.run_state()), (Phase::Failed, RunState::Halted));
+    let why = &stage.step("dns").why;
+    assert!(why.contains("`require` (blue_ready) proves the side that the rollback went back to"), "{why}");
     let run = id(&stage);
     stage.command(Verb::Override { run, step: "dns".to_owned(), subject: "green".to_owned() }).unwrap();
     take_back(&mut stage, "dns");

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use belay_core::{
     change::{Change, Effect},
-    proof,
+    proof::{self, Interlocks},
     reading::{Health, Reading},
     watch::signals_of,
 };
@@ -140,12 +140,10 @@ impl Findings<'_> {
         });
         stops.extend(unhealthy);
         let changes = self.assessed.get(name).map_or(&[][..], |assessed| &assessed.changes);
-        let interlocked = !step.require.is_empty();
-        stops.extend(changes.iter().filter_map(|change| {
-            match proof::check(change, &Default::default(), interlocked) {
-                proof::Verdict::Fine => None,
-                proof::Verdict::AllZero { why } | proof::Verdict::Unproven { why, .. } => Some(stop(why)),
-            }
+        let interlocks = Interlocks::of(&self.plan.steps[name]);
+        stops.extend(changes.iter().filter_map(|change| match proof::check(change, &Default::default(), interlocks) {
+            proof::Verdict::Fine => None,
+            proof::Verdict::AllZero { why } | proof::Verdict::Unproven { why, .. } => Some(stop(why)),
         }));
         stops
     }

@@ -97,7 +97,7 @@ fn sent(change: &Change) -> Vec<String> {
 }
 
 fn allowed(change: &Change) -> Verdict {
-    proof::check(change, &Default::default(), false)
+    proof::check(change, &Default::default(), proof::Interlocks::None)
 }
 
 #[test]
