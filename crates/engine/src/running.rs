@@ -8,12 +8,15 @@ use belay_core::{
     id::RunId,
     input::{Asked, Command, Pin, Verb},
     run::RunState,
+    scope::included,
 };
 use belay_plan::model::{Name, Plan};
-use belay_ports::{AccountError, Ports};
+use belay_ports::{AccountError, CUTOVER_UNMARKED, Ports};
 
 use crate::{
+    capture::{Looking, observe_all},
     handle::{CommandError, Handle},
+    loss::losing,
     scope::{self, Unknown},
 };
 
@@ -77,6 +80,9 @@ pub enum RunError {
     Unknown(#[from] Unknown),
     #[error("the baseline is of the migration {found}, not of {expected}")]
     OtherBaseline { expected: Name, found: Name },
+    /// The run would fail in the middle, with the writers stopped.
+    #[error("step {step} would fail: {why}")]
+    CutoverUnmarked { step: Name, why: String },
     #[error(transparent)]
     Command(#[from] CommandError),
 }
@@ -103,6 +109,10 @@ pub async fn run_foreground(handle: &Handle, ports: &Ports, request: Request) ->
     if let Some(other) = request.baseline.as_ref().filter(|baseline| baseline.migration != *expected) {
         return Err(RunError::OtherBaseline { expected: expected.clone(), found: other.migration.clone() });
     }
+    if snapshot.state.cutover.is_none() {
+        let phase = request.phase.as_deref().or(snapshot.state.phase_name());
+        refuse_unmarked(ports, &request.plan, &request.only, phase).await?;
+    }
     let pin = Pin {
         plan: request.plan.clone(),
         plan_sha256: request.plan_sha256.clone(),
@@ -112,4 +122,20 @@ pub async fn run_foreground(handle: &Handle, ports: &Ports, request: Request) ->
     let verb = Verb::Rollback { kind: request.kind, only: request.only.clone(), pin: Some(pin) };
     let run = start(handle, command(verb)).await?;
     Ok(Foreground { run, continued: false })
+}
+
+/// Without a daemon, nobody has marked a cutover, and nobody can while the run waits. A step that cannot be observed now is none
+/// of this: the run finds out.
+async fn refuse_unmarked(ports: &Ports, plan: &Plan, only: &[Name], phase: Option<&str>) -> Result<(), RunError> {
+    let included = included(plan, only);
+    let steps = losing(plan).filter(|name| included.contains(name) && plan.takes_part(name, phase));
+    let looks = steps.filter_map(|name| Looking::new(ports, plan, name.clone(), None, None)).collect();
+    for (looking, observed) in observe_all(looks).await {
+        let Ok(doc) = observed else { continue };
+        let checks = looking.actuator.checks(&looking.scope, &doc).unwrap_or_default();
+        if let Some(check) = checks.iter().find(|check| check.id == CUTOVER_UNMARKED) {
+            return Err(RunError::CutoverUnmarked { step: looking.scope.step.clone(), why: check.line() });
+        }
+    }
+    Ok(())
 }

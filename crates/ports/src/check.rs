@@ -4,6 +4,10 @@ pub use belay_core::readiness::CheckVerdict;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+/// The id of a check: the step counts from the cutover, which is not marked. A rollback would fail at it now, so a dry run stops there.
+/// It is no reason to refuse arming, which comes before the cutover.
+pub const CUTOVER_UNMARKED: &str = "cutover_unmarked";
+
 /// One thing that bears on whether a step could be carried out, as it is now. Arming and a dry run show every check that
 /// is not [`Go`](CheckVerdict::Go); `belay check` and the readiness of an armed migration show all.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -62,6 +66,14 @@ impl Check {
 
     pub fn no_go(id: &str, subject: impl Into<String>, found: impl Into<String>) -> Lacking {
         Lacking(Self::new(id, subject, CheckVerdict::NoGo, found))
+    }
+
+    /// `source`: what of the step counts from the cutover. Without the mark, it is not known to which time the step goes back.
+    pub fn cutover_unmarked(subject: impl Into<String>, source: &str) -> Self {
+        let found = "goes back to the cutover, which is not marked: a rollback now would fail at this step";
+        Self::unknown(CUTOVER_UNMARKED, subject, found)
+            .wanted("a mark to go back to")
+            .cure(format!("mark the cutover when it begins, with `belay cutover`, or name a time in {source}"))
     }
 
     fn new(id: &str, subject: impl Into<String>, verdict: CheckVerdict, found: impl Into<String>) -> Self {

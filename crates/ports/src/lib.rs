@@ -20,7 +20,7 @@ pub use actuator::{
     RestorePoint, Restored, Scope, Stages,
 };
 pub use channel::{Channel, Channels, NotSent, Notice, PlainText, Retry, Texts, Usable};
-pub use check::{Check, CheckVerdict, Lacking, Uncured};
+pub use check::{CUTOVER_UNMARKED, Check, CheckVerdict, Lacking, Uncured};
 pub use clock::{Clock, Entropy};
 pub use evidence::{Evidence, Gathered};
 pub use journal::{AppendError, Head, Journal, NewRecord, Placed, ReadFailure, Rescued};

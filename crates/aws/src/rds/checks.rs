@@ -9,10 +9,18 @@ use super::{
 
 /// Beside what makes a restore impossible, which an assessment says.
 pub(super) fn of<'a>(scope: &Scope, with: &With, now: &'a Observed) -> Vec<Check> {
+    let (Subject::Instance(own) | Subject::Cluster(own)) = &with.subject;
+    let unmarked =
+        scope.run.is_none() && with.test.is_none() && with.from.counts_from_cutover() && scope.cutover.is_none();
+    let unmarked = unmarked.then(|| Check::cutover_unmarked(own, "`from`"));
+    unmarked.into_iter().chain(of_the_swap(scope, with, own, now)).collect()
+}
+
+/// What becomes of the names.
+fn of_the_swap<'a>(scope: &Scope, with: &With, own: &str, now: &'a Observed) -> Vec<Check> {
     if scope.run.is_some() || with.keep_endpoint == KeepEndpoint::None {
         return Vec::new();
     }
-    let (Subject::Instance(own) | Subject::Cluster(own)) = &with.subject;
     let names = Names::new(own, None);
     let (kept_as, by) = match with.keep_endpoint {
         KeepEndpoint::Rename => (&names.failed, &names.own),

@@ -15,6 +15,13 @@ pub(super) const MIGRATION_TAG: &str = "belay:migration";
 /// RDS ships logs about every five minutes. So much later it has stopped.
 const LOGS_SHIPPED_WITHIN: std::time::Duration = std::time::Duration::from_secs(30 * 60);
 
+/// A mark that is set during the run would be of a time after the damage, so a halted run does not take one.
+pub(super) const UNMARKED: &str =
+    "the cutover was not marked, so its time is not known: `belay abort` the run, name the time in";
+
+/// What is done stays done, and the baseline is kept.
+pub(super) const AGAIN: &str = "then `belay arm` and `belay rollback`: only what is missing is sent";
+
 /// What a source is restored to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -45,6 +52,16 @@ pub(super) struct Sought<'a> {
     /// None: automated backups are off.
     pub(super) latest_restorable: Option<Timestamp>,
     pub(super) earliest_restorable: Option<Timestamp>,
+}
+
+impl Source {
+    pub(super) fn counts_from_cutover(&self) -> bool {
+        match self {
+            Self::Snapshot(_) => false,
+            Self::NewestSnapshot(newest) => newest.before == Time::Cutover,
+            Self::Time(time) => *time == Time::Cutover,
+        }
+    }
 }
 
 impl Sought<'_> {
@@ -94,12 +111,8 @@ impl Sought<'_> {
 
     /// What counts from the cutover is not known before.
     fn unmarked(&self) -> Option<&'static str> {
-        let counts = match self.from {
-            Source::Snapshot(_) => false,
-            Source::NewestSnapshot(newest) => newest.before == Time::Cutover,
-            Source::Time(time) => *time == Time::Cutover,
-        };
-        (counts && self.scope.cutover.is_none()).then_some("the cutover, from which this counts, is not marked")
+        (self.from.counts_from_cutover() && self.scope.cutover.is_none())
+            .then_some("the cutover, from which this counts, is not marked")
     }
 
     fn awaited(&self) -> Option<Timestamp> {
@@ -188,10 +201,7 @@ pub(super) fn bound(scope: &Scope, time: Time) -> Result<Option<Timestamp>, Asse
         (Time::Latest, _) => Ok(None),
         (Time::Cutover, None) if scope.run.is_none() => Ok(None),
         (Time::At(point), _) | (Time::Cutover, Some(point)) => Ok(Some(point)),
-        (Time::Cutover, None) => Err(failed(
-            "the cutover was not marked, so its time is not known: mark it with `belay cutover`, or restore from a timestamp"
-                .to_owned(),
-        )),
+        (Time::Cutover, None) => Err(failed(format!("{UNMARKED} `from`, {AGAIN}"))),
     }
 }
 

@@ -37,7 +37,7 @@ const TELLING_MAX: Duration = Duration::from_secs(10);
 #[command(after_help = "\
 Examples:
   belay run checkout.yaml --reason \"errors after the cutover\"
-  belay run checkout.yaml --baseline checkout.baseline.json --reason \"errors after the cutover\"
+  belay run checkout.yaml --baseline checkout.baseline.json --reason \"errors\"
   belay run checkout.yaml --only dns_back --reason \"only the traffic\" --json")]
 pub(crate) struct Args {
     plan: PathBuf,
@@ -179,5 +179,7 @@ fn failure(error: RunError, state: &StateUrl) -> Failure {
         RunError::Command(error) => command_failure(error),
         error @ RunError::Unknown(_) => Failure::new(Exit::Usage, error),
         error @ RunError::OtherBaseline { .. } => Failure::new(Exit::Refused, error),
+        error @ RunError::CutoverUnmarked { .. } => Failure::new(Exit::Refused, error)
+            .help("name the time of the cutover in the plan, or roll back the other steps: `--only STEP,STEP`"),
     }
 }

@@ -13,7 +13,7 @@ use belay_plan::{
     graph::Graph,
     model::{Gate, Name, Otherwise, PastWindow, Plan},
 };
-use belay_ports::CheckVerdict;
+use belay_ports::{CUTOVER_UNMARKED, CheckVerdict};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
@@ -122,7 +122,7 @@ impl Findings<'_> {
         let mut stops: Vec<Stop> = step
             .checks
             .iter()
-            .filter(|check| check.verdict == CheckVerdict::NoGo)
+            .filter(|check| check.verdict == CheckVerdict::NoGo || check.id == CUTOVER_UNMARKED)
             .map(|check| stop(check.line()))
             .collect();
         if let (Found::Uncaptured, Some(cutover)) = (step.found, self.cutover) {
@@ -205,7 +205,8 @@ impl Findings<'_> {
             let told = assessed
                 .checks
                 .iter()
-                .filter(|check| matches!(check.verdict, CheckVerdict::Warn | CheckVerdict::Unknown));
+                .filter(|check| matches!(check.verdict, CheckVerdict::Warn | CheckVerdict::Unknown))
+                .filter(|check| check.id != CUTOVER_UNMARKED);
             warnings.extend(told.map(|check| format!("step {name}: {}", check.line())));
             let objectives = &self.plan.objectives;
             let losses =

@@ -29,7 +29,9 @@ pub(crate) fn problem(error: OperateError, state: &Migration, subject: Subject<'
         OperateError::Command(error) => of_command(error, state, subject),
         OperateError::Undo(RunError::Command(error)) => of_command(error, state, subject),
         OperateError::Undo(RunError::Account(error)) => of_account(&error),
-        OperateError::Undo(RunError::Unknown(_) | RunError::OtherBaseline { .. }) => unsupported(detail),
+        OperateError::Undo(
+            RunError::Unknown(_) | RunError::OtherBaseline { .. } | RunError::CutoverUnmarked { .. },
+        ) => unsupported(detail),
         OperateError::Arm(error) => of_arming(error, detail, state),
         OperateError::DryRun(error) => of_dry_run(error, detail),
         OperateError::PlanFile { .. } => {
@@ -38,7 +40,7 @@ pub(crate) fn problem(error: OperateError, state: &Migration, subject: Subject<'
         OperateError::NotPermitted { .. } => Problem::new(Kind::NotPermitted, detail)
             .help("review the plan; then list what it may do in the daemon's configuration, and send SIGHUP"),
         OperateError::OtherPlan { found, .. } => Problem::new(Kind::OtherPlan, detail)
-            .help("review the file as it is now (`sha256sum` shows its hash), then arm it with that hash")
+            .help("if the daemon's file is out of date, copy the reviewed plan over it; else review it as it is now, and give its hash (`sha256sum` shows it)")
             .with("plan_sha256", found),
         OperateError::ResourceTaken { resource, other } => Problem::new(Kind::ResourceTaken, detail)
             .help(format!("disarm {other} first, or let one plan do what both do"))

@@ -644,7 +644,8 @@ fn points_in_time_have_to_be_within_reach() {
 fn the_cutover_has_to_be_marked() {
     let now = state(Some(old("checkout")), None, None);
     let with = from(json!({ "time": "cutover" }));
-    assert!(failed(assess(&scope(), &with, "checkout", &now, None, &[])).contains("the cutover was not marked"));
+    let why = failed(assess(&scope(), &with, "checkout", &now, None, &[]));
+    assert!(why.contains("the cutover was not marked") && why.contains("name the time in `from`"), "{why}");
     // Arming comes before the mark.
     let arming = Scope { run: None, ..scope() };
     assert_eq!(changes(assess(&arming, &with, "checkout", &now, None, &[]))[0].id, "restore");

@@ -24,6 +24,7 @@ use super::{
     super::{
         readiness,
         sent::Sent,
+        source::{AGAIN, UNMARKED},
         status::{Phase, phase},
     },
     DESCRIBE_CLUSTERS, arn, cluster_shape, corrupt, derived, describe_cluster, permission, settling, timestamp,
@@ -203,9 +204,7 @@ fn target(scope: &Scope, with: &With) -> Result<Option<Timestamp>, Assessment> {
         ("cutover", Some(cutover)) => Ok(Some(cutover)),
         // Armed, or looked at, before the cutover: the mark comes later.
         ("cutover", None) if scope.run.is_none() => Ok(None),
-        ("cutover", None) => Err(verdict(
-            "the cutover was not marked, so its time is not known: mark it with `belay cutover`, or name a timestamp",
-        )),
+        ("cutover", None) => Err(verdict(format!("{UNMARKED} `time`, {AGAIN}"))),
         (time, _) => time.parse().map(Some).map_err(|error| verdict(format!("{time} is no timestamp: {error}"))),
     }
 }
@@ -436,13 +435,7 @@ impl System for RdsBacktrack {
         _baseline: Option<&State>,
     ) -> Result<Vec<Check>, Corrupt> {
         let unmarked = with.time == "cutover" && scope.cutover.is_none();
-        let found = "the time to go back to is the cutover, which is not marked: a rollback would stop here";
-        let check = || {
-            Check::warn("cutover_unmarked", &with.cluster, found)
-                .wanted("a time to go back to")
-                .cure("mark the cutover when it begins, with `belay cutover`, or name a timestamp in `time`")
-        };
-        Ok(unmarked.then(check).into_iter().collect())
+        Ok(unmarked.then(|| Check::cutover_unmarked(&with.cluster, "`time`")).into_iter().collect())
     }
 
     fn readiness<'a>(

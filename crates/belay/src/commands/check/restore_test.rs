@@ -440,6 +440,8 @@ fn failure(error: RunError) -> Failure {
     match error {
         RunError::Account(error) => account_failure(error),
         RunError::Command(error) => command_failure(error),
-        error @ (RunError::Unknown(_) | RunError::OtherBaseline { .. }) => Failure::new(Exit::Usage, error),
+        error @ (RunError::Unknown(_) | RunError::OtherBaseline { .. } | RunError::CutoverUnmarked { .. }) => {
+            Failure::new(Exit::Usage, error)
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{fmt, time::Duration};
 
+use belay_ports::CUTOVER_UNMARKED;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -58,8 +59,15 @@ struct Check {
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let part = if self.part.is_empty() { "" } else { ": " };
-        write!(f, "{}{part}{}", self.part, self.id)?;
-        let parts = [(" of ", &self.subject), (": ", &self.found), ("; wanted: ", &self.wanted), ("; ", &self.cure)];
+        // `channel team` says it all.
+        let repeats = self.part == format!("{} {}", self.id, self.subject);
+        let nothing = String::new();
+        let (id, subject) = if repeats { (&nothing, &nothing) } else { (&self.id, &self.subject) };
+        match repeats {
+            true => f.write_str(&self.part)?,
+            false => write!(f, "{}{part}{id}", self.part)?,
+        }
+        let parts = [(" of ", subject), (": ", &self.found), ("; wanted: ", &self.wanted), ("; ", &self.cure)];
         parts.iter().filter(|(_, part)| !part.is_empty()).try_for_each(|(lead, part)| write!(f, "{lead}{part}"))
     }
 }
@@ -83,7 +91,8 @@ impl Check {
     fn stops(&self, accept_unknown: bool) -> bool {
         match self.verdict {
             Verdict::Go | Verdict::Warn => false,
-            Verdict::Unknown => !accept_unknown,
+            // This command marks the cutover itself.
+            Verdict::Unknown => !accept_unknown && self.id != CUTOVER_UNMARKED,
             Verdict::NoGo => !(accept_unknown && ACCEPTED.contains(&self.id.as_str())),
         }
     }

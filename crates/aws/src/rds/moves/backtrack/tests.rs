@@ -157,7 +157,8 @@ fn an_unmarked_cutover_is_told_before_it_is_needed() {
         Arc::new(Still { wakes: false }),
     );
     let unmarked = Scope { run: None, cutover: None, ..scope(0) };
-    assert!(system.checks(&unmarked, &with(), &state(), None).unwrap()[0].line().contains("belay cutover"));
+    let check = &system.checks(&unmarked, &with(), &state(), None).unwrap()[0];
+    assert!(check.id == belay_ports::CUTOVER_UNMARKED && check.line().contains("belay cutover"), "{check:?}");
     assert!(system.checks(&scope(0), &with(), &state(), None).unwrap().is_empty());
 }
 
@@ -198,7 +199,7 @@ fn the_time_has_to_be_within_the_window() {
     assert!(testing::failed(to("2026-02-26T02:29:00Z", None)).contains("at the earliest"));
     assert_eq!(ids(&to("2026-03-01T00:00:00Z", earliest)), [SNAPSHOT, BACKTRACK]);
     let unmarked = Scope { cutover: None, ..scope(1) };
-    assert!(testing::failed(assess(&unmarked, &with(), &state(), None, &[])).contains("belay cutover"));
+    assert!(testing::failed(assess(&unmarked, &with(), &state(), None, &[])).contains("name the time in `time`"));
 }
 
 #[tokio::test]
