@@ -6,14 +6,14 @@ use std::{
 };
 
 use belay_core::{
-    change::{Assessment, Baseline, BaselineEntry},
+    change::{Assessment, Baseline, BaselineEntry, Doc},
     input::{Asked, Command, Input, RefusalKind, Verb},
     migration::Migration,
     reading::Reading,
     watch::signals_of,
 };
 use belay_plan::model::{Name, Plan, Step, Target};
-use belay_ports::{AccountError, CheckVerdict, Corrupt, Ports, ReadError};
+use belay_ports::{AccountError, CheckVerdict, Corrupt, Ports, ReadError, Scope};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
@@ -99,7 +99,7 @@ pub async fn arm(
     scope::verify_accounts(ports, &plan).await?;
     let baseline = complete(state, ports, &plan, sha256, baseline).await?;
     let (checked, mut readings, channels) = futures::join!(
-        assess(ports, &plan, &baseline, state.kept_cutover()),
+        assess(ports, &plan, &baseline, former(state), state.kept_cutover()),
         read_signals(ports, &plan, &baseline),
         doubtful(ports, &plan)
     );
@@ -176,6 +176,35 @@ fn entry_of<'b>(baseline: &'b Baseline, name: &str, step: &Step) -> Option<&'b B
     baseline.steps.get(name).filter(|entry| entry.resource == step.resource && entry.action == step.action)
 }
 
+/// The baseline of the attempt that is over.
+fn former(state: &Migration) -> Option<&Baseline> {
+    state.baseline.as_deref().filter(|_| state.is_attempt_over())
+}
+
+/// What is captured after a cutover is the new side. Whoever disarmed by mistake is told what the known-good state was.
+fn not_as_before(
+    Looking { scope, actuator }: &Looking,
+    doc: &Doc,
+    new: &Baseline,
+    former: &Baseline,
+) -> Option<String> {
+    let entry = former.steps.get(&scope.step).filter(|_| scope.to == Target::Baseline)?;
+    let own = new.steps.get(&scope.step)?;
+    if own == entry || own.resource != entry.resource || own.action != entry.action {
+        return None;
+    }
+    let scope = Scope { baseline: Some(entry.clone()), ..scope.clone() };
+    let Ok(Assessment::Remaining(changes)) = actuator.assess(&scope, doc, &[]) else { return None };
+    let titles: Vec<&str> = changes.iter().map(|change| change.title.as_str()).collect();
+    Some(format!(
+        "step {}: its baseline is new, and is not the state of {:.0}, which the attempt before went back to; to restore that one: {}. \
+         If that is the known-good state: `belay arm --baseline FILE`, with what `belay capture` wrote before the cutover",
+        scope.step,
+        former.captured,
+        titles.join(", ")
+    ))
+}
+
 /// What was found of all steps together.
 struct Assessed {
     warnings: Vec<String>,
@@ -189,6 +218,7 @@ async fn assess(
     ports: &Ports,
     plan: &Plan,
     baseline: &Baseline,
+    former: Option<&Baseline>,
     cutover: Option<Timestamp>,
 ) -> Result<Assessed, ArmError> {
     let looks = plan
@@ -217,6 +247,7 @@ async fn assess(
                 CheckVerdict::Go => {}
             }
         }
+        warnings.extend(former.and_then(|former| not_as_before(&looking, &doc, baseline, former)));
     }
     Ok(Assessed { warnings, losses })
 }

@@ -226,6 +226,7 @@ impl MigrationView {
         let state = snapshot.state.as_ref();
         let pinned = state.plan.as_ref().map(|_| state.plan_sha256.clone());
         let triggers = state.plan.iter().flat_map(|plan| &plan.triggers);
+        let phase = state.present_phase();
         Self {
             name: state.name.clone(),
             state: state.state(),
@@ -241,10 +242,9 @@ impl MigrationView {
             }),
             armed: state.armed,
             cutover: state.kept_cutover(),
-            phase: state.present_phase().map(|phase| phase.name.clone()),
-            phase_since: state.present_phase().map(|phase| phase.since),
-            phase_expected_s: state
-                .present_phase()
+            phase: phase.map(|phase| phase.name.clone()),
+            phase_since: phase.map(|phase| phase.since),
+            phase_expected_s: phase
                 .and_then(|phase| Some(state.plan.as_ref()?.phases.get(&phase.name)?.expected?.as_secs())),
             muted_until: state.muted.as_ref().map(|mute| mute.until),
             muted_by: state.muted.as_ref().map(|mute| mute.by.clone()),

@@ -523,6 +523,10 @@ fn a_plan_without_the_present_phase_is_not_armed_behind_the_cutover() {
     let refused = stage.try_arm(&renamed).unwrap_err();
     assert!(refused.kind == RefusalKind::WrongState && refused.why.contains("in phase soak"), "{refused:?}");
     assert_eq!(stage.state.phase_name(), Some("soak"));
+    let mut over = stage.clone();
+    over.command(Verb::Disarm).unwrap();
+    over.try_arm(&renamed).unwrap();
+    assert_eq!(over.state.phase_name(), Some("backfill"), "that attempt is over");
     begin(&mut stage, "cutover");
     stage.try_arm(&renamed).unwrap();
     assert_eq!(stage.state.phase_name(), Some("cutover"));

@@ -2,9 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use belay_core::change::{Assessment, Change, Doc, Key, Receipt};
-use belay_engine::{ArmError, Arming, Circumstances, DryRun, Found, Verdict};
-use belay_plan::model::AwsTarget;
+use belay_core::{
+    change::{Assessment, Change, Doc, Key, Receipt},
+    event::RunKind,
+    input::{Asked, Verb},
+};
+use belay_engine::{
+    ArmError, Arming, Circumstances, DryRun, Found, Request, RunError, Verdict, run_foreground, view::MigrationView,
+};
+use belay_plan::model::{AwsTarget, Plan, Step};
 use belay_ports::{
     AccountError, Actuator, Actuators, ApplyError, Check, CheckVerdict, Corrupt, Fut, Interruption, Permission,
     ReadError, RestorePoint, Restored, Scope,
@@ -15,7 +21,7 @@ use serde_json::Value;
 
 use crate::{
     plans::{plan, weights},
-    scene::{Scene, virtually},
+    scene::{Scene, command, virtually},
 };
 
 /// The world's actuators, whose resources have one more finding.
@@ -103,16 +109,23 @@ impl Actuator for Checked {
 }
 
 fn scene(verdict: CheckVerdict) -> Scene {
-    let mut scene = Scene::new(plan([("dns", weights())]), 1, Faults::none());
-    scene.world.set("dns", serde_json::json!({ "blue": 100, "green": 0 }));
-    let check = Check {
+    scene_with(Check {
         id: "renamable".to_owned(),
         subject: "checkout".to_owned(),
         verdict,
         found: "stopped".to_owned(),
         wanted: "available".to_owned(),
         cure: "start it".to_owned(),
-    };
+    })
+}
+
+fn scene_with(check: Check) -> Scene {
+    scene_of(plan([("dns", weights())]), check)
+}
+
+fn scene_of(plan: Plan, check: Check) -> Scene {
+    let mut scene = Scene::new(plan, 1, Faults::none());
+    scene.world.set("dns", serde_json::json!({ "blue": 100, "green": 0 }));
     scene.ports.actuators = Arc::new(Finding { of: scene.ports.actuators.clone(), check });
     scene
 }
@@ -155,6 +168,76 @@ fn a_check_that_warns_is_shown_by_both() {
             let handle = scene.open().await;
             assert_eq!(scene.arm(&handle).await.unwrap().warnings, [format!("step dns: {LINE}")]);
         }
+    });
+}
+
+/// Arming comes before the cutover; a rollback without the mark would fail in the middle.
+#[test]
+fn a_step_that_counts_from_a_cutover_without_a_mark_stops_the_dry_run_and_is_a_warning_of_arming() {
+    virtually(async {
+        let scene = scene_with(Check::cutover_unmarked("checkout", "`from`"));
+        let report = dry_run(&scene, None).await;
+        let [stop] = report.stopped_by.as_slice() else { panic!("{:?}", report.stopped_by) };
+        assert_eq!((report.verdict, stop.step.as_str()), (Verdict::WouldStop, "dns"));
+        assert!(
+            stop.why.contains("the cutover, which is not marked") && stop.why.contains("`belay cutover`"),
+            "{stop:?}"
+        );
+        assert!(!report.warnings.iter().any(|warning| warning.contains("not marked")), "{:?}", report.warnings);
+        let handle = scene.open().await;
+        let armed = scene.arm(&handle).await.unwrap();
+        assert_eq!(armed.warnings, [format!("step dns: {}", stop.why)]);
+    });
+}
+
+#[test]
+fn a_run_without_a_daemon_is_refused_where_a_step_would_fail_without_the_mark() {
+    virtually(async {
+        let lossy = Step { loses_data: true, ..weights() };
+        let scene = scene_of(plan([("dns", lossy), ("web", weights())]), Check::cutover_unmarked("checkout", "`from`"));
+        scene.world.set("web", serde_json::json!({ "blue": 100, "green": 0 }));
+        let handle = scene.open().await;
+        let request = |only: &[&str]| Request {
+            plan: scene.plan.clone(),
+            plan_sha256: "abc".to_owned(),
+            kind: RunKind::Real,
+            baseline: None,
+            only: only.iter().map(|name| (*name).to_owned()).collect(),
+            phase: None,
+            asked: Asked::new("alice", "it hurts"),
+        };
+        let refused = run_foreground(&handle, &scene.ports, request(&[])).await.unwrap_err();
+        assert!(matches!(&refused, RunError::CutoverUnmarked { step, .. } if step == "dns"), "{refused}");
+        let other = run_foreground(&handle, &scene.ports, request(&["web"])).await;
+        assert!(!matches!(other, Err(RunError::CutoverUnmarked { .. })), "{other:?}");
+    });
+}
+
+#[test]
+fn arming_after_a_cutover_that_was_disarmed_says_that_the_baseline_is_the_new_side() {
+    virtually(async {
+        let mut plan = plan([("dns", weights())]);
+        plan.triggers.clear();
+        plan.phases = ["backfill", "cutover"].map(|name| (name.to_owned(), Default::default())).into_iter().collect();
+        let scene = Scene::new(plan, 1, Faults::none());
+        let shown = |handle: &belay_engine::Handle| MigrationView::new(&handle.snapshot(), None, scene.clock.now());
+        scene.world.set("dns", serde_json::json!({ "blue": 100, "green": 0 }));
+        let handle = scene.open().await;
+        scene.arm(&handle).await.unwrap();
+        command(&handle, Verb::Cutover).await.unwrap();
+        assert_eq!(shown(&handle).phase.as_deref(), Some("cutover"));
+        command(&handle, Verb::Disarm).await.unwrap();
+        assert_eq!(shown(&handle).phase, None, "the next arming begins with the first phase");
+        assert!(scene.arm(&handle).await.unwrap().warnings.is_empty(), "the traffic was not moved");
+
+        command(&handle, Verb::Cutover).await.unwrap();
+        scene.world.set("dns", serde_json::json!({ "blue": 0, "green": 100 }));
+        command(&handle, Verb::Disarm).await.unwrap();
+        let warnings = scene.arm(&handle).await.unwrap().warnings;
+        let [warning] = warnings.as_slice() else { panic!("{warnings:?}") };
+        assert!(warning.starts_with("step dns: its baseline is new, and is not the state of "), "{warning}");
+        assert!(warning.contains("belay arm --baseline FILE"), "{warning}");
+        assert!(scene.arm(&handle).await.unwrap().warnings.is_empty(), "said once");
     });
 }
 

@@ -58,11 +58,16 @@ fn the_next_release_goes_back_to_what_was_there_before_it_and_not_to_the_last_on
     guard.end_input();
     assert_eq!(guard.wait().code, Some(0));
     let first = guarded.json(&["status", "shop"]);
-    guarded.run(&["disarm", "--reason", "release 1 is done"], 0);
+    let told = guarded.run(&["disarm", "--reason", "release 1 is done"], 0);
+    assert!(
+        told.contains("the cutover was marked, so its baseline of ") && told.contains("what is there NOW"),
+        "{told}"
+    );
 
     let ended = guarded.guard(&["--on-failure", "alert", REPORT[0], REPORT[1]], &["sh", "-c", "exit 7"]).wait();
     assert_eq!(ended.code, Some(7), "{ended:#?}");
     ended.says("a rollback goes back to the baseline of ");
+    ended.says("step dns_back: its baseline is new, and is not the state of ");
     ended.does_not_say("the cutover was marked");
     let second = guarded.json(&["status", "shop"]);
     assert_ne!(first["baseline"]["captured"], second["baseline"]["captured"]);
@@ -173,7 +178,12 @@ fn another_plan_than_the_daemons_is_not_armed_and_not_replaced() {
         .unwrap();
     assert_eq!(told.status.code(), Some(5));
     let told = crate::text(&told.stderr);
-    assert!(told.contains("it is not what was reviewed") && told.contains("the command was not started"), "{told}");
+    assert!(
+        told.contains("it is not what was reviewed")
+            && told.contains("copy the reviewed plan over it")
+            && told.contains("the command was not started"),
+        "{told}"
+    );
     guarded.is("disarmed");
 }
 
