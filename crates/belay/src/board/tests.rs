@@ -509,3 +509,16 @@ fn a_drill_is_never_taken_for_an_emergency() {
     assert!(shown.contains("a drill is under way: customers_hurt is made to fire; ada: before the"), "{shown}");
     assert!(shown.contains("overlay staging") && shown.contains("  drill 0kf3x9a2mq71"), "{shown}");
 }
+
+/// The first and the last change that were sent; what had its effect without a send is none of them.
+#[test]
+fn a_step_that_is_done_shows_what_was_sent() {
+    let mut step = rolling_back()["run"]["steps"]["dns_back"].clone();
+    let change =
+        |title: &str, sent: bool| json!({ "id": title, "title": title, "after": {}, "effective": true, "sent": sent });
+    step["phase"] = json!("done");
+    step["changes"] =
+        json!([change("restore", true), change("set", true), change("rename", true), change("window", false)]);
+    let step: crate::document::Step = serde_json::from_value(step).unwrap();
+    assert_eq!(step.what(), "restore; 1 more; rename");
+}

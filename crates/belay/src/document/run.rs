@@ -90,6 +90,13 @@ pub(crate) struct Change {
     #[serde(default)]
     pub(crate) effects: Vec<Effect>,
     pub(crate) effective: bool,
+    #[serde(default = "yes")]
+    pub(crate) sent: bool,
+}
+
+/// A daemon of an older version lists what was sent.
+fn yes() -> bool {
+    true
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -216,7 +223,22 @@ impl Step {
         if let Some(waiting) = self.waiting_for.first() {
             return waiting.reason.clone();
         }
+        if self.is_over() {
+            return self.done();
+        }
         let open = self.changes.iter().find(|change| !change.effective);
         open.or(self.changes.last()).map_or(String::new(), |change| change.title.clone())
+    }
+
+    /// What was sent, as far as it fits on one line: the first change and the last one.
+    fn done(&self) -> String {
+        let sent: Vec<&str> =
+            self.changes.iter().filter(|change| change.sent).map(|change| change.title.as_str()).collect();
+        match sent.as_slice() {
+            [] => String::new(),
+            [only] => (*only).to_owned(),
+            [first, last] => format!("{first}; {last}"),
+            [first, between @ .., last] => format!("{first}; {} more; {last}", between.len()),
+        }
     }
 }

@@ -49,7 +49,7 @@ fn section(title: &str, lines: Vec<String>, output: Output) {
 
 fn changed(run: &Run) -> Vec<String> {
     let effective = run.steps.iter().flat_map(|(name, step)| {
-        let effective = step.changes.iter().filter(|change| change.effective);
+        let effective = step.changes.iter().filter(|change| change.effective && change.sent);
         effective.map(move |change| format!("{name}: {}", change.title))
     });
     effective.collect()
@@ -57,7 +57,7 @@ fn changed(run: &Run) -> Vec<String> {
 
 /// Steps for which nothing was sent: done all the same, or not.
 fn without_a_call(run: &Run, done: bool) -> Vec<String> {
-    let sent_nothing = |step: &Step| !step.changes.iter().any(|change| change.effective);
+    let sent_nothing = |step: &Step| !step.changes.iter().any(|change| change.effective && change.sent);
     let wanted = run.steps.iter().filter(|(_, step)| sent_nothing(step) && (step.phase == "done") == done);
     let line = |(name, step): (&String, &Step)| match step.why.as_str() {
         _ if done => name.clone(),

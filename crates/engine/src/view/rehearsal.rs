@@ -62,6 +62,7 @@ fn change_view(change: DryChange) -> ChangeView {
         effects: change.effects,
         expected_s: change.expected_s,
         effective: false,
+        sent: false,
         receipt: None,
     }
 }

@@ -11,6 +11,7 @@ use belay_core::{
     possible::{self, VerbWord},
     reading::Health,
     run::{Phase, Run, RunState, StepState},
+    unproven_by_undo,
 };
 use belay_plan::{
     graph::Graph,
@@ -66,6 +67,9 @@ pub struct RunView {
     pub left: Vec<String>,
     /// Whether its before-images can be put back now.
     pub undoable: bool,
+    /// Of a run that can be undone: where the undo will halt until a person takes responsibility, each with the reason.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub undo_unproven: Vec<String>,
     /// Of a dry run: its findings.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<DryRun>)]
@@ -163,6 +167,8 @@ pub struct ChangeView {
     pub expected_s: u64,
     /// A look has shown its effect.
     pub effective: bool,
+    /// False as well where its effect came without it: a restored database had the setting already.
+    pub sent: bool,
     /// What its last send was answered with, if it was: a resource's id, or the outcome of a job.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub receipt: Option<Value>,
@@ -211,6 +217,7 @@ impl RunView {
         };
         let view =
             |(name, step): (&Name, &Arc<StepState>)| (name.clone(), step_view(state, run, name, step, progress(name)));
+        let undoable = possible::of_run(state, run).contains(&VerbWord::Undo);
         Self {
             id: run.id.to_string(),
             migration: state.name.clone(),
@@ -231,7 +238,8 @@ impl RunView {
             waiting_for: waiting::of_run(state, run),
             undoes: run.undoes.as_ref().map(ToString::to_string),
             left: run.left.clone(),
-            undoable: possible::of_run(state, run).contains(&VerbWord::Undo),
+            undoable,
+            undo_unproven: if undoable { unproven_by_undo(run) } else { Vec::new() },
             report: run.report.clone(),
             overlay: run.plan.overlaid.as_ref().and_then(|overlaid| overlaid.overlay.clone()),
             drill: run.drill.clone(),
@@ -285,9 +293,14 @@ fn approval_view(plan: &Step, step: &StepState) -> Option<ApprovalView> {
     })
 }
 
-/// What was planned at the first look; and what was sent beside it: it has come up since, or was sent before a retry.
-fn changes(step: &StepState) -> impl Iterator<Item = &Change> {
-    step.planned.iter().chain(step.sent.iter().filter(|sent| !is_planned(step, sent)))
+/// What was sent, in that order; and what was planned at the first look beside it.
+fn changes<'s>(step: &'s StepState) -> impl Iterator<Item = &'s Change> {
+    let present = move |sent: &'s Change| step.planned.iter().find(|planned| planned.id == sent.id).unwrap_or(sent);
+    step.sent.iter().map(present).chain(step.planned.iter().filter(|planned| !is_sent(step, planned)))
+}
+
+fn is_sent(step: &StepState, change: &Change) -> bool {
+    step.sent.iter().any(|sent| sent.id == change.id)
 }
 
 fn is_planned(step: &StepState, change: &Change) -> bool {
@@ -311,6 +324,7 @@ fn change_view(step: &StepState, change: &Change) -> ChangeView {
         effects: change.effects.clone(),
         expected_s: change.expected.as_secs(),
         effective: is_effective(step, change),
+        sent: is_sent(step, change),
         receipt: receipts.find(|receipt| receipt.change == change.id).map(|receipt| receipt.body.clone()),
     }
 }
