@@ -158,6 +158,12 @@ pub struct Objectives {
     pub recovery: Option<Duration>,
 }
 
+impl Objectives {
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// A stage of the migration, as `backfill`, `cutover` or `soak`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Phase {

@@ -65,13 +65,31 @@ fn many_runs_are_counted_and_drawn() {
 }
 
 #[test]
+fn without_objectives_nothing_is_within_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = fs::read_to_string(repository("config/examples/blue-green-web.yaml")).unwrap();
+    let plan: String =
+        plan.lines().filter(|line| !line.starts_with("objectives:")).map(|line| format!("{line}\n")).collect();
+    fs::write(folder.path().join("plan.yaml"), plan).unwrap();
+    for (more, verdict) in [
+        (&[][..], "done; the plan has no objectives"),
+        (&["--runs", "2"][..], "2 of 2 runs rolled back (100%); the plan has no objectives"),
+    ] {
+        let arguments = [&["drill", "plan.yaml", "--simulate"][..], more].concat();
+        let output = belay(folder.path(), &arguments).assert().code(0).get_output().clone();
+        let shown = text(&output.stdout);
+        assert!(shown.contains(verdict) && !shown.contains("within the objectives"), "{shown}");
+    }
+}
+
+#[test]
 fn each_step_is_measured_and_scenarios_stand_beside_each_other() {
     let folder = tempfile::tempdir().unwrap();
     let scenario = |name: &str| repository(&format!("config/scenarios/{name}.yaml")).display().to_string();
     let (slow, killed) = (scenario("restore-takes-twice-as-long"), scenario("daemon-is-killed"));
     let more = ["--runs", "4", "--scenario", &slow, "--scenario", &killed];
     let (shown, _) = drill(&folder, "config/demo.yaml", &more, 3);
-    for expected in ["took p50 / p95", "(the longest)", "usual", "within the objectives", "total p95"] {
+    for expected in ["took p50 / p95", "(longest)", "usual", "within the objectives", "total p95"] {
         assert!(shown.contains(expected), "{expected}\nis not in\n{shown}");
     }
     let (shown, _) = drill(&folder, "config/demo.yaml", &[&more[..], &["--json"]].concat(), 3);

@@ -195,7 +195,7 @@ impl Steps {
                 &comment(2, "The health checks of the members that get traffic are the proof that they are healthy.");
         } else if gates.is_empty() {
             not_known.push(format!(
-                "what proves that the old side of {} is healthy: without a `require`, step `{name}` waits for a person to override it",
+                "what proves that the old side of {} is healthy: without a `require`, step `{name}` fails until a person overrides it",
                 record.name
             ));
             text += &comment(

@@ -226,6 +226,25 @@ fn a_fallback_that_fails_leaves_both_to_a_person() {
 }
 
 #[test]
+fn traffic_that_is_put_back_in_part_is_told_as_split() {
+    let web = Step { resource: "elbv2:web".to_owned(), ..weights() };
+    let report = explored(&plan([("dns", weights()), ("web", web), ("writers", needing(&["web"], manual()))]));
+    let split = report
+        .ends
+        .iter()
+        .find(|end| end.steps["web"] == Disposition::Failed && end.steps["dns"] == Disposition::InPlace);
+    let words = &split.unwrap().words;
+    assert!(words.contains("traffic of dns is on blue, and that of web is not put back"), "{words}");
+    let wise = report.advice.iter().find(|advice| advice.rule == Rule::FallbackWise).unwrap();
+    assert!(
+        wise.what
+            .starts_with("if `web` fails, customers are split: the traffic of dns is on blue, and that of web is not"),
+        "{}",
+        wise.what
+    );
+}
+
+#[test]
 fn a_halt_in_the_middle_and_a_missing_need_are_advised_on() {
     let mut plan = sound();
     plan.steps["dns"].needs.clear();

@@ -311,8 +311,25 @@ impl Explorer<'_> {
         let mut traffic: Vec<&str> = in_place.flat_map(|index| self.model.destinations(index)).collect();
         traffic.sort_unstable();
         traffic.dedup();
+        let moves = |index: &usize| matches!(self.model.steps[*index].kind, model::Kind::Traffic { .. });
+        let name = |index: usize| self.plan.steps.get_index(index).map(|(name, _)| name.as_str());
+        let not_back = (0..end.steps.len()).filter(|index| missing(*index) && moves(index));
+        let not_back: Vec<&str> = not_back.filter_map(name).collect();
         if !traffic.is_empty() && !parts.is_empty() {
-            parts.push(format!("traffic is on {}", traffic.join(", ")));
+            let on = traffic.join(", ");
+            parts.push(match not_back.as_slice() {
+                [] => format!("traffic is on {on}"),
+                names => {
+                    let back = (0..end.steps.len())
+                        .filter(|index| end.steps[*index] == Some(Disposition::InPlace) && moves(index));
+                    let back: Vec<&str> = back.filter_map(name).collect();
+                    format!(
+                        "traffic of {} is on {on}, and that of {} is not put back",
+                        back.join(", "),
+                        names.join(", ")
+                    )
+                }
+            });
         }
         let data = (0..end.steps.len())
             .filter(|index| missing(*index) && self.model.steps[*index].kind == model::Kind::Replace);

@@ -106,7 +106,7 @@ pub(crate) fn check(
                 let to = model.destinations(index).join(", ");
                 let why = format!(
                     "would give {to} traffic, the actuator cannot tell whether it is healthy, and the step has no \
-                     `require`: Belay refuses to send, until a person overrides it by name"
+                     `require`: the step fails, until a person overrides it by name"
                 );
                 violated(Property::Proof, why);
             }

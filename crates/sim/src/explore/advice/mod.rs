@@ -199,7 +199,7 @@ impl Adviser<'_> {
         if self.plan.steps[index].require.is_empty() && !raised.is_empty() {
             let what = format!(
                 "`{name}` gives {raised} traffic without an interlock: where the actuator cannot tell whether it is \
-                 healthy, Belay refuses to send"
+                 healthy, the step fails until a person overrides it"
             );
             self.say(Rule::NoInterlock, format!("/steps/{name}"), what, "add a `require` on a signal that says so");
         }
@@ -229,10 +229,22 @@ impl Adviser<'_> {
         }
         let names: Vec<&str> =
             in_place.iter().filter_map(|at| self.plan.steps.get_index(*at)).map(|(name, _)| name.as_str()).collect();
+        let moves = |at: &&usize| !self.model.destinations(**at).is_empty();
         let traffic: Vec<&str> = in_place.iter().flat_map(|at| self.model.destinations(*at)).collect();
+        let moved: Vec<&str> = in_place
+            .iter()
+            .filter(moves)
+            .filter_map(|at| self.plan.steps.get_index(*at))
+            .map(|(name, _)| name.as_str())
+            .collect();
+        let splits = !self.model.destinations(index).is_empty();
         let lost = if *self.kind(index) == Kind::Replace { ", and its database is not restored" } else { "" };
         let mut what = match traffic.first() {
-            Some(first) => format!("if `{name}` fails, traffic is on {first} ({}){lost}", names.join(", ")),
+            Some(first) if splits => format!(
+                "if `{name}` fails, customers are split: the traffic of {} is on {first}, and that of {name} is not",
+                moved.join(", ")
+            ),
+            Some(first) => format!("if `{name}` fails, traffic is on {first} ({}){lost}", moved.join(", ")),
             None => format!("if `{name}` fails, the rollback is half way: {} may be in place{lost}", names.join(", ")),
         };
         if !dependents.is_empty() {

@@ -21,8 +21,11 @@ pub(super) fn show(
     }
     let Distribution { runs, within_objectives, .. } = found;
     let style = if within_objectives == runs { output.good() } else { output.bad() };
-    let share =
-        format!("{within_objectives} of {runs} runs within the objectives ({})", percent(*within_objectives, *runs));
+    let share = percent(*within_objectives, *runs);
+    let share = match plan.objectives.is_empty() {
+        true => format!("{within_objectives} of {runs} runs rolled back ({share}); the plan has no objectives"),
+        false => format!("{within_objectives} of {runs} runs within the objectives ({share})"),
+    };
     output.line(style.apply_to(share));
     for (outcome, counted) in &found.outcomes {
         let count =
@@ -79,8 +82,8 @@ fn steps(plan: &Plan, found: &Distribution, source: impl Fn(&str) -> Option<&'st
         let waits = asked.map_or_else(String::new, |approve| format!(" ({})", approve.role));
         let count = |runs: &usize| if *runs == 0 { String::new() } else { percent(*runs, found.runs) };
         shown.add_row([
-            if *longest { format!("{name} (the longest)") } else { name.clone() },
-            cell(*took),
+            name.clone(),
+            cell(*took) + if *longest { " (longest)" } else { "" },
             cell(*waited) + &waits,
             cell(*changed),
             cell(*verified),
@@ -93,13 +96,18 @@ fn steps(plan: &Plan, found: &Distribution, source: impl Fn(&str) -> Option<&'st
     output.drawing(shown);
 }
 
+/// What a run that counts as good has achieved.
+pub(super) fn within(plan: &Plan) -> &'static str {
+    if plan.objectives.is_empty() { "rolled back" } else { "within the objectives" }
+}
+
 /// Several scenarios beside each other.
-pub(super) fn matrix(acts: &[Act], output: Output) {
+pub(super) fn matrix(plan: &Plan, acts: &[Act], output: Output) {
     if output.json || acts.len() < 2 {
         return;
     }
     let mut shown = table(output);
-    shown.set_header(["scenario", "within the objectives", "outcomes", "total p95"]);
+    shown.set_header(["scenario", within(plan), "outcomes", "total p95"]);
     for act in acts {
         let time = |seconds: f64| text::duration(Duration::from_secs_f64(seconds));
         let (within, outcomes, total) = match &act.came {

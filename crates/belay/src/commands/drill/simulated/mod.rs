@@ -155,7 +155,7 @@ impl Simulated {
             warnings.extend(act.unmet().iter().map(|what| format!("{}{what}", act.called())));
             acts.push(act);
         }
-        many::matrix(&acts, output);
+        many::matrix(&loaded.plan, &acts, output);
         for warning in &warnings {
             output.line(format_args!("{} {warning}", output.warn().apply_to("warning:")));
         }

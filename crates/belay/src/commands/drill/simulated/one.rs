@@ -23,7 +23,9 @@ pub(super) fn show(plan: &Plan, report: &Report, records: &[Record], output: Out
     let why = if report.why.is_empty() { String::new() } else { format!(": {}", report.why) };
     output.line(format_args!("{}{why}", style.apply_to(output.bold().apply_to(text::words(report.outcome.as_str())))));
     times(plan, report, output);
-    let verdict = if report.verdict.within_objectives {
+    let verdict = if report.verdict.within_objectives && plan.objectives.is_empty() {
+        output.good().apply_to("done; the plan has no objectives")
+    } else if report.verdict.within_objectives {
         output.good().apply_to("within the objectives")
     } else if good {
         output.bad().apply_to("outside the objectives")

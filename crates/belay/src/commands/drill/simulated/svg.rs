@@ -4,7 +4,7 @@ use std::{fmt::Write, time::Duration};
 
 use belay_plan::{model::Plan, visible::in_svg};
 
-use super::Act;
+use super::{Act, many};
 use crate::text;
 
 const WIDTH: f64 = 760.0;
@@ -79,17 +79,18 @@ pub(super) fn ecdf(plan: &Plan, acts: &[Act]) -> String {
         let colour = COLOURS[index % COLOURS.len()];
         let y = TOP - 12.0 + LINE * index as f64;
         let _ = writeln!(svg, "<path class=\"curve\" stroke=\"{colour}\" d=\"M{LEFT} {y:.1}h18\"/>");
-        let _ = writeln!(svg, "<text x=\"{:.1}\" y=\"{:.1}\">{}</text>", LEFT + 26.0, y + 4.0, in_svg(&legend(act)));
+        let _ =
+            writeln!(svg, "<text x=\"{:.1}\" y=\"{:.1}\">{}</text>", LEFT + 26.0, y + 4.0, in_svg(&legend(plan, act)));
         let _ = writeln!(svg, "<path class=\"curve\" stroke=\"{colour}\" d=\"{}\"/>", curve(act, &frame));
     }
     svg.push_str("</svg>\n");
     svg
 }
 
-fn legend(act: &Act) -> String {
+fn legend(plan: &Plan, act: &Act) -> String {
     let runs = act.reports.len();
     let within = act.reports.iter().filter(|report| report.verdict.within_objectives).count();
-    format!("{} ({within} of {runs} within the objectives)", act.summary.trim_end_matches('.'))
+    format!("{} ({within} of {runs} {})", act.summary.trim_end_matches('.'), many::within(plan))
 }
 
 /// A step up at each run; where not all recover, it ends below the top.
