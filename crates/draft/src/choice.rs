@@ -216,7 +216,13 @@ impl Chooser<'_, '_> {
                     item.indices.iter().flat_map(|index| behind(inventory, &inventory.records[*index], false));
                 led.any(|balancer| balancers.contains(&balancer.arn.as_str()))
             };
-            let scope = scope(records.iter().collect(), leads, !self.choice.forwarders.is_empty());
+            // The only one, of which nothing shows that it leads elsewhere.
+            let alone = records.len() == 1
+                && records[0]
+                    .indices
+                    .iter()
+                    .all(|index| behind(inventory, &inventory.records[*index], false).is_empty());
+            let scope = scope(records.iter().collect(), leads, !self.choice.forwarders.is_empty() && !alone);
             self.choice.records = self.free(Kind::Record, &scope);
         }
         if wanted.listeners.is_empty() {

@@ -81,7 +81,7 @@ fn a_file_that_is_there_is_not_written_over() {
     state(folder.path(), &shop());
     let (code, plan, told) = init(folder.path(), &["-o", "plan.yaml"]);
     assert_eq!((code, plan.as_str()), (Some(0), ""), "{told}");
-    assert!(told.contains("next: belay validate plan.yaml && belay explore plan.yaml"), "{told}");
+    assert!(told.contains("next: belay validate plan.yaml; belay explore plan.yaml"), "{told}");
     let first = fs::read_to_string(folder.path().join("plan.yaml")).unwrap();
     let (code, plan, told) = init(folder.path(), &["-o", "plan.yaml", "--name", "other"]);
     assert_eq!((code, plan.as_str()), (Some(2), ""));

@@ -142,6 +142,21 @@ fn only_what_belongs_to_what_is_named_is_taken() {
     assert_eq!(balancers_in_question(&inventory, &Wanted::default()).len(), 2);
 }
 
+/// The only record of the account, of which nothing shows that it belongs to something else.
+#[test]
+fn the_only_record_is_taken_beside_a_named_listener_unless_it_leads_elsewhere() {
+    let mut inventory = shop();
+    inventory.records = vec![record("www.example.com", "CNAME", &[("blue", 1, None), ("green", 0, None)])];
+    inventory.forwarders.push(listener("other", &[("other-a", 1), ("other-b", 0)]));
+    let wanted = Wanted { listeners: flags(&["shop:443"]), ..Wanted::default() };
+    let choice = alone(&inventory, &wanted).unwrap();
+    assert_eq!((choice.records, choice.forwarders), (vec![0], vec![0]));
+    let other = balancer("other");
+    inventory.records = vec![record("www.example.com", "A", &[("a", 1, Some(&other.dns_name)), ("b", 0, None)])];
+    inventory.balancers.push(other);
+    assert_eq!(alone(&inventory, &wanted).unwrap().records, [0; 0]);
+}
+
 #[test]
 fn a_listener_of_one_group_is_taken_only_by_name() {
     let mut inventory = shop();

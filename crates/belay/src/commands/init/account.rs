@@ -36,9 +36,9 @@ impl Account {
         let progress = Progress::new(output);
         let discovery = Discovery::start(&aws, region, progress.teller()).await.map_err(|error| match error {
             SessionError::Account(error) => account_failure(error),
-            error @ SessionError::NoRegion => {
-                Failure::new(Exit::Usage, error).help("name it with `--region eu-west-1`")
-            }
+            // There is no plan yet that could name it.
+            SessionError::NoRegion => Failure::message(Exit::Usage, "no AWS region is known")
+                .help("name it: `--region eu-west-1`, AWS_REGION in the environment, or `region` in the profile"),
         })?;
         for detour in aws.detours() {
             output.note(format_args!("note: {detour}"));

@@ -28,7 +28,8 @@ use crate::{
 /// Draft a plan from what the account contains
 ///
 /// Reads the account (it can change nothing there): weighted records, load balancers, databases, alarms. What is the only one of its
-/// kind becomes part of the plan; where there are several, flags choose, or you are asked on the terminal. A database becomes part
+/// kind becomes part of the plan; where there are several, flags choose, or you are asked on the terminal. Where a record or a listener is
+/// named, only what belongs to it is taken of the other kind. A database becomes part
 /// of it only when you name it, since its step loses data. The plan has comments, and contains only what was found: what could not be
 /// known is listed at the end.
 #[derive(Debug, clap::Args)]
@@ -36,7 +37,7 @@ use crate::{
 Examples:
   belay init -o checkout.yaml
   belay init --record www.example.com --db orders -o checkout.yaml
-  belay init --listener shop:443 --alarm shop-5xx --name shop-cutover > shop.yaml
+  belay init --listener shop:443 --alarm shop-5xx --name shop > shop.yaml
   belay init --from-terraform terraform.tfstate --db orders -o checkout.yaml")]
 pub(crate) struct Args {
     /// The name of the migration; left out: made of what the plan is about
@@ -140,7 +141,7 @@ impl Args {
         if let Some(path) = &self.output {
             let file = text::shell_word(&path.display().to_string());
             output.note(format_args!("the plan {} is in {file}", drafted.migration));
-            output.note(format_args!("next: belay validate {file} && belay explore {file} && belay dry-run {file}"));
+            output.note(format_args!("next: belay validate {file}; belay explore {file}; belay dry-run {file}"));
         }
     }
 

@@ -46,6 +46,12 @@ pub(super) fn failure(troubles: &[Trouble], inventory: &Inventory, typed: &str, 
         };
         candidates.iter().take(LISTED_MAX).map(act).collect::<Vec<_>>()
     };
+    // Each flag that is wrong gives way, also in the commands that mend another one.
+    let wrong = troubles.iter().filter_map(|trouble| match trouble {
+        Trouble::NoSuch { kind, wanted, .. } => Some(flag(kind.flag(), wanted)),
+        Trouble::Open(_) | Trouble::Unfit { .. } | Trouble::Nothing => None,
+    });
+    let typed = &wrong.fold(typed.to_owned(), |typed, wrong| without(&typed, &wrong));
     let mut left_out = Vec::new();
     let mut more = 0;
     for trouble in troubles {
@@ -53,15 +59,13 @@ pub(super) fn failure(troubles: &[Trouble], inventory: &Inventory, typed: &str, 
             Trouble::Open(question) => {
                 // A flag that fits several gives way to one that fits one.
                 let others = question.typed.as_ref().map(|wide| without(typed, &flag(question.kind.flag(), wide)));
-                let others = others.as_deref().unwrap_or(typed);
+                let others = others.as_deref().unwrap_or(typed.as_str());
                 failure.acts.extend(acts(question.kind, &question.candidates, others));
                 more += question.candidates.len().saturating_sub(LISTED_MAX);
                 left_out.push(format!("`{} none`", question.kind.flag()));
             }
-            Trouble::NoSuch { kind, wanted, candidates } => {
-                // The flag that is wrong gives way.
-                let others = without(typed, &flag(kind.flag(), wanted));
-                failure.acts.extend(acts(*kind, candidates, &others));
+            Trouble::NoSuch { kind, candidates, .. } => {
+                failure.acts.extend(acts(*kind, candidates, typed));
                 more += candidates.len().saturating_sub(LISTED_MAX);
             }
             Trouble::Unfit { .. } | Trouble::Nothing => {}
@@ -131,7 +135,7 @@ pub(super) fn invalid(errors: &[Diagnostic], inventory: &Inventory, choice: &Cho
 #[cfg(test)]
 mod tests {
     use belay_draft::{
-        choice::{Wanted, choose},
+        choice::{Kind, Wanted, choose},
         inventory::{Backups, Database},
     };
 
@@ -143,6 +147,23 @@ mod tests {
         assert_eq!(without(typed, &flag("--listener", "shop")), " --listener shop:80 --alarm=-dash");
         assert_eq!(without(typed, &flag("--alarm", "-dash")), " --listener shop:80 --listener shop");
         assert_eq!(without(typed, &flag("--db", "orders")), typed);
+    }
+
+    #[test]
+    fn no_command_keeps_a_flag_that_is_wrong() {
+        let no_such = |kind| Trouble::NoSuch {
+            kind,
+            wanted: "nope".to_owned(),
+            candidates: vec![Candidate { label: "orders".to_owned(), detail: String::new() }],
+        };
+        let troubles = [no_such(Kind::Database), no_such(Kind::Alarm)];
+        let typed = " --db nope --alarm nope --listener shop:80";
+        let told = failure(&troubles, &Inventory::default(), typed, Output::detect(true));
+        let commands: Vec<&str> = told.acts.iter().map(|act| act.command.as_str()).collect();
+        assert_eq!(
+            commands,
+            ["belay init --listener shop:80 --db orders", "belay init --listener shop:80 --alarm orders"]
+        );
     }
 
     #[test]
