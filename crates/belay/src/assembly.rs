@@ -24,6 +24,7 @@ use crate::{
     commands::serve::config_failure,
     exit::{Exit, Failure},
     output::Output,
+    text,
 };
 
 /// Everything that a plan can name.
@@ -34,12 +35,22 @@ pub(crate) fn catalogue() -> Catalogue {
     Catalogue::new(actions, signals).with_channels(channels, belay_channels::check_text)
 }
 
+const STATE: &str = "sqlite:belay.db";
+
 /// Where the journal is.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct State {
     /// Where the journal is kept
-    #[arg(long = "state", env = "BELAY_STATE", default_value = "sqlite:belay.db", value_name = "URL")]
+    #[arg(long = "state", env = "BELAY_STATE", default_value = STATE, value_name = "URL")]
     pub(crate) url: StateUrl,
+}
+
+impl State {
+    /// As it is typed, with a blank before it; nothing where it is the usual one.
+    pub(crate) fn typed(&self) -> String {
+        let url = self.url.to_string();
+        if url == STATE { String::new() } else { format!(" --state {}", text::shell_word(&url)) }
+    }
 }
 
 /// Takes the journal and its lease: from here on this process is the one that acts.

@@ -85,7 +85,7 @@ impl Staged {
         }
         let phase = plan_file::chosen_phase(&loaded.plan, self.phase.as_deref())?;
         let mut drill = Drill::open(self, loaded, phase, output).await?;
-        let again = format!("belay drill {}{}", path.display(), overlay.typed());
+        let again = format!("belay drill {}{}{}", path.display(), overlay.typed(), self.state.typed());
         let exit = match &self.put_back {
             Some(Some(run)) => drill.put_back(&RunId(run.clone())).await.map(|run| run.exit()),
             put_back => drill.drill(put_back.is_some(), &again).await,
@@ -119,9 +119,20 @@ struct Drill<'a> {
     output: Output,
 }
 
+/// The journal that a daemon uses is not that of the drill.
+fn beside_a_daemon(failure: Failure) -> Failure {
+    if failure.exit != Exit::Refused {
+        return failure;
+    }
+    let own = "beside a daemon, a drill keeps a journal of its own: `--state sqlite:drill.db`; the daemon's readiness then does not \
+               count this drill";
+    let help = failure.help.as_ref().map_or_else(|| own.to_owned(), |help| format!("{help}; {own}"));
+    failure.help(help)
+}
+
 impl<'a> Drill<'a> {
     async fn open(args: &'a Staged, loaded: Loaded, phase: Option<String>, output: Output) -> Result<Self, Failure> {
-        let journal = Arc::new(open_to_write(&args.state.url)?);
+        let journal = Arc::new(open_to_write(&args.state.url).map_err(beside_a_daemon)?);
         let injection = Injection::default();
         let mut ports = ports(Access::ReadWrite, journal, Arc::new(injection.clone()), gate(output)?);
         ports.sensors = injection.before(ports.sensors.clone(), ports.clock.clone());
