@@ -19,7 +19,7 @@ const STYLES: Styles = Styles::styled();
 
 /// A safety net for migrations on AWS: it watches a cutover, and puts things back when it goes wrong.
 #[derive(Debug, Parser)]
-#[command(version, styles = STYLES, max_term_width = 110, disable_help_subcommand = true)]
+#[command(version, styles = STYLES, max_term_width = 110)]
 pub(crate) struct Cli {
     /// How logs look; they go to standard error, and RUST_LOG says which
     #[arg(long, global = true, value_enum, default_value = "text", value_name = "FORMAT")]

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use clap::{Command, builder::Styles};
 
+use crate::text;
+
 /// Commands by what they are for, in the order in which one meets them.
 const GROUPS: [(&str, &[&str]); 7] = [
     ("See it work", &["demo"]),
@@ -20,6 +22,9 @@ const GROUPS: [(&str, &[&str]); 7] = [
     ("Afterwards", &["report", "postmortem", "audit", "journal"]),
     ("Set up", &["token", "completions", "man"]),
 ];
+
+/// What is left for a sentence beside the name, on a terminal of 80 columns.
+const ABOUT: usize = 65;
 
 const AFTER: &str = "\
 Try it without AWS and without any set-up:
@@ -78,7 +83,12 @@ fn template(program: &Command) -> String {
         for name in names {
             let about = program.find_subcommand(name).and_then(Command::get_about);
             let about = about.map_or(String::new(), ToString::to_string);
-            let _ = writeln!(groups, "  {literal}{name:<12}{literal:#} {about}");
+            let rows = text::rows(&about, ABOUT);
+            let mut rows = rows.iter().map(String::as_str);
+            let _ = writeln!(groups, "  {literal}{name:<12}{literal:#} {}", rows.next().unwrap_or_default());
+            for row in rows {
+                let _ = writeln!(groups, "{:15}{row}", "");
+            }
         }
         groups.push('\n');
     }
@@ -135,6 +145,29 @@ mod tests {
         let known: BTreeSet<&str> = program.get_subcommands().map(Command::get_name).collect();
         assert_eq!(grouped.iter().copied().collect::<BTreeSet<&str>>(), known);
         assert_eq!(grouped.len(), known.len());
+    }
+
+    /// What a terminal of 80 columns would break cannot be copied.
+    #[test]
+    fn examples_and_the_overview_fit_eighty_columns() {
+        let long =
+            |text: String| text.lines().filter(|line| line.chars().count() > 80).map(str::to_owned).collect::<Vec<_>>();
+        let program = cli::command();
+        let examples = program.get_subcommands().filter_map(|command| {
+            let help = command.get_after_help()?.to_string();
+            Some(help.split("Exit codes:").next().unwrap_or_default().to_owned())
+        });
+        assert_eq!(examples.flat_map(long).collect::<Vec<_>>(), Vec::<String>::new());
+        let overview = cli::command().term_width(80).render_help().to_string();
+        assert_eq!(long(overview), Vec::<String>::new());
+    }
+
+    #[test]
+    fn help_is_a_command_too() {
+        for words in [vec!["belay", "help"], vec!["belay", "help", "arm"]] {
+            let shown = cli::command().try_get_matches_from(words).unwrap_err();
+            assert_eq!(shown.kind(), clap::error::ErrorKind::DisplayHelp);
+        }
     }
 
     #[test]

@@ -20,8 +20,8 @@ use crate::{
 #[command(after_help = "\
 Examples:
   belay audit
-  belay audit --heads heads.txt                # also: nothing noted in this file was changed, cut off or removed
-  belay audit checkout-cutover --head 3f1c...  # also: the end is not cut off behind this record")]
+  belay audit --heads heads.txt   # also: nothing noted there was changed
+  belay audit checkout-cutover --head 3f1c...  # also: nothing is cut off")]
 pub(crate) struct Args {
     /// The migration to verify; all, if left out
     migration: Option<String>,

@@ -24,7 +24,7 @@ use crate::{
 #[command(after_help = "\
 Example:
   belay capture checkout.yaml -o checkout.baseline.json
-  belay run checkout.yaml --baseline checkout.baseline.json --reason \"errors after the cutover\"")]
+  belay run checkout.yaml --baseline checkout.baseline.json --reason \"errors\"")]
 pub(crate) struct Args {
     plan: PathBuf,
     #[command(flatten)]

@@ -26,8 +26,8 @@ use crate::{
 Examples:
   belay checklist plan.yaml --phase before
   belay checklist checkout-cutover
-  belay checklist --tick backup_verified --reason \"restored snapshot 17 into staging, counted the orders\"
-  belay checklist --untick backup_verified --reason \"it was the wrong snapshot\"")]
+  belay checklist --tick backup_verified --reason \"snapshot 17 was restored\"
+  belay checklist --untick backup_verified --reason \"the wrong snapshot\"")]
 pub(crate) struct Args {
     /// A migration of the daemon, needed only where it has several; or a plan file
     #[arg(value_name = "PLAN|MIGRATION")]

@@ -32,10 +32,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[command(after_help = "\
 Examples:
   belay explore checkout.yaml
-  belay explore checkout.yaml --json | jq '.properties[] | select(.verdict == \"refuted\")'
-  belay explore checkout.yaml --deny findings --require-complete   # in a pipeline
+  belay explore checkout.yaml --json | jq '.properties[].verdict'
+  belay explore checkout.yaml --deny findings --require-complete  # in CI
   belay explore checkout.yaml --write-scenario counter-example.yaml
-  belay explore before.yaml after.yaml                             # ends and properties gained and lost
+  belay explore before.yaml after.yaml   # ends and properties gained and lost
   belay explore huge.yaml --max-states 200000 --within 2m")]
 pub(crate) struct Args {
     plan: PathBuf,

@@ -20,7 +20,7 @@ enum Format {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  belay graph checkout.yaml                        # Mermaid, for a Markdown page
+  belay graph checkout.yaml                       # Mermaid, for a Markdown page
   belay graph checkout.yaml --format svg > checkout.svg")]
 pub(crate) struct Args {
     plan: PathBuf,

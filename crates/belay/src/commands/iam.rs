@@ -43,9 +43,9 @@ enum Part {
 #[command(after_help = "\
 Examples:
   belay iam checkout.yaml > policy.json
-  belay iam checkout.yaml --baseline checkout.baseline.json --format terraform > belay.tf
+  belay iam checkout.yaml --baseline base.json --format terraform > belay.tf
   belay iam checkout.yaml --only watch                # for people who may look
-  belay iam checkout.yaml --boundary > boundary.json  # the most that the role can ever do")]
+  belay iam checkout.yaml --boundary > b.json  # the most that the role can do")]
 pub(crate) struct Args {
     plan: PathBuf,
     #[command(flatten)]

@@ -11,7 +11,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  belay journal rescue        # while the daemon still runs: only it has the records")]
+  belay journal rescue   # while the daemon still runs: only it has the records")]
 pub(crate) struct Args {
     #[command(subcommand)]
     what: What,

@@ -77,7 +77,8 @@ fn render(page: &Command) -> Result<Vec<u8>, std::io::Error> {
 
 /// The program itself, and each command under the name that its page has.
 fn pages() -> Vec<Command> {
-    let program = cli::command();
+    // `belay help` has no page of its own.
+    let program = cli::command().disable_help_subcommand(true);
     let page = |command: &Command| {
         let name = format!("belay-{}", command.get_name());
         let usage = format!("belay {}", command.get_name());

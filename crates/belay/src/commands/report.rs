@@ -21,7 +21,7 @@ use crate::{
 #[command(after_help = "\
 Examples:
   belay report 0kf3x9a2mq71 > report.md
-  belay report 0kf3x9a2mq71 --format html > report.html      # one file, for a browser or to be printed
+  belay report 0kf3x9a2mq71 --format html > report.html   # one file
   belay report 0kf3x9a2mq71 --state sqlite:belay.db          # without a daemon")]
 pub(crate) struct Args {
     /// The id of a run, or of an incident

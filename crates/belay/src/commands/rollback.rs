@@ -14,7 +14,7 @@ use crate::{
 #[command(after_help = "\
 Examples:
   belay rollback --reason \"customers cannot pay\" --wait
-  belay rollback checkout-cutover --reason \"only the traffic\" --only dns_back,listener_back
+  belay rollback --reason \"only the traffic\" --only dns_back,listener_back
   belay rollback --dry-run --wait")]
 pub(crate) struct Args {
     /// Needed only where the daemon has several

@@ -25,7 +25,7 @@ Examples:
   belay token release-team
   belay token alice --role operator --role incident_commander
   belay token ci --role viewer > ci.token
-  belay token legacy --stdin < old.token          # the entry of a token that there is already")]
+  belay token legacy --stdin < old.token   # of a token that there is already")]
 pub(crate) struct Args {
     /// Who it is for, as it goes on record; you, if left out
     #[arg(value_parser = name)]

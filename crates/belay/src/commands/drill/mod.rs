@@ -23,11 +23,11 @@ use crate::{
 #[command(after_help = "\
 Examples:
   belay drill checkout.yaml --simulate
-  belay drill checkout.yaml --simulate --scenario config/scenarios/daemon-is-killed.yaml --seed 7
+  belay drill checkout.yaml --simulate --scenario daemon-is-killed.yaml
   belay drill checkout.yaml --simulate --runs 1000 --svg recovery.svg
-  belay drill checkout.yaml --overlay staging --fire customers_hurt --reason \"before the cutover\"
-  belay drill checkout.yaml --overlay staging --reason \"only the rollback\" --put-back
-  belay drill checkout.yaml --set steps.dns_back.with.zone=Z0STAGING --reason \"another zone\" --json")]
+  belay drill checkout.yaml --overlay staging --fire hurt --reason \"change 4711\"
+  belay drill checkout.yaml --overlay staging --reason \"rehearsal\" --put-back
+  belay drill checkout.yaml --set steps.dns_back.with.zone=Z0 --reason \"staging\"")]
 pub(crate) struct Args {
     plan: PathBuf,
     #[command(flatten)]

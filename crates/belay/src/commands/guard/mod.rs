@@ -41,8 +41,8 @@ const CUTOVER: &str = "cutover";
 #[command(after_help = "\
 Examples:
   belay guard checkout.yaml -- ./shift-the-traffic.sh
-  belay guard checkout.yaml --soak 1h --reason \"release 4711\" -- terraform apply -auto-approve plan.out
-  belay guard checkout.yaml --on-failure alert --report guard.json -- make cutover
+  belay guard checkout.yaml --soak 1h -- terraform apply -auto-approve plan.out
+  belay guard checkout.yaml --on-failure alert --report g.json -- make cutover
 
 What the exit code means:
   0 CMD ended with 0, the soak is over, and all is well
