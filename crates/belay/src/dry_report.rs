@@ -60,7 +60,13 @@ fn show(report: &DryRun, output: Output) {
         output.page(format_args!("{} {}: {}", output.bad().apply_to("stopped:"), stop.step, stop.why));
     }
     let warned = report.warnings.len();
+    let uncaptured = report.steps.values().filter(|step| step.found == Found::Uncaptured).count();
     output.page(match report.verdict {
+        Verdict::WouldRollBack if uncaptured > 0 => output.warn().apply_to(format!(
+            "what can be looked at now would not stop the rollback; {uncaptured} of {} have no baseline yet, so what they would send is \
+             not known: look again once it is armed; nothing was changed",
+            text::count(report.steps.len(), "step")
+        )),
         Verdict::WouldRollBack if warned > 0 => output.good().apply_to(format!(
             "nothing would stop the rollback now, see the {} above; nothing was changed",
             if warned == 1 { "warning" } else { "warnings" }
@@ -91,7 +97,8 @@ fn steps(report: &DryRun, output: Output) {
             let call = [change.call.clone(), time].into_iter().filter(|part| !part.is_empty());
             let call = call.collect::<Vec<_>>().join(", ");
             output.page(format_args!("       {}", output.dim().apply_to(call)));
-            for line in text::difference(&change.before, &change.after) {
+            // A key without a value says nothing.
+            for line in text::difference(&change.before, &change.after).iter().filter(|line| !line.ends_with(": ")) {
                 output.page(format_args!("       {line}"));
             }
         }
