@@ -32,8 +32,8 @@ pub enum OperateError {
     PlanFile { why: String },
     #[error("the plan file is not permitted: {why}")]
     NotPermitted { why: String },
-    #[error("the plan file has the SHA-256 {found}, not {expected}: it is not what was reviewed")]
-    OtherPlan { expected: String, found: String },
+    #[error("the daemon's plan file {path} has the SHA-256 {found}, not {expected}: it is not what was reviewed")]
+    OtherPlan { expected: String, found: String, path: String },
     #[error("{resource} is acted on by {other} too, which is armed or rolling back")]
     ResourceTaken { resource: String, other: Name },
     #[error("the plan asks for people whom the daemon's tokens do not name: {}", .shortages.join("; "))]
@@ -108,7 +108,8 @@ impl Daemon {
         let not_permitted = |why| OperateError::NotPermitted { why };
         match word {
             Word::Person { plan_sha256: Some(expected) } if !expected.eq_ignore_ascii_case(&loaded.sha256) => {
-                return Err(OperateError::OtherPlan { expected: expected.clone(), found: loaded.sha256.clone() });
+                let path = guard.path().map(|path| path.display().to_string()).unwrap_or_default();
+                return Err(OperateError::OtherPlan { expected: expected.clone(), found: loaded.sha256.clone(), path });
             }
             Word::Person { .. } => {}
             Word::Nobody => {
