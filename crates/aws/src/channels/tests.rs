@@ -53,6 +53,7 @@ fn notice(kind: &str, arn: &str) -> Notice {
     let incident = IncidentFacts {
         id: IncidentId("mm7q2k9d0a1b".to_owned()),
         opened: Timestamp::UNIX_EPOCH,
+        felt_since: None,
         severity: Severity::Major,
         customer_facing: true,
         triggers: vec!["customers_hurt".to_owned()],
