@@ -8,7 +8,7 @@ use super::{
 };
 
 /// Beside what makes a restore impossible, which an assessment says.
-pub(super) fn of<'a>(scope: &Scope, with: &With, now: &'a Observed) -> Vec<Check> {
+pub(super) fn of(scope: &Scope, with: &With, now: &Observed) -> Vec<Check> {
     let (Subject::Instance(own) | Subject::Cluster(own)) = &with.subject;
     let unmarked =
         scope.run.is_none() && with.test.is_none() && with.from.counts_from_cutover() && scope.cutover.is_none();

@@ -34,7 +34,7 @@ const FLUSH_MAX: Duration = Duration::from_millis(400);
 Examples:
   belay serve --plan checkout.yaml
   belay serve --config /etc/belay/belay.yaml
-  BELAY_LISTEN=127.0.0.1:8000 BELAY_STATE=sqlite:/var/lib/belay/belay.db belay serve --plan 'plans/*.yaml'
+  BELAY_STATE=sqlite:/var/lib/belay/belay.db belay serve --plan 'plans/*.yaml'
 
 Environment, over the file: BELAY_LISTEN, BELAY_STATE, BELAY_POLL")]
 pub(crate) struct Args {

@@ -380,7 +380,7 @@ fn past_the_point_of_no_return_losing_data_takes_a_persons_word_or_is_refused() 
             PastWindow::Refuse => {
                 assert_eq!(
                     (stage.phase("dns"), stage.step("dns").failure),
-                    (StepPhase::Failed, Some(FailureCode::Refused))
+                    (StepPhase::Failed, Some(FailureCode::PastPoint))
                 );
             }
         }

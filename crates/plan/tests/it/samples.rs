@@ -133,7 +133,7 @@ migration: m
 signals:
   long: { elapsed: { since: cutover, at_most: 0s } }
 triggers:
-  late: { when: long }
+  late: { when: long, severity: major }
 decision:
   authority: []
   rules:

@@ -46,12 +46,14 @@ Examples:
 
 What the exit code means:
   0 CMD ended with 0, the soak is over, and all is well
-  3 not ready, so CMD was not started; or the soak is over and something is not well
+  3 not ready, so CMD was not started; or not all is well at the end of the soak
   4 it was rolled back, or the rollback halted or was aborted
-  5 refused before CMD was started: a run is open, another plan is armed, not allowed
-  6 the daemon cannot be reached: CMD was not started, or it is not known how it ended
-  CMD's own code where it failed and nothing was rolled back: --on-failure alert, or guard was told to end;
-  126 and 127: CMD could not be started; 128 and more: a signal ended CMD, or guard after it. --report tells them apart")]
+  5 refused before CMD was started: a run is open, another plan is armed, ...
+  6 the daemon cannot be reached: CMD was not started, or its end is not known
+  126 and 127: CMD could not be started
+  128 and more: a signal ended CMD, or guard after it; --report tells them apart
+  CMD's own code where it failed and nothing was rolled back (--on-failure alert,
+  or guard was told to end)")]
 pub(crate) struct Args {
     /// The plan, as the daemon has it: arming it is refused when the two differ
     plan: PathBuf,
