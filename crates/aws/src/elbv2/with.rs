@@ -57,7 +57,7 @@ pub fn spec() -> ActionSpec {
             "stickiness",
             words(["keep", "suspend"]),
             "Group stickiness, which beats weights: `keep` (left out) leaves it as it is; `suspend` switches it off \
-             with the swap, and back on once the cookies from before have run out, which is part of the step.",
+             with the swap, and on again when older cookies have expired, which is part of the step.",
         )
         .optional()
     };

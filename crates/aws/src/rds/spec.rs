@@ -57,8 +57,8 @@ fn subject(own: Field, without: Vec<&'static str>) -> Vec<Field> {
     let endpoint = field(
         "keep_endpoint",
         words(["rename", "cname", "none"]),
-        "How clients find the restored database: `rename` gives it the name and so the endpoint of the replaced one, `cname` \
-         points a Route 53 record at it, `none` leaves it beside the other under a name of its own.",
+        "How clients find the restored database: `rename` gives it the name and endpoint of the replaced one, `cname` \
+         points a Route 53 record at it, `none` leaves it beside the other.",
     );
     let zone = pattern(route53::ZONE_WHAT, route53::ZONE);
     let record = pattern("a name such as `db.example.com`", "^[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)+[.]?$");

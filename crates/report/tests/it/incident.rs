@@ -43,7 +43,7 @@ fn opened(answer: Answer, events: &[NoticeKind]) -> (Stage, IncidentId) {
     stage.read("errors", Health::Healthy);
     stage.pass(60);
     stage.read("errors", Health::Unhealthy);
-    let incident = stage.state.incident.as_ref().unwrap().id.clone();
+    let incident = stage.state.incident.as_ref().expect("one is open").id.clone();
     (stage, incident)
 }
 
