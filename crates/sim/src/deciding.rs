@@ -331,7 +331,12 @@ impl Decisions {
                 let enough = old.is_some_and(|old| is_enough(&old.authority, &incident.words));
                 let by_people = self.before == Before::Word && agreed && enough;
                 let in_the_end = answer == Answer::FixForward && over.is_some_and(|old| old.then == Some(answer));
-                expect(by_people || in_the_end, "it is settled by nobody, by too few, or by people who do not agree");
+                // Whoever may roll back decides by doing it.
+                let by_hand = answer == Answer::RollBack && self.is_by_hand(at);
+                expect(
+                    by_people || in_the_end || by_hand,
+                    "it is settled by nobody, by too few, or by people who do not agree",
+                );
             }
             // Whatever has just turned, or joins: the time is over.
             (_, false) if due && answer == wanted => {}
@@ -415,13 +420,14 @@ impl Decisions {
                 Some("a rollback starts by itself where nothing may")
             }
             Before::Decided { answer: Answer::RollBack, .. } => None,
-            _ => {
-                let by_hand =
-                    |(then, verb): &(Timestamp, String)| *then == at && matches!(verb.as_str(), "rollback" | "drill");
-                (!self.commanded.as_ref().is_some_and(by_hand)).then_some("a rollback starts, and nobody asked for it")
-            }
+            _ => (!self.is_by_hand(at)).then_some("a rollback starts, and nobody asked for it"),
         };
         problem.map(str::to_owned).into_iter().collect()
+    }
+
+    fn is_by_hand(&self, at: Timestamp) -> bool {
+        let commanded = self.commanded.as_ref();
+        commanded.is_some_and(|(then, verb)| *then == at && matches!(verb.as_str(), "rollback" | "drill"))
     }
 
     fn remember(&mut self, record: &Record) {

@@ -105,9 +105,10 @@ fn the_account_becomes_a_plan_that_is_valid_and_can_be_captured() {
     }
     world.set_weights(0, 100);
     let dry = account.belay.run(&["dry-run", "plan.yaml", "--baseline", "baseline.json", "--json"]);
-    assert_eq!(dry.code, 0, "{dry}\n{plan}");
+    // Until the cutover is marked, it is not known to which time the database goes back.
+    assert_eq!(dry.code, 3, "{dry}\n{plan}");
+    assert!(dry.stdout.contains("mark the cutover"), "{dry}");
     let report = dry.json();
-    assert_eq!(report["verdict"], "would_roll_back", "{report:#}");
     for step in report["steps"].as_object().expect("steps by name").values() {
         assert_ne!(step["found"], "in_place", "{report:#}");
     }

@@ -363,9 +363,7 @@ impl Migration {
                 let next = every(&self.outbox, channel);
                 let outbox = Arc::make_mut(&mut self.outbox);
                 outbox.made += 1;
-                if let Some(contained) = instead_of {
-                    outbox.waiting.shift_remove(contained);
-                }
+                let replaced = instead_of.as_ref().and_then(|replaced| outbox.waiting.shift_remove(replaced));
                 // An earlier version did not put on record what it dropped.
                 for old in outbox.superseded(at, channel, facts) {
                     outbox.waiting.shift_remove(&old);
@@ -387,7 +385,7 @@ impl Migration {
                 {
                     (rung.next, rung.told) = (next, rung.told + 1);
                 }
-                let waiting = Waiting {
+                let mut waiting = Waiting {
                     channel: channel.clone(),
                     facts: facts.clone(),
                     due: since.unwrap_or(at),
@@ -399,6 +397,11 @@ impl Migration {
                     asked: false,
                     why: String::new(),
                 };
+                // What tells the same anew does not come sooner than its receiver has asked for.
+                if let Some(replaced) = replaced.filter(|replaced| replaced.asked && replaced.again_at > at) {
+                    (waiting.tries, waiting.again_at, waiting.asked) = (replaced.tries, replaced.again_at, true);
+                    waiting.why.clone_from(&replaced.why);
+                }
                 outbox.waiting.insert(notice.clone(), Arc::new(waiting));
             }
             Event::NoticeSent { notice, .. } => {

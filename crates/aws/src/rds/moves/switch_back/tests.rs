@@ -314,7 +314,7 @@ fn the_old_blue_is_to_be_kept_until_nobody_would_go_back_to_it() {
         now
     };
     let there = found("old_blue", "shop-old1", Go, "");
-    assert_eq!(of(&protected(None, "available")), [there.clone()]);
+    assert_eq!(of(&protected(None, "available")), std::slice::from_ref(&there));
     let on = found("deletion_protection", "shop-old1", Go, "");
     assert_eq!(of(&protected(Some(true), "available")), [there.clone(), on]);
     let cure = "aws rds modify-db-instance --db-instance-identifier shop-old1 --deletion-protection";
