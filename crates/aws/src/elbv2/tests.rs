@@ -433,7 +433,9 @@ fn a_destination_that_could_not_carry_the_traffic_is_found_beforehand() {
     // Where the new side has no targets at all, what was healthy at the baseline is the measure.
     sick.groups.insert(arn("green"), health(&[]));
     assert_eq!(ready(&sick), scaled);
-    let checks = readiness::checks(&scope(json!({}), None, None), &with(), &sick, Some(&state(&[("blue", 1)])));
+    let mut uncounted = state(&[("blue", 1)]);
+    uncounted.groups.insert(arn("blue"), health(&[]));
+    let checks = readiness::checks(&scope(json!({}), None, None), &with(), &sick, Some(&uncounted));
     let unknown = checks.iter().find(|check| check.id == "capacity").unwrap();
     assert_eq!(unknown.verdict, CheckVerdict::Warn);
     assert!(

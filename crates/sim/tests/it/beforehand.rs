@@ -75,6 +75,10 @@ impl Actuator for Checked {
         Ok(vec![self.check.clone()])
     }
 
+    fn altered(&self, scope: &Scope, now: &Doc) -> Result<Vec<String>, Corrupt> {
+        self.of.altered(scope, now)
+    }
+
     fn readiness<'a>(&'a self, scope: &'a Scope, now: &'a Doc) -> Fut<'a, Vec<Check>> {
         self.of.readiness(scope, now)
     }

@@ -106,6 +106,10 @@ impl Actuator for One {
         self.of.checks(scope, now)
     }
 
+    fn altered(&self, scope: &Scope, now: &Doc) -> Result<Vec<String>, Corrupt> {
+        self.of.altered(scope, now)
+    }
+
     fn readiness<'a>(&'a self, scope: &'a Scope, now: &'a Doc) -> Fut<'a, Vec<Check>> {
         self.of.readiness(scope, now)
     }
