@@ -50,6 +50,7 @@ pub fn all(kind: NoticeKind) -> Vec<Sample> {
                 by("anna", "a wrong pool size, the fix is being deployed", answered(Answer::FixForward)),
             ),
             of("decided by the end of the timebox", because("nobody decided in time", answered(Answer::RollBack))),
+            of("rolled back by hand, without an incident", by("anna", "the new cluster loses orders", by_hand())),
         ],
         NoticeKind::Approval => vec![
             of("asked of a role", Facts { step: Some(approval()), ..running() }),
