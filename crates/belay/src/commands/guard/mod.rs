@@ -52,7 +52,7 @@ What the exit code means:
   6 the daemon cannot be reached: CMD was not started, or its end is not known
   126 and 127: CMD could not be started
   128 and more: a signal ended CMD, or guard after it; --report tells them apart
-  CMD's own code where it failed and nothing was rolled back (--on-failure alert,
+  CMD's own code where it failed and was not rolled back (--on-failure alert,
   or guard was told to end)")]
 pub(crate) struct Args {
     /// The plan, as the daemon has it: arming it is refused when the two differ
