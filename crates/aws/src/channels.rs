@@ -165,7 +165,7 @@ impl<W: Way> Channel for Sender<W> {
     }
 }
 
-/// A call that asked whether something is there has failed. `missing`: the code of what is not.
+/// A call that looks whether a topic or a bus exists has failed. `missing`: the error code of one that does not.
 fn not_found<E>(error: SdkError<E>, call: &str, arn: &str, missing: &str) -> Result<Usable, String>
 where
     E: Error + ProvideErrorMetadata + 'static,

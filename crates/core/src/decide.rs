@@ -235,7 +235,7 @@ impl Deciding {
     }
 
     /// After a restart the last record is the last sign of life. A record from the future: the clock was set back, by that
-    /// much and the outage, which nobody knows then.
+    /// much and the outage, which is not known then.
     fn resumed(&mut self, belay_version: &str) {
         let gone = self.state.at.map_or(SignedDuration::ZERO, |last| self.now.duration_since(last));
         let outage = Duration::try_from(gone).unwrap_or_default();

@@ -331,7 +331,7 @@ impl Decisions {
                 let enough = old.is_some_and(|old| is_enough(&old.authority, &incident.words));
                 let by_people = self.before == Before::Word && agreed && enough;
                 let in_the_end = answer == Answer::FixForward && over.is_some_and(|old| old.then == Some(answer));
-                // Whoever may roll back decides by doing it.
+                // A person who rolls back decides by doing it.
                 let by_hand = answer == Answer::RollBack && self.is_by_hand(at);
                 expect(
                     by_people || in_the_end || by_hand,

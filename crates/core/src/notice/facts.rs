@@ -27,8 +27,8 @@ pub struct Facts {
     /// It is a rehearsal in which nothing is really wrong.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub drill: bool,
-    /// What it tells of is over: a mute, a source that can be read again, a check that fails no more. With a `why`: it is of no
-    /// more concern, and nobody has seen that all is well.
+    /// The event's cause is over: a mute, a source that can be read again, a check that fails no more. With a `why`: the cause
+    /// does not matter any more, and that all is well was not observed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub over: bool,
     /// When that happened which is told.
@@ -164,7 +164,7 @@ pub struct StepFacts {
     pub until: Option<Timestamp>,
 }
 
-/// What is wrong beside incidents. Whoever is told of it is told of its end, too: some channels open an alert for it.
+/// A problem beside incidents. A channel that gets a notice of it gets one of its end, too: some channels open an alert for it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Trouble {
     Readiness,
@@ -184,7 +184,7 @@ impl Trouble {
 }
 
 impl Facts {
-    /// The trouble that this tells of, also when it is over.
+    /// The problem that the notice is about, also when it is over.
     pub fn trouble(&self) -> Option<Trouble> {
         match self.kind {
             NoticeKind::Readiness => Some(Trouble::Readiness),
@@ -194,7 +194,7 @@ impl Facts {
         }
     }
 
-    /// Nothing is left to be done about what this tells of. A point of no return that has passed cannot be missed any more.
+    /// Nothing is left to be done about it. A point of no return that has passed cannot be missed any more.
     pub fn is_over(&self) -> bool {
         self.over || self.point_of_no_return.is_some_and(|point| point <= self.at)
     }

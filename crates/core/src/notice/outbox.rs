@@ -436,8 +436,8 @@ impl Migration {
         Ok(())
     }
 
-    /// The channels that are told of the incident from now on, after a trigger has opened or joined it. Who is told only of what
-    /// customers feel is told as soon as promised after they do.
+    /// The channels that are told of the incident from now on, after a trigger has opened or joined it. A channel for
+    /// incidents that customers feel counts its times from when they do.
     pub(crate) fn open_rungs(&mut self, at: Timestamp, first: bool) {
         let Some(plan) = self.plan.clone().filter(|plan| !plan.notify.channels.is_empty()) else { return };
         let felt = self.incident.as_ref().is_some_and(|incident| self.is_felt_by_customers(&incident.id));
@@ -453,8 +453,8 @@ impl Migration {
         }
     }
 
-    /// Who is told only of an incident that lasts is not told of one that no reading shows: after an outage its signals are read
-    /// first, and while it heals nobody says that it lasts.
+    /// A channel with `after` hears of incidents that last. No reading shows that before the signals are read after an outage, nor
+    /// while the incident heals: until then the channel waits.
     pub(super) fn is_rung_held(&self, channel: &str) -> bool {
         let (Some(incident), Some(plan)) = (&self.incident, &self.plan) else { return false };
         let lasts = |name: &Name| {

@@ -249,7 +249,7 @@ impl StepState {
         last && self.intent.as_ref().is_some_and(|intent| intent.change.args == next.args)
     }
 
-    /// How long the last change is waited for once it holds. Where its answer was lost, nobody knows how far it has got:
+    /// How long the last change is waited for once it holds. Where its answer was lost, its progress is not known:
     /// then as long as it takes from sending to settled.
     pub(crate) fn drain(&self) -> Option<Duration> {
         let last = self.sent.last().filter(|_| self.sent_in_stage() && !self.drained)?;
