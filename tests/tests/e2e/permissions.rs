@@ -150,7 +150,9 @@ fn calls_of(proxy: &Proxy, plan: &str, command: &str, expected: i32) -> Vec<Call
     // What the emulator does not answer is unknown to a check: the calls are made all the same.
     let expected = if command == "check" && done.code == 3 { 3 } else { expected };
     assert_eq!(done.code, expected, "{command}: {done}\n{plan}");
-    proxy.calls()
+    // The proxy may have the port that a target of another test had: an emulator goes on checking the health of that one.
+    let is_of_belay = |call: &Call| (call.service.as_str(), call.action.as_str()) != ("unknown", "GET /health");
+    proxy.calls().into_iter().filter(is_of_belay).collect()
 }
 
 fn head() -> String {
