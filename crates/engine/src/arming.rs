@@ -181,7 +181,7 @@ fn former(state: &Migration) -> Option<&Baseline> {
     state.baseline.as_deref().filter(|_| state.is_attempt_over())
 }
 
-/// What is captured after a cutover is the new side. Whoever disarmed by mistake is told what the known-good state was.
+/// A baseline that is captured after a cutover shows the new side. After a disarm by mistake, the warning names the known-good state.
 fn not_as_before(
     Looking { scope, actuator }: &Looking,
     doc: &Doc,

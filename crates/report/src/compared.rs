@@ -84,7 +84,7 @@ fn measured(name: &str, signal: &Signal) -> [bool; 2] {
             words.extend(metrics.map(|metric| text(&metric["name"])));
         }
         "prometheus" | "sql" => words.push(text(&spec["query"])),
-        // One number of a body, or the time of the answer; the page's name says nothing of what is compared.
+        // One number of a body, or the time of the answer; the signal's name does not show what is compared.
         "http" => words = keys(&spec["body_json"]),
         _ => return [false, false],
     }

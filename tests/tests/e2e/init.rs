@@ -109,6 +109,7 @@ fn the_account_becomes_a_plan_that_is_valid_and_can_be_captured() {
     assert_eq!(dry.code, 3, "{dry}\n{plan}");
     assert!(dry.stdout.contains("mark the cutover"), "{dry}");
     let report = dry.json();
+    assert_eq!(report["verdict"], "would_stop", "{report:#}");
     for step in report["steps"].as_object().expect("steps by name").values() {
         assert_ne!(step["found"], "in_place", "{report:#}");
     }
