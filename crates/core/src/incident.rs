@@ -44,6 +44,8 @@ pub struct Incident {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Raised {
     pub(crate) at: Timestamp,
+    /// When it became part of the incident for the first time: since then it has been felt.
+    pub(crate) first: Timestamp,
     pub(crate) phase: Option<Name>,
     /// People, or the end of a timebox, have answered what it asks.
     pub(crate) settled: bool,
@@ -121,7 +123,7 @@ impl Migration {
         match event {
             Event::IncidentJoined { trigger } => {
                 if let Some(place) = incident.place_of(trigger) {
-                    incident.raised[place] = raised;
+                    incident.raised[place] = Raised { first: incident.raised[place].first, ..raised };
                 } else {
                     incident.triggers.push(trigger.clone());
                     incident.raised.push(raised);
@@ -161,7 +163,7 @@ impl Migration {
 
 impl Migration {
     fn raised(&self, at: Timestamp) -> Raised {
-        Raised { at, phase: self.phase_name().map(str::to_owned), settled: false, healed: false }
+        Raised { at, first: at, phase: self.phase_name().map(str::to_owned), settled: false, healed: false }
     }
 }
 

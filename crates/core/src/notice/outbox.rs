@@ -471,16 +471,12 @@ impl Migration {
         self.find_incident(incident).is_some_and(|incident| self.felt_since(incident).is_some())
     }
 
-    /// When the first of its triggers fired that customers feel.
+    /// When the first of its triggers fired that customers feel. One that heals and fires anew does not move it.
     pub(super) fn felt_since(&self, incident: &Incident) -> Option<Timestamp> {
         let plan = self.plan.as_ref().filter(|_| !self.is_of_drill(incident))?;
         let facing = |name: &Name| plan.triggers.get(name).is_some_and(|trigger| trigger.is_customer_facing());
         let fired = incident.triggers.iter().zip(&incident.raised);
-        let facing = fired.filter(|(name, _)| facing(name));
-        // What opened it fired then; what joined has a time of its own.
-        facing
-            .map(|(name, raised)| if incident.triggers.first() == Some(name) { incident.opened } else { raised.at })
-            .min()
+        fired.filter(|(name, _)| facing(name)).map(|(_, raised)| raised.first).min()
     }
 
     pub(crate) fn is_of_drill(&self, incident: &Incident) -> bool {

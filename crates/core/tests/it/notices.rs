@@ -299,6 +299,16 @@ fn a_trigger_that_customers_feel_brings_them_in_when_it_joins() {
     let got = live(&mut stage, MINUTE);
     let told = told(&got, "customers", Incident);
     assert_eq!((told.at, told.incident.as_ref().unwrap().felt_since), (felt_since, Some(felt_since)));
+    stage.read("latency", Health::Healthy);
+    live(&mut stage, 2 * MINUTE);
+    stage.read("latency", Health::Unhealthy);
+    let again = live(&mut stage, 15 * MINUTE);
+    let told = again.iter().rfind(|(name, _)| name == "customers").map(|(_, facts)| facts).unwrap();
+    assert_eq!(
+        told.incident.as_ref().unwrap().felt_since,
+        Some(felt_since),
+        "it fired anew, and they had felt it before"
+    );
 }
 
 /// After an outage nobody says that an incident lasts before a reading shows it, nor while it heals.

@@ -245,7 +245,7 @@ fn within_rpo(plan: &Plan, resource: &str, (loss, at_cutover): (&Loss, Option<&L
             match lost > rpo {
                 true => Check::no_go("rpo", resource, found)
                     .wanted(wanted)
-                    .cure("take a newer snapshot, or correct `objectives.rpo`"),
+                    .cure("let the step go back to a later point (a newer snapshot, a later time), or correct `objectives.rpo`"),
                 false => Check::go("rpo", resource, found).wanted(wanted),
             }
         }
