@@ -97,7 +97,7 @@ fn the_schemas_that_ship_are_those_of_this_binary() {
         let shipped: Value = serde_json::from_slice(&fs::read(repository(&file)).unwrap()).unwrap();
         let printed: Value = serde_json::from_slice(&done.stdout).unwrap();
         // What an editor loads with each plan.
-        assert!(done.stdout.len() < 150_000, "{file} has {} bytes", done.stdout.len());
+        assert!(done.stdout.len() < 120_000, "{file} has {} bytes", done.stdout.len());
         assert!(printed == shipped, "{file} is not what `belay {}` prints", arguments.join(" "));
     }
 }
