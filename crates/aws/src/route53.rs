@@ -25,7 +25,7 @@ use belay_core::{
 };
 use belay_plan::{
     catalogue::{ActionSpec, Finding},
-    model::AwsTarget,
+    model::{AwsTarget, Nature, Usual},
     shape::{Text, boolean, field, object, pattern, weights, words},
 };
 use belay_ports::{ApplyError, Check, Clock, Condition, Corrupt, Fut, Permission, ReadError, Scope, System};
@@ -86,7 +86,9 @@ pub fn spec() -> ActionSpec {
         others: true,
         stages: true,
         default_timeout: Duration::from_secs(10 * 60),
-        loses_data: false,
+        nature: Nature::Traffic,
+        // "generally ... within 60 seconds": API reference, ChangeResourceRecordSets.
+        usual: Some(Usual::seconds(10, 35, 60)),
         resource,
         check,
     }

@@ -103,6 +103,8 @@ pub fn restore_test(
         stages: Vec::new(),
         expect: None,
         on_drift: Default::default(),
+        nature: planned.nature,
+        usual: planned.usual,
     };
     let entry = baseline.and_then(|baseline| baseline.steps.get(&step));
     let baseline = baseline.zip(entry).map(|(baseline, entry)| Baseline {

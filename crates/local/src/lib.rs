@@ -29,6 +29,7 @@ use belay_core::{
 };
 use belay_plan::{
     catalogue::{ActionSpec, Finding},
+    model::Nature,
     shape::{Text, boolean, field, filled_list, map, object, pattern, text},
 };
 use belay_ports::{
@@ -84,7 +85,8 @@ fn spec() -> ActionSpec {
         others: false,
         stages: false,
         default_timeout: Duration::from_secs(10 * 60),
-        loses_data: false,
+        nature: Nature::Job,
+        usual: None,
         resource: |_| String::new(),
         check: |with, _| {
             let program = with["argv"][0].as_str().unwrap_or_default();

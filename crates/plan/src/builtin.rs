@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::{
     catalogue::{ActionSpec, Finding, SignalSpec, no_action_findings, no_signal_findings},
     duration,
+    model::Nature,
     shape::{duration as duration_shape, field, name, object, one_of, pattern, text, words},
 };
 
@@ -124,7 +125,8 @@ fn manual() -> ActionSpec {
         others: false,
         stages: false,
         default_timeout: Duration::from_secs(60 * 60),
-        loses_data: false,
+        nature: Nature::Person,
+        usual: None,
         resource: |_| String::new(),
         check: no_action_findings,
     }
@@ -139,7 +141,8 @@ fn wait() -> ActionSpec {
         others: false,
         stages: false,
         default_timeout: duration::MAX,
-        loses_data: false,
+        nature: Nature::Wait,
+        usual: None,
         resource: |_| String::new(),
         check: |with, _| match with["for"].as_str() {
             Some("0s") => vec![Finding::new("/with/for", "a wait of 0s does nothing")],

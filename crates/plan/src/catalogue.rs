@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::{
     builtin,
     decode::below,
+    model::{Nature, Usual},
     notify::NoticeKind,
     shape::{Field, Shape},
     syntax::{Problem, Span},
@@ -72,13 +73,22 @@ pub struct ActionSpec {
     pub stages: bool,
     /// From observing to settled, where a plan does not say.
     pub default_timeout: Duration,
-    /// True when data written since the target state is always lost.
-    pub loses_data: bool,
+    /// What its steps do to the world: rehearsals go by it.
+    pub nature: Nature,
+    /// How long its steps usually take; with its source. None: no source has a figure.
+    pub usual: Option<Usual>,
     /// What the step acts on, from its `with`: `route53:Z0123456789ABC/checkout.example.com/A`. Empty: nothing.
     pub resource: fn(with: &Value) -> String,
     /// What the shapes cannot say. Values are in normal form; `to` is None for `baseline`. Pointers are from the
     /// step: `/with/record`, `/to/blue`.
     pub check: fn(with: &Value, to: Option<&Value>) -> Vec<Finding>,
+}
+
+impl ActionSpec {
+    /// Whether data that was written since the target state is always lost.
+    pub fn loses_data(&self) -> bool {
+        self.nature == Nature::Data
+    }
 }
 
 /// What a signal of one kind takes: `{ KEY: value, siblings... }`.

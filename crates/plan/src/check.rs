@@ -103,7 +103,7 @@ impl<'d> Checker<'d> {
             return;
         }
         let loses = |step: &Value| match step["action"].as_str().and_then(|action| self.catalogue.action(action)) {
-            Some(spec) => spec.loses_data || step["loses_data"] == true,
+            Some(spec) => spec.loses_data() || step["loses_data"] == true,
             None => true, // it has its own error
         };
         let losing: Vec<&str> = entries(steps).filter(|(_, step)| loses(step)).map(|(name, _)| name.as_str()).collect();
@@ -231,7 +231,7 @@ impl<'d> Checker<'d> {
         self.stages(&format!("{pointer}/stages"));
         let step = self.at(&pointer);
         let Some(spec) = step["action"].as_str().and_then(|action| self.catalogue.action(action)) else { return };
-        if spec.loses_data && step["loses_data"] == false {
+        if spec.loses_data() && step["loses_data"] == false {
             let message = format!("`{}` always loses the data written since", spec.name);
             self.complain(&format!("{pointer}/loses_data"), message, "write `loses_data: true`, or leave it out");
         }

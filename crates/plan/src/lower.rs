@@ -158,7 +158,9 @@ fn lower_step(step: &Value, aws: &Value, catalogue: &Catalogue) -> Value {
 
 fn from_spec(lowered: &mut Value, step: &Value, spec: &ActionSpec) {
     lowered["resource"] = (spec.resource)(&step["with"]).into();
-    lowered["loses_data"] = (spec.loses_data || step["loses_data"] == true).into();
+    lowered["loses_data"] = (spec.loses_data() || step["loses_data"] == true).into();
+    lowered["nature"] = json!(spec.nature);
+    lowered["usual"] = json!(spec.usual);
     lowered["to"] = match (&spec.to, &step["to"]) {
         (None, _) => "own".into(),
         (Some(_), Value::String(_)) => "baseline".into(),

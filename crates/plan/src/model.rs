@@ -518,6 +518,44 @@ pub struct Step {
     /// When somebody has changed the resource since then.
     #[serde(default, deserialize_with = "on_drift", skip_serializing_if = "OnDrift::is_default")]
     pub on_drift: OnDrift,
+    /// As its action has it. None: it was pinned by a version that did not know it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nature: Option<Nature>,
+    /// As its action has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usual: Option<Usual>,
+}
+
+/// What the steps of an action do to the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Nature {
+    /// They move shares of traffic between destinations.
+    Traffic,
+    /// They replace data by an earlier state of it: what was written since is lost.
+    Data,
+    /// They set something that is no traffic: targets of a group, the writer of a cluster.
+    State,
+    /// They run something whose effect the plan does not name.
+    Job,
+    /// A person acts.
+    Person,
+    /// Time passes.
+    Wait,
+}
+
+/// How long a step usually takes from its first call to the last effect, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usual {
+    pub least_s: u32,
+    pub usual_s: u32,
+    pub most_s: u32,
+}
+
+impl Usual {
+    pub const fn seconds(least_s: u32, usual_s: u32, most_s: u32) -> Self {
+        Self { least_s, usual_s, most_s }
+    }
 }
 
 /// What a resource that is not as expected means for its step.

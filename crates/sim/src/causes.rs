@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 
 use belay_core::{decision::may_roll_back, watch::signals_of};
-use belay_plan::model::{Gate, Name, Plan, Step, Trigger};
+use belay_plan::model::{Gate, Name, Nature, Plan, Step, Trigger};
 use serde_json::Value;
 
-use crate::{nature::Nature, order::Cones};
+use crate::{nature, order::Cones};
 
 /// Why a signal is unhealthy when a rollback begins, and what heals it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +64,7 @@ pub(crate) fn of_signal(plan: &Plan, cones: &Cones, signal: &str, symptom: bool)
 pub(crate) fn makes(plan: &Plan, step: &Step, signal: &str) -> bool {
     let looked_at = plan.signals.get(signal).and_then(target_group);
     let changed = step.with["target_group"].as_str().map(group_name);
-    Nature::of(step) == Nature::State && changed.is_some() && changed == looked_at
+    nature::of(step) == Nature::State && changed.is_some() && changed == looked_at
 }
 
 /// The target group that a signal looks at.

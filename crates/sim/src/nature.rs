@@ -2,51 +2,36 @@
 
 use belay_plan::{
     builtin::{MANUAL, WAIT},
-    model::{Step, Target},
+    model::{Nature, Step, Target},
 };
 use serde_json::Value;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Nature {
-    /// Moves shares of traffic between destinations.
-    Traffic,
-    /// Replaces data by an earlier state of it.
-    Data,
-    /// Sets something that is no traffic: targets of a group, the writer of a cluster.
-    State,
-    /// Runs something whose effect the plan does not name.
-    Job,
-    /// A person acts.
-    Person,
-    /// Time passes.
-    Wait,
+/// What the step's action says of its steps. A step that loses data by the plan's word replaces data, whatever it is else.
+pub(crate) fn of(step: &Step) -> Nature {
+    match step.nature {
+        _ if step.loses_data => Nature::Data,
+        Some(nature) => nature,
+        None => guessed(step),
+    }
 }
 
-/// These actions return to a state without weights: what is registered, and who writes.
-const STATES: [&str; 2] = ["alb.targets", "rds.failover"];
-
-impl Nature {
-    pub(crate) fn of(step: &Step) -> Self {
-        match (step.action.as_str(), &step.to) {
-            (MANUAL, _) => Self::Person,
-            (WAIT, _) => Self::Wait,
-            _ if step.loses_data => Self::Data,
-            (action, Target::Baseline | Target::Explicit(_)) if STATES.contains(&action) => Self::State,
-            (_, Target::Baseline) => Self::Traffic,
-            (_, Target::Explicit(Value::Object(members)))
-                if !members.is_empty() && members.values().all(Value::is_u64) =>
-            {
-                Self::Traffic
-            }
-            (_, Target::Explicit(_)) => Self::State,
-            (_, Target::Own) => Self::Job,
+/// Of a plan that was pinned before actions said it.
+fn guessed(step: &Step) -> Nature {
+    match (step.action.as_str(), &step.to) {
+        (MANUAL, _) => Nature::Person,
+        (WAIT, _) => Nature::Wait,
+        (_, Target::Baseline) => Nature::Traffic,
+        (_, Target::Explicit(Value::Object(members))) if !members.is_empty() && members.values().all(Value::is_u64) => {
+            Nature::Traffic
         }
+        (_, Target::Explicit(_)) => Nature::State,
+        (_, Target::Own) => Nature::Job,
     }
+}
 
-    /// Whether a rollback is not whole without it.
-    pub(crate) fn acts(self) -> bool {
-        !matches!(self, Self::Person | Self::Wait)
-    }
+/// Whether a rollback is not whole without it.
+pub(crate) fn acts(step: &Step) -> bool {
+    !matches!(of(step), Nature::Person | Nature::Wait)
 }
 
 /// Beginnings of words in a step's name, document, instructions or target that say that it keeps writers away.

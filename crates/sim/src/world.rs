@@ -8,7 +8,7 @@ use std::{
 };
 
 use belay_core::change::{Change, Key, Repeats};
-use belay_plan::model::{Name, Plan, Target};
+use belay_plan::model::{Name, Nature, Plan, Target};
 use belay_ports::Clock;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ use crate::{
     channel::Inbox,
     condition::{Condition, Trouble},
     fault::{Faults, SendFault},
-    nature::Nature,
+    nature,
     place::{Pace, Place, stand_ins},
     resource::{Becoming, Resource},
     sensor::Rule,
@@ -90,7 +90,7 @@ impl World {
             let open = step.to == Target::Baseline || step.others.is_some();
             resources.entry(resource.clone()).or_insert(Resource { open, ..Resource::new(good) });
             let pace = Pace::Each(Duration::from_secs(if step.to == Target::Own { 120 } else { 5 }));
-            let (repeats, replaces) = (Repeats::Converges, Nature::of(step) == Nature::Data);
+            let (repeats, replaces) = (Repeats::Converges, nature::of(step) == Nature::Data);
             steps.insert(name.clone(), Place { resource, to: step.to.clone(), pace, repeats, replaces });
         }
         let all = Rule::AtTarget(plan.steps.keys().cloned().collect());

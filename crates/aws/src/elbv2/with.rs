@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt, time::Duration};
 
 use belay_plan::{
     catalogue::{ActionSpec, Finding, pointer},
-    model::AwsTarget,
+    model::{AwsTarget, Nature, Usual},
     shape::{Field, Shape, Text, field, integer, object, one_of, pattern, weights, words},
 };
 use serde::{Deserialize, Serialize};
@@ -78,7 +78,9 @@ pub fn spec() -> ActionSpec {
         others: true,
         stages: true,
         default_timeout: Duration::from_secs(5 * 60),
-        loses_data: false,
+        nature: Nature::Traffic,
+        // AWS names no figure; it is in force within seconds of the answer.
+        usual: Some(Usual::seconds(1, 3, 10)),
         resource,
         check,
     }

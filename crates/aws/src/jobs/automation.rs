@@ -17,6 +17,7 @@ use aws_sdk_ssm::{
 use belay_core::change::{Assessment, Change, Key, Receipt, Repeats};
 use belay_plan::{
     catalogue::{ActionSpec, no_action_findings},
+    model::Nature,
     shape::{Text, field, list, map, object, one_of, pattern, text},
 };
 use belay_ports::{
@@ -74,7 +75,8 @@ pub fn spec() -> ActionSpec {
         others: false,
         stages: false,
         default_timeout: Duration::from_secs(60 * 60),
-        loses_data: false,
+        nature: Nature::Job,
+        usual: None,
         resource: |_| String::new(),
         check: no_action_findings,
     }

@@ -18,6 +18,7 @@ use belay_core::{
 use belay_plan::{
     catalogue::{ActionSpec, no_action_findings},
     duration::format,
+    model::Nature,
     shape::{any, boolean, field, object, pattern},
 };
 use belay_ports::{
@@ -73,7 +74,8 @@ pub fn spec() -> ActionSpec {
         stages: false,
         // The call itself, and throttling before it.
         default_timeout: Duration::from_secs(30 * 60),
-        loses_data: false,
+        nature: Nature::Job,
+        usual: None,
         resource: |_| String::new(),
         check: no_action_findings,
     }

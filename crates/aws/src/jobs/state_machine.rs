@@ -16,6 +16,7 @@ use aws_sdk_sfn::{
 use belay_core::change::{Assessment, Change, Key, Receipt, Repeats};
 use belay_plan::{
     catalogue::{ActionSpec, no_action_findings},
+    model::Nature,
     shape::{any, field, object, pattern},
 };
 use belay_ports::{
@@ -61,7 +62,8 @@ pub fn spec() -> ActionSpec {
         others: false,
         stages: false,
         default_timeout: Duration::from_secs(60 * 60),
-        loses_data: false,
+        nature: Nature::Job,
+        usual: None,
         resource: |_| String::new(),
         check: no_action_findings,
     }

@@ -5,7 +5,7 @@ use std::{fs, net::TcpListener};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{belay, repository, text};
+use crate::{belay, catalogue, repository, text};
 
 /// Runs `belay drill PLAN --simulate` with more arguments in an empty folder.
 fn drill(folder: &TempDir, plan: &str, more: &[&str], code: i32) -> (String, String) {
@@ -232,4 +232,24 @@ fn without_a_phase_the_cutover_is_rehearsed_and_an_unknown_one_is_wrong_usage() 
         let said = text(&done.stderr);
         assert!(said.contains("no phase soaking") && said.contains("copy, cutover, soak"), "{command:?}: {said}");
     }
+}
+
+/// What people read of usual durations is what rehearsals go by.
+#[test]
+fn the_table_of_usual_times_is_that_of_the_actions() {
+    let page = fs::read_to_string(repository("config/scenarios/README.md")).unwrap();
+    let table = page.split("| action | least, usual, most | source |").nth(1).unwrap();
+    let seconds = |text: &str| belay_plan::duration::parse(text).unwrap().as_secs();
+    let row = |line: &str| {
+        let mut cells = line.split('|').skip(1).map(str::trim);
+        let (action, times) = (cells.next()?.strip_prefix('`')?.strip_suffix('`')?, cells.next()?);
+        Some((action.to_owned(), times.split(", ").map(seconds).collect::<Vec<_>>()))
+    };
+    let told: Vec<_> =
+        table.lines().skip(2).map_while(|line| line.starts_with('|').then(|| row(line))).flatten().collect();
+    let known = catalogue().actions.into_iter().filter_map(|spec| {
+        let usual = spec.usual?;
+        Some((spec.name.to_owned(), [usual.least_s, usual.usual_s, usual.most_s].map(u64::from).to_vec()))
+    });
+    assert_eq!(told, known.collect::<Vec<_>>());
 }

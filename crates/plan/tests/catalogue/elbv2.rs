@@ -4,6 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use belay_plan::{
     catalogue::{ActionSpec, Finding, SignalSpec, no_signal_findings, pointer},
+    model::Nature,
     shape::{Shape, Text, field, integer, object, one_of, pattern, weights, words},
 };
 use serde_json::Value;
@@ -46,7 +47,8 @@ pub fn spec() -> ActionSpec {
         others: true,
         stages: true,
         default_timeout: Duration::from_secs(5 * 60),
-        loses_data: false,
+        nature: Nature::Traffic,
+        usual: None,
         resource: |with| {
             let arn = with["listener"].as_str().or_else(|| with["rule"].as_str()).unwrap_or_default();
             format!("alb:{arn}")

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use belay_plan::{
     catalogue::{ActionSpec, SignalSpec, no_action_findings, no_signal_findings},
+    model::Nature,
     shape::{Shape, field, object, one_of, pattern, words},
 };
 use serde_json::Value;
@@ -53,7 +54,8 @@ pub fn spec() -> ActionSpec {
         others: false,
         stages: false,
         default_timeout: Duration::from_secs(2 * 60 * 60),
-        loses_data: true,
+        nature: Nature::Data,
+        usual: None,
         // RDS identifiers know no case.
         resource: |with: &Value| {
             let name = with["instance"].as_str().or_else(|| with["cluster"].as_str()).unwrap_or_default();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use belay_plan::{
     catalogue::{ActionSpec, no_action_findings},
+    model::Nature,
     shape::{Text, field, object, pattern, weights, words},
 };
 use serde_json::Value;
@@ -36,7 +37,8 @@ pub fn spec() -> ActionSpec {
         others: true,
         stages: true,
         default_timeout: Duration::from_secs(10 * 60),
-        loses_data: false,
+        nature: Nature::Traffic,
+        usual: None,
         resource,
         check: no_action_findings,
     }

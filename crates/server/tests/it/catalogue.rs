@@ -5,6 +5,7 @@ use std::time::Duration;
 use belay_local::Programs;
 use belay_plan::{
     catalogue::{ActionSpec, Catalogue, SignalSpec, no_action_findings, no_signal_findings},
+    model::Nature,
     shape::{NAME, field, object, text, weights},
 };
 
@@ -17,7 +18,8 @@ pub(crate) fn catalogue() -> Catalogue {
         others: false,
         stages: false,
         default_timeout: Duration::from_secs(60),
-        loses_data: false,
+        nature: Nature::Traffic,
+        usual: None,
         resource: |with| with["resource"].as_str().unwrap_or_default().to_owned(),
         check: no_action_findings,
     };

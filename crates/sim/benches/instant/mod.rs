@@ -159,6 +159,8 @@ fn step(resource: String, needs: Vec<Name>) -> Step {
         on_drift: OnDrift::Proceed,
         fences: Vec::new(),
         during: Vec::new(),
+        nature: None,
+        usual: None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What an end means outside: where customers are, what has become of data, and whether writers are still stopped. Ends are
 //! grouped by it, since that is what a reviewer asks, and not which steps failed.
 
-use belay_plan::model::Plan;
+use belay_plan::model::{Nature, Plan};
 use serde::Serialize;
 
 use super::{
@@ -10,7 +10,7 @@ use super::{
     node::Node,
     report::EndReport,
 };
-use crate::nature::{Nature, is_fence};
+use crate::nature::{self, is_fence};
 
 /// Where the traffic is that the plan puts back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -89,7 +89,7 @@ impl Consequence {
             () if lost.iter().any(|index| half(index)) || lost.len() < data.len() => Some(Data::HalfRestored),
             () => Some(Data::NotRestored),
         };
-        let replaces = plan.steps.values().any(|step| Nature::of(step) == Nature::Data);
+        let replaces = plan.steps.values().any(|step| nature::of(step) == Nature::Data);
         let fences: Vec<usize> = (0..plan.steps.len())
             .filter(|index| plan.steps.get_index(*index).is_some_and(|(name, step)| is_fence(name, step, None)))
             .collect();

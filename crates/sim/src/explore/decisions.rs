@@ -559,10 +559,12 @@ impl Node {
             }
             Event::WordGiven { .. } => self.before = Some((By::People, Name::new())),
             Event::Decided { trigger, answer, asks, settled, .. } => {
-                let of = |(by, fired): &(By, Name)| *by == By::People || fired == trigger;
-                // What remains when a trigger has healed: what the rule of another says, or what was settled before.
                 let rules = self.state.plan.iter().flat_map(|plan| &plan.decision.rules);
                 let rule = asks.as_ref().and_then(|asks| rules.clone().nth(asks.rule));
+                // A trigger that joins when the time is over already is answered by that, not by its rule.
+                let by_rule = rule.is_none_or(|rule| rule.answer == *answer);
+                let of = |(by, fired): &(By, Name)| *by == By::People || (fired == trigger && by_rule);
+                // What remains when a trigger has healed: what the rule of another says, or what was settled before.
                 let is_ruled = rule.is_some_and(|rule| rule.answer == Answer::FixForward);
                 let remains = || if is_ruled { By::Rule } else { self.settled_by };
                 let remains = (*answer == Answer::FixForward && !settled).then(remains);

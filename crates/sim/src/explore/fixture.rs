@@ -28,6 +28,8 @@ pub fn step(action: &str, to: Target) -> Step {
         on_drift: OnDrift::Proceed,
         fences: Vec::new(),
         during: Vec::new(),
+        nature: None,
+        usual: None,
     }
 }
 

@@ -3,7 +3,7 @@
 
 use belay_plan::{
     builtin::{MANUAL, WAIT},
-    model::{Gate, Name, OnFailure, Others, Plan, Step, Target},
+    model::{Gate, Name, Nature, OnFailure, Others, Plan, Step, Target},
 };
 use indexmap::IndexMap;
 use serde_json::Value;
@@ -13,7 +13,7 @@ use super::{
     sides::Proven,
     turns::{Stand, Turn, Turns},
 };
-use crate::{nature::Nature, order::Cones};
+use crate::{nature, order::Cones};
 
 /// A weight that stands for "all of the traffic" where the plan does not say.
 const WHOLE: u32 = 100;
@@ -161,7 +161,7 @@ fn concerns(plan: &Plan, name: &Name, step: &Step) -> Vec<usize> {
 }
 
 fn is_traffic(step: &Step) -> bool {
-    Nature::of(step) == Nature::Traffic
+    nature::of(step) == Nature::Traffic
 }
 
 fn kind(step: &Step, resources: &IndexMap<String, Resource>) -> Kind {

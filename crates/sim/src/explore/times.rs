@@ -61,8 +61,8 @@ fn usual(step: &Step) -> [Duration; 2] {
     match step.action.as_str() {
         MANUAL => [Duration::ZERO; 2],
         WAIT => [waits(step); 2],
-        action => {
-            let spread = usual::of_action(action);
+        _ => {
+            let spread = usual::of_step(step);
             [spread.least, spread.most]
         }
     }
@@ -103,7 +103,7 @@ impl Lengths {
             let takes = match step.action.as_str() {
                 MANUAL => Duration::ZERO,
                 WAIT => waits(step),
-                action => usual::of_action(action).usual,
+                _ => usual::of_step(step).usual,
             };
             takes + step.verify.iter().map(|gate| gate.hold).max().unwrap_or_default()
         };

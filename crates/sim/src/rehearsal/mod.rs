@@ -105,12 +105,12 @@ impl Rehearsal {
     /// Where the duration of a step comes from: `measured` in drills and rollbacks, `usual` for its action, or a `guess`. None:
     /// people or the plan say how long it takes.
     pub fn source(&self, step: &str) -> Option<&'static str> {
-        let action = self.plan.steps.get(step).map(|step| step.action.as_str())?;
-        match action {
+        let planned = self.plan.steps.get(step)?;
+        match planned.usual {
             _ if self.measured.contains_key(step) => Some("measured"),
-            action if crate::world::is_builtin(action) => None,
-            action if usual::is_known(action) => Some("usual"),
-            _ => Some("guess"),
+            _ if crate::world::is_builtin(&planned.action) => None,
+            Some(_) => Some("usual"),
+            None => Some("guess"),
         }
     }
 

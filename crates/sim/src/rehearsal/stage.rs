@@ -75,7 +75,7 @@ impl<'r> Stage<'r> {
         let clock = Arc::new(SimClock::new(opens.map_or(BEGIN, |opens| BEGIN.max(opens)), 1));
         let world = Arc::new(World::new(plan, clock.clone(), Faults::none()));
         for (name, step) in &plan.steps {
-            let takes = rehearsal.measured.get(name).copied().unwrap_or_else(|| usual::of_action(&step.action));
+            let takes = rehearsal.measured.get(name).copied().unwrap_or_else(|| usual::of_step(step));
             world.draw_pace(name, takes, chance.fork());
         }
         world.set_every_destination(true);

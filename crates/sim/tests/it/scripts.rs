@@ -307,9 +307,12 @@ pub(crate) fn ends(records: &[Record]) -> Vec<(Name, Option<Name>, IncidentEnd)>
             (Event::IncidentOpened { trigger, .. }, _) => open = Some((trigger.clone(), phase.clone())),
             (Event::Decided { trigger, answer, asks, settled, .. }, _) => {
                 let waits = asks.as_ref().is_none_or(|asks| asks.timebox_ends.is_none());
+                // A trigger that joins when the time is over already is answered by that, not by its rule.
+                let by_rule =
+                    asks.as_ref().and_then(|asks| rules.get(asks.rule)).is_none_or(|rule| rule.answer == *answer);
                 let ends = match before.filter(|(at, _)| *at == record.at).map(|(_, event)| event) {
                     Some(Event::IncidentOpened { trigger: fired, .. } | Event::IncidentJoined { trigger: fired })
-                        if fired == trigger =>
+                        if fired == trigger && by_rule =>
                     {
                         [IncidentEnd::RollsBackByRule, IncidentEnd::FixForwardByRule]
                     }

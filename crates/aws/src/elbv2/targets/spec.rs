@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
 use belay_plan::{
     catalogue::{ActionSpec, Finding, pointer},
-    model::AwsTarget,
+    model::{AwsTarget, Nature, Usual},
     shape::{Shape, Text, field, filled_list, filled_map, integer, object, one_of, pattern, words},
 };
 use serde::Deserialize;
@@ -39,7 +39,10 @@ pub fn spec() -> ActionSpec {
         others: true,
         stages: false,
         default_timeout: Duration::from_secs(15 * 60),
-        loses_data: false,
+        nature: Nature::State,
+        // Five health checks 30 s apart, then 300 s of draining, both by default; without open connections draining is over at
+        // once.
+        usual: Some(Usual::seconds(60, 180, 600)),
         resource: |with| format!("{RESOURCE}{}", group_name(with["target_group"].as_str().unwrap_or_default())),
         check: |_with, to| to.map(check).unwrap_or_default(),
     }

@@ -12,6 +12,7 @@ use aws_sdk_rds::types::{DbCluster, DbClusterBacktrack};
 use belay_core::change::{Assessment, Change, Effect, Key, Progress, Receipt, Repeats, SentOutcome};
 use belay_plan::{
     catalogue::{ActionSpec, no_action_findings},
+    model::{Nature, Usual},
     shape::{boolean, field, object, one_of, pattern, words},
 };
 use belay_ports::{ApplyError, Check, Clock, Corrupt, Fut, Permission, ReadError, RestorePoint, Scope, System};
@@ -88,7 +89,9 @@ pub fn spec() -> ActionSpec {
         others: false,
         stages: false,
         default_timeout: Duration::from_secs(60 * 60),
-        loses_data: true,
+        nature: Nature::Data,
+        // The snapshot, which is incremental, then minutes: Aurora User Guide, "Backtracking an Aurora DB cluster".
+        usual: Some(Usual::seconds(4 * 60, 8 * 60, 20 * 60)),
         resource: |with: &Value| format!("rds:{}", with["cluster"].as_str().unwrap_or_default().to_ascii_lowercase()),
         check: no_action_findings,
     }

@@ -6,9 +6,9 @@ mod calls;
 use std::{fmt, sync::Arc, time::Duration};
 
 use belay_core::change::{Assessment, Change, Effect, Key, Receipt, Repeats};
-use belay_plan::model::Target;
 use belay_plan::{
     catalogue::{ActionSpec, no_action_findings},
+    model::{Nature, Target, Usual},
     shape::{field, object, one_of, pattern},
 };
 use belay_ports::{ApplyError, Clock, Corrupt, Fut, Permission, ReadError, Scope, System};
@@ -59,7 +59,9 @@ pub fn spec() -> ActionSpec {
         others: false,
         stages: false,
         default_timeout: Duration::from_secs(15 * 60),
-        loses_data: false,
+        nature: Nature::State,
+        // "Typically 60 to 120 seconds" for an instance, less for Aurora: RDS User Guide, "Failing over a Multi-AZ DB instance".
+        usual: Some(Usual::seconds(30, 60, 120)),
         // Who writes, not what is written: a restore or a backtrack of the same database is another thing.
         resource: |with: &Value| {
             let name = with["cluster"].as_str().or(with["instance"].as_str()).unwrap_or_default();

@@ -19,6 +19,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use belay_core::change::{Assessment, Change, Key, Receipt};
 use belay_plan::{
     catalogue::{ActionSpec, no_action_findings},
+    model::{Nature, Usual},
     shape::{field, object, one_of},
 };
 use belay_ports::{ApplyError, Check, Clock, Corrupt, Fut, Permission, ReadError, RestorePoint, Scope, System};
@@ -69,7 +70,9 @@ pub fn spec() -> ActionSpec {
         others: false,
         stages: false,
         default_timeout: Duration::from_secs(60 * 60),
-        loses_data: true,
+        nature: Nature::Data,
+        // Two renames, each with a reboot.
+        usual: Some(Usual::seconds(4 * 60, 6 * 60, 15 * 60)),
         resource: |with: &Value| {
             let name = with["instance"].as_str().or(with["cluster"].as_str()).unwrap_or_default();
             format!("rds:{}", name.to_ascii_lowercase())

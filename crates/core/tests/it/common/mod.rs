@@ -252,6 +252,8 @@ pub fn step(needs: &[&str]) -> Step {
         loses_data: false,
         approve: None,
         during: Vec::new(),
+        nature: None,
+        usual: None,
         stages: Vec::new(),
         expect: None,
         on_drift: OnDrift::Proceed,

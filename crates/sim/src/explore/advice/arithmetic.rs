@@ -8,7 +8,7 @@ use belay_plan::{
 };
 
 use super::{Adviser, Rule};
-use crate::{explore::times::Lengths, nature::Nature, rehearsal::usual};
+use crate::{explore::times::Lengths, nature, rehearsal::usual};
 
 fn text(time: Duration) -> String {
     duration::format(Duration::from_secs(time.as_secs()))
@@ -47,10 +47,10 @@ impl Adviser<'_> {
     /// A step that is given less time than its action takes fails in every usual run.
     pub(super) fn timeout(&mut self, name: &Name) {
         let step = &self.plan.steps[name];
-        if !Nature::of(step).acts() {
+        if !nature::acts(step) {
             return;
         }
-        let usual = usual::of_action(&step.action).usual;
+        let usual = usual::of_step(step).usual;
         if step.timeout < usual {
             let then = match &step.on_failure {
                 OnFailure::Halt => "the run halts".to_owned(),
@@ -63,7 +63,7 @@ impl Adviser<'_> {
                 step.action,
                 text(usual)
             );
-            let most = usual::of_action(&step.action).most;
+            let most = usual::of_step(step).most;
             let instead = format!("give it time: `timeout: {}` or more", text(most));
             self.say(Rule::TimeoutTooShort, format!("/steps/{name}/timeout"), what, instead);
         }
