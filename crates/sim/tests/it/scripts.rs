@@ -316,7 +316,10 @@ pub(crate) fn ends(records: &[Record]) -> Vec<(Name, Option<Name>, IncidentEnd)>
                     {
                         [IncidentEnd::RollsBackByRule, IncidentEnd::FixForwardByRule]
                     }
-                    Some(Event::WordGiven { .. }) => [IncidentEnd::RollsBackByPeople, IncidentEnd::FixForwardByPeople],
+                    // A word, or a rollback that a person asks for.
+                    Some(Event::WordGiven { .. } | Event::Commanded { .. }) => {
+                        [IncidentEnd::RollsBackByPeople, IncidentEnd::FixForwardByPeople]
+                    }
                     // What remains when a trigger has healed: what the rule of another says, or what was settled before.
                     _ if !settled => {
                         let rule = asks.as_ref().and_then(|asks| rules.get(asks.rule));
