@@ -356,7 +356,7 @@ fn expected_left<'p>(
 ) -> Option<u64> {
     let confirm = longest_hold(&run.plan.confirm);
     match run.state {
-        RunState::Running if run.steps.values().any(|step| step.phase == Phase::AwaitingApproval) => None,
+        RunState::Running if run.steps.values().any(|step| waits_without_end(step, now)) => None,
         RunState::Running => {
             let measured = measured();
             let left = |name: &str| {
@@ -365,12 +365,26 @@ fn expected_left<'p>(
             };
             Some((Graph::new(&run.plan).critical_path(left).duration + confirm).as_secs())
         }
-        RunState::Confirming => {
-            let gone = run.confirm.iter().map(|gate| gone(gate.opened, now)).max().unwrap_or_default();
-            Some(confirm.saturating_sub(gone).as_secs())
-        }
+        RunState::Confirming => held_in(&run.confirm, now).map(|left| left.as_secs()),
         _ => None,
     }
+}
+
+/// Whether it waits for a person, or for a signal that is not healthy: nothing shows how long that takes.
+fn waits_without_end(step: &StepState, now: Timestamp) -> bool {
+    let gates = if step.phase == Phase::Verifying { &step.verify } else { &step.require };
+    step.phase == Phase::AwaitingApproval || (!step.phase.is_over() && held_in(gates, now).is_none())
+}
+
+/// When the last of these gates has held for its time. None: one of them is not healthy.
+fn held_in(gates: &[GateState], now: Timestamp) -> Option<Duration> {
+    let left = |gate: &GateState| match gate.status {
+        GateStatus::Passed => Some(Duration::ZERO),
+        GateStatus::Holding { since } => Some(gate.gate.hold.saturating_sub(gone(since, now))),
+        GateStatus::Waiting => Some(gate.gate.hold),
+        GateStatus::Broken { .. } | GateStatus::Failed => None,
+    };
+    gates.iter().map(left).try_fold(Duration::ZERO, |longest, left| Some(longest.max(left?)))
 }
 
 /// What is left of a step, as far as it is known: before the first look only its gates are, and what it took before.
@@ -389,7 +403,7 @@ fn step_left(
     let verify = longest_hold(&plan.verify);
     let later = later_stages(plan, step);
     if step.phase == Phase::Verifying {
-        return verify.saturating_sub(gone(step.since, now)) + later;
+        return held_in(&step.verify, now).unwrap_or(verify) + later;
     }
     if let Some(left_s) = progress.and_then(|progress| progress.expected_left_s) {
         return Duration::from_secs(left_s) + verify + later;
@@ -410,4 +424,27 @@ fn later_stages(plan: &Step, step: &StepState) -> Duration {
 
 fn gone(since: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(since)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use belay_plan::model::Gate;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_healthy_has_no_time_that_is_left() {
+        let now = Timestamp::constant(1_767_225_600, 0);
+        let hold = Duration::from_secs(60);
+        let gate = |status: GateStatus| {
+            let gate = Gate { signal: "page".to_owned(), within: Duration::from_secs(300), hold };
+            GateState { gate, opened: now, status, evidence: String::new() }
+        };
+        let since = now - jiff::SignedDuration::from_secs(45);
+        assert_eq!(held_in(&[], now), Some(Duration::ZERO));
+        assert_eq!(held_in(&[gate(GateStatus::Waiting), gate(GateStatus::Passed)], now), Some(hold));
+        assert_eq!(held_in(&[gate(GateStatus::Holding { since })], now), Some(Duration::from_secs(15)));
+        let broken = gate(GateStatus::Broken { health: Health::Unhealthy });
+        assert_eq!(held_in(&[gate(GateStatus::Holding { since }), broken], now), None);
+    }
 }
