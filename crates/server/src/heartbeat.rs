@@ -68,14 +68,32 @@ async fn beat_as(daemon: &Daemon, heartbeat: Option<&Heartbeat>, troubles: &mut 
     loop {
         let reasons = reasons(&troubles.borrow_and_update());
         let head = daemon.vitals().noticed().head.as_ref().map(ToString::to_string);
-        let sent = send(&outbound, heartbeat, &secrets, &reasons, head).await;
-        let pause = if sent.is_ok() { heartbeat.every } else { heartbeat.every.min(AGAIN) };
-        note(daemon, reasons.is_empty(), sent);
         let clock = daemon.ports().clock.clone();
+        // A receiver that hangs does not hold up the next beat.
+        let mut next = clock.sleep(heartbeat.every);
+        let answered = before(&mut next, send(&outbound, heartbeat, &secrets, &reasons, head)).await;
+        let is_due = answered.is_none();
+        let sent = answered.unwrap_or_else(|| Err("it was not answered before the next one was due".to_owned()));
+        if sent.is_err() && AGAIN < heartbeat.every && !is_due {
+            next = clock.sleep(AGAIN);
+        }
+        note(daemon, reasons.is_empty(), sent);
+        if is_due {
+            continue;
+        }
         select! {
-            () = clock.sleep(pause) => {}
+            () = next => {}
             () = turned(troubles, reasons.is_empty()) => {}
         }
+    }
+}
+
+/// What came of the sending; None: the next beat is due before.
+async fn before<T>(next: &mut (impl Future<Output = ()> + Unpin), sending: impl Future<Output = T>) -> Option<T> {
+    select! {
+        biased;
+        sent = sending => Some(sent),
+        () = next => None,
     }
 }
 
@@ -163,4 +181,17 @@ fn chain(error: &dyn Error) -> String {
         next = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_receiver_that_hangs_does_not_hold_up_the_next_beat() {
+        assert_eq!(before(&mut ready(()), pending::<u8>()).await, None);
+        assert_eq!(before(&mut pending(), ready(1)).await, Some(1));
+    }
 }

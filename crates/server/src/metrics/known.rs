@@ -16,6 +16,7 @@ const RUNS: [(RunKind, RunOutcome); 4] = [
     (RunKind::Undo, RunOutcome::Aborted),
 ];
 const STEPS: [&str; 4] = ["done", "unchanged", "failed", "skipped"];
+const NOTICES: [&str; 5] = ["sent", "retried", "failed", "dropped", "late"];
 const SENDS: [&str; 4] = ["accepted", "throttled", "no_effect", "outcome_unknown"];
 
 impl Work {
@@ -35,6 +36,13 @@ impl Work {
         for (kind, outcome) in RUNS {
             let labels = [migration.clone(), ("kind", word(kind)), ("outcome", word(outcome))];
             drop(self.run_time.get_or_create(&labels));
+        }
+        for channel in plan.notify.channels.keys() {
+            let channel = ("channel", channel.clone());
+            for outcome in NOTICES {
+                drop(self.notices.get_or_create(&[channel.clone(), ("outcome", outcome.to_owned())]));
+            }
+            drop(self.notice_delay.get_or_create(&[channel]));
         }
         let alone = [migration];
         drop(self.reaction_time.get_or_create(&alone));
@@ -57,6 +65,35 @@ impl Work {
         }
         for outcome in ["ok", "fail", "undelivered"] {
             drop(self.beats.get_or_create(&[("outcome", outcome.to_owned())]));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use prometheus_client::{encoding::text::encode, registry::Registry};
+    use serde_json::json;
+
+    use super::*;
+
+    /// A rule on `increase()` sees the first notice that fails, and the first rollback.
+    #[test]
+    fn what_can_happen_begins_at_zero() {
+        let channel = json!({ "kind": "webhook", "spec": { "webhook": "env:HOOK" }, "events": ["incident"] });
+        let plan = json!({ "migration": "shop", "steps": {}, "notify": { "channels": { "team": channel } } });
+        let plan: Plan = serde_json::from_value(plan).unwrap();
+        let mut registry = Registry::default();
+        let work = Work::new(&mut registry, "0.1.0", Timestamp::UNIX_EPOCH);
+        work.expect(&plan);
+        let mut shown = String::new();
+        encode(&mut shown, &registry).unwrap();
+        for series in [
+            r#"belay_notices_total{channel="team",outcome="failed"} 0"#,
+            r#"belay_notices_total{channel="team",outcome="dropped"} 0"#,
+            r#"belay_run_duration_seconds_count{migration="shop",kind="real",outcome="rolled_back"} 0"#,
+        ] {
+            assert!(shown.lines().any(|line| line == series), "no {series} in\n{shown}");
         }
     }
 }

@@ -119,7 +119,7 @@ impl<E: SpanExporter> SpanExporter for Counting<E> {
         }
         match (self.failing.swap(failed, Ordering::Relaxed), &result) {
             (false, Err(error)) => {
-                tracing::warn!(%error, "traces cannot be delivered; nothing else is affected, and it is tried again");
+                tracing::warn!(%error, "traces cannot be delivered: these spans are lost, the next ones are tried; nothing else is affected");
             }
             (true, Ok(())) => tracing::info!("traces are delivered again"),
             _ => {}
