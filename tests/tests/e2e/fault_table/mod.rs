@@ -227,6 +227,43 @@ In no case does a change take effect more often than in a rollback in which noth
 
 ";
 
+/// Actions without a table here, and why.
+const ELSEWHERE: [(&str, &str); 5] = [
+    ("manual", "a person does it"),
+    ("wait", "nothing is called"),
+    ("command", "AWS is not asked"),
+    ("ssm.automation", "the emulator's automations never end: tests/strict/tests/jobs.rs"),
+    ("lambda.invoke", "the emulator needs containers: tests/strict/tests/jobs.rs"),
+];
+
+/// An action is in the table, or it is said why not.
+#[test]
+fn no_action_is_forgotten() {
+    let schema: serde_json::Value =
+        serde_json::from_str(&Belay::at("http://127.0.0.1:9").run(&["schema"]).stdout).unwrap();
+    let mut actions = std::collections::BTreeSet::new();
+    collect(&schema, &mut actions);
+    let played: Vec<&str> = SCENARIOS.iter().map(|scenario| scenario.action).collect();
+    let said = |action: &str| ELSEWHERE.iter().any(|(other, _)| *other == action);
+    let forgotten: Vec<_> =
+        actions.iter().filter(|action| !played.contains(&action.as_str()) && !said(action)).collect();
+    assert!(forgotten.is_empty(), "add a scenario, or the reason why there is none: {forgotten:?}");
+    let gone = |action: &&str| !actions.contains(*action);
+    assert_eq!(played.iter().copied().chain(ELSEWHERE.map(|(action, _)| action)).filter(gone).count(), 0);
+}
+
+/// The names of actions: what the schema allows `action` to be.
+fn collect(schema: &serde_json::Value, actions: &mut std::collections::BTreeSet<String>) {
+    match schema {
+        serde_json::Value::Object(fields) => {
+            actions.extend(schema["properties"]["action"]["const"].as_str().map(ToOwned::to_owned));
+            fields.values().for_each(|field| collect(field, actions));
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(|item| collect(item, actions)),
+        _ => {}
+    }
+}
+
 #[test]
 #[ignore = "seven minutes, and alone on the machine: see tests/README.md"]
 fn every_call_by_every_fault() {
