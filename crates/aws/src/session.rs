@@ -106,12 +106,12 @@ pub struct Clients {
     pub lambda: Pair<aws_sdk_lambda::Client>,
     pub sfn: Pair<aws_sdk_sfn::Client>,
     /// Notices go out through these two; nothing is read from them.
-    pub sns: aws_sdk_sns::Client,
-    pub eventbridge: aws_sdk_eventbridge::Client,
-    pub cloudwatch: aws_sdk_cloudwatch::Client,
-    pub iam: aws_sdk_iam::Client,
-    pub kms: aws_sdk_kms::Client,
-    pub cloudtrail: aws_sdk_cloudtrail::Client,
+    pub sns: Lazy<aws_sdk_sns::Client>,
+    pub eventbridge: Lazy<aws_sdk_eventbridge::Client>,
+    pub cloudwatch: Lazy<aws_sdk_cloudwatch::Client>,
+    pub iam: Lazy<aws_sdk_iam::Client>,
+    pub kms: Lazy<aws_sdk_kms::Client>,
+    pub cloudtrail: Lazy<aws_sdk_cloudtrail::Client>,
     pub xray: Lazy<aws_sdk_xray::Client>,
     pub devops_guru: Lazy<aws_sdk_devopsguru::Client>,
     pub sts: aws_sdk_sts::Client,
@@ -119,17 +119,16 @@ pub struct Clients {
     keys: Arc<Keys>,
 }
 
-/// Made when it is first used: few plans ask these services, and those rarely, while each client takes memory for as long as the daemon
-/// runs.
+/// Made when it is first used: a plan asks few of the services, while each client takes memory for as long as the daemon runs.
 pub type Lazy<C> = LazyLock<C, Box<dyn FnOnce() -> C + Send>>;
 
 /// Two clients of one service.
 #[derive(Debug)]
 pub struct Pair<C> {
     /// Retries by itself, and is refused everything that is not a known read.
-    pub read: C,
+    pub read: Lazy<C>,
     /// Sends each call exactly once: Belay retries, each send with an intent of its own (invariant 2).
-    pub write: C,
+    pub write: Lazy<C>,
 }
 
 /// There are no clients for a target.
@@ -345,13 +344,8 @@ async fn connect(inner: &Inner, base: &SdkConfig, target: &AwsTarget) -> Result<
             $service::Client::from_conf(builder.build())
         }};
     }
-    macro_rules! client {
-        ($service:ident, $name:literal, $config:expr, $access:expr, $urgency:expr) => {{
-            let budget = inner.budget.of(target, &region, $name);
-            made!($service, budget, inner.calls, http.clone(), $config, $access, $urgency)
-        }};
-    }
-    let sts = client!(aws_sdk_sts, "STS", &asks, Access::ReadOnly, Urgency::Read);
+    let budget = inner.budget.of(target, &region, "STS");
+    let sts = made!(aws_sdk_sts, budget, inner.calls, http.clone(), &asks, Access::ReadOnly, Urgency::Read);
     if let (Some(account), Some(provider)) = (&target.account, config.credentials_provider()) {
         let (sts, account) = (sts.clone(), account.clone());
         let verifying = Verifying { provider, keys: keys.clone(), sts, account };
@@ -359,22 +353,28 @@ async fn connect(inner: &Inner, base: &SdkConfig, target: &AwsTarget) -> Result<
     }
     let read = config.to_builder().retry_config(read_retries()).timeout_config(read_timeouts()).build();
     let write = config.into_builder().retry_config(RetryConfig::disabled()).timeout_config(write_timeouts()).build();
-    macro_rules! pair {
-        ($service:ident, $name:literal) => {
-            Pair {
-                read: client!($service, $name, &read, Access::ReadOnly, Urgency::Read),
-                write: client!($service, $name, &write, inner.access, Urgency::Write),
-            }
-        };
-    }
-    /// Of services that are only read.
     macro_rules! lazy {
-        ($service:ident, $name:literal) => {{
+        ($service:ident, $name:literal, $config:expr, $access:expr, $urgency:expr) => {{
             let (budget, calls) = (inner.budget.of(target, &region, $name), inner.calls.clone());
-            let (http, config) = (http.clone(), read.clone());
-            let made = move || made!($service, budget, calls, http, &config, Access::ReadOnly, Urgency::Read);
+            let (http, config, access) = (http.clone(), $config.clone(), $access);
+            let made = move || made!($service, budget, calls, http, &config, access, $urgency);
             LazyLock::new(Box::new(made) as Box<dyn FnOnce() -> $service::Client + Send>)
         }};
+    }
+    macro_rules! reads {
+        ($service:ident, $name:literal) => {
+            lazy!($service, $name, read, Access::ReadOnly, Urgency::Read)
+        };
+    }
+    macro_rules! writes {
+        ($service:ident, $name:literal) => {
+            lazy!($service, $name, write, inner.access, Urgency::Write)
+        };
+    }
+    macro_rules! pair {
+        ($service:ident, $name:literal) => {
+            Pair { read: reads!($service, $name), write: writes!($service, $name) }
+        };
     }
     Ok(Clients {
         route53: pair!(aws_sdk_route53, "Route 53"),
@@ -383,14 +383,14 @@ async fn connect(inner: &Inner, base: &SdkConfig, target: &AwsTarget) -> Result<
         ssm: pair!(aws_sdk_ssm, "SSM"),
         lambda: pair!(aws_sdk_lambda, "Lambda"),
         sfn: pair!(aws_sdk_sfn, "SFN"),
-        sns: client!(aws_sdk_sns, "SNS", &write, inner.access, Urgency::Write),
-        eventbridge: client!(aws_sdk_eventbridge, "EventBridge", &write, inner.access, Urgency::Write),
-        cloudwatch: client!(aws_sdk_cloudwatch, "CloudWatch", &read, Access::ReadOnly, Urgency::Read),
-        iam: client!(aws_sdk_iam, "IAM", &read, Access::ReadOnly, Urgency::Read),
-        kms: client!(aws_sdk_kms, "KMS", &read, Access::ReadOnly, Urgency::Read),
-        cloudtrail: client!(aws_sdk_cloudtrail, "CloudTrail", &read, Access::ReadOnly, Urgency::Read),
-        xray: lazy!(aws_sdk_xray, "XRay"),
-        devops_guru: lazy!(aws_sdk_devopsguru, "DevOps Guru"),
+        sns: writes!(aws_sdk_sns, "SNS"),
+        eventbridge: writes!(aws_sdk_eventbridge, "EventBridge"),
+        cloudwatch: reads!(aws_sdk_cloudwatch, "CloudWatch"),
+        iam: reads!(aws_sdk_iam, "IAM"),
+        kms: reads!(aws_sdk_kms, "KMS"),
+        cloudtrail: reads!(aws_sdk_cloudtrail, "CloudTrail"),
+        xray: reads!(aws_sdk_xray, "XRay"),
+        devops_guru: reads!(aws_sdk_devopsguru, "DevOps Guru"),
         sts,
         region,
         keys,
