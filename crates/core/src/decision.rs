@@ -409,12 +409,13 @@ fn timebox(incident: &Incident) -> Option<Timestamp> {
     incident.asks.as_ref().filter(|_| waits)?.timebox_ends
 }
 
-/// What follows at the end of the timebox. A rollback that nothing may start by itself then is a question to people, again.
+/// What follows at the end of the timebox. A rollback waits for the window to open; where nothing starts by itself any more, it is a question to
+/// people, again.
 pub fn follows(state: &Migration, incident: &Incident) -> Option<Answer> {
     let asks = incident.asks.as_ref()?;
     let barred = || asks.timebox_ends.filter(|_| incident.closed.is_none()).and_then(|ends| state.barred(ends));
     match asks.then? {
-        Answer::RollBack if barred().is_some() => Some(Answer::Decide),
+        Answer::RollBack if barred().is_some_and(|(_, until)| until.is_none()) => Some(Answer::Decide),
         then => Some(then),
     }
 }

@@ -177,5 +177,7 @@ pub(crate) fn answer_text(name: &str, trigger: &Trigger, answer: Answer) -> Stri
         known => format!("with a {} fix", word(serde_json::json!(known))),
     };
     let answer = word(serde_json::json!(answer));
-    format!("{name} is {severity}, {scope}, {fix}: {answer}")
+    // By this the rule was found.
+    let problem = trigger.problem.as_ref().map(|problem| format!(" ({problem})")).unwrap_or_default();
+    format!("{name}{problem} is {severity}, {scope}, {fix}: {answer}")
 }

@@ -5,7 +5,7 @@ use crate::{
     decode::below,
     diagnostic::{Diagnostic, Texts},
     duration,
-    model::{Answer, Name, PastWindow, Plan, Rule, Signal, Situation},
+    model::{Answer, Name, PastWindow, Plan, Rule, Signal, Situation, Trigger},
     suggest::instead_of,
     syntax::{self, Node, NodeValue, Problem, Span},
 };
@@ -44,6 +44,32 @@ fn idle_rules(file_name: &str, text: &str, plan: &Plan) -> Vec<Diagnostic> {
         let message = format!("no trigger has the problem `{problem}`: this rule decides nothing");
         let help = instead_of(problem, "the problems of the triggers", known.iter().copied());
         remark(file_name, text, &format!("/decision/rules/{index}/problem"), &message, &help)
+    });
+    idle.chain(sleeping_rules(file_name, text, plan)).collect()
+}
+
+/// Rules for a problem and a phase, where each trigger with that problem sleeps.
+fn sleeping_rules(file_name: &str, text: &str, plan: &Plan) -> Vec<Diagnostic> {
+    let rules = plan.decision.rules.iter().enumerate().filter(|(_, rule)| !rule.during.is_empty());
+    let idle = rules.filter_map(|(index, rule)| {
+        let problem = rule.problem.as_deref()?;
+        let mut of_problem =
+            plan.triggers.iter().filter(|(_, trigger)| trigger.problem.as_deref() == Some(problem)).peekable();
+        let (name, trigger) = *of_problem.peek()?;
+        let wakes = |trigger: &Trigger| {
+            trigger.during.is_empty() || trigger.during.iter().any(|phase| rule.during.contains(phase))
+        };
+        if of_problem.any(|(_, trigger)| wakes(trigger)) {
+            return None;
+        }
+        let phases = rule.during.join(", ");
+        let message =
+            format!("no trigger with the problem `{problem}` is awake in {phases}: this rule decides nothing");
+        let help = format!(
+            "`{name}` is awake in {}: name one of these phases, or let the trigger be awake in {phases}",
+            trigger.during.join(", ")
+        );
+        remark(file_name, text, &format!("/decision/rules/{index}/during"), &message, &help)
     });
     idle.collect()
 }

@@ -72,6 +72,8 @@ impl fmt::Debug for TokenHash {
 pub struct Caller {
     pub name: String,
     roles: Vec<Role>,
+    /// Without tokens one person has every role; what asks for two is not armed then.
+    has_every_role: bool,
     /// Of a request that may come again without being meant again.
     key: Option<CommandKey>,
 }
@@ -79,13 +81,14 @@ pub struct Caller {
 impl Caller {
     /// Whoever reaches a daemon that has no tokens: it listens on loopback only.
     pub(crate) fn on_loopback() -> Self {
-        Self { name: "operator@loopback".to_owned(), roles: vec![Role::Operator], key: None }
+        Self { name: "operator@loopback".to_owned(), roles: vec![Role::Operator], has_every_role: true, key: None }
     }
 
     /// What goes on record with a command of theirs.
     pub(crate) fn asked(&self, reason: &str) -> Asked {
-        let roles = self.roles.iter().map(|role| role.name().to_owned()).collect();
-        Asked { authority: Authority::Roles(roles), key: self.key.clone(), ..Asked::new(&self.name, reason) }
+        let roles = || self.roles.iter().map(|role| role.name().to_owned()).collect();
+        let authority = if self.has_every_role { Authority::Everything } else { Authority::Roles(roles()) };
+        Asked { authority, key: self.key.clone(), ..Asked::new(&self.name, reason) }
     }
 
     /// The same, asking under a key.
@@ -130,7 +133,8 @@ impl Tokens {
         let mut found = None;
         for known in &self.0 {
             if bool::from(known.sha256.0.ct_eq(&asked.0)) {
-                found = Some(Caller { name: known.name.clone(), roles: known.roles.clone(), key: None });
+                let (name, roles) = (known.name.clone(), known.roles.clone());
+                found = Some(Caller { name, roles, has_every_role: false, key: None });
             }
         }
         found

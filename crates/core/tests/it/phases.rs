@@ -439,6 +439,24 @@ fn nothing_starts_by_itself_before_the_window_opens() {
     assert_eq!(stage.state.state(), MigrationState::RollingBack, "it still holds when the window opens");
 }
 
+/// The end of a timebox is told as what comes of it: a rollback, as soon as the window is open.
+#[test]
+fn a_timebox_that_ends_before_the_window_opens_still_leads_to_a_rollback() {
+    let mut plan = phased(vec![("dns", step(&[]))]);
+    let timebox = Some(Duration::from_secs(300));
+    plan.decision.rules = vec![Rule { timebox, then: Some(Answer::RollBack), ..Rule::always(Answer::Decide) }];
+    let mut stage = Stage::new();
+    let opens = stage.now + Duration::from_secs(HOUR);
+    plan.window = Some(Window { opens: Some(opens), ..window(None, PastWindow::Refuse).unwrap() });
+    stage.arm(&plan);
+    stage.read("errors", Health::Unhealthy);
+    let incident = stage.state.incident.clone().unwrap();
+    assert_eq!(belay_core::decision::follows(&stage.state, &incident), Some(Answer::RollBack));
+    stage.pass(HOUR);
+    stage.tick();
+    assert_eq!(stage.state.state(), MigrationState::RollingBack);
+}
+
 #[test]
 fn time_that_goes_by_is_a_signal() {
     let mut plan = phased(vec![("dns", step(&[]))]);

@@ -41,13 +41,17 @@ pub(super) fn of_migration(state: &Migration) -> Vec<WaitingFor> {
 fn question(state: &Migration, incident: &Incident) -> String {
     let why = &incident.why;
     let end = || {
-        let asks = incident.asks.as_ref()?;
-        let then = match follows(state, incident)? {
-            Answer::FixForward => "then it is fixed forward",
-            Answer::RollBack => "then it is rolled back if it still holds",
-            _ => "and are waited for after that, since nothing starts by itself then",
+        let ends = incident.asks.as_ref()?.timebox_ends?;
+        let opens = state.plan.as_ref().and_then(|plan| plan.window.as_ref()?.opens).filter(|opens| *opens > ends);
+        let then = match (follows(state, incident)?, opens) {
+            (Answer::FixForward, _) => "then it is fixed forward".to_owned(),
+            (Answer::RollBack, None) => "then it is rolled back if it still holds".to_owned(),
+            (Answer::RollBack, Some(opens)) => {
+                format!("then it is rolled back if it still holds when the window opens, at {opens:.0}")
+            }
+            _ => "and are waited for after that, since nothing starts by itself then".to_owned(),
         };
-        Some(format!("until {:.0}, {then}", asks.timebox_ends?))
+        Some(format!("until {ends:.0}, {then}"))
     };
     let end = end().unwrap_or_else(|| "without end".to_owned());
     let who = authority_text(&authority(state, incident));

@@ -125,6 +125,32 @@ steps:
     assert_eq!(remarks[0].help.as_deref(), Some("give people less time, or the objective more"));
 }
 
+#[test]
+fn a_rule_for_a_problem_whose_triggers_sleep_is_remarked() {
+    let text = "belay: 1
+migration: m
+phases: { backfill: {}, cutover: {}, soak: {} }
+signals:
+  long: { elapsed: { since: cutover, at_most: 2h } }
+triggers:
+  rows: { when: long, problem: data, during: [soak] }
+decision:
+  rules:
+    - { problem: data, during: [backfill, cutover], do: roll_back }
+    - { problem: data, during: [soak], do: roll_back }
+    - { do: fix_forward }
+steps:
+  a: { action: manual, with: { instructions: Do it. } }
+";
+    let plan = load("m.yaml", text, &catalogue()).unwrap().plan;
+    let remarks = belay_plan::remarks("m.yaml", text, &plan, &catalogue());
+    let found: Vec<_> = remarks.iter().map(|remark| (remark.place.line, remark.message.as_str())).collect();
+    assert_eq!(
+        found,
+        [(10, "no trigger with the problem `data` is awake in backfill, cutover: this rule decides nothing")]
+    );
+}
+
 /// Zeros and empty lists that are valid, and hardly meant.
 #[test]
 fn what_leaves_no_time_or_names_nobody_is_remarked() {

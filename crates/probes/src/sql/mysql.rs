@@ -77,6 +77,11 @@ impl Mysql {
         if prepared.columns().is_empty() && !statement::may_be_sent(&question.query) {
             return Err(Problem::Query("the query yields no value: it is no question".to_owned()));
         }
+        if !statement::is_known(&question.query) {
+            let why = "it does not begin with `select` or another word of a statement that reads, and may change what a read-only \
+                       transaction does not protect (`analyze table`)";
+            return Err(Problem::Query(format!("the statement was not run: {why}")));
+        }
         let mut result = self.connection.exec_iter(prepared, ()).await.map_err(problem)?;
         let columns: Vec<Column> = result.columns_ref().to_vec();
         let names: Vec<String> = columns.iter().map(|column| column.name_str().into_owned()).collect();

@@ -11,6 +11,10 @@ const WRITES: [&str; 11] =
 const READS: [&str; 4] = ["select", "with", "table", "values"];
 const SHOW: &str = "show";
 
+/// Statements of MySQL and MariaDB that read and are none of those. Others yield rows, too, and change tables (reference manual, "Table
+/// Maintenance Statements").
+const ALSO_READS: [&str; 4] = ["checksum", "desc", "describe", "explain"];
+
 /// What a file of the database's host is named by: no transaction holds that back.
 const FILES: [&str; 2] = ["outfile", "dumpfile"];
 
@@ -84,8 +88,24 @@ pub(super) fn reads(query: &str) -> bool {
     READS.contains(&first_word(query).as_str())
 }
 
+/// A statement with a result that reads, or that the session refuses.
+pub(super) fn is_known(query: &str) -> bool {
+    may_be_sent(query) || ALSO_READS.contains(&first_word(query).as_str())
+}
+
 fn first_word(query: &str) -> String {
-    let begin = query.trim_start_matches(|c: char| c.is_whitespace() || c == '(');
+    let mut begin = query;
+    loop {
+        begin = begin.trim_start_matches(|c: char| c.is_whitespace() || c == '(');
+        // What MySQL and MariaDB run stands in comments, too: `/*! analyze table a */`.
+        let is_run = begin.starts_with("/*!") || begin.starts_with("/*M!");
+        let end = match begin {
+            comment if comment.starts_with("/*") && !is_run => "*/",
+            comment if comment.starts_with("--") || comment.starts_with('#') => "\n",
+            _ => break,
+        };
+        begin = begin.split_once(end).map_or("", |(_, rest)| rest);
+    }
     begin.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default().to_ascii_lowercase()
 }
 
@@ -235,6 +255,18 @@ mod tests {
             ["copy a to program 'x'", "call p()", "do $$ $$", "load data infile 'x'", "", "/* select */ call p()"]
         {
             assert!(!may_be_sent(query), "{query}");
+        }
+        for query in ["/* the count */ select 1", "-- of orders\nselect 1", "# a\n(select 1)", "explain select 1"] {
+            assert!(is_known(query), "{query}");
+        }
+        for query in [
+            "analyze table a",
+            "/* x */ analyze table a",
+            "/*! analyze table a */",
+            "optimize table a",
+            "check table a",
+        ] {
+            assert!(!is_known(query), "{query}");
         }
         for query in ["select 1 into outfile 'x'", "(SELECT 1) into @a", "with a as (select 1) select * from a"] {
             assert!(reads(query), "{query}");

@@ -164,6 +164,21 @@ async fn a_role_that_decides_and_that_no_token_has_is_not_armed() {
     assert!(refused["help"].as_str().unwrap().contains("`auditor`, `tech_lead`"), "{refused:#}");
 }
 
+/// What is armed without tokens can be decided without them.
+#[tokio::test(start_paused = true)]
+async fn without_tokens_whoever_is_on_this_machine_has_every_role() {
+    let rule = "decision: { rules: [{ do: decide, authority: [incident_commander] }] }\ntriggers:\n";
+    let ground = Ground::new(&[("checkout.yaml", &CHECKOUT.replace("triggers:\n", rule))]);
+    let config = ground.config();
+    let test = ground.start_with(config).await;
+    test.post("/v1/migrations/checkout/arm", "{}").await.expect(StatusCode::OK);
+    test.ground.world.cut_over();
+    let shown = test.until("/v1/migrations/checkout", |shown| shown["incident"].is_object()).await;
+    let incident = shown["incident"]["id"].as_str().unwrap();
+    let word = r#"{ "decision": "roll_back", "reason": "too many errors" }"#;
+    test.post(&format!("/v1/incidents/{incident}/decide"), word).await.expect(StatusCode::OK);
+}
+
 #[tokio::test(start_paused = true)]
 async fn two_people_are_two_tokens() {
     let approve = "approve: { role: incident_commander, quorum: 2 }";
