@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use belay_core::{
@@ -13,7 +14,7 @@ use belay_core::{
     watch::signals_of,
 };
 use belay_plan::model::{Name, Plan, Step, Target};
-use belay_ports::{AccountError, CheckVerdict, Corrupt, Ports, ReadError, Scope};
+use belay_ports::{AccountError, Check, CheckVerdict, Corrupt, Ports, ReadError, Scope};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
@@ -22,10 +23,17 @@ use crate::{
     handle::{CommandError, Handle},
     loss::{self, Loss},
     notices::{Doubtful, doubtful},
+    readiness::account::credentials,
     sampler::read_once,
     scope::{self, Unknown},
     unreadable::{UnreadableSignal, unreadable},
 };
+
+/// So long arming waits for what IAM answers, beside its other reads.
+const PERMISSIONS_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Missing permissions that a message lists; more are counted.
+const LISTED_MAX: usize = 5;
 
 /// Why a plan was not armed. Nothing has changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -51,6 +59,9 @@ pub enum ArmError {
     /// People could not be told.
     #[error("{}", channels.join("; "))]
     UnusableChannels { channels: Vec<String> },
+    /// A rollback would be refused by AWS in the middle.
+    #[error("the role in use lacks permissions: {}", listed(permissions))]
+    MissingPermissions { permissions: Vec<String> },
     #[error(transparent)]
     Command(#[from] CommandError),
 }
@@ -62,8 +73,8 @@ pub struct Arming {
     pub baseline: Option<Baseline>,
     /// Triggers that are red already are waited for, whatever their `red_at_arm` says.
     pub wait_for_green: bool,
-    /// Signals that cannot be read for good, and channels that cannot be used, are accepted; a trigger that goes by such
-    /// signals alone cannot fire.
+    /// Signals that cannot be read for good, channels that cannot be used and permissions that IAM denies are accepted; a trigger that
+    /// goes by such signals alone cannot fire.
     pub accept_unknown: bool,
 }
 
@@ -75,7 +86,7 @@ pub struct Armed {
 }
 
 /// Arms a plan: verifies the accounts, captures what is missing of the baseline, assesses and checks every step, reads
-/// every signal, and only then pins it all.
+/// every signal, asks IAM for the permissions, and only then pins it all.
 ///
 /// # Errors
 /// [`ArmError`] with the first thing that stands against it.
@@ -98,10 +109,11 @@ pub async fn arm(
     scope::refuse_unknown(ports, &plan)?;
     scope::verify_accounts(ports, &plan).await?;
     let baseline = complete(state, ports, &plan, sha256, baseline).await?;
-    let (checked, mut readings, channels) = futures::join!(
+    let (checked, mut readings, channels, credentials) = futures::join!(
         assess(ports, &plan, &baseline, former(state), state.kept_cutover()),
         read_signals(ports, &plan, &baseline),
-        doubtful(ports, &plan)
+        doubtful(ports, &plan),
+        credentials(ports, &plan, (&baseline, state.kept_cutover()), PERMISSIONS_TIME_MAX)
     );
     let Assessed { mut warnings, losses } = checked?;
     let now = ports.clock.now();
@@ -118,9 +130,27 @@ pub async fn arm(
     }
     warnings.extend(channels);
     warnings.extend(unknown);
+    let (denied, doubts): (Vec<_>, Vec<_>) = credentials
+        .iter()
+        .filter(|check| check.verdict != CheckVerdict::Go)
+        .partition(|check| check.verdict == CheckVerdict::NoGo);
+    let lines = |checks: &[&Check]| checks.iter().map(|check| check.line()).collect::<Vec<_>>();
+    if !denied.is_empty() && !accept_unknown {
+        return Err(ArmError::MissingPermissions { permissions: lines(&denied) });
+    }
+    warnings.extend(lines(&denied));
+    warnings.extend(lines(&doubts));
     let baseline = (!baseline.steps.is_empty()).then(|| Arc::new(baseline));
     handle.command(command(baseline, of_triggers(&plan, readings))).await?;
     Ok(Armed { warnings })
+}
+
+fn listed(lines: &[String]) -> String {
+    let shown = lines.iter().take(LISTED_MAX).map(String::as_str).collect::<Vec<_>>().join("; ");
+    match lines.len().saturating_sub(LISTED_MAX) {
+        0 => shown,
+        more => format!("{shown}; and {more} more"),
+    }
 }
 
 /// What core refuses whatever is found out, it refuses before AWS is asked anything.

@@ -30,7 +30,8 @@ pub(crate) struct Args {
     /// Arm although a trigger is red: it fires only after it has been green. `belay rollback` works at once
     #[arg(long)]
     wait_for_green: bool,
-    /// Arm although signals cannot be read (an alarm does not exist, access is denied): their triggers cannot fire
+    /// Arm although signals cannot be read (an alarm does not exist, access is denied; their triggers cannot fire), channels cannot be
+    /// used or permissions are missing
     #[arg(long)]
     accept_unknown: bool,
     /// Arm only if the plan file has this SHA-256: that of the plan that was reviewed

@@ -1,12 +1,14 @@
 //! The accounts that a plan reaches into: whether they are the right ones, and whether the credentials would do.
 
+use std::time::Duration;
+
 use belay_core::change::Baseline;
 use belay_plan::model::{AwsTarget, Plan};
 use belay_ports::{AccountError, Check, Permission, Ports};
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{late, within};
+use super::{late, later_than, within, within_time};
 use crate::{permissions::permissions, scope};
 
 pub(super) async fn verify(ports: &Ports, plan: &Plan) -> Vec<Check> {
@@ -42,23 +44,26 @@ fn until(plan: &Plan, cutover: Option<Timestamp>, at: Timestamp) -> Timestamp {
     last.max(at).checked_add(rollback).unwrap_or(last)
 }
 
-/// `baseline`: with what would be captured now. `cutover`: when it was marked.
-pub(super) async fn credentials(
+/// `baseline`: with what would be captured now. `cutover`: when it was marked. An account that takes longer than `time_max` is unknown.
+pub(crate) async fn credentials(
     ports: &Ports,
     plan: &Plan,
     (baseline, cutover): (&Baseline, Option<Timestamp>),
-    at: Timestamp,
+    time_max: Duration,
 ) -> Vec<Check> {
-    let until = until(plan, cutover, at);
-    let targets = scope::targets(plan, ports.actuators.as_ref());
+    let until = until(plan, cutover, ports.clock.now());
     let Ports { actuators, sensors, channels, evidence, .. } = ports;
     let needed =
         permissions(actuators.as_ref(), sensors.as_ref(), (channels.as_ref(), evidence.as_ref()), plan, Some(baseline));
     let needed = &needed;
+    // A channel may have an account of its own, and a plan without `aws:` uses that of the credentials.
+    let mut targets = scope::targets(plan, actuators.as_ref());
+    targets.extend(needed.keys().filter(|target| !targets.contains(target)).cloned().collect::<Vec<_>>());
     let checked = targets.iter().map(|target| async move {
         let permissions: Vec<Permission> = needed.get(target).into_iter().flatten().cloned().collect();
-        let checked = within(ports.clock.as_ref(), ports.actuators.readiness(target, &permissions, until)).await;
-        checked.unwrap_or_else(|| vec![late("permission", &name(target))])
+        let checked = ports.actuators.readiness(target, &permissions, until);
+        let checked = within_time(ports.clock.as_ref(), time_max, checked).await;
+        checked.unwrap_or_else(|| vec![later_than(time_max, "permission", &name(target))])
     });
     join_all(checked).await.into_iter().flatten().collect()
 }
@@ -74,8 +79,6 @@ fn name(target: &AwsTarget) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use belay_plan::model::{PastWindow, Window};
 
     use super::*;

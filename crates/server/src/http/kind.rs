@@ -22,6 +22,7 @@ pub(crate) enum Kind {
     ImpossibleStep,
     UnreadableSignals,
     UnusableChannels,
+    MissingPermissions,
     NeedsRoles,
     ResourceTaken,
     NotPermitted,
@@ -70,6 +71,7 @@ impl Kind {
             | Self::ImpossibleStep
             | Self::UnreadableSignals
             | Self::UnusableChannels
+            | Self::MissingPermissions
             | Self::NeedsRoles
             | Self::ResourceTaken
             | Self::NotPermitted
@@ -110,6 +112,7 @@ impl Kind {
             Self::ImpossibleStep => "A step could never succeed",
             Self::UnreadableSignals => "Signals of the plan cannot be read",
             Self::UnusableChannels => "People could not be told",
+            Self::MissingPermissions => "The role lacks permissions",
             Self::NeedsRoles => "The plan needs people with roles",
             Self::ResourceTaken => "Two migrations, one resource",
             Self::NotPermitted => "The plan does what is not permitted",

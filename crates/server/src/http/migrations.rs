@@ -117,8 +117,8 @@ pub(super) struct ArmBody {
     /// A trigger that is red already is waited for, whatever its `red_at_arm` says: it fires only after it has been green.
     #[serde(default)]
     wait_for_green: bool,
-    /// Arms although signals of the plan cannot be read (an alarm does not exist, access is denied): a trigger that goes by
-    /// them alone cannot fire.
+    /// Arms although signals of the plan cannot be read (an alarm does not exist, access is denied), channels cannot be used or
+    /// permissions are missing: a trigger that goes by such signals alone cannot fire.
     #[serde(default)]
     accept_unknown: bool,
     /// Arms only if the file has this SHA-256: that of the plan which was reviewed.

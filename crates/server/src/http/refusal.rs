@@ -110,6 +110,9 @@ fn of_arming(error: ArmError, detail: String, state: &Migration) -> Problem {
             .help("correct the plan or the permissions; to arm all the same: `belay arm --accept-unknown`"),
         ArmError::UnusableChannels { .. } => Problem::new(Kind::UnusableChannels, detail)
             .help("correct the plan or the secret; to arm all the same: `belay arm --accept-unknown`"),
+        ArmError::MissingPermissions { permissions } => Problem::new(Kind::MissingPermissions, detail)
+            .help("attach what `belay iam PLAN` prints to the role; to arm all the same: `belay arm --accept-unknown`")
+            .with("permissions", permissions),
         ArmError::Impossible { .. } => {
             Problem::new(Kind::ImpossibleStep, detail).help("`belay dry-run` shows every step as it would go now")
         }

@@ -24,10 +24,17 @@ use crate::{
     scene::{Scene, command, virtually},
 };
 
-/// The world's actuators, whose resources have one more finding.
+/// The world's actuators, whose resources have one more finding, and so have the credentials.
 struct Finding {
     of: Arc<dyn Actuators>,
     check: Check,
+    credentials: Credentials,
+}
+
+/// What IAM answers.
+enum Credentials {
+    Found(Vec<Check>),
+    Nothing,
 }
 
 impl Actuators for Finding {
@@ -39,13 +46,13 @@ impl Actuators for Finding {
         self.of.verify_account(aws)
     }
 
-    fn readiness<'a>(
-        &'a self,
-        aws: &'a AwsTarget,
-        permissions: &'a [Permission],
-        until: Timestamp,
-    ) -> Fut<'a, Vec<Check>> {
-        self.of.readiness(aws, permissions, until)
+    fn readiness<'a>(&'a self, _: &'a AwsTarget, _: &'a [Permission], _: Timestamp) -> Fut<'a, Vec<Check>> {
+        Box::pin(async move {
+            match &self.credentials {
+                Credentials::Found(checks) => checks.clone(),
+                Credentials::Nothing => std::future::pending().await,
+            }
+        })
     }
 
     fn permissions(&self, aws: &AwsTarget) -> Vec<Permission> {
@@ -128,10 +135,18 @@ fn scene_with(check: Check) -> Scene {
 }
 
 fn scene_of(plan: Plan, check: Check) -> Scene {
+    scene_as(plan, check, Credentials::Found(Vec::new()))
+}
+
+fn scene_as(plan: Plan, check: Check, credentials: Credentials) -> Scene {
     let mut scene = Scene::new(plan, 1, Faults::none());
     scene.world.set("dns", serde_json::json!({ "blue": 100, "green": 0 }));
-    scene.ports.actuators = Arc::new(Finding { of: scene.ports.actuators.clone(), check });
+    scene.ports.actuators = Arc::new(Finding { of: scene.ports.actuators.clone(), check, credentials });
     scene
+}
+
+fn scene_with_credentials(credentials: Credentials) -> Scene {
+    scene_as(plan([("dns", weights())]), Check::go("step", "checkout", "well"), credentials)
 }
 
 async fn dry_run(scene: &Scene, cutover: Option<Timestamp>) -> DryRun {
@@ -259,6 +274,59 @@ fn a_signal_that_does_not_exist_is_named_and_refuses_arming_unless_it_is_accepte
         assert_eq!(refused.to_string(), expected);
         let armed = scene.arm_as(&handle, Arming { accept_unknown: true, ..Arming::default() }).await.unwrap();
         assert_eq!(armed.warnings, [expected]);
+    });
+}
+
+/// The dry run of a role that lacks a permission goes through, since it only reads; the rollback would not.
+#[test]
+fn a_permission_that_iam_denies_refuses_arming_unless_it_is_accepted() {
+    let denied = |action: &str| {
+        Check::no_go("permission", format!("{action} on checkout"), "implicitDeny: no policy of belay allows it")
+            .wanted("allowed for belay")
+            .cure("attach it")
+    };
+    let line = |action: &str| {
+        format!(
+            "{action} on checkout: implicitDeny: no policy of belay allows it (wanted: allowed for belay); attach it"
+        )
+    };
+    virtually(async {
+        let actions: Vec<String> = (1..=7).map(|number| format!("rds:Action{number}")).collect();
+        let checks: Vec<Check> = actions.iter().map(|action| denied(action)).collect();
+        let scene = scene_with_credentials(Credentials::Found(checks));
+        let handle = scene.open().await;
+        let refused = scene.arm(&handle).await.unwrap_err();
+        let lines: Vec<String> = actions.iter().map(|action| line(action)).collect();
+        let text = format!("the role in use lacks permissions: {}; and 2 more", lines[..5].join("; "));
+        assert_eq!(refused.to_string(), text);
+        assert!(
+            matches!(&refused, ArmError::MissingPermissions { permissions } if *permissions == lines),
+            "{refused:?}"
+        );
+        assert_eq!(handle.snapshot().state.seq, 0, "nothing has changed");
+        let armed = scene.arm_as(&handle, Arming { accept_unknown: true, ..Arming::default() }).await.unwrap();
+        assert_eq!(armed.warnings, lines);
+    });
+}
+
+#[test]
+fn what_iam_does_not_answer_is_a_line_of_arming_and_no_refusal() {
+    virtually(async {
+        let unknown = Check::unknown("permission", "belay", "the role needs iam:SimulatePrincipalPolicy")
+            .wanted("all permissions")
+            .cure("allow it");
+        let go = Check::go("credentials", "belay", "lasting keys");
+        let scene = scene_with_credentials(Credentials::Found(vec![go, unknown.clone()]));
+        let handle = scene.open().await;
+        assert_eq!(scene.arm(&handle).await.unwrap().warnings, [unknown.line()]);
+
+        let scene = scene_with_credentials(Credentials::Nothing);
+        let handle = scene.open().await;
+        let began = scene.clock.monotonic();
+        let warnings = scene.arm(&handle).await.unwrap().warnings;
+        let [warning] = warnings.as_slice() else { panic!("{warnings:?}") };
+        assert!(warning.contains("not evaluated within 10 s"), "{warning}");
+        assert!(scene.clock.monotonic() - began < Duration::from_secs(11), "arming waits no longer");
     });
 }
 

@@ -404,6 +404,9 @@ fn arm_failure(error: ArmError) -> Failure {
         error @ ArmError::UnusableChannels { .. } => {
             Failure::new(Exit::Refused, error).help("correct the plan or the secret, then drill again")
         }
+        error @ ArmError::MissingPermissions { .. } => {
+            Failure::new(Exit::Refused, error).help("attach what `belay iam PLAN` prints to the role, then drill again")
+        }
         error @ (ArmError::AfterCutover { .. } | ArmError::Impossible { .. }) => Failure::new(Exit::Refused, error)
             .help("give a baseline from before the cutover with --baseline FILE, or correct the plan"),
         error @ (ArmError::Capture(_) | ArmError::Unreadable { .. }) => {

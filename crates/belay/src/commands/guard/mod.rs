@@ -70,7 +70,8 @@ pub(crate) struct Args {
     /// since those count from the mark; else after CMD has ended with 0
     #[arg(long, value_enum, value_name = "WHEN")]
     cutover: Option<Mark>,
-    /// Go on although some of the readiness is unknown, or signals cannot be read: their triggers cannot fire
+    /// Go on although some of the readiness is unknown, signals cannot be read (their triggers cannot fire), channels cannot be used or
+    /// permissions are missing
     #[arg(long)]
     accept_unknown: bool,
     /// Write how it went into this file, as JSON

@@ -16,13 +16,15 @@ use crate::{
 };
 
 /// What arming finds, and refuses: nobody did anything wrong, and the cutover would not be safe now.
-const FOUND: [&str; 5] = ["red_at_arm", "impossible_step", "unreadable_signals", "unusable_channels", "unreadable"];
+const FOUND: [&str; 6] =
+    ["red_at_arm", "impossible_step", "unreadable_signals", "unusable_channels", "missing_permissions", "unreadable"];
 
 /// A kept baseline that is older is more likely that of another release than that of this one.
 const KEPT_MAX: Duration = Duration::from_secs(24 * 3600);
 
-/// Checks of what `accept_unknown` arms in spite of: signals that cannot be read, and channels that cannot be used.
-const ACCEPTED: [&str; 2] = ["signal", "channel"];
+/// Checks of what `accept_unknown` arms in spite of: signals that cannot be read, channels that cannot be used, and permissions that are
+/// missing.
+const ACCEPTED: [&str; 3] = ["signal", "channel", "permission"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
