@@ -41,7 +41,7 @@ const STATE: &str = "sqlite:belay.db";
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct State {
     /// Where the journal is kept
-    #[arg(long = "state", env = "BELAY_STATE", default_value = STATE, value_name = "URL")]
+    #[arg(id = "state", long = "state", env = "BELAY_STATE", default_value = STATE, value_name = "URL")]
     pub(crate) url: StateUrl,
 }
 

@@ -24,6 +24,7 @@ use crate::{
     notice::Facts,
     readiness::CheckVerdict,
     reading::Health,
+    restore_test::RestoreTested,
     series::Series,
 };
 
@@ -309,6 +310,14 @@ pub enum Event {
     ItemUnticked {
         item: Name,
         reason: String,
+    },
+
+    // --- restore tests -------------------------------------------------------------------------------------------
+    /// What a step restores was restored beside production.
+    RestoreTested {
+        step: Name,
+        #[serde(flatten)]
+        tested: RestoreTested,
     },
 
     // --- drills --------------------------------------------------------------------------------------------------

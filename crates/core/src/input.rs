@@ -17,6 +17,7 @@ use crate::{
     id::{IncidentId, NoticeId, RunId},
     readiness::Checked,
     reading::Reading,
+    restore_test::RestoreTested,
     series::Series,
 };
 
@@ -311,6 +312,11 @@ pub enum Verb {
     /// It was not seen to after all.
     Untick {
         item: Name,
+    },
+    /// What a step restores was restored beside production.
+    RestoreTested {
+        step: Name,
+        tested: RestoreTested,
     },
     /// A finished dry run goes on record, as a run of its own.
     Rehearsed {

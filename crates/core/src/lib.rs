@@ -30,6 +30,7 @@ pub mod proof;
 pub mod readiness;
 pub mod reading;
 mod relations;
+pub mod restore_test;
 pub mod run;
 mod run_verbs;
 pub mod scope;

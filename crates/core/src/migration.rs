@@ -23,6 +23,7 @@ use crate::{
     phase::PhaseState,
     readiness::Ready,
     relations::Relations,
+    restore_test::RestoreTests,
     run::{Pause, Run, RunState, StepState},
     series::Kept,
     watch::{SignalState, TriggerState},
@@ -66,6 +67,8 @@ pub struct Migration {
     pub expected: Arc<Expected>,
     /// What people have ticked on the checklist, for this attempt.
     pub ticks: Arc<Ticks>,
+    /// What the last restore test of each step has shown.
+    pub restore_tests: Arc<RestoreTests>,
     /// The chunks of readings that are on record of the last incident or run.
     pub kept: Option<Kept>,
     /// Signals of the armed plan, or of the plan of the run under way.
@@ -149,6 +152,7 @@ impl Migration {
             readiness: None,
             expected: Arc::default(),
             ticks: Arc::default(),
+            restore_tests: Arc::default(),
             kept: None,
             signals: IndexMap::new(),
             triggers: IndexMap::new(),
@@ -232,6 +236,7 @@ impl Migration {
             | Event::PostmortemHeld { .. }
             | Event::IncidentPostmortemDue { .. }
             | Event::IncidentPostmortemHeld { .. } => self.apply_notice(at, event)?,
+            Event::RestoreTested { step, tested } => self.apply_restore_test(at, actor, step, tested),
             Event::ItemTicked { .. } | Event::ItemUnticked { .. } => self.apply_tick(at, actor, event),
             Event::DrillStarted { .. } | Event::DrillEnded { .. } => self.apply_drill(at, actor, event)?,
             Event::RunStarted { .. }

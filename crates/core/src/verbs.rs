@@ -50,6 +50,7 @@ impl Deciding {
             Verb::IncidentPostmortemHeld { incident, link } => self.incident_postmortem_held(incident, link, asked),
             Verb::Tick { item, part } => self.tick(item, *part, asked),
             Verb::Untick { item } => self.untick(item, asked),
+            Verb::RestoreTested { step, tested } => self.restore_tested(step, tested, asked),
             Verb::DrillOver { verdict, report } => self.drill_over(*verdict, report),
             Verb::Rehearsed { plan, plan_sha256, only, report } => {
                 self.commanded("dry_run", asked, json!({ "only": only }));

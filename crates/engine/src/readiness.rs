@@ -3,7 +3,8 @@
 //! [`readiness`] evaluates a plan once; `watch` does so again and again while a migration is armed and nothing runs. A check that
 //! could not be made is a check as well, with the verdict `unknown`: no failure here stops anything else.
 
-mod account;
+pub(crate) mod account;
+mod restored;
 mod signals;
 mod steps;
 mod times;
@@ -11,7 +12,9 @@ mod watch;
 
 use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
-use belay_core::{change::Baseline, drift::Expected, migration::Migration, readiness::Checked};
+use belay_core::{
+    change::Baseline, drift::Expected, migration::Migration, readiness::Checked, restore_test::RestoreTests,
+};
 use belay_plan::{
     duration,
     model::{Name, Plan},
@@ -140,11 +143,14 @@ pub struct Circumstances {
     pub seen: BTreeMap<Name, Seen>,
     /// When each step was last carried out in a drill, if ever.
     pub drilled: Vec<(Name, Option<Timestamp>)>,
+    /// The last restore test of each step.
+    pub restore_tests: RestoreTests,
 }
 
 impl Circumstances {
     /// As the journal knows them. `relatives`: see [`measured`].
     pub fn of(plan: &Plan, state: &Migration, relatives: &[Arc<Migration>]) -> Self {
+        let restore_tests = restored::on_record(plan, state, relatives);
         let relatives = relatives.iter().map(AsRef::as_ref);
         let phase = state.phase_name().filter(|name| plan.phases.contains_key(*name)).or(plan.usual_phase());
         Self {
@@ -155,6 +161,7 @@ impl Circumstances {
             seen: BTreeMap::new(),
             measured: measured(plan, state, relatives.clone()),
             drilled: times::drilled(plan, std::iter::once(state).chain(relatives)),
+            restore_tests,
         }
     }
 }

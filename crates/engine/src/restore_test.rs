@@ -30,6 +30,11 @@ const PACE: Duration = Duration::from_secs(5);
 /// A database that was just restored is asked again for so long at least.
 const PATIENCE_MIN: Duration = Duration::from_secs(2 * 60);
 
+/// The stream in which the tests of a migration are on record where no daemon has its journal.
+pub(crate) fn stream_of(migration: &str) -> Name {
+    format!("{migration}{STREAM}")
+}
+
 /// What is to be tested.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RestoreTest {
@@ -82,7 +87,7 @@ pub fn restore_test(
         Some(Err(Corrupt(why))) => return Err(RestoreTestError::Corrupt { step, why }),
         Some(Ok(with)) => with,
     };
-    let migration = format!("{}{STREAM}", plan.migration);
+    let migration = stream_of(&plan.migration);
     let alone = Step {
         action: planned.action.clone(),
         with,

@@ -4,6 +4,7 @@ use belay_core::{
     event::{Event, GateEvent, Record, StepEvent},
     migration::Migration,
     readiness::CheckVerdict,
+    restore_test::{RestoreOutcome, RestoreTested},
 };
 use belay_plan::duration;
 
@@ -120,6 +121,16 @@ fn says(event: &Event, state: &Migration) -> Option<(Tone, String)> {
         Event::PostmortemHeld { run, link } => (Info, format!("run {run} was talked over: {link}")),
         Event::ItemTicked { item, reason, .. } => (Info, format!("{item} of the checklist is ticked: {reason}")),
         Event::ItemUnticked { item, reason } => (Info, format!("the tick of {item} is taken back: {reason}")),
+        Event::RestoreTested { step, tested } => {
+            let RestoreTested { outcome, found, .. } = tested;
+            match outcome {
+                RestoreOutcome::Proved => {
+                    (Info, format!("the restore test of step {step} proves the restore: {found}"))
+                }
+                RestoreOutcome::Restored => (Warn, format!("the restore test of step {step} restored it: {found}")),
+                RestoreOutcome::Failed => (Error, format!("the restore test of step {step} failed: {found}")),
+            }
+        }
         Event::DrillStarted { trigger, reason, .. } => {
             let fired = trigger.as_ref().map(|name| format!("; trigger {name} is made to fire")).unwrap_or_default();
             (Warn, format!("a drill begins: {reason}{fired}"))

@@ -127,7 +127,7 @@ pub const ITEMS: &[Item<'static>] = &{
             "Alarms and other signals can be read",
             &["signal", "trigger", "alarm_data", "detection"],
         ),
-        item(Before, "technical", "backup_verified", "A backup was restored and looked at", &[]),
+        item(Before, "technical", "backup_verified", "A backup was restored and looked at", &["restore_test"]),
         item(
             Before,
             "technical",

@@ -4,6 +4,7 @@ use belay_core::{
     event::{DrillVerdict, Event, GateEvent, IncidentOutcome, Record, RunOutcome, StepEvent},
     readiness::CheckVerdict,
     reading::Health,
+    restore_test::RestoreOutcome,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -156,6 +157,14 @@ fn told(actor: &str, event: &Event, clock: Clock) -> Told {
         Event::PostmortemHeld { run, link } => tell("", Tone::Quiet, format!("run {run} was talked over: {link}")),
         Event::ItemTicked { item, reason, .. } => tell(item, Tone::Quiet, format!("ticked by {actor}: {reason}")),
         Event::ItemUnticked { item, reason } => tell(item, Tone::Quiet, format!("the tick is taken back: {reason}")),
+        Event::RestoreTested { step, tested } => {
+            let (tone, what) = match tested.outcome {
+                RestoreOutcome::Proved => (Tone::Good, "the restore test proves the restore"),
+                RestoreOutcome::Restored => (Tone::Warn, "the restore test restored it"),
+                RestoreOutcome::Failed => (Tone::Bad, "the restore test failed"),
+            };
+            tell(step, tone, format!("{what}: {}", tested.found))
+        }
         Event::RunStarted { run, reason, .. } => tell("", Tone::Warn, format!("rollback {run} begins: {reason}")),
         Event::UndoStarted { run, undoes: undone, reason, left, .. } => {
             let (tone, text) = undoes(&run.0, &undone.0, reason, left);

@@ -184,7 +184,8 @@ impl Daemon {
         holds.then_some(found)
     }
 
-    async fn plan_to_evaluate(&self, guard: &Arc<Guard>) -> Result<(Arc<Plan>, String), OperateError> {
+    /// The armed plan, else that of the file.
+    pub(crate) async fn plan_to_evaluate(&self, guard: &Arc<Guard>) -> Result<(Arc<Plan>, String), OperateError> {
         let fresh = self.refresh(guard).await;
         let state = guard.snapshot().state.clone();
         if let Some(plan) = state.plan.as_ref().filter(|_| state.armed.is_some()) {

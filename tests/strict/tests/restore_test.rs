@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use belay_core::{event::FailureCode, run::RunState};
+use belay_core::{event::FailureCode, readiness::CheckVerdict, run::RunState};
 use belay_strict::{
     Blow, Played, Refusal, Scene, Which, World,
     rds::{Cluster, Instance, Kind, Snapshot},
@@ -156,4 +156,13 @@ fn whatever_answer_is_lost_one_cluster_is_restored() {
         assert_eq!((count(Kind::Cluster), count(Kind::Instance)), (2, 3), "{nth}: {}", played.told());
         assert_eq!(restored.made.len(), 2, "{nth}");
     }
+}
+
+/// A backup that was never restored is a hope.
+#[test]
+fn readiness_asks_for_a_restore_test_of_each_step_that_restores() {
+    let found = Scene::new(shop(), OF_INSTANCE).readiness();
+    let check = found.checks.iter().find(|check| check.id == "restore_test").unwrap_or_else(|| panic!("{found:#?}"));
+    assert_eq!((check.verdict, check.part.as_str()), (CheckVerdict::Warn, "step back"), "{check:#?}");
+    assert!(check.cure.contains("belay check PLAN --prove-restore back"), "{check:#?}");
 }

@@ -105,6 +105,9 @@ fn real_rows_of_a_snapshot_are_read_back_and_production_is_untouched() {
     let rto = checks(&checked, "rto");
     assert!(rto["found"].as_str().unwrap().contains("(measured"), "{rto:#}");
     assert_eq!(checks(&checked, "drill")["verdict"], "warn", "a restore test is no drill");
+    let proved = checks(&checked, "restore_test");
+    assert_eq!(proved["verdict"], "go", "{proved:#}");
+    assert!(proved["found"].as_str().unwrap().contains("orders_complete: healthy: "), "{proved:#}");
 }
 
 fn checks<'r>(report: &'r Value, id: &str) -> &'r Value {
@@ -154,19 +157,32 @@ fn an_interrupted_test_shows_what_it_left() {
     assert_eq!((again.code, &again.json()["verdict"]), (0, &Value::from("proved")), "{again}");
 }
 
-/// The journal is the daemon's then: it is said that the time is not kept.
+/// The journal is the daemon's then: it puts the outcome on record, and its readiness and checklist go by it.
 #[test]
-fn beside_a_daemon_a_test_is_made_and_not_on_record() {
+fn beside_a_daemon_the_outcome_is_on_record_with_the_migration() {
     let mut shop = Shop::new(2);
     shop.belay.env("BELAY_LISTEN", "127.0.0.1:0");
     let mut daemon = shop.belay.spawn(&["serve", "--plan", &shop.plan]);
-    daemon.wait_for_stderr("listening");
+    let line = daemon.wait_for_stderr("listening on http://");
+    let url = line.split_once("listening on ").unwrap().1.split_whitespace().next().unwrap().to_owned();
+    // Nobody has said where the daemon is.
+    shop.belay.env("BELAY_URL", "http://127.0.0.1:9");
+    let done = shop.prove(&["--yes", "--json"]);
+    let report = done.json();
+    assert_eq!((&report["verdict"], &report["on_record"]), (&Value::from("proved"), &Value::from(false)), "{report:#}");
+    assert!(done.stderr.contains("name the daemon with --url"), "{done}");
+
+    shop.belay.env("BELAY_URL", &url);
     let done = shop.prove(&["--yes", "--json"]);
     assert_eq!(done.code, 0, "{done}");
     let report = done.json();
-    assert_eq!((&report["verdict"], &report["on_record"]), (&Value::from("proved"), &Value::from(false)), "{report:#}");
-    assert!(done.stderr.contains("belongs to a daemon"), "{done}");
+    assert_eq!((&report["verdict"], &report["on_record"]), (&Value::from("proved"), &Value::from(true)), "{report:#}");
     shop.assert_untouched();
+    let list = shop.belay.run(&["checklist", "--json"]).json();
+    let items = list["items"].as_array().unwrap_or_else(|| panic!("{list:#}"));
+    let item = items.iter().find(|item| item["id"] == "backup_verified").unwrap_or_else(|| panic!("{list:#}"));
+    assert_eq!(item["done"], true, "{item:#}");
+    assert!(item["note"].as_str().unwrap().contains("orders_complete: healthy"), "{item:#}");
 }
 
 #[test]

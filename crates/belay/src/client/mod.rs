@@ -84,6 +84,11 @@ impl Daemon {
 }
 
 impl Address {
+    /// Whether somebody has named a daemon.
+    pub(crate) fn is_given(&self) -> bool {
+        self.url.is_some() || std::env::var(URL_VARIABLE).is_ok_and(|url| !url.is_empty())
+    }
+
     pub(crate) fn client(&self) -> Result<Client, Failure> {
         let token = std::env::var(TOKEN_VARIABLE).ok().map(|token| token.trim().to_owned());
         let token = token.filter(|token| !token.is_empty()).as_deref().map(bearer).transpose()?;

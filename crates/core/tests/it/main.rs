@@ -14,6 +14,7 @@ mod notices_over;
 mod phases;
 mod properties;
 mod readiness;
+mod restore_tests;
 mod sends;
 mod series;
 mod stages;

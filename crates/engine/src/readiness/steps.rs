@@ -175,6 +175,9 @@ async fn of_step(ports: &Ports, plan: &Plan, step: &Name, circumstances: &Circum
         Err(Corrupt(why)) => checks.push(not_understood(resource, why)),
     }
     checks.extend(looking.actuator.readiness(&looking.scope, &doc).await);
+    if matches!(looking.actuator.restore_test(&looking.scope, at), Ok(Some(_))) {
+        checks.push(restored::check(step, planned, &circumstances.restore_tests, at));
+    }
     let (drift, moved) = drift::check(&looking, plan, circumstances, (&doc, ports.clock.monotonic()));
     let altered = drift::altered(looking.actuator.as_ref(), &looking.scope, &doc);
     let drift = (drift::with_altered(planned, drift, &altered), !altered.is_empty());

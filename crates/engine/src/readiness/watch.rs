@@ -8,6 +8,7 @@ use belay_core::{
     input::Input,
     migration::Migration,
     readiness::CheckVerdict,
+    restore_test::RestoreTests,
 };
 use belay_plan::model::{Name, Plan};
 use belay_ports::Ports;
@@ -51,6 +52,7 @@ struct Of {
     baseline: Option<Arc<Baseline>>,
     cutover: Option<Timestamp>,
     expected: Arc<Expected>,
+    restore_tests: Arc<RestoreTests>,
 }
 
 impl Of {
@@ -59,6 +61,7 @@ impl Of {
             && self.baseline.as_ref().map(Arc::as_ptr) == state.baseline.as_ref().map(Arc::as_ptr)
             && self.cutover == state.cutover
             && Arc::ptr_eq(&self.expected, &state.expected)
+            && Arc::ptr_eq(&self.restore_tests, &state.restore_tests)
     }
 }
 
@@ -109,6 +112,7 @@ impl ReadinessWatch {
             baseline: state.baseline.clone(),
             cutover: state.cutover,
             expected: state.expected.clone(),
+            restore_tests: state.restore_tests.clone(),
         });
     }
 

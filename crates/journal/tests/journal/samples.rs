@@ -12,6 +12,7 @@ use belay_core::{
     notice::Facts,
     readiness::CheckVerdict,
     reading::Health,
+    restore_test::{RestoreOutcome, RestoreTested},
     series::Series,
 };
 use belay_plan::{
@@ -160,6 +161,17 @@ pub(crate) fn events() -> Vec<Event> {
         Event::PostmortemHeld { run: RunId(name()), link: why() },
         Event::ItemTicked { item: name(), part: Part::AfterRollback, reason: why() },
         Event::ItemUnticked { item: name(), reason: why() },
+        Event::RestoreTested {
+            step: name(),
+            tested: RestoreTested {
+                action: "rds.restore".to_owned(),
+                resource: name(),
+                outcome: RestoreOutcome::Proved,
+                found: why(),
+                took_s: Some(754),
+                changes: vec![name()],
+            },
+        },
         Event::PointOfNoReturnNear { at: at(2) },
         Event::PointOfNoReturnPassed { at: at(2) },
         Event::ExpectedCaptured { step: name(), doc: Arc::new(json!({ "blue": 1 })) },

@@ -27,6 +27,7 @@ mod query;
 mod readiness;
 mod refusal;
 mod report;
+mod restore_tests;
 mod runs;
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
@@ -103,6 +104,7 @@ const GUARDED: &[Route] = &[
     || routes!(migrations::rollback),
     || routes!(checklist::show),
     || routes!(checklist::tick),
+    || routes!(restore_tests::record),
     || routes!(incidents::list),
     || routes!(incidents::show),
     || routes!(incidents::decide),

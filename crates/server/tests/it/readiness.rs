@@ -69,3 +69,26 @@ async fn what_somebody_has_asked_for_is_shown_in_the_status_and_the_metrics() {
     let drift = check(&marked, "drift")["found"].as_str().unwrap_or_default();
     assert_eq!(drift, "as at the baseline: the cutover has not moved it yet", "it is evaluated anew after the mark");
 }
+
+/// What `belay check PLAN --prove-restore STEP` asks for in the end.
+#[tokio::test(start_paused = true)]
+async fn a_restore_test_that_was_made_beside_the_daemon_goes_on_record() {
+    const TESTS: &str = "/v1/migrations/checkout/restore-tests";
+    let test = guarding(CHECKOUT).await;
+    let body = |step: &str, resource: &str| {
+        let body = json!({
+            "step": step, "action": "sim.weights", "resource": resource, "outcome": "proved", "found": "orders: 4211 rows",
+            "took_s": 754, "changes": ["restore"], "reason": "restore test of step traffic",
+        });
+        body.to_string()
+    };
+    test.post(TESTS, &body("traffic", "lb/checkout")).await.expect(StatusCode::OK);
+    let kept = test.daemon.handle("checkout").expect("it is guarded").snapshot().state.restore_tests.clone();
+    assert_eq!(kept["traffic"].tested.found, "orders: 4211 rows");
+    // The plan of whoever tested is another one.
+    test.post(TESTS, &body("trafic", "lb/checkout")).await.expect_problem(404, "not_found");
+    test.post(TESTS, &body("traffic", "lb/other")).await.expect_problem(409, "other_plan");
+    test.post(TESTS, &body("traffic", "lb/checkout").replace("restore test of step traffic", " "))
+        .await
+        .expect_problem(422, "invalid_request");
+}

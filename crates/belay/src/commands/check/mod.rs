@@ -13,6 +13,7 @@ use indicatif::ProgressBar;
 use self::restore_test::Test;
 use crate::{
     assembly::{State, catalogue, configured, ports},
+    client::Address,
     commands::{arm::read_baseline, dry_run::on_record},
     exit::{Exit, Failure},
     output::Output,
@@ -33,7 +34,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 ///
 /// With --prove-restore it makes a restore test instead: it restores what the step would restore beside production, under a name of its
 /// own, waits until the database is available, and asks it the `sql` queries of the step's `verify`. A person deletes it
-/// afterwards; the command is shown. The answer is no when it was not restored as the step would, or a query is not healthy.
+/// afterwards; the command is shown. The answer is no when it was not restored as the step would, or a query is not healthy. The
+/// outcome goes on record with the daemon that holds the journal or is named by --url, else in the journal itself.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -53,6 +55,9 @@ pub(crate) struct Args {
     /// Do not ask whether it may cost money
     #[arg(long, requires = "prove_restore")]
     yes: bool,
+    // With --prove-restore: the daemon that gets the outcome on record.
+    #[command(flatten)]
+    address: Address,
     #[command(flatten)]
     state: State,
     /// One JSON document on standard output, and nothing else
@@ -67,8 +72,8 @@ impl Args {
         let (kept, relatives) = on_record(&self.state.url, &loaded.plan).await?;
         if let Some(step) = &self.prove_restore {
             let baseline = given.as_ref().or(kept.baseline.as_deref());
-            let (state, yes) = (&self.state.url, self.yes);
-            return Test { loaded: &loaded, step, kept: &kept, baseline, state, yes, output }.run().await;
+            let (state, address, yes) = (&self.state.url, &self.address, self.yes);
+            return Test { loaded: &loaded, step, kept: &kept, baseline, state, address, yes, output }.run().await;
         }
         let (gate, tokens) = configured(output)?;
         let ports = ports(Access::ReadOnly, Arc::new(MemoryJournal::default()), Arc::new(()), gate.only_listed());

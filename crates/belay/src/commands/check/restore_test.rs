@@ -9,6 +9,7 @@ use belay_core::{
     input::{Asked, Verb},
     migration::Migration,
     reading::Health,
+    restore_test::{RestoreOutcome, RestoreTested},
     run::{Run, RunState},
 };
 use belay_engine::{
@@ -20,10 +21,12 @@ use belay_plan::{Loaded, duration, model::Name};
 use belay_ports::{Journal, Made, Ports, Restored};
 use indicatif::ProgressBar;
 use serde::Serialize;
+use serde_json::json;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::{
     assembly::{actor, gate, open_to_write, ports},
+    client::{Address, Client},
     commands::dry_run::failure as not_rehearsed,
     exit::{Exit, Failure},
     interrupt::interrupted,
@@ -46,9 +49,20 @@ pub(super) struct Test<'a> {
     pub(super) kept: &'a Migration,
     pub(super) baseline: Option<&'a Baseline>,
     pub(super) state: &'a StateUrl,
+    /// The daemon that guards the migration, if there is one.
+    pub(super) address: &'a Address,
     /// Nobody is asked whether it may cost money.
     pub(super) yes: bool,
     pub(super) output: Output,
+}
+
+/// Where the outcome goes on record.
+enum Record {
+    /// In the stream of the tests.
+    Journal,
+    /// With the migration, by the daemon that guards it.
+    Daemon(Client),
+    Nowhere,
 }
 
 /// What came of a test.
@@ -63,7 +77,7 @@ struct Report {
     database: Option<Database>,
     /// From the call until it was available with its settings.
     restored_in_s: Option<u64>,
-    /// Whether the journal keeps that: it is expected of the step from then on.
+    /// Whether the outcome is on record, with the time: the readiness, the checklist and the expected time go by it.
     on_record: bool,
     queries: Vec<Query>,
     /// What costs money until a person deletes it, in the order in which to delete.
@@ -71,6 +85,34 @@ struct Report {
     /// Why `left` may not show all.
     #[serde(skip_serializing_if = "Option::is_none")]
     left_unknown: Option<String>,
+}
+
+/// What goes on record of the answers; the report has all.
+const FOUND_CHARS_MAX: usize = 500;
+
+impl Report {
+    /// None: it has shown nothing.
+    fn outcome(&self) -> Option<RestoreOutcome> {
+        match self.verdict {
+            Verdict::Proved => Some(RestoreOutcome::Proved),
+            Verdict::Restored => Some(RestoreOutcome::Restored),
+            Verdict::Failed => Some(RestoreOutcome::Failed),
+            Verdict::Interrupted => None,
+        }
+    }
+
+    fn found(&self) -> String {
+        let asked = self.queries.iter().filter_map(|query| {
+            let health = json!(query.health?);
+            Some(format!("{}: {}: {}", query.signal, health.as_str().unwrap_or_default(), query.found))
+        });
+        let parts: Vec<String> =
+            Some(self.why.clone()).filter(|why| !why.is_empty()).into_iter().chain(asked).collect();
+        match parts.is_empty() {
+            true => "none of its data was looked at".to_owned(),
+            false => parts.join("; ").chars().take(FOUND_CHARS_MAX).collect(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -123,12 +165,12 @@ impl Test<'_> {
         }
         self.agree(&rehearsed).await?;
 
-        let (journal, on_record) = self.journal()?;
+        let (journal, record) = self.journal().await?;
         let ports = ports(Access::ReadWrite, journal, Arc::new(()), gate(self.output)?);
         let sampler = Sampler::start(ports.sensors.clone(), ports.clock.clone(), ports.observer.clone(), POLL);
         let options = Options { sampler, belay_version: env!("CARGO_PKG_VERSION").to_owned(), readiness: None };
         let handle = Engine::open(ports.clone(), &test.plan.migration, options).await?;
-        let report = self.carry_out(&ports, &handle, test, on_record).await;
+        let report = self.carry_out(&ports, &handle, test, &record).await;
         handle.shutdown().await;
         Ok(self.end(report?))
     }
@@ -164,19 +206,86 @@ impl Test<'_> {
         }
     }
 
-    /// Where the calls go on record before they are sent. While a daemon has the journal, in memory alone.
-    fn journal(&self) -> Result<(Arc<dyn Journal>, bool), Failure> {
+    /// Where the calls go on record before they are sent, and where the outcome does. While a daemon has the journal, the calls are kept in
+    /// memory alone.
+    async fn journal(&self) -> Result<(Arc<dyn Journal>, Record), Failure> {
         let StateUrl::Sqlite(path) = self.state;
-        if path.exists()
-            && let Err(OpenError::Held { .. }) = SqliteJournal::open(path).map(drop)
-        {
-            self.output.note(format_args!(
-                "{} belongs to a daemon that runs: the test does not go on record in it, and its time is not expected from then on",
-                path.display()
-            ));
-            return Ok((Arc::new(MemoryJournal::default()), false));
+        let opened = path.exists().then(|| SqliteJournal::open(path).map(drop));
+        let is_held = matches!(opened, Some(Err(OpenError::Held { .. })));
+        let daemon = match is_held || self.address.is_given() {
+            true => self.daemon().await,
+            false => None,
+        };
+        if !is_held {
+            return Ok((Arc::new(open_to_write(self.state)?), daemon.map_or(Record::Journal, Record::Daemon)));
         }
-        Ok((Arc::new(open_to_write(self.state)?), true))
+        let path = path.display();
+        let record = match daemon {
+            Some(client) => {
+                self.output
+                    .note(format_args!("{path} belongs to a daemon that runs, which gets the outcome on record"));
+                Record::Daemon(client)
+            }
+            None => {
+                self.output.note(format_args!(
+                    "{path} belongs to a daemon that runs, and the test does not go on record: name the daemon with --url or BELAY_URL"
+                ));
+                Record::Nowhere
+            }
+        };
+        Ok((Arc::new(MemoryJournal::default()), record))
+    }
+
+    /// The daemon, where it guards this migration: found out before anything is paid.
+    async fn daemon(&self) -> Option<Client> {
+        let client = match self.address.client() {
+            Ok(client) => client,
+            Err(failure) => return self.without_daemon(&failure),
+        };
+        match client.get(&format!("migrations/{}", self.loaded.plan.migration)).await {
+            Ok(_) => Some(client),
+            Err(failure) => self.without_daemon(&failure),
+        }
+    }
+
+    fn without_daemon(&self, failure: &Failure) -> Option<Client> {
+        self.output.note(format_args!("no daemon gets the outcome on record: {:#}", failure.error));
+        None
+    }
+
+    /// What came of the test goes on record. An interrupted one has shown nothing.
+    async fn keep(&self, report: &Report, changes: Vec<String>, handle: &Handle, record: &Record) -> bool {
+        let Some(outcome) = report.outcome() else { return false };
+        let planned = &self.loaded.plan.steps[self.step];
+        let tested = RestoreTested {
+            action: planned.action.clone(),
+            resource: planned.resource.clone(),
+            outcome,
+            found: report.found(),
+            took_s: report.restored_in_s,
+            changes,
+        };
+        let reason = format!("restore test of step {}", self.step);
+        let kept = match record {
+            Record::Nowhere => return false,
+            Record::Journal => {
+                let verb = Verb::RestoreTested { step: self.step.clone(), tested };
+                let kept = handle.command(Asked::new(actor(), reason).command(verb)).await;
+                kept.map(drop).map_err(command_failure)
+            }
+            Record::Daemon(client) => {
+                let mut body = json!(tested);
+                (body["step"], body["reason"]) = (json!(self.step), json!(reason));
+                client.post(&format!("migrations/{}/restore-tests", self.loaded.plan.migration), &body).await.map(drop)
+            }
+        };
+        match kept {
+            Ok(()) => true,
+            Err(failure) => {
+                self.output.note(format_args!("the outcome is not on record: {:#}", failure.error));
+                false
+            }
+        }
     }
 
     async fn carry_out(
@@ -184,7 +293,7 @@ impl Test<'_> {
         ports: &Ports,
         handle: &Handle,
         test: RestoreTest,
-        on_record: bool,
+        record: &Record,
     ) -> Result<Report, Failure> {
         self.end_another(handle, ports).await?;
         let asked = Asked::new(actor(), format!("restore test of step {}", self.step));
@@ -223,7 +332,6 @@ impl Test<'_> {
         };
         report.left_unknown = left_unknown;
         report.restored_in_s = step.filter(|_| is_restored).and_then(|step| step.took()).map(|took| took.as_secs());
-        report.on_record = on_record && is_restored;
         if let Some(endpoint) = made.endpoint.filter(|_| !was_interrupted) {
             let queries = self.loaded.plan.steps[self.step].verify.len();
             if queries > 0 {
@@ -241,6 +349,8 @@ impl Test<'_> {
                 }
             }
         }
+        let changes = step.map(|step| step.effective.clone()).unwrap_or_default();
+        report.on_record = self.keep(&report, changes, handle, record).await;
         Ok(report)
     }
 
@@ -406,7 +516,7 @@ fn show(report: &Report, output: Output) {
         Verdict::Interrupted => output.bad().apply_to("not proved: interrupted"),
     });
     if report.on_record {
-        output.page("The journal keeps how long it took: the step is expected to take as long.");
+        output.page("It is on record: the readiness, the checklist and the expected time of the step go by it.");
     }
     if let Some(why) = &report.left_unknown {
         output.page(format_args!(
