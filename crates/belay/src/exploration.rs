@@ -10,9 +10,6 @@ use indicatif::HumanCount;
 
 use crate::{output::Output, paint, text};
 
-/// Without a terminal, lines are as long as this.
-const WIDTH: usize = 80;
-
 /// Ends that are shown; `--json` has more.
 const ENDS_SHOWN: usize = 12;
 
@@ -20,7 +17,7 @@ const ENDS_SHOWN: usize = 12;
 pub(crate) type Place<'a> = dyn Fn(&str, &str, &str) -> Option<Diagnostic> + 'a;
 
 pub(crate) fn show(report: &Report, sha256: &str, took: Duration, place: &Place<'_>, output: Output) {
-    output.line(format_args!(
+    output.page(format_args!(
         "{} {}  {}",
         output.bold().apply_to("every way to roll back"),
         output.bold().apply_to(&report.migration),
@@ -28,7 +25,7 @@ pub(crate) fn show(report: &Report, sha256: &str, took: Duration, place: &Place<
     ));
     let count = |number: usize| HumanCount(number as u64);
     let searched = if report.complete { "all of them" } else { "BOUNDED: there are more" };
-    output.line(format_args!(
+    output.page(format_args!(
         "{} states, {} transitions, {searched}, in {:.1}s",
         count(report.states),
         count(report.transitions),
@@ -50,9 +47,9 @@ pub(crate) fn show(report: &Report, sha256: &str, took: Duration, place: &Place<
     accepted(report, output);
     let findings = report.advice.iter().filter(|advice| advice.is_open()).count();
     if findings > 0 {
-        output.line(output.warn().apply_to(format!("{} to look at, above", text::count(findings, "finding"))));
+        output.page(output.warn().apply_to(format!("{} to look at, above", text::count(findings, "finding"))));
     }
-    output.line(match report.verdict {
+    output.page(match report.verdict {
         Verdict::Proven | Verdict::Assumed => {
             output.good().apply_to("proven: every property holds in every state".to_owned())
         }
@@ -71,7 +68,7 @@ fn property(proof: &Proof, output: Output) {
         Verdict::Assumed => ("assumed", output.warn()),
         Verdict::Bounded => ("bounded", output.warn()),
     };
-    output.line(format_args!("{} {}", style.apply_to(format_args!("{word:<8}")), proof.claim));
+    output.page(format_args!("{} {}", style.apply_to(format_args!("{word:<8}")), proof.claim));
     if let Some(why) = &proof.why {
         paragraph("         ", why, output);
     }
@@ -86,7 +83,7 @@ fn accepted(report: &Report, output: Output) {
         report.advice.iter().filter_map(|advice| Some((advice, advice.accepted.as_ref()?))).collect();
     if !accepted.is_empty() {
         output.line("");
-        output.line(output.bold().apply_to("accepted by the plan"));
+        output.page(output.bold().apply_to("accepted by the plan"));
     }
     for (advice, reason) in accepted {
         paragraph("  - ", &format!("{}. Reason: {reason}", advice.what), output);
@@ -101,14 +98,14 @@ fn advice(report: &Report, level: Level, place: &Place<'_>, output: Output) {
         return;
     }
     output.line("");
-    output.line(output.bold().apply_to(if level == Level::Finding { "findings" } else { "hints" }));
+    output.page(output.bold().apply_to(if level == Level::Finding { "findings" } else { "hints" }));
     for advice in of_level {
         if let Some(remark) = place(&advice.pointer, &advice.what, &advice.instead) {
             let shown = match level {
                 Level::Finding => remark.render_as_finding(output.colour),
                 Level::Hint => remark.render_as_advice(output.colour),
             };
-            output.drawing(format_args!("{shown}\n"));
+            output.drawing(format_args!("{}\n", text::wrap_remark(&shown, output.page_width())));
         }
     }
 }
@@ -119,7 +116,7 @@ fn coverage(report: &Report, output: Output) {
     let passed = gates.iter().filter(|gate| gate.passed).count();
     let failed = gates.iter().filter(|gate| gate.failed).count();
     let started = fallbacks.iter().filter(|fallback| fallback.started).count();
-    output.line(format_args!(
+    output.page(format_args!(
         "  met: of {}, {passed} passed and {failed} failed; {started} of {}; {} of steps",
         text::count(gates.len(), "gate"),
         text::count(fallbacks.len(), "fallback"),
@@ -131,7 +128,7 @@ fn coverage(report: &Report, output: Output) {
 fn counter_example(proof: &Proof, output: Output) {
     let Some(happenings) = proof.counter_example.as_ref().filter(|happenings| !happenings.is_empty()) else { return };
     output.line("");
-    output.line(format_args!("{} {}", output.bad().apply_to("counter-example:"), output.bold().apply_to(proof.claim)));
+    output.page(format_args!("{} {}", output.bad().apply_to("counter-example:"), output.bold().apply_to(proof.claim)));
     let who = happenings.iter().map(|happening| happening.who.len()).max().unwrap_or_default();
     for Happening { after_s, who: by, what, belay } in happenings {
         let time = text::duration(Duration::from_secs(*after_s));
@@ -148,7 +145,7 @@ fn incidents(report: &Report, output: Output) {
         return;
     }
     output.line("");
-    output.line(output.bold().apply_to("from the trigger to the rollback, or to an end without one"));
+    output.page(output.bold().apply_to("from the trigger to the rollback, or to an end without one"));
     for IncidentWays { triggers, rule, question, ways, complete, .. } in &report.incidents {
         paragraph("  ", &format!("{} (rule {rule}: {question})", triggers.join(", ")), output);
         // Where the window or the phase changes nothing, an end is told once.
@@ -187,7 +184,7 @@ fn when(when: When) -> Option<String> {
 fn ends(report: &Report, output: Output) {
     let rolled_back = report.ends.iter().filter(|end| end.outcome == Outcome::RolledBack).count();
     output.line("");
-    output.line(format_args!(
+    output.page(format_args!(
         "{}, {rolled_back} of those listed rolled back; by what they mean, the fewest steps in trouble first",
         output.bold().apply_to(text::count(usize::try_from(report.ends_count).unwrap_or(usize::MAX), "end")),
     ));
@@ -199,7 +196,7 @@ fn ends(report: &Report, output: Output) {
         let outcome = text::words(outcome(group.outcome));
         let means = group.consequence.words();
         let means = if means.is_empty() { outcome } else { format!("{outcome}: {means}") };
-        output.line(format_args!("  {} ({})", output.bold().apply_to(means), text::count(group.ends.len(), "end")));
+        output.page(format_args!("  {} ({})", output.bold().apply_to(means), text::count(group.ends.len(), "end")));
         for end in group.ends.iter().filter_map(|end| report.ends.get(*end)).take(ENDS_SHOWN - shown) {
             paragraph("  - ", &format!("{}{}", end.words, way_out(end)), output);
             shown += 1;
@@ -207,7 +204,7 @@ fn ends(report: &Report, output: Output) {
     }
     let shown = shown as u64;
     if report.ends_count > shown && shown > 0 {
-        output.line(format_args!("  and {} more, with more steps in trouble", HumanCount(report.ends_count - shown)));
+        output.page(format_args!("  and {} more, with more steps in trouble", HumanCount(report.ends_count - shown)));
     }
 }
 
@@ -239,7 +236,7 @@ fn way_out(end: &EndReport) -> String {
 /// Text with what stands before its first line; the next lines are indented as far.
 pub(crate) fn paragraph(before: &str, text: &str, output: Output) {
     let indent = " ".repeat(before.chars().count());
-    let width = output.width().unwrap_or(WIDTH).max(indent.len() + 20);
+    let width = output.page_width().max(indent.len() + 20);
     let options = textwrap::Options::new(width).initial_indent(before).subsequent_indent(&indent);
     paint::lines(text).for_each(|line| textwrap::wrap(&line, &options).iter().for_each(|row| output.line(row)));
 }

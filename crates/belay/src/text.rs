@@ -56,6 +56,21 @@ pub(crate) fn wrap(text: &str, width: usize) -> String {
     wrapped.collect::<Vec<_>>().join("\n")
 }
 
+/// A remark on a place of a file, its sentences no wider than this: what happened, and the help. The lines of the file and the marks
+/// below them stay as they are.
+pub(crate) fn wrap_remark(remark: &str, width: usize) -> String {
+    let wrapped = remark.split('\n').enumerate().map(|(index, row)| {
+        let plain = console::strip_ansi_codes(row);
+        let help = plain.find("= help: ").filter(|at| plain[..*at].trim().is_empty()).map(|at| at + "= help: ".len());
+        match (index, help) {
+            (0, _) => textwrap::fill(row, wrapping(width).subsequent_indent("  ")),
+            (_, Some(indent)) => textwrap::fill(row, wrapping(width).subsequent_indent(&" ".repeat(indent))),
+            _ => row.to_owned(),
+        }
+    });
+    wrapped.collect::<Vec<_>>().join("\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,6 +82,18 @@ mod tests {
         assert_eq!(told(Some(300), Some(300)), "5m 00s of data, within the rpo of 5m 00s");
         assert_eq!(told(Some(0), None), "0s of data");
         assert_eq!(told(None, Some(300)), "unknown");
+    }
+
+    #[test]
+    fn the_sentences_of_a_remark_are_wrapped_and_its_lines_of_the_file_are_not() {
+        let file = " --> shop.yaml:12:3\n  |\n12 |   db_back: { action: rds.restore }\n  |   ^^^^^^^\n  |";
+        let remark = format!(
+            "finding: nobody is asked before the data is lost\n{file}\n  = help: ask a person who may decide it"
+        );
+        let first = "finding: nobody is asked\n  before the data is lost";
+        let wrapped = format!("{first}\n{file}\n  = help: ask a person who\n          may decide it");
+        assert_eq!(wrap_remark(&remark, 26), wrapped);
+        assert_eq!(wrap_remark(&remark, 80), remark);
     }
 
     #[test]

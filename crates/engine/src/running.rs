@@ -1,6 +1,6 @@
 //! Rolling back: by a daemon's word for an armed migration, or in the foreground without a daemon.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use belay_core::{
     change::Baseline,
@@ -20,12 +20,24 @@ use crate::{
     scope::{self, Unknown},
 };
 
+/// So long a rollback waits for what shows whether a step would fail without the mark of the cutover: slow answers hold it up no longer.
+const UNMARKED_TIME_MAX: Duration = Duration::from_secs(5);
+
 /// Rolls back what is armed. `only`: those steps and the ones that they need; empty for all.
 ///
 /// # Errors
-/// [`CommandError`] when nothing is armed, a run is under way, or the engine does not act.
-pub async fn rollback(handle: &Handle, only: Vec<Name>, asked: &Asked) -> Result<RunId, CommandError> {
-    start(handle, asked.command(Verb::Rollback { kind: RunKind::Real, only, pin: None })).await
+/// [`RunError`] when nothing is armed, a run is under way, the engine does not act, or a step goes back to a cutover that is not marked.
+pub async fn rollback(handle: &Handle, ports: &Ports, only: Vec<Name>, asked: &Asked) -> Result<RunId, RunError> {
+    let state = handle.snapshot().state.clone();
+    let may_begin = state.armed.is_some() && state.cutover.is_none() && state.open_run().is_none();
+    if let Some(plan) = state.plan.as_ref().filter(|_| may_begin) {
+        tokio::select! {
+            biased;
+            marked = refuse_unmarked(ports, plan, &only, state.phase_name()) => marked?,
+            () = ports.clock.sleep(UNMARKED_TIME_MAX) => {}
+        }
+    }
+    Ok(start(handle, asked.command(Verb::Rollback { kind: RunKind::Real, only, pin: None })).await?)
 }
 
 /// Puts back what was there before a run that is over.
@@ -124,8 +136,7 @@ pub async fn run_foreground(handle: &Handle, ports: &Ports, request: Request) ->
     Ok(Foreground { run, continued: false })
 }
 
-/// Without a daemon, nobody has marked a cutover, and nobody can while the run waits. A step that cannot be observed now is none
-/// of this: the run finds out.
+/// Once the run waits, nobody can mark the cutover any more. A step that cannot be observed now is none of this: the run finds out.
 async fn refuse_unmarked(ports: &Ports, plan: &Plan, only: &[Name], phase: Option<&str>) -> Result<(), RunError> {
     let included = included(plan, only);
     let steps = losing(plan).filter(|name| included.contains(name) && plan.takes_part(name, phase));

@@ -47,7 +47,7 @@ pub enum OperateError {
     #[error(transparent)]
     DryRun(#[from] DryRunError),
     #[error(transparent)]
-    Undo(#[from] RunError),
+    Run(#[from] RunError),
     #[error(transparent)]
     Command(#[from] CommandError),
 }
@@ -167,8 +167,9 @@ impl Daemon {
         only: Vec<Name>,
         asked: &Asked,
     ) -> Result<RunId, OperateError> {
-        let run = belay_engine::rollback(&guard.handle, only, asked).await?;
-        Ok(run)
+        let (handle, ports, asked) = (guard.handle.clone(), self.ports().clone(), asked.clone());
+        let run = async move { belay_engine::rollback(&handle, &ports, only, &asked).await };
+        Ok(self.on_the_watch(run).await?)
     }
 
     /// Puts back what was there before a run.

@@ -20,6 +20,7 @@ pub(crate) enum Kind {
     OtherBaseline,
     RedAtArm,
     ImpossibleStep,
+    CutoverUnmarked,
     UnreadableSignals,
     UnusableChannels,
     MissingPermissions,
@@ -69,6 +70,7 @@ impl Kind {
             | Self::OtherBaseline
             | Self::RedAtArm
             | Self::ImpossibleStep
+            | Self::CutoverUnmarked
             | Self::UnreadableSignals
             | Self::UnusableChannels
             | Self::MissingPermissions
@@ -110,6 +112,7 @@ impl Kind {
             Self::OtherBaseline => "The baseline is of another migration",
             Self::RedAtArm => "A trigger is red already",
             Self::ImpossibleStep => "A step could never succeed",
+            Self::CutoverUnmarked => "The cutover is not marked",
             Self::UnreadableSignals => "Signals of the plan cannot be read",
             Self::UnusableChannels => "People could not be told",
             Self::MissingPermissions => "The role lacks permissions",

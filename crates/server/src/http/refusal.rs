@@ -27,11 +27,12 @@ pub(crate) fn problem(error: OperateError, state: &Migration, subject: Subject<'
     let detail = error.to_string();
     match error {
         OperateError::Command(error) => of_command(error, state, subject),
-        OperateError::Undo(RunError::Command(error)) => of_command(error, state, subject),
-        OperateError::Undo(RunError::Account(error)) => of_account(&error),
-        OperateError::Undo(
-            RunError::Unknown(_) | RunError::OtherBaseline { .. } | RunError::CutoverUnmarked { .. },
-        ) => unsupported(detail),
+        OperateError::Run(RunError::Command(error)) => of_command(error, state, subject),
+        OperateError::Run(RunError::Account(error)) => of_account(&error),
+        OperateError::Run(RunError::Unknown(_) | RunError::OtherBaseline { .. }) => unsupported(detail),
+        OperateError::Run(RunError::CutoverUnmarked { .. }) => Problem::new(Kind::CutoverUnmarked, detail).help(
+            "name the time of the cutover in the plan, arm it, and roll back; or roll back the other steps: `belay rollback --only STEP,STEP`",
+        ),
         OperateError::Arm(error) => of_arming(error, detail, state),
         OperateError::DryRun(error) => of_dry_run(error, detail),
         OperateError::PlanFile { .. } => {

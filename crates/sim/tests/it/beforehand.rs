@@ -8,7 +8,8 @@ use belay_core::{
     input::{Asked, Verb},
 };
 use belay_engine::{
-    ArmError, Arming, Circumstances, DryRun, Found, Request, RunError, Verdict, run_foreground, view::MigrationView,
+    ArmError, Arming, Circumstances, DryRun, Found, Request, RunError, Verdict, rollback, run_foreground,
+    view::MigrationView,
 };
 use belay_plan::model::{AwsTarget, Plan, Step};
 use belay_ports::{
@@ -229,6 +230,39 @@ fn a_run_without_a_daemon_is_refused_where_a_step_would_fail_without_the_mark() 
         assert!(matches!(&refused, RunError::CutoverUnmarked { step, .. } if step == "dns"), "{refused}");
         let other = run_foreground(&handle, &scene.ports, request(&["web"])).await;
         assert!(!matches!(other, Err(RunError::CutoverUnmarked { .. })), "{other:?}");
+    });
+}
+
+/// The dry run and a run without a daemon say the same.
+#[test]
+fn a_rollback_that_a_person_asks_for_is_refused_where_a_step_would_fail_without_the_mark() {
+    virtually(async {
+        let lossy = Step { loses_data: true, ..weights() };
+        let scene = scene_of(plan([("dns", lossy), ("web", weights())]), Check::cutover_unmarked("checkout", "`from`"));
+        scene.world.set("web", serde_json::json!({ "blue": 100, "green": 0 }));
+        let handle = scene.open().await;
+        let asked = Asked::new("alice", "it hurts");
+        let nothing_is_armed = rollback(&handle, &scene.ports, Vec::new(), &asked).await;
+        assert!(matches!(nothing_is_armed, Err(RunError::Command(_))), "{nothing_is_armed:?}");
+        scene.arm(&handle).await.unwrap();
+        let refused = rollback(&handle, &scene.ports, Vec::new(), &asked).await.unwrap_err();
+        assert!(matches!(&refused, RunError::CutoverUnmarked { step, .. } if step == "dns"), "{refused}");
+        assert!(handle.snapshot().state.run.is_none(), "nothing has begun");
+        rollback(&handle, &scene.ports, vec!["web".to_owned()], &asked).await.unwrap();
+    });
+}
+
+#[test]
+fn a_rollback_does_not_wait_for_what_shows_whether_the_mark_is_needed() {
+    virtually(async {
+        let lossy = Step { loses_data: true, ..weights() };
+        let scene = scene_of(plan([("dns", lossy)]), Check::cutover_unmarked("checkout", "`from`"));
+        let handle = scene.open().await;
+        scene.arm(&handle).await.unwrap();
+        scene.world.set_latency(Duration::from_secs(60));
+        let began = scene.clock.monotonic();
+        rollback(&handle, &scene.ports, Vec::new(), &Asked::new("alice", "it hurts")).await.unwrap();
+        assert!(scene.clock.monotonic() - began < Duration::from_secs(6));
     });
 }
 
