@@ -100,8 +100,8 @@ fn template(program: &Command) -> String {
 fn codes_of(command: &str) -> &'static [u8] {
     match command {
         "validate" | "graph" | "schema" | "completions" | "man" | "token" | "serve" => &[0, 1, 2],
-        "capture" | "iam" | "init" => &[0, 1, 2, 5],
-        "check" | "dry-run" => &[0, 1, 2, 3, 5],
+        "iam" | "init" => &[0, 1, 2, 5],
+        "capture" | "check" | "dry-run" => &[0, 1, 2, 3, 5],
         "audit" | "explore" | "notify" => &[0, 1, 2, 3],
         "demo" => &[0, 1, 4],
         "run" => &[0, 1, 2, 4, 5],

@@ -228,10 +228,11 @@ fn not_as_before(
     let titles: Vec<&str> = changes.iter().map(|change| change.title.as_str()).collect();
     Some(format!(
         "step {}: its baseline is new, and is not the state of {:.0}, which the attempt before went back to; to restore that one: {}. \
-         If that is the known-good state: `belay arm --baseline FILE`, with what `belay capture` wrote before the cutover",
+         If that is the known-good state: `belay capture PLAN --on-record {:.0} -o FILE`, then `belay arm --baseline FILE`",
         scope.step,
         former.captured,
-        titles.join(", ")
+        titles.join(", "),
+        former.captured
     ))
 }
 

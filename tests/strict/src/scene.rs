@@ -120,6 +120,35 @@ impl Scene {
         })
     }
 
+    /// Nobody has marked the cutover: a rollback as a trigger starts it, which halts. Then what the message names: the run is aborted, the
+    /// plan of `cured` is armed, and rolled back. Both runs.
+    ///
+    /// # Panics
+    /// When one of these is refused.
+    pub fn roll_back_unmarked(&self, cured: &Self) -> (Played, Played) {
+        virtually(async {
+            let stage = Stage::new(self, self.world.clone());
+            let took = |verb| Asked::new("operator", "a test").command(verb);
+            let roll_back = || took(Verb::Rollback { kind: RunKind::Real, only: Vec::new(), pin: None });
+            let handle = stage.open().await;
+            stage.arm(&handle).await.unwrap_or_else(|error| panic!("it cannot be armed: {error}"));
+            (self.cut_over)(&mut stage.shared.world());
+            handle.command(roll_back()).await.expect("the rollback can begin");
+            let halted = stage.follow(handle, stage.clock.now()).await;
+            let handle = stage.open().await;
+            handle
+                .command(took(Verb::Abort { run: halted.run.id.clone() }))
+                .await
+                .expect("what has halted can be aborted");
+            let mut watch = handle.watch();
+            let over = watch.wait_for(|snapshot| snapshot.state.open_run().is_none()).await.map(drop);
+            over.expect("the loop goes on");
+            stage.arm_plan(&handle, cured).await.unwrap_or_else(|error| panic!("it cannot be armed: {error}"));
+            handle.command(roll_back()).await.expect("the rollback can begin");
+            (halted, stage.follow(handle, stage.clock.now()).await)
+        })
+    }
+
     /// Whether a rollback would go through now, before the cutover and without a baseline; with clients that can only read.
     pub fn readiness(&self) -> Readiness {
         virtually(async {
@@ -316,9 +345,14 @@ impl<'s> Stage<'s> {
     }
 
     async fn arm(&self, handle: &Handle) -> Result<Armed, ArmError> {
-        let (plan, ports) = (Arc::new(self.scene.plan.clone()), self.ports(Access::ReadOnly));
+        self.arm_plan(handle, self.scene).await
+    }
+
+    /// Arms the plan of a scene.
+    async fn arm_plan(&self, handle: &Handle, of: &Scene) -> Result<Armed, ArmError> {
+        let (plan, ports) = (Arc::new(of.plan.clone()), self.ports(Access::ReadOnly));
         let asked = Asked::new("operator", "before the cutover");
-        belay_engine::arm(handle, &ports, plan, &self.scene.sha256, Arming::default(), &asked).await
+        belay_engine::arm(handle, &ports, plan, &of.sha256, Arming::default(), &asked).await
     }
 
     async fn play(&self, handle: Handle, by_a_person: bool) -> Played {

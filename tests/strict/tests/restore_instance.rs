@@ -337,3 +337,22 @@ fn the_step_is_over_when_the_name_leads_to_the_restored_instance() {
     let never = played(minutes(600));
     assert!(report(&never).contains("not seen within 10m: that shop."), "{}", report(&never));
 }
+
+/// A trigger rolls back, and nobody has marked the cutover: what the halted step names brings the data back.
+#[test]
+fn a_restore_to_a_cutover_without_a_mark_is_cured_by_naming_the_time() {
+    let named = shop().began() - minutes(60);
+    let of = |from: &str| Scene::new(shop(), &FROM_SNAPSHOT.replace("{ snapshot: shop-before }", from));
+    let (halted, cured) = of("{ time: cutover }").roll_back_unmarked(&of(&format!("{{ time: \"{named}\" }}")));
+    assert_eq!(halted.run.state, RunState::Halted, "{}", halted.told());
+    let why = &halted.step("back").why;
+    for part in ["`belay abort` the run", "name the time in `from`", "`belay arm` and `belay rollback`"] {
+        assert!(why.contains(part), "{part}: {why}");
+    }
+    assert_eq!(halted.sends().count(), 0, "{}", halted.told());
+    let cured = cured.rolled_back();
+    let restores: Vec<_> = cured.calls("RestoreDBInstanceToPointInTime").collect();
+    let [restore] = restores.as_slice() else { panic!("{}", cured.told()) };
+    assert_eq!(restore.text("RestoreTime"), named.to_string());
+    assert!(cured.world.rds.database(Kind::Instance, "shop").is_some());
+}

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     assembly::{State, open_to_read},
+    commands::capture::baselines,
     exit::{Exit, Failure},
     output::Output,
 };
@@ -52,11 +53,13 @@ impl Args {
         let mut reports = Vec::new();
         let mut broken = Vec::new();
         let mut drilled = Vec::new();
+        let mut kept = Vec::new();
         for stream in &streams {
             match audit(&journal, stream, self.head.as_deref()).await {
                 Ok(report) => {
                     good(&report, output).iter().for_each(|line| output.line(line));
                     drilled.extend(drills(&journal, stream, output).await?);
+                    kept.extend(kept_baselines(&journal, stream, output).await?);
                     reports.push(report);
                 }
                 Err(failure @ AuditFailure::NoStream { .. }) => {
@@ -85,7 +88,7 @@ impl Args {
         let exit = if broken.is_empty() { Exit::Done } else { Exit::No };
         if output.json {
             output.document(
-                &json!({ "intact": broken.is_empty(), "head": head, "streams": reports, "drills": drilled, "broken": broken }),
+                &json!({ "intact": broken.is_empty(), "head": head, "streams": reports, "drills": drilled, "baselines": kept, "broken": broken }),
             );
         } else if streams.is_empty() {
             output.line("the journal is empty");
@@ -144,6 +147,17 @@ async fn drills(journal: &dyn Journal, stream: &str, output: Output) -> Result<V
             "stream": stream, "seq": record.seq, "at": at, "by": actor, "run": run, "verdict": verdict, "plan_sha256": plan,
             "trigger": report["trigger"], "overlaid": report["overlaid"],
         }));
+    }
+    Ok(found)
+}
+
+/// The baselines of a stream that holds: `belay capture --on-record` writes one of them.
+async fn kept_baselines(journal: &dyn Journal, stream: &str, output: Output) -> Result<Vec<Value>, Failure> {
+    let mut found = Vec::new();
+    for baseline in baselines(journal, stream).await? {
+        let steps: Vec<&str> = baseline.steps.keys().map(String::as_str).collect();
+        output.line(format_args!("  baseline of {:.0}: {}", baseline.captured, steps.join(", ")));
+        found.push(json!({ "stream": stream, "captured": baseline.captured, "steps": steps }));
     }
     Ok(found)
 }

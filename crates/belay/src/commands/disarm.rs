@@ -47,7 +47,8 @@ impl Args {
                     ));
                     output.page(format_args!(
                         "  {} takes what is there NOW as the known-good state; where that is not what a rollback should go \
-                         back to, give the state from before the cutover: --baseline FILE",
+                         back to, give the state from before the cutover with --baseline FILE, which \
+                         `belay capture PLAN --on-record {captured:.0} -o FILE` writes from the journal",
                         output.accent().apply_to(next)
                     ));
                 }

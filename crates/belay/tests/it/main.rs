@@ -14,6 +14,7 @@ mod guard;
 mod hostile;
 mod init;
 mod jobs;
+mod kept_baselines;
 mod notify;
 mod offline;
 mod refusals;

@@ -162,7 +162,7 @@ async fn of_step(ports: &Ports, plan: &Plan, step: &Name, circumstances: &Circum
             let found = format!("there is no baseline, and none can be captured after the cutover of {cutover:.0}");
             Check::no_go("baseline", resource, found)
                 .wanted("a baseline from before the cutover")
-                .cure("give the one that was captured before: --baseline FILE")
+                .cure("give the one that was captured before: --baseline FILE. `belay audit` lists those that the journal has, and `belay capture PLAN --on-record TIME -o FILE` writes one")
         }));
         // What arming would capture.
         let (action, resource) = (planned.action.clone(), planned.resource.clone());

@@ -103,7 +103,8 @@ fn of_arming(error: ArmError, detail: String, state: &Migration) -> Problem {
         ArmError::Capture(error) => of_capture(error, detail),
         ArmError::OtherBaseline { .. } => Problem::new(Kind::OtherBaseline, detail),
         ArmError::AfterCutover { .. } => {
-            let help = "give the baseline that was captured before the cutover: `belay arm --baseline FILE`";
+            let help = "give the baseline that was captured before the cutover: `belay arm --baseline FILE`; `belay capture PLAN --on-record TIME \
+                        -o FILE` writes one that the journal has, and `belay audit` lists those";
             with_state(no_baseline(detail).help(help), state, Subject::Migration)
         }
         ArmError::Unreadable { .. } => unreadable(detail),

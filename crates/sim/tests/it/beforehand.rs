@@ -283,14 +283,21 @@ fn arming_after_a_cutover_that_was_disarmed_says_that_the_baseline_is_the_new_si
         assert_eq!(shown(&handle).phase, None, "the next arming begins with the first phase");
         assert!(scene.arm(&handle).await.unwrap().warnings.is_empty(), "the traffic was not moved");
 
+        let before = handle.snapshot().state.baseline.clone().unwrap();
         command(&handle, Verb::Cutover).await.unwrap();
         scene.world.set("dns", serde_json::json!({ "blue": 0, "green": 100 }));
         command(&handle, Verb::Disarm).await.unwrap();
         let warnings = scene.arm(&handle).await.unwrap().warnings;
         let [warning] = warnings.as_slice() else { panic!("{warnings:?}") };
         assert!(warning.starts_with("step dns: its baseline is new, and is not the state of "), "{warning}");
-        assert!(warning.contains("belay arm --baseline FILE"), "{warning}");
+        assert!(warning.contains(" -o FILE`, then `belay arm --baseline FILE`"), "{warning}");
         assert!(scene.arm(&handle).await.unwrap().warnings.is_empty(), "said once");
+
+        // What `belay capture --on-record` writes.
+        let given = Arming { baseline: Some(before.as_ref().clone()), ..Arming::default() };
+        assert!(scene.arm_as(&handle, given).await.unwrap().warnings.is_empty());
+        let now = handle.snapshot().state.baseline.clone().unwrap();
+        assert_eq!(now.steps["dns"].doc["is"]["blue"], 100, "a rollback goes back to the known-good state");
     });
 }
 
