@@ -154,3 +154,79 @@ pub(super) fn drilled<'m>(
     };
     plan.steps.keys().map(|name| (name.clone(), last(name))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use belay_ports::CheckVerdict;
+    use serde_json::json;
+
+    use super::*;
+
+    const fn seconds(count: u64) -> Duration {
+        Duration::from_secs(count)
+    }
+
+    /// Two triggers: `page` waits for a minute, `errors` for what the plan says. A wait of two minutes is all that is rolled back.
+    fn plan(rto: Option<&str>, decision: &serde_json::Value) -> Plan {
+        let trigger = |signal: &str, dwell: &str| {
+            json!({
+                "when": { "signal": signal }, "for": dwell, "severity": "critical", "scope": "isolated", "fix": "unknown",
+                "red_at_arm": "refuse",
+            })
+        };
+        let step = json!({
+            "action": "wait", "with": { "for": "2m" }, "to": "own", "resource": "wait", "timeout": "1h",
+            "retry": { "attempts": 1, "backoff_min": "1s", "backoff_max": "2s" }, "on_failure": "halt",
+        });
+        let plan = json!({
+            "migration": "shop", "objectives": { "rto": rto }, "decision": { "rules": [decision] }, "steps": { "pause": step },
+            "triggers": { "slow": trigger("errors", "3m"), "quick": trigger("page", "1m") },
+        });
+        serde_json::from_value(plan).unwrap()
+    }
+
+    /// CloudWatch shows errors within four minutes; how late the page shows it is not known.
+    fn check(rto: Option<&str>, decision: &serde_json::Value) -> Option<Check> {
+        let plan = plan(rto, decision);
+        let times = plan.steps.iter().map(|(name, step)| {
+            (name.clone(), crate::expected::expected_when_needed(name, step, &[], &crate::Measured::new()))
+        });
+        let times = times.collect();
+        let detected = BTreeMap::from([("errors".to_owned(), seconds(4 * 60))]);
+        evaluate(&plan, (&times, &detected), &Circumstances::default(), Timestamp::UNIX_EPOCH)
+            .into_iter()
+            .find(|check| check.id == "recovery_time")
+    }
+
+    /// From the breach: detection, dwell, and the rollback of two minutes.
+    #[test]
+    fn the_objective_is_held_against_the_time_from_the_breach_to_the_confirmed_rollback() {
+        let at_once = json!({ "do": "roll_back" });
+        for (rto, verdict, found) in [
+            ("9m", CheckVerdict::Go, "9m from a breach to its confirmed rollback: trigger slow begins it within 7m"),
+            ("8m59s", CheckVerdict::Warn, "trigger slow begins it within 7m; the quickest trigger is quick"),
+            ("3m", CheckVerdict::Warn, "the quickest trigger is quick"),
+            (
+                "2m59s",
+                CheckVerdict::NoGo,
+                "3m from a breach to its confirmed rollback: trigger quick begins it within 1m",
+            ),
+        ] {
+            let check = check(Some(rto), &at_once).unwrap();
+            assert_eq!((check.verdict, check.wanted), (verdict, format!("at most {rto} (rto)")), "{}", check.found);
+            assert!(check.found.contains(found), "{rto}: {}", check.found);
+            assert_eq!(check.cure.is_empty(), verdict == CheckVerdict::Go);
+        }
+        assert_eq!(check(None, &at_once), None, "there is nothing to hold it against");
+    }
+
+    #[test]
+    fn the_time_that_people_have_counts_and_a_trigger_that_comes_to_no_rollback_does_not() {
+        let check = |decision: serde_json::Value| check(Some("9m"), &decision);
+        let asked = check(json!({ "do": "decide", "timebox": "30m" })).unwrap();
+        assert_eq!(asked.verdict, CheckVerdict::NoGo);
+        assert!(asked.found.starts_with("33m from a breach"), "{}", asked.found);
+        assert_eq!(check(json!({ "do": "fix_forward" })), None);
+        assert_eq!(check(json!({ "do": "decide" })), None, "nothing follows where nobody decides");
+    }
+}
