@@ -169,6 +169,8 @@ pub struct RestorePoint {
     pub data: DataOf,
     /// Where that is known from, or why it is not: `snapshot shop-1128 of 2026-11-28T22:00:03Z`.
     pub basis: String,
+    /// Until when the step can go back to it: a retention or a window moves on. None: nothing shows an end.
+    pub until: Option<Timestamp>,
 }
 
 /// The time of data.
@@ -183,11 +185,22 @@ pub enum DataOf {
 
 impl RestorePoint {
     pub fn time(data: Timestamp, basis: impl Into<String>) -> Self {
-        Self { data: DataOf::Time(data), basis: basis.into() }
+        Self { data: DataOf::Time(data), basis: basis.into(), until: None }
     }
 
     pub fn unknown(why: impl Into<String>) -> Self {
-        Self { data: DataOf::Unknown, basis: why.into() }
+        Self { data: DataOf::Unknown, basis: why.into(), until: None }
+    }
+
+    /// The step would find nothing to do.
+    pub fn now(basis: impl Into<String>) -> Self {
+        Self { data: DataOf::Now, basis: basis.into(), until: None }
+    }
+
+    /// So long the step can go back to it.
+    #[must_use]
+    pub fn until(self, until: Option<Timestamp>) -> Self {
+        Self { until, ..self }
     }
 }
 

@@ -9,7 +9,7 @@ use belay_core::{
 };
 use belay_plan::model::{AwsTarget, Others, Target};
 use belay_ports::{
-    AccountError, Actuator, Actuators, ApplyError, Corrupt, DataOf, Fut, Permission, ReadError, RestorePoint, Scope,
+    AccountError, Actuator, Actuators, ApplyError, Corrupt, Fut, Permission, ReadError, RestorePoint, Scope,
 };
 use serde_json::{Map, Value, json};
 
@@ -182,9 +182,7 @@ impl Actuator for SimActuator {
     fn restore_point(&self, scope: &Scope, now: &Doc) -> Result<Option<RestorePoint>, Corrupt> {
         let replaces = now["replaces"] == true;
         let point = || match (now["is"]["state"].as_str(), scope.cutover) {
-            (Some(RESTORED), _) => {
-                RestorePoint { data: DataOf::Now, basis: "it is restored already: nothing to do".to_owned() }
-            }
+            (Some(RESTORED), _) => RestorePoint::now("it is restored already: nothing to do"),
             (_, Some(cutover)) => RestorePoint::time(cutover, format!("a copy of the cutover at {cutover:.0}")),
             (_, None) => RestorePoint::unknown("the cutover is not marked"),
         };

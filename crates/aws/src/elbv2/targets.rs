@@ -4,6 +4,7 @@
 //! when they have drained: the group is never without a healthy target.
 
 mod assess;
+mod readiness;
 mod spec;
 mod target;
 
@@ -14,7 +15,7 @@ use belay_core::{
     change::{Assessment, Change, Key, Receipt},
     input::ErrorClass,
 };
-use belay_ports::{ApplyError, Clock, Corrupt, Fut, Permission, ReadError, Scope, System};
+use belay_ports::{ApplyError, Check, Clock, Corrupt, Fut, Permission, ReadError, Scope, System};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -181,6 +182,17 @@ impl System for AlbTargets {
         receipts: &[Receipt],
     ) -> Result<Assessment, Corrupt> {
         assess::assess(scope, with, now, baseline, receipts)
+    }
+
+    fn readiness<'a>(
+        &'a self,
+        scope: &'a Scope,
+        with: With,
+        now: State,
+        baseline: Option<State>,
+    ) -> Fut<'a, Vec<Check>> {
+        let checks = readiness::check(scope, &with, &now, baseline.as_ref());
+        Box::pin(std::future::ready(checks.into_iter().collect()))
     }
 
     fn apply<'a>(&'a self, scope: &'a Scope, _key: &'a Key, change: &'a Change) -> Fut<'a, Result<Value, ApplyError>> {

@@ -2,7 +2,7 @@
 
 use belay_core::change::{Assessment, Outcome, Progress};
 use belay_ports::{RestorePoint, Scope};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     sent::failed,
@@ -13,7 +13,7 @@ use super::{
 pub(super) const MIGRATION_TAG: &str = "belay:migration";
 
 /// RDS ships logs about every five minutes. So much later it has stopped.
-const LOGS_SHIPPED_WITHIN: std::time::Duration = std::time::Duration::from_secs(30 * 60);
+pub(super) const LOGS_SHIPPED_WITHIN: std::time::Duration = std::time::Duration::from_secs(30 * 60);
 
 /// A mark that is set during the run would be of a time after the damage, so a halted run does not take one.
 pub(super) const UNMARKED: &str =
@@ -52,6 +52,8 @@ pub(super) struct Sought<'a> {
     /// None: automated backups are off.
     pub(super) latest_restorable: Option<Timestamp>,
     pub(super) earliest_restorable: Option<Timestamp>,
+    /// For how many days automated backups are kept.
+    pub(super) retention_days: Option<i32>,
 }
 
 impl Source {
@@ -106,7 +108,19 @@ impl Sought<'_> {
             (Source::Time(Time::Cutover), _) => format!("the cutover at {data:.0}"),
             _ => format!("the point in time {data:.0}"),
         };
-        RestorePoint::time(data, note.map_or(basis.clone(), |note| format!("{basis}; {note}")))
+        let point = RestorePoint::time(data, note.map_or(basis.clone(), |note| format!("{basis}; {note}")));
+        point.until(self.kept_until(data))
+    }
+
+    /// Automated backups go when they are older than the retention; snapshots that people have taken stay.
+    fn kept_until(&self, data: Timestamp) -> Option<Timestamp> {
+        let automated = match self.from {
+            Source::Time(Time::Latest) => false,
+            Source::Time(_) => true,
+            Source::Snapshot(_) | Source::NewestSnapshot(_) => self.snapshot?.name.starts_with("rds:"),
+        };
+        let days = self.retention_days.filter(|days| automated && *days > 0)?;
+        data.checked_add(SignedDuration::from_hours(24 * i64::from(days))).ok()
     }
 
     /// What counts from the cutover is not known before.
@@ -319,6 +333,7 @@ mod tests {
             snapshot,
             latest_restorable: None,
             earliest_restorable: None,
+            retention_days: None,
         };
         testing::failed(sought.data().expect_err("it cannot be restored"))
     }
@@ -372,6 +387,7 @@ mod tests {
                 snapshot: Some(&found),
                 latest_restorable: None,
                 earliest_restorable: None,
+                retention_days: None,
             };
             assert_eq!(sought.data(), Ok(Some(at(1))), "{name}");
         }

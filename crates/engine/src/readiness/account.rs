@@ -34,7 +34,7 @@ const ROLLBACK_MIN: SignedDuration = SignedDuration::from_hours(1);
 
 /// When the last rollback is over: begun right before the point of no return, and as long as the objective allows. `cutover`: when it was
 /// marked.
-fn until(plan: &Plan, cutover: Option<Timestamp>, at: Timestamp) -> Timestamp {
+pub(super) fn until(plan: &Plan, cutover: Option<Timestamp>, at: Timestamp) -> Timestamp {
     let Some(window) = &plan.window else { return at.checked_add(ROLLBACK_MIN).unwrap_or(at) };
     // A cutover that is to come comes now at the earliest.
     let begins = cutover.unwrap_or_else(|| window.opens.map_or(at, |opens| opens.max(at)));

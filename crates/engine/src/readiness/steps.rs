@@ -18,7 +18,7 @@ use futures::{StreamExt, stream};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
-use super::{Circumstances, PARTS_MAX, late, within};
+use super::{Circumstances, PARTS_MAX, account, late, restored, within};
 use crate::{
     capture::Looking,
     drift::{self, Moved, Seen},
@@ -102,6 +102,13 @@ pub(super) async fn evaluate(ports: &Ports, plan: &Plan, circumstances: &Circums
         if losing.contains(&step) {
             let loss = loss.unwrap_or_else(Loss::unobservable);
             checks.extend(within_rpo(plan, &planned.resource, (&loss, at_cutover.as_ref()), at));
+            checks.extend(long_enough(
+                plan,
+                &planned.resource,
+                (&loss, at_cutover.as_ref()),
+                circumstances.cutover,
+                at,
+            ));
             evaluated.losses.insert(step.clone(), loss);
         }
         let changes = changes.as_deref().unwrap_or_default();
@@ -255,11 +262,67 @@ fn within_rpo(plan: &Plan, resource: &str, (loss, at_cutover): (&Loss, Option<&L
     })
 }
 
+/// Whether the step can still go back when the last rollback begins: backups have a retention, and a backtrack has its window.
+fn long_enough(
+    plan: &Plan,
+    resource: &str,
+    (loss, at_cutover): (&Loss, Option<&Loss>),
+    cutover: Option<Timestamp>,
+    at: Timestamp,
+) -> Option<Check> {
+    plan.window.as_ref()?.point_of_no_return?;
+    let until = [Some(loss), at_cutover].into_iter().flatten().find_map(|loss| loss.point.until)?;
+    let needed = account::until(plan, cutover, at);
+    let found = format!("the step can go back until {until:.0}");
+    let wanted = format!("until the last rollback is over, at {needed:.0}");
+    Some(match until < needed {
+        true => Check::warn("restore_window", resource, found).wanted(wanted).cure(
+            "lengthen the retention of automated backups or the backtrack window before the cutover, restore from a snapshot that \
+             nobody deletes, or shorten `window`",
+        ),
+        false => Check::go("restore_window", resource, found).wanted(wanted),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_retention_that_ends_before_the_window_is_a_warning() {
+        let at = Timestamp::UNIX_EPOCH;
+        let hours = |count: u64| Duration::from_secs(count * 60 * 60);
+        let mut plan: Plan = serde_json::from_value(json!({ "migration": "shop", "steps": {} })).unwrap();
+        let loss = |until| Loss {
+            point: belay_ports::RestorePoint::time(at, "the cutover").until(until),
+            read: crate::loss::Read::Observed,
+        };
+        let (day, unknown) = (loss(Some(at + hours(24))), Loss::unobservable());
+        assert_eq!(
+            long_enough(&plan, "rds:shop", (&day, None), None, at),
+            None,
+            "without a window nobody knows how long"
+        );
+        plan.window = Some(belay_plan::model::Window {
+            point_of_no_return: Some(hours(23)),
+            past: belay_plan::model::PastWindow::Refuse,
+            opens: None,
+        });
+        let check = |plan: &Plan| long_enough(plan, "rds:shop", (&unknown, Some(&day)), None, at).unwrap();
+        assert_eq!(check(&plan).verdict, belay_ports::CheckVerdict::Go);
+        plan.window.as_mut().unwrap().point_of_no_return = Some(hours(24));
+        let found = check(&plan);
+        assert_eq!((found.id.as_str(), found.verdict), ("restore_window", belay_ports::CheckVerdict::Warn));
+        assert_eq!(
+            found.line(),
+            "rds:shop: the step can go back until 1970-01-02T00:00:00Z (wanted: until the last rollback is over, at \
+             1970-01-02T01:00:00Z); lengthen the retention of automated backups or the backtrack window before the cutover, restore from \
+             a snapshot that nobody deletes, or shorten `window`"
+        );
+        assert_eq!(long_enough(&plan, "rds:shop", (&loss(None), None), None, at), None);
+    }
 
     /// Before arming, what a restore needs (its key, its roles) is known from what was just observed.
     #[test]

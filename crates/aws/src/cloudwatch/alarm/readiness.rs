@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use aws_sdk_cloudwatch::types::AlarmType;
+use aws_sdk_cloudwatch::types::{AlarmType, StateValue};
 use belay_plan::{duration, model::AwsTarget};
 use belay_ports::Check;
 
@@ -65,16 +65,22 @@ fn detection(name: &str, state: &State, detects: &Result<Duration, String>) -> C
 }
 
 fn data(name: &str, state: &State) -> Option<Check> {
-    state.is_without_data().then(|| {
-        Check::warn("alarm_data", name, "receives no data, and takes missing data for a state of its own")
+    let found = match state.value {
+        // A plan may take it for healthy.
+        Some(StateValue::InsufficientData) => "has too little data to be OK or in ALARM (INSUFFICIENT_DATA)",
+        _ if state.is_without_data() => "receives no data, and takes missing data for a state of its own",
+        _ => return None,
+    };
+    Some(
+        Check::warn("alarm_data", name, found)
             .wanted("data of every period: without it the alarm cannot show a breach")
-            .cure("look whether its metric still exists, with the dimensions that the alarm names")
-    })
+            .cure("look whether its metric still exists, with the dimensions that the alarm names"),
+    )
 }
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_cloudwatch::types::{CompositeAlarm, Metric, MetricAlarm, MetricDataQuery, MetricStat, StateValue};
+    use aws_sdk_cloudwatch::types::{CompositeAlarm, Metric, MetricAlarm, MetricDataQuery, MetricStat};
     use belay_ports::CheckVerdict;
 
     use super::*;
@@ -140,6 +146,17 @@ mod tests {
         let alarm = alarm.period(60).evaluation_periods(3);
         let checks = found(alarm.clone().state_reason(silent).build());
         assert_eq!((checks.len(), checks[1].id.as_str(), checks[1].verdict), (2, "alarm_data", CheckVerdict::Warn));
-        assert_eq!(found(alarm.state_reason("Threshold Crossed: 1 datapoint was not greater").build()).len(), 1);
+        assert_eq!(
+            found(alarm.clone().state_reason("Threshold Crossed: 1 datapoint was not greater").build()).len(),
+            1
+        );
+        // Whatever the plan takes it for.
+        let waits = found(
+            alarm
+                .state_value(StateValue::InsufficientData)
+                .state_reason("Insufficient Data: 1 datapoint was unknown.")
+                .build(),
+        );
+        assert_eq!((waits.len(), waits[1].id.as_str(), waits[1].verdict), (2, "alarm_data", CheckVerdict::Warn));
     }
 }

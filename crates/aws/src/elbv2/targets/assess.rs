@@ -24,11 +24,11 @@ const GONE: &str = "unused: Target.NotRegistered";
 const UNHEALTHY: &str = "unhealthy";
 const INITIAL: &str = "initial";
 
-type Targets<'a> = BTreeMap<&'a Address, &'a Target>;
+pub(super) type Targets<'a> = BTreeMap<&'a Address, &'a Target>;
 
 impl State {
     /// Those that are registered: who drains is on the way out.
-    fn registered(&self) -> Targets<'_> {
+    pub(super) fn registered(&self) -> Targets<'_> {
         let registered = self.targets.iter().filter(|target| target.state != DRAINING && target.state != GONE);
         registered.map(|target| (&target.registration.address, target)).collect()
     }
@@ -89,7 +89,11 @@ pub(super) fn assess(
 }
 
 /// The targets that the group shall have, by address.
-fn wanted(scope: &Scope, now: &State, baseline: Option<&State>) -> Result<BTreeMap<Address, Registration>, Corrupt> {
+pub(super) fn wanted(
+    scope: &Scope,
+    now: &State,
+    baseline: Option<&State>,
+) -> Result<BTreeMap<Address, Registration>, Corrupt> {
     let targets = match &scope.to {
         To::Explicit(to) => {
             spec::explicit(to).map_err(|error| Corrupt(format!("`to` is not a map of targets: {error}")))?

@@ -284,3 +284,32 @@ fn a_baseline_survives_the_journal() {
     assert!(then.is_of("blue") && then.is_of(ARN) && !then.is_of("green"));
     assert_eq!(then.health().healthy(), 1);
 }
+
+/// What the readiness shows of the targets that a baseline has, with what is registered now.
+fn destination(now: &State, cut_over: bool) -> Check {
+    let cutover = cut_over.then(|| at(0));
+    let scope = Scope { cutover, ..scope(json!({}), None, None) };
+    let then = group(&[("i-blue", HEALTHY), ("i-cyan", HEALTHY)]);
+    readiness::check(&scope, &with(), now, Some(&then)).unwrap()
+}
+
+#[test]
+fn each_defect_of_the_targets_is_found_before_they_are_needed() {
+    use belay_ports::CheckVerdict::{Go, NoGo, Warn};
+    const SICK: &str = "unhealthy: Target.Timeout";
+    for (targets, cut_over, verdict, part) in [
+        (&[("i-blue", HEALTHY), ("i-cyan", HEALTHY)][..], false, Go, "2 of 2 targets healthy"),
+        (&[("i-blue", HEALTHY), ("i-cyan", SICK)], false, Warn, "1 of 2 targets healthy; 1 unhealthy"),
+        (&[("i-blue", SICK), ("i-cyan", SICK)], false, NoGo, "0 of 2 targets healthy"),
+        // Others do not answer for them.
+        (&[("i-blue", SICK), ("i-cyan", SICK), ("i-green", HEALTHY)], false, NoGo, "0 of 2 targets healthy"),
+        (&[("i-blue", NOT_ATTACHED), ("i-cyan", NOT_ATTACHED)], false, Warn, "no listener forwards"),
+        (&[("i-blue", HEALTHY)], false, Warn, "1 of 2 are not registered before the cutover"),
+        (&[("i-green", HEALTHY)], true, Go, "2 of 2 are not registered, and the step registers them"),
+    ] {
+        let check = destination(&group(targets), cut_over);
+        assert_eq!((check.id.as_str(), check.verdict), ("destination", verdict), "{targets:?}: {check:?}");
+        assert!(check.found.contains(part), "{targets:?}: {check:?}");
+        assert_eq!(check.cure.is_empty(), verdict == Go);
+    }
+}

@@ -67,6 +67,7 @@ fn sought<'a>(scope: &'a Scope, with: &'a With, old: &'a Cluster, now: &'a Clust
         snapshot: now.snapshot.as_ref(),
         latest_restorable: old.latest_restorable,
         earliest_restorable: old.earliest_restorable,
+        retention_days: old.settings.backup_retention_days,
     }
 }
 

@@ -368,7 +368,8 @@ fn restore_point(scope: &Scope, with: &With, now: &State) -> RestorePoint {
         Ok(()) => {
             let window = cluster.earliest.map(|earliest| format!("; the window reaches back to {earliest:.0}"));
             let what = if with.time == "cutover" { "the cutover at " } else { "" };
-            RestorePoint::time(to, format!("a backtrack to {what}{to:.0}{}", window.unwrap_or_default()))
+            let until = to.checked_add(SignedDuration::from_secs(cluster.window_s)).ok();
+            RestorePoint::time(to, format!("a backtrack to {what}{to:.0}{}", window.unwrap_or_default())).until(until)
         }
         Err(why) => RestorePoint::unknown(why),
     }

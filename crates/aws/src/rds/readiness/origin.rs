@@ -4,7 +4,7 @@ use belay_ports::{Check, DataOf, RestorePoint, Scope};
 
 use crate::rds::{
     Observed, With,
-    source::Kind,
+    source::{Kind, LOGS_SHIPPED_WITHIN},
     spec::{Source, Time},
     state::Snapshot,
 };
@@ -19,6 +19,17 @@ pub(super) fn check(
     snapshot: Option<&Snapshot>,
     point: RestorePoint,
 ) -> Option<Check> {
+    // Of one that is being made, RDS may not show the time yet.
+    if let Some(busy) = snapshot.filter(|snapshot| snapshot.status != "available") {
+        return Some(
+            Check::no_go(ID, &scope.step, format!("snapshot {} is {}", busy.name, busy.status))
+                .wanted("available")
+                .cure("wait until it is available before the cutover; until then a rollback waits for it"),
+        );
+    }
+    if let Some(check) = logs(scope, with, now) {
+        return Some(check);
+    }
     let DataOf::Time(data) = point.data else { return None };
     if let Some(cutover) = scope.cutover.filter(|cutover| data > *cutover && !is_latest(with)) {
         let found =
@@ -27,13 +38,6 @@ pub(super) fn check(
             Check::no_go(ID, &scope.step, found)
                 .wanted("data from before the cutover")
                 .cure("name a snapshot or a time from before it, or `from: { newest_snapshot: { before: cutover } }`"),
-        );
-    }
-    if let Some(busy) = snapshot.filter(|snapshot| snapshot.status != "available") {
-        return Some(
-            Check::no_go(ID, &scope.step, format!("snapshot {} is {}", busy.name, busy.status))
-                .wanted("available")
-                .cure("wait until it is available before the cutover; until then a rollback waits for it"),
         );
     }
     let (kind, name, engine) = database(now)?;
@@ -54,6 +58,27 @@ pub(super) fn check(
                 .cure("look whether the plan names the right one")
         }
         _ => Check::go(ID, &scope.step, point.basis),
+    })
+}
+
+/// A point in time that is still to come can be restored only if RDS goes on to ship the logs. None: it does, or nothing depends on it.
+fn logs(scope: &Scope, with: &With, now: &Observed) -> Option<Check> {
+    let Source::Time(time) = with.from else { return None };
+    let to_come = match time {
+        Time::Latest => true,
+        Time::Cutover => scope.cutover.is_none(),
+        Time::At(_) => false,
+    };
+    let (latest, looked) = match now {
+        Observed::Instance(state) => (state.instance.as_ref()?.latest_restorable?, state.looked),
+        Observed::Cluster(state) => (state.cluster.as_ref()?.latest_restorable?, state.looked),
+    };
+    let stale = looked.duration_since(latest).unsigned_abs() > LOGS_SHIPPED_WITHIN;
+    (to_come && stale).then(|| {
+        let found = format!("it can be restored up to {latest:.0} alone: RDS has shipped no logs since then");
+        Check::no_go(ID, &scope.step, found)
+            .wanted("a latest restorable time of the last 30 minutes")
+            .cure("see why its automated backups have stopped (the events of the database in the RDS console), or restore from a snapshot")
     })
 }
 

@@ -341,6 +341,43 @@ async fn a_snapshot_of_the_wrong_database_time_or_state_is_found() {
     }
 }
 
+/// RDS does not show the time of a snapshot that it is still making.
+#[tokio::test]
+async fn a_snapshot_that_is_being_made_is_found_without_its_time() {
+    let making = |snapshot: &mut Value| {
+        (snapshot["status"], snapshot["taken"]) = (json!("creating"), Value::Null);
+    };
+    let (checks, _) = of_snapshot(making, None, json!({ "snapshot": "before" })).await;
+    let source = one(&checks, "restore_source");
+    assert_eq!((source.verdict, source.found.as_str()), (CheckVerdict::NoGo, "snapshot before is creating"));
+}
+
+/// The cutover is still to come, and RDS has stopped to ship the logs that a restore to it needs.
+#[tokio::test]
+async fn logs_that_are_not_shipped_are_found_before_the_cutover() {
+    let source = async |latest: &str, from: Value, cutover: Option<&str>| {
+        let (mut now, wire) = (instance(), world(None).await);
+        now["instance"]["latest_restorable"] = json!(latest);
+        now["snapshot"] = Value::Null;
+        let restore = RdsRestore::new(wire.aws(Access::ReadOnly).await, Arc::new(At("2026-03-02T00:00:00Z")));
+        let with = With::deserialize(json!({ "instance": "orders", "from": from })).unwrap();
+        let scope = Scope { cutover: cutover.map(|at| at.parse().unwrap()), ..scope() };
+        let checks = restore.readiness(&scope, with, Observed::deserialize(now).unwrap(), None).await;
+        checks.into_iter().find(|check| check.id == "restore_source").map(|check| (check.verdict, check.found))
+    };
+    let (fresh, stale) = ("2026-03-01T23:55:00Z", "2026-03-01T23:29:00Z");
+    for from in [json!({ "time": "cutover" }), json!({ "time": "latest" })] {
+        let (verdict, found) = source(stale, from.clone(), None).await.unwrap();
+        assert_eq!(verdict, CheckVerdict::NoGo, "{from}: {found}");
+        assert!(found.contains("up to 2026-03-01T23:29:00Z alone"), "{from}: {found}");
+        let fresh = source(fresh, from.clone(), None).await;
+        assert!(fresh.as_ref().is_none_or(|(verdict, _)| *verdict == CheckVerdict::Go), "{from}: {fresh:?}");
+    }
+    // The point is behind: nothing more has to be shipped.
+    let marked = source(stale, json!({ "time": "cutover" }), Some("2026-03-01T20:00:00Z")).await.unwrap();
+    assert_eq!(marked.0, CheckVerdict::Go, "{marked:?}");
+}
+
 /// Of another database, or another account, it is not in the list of this one's.
 #[tokio::test]
 async fn key_and_label_are_those_of_the_snapshot_itself() {

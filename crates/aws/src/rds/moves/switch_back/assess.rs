@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 use belay_core::change::{Assessment, Change, Effect, Outcome, Receipt, Repeats, Report};
-use belay_ports::{Check, DataOf, RestorePoint, Scope};
+use belay_ports::{Check, RestorePoint, Scope};
 use serde_json::json;
 
 use super::{
@@ -240,7 +240,7 @@ impl<'a> View<'a> {
         match (self.now.of(&blue), self.scope.cutover) {
             (Some(blue), _) if blue.name == *name => {
                 let basis = format!("{name} is the old blue itself: nothing was switched over");
-                RestorePoint { data: DataOf::Now, basis }
+                RestorePoint::now(basis)
             }
             // Since the switchover, which the mark of the cutover stands for.
             (Some(blue), Some(cutover)) => {
