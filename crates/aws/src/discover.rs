@@ -13,6 +13,8 @@ mod records;
 #[cfg(test)]
 mod tests;
 
+pub use self::balancers::Group;
+
 use std::{
     fmt::Display,
     sync::{

@@ -232,13 +232,13 @@ impl Chooser<'_, '_> {
                 .map(|balancer| balancer.arn.as_str())
                 .collect();
             let weighted: Vec<&Item> =
-                listeners.iter().filter(|item| inventory.forwarders[item.indices[0]].is_weighted()).collect();
+                listeners.iter().filter(|item| inventory.can_shift(&inventory.forwarders[item.indices[0]])).collect();
             let is_behind = |item: &&Item| balancers.contains(&inventory.forwarders[item.indices[0]].balancer.as_str());
             let narrow = names_something(&wanted.records) && !self.choice.records.is_empty();
             let scope = scope(weighted, is_behind, narrow);
             self.choice.forwarders = self.free(Kind::Listener, &scope);
         }
-        let weighted = listeners.iter().filter(|item| inventory.forwarders[item.indices[0]].is_weighted());
+        let weighted = listeners.iter().filter(|item| inventory.can_shift(&inventory.forwarders[item.indices[0]]));
         let left = [
             left_out(Kind::Record, records.iter(), &self.choice.records),
             left_out(Kind::Listener, weighted, &self.choice.forwarders),

@@ -16,6 +16,8 @@ pub struct Inventory {
     pub forwarders: Vec<Forwarder>,
     /// By ARN: of the target groups whose health was asked for.
     pub health: BTreeMap<String, GroupHealth>,
+    /// By ARN: of the target groups whose targets are known.
+    pub targets: BTreeMap<String, Targets>,
     pub databases: Vec<Database>,
     pub alarms: Vec<Alarm>,
     /// What was not looked at, or could not be used, and why: each a sentence.
@@ -108,6 +110,15 @@ pub struct GroupHealth {
     pub targets: usize,
 }
 
+/// The targets that are registered in a group.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Targets {
+    /// `i-0123456789abcdef0:8080`, in the order of the source.
+    pub ids: Vec<String>,
+    /// People register them, and no Auto Scaling group or ECS service does. False: that is not known.
+    pub by_hand: bool,
+}
+
 /// A database instance on its own, or a cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Database {
@@ -166,6 +177,14 @@ pub struct Alarm {
     pub rule: Option<String>,
 }
 
+impl Inventory {
+    /// Whether a cutover can move its traffic: by weights, or by what is registered in its group.
+    pub fn can_shift(&self, forwarder: &Forwarder) -> bool {
+        let targets = forwarder.only_group().and_then(|group| self.targets.get(group));
+        forwarder.is_weighted() || targets.is_some_and(|targets| targets.by_hand)
+    }
+}
+
 impl Record {
     /// What people call it: `www.example.com`.
     pub fn label(&self) -> &str {
@@ -184,6 +203,14 @@ impl Forwarder {
             ForwarderKind::Rule { priority: None } => {
                 format!("{balancer}{port}/{}", self.arn.rsplit('/').next().unwrap_or_default())
             }
+        }
+    }
+
+    /// The ARN of its group, where it has one alone.
+    pub fn only_group(&self) -> Option<&str> {
+        match self.groups.as_slice() {
+            [only] => Some(&only.arn),
+            _ => None,
         }
     }
 

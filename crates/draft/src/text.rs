@@ -3,6 +3,7 @@
 mod head;
 mod signals;
 mod steps;
+mod targets;
 mod words;
 
 use crate::{

@@ -1,9 +1,7 @@
 //! Load balancers, what they forward, and the health of target groups.
 
-use std::collections::BTreeMap;
-
 use aws_sdk_elasticloadbalancingv2::types::{Action as AwsAction, Listener, LoadBalancerTypeEnum, Rule};
-use belay_draft::inventory::{Balancer, Forwarder, ForwarderKind, GroupHealth, Share, dns_name};
+use belay_draft::inventory::{Balancer, Forwarder, ForwarderKind, GroupHealth, Share, Targets, dns_name};
 use belay_ports::ReadError;
 use futures::{StreamExt, stream};
 
@@ -22,6 +20,14 @@ const CALLS_MAX: usize = 1_000;
 
 /// Of the list of load balancers, 400 a call: far more than an account may have.
 const LIST_CALLS_MAX: usize = 100;
+
+/// A target group: how many of its targets are healthy, and which there are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    pub arn: String,
+    pub health: GroupHealth,
+    pub targets: Targets,
+}
 
 impl Discovery {
     /// Application and network load balancers: others have no weights.
@@ -116,16 +122,17 @@ impl Discovery {
         Ok((found, true))
     }
 
-    /// The health of these target groups, by ARN, as far as it can be read; and why not, of the others.
-    pub async fn health(&self, groups: &[&str]) -> (BTreeMap<String, GroupHealth>, Vec<String>) {
+    /// These target groups, by ARN, as far as they can be read; and why not, of the others.
+    pub async fn health(&self, groups: &[&str]) -> (Vec<Group>, Vec<String>) {
         let client = &self.clients.elbv2.read;
-        let looks = groups.iter().map(|arn| async move { ((*arn).to_owned(), health::observe(client, arn).await) });
+        let looks = groups.iter().map(|arn| async move { ((*arn).to_owned(), health::registered(client, arn).await) });
         let read: Vec<_> = stream::iter(looks).buffered(CONCURRENT_CALLS).collect().await;
-        let (mut known, mut notes) = (BTreeMap::new(), Vec::new());
-        for (arn, health) in read {
-            match health {
-                Ok(Some(health)) => {
-                    known.insert(arn, GroupHealth { healthy: health.healthy(), targets: health.of() });
+        let (mut known, mut notes) = (Vec::new(), Vec::new());
+        for (arn, found) in read {
+            match found {
+                Ok(Some((health, ids))) => {
+                    let health = GroupHealth { healthy: health.healthy(), targets: health.of() };
+                    known.push(Group { arn, health, targets: Targets { ids, by_hand: false } });
                 }
                 Ok(None) => {}
                 Err(error) => notes.push(format!("not read: {}", error.why)),

@@ -6,7 +6,7 @@ use belay_draft::{
     choice::Choice,
     inventory::{
         Alarm, Backups, Balancer, Database, Forwarder, ForwarderKind, GroupHealth, Inventory, Member, Record, Share,
-        Snapshot, Source, dns_name,
+        Snapshot, Source, Targets, dns_name,
     },
     text::draft,
 };
@@ -136,6 +136,7 @@ proptest! {
         alarms in vec(alarm(), 0..4),
         known in any::<bool>(),
         healthy in 0_usize..3,
+        registered in proptest::option::of((vec(TEXT, 0..8), any::<bool>())),
     ) {
         // What acts on the same thing twice is no plan, and the same thing is not found twice.
         let once = |keys: Vec<String>| keys.len() == keys.iter().collect::<BTreeSet<_>>().len();
@@ -144,6 +145,11 @@ proptest! {
         prop_assume!(once(records.iter().map(|found| format!("{} {} {}", found.zone, found.name, found.kind)).collect()));
         let shares = forwarders.iter().flat_map(|forwarder| &forwarder.groups);
         let health = shares.map(|share| (share.arn.clone(), GroupHealth { healthy, targets: 2 })).collect();
+        let known_targets = forwarders.iter().flat_map(|forwarder| &forwarder.groups).filter_map(|share| {
+            let (ids, by_hand) = registered.clone()?;
+            Some((share.arn.clone(), Targets { ids, by_hand }))
+        });
+        let targets = known_targets.collect();
         let balancers = forwarders.iter().map(|forwarder| Balancer {
             arn: forwarder.balancer.clone(),
             name: "any".to_owned(),
@@ -157,6 +163,7 @@ proptest! {
             health,
             records,
             forwarders,
+            targets,
             databases,
             alarms,
             notes: Vec::new(),
@@ -184,9 +191,13 @@ proptest! {
         prop_assert_eq!(watched.collect::<Vec<_>>(), names, "{}", draft.text);
         let restorable = inventory.databases.iter().filter(|database| {
             let backups = &database.backups;
-            backups.switches_back.is_some() || backups.point_in_time != Some(false) || backups.snapshot.is_some()
+            let wound_back = database.cluster && backups.backtrack_window_s.is_some() && backups.other_side_of.is_empty();
+            wound_back || backups.switches_back.is_some() || backups.point_in_time != Some(false) || backups.snapshot.is_some()
         });
-        let moved = inventory.records.len() + inventory.forwarders.len();
+        let by_hand = registered.is_some_and(|(ids, by_hand)| by_hand && !ids.is_empty());
+        let groups: BTreeSet<&str> =
+            inventory.forwarders.iter().filter_map(Forwarder::only_group).filter(|_| by_hand).collect();
+        let moved = inventory.records.len() + inventory.forwarders.len() + groups.len();
         let (restored, people) = match restorable.count() {
             0 => (0, 0),
             restored => (restored, 2),

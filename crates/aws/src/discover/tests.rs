@@ -388,8 +388,8 @@ async fn listeners_and_rules_that_forward_are_found() {
     assert_eq!((found.items[0].kind.clone(), found.items[0].sticky_s), (ForwarderKind::Listener, Some(60)));
     assert!(found.items[0].is_weighted() && !found.items[1].is_weighted());
     // Health cannot be read there: that is a note.
-    let (health, notes) = discovery.health(&["arn:tg/blue/1"]).await;
-    assert!(health.is_empty() && notes[0].contains("DescribeTargetHealth"), "{notes:?}");
+    let (groups, notes) = discovery.health(&["arn:tg/blue/1"]).await;
+    assert!(groups.is_empty() && notes[0].contains("DescribeTargetHealth"), "{notes:?}");
 }
 
 #[tokio::test]

@@ -109,6 +109,23 @@ pub(crate) async fn observe(client: &Client, arn: &str) -> Result<Option<GroupHe
     Ok(Some(GroupHealth::of_states(targets.iter().map(|(_, state)| state.as_str()))))
 }
 
+/// The health of a group, and its targets as `i-0123456789abcdef0:8080`; None when there is no such group.
+///
+/// # Errors
+/// [`ReadError`] of `DescribeTargetHealth` and `DescribeTargetGroups`.
+pub(crate) async fn registered(client: &Client, arn: &str) -> Result<Option<(GroupHealth, Vec<String>)>, ReadError> {
+    let Some(targets) = targets(client, arn).await? else { return Ok(None) };
+    let name = |target: &TargetHealthDescription| {
+        let target = target.target.as_ref()?;
+        let port = target.port.map(|port| format!(":{port}")).unwrap_or_default();
+        Some(format!("{}{port}", target.id.as_deref()?))
+    };
+    let names = targets.iter().filter(|(_, state)| state != DRAINING).filter_map(|(target, _)| name(target));
+    let mut names: Vec<String> = names.collect();
+    names.sort_unstable();
+    Ok(Some((GroupHealth::of_states(targets.iter().map(|(_, state)| state.as_str())), names)))
+}
+
 /// Every target of a group with its state and reason; None when there is no such group.
 ///
 /// # Errors

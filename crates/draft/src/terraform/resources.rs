@@ -27,6 +27,8 @@ pub(super) struct Collected {
     /// Members by their cluster.
     members: Vec<(String, String)>,
     snapshots: Vec<(bool, String, Snapshot)>,
+    /// The ARNs of the target groups in which Auto Scaling or ECS registers targets.
+    registered_for: BTreeSet<String>,
 }
 
 fn text(value: &Value, key: &str) -> Option<String> {
@@ -50,6 +52,8 @@ impl Collected {
             "aws_lb" | "aws_alb" => self.balancer(values),
             "aws_lb_listener" | "aws_alb_listener" => self.listener(values),
             "aws_lb_listener_rule" | "aws_alb_listener_rule" => self.rule(values),
+            "aws_lb_target_group_attachment" | "aws_alb_target_group_attachment" => self.target(values),
+            "aws_autoscaling_group" | "aws_autoscaling_attachment" | "aws_ecs_service" => self.registers(values),
             "aws_db_instance" => self.database(values, "identifier", false),
             "aws_rds_cluster" => self.database(values, "cluster_identifier", true),
             "aws_rds_cluster_instance" => self.member(values),
@@ -92,6 +96,9 @@ impl Collected {
             if let Some((port, protocol)) = self.listeners.get(listener) {
                 (forwarder.port, forwarder.protocol) = (*port, protocol.clone());
             }
+        }
+        for (group, targets) in &mut self.inventory.targets {
+            targets.by_hand = !self.registered_for.contains(group);
         }
         for database in &mut self.inventory.databases {
             let own = self.members.iter().filter(|(cluster, _)| database.cluster && *cluster == database.name);
@@ -166,6 +173,26 @@ impl Collected {
         let balancer = balancer.rsplit_once('/')?.0.to_owned();
         let kind = ForwarderKind::Rule { priority: unsigned(&values["priority"]).map(|priority| priority.to_string()) };
         self.inventory.forwarders.push(Forwarder { kind, arn, balancer, port: None, protocol: None, groups, sticky_s });
+        Some(())
+    }
+
+    fn target(&mut self, values: &Value) -> Option<()> {
+        let (group, id) = (text(values, "target_group_arn")?, text(values, "target_id")?);
+        let port =
+            unsigned(&values["port"]).filter(|port| *port > 0).map(|port| format!(":{port}")).unwrap_or_default();
+        self.place(&group);
+        self.inventory.targets.entry(group).or_default().ids.push(format!("{id}{port}"));
+        Some(())
+    }
+
+    /// An Auto Scaling group or an ECS service registers targets by itself.
+    fn registers(&mut self, values: &Value) -> Option<()> {
+        let groups = list(values, "target_group_arns").filter_map(Value::as_str).map(str::to_owned);
+        let sources = list(values, "traffic_source").chain(list(values, "load_balancer"));
+        let others =
+            sources.filter_map(|source| text(source, "identifier").or_else(|| text(source, "target_group_arn")));
+        let attached = ["lb_target_group_arn", "alb_target_group_arn"].into_iter().filter_map(|key| text(values, key));
+        self.registered_for.extend(groups.chain(others).chain(attached));
         Some(())
     }
 

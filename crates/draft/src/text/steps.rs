@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     Draw,
     signals::Signals,
+    targets,
     words::{duration, list, time},
 };
 use crate::{
@@ -20,6 +21,8 @@ pub(super) struct Steps {
     pub(super) loses_data: bool,
     /// By index, in the order of the choice.
     forwarders: Vec<(usize, String)>,
+    /// By the index of the forwarder whose only group they are in.
+    targets: Vec<(usize, String)>,
     records: Vec<(usize, String)>,
     databases: Vec<(usize, String)>,
 }
@@ -55,6 +58,23 @@ impl Steps {
             (*index, step(alone, format!("{kind} {}", forwarder.label()), choice.forwarders.len()))
         });
         let forwarders = forwarders.collect();
+        let by_hand = |index: &&usize| {
+            targets::of(draw, &inventory.forwarders[**index]).is_some_and(|(_, targets)| targets.by_hand)
+        };
+        let mut groups = BTreeSet::new();
+        let of_groups: Vec<usize> = choice
+            .forwarders
+            .iter()
+            .filter(by_hand)
+            .filter(|index| groups.insert(inventory.forwarders[**index].only_group()))
+            .copied()
+            .collect();
+        let count = of_groups.len();
+        let targets = of_groups.into_iter().map(|index| {
+            let group = inventory.forwarders[index].only_group().map_or("", group_name);
+            (index, step("targets_back", format!("targets {group}"), count))
+        });
+        let targets = targets.collect();
         let records = choice.records.iter().map(|index| {
             let record = &inventory.records[*index];
             (*index, step("dns_back", format!("dns {} {}", record.name, record.kind), choice.records.len()))
@@ -64,6 +84,7 @@ impl Steps {
             return_to_baseline: !choice.forwarders.is_empty() || !records.is_empty(),
             loses_data: !databases.is_empty(),
             forwarders,
+            targets,
             records,
             databases,
         }
@@ -85,8 +106,17 @@ impl Steps {
         for (index, name) in &self.databases {
             text += &restore(&inventory.databases[*index], name, signals.of_database(*index), not_known);
         }
+        text += &self.stages(draw);
+        for (index, name) in &self.targets {
+            let Some((arn, known)) = targets::of(draw, &inventory.forwarders[*index]) else { continue };
+            text += &targets::step(arn, known, name, &self.needs(&[]), signals.of_group(arn));
+        }
         for (index, name) in &self.forwarders {
-            text += &self.forward(draw, &inventory.forwarders[*index], name, signals);
+            let forwarder = &inventory.forwarders[*index];
+            if let Some((arn, known)) = targets::of(draw, forwarder).filter(|(_, known)| !known.by_hand) {
+                text += &targets::not_drafted(arn, known, not_known);
+            }
+            text += &self.forward(draw, forwarder, name, signals);
         }
         for (index, name) in &self.records {
             text += &self.weights(draw, &inventory.records[*index], name, signals, not_known);
@@ -122,7 +152,7 @@ impl Steps {
         if self.databases.is_empty() {
             return String::new();
         }
-        let traffic = [Self::names(&self.forwarders), Self::names(&self.records)].concat();
+        let traffic = [Self::names(&self.targets), Self::names(&self.forwarders), Self::names(&self.records)].concat();
         let before = if traffic.is_empty() { Self::names(&self.databases) } else { traffic };
         let why = comment(2, "The writers that were stopped start again, on the side that has the traffic now.");
         format!(
@@ -155,7 +185,7 @@ impl Steps {
             );
         }
         let gates: BTreeSet<&str> = with_traffic(forwarder).filter_map(|arn| signals.of_group(arn)).collect();
-        text += &format!("  {name}:\n{}", self.after_the_data());
+        text += &format!("  {name}:\n{}", self.needs(&self.targets));
         text +=
             &format!("    action: alb.forward\n    with: {{ {key}: {} }}\n    to: baseline\n", scalar(&forwarder.arn));
         text + &gated(&gates, signals, draw)
@@ -214,7 +244,7 @@ impl Steps {
             text +=
                 &comment(2, &format!("TODO: nothing in `require` shows whether what {unproven} leads to is healthy."));
         }
-        text += &format!("  {name}:\n{}    action: route53.weights\n", self.after_the_data());
+        text += &format!("  {name}:\n{}    action: route53.weights\n", self.needs(&self.targets));
         text += &format!(
             "    with: {{ zone: {}, record: {}, type: {} }}\n    to: baseline\n",
             scalar(&record.zone),
@@ -224,12 +254,31 @@ impl Steps {
         text + &gated(&gates, signals, draw)
     }
 
-    /// Traffic goes back only after the data.
-    fn after_the_data(&self) -> String {
-        if self.databases.is_empty() {
+    /// Traffic goes back only after the data, and `targets` before what sends traffic to them: all that waits for an alarm moves at the same
+    /// time.
+    fn needs(&self, targets: &[(usize, String)]) -> String {
+        let needs = [Self::names(&self.databases), Self::names(targets)].concat();
+        if needs.is_empty() {
             return String::new();
         }
-        format!("    needs: [{}]\n", Self::names(&self.databases).join(", "))
+        format!("    needs: [{}]\n", needs.join(", "))
+    }
+
+    /// In how many parts traffic goes back is for a person to decide.
+    fn stages(&self, draw: &Draw<'_>) -> String {
+        let weighted = self.forwarders.iter().filter(|(index, _)| draw.inventory.forwarders[*index].is_weighted());
+        let names: Vec<String> = weighted.chain(&self.records).map(|(_, name)| format!("`{name}`")).collect();
+        if names.is_empty() {
+            return String::new();
+        }
+        comment(
+            2,
+            &format!(
+                "All traffic goes back at once. `stages: [PERCENT, 100]` in {} moves it in parts, and waits after each for the step's `verify`, which then has to show the \
+                 side that gets it.",
+                list(&names)
+            ),
+        )
     }
 }
 
@@ -258,7 +307,47 @@ fn gated(gates: &BTreeSet<&str>, signals: &Signals, draw: &Draw<'_>) -> String {
 }
 
 pub(super) fn can_be_restored(database: &Database) -> bool {
-    database.backups.switches_back.is_some() || source(&database.backups).is_some()
+    let Database { backups, .. } = database;
+    backups.switches_back.is_some() || backtrack_window(database).is_some() || source(backups).is_some()
+}
+
+/// How far back a cluster can be wound in place. Of a blue/green deployment, the other side is asked about first.
+fn backtrack_window(database: &Database) -> Option<u64> {
+    let Backups { backtrack_window_s, other_side_of, .. } = &database.backups;
+    let window = backtrack_window_s.and_then(|seconds| u64::try_from(seconds).ok())?;
+    (window > 0 && database.cluster && other_side_of.is_empty()).then_some(window)
+}
+
+/// In place and within minutes, where a restore takes as long as the data is large.
+fn backtrack(database: &Database, window: u64, name: &str, available: &str, not_known: &mut Vec<String>) -> String {
+    let Database { name: cluster, engine, backups, .. } = database;
+    let engine = if engine.is_empty() { String::new() } else { format!(" ({engine})") };
+    let window = duration(window);
+    let mut text = comment(
+        2,
+        &format!(
+            "The cluster {cluster}{engine}, wound back in place to the moment that `belay cutover` marks; a snapshot keeps what was written \
+             since, which is lost to the application. It reaches {window} back: its backtrack window."
+        ),
+    );
+    text += &comment(2, &format!("{ORDER} If the old side works with the database as it is, remove this step."));
+    if let Some(from) = source(backups) {
+        text += &comment(
+            2,
+            &format!(
+                "A rollback that may come later than that needs a restore instead: `action: rds.restore` with `{{ cluster: {cluster}, from: \
+                 {from} }}`."
+            ),
+        );
+    }
+    not_known.push(format!(
+        "whether the binary log of {cluster} is on: RDS refuses to wind it back then, unless `with` of step `{name}` has `force: true`"
+    ));
+    text + &format!(
+        "  {name}:\n    needs: [{STOP_WRITERS}]\n    action: rds.backtrack\n    with: {{ cluster: {}, time: cutover }}\n    \
+         loses_data: true\n    verify: [{available}]\n",
+        scalar(cluster)
+    )
 }
 
 /// What a database is restored from, as YAML; None where there is nothing.
@@ -309,6 +398,9 @@ fn restore(database: &Database, name: &str, available: &str, not_known: &mut Vec
     if let Some(deployment) = &backups.switches_back {
         return switch_back(database, deployment, name, available);
     }
+    if let Some(window) = backtrack_window(database) {
+        return backtrack(database, window, name, available, not_known);
+    }
     let kind = if *cluster { "cluster" } else { "instance" };
     let engine = if engine.is_empty() { String::new() } else { format!(" ({engine})") };
     let mut text = comment(
@@ -320,17 +412,6 @@ fn restore(database: &Database, name: &str, available: &str, not_known: &mut Vec
     );
     text += &comment(2, &format!("{ORDER} If the old side works with the database as it is, remove this step."));
     text += &origin(database, not_known);
-    if let Some(window) = backups.backtrack_window_s.and_then(|seconds| u64::try_from(seconds).ok()).filter(|s| *s > 0)
-    {
-        text += &comment(
-            2,
-            &format!(
-                "Its backtrack window is {}: `action: rds.backtrack` with `{{ cluster: {database_name}, time: cutover }}` would wind it \
-                 back in place, in minutes, if the rollback comes within it.",
-                duration(window)
-            ),
-        );
-    }
     if !backups.other_side_of.is_empty() {
         let deployments = list(&backups.other_side_of);
         not_known.push(format!(

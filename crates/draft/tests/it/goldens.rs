@@ -5,7 +5,7 @@ use std::{env, fs, path::Path};
 
 use belay_draft::{
     choice::{Wanted, choose},
-    inventory::{Backups, Database, GroupHealth, Inventory, Source},
+    inventory::{Backups, Database, GroupHealth, Inventory, Source, Targets},
     text::draft,
 };
 
@@ -99,9 +99,28 @@ fn databases() {
     let cache = Database { backups: nothing, ..database("cache") };
     let switched = Backups { switches_back: Some("carts-upgrade".to_owned()), ..Backups::default() };
     let carts = Database { backups: Backups { point_in_time: Some(false), ..switched }, ..database("carts") };
-    let inventory = Inventory { databases: vec![cluster(), ledger, cache, carts], ..empty() };
-    let wanted = Wanted { databases: words(&["stock", "ledger", "cache", "carts"]), ..Wanted::default() };
+    let wound = Backups { other_side_of: Vec::new(), ..cluster().backups };
+    let hits = Database { name: "hits".to_owned(), backups: wound, ..cluster() };
+    let inventory = Inventory { databases: vec![cluster(), ledger, cache, carts, hits], ..empty() };
+    let wanted = Wanted { databases: words(&["stock", "ledger", "cache", "carts", "hits"]), ..Wanted::default() };
     golden("databases", &drafted(&inventory, &wanted, Some("data")));
+}
+
+/// The cutover moves instances: of one group a state shows that people register them, of the other an account does not.
+#[test]
+fn instances_behind_one_group() {
+    let registered = |by_hand: bool| {
+        let ids = vec!["i-0123456789abcdef0:8080".to_owned(), "i-0123456789abcdef1:8080".to_owned()];
+        [(group("shop-web"), Targets { ids, by_hand })].into()
+    };
+    let one = vec![crate::worlds::listener("shop", &[("shop-web", 1)])];
+    let inventory =
+        Inventory { forwarders: one, targets: registered(true), databases: vec![database("orders")], ..shop() };
+    let wanted = Wanted { databases: words(&["orders"]), ..Wanted::default() };
+    golden("instances", &drafted(&inventory, &wanted, None));
+    let inventory = Inventory { targets: registered(false), ..inventory };
+    let wanted = Wanted { listeners: words(&["shop:443"]), ..Wanted::default() };
+    golden("instances_of_somebody", &drafted(&inventory, &wanted, None));
 }
 
 /// Without an account, and with names that would break a text that trusts them.

@@ -134,6 +134,51 @@ fn both_forms_show_the_same() {
     assert_eq!((of_file.alarms[0].looks_at_s, of_file.notes.len()), (Some(180), 0));
 }
 
+/// Who registers targets stands in a state: people do where it attaches them one by one.
+#[test]
+fn targets_that_were_attached_one_by_one_are_known() {
+    let attached = |name: &str, id: &str| {
+        (
+            "aws_lb_target_group_attachment",
+            "web",
+            json!({ "target_group_arn": group(name), "target_id": id, "port": 8080 }),
+        )
+    };
+    let mut resources = shop();
+    resources.extend([
+        attached("web", "i-0123456789abcdef0"),
+        attached("web", "i-0123456789abcdef1"),
+        attached("api", "i-1"),
+    ]);
+    resources.push(("aws_autoscaling_group", "api", json!({ "target_group_arns": [group("api")] })));
+    for state in [file(&resources), show(&resources)] {
+        let found = inventory(&state).targets;
+        let of = |name: &str| (found[&group(name)].ids.join(" "), found[&group(name)].by_hand);
+        assert_eq!(of("web"), ("i-0123456789abcdef0:8080 i-0123456789abcdef1:8080".to_owned(), true));
+        assert_eq!(of("api"), ("i-1:8080".to_owned(), false), "Auto Scaling registers there as well");
+    }
+}
+
+#[test]
+fn a_cluster_with_a_backtrack_window_is_wound_back() {
+    let mut resources = shop();
+    resources.push((
+        "aws_rds_cluster",
+        "hits",
+        json!({ "cluster_identifier": "hits", "engine": "aurora-mysql", "backtrack_window": 86400, "backup_retention_period": 7 }),
+    ));
+    let inventory = inventory(&file(&resources));
+    let wanted = Wanted { databases: vec!["hits".to_owned()], ..flags_of_listener() };
+    let choice = choose(&inventory, &wanted, &mut |_| None).unwrap();
+    let text = draft(&inventory, &choice, None).unwrap().text;
+    assert!(text.contains("action: rds.backtrack\n    with: { cluster: hits, time: cutover }"), "{text}");
+    assert!(text.contains("It reaches 24h back"), "{text}");
+}
+
+fn flags_of_listener() -> Wanted {
+    Wanted { listeners: vec!["shop:443".to_owned()], ..Wanted::default() }
+}
+
 #[test]
 fn a_plan_is_drafted_of_it_without_a_secret() {
     let inventory = inventory(&file(&shop()));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use belay_aws::{
-    discover::{Discovery, Found},
+    discover::{Discovery, Found, Group},
     session::{Access, Aws, SessionError},
 };
 use belay_draft::{
@@ -87,8 +87,11 @@ impl Account {
     pub(super) async fn look_closer(&self, inventory: &mut Inventory, choice: &Choice) {
         let discovery = &self.discovery;
         let look = async {
-            let (health, notes) = discovery.health(&destinations(inventory, choice)).await;
-            inventory.health = health;
+            let (groups, notes) = discovery.health(&destinations(inventory, choice)).await;
+            for Group { arn, health, targets } in groups {
+                inventory.health.insert(arn.clone(), health);
+                inventory.targets.insert(arn, targets);
+            }
             inventory.notes.extend(notes);
             for index in &choice.databases {
                 let (backups, notes) = discovery.backups(&inventory.databases[*index]).await;
