@@ -67,7 +67,7 @@ pub(crate) fn dispositions(node: &Node) -> Vec<Option<Disposition>> {
     (0..node.run().steps.len()).map(|step| disposition(node, step)).collect()
 }
 
-fn disposition(node: &Node, step: usize) -> Option<Disposition> {
+pub(crate) fn disposition(node: &Node, step: usize) -> Option<Disposition> {
     let (run, state) = (node.run(), node.step(step));
     let stands_in = run.plan.steps.values().any(
         |other| matches!(&other.on_failure, OnFailure::Fallback(name) if run.plan.steps.get_index_of(name) == Some(step)),

@@ -101,15 +101,17 @@ pub fn approve(within_s: Option<u64>, otherwise: Otherwise) -> Option<Approve> {
 /// hold, approvals, steps by hand, failures that are passed over, a fallback.
 pub fn twelve_steps() -> Plan {
     let verified = |signal: &str, step: Step| Step { verify: vec![gate(signal, 300, 60)], ..step };
+    // Where the first one is passed over, the second one does it all.
+    let edge = |step| Step { resource: "sim:edge".to_owned(), ..step };
     let mut plan = plan([
         ("stop_writers", Step { approve: approve(Some(600), Otherwise::Halt), ..manual() }),
         ("orders_back", Step { approve: approve(Some(600), Otherwise::Halt), ..needing(&["stop_writers"], restore()) }),
         ("orders_on", verified("page", needing(&["orders_back"], weights()))),
         ("stock_back", Step { on_failure: OnFailure::Fallback("stock_by_hand".to_owned()), ..restore() }),
         ("stock_on", verified("page", needing(&["stock_back"], weights()))),
-        ("edge_drain", Step { on_failure: OnFailure::Continue, ..weights() }),
+        ("edge_drain", edge(Step { on_failure: OnFailure::Continue, ..weights() })),
         ("edge_wait", Step { with: json!({ "for": "2m" }), ..needing(&["edge_drain"], step("wait", Target::Own)) }),
-        ("edge_on", verified("errors", needing(&["edge_wait"], weights()))),
+        ("edge_on", edge(verified("errors", needing(&["edge_wait"], weights())))),
         ("jobs_back", Step { on_failure: OnFailure::Continue, ..step("sim.job", Target::Own) }),
         (
             "jobs_on",

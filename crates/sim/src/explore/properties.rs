@@ -10,6 +10,7 @@ use belay_plan::model::{OnFailure, Plan};
 use serde::Serialize;
 
 use super::{
+    ends::{Disposition, disposition},
     model::{Kind, Model},
     moves::{Finds, Move},
     node::Node,
@@ -36,7 +37,7 @@ pub enum Property {
     Once,
     /// No loss beyond the recovery point objective, or past the point of no return, without a person.
     Loss,
-    /// In an end called rolled back, traffic is where the steps that are in place want it.
+    /// In an end called rolled back, traffic and data are where the plan wants them.
     Target,
 }
 
@@ -64,7 +65,7 @@ impl Property {
             Self::Crash => "a crash changes no outcome",
             Self::Once => "nothing that must not be repeated is sent twice",
             Self::Loss => "no data is lost beyond what the plan allows without a person",
-            Self::Target => "a run that ends rolled back leaves traffic where the plan's targets say",
+            Self::Target => "a run that ends rolled back leaves traffic and data where the plan's targets say",
         }
     }
 }
@@ -128,23 +129,46 @@ pub(crate) fn check(
     found
 }
 
-/// A step that is in place in an end called rolled back, and whose target is not what is there: a later one has undone it.
+/// In an end called rolled back: a step in place that a later one has undone, or a step without which the run went on, and
+/// whose traffic or data nothing else has put back.
 fn off_target(model: &Model, end: &Node, index: usize) -> Option<Violation> {
     let step = &model.steps[index];
-    let Kind::Traffic { resource, target, .. } = &step.kind else { return None };
-    let in_place = matches!(end.step(index).phase, Phase::Done | Phase::Unchanged);
-    let weights = &end.world.weights[*resource];
-    let is_off = target.iter().zip(weights).any(|(wanted, is)| wanted.is_some_and(|wanted| wanted != *is));
-    (in_place && is_off && !step.superseded).then(|| {
-        let shown = model.resources[*resource].members.iter().zip(weights);
-        let shown: Vec<String> = shown.map(|(member, weight)| format!("{member} {weight}")).collect();
-        let why = format!(
-            "{} is undone by a later step: the run ends rolled back with {}",
-            end.name(index),
-            shown.join(", ")
-        );
-        Violation { property: Property::Target, step: None, why }
-    })
+    let stands = standing(end, index)?;
+    let name = end.name(index);
+    let (is_off, shown) = match &step.kind {
+        Kind::Traffic { resource, target, .. } => {
+            let weights = &end.world.weights[*resource];
+            let is_off = target.iter().zip(weights).any(|(wanted, is)| wanted.is_some_and(|wanted| wanted != *is));
+            let shown = model.resources[*resource].members.iter().zip(weights);
+            let shown: Vec<String> = shown.map(|(member, weight)| format!("{member} {weight}")).collect();
+            (is_off, format!("the run ends rolled back with {}", shown.join(", ")))
+        }
+        Kind::Replace => (!step.kind.holds(end.world.steps[index].effective, 0), "its data is not restored".to_owned()),
+        _ => return None,
+    };
+    let (how, about) = match stands {
+        Stands::InPlace => ("is undone by a later step", None),
+        Stands::PassedOver => ("is passed over", Some(index)),
+    };
+    let why = format!("{name} {how}: {shown}");
+    (is_off && !step.superseded).then_some(Violation { property: Property::Target, step: about, why })
+}
+
+/// How a step of traffic or data stands that the end of its run is held against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stands {
+    InPlace,
+    /// It failed, or nobody answered, and the run went on without it.
+    PassedOver,
+}
+
+/// None: something else took over, it is not needed, or a person has to act.
+pub(crate) fn standing(node: &Node, index: usize) -> Option<Stands> {
+    match disposition(node, index)? {
+        Disposition::InPlace => Some(Stands::InPlace),
+        Disposition::PassedOver | Disposition::Skipped => Some(Stands::PassedOver),
+        _ => None,
+    }
 }
 
 /// A send: everything that has to be so before it.

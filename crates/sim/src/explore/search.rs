@@ -23,10 +23,10 @@ use super::{
     coverage::Met,
     ends::{Disposition, Outcome, dispositions, outcome},
     inside::Inside,
-    model::Model,
+    model::{Kind, Model},
     moves::Move,
     node::Node,
-    properties::{Property, Violation},
+    properties::{Property, Stands, Violation, standing},
 };
 
 /// The nodes at which no step is in the middle of anything. The first is the start.
@@ -135,6 +135,15 @@ impl Task<'_> {
                 None if pending(&index) => write!(key, ";p"),
                 None => write!(key, ";{}", node.step_key(index)),
             };
+            // What the end of the run is held against: a step in place, and one without which it goes on.
+            if matches!(step.kind, Kind::Traffic { .. } | Kind::Replace) && !step.superseded {
+                let restored = step.kind.holds(node.world.steps[index].effective, 0);
+                let _ = match (standing(node, index), &step.kind) {
+                    (Some(stands), Kind::Traffic { .. }) => write!(key, "{stands:?}"),
+                    (Some(Stands::PassedOver), _) if !restored => write!(key, "lacks"),
+                    _ => Ok(()),
+                };
+            }
         }
         let _ = write!(key, ";{:?}", node.world.weights);
         key

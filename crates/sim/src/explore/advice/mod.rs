@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use belay_plan::{
     graph::Graph,
-    model::{Name, OnFailure, Otherwise, Plan},
+    model::{Name, OnFailure, Otherwise, Plan, Step},
 };
 use serde::Serialize;
 
@@ -21,6 +21,7 @@ use super::{
     model::{Kind, Model},
     turns::Turns,
 };
+use crate::nature::Nature;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Advice {
@@ -69,6 +70,8 @@ pub enum Rule {
     LossUnasked,
     /// Nobody answers, and the run goes on without the step.
     SilenceSkips,
+    /// Traffic or data is not put back, and the run goes on.
+    PassedOver,
     /// Nothing says in the end that it helped.
     NoConfirmation,
     /// A gate on what another step makes healthy beside it.
@@ -136,6 +139,7 @@ pub(crate) fn advise(plan: &Plan, model: &Model) -> Vec<Advice> {
         adviser.half_way(index, name);
         adviser.fallback(name);
         adviser.people(index, name);
+        adviser.passed_over(index, name);
         adviser.loss(index, name);
         adviser.fence(name);
         adviser.timeout(name);
@@ -279,12 +283,30 @@ impl Adviser<'_> {
                 format!("if nobody with the role {} answers, the run waits for `{name}` without end", approve.role);
             self.say(Rule::NoDeadline, pointer.clone(), what, "give it a deadline, for example `within: 10m`");
         }
-        if approve.otherwise == Otherwise::Skip && approve.within.is_some() {
-            let dependents = Graph::new(self.plan).dependents(name).join(", ");
+        let dependents = Graph::new(self.plan).dependents(name).join(", ");
+        let aside = by_nature_aside(&self.plan.steps[index]) && dependents.is_empty();
+        if approve.otherwise == Otherwise::Skip && approve.within.is_some() && !aside {
             let on = if dependents.is_empty() { String::new() } else { format!(", and {dependents} go on without it") };
             let what = format!("if nobody answers, `{name}` is skipped{on}: the run may end rolled back without it");
             self.say(Rule::SilenceSkips, pointer, what, "`otherwise: halt`, unless the rollback is whole without it");
         }
+    }
+
+    /// A rollback without this step's traffic or data is none, whatever the run calls it.
+    fn passed_over(&mut self, index: usize, name: &Name) {
+        let superseded = self.model.steps[index].superseded;
+        if self.plan.steps[index].on_failure != OnFailure::Continue || superseded {
+            return;
+        }
+        let without = match self.kind(index) {
+            Kind::Traffic { .. } => "with its traffic where it fails",
+            Kind::Replace => "without its data",
+            _ => return,
+        };
+        let what =
+            format!("if `{name}` fails, the run goes on (`on_failure: continue`) and can end rolled back {without}");
+        let instead = "let it halt the run, or fall back to a step that does the same in another way";
+        self.say(Rule::PassedOver, format!("/steps/{name}/on_failure"), what, instead);
     }
 
     /// Needs along the critical path that neither a shared resource, nor data, nor a person explains.
@@ -312,4 +334,9 @@ impl Adviser<'_> {
             }
         }
     }
+}
+
+/// A rollback is whole without what only runs something or asks a person, if nothing waits for it.
+fn by_nature_aside(step: &Step) -> bool {
+    matches!(Nature::of(step), Nature::Job | Nature::Person | Nature::Wait)
 }
