@@ -1,8 +1,9 @@
 //! Data that is lost: who is asked, who still writes, and what comes before what.
 
 use belay_plan::{
+    builtin::MANUAL,
     graph::Graph,
-    model::{Name, OnFailure, Otherwise, Step},
+    model::{Name, OnFailure, Otherwise, Step, Target},
 };
 
 use super::{Adviser, Rule};
@@ -87,22 +88,34 @@ impl Adviser<'_> {
         self.say(Rule::LossNotFenced, format!("/steps/{name}"), what, instead);
     }
 
-    /// A fallback is for what its step fails by.
+    /// A fallback is for what its step fails by, and so is the fallback of that.
     pub(super) fn fallback(&mut self, name: &Name) {
-        let step = &self.plan.steps[name];
-        let OnFailure::Fallback(fallback) = &step.on_failure else { return };
-        let Some(other) = self.plan.steps.get(fallback) else { return };
-        let same = *self.kind(self.plan.steps.get_index_of(fallback).unwrap_or_default()) != Kind::Manual
+        let mut chain = vec![name];
+        while let Some((last, OnFailure::Fallback(next))) = chain.last().map(|last| (*last, &self.plan.steps[*last].on_failure)) {
+            let Some((next, _)) = self.plan.steps.get_key_value(next).filter(|(next, _)| !chain.contains(next)) else {
+                return;
+            };
+            if self.does_the_same(&self.plan.steps[name], &self.plan.steps[next]) {
+                let what =
+                    format!("`{next}` does the same as `{name}`, for which it stands in: it fails by the same cause again");
+                let instead = "fall back to something else: another way to the same state, or a `manual` step; to try again is what `retry` is for";
+                return self.say(Rule::SameCauseAgain, format!("/steps/{last}/on_failure"), what, instead);
+            }
+            chain.push(next);
+        }
+    }
+
+    /// One action on one thing, for one target. A restore of another state is another way, whatever it restores.
+    fn does_the_same(&self, step: &Step, other: &Step) -> bool {
+        let same_source = ["from", "time"].iter().all(|key| step.with[*key] == other.with[*key]);
+        let same_target = match &step.to {
+            Target::Own => step.loses_data && same_source,
+            to => *to == other.to,
+        };
+        other.action != MANUAL
             && other.action == step.action
             && (other.with == step.with
-                || (!step.resource.is_empty() && other.resource == step.resource && other.to == step.to));
-        if same {
-            let what = format!(
-                "`{fallback}` does the same as `{name}`, whose fallback it is: it fails by the same cause again"
-            );
-            let instead = "fall back to something else: another way to the same state, or a `manual` step; to try again is what `retry` is for";
-            self.say(Rule::SameCauseAgain, format!("/steps/{name}/on_failure"), what, instead);
-        }
+                || (!step.resource.is_empty() && other.resource == step.resource && same_target))
     }
 }
 

@@ -10,12 +10,13 @@ use serde_json::Value;
 
 use super::{Adviser, Rule};
 use crate::{
-    causes::Cause,
+    causes::{Cause, target_group},
     explore::{
         model::Kind,
         sides::Proven,
         turns::{Stand, Turn, fits},
     },
+    nature::Nature,
 };
 
 impl Adviser<'_> {
@@ -140,9 +141,14 @@ impl Adviser<'_> {
     /// An interlock on what another step verifies that nothing orders before it.
     fn beside(&mut self, gate: &Gate, step: &Name, stand: Stand<'_>, pointer: &str) {
         let Stand::Require(_) = stand else { return };
+        let of_a_group = self.plan.signals.get(&gate.signal).and_then(target_group).is_some();
         let makes = |name: &&Name| {
-            let checks = self.plan.steps[*name].verify.iter().any(|other| other.signal == gate.signal);
-            checks && *name != step && !self.turns.is_behind(name, step) && !self.turns.is_behind(step, name)
+            let other = &self.plan.steps[*name];
+            let reads = |gates: &[Gate]| gates.iter().any(|other| other.signal == gate.signal);
+            // What it requires itself was there before it, and no traffic makes a target healthy.
+            let can = !reads(&other.require) && !(of_a_group && Nature::of(other) == Nature::Traffic);
+            let beside = !self.turns.is_behind(name, step) && !self.turns.is_behind(step, name);
+            reads(&other.verify) && can && *name != step && beside
         };
         let Some(maker) = self.plan.steps.keys().find(makes) else { return };
         let what = format!(
