@@ -7,7 +7,10 @@ use belay_plan::{
 };
 
 use super::{Adviser, Rule};
-use crate::{explore::model::Kind, nature::is_fence};
+use crate::{
+    explore::model::Kind,
+    nature::{is_fence, lets_in_again},
+};
 
 impl Adviser<'_> {
     pub(super) fn loss(&mut self, index: usize, name: &Name) {
@@ -35,6 +38,46 @@ impl Adviser<'_> {
                 self.say(Rule::TrafficBesideData, format!("/steps/{traffic}"), what, instead);
             }
         }
+        self.traffic_first(index, name);
+    }
+
+    /// What customers write where traffic has gone back to is thrown away by a restore that comes later.
+    fn traffic_first(&mut self, index: usize, name: &Name) {
+        let cone = &self.model.steps[index].cone;
+        let early = cone.iter().filter(|other| **other != index && !self.model.destinations(**other).is_empty());
+        let early = early.filter_map(|other| self.plan.steps.get_index(*other));
+        let early: Vec<&Name> = early
+            .filter(|(traffic, step)| !self.keeps_away_from(traffic, step, name))
+            .map(|(traffic, _)| traffic)
+            .collect();
+        for traffic in early {
+            let what = format!(
+                "`{traffic}` gives customers back before `{name}` replaces the data under them: what they write until \
+                 then is lost, too"
+            );
+            let instead = format!("turn it round: `needs: [{name}]` in `{traffic}`");
+            self.say(Rule::TrafficBeforeData, format!("/steps/{traffic}"), what, instead);
+        }
+    }
+
+    /// Whether a step stops those who write to what `data` replaces: it says so, or a later step takes its traffic on, as
+    /// the one after a page does.
+    fn keeps_away_from(&self, fence: &Name, step: &Step, data: &Name) -> bool {
+        let index = self.plan.steps.get_index_of(fence);
+        let page = index.is_some_and(|index| self.model.steps[index].superseded);
+        let takes_on =
+            |(other, later): (&Name, &Step)| later.resource == step.resource && self.turns.is_behind(other, data);
+        is_fence(fence, step, Some(data)) || (page && self.plan.steps.iter().any(takes_on))
+    }
+
+    /// A step between a fence and what it is for, or beside it, by which writers come back.
+    fn opened_again(&self, fence: &Name, data: &Name) -> Option<&Name> {
+        let of_fence = (fence.as_str(), &self.plan.steps[fence]);
+        let early = |other: &Name| !self.turns.is_behind(other, data) && !self.turns.is_behind(fence, other);
+        let opens = |(name, step): &(&Name, &Step)| {
+            *name != fence && *name != data && early(name) && lets_in_again(self.plan, (name, step), of_fence)
+        };
+        self.plan.steps.iter().find(opens).map(|(name, _)| name)
     }
 
     /// Whatever is written between the state that data goes back to and the moment when nobody writes any more is lost on
@@ -48,16 +91,29 @@ impl Adviser<'_> {
             .plan
             .steps
             .iter()
-            .filter(|(other, step)| *other != name && !graph.is_fallback(other) && is_fence(other, step, Some(name)))
+            .filter(|(other, step)| {
+                *other != name && !graph.is_fallback(other) && self.keeps_away_from(other, step, name)
+            })
             .collect();
         let before = |fence: &Name| self.turns.is_behind(name, fence);
-        if fences.iter().any(|(fence, step)| before(fence) && passed_over(step).is_none()) {
+        let holds = |(fence, step): &&(&Name, &Step)| before(fence) && self.passed_over_by(step, name).is_none();
+        let holding: Vec<&Name> = fences.iter().filter(holds).map(|(fence, _)| *fence).collect();
+        let opened = holding.iter().find_map(|fence| Some((*fence, self.opened_again(fence, name)?)));
+        if let Some((fence, opens)) = opened {
+            let what = format!(
+                "`{name}` loses data, and `{opens}` does not wait for it: writers are back before it is over, although \
+                 `{fence}` stops them"
+            );
+            let instead = format!("let them write again behind it: `needs: [{name}]` in `{opens}`");
+            return self.say(Rule::LossNotFenced, format!("/steps/{name}"), what, instead);
+        }
+        if !holding.is_empty() {
             return;
         }
         let earlier = fences.iter().find(|(fence, _)| before(fence));
         let what = match (earlier, fences.first()) {
             (Some((fence, step)), _) => {
-                let how = passed_over(step).unwrap_or_default();
+                let how = self.passed_over_by(step, name).unwrap_or_default();
                 format!(
                     "`{name}` loses data, and `{fence}`, which stops the writers, is passed over {how}: data may go back while they still write"
                 )
@@ -91,13 +147,16 @@ impl Adviser<'_> {
     /// A fallback is for what its step fails by, and so is the fallback of that.
     pub(super) fn fallback(&mut self, name: &Name) {
         let mut chain = vec![name];
-        while let Some((last, OnFailure::Fallback(next))) = chain.last().map(|last| (*last, &self.plan.steps[*last].on_failure)) {
+        while let Some((last, OnFailure::Fallback(next))) =
+            chain.last().map(|last| (*last, &self.plan.steps[*last].on_failure))
+        {
             let Some((next, _)) = self.plan.steps.get_key_value(next).filter(|(next, _)| !chain.contains(next)) else {
                 return;
             };
             if self.does_the_same(&self.plan.steps[name], &self.plan.steps[next]) {
-                let what =
-                    format!("`{next}` does the same as `{name}`, for which it stands in: it fails by the same cause again");
+                let what = format!(
+                    "`{next}` does the same as `{name}`, for which it stands in: it fails by the same cause again"
+                );
                 let instead = "fall back to something else: another way to the same state, or a `manual` step; to try again is what `retry` is for";
                 return self.say(Rule::SameCauseAgain, format!("/steps/{last}/on_failure"), what, instead);
             }
@@ -117,15 +176,19 @@ impl Adviser<'_> {
             && (other.with == step.with
                 || (!step.resource.is_empty() && other.resource == step.resource && same_target))
     }
-}
 
-/// How a plan goes on when a step does not succeed, if it does.
-fn passed_over(step: &Step) -> Option<&'static str> {
-    match (&step.on_failure, &step.approve) {
-        (OnFailure::Continue, _) => Some("when it fails (`on_failure: continue`)"),
-        (_, Some(approve)) if approve.otherwise == Otherwise::Skip && approve.within.is_some() => {
-            Some("when nobody answers (`otherwise: skip`)")
+    /// How a plan goes on to `data` when a fence does not succeed, if it does.
+    fn passed_over_by(&self, fence: &Step, data: &Name) -> Option<String> {
+        let stops = |name: &Name| self.plan.steps.get(name).is_some_and(|step| is_fence(name, step, Some(data)));
+        match (&fence.on_failure, &fence.approve) {
+            (OnFailure::Continue, _) => Some("when it fails (`on_failure: continue`)".to_owned()),
+            (OnFailure::Fallback(other), _) if !stops(other) => {
+                Some(format!("when it fails: its fallback `{other}` stops nobody"))
+            }
+            (_, Some(approve)) if approve.otherwise == Otherwise::Skip && approve.within.is_some() => {
+                Some("when nobody answers (`otherwise: skip`)".to_owned())
+            }
+            _ => None,
         }
-        _ => None,
     }
 }

@@ -64,6 +64,8 @@ pub enum Rule {
     CouldRunParallel,
     /// Traffic and data in no order.
     TrafficBesideData,
+    /// Traffic goes back to data that is replaced afterwards.
+    TrafficBeforeData,
     /// A person is waited for without end.
     NoDeadline,
     /// Data is lost and nobody is asked.
