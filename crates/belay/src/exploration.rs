@@ -75,6 +75,9 @@ fn property(proof: &Proof, output: Output) {
     for assumption in &proof.assumes {
         paragraph("         if ", assumption, output);
     }
+    for rest in &proof.rests_on {
+        paragraph("         rests on: ", rest, output);
+    }
 }
 
 /// What the plan accepts, each in a line, with its reason.

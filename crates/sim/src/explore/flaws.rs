@@ -203,6 +203,42 @@ fn a_trigger_on_what_would_be_lost_needs_no_gate() {
     assert_eq!(advice(&explored(&plan)), [(Rule::ConfirmsNoTrigger, "/confirm")]);
 }
 
+/// Whether a usual run reaches a time-out that is longer than the usual is not for the plan to say.
+#[test]
+fn a_time_out_that_some_usual_runs_reach_is_assumed_not_to_come() {
+    let mut plan = sound();
+    plan.steps["db"].timeout = Duration::from_secs(30);
+    let report = explored(&plan);
+    let succeeds = of(&report, Property::Succeeds);
+    assert_eq!((succeeds.verdict, succeeds.assumes.len()), (Verdict::Assumed, 1), "{succeeds:?}");
+    assert!(succeeds.assumes[0].contains("`db` is over within its time-out of 30s"), "{succeeds:?}");
+    assert_eq!((report.verdict, advice(&report)), (Verdict::Proven, Vec::new()));
+    // Less than is usual: the run halts, or the fallback takes over in every run.
+    plan.steps["db"].timeout = Duration::from_secs(5);
+    assert_eq!(advice(&explored(&plan)), [(Rule::TimeoutTooShort, "/steps/db/timeout")]);
+    plan.steps["db"].on_failure = OnFailure::Halt;
+    assert_eq!(refuted(&explored(&plan)), [Property::Succeeds]);
+}
+
+/// A proof names what only the night can show.
+#[test]
+fn proofs_list_what_they_rest_on() {
+    let report = explored(&sound());
+    let rests = |property| of(&report, property).rests_on.join("; ");
+    let [succeeds, loss] = [Property::Succeeds, Property::Loss].map(rests);
+    assert!(succeeds.contains("1 person (lead) approves `db` within 10m"), "{succeeds}");
+    assert!(
+        succeeds.contains("`errors` shows within 2m10s that stop_writers and db and dns is in place"),
+        "{succeeds}"
+    );
+    assert!(loss.contains("`stop_writers` stops everything that writes to what `db` replaces, by its name"), "{loss}");
+    assert!(loss.contains("more than 1m is asked about"), "{loss}");
+    assert!(of(&report, Property::Succeeds).assumes.is_empty());
+    let mut flawed = sound();
+    flawed.steps["dns"].verify = vec![gate("page", 60, 60)];
+    assert!(of(&explored(&flawed), Property::Succeeds).rests_on.is_empty());
+}
+
 #[test]
 fn a_person_who_never_answers_is_an_end_with_a_way_out() {
     let mut plan = sound();

@@ -17,6 +17,7 @@ mod play;
 mod properties;
 mod replay;
 mod report;
+mod rests;
 mod search;
 mod sides;
 mod timeline;
@@ -65,13 +66,12 @@ use self::{
     node::Node,
     people::{acts_max, all_goes_well, is_stuck, way_out},
     search::Task,
-    sides::Proven,
     timeline::timeline,
 };
 
 /// Why a run fails that could succeed.
-const RACE: &str = "a gate waits for what another step heals beside it, or for less time than that takes to show; when \
-                    it is too early, the run does not end rolled back";
+const RACE: &str = "a gate waits for what another step heals beside it, or for less time than that takes to show; or a step, \
+                    or a person, has less time than it usually takes. When that is too late, the run does not end rolled back";
 
 /// So many ends are described one by one; more are only counted.
 pub const ENDS_LISTED: usize = 40;
@@ -205,9 +205,12 @@ impl Explorer<'_> {
             (None, false) if property == Property::Succeeds => Verdict::Proven,
             (None, false) => Verdict::Bounded,
         };
-        let assumes = if property == Property::Proof && found.is_none() { self.assumes() } else { Vec::new() };
+        let (assumes, rests_on) = match &found {
+            None => (rests::assumes(self.written, &self.model, property), rests::rests_on(self.written, property)),
+            Some(_) => (Vec::new(), Vec::new()),
+        };
         let verdict = if verdict == Verdict::Proven && !assumes.is_empty() { Verdict::Assumed } else { verdict };
-        Proof { property, claim: property.claim(), verdict, why, assumes, counter_example, replay }
+        Proof { property, claim: property.claim(), verdict, why, assumes, rests_on, counter_example, replay }
     }
 
     /// The best run that there can be, if it does not end rolled back; also where whoever has to be faster is not.
@@ -222,19 +225,6 @@ impl Explorer<'_> {
                     (format!("{why}: {words}"), moves)
                 })
             })
-    }
-
-    /// What interlocks are taken to prove, where nothing in the plan says that they look at the destinations.
-    fn assumes(&self) -> Vec<String> {
-        let steps = self.plan.steps.keys().zip(&self.model.steps).enumerate();
-        let assumed = steps.filter_map(|(index, (name, step))| match &step.proven {
-            Proven::Assumed(signals) if matches!(step.kind, model::Kind::Traffic { .. }) => {
-                let to = self.model.destinations(index).join(", ");
-                Some(format!("`{}`, an interlock of {name}, is healthy only when {to} is", signals.join("`, `")))
-            }
-            _ => None,
-        });
-        assumed.collect()
     }
 
     /// The shortest way to a violation: with the step that it is about, and what that needs, moving before all others.

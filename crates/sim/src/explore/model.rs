@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::{
     advice::undoes,
     sides::Proven,
+    times::{TimeOut, has_no_time_to_answer},
     turns::{Stand, Turn, Turns},
 };
 use crate::{nature, order::Cones};
@@ -36,6 +37,10 @@ pub(crate) struct StepModel {
     /// For each interlock and each gate: whether it can turn healthy.
     pub(crate) require: Vec<bool>,
     pub(crate) verify: Vec<bool>,
+    /// Its changes do not show before its time-out, and people do not answer before their deadline: only where whoever has to
+    /// be faster is not.
+    pub(crate) times_out: bool,
+    pub(crate) unanswered: bool,
     /// What its interlocks prove of the destinations that it gives traffic to.
     pub(crate) proven: Proven,
     /// A later step takes its traffic on, as the one after a page for maintenance does.
@@ -106,6 +111,7 @@ impl Model {
     fn turning(plan: &Plan, at_least: Turn) -> Self {
         let resources = resources(plan);
         let turns = Turns::new(plan);
+        let unlucky = at_least == Turn::Surely;
         let can = |gates: &[Gate], stand: Stand<'_>| -> Vec<bool> {
             gates.iter().map(|gate| turns.of(gate, stand) >= at_least).collect()
         };
@@ -114,6 +120,8 @@ impl Model {
             kind: kind(step, &resources),
             require: can(&step.require, Stand::Require(name)),
             verify: can(&step.verify, Stand::Verify(name)),
+            times_out: unlucky && TimeOut::of(step) == TimeOut::Usually,
+            unanswered: unlucky && has_no_time_to_answer(step),
             proven: Proven::of(plan, step),
             superseded: superseded(plan, &cones, index, step),
             concerns: concerns(plan, name, step),

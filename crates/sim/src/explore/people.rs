@@ -33,6 +33,7 @@ pub(crate) fn all_goes_well(node: &Node, model: &Model, people: bool) -> (Node, 
             (0..model.steps.len()).filter(|step| node.is_active(*step) && node.run().state == RunState::Running);
         let moves = active.filter(moves_by_itself).flat_map(|step| moves::of_step(&node, model, step, Width::Ordered));
         let moves = moves.chain(moves::of_confirmation(&node, model, Width::Ordered));
+        let moves = moves.filter(|made| !is_too_late(model, made));
         let best = moves.filter_map(|made| Some((rank(&made)?, made))).min_by_key(|(rank, _)| *rank);
         let Some(played) = best.and_then(|(_, best)| Some((play(&node, model, &best, Clock::Own)?, best))) else {
             break;
@@ -41,6 +42,15 @@ pub(crate) fn all_goes_well(node: &Node, model: &Model, people: bool) -> (Node, 
         made.push(played.1);
     }
     (node, made)
+}
+
+/// What comes only after the time-out, or the deadline, that the plan has for it.
+fn is_too_late(model: &Model, made: &Move) -> bool {
+    match made {
+        Move::Look { step, finds: Finds::Shows } => model.steps[*step].times_out,
+        Move::Say { step, .. } => model.steps[*step].unanswered,
+        _ => false,
+    }
 }
 
 /// The lower, the better for the rollback. None: not while all goes well.

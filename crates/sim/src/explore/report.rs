@@ -58,9 +58,12 @@ pub struct Proof {
     pub verdict: Verdict,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
-    /// What the proof rests on, beside the plan.
+    /// What is taken to be so, although the plan leaves room for it not to be.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub assumes: Vec<String>,
+    /// What it needs of the world and of people in every plan like this one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rests_on: Vec<String>,
     /// The shortest way to where it does not hold.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub counter_example: Option<Vec<Happening>>,

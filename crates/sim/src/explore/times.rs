@@ -10,7 +10,10 @@ use belay_plan::{
 };
 
 use super::advice::periods;
-use crate::rehearsal::usual;
+use crate::{
+    nature::Nature,
+    rehearsal::{script::ANSWER, usual},
+};
 
 /// A person who is not given a deadline has answered by then.
 const PERSON: Duration = Duration::from_secs(30 * 60);
@@ -25,6 +28,8 @@ pub(crate) struct Moments {
     /// Its changes are in place: its gates open.
     pub(crate) settled: [Duration; 2],
     pub(crate) end: [Duration; 2],
+    /// What its gates take at least.
+    pub(crate) least_gates: Duration,
 }
 
 pub(crate) struct Schedule<'p> {
@@ -46,7 +51,7 @@ impl<'p> Schedule<'p> {
             let hold = step.verify.iter().map(|gate| gate.hold).max().unwrap_or_default();
             let within = step.verify.iter().map(|gate| gate.within).max().unwrap_or_default();
             let end = [settled[0] + hold, settled[1].saturating_add(within)];
-            steps.insert(name, Moments { start: earliest, settled, end });
+            steps.insert(name, Moments { start: earliest, settled, end, least_gates: hold });
         }
         Self { steps }
     }
@@ -66,6 +71,34 @@ fn usual(step: &Step) -> [Duration; 2] {
             [spread.least, spread.most]
         }
     }
+}
+
+/// What a step's time-out means for a usual run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TimeOut {
+    /// It is longer than the action takes at most.
+    Never,
+    /// Shorter than that: some runs reach it.
+    Sometimes,
+    /// Shorter than the action usually takes.
+    Usually,
+}
+
+impl TimeOut {
+    pub(crate) fn of(step: &Step) -> Self {
+        let spread = usual::of_action(&step.action);
+        match () {
+            () if !Nature::of(step).acts() => Self::Never,
+            () if step.timeout < spread.usual => Self::Usually,
+            () if step.timeout < spread.most + POLLS => Self::Sometimes,
+            () => Self::Never,
+        }
+    }
+}
+
+/// Whether people are given no more time than one takes who is called.
+pub(crate) fn has_no_time_to_answer(step: &Step) -> bool {
+    step.approve.as_ref().and_then(|approve| approve.within).is_some_and(|within| within <= ANSWER)
 }
 
 /// What a `wait` waits.

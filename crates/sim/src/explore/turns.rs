@@ -82,7 +82,9 @@ impl<'p> Turns<'p> {
     fn one(&self, gate: &Gate, stand: Stand<'_>, healer: &Name, symptom: bool) -> Turn {
         let after = |step: &Name, other: &Name| self.is_behind(step, other);
         match stand {
-            Stand::Confirm => Turn::Surely,
+            // Every step is over. What one of them has seen healthy is so; else it has had the holds of the healer's gates.
+            Stand::Confirm if self.is_verified(&gate.signal) => Turn::Surely,
+            Stand::Confirm => self.shows_after(gate, self.schedule.of(healer).least_gates),
             Stand::Verify(step) if step == healer => {
                 // Until its last part, the rest of the traffic still goes where it fails.
                 if symptom && self.plan.steps[step].stages.len() > 1 { Turn::Never } else { self.shows(gate) }
@@ -116,9 +118,35 @@ impl<'p> Turns<'p> {
         step.stages.len() > 1 && step.verify.iter().any(|gate| gate.signal == signal)
     }
 
+    /// Whether some step that runs anyway waits until a signal is healthy.
+    fn is_verified(&self, signal: &str) -> bool {
+        let mut steps = self.plan.steps.values().enumerate().filter(|(index, _)| !self.cones.is_fallback(*index));
+        steps.any(|(_, step)| step.verify.iter().any(|gate| gate.signal == signal))
+    }
+
     /// The cause is gone; the gate has to wait until that shows.
     fn shows(&self, gate: &Gate) -> Turn {
-        if self.lag(gate).saturating_add(gate.hold) <= gate.within { Turn::Surely } else { Turn::Race }
+        self.shows_after(gate, Duration::ZERO)
+    }
+
+    /// The same where the cause is gone for so long when the gate opens.
+    fn shows_after(&self, gate: &Gate, gone: Duration) -> Turn {
+        let shown = self.lag(gate).saturating_sub(gone);
+        if shown.saturating_add(gate.hold) <= gate.within { Turn::Surely } else { Turn::Race }
+    }
+
+    /// How late a signal may show that the step is in place whose own gate, or the confirmation, waits for it; None: the
+    /// gate does not rest on that.
+    pub(crate) fn rests_on_lag(&self, gate: &Gate, stand: Stand<'_>) -> Option<(Duration, &[Vec<Name>])> {
+        let Cause::Healed { by, .. } = self.cause(&gate.signal) else { return None };
+        let own = |step: &Name| by.iter().any(|set| set.contains(step));
+        let rests = match stand {
+            Stand::Confirm => !self.is_verified(&gate.signal),
+            Stand::Verify(step) => own(step),
+            Stand::Require(_) => false,
+        };
+        let lag = self.lag(gate);
+        (rests && !lag.is_zero() && self.of(gate, stand) == Turn::Surely).then_some((lag, by))
     }
 
     fn lag(&self, gate: &Gate) -> Duration {

@@ -8,7 +8,10 @@ use belay_plan::{
 };
 
 use super::{Adviser, Rule};
-use crate::{explore::times::Lengths, nature, rehearsal::usual};
+use crate::{
+    explore::times::{Lengths, TimeOut, has_no_time_to_answer},
+    rehearsal::{script::ANSWER, usual},
+};
 
 fn text(time: Duration) -> String {
     duration::format(Duration::from_secs(time.as_secs()))
@@ -47,11 +50,8 @@ impl Adviser<'_> {
     /// A step that is given less time than its action takes fails in every usual run.
     pub(super) fn timeout(&mut self, name: &Name) {
         let step = &self.plan.steps[name];
-        if !nature::acts(step) {
-            return;
-        }
         let usual = usual::of_step(step).usual;
-        if step.timeout < usual {
+        if TimeOut::of(step) == TimeOut::Usually {
             let then = match &step.on_failure {
                 OnFailure::Halt => "the run halts".to_owned(),
                 OnFailure::Continue => "the run goes on without it".to_owned(),
@@ -67,5 +67,19 @@ impl Adviser<'_> {
             let instead = format!("give it time: `timeout: {}` or more", text(most));
             self.say(Rule::TimeoutTooShort, format!("/steps/{name}/timeout"), what, instead);
         }
+    }
+
+    /// Silence is all that there can be within so short a time.
+    pub(super) fn deadline(&mut self, name: &Name) {
+        let step = &self.plan.steps[name];
+        let Some(approve) = step.approve.as_ref().filter(|_| has_no_time_to_answer(step)) else { return };
+        let what = format!(
+            "people ({}) have {} to answer about `{name}`; one who is called takes {} or more, so nobody answers in time",
+            approve.role,
+            text(approve.within.unwrap_or_default()),
+            text(ANSWER)
+        );
+        let instead = "give them time: `within: 10m`".to_owned();
+        self.say(Rule::DeadlineTooShort, format!("/steps/{name}/approve/within"), what, instead);
     }
 }

@@ -96,6 +96,8 @@ pub enum Rule {
     RtoCannotHold,
     /// A step has less time than its action usually takes.
     TimeoutTooShort,
+    /// People are given less time than they take to answer.
+    DeadlineTooShort,
     /// A confirmation that is over before the trigger would fire again.
     ConfirmationTooShort,
     /// A confirmation that looks at nothing that a trigger watches.
@@ -145,6 +147,7 @@ pub(crate) fn advise(plan: &Plan, model: &Model) -> Vec<Advice> {
         adviser.loss(index, name);
         adviser.fence(name);
         adviser.timeout(name);
+        adviser.deadline(name);
     }
     adviser.parallel();
     adviser.resources();

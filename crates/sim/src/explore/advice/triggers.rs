@@ -9,6 +9,7 @@ use belay_plan::{
 };
 
 use super::{Adviser, Rule};
+use crate::explore::turns::{Stand, Turn};
 
 impl Adviser<'_> {
     /// The triggers that are answered by a rollback; all of them where none is, which is a finding of its own.
@@ -34,7 +35,17 @@ impl Adviser<'_> {
 
     pub(super) fn confirmation(&mut self) {
         for (number, gate) in self.plan.confirm.iter().enumerate() {
-            self.gate_times(gate, &format!("/confirm/{number}"));
+            let pointer = format!("/confirm/{number}");
+            self.gate_times(gate, &pointer);
+            if self.turns.of(gate, Stand::Confirm) == Turn::Race {
+                let what = format!(
+                    "`{}` shows up to some minutes late what has changed, no step verifies it, and the confirmation does not \
+                     wait that long",
+                    gate.signal
+                );
+                let instead = "give it time, for example `within: 15m`, or let the step that heals it `verify` it";
+                self.say(Rule::GateRaces, pointer, what, instead);
+            }
         }
         if self.plan.confirm.is_empty() {
             let what = "the run ends rolled back as soon as the last step is done, whether it helped or not".to_owned();
