@@ -7,7 +7,8 @@ use belay_core::{
 };
 use belay_plan::{
     duration,
-    model::{Name, Plan},
+    graph::Graph,
+    model::{Name, OnFailure, Plan},
 };
 use indexmap::IndexMap;
 use serde::Serialize;
@@ -19,6 +20,7 @@ use super::{
     play::{Clock, play},
     world::Proven,
 };
+use crate::nature::Nature;
 
 /// A scenario that plays a counter-example in the simulated world.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -53,6 +55,12 @@ struct Writer {
     read: IndexMap<(Option<usize>, Name), (Health, bool)>,
     /// The step that was put back last.
     done: Option<Name>,
+    /// Steps of traffic or data without which the run goes on: what they heal does not heal by itself.
+    passed_over: bool,
+    /// The steps to which a call was sent.
+    sent: Vec<Name>,
+    /// Signals that are healthy all the same, and from when on.
+    healthy: IndexMap<Name, Option<String>>,
 }
 
 impl Writer {
@@ -63,6 +71,11 @@ impl Writer {
             Move::Read { step, signal, health } => {
                 let sent = step.is_some_and(|step| node.step(step).phase == Phase::Verifying);
                 self.read.insert((*step, signal.clone()), (*health, sent));
+                if self.passed_over && *health == Health::Healthy {
+                    let at = self.done.as_ref().map(|done| format!("done: {done}"));
+                    let at = at.or_else(|| self.sent.last().map(|sent| format!("sent: {sent}")));
+                    self.healthy.entry(signal.clone()).or_insert(at);
+                }
             }
             Move::Pass { step: Some(step) } => self.pass(node, *step),
             Move::Pass { step: None } => {}
@@ -76,14 +89,25 @@ impl Writer {
         }
         for event in events {
             match event {
+                Event::Step { step, what: StepEvent::Intended { .. } } => self.sent.push(step.clone()),
+                Event::Step { step, what: StepEvent::Skipped { .. } } => self.without(node, step),
                 Event::Step { step, what: StepEvent::Failed { .. } } => {
                     self.gates(node.run().steps.get_index_of(step), step);
+                    if node.run().plan.steps[step].on_failure == OnFailure::Continue {
+                        self.without(node, step);
+                    }
                 }
                 Event::Step { step, what: StepEvent::Done | StepEvent::Unchanged } => self.done = Some(step.clone()),
                 Event::Confirm { what: GateEvent::Failed { .. }, .. } => self.gates(None, "the confirmation"),
                 _ => {}
             }
         }
+    }
+
+    fn without(&mut self, node: &Node, step: &Name) {
+        let nature = Nature::of(&node.run().plan.steps[step]);
+        let is_fallback = Graph::new(&node.run().plan).is_fallback(step);
+        self.passed_over |= matches!(nature, Nature::Traffic | Nature::Data) && !is_fallback;
     }
 
     fn look(&mut self, node: &Node, step: usize, finds: Finds) {
@@ -177,7 +201,15 @@ impl Writer {
         }
     }
 
-    fn finish(self, claim: &str, state: RunState) -> Replay {
+    fn finish(mut self, claim: &str, state: RunState) -> Replay {
+        for (signal, at) in std::mem::take(&mut self.healthy) {
+            match at {
+                Some(at) => {
+                    self.event(format!("{{ signal: {{ signals: {signal}, shows: healthy }}, at: {{ {at} }} }}"))
+                }
+                None => self.beyond.push(format!("{signal} heals although nothing is put back")),
+            }
+        }
         let ends = state.as_str();
         let head = format!("# The counter-example of `belay explore`; there, the run is {} in the end.\n", text(ends));
         let summary = format!("scenario: 1\nsummary: \"Refutes: {claim}.\"\n");
