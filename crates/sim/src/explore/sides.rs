@@ -3,9 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use belay_plan::model::{Plan, Step};
+use belay_plan::model::{Plan, Signal, Step};
 
-use crate::causes::{group_name, members, target_group};
+use crate::{
+    causes::{group_name, members, target_group},
+    nature::Nature,
+};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Proven {
@@ -22,15 +25,30 @@ pub(crate) enum Proven {
 impl Proven {
     pub(crate) fn of(plan: &Plan, step: &Step) -> Self {
         let (raised, lowered) = (members(step, true), members(step, false));
+        // The members of a listener are target groups themselves: another one is never one of them.
+        let groups = step.action == FORWARD && !raised.is_empty();
         let mut other_side = None;
         let mut unmatched = Vec::new();
         for gate in &step.require {
-            match plan.signals.get(&gate.signal).and_then(target_group) {
-                Some(group) if matches(group, &raised, &lowered) => return Self::Matched,
-                Some(group) if matches(group, &lowered, &raised) => {
-                    other_side = other_side.or(Some((gate.signal.clone(), group.to_owned())));
+            let signal = plan.signals.get(&gate.signal);
+            let elsewhere = |looks_at: &str| Some((gate.signal.clone(), looks_at.to_owned()));
+            match signal.and_then(target_group) {
+                Some(group) if matches(group, &raised, &lowered) => {
+                    if !groups || raised.iter().any(|member| group_name(member) == group) {
+                        return Self::Matched;
+                    }
+                    unmatched.push(gate.signal.clone());
                 }
-                _ => unmatched.push(gate.signal.clone()),
+                Some(group) if groups || matches(group, &lowered, &raised) => {
+                    other_side = other_side.or_else(|| elsewhere(group));
+                }
+                _ => match signal.and_then(|signal| moved_name(plan, signal)) {
+                    Some(name) => {
+                        other_side =
+                            other_side.or_else(|| elsewhere(&format!("{name}, where still the other side answers")));
+                    }
+                    None => unmatched.push(gate.signal.clone()),
+                },
             }
         }
         // A probe that cannot be matched may be the one that looks at the right side; an alarm is no proof of a side.
@@ -50,22 +68,45 @@ impl Proven {
     }
 }
 
+/// The action whose members are target groups.
+const FORWARD: &str = "alb.forward";
+
+/// The record that a probe asks, if it is one whose traffic the plan moves: until then, the failing side answers there.
+fn moved_name<'p>(plan: &'p Plan, signal: &Signal) -> Option<&'p str> {
+    let settings = signal.spec.get(&signal.kind).filter(|settings| settings["connect_to"].is_null())?;
+    let rest = settings["url"].as_str()?.split_once("://")?.1;
+    let host = rest.split(['/', ':', '?']).next()?;
+    let moved = plan.steps.values().filter(|step| Nature::of(step) == Nature::Traffic);
+    moved
+        .filter_map(|step| step.with["record"].as_str())
+        .find(|record| record.trim_end_matches('.').eq_ignore_ascii_case(host))
+}
+
 /// Whether a group is one of these members: by its name, or since a word of its name is one (`blue` of `shop-blue`), which
 /// is none of the others.
-fn matches(group: &str, these: &BTreeSet<&str>, others: &BTreeSet<&str>) -> bool {
+pub(super) fn matches(group: &str, these: &BTreeSet<&str>, others: &BTreeSet<&str>) -> bool {
     let is = |member: &&&str| group_name(member) == group;
     if these.iter().any(|member| is(&member)) {
         return true;
     }
-    let words = |text: &str| -> BTreeSet<String> {
-        let words = group_name(text).split(|letter: char| !letter.is_alphanumeric());
-        words.filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
-    };
-    let of =
-        |members: &BTreeSet<&str>| -> BTreeSet<String> { members.iter().flat_map(|member| words(member)).collect() };
-    let (of_these, of_others, group) = (of(these), of(others), words(group));
+    let (of_these, of_others, group) = (words(these), words(others), words(&BTreeSet::from([group])));
     let alone = |from: &BTreeSet<String>, without: &BTreeSet<String>| {
         group.iter().any(|word| from.contains(word) && !without.contains(word))
     };
     !others.iter().any(|member| is(&member)) && alone(&of_these, &of_others) && !alone(&of_others, &of_these)
+}
+
+/// The words in the names of members.
+pub(super) fn words(members: &BTreeSet<&str>) -> BTreeSet<String> {
+    let of = |member: &&str| -> Vec<String> {
+        let words = group_name(member).split(|letter: char| !letter.is_alphanumeric());
+        words.filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
+    };
+    members.iter().flat_map(of).collect()
+}
+
+/// The words of the sides that a step gives traffic to, and of those that it takes it from; what both have tells nothing.
+pub(super) fn sides(step: &Step) -> [BTreeSet<String>; 2] {
+    let [raised, lowered] = [true, false].map(|raised| words(&members(step, raised)));
+    [&raised - &lowered, &lowered - &raised]
 }

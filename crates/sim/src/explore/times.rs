@@ -2,11 +2,12 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use belay_core::decision::{may_roll_back, rule_for};
 use belay_plan::{
     builtin::{MANUAL, WAIT},
     duration,
     graph::Graph,
-    model::{Gate, Name, Plan, Step},
+    model::{Answer, Condition, Gate, Name, Plan, Step, Trigger, counts_during},
 };
 
 use super::advice::periods;
@@ -116,10 +117,14 @@ fn asked(step: &Step) -> Duration {
 }
 
 /// How long a run takes without failures, from the breach on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Lengths {
-    /// From the breach until a trigger fires: dwell, and what its signals usually take.
+    /// The trigger whose rollback begins last.
+    pub(crate) trigger: Option<Name>,
+    /// From the breach until it fires: dwell, and what its signals usually take.
     pub(crate) detection: Duration,
+    /// What its rule gives people, if the rollback follows in the end.
+    pub(crate) decision: Duration,
     /// The steps, as long as they usually take.
     pub(crate) steps: Duration,
     /// What the confirmation holds at least.
@@ -153,12 +158,16 @@ impl Lengths {
             time
         };
         let most = |gates: &[Gate]| gates.iter().map(|gate| gate.within).max().unwrap_or_default();
-        let detection = detection(plan);
+        let (trigger, [detection, decision]) =
+            before(plan).map_or_else(Default::default, |(name, times)| (Some(name), times));
+        let before = detection.saturating_add(decision);
         let longest = longest.then(|| {
-            graph.critical_path(with_fallback).duration.saturating_add(detection).saturating_add(most(&plan.confirm))
+            graph.critical_path(with_fallback).duration.saturating_add(before).saturating_add(most(&plan.confirm))
         });
         Self {
+            trigger,
             detection,
+            decision,
             steps: graph.critical_path(expected).duration,
             confirmation: plan.confirm.iter().map(|gate| gate.hold).max().unwrap_or_default(),
             longest,
@@ -166,18 +175,46 @@ impl Lengths {
     }
 }
 
-/// The soonest that a trigger which rolls back usually fires.
-fn detection(plan: &Plan) -> Duration {
-    let lag = |signal: &Name| {
-        let Some(signal) = plan.signals.get(signal) else { return Duration::ZERO };
-        let periods = periods(signal).map_or(Duration::ZERO, |(period, breaching, _)| period * breaching);
-        usual::of_signal(&signal.kind).usual.max(periods)
+/// Of the trigger that takes longest from the breach to the rollback that answers it: until it fires, and what people have to
+/// decide. Triggers that never roll back do not count, where others do.
+fn before(plan: &Plan) -> Option<(Name, [Duration; 2])> {
+    let of = |(name, trigger): (&Name, &Trigger)| {
+        let detection = trigger.dwell.saturating_add(shows(plan, &trigger.when));
+        let phases = plan.phases.keys().map(|phase| Some(phase.as_str())).chain(plan.phases.is_empty().then_some(None));
+        let phases = phases.filter(|phase| counts_during(&trigger.during, *phase));
+        let rules = phases.map(|phase| rule_for(plan, trigger, phase).1);
+        let asks = rules.filter(|rule| rule.answer != Answer::RollBack && rule.then != Some(Answer::FixForward));
+        (name.clone(), [detection, asks.filter_map(|rule| rule.timebox).max().unwrap_or_default()])
     };
-    let of = |trigger: &belay_plan::model::Trigger| {
-        let signals = belay_core::watch::signals_of(&trigger.when);
-        trigger.dwell + signals.into_iter().map(lag).min().unwrap_or_default()
+    rolling_back(plan).into_iter().map(of).max_by_key(|(_, [detection, decision])| detection.saturating_add(*decision))
+}
+
+/// The triggers that are answered by a rollback; all of them where none is.
+pub(crate) fn rolling_back(plan: &Plan) -> Vec<(&Name, &Trigger)> {
+    let any = plan.triggers.values().any(|trigger| may_roll_back(plan, trigger));
+    plan.triggers.iter().filter(|(_, trigger)| !any || may_roll_back(plan, trigger)).collect()
+}
+
+/// How late a condition usually shows a breach.
+fn shows(plan: &Plan, when: &Condition) -> Duration {
+    let of = |conditions: &[Condition]| -> Vec<Duration> {
+        let mut times: Vec<Duration> = conditions.iter().map(|condition| shows(plan, condition)).collect();
+        times.sort_unstable();
+        times
     };
-    plan.triggers.values().map(of).min().unwrap_or_default()
+    match when {
+        Condition::Signal(name) => {
+            let Some(signal) = plan.signals.get(name) else { return Duration::ZERO };
+            let periods = periods(signal).map_or(Duration::ZERO, |(period, breaching, _)| period * breaching);
+            usual::of_signal(&signal.kind).usual.max(periods)
+        }
+        Condition::Any(of_these) => of(of_these).first().copied().unwrap_or_default(),
+        Condition::All(of_these) => of(of_these).last().copied().unwrap_or_default(),
+        Condition::AtLeast { n, of: of_these } => {
+            let nth = usize::try_from(*n).unwrap_or(usize::MAX).saturating_sub(1);
+            of(of_these).get(nth).copied().unwrap_or_default()
+        }
+    }
 }
 
 /// Interlocks, approval, changes of each stage, gates. None: a person without a deadline.

@@ -21,12 +21,17 @@ impl Adviser<'_> {
     /// What a run takes at least, and at most, beside the recovery time objective.
     pub(super) fn objectives(&mut self) {
         let Some(rto) = self.plan.objectives.rto else { return };
-        let Lengths { detection, steps, confirmation, longest } = Lengths::new(self.plan);
-        let usual = detection + steps + confirmation;
+        let Lengths { trigger, detection, decision, steps, confirmation, longest } = Lengths::new(self.plan);
+        let usual = detection.saturating_add(decision).saturating_add(steps).saturating_add(confirmation);
         if usual > rto {
+            let trigger = trigger.map_or_else(|| "the trigger".to_owned(), |trigger| format!("`{trigger}`"));
+            let decision = match decision {
+                Duration::ZERO => String::new(),
+                time => format!("{} for people to decide, ", text(time)),
+            };
             let what = format!(
-                "the `rto` is {}, and a rollback in which nothing fails usually takes {}: {} until the trigger fires, {} \
-                 for the steps, {} of confirmation",
+                "the `rto` is {}, and a rollback in which nothing fails usually takes {}: {} until {trigger} fires, {decision}{} for \
+                 the steps, {} of confirmation",
                 text(rto),
                 text(usual),
                 text(detection),

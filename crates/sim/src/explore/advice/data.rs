@@ -24,21 +24,34 @@ impl Adviser<'_> {
         if *self.kind(index) != Kind::Replace {
             return;
         }
+        let stands_for = self.stands_for(index);
         for (other, (traffic, _)) in self.plan.steps.iter().enumerate() {
             let cones = [&self.model.steps[index].cone, &self.model.steps[other].cone];
-            let ordered = cones[0].contains(&other) || cones[1].contains(&index);
+            // What waits for a step waits for its fallback as well.
+            let ordered = cones[0].contains(&other) || stands_for.iter().any(|data| cones[1].contains(data));
             if let (Kind::Traffic { .. }, false) = (self.kind(other), ordered) {
                 let what = format!(
                     "`{traffic}` and `{name}` do not wait for each other: traffic may go to {} while its database is \
                      not restored",
                     self.model.destinations(other).join(", ")
                 );
-                let instead =
-                    format!("say which comes first: `needs: [{name}]` in `{traffic}`, or the other way round");
+                let instead = format!("let the data come first: `needs: [{name}]` in `{traffic}`");
                 self.say(Rule::TrafficBesideData, format!("/steps/{traffic}"), what, instead);
             }
         }
         self.traffic_first(index, name);
+    }
+
+    /// The step itself, and those whose fallback it is, one after the other.
+    fn stands_for(&self, index: usize) -> Vec<usize> {
+        let graph = Graph::new(self.plan);
+        let mut found = vec![index];
+        while let Some((last, _)) = found.last().and_then(|last| self.plan.steps.get_index(*last)) {
+            let primary = self.plan.steps.keys().position(|name| graph.fallback_of(name) == Some(last.as_str()));
+            let Some(primary) = primary.filter(|primary| !found.contains(primary)) else { break };
+            found.push(primary);
+        }
+        found
     }
 
     /// What customers write where traffic has gone back to is thrown away by a restore that comes later.

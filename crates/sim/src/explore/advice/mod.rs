@@ -90,6 +90,8 @@ pub enum Rule {
     NeverRollsBack,
     /// Two steps want different things of one resource.
     TargetsContradict,
+    /// A target leaves a part of the traffic where it fails.
+    PartStays,
     /// Two names may be one resource.
     OneResourceTwoNames,
     /// The run takes longer than the plan's `rto` even if nothing fails.

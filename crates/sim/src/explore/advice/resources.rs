@@ -1,20 +1,94 @@
 //! Steps that act on one resource.
 
-use belay_plan::model::{Name, Step};
+use std::collections::BTreeSet;
+
+use belay_plan::model::{Name, Step, Target};
+use serde_json::Value;
 
 use super::{Adviser, Rule};
-use crate::causes::members;
+use crate::{
+    causes::{members, target_group},
+    explore::sides::{matches, sides, words},
+    nature::Nature,
+};
 
 impl Adviser<'_> {
     pub(super) fn resources(&mut self) {
         let steps: Vec<(&Name, &Step)> = self.plan.steps.iter().filter(|(_, step)| !step.resource.is_empty()).collect();
         for (number, (name, step)) in steps.iter().enumerate() {
             for (other_name, other) in &steps[number + 1..] {
-                if step.aws.account == other.aws.account && step.aws.region == other.aws.region && step.to != other.to {
+                if step.aws.account == other.aws.account && step.aws.region == other.aws.region {
                     self.two_steps((name, step), (other_name, other));
                 }
             }
         }
+        self.directions();
+        for (index, (name, _)) in self.plan.steps.iter().enumerate() {
+            self.part_stays(index, name);
+        }
+    }
+
+    /// Two steps of which each gives traffic to the side that the other one takes it from. Where both keep it from a third,
+    /// as a page does, one goes on where the other has stopped.
+    fn directions(&mut self) {
+        let moves = |step: &Step| Nature::of(step) == Nature::Traffic;
+        let steps: Vec<(&Name, &Step)> = self.plan.steps.iter().filter(|(_, step)| moves(step)).collect();
+        for (number, (name, step)) in steps.iter().enumerate() {
+            for (other_name, other) in &steps[number + 1..] {
+                let ([to, from], [other_to, other_from]) = (sides(step), sides(other));
+                let both = |one: &BTreeSet<String>, two: &BTreeSet<String>| one.intersection(two).next().cloned();
+                let kept_away = both(&from, &other_from).is_some();
+                let (Some(here), Some(there)) = (both(&to, &other_from), both(&other_to, &from)) else { continue };
+                if kept_away || step.resource == other.resource {
+                    continue;
+                }
+                let what = format!(
+                    "`{name}` gives traffic to {here} and takes it from {there}, and `{other_name}` does the opposite: one of \
+                     them goes the wrong way"
+                );
+                let instead = "correct the `to` of the one that goes to the failing side";
+                self.say(Rule::TargetsContradict, format!("/steps/{other_name}/to"), what, instead);
+            }
+        }
+    }
+
+    /// A target that leaves a part of the traffic where it fails: on a member that nothing proves, or that others empty.
+    fn part_stays(&mut self, index: usize, name: &Name) {
+        let step = &self.plan.steps[index];
+        let Target::Explicit(Value::Object(named)) = &step.to else { return };
+        let raised = members(step, true);
+        if Nature::of(step) != Nature::Traffic || self.model.steps[index].superseded || raised.len() < 2 {
+            return;
+        }
+        let required = |member: &str| {
+            let (one, rest) = apart(&raised, member);
+            let groups = step.require.iter().filter_map(|gate| target_group(self.plan.signals.get(&gate.signal)?));
+            groups.into_iter().any(|group| matches(group, &one, &rest))
+        };
+        let emptied = |member: &str| {
+            let (one, rest) = apart(&raised, member);
+            let own = &words(&one) - &words(&rest);
+            let others = self.plan.steps.values().filter(|other| Nature::of(other) == Nature::Traffic);
+            others.into_iter().any(|other| sides(other)[1].intersection(&own).next().is_some())
+        };
+        let weight = |member: &str| named[member].as_u64().unwrap_or(0);
+        let most = raised.iter().map(|member| weight(member)).max().unwrap_or(0);
+        let (any_required, whole) = (raised.iter().any(|member| required(member)), members(step, false).is_empty());
+        let stays = |member: &&&str| {
+            let unproven = whole && any_required && !required(member);
+            let unequal = whole && !any_required && weight(member) < most;
+            emptied(member) || unproven || unequal
+        };
+        let Some(member) = raised.iter().find(stays) else { return };
+        let sum: u64 = raised.iter().map(|member| weight(member)).sum();
+        let what = format!(
+            "`{name}` leaves {} of {sum} of its traffic on {member}, and nothing in the plan says that this side is good: a \
+             part of the customers stays where it fails",
+            weight(member)
+        );
+        let instead =
+            format!("take it away as well: `{member}: 0`; or require a signal of each side that keeps traffic");
+        self.say(Rule::PartStays, format!("/steps/{name}/to"), what, instead);
     }
 
     fn two_steps(&mut self, (name, step): (&Name, &Step), (other_name, other): (&Name, &Step)) {
@@ -30,13 +104,16 @@ impl Adviser<'_> {
         let ordered = self.turns.is_behind(then.0, first.0);
         let fallback =
             |one: &Step, two: &Name| matches!(&one.on_failure, belay_plan::model::OnFailure::Fallback(to) if to == two);
-        if fallback(first.1, then.0) || (ordered && !undoes(first.1, then.1)) {
+        // Twice the same does no harm one after the other; of one port it cannot be told whether an ARN means it.
+        let alike =
+            step.to == other.to && (ordered || same || !(is_https(&step.resource) || is_https(&other.resource)));
+        if alike || fallback(first.1, then.0) || (ordered && !undoes(first.1, then.1)) {
             return;
         }
         let pointer = format!("/steps/{}", then.0);
         if !same {
             let what = format!(
-                "`{}` and `{}` may be one resource under two names, and `{name}` and `{other_name}` want different things of it",
+                "`{}` and `{}` may be one resource under two names, and `{name}` and `{other_name}` both act on it",
                 step.resource, other.resource
             );
             let instead = "name it the same way in both, and leave one of the steps out";
@@ -55,12 +132,22 @@ impl Adviser<'_> {
     }
 }
 
+/// A member, and the others.
+fn apart<'m>(members: &BTreeSet<&'m str>, member: &'m str) -> (BTreeSet<&'m str>, BTreeSet<&'m str>) {
+    members.iter().copied().partition(|other| *other == member)
+}
+
 /// Whether a later step gives traffic back to where an earlier one has taken it from. Where both keep traffic from a
 /// third, as a page for maintenance does in between, the later one goes on.
 pub(crate) fn undoes(first: &Step, then: &Step) -> bool {
     let (taken, given) = (members(first, false), members(then, true));
     let kept_away = members(then, false).intersection(&taken).count() > 0;
     taken.intersection(&given).count() > 0 && !kept_away
+}
+
+/// A record, or the listener on the usual port: what an ARN without a port most likely means.
+fn is_https(resource: &str) -> bool {
+    resource.starts_with("route53:") || resource.ends_with(":443") || resource.contains(":443/")
 }
 
 /// One listener as an ARN and by load balancer and port; one zone by its id and by its name.

@@ -9,16 +9,12 @@ use belay_plan::{
 };
 
 use super::{Adviser, Rule};
-use crate::explore::turns::{Stand, Turn};
+use crate::explore::{
+    times::rolling_back,
+    turns::{Stand, Turn},
+};
 
 impl Adviser<'_> {
-    /// The triggers that are answered by a rollback; all of them where none is, which is a finding of its own.
-    fn rolling_back(&self) -> Vec<(&Name, &Trigger)> {
-        let rolls_back = |trigger: &Trigger| may_roll_back(self.plan, trigger);
-        let any = self.plan.triggers.values().any(rolls_back);
-        self.plan.triggers.iter().filter(|(_, trigger)| !any || rolls_back(trigger)).collect()
-    }
-
     pub(super) fn triggers(&mut self) {
         let rolls_back = |trigger: &Trigger| may_roll_back(self.plan, trigger);
         if self.plan.triggers.is_empty() {
@@ -55,7 +51,7 @@ impl Adviser<'_> {
         }
         // What Belay itself knows cannot stand in a gate.
         let can_confirm = |name: &&Name| !self.plan.signals.get(*name).is_some_and(is_own);
-        let watched = self.rolling_back().into_iter().flat_map(|(_, trigger)| signals_of(&trigger.when));
+        let watched = rolling_back(self.plan).into_iter().flat_map(|(_, trigger)| signals_of(&trigger.when));
         let watched: BTreeSet<&Name> = watched.filter(can_confirm).collect();
         if !watched.is_empty() && !self.plan.confirm.iter().any(|gate| watched.contains(&gate.signal)) {
             let what = "the confirmation looks at nothing that a trigger watches: the run ends rolled back while the \
@@ -70,7 +66,7 @@ impl Adviser<'_> {
     /// What is healthy for less than a trigger's dwell may be red again before it fires.
     fn dwell(&mut self) {
         for (number, gate) in self.plan.confirm.iter().enumerate() {
-            let watching = self.rolling_back().into_iter();
+            let watching = rolling_back(self.plan).into_iter();
             let watching = watching.filter(|(_, trigger)| signals_of(&trigger.when).contains(&&gate.signal));
             let longest = watching.max_by_key(|(_, trigger)| trigger.dwell);
             let Some((name, dwell)) = longest.map(|(name, trigger)| (name.clone(), trigger.dwell)) else { continue };
