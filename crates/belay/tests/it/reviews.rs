@@ -1,5 +1,6 @@
 //! Plans with one planted flaw each, and sound ones: the search finds what a good reviewer would, and nothing else. The first
-//! line of a flawed plan names what has to be found: `refuted PROPERTY`, if a property does not hold, and the finding.
+//! line of a flawed plan names what has to be found: `refuted PROPERTY`, if a property does not hold, and the finding; or `refused`,
+//! if the plan is not even valid.
 
 use std::{
     collections::BTreeSet,
@@ -45,6 +46,11 @@ fn each_planted_flaw_is_found() {
     for path in plans("flaws") {
         let written = fs::read_to_string(&path).unwrap();
         let mut wanted: Vec<&str> = written.lines().next().unwrap().trim_start_matches("# ").split(' ').collect();
+        if wanted == ["refused"] {
+            let folder = tempfile::tempdir().unwrap();
+            belay(folder.path(), &["explore", &path.display().to_string()]).assert().code(2);
+            continue;
+        }
         let property = (wanted[0] == "refuted").then(|| wanted.drain(..2).nth(1).unwrap());
         // A finding is a no in a pipeline, also where every property holds.
         let report = explored(&path, &["--deny", "findings"], 3);
