@@ -232,6 +232,7 @@ fn way_out(end: &EndReport) -> String {
             )
         }
         None if end.stuck => ". From here: only `abort`".to_owned(),
+        None if end.acts_tried == 0 => ". From here: there was no time to look for a way".to_owned(),
         None => format!(". From here: no way found within {} acts", end.acts_tried),
     }
 }

@@ -205,6 +205,9 @@ impl Search<'_> {
         progress: Progress<'_>,
     ) -> bool {
         let Some(start) = self.start(0, when) else { return true };
+        if !progress(*states) {
+            return false;
+        }
         let people = self.people([Some(0), with]);
         let mut known = HashSet::from([start.key()]);
         let mut queue = VecDeque::from([(start, Vec::new())]);

@@ -139,7 +139,7 @@ fn a_wait_that_nothing_ends_is_seen() {
     let mut stage = Stage::new(plan([("a", set())]));
     stage.step("a").deadline = None;
     let task = stage.task();
-    let inside = Inside::search(&task, stage.node.clone(), Some(0), 1_000);
+    let inside = Inside::search(&task, stage.node.clone(), Some(0), 1_000, &mut |_| true);
     let found: Vec<_> = inside.violations().filter(|(violation, _)| violation.property == Property::Ends).collect();
     assert!(found.iter().any(|(violation, _)| violation.why == "a waits, and nothing ends this wait"), "{found:?}");
 }

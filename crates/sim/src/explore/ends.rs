@@ -135,8 +135,9 @@ pub(crate) fn count(graph: &Graph) -> u128 {
 pub(crate) fn list(graph: &Graph, steps: usize, most: usize) -> Vec<(End, Vec<Move>)> {
     let mut found: BTreeMap<End, Vec<usize>> = BTreeMap::new();
     let enough = usize::try_from(count(graph)).map_or(most, |count| count.min(most));
+    let leads = &leads_to_an_end(graph);
     for trouble in 0..=steps {
-        let mut walk = Walk { graph, trouble, most: most * 4, found: &mut found, edges: Vec::new() };
+        let mut walk = Walk { graph, leads, trouble, most: most * 4, found: &mut found, edges: Vec::new() };
         walk.from(0, &mut vec![None; steps]);
         if found.len() >= enough {
             break;
@@ -148,8 +149,27 @@ pub(crate) fn list(graph: &Graph, steps: usize, most: usize) -> Vec<(End, Vec<Mo
     ends
 }
 
+fn leads_to_an_end(graph: &Graph) -> Vec<bool> {
+    let mut before: Vec<Vec<usize>> = vec![Vec::new(); graph.nodes.len()];
+    for (at, node) in graph.nodes.iter().enumerate() {
+        node.edges.iter().for_each(|edge| before[edge.to].push(at));
+    }
+    let mut leads: Vec<bool> = graph.nodes.iter().map(|node| node.end.is_some()).collect();
+    let mut next: Vec<usize> = (0..leads.len()).filter(|at| leads[*at]).collect();
+    while let Some(at) = next.pop() {
+        for earlier in before[at].iter().copied() {
+            if !std::mem::replace(&mut leads[earlier], true) {
+                next.push(earlier);
+            }
+        }
+    }
+    leads
+}
+
 struct Walk<'g, 'f> {
     graph: &'g Graph,
+    /// By node, whether an end can be come to from there: in a graph that was not searched to its end, others lead nowhere.
+    leads: &'g [bool],
     /// Ways with more steps in trouble are left for later.
     trouble: usize,
     most: usize,
@@ -160,7 +180,7 @@ struct Walk<'g, 'f> {
 
 impl Walk<'_, '_> {
     fn from(&mut self, at: usize, steps: &mut Vec<Option<Disposition>>) {
-        if self.found.len() >= self.most || troubled(steps) > self.trouble {
+        if !self.leads[at] || self.found.len() >= self.most || troubled(steps) > self.trouble {
             return;
         }
         let node = &self.graph.nodes[at];

@@ -365,6 +365,43 @@ fn a_bound_is_said_to_be_one() {
     assert!(report.states >= 100);
 }
 
+/// Two hundred steps, and signals that no gate reads.
+fn large(unused: usize) -> Plan {
+    let steps = (0..200).map(|number| {
+        let need = (number >= 10).then(|| format!("s{}", number - 10));
+        let step = Step { verify: vec![gate("page", 300, 60)], needs: need.into_iter().collect(), ..weights() };
+        (format!("s{number}"), step)
+    });
+    let mut plan = from(steps);
+    let signal = plan.signals["errors"].clone();
+    plan.signals.extend((0..unused).map(|number| (format!("unused_{number}"), signal.clone())));
+    plan.triggers = IndexMap::from([("hurt".to_owned(), trigger("errors"))]);
+    plan.confirm = vec![gate("errors", 900, 60)];
+    plan
+}
+
+/// The work is counted by how often the search says how far it is.
+#[test]
+fn no_time_left_ends_the_search_within_a_step_and_what_comes_after_it() {
+    let explored = |unused: usize| {
+        let (mut told, mut late) = (Vec::new(), 0);
+        let report = super::explore_from_triggers(&large(unused), None, usize::MAX, &mut |states| {
+            let go_on = states < 300;
+            late += usize::from(!go_on);
+            told.push(states);
+            go_on
+        });
+        (report.unwrap(), told, late)
+    };
+    let (report, told, late) = explored(1_990);
+    assert!(!report.complete && report.states < 300 + 2 * 64, "{} states", report.states);
+    assert!(told.windows(2).all(|two| two[1] < two[0] + 200), "said so seldom: {told:?}");
+    assert!(late < 2 * super::ENDS_LISTED, "{late} pieces of work after the time was over");
+    // What no gate reads is no work.
+    let without = explored(0);
+    assert_eq!((report.states, report.transitions, told), (without.0.states, without.0.transitions, without.1));
+}
+
 #[test]
 fn the_same_plan_gives_the_same_report() {
     let [one, two] = [(); 2].map(|()| json!(explored(&twelve_steps())).to_string());

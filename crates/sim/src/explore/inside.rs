@@ -18,6 +18,9 @@ use super::{
     search::{Reason, Task},
 };
 
+/// States between two words on how far it is.
+const TOLD_EVERY: usize = 64;
+
 pub(crate) struct Inside<'a, 'p> {
     task: &'a Task<'p>,
     who: Option<usize>,
@@ -64,7 +67,14 @@ pub(crate) struct Exit {
 }
 
 impl<'a, 'p> Inside<'a, 'p> {
-    pub(crate) fn search(task: &'a Task<'p>, start: Node, who: Option<usize>, states_max: usize) -> Self {
+    /// `progress` hears of the number of states now and then, and answers whether to go on.
+    pub(crate) fn search(
+        task: &'a Task<'p>,
+        start: Node,
+        who: Option<usize>,
+        states_max: usize,
+        progress: &mut dyn FnMut(usize) -> bool,
+    ) -> Self {
         let mut inside = Self {
             task,
             who,
@@ -82,7 +92,8 @@ impl<'a, 'p> Inside<'a, 'p> {
         inside.states.push(State { node: start, from: None, edges: Vec::new(), comes_to: BTreeSet::new() });
         let mut at = 0;
         while at < inside.states.len() {
-            if at >= states_max {
+            let is_told = at > 0 && at.is_multiple_of(TOLD_EVERY);
+            if at >= states_max || (is_told && !progress(at)) {
                 inside.complete = false;
                 return inside;
             }

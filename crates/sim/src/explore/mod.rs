@@ -146,8 +146,10 @@ impl Explorer<'_> {
         let start = Node::start(self.plan, &self.model)?.0;
         let graph = self.search((0..self.plan.steps.len()).collect(), start.clone(), progress);
         let ends = ends::list(&graph, self.plan.steps.len(), ENDS_LISTED);
-        let ends: Vec<(EndReport, Vec<Move>)> =
-            ends.into_iter().map(|(end, moves)| (self.end(&end, &moves), moves)).collect();
+        let ends: Vec<(EndReport, Vec<Move>)> = ends
+            .into_iter()
+            .map(|(end, moves)| (self.end(&end, &moves, &mut || progress(graph.states)), moves))
+            .collect();
         let properties = Property::ALL.map(|property| self.proof(property, &graph, &start, &ends)).to_vec();
         let verdict = match () {
             () if properties.iter().any(|proof| proof.verdict == Verdict::Refuted) => Verdict::Refuted,
@@ -194,10 +196,12 @@ impl Explorer<'_> {
         let replay =
             found.as_ref().and_then(|(_, moves)| replay::replay(self.plan, &self.model, property.claim(), moves));
         let unknown = ends.iter().map(|(end, _)| end).find(|end| property == Property::Ends && end.way_out.is_none());
-        let why = found
-            .as_ref()
-            .map(|(why, _)| why.clone())
-            .or_else(|| unknown.map(|end| format!("no way out found within {} acts: {}", end.acts_tried, end.words)));
+        let why = found.as_ref().map(|(why, _)| why.clone()).or_else(|| {
+            unknown.map(|end| match end.acts_tried {
+                0 => format!("there was no time to look for a way out: {}", end.words),
+                acts => format!("no way out found within {acts} acts: {}", end.words),
+            })
+        });
         let verdict = match (&found, graph.complete) {
             (Some(_), _) => Verdict::Refuted,
             (None, _) if unknown.is_some() => Verdict::Bounded,
@@ -253,20 +257,26 @@ impl Explorer<'_> {
         Some((found.violation.why, found.moves))
     }
 
-    fn end(&self, end: &End, moves: &[Move]) -> EndReport {
+    /// `go_on`: whether there is time left to look for a way out of it.
+    fn end(&self, end: &End, moves: &[Move], go_on: &mut dyn FnMut() -> bool) -> EndReport {
         let last = timeline(self.plan, &self.model, moves).1;
         let is_fallback = |name: &String| Graph::new(self.plan).is_fallback(name);
         let idle = |name| if is_fallback(name) { Disposition::NotNeeded } else { Disposition::NotStarted };
         let steps = self.plan.steps.keys().zip(&end.steps);
-        let way_out = last.as_ref().map(|last| way_out(last, &self.model));
+        let mut in_time = true;
+        let mut asked = || {
+            in_time &= go_on();
+            in_time
+        };
+        let way_out = last.as_ref().and_then(|last| way_out(last, &self.model, &mut asked));
         EndReport {
             outcome: end.outcome,
             steps: steps.map(|(name, what)| (name.clone(), what.unwrap_or_else(|| idle(name)))).collect(),
             consequence: Consequence::of(self.written, &self.model, end, last.as_ref()),
             words: self.words(end),
             stuck: last.as_ref().is_some_and(is_stuck),
-            acts_tried: acts_max(&self.model),
-            way_out: way_out.flatten(),
+            acts_tried: if in_time { acts_max(&self.model) } else { 0 },
+            way_out,
             happenings: moves.len(),
         }
     }

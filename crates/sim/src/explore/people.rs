@@ -102,15 +102,16 @@ pub(crate) fn is_stuck(end: &Node) -> bool {
 }
 
 /// The fewest acts of people that bring a run from its end to "rolled back", if whatever stood in the way is put right
-/// meanwhile. Nothing is overridden or given up where there is another way. None: not found within [`acts_max`].
-pub(crate) fn way_out(end: &Node, model: &Model) -> Option<Vec<String>> {
+/// meanwhile. Nothing is overridden or given up where there is another way. None: not found within [`acts_max`], or before
+/// `go_on` said no.
+pub(crate) fn way_out(end: &Node, model: &Model, go_on: &mut dyn FnMut() -> bool) -> Option<Vec<String>> {
     if end.run().state.is_over() {
         return Some(Vec::new());
     }
-    [Resort::Asked, Resort::Override, Resort::Skip].into_iter().find_map(|resort| search(end, model, resort))
+    [Resort::Asked, Resort::Override, Resort::Skip].into_iter().find_map(|resort| search(end, model, resort, go_on))
 }
 
-fn search(end: &Node, model: &Model, resort: Resort) -> Option<Vec<String>> {
+fn search(end: &Node, model: &Model, resort: Resort, go_on: &mut dyn FnMut() -> bool) -> Option<Vec<String>> {
     let mut end = end.clone();
     end.silent.clear();
     let mut level: Vec<(Node, Vec<String>)> = vec![(end, Vec::new())];
@@ -118,6 +119,9 @@ fn search(end: &Node, model: &Model, resort: Resort) -> Option<Vec<String>> {
         let mut next = Vec::new();
         for (node, done) in &level {
             for act in acts(node, resort) {
+                if !go_on() {
+                    return None;
+                }
                 let Some(after) = perform(node, &act, model) else { continue };
                 let done: Vec<String> = done.iter().cloned().chain([act.words]).collect();
                 if after.run().state == RunState::RolledBack {

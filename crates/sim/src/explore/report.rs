@@ -81,7 +81,7 @@ pub struct EndReport {
     /// For a person.
     pub words: String,
     /// The fewest acts of people from here to "rolled back", if what stood in the way is put right; none where none was
-    /// found within `acts_tried` of them.
+    /// found within `acts_tried` of them; 0: there was no time to look for one.
     pub way_out: Option<Vec<String>>,
     pub acts_tried: usize,
     /// No verb but `abort` is possible.

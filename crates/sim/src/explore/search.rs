@@ -101,7 +101,7 @@ impl Task<'_> {
                 search.graph.complete = false;
                 break;
             }
-            search.expand(at);
+            search.expand(at, progress);
             if !progress(search.graph.states) {
                 search.graph.complete &= search.queue.is_empty();
                 break;
@@ -199,7 +199,7 @@ impl Search<'_, '_> {
         at
     }
 
-    fn expand(&mut self, at: usize) {
+    fn expand(&mut self, at: usize, progress: &mut dyn FnMut(usize) -> bool) {
         let node = self.graph.nodes[at].node.clone();
         let Some(who) = self.task.next(&node) else {
             if self.graph.nodes[at].end == Some(Outcome::Stuck) {
@@ -212,7 +212,8 @@ impl Search<'_, '_> {
             return;
         }
         let left = self.task.states_max.saturating_sub(self.graph.states).max(1);
-        let inside = Inside::search(self.task, node, who, left);
+        let known = self.graph.states;
+        let inside = Inside::search(self.task, node, who, left, &mut |states| progress(known + states));
         self.graph.complete &= inside.complete;
         self.graph.states += inside.states();
         self.graph.transitions += inside.transitions;
