@@ -62,14 +62,14 @@ impl Adviser<'_> {
         }
         let required = |member: &str| {
             let (one, rest) = apart(&raised, member);
-            let groups = step.require.iter().filter_map(|gate| target_group(self.plan.signals.get(&gate.signal)?));
-            groups.into_iter().any(|group| matches(group, &one, &rest))
+            let mut groups = step.require.iter().filter_map(|gate| target_group(self.plan.signals.get(&gate.signal)?));
+            groups.any(|group| matches(group, &one, &rest))
         };
         let emptied = |member: &str| {
             let (one, rest) = apart(&raised, member);
             let own = &words(&one) - &words(&rest);
-            let others = self.plan.steps.values().filter(|other| Nature::of(other) == Nature::Traffic);
-            others.into_iter().any(|other| sides(other)[1].intersection(&own).next().is_some())
+            let mut others = self.plan.steps.values().filter(|other| Nature::of(other) == Nature::Traffic);
+            others.any(|other| sides(other)[1].intersection(&own).next().is_some())
         };
         let weight = |member: &str| named[member].as_u64().unwrap_or(0);
         let most = raised.iter().map(|member| weight(member)).max().unwrap_or(0);
