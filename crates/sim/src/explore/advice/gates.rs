@@ -146,9 +146,9 @@ impl Adviser<'_> {
             let other = &self.plan.steps[*name];
             let reads = |gates: &[Gate]| gates.iter().any(|other| other.signal == gate.signal);
             // What it requires itself was there before it, and no traffic makes a target healthy.
-            let can = !reads(&other.require) && !(of_a_group && Nature::of(other) == Nature::Traffic);
+            let cannot = reads(&other.require) || (of_a_group && Nature::of(other) == Nature::Traffic);
             let beside = !self.turns.is_behind(name, step) && !self.turns.is_behind(step, name);
-            reads(&other.verify) && can && *name != step && beside
+            reads(&other.verify) && !cannot && *name != step && beside
         };
         let Some(maker) = self.plan.steps.keys().find(makes) else { return };
         let what = format!(
