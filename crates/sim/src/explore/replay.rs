@@ -8,7 +8,7 @@ use belay_core::{
 use belay_plan::{
     duration,
     graph::Graph,
-    model::{Name, OnFailure, Plan},
+    model::{Name, Nature, OnFailure, Plan},
 };
 use indexmap::IndexMap;
 use serde::Serialize;
@@ -20,7 +20,7 @@ use super::{
     play::{Clock, play},
     world::Proven,
 };
-use crate::nature::Nature;
+use crate::nature;
 
 /// A scenario that plays a counter-example in the simulated world.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -105,7 +105,7 @@ impl Writer {
     }
 
     fn without(&mut self, node: &Node, step: &Name) {
-        let nature = Nature::of(&node.run().plan.steps[step]);
+        let nature = nature::of(&node.run().plan.steps[step]);
         let is_fallback = Graph::new(&node.run().plan).is_fallback(step);
         self.passed_over |= matches!(nature, Nature::Traffic | Nature::Data) && !is_fallback;
     }

@@ -43,7 +43,7 @@ fn unmatched(model: &Model, index: usize, name: &Name, proven: &Proven) -> Optio
 }
 
 fn in_time(name: &Name, step: &Step) -> Option<String> {
-    let most = usual::of_action(&step.action).most;
+    let most = usual::of_step(step).most;
     (TimeOut::of(step) == TimeOut::Sometimes).then(|| {
         format!(
             "`{name}` is over within its time-out of {}: `{}` can take {}",

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use belay_plan::model::{Plan, Signal, Step};
+use belay_plan::model::{Nature, Plan, Signal, Step};
 
 use crate::{
     causes::{group_name, members, target_group},
-    nature::Nature,
+    nature,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +76,7 @@ fn moved_name<'p>(plan: &'p Plan, signal: &Signal) -> Option<&'p str> {
     let settings = signal.spec.get(&signal.kind).filter(|settings| settings["connect_to"].is_null())?;
     let rest = settings["url"].as_str()?.split_once("://")?.1;
     let host = rest.split(['/', ':', '?']).next()?;
-    let moved = plan.steps.values().filter(|step| Nature::of(step) == Nature::Traffic);
+    let moved = plan.steps.values().filter(|step| nature::of(step) == Nature::Traffic);
     moved
         .filter_map(|step| step.with["record"].as_str())
         .find(|record| record.trim_end_matches('.').eq_ignore_ascii_case(host))

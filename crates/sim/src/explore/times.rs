@@ -12,7 +12,7 @@ use belay_plan::{
 
 use super::advice::periods;
 use crate::{
-    nature::Nature,
+    nature,
     rehearsal::{script::ANSWER, usual},
 };
 
@@ -87,9 +87,9 @@ pub(crate) enum TimeOut {
 
 impl TimeOut {
     pub(crate) fn of(step: &Step) -> Self {
-        let spread = usual::of_action(&step.action);
+        let spread = usual::of_step(step);
         match () {
-            () if !Nature::of(step).acts() => Self::Never,
+            () if !nature::acts(step) => Self::Never,
             () if step.timeout < spread.usual => Self::Usually,
             () if step.timeout < spread.most + POLLS => Self::Sometimes,
             () => Self::Never,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use belay_plan::{
     duration,
-    model::{Gate, Name, Signal},
+    model::{Gate, Name, Nature, Signal},
 };
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ use crate::{
         sides::Proven,
         turns::{Stand, Turn, fits},
     },
-    nature::Nature,
+    nature,
 };
 
 impl Adviser<'_> {
@@ -146,7 +146,7 @@ impl Adviser<'_> {
             let other = &self.plan.steps[*name];
             let reads = |gates: &[Gate]| gates.iter().any(|other| other.signal == gate.signal);
             // What it requires itself was there before it, and no traffic makes a target healthy.
-            let cannot = reads(&other.require) || (of_a_group && Nature::of(other) == Nature::Traffic);
+            let cannot = reads(&other.require) || (of_a_group && nature::of(other) == Nature::Traffic);
             let beside = !self.turns.is_behind(name, step) && !self.turns.is_behind(step, name);
             reads(&other.verify) && !cannot && *name != step && beside
         };

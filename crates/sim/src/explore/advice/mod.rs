@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use belay_plan::{
     graph::Graph,
-    model::{Name, OnFailure, Otherwise, Plan, Step},
+    model::{Name, Nature, OnFailure, Otherwise, Plan, Step},
 };
 use serde::Serialize;
 
@@ -21,7 +21,7 @@ use super::{
     model::{Kind, Model},
     turns::Turns,
 };
-use crate::nature::Nature;
+use crate::nature;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Advice {
@@ -345,5 +345,5 @@ impl Adviser<'_> {
 
 /// A rollback is whole without what only runs something or asks a person, if nothing waits for it.
 fn by_nature_aside(step: &Step) -> bool {
-    matches!(Nature::of(step), Nature::Job | Nature::Person | Nature::Wait)
+    matches!(nature::of(step), Nature::Job | Nature::Person | Nature::Wait)
 }

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use belay_plan::model::{Name, Step, Target};
+use belay_plan::model::{Name, Nature, Step, Target};
 use serde_json::Value;
 
 use super::{Adviser, Rule};
 use crate::{
     causes::{members, target_group},
     explore::sides::{matches, sides, words},
-    nature::Nature,
+    nature,
 };
 
 impl Adviser<'_> {
@@ -31,7 +31,7 @@ impl Adviser<'_> {
     /// Two steps of which each gives traffic to the side that the other one takes it from. Where both keep it from a third,
     /// as a page does, one goes on where the other has stopped.
     fn directions(&mut self) {
-        let moves = |step: &Step| Nature::of(step) == Nature::Traffic;
+        let moves = |step: &Step| nature::of(step) == Nature::Traffic;
         let steps: Vec<(&Name, &Step)> = self.plan.steps.iter().filter(|(_, step)| moves(step)).collect();
         for (number, (name, step)) in steps.iter().enumerate() {
             for (other_name, other) in &steps[number + 1..] {
@@ -57,7 +57,7 @@ impl Adviser<'_> {
         let step = &self.plan.steps[index];
         let Target::Explicit(Value::Object(named)) = &step.to else { return };
         let raised = members(step, true);
-        if Nature::of(step) != Nature::Traffic || self.model.steps[index].superseded || raised.len() < 2 {
+        if nature::of(step) != Nature::Traffic || self.model.steps[index].superseded || raised.len() < 2 {
             return;
         }
         let required = |member: &str| {
@@ -68,7 +68,7 @@ impl Adviser<'_> {
         let emptied = |member: &str| {
             let (one, rest) = apart(&raised, member);
             let own = &words(&one) - &words(&rest);
-            let mut others = self.plan.steps.values().filter(|other| Nature::of(other) == Nature::Traffic);
+            let mut others = self.plan.steps.values().filter(|other| nature::of(other) == Nature::Traffic);
             others.any(|other| sides(other)[1].intersection(&own).next().is_some())
         };
         let weight = |member: &str| named[member].as_u64().unwrap_or(0);
