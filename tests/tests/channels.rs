@@ -16,7 +16,7 @@ use belay_plan::{
     model::AwsTarget,
     notify::{Channel, NoticeKind, Notify},
 };
-use belay_ports::{Channels, Clock, Fut, NotSent, Notice, Retry, Usable, channel::REFUSED_WAIT};
+use belay_ports::{ChannelFault, Channels, Clock, Fut, NotSent, Notice, Retry, Usable, channel::REFUSED_WAIT};
 use belay_tests::{Boto, Emulator, testbed::REGION};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -91,7 +91,7 @@ impl World {
         messages.iter().map(|message| serde_json::from_str(message["Body"].as_str().unwrap()).unwrap()).collect()
     }
 
-    fn usable(&self, kind: &str, arn: &str) -> Result<Usable, String> {
+    fn usable(&self, kind: &str, arn: &str) -> Result<Usable, Vec<ChannelFault>> {
         let notify = notice(kind, arn).notify;
         self.runtime.block_on(self.channels.channel(kind).unwrap().usable(&notify, &kind.to_owned()))
     }
@@ -179,7 +179,7 @@ fn a_topic_that_is_not_there_is_found_out_and_tried_again() {
     let no_bus = format!("arn:aws:events:{REGION}:123456789012:event-bus/gone");
     for (kind, there, gone) in [("sns", topic, gone), ("event_bus", bus, no_bus)] {
         assert_eq!(world.usable(kind, there), Ok(Usable::Exists));
-        let why = world.usable(kind, &gone).unwrap_err();
+        let why = world.usable(kind, &gone).unwrap_err().remove(0).why;
         assert!(why.starts_with(&format!("{gone} does not exist")), "{why}");
     }
 }

@@ -13,7 +13,7 @@ use belay_plan::{
     notify::Notify,
 };
 use belay_ports::{
-    ApplyError, Channel, Clock, Fut, NotSent, Notice, Permission, PlainText, Retry, Texts, Usable,
+    ApplyError, Channel, ChannelFault, Clock, Fut, NotSent, Notice, Permission, PlainText, Retry, Texts, Usable,
     channel::REFUSED_WAIT,
 };
 use futures::future::{Either, select};
@@ -149,14 +149,15 @@ impl<W: Way> Channel for Sender<W> {
         vec![permission(W::CALL, true), permission(W::LOOK, false)]
     }
 
-    fn usable<'a>(&'a self, notify: &'a Notify, channel: &'a Name) -> Fut<'a, Result<Usable, String>> {
+    fn usable<'a>(&'a self, notify: &'a Notify, channel: &'a Name) -> Fut<'a, Result<Usable, Vec<ChannelFault>>> {
         let looking = async {
             let (entry, clients) = self.open(notify, channel).await.map_err(|error| error.why)?;
             self.way.look(&clients, &entry.arn).await
         };
         Box::pin(async move {
             match select(std::pin::pin!(looking), self.all.clock.sleep(TRY_TIME_MAX)).await {
-                Either::Left((found, _)) => found,
+                // The entry is nothing but the ARN.
+                Either::Left((found, _)) => found.map_err(|why| vec![ChannelFault::new(format!("/{}", W::KEY), why)]),
                 Either::Right(((), _)) => {
                     Ok(Usable::Unknown(format!("{}: no answer within {} s", W::LOOK, TRY_TIME_MAX.as_secs())))
                 }

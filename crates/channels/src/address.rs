@@ -59,6 +59,15 @@ impl Address {
         Ok(Self { url })
     }
 
+    /// The address with a path behind it. It has the same host, so it needs no other check.
+    ///
+    /// # Errors
+    /// It would be no URL.
+    pub(crate) fn below(&self, path: &str) -> Result<Self, String> {
+        let url = Url::parse(&format!("{}{path}", self.url.as_str().trim_end_matches('/')));
+        Ok(Self { url: url.map_err(|error| format!("the address is no URL: {error}"))? })
+    }
+
     /// The part of the address that errors show.
     pub(crate) fn host(&self) -> &str {
         self.url.host_str().unwrap_or_default()

@@ -25,10 +25,12 @@ use self::smtp::{Outcome, Server};
 use crate::{
     address::check_secret,
     texts::{Markup, Text},
-    way::{Entry, Shared, Way, later, never},
+    way::{Entry, Faults, Shared, Way, at, both, later, never},
 };
 
 pub(crate) const KEY: &str = "email";
+/// Where the entry names the secret that holds the server's URL.
+const SMTP: &str = "/email/smtp";
 
 /// For more recipients a plan names a mailing list.
 const RECIPIENTS_MAX: usize = 50;
@@ -61,7 +63,7 @@ pub(crate) fn spec() -> ChannelSpec {
 
 fn check(spec: &Value) -> Vec<Finding> {
     let mail = &spec[KEY];
-    let mut findings = check_secret(spec, &["/email/smtp"]);
+    let mut findings = check_secret(spec, &[SMTP]);
     let to = mail["to"].as_array().into_iter().flatten().enumerate();
     let all =
         to.map(|(index, value)| (format!("/{KEY}/to/{index}"), value)).chain([(format!("/{KEY}/from"), &mail["from"])]);
@@ -103,13 +105,19 @@ impl Way for Email {
     const MARKUP: Markup = Markup::None;
     type Target = Target;
 
-    async fn open(&self, entry: Entry<'_>) -> Result<Target, NotSent> {
+    async fn open(&self, entry: Entry<'_>) -> Result<Target, Faults> {
         let mail = &entry.spec[KEY];
-        let of = |value: &Value| mailbox(value.as_str().unwrap_or_default()).map_err(never);
-        let to = mail["to"].as_array().into_iter().flatten().map(of).collect::<Result<_, _>>()?;
-        let server = Server::parse(&entry.secret(&mail["smtp"]).await?, entry.is_insecure()).map_err(never)?;
-        entry.permit(&[&mail["smtp"]], server.host())?;
-        Ok(Target { server, from: of(&mail["from"])?, to })
+        let of = |value: &Value| mailbox(value.as_str().unwrap_or_default());
+        let to = mail["to"].as_array().into_iter().flatten().map(of).collect::<Result<_, _>>().map_err(at("/email/to"));
+        let people = both(to, of(&mail["from"]).map_err(at("/email/from")));
+        let server = async {
+            let url = entry.secret(SMTP).await?;
+            let server = Server::parse(&url, entry.is_insecure()).map_err(at(SMTP))?;
+            entry.permit(&[SMTP], server.host())?;
+            Ok(server)
+        };
+        let ((to, from), server) = both(people, server.await)?;
+        Ok(Target { server, from, to })
     }
 
     async fn deliver(&self, shared: &Shared, target: Target, notice: &Notice, text: Text) -> Result<String, NotSent> {

@@ -23,7 +23,7 @@ use crate::{
     address::{Address, check_secret, check_url, insecure_field, url_field},
     http::{ANSWER_BYTES_MAX, Request},
     texts::{Markup, Text, cleaned, cut},
-    way::{Entry, Shared, Way, never},
+    way::{Entry, Faults, Shared, Way},
 };
 
 pub(crate) const KEY: &str = "pagerduty";
@@ -81,11 +81,9 @@ impl Way for PagerDuty {
     const MARKUP: Markup = Markup::None;
     type Target = Target;
 
-    async fn open(&self, entry: Entry<'_>) -> Result<Target, NotSent> {
-        let base = entry.spec["url"].as_str().unwrap_or(ADDRESS).trim_end_matches('/');
-        let address = Address::parse(&format!("{base}{PATH}"), entry.is_insecure()).map_err(never)?;
-        entry.permit(&[&entry.spec[KEY]], address.host())?;
-        Ok(Target { address, key: entry.secret(&entry.spec[KEY]).await? })
+    async fn open(&self, entry: Entry<'_>) -> Result<Target, Faults> {
+        let (address, key) = entry.service(ADDRESS, PATH, "/pagerduty").await?;
+        Ok(Target { address, key })
     }
 
     async fn deliver(&self, shared: &Shared, target: Target, notice: &Notice, text: Text) -> Result<String, NotSent> {

@@ -16,7 +16,7 @@ use crate::{
     address::{Address, check_secret, check_url, insecure_field, url_field},
     http::{ANSWER_BYTES_MAX, Answer, Request},
     texts::{Markup, Text},
-    way::{Entry, Shared, Way, later, never},
+    way::{Entry, Faults, Shared, Way, later, never},
 };
 
 pub(crate) const KEY: &str = "statuspage";
@@ -59,8 +59,7 @@ pub(crate) struct Statuspage;
 
 /// The page and the component.
 pub(crate) struct Target {
-    base: String,
-    insecure: bool,
+    base: Address,
     component: String,
     key: String,
 }
@@ -70,14 +69,10 @@ impl Way for Statuspage {
     const MARKUP: Markup = Markup::Page;
     type Target = Target;
 
-    async fn open(&self, entry: Entry<'_>) -> Result<Target, NotSent> {
-        let of_page = &entry.spec[KEY];
-        let text = |key: &str| of_page[key].as_str().unwrap_or_default().to_owned();
-        let base = entry.spec["url"].as_str().unwrap_or(ADDRESS).trim_end_matches('/');
-        let (base, insecure) = (format!("{base}/v1/pages/{}", text("page")), entry.is_insecure());
-        let address = Address::parse(&base, insecure).map_err(never)?;
-        entry.permit(&[&of_page["key"]], address.host())?;
-        Ok(Target { base, insecure, component: text("component"), key: entry.secret(&of_page["key"]).await? })
+    async fn open(&self, entry: Entry<'_>) -> Result<Target, Faults> {
+        let text = |key: &str| entry.spec[KEY][key].as_str().unwrap_or_default().to_owned();
+        let (base, key) = entry.service(ADDRESS, &format!("/v1/pages/{}", text("page")), "/statuspage/key").await?;
+        Ok(Target { base, component: text("component"), key })
     }
 
     async fn deliver(&self, shared: &Shared, target: Target, notice: &Notice, text: Text) -> Result<String, NotSent> {
@@ -169,7 +164,7 @@ struct Api<'a> {
 impl Api<'_> {
     async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<Answer, NotSent> {
         let target = &self.target;
-        let address = Address::parse(&format!("{}{path}", target.base), target.insecure).map_err(never)?;
+        let address = target.base.below(path).map_err(never)?;
         let request = Request {
             answer_bytes_max: if method == Method::GET { LIST_BYTES_MAX } else { ANSWER_BYTES_MAX },
             method,

@@ -9,7 +9,7 @@ use crate::{
     address::{Address, check_secret, insecure_field},
     http::{ANSWER_BYTES_MAX, Request},
     texts::{Block, Markup, Text, cut},
-    way::{Entry, Shared, Way, never},
+    way::{Entry, Faults, Shared, Way},
 };
 
 pub(crate) const KEY: &str = "teams";
@@ -36,11 +36,8 @@ impl Way for Teams {
     const MARKUP: Markup = Markup::Markdown;
     type Target = Address;
 
-    async fn open(&self, entry: Entry<'_>) -> Result<Address, NotSent> {
-        let url = &entry.spec[KEY];
-        let address = Address::parse(&entry.secret(url).await?, entry.is_insecure()).map_err(never)?;
-        entry.permit(&[url], address.host())?;
-        Ok(address)
+    async fn open(&self, entry: Entry<'_>) -> Result<Address, Faults> {
+        entry.secret_address("/teams", &["/teams"]).await
     }
 
     async fn deliver(&self, shared: &Shared, address: Address, notice: &Notice, text: Text) -> Result<String, NotSent> {

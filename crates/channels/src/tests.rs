@@ -15,7 +15,7 @@ use std::{fs, sync::Arc, time::Duration};
 
 use belay_local::permit::Gate;
 use belay_plan::notify::{Channel as ChannelEntry, NoticeKind, Notify};
-use belay_ports::{Channels as _, Clock, Fut, NotSent, Notice, Usable};
+use belay_ports::{ChannelFault, Channels as _, Clock, Fut, NotSent, Notice, Usable};
 use jiff::Timestamp;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -94,7 +94,7 @@ impl Team {
         self.send(&self.notice(kind, 0)).await
     }
 
-    async fn usable(&self) -> Result<Usable, String> {
+    async fn usable(&self) -> Result<Usable, Vec<ChannelFault>> {
         let notify = self.notify();
         self.channels.channel(self.kind).unwrap().usable(&notify, &"team".to_owned()).await
     }

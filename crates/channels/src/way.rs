@@ -8,12 +8,15 @@ use belay_local::{
     secrets::{Reference, Secrets},
 };
 use belay_plan::{model::Name, notify::Notify};
-use belay_ports::{Channel, Clock, Fut, NotSent, Notice, Permission, Retry, Usable, channel::REFUSED_WAIT};
+use belay_ports::{
+    Channel, ChannelFault, Clock, Fut, NotSent, Notice, Permission, Retry, Usable, channel::REFUSED_WAIT,
+};
 use futures::future::{Either, select};
 use serde_json::Value;
 
 use crate::{
     Channels,
+    address::Address,
     http::Http,
     texts::{Markup, Text, Texts},
 };
@@ -39,7 +42,10 @@ pub(crate) trait Way: Send + Sync + 'static {
     type Target: Send;
 
     /// Looks up what a try needs, and checks it.
-    fn open(&self, entry: Entry<'_>) -> impl Future<Output = Result<Self::Target, NotSent>> + Send;
+    ///
+    /// # Errors
+    /// Everything that is missing or wrong, not only the first.
+    fn open(&self, entry: Entry<'_>) -> impl Future<Output = Result<Self::Target, Faults>> + Send;
 
     /// Sends the notice.
     fn deliver(
@@ -64,25 +70,75 @@ impl Entry<'_> {
         self.spec["insecure"] == true
     }
 
-    /// The secret that a text of the plan refers to.
-    pub(crate) async fn secret(&self, text: &Value) -> Result<String, NotSent> {
-        let reference = text.as_str().and_then(Reference::parse);
-        let reference = reference.ok_or_else(|| never("the channel names no secret (`env:NAME` or `file:path`)"))?;
+    /// The secret that the plan refers to at a pointer.
+    pub(crate) async fn secret(&self, pointer: &'static str) -> Result<String, Faults> {
+        let reference = self.spec.pointer(pointer).and_then(Value::as_str).and_then(Reference::parse);
+        let no_reference = || at(pointer)("the channel names no secret (`env:NAME` or `file:path`)".to_owned());
+        let reference = reference.ok_or_else(no_reference)?;
         // An older version may have armed the plan without this check.
-        reference.check().map_err(never)?;
+        reference.check().map_err(at(pointer))?;
         // A file of secrets may be restored, so another try makes sense.
-        self.shared.secrets.look_up(&reference).await.map_err(later)
+        self.shared.secrets.look_up(&reference).await.map_err(|why| vec![(pointer, later(why))])
     }
 
     /// Whether the plan's secrets may go to a host.
-    pub(crate) fn permit(&self, texts: &[&Value], host: &str) -> Result<(), NotSent> {
+    pub(crate) fn permit(&self, pointers: &[&'static str], host: &str) -> Result<(), Faults> {
         let by = format!("channel {}", self.name);
-        for secret in texts.iter().filter_map(|text| Reference::parse(text.as_str()?)) {
+        let judged = pointers.iter().filter_map(|pointer| {
+            let secret = Reference::parse(self.spec.pointer(pointer)?.as_str()?)?;
             let what = What::Sends { secret, host: host.to_owned() };
-            self.shared.gate.judge(&Reach { by: by.clone(), what }).map_err(never)?;
-        }
-        Ok(())
+            let why = self.shared.gate.judge(&Reach { by: by.clone(), what }).err()?;
+            Some((*pointer, never(why)))
+        });
+        let faults: Faults = judged.collect();
+        if faults.is_empty() { Ok(()) } else { Err(faults) }
     }
+
+    /// The address that is the secret at a pointer. All of `secrets` go there.
+    pub(crate) async fn secret_address(
+        &self,
+        pointer: &'static str,
+        secrets: &[&'static str],
+    ) -> Result<Address, Faults> {
+        let address = Address::parse(&self.secret(pointer).await?, self.is_insecure()).map_err(at(pointer))?;
+        self.permit(secrets, address.host())?;
+        Ok(address)
+    }
+
+    /// A service's address, as the plan has it or else its own, with the secret at a pointer that goes there.
+    pub(crate) async fn service(&self, own: &str, path: &str, key: &'static str) -> Result<(Address, String), Faults> {
+        let base = self.spec["url"].as_str().unwrap_or(own).trim_end_matches('/');
+        let address = Address::parse(&format!("{base}{path}"), self.is_insecure()).map_err(at("/url"));
+        let address = address.and_then(|address| {
+            self.permit(&[key], address.host())?;
+            Ok(address)
+        });
+        both(address, self.secret(key).await)
+    }
+}
+
+/// What keeps a channel from being used, each with the part of the channel's entry that is at fault, as a JSON pointer.
+pub(crate) type Faults = Vec<(&'static str, NotSent)>;
+
+/// Something is wrong at this pointer, and will be so at the next try.
+pub(crate) fn at(pointer: &'static str) -> impl FnOnce(String) -> Faults {
+    move |why| vec![(pointer, never(why))]
+}
+
+/// Both, or what is wrong with either.
+pub(crate) fn both<A, B>(one: Result<A, Faults>, other: Result<B, Faults>) -> Result<(A, B), Faults> {
+    match (one, other) {
+        (Ok(one), Ok(other)) => Ok((one, other)),
+        (Err(faults), Ok(_)) | (Ok(_), Err(faults)) => Err(faults),
+        (Err(faults), Err(others)) => Err([faults, others].concat()),
+    }
+}
+
+/// All of it as the result of one try.
+fn together(faults: Faults) -> NotSent {
+    let retry = faults.iter().map(|(_, fault)| fault.retry).find(|retry| *retry == Retry::Never);
+    let why: Vec<String> = faults.into_iter().map(|(_, fault)| fault.why).collect();
+    NotSent { why: why.join("; "), retry: retry.unwrap_or(Retry::Later { after: None }) }
 }
 
 pub(crate) fn never(why: impl Into<String>) -> NotSent {
@@ -105,9 +161,9 @@ pub(crate) struct Sender<W> {
 }
 
 impl<W: Way> Sender<W> {
-    async fn open(&self, notify: &Notify, channel: &str) -> Result<W::Target, NotSent> {
+    async fn open(&self, notify: &Notify, channel: &str) -> Result<W::Target, Faults> {
         let found = notify.channels.get(channel);
-        let found = found.ok_or_else(|| never(format!("the plan has no channel {channel}")))?;
+        let found = found.ok_or_else(|| at("")(format!("the plan has no channel {channel}")))?;
         self.way.open(Entry { shared: &self.shared, name: channel, spec: &found.spec }).await
     }
 
@@ -134,7 +190,7 @@ impl<W: Way> Channel for Sender<W> {
             let flaw =
                 text.as_ref().err().map(|why| format!("; with the built-in text, since {why}")).unwrap_or_default();
             let text = text.unwrap_or_else(|_| Texts.text_or_built_in(W::KEY, W::MARKUP, notice));
-            let target = self.open(&notice.notify, &notice.channel).await?;
+            let target = self.open(&notice.notify, &notice.channel).await.map_err(together)?;
             let sent = self.way.deliver(&self.shared, target, notice, text).await?;
             Ok(format!("{sent}{flaw}"))
         };
@@ -150,9 +206,15 @@ impl<W: Way> Channel for Sender<W> {
         Vec::new()
     }
 
-    fn usable<'a>(&'a self, notify: &'a Notify, channel: &'a Name) -> Fut<'a, Result<Usable, String>> {
+    fn usable<'a>(&'a self, notify: &'a Notify, channel: &'a Name) -> Fut<'a, Result<Usable, Vec<ChannelFault>>> {
+        let opening = async { Ok(self.open(notify, channel).await) };
         Box::pin(async move {
-            self.within(self.open(notify, channel)).await.map(|_| Usable::Unasked).map_err(|error| error.why)
+            let faults = match self.within(opening).await {
+                Ok(Ok(_)) => return Ok(Usable::Unasked),
+                Ok(Err(faults)) => faults,
+                Err(late) => vec![("", late)],
+            };
+            Err(faults.into_iter().map(|(pointer, fault)| ChannelFault::new(pointer, fault.why)).collect())
         })
     }
 }

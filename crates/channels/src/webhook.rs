@@ -15,7 +15,7 @@ use crate::{
     address::{Address, check_secret, insecure_field},
     http::{ANSWER_BYTES_MAX, Request},
     texts::{Markup, Text, Texts},
-    way::{Entry, Shared, Way, never},
+    way::{Entry, Faults, Shared, Way, at, both, never},
 };
 
 pub(crate) const KEY: &str = "webhook";
@@ -58,14 +58,15 @@ impl Way for Webhook {
     const MARKUP: Markup = Markup::None;
     type Target = Target;
 
-    async fn open(&self, entry: Entry<'_>) -> Result<Target, NotSent> {
-        let (url, secret) = (&entry.spec[KEY], &entry.spec["secret"]);
-        let address = Address::parse(&entry.secret(url).await?, entry.is_insecure()).map_err(never)?;
-        entry.permit(&[url, secret], address.host())?;
-        let signing = match secret {
-            Value::Null => None,
-            secret => Some(Signing::parse(entry.secret(secret).await?)?),
+    async fn open(&self, entry: Entry<'_>) -> Result<Target, Faults> {
+        let signing = async {
+            match &entry.spec["secret"] {
+                Value::Null => Ok(None),
+                _ => Signing::parse(entry.secret("/secret").await?).map(Some).map_err(at("/secret")),
+            }
         };
+        let address = entry.secret_address("/webhook", &["/webhook", "/secret"]).await;
+        let (address, signing) = both(address, signing.await)?;
         Ok(Target { address, signing })
     }
 
@@ -94,12 +95,10 @@ impl Way for Webhook {
 }
 
 impl Signing {
-    fn parse(secret: String) -> Result<Self, NotSent> {
+    fn parse(secret: String) -> Result<Self, String> {
         let key = secret.strip_prefix(PREFIX).and_then(|encoded| STANDARD.decode(encoded).ok());
         let key = key.filter(|key| key.len() >= KEY_BYTES_MIN).ok_or_else(|| {
-            never(format!(
-                "the signing secret is invalid: expected `{PREFIX}` and at least {KEY_BYTES_MIN} bytes in base64"
-            ))
+            format!("the signing secret is invalid: expected `{PREFIX}` and at least {KEY_BYTES_MIN} bytes in base64")
         })?;
         Ok(Self { secret, key })
     }

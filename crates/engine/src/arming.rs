@@ -13,7 +13,10 @@ use belay_core::{
     reading::Reading,
     watch::signals_of,
 };
-use belay_plan::model::{Name, Plan, Step, Target};
+use belay_plan::{
+    PlanPlaces,
+    model::{Name, Plan, Step, Target},
+};
 use belay_ports::{AccountError, Check, CheckVerdict, Corrupt, Ports, ReadError, Scope};
 use indexmap::IndexMap;
 use jiff::Timestamp;
@@ -76,6 +79,8 @@ pub struct Arming {
     /// Signals that cannot be read for good, channels that cannot be used and permissions that IAM denies are accepted; a trigger that
     /// goes by such signals alone cannot fire.
     pub accept_unknown: bool,
+    /// Where the parts of the plan stand, for what is refused.
+    pub places: PlanPlaces,
 }
 
 /// A plan that was armed.
@@ -95,7 +100,7 @@ pub async fn arm(
     ports: &Ports,
     plan: Arc<Plan>,
     sha256: &str,
-    Arming { baseline, wait_for_green, accept_unknown }: Arming,
+    Arming { baseline, wait_for_green, accept_unknown, places }: Arming,
     asked: &Asked,
 ) -> Result<Armed, ArmError> {
     let snapshot = handle.snapshot();
@@ -112,14 +117,14 @@ pub async fn arm(
     let (checked, mut readings, channels, credentials) = futures::join!(
         assess(ports, &plan, &baseline, former(state), state.kept_cutover()),
         read_signals(ports, &plan, &baseline),
-        doubtful(ports, &plan),
+        doubtful(ports, &plan, &places),
         credentials(ports, &plan, (&baseline, state.kept_cutover()), PERMISSIONS_TIME_MAX)
     );
     let Assessed { mut warnings, losses } = checked?;
     let now = ports.clock.now();
     let losses = plan.signals.iter().filter_map(|(name, signal)| loss::reading(name, signal, &plan, &losses, now));
     readings.extend(losses.map(|reading| (reading.signal.clone(), reading)));
-    let signals: Vec<_> = unreadable(&plan, &readings).collect();
+    let signals: Vec<_> = unreadable(&plan, &places, &readings).collect();
     if !signals.is_empty() && !accept_unknown {
         return Err(ArmError::UnreadableSignals { signals });
     }

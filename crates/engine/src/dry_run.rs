@@ -81,7 +81,8 @@ pub async fn dry_run(
     let known = baseline.into_iter().flat_map(|baseline| baseline.steps.values());
     let documents = scope::documents(known.chain(&captured));
     let queries = plan.signals.keys().filter_map(|name| scope::query(plan, &documents, name)).collect();
-    let (mut readings, channels) = futures::join!(read_once(ports, queries), doubtful(ports, plan));
+    let (mut readings, channels) =
+        futures::join!(read_once(ports, queries), doubtful(ports, plan, &circumstances.places));
     let mut assessed = BTreeMap::new();
     let losing = loss::losing(plan).filter(|step| names.contains(step));
     let mut losses: IndexMap<Name, Loss> = losing.map(|step| (step.clone(), Loss::unobservable())).collect();
@@ -106,8 +107,7 @@ pub async fn dry_run(
     let own = plan.signals.iter().filter_map(|(name, signal)| loss::reading(name, signal, plan, &losses, at));
     readings.extend(own.map(|reading| (reading.signal.clone(), reading)));
     let loss = losses.iter().map(|(step, loss)| (step.clone(), LossView::new(plan, loss, at))).collect();
-    let findings =
-        Findings { plan, names: &names, readings: &readings, assessed, at, cutover, measured: &circumstances.measured };
+    let findings = Findings { plan, names: &names, readings: &readings, assessed, at, cutover, circumstances };
     let phase = phase.map(str::to_owned);
     let mut report = findings.report(sha256);
     report.warnings.extend(channels.unusable);

@@ -13,8 +13,11 @@ use belay_core::{
     notice::{Facts, Waiting},
     wants::Wants,
 };
-use belay_plan::model::{Name, Plan};
-use belay_ports::{Notice, Ports, Usable, channel::SEND_TIME_MAX};
+use belay_plan::{
+    PlanPlaces, below,
+    model::{Name, Plan},
+};
+use belay_ports::{ChannelFault, Notice, Ports, Usable, channel::SEND_TIME_MAX};
 use futures::FutureExt;
 use jiff::Timestamp;
 use tokio::task::{Id, JoinSet};
@@ -94,7 +97,8 @@ impl Notices {
     }
 }
 
-/// The channels of a plan of which a person is told before the night, each with the reason. Nothing is sent.
+/// The channels of a plan of which a person is told before the night, each with the place in the plan and the reason. Nothing is
+/// sent.
 #[derive(Debug, Default)]
 pub(crate) struct Doubtful {
     /// They could not be used now.
@@ -103,25 +107,46 @@ pub(crate) struct Doubtful {
     pub(crate) unknown: Vec<String>,
 }
 
-pub(crate) async fn doubtful(ports: &Ports, plan: &Plan) -> Doubtful {
+pub(crate) async fn doubtful(ports: &Ports, plan: &Plan, places: &PlanPlaces) -> Doubtful {
     let mut found = Doubtful::default();
     for (name, usable) in usable(ports, plan).await {
         match usable {
             Ok(Usable::Exists | Usable::Unasked) => {}
             Ok(Usable::Unknown(why)) => {
-                found.unknown.push(format!("channel {name}: it is not known whether what it leads to exists: {why}"));
+                let entry = below(&below("/notify", &name), &plan.notify.channels[&name].kind);
+                let place = places.value(&entry);
+                let why = format!("channel {name}: it is not known whether what it leads to exists: {why}");
+                found.unknown.push(format!("{place}: {why}"));
             }
-            Err(why) => found.unusable.push(format!("channel {name} cannot be used: {why}")),
+            Err(faults) => found.unusable.extend(faults.into_iter().map(|fault| {
+                let place = place_of(&name, &fault, places);
+                format!("{place}: channel {name} cannot be used: {}", fault.why)
+            })),
         }
     }
     found
 }
 
+/// Where the plan has what is wrong with a channel.
+fn place_of(channel: &str, fault: &ChannelFault, places: &PlanPlaces) -> String {
+    places.value(&format!("{}{}", below("/notify", channel), fault.pointer))
+}
+
+/// All that is wrong with a channel, each with its place.
+pub(crate) fn placed(channel: &str, faults: &[ChannelFault], places: &PlanPlaces) -> String {
+    let faults: Vec<String> =
+        faults.iter().map(|fault| format!("{}: {}", place_of(channel, fault, places), fault.why)).collect();
+    faults.join("; ")
+}
+
 /// Whether each channel of a plan could be used now. Nothing is sent.
-pub(crate) async fn usable(ports: &Ports, plan: &Plan) -> Vec<(Name, Result<Usable, String>)> {
+pub(crate) async fn usable(ports: &Ports, plan: &Plan) -> Vec<(Name, Result<Usable, Vec<ChannelFault>>)> {
     let asked = plan.notify.channels.iter().map(|(name, channel)| async move {
         let found = match ports.channels.channel(&channel.kind) {
-            None => Err(format!("this Belay has no channel of the kind {}", channel.kind)),
+            None => {
+                let why = format!("this Belay has no channel of the kind {}", channel.kind);
+                Err(vec![ChannelFault::new(below("", &channel.kind), why)])
+            }
             Some(found) => found.usable(&plan.notify, name).await,
         };
         (name.clone(), found)

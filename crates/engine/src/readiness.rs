@@ -16,10 +16,10 @@ use belay_core::{
     change::Baseline, drift::Expected, migration::Migration, readiness::Checked, restore_test::RestoreTests,
 };
 use belay_plan::{
-    duration,
+    PlanPlaces, duration,
     model::{Name, Plan},
 };
-use belay_ports::{Check, CheckVerdict, Clock, Fut, Ports, Usable};
+use belay_ports::{ChannelFault, Check, CheckVerdict, Clock, Fut, Ports, Usable};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -28,7 +28,7 @@ pub(crate) use self::watch::ReadinessWatch;
 use crate::{
     drift::Seen,
     expected::{Measured, measured},
-    notices::usable,
+    notices::{placed, usable},
     scope,
 };
 
@@ -145,6 +145,8 @@ pub struct Circumstances {
     pub drilled: Vec<(Name, Option<Timestamp>)>,
     /// The last restore test of each step.
     pub restore_tests: RestoreTests,
+    /// Where the parts of the plan stand, where its file is at hand.
+    pub places: PlanPlaces,
 }
 
 impl Circumstances {
@@ -162,6 +164,7 @@ impl Circumstances {
             measured: measured(plan, state, relatives.clone()),
             drilled: times::drilled(plan, std::iter::once(state).chain(relatives)),
             restore_tests,
+            places: PlanPlaces::default(),
         }
     }
 }
@@ -231,7 +234,10 @@ pub(crate) async fn evaluate(
     checks.extend(baseline_on_record(plan, circumstances, &evaluated.uncaptured, at).map(of_plan));
     let times = times::evaluate(plan, (&evaluated.times, &detected), circumstances, at);
     checks.extend(evaluated.checks.clone());
-    checks.extend(channels.into_iter().map(|(name, usable)| (format!("channel {name}"), channel(name, usable))));
+    let channels = channels.into_iter();
+    checks.extend(
+        channels.map(|(name, usable)| (format!("channel {name}"), channel(name, usable, &circumstances.places))),
+    );
     checks.extend(times.into_iter().chain(own).map(of_plan));
     let steps::Evaluated { seen, stood_still, .. } = evaluated;
     Evaluated { seen, stood_still, ..done(checks) }
@@ -259,7 +265,7 @@ fn baseline_on_record(plan: &Plan, circumstances: &Circumstances, uncaptured: &[
     Some(Check::go(ID, &plan.migration, format!("captured at {:.0}, {age} ago", baseline.captured)))
 }
 
-fn channel(name: Name, usable: Result<Usable, String>) -> Check {
+fn channel(name: Name, usable: Result<Usable, Vec<ChannelFault>>, places: &PlanPlaces) -> Check {
     match usable {
         Ok(Usable::Exists) => Check::go("channel", name, "what it leads to exists; nothing was sent"),
         Ok(Usable::Unknown(why)) => {
@@ -273,7 +279,7 @@ fn channel(name: Name, usable: Result<Usable, String>) -> Check {
                 .wanted("a message of Belay's that arrived")
                 .cure("`belay notify PLAN --send-test` shows that it arrives")
         }
-        Err(why) => Check::no_go("channel", name, format!("cannot be used: {why}"))
+        Err(faults) => Check::no_go("channel", &name, format!("cannot be used: {}", placed(&name, &faults, places)))
             .wanted("a channel that can be used: else nobody is told through it")
             .cure("correct its secret or address; `belay notify PLAN --send-test` tries it"),
     }

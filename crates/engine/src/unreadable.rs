@@ -3,12 +3,17 @@
 use std::{collections::BTreeMap, fmt};
 
 use belay_core::{reading::Reading, watch::signals_of};
-use belay_plan::model::{Name, Plan};
+use belay_plan::{
+    PlanPlaces, below,
+    model::{Name, Plan},
+};
 
 /// A signal that reads unknown until somebody changes something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnreadableSignal {
     pub signal: Name,
+    /// Where the plan has it: `plan.yaml:12:3 (signals.errors)`.
+    pub place: String,
     /// What goes by it: "trigger customers_hurt", "a gate of step dns_back", "the confirmation".
     pub used_by: Vec<String>,
     pub why: String,
@@ -16,8 +21,8 @@ pub struct UnreadableSignal {
 
 impl fmt::Display for UnreadableSignal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { signal, used_by, why } = self;
-        write!(f, "signal {signal} cannot be read: {why}")?;
+        let Self { signal, place, used_by, why } = self;
+        write!(f, "{place}: signal {signal} cannot be read: {why}")?;
         match used_by.as_slice() {
             [] => Ok(()),
             [one] => write!(f, " ({one} depends on it)"),
@@ -27,10 +32,19 @@ impl fmt::Display for UnreadableSignal {
 }
 
 /// In the order of the plan.
-pub(crate) fn unreadable(plan: &Plan, readings: &BTreeMap<Name, Reading>) -> impl Iterator<Item = UnreadableSignal> {
+pub(crate) fn unreadable(
+    plan: &Plan,
+    places: &PlanPlaces,
+    readings: &BTreeMap<Name, Reading>,
+) -> impl Iterator<Item = UnreadableSignal> {
     plan.signals.keys().filter_map(|name| {
         let reading = readings.get(name).filter(|reading| reading.permanent)?;
-        Some(UnreadableSignal { signal: name.clone(), used_by: used_by(plan, name), why: reading.evidence.clone() })
+        Some(UnreadableSignal {
+            signal: name.clone(),
+            place: places.entry(&below("/signals", name)),
+            used_by: used_by(plan, name),
+            why: reading.evidence.clone(),
+        })
     })
 }
 

@@ -77,7 +77,7 @@ pub(crate) fn decode(shape: &Shape, root: &Node, texts: &Texts) -> Decoded {
 }
 
 /// A pointer one level down.
-pub(crate) fn below(pointer: &str, key: &str) -> String {
+pub fn below(pointer: &str, key: &str) -> String {
     format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"))
 }
 

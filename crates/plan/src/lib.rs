@@ -33,12 +33,15 @@ mod load;
 mod lower;
 mod order;
 mod overlay;
+mod places;
 mod remark;
 mod schema;
 mod svg;
 mod syntax;
 mod texts;
 
+pub use decode::below;
 pub use load::{Changes, Loaded, load, load_with};
+pub use places::PlanPlaces;
 pub use remark::{remark, remarks};
 pub use schema::schema;

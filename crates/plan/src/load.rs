@@ -12,6 +12,7 @@ use crate::{
     grammar, lower,
     model::{Overlaid, Plan},
     overlay::{overlays, with_overlay, with_setting},
+    places::PlanPlaces,
     shape::Shape,
     suggest::instead_of,
     syntax::{self, Entry, Node, NodeValue, Problem},
@@ -47,23 +48,51 @@ pub fn load_with(
     catalogue: &Catalogue,
     changes: &Changes,
 ) -> Result<Loaded, Vec<Diagnostic>> {
-    let mut texts = Texts::new(file_name, text);
-    let chosen = changes.overlay.as_deref().map(|name| (name, texts.add("--overlay", name)));
-    let arguments: Vec<usize> = changes.set.iter().map(|argument| texts.add("--set", argument)).collect();
-    let file = File { shape: grammar::plan(catalogue), texts: &texts, catalogue };
+    let laid_over = LaidOver::new(file_name, text, changes);
+    let file = File { shape: grammar::plan(catalogue), texts: &laid_over.texts, catalogue };
     let read = || {
-        let (root, problems) = file.root(text)?;
-        let set = changes.set.iter().zip(arguments).map(|(argument, offset)| argument::parse(argument, offset));
-        let merged = file.merged(&root, problems, chosen, set.collect())?;
+        let (root, merged) = file.read(text, &laid_over, changes)?;
         file.lower(&root, merged, changes)
     };
-    let plan = read().map_err(|problems| texts.diagnose(problems, Vec::new()))?;
+    let plan = read().map_err(|problems| laid_over.texts.diagnose(problems, Vec::new()))?;
     let mut hash = Sha256::new_with_prefix(text);
     if let Some(overlaid) = &plan.overlaid {
         hash.update(json!(overlaid).to_string());
     }
     let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(Loaded { plan, sha256, text: text.to_owned() })
+}
+
+impl Loaded {
+    /// Where the parts of the plan stand: in the file, which is called `file_name`, or in what is laid over it.
+    pub fn places(&self, file_name: &str, catalogue: &Catalogue) -> PlanPlaces {
+        let overlaid = self.plan.overlaid.as_ref();
+        let changes =
+            overlaid.map(|over| Changes { overlay: over.overlay.clone(), set: over.set.clone() }).unwrap_or_default();
+        let laid_over = LaidOver::new(file_name, &self.text, &changes);
+        let file = File { shape: grammar::plan(catalogue), texts: &laid_over.texts, catalogue };
+        match file.read(&self.text, &laid_over, &changes) {
+            Ok((_, merged)) => PlanPlaces::new(laid_over.texts, merged.places),
+            // It was read before: only a catalogue other than then takes it for wrong.
+            Err(_) => PlanPlaces::default(),
+        }
+    }
+}
+
+/// The texts of a plan, and where among them begins what is laid over the file.
+struct LaidOver {
+    texts: Texts,
+    overlay: Option<usize>,
+    set: Vec<usize>,
+}
+
+impl LaidOver {
+    fn new(file_name: &str, text: &str, changes: &Changes) -> Self {
+        let mut texts = Texts::new(file_name, text);
+        let overlay = changes.overlay.as_deref().map(|name| texts.add("--overlay", name));
+        let set = changes.set.iter().map(|argument| texts.add("--set", argument)).collect();
+        Self { texts, overlay, set }
+    }
 }
 
 /// A plan file on its way to a plan.
@@ -82,6 +111,15 @@ impl File<'_> {
             return Err(vec![Problem::new(0..0, "the file holds no plan").help("a plan starts with `belay: 1`")]);
         }
         Ok((root, problems))
+    }
+
+    /// The file, and what is chosen laid over it.
+    fn read(&self, text: &str, over: &LaidOver, changes: &Changes) -> Result<(Node, Decoded), Vec<Problem>> {
+        let (root, problems) = self.root(text)?;
+        let chosen = changes.overlay.as_deref().zip(over.overlay);
+        let set = changes.set.iter().zip(&over.set).map(|(argument, offset)| argument::parse(argument, *offset));
+        let merged = self.merged(&root, problems, chosen, set.collect())?;
+        Ok((root, merged))
     }
 
     /// What is chosen laid over the file, without an error.

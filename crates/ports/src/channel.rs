@@ -53,8 +53,23 @@ pub trait Channel: Send + Sync {
     /// there, as far as that can be asked. It sends nothing.
     ///
     /// # Errors
-    /// What is missing or wrong, in words that show nothing of a secret.
-    fn usable<'a>(&'a self, notify: &'a Notify, channel: &'a Name) -> Fut<'a, Result<Usable, String>>;
+    /// Everything that is missing or wrong.
+    fn usable<'a>(&'a self, notify: &'a Notify, channel: &'a Name) -> Fut<'a, Result<Usable, Vec<ChannelFault>>>;
+}
+
+/// Why a channel cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChannelFault {
+    /// Which part of the channel's entry is at fault, as a JSON pointer from the entry on: `/email/smtp`.
+    pub pointer: String,
+    /// In words that show nothing of a secret.
+    pub why: String,
+}
+
+impl ChannelFault {
+    pub fn new(pointer: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), why: why.into() }
+    }
 }
 
 /// What is known of a channel that could be used.

@@ -19,7 +19,7 @@ pub use actuator::{
     Actuator, ApplyError, Condition, Corrupt, DataOf, Endpoint, Interruption, Made, Permission, ReadError,
     RestorePoint, Restored, Scope, Stages,
 };
-pub use channel::{Channel, Channels, NotSent, Notice, PlainText, Retry, Texts, Usable};
+pub use channel::{Channel, ChannelFault, Channels, NotSent, Notice, PlainText, Retry, Texts, Usable};
 pub use check::{CUTOVER_UNMARKED, Check, CheckVerdict, Lacking, Uncured};
 pub use clock::{Clock, Entropy};
 pub use evidence::{Evidence, Gathered};

@@ -1,6 +1,6 @@
 //! What people ask of the daemon, whichever way they ask: over HTTP, by a Unix signal, or by its configuration.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use belay_core::{
     event::{Event, Record},
@@ -10,7 +10,7 @@ use belay_core::{
 };
 use belay_engine::{ArmError, Armed, Arming, Circumstances, CommandError, DryRun, DryRunError, RunError, Which};
 use belay_plan::{
-    Loaded,
+    Loaded, PlanPlaces,
     model::{Name, Plan},
 };
 
@@ -61,19 +61,6 @@ pub(crate) enum Word {
     Nobody,
 }
 
-/// `plan.yaml:12:27 (steps.db_back.approve.role)`
-fn place(pointer: &str, file: Option<(&Path, &str)>) -> String {
-    let path = pointer.trim_start_matches('/').replace('/', ".");
-    let found = file.and_then(|(file, text)| {
-        let name = file.file_name().unwrap_or_default().to_string_lossy();
-        Some(belay_plan::remark(&name, text, pointer, "", "")?.place)
-    });
-    match found {
-        Some(place) => format!("{}:{}:{} ({path})", place.file, place.line, place.column),
-        None => path,
-    }
-}
-
 impl Daemon {
     /// Arms the plan that the file holds now.
     pub(crate) async fn arm(
@@ -87,8 +74,9 @@ impl Daemon {
         let loaded = self.refresh(guard).await.map_err(|why| OperateError::PlanFile { why })?;
         self.refuse_unpermitted(guard, &loaded, word)?;
         self.refuse_shared_resources(guard, &loaded.plan)?;
-        let path = guard.path().unwrap_or_default();
-        self.refuse_missing_people(&loaded.plan, Some((&path, &loaded.text)))?;
+        let places = self.places(guard, &loaded);
+        self.refuse_missing_people(&loaded.plan, &places)?;
+        let arming = Arming { places, ..arming };
         let plan = Arc::new(loaded.plan.clone());
         let (handle, ports, sha256, asked) =
             (guard.handle.clone(), self.ports().clone(), loaded.sha256.clone(), asked.clone());
@@ -123,14 +111,20 @@ impl Daemon {
         self.judge(&loaded.plan).map_err(not_permitted)
     }
 
-    /// Nobody is to find out in the middle of a rollback that there is nobody who may approve. `file`: with the text that the plan
-    /// was read from, every place has its line.
-    pub(crate) fn refuse_missing_people(&self, plan: &Plan, file: Option<(&Path, &str)>) -> Result<(), OperateError> {
+    /// Where the parts of a plan stand in its file.
+    fn places(&self, guard: &Guard, loaded: &Loaded) -> PlanPlaces {
+        let path = guard.path().unwrap_or_default();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        loaded.places(&name, &self.catalogue())
+    }
+
+    /// Nobody is to find out in the middle of a rollback that there is nobody who may approve.
+    pub(crate) fn refuse_missing_people(&self, plan: &Plan, places: &PlanPlaces) -> Result<(), OperateError> {
         let config = self.config();
         let (mut roles, mut shortages) = (Vec::new(), Vec::new());
         for needed in needed(plan) {
             let Some(found) = needed.found(&config.tokens).filter(|found| *found < needed.people) else { continue };
-            let places: Vec<String> = needed.places.iter().map(|pointer| place(pointer, file)).collect();
+            let places: Vec<String> = needed.places.iter().map(|pointer| places.value(pointer)).collect();
             let (people, role) = (needed.people, needed.role());
             shortages
                 .push(format!("{} asks for {people} with the role {role}, and {found} have it", places.join(", ")));
@@ -144,7 +138,7 @@ impl Daemon {
     /// Why nobody could approve or decide what is live: its roles were taken from the tokens since it was armed.
     pub(crate) fn missing_people(&self, guard: &Guard) -> Option<String> {
         let plan = guard.live_plan()?;
-        self.refuse_missing_people(&plan, None).err().map(|error| error.to_string())
+        self.refuse_missing_people(&plan, &PlanPlaces::default()).err().map(|error| error.to_string())
     }
 
     fn refuse_shared_resources(&self, guard: &Arc<Guard>, plan: &Plan) -> Result<(), OperateError> {
@@ -193,15 +187,17 @@ impl Daemon {
         let _place = self.place_for_a_dry_run().ok_or(OperateError::Busy)?;
         let fresh = self.refresh(guard).await;
         let state = guard.snapshot().state.clone();
-        let (plan, plan_sha256) = match &state.plan {
-            Some(plan) if state.armed.is_some() => (plan.clone(), state.plan_sha256.clone()),
+        let (plan, plan_sha256, places) = match &state.plan {
+            // The file may have changed since.
+            Some(plan) if state.armed.is_some() => (plan.clone(), state.plan_sha256.clone(), PlanPlaces::default()),
             _ => {
                 let loaded = fresh.map_err(|why| OperateError::PlanFile { why })?;
                 self.judge(&loaded.plan).map_err(|why| OperateError::NotPermitted { why })?;
-                (Arc::new(loaded.plan.clone()), loaded.sha256.clone())
+                (Arc::new(loaded.plan.clone()), loaded.sha256.clone(), self.places(guard, &loaded))
             }
         };
-        let circumstances = Circumstances::of(&plan, &state, &guard.snapshot().relatives);
+        let known = Circumstances::of(&plan, &state, &guard.snapshot().relatives);
+        let circumstances = Circumstances { places, ..known };
         let which = Which { only: &only, phase: state.phase_name().filter(|name| plan.phases.contains_key(*name)) };
         let mut found = belay_engine::dry_run(self.read_only(), &plan, &plan_sha256, &circumstances, which).await?;
         found.reaches = reaches(&plan).iter().map(ToString::to_string).collect();

@@ -10,7 +10,7 @@ use std::{
 };
 
 use belay_core::migration::Migration;
-use belay_plan::Loaded;
+use belay_plan::{Loaded, PlanPlaces};
 use futures::future::join_all;
 use tokio::{task::spawn_blocking, time::timeout};
 
@@ -142,7 +142,9 @@ impl Daemon {
         self.set_config(config);
         self.start_traces();
         for guard in &guards {
-            if let Some(Err(error)) = guard.live_plan().map(|plan| self.refuse_missing_people(&plan, None)) {
+            if let Some(Err(error)) =
+                guard.live_plan().map(|plan| self.refuse_missing_people(&plan, &PlanPlaces::default()))
+            {
                 tracing::error!(migration = guard.name(), "{error}: nobody could approve or decide");
             }
         }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use belay_plan::{model::Name, notify::Notify};
-use belay_ports::{Channel, Channels, Clock, Fut, NotSent, Notice, Permission, Retry, Usable};
+use belay_ports::{Channel, ChannelFault, Channels, Clock, Fut, NotSent, Notice, Permission, Retry, Usable};
 use jiff::Timestamp;
 
 /// How a channel behaves.
@@ -108,11 +108,11 @@ impl Channel for SimChannel {
         Ok(format!("{} of {}", notice.facts.kind, notice.facts.migration))
     }
 
-    fn usable<'a>(&'a self, _notify: &'a Notify, channel: &'a Name) -> Fut<'a, Result<Usable, String>> {
+    fn usable<'a>(&'a self, notify: &'a Notify, channel: &'a Name) -> Fut<'a, Result<Usable, Vec<ChannelFault>>> {
         let refuses = lock(&self.0.receivers).get(channel) == Some(&Receiver::Refuses);
-        Box::pin(async move {
-            if refuses { Err("the simulated receiver refuses it".to_owned()) } else { Ok(Usable::Unasked) }
-        })
+        let pointer = notify.channels.get(channel).map(|entry| format!("/{}", entry.kind)).unwrap_or_default();
+        let fault = || vec![ChannelFault::new(pointer, "the simulated receiver refuses it")];
+        Box::pin(std::future::ready(if refuses { Err(fault()) } else { Ok(Usable::Unasked) }))
     }
 
     fn permissions(&self, _notify: &Notify, _channel: &str) -> Vec<Permission> {

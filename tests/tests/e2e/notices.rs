@@ -156,11 +156,15 @@ fn a_test_is_sent_as_one_and_what_could_not_be_told_is_not_armed() {
 
     stage.belay.env("HOOK", "");
     let dry = stage.belay.run(&["dry-run", &plan]);
-    assert!(dry.stdout.contains("channel team cannot be used"), "{dry}");
+    let text = std::fs::read_to_string(stage.belay.folder().join(&plan)).unwrap();
+    let line = 1 + text.lines().position(|line| line.contains("webhook: env:HOOK")).unwrap();
+    let place = format!("plan.yaml:{line}:20 (notify.team.webhook): channel team cannot be used: ");
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words(&dry.stdout).contains(place.trim()), "{place}: {dry}");
     let daemon = stage.serve(&plan);
     let armed = stage.belay.run(&["arm"]);
     assert_eq!(armed.code, 5, "{armed}");
-    assert!(armed.stderr.contains("channel team cannot be used") && armed.stderr.contains("HOOK is empty"), "{armed}");
+    assert!(armed.stderr.contains(&place) && armed.stderr.contains("HOOK is empty"), "{armed}");
     let armed = stage.belay.run(&["arm", "--accept-unknown"]);
     assert_eq!(armed.code, 0, "{armed}");
     drop(daemon);

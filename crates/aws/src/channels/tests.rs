@@ -262,7 +262,9 @@ async fn a_topic_or_bus_that_is_not_there_cannot_be_used_and_one_that_may_not_be
         ),
     ] {
         assert_eq!(usable(kind, arn, http("200 OK", &exists)).await, Ok(Usable::Exists));
-        let why = usable(kind, arn, http("404 Not Found", &missing)).await.unwrap_err();
+        let faults = usable(kind, arn, http("404 Not Found", &missing)).await.unwrap_err();
+        let [ChannelFault { pointer, why }] = faults.as_slice() else { panic!("{faults:?}") };
+        assert_eq!(*pointer, format!("/{kind}"));
         assert!(why.starts_with(&format!("{arn} does not exist: {look}")), "{why}");
         let found = usable(kind, arn, http("403 Forbidden", &denied)).await;
         let Ok(Usable::Unknown(why)) = found else { panic!("{found:?}") };

@@ -54,7 +54,8 @@ impl Args {
         let (kept, relatives) = on_record(&self.state.url, &loaded.plan).await?;
         let known = Circumstances::of(&loaded.plan, &kept, &relatives);
         let baseline = given.map(Arc::new).or_else(|| known.baseline.clone());
-        let circumstances = Circumstances { baseline, ..known };
+        let places = loaded.places(&self.plan.display().to_string(), &catalogue());
+        let circumstances = Circumstances { baseline, places, ..known };
         let ports =
             ports(Access::ReadOnly, Arc::new(MemoryJournal::default()), Arc::new(()), gate(output)?.only_listed());
         let (plan, sha256) = (&loaded.plan, &loaded.sha256);

@@ -27,3 +27,28 @@ notify:
     assert!(customers.iter().any(|text| promises(&text)), "{customers:?}");
     assert!(!customers.iter().any(|text| text.contains("you may see")), "{customers:?}");
 }
+
+#[test]
+fn a_dry_run_names_every_fault_of_every_channel_with_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = "belay: 1
+migration: m
+steps:
+  a: { action: wait, with: { for: 5s } }
+notify:
+  team: { webhook: env:NOT_SET_HOOK, secret: env:NOT_SET_KEY }
+  oncall: { pagerduty: file:missing.key }
+";
+    std::fs::write(folder.path().join("plan.yaml"), plan).unwrap();
+    let done = belay(folder.path(), &["dry-run", "plan.yaml", "--json"]).assert();
+    let shown: Value = serde_json::from_str(&text(&done.get_output().stdout)).unwrap();
+    let warnings: Vec<_> = shown["warnings"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    for (place, why) in [
+        ("plan.yaml:6:20 (notify.team.webhook): channel team cannot be used: ", "NOT_SET_HOOK is not set"),
+        ("plan.yaml:6:46 (notify.team.secret): channel team cannot be used: ", "NOT_SET_KEY is not set"),
+        ("plan.yaml:7:24 (notify.oncall.pagerduty): channel oncall cannot be used: ", "missing.key cannot be read"),
+    ] {
+        let found = warnings.iter().any(|warning| warning.starts_with(place) && warning.contains(why));
+        assert!(found, "{place}: {warnings:#?}");
+    }
+}

@@ -127,7 +127,8 @@ async fn plain_http_is_sent_only_where_the_plan_says_so() {
         let error = team.tell(NoticeKind::Incident).await.unwrap_err();
         assert_eq!(error.retry, Retry::Never);
         assert!(error.why.contains("is plain HTTP"), "{error}");
-        assert_eq!(team.usable().await, Err(error.why));
+        let faults = team.usable().await.unwrap_err();
+        assert_eq!(faults.iter().map(|fault| &fault.why).collect::<Vec<_>>(), [&error.why]);
     }
     assert_eq!(receiver.received().len(), 0);
 }
@@ -153,7 +154,7 @@ async fn a_secret_that_is_missing_may_come_back() {
     assert!(error.why.ends_with("url is empty"), "{error}");
     assert_eq!(error.retry, Retry::Later { after: None });
     fs::remove_file(&file).unwrap();
-    assert!(team.usable().await.unwrap_err().contains("cannot be read"));
+    assert!(team.usable().await.unwrap_err()[0].why.contains("cannot be read"));
     fs::write(&file, receiver.url("/")).unwrap();
     assert_eq!(team.usable().await, Ok(Usable::Unasked));
     assert_eq!(receiver.received().len(), 0, "to look at it sends nothing");

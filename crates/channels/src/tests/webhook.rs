@@ -2,7 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use belay_plan::notify::NoticeKind;
-use belay_ports::Usable;
+use belay_ports::{ChannelFault, Usable};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::json;
 use sha2::Sha256;
@@ -71,9 +71,39 @@ async fn a_secret_that_signs_nothing_is_refused() {
             &[("url", "https://example.com/"), ("key", secret)],
             |place| json!({ "webhook": place("url"), "secret": place("key") }),
         );
-        let why = team.usable().await.unwrap_err();
-        assert_eq!(why, "the signing secret is invalid: expected `whsec_` and at least 24 bytes in base64");
+        let why = "the signing secret is invalid: expected `whsec_` and at least 24 bytes in base64";
+        assert_eq!(team.usable().await, Err(vec![ChannelFault::new("/secret", why)]));
     }
+}
+
+#[tokio::test]
+async fn everything_that_is_wrong_with_a_channel_is_named_with_its_place() {
+    let team =
+        Team::new("webhook", &[("url", "")], |place| json!({ "webhook": place("url"), "secret": place("missing") }));
+    let faults = team.usable().await.unwrap_err();
+    let pointers: Vec<_> = faults.iter().map(|fault| fault.pointer.as_str()).collect();
+    assert_eq!(pointers, ["/webhook", "/secret"]);
+    assert!(faults[0].why.ends_with("url is empty") && faults[1].why.contains("missing cannot be read"), "{faults:?}");
+    // A try fails for all of it, too.
+    let why = team.tell(NoticeKind::Incident).await.unwrap_err().why;
+    assert!(why.contains("url is empty; ") && why.contains("missing cannot be read"), "{why}");
+
+    let team = Team::new(
+        "statuspage",
+        &[],
+        |place| json!({ "statuspage": { "page": "abc", "component": "def", "key": place("none") }, "url": "http://198.51.100.7/" }),
+    );
+    let faults = team.usable().await.unwrap_err();
+    let pointers: Vec<_> = faults.iter().map(|fault| fault.pointer.as_str()).collect();
+    assert_eq!(pointers, ["/url", "/statuspage/key"]);
+    let team = Team::new(
+        "email",
+        &[],
+        |place| json!({ "email": { "to": ["nobody"], "from": "belay@example.com", "smtp": place("none") } }),
+    );
+    let faults = team.usable().await.unwrap_err();
+    let pointers: Vec<_> = faults.iter().map(|fault| fault.pointer.as_str()).collect();
+    assert_eq!(pointers, ["/email/to", "/email/smtp"]);
 }
 
 #[tokio::test]

@@ -22,7 +22,8 @@ use super::{
     document::{DryChange, DryGate, DryRun, DrySignal, DryStep, DryTrigger, Found, Stop, Verdict},
 };
 use crate::{
-    expected::{Measured, expected, longest_hold},
+    expected::{expected, longest_hold},
+    readiness::Circumstances,
     unreadable::unreadable,
 };
 
@@ -34,7 +35,7 @@ pub(super) struct Findings<'a> {
     pub(super) assessed: BTreeMap<Name, Assessed>,
     pub(super) at: Timestamp,
     pub(super) cutover: Option<Timestamp>,
-    pub(super) measured: &'a Measured,
+    pub(super) circumstances: &'a Circumstances,
 }
 
 impl Findings<'_> {
@@ -84,7 +85,7 @@ impl Findings<'_> {
             }
             (None, _) => (Found::Wait, String::new(), &[][..]),
         };
-        let expected = expected(name, step, changes, self.measured);
+        let expected = expected(name, step, changes, &self.circumstances.measured);
         DryStep {
             action: step.action.clone(),
             needs: step.needs.clone(),
@@ -198,7 +199,8 @@ impl Findings<'_> {
     }
 
     fn warnings(&self, expected: Duration) -> Vec<String> {
-        let mut warnings: Vec<String> = unreadable(self.plan, self.readings).map(|found| found.to_string()).collect();
+        let unreadable = unreadable(self.plan, &self.circumstances.places, self.readings);
+        let mut warnings: Vec<String> = unreadable.map(|found| found.to_string()).collect();
         warnings.extend(self.uncaptured());
         warnings.extend(self.window());
         for (name, assessed) in &self.assessed {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use belay_plan::{
-    Loaded, load,
+    Changes, Loaded, PlanPlaces, load, load_with,
     model::{Condition, Decision, OnFailure, Plan, Target},
 };
 
@@ -212,4 +212,30 @@ fn a_remark_stands_at_the_place_that_its_pointer_names() {
     let remark = belay_plan::remark("m.yaml", text, "/steps/a", "could be better", "do it better").unwrap();
     let shown = remark.render_as_advice(false);
     assert!(shown.starts_with("advice: could be better") && shown.contains("m.yaml:4:3"), "{shown}");
+}
+
+#[test]
+fn what_is_found_out_about_a_plan_later_has_its_place_in_the_file_or_in_what_is_laid_over_it() {
+    let text = "belay: 1
+migration: m
+signals:
+  hurt: { alarm: m-errors }
+steps:
+  a: { action: wait, with: { for: 5s } }
+overlays:
+  staging:
+    signals: { hurt: { alarm: m-staging } }
+";
+    let changes = Changes { overlay: Some("staging".to_owned()), set: vec!["steps.a.with.for=6s".to_owned()] };
+    let loaded = load_with("m.yaml", text, &catalogue(), &changes).unwrap();
+    let places = loaded.places("m.yaml", &catalogue());
+    assert_eq!(places.value("/signals/hurt/alarm"), "m.yaml:9:31 (signals.hurt.alarm)");
+    assert_eq!(places.value("/steps/a/with/for"), "--set:1:18 (steps.a.with.for)");
+    let as_written = load("m.yaml", text, &catalogue()).unwrap().places("m.yaml", &catalogue());
+    assert_eq!(as_written.value("/signals/hurt/alarm"), "m.yaml:4:18 (signals.hurt.alarm)");
+    assert_eq!(as_written.entry("/signals/hurt"), "m.yaml:4:3 (signals.hurt)");
+    // What the file leaves out has the place of what is nearest above it.
+    assert_eq!(as_written.entry("/steps/a/verify/0"), "m.yaml:6:6 (steps.a.verify.0)");
+    // Of a plan without a file only the path is known.
+    assert_eq!(PlanPlaces::default().value("/signals/hurt/alarm"), "signals.hurt.alarm");
 }

@@ -136,7 +136,7 @@ pub(super) async fn arm(
 ) -> Result<Json<Shown>, Problem> {
     let guard = find(&daemon, &migration)?;
     let ArmBody { reason, baseline, wait_for_green, accept_unknown, plan_sha256 } = body;
-    let arming = Arming { baseline, wait_for_green, accept_unknown };
+    let arming = Arming { baseline, wait_for_green, accept_unknown, ..Arming::default() };
     let word = Word::Person { plan_sha256 };
     let armed = daemon.arm(&guard, arming, &word, &caller.asked(given(reason.as_ref()))).await;
     let armed = armed.map_err(|error| refusal::problem(error, &guard.snapshot().state, Subject::Migration))?;

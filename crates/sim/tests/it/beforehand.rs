@@ -306,7 +306,8 @@ fn a_signal_that_does_not_exist_is_named_and_refuses_arming_unless_it_is_accepte
     virtually(async {
         let scene = scene(CheckVerdict::Go);
         scene.world.set_rule("in_place", Rule::Absent);
-        let expected = "signal in_place cannot be read: there is no such alarm (trigger hurt depends on it)";
+        let expected =
+            "signals.in_place: signal in_place cannot be read: there is no such alarm (trigger hurt depends on it)";
         let report = dry_run(&scene, None).await;
         assert!(report.warnings.iter().any(|warning| warning == expected), "{:?}", report.warnings);
         assert!(report.signals["in_place"].permanent && report.triggers["hurt"].signals == ["in_place"]);

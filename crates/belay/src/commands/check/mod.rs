@@ -80,7 +80,8 @@ impl Args {
         let plan = Arc::new(loaded.plan.clone());
         let known = Circumstances::of(&plan, &kept, &relatives);
         let baseline = given.map(Arc::new).or_else(|| known.baseline.clone());
-        let circumstances = Circumstances { baseline, ..known };
+        let places = loaded.places(&self.plan.display().to_string(), &catalogue());
+        let circumstances = Circumstances { baseline, places, ..known };
         let host = Host { tokens, soundness: Soundness::within(PATIENT) };
         let evaluated = readiness(&ports, &host, &plan, &loaded.sha256, &circumstances);
         let found = patiently(ports.clock.as_ref(), evaluated, output).await;

@@ -17,7 +17,7 @@ use belay_engine::{
     ArmError, Arming, DrillReport, Engine, Handle, Injection, Measured, Options, RunError, Sampler, arm, drill_report,
     measured, standing, undo,
 };
-use belay_plan::{Loaded, model::Plan};
+use belay_plan::{Loaded, PlanPlaces, model::Plan};
 use belay_ports::Ports;
 use belay_sim::rehearsal::script::is_before_cutover;
 use clap::builder::NonEmptyStringValueParser;
@@ -84,7 +84,8 @@ impl Staged {
             ));
         }
         let phase = plan_file::chosen_phase(&loaded.plan, self.phase.as_deref())?;
-        let mut drill = Drill::open(self, loaded, phase, output).await?;
+        let places = loaded.places(&path.display().to_string(), &catalogue());
+        let mut drill = Drill::open(self, (loaded, places), phase, output).await?;
         let again = format!("belay drill {}{}{}", path.display(), overlay.typed(), self.state.typed());
         let exit = match &self.put_back {
             Some(Some(run)) => drill.put_back(&RunId(run.clone())).await.map(|run| run.exit()),
@@ -107,6 +108,7 @@ impl Staged {
 struct Drill<'a> {
     args: &'a Staged,
     plan: Arc<Plan>,
+    places: PlanPlaces,
     /// What is drilled; none where the plan has no phases.
     phase: Option<String>,
     sha256: String,
@@ -131,7 +133,12 @@ fn beside_a_daemon(failure: Failure) -> Failure {
 }
 
 impl<'a> Drill<'a> {
-    async fn open(args: &'a Staged, loaded: Loaded, phase: Option<String>, output: Output) -> Result<Self, Failure> {
+    async fn open(
+        args: &'a Staged,
+        (loaded, places): (Loaded, PlanPlaces),
+        phase: Option<String>,
+        output: Output,
+    ) -> Result<Self, Failure> {
         let journal = Arc::new(open_to_write(&args.state.url).map_err(beside_a_daemon)?);
         let injection = Injection::default();
         let mut ports = ports(Access::ReadWrite, journal, Arc::new(injection.clone()), gate(output)?);
@@ -145,6 +152,7 @@ impl<'a> Drill<'a> {
         Ok(Self {
             args,
             plan,
+            places,
             phase,
             sha256: loaded.sha256,
             ports,
@@ -239,7 +247,8 @@ impl<'a> Drill<'a> {
                 let baseline =
                     self.args.baseline.as_ref().map(|path| read_baseline(path, &self.plan.migration)).transpose()?;
                 // Staging rarely has every alarm of production, and the drill injects the breach itself.
-                let arming = Arming { baseline, accept_unknown: true, ..Arming::default() };
+                let places = self.places.clone();
+                let arming = Arming { baseline, accept_unknown: true, places, ..Arming::default() };
                 let asked = self.asked();
                 let armed = arm(&self.handle, &self.ports, self.plan.clone(), &self.sha256, arming, &asked).await;
                 for warning in armed.map_err(arm_failure)?.warnings {
