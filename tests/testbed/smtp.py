@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """A mail server on loopback (aiosmtpd), which runs for as long as somebody holds our standard input open.
 
-  smtp.py [--starttls | --tls] [--certificate FILE --key FILE] [--no-login]
+  smtp.py [--starttls | --tls] [--certificate FILE --key FILE] [--no-login] [--hold-first]
 
 Prints one line of JSON when it listens (`port`), then one for each mail that it takes. The user is `belay`, the password `s3cr3t-pass`; without
 `--no-login` nobody else may send. Recipients whose address begins with `unknown` are refused, those with `busy` once: the next time they are taken.
+With `--hold-first` the first mail is taken, and never answered.
 """
 
 import argparse
@@ -19,8 +20,9 @@ LOGIN = (b"belay", b"s3cr3t-pass")
 
 
 class Mailbox:
-    def __init__(self):
+    def __init__(self, hold_first):
         self.busy = set()
+        self.hold = hold_first
 
     async def handle_RCPT(self, server, session, envelope, address, options):
         if address.startswith("unknown"):
@@ -40,6 +42,9 @@ class Mailbox:
             "login": session.authenticated,
         }
         print(json.dumps(mail), flush=True)
+        if self.hold:
+            self.hold = False
+            await asyncio.Event().wait()
         return "250 2.0.0 queued as 4F2"
 
 
@@ -54,6 +59,7 @@ def main():
     parser.add_argument("--certificate")
     parser.add_argument("--key")
     parser.add_argument("--no-login", action="store_true")
+    parser.add_argument("--hold-first", action="store_true")
     arguments = parser.parse_args()
     context = None
     if arguments.certificate:
@@ -64,7 +70,7 @@ def main():
         options["tls_context"] = context
     if not arguments.no_login:
         options.update(authenticator=login, auth_required=True, auth_require_tls=arguments.starttls)
-    asyncio.run(serve(Mailbox(), context if arguments.tls else None, options))
+    asyncio.run(serve(Mailbox(arguments.hold_first), context if arguments.tls else None, options))
 
 
 async def serve(mailbox, context, options):

@@ -30,6 +30,7 @@ mod load;
 mod main_job;
 mod nights;
 mod notices;
+mod notices_killed;
 mod operation;
 mod operators;
 mod permissions;

@@ -63,49 +63,6 @@ fn a_kill_between_sent_and_recorded_tells_again_under_the_same_id_and_nothing_el
     assert_eq!(facts[0]["run"]["reason"], "orders fail");
 }
 
-/// Each channel with what its address is called, and where it has a key, what tells the receiver that it has the notice already.
-#[test]
-fn a_kill_between_sent_and_recorded_tells_each_channel_twice_at_most_and_under_one_key() {
-    const CHANNELS: [(&str, &str, Option<&str>); 3] = [
-        ("slack", "{ slack: env:SLACK, insecure: true, events: [decision] }", None),
-        ("teams", "{ teams: env:TEAMS, insecure: true, events: [decision] }", None),
-        (
-            "pagerduty",
-            "{ pagerduty: env:ROUTING_KEY, url: \"URL\", insecure: true, events: [decision] }",
-            Some("/dedup_key"),
-        ),
-    ];
-    let mut stage = Stage::cut_over("twice", &[]);
-    let receivers = CHANNELS.map(|_| Receiver::start());
-    stage.belay.env("SLACK", &receivers[0].url(TOKEN)).env("TEAMS", &receivers[1].url(TOKEN)).env("ROUTING_KEY", TOKEN);
-    let channels = CHANNELS.iter().zip(&receivers).map(|((name, channel, _), receiver)| {
-        let url = receiver.url("");
-        format!("  {name}: {}\n", channel.replace("URL", url.trim_end_matches('/')))
-    });
-    let plan = stage.plan(&format!("{DNS_PLAN}\nnotify:\n{}", channels.collect::<String>()));
-    let daemon = stage.serve_armed(&plan);
-    receivers.iter().for_each(Receiver::hold);
-    let path = format!("/v1/migrations/{}/rollback", stage.name());
-    assert_eq!(daemon.post(&path, &json!({ "reason": "orders fail" })).status, 202);
-    receivers.iter().for_each(|receiver| drop(receiver.wait_for_count(1)));
-    daemon.wait_for_state("rolled_back");
-    daemon.kill();
-
-    receivers.iter().for_each(|receiver| receiver.answer_with(200));
-    let daemon = stage.serve(&plan);
-    for ((name, _, key), receiver) in CHANNELS.iter().zip(&receivers) {
-        daemon.wait_until("everything to be sent", |migration| {
-            (migration["notices"][name]["waiting"] == 0).then_some(())
-        });
-        let hooks = receiver.hooks();
-        assert_eq!(hooks.len(), 2, "{name}: {hooks:?}");
-        if let Some(key) = key {
-            let keys: Vec<_> = hooks.iter().map(|hook| hook.body.pointer(key)).collect();
-            assert!(keys[0].is_some() && keys[0] == keys[1], "{name}: {keys:?}");
-        }
-    }
-}
-
 #[test]
 fn a_channel_that_fails_is_shown_and_its_secrets_are_nowhere() {
     let (mut stage, receiver, plan) = told("untold");
