@@ -3,6 +3,7 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use belay_core::notice::REFUSED_FOR;
 use belay_local::{
     permit::{Gate, Reach, What},
     secrets::{Reference, Secrets},
@@ -192,7 +193,11 @@ impl<W: Way> Channel for Sender<W> {
             let text = text.unwrap_or_else(|_| Texts.text_or_built_in(W::KEY, W::MARKUP, notice));
             let target = self.open(&notice.notify, &notice.channel).await.map_err(together)?;
             let sent = self.way.deliver(&self.shared, target, notice, text).await?;
-            Ok(format!("{sent}{flaw}"))
+            // Those who were refused come last.
+            Ok(match sent.split_once(REFUSED_FOR) {
+                Some((sent, refused)) => format!("{sent}{flaw}{REFUSED_FOR}{refused}"),
+                None => format!("{sent}{flaw}"),
+            })
         };
         Box::pin(self.within(sending))
     }

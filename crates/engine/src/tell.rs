@@ -3,6 +3,7 @@
 use belay_core::{
     event::{Event, GateEvent, Record, StepEvent},
     migration::Migration,
+    notice::refused,
     readiness::CheckVerdict,
     restore_test::{RestoreOutcome, RestoreTested},
 };
@@ -98,7 +99,10 @@ fn says(event: &Event, state: &Migration) -> Option<(Tone, String)> {
             (Info, format!("evidence of {source}: {} findings; {}", findings.len(), notes.join("; ")))
         }
         Event::ReadingsKept { .. } | Event::NoticeDue { .. } => return None,
-        Event::NoticeSent { channel, about, .. } => (Info, format!("{channel} is told: {about}")),
+        Event::NoticeSent { channel, about, answer, .. } => match refused(answer) {
+            None => (Info, format!("{channel} is told: {about}")),
+            Some(who) => (Warn, format!("{channel} is told: {about}; not told: {who}; tell them yourself")),
+        },
         Event::NoticeFailed { channel, about, why, again_at: Some(at), .. } => {
             (Warn, format!("{channel} is not told of {about} yet: {why}; tried again at {at:.0}"))
         }

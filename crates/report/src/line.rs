@@ -2,6 +2,7 @@
 
 use belay_core::{
     event::{DrillVerdict, Event, GateEvent, IncidentOutcome, Record, RunOutcome, StepEvent},
+    notice::refused,
     readiness::CheckVerdict,
     reading::Health,
     restore_test::RestoreOutcome,
@@ -132,7 +133,12 @@ fn told(actor: &str, event: &Event, clock: Clock) -> Told {
             tell("", Tone::Quiet, format!("evidence of {}: {found}{notes}", source.as_str().replace('_', " ")))
         }
         Event::ReadingsKept { .. } | Event::NoticeDue { .. } => None,
-        Event::NoticeSent { channel, about, .. } => tell("", Tone::Quiet, format!("{channel} is told: {about}")),
+        Event::NoticeSent { channel, about, answer, .. } => match refused(answer) {
+            None => tell("", Tone::Quiet, format!("{channel} is told: {about}")),
+            Some(who) => {
+                tell("", Tone::Warn, format!("{channel} is told: {about}; not told: {who}; tell them yourself"))
+            }
+        },
         Event::NoticeFailed { channel, about, why, again_at: Some(at), .. } => {
             tell("", Tone::Warn, format!("{channel} is not told of {about} yet: {why}; tried again at {at:.0}"))
         }

@@ -3,7 +3,7 @@
 use belay_core::{
     event::{Event, Record},
     id::NoticeId,
-    notice::{Facts, REFUSED_FOR},
+    notice::{Facts, refused},
 };
 use belay_plan::model::Answer;
 use indexmap::IndexMap;
@@ -65,7 +65,7 @@ pub(crate) fn notices(course: &Course) -> Listing<ReportNotice> {
             Event::NoticeSent { notice, answer, .. } => {
                 if let Some(notice) = notices.get_mut(notice) {
                     (notice.state, notice.at, notice.text) = (NoticeState::Sent, Some(record.at), shown(answer));
-                    notice.refused = answer.split_once(REFUSED_FOR).map(|(_, refused)| shown(refused));
+                    notice.refused = refused(answer).map(shown);
                 }
             }
             Event::NoticeFailed { notice, why, again_at, .. } => {

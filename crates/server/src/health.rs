@@ -239,8 +239,17 @@ impl Daemon {
             };
             Some(trouble(Part::Notices, Weight::Warning, why))
         });
+        let partly = state.outbox.channels.iter().filter_map(|(name, channel)| {
+            let GivenUp { count, at, about, why } = channel.refused.as_ref()?;
+            let notices = if *count == 1 { "1 notice".to_owned() } else { format!("{count} notices") };
+            let why = format!(
+                "{notices} of channel {name} did not reach all recipients, the last one at {at:.0} ({about}). Refused: {why}; tell \
+                 these people yourself. This is shown until the migration is armed anew"
+            );
+            Some(trouble(Part::Notices, Weight::Warning, why))
+        });
         let troubles = faults.chain(slow).chain(blind).chain(file).chain(not_permitted).chain(forbidden);
-        troubles.chain(people).chain(untold).collect()
+        troubles.chain(people).chain(untold).chain(partly).collect()
     }
 }
 

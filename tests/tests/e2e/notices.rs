@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use belay_tests::{Hook, Receiver, http_get};
+use belay_tests::{Hook, MailServer, Receiver, http_get};
 use serde_json::json;
 
 use crate::stage::{DNS_PLAN, Stage};
@@ -96,6 +96,42 @@ fn a_channel_that_fails_is_shown_and_its_secrets_are_nowhere() {
     for secret in [TOKEN, KEY, KEY.trim_start_matches("whsec_")] {
         assert!(!seen.iter().any(|text| text.contains(secret)), "{secret} is shown");
     }
+}
+
+/// Some people got the notice and others did not: that is no success to pass over.
+#[test]
+fn recipients_whom_the_server_refuses_are_named_in_status_readiness_and_metrics() {
+    let mut stage = Stage::cut_over("refused", &[]);
+    let server = MailServer::start();
+    stage.belay.env("SMTP", &server.url());
+    let notify = "
+notify:
+  ops:
+    email: { to: [ops@example.com, unknown-cto@example.com], from: belay@example.com, smtp: env:SMTP }
+    insecure: true
+    events: [finished]
+";
+    let plan = stage.plan(&format!("{DNS_PLAN}{notify}"));
+    let daemon = stage.serve_armed(&plan);
+    let path = format!("/v1/migrations/{}/rollback", stage.name());
+    assert_eq!(daemon.post(&path, &json!({ "reason": "orders fail" })).status, 202);
+    let mails = server.wait_for_count(1);
+    assert_eq!(mails[0]["to"], json!(["ops@example.com"]));
+    let ops = daemon.wait_until("the answer to be on record", |migration| {
+        let ops = &migration["notices"]["ops"];
+        (ops["sent"] == 1).then(|| ops.clone())
+    });
+    assert_eq!((&ops["refused"]["count"], &ops["given_up"]), (&json!(1), &json!(null)), "{ops}");
+    let who = ops["refused"]["why"].as_str().unwrap();
+    assert!(who.starts_with("unknown-cto@example.com (") && who.contains("no such user"), "{ops}");
+    let ready = http_get(&format!("{}/readyz", daemon.url)).unwrap();
+    assert_eq!((ready.status, &ready.json()["warnings"][0]["part"]), (200, &json!("notices")), "{ready:?}");
+    let status = stage.belay.run(&["status"]);
+    let words = status.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("1 notice of ops did not reach all recipients"), "{status}");
+    assert!(words.contains("Refused: unknown-cto@example.com"), "{status}");
+    let metrics = http_get(&format!("{}/metrics", daemon.url)).unwrap();
+    assert!(metrics.body.contains(r#"belay_notices_total{channel="ops",outcome="partly_sent"} 1"#), "{metrics:?}");
 }
 
 #[test]

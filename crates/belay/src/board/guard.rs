@@ -100,7 +100,16 @@ fn notices(migration: &Migration, look: &Look) -> Vec<String> {
             "{name} was not told of {count} {notices}, the last one at {at} ({about}): {why}; tell them yourself"
         ))
     });
-    let failing = failing.chain(given_up);
+    let refused = channels.clone().filter_map(|(name, channel)| {
+        let refused = channel.refused.as_ref()?;
+        let (count, about, who) = (refused.count, text::words(&refused.about), &refused.why);
+        let notices = if count == 1 { "1 notice of".to_owned() } else { format!("{count} notices of") };
+        let at = look.clock_time(refused.at, migration.now);
+        Some(format!(
+            "{notices} {name} did not reach all recipients, the last one at {at} ({about}). Refused: {who}; tell them yourself"
+        ))
+    });
+    let failing = failing.chain(given_up).chain(refused);
     let mut lines: Vec<String> = failing.flat_map(|told| look.wrap(2, "! ", &told, look.output.warn())).collect();
     let told: Vec<String> = channels
         .filter_map(|(name, channel)| {

@@ -127,6 +127,22 @@ fn who_cannot_be_asked_is_said() {
 }
 
 #[test]
+fn recipients_who_were_refused_are_named() {
+    let mut document = incident();
+    document["notices"] = json!({ "ops": {
+        "sent": 2, "failed": 0, "waiting": 0, "late": 0, "failing_since": null, "why": null, "given_up": null, "next_update": null,
+        "refused": {
+            "count": 1, "at": "2026-03-01T21:58:00Z", "about": "incident", "why": "gone@example.com (550 no such user)",
+        },
+    } });
+    let shown = show(&document, 100);
+    let words = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = "1 notice of ops did not reach all recipients, the last one at 21:58:00 (incident). Refused: \
+                gone@example.com (550 no such user); tell them yourself";
+    assert!(words.contains(line), "{shown}");
+}
+
+#[test]
 fn disarmed() {
     let mut document = armed();
     document["state"] = json!("disarmed");

@@ -91,6 +91,9 @@ pub(crate) struct Channel {
     pub(crate) failing_since: Option<Timestamp>,
     pub(crate) why: Option<String>,
     pub(crate) given_up: Option<GivenUp>,
+    /// Notices that some of their recipients did not get; `why` lists these. A daemon that is older does not show it.
+    #[serde(default)]
+    pub(crate) refused: Option<GivenUp>,
     pub(crate) next_update: Option<Timestamp>,
 }
 

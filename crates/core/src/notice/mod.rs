@@ -12,3 +12,8 @@ pub use outbox::{ChannelState, GivenUp, Outbox, POSTMORTEM_AFTER, Rung, Waiting}
 
 /// In the answer to a notice that some of its recipients got: what follows are those who were refused for good, each with why.
 pub const REFUSED_FOR: &str = "; refused for ";
+
+/// Those who were refused for good while other recipients got the notice, each with why, by the answer that is on record.
+pub fn refused(answer: &str) -> Option<&str> {
+    answer.split_once(REFUSED_FOR).map(|(_, refused)| refused)
+}

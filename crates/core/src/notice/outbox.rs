@@ -18,7 +18,7 @@ use crate::{
     id::{IncidentId, NoticeId, RunId},
     incident::Incident,
     migration::Migration,
-    notice::{Facts, Trouble},
+    notice::{Facts, Trouble, refused},
     watch::{Truth, health_in, truth},
 };
 
@@ -136,6 +136,8 @@ pub struct ChannelState {
     pub failing: Option<(Timestamp, String)>,
     /// What was given up since the migration was armed: in sight until it is armed anew.
     pub given_up: Option<GivenUp>,
+    /// The same of notices that some of their recipients got, and others not: `why` lists these.
+    pub refused: Option<GivenUp>,
 }
 
 /// Notices that people were to get, and will not.
@@ -146,6 +148,13 @@ pub struct GivenUp {
     pub at: Timestamp,
     pub about: NoticeKind,
     pub why: String,
+}
+
+impl GivenUp {
+    /// With those before it.
+    fn after(before: Option<&Self>, at: Timestamp, about: NoticeKind, why: &str) -> Self {
+        Self { count: before.map_or(0, |before| before.count) + 1, at, about, why: why.to_owned() }
+    }
 }
 
 fn is_fresh(waiting: &Waiting) -> bool {
@@ -276,8 +285,7 @@ impl Outbox {
         channel.failing = Some((since, why.to_owned()));
         let Some(again_at) = again_at else {
             channel.failed += 1;
-            let count = channel.given_up.as_ref().map_or(0, |given_up| given_up.count) + 1;
-            channel.given_up = Some(GivenUp { count, at, about, why: why.to_owned() });
+            channel.given_up = Some(GivenUp::after(channel.given_up.as_ref(), at, about, why));
             let lost = self.waiting.shift_remove(notice);
             if lost.is_some_and(|lost| lost.tells_of(&[NoticeKind::Incident], last))
                 && let Some(rung) = self.rungs.get_mut(&name)
@@ -306,7 +314,7 @@ impl Outbox {
 
     /// Whoever arms the migration has seen what became of earlier notices.
     pub(crate) fn seen(&mut self) {
-        self.channels.values_mut().for_each(|channel| channel.given_up = None);
+        self.channels.values_mut().for_each(|channel| (channel.given_up, channel.refused) = (None, None));
     }
 
     fn shift(&mut self, by: SignedDuration) {
@@ -404,12 +412,15 @@ impl Migration {
                 }
                 outbox.waiting.insert(notice.clone(), Arc::new(waiting));
             }
-            Event::NoticeSent { notice, .. } => {
+            Event::NoticeSent { notice, about, answer, .. } => {
                 let outbox = Arc::make_mut(&mut self.outbox);
                 let sent = outbox.waiting.shift_remove(notice).ok_or("there is no such notice")?;
                 let channel = outbox.channels.entry(sent.channel.clone()).or_default();
                 channel.sent += 1;
                 channel.last_sent = Some(at);
+                if let Some(who) = refused(answer) {
+                    channel.refused = Some(GivenUp::after(channel.refused.as_ref(), at, *about, who));
+                }
                 outbox.works_again(at, &sent.channel);
             }
             Event::NoticeFailed { notice, why, again_at, asked, .. } => {

@@ -754,6 +754,26 @@ fn a_thousand_approvals_are_five_notices_and_lose_nothing_else() {
 }
 
 #[test]
+fn recipients_who_were_refused_are_in_sight_until_the_migration_is_armed_anew() {
+    let plan = telling(vec![("team", channel(&[Incident, Recovered]))]);
+    let mut stage = armed(&plan);
+    for health in [Health::Unhealthy, Health::Healthy] {
+        stage.read("errors", health);
+        let (id, _) = next(&stage).unwrap();
+        let answer = "250 OK; refused for gone@example.com (550 no such user)".to_owned();
+        stage.feed(Input::Noticed { notice: id, result: Ok(answer) }).unwrap();
+    }
+    let team = stage.state.outbox.channels["team"].clone();
+    let refused = team.refused.unwrap();
+    assert_eq!((team.sent, refused.count, refused.about), (2, 2, Recovered));
+    assert_eq!(refused.why, "gone@example.com (550 no such user)");
+    assert_eq!(stage.replay(), stage.state);
+    stage.command(Verb::Disarm).unwrap();
+    stage.arm(&plan);
+    assert_eq!(stage.state.outbox.channels["team"].refused, None);
+}
+
+#[test]
 fn nothing_urgent_is_given_up_for_what_is_not() {
     let mut stage = armed(&telling(vec![("team", channel(&[NoticeKind::Blind, Incident]))]));
     stage.read("errors", Health::Unhealthy);

@@ -24,6 +24,8 @@ pub struct ChannelView {
     pub why: Option<String>,
     /// Since the migration was armed: what these people were to be told, and will not be.
     pub given_up: Option<GivenUpView>,
+    /// The same of notices that some of their recipients got, and others not: `why` lists these.
+    pub refused: Option<GivenUpView>,
     /// When people are told next how the incident goes on.
     pub next_update: Option<Timestamp>,
 }
@@ -61,6 +63,7 @@ pub(super) fn channels(state: &Migration) -> IndexMap<Name, ChannelView> {
             failing_since,
             why,
             given_up: known.given_up.map(GivenUpView::from),
+            refused: known.refused.map(GivenUpView::from),
             next_update: rung.and_then(|rung| rung.next),
         };
         (name.clone(), view)

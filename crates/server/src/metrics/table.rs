@@ -99,7 +99,7 @@ pub const ALL: &[Described] = &[
     counter(
         "belay_notices_total",
         &["channel", "outcome"],
-        "Notices by the plan's name of the channel: sent, failed (given up), dropped (unsent, and of no more use), late; and retried, each try that failed",
+        "Notices by the plan's name of the channel: sent, partly_sent (some recipients were refused), failed (given up), dropped (unsent, and of no more use), late; and retried, each try that failed",
     ),
     histogram("belay_notice_delay_seconds", &["channel"], "From when a notice was due until it was sent"),
     // --- AWS ------------------------------------------------------------------------------------------------------

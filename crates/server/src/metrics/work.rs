@@ -9,6 +9,7 @@ use std::{
 use belay_core::{
     event::{Event, Record, StepEvent},
     migration::Migration,
+    notice::refused,
     reading::Reading,
     run::Run,
 };
@@ -189,8 +190,8 @@ impl Work {
                 let labels = [migration, ("kind", word(run.kind)), ("outcome", word(outcome))];
                 self.run_time.get_or_create(&labels).observe(seconds(run.started, record.at));
             }
-            Event::NoticeSent { channel, delay_s, .. } => {
-                self.noticed(channel, "sent");
+            Event::NoticeSent { channel, answer, delay_s, .. } => {
+                self.noticed(channel, if refused(answer).is_some() { "partly_sent" } else { "sent" });
                 let delay_s = u32::try_from(*delay_s).unwrap_or(u32::MAX);
                 self.notice_delay.get_or_create(&[("channel", channel.clone())]).observe(f64::from(delay_s));
             }
