@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     decide::Deciding,
-    event::{Event, IncidentOutcome, RunOutcome, StepEvent},
+    event::{Event, FailureCode, IncidentOutcome, RunOutcome, StepEvent},
     id::{IncidentId, NoticeId, RunId, id_text},
     input::{NotSent, Retry},
     migration::Migration,
@@ -21,6 +21,7 @@ use crate::{
         standing::TRIGGER,
     },
     readiness::CheckVerdict,
+    run::{Phase, Run, RunState, StepState},
 };
 
 /// The wait after the first try that failed; it doubles up to the longest.
@@ -41,6 +42,26 @@ const SINGLE_MAX: usize = 5;
 
 /// Why an update is dropped.
 const NEWER: &str = "a newer notice tells what has become of it";
+
+/// Why what asks people for something is dropped.
+const RUN_OVER: &str = "the run has ended: nobody is asked for anything any more";
+const ANSWERED: &str = "it was answered before anybody was told";
+
+/// Whether a run still waits for what a notice asks of people.
+fn is_open(run: &Run, facts: &Facts) -> bool {
+    let waits =
+        |state: &Arc<StepState>| state.phase == Phase::AwaitingApproval || state.failure == Some(FailureCode::Unproven);
+    match facts.kind {
+        // One notice can ask for several steps.
+        NoticeKind::Approval if facts.more > 0 => run.steps.values().any(waits),
+        NoticeKind::Approval => {
+            let step = facts.step.as_ref().and_then(|step| run.steps.get(&step.name));
+            step.is_none_or(waits)
+        }
+        NoticeKind::Halted => run.state == RunState::Halted,
+        _ => true,
+    }
+}
 
 impl Deciding {
     /// Everything else has been decided: what is to be told of it, and of what was due by now.
@@ -69,20 +90,21 @@ impl Deciding {
         self.follow_late();
     }
 
-    /// When a run has ended, nobody is asked for anything: what asks and has not been sent is of no more use.
+    /// What asks people for something and has not been sent is of no more use when the run has ended, or when somebody has answered
+    /// before anybody was told. A notice that was tried may have arrived, so it stays.
     fn drop_asks(&mut self) {
-        let is_over = |waiting: &Waiting| {
-            let run = waiting.run().filter(|_| waiting.asks()).and_then(|run| self.state.find_run(run));
-            run.is_some_and(|run| run.state.is_over())
-        };
         let outbox = &self.state.outbox;
-        let old = outbox
-            .waiting
-            .iter()
-            .filter(|(id, waiting)| is_over(waiting) && !outbox.sending(self.now, &waiting.channel).contains(id));
-        let old: Vec<NoticeId> = old.map(|(id, _)| id.clone()).collect();
-        old.iter()
-            .for_each(|notice| self.drop_notice(notice, "the run has ended: nobody is asked for anything any more"));
+        let of_no_use = |waiting: &Waiting| {
+            let run = self.state.find_run(waiting.run().filter(|_| waiting.asks())?)?;
+            match run.state.is_over() {
+                true => Some(RUN_OVER),
+                false => (waiting.tries == 0 && !is_open(run, &waiting.facts)).then_some(ANSWERED),
+            }
+        };
+        let old = outbox.waiting.iter().filter_map(|(id, waiting)| Some((id, waiting, of_no_use(waiting)?)));
+        let old = old.filter(|(id, waiting, _)| !outbox.sending(self.now, &waiting.channel).contains(id));
+        let old: Vec<_> = old.map(|(id, _, why)| (id.clone(), why)).collect();
+        old.iter().for_each(|(notice, why)| self.drop_notice(notice, why));
     }
 
     fn drop_notice(&mut self, notice: &NoticeId, why: &str) {

@@ -754,6 +754,39 @@ fn a_thousand_approvals_are_five_notices_and_lose_nothing_else() {
 }
 
 #[test]
+fn an_approval_that_was_answered_before_anybody_was_told_is_not_asked_for() {
+    let mut stage = armed(&crowd(3));
+    deliver(&mut stage);
+    stage.read("errors", Health::Unhealthy);
+    let asks = |stage: &Stage| -> Vec<Name> {
+        let approvals =
+            stage.state.outbox.waiting.values().filter(|waiting| waiting.facts.kind == NoticeKind::Approval);
+        approvals.map(|waiting| waiting.facts.step.as_ref().unwrap().name.clone()).collect()
+    };
+    assert_eq!(asks(&stage), ["step0", "step1", "step2"]);
+    let run = stage.state.run.as_ref().unwrap().id.clone();
+    let approve = |stage: &mut Stage, step: &str| {
+        stage.command(Verb::Approve { run: run.clone(), step: step.to_owned(), approve: true }).unwrap()
+    };
+    let events = approve(&mut stage, "step1");
+    let dropped = events.iter().find_map(|event| match event {
+        Event::NoticeDropped { about: NoticeKind::Approval, why, .. } => Some(why.as_str()),
+        _ => None,
+    });
+    assert_eq!(dropped, Some("it was answered before anybody was told"));
+    assert_eq!(asks(&stage), ["step0", "step2"]);
+    // What was tried may have arrived.
+    while next(&stage).is_some_and(|(_, (_, facts))| facts.kind != NoticeKind::Approval) {
+        let (id, _) = next(&stage).unwrap();
+        stage.feed(Input::Noticed { notice: id, result: Ok("200".to_owned()) }).unwrap();
+    }
+    fails(&mut stage, Retry::Later { after: None });
+    approve(&mut stage, "step0");
+    assert_eq!(asks(&stage), ["step0", "step2"]);
+    assert_eq!(stage.replay(), stage.state);
+}
+
+#[test]
 fn recipients_who_were_refused_are_in_sight_until_the_migration_is_armed_anew() {
     let plan = telling(vec![("team", channel(&[Incident, Recovered]))]);
     let mut stage = armed(&plan);
