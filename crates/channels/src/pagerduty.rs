@@ -88,7 +88,7 @@ impl Way for PagerDuty {
 
     async fn deliver(&self, shared: &Shared, target: Target, notice: &Notice, text: Text) -> Result<String, NotSent> {
         let plain = text.plain();
-        let mut shown = String::new();
+        let mut shown: Vec<String> = Vec::new();
         for (action, key) in events(notice) {
             let request = Request {
                 method: Method::POST,
@@ -99,15 +99,24 @@ impl Way for PagerDuty {
                 answer_bytes_max: ANSWER_BYTES_MAX,
                 clock: &*shared.clock,
             };
-            let answer = shared.http.send(request).await?;
+            let answer = match shared.http.send(request).await {
+                Err(NotSent { why, retry }) if notice.test && action == Action::Resolve => {
+                    let why = format!(
+                        "the alert of the test is open: it could not be resolved ({why}); its dedup_key is {key}"
+                    );
+                    return Err(NotSent { why, retry });
+                }
+                answer => answer?,
+            };
             let said: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-            let one = answer.shown(&format!("{} ({})", said["message"].as_str().unwrap_or_default(), action.as_str()));
-            // The first one is the incident's.
-            if shown.is_empty() {
-                shown = one;
-            }
+            shown.push(answer.shown(&format!(
+                "{} ({})",
+                said["message"].as_str().unwrap_or_default(),
+                action.as_str()
+            )));
         }
-        Ok(shown)
+        // The first one is the incident's.
+        Ok(if notice.test { shown.join("; ") } else { shown.into_iter().next().unwrap_or_default() })
     }
 }
 
@@ -129,7 +138,8 @@ fn events(notice: &Notice) -> Vec<(Action, String)> {
     let asks = |action, kind: NoticeKind| (action, dedup_key(facts, &format!("{episode}/{kind}")));
     let has_episode = facts.incident.is_some() || facts.run.is_some();
     match facts.kind {
-        _ if notice.test => vec![main(Action::Trigger)],
+        // A test leaves no alert behind.
+        _ if notice.test => vec![main(Action::Trigger), main(Action::Resolve)],
         kind if ASKS.contains(&kind) && has_episode => vec![asks(Action::Trigger, kind)],
         // What the plan decides, no person has seen.
         NoticeKind::Decision if facts.by.is_some() => vec![main(Action::Acknowledge)],

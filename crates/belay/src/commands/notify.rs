@@ -24,7 +24,7 @@ use crate::{
 /// Show what people would be told, or try the channels of a plan
 ///
 /// With --preview every text is printed, with a made-up incident in it, and nothing is sent. With --send-test each channel gets one
-/// notice that says that it is a test.
+/// notice that says that it is a test; at PagerDuty its alert is resolved right after.
 #[derive(Debug, clap::Args)]
 #[command(
     group = clap::ArgGroup::new("what").required(true).args(["preview", "send_test"]),

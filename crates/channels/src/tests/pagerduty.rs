@@ -136,12 +136,29 @@ async fn a_test_wakes_nobody_who_has_an_incident() {
     let team = team(&receiver.url(""));
     let mut notice = team.notice(NoticeKind::Finished, 0);
     notice.test = true;
-    team.send(&notice).await.unwrap();
-    let event = receiver.only().json();
-    assert_eq!(event["event_action"], "trigger");
-    assert_eq!(event["dedup_key"], format!("belay/checkout-cutover/{}", notice.key));
-    assert_eq!(event["payload"]["severity"], "info");
-    assert_eq!(event["payload"]["summary"], "TEST: checkout-cutover: rolled back");
+    let said = team.send(&notice).await.unwrap();
+    // Nothing is left behind: the alert is resolved under the same key.
+    assert_eq!(said, "202 Event processed (trigger); 202 Event processed (resolve)");
+    let received = receiver.received();
+    let events: Vec<Value> = received.iter().map(Received::json).collect();
+    let actions: Vec<_> = events.iter().map(|event| event["event_action"].as_str().unwrap()).collect();
+    assert_eq!(actions, ["trigger", "resolve"]);
+    let key = format!("belay/checkout-cutover/{}", notice.key);
+    assert!(events.iter().all(|event| event["dedup_key"] == key), "{events:?}");
+    assert_eq!(events[0]["payload"]["severity"], "info");
+    assert_eq!(events[0]["payload"]["summary"], "TEST: checkout-cutover: rolled back");
+}
+
+#[tokio::test]
+async fn a_test_whose_alert_could_not_be_resolved_names_it() {
+    let answers = [answer("202 Accepted", &[], TAKEN), answer("500 Oops", &[], "")];
+    let receiver = Receiver::new(&[&answers[0], &answers[1]]).await;
+    let team = team(&receiver.url(""));
+    let mut notice = team.notice(NoticeKind::Incident, 0);
+    notice.test = true;
+    let why = team.send(&notice).await.unwrap_err().why;
+    let key = format!("its dedup_key is belay/checkout-cutover/{}", notice.key);
+    assert!(why.starts_with("the alert of the test is open: ") && why.ends_with(&key), "{why}");
 }
 
 #[tokio::test]
