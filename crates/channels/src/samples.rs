@@ -51,6 +51,7 @@ pub fn all(kind: NoticeKind) -> Vec<Sample> {
             ),
             of("decided by the end of the timebox", because("nobody decided in time", answered(Answer::RollBack))),
             of("rolled back by hand, without an incident", by("anna", "the new cluster loses orders", by_hand())),
+            of("decided while it heals", by("anna", "we want to be sure", healthy(answered(Answer::RollBack)))),
         ],
         NoticeKind::Approval => vec![
             of("asked of a role", Facts { step: Some(approval()), ..running() }),
@@ -177,6 +178,7 @@ fn incidents() -> Vec<(&'static str, Facts)> {
         ("an update while people fix", update(first(Answer::FixForward))),
         ("an update of a halted rollback", update(halted(running()))),
         ("a trigger joins", update(joining(first(Answer::FixForward)))),
+        ("an update while it heals", update(healthy(first(Answer::FixForward)))),
     ]
 }
 
@@ -333,8 +335,8 @@ fn confirmed(facts: Facts) -> Facts {
 }
 
 fn healthy(facts: Facts) -> Facts {
-    let incident = facts.incident.map(|incident| IncidentFacts { firing: Vec::new(), healthy: true, ..incident });
-    Facts { incident, ..facts }
+    let well = |incident| IncidentFacts { firing: Vec::new(), evidence: Vec::new(), healthy: true, ..incident };
+    Facts { incident: facts.incident.map(well), ..facts }
 }
 
 /// A step failed, and the rollback went on without it.

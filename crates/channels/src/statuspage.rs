@@ -220,7 +220,9 @@ impl Api<'_> {
             (Stage::Resolved, _) => "operational",
             (_, Some(Severity::Critical)) => "major_outage",
             (_, Some(Severity::Major)) => "partial_outage",
-            (_, Some(Severity::Minor) | None) => "degraded_performance",
+            (_, Some(Severity::Minor)) => "degraded_performance",
+            // Whether customers feel anything is not known.
+            (_, None) => "under_maintenance",
         };
         json!({
             "status": stage.as_str(),

@@ -54,7 +54,7 @@ async fn an_incident_is_created_on_the_page() {
     assert_eq!(incident["status"], "investigating");
     assert_eq!(incident["components"], json!({ "8kbf7d35c070": "major_outage" }));
     assert_eq!(incident["component_ids"], json!(["8kbf7d35c070"]));
-    assert!(incident["body"].as_str().unwrap().starts_with("Our service is affected since 2026-03-01 02:11 UTC"));
+    assert!(incident["body"].as_str().unwrap().starts_with("Our service has been affected since 2026-03-01 02:11 UTC"));
     assert_eq!(incident["metadata"]["belay"]["incident"], "checkout-cutover/mm7q2k9d0a1b");
 }
 

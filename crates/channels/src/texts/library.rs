@@ -66,7 +66,8 @@ const CUSTOMER: [(&str, &str); 5] = [
 ];
 
 /// Parts that templates include.
-pub(super) const PARTS: [(&str, &str); 5] = [
+pub(super) const PARTS: [(&str, &str); 6] = [
+    ("customer/_title.txt", include_str!("../../texts/customer/_title.txt")),
     ("internal/_now.txt", include_str!("../../texts/internal/_now.txt")),
     ("internal/_unknown.txt", include_str!("../../texts/internal/_unknown.txt")),
     ("internal/_facts.txt", include_str!("../../texts/internal/_facts.txt")),
