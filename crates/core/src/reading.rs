@@ -44,4 +44,7 @@ pub struct Measured {
     pub healthy: String,
     /// The number in it.
     pub threshold: f64,
+    /// Of the value and of the threshold, where the signal tells it: `ms`, `%`, `/s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
 }

@@ -60,6 +60,9 @@ pub struct Series {
     pub healthy: String,
     /// The number in it.
     pub threshold: f64,
+    /// Of the values and of the threshold, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
     pub from: Timestamp,
     /// Milliseconds since `from`, and the value.
     pub points: Vec<(i64, f64)>,
@@ -170,22 +173,30 @@ pub struct Recorder(BTreeMap<Name, Remembered>);
 struct Remembered {
     healthy: String,
     threshold: f64,
+    unit: Option<String>,
     points: Vec<Point>,
+}
+
+impl Remembered {
+    fn new(measured: &Measured) -> Self {
+        let Measured { healthy, threshold, unit, .. } = measured.clone();
+        Self { healthy, threshold, unit, points: Vec::new() }
+    }
+
+    fn is_of(&self, measured: &Measured) -> bool {
+        self.healthy == measured.healthy && self.unit == measured.unit
+    }
 }
 
 impl Recorder {
     /// Remembers the number that a reading rests on.
     pub fn note(&mut self, reading: &Reading, state: &Migration, now: Timestamp) {
-        let Some(Measured { value, at, healthy, threshold }) = &reading.measured else { return };
-        let (Some(value), true) = (rounded(*value), threshold.is_finite()) else { return };
-        let point = Point { at: *at, value };
-        let known = self.0.entry(reading.signal.clone()).or_insert_with(|| Remembered {
-            healthy: healthy.clone(),
-            threshold: *threshold,
-            points: Vec::new(),
-        });
-        if known.healthy != *healthy {
-            *known = Remembered { healthy: healthy.clone(), threshold: *threshold, points: Vec::new() };
+        let Some(measured) = &reading.measured else { return };
+        let (Some(value), true) = (rounded(measured.value), measured.threshold.is_finite()) else { return };
+        let point = Point { at: measured.at, value };
+        let known = self.0.entry(reading.signal.clone()).or_insert_with(|| Remembered::new(measured));
+        if !known.is_of(measured) {
+            *known = Remembered::new(measured);
         }
         match known.points.last_mut() {
             // The same period read once more; its data may have changed.
@@ -239,8 +250,8 @@ impl Recorder {
             }
             let ms = |at: Timestamp| at.as_millisecond() - from.as_millisecond();
             let points = thinned(&points, POINTS_MAX).iter().map(|point| (ms(point.at), point.value)).collect();
-            let (healthy, threshold) = (known.healthy.clone(), known.threshold);
-            series.push(Series { signal: name.clone(), healthy, threshold, from, points });
+            let (healthy, threshold, unit) = (known.healthy.clone(), known.threshold, known.unit.clone());
+            series.push(Series { signal: name.clone(), healthy, threshold, unit, from, points });
         }
         // What no chart is made of, such as signals of an earlier plan, is never due again.
         self.0.values_mut().for_each(|known| known.points.clear());

@@ -62,11 +62,13 @@ pub(crate) struct Limit {
     /// As people read it: `< 0.5`.
     pub(crate) healthy: String,
     pub(crate) threshold: f64,
+    pub(crate) unit: Option<&'static str>,
 }
 
 impl From<&Comparison> for Limit {
     fn from(comparison: &Comparison) -> Self {
-        Self { healthy: comparison.text.clone(), threshold: comparison.number() }
+        let unit = comparison.is_percent.then_some("%");
+        Self { healthy: comparison.text.clone(), threshold: comparison.number(), unit }
     }
 }
 
@@ -90,11 +92,12 @@ impl Probed {
     }
 
     fn reading(self, signal: &str, taken: Timestamp, source: String) -> Reading {
-        let measured = self.measured.map(|(value, Limit { healthy, threshold })| Measured {
+        let measured = self.measured.map(|(value, Limit { healthy, threshold, unit })| Measured {
             value,
             at: taken,
             healthy,
             threshold,
+            unit: unit.map(str::to_owned),
         });
         let (health, unreadable, evidence) = match self.outcome {
             Outcome::Healthy(evidence) => (Health::Healthy, false, evidence),

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use crate::{
     model::{ReadingPoint, SignalBand, SignalReadings},
+    shown::Shown,
     words,
 };
 
@@ -54,15 +55,19 @@ pub(crate) fn draw(
             stretch.iter().map(|point| format!("{:.1},{:.1}", x(point.at), y(point.value))).collect();
         let _ = write!(svg, "<polyline class=\"readings\" points=\"{}\"/>", points.join(" "));
     }
-    let unit = unit(readings);
     if readings.points.len() <= DOTS_MAX {
         for point in &readings.points {
-            let title = format!("{}{unit} at {}", words::value(point.value), point.at.strftime("%H:%M:%S UTC"));
+            let title = format!(
+                "{} at {}",
+                words::with_unit(&words::value(point.value), unit(readings)),
+                point.at.strftime("%H:%M:%S UTC")
+            );
             let _ = write!(
                 svg,
-                "<circle class=\"reading\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"2\"><title>{title}</title></circle>",
+                "<circle class=\"reading\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"2\"><title>{}</title></circle>",
                 x(point.at),
-                y(point.value)
+                y(point.value),
+                in_svg(&title)
             );
         }
     }
@@ -81,13 +86,20 @@ fn labels(svg: &mut String, readings: &SignalReadings, frame: &Frame, limit: f64
     // Below the line where there is no room above it.
     let above = limit - 4.0;
     let y = if above < frame.top + 12.0 { limit + 12.0 } else { above };
-    label("limit", frame.left + 5.0, y, "start", &format!("healthy: {}", readings.healthy));
-    let range = format!("{} to {}{}", words::value(readings.least), words::value(readings.greatest), unit(readings));
+    label(
+        "limit",
+        frame.left + 5.0,
+        y,
+        "start",
+        &format!("healthy: {}", words::limit(readings.healthy.as_str(), unit(readings))),
+    );
+    let greatest = words::with_unit(&words::value(readings.greatest), unit(readings));
+    let range = format!("{} to {greatest}", words::value(readings.least));
     label("range", frame.right, frame.top - 6.0, "end", &range);
 }
 
-fn unit(readings: &SignalReadings) -> String {
-    readings.unit.as_ref().map_or(String::new(), |unit| format!(" {unit}"))
+fn unit(readings: &SignalReadings) -> Option<&str> {
+    readings.unit.as_ref().map(Shown::as_str)
 }
 
 /// The line breaks where nothing was known.

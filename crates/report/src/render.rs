@@ -48,6 +48,8 @@ fn render(name: &'static str, source: &'static str, report: &RunReport) -> Strin
     environment.add_filter("span", |seconds: f64| words::duration(Duration::from_secs_f64(seconds.max(0.0))));
     environment.add_filter("words", |name: &str| words::words(name));
     environment.add_filter("value", words::value);
+    environment.add_filter("unit", |number: &str, unit: Option<&str>| words::with_unit(number, unit));
+    environment.add_filter("limit", |healthy: &str, unit: Option<&str>| words::limit(healthy, unit));
     let strip = Value::from_safe_string(strip::svg(&report.signals));
     let values = context! { r => Value::from(Serde(report.clone())), strip, zone => zone.is_some() };
     let rendered = environment.add_template(name, source).and_then(|()| environment.get_template(name)?.render(values));

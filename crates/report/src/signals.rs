@@ -90,7 +90,7 @@ fn readings(course: &Course, (from, to): (Timestamp, Timestamp)) -> BTreeMap<Nam
         let readings = SignalReadings {
             healthy: shown(&last.healthy),
             threshold: last.threshold,
-            unit: unit(course, &name).map(shown),
+            unit: last.unit.as_deref().or_else(|| unit(course, &name)).map(shown),
             least,
             greatest,
             left_out: points.len() - kept.len(),
@@ -101,7 +101,7 @@ fn readings(course: &Course, (from, to): (Timestamp, Timestamp)) -> BTreeMap<Nam
     charted.collect()
 }
 
-/// `http` compares the time of an answer in milliseconds with a limit in any unit; the other numbers have those of their source.
+/// An earlier version kept no unit: `http` compares the time of an answer in milliseconds with a limit in any unit.
 fn unit(course: &Course, name: &str) -> Option<&'static str> {
     let signal = course.plan().signals.get(name).filter(|signal| signal.kind == "http")?;
     (!signal.spec["http"]["within"].is_null()).then_some("ms")

@@ -95,6 +95,21 @@ pub fn value(value: f64) -> String {
     }
 }
 
+/// `120 ms`, `0.5%`, `40/s`
+pub fn with_unit(number: &str, unit: Option<&str>) -> String {
+    match unit {
+        None => number.to_owned(),
+        Some(unit) if unit.starts_with(['%', '/']) => format!("{number}{unit}"),
+        Some(unit) => format!("{number} {unit}"),
+    }
+}
+
+/// What is healthy, with the unit where the text has none: `< 0.5 s`, `within 500ms`.
+pub fn limit(healthy: &str, unit: Option<&str>) -> String {
+    let has_none = healthy.ends_with(|last: char| last.is_ascii_digit());
+    with_unit(healthy, unit.filter(|_| has_none))
+}
+
 /// `1 step`, `3 steps`
 pub fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
@@ -138,6 +153,18 @@ mod tests {
         for (number, text) in [(0.0, "0"), (0.05, "0.05"), (1200.0, "1200"), (1e300, "1e300"), (-2.5e-9, "-2.5e-9")] {
             assert_eq!(value(number), text);
         }
+    }
+
+    #[test]
+    fn values_have_their_unit() {
+        let cases =
+            [("120", Some("ms"), "120 ms"), ("0.5", Some("%"), "0.5%"), ("40", Some("/s"), "40/s"), ("7", None, "7")];
+        for (number, unit, text) in cases {
+            assert_eq!(with_unit(number, unit), text);
+        }
+        assert_eq!(limit("< 0.5", Some("s")), "< 0.5 s");
+        assert_eq!(limit("within 500ms", Some("ms")), "within 500ms");
+        assert_eq!(limit("<= 0.1%", Some("%")), "<= 0.1%");
     }
 
     #[test]

@@ -43,7 +43,13 @@ impl Watched {
             source: "prometheus".to_owned(),
             unreadable: false,
             permanent: false,
-            measured: Some(Measured { value, at: now, healthy: "< 0.5".to_owned(), threshold: 0.5 }),
+            measured: Some(Measured {
+                value,
+                at: now,
+                healthy: "< 0.5".to_owned(),
+                threshold: 0.5,
+                unit: Some("%".to_owned()),
+            }),
         };
         self.recorder.note(&reading, &self.stage.state, now);
         let chunk = self.recorder.take(&self.stage.state, now);

@@ -125,6 +125,7 @@ pub(crate) fn events() -> Vec<Event> {
                 signal: name(),
                 healthy: "<= 0.1%".to_owned(),
                 threshold: 0.1,
+                unit: Some("%".to_owned()),
                 from: at(1),
                 points: vec![(0, 0.1), (999, -1.234_56e-300), (i64::MAX, 1e300)],
             }],

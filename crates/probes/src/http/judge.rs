@@ -61,7 +61,7 @@ pub(super) fn measured(spec: &Spec, answer: &Answer) -> Option<(f64, Limit)> {
     if let Some(within) = spec.within {
         let healthy = format!("within {}", duration_format(within));
         let ms = |time: Duration| time.as_secs_f64() * 1000.0;
-        return Some((ms(answer.took), Limit { healthy, threshold: ms(within) }));
+        return Some((ms(answer.took), Limit { healthy, threshold: ms(within), unit: Some("ms") }));
     }
     let json: Value = match spec.body_json.is_empty() {
         true => return None,

@@ -34,7 +34,8 @@ impl Sensor for Rate {
         Box::pin(async move {
             let rate = |reading: Reading| {
                 let value = if reading.health == Health::Healthy { 0.1 } else { 7.0 };
-                let measured = Measured { value, at: reading.taken, healthy: "< 0.5".to_owned(), threshold: 0.5 };
+                let measured =
+                    Measured { value, at: reading.taken, healthy: "< 0.5".to_owned(), threshold: 0.5, unit: None };
                 Reading { measured: Some(measured), ..reading }
             };
             self.0.read(queries).await.into_iter().map(rate).collect()

@@ -109,7 +109,13 @@ pub(super) fn measured(spec: &Spec, answer: &Answer, now: Timestamp) -> Option<M
     let worst = |one: f64, other: f64| if spec.healthy.is_ceiling() { one.max(other) } else { one.min(other) };
     let value = all().filter(|(start_s, _)| **start_s == newest_s).map(|(_, value)| *value).reduce(worst)?;
     let at = Timestamp::from_second(newest_s + spec.period_s()).ok()?;
-    Some(Measured { value, at, healthy: spec.healthy.text.clone(), threshold: spec.healthy.number() })
+    Some(Measured {
+        value,
+        at,
+        healthy: spec.healthy.text.clone(),
+        threshold: spec.healthy.number(),
+        unit: spec.unit(),
+    })
 }
 
 /// `2 of 3 series unhealthy (web-1, web-2); web-1`
@@ -205,10 +211,19 @@ fn evidence(spec: &Spec, series: &Series, periods: &[Period], latest: Option<(f6
         0 => String::new(),
         number => format!(", {number} {what}"),
     };
-    let (breaching, of, healthy) = (self::count(periods, Period::Breaches), periods.len(), &spec.healthy.text);
+    let with_unit = |number: &str| match spec.unit().as_deref() {
+        None => number.to_owned(),
+        Some(unit) if unit.starts_with(['%', '/']) => format!("{number}{unit}"),
+        Some(unit) => format!("{number} {unit}"),
+    };
+    let (breaching, of, healthy) =
+        (self::count(periods, Period::Breaches), periods.len(), with_unit(&spec.healthy.text));
     let missing = count(Period::Missing, "without data");
     let open = count(Period::Open, if series.flaw.is_some() { "not known" } else { "whose data may still arrive" });
-    let latest = latest.map_or_else(|| "no data".to_owned(), |(value, start)| format!("latest {value} at {start}"));
+    let latest = latest.map_or_else(
+        || "no data".to_owned(),
+        |(value, start)| format!("latest {} at {start}", with_unit(&value.to_string())),
+    );
     let flaw = series.flaw.as_ref().map(|flaw| format!("; {}", flaw.why)).unwrap_or_default();
     format!("{breaching} of {of} periods are not {healthy}{missing}{open}; {latest}{flaw}")
 }

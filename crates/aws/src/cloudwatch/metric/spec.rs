@@ -196,6 +196,46 @@ pub(super) struct Spec {
     pub(super) missing: Missing,
 }
 
+impl Spec {
+    /// The unit of what is read, where the plan names it: `ms`. A count is a number.
+    pub(super) fn unit(&self) -> Option<String> {
+        let Source::Single(single) = &self.metric else { return None };
+        // How many samples, or which part of them, whatever these are.
+        match single.stat.as_str() {
+            "SampleCount" => None,
+            stat if stat.starts_with("PR(") => Some("%".to_owned()),
+            _ => single.unit.as_deref().and_then(shown_unit),
+        }
+    }
+}
+
+/// CloudWatch's unit as people write it.
+fn shown_unit(unit: &str) -> Option<String> {
+    let (of, per) = match unit.strip_suffix("/Second") {
+        Some(of) => (of, "/s"),
+        None => (unit, ""),
+    };
+    let short = match of {
+        "Count" | "None" => "",
+        "Seconds" => "s",
+        "Milliseconds" => "ms",
+        "Microseconds" => "µs",
+        "Percent" => "%",
+        "Bytes" => "B",
+        "Kilobytes" => "kB",
+        "Megabytes" => "MB",
+        "Gigabytes" => "GB",
+        "Terabytes" => "TB",
+        "Bits" => "bit",
+        "Kilobits" => "kbit",
+        "Megabits" => "Mbit",
+        "Gigabits" => "Gbit",
+        "Terabits" => "Tbit",
+        other => other,
+    };
+    Some(format!("{short}{per}")).filter(|unit| !unit.is_empty())
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub(super) enum Source {

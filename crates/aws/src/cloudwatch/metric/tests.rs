@@ -104,6 +104,23 @@ fn the_evidence_says_what_was_seen() {
     assert_eq!(evidence, "0 of 1 periods are not <= 1.5, 1 without data; no data");
 }
 
+#[test]
+fn the_unit_of_the_plan_is_shown() {
+    let spec = |unit: &str, stat: &str| {
+        let mut metric = metric(stat, "1m");
+        metric["unit"] = json!(unit);
+        of(metric, "<= 1.5", "1 of 1", "unknown")
+    };
+    let evidence = |unit: &str| found(&spec(unit, "p99"), &points(&[Some(2.25)])).1;
+    assert_eq!(evidence("Seconds"), "1 of 1 periods are not <= 1.5 s; latest 2.25 s at 2023-11-14T22:12:00Z");
+    assert_eq!(evidence("Percent"), "1 of 1 periods are not <= 1.5%; latest 2.25% at 2023-11-14T22:12:00Z");
+    assert_eq!(evidence("Count/Second"), "1 of 1 periods are not <= 1.5/s; latest 2.25/s at 2023-11-14T22:12:00Z");
+    assert_eq!(evidence("Count"), "1 of 1 periods are not <= 1.5; latest 2.25 at 2023-11-14T22:12:00Z");
+    assert_eq!(spec("Milliseconds", "p99").unit().as_deref(), Some("ms"));
+    assert_eq!(spec("Milliseconds", "SampleCount").unit(), None);
+    assert_eq!(spec("Milliseconds", "PR(:300)").unit().as_deref(), Some("%"));
+}
+
 fn several(values: &[(&str, Option<f64>)]) -> Answer {
     let series = values.iter().map(|(label, value)| series(label, points(&[*value])));
     Answer { series: series.collect(), ..Answer::default() }
