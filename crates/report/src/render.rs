@@ -61,9 +61,27 @@ fn moment(at: &str, form: &str, zone: Option<&TimeZone>) -> Result<String, Error
     Ok(at.to_zoned(zone.cloned().unwrap_or(TimeZone::UTC)).strftime(form).to_string())
 }
 
-/// Text that Markdown shows as it is: no markup, no HTML, no link, no cell of a table, no beginning of a list.
+/// Text that Markdown shows as it is: no markup, no HTML, no link, no cell of a table, no beginning of a list. A command of Belay
+/// stands in a code span as it is, so that it can be copied.
 fn in_markdown(text: &str) -> String {
     let text = text.trim();
+    let (mut shown, mut rest) = (String::with_capacity(text.len() + 16), text);
+    while let Some((before, command, after)) = command(rest) {
+        shown.push_str(&format!("{}`{command}`", without_markup(before)));
+        rest = after;
+    }
+    shown + &without_markup(rest)
+}
+
+/// What stands before the first command between backticks, the command, and what stands after it. A pipe would end a cell of a table.
+fn command(text: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = text.split_once('`')?;
+    let (command, after) = rest.split_once('`')?;
+    let is_command = command.starts_with("belay ") && !command.contains('|');
+    is_command.then_some((before, command, after))
+}
+
+fn without_markup(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len() + 16);
     let digits = text.chars().take_while(char::is_ascii_digit).count();
     let letters: Vec<char> = text.chars().collect();
@@ -109,6 +127,12 @@ mod tests {
             ("&lt;", r"\&lt;"),
             ("    code", "code"),
             ("2 of 3 targets healthy (5.2%)", "2 of 3 targets healthy (5.2%)"),
+            ("do `belay disarm --reason \"a_b\"`, _then_ arm", "do `belay disarm --reason \"a_b\"`, \\_then\\_ arm"),
+            ("`belay a_` and `belay b <c>`", "`belay a_` and `belay b <c>`"),
+            // Not a command, not ended, or the end of a cell.
+            ("`rm -rf`", r"\`rm -rf\`"),
+            ("`belay arm", r"\`belay arm"),
+            ("`belay a | b`", r"\`belay a \| b\`"),
         ];
         for (text, shown) in cases {
             assert_eq!(in_markdown(text), shown, "{text}");
