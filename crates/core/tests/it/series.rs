@@ -90,6 +90,7 @@ fn the_first_chunk_holds_what_was_before_and_comes_after_the_first_calls() {
     let first = watched.reads("errors", 7.123_456_789);
     let points = points(&first);
     assert_eq!((first[0].signal.as_str(), first[0].healthy.as_str(), first[0].threshold), ("errors", "< 0.5", 0.5));
+    assert_eq!(first[0].unit.as_deref(), Some("%"));
     assert!(points[0].0 >= opened - Duration::from_secs(1800) && points[0].0 < opened - Duration::from_secs(1700));
     assert!(points.len() <= POINTS_MAX && points.contains(&(opened + Duration::from_secs(1), 7.5)), "{points:?}");
     assert_eq!(points.last().unwrap().1, 7.12346);

@@ -166,3 +166,15 @@ fn the_time_of_an_answer_is_shown_with_its_unit() {
     assert!(text.contains("in between from 0.08 ms to 7.25 ms"), "{text}");
     assert!(page.contains("in between from 0.08 ms to 7.25 ms") && page.contains("0.08 to 7.25 ms</text>"), "{page}");
 }
+
+#[test]
+fn values_have_the_unit_that_is_on_record() {
+    let mut story = charted();
+    let text = serde_json::to_string(&story.stage.journal).unwrap();
+    let text = text.replace(r#""threshold":0.5"#, r#""threshold":0.5,"unit":"%""#);
+    story.stage.journal = serde_json::from_str(&text).unwrap();
+    let report = report(&story.stage.journal, &story.run).unwrap().unwrap();
+    let (text, page) = (markdown(&report), html(&report));
+    assert!(text.contains(r"(healthy: \< 0.5%)") && text.contains("in between from 0.08% to 7.25%"), "{text}");
+    assert!(page.contains("healthy: &lt; 0.5%</text>") && page.contains("0.08 to 7.25%</text>"), "{page}");
+}
