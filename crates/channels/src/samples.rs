@@ -60,7 +60,12 @@ pub fn all(kind: NoticeKind) -> Vec<Sample> {
         ],
         NoticeKind::StepFailed => {
             let step = StepFacts { role: None, quorum: None, until: None, why: REFUSED.to_owned(), ..approval() };
-            vec![of("a refused call", Facts { step: Some(step), ..running() })]
+            let why = "not settled within 2h: shop is being renamed".to_owned();
+            let overdue = StepFacts { why, overdue: true, ..step.clone() };
+            vec![
+                of("a refused call", Facts { step: Some(step), ..running() }),
+                of("not failed, but overdue", Facts { step: Some(overdue), ..running() }),
+            ]
         }
         NoticeKind::Halted => vec![
             of("after a failed step", because("the step db_back failed", halted(running()))),
@@ -369,6 +374,7 @@ fn approval() -> StepFacts {
         role: Some(name("incident_commander")),
         quorum: Some(1),
         until: Some(minute(35)),
+        overdue: false,
     }
 }
 

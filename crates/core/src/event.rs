@@ -502,6 +502,10 @@ pub enum StepEvent {
     DrainStarted {
         until: Timestamp,
     },
+    /// Its time-out has passed while an outage that it has begun is running: it goes on until that is over.
+    Overdue {
+        why: String,
+    },
     /// A part of the traffic has moved, and its gates have passed, or there was nothing to move: the next part comes.
     /// `stages`: so many are behind. `percent`: how far the last one of them goes.
     StagePassed {

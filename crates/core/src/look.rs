@@ -177,6 +177,8 @@ impl Deciding {
         if let Some(intent) = state.intent.as_ref().filter(|intent| intent.change.id == next.id) {
             match intent.fate {
                 Fate::Accepted { at } if self.now < at + VISIBLE_WITHIN => return,
+                // Nobody would be served any better by halting.
+                Fate::Accepted { .. } if endures(state, next) => {}
                 Fate::Accepted { .. } => {
                     let why = format!("AWS accepted it, but it does not show, or somebody reverted it: {}", next.title);
                     return self.fail(name, FailureCode::Contested, why);
@@ -229,7 +231,7 @@ impl Deciding {
         if run.state != RunState::Running || run.aborting || state.again_at.is_some_and(|at| self.now < at) {
             return; // looked at again when it is resumed, or when the back-off is over
         }
-        if state.failures >= plan.retry.attempts {
+        if state.failures >= plan.retry.attempts && !endures(state, next) {
             let why =
                 format!("{} attempts did not get through: {}; the last one: {}", state.failures, next.title, state.why);
             return self.fail(name, FailureCode::Refused, why);
@@ -344,6 +346,7 @@ impl Deciding {
             }
             Err(SendFailure::OutcomeUnknown { why }) => {
                 // The next look tells, after the last attempt too.
+                let pause = if state.outage_runs() { pause.min(TRANSIENT_PAUSE_MAX) } else { pause };
                 let (why, again_at) = (why.clone(), self.now + pause);
                 self.step(name, StepEvent::OutcomeUnknown { attempt, why, again_at });
             }
@@ -371,6 +374,11 @@ pub(crate) fn wants_look(run: &Run, name: &str, state: &StepState) -> bool {
         (RunState::Running | RunState::Held | RunState::Halted, Phase::Failed) => state.may_arrive(),
         _ => false,
     }
+}
+
+/// It is sent until it has taken effect: the step has begun an outage, this ends it, and twice is the same as once.
+fn endures(state: &StepState, next: &Change) -> bool {
+    next.repeats == Repeats::Converges && state.outage_runs_beside(Some(next))
 }
 
 /// After a long outage: before-image, target or own intermediate?

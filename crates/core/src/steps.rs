@@ -20,6 +20,10 @@ use crate::{
 pub(crate) const MANUAL: &str = "manual";
 pub(crate) const WAIT: &str = "wait";
 
+/// Why a time-out does not end a step.
+const GOES_ON: &str = "Belay goes on, because an outage that the step has begun is running and nothing is back under its name; \
+                       only `belay abort` ends it before";
+
 impl Deciding {
     pub(crate) fn step(&mut self, step: &str, what: StepEvent) {
         self.emit(Event::Step { step: step.to_owned(), what });
@@ -81,7 +85,10 @@ impl Deciding {
             }
             Phase::Observing | Phase::Applying | Phase::Settling if self.timed_out(state) => {
                 let why = self.why_timed_out(name, state, run.plan.steps[name].timeout);
-                self.fail(name, FailureCode::TimedOut, why);
+                match state.outage_runs() {
+                    true => self.step(name, StepEvent::Overdue { why: format!("{why}. {GOES_ON}") }),
+                    false => self.fail(name, FailureCode::TimedOut, why),
+                }
             }
             _ => {}
         }

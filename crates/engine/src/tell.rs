@@ -184,6 +184,7 @@ fn step_says(step: &str, what: &StepEvent) -> Option<(Tone, String)> {
         StepEvent::OutcomeUnknown { attempt, why, .. } => {
             (Warn, format!("{step}: it is not known what attempt {attempt} has done, looking: {why}"))
         }
+        StepEvent::Overdue { why } => (Error, format!("{step}: overdue: {why}")),
         StepEvent::Doubted { why } => (Warn, format!("{step}: in doubt: {why}")),
         StepEvent::Reported { report } if !report.logs.is_empty() => {
             (Info, format!("{step}: its logs: {}", report.logs))

@@ -273,6 +273,7 @@ fn step_told(step: &str, event: &StepEvent, clock: Clock) -> Told {
         StepEvent::OutcomeUnknown { why, .. } => {
             tell(step, Tone::Warn, with_why("the answer was lost, looking what came of it", why))
         }
+        StepEvent::Overdue { why } => tell(step, Tone::Bad, format!("overdue: {why}")),
         StepEvent::Doubted { why } => tell(step, Tone::Warn, format!("looking once more: {why}")),
         StepEvent::Trusted => tell(step, Tone::Plain, "in place after all"),
         StepEvent::WaitStarted { until } => tell(step, Tone::Plain, format!("waits until {}", clock(*until))),

@@ -180,6 +180,18 @@ fn a_rename_that_is_refused_for_a_while_is_waited_for() {
     let _ = switched_over(world).roll_back().rolled_back();
 }
 
+/// Nobody has production's name meanwhile.
+#[test]
+fn a_row_of_failures_between_the_renames_ends_nothing() {
+    for blow in [Blow::Fail, Blow::Lose, Blow::Throttle] {
+        let mut world = World::default().with(BlueGreen::of(Instance::mysql("shop")));
+        for nth in 2..=12 {
+            world.befall(Which::Nth("ModifyDBInstance".to_owned(), nth), blow.clone());
+        }
+        let _ = switched_over(world).roll_back().rolled_back();
+    }
+}
+
 /// With the step that winds it back by an hour.
 fn wound_back() -> (World, String) {
     let cluster = Cluster::aurora_mysql("stock").backtrackable(24).writer("stock-1");

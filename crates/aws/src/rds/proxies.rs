@@ -149,6 +149,8 @@ impl Swapped<'_> {
             title: format!("register {restored} with the proxy {proxy}"),
             before: json!({ "target": null }),
             after: json!({ "target": restored }),
+            // That of the deregistration ends with it.
+            effects: vec![Effect::Outage { expected: EXPECTED }],
             ..change(Call::RegisterProxy(self.target(proxy, restored)), EXPECTED)
         }
     }

@@ -61,7 +61,7 @@ const INCIDENT: [&str; 18] = [
 const INCIDENT_END: &str = "outcome";
 const RUN: [&str; 13] =
     ["id", "kind", "state", "started", "ended", "reason", "by", "steps", "over", "done", "confirmed", "now", "failed"];
-const STEP: [&str; 6] = ["name", "action", "why", "role", "quorum", "until"];
+const STEP: [&str; 7] = ["name", "action", "why", "role", "quorum", "until", "overdue"];
 
 /// The values of a notice. An unknown value is an empty text; a missing object is none.
 pub(super) fn of(notice: &Notice) -> Value {
@@ -111,7 +111,7 @@ fn incident_names() -> Vec<&'static str> {
 /// The value of a name that the facts leave out.
 fn empty(name: &str) -> Value {
     match name {
-        "drill" | "test" | "customer_facing" | "all" | "well" | "healthy" | "confirmed" => json!(false),
+        "drill" | "test" | "customer_facing" | "all" | "well" | "healthy" | "confirmed" | "overdue" => json!(false),
         "triggers" | "firing" | "joined" | "evidence" | "changes" | "observed" | "authority" | "now" | "failed" => {
             json!([])
         }

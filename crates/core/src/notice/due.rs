@@ -305,7 +305,7 @@ impl Deciding {
                 Event::Step { step, what: StepEvent::Unproven { destination, why } } => {
                     kind(NoticeKind::Approval).step(step, &format!("no proof that {destination} is healthy: {why}"))
                 }
-                Event::Step { step, what: StepEvent::Failed { why, .. } } => {
+                Event::Step { step, what: StepEvent::Failed { why, .. } | StepEvent::Overdue { why } } => {
                     kind(NoticeKind::StepFailed).step(step, why)
                 }
                 Event::RunHalted { why } => kind(NoticeKind::Halted).why(why),

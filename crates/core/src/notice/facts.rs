@@ -162,6 +162,9 @@ pub struct StepFacts {
     /// Of `approval`: until when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
+    /// Of `step_failed`: it has not failed. Its time-out has passed, and it goes on, since an outage that it has begun is running.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub overdue: bool,
 }
 
 /// A problem beside incidents. A channel that gets a notice of it gets one of its end, too: some channels open an alert for it.

@@ -209,5 +209,6 @@ fn step_facts(name: &str, run: &Run, told: &Told) -> StepFacts {
         role: approve.map(|approve| approve.role.clone()).or(asked),
         quorum: approve.map(|approve| approve.quorum),
         until: run.steps.get(name).and_then(|step| step.approval_until),
+        overdue: run.steps.get(name).is_some_and(|step| step.overdue.is_some()),
     }
 }

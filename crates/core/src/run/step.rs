@@ -109,6 +109,8 @@ pub struct StepState {
     pub deadline: Option<Timestamp>,
     /// What is left of the time-out while an interlock or a person is waited for: that time does not count.
     pub time_left: Option<Duration>,
+    /// When its time-out passed while an outage that it has begun was running: it has none until that is over.
+    pub overdue: Option<Timestamp>,
     /// Since when looks contradict what Belay had put back: one of them alone may be stale.
     pub doubted: Option<Timestamp>,
     /// How often it was begun: anew with each `retry` of a person. Executions of jobs are named by it.
@@ -179,6 +181,7 @@ impl StepState {
             ended: None,
             deadline: None,
             time_left: None,
+            overdue: None,
             doubted: None,
             tries: 0,
             attempt: 0,
@@ -235,6 +238,30 @@ impl StepState {
         timed_out && !self.arrived && self.has_begun()
     }
 
+    /// An outage that this step has begun is running: of its changes with one, the first has taken effect, or may have, and
+    /// the last has not. To stop here is worse than anything: nobody has what clients look for.
+    pub fn outage_runs(&self) -> bool {
+        self.outage_runs_beside(None)
+    }
+
+    /// The same when a look shows that `next` has not taken effect.
+    pub(crate) fn outage_runs_beside(&self, next: Option<&Change>) -> bool {
+        let is_outage = |change: &&Change| change.effects.iter().any(|effect| matches!(effect, Effect::Outage { .. }));
+        let is_effective = |id: &String| self.effective.contains(id);
+        let of_intent = self.intent.as_ref().filter(|intent| intent.fate != Fate::NoEffect);
+        let begun = |id: &String| {
+            let planned = self.planned.iter().any(|change| change.id == *id);
+            is_effective(id)
+                || of_intent.is_some_and(|intent| intent.change.id == *id)
+                // It had taken effect when a person had the step begin once more.
+                || (!planned && self.sends.iter().any(|sent| sent.change == *id))
+        };
+        let left: Vec<&String> =
+            self.planned.iter().filter(is_outage).map(|change| &change.id).filter(|id| !is_effective(id)).collect();
+        let mut sent = self.sent.iter().filter(is_outage).filter(|change| next.is_none_or(|next| next.id != change.id));
+        sent.any(|change| begun(&change.id) && left.iter().any(|id| **id != change.id))
+    }
+
     /// Something was sent for the present stage.
     pub fn sent_in_stage(&self) -> bool {
         self.attempt > self.attempt_before_stage
@@ -271,6 +298,7 @@ impl StepState {
             self.throttled.over(at);
             self.ended = Some(at);
             self.deadline = None;
+            self.overdue = None;
             self.again_at = None;
             self.approval_until = None;
         }
@@ -383,6 +411,15 @@ impl StepState {
                 }
                 self.forget_failures();
                 self.settle_intent(Fate::Effective);
+                if self.overdue.is_some() && !self.outage_runs() {
+                    self.overdue = None;
+                    self.deadline = Some(at + plan.timeout);
+                }
+            }
+            StepEvent::Overdue { why } => {
+                self.overdue = Some(at);
+                self.deadline = None;
+                self.why.clone_from(why);
             }
             StepEvent::Doubted { .. } => self.doubted = Some(at),
             StepEvent::Trusted => self.doubted = None,

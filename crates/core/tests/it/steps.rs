@@ -6,25 +6,13 @@ use crate::common::*;
 use belay_core::{
     change::{Assessment, Change, Effect, Progress, Proof, Repeats},
     event::FailureCode,
-    input::{ErrorClass, Input, LookFailure, RefusalKind, SendFailure, Verb},
+    input::{ErrorClass, Input, LookFailure, RefusalKind, Verb},
     reading::Health,
     run::{Phase, RunState},
     wants::Task,
 };
 use belay_plan::model::*;
 use jiff::SignedDuration;
-
-fn no_effect(stage: &mut Stage, name: &str, class: ErrorClass) {
-    let attempt = stage.step(name).attempt;
-    let failure = SendFailure::NoEffect { why: "Rate exceeded".to_owned(), class };
-    stage.feed(Input::Applied { step: name.to_owned(), attempt, result: Err(failure) }).unwrap();
-}
-
-fn lost(stage: &mut Stage, name: &str) {
-    let attempt = stage.step(name).attempt;
-    let failure = SendFailure::OutcomeUnknown { why: "connection reset".to_owned() };
-    stage.feed(Input::Applied { step: name.to_owned(), attempt, result: Err(failure) }).unwrap();
-}
 
 fn remaining(ids: &[&str]) -> Assessment {
     Assessment::Remaining(ids.iter().map(|id| change(id)).collect())

@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::common::*;
 use belay_core::{
-    change::{Assessment, Progress},
+    change::{Assessment, Change, Effect, Progress},
     event::{Event, FailureCode, StepEvent},
-    input::{Input, Verb},
+    input::{ErrorClass, Input, Verb},
     run::{Phase, RunState},
 };
 use belay_plan::model::{Approve, Otherwise};
@@ -127,4 +127,126 @@ fn a_process_that_was_stopped_gives_people_and_steps_their_time_and_the_world_no
     stage.pass(120);
     stage.awake(Duration::from_secs(120), SignedDuration::ZERO);
     assert_eq!(stage.step("dns").deadline, Some(deadline + Duration::from_secs(120)));
+}
+
+/// Two renames: between them nobody has the name.
+fn renames(ids: &[&str]) -> Assessment {
+    let outage = || vec![Effect::Outage { expected: Duration::from_secs(60) }];
+    Assessment::Remaining(ids.iter().map(|id| Change { effects: outage(), ..change(id) }).collect())
+}
+
+/// The first rename is in effect.
+fn between() -> Stage {
+    let mut stage = Stage::new();
+    stage.run(&plan(vec![("db", step(&[]))]), &[]);
+    stage.look("db", renames(&["away", "back"]));
+    stage.accept("db");
+    stage
+}
+
+#[test]
+fn a_timeout_does_not_end_a_step_while_its_outage_runs() {
+    let mut stage = between();
+    stage.look("db", settling("listed under neither name"));
+    stage.pass(300);
+    let events = stage.tick();
+    let overdue = |event: &Event| matches!(event, Event::Step { what: StepEvent::Overdue { why }, .. } if why.contains("belay abort"));
+    assert_eq!(events.iter().filter(|event| overdue(event)).count(), 1, "{events:?}");
+    assert_eq!((stage.phase("db"), stage.run_state()), (Phase::Settling, RunState::Running));
+    stage.pass(3_000);
+    assert!(stage.tick().is_empty(), "it is told once");
+    assert_eq!(intents(&stage.look("db", renames(&["back"]))), 1);
+    stage.accept("db");
+    stage.pass(3_000);
+    stage.tick();
+    stage.look("db", Assessment::InPlace);
+    assert_eq!((stage.phase("db"), stage.run_state()), (Phase::Done, RunState::RolledBack));
+}
+
+#[test]
+fn once_the_outage_is_over_the_time_counts_anew() {
+    let mut stage = between();
+    stage.pass(300);
+    stage.tick();
+    stage.look("db", renames(&["back"]));
+    stage.accept("db");
+    stage.look("db", Assessment::Remaining(vec![change("settings")]));
+    assert_eq!(stage.step("db").overdue, None);
+    let timeout = stage.state.run.as_ref().unwrap().plan.steps["db"].timeout;
+    assert_eq!(stage.step("db").deadline, Some(stage.now + timeout));
+    stage.pass(300);
+    no_effect(&mut stage, "db", ErrorClass::Transient);
+    stage.tick();
+    assert_eq!(stage.step("db").failure, Some(FailureCode::TimedOut));
+}
+
+#[test]
+fn a_person_can_abort_an_overdue_outage() {
+    let mut stage = between();
+    stage.pass(300);
+    stage.tick();
+    let run = stage.state.run.as_ref().unwrap().id.clone();
+    stage.command(Verb::Abort { run }).unwrap();
+    assert_eq!(stage.run_state(), RunState::Aborted);
+}
+
+#[test]
+fn lost_answers_use_up_no_attempts_while_an_outage_runs() {
+    let mut stage = between();
+    for attempt in 0..40 {
+        assert_eq!(intents(&stage.look("db", renames(&["back"]))), 1, "{attempt}");
+        lost(&mut stage, "db");
+        let again = stage.step("db").again_at.unwrap();
+        assert!(again <= stage.now + Duration::from_secs(10), "nobody has the name meanwhile");
+        stage.now = again;
+        stage.tick();
+    }
+    stage.look("db", Assessment::InPlace);
+    assert_eq!(stage.phase("db"), Phase::Done);
+}
+
+#[test]
+fn what_was_accepted_and_does_not_show_is_sent_again_while_an_outage_runs() {
+    let mut stage = between();
+    stage.look("db", renames(&["back"]));
+    stage.accept("db");
+    stage.pass(61);
+    assert_eq!(intents(&stage.look("db", renames(&["back"]))), 1);
+}
+
+/// The old name is still there, so to halt takes nothing away.
+#[test]
+fn before_the_outage_begins_attempts_and_time_count() {
+    let mut stage = Stage::new();
+    stage.run(&plan(vec![("db", step(&[]))]), &[]);
+    for _ in 1..=3 {
+        stage.look("db", renames(&["away", "back"]));
+        lost(&mut stage, "db");
+        stage.now = stage.step("db").again_at.unwrap();
+    }
+    stage.look("db", renames(&["away", "back"]));
+    assert_eq!(stage.step("db").failure, Some(FailureCode::Refused));
+    let mut stage = Stage::new();
+    stage.run(&plan(vec![("db", step(&[]))]), &[]);
+    stage.look("db", renames(&["away", "back"]));
+    no_effect(&mut stage, "db", ErrorClass::Transient);
+    stage.pass(300);
+    stage.tick();
+    assert_eq!(stage.step("db").failure, Some(FailureCode::TimedOut));
+}
+
+/// A person had it begin once more in the middle: what it had begun is known from what was sent.
+#[test]
+fn an_outage_is_known_after_a_retry() {
+    let mut stage = between();
+    stage.look("db", renames(&["back"]));
+    no_effect(&mut stage, "db", ErrorClass::Permanent);
+    assert_eq!(stage.step("db").failure, Some(FailureCode::Refused));
+    let run = stage.state.run.as_ref().unwrap().id.clone();
+    stage.command(Verb::Retry { run, step: "db".to_owned() }).unwrap();
+    stage.look("db", renames(&["back"]));
+    lost(&mut stage, "db");
+    stage.pass(300);
+    stage.tick();
+    assert_eq!(stage.run_state(), RunState::Running);
 }

@@ -320,6 +320,7 @@ fn step_events() -> Vec<StepEvent> {
         StepEvent::WaitStarted { until: at(10) },
         StepEvent::Reported { report: Report { output: why(), logs: "a log group".to_owned() } },
         StepEvent::DrainStarted { until: at(11) },
+        StepEvent::Overdue { why: why() },
         StepEvent::StagePassed { stages: 1, percent: 50 },
         StepEvent::Settled { changed: false },
         StepEvent::VerifyOpened,

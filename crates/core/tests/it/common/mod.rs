@@ -8,7 +8,7 @@ use belay_core::{
     change::{Assessment, Change, Effect, Proof, Repeats, Share},
     event::{EVENT_VERSION, Event, Record, StepEvent},
     id::RunId,
-    input::{Asked, Input, Look, Pin, Refusal, Verb},
+    input::{Asked, ErrorClass, Input, Look, Pin, Refusal, SendFailure, Verb},
     migration::Migration,
     reading::{Health, Reading},
     run::{Phase, RunState},
@@ -192,6 +192,20 @@ pub fn is_sending(wants: &Wanted, step: &str) -> bool {
 
 pub fn intents(events: &[Event]) -> usize {
     events.iter().filter(|event| matches!(event, Event::Step { what: StepEvent::Intended { .. }, .. })).count()
+}
+
+/// The last send of a step was refused.
+pub fn no_effect(stage: &mut Stage, name: &str, class: ErrorClass) {
+    let attempt = stage.step(name).attempt;
+    let failure = SendFailure::NoEffect { why: "Rate exceeded".to_owned(), class };
+    stage.feed(Input::Applied { step: name.to_owned(), attempt, result: Err(failure) }).unwrap();
+}
+
+/// The answer to it was lost.
+pub fn lost(stage: &mut Stage, name: &str) {
+    let attempt = stage.step(name).attempt;
+    let failure = SendFailure::OutcomeUnknown { why: "connection reset".to_owned() };
+    stage.feed(Input::Applied { step: name.to_owned(), attempt, result: Err(failure) }).unwrap();
 }
 
 /// A change that moves traffic to blue, which the actuator has seen healthy.
