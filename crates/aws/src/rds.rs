@@ -34,6 +34,7 @@ mod source;
 mod spec;
 mod state;
 mod status;
+mod steady;
 pub(crate) mod survey;
 
 use std::{fmt, sync::Arc};
@@ -140,15 +141,17 @@ impl RdsRestore {
                 _ => Ok(None),
             }
         };
-        let cname = async {
-            match &with.cname {
-                Some(cname) => cname::observe(&clients.route53.read, scope, cname, receipts).await.map(Some),
-                None => Ok(None),
-            }
-        };
         let snapshot = reads::snapshot_of(client, scope, &names.own, &with.from);
-        let ((restored, instance, failed), snapshot, earliest_restorable, cname) =
-            futures::try_join!(dance, snapshot, earliest_restorable, cname)?;
+        let ((restored, instance, failed), snapshot, earliest_restorable) =
+            futures::try_join!(dance, snapshot, earliest_restorable)?;
+        let available = restored.as_ref().is_some_and(|new| status::phase(&new.status) == status::Phase::Available);
+        let cname = match &with.cname {
+            Some(cname) => {
+                let busy = restored.is_some() && !available;
+                Some(cname::observe(&clients.route53.read, scope, cname, receipts, busy).await?)
+            }
+            None => None,
+        };
         let begins = instance.is_some() && restored.is_none() && failed.is_none();
         let links = if begins { Some(links::once(client, scope, Kind::Instance, &names.own).await) } else { None };
         let endpoint = instance.as_ref().and_then(|found| found.endpoint.clone());
@@ -161,7 +164,20 @@ impl RdsRestore {
         let before = scope.before::<Observed>().ok().flatten().and_then(Observed::links);
         let asked = proxies::asked(scope, with, before, restored.is_none() && failed.is_some());
         let proxied = proxies::look(client, Kind::Instance, &asked).await?;
-        Ok(State { looked, instance, restored, failed, snapshot, earliest_restorable, links, cname, led, proxied })
+        let steady = steady::since(scope, looked, available);
+        Ok(State {
+            looked,
+            instance,
+            restored,
+            steady,
+            failed,
+            snapshot,
+            earliest_restorable,
+            links,
+            cname,
+            led,
+            proxied,
+        })
     }
 }
 

@@ -21,7 +21,7 @@ use jiff::Timestamp;
 
 use self::changes::{ADD_ROLE, CARRY, RENAME_FAILED, RENAME_RESTORED, RESTORE};
 use super::{
-    Names, Observed, Settings, With,
+    Names, Settings, With,
     carry::{self, Next, Phase},
     cname::Pointing,
     eligible,
@@ -33,7 +33,7 @@ use super::{
     source::{Kind, Sought},
     spec::{Cname, KeepEndpoint, Source},
     state::{Instance, Role, State},
-    status,
+    status, steady,
 };
 
 /// An accepted restore or rename is listed within this time; usually within seconds.
@@ -46,8 +46,8 @@ const SHOWING_WITHIN: Duration = Duration::from_secs(2 * 60);
 /// with a delay for it), and what it has changed may show as late.
 pub(super) const STATUS_LAGS: Duration = Duration::from_secs(30);
 
-/// For so long after an accepted modification that shows, `available` is not believed.
-pub(super) const STEADY_AFTER: Duration = Duration::from_secs(15);
+/// Changes that RDS carries out after it has accepted them.
+const MODIFICATIONS: [&str; 2] = [CARRY, ADD_ROLE];
 
 /// How long accepted settings are waited for.
 pub(super) fn showing(is_pending: bool) -> Duration {
@@ -306,26 +306,18 @@ impl<'a> View<'a> {
         model.attached.roles.iter().filter(|role| !new.attached.roles.contains(role)).collect()
     }
 
-    /// Why the restored instance is not to get a name yet. Until it has, nobody would have the plan's, so whatever RDS may
-    /// still refuse a rename for is waited for while the replaced one has it.
+    /// Why the restored instance is not to get a name yet, if so: see [`steady`].
     fn unsteady(&self, new: &Instance) -> Option<Assessment> {
         if new.modifying && self.sent.lately(LISTED_WITHIN) {
             return Some(settling(format!("{} has settings that are not in force yet", new.name)));
         }
-        let carried = self.sent.receipts.iter().rfind(|receipt| receipt.change.starts_with(CARRY));
-        if let Some(carried) = carried.filter(|carried| self.now.looked < carried.at + STEADY_AFTER) {
-            let note = format!("{} is {}, which it may be for a moment only", new.name, new.status);
-            return Some(self.settling_since(Some(carried.at), changes::CARRY_EXPECTED, note));
-        }
-        let previous = self.scope.previous::<Observed>().ok().flatten();
-        let before = match &previous {
-            Some(Observed::Instance(previous)) => previous.restored.as_ref(),
-            _ => None,
+        let until = steady::until(&self.sent, self.now.steady, &MODIFICATIONS)?;
+        let Some(sent) = self.sent.last_of(&MODIFICATIONS).filter(|_| until > self.now.looked) else {
+            let note = format!("{} is {}; it is looked at once more before the names change", new.name, new.status);
+            return Some(settling(note));
         };
-        let twice = before.is_some_and(|before| status::phase(&before.status) == status::Phase::Available);
-        (!twice).then(|| {
-            settling(format!("{} is {}; it is looked at once more before the names change", new.name, new.status))
-        })
+        let note = format!("{} is {}, which it may be for a moment only", new.name, new.status);
+        Some(self.settling_since(Some(sent), changes::CARRY_EXPECTED, note))
     }
 
     /// The names stay as they are; clients are told where it is, or find it themselves.

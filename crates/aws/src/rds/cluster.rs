@@ -47,6 +47,8 @@ use super::{
     source::{self, Kind},
     spec::{KeepEndpoint, Newest, Source, With},
     state::{Instance, Snapshot, tags},
+    status::{Phase, phase},
+    steady,
 };
 use crate::{errors, resolver::Resolver, session::Clients};
 
@@ -79,15 +81,19 @@ pub(super) async fn look(
         let cluster = describe(client, &names.own).await?;
         Ok((restored, cluster, derived(&names.failed).await?))
     };
-    let cname = async {
-        match &with.cname {
-            Some(cname) => cname::observe(&clients.route53.read, scope, cname, receipts).await.map(Some),
-            None => Ok(None),
-        }
-    };
-    let ((restored, cluster, failed), snapshot, cname) =
-        futures::try_join!(dance, snapshot(client, scope, &names.own, &with.from), cname)?;
+    let ((restored, cluster, failed), snapshot) =
+        futures::try_join!(dance, snapshot(client, scope, &names.own, &with.from))?;
     let members = members(client, scope, [&cluster, &restored, &failed]).await?;
+    let of_it = restored.iter().map(|new| new.status.as_str());
+    let of_members = members.iter().filter_map(|member| Some(member.restored.as_ref()?.status.as_str()));
+    let available = restored.is_some() && of_it.chain(of_members).all(|status| phase(status) == Phase::Available);
+    let cname = match &with.cname {
+        Some(cname) => {
+            let busy = restored.is_some() && !available;
+            Some(cname::observe(&clients.route53.read, scope, cname, receipts, busy).await?)
+        }
+        None => None,
+    };
     let begins = cluster.is_some() && restored.is_none() && failed.is_none();
     let links = if begins { Some(links::once(client, scope, Kind::Cluster, &names.own).await) } else { None };
     let stage = match with.keep_endpoint {
@@ -99,7 +105,8 @@ pub(super) async fn look(
     let before = scope.before::<Observed>().ok().flatten().and_then(Observed::links);
     let asked = proxies::asked(scope, with, before, restored.is_none() && failed.is_some());
     let proxied = proxies::look(client, Kind::Cluster, &asked).await?;
-    Ok(ClusterState { looked, cluster, restored, failed, members, snapshot, links, cname, led, proxied })
+    let steady = steady::since(scope, looked, available);
+    Ok(ClusterState { looked, cluster, restored, steady, failed, members, snapshot, links, cname, led, proxied })
 }
 
 /// All that clients may connect to: of the writer, of the readers, of each member that gets its name back, and the custom ones.

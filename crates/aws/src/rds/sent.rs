@@ -46,9 +46,21 @@ impl Sent<'_> {
         changes.filter(is_it).any(|change| self.perhaps(change, within))
     }
 
-    /// Whether anything was accepted within this time.
+    /// Whether anything was accepted within this time, or may have been.
     pub(super) fn lately(&self, within: Duration) -> bool {
-        self.receipts.last().is_some_and(|receipt| self.looked < receipt.at + within)
+        self.perhaps_sent().any(|(_, at)| self.looked < at + within)
+    }
+
+    /// When a change of one of these kinds was last accepted, or may have been: `carry` is also `carry:shop-1`.
+    pub(super) fn last_of(&self, kinds: &[&str]) -> Option<Timestamp> {
+        let of_kind = |change: &str| kinds.contains(&change.split_once(':').map_or(change, |(kind, _)| kind));
+        self.perhaps_sent().filter(|(change, _)| of_kind(change)).map(|(_, at)| at).max()
+    }
+
+    fn perhaps_sent(&self) -> impl Iterator<Item = (&str, Timestamp)> {
+        let sends = self.sends.iter().filter(|sent| !matches!(sent.outcome, SentOutcome::Declined { .. }));
+        let receipts = self.receipts.iter().map(|receipt| (receipt.change.as_str(), receipt.at));
+        sends.map(|sent| (sent.change.as_str(), sent.at)).chain(receipts)
     }
 
     /// Waits for what was accepted at `began`. `percent`: how far it is, where AWS tells.

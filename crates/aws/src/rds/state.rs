@@ -20,6 +20,9 @@ pub struct State {
     pub instance: Option<Instance>,
     /// Under the name that this run restores to.
     pub restored: Option<Instance>,
+    /// Since when each look has shown the restored one available.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steady: Option<Timestamp>,
     /// Under the name that this run moves the replaced one to.
     pub failed: Option<Instance>,
     /// Where the plan restores from a snapshot.

@@ -107,6 +107,9 @@ impl Rds {
                             change.stages.last_mut().expect("it was pushed just now")
                         }
                     };
+                    if self.pace.shows_first && pending.is_none() {
+                        change.at_once.insert(shown.clone(), value.clone());
+                    }
                     stage.attributes.insert(shown, value);
                     stage.pending.extend(pending.map(ToOwned::to_owned));
                 }

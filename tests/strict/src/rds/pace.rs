@@ -23,6 +23,8 @@ pub struct Pace {
     /// with a delay of 30 s for it).
     pub begins: Duration,
     pub modify: Duration,
+    /// Settings that are never pending show as soon as they are accepted, before the status changes; else at the end.
+    pub shows_first: bool,
     pub upgrade: Duration,
     /// In the background: the database is usable meanwhile.
     pub optimize_storage: Duration,
@@ -63,6 +65,7 @@ impl Default for Pace {
             backup: minutes(3),
             begins: seconds(25),
             modify: minutes(4),
+            shows_first: false,
             upgrade: minutes(20),
             optimize_storage: minutes(6 * 60),
             settings_show: seconds(50),

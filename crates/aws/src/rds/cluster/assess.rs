@@ -18,9 +18,8 @@ use super::{
     view::{MemberModel, View},
 };
 use crate::rds::{
-    Observed,
     assess::{
-        LISTED_WITHIN, STATUS_LAGS, STEADY_AFTER,
+        LISTED_WITHIN, STATUS_LAGS,
         changes::{CARRY, CARRY_EXPECTED, RENAME_EXPECTED, RENAME_FAILED, RENAME_RESTORED, RESTORE, carry_id},
         showing,
     },
@@ -34,7 +33,11 @@ use crate::rds::{
     spec::{KeepEndpoint, With},
     state::Instance,
     status::{Phase, Service, phase, service},
+    steady,
 };
+
+/// Changes that RDS carries out after it has accepted them.
+const MODIFICATIONS: [&str; 2] = [CARRY, ENABLE_HTTP_ENDPOINT];
 
 pub(in crate::rds) fn assess(
     scope: &Scope,
@@ -270,28 +273,25 @@ impl View<'_> {
             .then(|| settling(format!("{answering} of {wanted} members of the restored cluster {} answer", new.name)))
     }
 
-    /// Why the restored cluster is not to get its name yet: see the same of an instance.
+    /// Why the restored cluster is not to get its name yet, if so: see [`steady`].
     fn unsteady(&self, new: &Cluster) -> Option<Assessment> {
-        if !new.pending.is_empty() && self.sent.lately(LISTED_WITHIN) {
-            return Some(settling(format!("the cluster {} has settings that are not in force yet", new.name)));
-        }
-        let carried = self.sent.receipts.iter().rfind(|receipt| receipt.change.starts_with(CARRY));
-        if let Some(carried) = carried.filter(|carried| self.now.looked < carried.at + STEADY_AFTER) {
-            let note = format!("the cluster {} is {}, which it may be for a moment only", new.name, new.status);
-            return Some(self.sent.settling(Some(carried.at), CARRY_EXPECTED, None, note));
-        }
-        let previous = self.scope.previous::<Observed>().ok().flatten();
-        let before = match &previous {
-            Some(Observed::Cluster(previous)) => previous.restored.as_ref(),
-            _ => None,
+        let mut made = self.now.members.iter().filter_map(|member| member.restored.as_ref());
+        let coming = match new.pending.is_empty() {
+            true => made.find(|made| made.modifying).map(|made| made.name.clone()),
+            false => Some(format!("the cluster {}", new.name)),
         };
-        let twice = before.is_some_and(|before| phase(&before.status) == Phase::Available);
-        (!twice).then(|| {
-            settling(format!(
+        if let Some(name) = coming.filter(|_| self.sent.lately(LISTED_WITHIN)) {
+            return Some(settling(format!("{name} has settings that are not in force yet")));
+        }
+        let until = steady::until(&self.sent, self.now.steady, &MODIFICATIONS)?;
+        let Some(sent) = self.sent.last_of(&MODIFICATIONS).filter(|_| until > self.now.looked) else {
+            return Some(settling(format!(
                 "the cluster {} is {}; it is looked at once more before the names change",
                 new.name, new.status
-            ))
-        })
+            )));
+        };
+        let note = format!("the cluster {} is {}, which it may be for a moment only", new.name, new.status);
+        Some(self.sent.settling(Some(sent), CARRY_EXPECTED, None, note))
     }
 
     /// Settings and members that are still to be sent, or to be waited for.

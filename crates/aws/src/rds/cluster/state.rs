@@ -25,6 +25,9 @@ pub struct ClusterState {
     pub cluster: Option<Cluster>,
     /// Under the name that this run restores to.
     pub restored: Option<Cluster>,
+    /// Since when each look has shown the restored one and its members available.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steady: Option<Timestamp>,
     /// Under the name that this run moves the replaced one to.
     pub failed: Option<Cluster>,
     /// By their names before the run, sorted.

@@ -134,6 +134,7 @@ fn state(clusters: [Option<Cluster>; 3], readers: &str, writers: &str) -> Cluste
         looked: time("02:00:00"),
         cluster,
         restored,
+        steady: Some(time("01:00:00")),
         failed,
         members: vec![member("shop-1", readers), member("shop-2", writers)],
         snapshot: Some(Snapshot {
