@@ -377,9 +377,18 @@ impl System for AlbForward {
         let writes = with.forwarder.arns(&scope.aws);
         let of_network =
             writes.iter().any(|arn| arn.contains("/net/")).then(|| statement(targets::ATTRIBUTES, "*", false));
-        let reads = reads.chain(of_network);
+        let reads = reads.chain(of_network).chain(user_pools(scope));
         reads.chain(writes.iter().map(|arn| statement(modify, arn, true))).collect()
     }
+}
+
+/// The list of actions is written back whole, and of one that authenticates with Cognito the load balancer looks up the client with
+/// the caller's own rights. The baseline knows which pools.
+fn user_pools(scope: &Scope) -> Vec<Permission> {
+    let actions = scope.baseline.as_ref().and_then(|entry| entry.doc["actions"].as_array());
+    let pools = actions.into_iter().flatten().filter_map(|action| action["cognito"]["user_pool_arn"].as_str());
+    let pools: BTreeSet<&str> = pools.collect();
+    pools.into_iter().map(|pool| statement("cognito-idp:DescribeUserPoolClient", pool, false)).collect()
 }
 
 fn statement(action: &str, resource: &str, mutates: bool) -> Permission {

@@ -202,6 +202,28 @@ fn only_the_modification_is_scoped_to_the_listener() {
     assert_eq!(mutating(json!({ "rule": rule })), either);
 }
 
+/// The list of actions is written back whole.
+#[test]
+fn the_client_of_an_authentication_by_cognito_may_be_looked_up() {
+    let pool = "arn:aws:cognito-idp:eu-west-1:111122223333:userpool/eu-west-1_abc";
+    let cognito = types::AuthenticateCognitoActionConfig::builder().user_pool_arn(pool);
+    let cognito = cognito.user_pool_client_id("c").user_pool_domain("d").build();
+    let kind = types::ActionTypeEnum::AuthenticateCognito;
+    let action = types::Action::builder().r#type(kind).authenticate_cognito_config(cognito).build();
+    let baseline = State { actions: vec![Action::from_aws(action)], ..state(&[("blue", 1)]) };
+    let asked = |baseline: &State| {
+        let doc = serde_json::to_value(baseline).unwrap();
+        let entry = BaselineEntry { action: ACTION.to_owned(), resource: LISTENER.to_owned(), doc };
+        let scope = Scope { baseline: Some(entry), ..scope(json!({}), None, None) };
+        let with = With::deserialize(json!({ "listener": LISTENER })).unwrap();
+        let alb = AlbForward::new(nowhere(), Arc::new(Still { wakes: false }));
+        let all = alb.permissions(&scope, &with).into_iter();
+        all.filter(|asked| asked.action.starts_with("cognito-idp:")).map(|asked| asked.resource).collect::<Vec<_>>()
+    };
+    assert_eq!(asked(&baseline), [pool]);
+    assert_eq!(asked(&state(&[("blue", 1)])), [""; 0]);
+}
+
 #[test]
 fn the_resource_is_what_the_plan_names() {
     let resource = |with: Value| (spec().resource)(&with);

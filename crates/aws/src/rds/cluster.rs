@@ -310,6 +310,7 @@ pub(super) fn permissions(scope: &Scope, with: &With, cluster: &str) -> Vec<Perm
     }
     if let (Some(settings), Some(doc)) = (of_cluster, doc) {
         made.pass_domain(settings);
+        made.manage_password(with, settings);
         made.pass_roles(&settings["associated_roles"]);
         let own = permissions::key_of_data(doc, &doc["cluster"]);
         made.use_keys(own.into_iter().chain([settings].into_iter().chain(of_members).flat_map(permissions::keys)));

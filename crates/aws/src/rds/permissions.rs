@@ -95,6 +95,29 @@ impl Permissions {
         }
     }
 
+    /// RDS makes the secret of a managed master password, and encrypts it, with the caller's own rights (RDS User Guide,
+    /// "Permissions required for Secrets Manager integration"). That it describes and is granted the key, `use_keys` allows.
+    pub(super) fn manage_password(&mut self, with: &With, settings: &Value) {
+        let managed = &settings["managed_password"];
+        if !managed.is_object() || with.without.contains("managed_password") {
+            return;
+        }
+        let of = |service: &str, what: &str| {
+            format!("arn:{}:{service}:{}:{}:{what}", self.partition, self.region, self.account)
+        };
+        let (secret, any_key) = (of("secretsmanager", "secret:rds!*"), of("kms", "key/*"));
+        for action in ["secretsmanager:CreateSecret", "secretsmanager:TagResource"] {
+            self.send(action, secret.clone());
+        }
+        match managed["kms_key"].as_str().filter(|key| key.starts_with("arn:")) {
+            Some(key) => ["kms:Decrypt", "kms:GenerateDataKey"].into_iter().for_each(|action| {
+                self.send(action, key.to_owned());
+            }),
+            // The key that Secrets Manager has for all.
+            None => self.read("kms:DescribeKey", any_key),
+        }
+    }
+
     /// Roles that a database reaches other services by.
     pub(super) fn pass_roles(&mut self, roles: &Value) {
         for arn in roles.as_array().into_iter().flatten().filter_map(|role| role["arn"].as_str()) {
@@ -102,7 +125,7 @@ impl Permissions {
         }
     }
 
-    /// The role by which a database joins a directory.
+    /// The role by which a database joins a directory; Directory Service is called with its rights, not with the caller's.
     pub(super) fn pass_domain(&mut self, settings: &Value) {
         if let Some(role) = settings["domain"]["managed"]["iam_role_name"].as_str() {
             let role = format!("arn:{}:iam::{}:role/{role}", self.partition, self.account);
@@ -221,6 +244,7 @@ pub(super) fn instance(scope: &Scope, with: &With, instance: &str) -> Vec<Permis
     if let Some(settings) = known {
         made.pass_domain(settings);
         made.use_keys(keys(settings));
+        made.manage_password(with, settings);
     }
     if let Some(doc) = scope.baseline.as_ref().map(|entry| &entry.doc) {
         let instance = &doc["instance"];
@@ -309,6 +333,11 @@ mod tests {
             "kms:CreateGrant arn:aws:kms:eu-west-1:111122223333:key/data",
             "iam:PassRole arn:aws:iam::111122223333:role/s3",
             "rds:AddRoleToDBInstance arn:aws:rds:eu-west-1:111122223333:db:checkout-restored-*",
+            "secretsmanager:CreateSecret arn:aws:secretsmanager:eu-west-1:111122223333:secret:rds!*",
+            "secretsmanager:TagResource arn:aws:secretsmanager:eu-west-1:111122223333:secret:rds!*",
+            "kms:CreateGrant arn:aws:kms:eu-west-1:111122223333:key/secret",
+            "kms:Decrypt arn:aws:kms:eu-west-1:111122223333:key/secret",
+            "kms:GenerateDataKey arn:aws:kms:eu-west-1:111122223333:key/secret",
         ] {
             let sends = statements(&scope, &snapshot, true);
             assert!(sends.iter().any(|statement| statement == expected), "{expected}: {sends:#?}");
@@ -330,7 +359,13 @@ mod tests {
         assert!(sends.contains(&"iam:PassRole arn:aws:iam::111122223333:role/watch".to_owned()));
         let source = "rds:RestoreDBInstanceToPointInTime arn:aws:rds:eu-west-1:111122223333:db:checkout";
         assert!(sends.contains(&source.to_owned()));
+        let without = With::deserialize(json!({
+            "instance": "Checkout", "from": { "snapshot": "pre" }, "without": ["managed_password"],
+        }));
+        let all = instance(&scope, &without.unwrap(), "Checkout");
+        assert!(!all.iter().any(|permission| permission.action.starts_with("secretsmanager:")), "{all:#?}");
     }
+
     #[test]
     fn the_record_of_a_cname_can_be_written_and_not_deleted() {
         let scope = testing::scope(Value::Null, None, None);
