@@ -28,10 +28,12 @@ const LATE: [(&str, i64, i64); 2] = [("AWS/Billing", 0, 12 * HOUR_S), ("AWS/S3",
 /// What the value of a period tells as long as not all of its data has arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Early {
-    /// About what it will be: an average, a percentile, an extreme. It is judged as it comes.
+    /// About what it will be: an average, a percentile. It is judged as it comes.
     Estimate,
-    /// A part of what it will be: a sum, a count. It only grows, but for sums of values below zero, which are rare.
+    /// A part of what it will be: a sum, a count, a maximum. It only grows, but for sums of values below zero, which are rare.
     AtLeast,
+    /// The same of a minimum, which only falls.
+    AtMost,
     /// Nothing: FILL puts a value where none has arrived, SUM leaves out what has not.
     Nothing,
 }
@@ -65,12 +67,14 @@ fn of_expression(Expression { expression, metrics, .. }: &Expression) -> Early {
         // The series as they are.
         [Call::Search(Some(stat))] if expression::is_one_call(expression) => statistic::early(stat),
         [Call::Select(aggregate)] => match aggregate.to_ascii_uppercase().as_str() {
-            "AVG" | "MAX" | "MIN" => Early::Estimate,
-            "COUNT" | "SUM" => Early::AtLeast,
+            "AVG" => Early::Estimate,
+            "COUNT" | "SUM" | "MAX" => Early::AtLeast,
+            "MIN" => Early::AtMost,
             _ => Early::Nothing,
         },
         calls => {
-            let is_estimate = |stat: &str| statistic::early(stat) == Early::Estimate;
+            // Whatever arithmetic makes of it: an extreme may grow then, or fall.
+            let is_estimate = |stat: &str| statistic::early(stat) == Early::Estimate || statistic::is_extreme(stat);
             let searches = calls.iter().all(|call| match call {
                 Call::Pointwise => true,
                 Call::Search(stat) => stat.is_some_and(is_estimate),
@@ -89,6 +93,8 @@ pub(super) fn delay(spec: &Spec) -> Option<String> {
         (Early::Estimate, _) => return None,
         (Early::AtLeast, _) if ceiling => return None,
         (Early::AtLeast, _) => "until then it may be too low",
+        (Early::AtMost, _) if !ceiling => return None,
+        (Early::AtMost, _) => "until then it may be too high",
         (Early::Nothing, Source::Expression(math)) if expression::fills(&math.expression) => {
             "until then FILL shows its fill value"
         }
@@ -131,15 +137,17 @@ mod tests {
         let cases = [
             (single("N", "Sum", "1m"), Early::AtLeast),
             (single("N", "SampleCount", "1m"), Early::AtLeast),
-            (single("N", "Maximum", "1m"), Early::Estimate),
+            (single("N", "Maximum", "1m"), Early::AtLeast),
             (single("N", "tc90", "1m"), Early::AtLeast),
             (single("N", "TS(10%:)", "1m"), Early::AtLeast),
-            (single("N", "Minimum", "1m"), Early::Estimate),
+            (single("N", "Minimum", "1m"), Early::AtMost),
             (single("N", "Average", "1m"), Early::Estimate),
             (single("N", "p99", "1m"), Early::Estimate),
             (math("m", "Sum"), Early::AtLeast),
             (math("100 * m", "Average"), Early::Estimate),
             (math("ABS(m) + CEIL(m)", "p99"), Early::Estimate),
+            (math("100 * m", "Maximum"), Early::Estimate),
+            (math("m", "Minimum"), Early::AtMost),
             (math("100 * m", "Sum"), Early::Nothing),
             (math("FILL(m, 0)", "Average"), Early::Nothing),
             (math("FILL(m, REPEAT)", "p99"), Early::Nothing),
@@ -151,6 +159,8 @@ mod tests {
             (json!({"expression": "100 * SEARCH('{N,Host} Load', 'Sum')"}), Early::Nothing),
             (json!({"expression": "MAX(SEARCH('{N,Host} Load', 'Average'))"}), Early::Nothing),
             (json!({"expression": "SELECT AVG(Load) FROM N"}), Early::Estimate),
+            (json!({"expression": "SELECT MIN(Load) FROM N"}), Early::AtMost),
+            (json!({"expression": "SELECT MAX(Load) FROM N"}), Early::AtLeast),
             (json!({"expression": "select sum(Load) from N"}), Early::AtLeast),
             (json!({"expression": "SELECT COUNT(Load) FROM SCHEMA(N, Host)"}), Early::AtLeast),
         ];
@@ -164,6 +174,9 @@ mod tests {
         let of = |metric: Value, healthy: &str| delay(&spec(metric, healthy));
         assert_eq!(of(single("N", "Sum", "1m"), "<= 5"), None);
         assert_eq!(of(single("N", "p99", "1m"), "< 5"), None);
+        assert_eq!(of(single("N", "Maximum", "1m"), "<= 5"), None);
+        assert_eq!(of(single("N", "Minimum", "1m"), ">= 5"), None);
+        assert_eq!(of(single("N", "Minimum", "1m"), "<= 5").as_deref(), Some("until then it may be too high"));
         assert_eq!(of(single("N", "Sum", "1m"), ">= 5").as_deref(), Some("until then it may be too low"));
         let filled = of(math("FILL(m, 0)", "Sum"), "<= 5");
         assert_eq!(filled.as_deref(), Some("until then FILL shows its fill value"));

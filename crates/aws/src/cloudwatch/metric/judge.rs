@@ -183,6 +183,7 @@ fn tells(early: Early, ceiling: bool, holds: bool) -> bool {
     match early {
         Early::Estimate => true,
         Early::AtLeast => ceiling != holds,
+        Early::AtMost => ceiling == holds,
         Early::Nothing => false,
     }
 }

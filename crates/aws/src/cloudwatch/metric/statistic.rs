@@ -31,9 +31,14 @@ const ALL: &str = "statistics are SampleCount, Sum, Average, Minimum, Maximum, I
 pub(super) fn early(stat: &str) -> Early {
     let family = stat.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
     match family {
-        "SampleCount" | "Sum" | "tc" | "ts" | "TC" | "TS" => Early::AtLeast,
+        "SampleCount" | "Sum" | "Maximum" | "tc" | "ts" | "TC" | "TS" => Early::AtLeast,
+        "Minimum" => Early::AtMost,
         _ => Early::Estimate,
     }
+}
+
+pub(super) fn is_extreme(stat: &str) -> bool {
+    ["Minimum", "Maximum"].contains(&stat)
 }
 
 /// What is wrong with a statistic, and what would be right.

@@ -191,6 +191,24 @@ fn a_value_that_only_grows_counts_early_where_it_decides() {
     assert_eq!(health(&floor, &[Some(60.0), Some(90.0), Some(90.0)]), Health::Unhealthy);
 }
 
+/// The extreme may come with the rest of the data, and each period is read once.
+#[test]
+fn an_extreme_counts_early_where_it_decides() {
+    let ceiling = of(metric("Maximum", "1m"), "<= 5", "1 of 1", "unknown");
+    assert_eq!(health(&ceiling, &[Some(9.0), Some(0.0), Some(0.0)]), Health::Unhealthy);
+    assert_eq!(health(&ceiling, &[Some(0.0), Some(0.0), Some(9.0)]), Health::Unhealthy);
+    assert_eq!(health(&ceiling, &[Some(0.0), Some(0.0), Some(0.0)]), Health::Healthy);
+    let least = of(metric("Minimum", "1m"), ">= 5", "1 of 1", "unknown");
+    assert_eq!(health(&least, &[Some(9.0), Some(9.0), Some(0.0)]), Health::Unhealthy);
+    assert_eq!(health(&least, &[Some(0.0), Some(9.0), Some(9.0)]), Health::Unhealthy);
+    // It may fall yet.
+    let least = of(metric("Minimum", "1m"), "<= 5", "1 of 1", "unknown");
+    assert_eq!(health(&least, &[Some(9.0), Some(9.0), Some(0.0)]), Health::Healthy);
+    // It may grow yet.
+    let most = of(metric("Maximum", "1m"), ">= 5", "1 of 1", "unknown");
+    assert_eq!(health(&most, &[Some(0.0), Some(0.0), Some(9.0)]), Health::Healthy);
+}
+
 #[test]
 fn a_filled_value_counts_when_the_data_has_had_its_time() {
     let filled = |healthy: &str| {
