@@ -29,6 +29,22 @@ const OF_SETTINGS: [&str; 14] = [
     "StorageTypeNotSupported",
 ];
 
+/// Refusals that may be about one setting, or about what no call can do without (the key of the data): they leave another way where
+/// that setting was sent, and after it nothing.
+const OF_ONE: [(&str, &str); 3] = [
+    ("DBSubnetGroupDoesNotCoverEnoughAZs", "multi_az"),
+    ("InvalidVPCNetworkState", "availability_zone"),
+    ("KMSKeyNotAccessible", "performance_insights_kms_key"),
+];
+
+/// The classes of an instance, and of the instances of a Multi-AZ DB cluster.
+const CLASSES: [&str; 2] = ["db_instance_class", "db_cluster_instance_class"];
+
+/// How a class that is refused is got round.
+const OTHER_CLASS: &str = "if the class is retired, give the database that is replaced another (`aws rds modify-db-instance \
+                           --db-instance-class`, or `modify-db-cluster --db-cluster-instance-class`), then retry: a class that is \
+                           refused gives way to that of the present database";
+
 /// What a database is not restored without, unless a refusal names it: whoever reaches it, reaches it by these.
 const LEAST: [&str; 11] = [
     "db_instance_class",
@@ -45,7 +61,7 @@ const LEAST: [&str; 11] = [
 ];
 
 /// Words of RDS's messages that are no parameter's name, as they are met in them; the first that fits counts.
-const WORDS: [(&str, &str); 20] = [
+const WORDS: [(&str, &str); 21] = [
     ("max storage size", "max_allocated_storage"),
     ("maximum storage threshold", "max_allocated_storage"),
     ("storage size", "allocated_storage"),
@@ -54,6 +70,7 @@ const WORDS: [(&str, &str); 20] = [
     ("storage throughput", "storage_throughput"),
     ("provisioned iops", "iops"),
     ("instance class", "db_instance_class"),
+    ("instance class", "db_cluster_instance_class"),
     ("security group", "vpc_security_groups"),
     ("option group", "option_group"),
     ("dbparametergroup", "db_parameter_group"),
@@ -78,7 +95,15 @@ pub(super) fn decline<T: Serialize>(error: ApplyError, code: &str, message: &str
         {
             let named = named(code, message, &sent);
             let elements = elements(message, &named, &sent);
+            let of_class = named.iter().any(|name| CLASSES.contains(&name.as_str()));
+            let why = if of_class { format!("{why} ({OTHER_CLASS})") } else { why };
             let body = json!({ "settings": sent.keys().collect::<Vec<_>>(), "named": named, "elements": elements });
+            ApplyError::Declined { why, body }
+        }
+        ApplyError::NoEffect { why, class: ErrorClass::Permanent }
+            if of_one(code).is_some_and(|name| sent.contains_key(name)) =>
+        {
+            let body = json!({ "settings": sent.keys().collect::<Vec<_>>(), "named": [of_one(code)] });
             ApplyError::Declined { why, body }
         }
         // One zone has none, another may: after that it is a matter of time.
@@ -90,6 +115,10 @@ pub(super) fn decline<T: Serialize>(error: ApplyError, code: &str, message: &str
         }
         error => error,
     }
+}
+
+fn of_one(code: &str) -> Option<&'static str> {
+    OF_ONE.iter().find(|(of, _)| *of == code).map(|(_, name)| *name)
 }
 
 /// The settings of a call that its refusal is about, as far as code and message tell.
@@ -145,6 +174,8 @@ pub(super) struct Without {
     refused: BTreeMap<String, String>,
     /// By setting, elements of its list that it goes without, each with the reason.
     elements: BTreeMap<String, BTreeMap<String, String>>,
+    /// How often the class was named.
+    classes: usize,
 }
 
 impl Without {
@@ -161,6 +192,7 @@ impl Without {
             if elements.is_some() {
                 continue;
             }
+            without.classes += usize::from(named.iter().any(|name| CLASSES.contains(&name.as_str())));
             let named: BTreeSet<&str> = named.iter().map(|name| fields::key(name)).collect();
             let goes = |name: &String| match named.is_empty() {
                 true => !LEAST.contains(&name.as_str()),
@@ -182,6 +214,15 @@ impl Without {
         // A list without elements would say that there is to be none.
         left.retain(|name, value| !(self.elements.contains_key(name) && *value == json!([])));
         T::deserialize(Value::Object(left)).expect("fields of settings are settings")
+    }
+
+    /// The class to ask for: as it was, or as the present database has it once that was refused. None: what RDS chooses.
+    pub(super) fn class(&self, wanted: Option<&String>, present: Option<&String>) -> Option<String> {
+        match self.classes {
+            0 => wanted.cloned(),
+            1 => present.filter(|present| Some(*present) != wanted).cloned(),
+            _ => None,
+        }
     }
 
     /// By setting, why it is not as it was.
@@ -296,6 +337,51 @@ mod tests {
         }
         let busy = refusal("InvalidDBInstanceState", "busy", ErrorClass::Transient);
         assert!(matches!(busy, ApplyError::NoEffect { class: ErrorClass::Transient, .. }));
+    }
+
+    /// The same code may be about the key of the data, or about a zone that nobody has asked for.
+    #[test]
+    fn a_refusal_that_may_be_of_one_setting_goes_without_that_alone() {
+        for (code, name, given) in [
+            (
+                "KMSKeyNotAccessibleFault",
+                "performance_insights_kms_key",
+                Settings { performance_insights_kms_key: Some("arn:key".to_owned()), ..settings() },
+            ),
+            ("DBSubnetGroupDoesNotCoverEnoughAZs", "multi_az", settings()),
+            ("InvalidVPCNetworkStateFault", "availability_zone", settings()),
+        ] {
+            let refused = || ApplyError::NoEffect { why: code.to_owned(), class: ErrorClass::Permanent };
+            let ApplyError::Declined { body, .. } = decline(refused(), code, "no", &given) else { panic!("{code}") };
+            assert_eq!(body["named"], json!([name]));
+            let left = fields::only(&given, |setting| setting != name);
+            assert_eq!(decline(refused(), code, "no", &left), refused(), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_class_that_is_refused_gives_way_to_the_present_one() {
+        let declined = || {
+            let body = json!({ "settings": ["db_instance_class", "port"], "named": ["db_instance_class"] });
+            Send {
+                change: "restore".to_owned(),
+                at: Timestamp::UNIX_EPOCH,
+                outcome: SentOutcome::Declined { why: "no".to_owned(), body },
+            }
+        };
+        let class = |sends: &[Send], present: &str| {
+            let sent = Sent { sends, receipts: &[], looked: Timestamp::UNIX_EPOCH };
+            Without::of(&sent, "restore").class(Some(&"db.m3".to_owned()), Some(&present.to_owned()))
+        };
+        assert_eq!(class(&[], "db.m7").as_deref(), Some("db.m3"));
+        assert_eq!(class(&[declined()], "db.m7").as_deref(), Some("db.m7"));
+        assert_eq!((class(&[declined()], "db.m3"), class(&[declined(), declined()], "db.m7")), (None, None));
+        let ApplyError::Declined { why, .. } =
+            refusal("InvalidParameterValue", "Invalid DB Instance class: db.m3", ErrorClass::Permanent)
+        else {
+            panic!("declined")
+        };
+        assert!(why.contains("modify-db-instance") && why.contains("then retry"), "{why}");
     }
 
     #[test]

@@ -53,7 +53,9 @@ impl View<'_> {
     pub(super) fn restore_onwards(&self, old: &Instance, since: Option<Timestamp>) -> Vec<Change> {
         let (on_restore, later) = self.wanted(old).split(self.kind(), &old.engine);
         let without = Without::of(&self.sent, RESTORE);
-        let mut changes = vec![self.restore(old, without.applied_to(&on_restore), &without, since)];
+        let class = without.class(on_restore.db_instance_class.as_ref(), old.settings.db_instance_class.as_ref());
+        let given = Settings { db_instance_class: class, ..without.applied_to(&on_restore) };
+        let mut changes = vec![self.restore(old, given, &without, since)];
         let before = Phase::BeforeTheSwap.of(&later);
         if !before.is_empty() {
             changes.push(self.carry(old, None, CARRY.to_owned(), before));

@@ -58,7 +58,13 @@ impl View<'_> {
         let later = fields::only(&wanted, |name| !on_restore(name) && table::modifiable(name));
         let later = Phase::BeforeTheSwap.of(&later);
         let without = Without::of(&self.sent, RESTORE);
-        let given = without.applied_to(&fields::only(&wanted, on_restore));
+        let wanted_class = wanted.db_cluster_instance_class.as_ref();
+        let class = without.class(wanted_class, old.settings.db_cluster_instance_class.as_ref());
+        let class = class.or_else(|| wanted_class.cloned());
+        let given = ClusterSettings {
+            db_cluster_instance_class: class,
+            ..without.applied_to(&fields::only(&wanted, on_restore))
+        };
         let mut changes = vec![self.restore(old, given, &without, since)];
         if later != ClusterSettings::default() {
             changes.push(self.carry(old, None, CARRY.to_owned(), later));
@@ -234,7 +240,13 @@ impl View<'_> {
     pub(super) fn create(&self, old: &Cluster, model: &MemberModel<'_>) -> Change {
         let name = Names::new(&model.name, self.scope.run.as_ref()).restored;
         let without = Without::of(&self.sent, &of_member(CREATE, &model.name));
-        let settings = without.applied_to(&self.member_settings(model));
+        let wanted = self.member_settings(model);
+        // None is made without a class, whatever the plan does without.
+        let as_it_was = model.instance.settings.db_instance_class.as_ref();
+        let present = model.old.and_then(|old| old.settings.db_instance_class.as_ref());
+        let class = without.class(wanted.db_instance_class.as_ref().or(as_it_was), present);
+        let class = class.or_else(|| as_it_was.cloned());
+        let settings = Settings { db_instance_class: class, ..without.applied_to(&wanted) };
         let mut tags = owner::tags(self.scope, &model.instance.tags, OF_MEMBER);
         tags.insert(REPLACES_TAG.to_owned(), model.name.clone());
         let role = if model.writer { "writer" } else { "reader" };
