@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
-use belay_core::{change::Effect, event::FailureCode, run::RunState};
+use belay_core::{
+    change::Effect,
+    event::{Event, FailureCode, StepEvent},
+    run::RunState,
+};
 use belay_strict::{
     Blow, Played, Scene, Which, World,
-    rds::{BlueGreen, Full, Instance, Integration, Kind, Proxy, Snapshot},
+    rds::{BlueGreen, Full, Gone, Instance, Integration, Kind, Proxy, Snapshot},
     route53::{Record, Zone},
 };
 use serde_json::json;
@@ -81,7 +85,65 @@ fn whatever_answer_is_lost_it_comes_back() {
     for nth in 1..=scene.sends().len() {
         for blow in [Blow::LoseAnswer, Blow::KillAfter] {
             let played = scene.roll_back_in(scene.world().when(Which::Send(nth), blow.clone()));
-            assert_eq!(played.run.state, RunState::RolledBack, "{nth} {blow:?}: {}", played.told());
+            is_back_soon(&played);
+        }
+    }
+}
+
+/// So long nobody may be without the name: two renames.
+#[track_caller]
+fn is_back_soon(played: &Played) {
+    assert_eq!(played.run.state, RunState::RolledBack, "{}", played.told());
+    let (_, longest) = played.world.rds.without_name(Kind::Instance, "shop", played.world.began() + minutes(24 * 60));
+    assert!(longest <= minutes(3), "{longest:?}\n{}", played.told());
+}
+
+/// Minutes of 5xx, cut connections and throttling, from the second rename on.
+#[test]
+fn a_row_of_failures_between_the_renames_ends_nothing() {
+    let mut world = shop();
+    world.rds.pace.restore = minutes(1);
+    let scene = Scene::new(world, FROM_SNAPSHOT);
+    for blow in [Blow::Fail, Blow::Lose, Blow::Throttle, Blow::FailAfter, Blow::LoseAnswer] {
+        let mut world = scene.world();
+        for nth in 2..=10 {
+            world.befall(Which::Nth("ModifyDBInstance".to_owned(), nth), blow.clone());
+        }
+        let played = scene.roll_back_in(world);
+        assert_eq!(played.run.state, RunState::RolledBack, "{blow:?}: {}", played.told());
+    }
+}
+
+/// The default is two hours.
+#[test]
+fn a_timeout_between_the_renames_is_told_and_ends_nothing() {
+    let mut overdue = 0;
+    for seconds in [6900, 6930, 6960, 7000] {
+        let mut world = shop();
+        world.rds.pace.restore = Duration::from_secs(seconds);
+        let played = Scene::new(world, FROM_SNAPSHOT).roll_back();
+        is_back_soon(&played);
+        overdue += played
+            .records
+            .iter()
+            .filter(|record| matches!(&record.event, Event::Step { what: StepEvent::Overdue { why }, .. } if why.contains("abort")))
+            .count();
+    }
+    assert!(overdue > 0, "none of them timed out between the renames");
+}
+
+/// RDS shows some settings before the status changes, and others after.
+#[test]
+fn the_names_wait_until_a_modification_has_come_and_gone() {
+    let secret = json!({ "SecretArn": "arn:old", "SecretStatus": "active", "KmsKeyId": "own" });
+    for shows_first in [true, false] {
+        let old = Instance::postgres("shop").having("MasterUserSecret", secret.clone());
+        let mut world = World::default().with(old).with(Snapshot::of("shop"));
+        (world.rds.pace.restore, world.rds.pace.shows_first) = (minutes(1), shows_first);
+        let scene = Scene::new(world, FROM_SNAPSHOT).closely();
+        is_back_soon(&scene.roll_back());
+        for blow in [Blow::LoseAnswer, Blow::FailAfter, Blow::KillAfter, Blow::KillBefore] {
+            is_back_soon(&scene.roll_back_in(scene.world().when(Which::Nth("ModifyDBInstance".to_owned(), 1), blow)));
         }
     }
 }
@@ -146,7 +208,22 @@ fn a_stopped_instance_is_replaced_behind_a_record() {
         let cname = format!("}}, keep_endpoint: cname, cname: {{ zone: {named}, record: db.example.com }} }}");
         let played = Scene::new(world.clone(), &FROM_SNAPSHOT.replace("} }", &cname)).roll_back().rolled_back();
         assert_eq!(played.calls("ChangeResourceRecordSets").count(), 1);
+        // The budget of Route 53 is the whole account's, and a restore takes hours.
+        let (zones, records) =
+            (played.calls("ListHostedZonesByName").count(), played.calls("ListResourceRecordSets").count());
+        assert!(zones <= 3 && records < 150, "{zones} {records}");
     }
+}
+
+/// A restore without a class takes that of the snapshot's instance.
+#[test]
+fn a_class_that_is_refused_is_left_to_rds() {
+    let played = Scene::new(shop().with(Gone("db.r6g.large")), FROM_SNAPSHOT).roll_back();
+    let classes: Vec<_> = played
+        .calls("RestoreDBInstanceFromDBSnapshot")
+        .map(|call| call.input.get("DBInstanceClass").is_some())
+        .collect();
+    assert_eq!(classes, [true, false], "{}", played.told());
 }
 
 #[test]
