@@ -1,5 +1,6 @@
 //! The real engine and the real actuators against the strict stand-in, in virtual time.
 
+mod blows;
 mod jobs;
 mod losses;
 mod moves;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use belay_core::run::RunState;
 use belay_strict::{
     Blow, Played, Scene, Which, World,
-    rds::{Cluster, Endpoint, Kind, Proxy, Snapshot},
+    rds::{Cluster, Endpoint, Gone, Kind, Proxy, Snapshot},
     route53::Zone,
 };
 use serde_json::json;
@@ -86,6 +86,61 @@ fn a_rename_whose_answer_is_lost_comes_back() {
         let played = scene.roll_back_in(scene.world().when(lost, Blow::LoseAnswer));
         assert_eq!(played.run.state, RunState::RolledBack, "{operation} {nth}: {}", played.told());
     }
+}
+
+/// From the second rename of the cluster, and of its first member, on.
+#[test]
+fn a_row_of_failures_between_the_renames_ends_nothing() {
+    let mut world = stock();
+    (world.rds.pace.restore_cluster, world.rds.pace.create_member) = (MINUTE, MINUTE);
+    let scene = Scene::new(world, FROM_SNAPSHOT);
+    for operation in ["ModifyDBCluster", "ModifyDBInstance"] {
+        for blow in [Blow::Fail, Blow::Lose] {
+            let mut world = scene.world();
+            for nth in 2..=10 {
+                world.befall(Which::Nth(operation.to_owned(), nth), blow.clone());
+            }
+            let _ = scene.roll_back_in(world).rolled_back();
+        }
+    }
+}
+
+/// RDS shows some settings before the status changes, and others after.
+#[test]
+fn the_names_wait_until_a_modification_has_come_and_gone() {
+    for shows_first in [true, false] {
+        let cluster = Cluster::aurora_mysql("stock").having("LocalWriteForwardingStatus", "enabled");
+        let world = World::default().with(cluster.writer("stock-1")).with(Snapshot::of_cluster("stock"));
+        let mut world = world;
+        (world.rds.pace.restore_cluster, world.rds.pace.create_member) = (MINUTE, Duration::from_secs(1));
+        world.rds.pace.shows_first = shows_first;
+        let scene = Scene::new(world, FROM_SNAPSHOT).closely();
+        for blow in [None, Some(Blow::LoseAnswer), Some(Blow::KillAfter)] {
+            let world = match blow.clone() {
+                Some(blow) => scene.world().when(Which::Nth("ModifyDBCluster".to_owned(), 1), blow),
+                None => scene.world(),
+            };
+            let played = scene.roll_back_in(world).rolled_back();
+            let (_, longest) = played.world.rds.without_name(Kind::Cluster, "stock", played.world.began() + DAY);
+            assert!(longest < MINUTE * 3, "{shows_first} {blow:?} {longest:?}\n{}", played.told());
+        }
+    }
+}
+
+/// `CreateDBInstance` wants a class: none is made without.
+#[test]
+fn a_member_whose_class_is_refused_waits_for_a_person() {
+    let mut world = stock().with(Gone("db.r6g.large"));
+    world.rds.pace.restore_cluster = MINUTE;
+    let played = Scene::new(world, FROM_SNAPSHOT).roll_back();
+    assert_eq!(played.run.state, RunState::Halted, "{}", played.told());
+    assert!(played.calls("CreateDBInstance").all(|call| call.input.get("DBInstanceClass").is_some()));
+    let why = &played.step("back").why;
+    assert!(why.contains("modify-db-instance") && why.contains("then retry"), "{why}");
+    assert_eq!(played.calls("ModifyDBCluster").count(), 0, "nothing was renamed");
+    // What the plan does without is not left out of a call that needs it.
+    let without = FROM_SNAPSHOT.replace("} }", "}, without: [db_instance_class] }");
+    let _ = Scene::new(stock(), &without).roll_back().rolled_back();
 }
 
 /// A restored cluster of DocumentDB has no instances.

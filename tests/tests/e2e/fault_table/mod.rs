@@ -210,6 +210,9 @@ const HEAD: &str = "# When a call goes wrong
 What comes of a rollback when one of its calls to AWS goes wrong: each call that an action makes, by what befalls it. The table is
 generated, and held, by a test that plays every case over the wire, through a proxy, against an emulator.
 
+Emulators are faster than AWS and forgive more. So each change is also played with each blow against the strict stand-in (`tests/strict/tests/blows.rs`), which renames
+as slowly as RDS does; there, nobody is without a database's name for longer than two renames take.
+
 What befalls it:
 
 - *throttled*, *500*, *expired credentials*: AWS answers so, once. *timeout*: no answer at all. *cut before*: the connection breaks before
