@@ -199,16 +199,25 @@ impl Deciding {
             }
         }
         if run.suspicious && !explainable(state, next) {
-            let why = format!(
-                "Belay was away for a while, and {name} is now in a state that it did not leave; look at it, then resume: {}",
-                next.title
-            );
-            return self.emit(Event::RunHeld { why });
+            return self.hold_unexplained(name, &next.title);
         }
         if state.planned.is_empty() {
             self.step(name, StepEvent::Planned { changes: changes.to_vec() });
         }
         self.proceed(name, next, found);
+    }
+
+    /// A held run is still observed, so this is found again at each look: it is journaled once a step, and it adds to the
+    /// reason of a person's own hold, which stays.
+    fn hold_unexplained(&mut self, name: &str, title: &str) {
+        let Some(run) = self.run() else { return };
+        let found = format!("after an outage, {name} is in a state that Belay did not create");
+        let held = run.state == RunState::Held;
+        if held && run.why.contains(&found) {
+            return;
+        }
+        let before = if held { format!("{}; ", run.why) } else { String::new() };
+        self.emit(Event::RunHeld { why: format!("{before}{found}: {title}. Check it, then run `belay resume`") });
     }
 
     /// Approval, interlocks, proof; then the intent.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::common::*;
 use belay_core::{
     change::{Assessment, Change, Effect, Progress, Proof, Repeats},
-    event::FailureCode,
-    input::{ErrorClass, Input, LookFailure, RefusalKind, Verb},
+    event::{Event, FailureCode},
+    input::{Asked, ErrorClass, Input, LookFailure, RefusalKind, SendFailure, Verb},
     reading::Health,
     run::{Phase, RunState},
     wants::Task,
@@ -598,6 +598,44 @@ fn after_a_long_outage_what_nobody_can_explain_waits_for_a_person() {
     stage.command(Verb::Resume { run }).unwrap();
     stage.look("dns", Assessment::Remaining(vec![strange]));
     assert!(is_sending(&stage.wants(), "dns"));
+}
+
+/// What Belay cannot have left, of a step that it has begun.
+fn strange() -> Assessment {
+    let before = serde_json::json!({ "blue": 7, "green": 93 });
+    Assessment::Remaining(vec![Change { before, ..change("weights") }])
+}
+
+#[test]
+fn what_nobody_can_explain_holds_the_run_once_however_often_it_is_looked_at() {
+    let mut stage = Stage::new();
+    stage.run(&plan(vec![("dns", step(&[])), ("edge", step(&[]))]), &[]);
+    stage.look("dns", remaining(&["weights"]));
+    stage.look("edge", remaining(&["weights"]));
+    stage.pass(601);
+    stage.feed(Input::Resumed { belay_version: "1".to_owned() }).unwrap();
+    assert!(matches!(stage.look("dns", strange())[..], [Event::RunHeld { .. }]));
+    assert_eq!(stage.look("dns", strange()), []);
+    assert_eq!(stage.look("dns", strange()), []);
+    assert!(matches!(stage.look("edge", strange())[..], [Event::RunHeld { .. }]), "another step is news");
+    assert_eq!(stage.look("dns", strange()), []);
+    assert_eq!(stage.look("edge", strange()), []);
+    let why = &stage.state.run.as_ref().unwrap().why;
+    assert!(why.contains("dns is in a state") && why.contains("edge is in a state"), "{why}");
+}
+
+#[test]
+fn what_nobody_can_explain_leaves_a_persons_reason_to_hold() {
+    let mut stage = Stage::new();
+    let run = stage.run(&plan(vec![("dns", step(&[]))]), &[]);
+    stage.look("dns", remaining(&["weights"]));
+    stage.pass(601);
+    stage.feed(Input::Resumed { belay_version: "1".to_owned() }).unwrap();
+    stage.command_by(&Asked::new("ada", "the network team is at work"), Verb::Hold { run }).unwrap();
+    stage.look("dns", strange());
+    stage.look("dns", strange());
+    let why = &stage.state.run.as_ref().unwrap().why;
+    assert!(why.starts_with("the network team is at work; after an outage, dns is in a state"), "{why}");
 }
 
 #[test]
