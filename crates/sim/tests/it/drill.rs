@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// `errors` says what customers see; the breach is injected there, and it is a gate, too.
-fn drilled() -> Plan {
+pub(crate) fn drilled() -> Plan {
     let mut plan = plan([("dns", weights()), ("db", restore())]);
     plan.steps["dns"].require.push(gate("errors", 0, 0));
     plan.steps["db"].needs = vec!["dns".to_owned()];
@@ -33,7 +33,7 @@ fn drilled() -> Plan {
     plan
 }
 
-fn scene(plan: Plan) -> Scene {
+pub(crate) fn scene(plan: Plan) -> Scene {
     let mut scene = Scene::new(plan, 1, Faults::none());
     let injection = Injection::default();
     scene.ports.sensors = injection.before(scene.ports.sensors.clone(), scene.clock.clone());
@@ -42,7 +42,7 @@ fn scene(plan: Plan) -> Scene {
     scene
 }
 
-fn fire() -> Verb {
+pub(crate) fn fire() -> Verb {
     Verb::Drill { trigger: Some("hurt".to_owned()) }
 }
 

@@ -12,6 +12,8 @@ mod drift;
 mod drill;
 mod evidence;
 mod explore_seeds;
+mod golden_journals;
+mod golden_scenes;
 mod journal;
 mod losses;
 mod notices;

@@ -37,7 +37,7 @@ fn telling(channels: impl IntoIterator<Item = (String, Channel)>) -> Plan {
     plan
 }
 
-fn team_and_pager() -> Plan {
+pub(crate) fn team_and_pager() -> Plan {
     let story = [NoticeKind::Incident, NoticeKind::Finished];
     telling([("pager".to_owned(), channel(&story)), ("team".to_owned(), channel(&NoticeKind::ALL))])
 }
