@@ -10,7 +10,7 @@ use crate::{
     change::Assessment,
     event::Event,
     input::{Input, Refusal},
-    migration::{Corrupt, Migration},
+    migration::Migration,
     reading::Reading,
     run::Phase,
 };
@@ -37,7 +37,7 @@ impl Migration {
         now: Timestamp,
         notes: BTreeMap<Name, String>,
         inputs: impl IntoIterator<Item = (u32, &'i Input)>,
-    ) -> Vec<Result<Vec<Event>, Refusal>> {
+    ) -> DecidedAll {
         let mut deciding = Deciding { notes, ..Deciding::new(self.clone(), now, 0) };
         let decide = |(entropy, input)| {
             // Only commands are refused, and then nothing of them has happened.
@@ -54,7 +54,8 @@ impl Migration {
                 }
             }
         };
-        inputs.into_iter().map(decide).collect()
+        let outcomes = inputs.into_iter().map(decide).collect();
+        DecidedAll { outcomes, dropped: deciding.dropped }
     }
 
     /// Whether an input can lead to anything, apart from what time alone leads to: most readings and looks repeat what is
@@ -93,6 +94,15 @@ impl Migration {
     }
 }
 
+/// What several inputs come to.
+#[derive(Debug)]
+pub struct DecidedAll {
+    /// Of each input, in their order.
+    pub outcomes: Vec<Result<Vec<Event>, Refusal>>,
+    /// Events that did not fit the state, each with the reason: a bug. They were left out of the outcomes.
+    pub dropped: Vec<String>,
+}
+
 /// A decision being made: a scratch copy of the state that runs ahead of the journal.
 pub(crate) struct Deciding {
     pub(crate) state: Migration,
@@ -103,6 +113,8 @@ pub(crate) struct Deciding {
     /// The people whose word has decided the incident in this input.
     pub(crate) deciders: Vec<String>,
     pub(crate) events: Vec<Event>,
+    /// See [`DecidedAll::dropped`].
+    dropped: Vec<String>,
     /// What is under way at a step, as the last look showed it.
     pub(crate) notes: BTreeMap<Name, String>,
     /// The steps that something may follow for, by their place in the run under way. At first all: time has passed.
@@ -120,6 +132,7 @@ impl Deciding {
             actor: "belay".to_owned(),
             deciders: Vec::new(),
             events: Vec::new(),
+            dropped: Vec::new(),
             notes: BTreeMap::new(),
             due: Vec::new(),
             first_open: 0,
@@ -133,7 +146,7 @@ impl Deciding {
         self.due.resize(self.run().map_or(0, |run| run.steps.len()), true);
     }
 
-    /// Notes for which steps something may follow from an event. Of what is not known to concern a few: for all.
+    /// Notes for which steps something may follow from an event. Marks all steps when the event is not about one.
     fn note_due(&mut self, event: &Event) {
         match event {
             Event::Step { step, .. } => {
@@ -173,15 +186,15 @@ impl Deciding {
     }
 
     pub(crate) fn emit(&mut self, event: Event) {
-        let applied: Result<(), Corrupt> = self.state.apply(self.now, &self.actor, &event).map_err(|why| Corrupt {
-            stream: self.state.name.clone(),
-            seq: self.state.seq,
-            why,
-        });
-        debug_assert!(applied.is_ok(), "decided an event that cannot be folded: {applied:?} {event:?}");
-        if applied.is_ok() {
-            self.note_due(&event);
-            self.events.push(event);
+        match self.state.apply(self.now, &self.actor, &event) {
+            Ok(()) => {
+                self.note_due(&event);
+                self.events.push(event);
+            }
+            Err(why) => {
+                debug_assert!(false, "decided an event that cannot be folded: {why}: {event:?}");
+                self.dropped.push(format!("{why}: {event:?}"));
+            }
         }
     }
 

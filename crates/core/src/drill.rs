@@ -54,11 +54,11 @@ impl Migration {
                 });
             }
             Event::DrillEnded { run, report, .. } => {
-                self.drill = None;
                 let present = self.run.as_mut().filter(|present| present.id == *run);
                 let past = self.past_runs.iter_mut().find(|past| past.id == *run).map(std::sync::Arc::make_mut);
                 let drilled = present.or(past).ok_or("a drill of a run that is not there")?;
                 drilled.drill = Some(report.clone());
+                self.drill = None;
             }
             _ => {}
         }

@@ -23,6 +23,7 @@ mod look;
 pub mod migration;
 pub mod mute;
 pub mod notice;
+mod order;
 pub mod part_way;
 pub mod phase;
 pub mod possible;

@@ -20,6 +20,7 @@ use crate::{
     input::CommandKey,
     mute::Mute,
     notice::Outbox,
+    order,
     phase::PhaseState,
     readiness::Ready,
     relations::Relations,
@@ -169,7 +170,8 @@ impl Migration {
     /// Folds one record. The only way that state changes.
     ///
     /// # Errors
-    /// [`Corrupt`] when the record does not follow the last one, is of a newer version, or names what is not there.
+    /// [`Corrupt`] when the record does not follow the last one, is of a newer version, does not fit the state, or names what is
+    /// not there. Nothing has changed then.
     pub fn evolve(&mut self, record: &Record) -> Result<(), Corrupt> {
         let corrupt = |why: String| Corrupt { stream: record.stream.clone(), seq: record.seq, why };
         if record.version > EVENT_VERSION {
@@ -192,7 +194,13 @@ impl Migration {
 
     /// The fold itself, also used on a scratch copy while deciding.
     pub(crate) fn apply(&mut self, at: Timestamp, actor: &str, event: &Event) -> Result<(), String> {
+        order::fits(self, event)?;
+        self.fold(at, actor, event)?;
         self.at = Some(at);
+        Ok(())
+    }
+
+    fn fold(&mut self, at: Timestamp, actor: &str, event: &Event) -> Result<(), String> {
         match event {
             Event::Commanded { key, .. } => self.remember(at, actor, key.as_ref()),
             Event::PlanPinned { plan, plan_sha256 } => self.pin(at, plan, plan_sha256),

@@ -385,9 +385,15 @@ impl Driver {
         let ticked = pending.iter().all(|pending| matches!(pending.input, Input::Tick));
         let inputs: Vec<_> = pending.iter().map(|pending| (self.ports.entropy.draw(), &pending.input)).collect();
         let decisions = self.state.decide_all(now, self.notes_of_the_overdue(now), inputs);
+        for dropped in &decisions.dropped {
+            tracing::error!(
+                migration = self.state.name,
+                "internal error: an event does not fit the state and was dropped: {dropped}"
+            );
+        }
         let mut records = Vec::new();
         let mut waiting: Vec<Waiting> = Vec::new();
-        for (Pending { input, reply }, decision) in pending.into_iter().zip(decisions) {
+        for (Pending { input, reply }, decision) in pending.into_iter().zip(decisions.outcomes) {
             let actor = match &input {
                 Input::Command(command) => command.asked.actor.as_str(),
                 _ => "belay",

@@ -11,6 +11,7 @@ mod evidence;
 mod jobs;
 mod notices;
 mod notices_over;
+mod order;
 mod phases;
 mod properties;
 mod readiness;

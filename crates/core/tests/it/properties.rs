@@ -18,21 +18,21 @@ use belay_plan::model::*;
 use proptest::prelude::*;
 
 /// A small generator of its own, so that one number replays a case.
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+    pub(crate) fn roll(&mut self, sides: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0 % sides
     }
 
-    fn one_in(&mut self, n: u64) -> bool {
+    pub(crate) fn one_in(&mut self, n: u64) -> bool {
         self.roll(n) == 0
     }
 
-    fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
+    pub(crate) fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
         &items[usize::try_from(self.roll(items.len() as u64)).unwrap()]
     }
 }
@@ -50,7 +50,7 @@ fn random_gates(dice: &mut Dice) -> Vec<Gate> {
     gates
 }
 
-fn random_plan(dice: &mut Dice) -> Plan {
+pub(crate) fn random_plan(dice: &mut Dice) -> Plan {
     let names = ["a", "b", "c", "d", "e", "f"];
     let count = 1 + usize::try_from(dice.roll(6)).unwrap();
     let mut steps = Vec::new();
@@ -142,7 +142,7 @@ fn random_verb(dice: &mut Dice, run: &Run) -> Verb {
 }
 
 /// Feeds something that could happen now, and says what came of it.
-fn happen(stage: &mut Stage, dice: &mut Dice) {
+pub(crate) fn happen(stage: &mut Stage, dice: &mut Dice) {
     let tasks = stage.wants().tasks;
     match dice.roll(12) {
         0..=4 if !tasks.is_empty() => match dice.pick(&tasks).clone() {

@@ -38,7 +38,7 @@ fn the_reason_of_a_timeout_contains_what_the_last_look_showed() {
     stage.look("dns", settling("an approval is awaited at AWS"));
     stage.pass(300);
     let notes = BTreeMap::from([("dns".to_owned(), "an approval is awaited at AWS".to_owned())]);
-    let decided = stage.state.decide_all(stage.now, notes, [(0, &Input::Tick)]).remove(0).unwrap();
+    let decided = stage.state.decide_all(stage.now, notes, [(0, &Input::Tick)]).outcomes.remove(0).unwrap();
     let why = decided.iter().find_map(|event| match event {
         Event::Step { what: StepEvent::Failed { code: FailureCode::TimedOut, why }, .. } => Some(why.clone()),
         _ => None,

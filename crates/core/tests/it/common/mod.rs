@@ -58,9 +58,10 @@ impl Stage {
         Ok(events)
     }
 
-    fn append(&mut self, actor: &str, event: Event) {
+    /// What the journal would write next.
+    pub fn record(&self, actor: &str, event: Event) -> Record {
         let seq = self.state.seq + 1;
-        let record = Record {
+        Record {
             stream: self.state.name.clone(),
             seq,
             version: EVENT_VERSION,
@@ -69,7 +70,11 @@ impl Stage {
             event,
             prev: self.state.head.clone(),
             hash: format!("{seq:064}"),
-        };
+        }
+    }
+
+    fn append(&mut self, actor: &str, event: Event) {
+        let record = self.record(actor, event);
         // What is journaled is text: it has to survive the way there and back.
         let text = serde_json::to_string(&record).unwrap();
         let record: Record = serde_json::from_str(&text).unwrap();
