@@ -81,6 +81,7 @@ impl Start<'_> {
             call: self.call.to_owned(),
             args: self.args,
             effects: vec![Effect::StartsJob { name: self.job.to_owned() }],
+            keeps: None,
             repeats: self.repeats,
             expected: self.expected,
         }

@@ -104,6 +104,9 @@ pub struct Change {
     /// The before-image, small and readable: what `after` replaces.
     pub before: Value,
     pub after: Value,
+    /// What of the state before is not deleted but kept beside the new one, by its name: a database that was renamed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keeps: Option<String>,
     /// The AWS call: `route53:ChangeResourceRecordSets`.
     pub call: String,
     /// Everything that `apply` needs to send it.

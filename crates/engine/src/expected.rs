@@ -235,6 +235,7 @@ mod tests {
             call: String::new(),
             args: serde_json::Value::Null,
             effects: Vec::new(),
+            keeps: None,
             repeats: belay_core::change::Repeats::Converges,
             expected: Duration::from_secs(seconds),
         };

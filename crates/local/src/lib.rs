@@ -292,6 +292,7 @@ impl System for Programs {
             call: "local:exec".to_owned(),
             args: json!(Arguments { number: job::number(scope), program, with: with.clone() }),
             effects: vec![Effect::StartsJob { name: name.clone() }],
+            keeps: None,
             repeats: if with.idempotent { Repeats::Converges } else { Repeats::Never },
             expected: EXPECTED,
         });

@@ -165,6 +165,7 @@ mod tests {
             call: String::new(),
             args: Value::Null,
             effects: Vec::new(),
+            keeps: None,
             repeats: Repeats::Token,
             expected: std::time::Duration::ZERO,
         }

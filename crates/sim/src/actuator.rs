@@ -362,6 +362,7 @@ fn change(now: &Doc, id: &str, title: String, before: &Value, after: &Value, eff
         call: format!("simulated {}", now["action"].as_str().unwrap_or(id)),
         args: json!({ "doc": after }),
         effects,
+        keeps: None,
         repeats: serde_json::from_value(now["repeats"].clone()).unwrap_or(Repeats::Converges),
         expected: Duration::from_millis(now["takes_ms"][kind_of(id)].as_u64().unwrap_or(0)),
     }

@@ -69,6 +69,7 @@ impl<'a> Changes<'a> {
             call: modify.modify().to_owned(),
             args: json!(Args { modify, arn: self.now.arn.clone(), actions: actions.collect() }),
             effects: vec![Effect::Traffic { shares: shares.collect() }],
+            keeps: None,
             repeats: Repeats::Converges,
             expected: EXPECTED,
         }

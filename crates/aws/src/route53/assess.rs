@@ -149,6 +149,7 @@ fn change(with: &With, now: &State, records: &BTreeMap<String, RecordSet>, from:
         call: CALL.to_owned(),
         args: json!(Args { zone: now.zone.clone(), upserts }),
         effects: std::iter::once(Effect::Traffic { shares: shares.collect() }).chain(drains).collect(),
+        keeps: None,
         repeats: Repeats::Converges,
         expected: PROPAGATION + old.unwrap_or_default(),
     }

@@ -538,3 +538,25 @@ fn a_step_that_is_done_shows_what_was_sent() {
     let step: crate::document::Step = serde_json::from_value(step).unwrap();
     assert_eq!(step.what(), "restore; 1 more; rename");
 }
+
+/// A cluster and a database that was switched back say what they keep; a run of an older version is read by its names.
+#[test]
+fn what_a_run_keeps_is_said_by_its_changes() {
+    let change = |id: &str, more: Value| {
+        let mut change = json!({ "id": id, "title": id, "after": {}, "effective": true });
+        more.as_object().unwrap().iter().for_each(|(key, value)| change[key] = value.clone());
+        change
+    };
+    let mut run = rolling_back()["run"].clone();
+    run["steps"]["dns_back"]["changes"] = json!([
+        change(
+            "rename_failed",
+            json!({ "keeps": "cluster orders-failed-0kf3", "after": { "db_cluster_identifier": "orders-failed-0kf3" } })
+        ),
+        change("rename_green", json!({ "keeps": "shop-failed-0kf3" })),
+        change("rename_failed", json!({ "after": { "db_instance_identifier": "stock-failed-0kf3" } })),
+        change("rename_failed", json!({ "keeps": "not yet", "effective": false })),
+    ]);
+    let run = crate::document::Run::read(run).unwrap();
+    assert_eq!(run.kept(), ["cluster orders-failed-0kf3", "shop-failed-0kf3", "stock-failed-0kf3"]);
+}

@@ -144,6 +144,7 @@ impl DressedActuator {
                     id: "rename_failed".to_owned(),
                     title: format!("rename the broken {0} to {kept}, and the restored one to {0}", with("instance")),
                     after: json!({ "db_instance_identifier": kept }),
+                    keeps: Some(kept),
                     call: "rds:ModifyDBInstance".to_owned(),
                     ..change
                 }

@@ -87,6 +87,9 @@ pub(crate) struct Change {
     pub(crate) id: String,
     pub(crate) title: String,
     pub(crate) after: Value,
+    /// What of the state before is kept beside the new one, under which name.
+    #[serde(default)]
+    pub(crate) keeps: Option<String>,
     #[serde(default)]
     pub(crate) effects: Vec<Effect>,
     pub(crate) effective: bool,
@@ -177,11 +180,18 @@ impl Run {
         step.is_some_and(|step| step.phase == "failed")
     }
 
-    /// Databases that were replaced: they are still there, under these names.
-    pub(crate) fn kept_databases(&self) -> Vec<&str> {
-        let changes = self.steps.values().flat_map(|step| &step.changes);
-        let renamed = changes.filter(|change| change.id == "rename_failed" && change.effective);
-        renamed.filter_map(|change| change.after["db_instance_identifier"].as_str()).collect()
+    /// What was replaced and is still there, as each change says it.
+    pub(crate) fn kept(&self) -> Vec<&str> {
+        let changes = self.steps.values().flat_map(|step| &step.changes).filter(|change| change.effective);
+        changes.filter_map(Change::kept).collect()
+    }
+}
+
+impl Change {
+    fn kept(&self) -> Option<&str> {
+        // A run of a version before `keeps` says it for databases alone, by the name that they were given.
+        let of_old = || self.after["db_instance_identifier"].as_str().filter(|_| self.id == "rename_failed");
+        self.keeps.as_deref().or_else(of_old)
     }
 }
 

@@ -28,8 +28,7 @@ pub(crate) fn show(run: &Run, objective: Option<Duration>, output: Output) {
         output.line(format_args!("  {}", run.why));
     }
     section("changed", changed(run), output);
-    let kept: Vec<String> = run.kept_databases().into_iter().map(str::to_owned).collect();
-    section("kept, nothing was deleted", kept, output);
+    section("kept, nothing was deleted", run.kept().into_iter().map(str::to_owned).collect(), output);
     section("done by a person, or by waiting", without_a_call(run, true), output);
     section("not changed", without_a_call(run, false), output);
     section("could not be undone, and stays", run.left.clone(), output);

@@ -148,6 +148,8 @@ pub struct DryChange {
     pub title: String,
     pub before: Value,
     pub after: Value,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keeps: Option<String>,
     pub call: String,
     pub effects: Vec<Effect>,
     pub repeats: Repeats,
@@ -187,6 +189,7 @@ impl From<&Change> for DryChange {
             title: change.title.clone(),
             before: change.before.clone(),
             after: change.after.clone(),
+            keeps: change.keeps.clone(),
             call: change.call.clone(),
             effects: change.effects.clone(),
             repeats: change.repeats,

@@ -58,6 +58,7 @@ fn change_view(change: DryChange) -> ChangeView {
         title: change.title,
         before: change.before,
         after: change.after,
+        keeps: change.keeps,
         call: change.call,
         effects: change.effects,
         expected_s: change.expected_s,

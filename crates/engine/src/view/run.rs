@@ -162,6 +162,9 @@ pub struct ChangeView {
     pub title: String,
     pub before: Value,
     pub after: Value,
+    /// What of the state before is not deleted but kept beside the new one, by its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keeps: Option<String>,
     pub call: String,
     pub effects: Vec<Effect>,
     pub expected_s: u64,
@@ -320,6 +323,7 @@ fn change_view(step: &StepState, change: &Change) -> ChangeView {
         title: change.title.clone(),
         before: change.before.clone(),
         after: change.after.clone(),
+        keeps: change.keeps.clone(),
         call: change.call.clone(),
         effects: change.effects.clone(),
         expected_s: change.expected.as_secs(),

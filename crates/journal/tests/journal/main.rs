@@ -4,6 +4,7 @@
 mod across;
 mod agree;
 mod files;
+mod kept;
 mod owner;
 mod place;
 mod round_trip;

@@ -359,6 +359,7 @@ fn change() -> Change {
             Effect::Overwrites { found: vec!["blue 0 -> 100".to_owned()] },
             Effect::StartsJob { name: "restore".to_owned() },
         ],
+        keeps: Some("orders-failed".to_owned()),
         repeats: Repeats::Converges,
         expected: Duration::from_secs(60),
     }

@@ -216,6 +216,7 @@ impl Actuator for Set {
             call: "instant:Set".to_owned(),
             args: json!({ "to": "there" }),
             effects: Vec::new(),
+            keeps: None,
             repeats: Repeats::Converges,
             expected: Duration::ZERO,
         }]))

@@ -102,6 +102,7 @@ impl World {
             call: format!("explore:{id}"),
             args: Value::Null,
             effects,
+            keeps: None,
             repeats,
             expected: Duration::from_secs(60),
         };

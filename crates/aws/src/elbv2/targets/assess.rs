@@ -222,6 +222,7 @@ impl Changes<'_> {
                 targets: missing.iter().map(|target| (*target).clone()).collect(),
             }),
             effects: Vec::new(),
+            keeps: None,
             repeats: Repeats::Converges,
             expected: seconds(self.now.checks_s),
         }
@@ -251,6 +252,7 @@ impl Changes<'_> {
             call: DEREGISTER.to_owned(),
             args: json!(args),
             effects: vec![Effect::Traffic { shares }],
+            keeps: None,
             repeats: Repeats::Converges,
             expected: seconds(self.now.delay_s),
         }

@@ -207,6 +207,7 @@ impl View<'_> {
             title: words.title,
             before: words.before,
             after: words.after,
+            keeps: Some(self.names.own.clone()),
             effects: words.effects,
             ..change(call, POINT_EXPECTED)
         }
@@ -256,6 +257,7 @@ impl View<'_> {
                 "db_instance_identifier": self.names.failed,
                 "stays_with_it": stays,
             }),
+            keeps: Some(self.names.failed.clone()),
             effects: applying(&old.queued),
             ..change(Call::Rename { from: old.name.clone(), to: self.names.failed.clone() }, RENAME_EXPECTED)
         }
@@ -328,6 +330,7 @@ pub(in crate::rds) fn change(call: Call, expected: Duration) -> Change {
         call: call.action().to_owned(),
         args: serde_json::to_value(&call).expect("a call is plain data with text keys"),
         effects: Vec::new(),
+        keeps: None,
         repeats: Repeats::Converges,
         expected,
     }

@@ -506,6 +506,8 @@ fn names_settings_tags_and_effects_are_those_of_the_run() {
             format!("set maintenance_window of {NEW_NAME} as on checkout"),
         ]
     );
+    let kept: Vec<&str> = changes.iter().filter_map(|change| change.keeps.as_deref()).collect();
+    assert_eq!(kept, [OLD_NAME]);
     assert_eq!(changes[0].effects, [Effect::LosesData { since: Some(time("01:30:00")) }]);
     for rename in &changes[2..4] {
         assert_eq!(rename.effects, [Effect::Outage { expected: changes::RENAME_EXPECTED }]);

@@ -293,6 +293,7 @@ impl View<'_> {
                 "db_cluster_identifier": to,
                 "stays_with_it": stays,
             }),
+            keeps: Some(format!("cluster {to}")),
             effects: applying(&old.queued),
             ..change(Call::Cluster(ClusterCall::Rename { from, to }), RENAME_EXPECTED)
         }
@@ -316,7 +317,9 @@ impl View<'_> {
         let names = Names::new(member, self.scope.run.as_ref());
         let old = self.member(member).and_then(|found| found.instance.as_ref());
         let queued = old.map(|old| old.queued.as_slice()).unwrap_or_default();
-        rename_instance(of_member(RENAME_FAILED, member), names.own, names.failed, " (kept)", queued)
+        let kept = names.failed.clone();
+        let rename = rename_instance(of_member(RENAME_FAILED, member), names.own, names.failed, " (kept)", queued);
+        Change { keeps: Some(kept), ..rename }
     }
 
     pub(super) fn rename_member_restored(&self, member: &str) -> Change {
@@ -340,6 +343,7 @@ impl View<'_> {
             title: words.title,
             before: words.before,
             after: words.after,
+            keeps: Some(format!("cluster {}", self.names.own)),
             effects: words.effects,
             ..change(call, POINT_EXPECTED)
         }

@@ -315,6 +315,7 @@ fn names_settings_tags_and_effects_are_those_of_the_run() {
         "rename cluster shop to shop-failed-01k8abcd2345 (kept, with its custom \
          endpoint reports.cluster-custom-abc.eu-west-1.rds.amazonaws.com)"
     );
+    assert_eq!(changes[3].keeps.as_deref(), Some("cluster shop-failed-01k8abcd2345"));
     let restore: Call = serde_json::from_value(changes[0].args.clone()).unwrap();
     let Call::Cluster(ClusterCall::RestoreFromSnapshot { snapshot, engine_version, settings, tags, .. }) = restore
     else {

@@ -380,6 +380,7 @@ fn snapshot(scope: &Scope, with: &With) -> Change {
         (with.cluster.to_ascii_lowercase(), derived(&with.cluster.to_ascii_lowercase(), "before", scope));
     Change {
         id: SNAPSHOT.to_owned(),
+        keeps: Some(format!("snapshot {name}")),
         title: format!("take the snapshot {name} of {cluster}, as it is before the backtrack"),
         before: Value::Null,
         after: json!({ "db_cluster_snapshot_identifier": name }),
@@ -402,6 +403,7 @@ fn backtrack(with: &With, to: Option<Timestamp>) -> Change {
         call: BACKTRACK_CLUSTER.to_owned(),
         args: to.map_or(Value::Null, |to| json!(Call::Backtrack { cluster, to, force: with.force })),
         effects: vec![Effect::LosesData { since: to }, Effect::Outage { expected: BACKTRACK_EXPECTED }],
+        keeps: None,
         repeats: Repeats::Converges,
         expected: BACKTRACK_EXPECTED,
     }

@@ -277,6 +277,7 @@ impl Cluster<'_> {
             call: FAILOVER.to_owned(),
             args: json!(Call::Cluster { cluster, to: (!self.is_untargeted()).then(|| to.to_owned()) }),
             effects: vec![Effect::Outage { expected: EXPECTED }],
+            keeps: None,
             // With a target twice is the same as once.
             repeats: if self.is_untargeted() { Repeats::Never } else { Repeats::Converges },
             expected: EXPECTED,
@@ -330,6 +331,7 @@ impl Instance<'_> {
             call: REBOOT.to_owned(),
             args: json!(Call::Instance { instance }),
             effects: vec![Effect::Outage { expected: EXPECTED }],
+            keeps: None,
             // A second one would lead back, and the zone shows late.
             repeats: Repeats::Never,
             expected: EXPECTED,

@@ -230,6 +230,7 @@ pub fn change_with(id: &str, proof: Proof) -> Change {
         call: "route53:ChangeResourceRecordSets".to_owned(),
         args: json!({}),
         effects: vec![Effect::Traffic { shares: vec![share("blue", 0, 100, proof), share("green", 100, 0, none)] }],
+        keeps: None,
         repeats: Repeats::Converges,
         expected: Duration::from_secs(60),
     }

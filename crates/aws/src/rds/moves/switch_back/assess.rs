@@ -222,7 +222,11 @@ impl<'a> View<'a> {
         let since = self.scope.cutover;
         let effects = [Effect::LosesData { since }, Effect::Outage { expected: RENAME_EXPECTED * 2 }];
         let effects = effects.into_iter().chain(applies(green)).collect();
-        rename(RENAME_GREEN, self.names.kind, production, failed, effects)
+        let keeps = Some(match self.names.kind {
+            Kind::Instance => failed.clone(),
+            Kind::Cluster => format!("cluster {failed}"),
+        });
+        Change { keeps, ..rename(RENAME_GREEN, self.names.kind, production, failed, effects) }
     }
 
     fn rename_blue(&self, blue: &Found) -> Change {
@@ -356,6 +360,7 @@ pub(super) fn rename(id: &str, kind: Kind, from: &str, to: &str, effects: Vec<Ef
         call: if kind == Kind::Instance { MODIFY_INSTANCE } else { MODIFY_CLUSTER }.to_owned(),
         args: json!(Call { kind, from: from.to_owned(), to: to.to_owned() }),
         effects,
+        keeps: None,
         repeats: Repeats::Converges,
         expected: RENAME_EXPECTED,
     }

@@ -147,6 +147,9 @@ fn the_old_blue_is_known_by_its_resource() {
     let now = state(&[("shop", "green"), ("shop-old1", "ancient"), ("shop-old2", "blue")]);
     let back = ["rename shop to shop-failed-01k8abcd2345", "rename shop-old2 to shop"];
     assert_eq!(titles(assessed(&now, Some(&armed()))), back);
+    let Assessment::Remaining(changes) = assessed(&now, Some(&armed())) else { panic!("nothing remains") };
+    assert_eq!(changes[0].keeps.as_deref(), Some(FAILED));
+    assert_eq!(changes[1].keeps, None);
     // The deployment's record of arming shows it, too.
     let seen = deployed("SWITCHOVER_COMPLETED", "shop-old2", "shop", now.clone());
     assert_eq!(titles(assessed(&now, Some(&seen))), back);
