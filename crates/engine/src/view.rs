@@ -12,6 +12,7 @@ use belay_core::{
     decision::{Word, authority, follows},
     incident::Incident,
     migration::{Migration, MigrationState},
+    possible::{self, VerbWord},
     reading::Health,
     run::Run,
     watch::{Dwell, TriggerState, signals_of},
@@ -83,6 +84,8 @@ pub struct MigrationView {
     /// The one under way, or the last.
     pub run: Option<RunView>,
     pub waiting_for: Vec<WaitingFor>,
+    /// The verbs that move the migration now; none while a run is open: those stand with the run. People read the same words.
+    pub possible: Vec<VerbWord>,
     /// What has become of notices, by the channels of the plan.
     #[serde(skip_serializing_if = "IndexMap::is_empty")]
     #[schema(value_type = IndexMap<String, ChannelView>)]
@@ -269,6 +272,7 @@ impl MigrationView {
             incident: state.incident.as_ref().map(|incident| IncidentView::new(state, incident)),
             run: state.run.as_ref().map(|run| RunView::new(state, run, Some(snapshot), now)),
             waiting_for: waiting::of_migration(state),
+            possible: possible::of_migration(state),
             notices: notices::channels(state),
             faults: snapshot.faults.iter().map(ToString::to_string).collect(),
             poll_s: snapshot.poll.as_secs_f64(),

@@ -27,31 +27,22 @@ impl Commands {
         Act { label: label.into(), command: self.line(command.as_ref()) }
     }
 
-    /// What moves a step that waits.
+    /// What moves a step. The label is the command's own name, as in everything that is written about it.
     pub(crate) fn of_step(&self, verb: &str, run: &str, step: &str, subjects: &[String]) -> Vec<Act> {
         let act = |label: &str, command: String| self.act(label, format!("{command} --run {run} {REASON}"));
         match verb {
-            "approve" => vec![act("yes", format!("approve {step}")), act("no", format!("approve {step} --deny"))],
-            "override" if subjects.is_empty() => vec![act("override", format!("override {step} SIGNAL"))],
-            "override" => {
-                let each = |subject: &String| act("override", format!("override {step} {subject}"));
-                subjects.iter().map(each).collect()
-            }
-            "retry" => vec![act("try again", format!("retry {step}"))],
-            "skip" => vec![act("skip it", format!("skip {step}"))],
+            "approve" => vec![act("approve", format!("approve {step}")), act("deny", format!("approve {step} --deny"))],
+            "override" if subjects.is_empty() => vec![act(verb, format!("override {step} SIGNAL"))],
+            "override" => subjects.iter().map(|subject| act(verb, format!("override {step} {subject}"))).collect(),
+            "retry" | "skip" => vec![act(verb, format!("{verb} {step}"))],
             _ => Vec::new(),
         }
     }
 
     /// What moves a run as a whole.
-    pub(crate) fn of_run(&self, verb: &str, run: &str, state: &str) -> Vec<Act> {
-        let act = |label: &str, verb: &str| vec![self.act(label, format!("{verb} {run} {REASON}"))];
-        match (verb, state) {
-            ("resume", "halted") => act("retry all", "resume"),
-            ("resume", _) => act("go on", "resume"),
-            ("hold", _) => act("hold it", "hold"),
-            ("abort", _) => act("give up", "abort"),
-            ("undo", _) => act("undo it", "undo"),
+    pub(crate) fn of_run(&self, verb: &str, run: &str) -> Vec<Act> {
+        match verb {
+            "hold" | "resume" | "abort" | "undo" => vec![self.act(verb, format!("{verb} {run} {REASON}"))],
             _ => Vec::new(),
         }
     }
@@ -60,15 +51,14 @@ impl Commands {
     pub(crate) fn of_migration(&self, verb: &str, migration: &str, incident: Option<&str>) -> Vec<Act> {
         let incident = incident.map_or(String::new(), |id| format!(" --incident {id}"));
         match verb {
-            "arm" => vec![self.act("guard it", format!("arm {migration}"))],
-            "cutover" => vec![self.act("cutover", format!("cutover {migration}"))],
-            "unmute" => vec![self.act("unmute", format!("unmute {migration} {REASON}"))],
-            "disarm" => vec![self.act("disarm", format!("disarm {migration} {REASON}"))],
-            "rollback" => vec![self.act("roll back", format!("rollback {migration} {REASON} --wait"))],
-            "decide" => vec![
-                self.act("roll back", format!("decide roll-back{incident} {REASON}")),
-                self.act("fix forward", format!("decide fix-forward{incident} {REASON}")),
-            ],
+            "arm" | "cutover" => vec![self.act(verb, format!("{verb} {migration}"))],
+            "disarm" | "unmute" => vec![self.act(verb, format!("{verb} {migration} {REASON}"))],
+            "phase" => vec![self.act(verb, format!("phase PHASE {migration} {REASON}"))],
+            "mute" => vec![self.act(verb, format!("mute {migration} --for 30m {REASON}"))],
+            "rollback" => vec![self.act(verb, format!("rollback {migration} {REASON} --wait"))],
+            "decide" => ["roll-back", "fix-forward"]
+                .map(|answer| self.act(answer, format!("decide {answer}{incident} {REASON}")))
+                .into(),
             _ => Vec::new(),
         }
     }

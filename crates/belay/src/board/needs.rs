@@ -1,7 +1,5 @@
 //! What waits for whom, and the commands that move it.
 
-use std::collections::BTreeSet;
-
 use super::{Act, Commands, Look, age};
 use crate::{
     document::{Approval, Migration, Run, Step, Waiting},
@@ -35,12 +33,7 @@ fn of_run(run: &Run, migration: &Migration, commands: &Commands, look: &Look) ->
     let stands = run.aborting || run.state == "held" || run.state == "halted" && steps.is_empty();
     let whole = run.waiting_for.iter().filter(|waiting| stands && waiting.step.is_none());
     let whole = whole.map(|waiting| Need { text: waiting.reason.clone(), acts: Vec::new() });
-    let mut seen = BTreeSet::new();
-    let verbs = run.waiting_for.iter().flat_map(|waiting| &waiting.verbs).filter(|verb| seen.insert(verb.as_str()));
-    let mut acts: Vec<Act> = verbs.flat_map(|verb| commands.of_run(verb, &run.id, &run.state)).collect();
-    if acts.is_empty() && !run.aborting && matches!(run.state.as_str(), "running" | "confirming") {
-        acts = ["hold", "abort"].iter().flat_map(|verb| commands.of_run(verb, &run.id, &run.state)).collect();
-    }
+    let acts = run.possible.iter().flat_map(|verb| commands.of_run(verb, &run.id)).collect();
     (whole.chain(steps).collect(), acts)
 }
 
@@ -88,16 +81,14 @@ fn of_migration(migration: &Migration, commands: &Commands) -> (Vec<Need>, Vec<A
     if !needs.is_empty() {
         return (needs, Vec::new());
     }
-    let undo = migration.run.iter().filter(|run| run.undoable);
-    let undo: Vec<Act> = undo.flat_map(|run| commands.of_run("undo", &run.id, &run.state)).collect();
-    let verbs: &[&str] = match (migration.armed, migration.cutover) {
-        (None, _) => &["arm"],
-        (Some(_), _) if migration.pending_plan.is_some() => &["arm", "rollback", "disarm"],
-        (Some(_), None) => &["cutover", "rollback", "disarm"],
-        (Some(_), Some(_)) => &["rollback", "disarm"],
-    };
-    let unmute = migration.muted_until.iter().flat_map(|_| act("unmute"));
-    (needs, undo.into_iter().chain(verbs.iter().flat_map(|verb| act(verb))).chain(unmute).collect())
+    let undo = migration.run.iter().flat_map(|run| &run.possible);
+    let undo = undo.flat_map(|verb| commands.of_run(verb, migration.run.as_ref().map_or("", |run| &run.id)));
+    // To arm again is for a plan file that is not the one that is armed.
+    let is_news = |verb: &&String| *verb != "arm" || migration.armed.is_none() || migration.pending_plan.is_some();
+    let mut verbs: Vec<&String> = migration.possible.iter().filter(is_news).collect();
+    verbs.sort_by_key(|verb| *verb == "disarm"); // what guards no more comes last
+    let acts = undo.chain(verbs.into_iter().flat_map(|verb| act(verb))).collect();
+    (needs, acts)
 }
 
 /// All that waits for a person, and what else can be done with the run or the migration as a whole.
@@ -116,7 +107,7 @@ pub(crate) fn draw(migration: &Migration, look: &Look) -> Vec<String> {
     let stopped = open.is_none_or(|run| run.state != "running" || !run.waiting_for.iter().all(interlock));
     let mut lines = Vec::new();
     if !needs.is_empty() {
-        let title = if stopped { "waits for you" } else { "waits; you can answer for it" };
+        let title = if stopped { "waits for you" } else { "blocked by an interlock; you may override it" };
         lines.push(format!("  {}", output.warn().bold().apply_to(title)));
     }
     for need in &needs {

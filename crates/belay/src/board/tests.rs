@@ -35,7 +35,7 @@ fn armed() -> Value {
             "checkout_errors": signal("healthy", "2026-03-01T19:58:00Z", "OK: 0.2% of the checkouts fail"),
             "latency": signal("healthy", "2026-03-01T21:50:30Z", "0.8 s, at most 1.5 s"),
         },
-        "blind": {}, "incident": null, "run": null, "waiting_for": [], "faults": [], "poll_s": 5.0, "seq": 12,
+        "blind": {}, "incident": null, "run": null, "waiting_for": [], "possible": ["arm", "disarm", "mute", "rollback"], "faults": [], "poll_s": 5.0, "seq": 12,
         "now": "2026-03-01T22:00:00Z",
     })
 }
@@ -62,7 +62,7 @@ fn rolling_back() -> Value {
     document["state"] = json!("rolling_back");
     document["incident"]["decision"] = json!("roll_back");
     document["incident"]["why"] = json!("customers_hurt is critical, system wide, of unknown fixing time: roll back");
-    document["waiting_for"] = json!([]);
+    (document["waiting_for"], document["possible"]) = (json!([]), json!([]));
     let mut dns = step("done", &[]);
     dns["started"] = json!("2026-03-01T21:58:00Z");
     dns["ended"] = json!("2026-03-01T21:58:48Z");
@@ -73,6 +73,7 @@ fn rolling_back() -> Value {
         "id": "0kf3x9a2mq71", "migration": "shop-cutover", "kind": "real", "state": "running", "reason": "customers_hurt fired",
         "actor": "belay", "only": [], "incident": "0kf3x9a1zzzz", "plan_sha256": SHA, "started": "2026-03-01T21:58:00Z",
         "ended": null, "why": "", "aborting": false, "expected_left_s": 600, "confirm": [], "waiting_for": [],
+        "possible": ["hold", "abort"],
         "steps": { "dns_back": dns, "database_back": database, "tell_people": step("pending", &["database_back"]) },
     });
     document
@@ -153,6 +154,7 @@ fn disarmed() {
         document[empty] = json!({});
     }
     document["pending_plan"] = json!(SHA);
+    document["possible"] = json!(["arm"]);
     insta::assert_snapshot!(show(&document, 80));
 }
 
@@ -339,6 +341,7 @@ fn the_worst_night_fits_eighty_columns() {
 fn muted_past_the_point_of_no_return() {
     let mut document = armed();
     document["muted_until"] = json!("2026-03-01T22:25:00Z");
+    document["possible"] = json!(["arm", "disarm", "mute", "unmute", "rollback"]);
     document["muted_by"] = json!("dora");
     document["muted_reason"] = json!("a load test of the new side");
     document["window"] = json!({
@@ -377,6 +380,7 @@ fn a_step_waits_for_two_people() {
 fn held() {
     let mut document = rolling_back();
     document["run"]["state"] = json!("held");
+    document["run"]["possible"] = json!(["resume", "abort"]);
     document["run"]["why"] = json!("the network team looks at it first");
     document["run"]["waiting_for"] = json!([
         { "reason": "held: the network team looks at it first", "verbs": ["resume", "abort"] },
@@ -390,6 +394,7 @@ fn halted() {
     let mut document = rolling_back();
     document["state"] = json!("halted");
     document["run"]["state"] = json!("halted");
+    document["run"]["possible"] = json!(["resume", "abort"]);
     document["run"]["why"] = json!("database_back failed");
     document["run"]["expected_left_s"] = Value::Null;
     let why = "blue_ready was not healthy within 0s: 0 of 2 targets are healthy";
@@ -452,6 +457,7 @@ fn a_failed_step_that_cannot_be_tried_again_shows_what_moves_it() {
     let mut document = rolling_back();
     document["state"] = json!("halted");
     document["run"]["state"] = json!("halted");
+    document["run"]["possible"] = json!(["abort"]);
     document["run"]["steps"]["database_back"]["phase"] = json!("failed");
     document["run"]["waiting_for"] = json!([
         { "reason": "halted: it loses data", "verbs": ["abort"] },
@@ -481,7 +487,8 @@ fn rolled_back() {
     document["run"]["state"] = json!("rolled_back");
     document["run"]["ended"] = json!("2026-03-01T21:59:30Z");
     document["run"]["expected_left_s"] = Value::Null;
-    document["run"]["undoable"] = json!(true);
+    document["run"]["possible"] = json!(["undo"]);
+    document["possible"] = json!(["arm"]);
     for name in ["database_back", "tell_people"] {
         document["run"]["steps"][name]["phase"] = json!("unchanged");
     }
@@ -524,6 +531,20 @@ fn a_drill_is_never_taken_for_an_emergency() {
     let shown = show(&document, 80);
     assert!(shown.contains("a drill is under way: customers_hurt is made to fire; ada: before the"), "{shown}");
     assert!(shown.contains("overlay staging") && shown.contains("  drill 0kf3x9a2mq71"), "{shown}");
+}
+
+/// What is possible is what the daemon says: the board has no list of its own.
+#[test]
+fn every_verb_that_the_daemon_offers_is_shown() {
+    let mut document = armed();
+    document["possible"] = json!(["disarm", "cutover", "phase", "mute", "rollback"]);
+    let shown = show(&document, 110);
+    for verb in ["disarm", "cutover", "phase PHASE", "mute", "rollback"] {
+        assert!(shown.contains(&format!("belay {verb} shop-cutover")), "{verb}\n{shown}");
+    }
+    document["possible"] = json!(["rollback"]);
+    let shown = show(&document, 110);
+    assert!(shown.contains("belay rollback") && !shown.contains("belay disarm"), "{shown}");
 }
 
 /// The first and the last change that were sent; what had its effect without a send is none of them.

@@ -160,10 +160,7 @@ impl At {
         let listening = wait.listen(&client).await?;
         let answer = client.post(&format!("runs/{run}/{verb}"), &json!({ "reason": self.reason })).await;
         let commands = client.commands();
-        let answer = answer.map_err(|failure| {
-            let state = failure.refused.as_ref().map_or(String::new(), |refused| refused.state.clone());
-            with_commands(failure, |verb| commands.of_run(verb, &run, &state))
-        })?;
+        let answer = answer.map_err(|failure| with_commands(failure, |verb| commands.of_run(verb, &run)))?;
         let migration = answer["migration"].as_str().unwrap_or_default();
         listening.answer(&client, &run, &answer, &[format!("run {run} of {migration} {now}")], output).await
     }

@@ -104,7 +104,7 @@ pub(crate) async fn of_migration(failure: Failure, client: &Client, migration: &
     let Ok(migration) = document.and_then(|document| Migration::read(&document)) else { return failure };
     let commands = client.commands();
     match migration.open_run() {
-        Some(run) => with_commands(failure, |verb| commands.of_run(verb, &run.id, &run.state)),
+        Some(run) => with_commands(failure, |verb| commands.of_run(verb, &run.id)),
         None => {
             let incident = migration.incident.as_ref().map(|incident| incident.id.as_str());
             with_commands(failure, |verb| commands.of_migration(verb, &migration.name, incident))

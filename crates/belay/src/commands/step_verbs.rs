@@ -46,7 +46,7 @@ pub(crate) struct Approve {
     deny: bool,
 }
 
-/// Take responsibility for an interlock that holds a step up
+/// Take responsibility for an interlock that blocks a step
 ///
 /// Names the signal, or the destination that nothing proves healthy. It goes on record under your name.
 #[derive(Debug, clap::Args)]
@@ -165,17 +165,11 @@ impl At {
 
     /// The commands of a verb, for the steps that can take it.
     fn acts(&self, run: &Run, verb: &str) -> Vec<Act> {
-        let takes = |step: &Step| match verb {
-            "approve" => step.phase == "awaiting_approval",
-            "retry" => step.phase == "failed",
-            "override" => matches!(step.phase.as_str(), "failed" | "requiring"),
-            _ => !matches!(step.phase.as_str(), "done" | "unchanged" | "skipped"),
-        };
         let act = |step: &Step, words: &[&str]| Act {
             label: format!("{}, {}", run.migration, text::words(&step.phase)),
             command: given::with(&self.in_run(words, &run.id)),
         };
-        let steps = run.steps.iter().filter(|(_, step)| takes(step));
+        let steps = run.steps.iter().filter(|(_, step)| step.takes(verb));
         let acts = steps.flat_map(|(name, step)| match verb {
             "override" => step.subjects().iter().map(|subject| act(step, &[name, subject])).collect(),
             _ => vec![act(step, &[name])],

@@ -64,6 +64,9 @@ pub(crate) struct Migration {
     #[serde(skip)]
     pub(crate) run: Option<Run>,
     pub(crate) waiting_for: Vec<Waiting>,
+    /// The verbs that move it now; none while a run is open.
+    #[serde(default)]
+    pub(crate) possible: Vec<String>,
     /// What has become of notices, by channel.
     #[serde(default)]
     pub(crate) notices: IndexMap<String, Channel>,

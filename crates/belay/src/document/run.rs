@@ -31,12 +31,12 @@ pub(crate) struct Run {
     pub(crate) steps: IndexMap<String, Step>,
     pub(crate) confirm: Vec<Gate>,
     pub(crate) waiting_for: Vec<Waiting>,
+    /// The verbs that move the run as a whole now.
+    #[serde(default)]
+    pub(crate) possible: Vec<String>,
     /// Of an undo: what stays as it is, each with the reason.
     #[serde(default)]
     pub(crate) left: Vec<String>,
-    /// Its before-images can be put back.
-    #[serde(default)]
-    pub(crate) undoable: bool,
     /// The whole document, for `--json`.
     #[serde(skip)]
     pub(crate) document: Value,
@@ -54,6 +54,9 @@ pub(crate) struct Step {
     #[serde(default)]
     pub(crate) throttled: Option<Throttled>,
     pub(crate) waiting_for: Vec<Waiting>,
+    /// The verbs that move it now; none: the daemon is of a version that does not list them.
+    #[serde(default)]
+    pub(crate) possible: Option<Vec<String>>,
     pub(crate) changes: Vec<Change>,
     /// What its job has left to read.
     #[serde(default)]
@@ -196,6 +199,11 @@ impl Change {
 }
 
 impl Step {
+    /// As far as the daemon says.
+    pub(crate) fn takes(&self, verb: &str) -> bool {
+        self.possible.as_ref().is_none_or(|possible| possible.iter().any(|possible| possible == verb))
+    }
+
     pub(crate) fn is_over(&self) -> bool {
         matches!(self.phase.as_str(), "done" | "unchanged" | "failed" | "skipped" | "blocked")
     }

@@ -55,7 +55,7 @@ pub(crate) fn problem(status: u16, body: Value) -> (u16, &'static str, String) {
 pub(crate) fn run(state: &str) -> Value {
     let step = json!({
         "phase": "failed", "action": "route53.weights", "needs": [], "attempt": 1, "waiting_for": [], "why": "no permission",
-        "changes": [], "require": [], "verify": [], "progress": null, "overrides": [], "since": "2026-03-01T22:00:00Z",
+        "possible": ["retry", "skip"], "changes": [], "require": [], "verify": [], "progress": null, "overrides": [], "since": "2026-03-01T22:00:00Z",
         "started": null, "ended": null, "deadline": null,
     });
     json!({
@@ -110,6 +110,8 @@ fn without_a_step_the_commands_for_each_are_shown() {
     let said = said_by(&url, &["retry", "--reason", "r"], 2);
     assert!(said.contains("which step of run 0kf3x9a2mq71 is meant?"), "{said}");
     assert!(said.contains("belay retry --reason r dns_back --run 0kf3x9a2mq71"), "{said}");
+    let said = said_by(&url, &["approve", "--reason", "r"], 2);
+    assert!(said.contains("none waits for `approve`"), "the daemon does not offer it: {said}");
     let said = said_by(&url, &["override", "dns_back", "--reason", "r"], 2);
     assert!(said.contains("which signal or destination of step dns_back is meant?"), "{said}");
 }
@@ -120,6 +122,7 @@ fn two_runs() -> String {
         let mut run = run("running");
         let mut step = run["steps"]["dns_back"].take();
         step["phase"] = json!("awaiting_approval");
+        step["possible"] = json!(["approve", "skip"]);
         run["id"] = json!(id);
         run["migration"] = json!(migration);
         run["steps"] = steps.iter().map(|name| ((*name).to_owned(), step.clone())).collect();

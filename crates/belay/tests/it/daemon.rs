@@ -110,7 +110,7 @@ impl Guarded {
 fn a_cutover_is_guarded_and_rolled_back_by_hand() {
     let guarded = Guarded::start();
     assert!(guarded.run(&["status"], 0).contains("disarmed"));
-    assert!(guarded.run(&["cutover"], 5).contains("guard it  belay arm shop"));
+    assert!(guarded.run(&["cutover"], 5).contains("arm  belay arm shop"));
     let armed = guarded.run(&["arm", "--reason", "tonight"], 0);
     assert!(armed.contains("shop is armed") && armed.contains("is new") && armed.contains("belay cutover"), "{armed}");
     guarded.run(&["cutover"], 0);

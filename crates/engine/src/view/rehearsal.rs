@@ -27,6 +27,7 @@ fn step_view(run: &Run, step: DryStep) -> StepView {
         stage: None,
         throttled: None,
         waiting_for: Vec::new(),
+        possible: Vec::new(),
         why: step.why,
         changes: step.changes.into_iter().map(change_view).collect(),
         report: None,

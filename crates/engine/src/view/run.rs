@@ -60,6 +60,8 @@ pub struct RunView {
     pub steps: IndexMap<Name, StepView>,
     pub confirm: Vec<GateView>,
     pub waiting_for: Vec<WaitingFor>,
+    /// The verbs that move the run as a whole now; those of its steps stand with each step. People read the same words.
+    pub possible: Vec<VerbWord>,
     /// Of an undo: the run that it undoes, and what of it stays as it is, each with the reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub undoes: Option<String>,
@@ -99,6 +101,8 @@ pub struct StepView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub throttled: Option<ThrottledView>,
     pub waiting_for: Vec<WaitingFor>,
+    /// The verbs that move it now.
+    pub possible: Vec<VerbWord>,
     pub why: String,
     pub changes: Vec<ChangeView>,
     /// Of a step that starts a job: what the job leaves to read, once it is over.
@@ -220,7 +224,8 @@ impl RunView {
         };
         let view =
             |(name, step): (&Name, &Arc<StepState>)| (name.clone(), step_view(state, run, name, step, progress(name)));
-        let undoable = possible::of_run(state, run).contains(&VerbWord::Undo);
+        let possible = possible::of_run(state, run);
+        let undoable = possible.contains(&VerbWord::Undo);
         Self {
             id: run.id.to_string(),
             migration: state.name.clone(),
@@ -239,6 +244,7 @@ impl RunView {
             steps: if run.report.is_some() { rehearsal::steps(run) } else { run.steps.iter().map(view).collect() },
             confirm: run.confirm.iter().map(gate_view).collect(),
             waiting_for: waiting::of_run(state, run),
+            possible,
             undoes: run.undoes.as_ref().map(ToString::to_string),
             left: run.left.clone(),
             undoable,
@@ -264,6 +270,7 @@ fn step_view(state: &Migration, run: &Run, name: &str, step: &StepState, progres
             since: step.throttled.since,
         }),
         waiting_for: waiting::of_step(state, run, name, step),
+        possible: possible::of_step(run, step),
         why: step.why.clone(),
         changes: changes(step).map(|change| change_view(step, change)).collect(),
         report: step.report.clone(),

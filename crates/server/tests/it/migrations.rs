@@ -12,6 +12,7 @@ async fn a_migration_is_armed_marked_and_disarmed() {
     let test = disarmed().await;
     let shown = test.get(CHECKOUT_PATH).await.expect(StatusCode::OK);
     assert_eq!((&shown["name"], &shown["state"]), (&json!("checkout"), &json!("disarmed")));
+    assert_eq!(shown["possible"], json!(["arm"]));
 
     let armed = test.post(&format!("{CHECKOUT_PATH}/arm"), r#"{"reason": "change 4711"}"#).await.expect(StatusCode::OK);
     assert_eq!(armed["state"], "armed");
@@ -21,6 +22,7 @@ async fn a_migration_is_armed_marked_and_disarmed() {
 
     let marked = test.post(&format!("{CHECKOUT_PATH}/cutover"), "").await.expect(StatusCode::OK);
     assert!(marked["cutover"].is_string());
+    assert_eq!(marked["possible"], json!(["arm", "disarm", "mute", "rollback"]));
     let again = test.post(&format!("{CHECKOUT_PATH}/cutover"), "").await.expect_problem(409, "wrong_state");
     assert_eq!(again["state"], "armed");
     assert_eq!(again["possible"], json!(["arm", "disarm", "mute", "rollback"]));

@@ -83,7 +83,8 @@ async fn a_run_is_held_resumed_and_aborted() {
     let test = armed().await;
     let run = at_the_manual_step(&test).await;
     let held = test.post(&format!("{run}/hold"), REASON).await.expect(StatusCode::OK);
-    assert_eq!(held["state"], "held");
+    assert_eq!((&held["state"], &held["possible"]), (&json!("held"), &json!(["resume", "abort"])));
+    assert_eq!(held["steps"]["by_hand"]["possible"], json!(["approve", "skip"]));
     let again = test.post(&format!("{run}/hold"), REASON).await.expect_problem(409, "wrong_state");
     assert_eq!((&again["state"], &again["possible"]), (&json!("held"), &json!(["resume", "abort"])));
     let resumed = test.post(&format!("{run}/resume"), REASON).await.expect(StatusCode::OK);
