@@ -45,7 +45,7 @@ impl Deciding {
         }
         Err(Refusal {
             kind: RefusalKind::NotFound,
-            why: format!("nothing named {subject} holds step {step} up"),
+            why: format!("step {step} is not blocked by `{subject}`"),
             help: format!("what can be overridden there: {}", known.join(", ")),
         })
     }
@@ -177,7 +177,11 @@ impl Deciding {
             }
             _ => format!("run {id} is {}, so {verb} is not possible", run.state.as_str()),
         };
-        Err(Refusal { kind: RefusalKind::WrongState, why, help: possible_text("the run", &possible) })
+        Err(Refusal {
+            kind: RefusalKind::WrongState,
+            why,
+            help: possible_text("the run", run.state.as_str(), &possible),
+        })
     }
 
     pub(crate) fn step_allows(&self, id: &RunId, step: &str, verb: VerbWord) -> Outcome {
@@ -204,7 +208,11 @@ impl Deciding {
             }
             () => format!("step {step} is {}, so {verb} is not possible", state.phase.as_str()),
         };
-        Err(Refusal { kind: RefusalKind::WrongState, why, help: possible_text("the step", &possible) })
+        Err(Refusal {
+            kind: RefusalKind::WrongState,
+            why,
+            help: possible_text("the step", state.phase.as_str(), &possible),
+        })
     }
 
     fn find_run(&self, id: &RunId) -> Result<&Run, Refusal> {
@@ -241,9 +249,9 @@ fn not_undoable(state: &Migration, run: &Run) -> String {
     }
 }
 
-pub(crate) fn possible_text(of: &str, verbs: &[VerbWord]) -> String {
+fn possible_text(of: &str, state: &str, verbs: &[VerbWord]) -> String {
     match verbs {
-        [] => format!("no verb moves {of} now"),
+        [] => format!("no command is possible while {of} is in state {state}"),
         verbs => {
             let verbs: Vec<&str> = verbs.iter().map(|verb| verb.as_str()).collect();
             format!("possible for {of} now: {}", verbs.join(", "))

@@ -77,7 +77,7 @@ async fn ask(
     let gathered = tokio::select! {
         biased;
         gathered = AssertUnwindSafe(ports.evidence.gather(&question)).catch_unwind() => gathered.unwrap_or_else(|_| {
-            Gathered::note("asking failed in a way it should not; the log says more")
+            Gathered::note("internal error: asking this source panicked; see the daemon log")
         }),
         () = ports.clock.sleep(GATHER_TIME_MAX) => {
             Gathered::note(format!("no answer within {} s", GATHER_TIME_MAX.as_secs()))

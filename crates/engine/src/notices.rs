@@ -155,7 +155,7 @@ pub(crate) async fn usable(ports: &Ports, plan: &Plan) -> Vec<(Name, Result<Usab
 }
 
 fn failed_inside() -> NotSent {
-    let why = "sending failed in a way it should not; the log says more".to_owned();
+    let why = "internal error: sending this notice panicked; see the daemon log".to_owned();
     NotSent { why, retry: Retry::Later { after: None } }
 }
 

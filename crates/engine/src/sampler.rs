@@ -415,7 +415,7 @@ async fn read_kind(sensors: &dyn Sensors, clock: &dyn Clock, kind: &str, queries
                 readings.extend(missing.map(|query| unknown(query, "the sensor gave no reading")).collect::<Vec<_>>());
                 readings
             }
-            Err(_) => all_unknown("the sensor failed in a way it should not; the log says more"),
+            Err(_) => all_unknown("internal error: reading this signal panicked; see the daemon log"),
         },
         () = clock.sleep(time_max + READ_GRACE) => all_unknown(&format!("no answer within {} s", time_max.as_secs())),
     }

@@ -212,7 +212,7 @@ impl Tasks {
                     };
                     let Some((step, attempt)) = self.under_way.remove(&id) else { continue };
                     return answer.unwrap_or_else(|| {
-                        let why = "the send failed in a way it should not; the log says more".to_owned();
+                        let why = "internal error: sending this change panicked; see the daemon log".to_owned();
                         Input::Applied { step, attempt, result: Err(SendFailure::OutcomeUnknown { why }) }
                     });
                 }
@@ -391,7 +391,7 @@ async fn look_once(
     tokio::select! {
         biased;
         looked = AssertUnwindSafe(observed).catch_unwind() => looked.unwrap_or_else(|_| {
-            let why = "the look failed in a way it should not; the log says more".to_owned();
+            let why = "internal error: observing this step panicked; see the daemon log".to_owned();
             Err(LookFailure { why, permanent: true })
         }),
         () = clock.sleep(LOOK_TIME_MAX) => {

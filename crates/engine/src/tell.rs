@@ -191,7 +191,7 @@ fn step_says(step: &str, what: &StepEvent) -> Option<(Tone, String)> {
         }
         StepEvent::Settled { changed: true } => (Info, format!("{step}: settled")),
         StepEvent::DrainStarted { until } => {
-            (Info, format!("{step}: in place; clients may go by what they have kept until {until:.0}"))
+            (Info, format!("{step}: in place; waiting until {until:.0} for cached DNS answers to expire"))
         }
         StepEvent::StagePassed { stages, percent } => (Info, format!("{step}: stage {stages} ({percent}%) has passed")),
         StepEvent::VerifyOpened => (Info, format!("{step}: verifying")),

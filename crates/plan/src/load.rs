@@ -196,8 +196,9 @@ impl File<'_> {
 
     fn lower(&self, root: &Node, decoded: Decoded, changes: &Changes) -> Result<Plan, Vec<Problem>> {
         let mut plan = lower::lower(&decoded.value, self.catalogue).map_err(|error| {
-            let problem = Problem::new(0..0, format!("this plan has no meaning for Belay: {error}"));
-            vec![problem.help("this is a fault of Belay, not of the plan: please report it with the plan")]
+            let problem =
+                Problem::new(0..0, format!("internal error: the plan is valid but could not be converted: {error}"));
+            vec![problem.help("please report it, with the plan")]
         })?;
         if *changes != Changes::default() {
             let as_written = decode(&self.shape, root, self.texts).value;

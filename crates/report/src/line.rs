@@ -280,7 +280,7 @@ fn step_told(step: &str, event: &StepEvent, clock: Clock) -> Told {
         StepEvent::Reported { report } => tell(step, Tone::Plain, words::job(report)),
         StepEvent::DrainStarted { until } => {
             let until = clock(*until);
-            tell(step, Tone::Plain, format!("in place; clients may go by what they have kept until {until}"))
+            tell(step, Tone::Plain, format!("in place; waiting until {until} for cached DNS answers to expire"))
         }
         StepEvent::StagePassed { stages, percent } => {
             tell(step, Tone::Plain, format!("stage {stages} ({percent}%) has passed"))

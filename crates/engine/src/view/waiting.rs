@@ -109,7 +109,7 @@ fn reasons(run: &Run, name: &str, step: &StepState) -> Vec<String> {
         }
         Phase::Settling => match step.wait_until {
             Some(until) if step.intent.is_some() => {
-                vec![format!("in place; clients may go by what they have kept until {until:.0}")]
+                vec![format!("in place; waiting until {until:.0} for cached DNS answers to expire")]
             }
             Some(until) => vec![format!("waits until {until:.0}")],
             None => vec![under_way(step, "it takes effect")],

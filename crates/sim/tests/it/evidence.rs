@@ -101,7 +101,11 @@ fn a_source_that_breaks_is_a_note() {
         let handle = scene.open().await;
         scene.armed_and_cut_over(&handle).await;
         scene.until(&handle, |_| gathered(&scene).len() == 2).await;
-        assert!(gathered(&scene)[0].2[0].contains("failed in a way it should not"), "{:?}", gathered(&scene));
+        assert!(
+            gathered(&scene)[0].2[0].contains("internal error: asking this source panicked"),
+            "{:?}",
+            gathered(&scene)
+        );
         scene.until_run(&handle, RunState::RolledBack).await;
     });
 }
