@@ -11,7 +11,10 @@ use belay_core::{
     event::{Event, FailureCode, Record, StepEvent},
     migration::Migration,
 };
-use belay_plan::model::{Name, OnFailure, counts_during};
+use belay_plan::{
+    graph::Graph,
+    model::{Name, OnFailure, counts_during},
+};
 use belay_ports::{Clock, Observer};
 use futures::{Future, StreamExt, stream::FuturesUnordered};
 use tokio::sync::watch;
@@ -19,6 +22,7 @@ use tokio::sync::watch;
 use crate::{
     chance::Chance,
     clock::SimClock,
+    nature::Nature,
     rehearsal::{
         script::{Ask, Cue, Event as Happening, Moment},
         signals::Rules,
@@ -64,8 +68,22 @@ impl Ear {
         *self.passed_over.lock().unwrap_or_else(PoisonError::into_inner) = time;
     }
 
-    fn passed_over(&self) -> Duration {
+    fn time_passed_over(&self) -> Duration {
         std::mem::take(&mut *self.passed_over.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The run goes on without a step. What the step would have put back is where it was, so only what nobody looks at counts as done:
+    /// a job, a person's act, a wait.
+    fn passed_over(&self, step: &Name, state: &Migration) {
+        let Some(run) = &state.run else { return };
+        let plan = &run.plan.steps[step];
+        let is_seen = matches!(Nature::of(plan), Nature::Traffic | Nature::Data | Nature::State);
+        // A step of another phase has nothing to do here, nor has a fallback that nobody needed: they stand in for nobody.
+        let acts = counts_during(&plan.during, run.phase.as_deref());
+        let unneeded = run.steps[step].started.is_none() && Graph::new(&run.plan).is_fallback(step);
+        if !is_seen && acts && !unneeded {
+            self.world.tell_done(step);
+        }
     }
 }
 
@@ -73,10 +91,10 @@ impl Observer for Ear {
     fn recorded(&self, records: &[Record], state: &Migration) {
         for record in records {
             match &record.event {
-                Event::CutoverMarked => self.clock.jump(self.passed_over()),
+                Event::CutoverMarked => self.clock.jump(self.time_passed_over()),
                 Event::PhaseBegun { phase } => {
                     self.signals_in(Some(phase));
-                    self.clock.jump(self.passed_over());
+                    self.clock.jump(self.time_passed_over());
                 }
                 _ => {}
             }
@@ -98,18 +116,12 @@ impl Observer for Ear {
                         progress.done.insert(step.clone());
                     });
                 }
-                StepEvent::Skipped { .. } => {
-                    let of = state.run.as_ref().map(|run| (&run.plan.steps[step].during, run.phase.as_deref()));
-                    // A step of another phase has nothing to do here, and stands in for nobody.
-                    if of.is_none_or(|(during, phase)| counts_during(during, phase)) {
-                        self.world.tell_done(step);
-                    }
-                }
+                StepEvent::Skipped { .. } => self.passed_over(step, state),
                 // The plan says that it does without.
                 StepEvent::Failed { code, .. } if !matches!(code, FailureCode::Ambiguous | FailureCode::Contested) => {
                     let plan = state.run.as_ref().map(|run| &run.plan.steps[step]);
                     if plan.is_some_and(|plan| plan.on_failure == OnFailure::Continue) {
-                        self.world.tell_done(step);
+                        self.passed_over(step, state);
                     }
                 }
                 _ => {}

@@ -134,6 +134,36 @@ fn a_job_is_no_restore() {
     assert_eq!(played.report.steps["database_back"].sends, 1);
 }
 
+/// What a plan passes over is not put back by that: customers stay where it fails.
+#[test]
+fn what_is_passed_over_heals_nothing() {
+    let only = |step: &str| {
+        format!(
+            "belay: 1\nmigration: shop\naws: {{ account: \"111122223333\", region: eu-west-1 }}\nsignals: {{ errors: {{ alarm: shop-5xx }} }}\n\
+         triggers: {{ hurt: {{ when: errors, for: 30s, severity: critical }} }}\nsteps:\n  it:\n{step}\
+         confirm: [{{ signal: errors, within: 15m, for: 2m }}]\n"
+        )
+    };
+    let play = |step: &str, scenario: &str| {
+        let plan = plan(&only(step));
+        rehearsal(&plan, script(&format!("scenario: 1\nsummary: It fails.\n{scenario}"), &plan)).play(1).unwrap().report
+    };
+    let traffic = "    action: route53.weights\n    with: { zone: Z0123456789ABC, record: shop.example.com, type: A }\n    to: { blue: 100, green: 0 }\n";
+    let passed = |step: &str| format!("    on_failure: continue\n{step}");
+    let denied = "events: [{ fail: { steps: all, how: denied } }]\n";
+    let report = play(&passed(traffic), denied);
+    assert_eq!((report.outcome, report.steps["it"].phase), (Outcome::Halted, "failed"), "{}", report.why);
+    assert!(report.why.contains("the confirmation did not hold"), "{}", report.why);
+    let skipped =
+        "halted: [{ do: skip, after: 1m }, { do: resume }]\nevents: [{ fail: { steps: all, how: denied } }]\n";
+    let report = play(traffic, skipped);
+    assert_eq!((report.outcome, report.steps["it"].phase), (Outcome::Halted, "skipped"), "{}", report.why);
+    // Nobody looks at what a person has done, or at what a job leaves: there, the plan's word counts.
+    let by_hand =
+        play(&passed("    action: manual\n    with: { instructions: Look. }\n"), "people: [{ answer: deny }]\n");
+    assert_eq!((by_hand.outcome, by_hand.steps["it"].phase), (Outcome::RolledBack, "failed"), "{}", by_hand.why);
+}
+
 #[test]
 fn without_targets_no_traffic_goes_to_blue() {
     for played in play("blue-has-lost-its-targets", SHOP) {
