@@ -17,6 +17,7 @@ use crate::{
     condition::Trouble,
     fault::SendFault,
     place::{COPY, RESTORED, SWITCH},
+    resource::WEIGHT_MAX,
     world::{Look, World, is_builtin},
 };
 
@@ -25,9 +26,6 @@ const LOST_AFTER: Duration = Duration::from_secs(15);
 
 /// How long a slow answer takes.
 const SLOW: Duration = Duration::from_secs(12);
-
-/// The largest weight that a member can have, as with load balancers.
-const WEIGHT_MAX: u32 = 999;
 
 /// The one change of what replaces no data; of a stage, with its percentage behind.
 const SET: &str = "set";
@@ -97,8 +95,7 @@ impl Actuator for SimActuator {
                 let why = if permanent { "access denied" } else { "the simulated API does not answer" };
                 return Err(ReadError { why: why.to_owned(), permanent });
             }
-            // What was begun has a verdict; before that there is none.
-            let verdict = inner.trouble(&scope.step) == Some(Trouble::Verdict) && inner.is_called(&scope.step);
+            let verdict = inner.has_failed(&scope.step);
             let Some(place) = inner.steps.get(&scope.step) else {
                 return Err(ReadError { why: "there is no such resource".to_owned(), permanent: true });
             };

@@ -54,12 +54,11 @@ impl Inner {
 
     pub(crate) fn is_at_target(&mut self, step: &str, now: Timestamp) -> bool {
         let Some(place) = self.steps.get(step) else { return true };
-        let to = place.to.clone();
-        let Some(resource) = self.resource_mut(step) else { return true };
+        let Some(resource) = self.resources.get_mut(&place.resource) else { return true };
         resource.settle(now);
         let is = &resource.is;
         resource.becoming.is_none()
-            && match &to {
+            && match &place.to {
                 Target::Baseline => *is == resource.good,
                 Target::Own => is["state"] == RESTORED || *is == resource.good,
                 Target::Explicit(Value::Object(named)) => named.iter().all(|(name, weight)| is[name] == *weight),
@@ -74,18 +73,14 @@ impl Inner {
     /// Since when a step is in place, itself or by another that is as good; None: it is not. A stage on the way counts where
     /// not the whole is asked for.
     pub(crate) fn in_place_since(&mut self, step: &str, whole: bool, now: Timestamp) -> Option<Timestamp> {
-        let mut seen: Vec<Name> = vec![step.to_owned()];
+        if let Some(since) = self.itself_in_place_since(step, whole, now) {
+            return Some(since);
+        }
+        let mut seen: Vec<Name> = self.stand_ins.get(step)?.clone();
         let mut next = 0;
         while let Some(step) = seen.get(next).cloned() {
-            if let Some(told) = self.told.get(&step) {
-                return Some(*told);
-            }
-            if self.steps.contains_key(&step)
-                && (self.is_at_target(&step, now) || (!whole && self.is_on_the_way(&step)))
-            {
-                let breach = self.breach;
-                let resource = self.resource_mut(&step)?;
-                return if whole { resource.whole } else { resource.settled }.or(breach);
+            if let Some(since) = self.itself_in_place_since(&step, whole, now) {
+                return Some(since);
             }
             let others = self.stand_ins.get(&step).into_iter().flatten();
             let new: Vec<Name> = others.filter(|other| !seen.contains(other)).cloned().collect();
@@ -93,6 +88,17 @@ impl Inner {
             next += 1;
         }
         None
+    }
+
+    fn itself_in_place_since(&mut self, step: &str, whole: bool, now: Timestamp) -> Option<Timestamp> {
+        if let Some(told) = self.told.get(step) {
+            return Some(*told);
+        }
+        let is_there =
+            self.steps.contains_key(step) && (self.is_at_target(step, now) || (!whole && self.is_on_the_way(step)));
+        let resource = self.resource_mut(step).filter(|_| is_there)?;
+        let at = if whole { resource.whole } else { resource.settled };
+        at.or(self.breach)
     }
 
     /// The last condition to begin that says something of it, which is thereby met.
@@ -104,10 +110,31 @@ impl Inner {
         })
     }
 
-    /// How the calls for a step fail now, if they do.
+    /// How one call for a step fails now, if it does.
     pub(crate) fn trouble(&self, step: &str) -> Option<Trouble> {
-        self.last(|condition| match condition {
-            Condition::Fails { steps, how } if steps.iter().any(|name| name == step) => Some(*how),
+        let (number, how, percent) = self.standing(step)?;
+        let strikes = percent >= 100 || self.shares.borrow_mut().below(100) < u64::from(percent);
+        strikes.then(|| {
+            self.met.borrow_mut().insert(number);
+            how
+        })
+    }
+
+    /// Whether what was begun for a step has ended without success; before anything is begun, there is no verdict.
+    pub(crate) fn has_failed(&self, step: &str) -> bool {
+        match self.standing(step) {
+            Some((_, Trouble::Verdict, 100..)) => self.is_called(step),
+            Some((_, Trouble::Verdict, _)) => self.doomed.contains(step),
+            _ => false,
+        }
+    }
+
+    /// What calls for a step meet, how many of a hundred, and the number of the condition.
+    fn standing(&self, step: &str) -> Option<(usize, Trouble, u32)> {
+        self.conditions.iter().rev().find_map(|(number, condition)| match condition {
+            Condition::Fails { steps, how, percent } if steps.iter().any(|name| name == step) => {
+                Some((*number, *how, *percent))
+            }
             _ => None,
         })
     }
@@ -116,6 +143,15 @@ impl Inner {
     pub(crate) fn shown(&self, signal: &str) -> Option<Shown> {
         self.last(|condition| match condition {
             Condition::Shows { signals, what } if signals.iter().any(|name| name == signal) => Some(*what),
+            Condition::Targets { healthy, part: Some(part), .. } => part.shown(signal, *healthy),
+            _ => None,
+        })
+    }
+
+    /// How much later than usual a signal shows now what has changed, if it does.
+    pub(crate) fn lag(&self, signal: &str) -> Option<Duration> {
+        self.last(|condition| match condition {
+            Condition::Lags { signals, time } if signals.iter().any(|name| name == signal) => Some(*time),
             _ => None,
         })
     }
@@ -152,7 +188,9 @@ impl Inner {
             resource.is_some_and(|resource| resource.good[destination].as_u64().is_some_and(|weight| weight > 0))
         };
         let standing = self.last(|condition| match condition {
-            Condition::Targets { steps, healthy } if steps.iter().any(gets) => Some(*healthy),
+            Condition::Targets { steps, healthy, part } if steps.iter().any(gets) => {
+                Some(part.as_ref().map_or(*healthy, |part| part.can_take_traffic(*healthy)))
+            }
             _ => None,
         });
         standing.unwrap_or_else(|| self.destinations.get(destination).copied().or(self.other_destinations))

@@ -1,7 +1,11 @@
 //! One resource: a document that takes its time to change.
 
+use belay_core::part_way::{Weights, part_way};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
+
+/// The largest weight that a member can have, as with load balancers.
+pub(crate) const WEIGHT_MAX: u32 = 999;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Resource {
@@ -47,8 +51,14 @@ impl Resource {
         }
     }
 
-    pub(crate) fn cut_over(&mut self) {
-        self.is = self.migrated();
+    /// Where it holds weights, so much of the traffic moves, in percent.
+    pub(crate) fn cut_over(&mut self, percent: u32) {
+        let migrated = self.migrated();
+        let weights = |doc: &Value| serde_json::from_value::<Weights>(doc.clone()).ok();
+        self.is = match (weights(&self.good), weights(&migrated)) {
+            (Some(good), Some(goal)) if percent < 100 => json!(part_way(&good, &goal, &|_| false, percent, WEIGHT_MAX)),
+            _ => migrated,
+        };
     }
 
     /// Somebody else undoes what was put back.

@@ -5,8 +5,9 @@ use std::{sync::Arc, time::Duration};
 use belay_core::reading::{Health, Reading};
 use belay_plan::model::Name;
 use belay_ports::{Fut, Permission, Query, Sensor, Sensors};
+use jiff::Timestamp;
 
-use crate::world::World;
+use crate::world::{Inner, World};
 
 /// What a signal follows.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,10 +72,15 @@ impl Sensor for SimSensor {
             let taken = clock.now();
             let latency = self.world.inner().latency;
             clock.sleep(latency).await;
-            if queries.iter().any(|query| self.world.rule(&query.signal) == Some(Rule::Hangs)) {
-                std::future::pending::<()>().await;
+            let readings: Option<Vec<Reading>> = {
+                let (now, time) = (clock.now(), clock.monotonic());
+                let mut inner = self.world.inner();
+                queries.iter().map(|query| self.reading(&mut inner, query, taken, now, time)).collect()
+            };
+            match readings {
+                Some(readings) => readings,
+                None => std::future::pending().await,
             }
-            queries.iter().map(|query| self.reading(query, taken)).collect()
         })
     }
 
@@ -89,51 +95,60 @@ impl Sensor for SimSensor {
 }
 
 impl SimSensor {
-    fn reading(&self, query: &Query, taken: jiff::Timestamp) -> Reading {
-        let shown = self.world.inner().shown(&query.signal);
-        let by_chance = self.world.with_faults(crate::fault::Faults::of_reading);
+    /// None: it never comes back.
+    fn reading(
+        &self,
+        inner: &mut Inner,
+        query: &Query,
+        taken: Timestamp,
+        now: Timestamp,
+        time: Duration,
+    ) -> Option<Reading> {
+        let rule = inner.rules.get(&query.signal).cloned();
+        if rule.as_deref() == Some(&Rule::Hangs) {
+            return None;
+        }
+        let shown = inner.shown(&query.signal);
+        let by_chance = inner.faults.of_reading();
         let failed = by_chance || shown == Some(Shown::Unreadable);
         let (health, evidence) = match (failed, shown) {
             (true, _) => (Health::Unknown, "the simulated API does not answer".to_owned()),
             (false, Some(Shown::Missing)) => (Health::Unknown, "there is no data".to_owned()),
             (false, Some(Shown::Healthy)) => (Health::Healthy, "by the scenario".to_owned()),
             (false, Some(Shown::Unhealthy)) => (Health::Unhealthy, "by the scenario".to_owned()),
-            (false, _) => self.world.health(&query.signal),
+            (false, _) => inner.health(&query.signal, rule.as_deref(), now, time),
         };
-        Reading {
+        Some(Reading {
             signal: query.signal.clone(),
             taken,
             health,
             evidence,
             source: format!("simulated {}", self.kind),
             unreadable: failed,
-            permanent: self.world.rule(&query.signal) == Some(Rule::Absent),
+            permanent: rule.as_deref() == Some(&Rule::Absent),
             measured: None,
-        }
+        })
     }
 }
 
-impl World {
-    fn rule(&self, signal: &str) -> Option<Rule> {
-        self.inner().rules.get(signal).cloned()
-    }
-
-    fn health(&self, signal: &str) -> (Health, String) {
-        let now = self.clock().now();
-        match self.rule(signal) {
+impl Inner {
+    /// `time`: by the monotonic clock.
+    fn health(&mut self, signal: &str, rule: Option<&Rule>, now: Timestamp, time: Duration) -> (Health, String) {
+        match rule {
             Some(Rule::Always(Health::Healthy)) => (Health::Healthy, "nothing is wrong".to_owned()),
-            Some(Rule::Always(health)) => (health, "it is so all the time".to_owned()),
+            Some(Rule::Always(health)) => (*health, "it is so all the time".to_owned()),
             Some(Rule::AtTarget(steps)) => {
-                let mut inner = self.inner();
-                match steps.iter().find(|step| !inner.is_at_target(step, now) && !inner.is_on_the_way(step)) {
+                match steps.iter().find(|step| !self.is_at_target(step, now) && !self.is_on_the_way(step)) {
                     Some(step) => (Health::Unhealthy, format!("{step} is not in place")),
                     None => (Health::Healthy, "all is in place".to_owned()),
                 }
             }
-            Some(Rule::Recovers { by, whole, shows_after }) => self.recovered(&by, whole, shows_after, now),
-            Some(Rule::Destination(name)) => (self.inner().health_of(&name), format!("destination {name}")),
+            Some(Rule::Recovers { by, whole, shows_after }) => {
+                let lag = self.breach.and_then(|_| self.lag(signal));
+                self.recovered(by, *whole, lag.map_or(*shows_after, |lag| [lag, lag]), now)
+            }
+            Some(Rule::Destination(name)) => (self.health_of(name), format!("destination {name}")),
             Some(Rule::Script(script)) => {
-                let time = self.clock().monotonic();
                 let last = script.iter().rev().find(|(from, _)| *from <= time);
                 (last.map_or(Health::Healthy, |(_, health)| *health), "by script".to_owned())
             }
@@ -143,21 +158,20 @@ impl World {
     }
 
     fn recovered(
-        &self,
+        &mut self,
         by: &[Vec<Name>],
         whole: bool,
         [breaks, heals]: [Duration; 2],
-        now: jiff::Timestamp,
+        now: Timestamp,
     ) -> (Health, String) {
-        let mut inner = self.inner();
-        let Some(breach) = inner.breach.filter(|breach| now >= *breach + breaks) else {
+        let Some(breach) = self.breach.filter(|breach| now >= *breach + breaks) else {
             return (Health::Healthy, "nothing is wrong".to_owned());
         };
         let mut missing = None;
-        let mut healed: Option<(jiff::Timestamp, &[Name])> = None;
+        let mut healed: Option<(Timestamp, &[Name])> = None;
         for steps in by.iter().filter(|steps| !steps.is_empty()) {
             let since = steps.iter().try_fold(breach, |since, step| {
-                let at = inner.in_place_since(step, whole, now);
+                let at = self.in_place_since(step, whole, now);
                 if at.is_none() {
                     missing.get_or_insert(step);
                 }

@@ -36,12 +36,17 @@ pub struct World {
 pub(crate) struct Inner {
     pub(crate) resources: BTreeMap<String, Resource>,
     pub(crate) steps: BTreeMap<Name, Place>,
-    pub(crate) rules: BTreeMap<Name, Rule>,
+    pub(crate) rules: BTreeMap<Name, Arc<Rule>>,
     pub(crate) faults: Faults,
     /// What is known of the health of destinations, and of the others that are not named.
     pub(crate) destinations: BTreeMap<String, bool>,
     pub(crate) other_destinations: Option<bool>,
     calls: Vec<Call>,
+    /// The steps of those, and of them the ones whose last call is going to come to nothing.
+    called: BTreeSet<Name>,
+    pub(crate) doomed: BTreeSet<Name>,
+    /// What befalls only a share of the calls, befalls them by this.
+    pub(crate) shares: RefCell<Chance>,
     /// Whose credentials are there; None: those of every account that is asked for.
     pub(crate) account: Option<String>,
     pub(crate) latency: Duration,
@@ -93,7 +98,7 @@ impl World {
             let (repeats, replaces) = (Repeats::Converges, nature::of(step) == Nature::Data);
             steps.insert(name.clone(), Place { resource, to: step.to.clone(), pace, repeats, replaces });
         }
-        let all = Rule::AtTarget(plan.steps.keys().cloned().collect());
+        let all = Arc::new(Rule::AtTarget(plan.steps.keys().cloned().collect()));
         let inner = Inner {
             resources,
             steps,
@@ -102,6 +107,9 @@ impl World {
             destinations: BTreeMap::new(),
             other_destinations: None,
             calls: Vec::new(),
+            called: BTreeSet::new(),
+            doomed: BTreeSet::new(),
+            shares: RefCell::new(Chance::new(0)),
             account: None,
             latency: Duration::from_millis(40),
             conditions: Vec::new(),
@@ -138,8 +146,13 @@ impl World {
 
     /// The migration: traffic goes to the other side, what has a state of its own breaks.
     pub fn cut_over(&self) {
+        self.cut_over_to(100);
+    }
+
+    /// The same, with so much of the traffic on the other side, in percent.
+    pub fn cut_over_to(&self, percent: u32) {
         for resource in self.inner().resources.values_mut() {
-            resource.cut_over();
+            resource.cut_over(percent);
         }
     }
 
@@ -149,7 +162,7 @@ impl World {
         for step in steps {
             let resource = inner.steps.get(step).map(|place| place.resource.clone());
             if let Some(resource) = resource.and_then(|name| inner.resources.get_mut(&name)) {
-                resource.cut_over();
+                resource.cut_over(100);
             }
         }
     }
@@ -234,7 +247,12 @@ impl World {
     }
 
     pub fn set_rule(&self, signal: &str, rule: Rule) {
-        self.inner().rules.insert(signal.to_owned(), rule);
+        self.inner().rules.insert(signal.to_owned(), Arc::new(rule));
+    }
+
+    /// Which calls are the ones, where something befalls a share of them.
+    pub(crate) fn set_shares(&self, chance: Chance) {
+        self.inner().shares = RefCell::new(chance);
     }
 
     /// How long every call takes.
@@ -294,6 +312,7 @@ impl World {
     pub(crate) fn call(&self, key: &Key, change: &Change) -> (usize, Option<SendFault>) {
         let at = self.clock.now();
         let mut inner = self.inner();
+        inner.called.insert(key.step.clone());
         inner.calls.push(Call { at, key: key.clone(), change: change.clone(), took_effect: false });
         let number = inner.calls.len() - 1;
         let standing = inner.trouble(&key.step).and_then(SendFault::of);
@@ -309,6 +328,10 @@ impl World {
         let undone = inner.faults.of_effect();
         let Some(takes) = inner.takes(step, change) else { return };
         let fails = inner.trouble(step) == Some(Trouble::Verdict);
+        match fails {
+            true => inner.doomed.insert(step.to_owned()),
+            false => inner.doomed.remove(step),
+        };
         let Some(resource) = inner.resource_mut(step) else { return };
         resource.settle(now);
         let at = now + takes;
@@ -323,7 +346,7 @@ impl World {
 impl Inner {
     /// Whether anything was ever called for a step.
     pub(crate) fn is_called(&self, step: &str) -> bool {
-        self.calls.iter().any(|call| call.key.step == step)
+        self.called.contains(step)
     }
 }
 

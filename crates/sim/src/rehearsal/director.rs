@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use crate::{
     chance::Chance,
     clock::SimClock,
+    condition::Condition,
     nature::Nature,
     rehearsal::{
         script::{Ask, Cue, Event as Happening, Moment},
@@ -135,7 +136,9 @@ type Due = Pin<Box<dyn Future<Output = (usize, Turn)> + Send>>;
 /// What the world cannot do by itself.
 pub(crate) enum Happens {
     /// The daemon dies, and is down for so long.
-    Killed { down: Duration },
+    Killed { down: Duration, loses_journal: bool },
+    /// Another process takes the journal from the daemon, and goes on after so long.
+    Ousted { down: Duration },
     /// A person asks for something.
     Asked { number: usize, what: Ask },
 }
@@ -193,26 +196,25 @@ impl Director {
                 }));
             }
             match (&cue.what, turn) {
-                (Happening::Begin(condition), Turn::Begin) => {
-                    self.world.begin(number, condition.clone());
-                    if let Some(lasts) = cue.lasts {
-                        let clock = self.clock.clone();
-                        self.due.push(Box::pin(async move {
-                            clock.sleep(lasts).await;
-                            (number, Turn::End)
-                        }));
-                    }
+                (Happening::Begin(condition), Turn::Begin) => self.begin(number, condition.clone()),
+                (Happening::Lag { signals, time }, Turn::Begin) => {
+                    let (signals, time) = (signals.clone(), time.draw(chance));
+                    self.begin(number, Condition::Lags { signals, time });
                 }
-                (Happening::Begin(_), Turn::End) => self.world.end(number),
+                (Happening::Begin(_) | Happening::Lag { .. }, Turn::End) => self.world.end(number),
                 (Happening::Undo { steps }, _) => {
                     if steps.iter().any(|step| self.world.is_put_back(step)) {
                         self.met.insert(number);
                     }
                     steps.iter().for_each(|step| self.world.revert(step, Duration::ZERO));
                 }
-                (Happening::Kill { down }, _) => {
+                (Happening::Kill { down, loses_journal }, _) => {
                     self.met.insert(number);
-                    return Happens::Killed { down: down.draw(chance) };
+                    return Happens::Killed { down: down.draw(chance), loses_journal: *loses_journal };
+                }
+                (Happening::Lease { down }, _) => {
+                    self.met.insert(number);
+                    return Happens::Ousted { down: down.draw(chance) };
                 }
                 (Happening::Ask(what), _) => return Happens::Asked { number, what: what.clone() },
             }
@@ -221,6 +223,17 @@ impl Director {
 }
 
 impl Director {
+    fn begin(&mut self, number: usize, condition: Condition) {
+        self.world.begin(number, condition);
+        if let Some(lasts) = self.cues[number].lasts {
+            let clock = self.clock.clone();
+            self.due.push(Box::pin(async move {
+                clock.sleep(lasts).await;
+                (number, Turn::End)
+            }));
+        }
+    }
+
     /// This event found something to happen to.
     pub(crate) fn meets(&mut self, number: usize) {
         self.met.insert(number);

@@ -2,6 +2,7 @@
 //! give the same journal, to the byte.
 
 mod director;
+mod leased;
 mod many;
 mod people;
 mod report;

@@ -50,6 +50,8 @@ pub struct Script {
     pub summary: String,
     /// From the cutover to the breach.
     pub calm: Span,
+    /// So much of the traffic is cut over by then, in percent.
+    pub share: u32,
     /// Whose signals turn unhealthy at the breach. None: nobody watches, and a person notices.
     pub trigger: Option<Name>,
     /// The phase in which it goes wrong; None: the plan has none.
@@ -150,8 +152,18 @@ pub enum Moment {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     Begin(Condition),
-    /// The process dies, and another one starts after a while.
+    /// Signals show what has changed so much later.
+    Lag {
+        signals: Vec<Name>,
+        time: Span,
+    },
+    /// The process dies, and another one starts after a while; with another journal, where that is lost.
     Kill {
+        down: Span,
+        loses_journal: bool,
+    },
+    /// Another process takes the journal, and goes on after a while.
+    Lease {
         down: Span,
     },
     /// Somebody else changes what these steps put back.
@@ -165,7 +177,10 @@ pub enum Event {
 /// What a person asks for of their own accord.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ask {
-    Rollback,
+    /// Of these steps and what they need; none named: of all.
+    Rollback {
+        only: Vec<Name>,
+    },
     Cutover,
     Phase(Name),
     Mute(Duration),
@@ -180,10 +195,12 @@ impl Event {
             Self::Begin(Condition::Takes { .. }) => "takes",
             Self::Begin(Condition::Fails { .. }) => "fail",
             Self::Begin(Condition::Shows { .. }) => "signal",
+            Self::Begin(Condition::Lags { .. }) | Self::Lag { .. } => "lag",
             Self::Begin(Condition::Targets { .. }) => "targets",
             Self::Kill { .. } => "kill",
+            Self::Lease { .. } => "lease",
             Self::Undo { .. } => "change",
-            Self::Ask(Ask::Rollback) => "rollback",
+            Self::Ask(Ask::Rollback { .. }) => "rollback",
             Self::Ask(Ask::Cutover) => "cutover",
             Self::Ask(Ask::Phase(_)) => "phase",
             Self::Ask(Ask::Mute(_)) => "mute",
@@ -205,6 +222,7 @@ impl Script {
             name: String::new(),
             summary: "everything works as it usually does".to_owned(),
             calm: Span::exactly(CALM),
+            share: 100,
             trigger: trigger.map(str::to_owned).or_else(|| usual_trigger(plan, phase)),
             phase: phase.map(str::to_owned),
             horizon: horizon(plan),
@@ -227,6 +245,15 @@ impl Script {
         };
         let found = self.people.iter().enumerate().find_map(fits);
         found.unwrap_or((None, Answer::Approve, Span::exactly(ANSWER)))
+    }
+
+    /// The longest that a signal takes to show what has changed, where the scenario says so.
+    pub(crate) fn longest_lag(&self) -> Duration {
+        let lag = |cue: &Cue| match &cue.what {
+            Event::Lag { time, .. } => Some(time.to),
+            _ => None,
+        };
+        self.cues.iter().filter_map(lag).max().unwrap_or_default()
     }
 
     /// Whether the breach comes before the cutover.

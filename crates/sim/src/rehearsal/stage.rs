@@ -22,6 +22,7 @@ use crate::{
     rehearsal::{
         Ended, Outcome, PlayError, Rehearsal,
         director::{Director, Ear, Happens},
+        leased::Leased,
         people::People,
         script::Ask,
         signals, usual,
@@ -54,6 +55,8 @@ pub(crate) struct Stage<'r> {
     witness: Arc<Witness>,
     ports: Ports,
     ear: Arc<Ear>,
+    /// The journal as the daemon has it that runs.
+    lease: Arc<Leased>,
     chance: Chance,
 }
 
@@ -87,7 +90,9 @@ impl<'r> Stage<'r> {
         ports.journal = witness.journal(ports.journal);
         ports.actuators = witness.actuators(ports.actuators);
         ports.observer = ear.clone();
-        Self { rehearsal, world, witness, ports, ear, chance }
+        world.set_shares(Chance::new(!seed));
+        let lease = Arc::new(Leased::new(ports.journal.clone()));
+        Self { rehearsal, world, witness, ports, ear, lease, chance }
     }
 
     pub(crate) async fn play(mut self) -> Result<Seen, PlayError> {
@@ -106,7 +111,7 @@ impl<'r> Stage<'r> {
             }
             handle.command(asked.command(verb.clone())).await?;
             if matches!(verb, Verb::Cutover) {
-                self.world.cut_over();
+                self.world.cut_over_to(self.rehearsal.script.share);
             }
         }
         if self.rehearsal.script.is_before_cutover(&self.rehearsal.plan) {
@@ -138,12 +143,36 @@ impl<'r> Stage<'r> {
         cutover.into_iter().chain(next.map(|phase| Verb::Phase { phase })).collect()
     }
 
-    /// A process starts, on the same journal and world.
-    async fn open(&self) -> Result<Handle, PlayError> {
+    /// A process starts, on the same journal and world, and has the journal until another one takes it.
+    async fn open(&mut self) -> Result<Handle, PlayError> {
         let Ports { sensors, clock, observer, .. } = &self.ports;
         let sampler = Sampler::start(sensors.clone(), clock.clone(), observer.clone(), self.rehearsal.poll);
         let options = Options { sampler, belay_version: self.rehearsal.belay_version.clone(), readiness: None };
-        Ok(Engine::open(self.ports.clone(), &self.rehearsal.plan.migration, options).await?)
+        self.lease = Arc::new(Leased::new(self.ports.journal.clone()));
+        let ports = Ports { journal: self.lease.clone(), ..self.ports.clone() };
+        Ok(Engine::open(ports, &self.rehearsal.plan.migration, options).await?)
+    }
+
+    /// The daemon that starts on an empty journal has nothing to go on with, so all stays as it is.
+    async fn forgotten(&mut self, down: Duration) -> Result<Ended, PlayError> {
+        self.ports.journal = Arc::new(MemoryJournal::default());
+        let handle = self.open().await?;
+        debug_assert!(handle.snapshot().state.plan.is_none(), "it knows of nothing");
+        let open = self.witness.state().run.as_ref().map_or_else(
+            || "no rollback had begun".to_owned(),
+            |run| {
+                run.steps
+                    .iter()
+                    .map(|(name, step)| format!("{name} is {}", step.phase.as_str()))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            },
+        );
+        let down = belay_plan::duration::format(down);
+        let why = format!(
+            "the journal was lost: the daemon that started {down} later knows neither the plan nor the baseline, and does nothing; {open}"
+        );
+        Ok(Ended::new(Outcome::NotOver, &why))
     }
 
     async fn until_it_ends(
@@ -157,6 +186,7 @@ impl<'r> Stage<'r> {
         let mut people = People::new(script, self.chance.fork(), breach);
         let mut director = Director::new(&script.cues, &self.world, &self.ear, &mut self.chance);
         let horizon = begins + script.horizon;
+        let (still, long) = (STILL + script.longest_lag(), QUIET + script.longest_lag());
         loop {
             let mut watch = handle.watch();
             let snapshot = watch.borrow_and_update().clone();
@@ -166,12 +196,12 @@ impl<'r> Stage<'r> {
             let is_still = director.is_calm()
                 && next.is_none()
                 && snapshot.state.wants().deadline.is_none()
-                && snapshot.state.at.is_some_and(|last| now >= last + STILL);
+                && snapshot.state.at.is_some_and(|last| now >= last + still);
             if let Some(ended) = ended(&snapshot, &mut people, is_still) {
                 let _ = tokio::time::timeout(NOBODY, handle.shutdown()).await;
                 return Ok((ended, [people.unmet(), director.unmet()].concat()));
             }
-            let quiet = snapshot.state.at.is_some_and(|last| now >= last + QUIET) && now >= breach + QUIET;
+            let quiet = snapshot.state.at.is_some_and(|last| now >= last + long) && now >= breach + long;
             let nothing_comes = quiet
                 && next.is_none()
                 && director.is_over()
@@ -181,13 +211,21 @@ impl<'r> Stage<'r> {
                 return Ok((not_over(&snapshot, script.horizon), [people.unmet(), director.unmet()].concat()));
             }
             let incidents = snapshot.state.incident.is_some() || !snapshot.state.past_incidents.is_empty();
-            let pause = if snapshot.state.run.is_none() && incidents { STILL } else { QUIET };
+            let pause = if snapshot.state.run.is_none() && incidents { still } else { QUIET };
             let due = next.as_ref().map_or(horizon, |(at, _)| (*at).min(horizon)).min(now + pause);
             tokio::select! {
                 biased;
                 happens = director.next(&mut self.chance) => match happens {
-                    Happens::Killed { down } => {
+                    Happens::Killed { down, loses_journal } => {
                         drop((handle, watch)); // as in a crash: nothing is finished
+                        clock.sleep(down).await;
+                        if loses_journal {
+                            return Ok((self.forgotten(down).await?, [people.unmet(), director.unmet()].concat()));
+                        }
+                        handle = self.open().await?;
+                    }
+                    Happens::Ousted { down } => {
+                        self.lease.lose(); // its calls under way still arrive, and nothing that it decides is durable
                         clock.sleep(down).await;
                         handle = self.open().await?;
                     }
@@ -197,7 +235,7 @@ impl<'r> Stage<'r> {
                             Ok(_) => {
                                 director.meets(number);
                                 if what == Ask::Cutover {
-                                    self.world.cut_over();
+                                    self.world.cut_over_to(script.share);
                                 }
                             }
                             Err(error) => director.refused(number, &reason(&error)),
@@ -222,7 +260,7 @@ fn until(at: Timestamp, now: Timestamp) -> Duration {
 
 fn verb(what: &Ask) -> Verb {
     match what {
-        Ask::Rollback => Verb::Rollback { kind: RunKind::Simulated, only: Vec::new(), pin: None },
+        Ask::Rollback { only } => Verb::Rollback { kind: RunKind::Simulated, only: only.clone(), pin: None },
         Ask::Cutover => Verb::Cutover,
         Ask::Phase(phase) => Verb::Phase { phase: phase.clone() },
         Ask::Mute(time) => Verb::Mute { time: *time },

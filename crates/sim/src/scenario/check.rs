@@ -6,16 +6,20 @@ use belay_plan::{
     builtin::MANUAL,
     catalogue::Finding,
     duration,
+    graph::Graph,
     model::{Name, Plan},
 };
 use serde_json::Value;
 
 use super::{
     grammar::EVENTS,
-    lower::{Breach, span},
+    lower::{Breach, counted_by, part, percent, span},
     select::{self, Use, unknown_trigger},
 };
-use crate::rehearsal::script::{Span, horizon};
+use crate::{
+    nature::Nature,
+    rehearsal::script::{Span, horizon, is_before_cutover},
+};
 
 /// How many times as long something may take.
 const TIMES_MIN: f64 = 0.01;
@@ -36,6 +40,7 @@ pub(crate) fn check(scenario: &Value, plan: &Plan, of: &Breach) -> Vec<Finding> 
     check.deciders(&scenario["people"]);
     check.halted(&scenario["halted"]);
     check.events(&scenario["events"]);
+    check.half_way(scenario);
     check.asleep(scenario);
     check.findings
 }
@@ -69,6 +74,48 @@ impl<'p> Check<'p> {
         }
         if let Some(name) = breach["phase"].as_str() {
             self.phase("/breach/phase", name);
+        }
+        self.share("/breach/share", &breach["share"]);
+        let is_half_way = percent(&breach["share"]).is_some_and(|percent| percent < 100);
+        if is_half_way && !self.plan.steps.values().any(|step| Nature::of(step) == Nature::Traffic) {
+            let message = "no step of this plan shifts traffic, so its cutover is not half way";
+            self.complain("/breach/share", message, "leave `share` out");
+        }
+    }
+
+    /// Nothing was cut over that could be half way.
+    fn half_way(&mut self, scenario: &Value) {
+        let cuts_over = scenario["events"].as_array().into_iter().flatten().any(|event| !event["cutover"].is_null());
+        let is_half_way = percent(&scenario["breach"]["share"]).is_some_and(|percent| percent < 100);
+        let phase = self.of.phase.as_deref();
+        if is_half_way && !cuts_over && is_before_cutover(self.plan, phase) {
+            self.complain(
+                "/breach/share",
+                format!("nothing is cut over yet in phase {}", phase.unwrap_or_default()),
+                "leave `share` out, add an event `cutover: {}`, or let the breach come later: `breach: { phase: ... }`",
+            );
+        }
+    }
+
+    fn share(&mut self, pointer: &str, value: &Value) {
+        let Some(percent) = percent(value).filter(|percent| !(1..=100).contains(percent)) else { return };
+        let message = format!("{percent}% is no share of anything");
+        self.complain(pointer, message, "give a share from 1% to 100%");
+    }
+
+    /// `1 of 3`, and what counts the targets.
+    fn part(&mut self, what: &Value, pointer: &str, steps: &[Name]) {
+        let Some((some, of)) = part(&what["share"]) else { return };
+        let pointer = format!("{pointer}/share");
+        if some == 0 || some > of {
+            let message = format!("{some} of {of} targets is not possible");
+            return self.complain(&pointer, message, "give at least 1, and at most as many as there are: `1 of 3`");
+        }
+        if let Some((signal, at_least)) =
+            counted_by(self.plan, steps, of).into_iter().find(|(_, at_least)| *at_least > of)
+        {
+            let message = format!("`{signal}` asks for {at_least} healthy targets, and here are {of}");
+            self.complain(&pointer, message, format!("give as many as there are, for example `{some} of {at_least}`"));
         }
     }
 
@@ -167,16 +214,21 @@ impl<'p> Check<'p> {
     /// What it is about.
     fn event(&mut self, kind: &str, what: &Value, pointer: &str) -> Vec<Name> {
         match kind {
-            "signal" => {
+            "signal" | "lag" => {
+                self.span(&format!("{pointer}/time"), &what["time"]);
                 let pointer = format!("{pointer}/signals");
                 let selected = select::signals(self.plan, &what["signals"], &pointer, self.of.trigger.as_deref());
                 return self.selected(selected);
             }
-            "rollback" | "cutover" | "phase" | "mute" | "unmute" => {
+            "rollback" => {
+                self.only(what, pointer);
+                return Vec::new();
+            }
+            "cutover" | "phase" | "mute" | "unmute" => {
                 self.asked(kind, what, pointer);
                 return Vec::new();
             }
-            "kill" => {
+            "kill" | "lease" => {
                 self.span(&format!("{pointer}/down"), &what["down"]);
                 return Vec::new();
             }
@@ -198,7 +250,25 @@ impl<'p> Check<'p> {
         }
         let usage = if kind == "targets" { Use::Traffic } else { Use::Calls };
         let selected = select::steps(self.plan, &what["steps"], &format!("{pointer}/steps"), usage);
-        self.selected(selected)
+        let steps = self.selected(selected);
+        match kind {
+            "targets" => self.part(what, pointer, &steps),
+            "fail" => self.share(&format!("{pointer}/share"), &what["share"]),
+            _ => {}
+        }
+        steps
+    }
+
+    fn only(&mut self, what: &Value, pointer: &str) {
+        let Some(only) = what.get("only") else { return };
+        let pointer = format!("{pointer}/only");
+        let selected = select::steps(self.plan, only, &pointer, Use::Any);
+        let steps = self.selected(selected);
+        let graph = Graph::new(self.plan);
+        if !steps.is_empty() && steps.iter().all(|step| graph.is_fallback(step)) {
+            let message = format!("{} only stands in for other steps", steps.join(", "));
+            self.complain(&pointer, message, "name a step that the rollback begins with, or leave `only` out");
+        }
     }
 
     fn selected(&mut self, selected: Result<Vec<Name>, Vec<Finding>>) -> Vec<Name> {
@@ -232,7 +302,7 @@ impl<'p> Check<'p> {
         let Some(every) = time("every") else { return };
         let place = format!("{pointer}/every");
         self.span(&place, &event["every"]);
-        let lasts = ["slow", "takes", "fail", "signal", "targets"].iter().any(|kind| !event[*kind].is_null());
+        let lasts = ["slow", "takes", "fail", "signal", "lag", "targets"].iter().any(|kind| !event[*kind].is_null());
         match time("for") {
             _ if every < EVERY_MIN => self.complain(&place, "it comes again too often", "give it 1s or more"),
             None if lasts => self.complain(&place, "what lasts to the end does not come again", "add `for`"),
@@ -267,7 +337,7 @@ impl<'p> Check<'p> {
 
     /// Of what begins at the same moment, nobody could say which of the two holds.
     fn contradiction(&mut self, said: &[Said<'_>], new: &Said<'_>) {
-        if matches!(new.kind, "change" | "kill" | "rollback" | "cutover" | "phase" | "mute" | "unmute") {
+        if matches!(new.kind, "change" | "kill" | "lease" | "rollback" | "cutover" | "phase" | "mute" | "unmute") {
             return;
         }
         let same = |other: &&Said<'_>| other.kind == new.kind && other.at == new.at;

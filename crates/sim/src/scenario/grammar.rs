@@ -5,8 +5,10 @@ use belay_plan::shape::{
 };
 
 /// The keys of an event, of which each has exactly one.
-pub(crate) const EVENTS: [&str; 12] =
-    ["slow", "takes", "fail", "signal", "targets", "change", "kill", "rollback", "cutover", "phase", "mute", "unmute"];
+pub(crate) const EVENTS: [&str; 14] = [
+    "slow", "takes", "fail", "signal", "lag", "targets", "change", "kill", "lease", "rollback", "cutover", "phase",
+    "mute", "unmute",
+];
 
 pub(crate) fn scenario() -> Shape {
     object([
@@ -34,6 +36,7 @@ fn breach() -> Shape {
             "The phase of the plan; one before `cutover`: nothing is cut over yet. Left out: `cutover`, or the last.",
         )
         .optional(),
+        field("share", percent(), "So much of the traffic is cut over when it goes wrong.").or("100%"),
         field("trigger", name(), "Whose signals turn unhealthy; left out: the first that rolls back.").optional(),
     ])
 }
@@ -75,10 +78,16 @@ fn event() -> Shape {
             lasting(field("takes", takes(), "Steps take this long, all their changes together.")),
             lasting(field("fail", fail(), "Calls for steps fail, looks as well as changes.")),
             lasting(field("signal", signal(), "Signals show this, whatever the state.")),
+            lasting(field("lag", lag(), "Signals show what has changed only so much later.")),
             lasting(field("targets", targets(), "The health of the destinations that steps give traffic to.")),
             object([at(), every(), field("change", of_steps(), "Somebody else changes what steps put back.")]),
             object([at(), every(), field("kill", kill(), "The daemon dies, and another one starts after a while.")]),
-            object([at(), field("rollback", object([]), "A person calls the rollback, whatever signals show.")]),
+            object([
+                at(),
+                every(),
+                field("lease", lease(), "Another process takes the journal, and goes on after a while."),
+            ]),
+            object([at(), field("rollback", rollback(), "A person calls the rollback, whatever signals show.")]),
             object([at(), field("cutover", object([]), "A person makes the cutover, and marks it.")]),
             object([at(), field("phase", name(), "A person begins this phase.")]),
             object([at(), field("mute", duration(), "A person mutes for so long.")]),
@@ -122,12 +131,30 @@ fn takes() -> Shape {
 
 fn fail() -> Shape {
     let how = words(["throttled", "expired", "denied", "broken", "unanswered", "answer_lost", "verdict"]);
-    object([steps_field(), field("how", how, "What the API answers, or that it does not.")])
+    object([
+        steps_field(),
+        field("how", how, "What the API answers, or that it does not."),
+        field("share", percent(), "Only so many of the calls.").or("100%"),
+    ])
 }
 
 fn signal() -> Shape {
+    let shows = words(["healthy", "unhealthy", "missing", "unreadable"]);
+    object([field("signals", signals(), "Which."), field("shows", shows, "What they show.")])
+}
+
+fn lag() -> Shape {
+    object([field("signals", signals(), "Which."), field("time", span(), "A time, or a range: `5m..20m`.")])
+}
+
+/// By name, so that the schema says it once.
+fn signals() -> Shape {
+    Shape::Recursive { name: "signals", shape: signals_forms }
+}
+
+fn signals_forms() -> Shape {
     let of_kind = one_of("a kind of signal such as `alarm`, or a list of them", [kind(), filled_list(kind())]);
-    let names = one_of(
+    one_of(
         "`all`, a signal's name, a list of names, { kind: KIND } or { trigger: NAME }",
         [
             words(["all"]),
@@ -140,13 +167,16 @@ fn signal() -> Shape {
                 "All that this trigger watches; `breached`: the one of the breach.",
             )]),
         ],
-    );
-    let shows = words(["healthy", "unhealthy", "missing", "unreadable"]);
-    object([field("signals", names, "Which."), field("shows", shows, "What they show.")])
+    )
 }
 
 fn targets() -> Shape {
-    object([steps_field(), field("are", words(["healthy", "unhealthy", "unknown"]), "What is seen of them.")])
+    let share = pattern("a part such as `1 of 3`", "^[0-9]{1,4} of [0-9]{1,4}$");
+    object([
+        steps_field(),
+        field("are", words(["healthy", "unhealthy", "unknown"]), "What is seen of them."),
+        field("share", share, "Only so many targets of each destination; left out: all.").optional(),
+    ])
 }
 
 fn of_steps() -> Shape {
@@ -154,7 +184,22 @@ fn of_steps() -> Shape {
 }
 
 fn kill() -> Shape {
-    object([field("down", span(), "How long until another one starts.").or("30s")])
+    object([
+        field("down", span(), "How long until another one starts.").or("30s"),
+        field("journal", words(["kept", "lost"]), "Whether the other one finds the journal.").or("kept"),
+    ])
+}
+
+fn lease() -> Shape {
+    object([field("down", span(), "How long until the other process goes on.").or("30s")])
+}
+
+fn rollback() -> Shape {
+    object([field("only", steps(), "Of these steps and what they need; left out: of all.").optional()])
+}
+
+fn percent() -> Shape {
+    pattern("a share such as `20%`", "^[0-9]{1,3}%$")
 }
 
 fn steps_field() -> Field {

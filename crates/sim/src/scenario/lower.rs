@@ -13,7 +13,8 @@ use super::{
     select::{self, Use},
 };
 use crate::{
-    condition::{Condition, Trouble},
+    causes,
+    condition::{Condition, Part, Trouble},
     rehearsal::script::{
         ANSWER, Act, ActWord, Answer, Ask, CALM, Cue, Decides, Event, Moment, Person, Says, Script, Span, Word,
         horizon, usual_trigger,
@@ -44,6 +45,7 @@ pub(crate) fn lower(file_name: &str, scenario: &Value, plan: &Plan, of: Breach) 
         name: file_name.to_owned(),
         summary: scenario["summary"].as_str().unwrap_or_default().to_owned(),
         calm: span(&scenario["breach"]["after"]).unwrap_or(Span::exactly(CALM)),
+        share: percent(&scenario["breach"]["share"]).unwrap_or(100),
         horizon: time(&scenario["horizon"]).unwrap_or_else(|| horizon(plan)),
         people: list("people").map(|entry| person(entry, plan)).collect(),
         halted: list("halted").map(|entry| act(entry, plan)).collect(),
@@ -103,29 +105,38 @@ fn cue(event: &Value, plan: &Plan, breached: Option<&str>) -> Option<Cue> {
     let kind = EVENTS.into_iter().find(|kind| !event[*kind].is_null())?;
     let what = &event[kind];
     let calls = || steps(&what["steps"], plan, Use::Calls);
+    let signals = || select::signals(plan, &what["signals"], "", breached).unwrap_or_default();
     let act = match kind {
         "slow" => Event::Begin(Condition::Slow { steps: calls(), times: what["times"].as_f64()? }),
         "takes" => Event::Begin(Condition::Takes { steps: calls(), time: span(&what["time"])?.spread() }),
-        "fail" => Event::Begin(Condition::Fails { steps: calls(), how: trouble(what["how"].as_str()?)? }),
-        "signal" => {
-            let signals = select::signals(plan, &what["signals"], "", breached).unwrap_or_default();
-            Event::Begin(Condition::Shows { signals, what: shown(what["shows"].as_str()?)? })
+        "fail" => {
+            let percent = percent(&what["share"]).unwrap_or(100);
+            Event::Begin(Condition::Fails { steps: calls(), how: trouble(what["how"].as_str()?)?, percent })
         }
+        "signal" => Event::Begin(Condition::Shows { signals: signals(), what: shown(what["shows"].as_str()?)? }),
+        "lag" => Event::Lag { signals: signals(), time: span(&what["time"])? },
         "targets" => {
             let healthy = match what["are"].as_str()? {
                 "healthy" => Some(true),
                 "unhealthy" => Some(false),
                 _ => None,
             };
-            Event::Begin(Condition::Targets { steps: steps(&what["steps"], plan, Use::Traffic), healthy })
+            let steps = steps(&what["steps"], plan, Use::Traffic);
+            let part =
+                part(&what["share"]).map(|(some, of)| Part { some, of, counted_by: counted_by(plan, &steps, of) });
+            Event::Begin(Condition::Targets { steps, healthy, part })
         }
         "change" => Event::Undo { steps: calls() },
-        "rollback" => Event::Ask(Ask::Rollback),
+        "rollback" => {
+            let only = what.get("only").map(|only| steps(only, plan, Use::Any));
+            Event::Ask(Ask::Rollback { only: only.unwrap_or_default() })
+        }
         "cutover" => Event::Ask(Ask::Cutover),
         "phase" => Event::Ask(Ask::Phase(what.as_str()?.to_owned())),
         "mute" => Event::Ask(Ask::Mute(time(what)?)),
         "unmute" => Event::Ask(Ask::Unmute),
-        _ => Event::Kill { down: span(&what["down"])? },
+        "lease" => Event::Lease { down: span(&what["down"])? },
+        _ => Event::Kill { down: span(&what["down"])?, loses_journal: what["journal"] == "lost" },
     };
     Some(Cue { at: moment(&event["at"], plan)?, lasts: time(&event["for"]), every: time(&event["every"]), what: act })
 }
@@ -165,6 +176,35 @@ fn shown(word: &str) -> Option<Shown> {
         "unreadable" => Shown::Unreadable,
         _ => return None,
     })
+}
+
+/// `20%`
+pub(crate) fn percent(value: &Value) -> Option<u32> {
+    value.as_str()?.strip_suffix('%')?.parse().ok()
+}
+
+/// `1 of 3`
+pub(crate) fn part(value: &Value) -> Option<(u32, u32)> {
+    let (some, of) = value.as_str()?.split_once(" of ")?;
+    Some((some.parse().ok()?, of.parse().ok()?))
+}
+
+/// The signals that count the targets of what these steps give traffic to, each with how many have to be healthy: the interlocks
+/// of the steps, and the signals of a group that the steps name. `of`: so many were healthy before the cutover.
+pub(crate) fn counted_by(plan: &Plan, steps: &[Name], of: u32) -> Vec<(Name, u32)> {
+    let looks_at = |name: &Name, group: &str| {
+        steps.iter().filter_map(|step| plan.steps.get(step)).any(|step| {
+            let named = causes::members(step, true).into_iter().any(|member| causes::group_name(member) == group);
+            named || step.require.iter().any(|gate| gate.signal == *name)
+        })
+    };
+    let signals = plan.signals.iter().filter_map(|(name, signal)| {
+        let at_least = &signal.spec[signal.kind.as_str()]["at_least"];
+        let at_least = at_least.as_u64().and_then(|number| u32::try_from(number).ok()).unwrap_or(of);
+        let group = causes::target_group(signal).filter(|_| signal.kind == "target_health")?;
+        looks_at(name, group).then(|| (name.clone(), at_least))
+    });
+    signals.collect()
 }
 
 fn time(value: &Value) -> Option<Duration> {

@@ -17,6 +17,7 @@ mod golden_scenes;
 mod journal;
 mod losses;
 mod notices;
+mod parts;
 mod plans;
 mod readiness;
 mod rehearsals;

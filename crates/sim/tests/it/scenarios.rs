@@ -47,7 +47,7 @@ steps:
 confirm: [{ signal: errors, within: 15m, for: 2m }]
 "#;
 
-fn script(text: &str, plan: &Plan) -> Script {
+pub(crate) fn script(text: &str, plan: &Plan) -> Script {
     scenario::load("scenario.yaml", text, plan, None, None).unwrap_or_else(|errors| {
         panic!("{}", errors.iter().map(|error| error.render(false) + "\n").collect::<String>())
     })
