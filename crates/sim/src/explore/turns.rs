@@ -6,7 +6,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use belay_plan::model::{Gate, Name, Plan};
+use belay_plan::model::{Gate, Name, OnFailure, Plan};
 
 use super::times::{POLLS, Schedule};
 use crate::{
@@ -76,7 +76,24 @@ impl<'p> Turns<'p> {
 
     /// The whole of a set has to be in place, so its slowest step counts.
     fn by(&self, gate: &Gate, stand: Stand<'_>, steps: &[Name], symptom: bool) -> Turn {
-        steps.iter().map(|step| self.one(gate, stand, step, symptom)).min().unwrap_or(Turn::Never)
+        let arrives =
+            |step: &Name| if stand == Stand::Confirm { self.arrives(step, gate, symptom) } else { Turn::Surely };
+        steps.iter().map(|step| self.one(gate, stand, step, symptom).min(arrives(step))).min().unwrap_or(Turn::Never)
+    }
+
+    /// Whether a step is in place when the run comes to its confirmation: one that is passed over before its first call, or between
+    /// its parts, is not.
+    fn arrives(&self, step: &Name, gate: &Gate, symptom: bool) -> Turn {
+        let healer = &self.plan.steps[step];
+        match healer.on_failure {
+            OnFailure::Continue if symptom && self.is_held_up_by(step, &gate.signal) => Turn::Never,
+            OnFailure::Continue => {
+                let required = healer.require.iter().map(|gate| self.of(gate, Stand::Require(step)));
+                required.min().unwrap_or(Turn::Surely)
+            }
+            // Else the run halts before, or another step stands in.
+            _ => Turn::Surely,
+        }
     }
 
     fn one(&self, gate: &Gate, stand: Stand<'_>, healer: &Name, symptom: bool) -> Turn {

@@ -10,6 +10,7 @@ mod deciders;
 mod decision_replays;
 mod drift;
 mod drill;
+mod ends;
 mod evidence;
 mod explore_seeds;
 mod golden_journals;
