@@ -86,6 +86,7 @@ pub(crate) fn fits(state: &Migration, event: &Event) -> Fits {
         | Event::ItemUnticked { .. }
         | Event::DrillStarted { .. }
         | Event::DrillEnded { .. }
+        | Event::RestoreTested { .. }
         | Event::Rehearsed { .. } => Ok(()),
     }
 }
@@ -193,6 +194,7 @@ fn phases(event: &StepEvent) -> &'static [Phase] {
         StepEvent::Failed { .. } => {
             &[Observing, AwaitingApproval, Requiring, Applying, Settling, Verifying, Done, Unchanged]
         }
+        StepEvent::Overdue { .. } => &[Observing, AwaitingApproval, Requiring, Applying, Settling],
         StepEvent::Skipped { .. } => {
             &[Pending, Observing, AwaitingApproval, Requiring, Applying, Settling, Verifying, Failed, Blocked]
         }

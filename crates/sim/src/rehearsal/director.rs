@@ -13,7 +13,7 @@ use belay_core::{
 };
 use belay_plan::{
     graph::Graph,
-    model::{Name, OnFailure, counts_during},
+    model::{Name, Nature, OnFailure, counts_during},
 };
 use belay_ports::{Clock, Observer};
 use futures::{Future, StreamExt, stream::FuturesUnordered};
@@ -23,7 +23,7 @@ use crate::{
     chance::Chance,
     clock::SimClock,
     condition::Condition,
-    nature::Nature,
+    nature,
     rehearsal::{
         script::{Ask, Cue, Event as Happening, Moment},
         signals::Rules,
@@ -78,7 +78,7 @@ impl Ear {
     fn passed_over(&self, step: &Name, state: &Migration) {
         let Some(run) = &state.run else { return };
         let plan = &run.plan.steps[step];
-        let is_seen = matches!(Nature::of(plan), Nature::Traffic | Nature::Data | Nature::State);
+        let is_seen = matches!(nature::of(plan), Nature::Traffic | Nature::Data | Nature::State);
         // A step of another phase has nothing to do here, nor has a fallback that nobody needed: they stand in for nobody.
         let acts = counts_during(&plan.during, run.phase.as_deref());
         let unneeded = run.steps[step].started.is_none() && Graph::new(&run.plan).is_fallback(step);

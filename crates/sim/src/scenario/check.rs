@@ -7,7 +7,7 @@ use belay_plan::{
     catalogue::Finding,
     duration,
     graph::Graph,
-    model::{Name, Plan},
+    model::{Name, Nature, Plan},
 };
 use serde_json::Value;
 
@@ -17,7 +17,7 @@ use super::{
     select::{self, Use, unknown_trigger},
 };
 use crate::{
-    nature::Nature,
+    nature,
     rehearsal::script::{Span, horizon, is_before_cutover},
 };
 
@@ -77,7 +77,7 @@ impl<'p> Check<'p> {
         }
         self.share("/breach/share", &breach["share"]);
         let is_half_way = percent(&breach["share"]).is_some_and(|percent| percent < 100);
-        if is_half_way && !self.plan.steps.values().any(|step| Nature::of(step) == Nature::Traffic) {
+        if is_half_way && !self.plan.steps.values().any(|step| nature::of(step) == Nature::Traffic) {
             let message = "no step of this plan shifts traffic, so its cutover is not half way";
             self.complain("/breach/share", message, "leave `share` out");
         }
