@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use belay_plan::{
     catalogue::{ActionSpec, Finding, SignalSpec, no_signal_findings, pointer},
-    model::Nature,
+    model::{Nature, Usual},
     shape::{Shape, Text, field, integer, object, one_of, pattern, weights, words},
 };
 use serde_json::Value;
@@ -48,7 +48,7 @@ pub fn spec() -> ActionSpec {
         stages: true,
         default_timeout: Duration::from_secs(5 * 60),
         nature: Nature::Traffic,
-        usual: None,
+        usual: Some(Usual::seconds(1, 3, 10)),
         resource: |with| {
             let arn = with["listener"].as_str().or_else(|| with["rule"].as_str()).unwrap_or_default();
             format!("alb:{arn}")

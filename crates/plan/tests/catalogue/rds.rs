@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use belay_plan::{
     catalogue::{ActionSpec, SignalSpec, no_action_findings, no_signal_findings},
-    model::Nature,
+    model::{Nature, Usual},
     shape::{Shape, field, object, one_of, pattern, words},
 };
 use serde_json::Value;
@@ -55,7 +55,7 @@ pub fn spec() -> ActionSpec {
         stages: false,
         default_timeout: Duration::from_secs(2 * 60 * 60),
         nature: Nature::Data,
-        usual: None,
+        usual: Some(Usual::seconds(12 * 60, 26 * 60, 50 * 60)),
         // RDS identifiers know no case.
         resource: |with: &Value| {
             let name = with["instance"].as_str().or_else(|| with["cluster"].as_str()).unwrap_or_default();

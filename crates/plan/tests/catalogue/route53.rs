@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use belay_plan::{
     catalogue::{ActionSpec, no_action_findings},
-    model::Nature,
+    model::{Nature, Usual},
     shape::{Text, field, object, pattern, weights, words},
 };
 use serde_json::Value;
@@ -38,7 +38,7 @@ pub fn spec() -> ActionSpec {
         stages: true,
         default_timeout: Duration::from_secs(10 * 60),
         nature: Nature::Traffic,
-        usual: None,
+        usual: Some(Usual::seconds(10, 35, 60)),
         resource,
         check: no_action_findings,
     }

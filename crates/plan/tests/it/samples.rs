@@ -133,7 +133,7 @@ phases: { backfill: {}, cutover: {}, soak: {} }
 signals:
   long: { elapsed: { since: cutover, at_most: 2h } }
 triggers:
-  rows: { when: long, problem: data, during: [soak] }
+  rows: { when: long, severity: major, problem: data, during: [soak] }
 decision:
   rules:
     - { problem: data, during: [backfill, cutover], do: roll_back }

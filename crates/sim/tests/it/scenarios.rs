@@ -1,7 +1,10 @@
 //! Scenarios: their language, and what the shipped ones do to a plan.
 
 use belay_core::event::Event;
-use belay_plan::{duration, model::Plan};
+use belay_plan::{
+    duration,
+    model::{Nature, Plan},
+};
 use belay_sim::{
     rehearsal::{Outcome, Played, script::Script},
     scenario,
@@ -128,7 +131,8 @@ fn a_symptom_heals_with_the_last_stage() {
 #[test]
 fn a_job_is_no_restore() {
     let mut plan = plan(&SHOP.replace("rpo: 2h", "rpo: 1s"));
-    plan.steps["database_back"].loses_data = false;
+    let job = &mut plan.steps["database_back"];
+    (job.loses_data, job.nature) = (false, Some(Nature::Job));
     let played = rehearsal(&plan, Script::usual(&plan, None)).play(1).unwrap();
     assert_eq!((played.report.outcome, played.report.times.data_lost), (Outcome::RolledBack, None));
     assert_eq!(played.report.steps["database_back"].sends, 1);
