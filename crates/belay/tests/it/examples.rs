@@ -11,9 +11,15 @@ use belay_core::{
 use belay_engine::{Engine, Handle, Options, Request, Sampler, capture, run_foreground};
 use belay_journal::MemoryJournal;
 use belay_plan::model::Plan;
-use belay_sim::{Faults, Rule, SeededEntropy, SimClock, World, ports};
+use belay_sim::{
+    Faults, Rule, SeededEntropy, SimClock, World,
+    explore::{ENDS_LISTED, explore},
+    ports,
+    rehearsal::{Rehearsal, script::Script},
+    scenario,
+};
 
-use crate::{catalogue, examples};
+use crate::{catalogue, ends, examples};
 
 fn world(plan: &Plan) -> Arc<World> {
     let clock = SimClock::new("2026-03-01T22:00:00Z".parse().unwrap(), 1);
@@ -75,4 +81,36 @@ async fn every_example_rolls_back() {
             assert!(world.is_at_target(step), "{}: {step}", path.display());
         }
     }
+}
+
+/// A run of an example comes to an end that the search has found, as it usually goes and with people who say no.
+#[test]
+fn every_example_ends_as_was_searched() {
+    let mut compared = 0;
+    for path in examples() {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let plan = belay_plan::load("example", &text, &catalogue()).unwrap().plan;
+        let report = explore(&plan.in_phase(plan.usual_phase()), 20_000, &mut |_| true).unwrap();
+        if !report.complete || report.ends_count > ENDS_LISTED as u64 {
+            continue;
+        }
+        let no = "scenario: 1\nsummary: No.\npeople: [{ answer: deny }]\n";
+        let denied =
+            "scenario: 1\nsummary: Denied.\nevents: [{ fail: { steps: all, how: denied }, at: { sent: all } }]\n";
+        let mut scripts = vec![Script::usual(&plan, None)];
+        scripts.extend([no, denied].iter().filter_map(|text| scenario::load("it", text, &plan, None, None).ok()));
+        for script in scripts {
+            let rehearsal = Rehearsal::new(&plan, "abc", script, std::collections::BTreeMap::new(), "0.1.0");
+            for seed in 0..3 {
+                let played = rehearsal.play(seed).unwrap();
+                let Some(mut end) = ends::of_play(&plan.migration, &played.records) else { continue };
+                // Steps of other phases are skipped, and not searched.
+                let acting = plan.in_phase(plan.usual_phase()).steps;
+                end.1.retain(|name, _| acting.contains_key(name));
+                assert!(ends::is_among(&report.ends, &end), "{}: {end:?}: {}", path.display(), played.report.why);
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 10, "{compared} plays are compared");
 }

@@ -279,3 +279,43 @@ fn nothing_in_a_plan_or_its_name_moves_a_terminal() {
         assert_tame(&on_a_terminal(folder.path(), "http://127.0.0.1:1", arguments), true);
     }
 }
+
+#[test]
+fn nothing_in_a_scenario_moves_a_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    let (name, escaped) = (format!("{}.yaml", HOSTILE.replace('/', "")), json!(HOSTILE).to_string());
+    write(
+        "plan.yaml",
+        "belay: 1\nmigration: shop\nsteps: { fence: { action: command, with: { argv: [\"true\"] } } }\n",
+    );
+    write(&name, &format!("scenario: 1\nsummary: {escaped}\nevents: [{{ kill: {{}}, at: 20h }}]\n"));
+    write(
+        "wrong.yaml",
+        &format!(
+            "scenario: 1\nsummary: {escaped}\nhorizon: {escaped}\nevents: [{{ {escaped}: {escaped} }}]\n{escaped}: \u{9b}2J\n"
+        ),
+    );
+    let drill = ["drill", "plan.yaml", "--simulate", "--scenario"];
+    for (more, code) in [
+        (vec![name.as_str()], 0),
+        (vec![&name, "--runs", "2", "--svg", "runs.svg"], 0),
+        (vec![&name, "--scenario", &name, "--runs", "2"], 0),
+        (vec![&name, "--json"], 0),
+        (vec!["wrong.yaml"], 2),
+        (vec![HOSTILE], 2),
+    ] {
+        let arguments = [&drill[..], &more].concat();
+        let done = belay(folder.path(), &arguments).output().unwrap();
+        let shown = [text(&done.stdout), text(&done.stderr)];
+        assert_eq!(done.status.code(), Some(code), "{arguments:?}: {shown:?}");
+        shown.iter().for_each(|shown| assert_tame(shown, false));
+    }
+    let svg = fs::read_to_string(folder.path().join("runs.svg")).unwrap();
+    assert!(svg.contains("evil␛]0;title") && svg.contains("Steps: evil␛"), "{svg}");
+    assert_tame(&svg, false);
+    for more in [&[name.as_str()][..], &["wrong.yaml"]] {
+        let arguments = [&drill[..], more].concat();
+        assert_tame(&on_a_terminal(folder.path(), "http://127.0.0.1:1", &arguments), true);
+    }
+}

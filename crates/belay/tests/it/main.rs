@@ -9,6 +9,8 @@ mod daemon;
 mod decision_matrix;
 mod demo;
 mod drafts;
+#[path = "../../../sim/tests/it/ends.rs"]
+mod ends;
 mod examples;
 mod guard;
 mod hostile;

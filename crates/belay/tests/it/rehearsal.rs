@@ -99,6 +99,70 @@ fn each_step_is_measured_and_scenarios_stand_beside_each_other() {
     assert!(step["longest"] == true && p95("changed") <= p95("took") && p95("changed") > 600.0, "{step:#}");
 }
 
+const FALLS_BACK: &str = r#"
+belay: 1
+migration: shop
+aws: { account: "111122223333", region: eu-west-1 }
+signals:
+  errors: { alarm: shop-5xx }
+  blue_ready: { target_health: { target_group: shop-blue, at_least: 2 } }
+triggers: { hurt: { when: errors, for: 30s, severity: critical } }
+steps:
+  listener_back:
+    action: alb.forward
+    with: { listener: "arn:aws:elasticloadbalancing:eu-west-1:111122223333:listener/app/shop/50dc6c495c0c9188/f2f7dc8efc522ab2" }
+    to: { shop-blue: 100, shop-green: 0 }
+    require: [blue_ready]
+    on_failure: { fallback: by_hand }
+  by_hand: { action: manual, with: { instructions: "Move the traffic in the console." } }
+  dns_back:
+    action: route53.weights
+    with: { zone: Z0123456789ABC, record: shop.example.com, type: A }
+    to: { blue: 100, green: 0 }
+    require: [blue_ready]
+  database_back:
+    needs: [dns_back]
+    action: rds.restore
+    with: { instance: shop, from: { snapshot: shop-before } }
+    loses_data: true
+    approve: { role: lead, within: 1h }
+"#;
+
+/// Who was waited for, how long, what fell back, and which steps make a run as long as it is.
+#[test]
+fn a_bottleneck_is_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("plan.yaml"), FALLS_BACK).unwrap();
+    let scenario = "scenario: 1\nsummary: The listener is denied, and the lead is slow.\npeople: [{ steps: database_back, after: 10m..20m }]\n\
+                    events: [{ fail: { steps: listener_back, how: denied } }]\n";
+    fs::write(folder.path().join("slow.yaml"), scenario).unwrap();
+    let more = ["drill", "plan.yaml", "--simulate", "--scenario", "slow.yaml", "--runs", "5", "--svg", "runs.svg"];
+    let found = document(&folder, &[&more[..], &["--json"]].concat(), 0);
+    let steps = &found["rehearsals"][0]["distribution"]["steps"];
+    let (listener, database) = (&steps["listener_back"], &steps["database_back"]);
+    assert_eq!(
+        (&listener["failed"], &listener["fell_back"], &database["fell_back"]),
+        (&5.into(), &5.into(), &0.into())
+    );
+    assert_eq!((&database["asked"], &steps["by_hand"]["asked"]), (&"lead".into(), &"operator".into()));
+    let people = |key: &str| database["people"][key].as_f64().unwrap();
+    assert!((600.0..1200.0).contains(&people("p50_s")) && people("worst_s") <= 1200.0, "{database:#}");
+    assert!(database["interlocks"].is_null() && steps["dns_back"]["interlocks"].is_object(), "{steps:#}");
+    let on_the_way =
+        ["listener_back", "by_hand", "dns_back", "database_back"].map(|step| steps[step]["critical"].as_u64());
+    assert_eq!(on_the_way, [Some(0), Some(0), Some(5), Some(5)]);
+    assert!(steps["dns_back"]["ended"]["p95_s"].as_f64() < database["ended"]["p50_s"].as_f64());
+    let svg = fs::read_to_string(folder.path().join("runs.svg")).unwrap();
+    assert!(
+        svg.contains("Steps: The listener is denied")
+            && svg.contains("class=\"slow till95\"")
+            && svg.contains("class=\"quick\"")
+    );
+    let shown = belay(folder.path(), &more).assert().code(0).get_output().clone();
+    let shown = text(&shown.stdout);
+    assert!(shown.contains("fell back") && shown.contains("(lead 1"), "{shown}");
+}
+
 /// The timebox runs out with nobody answering, and what the rule says then follows, to its end: as `config/README.md` has it.
 #[test]
 fn a_night_in_which_nobody_picks_up_the_phone() {

@@ -73,11 +73,22 @@ pub struct Distribution {
 pub struct StepDistribution {
     pub took: Option<Quantiles>,
     pub waited: Option<Quantiles>,
+    /// Whose answer it waited for, and how long; and how long for its interlocks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked: Option<String>,
+    pub people: Option<Quantiles>,
+    pub interlocks: Option<Quantiles>,
     pub changed: Option<Quantiles>,
     pub verified: Option<Quantiles>,
-    /// In how many runs it failed, or was skipped.
+    /// From the breach.
+    pub began: Option<Quantiles>,
+    pub ended: Option<Quantiles>,
+    /// In how many runs it failed, of those its fallback was put in its place, and in how many it was skipped.
     pub failed: usize,
+    pub fell_back: usize,
     pub skipped: usize,
+    /// In how many runs it lay on the way that took longest.
+    pub critical: usize,
     /// The step that took longest at p95.
     pub longest: bool,
 }
@@ -121,10 +132,17 @@ fn steps(reports: &[Report]) -> IndexMap<Name, StepDistribution> {
         StepDistribution {
             took: time(|step| step.took),
             waited: time(|step| step.waited),
+            asked: played.iter().find_map(|step| step.asked.clone()),
+            people: time(|step| step.people),
+            interlocks: time(|step| step.interlocks),
+            began: time(|step| step.began),
+            ended: time(|step| step.ended),
             changed: time(|step| step.changed),
             verified: time(|step| step.verified),
             failed: count("failed"),
+            fell_back: played.iter().filter(|step| step.fell_back).count(),
             skipped: count("skipped"),
+            critical: played.iter().filter(|step| step.critical).count(),
             longest: false,
         }
     };

@@ -9,6 +9,7 @@ mod report;
 pub mod script;
 mod signals;
 mod stage;
+mod steps;
 pub mod usual;
 mod words;
 

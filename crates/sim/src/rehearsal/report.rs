@@ -6,12 +6,13 @@ use belay_core::{
     change::Effect,
     event::{Event, Record, StepEvent},
     migration::Migration,
-    run::Run,
 };
-use belay_plan::model::{Name, Plan, counts_during};
+use belay_plan::model::{Name, Plan};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
+
+use super::steps;
 
 /// How a rehearsal ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -115,12 +116,28 @@ pub struct Verdict {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StepReport {
     pub phase: &'static str,
+    /// It failed, and its fallback was put in its place.
+    pub fell_back: bool,
+    /// It lies on the way that took longest: nothing that it waited for ended later.
+    pub critical: bool,
+    /// From the breach to its start, and to its end.
+    #[serde(rename = "began_s", serialize_with = "seconds")]
+    pub began: Option<Duration>,
+    #[serde(rename = "ended_s", serialize_with = "seconds")]
+    pub ended: Option<Duration>,
     /// From its start to its end.
     #[serde(rename = "took_s", serialize_with = "seconds")]
     pub took: Option<Duration>,
     /// Of that, before its first call: for the look, for people and for interlocks.
     #[serde(rename = "waited_s", serialize_with = "seconds")]
     pub waited: Option<Duration>,
+    /// Whose answer it waited for, and how long; and how long for its interlocks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked: Option<String>,
+    #[serde(rename = "people_s", serialize_with = "seconds")]
+    pub people: Option<Duration>,
+    #[serde(rename = "interlocks_s", serialize_with = "seconds")]
+    pub interlocks: Option<Duration>,
     /// Of that, from its first call until it has settled.
     #[serde(rename = "changed_s", serialize_with = "seconds")]
     pub changed: Option<Duration>,
@@ -139,7 +156,7 @@ fn seconds<S: Serializer>(time: &Option<Duration>, to: S) -> Result<S::Ok, S::Er
     }
 }
 
-fn between(from: Timestamp, to: Timestamp) -> Duration {
+pub(super) fn between(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap_or_default()
 }
 
@@ -155,27 +172,9 @@ impl Report {
         let Ended { outcome, why } = ended;
         let times = Times::of(plan, outcome, breach, records);
         let verdict = Verdict::of(plan, outcome, &times, records);
-        let steps = state.run.as_ref().map(steps).unwrap_or_default();
+        let steps = state.run.as_ref().map(|run| steps::of_run(run, breach, records)).unwrap_or_default();
         Self { seed, outcome, why, times, verdict, steps, unmet: Vec::new() }
     }
-}
-
-fn steps(run: &Run) -> IndexMap<Name, StepReport> {
-    let step = |(name, step): (&Name, &std::sync::Arc<belay_core::run::StepState>)| {
-        let time = |from: Option<Timestamp>, to: Option<Timestamp>| Some(between(from?, to?));
-        let (took, sent) = (time(step.started, step.ended), step.first_sent);
-        let report = StepReport {
-            phase: step.phase.as_str(),
-            took,
-            waited: time(step.started, sent.or(step.ended)),
-            changed: time(sent, step.settled.or(step.ended)),
-            verified: time(step.settled, step.ended),
-            sends: step.attempt,
-        };
-        (name.clone(), report)
-    };
-    let acts = |(name, _): &(&Name, _)| counts_during(&run.plan.steps[*name].during, run.phase.as_deref());
-    run.steps.iter().filter(acts).map(step).collect()
 }
 
 impl Times {

@@ -57,7 +57,7 @@ pub(super) fn show(
         output.line(format_args!("{}", output.bold().apply_to("Total, from the breach to the confirmed rollback")));
         plot::histogram(&recoveries, objectives.rto, output).iter().for_each(|line| output.line(line));
     }
-    steps(plan, found, source, output);
+    steps(found, source, output);
     if let Some(seed) = found.worst_seed {
         output.line("");
         output.line("the worst, again:");
@@ -66,7 +66,7 @@ pub(super) fn show(
 }
 
 /// Each step: what it took, where the time went, how often it did not succeed, and how its duration is known.
-fn steps(plan: &Plan, found: &Distribution, source: impl Fn(&str) -> Option<&'static str>, output: Output) {
+fn steps(found: &Distribution, source: impl Fn(&str) -> Option<&'static str>, output: Output) {
     if found.steps.is_empty() {
         return;
     }
@@ -75,11 +75,20 @@ fn steps(plan: &Plan, found: &Distribution, source: impl Fn(&str) -> Option<&'st
         quantiles.map_or_else(String::new, |found| format!("{} / {}", time(found.p50_s), time(found.p95_s)))
     };
     let mut shown = table(output);
-    shown.set_header(["step", "took p50 / p95", "waited", "changed", "verified", "failed", "skipped", "duration"]);
+    shown.set_header([
+        "step",
+        "took p50 / p95",
+        "waited",
+        "changed",
+        "verified",
+        "failed",
+        "fell back",
+        "skipped",
+        "duration",
+    ]);
     for (name, step) in &found.steps {
-        let StepDistribution { took, waited, changed, verified, failed, skipped, longest } = step;
-        let asked = plan.steps.get(name).and_then(|step| step.approve.as_ref());
-        let waits = asked.map_or_else(String::new, |approve| format!(" ({})", approve.role));
+        let StepDistribution { took, waited, changed, verified, failed, fell_back, skipped, longest, .. } = step;
+        let waits = step.asked.as_ref().map(|role| format!(" ({role} {})", cell(step.people))).unwrap_or_default();
         let count = |runs: &usize| if *runs == 0 { String::new() } else { percent(*runs, found.runs) };
         shown.add_row([
             name.clone(),
@@ -88,6 +97,7 @@ fn steps(plan: &Plan, found: &Distribution, source: impl Fn(&str) -> Option<&'st
             cell(*changed),
             cell(*verified),
             count(failed),
+            count(fell_back),
             count(skipped),
             source(name).unwrap_or_default().to_owned(),
         ]);

@@ -1,5 +1,6 @@
 //! `drill --simulate`: nothing of it leaves this process.
 
+mod bars;
 mod many;
 mod one;
 mod plot;
@@ -50,7 +51,7 @@ pub(crate) struct Simulated {
     /// Play it this often, with as many seeds, and show the distribution
     #[arg(long, value_name = "N", default_value = "1", requires = "simulate", value_parser = value_parser!(u64).range(1..=1_000_000))]
     runs: u64,
-    /// Draw when how many of the runs had recovered, into this file (with --runs)
+    /// Draw when how many of the runs had recovered, and when each step was under way, into this file (with --runs)
     #[arg(long, value_name = "FILE", requires = "simulate")]
     svg: Option<PathBuf>,
     /// Write the journal of the run into this file, as JSON lines (with one scenario and one run)

@@ -4,13 +4,13 @@ use std::{fmt::Write, time::Duration};
 
 use belay_plan::{model::Plan, visible::in_svg};
 
-use super::{Act, many};
+use super::{Act, bars, many};
 use crate::text;
 
-const WIDTH: f64 = 760.0;
+pub(super) const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 420.0;
 const LEFT: f64 = 56.0;
-const RIGHT: f64 = 24.0;
+pub(super) const RIGHT: f64 = 24.0;
 const TOP: f64 = 64.0;
 const BOTTOM: f64 = 48.0;
 /// A line of the legend.
@@ -25,7 +25,13 @@ text{font:12px ui-sans-serif,Helvetica,Arial,sans-serif;fill:#334155}\
 .end{text-anchor:end}.middle{text-anchor:middle}\
 .grid{stroke:#e2e8f0}.axis{stroke:#64748b}\
 .curve{fill:none;stroke-width:2}\
+.slow{fill:#d55e00}.quick{fill:#0072b2}.till95{fill-opacity:0.35}\
 .rto{stroke:#dc2626;stroke-dasharray:6 4;stroke-width:1.5}.late{fill:#dc2626}";
+
+/// Between the marks of a time axis, so that there are at most nine of them.
+pub(super) fn mark(longest_s: f64) -> f64 {
+    STEPS.into_iter().find(|step| longest_s / step <= 9.0).unwrap_or(longest_s / 8.0)
+}
 
 /// Steps between the marks of the time axis, in seconds.
 const STEPS: [f64; 15] =
@@ -54,7 +60,7 @@ pub(super) fn ecdf(plan: &Plan, acts: &[Act]) -> String {
     let longest = times.chain(rto).max().unwrap_or(Duration::from_secs(60));
     let top = TOP + LINE * acts.len() as f64;
     let frame = Frame { longest_s: longest.as_secs_f64().max(1.0) * 1.05, top, bottom: top + HEIGHT - TOP - BOTTOM };
-    let height = frame.bottom + BOTTOM;
+    let height = frame.bottom + BOTTOM + bars::height(acts);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH:.0}\" height=\"{height:.0}\" \
          viewBox=\"0 0 {WIDTH:.0} {height:.0}\">\n<style>{STYLE}</style>\n\
@@ -83,6 +89,7 @@ pub(super) fn ecdf(plan: &Plan, acts: &[Act]) -> String {
             writeln!(svg, "<text x=\"{:.1}\" y=\"{:.1}\">{}</text>", LEFT + 26.0, y + 4.0, in_svg(&legend(plan, act)));
         let _ = writeln!(svg, "<path class=\"curve\" stroke=\"{colour}\" d=\"{}\"/>", curve(act, &frame));
     }
+    bars::draw(&mut svg, acts, frame.bottom + BOTTOM);
     svg.push_str("</svg>\n");
     svg
 }
@@ -118,7 +125,7 @@ fn axes(svg: &mut String, frame: &Frame) {
         let _ =
             writeln!(svg, "<text class=\"end\" x=\"{:.1}\" y=\"{:.1}\">{}%</text>", LEFT - 8.0, y + 4.0, quarter * 25);
     }
-    let step = STEPS.into_iter().find(|step| frame.longest_s / step <= 9.0).unwrap_or(frame.longest_s / 8.0);
+    let step = mark(frame.longest_s);
     let mut mark = 0.0;
     while mark <= frame.longest_s {
         let x = frame.x(mark);
