@@ -6,7 +6,7 @@ use crate::common::*;
 use belay_core::{
     change::{Assessment, Change, Effect, Progress, Proof, Repeats},
     event::{Event, FailureCode},
-    input::{Asked, ErrorClass, Input, LookFailure, RefusalKind, SendFailure, Verb},
+    input::{Asked, ErrorClass, Input, LookFailure, RefusalKind, Verb},
     reading::Health,
     run::{Phase, RunState},
     wants::Task,
