@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use belay_plan::model::Plan;
+use belay_plan::{model::Plan, visible};
 use belay_sim::rehearsal::{Counted, Distribution, Outcome, Quantiles, Report, StepDistribution};
 
 use super::{Act, Came, plot};
@@ -75,29 +75,19 @@ fn steps(found: &Distribution, source: impl Fn(&str) -> Option<&'static str>, ou
         quantiles.map_or_else(String::new, |found| format!("{} / {}", time(found.p50_s), time(found.p95_s)))
     };
     let mut shown = table(output);
-    shown.set_header([
-        "step",
-        "took p50 / p95",
-        "waited",
-        "changed",
-        "verified",
-        "failed",
-        "fell back",
-        "skipped",
-        "duration",
-    ]);
+    shown.set_header(["step", "took p50 / p95", "waited", "changed", "verified", "failed", "skipped", "duration"]);
     for (name, step) in &found.steps {
         let StepDistribution { took, waited, changed, verified, failed, fell_back, skipped, longest, .. } = step;
-        let waits = step.asked.as_ref().map(|role| format!(" ({role} {})", cell(step.people))).unwrap_or_default();
+        let waits = step.asked.as_ref().map(|role| format!(" ({role})")).unwrap_or_default();
         let count = |runs: &usize| if *runs == 0 { String::new() } else { percent(*runs, found.runs) };
+        let fell_back = if *fell_back == 0 { String::new() } else { format!(" (fell back {})", count(fell_back)) };
         shown.add_row([
             name.clone(),
             cell(*took) + if *longest { " (longest)" } else { "" },
             cell(*waited) + &waits,
             cell(*changed),
             cell(*verified),
-            count(failed),
-            count(fell_back),
+            count(failed) + &fell_back,
             count(skipped),
             source(name).unwrap_or_default().to_owned(),
         ]);
@@ -135,7 +125,8 @@ pub(super) fn matrix(plan: &Plan, acts: &[Act], output: Output) {
                 (percent(found.within_objectives, found.runs), outcomes.join(", "), total)
             }
         };
-        let name = act.scenario.clone().unwrap_or_else(|| act.summary.clone());
+        // The name of a file, or a text of it.
+        let name = visible::line(act.scenario.as_ref().unwrap_or(&act.summary)).into_owned();
         shown.add_row([name, within, outcomes, total.unwrap_or_default()]);
     }
     output.line("");
