@@ -145,7 +145,7 @@ fn the_journals_have_all_that_happens_in_a_rollback() {
     assert_eq!(missing, [""; 0]);
 }
 
-const HELD: [&str; 69] = [
+const HELD: [&str; 70] = [
     "commanded",
     "plan_pinned",
     "baseline_captured",
@@ -215,4 +215,5 @@ const HELD: [&str; 69] = [
     "failed",
     "skipped",
     "reset",
+    "no_effect",
 ];
