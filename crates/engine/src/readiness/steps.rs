@@ -303,7 +303,7 @@ mod tests {
         assert_eq!(
             long_enough(&plan, "rds:shop", (&day, None), None, at),
             None,
-            "without a window nobody knows how long"
+            "without a window no time is asked for"
         );
         plan.window = Some(belay_plan::model::Window {
             point_of_no_return: Some(hours(23)),

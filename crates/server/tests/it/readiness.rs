@@ -85,7 +85,7 @@ async fn a_restore_test_that_was_made_beside_the_daemon_goes_on_record() {
     test.post(TESTS, &body("traffic", "lb/checkout")).await.expect(StatusCode::OK);
     let kept = test.daemon.handle("checkout").expect("it is guarded").snapshot().state.restore_tests.clone();
     assert_eq!(kept["traffic"].tested.found, "orders: 4211 rows");
-    // The plan of whoever tested is another one.
+    // The test was made with another plan.
     test.post(TESTS, &body("trafic", "lb/checkout")).await.expect_problem(404, "not_found");
     test.post(TESTS, &body("traffic", "lb/other")).await.expect_problem(409, "other_plan");
     test.post(TESTS, &body("traffic", "lb/checkout").replace("restore test of step traffic", " "))

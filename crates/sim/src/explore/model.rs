@@ -37,9 +37,9 @@ pub(crate) struct StepModel {
     /// For each interlock and each gate: whether it can turn healthy.
     pub(crate) require: Vec<bool>,
     pub(crate) verify: Vec<bool>,
-    /// Its changes do not show before its time-out, and people do not answer before their deadline: only where whoever has to
-    /// be faster is not.
+    /// Its changes do not show before its time-out.
     pub(crate) times_out: bool,
+    /// People do not answer before their deadline.
     pub(crate) unanswered: bool,
     /// What its interlocks prove of the destinations that it gives traffic to.
     pub(crate) proven: Proven,
