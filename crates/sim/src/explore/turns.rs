@@ -89,7 +89,9 @@ impl<'p> Turns<'p> {
             OnFailure::Continue if symptom && self.is_held_up_by(step, &gate.signal) => Turn::Never,
             OnFailure::Continue => {
                 let required = healer.require.iter().map(|gate| self.of(gate, Stand::Require(step)));
-                required.min().unwrap_or(Turn::Surely)
+                let between = healer.verify.iter().filter(|_| healer.stages.len() > 1);
+                let between = between.map(|gate| self.of(gate, Stand::Verify(step)));
+                required.chain(between).min().unwrap_or(Turn::Surely)
             }
             // Else the run halts before, or another step stands in.
             _ => Turn::Surely,

@@ -254,6 +254,12 @@ fn two_steps_that_wait_for_each_other_are_not_proven() {
     assert_eq!(played.report.outcome, Outcome::Halted);
 }
 
+/// A gate between two parts of the traffic has less time than its signal may take to show: then the step is passed over half way.
+#[test]
+fn a_gate_between_two_parts_that_is_too_short_for_its_signal_is_not_proven() {
+    assert_eq!(agree(1268).problems, [""; 0]);
+}
+
 /// `BELAY_SEEDS` plays more, `BELAY_SEED` one.
 #[test]
 fn what_is_played_is_what_was_searched() {
