@@ -217,7 +217,7 @@ fn another_process_takes_the_journal() {
     assert!(found.contains("a range from 5m to 1m runs backwards"), "{found}");
 }
 
-/// Nobody knows any more what to go back to: what was under way stays as it is, and that is said.
+/// Without the journal, the plan and the baseline are not known: what was under way stays as it is, and the report says so.
 #[test]
 fn a_journal_that_is_gone_ends_the_rollback() {
     let lost = play(
