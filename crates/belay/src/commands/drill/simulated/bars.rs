@@ -8,7 +8,7 @@ use belay_sim::rehearsal::{Distribution, StepDistribution};
 
 use super::{
     Act, Came,
-    svg::{RIGHT, WIDTH, mark},
+    svg::{LEFT as MARGIN, RIGHT, WIDTH, mark},
 };
 use crate::text;
 
@@ -45,10 +45,10 @@ pub(super) fn draw(svg: &mut String, acts: &[Act], top: f64) {
     for (act, found) in played(acts) {
         let (first, last) = (top + ABOVE, top + ABOVE + ROW * found.steps.len() as f64);
         let title = format!("Steps: {}", act.summary.trim_end_matches('.'));
-        let _ = writeln!(svg, "<text class=\"title\" x=\"24\" y=\"{:.1}\">{}</text>", top + 22.0, in_svg(&title));
+        let _ = writeln!(svg, "<text class=\"title\" x=\"{MARGIN}\" y=\"{:.1}\">{}</text>", top + 22.0, in_svg(&title));
         let _ = writeln!(
             svg,
-            "<text x=\"24\" y=\"{:.1}\">From p50 of the start to p50 (full) and p95 (pale) of the end; orange: on the longest way in most runs</text>",
+            "<text x=\"{MARGIN}\" y=\"{:.1}\">From p50 of the start to p50 (full) and p95 (pale) of the end; orange: on the longest way in most runs</text>",
             top + 42.0
         );
         let mut at = 0.0;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use belay_plan::{model::Plan, visible};
-use belay_sim::rehearsal::{Counted, Distribution, Outcome, Quantiles, Report, StepDistribution};
+use belay_sim::rehearsal::{Counted, Distribution, Outcome, Quantiles, Report};
 
 use super::{Act, Came, plot};
 use crate::{commands::status::table, output::Output, text};
@@ -65,32 +65,54 @@ pub(super) fn show(
     }
 }
 
-/// Each step: what it took, where the time went, how often it did not succeed, and how its duration is known.
+/// Each step in two lines, p50 and p95: what it took, where the time went, how often it did not succeed, and how its duration is
+/// known. What no step has is left out, so that a terminal of 80 columns has room for the rest.
 fn steps(found: &Distribution, source: impl Fn(&str) -> Option<&'static str>, output: Output) {
     if found.steps.is_empty() {
         return;
     }
-    let cell = |quantiles: Option<Quantiles>| {
-        let time = |seconds: f64| text::duration(Duration::from_secs_f64(seconds));
-        quantiles.map_or_else(String::new, |found| format!("{} / {}", time(found.p50_s), time(found.p95_s)))
+    let time = |seconds: f64| text::duration(Duration::from_secs_f64(seconds));
+    let both = |quantiles: Option<Quantiles>| {
+        quantiles.map_or_else(String::new, |found| format!("{}\n{}", time(found.p50_s), time(found.p95_s)))
     };
+    let count = |runs: usize| if runs == 0 { String::new() } else { percent(runs, found.runs) };
+    let rows: Vec<[String; 11]> = found
+        .steps
+        .iter()
+        .map(|(name, step)| {
+            [
+                if step.longest { format!("{name}\n(longest)") } else { name.clone() },
+                "p50\np95".to_owned(),
+                both(step.took),
+                both(step.waited),
+                both(step.changed),
+                both(step.verified),
+                count(step.failed),
+                count(step.fell_back),
+                count(step.skipped),
+                step.asked.as_ref().map(ToString::to_string).unwrap_or_default(),
+                source(name).unwrap_or_default().to_owned(),
+            ]
+        })
+        .collect();
+    let header = [
+        "step",
+        "",
+        "took",
+        "waited",
+        "changed",
+        "verified",
+        "failed",
+        "fell back",
+        "skipped",
+        "waits for",
+        "duration",
+    ];
+    let kept: Vec<usize> = (0..header.len()).filter(|column| rows.iter().any(|row| !row[*column].is_empty())).collect();
     let mut shown = table(output);
-    shown.set_header(["step", "took p50 / p95", "waited", "changed", "verified", "failed", "skipped", "duration"]);
-    for (name, step) in &found.steps {
-        let StepDistribution { took, waited, changed, verified, failed, fell_back, skipped, longest, .. } = step;
-        let waits = step.asked.as_ref().map(|role| format!(" ({role})")).unwrap_or_default();
-        let count = |runs: &usize| if *runs == 0 { String::new() } else { percent(*runs, found.runs) };
-        let fell_back = if *fell_back == 0 { String::new() } else { format!(" (fell back {})", count(fell_back)) };
-        shown.add_row([
-            name.clone(),
-            cell(*took) + if *longest { " (longest)" } else { "" },
-            cell(*waited) + &waits,
-            cell(*changed),
-            cell(*verified),
-            count(failed) + &fell_back,
-            count(skipped),
-            source(name).unwrap_or_default().to_owned(),
-        ]);
+    shown.set_header(kept.iter().map(|column| header[*column]));
+    for row in &rows {
+        shown.add_row(kept.iter().map(|column| &row[*column]));
     }
     output.line("");
     output.drawing(shown);

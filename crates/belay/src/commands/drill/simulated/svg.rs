@@ -9,7 +9,8 @@ use crate::text;
 
 pub(super) const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 420.0;
-const LEFT: f64 = 56.0;
+/// Titles begin here, and the first picture.
+pub(super) const LEFT: f64 = 56.0;
 pub(super) const RIGHT: f64 = 24.0;
 const TOP: f64 = 64.0;
 const BOTTOM: f64 = 48.0;
