@@ -21,6 +21,8 @@ mod output;
 mod paint;
 mod panics;
 mod plan_file;
+#[cfg(test)]
+mod printed;
 mod problem;
 mod soundness;
 mod text;

@@ -8,6 +8,7 @@ mod checklist;
 mod daemon;
 mod decision_matrix;
 mod demo;
+mod docs;
 mod drafts;
 #[path = "../../../sim/tests/it/ends.rs"]
 mod ends;
