@@ -22,13 +22,13 @@ impl Args {
     pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
         let signals = UnixSignals::install()?;
         let (stage, listener) = Stage::build().await?;
-        let intro = format!(
-            "A web shop moves from its old stack (blue) to a new one (green). The world is simulated, {SPEED} times faster; \
-             nothing of it is on AWS.\nThe daemon that guards it is the real one: {}\n",
-            stage.url,
-        );
         output.line(output.bold().apply_to("Belay demo"));
-        output.line(output.width().map_or(intro.clone(), |width| textwrap::fill(&intro, width)));
+        output.line(format_args!(
+            "A web shop moves from its old stack (blue) to a new one (green). The world is simulated, {SPEED} times faster; \
+             nothing of it is on AWS."
+        ));
+        output.line(format_args!("The daemon that guards it is the real one: {}", stage.url));
+        output.line("");
         let mut daemon = JoinSet::new();
         daemon.spawn(serve::serve(stage.daemon.clone(), listener, signals));
         tokio::select! {

@@ -62,7 +62,8 @@ impl Args {
                     ));
                     let remarks = belay_plan::remarks(&file.to_string(), &loaded.text, plan, &catalogue);
                     for remark in &remarks {
-                        output.line(format_args!("{}\n", remark.render_as_note(output.colour)));
+                        let shown = remark.render_as_note(output.colour);
+                        output.drawing(format_args!("{}\n", text::wrap_remark(&shown, output.page_width())));
                     }
                     documents.push(json!({
                         "file": file.to_string(), "valid": true, "migration": plan.migration,

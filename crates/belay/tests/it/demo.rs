@@ -18,6 +18,7 @@ fn it_rolls_back_without_aws_and_without_a_terminal() {
         assert!(shown.contains(part), "{part}: {shown}");
     }
     assert!(!shown.contains('\u{1b}'), "no colours on a pipe");
+    assert!(!shown.contains('┆'), "Belay's own line breaks are not marked as those of others: {shown}");
     assert_eq!(text(&done.stderr), "");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "it leaves nothing behind");
 }

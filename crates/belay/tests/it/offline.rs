@@ -290,6 +290,7 @@ steps: { by_hand: { action: manual, with: { instructions: Do it. } } }
     ] {
         assert!(found.contains(expected), "{expected}\nis not in\n{found}");
     }
+    assert!(!found.contains('┆'), "Belay's own line breaks are not marked as those of others: {found}");
     // The rules that a plan gets by default are no exception.
     let begin = plan.find("decision:").unwrap();
     let without = format!("{}{}", &plan[..begin], &plan[plan.find("steps:").unwrap()..]);
