@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod answers;
+mod authorization;
 mod checklist;
 mod daemon;
 mod decision_matrix;
