@@ -44,6 +44,15 @@ impl CheckVerdict {
             other => other.name(),
         }
     }
+
+    /// `no-go: step db_back: checkout: is stopped (wanted: available); and 3 more`
+    pub fn with_findings(self, findings: &[String], left_out: usize) -> String {
+        const SHOWN: usize = 3;
+        let more = findings.len().saturating_sub(SHOWN) + left_out;
+        let shown = findings.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("; ");
+        let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+        if shown.is_empty() { self.word().to_owned() } else { format!("{shown}{more}") }
+    }
 }
 
 /// The verdict on record of an armed migration.

@@ -12,6 +12,7 @@ use belay_core::{
     run::{Run, RunState},
     watch::{Truth, signals_of, truth},
 };
+use belay_narrate::{Context, Told, narrate};
 use belay_plan::model::{Answer, Name, Plan};
 use jiff::Timestamp;
 
@@ -129,6 +130,12 @@ impl<'r> Course<'r> {
     /// The records of the story.
     pub(crate) fn told(&self) -> &'r [Record] {
         &self.records[self.story.clone()]
+    }
+
+    /// A record in words.
+    pub(crate) fn narrated(&self, record: &Record) -> Told {
+        let clock = |at: Timestamp| at.strftime("%H:%M:%S UTC").to_string();
+        narrate(&record.event, &Context { actor: &record.actor, plan: Some(self.plan()), clock: &clock })
     }
 
     pub(crate) fn plan(&self) -> &Plan {

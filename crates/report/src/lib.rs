@@ -1,13 +1,12 @@
 //! The report of a run, made of the records of its migration alone.
 //!
 //! [`report`] gathers it; [`RunReport`] is what it contains, and JSON as it is; [`markdown`] and [`html`] render it. The lines
-//! of its timeline are those that people read elsewhere ([`line`]).
+//! of its timeline are those that people read elsewhere ([`belay_narrate`]).
 
 mod chart;
 mod checklist;
 mod compared;
 mod course;
-pub mod line;
 pub mod listing;
 mod measures;
 pub mod model;
@@ -33,6 +32,7 @@ use belay_core::{
     incident::Incident,
     migration::Corrupt,
 };
+use belay_narrate::Audience;
 
 use crate::{
     course::Course,
@@ -157,13 +157,13 @@ fn sources(course: &Course, about: &Incident) -> Vec<ReportSource> {
 }
 
 fn timeline(course: &Course) -> Listing<TimelineEntry> {
-    let clock = |at: jiff::Timestamp| at.strftime("%H:%M:%S UTC").to_string();
-    let lines = course.told().iter().filter_map(|record| line::line(record, &clock));
-    let entries = lines.map(|line| TimelineEntry {
-        at: line.at,
-        subject: shown(&line.subject),
-        text: shown(&line.text),
-        tone: line.tone,
+    let lines = course.told().iter().map(|record| (record.at, course.narrated(record)));
+    let lines = lines.filter(|(_, told)| told.audience >= Audience::Followers);
+    let entries = lines.map(|(at, told)| TimelineEntry {
+        at,
+        subject: shown(&told.subject),
+        text: shown(&told.text),
+        tone: told.tone,
     });
     Listing::of(entries.collect(), LINES_MAX)
 }

@@ -6,12 +6,13 @@ use belay_core::{
     reading::Health,
     run::{Phase, RunState},
 };
+use belay_narrate::Tone;
 use belay_plan::model::Severity;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{Shown, line::Tone};
+use crate::Shown;
 
 /// The report of one run, or of an incident in which nothing was rolled back: all of it is on record in the journal of its migration.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]

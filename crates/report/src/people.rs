@@ -5,7 +5,6 @@ use belay_core::{
     id::NoticeId,
     notice::{Facts, refused},
 };
-use belay_plan::model::Answer;
 use indexmap::IndexMap;
 use jiff::Timestamp;
 
@@ -34,18 +33,13 @@ fn decision(record: &Record) -> Option<ReportDecision> {
             let roles = if roles.is_empty() { String::new() } else { format!(" (as {})", roles.join(", ")) };
             (who, format!("word: {}{roles}", words::words(word.as_str())), reason)
         }
-        Event::Decided { answer, why, .. } => (&record.actor, format!("decision: {}", answer_words(*answer)), why),
+        Event::Decided { answer, why, .. } => {
+            (&record.actor, format!("decided: {}", belay_narrate::words::answer(*answer)), why)
+        }
         Event::DrillStarted { reason, .. } => (&record.actor, "drill started".to_owned(), reason),
         _ => return None,
     };
     Some(ReportDecision { at: record.at, who: shown(who), what: shown(what), why: shown(why) })
-}
-
-pub(crate) fn answer_words(answer: Answer) -> String {
-    match answer {
-        Answer::Decide => "people decide".to_owned(),
-        other => words::words(other.as_str()),
-    }
 }
 
 /// The notices of the run and its incident, and those that were due meanwhile.

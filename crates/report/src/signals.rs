@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     course::Course,
     model::{Listing, ReadingPoint, SignalBand, SignalReadings, SignalRow, SignalStrip, StripMark},
-    people, shown,
+    shown,
 };
 
 const ROWS_MAX: usize = 40;
@@ -160,6 +160,19 @@ fn bands(
     bands
 }
 
+fn is_mark(event: &Event) -> bool {
+    use StepEvent::{Done, Failed, Started, Unchanged};
+    match event {
+        Event::IncidentOpened { .. }
+        | Event::Decided { .. }
+        | Event::RunStarted { .. }
+        | Event::UndoStarted { .. }
+        | Event::RunHalted { .. } => true,
+        Event::Step { what, .. } => matches!(what, Started { .. } | Done | Unchanged | Failed { .. }),
+        _ => false,
+    }
+}
+
 fn marks(course: &Course) -> Vec<StripMark> {
     let mark = |at: Timestamp, text: String| StripMark { at, text: shown(text) };
     let mut marks = Vec::new();
@@ -167,20 +180,9 @@ fn marks(course: &Course) -> Vec<StripMark> {
         marks.push(mark(breach, "breach".to_owned()));
     }
     for record in course.told() {
-        let text = match &record.event {
-            Event::IncidentOpened { trigger, .. } => format!("incident opened by {trigger}"),
-            Event::Decided { answer, .. } => format!("decision: {}", people::answer_words(*answer)),
-            Event::RunStarted { .. } | Event::UndoStarted { .. } => "the run starts".to_owned(),
-            Event::RunHalted { .. } => "halted".to_owned(),
-            Event::Step { step, what } => match what {
-                StepEvent::Started { .. } => format!("{step} starts"),
-                StepEvent::Done | StepEvent::Unchanged => format!("{step} ends"),
-                StepEvent::Failed { .. } => format!("{step} fails"),
-                _ => continue,
-            },
-            _ => continue,
-        };
-        marks.push(mark(record.at, text));
+        if is_mark(&record.event) {
+            marks.push(mark(record.at, course.narrated(record).in_brief()));
+        }
     }
     if let Some(recovered) = course.recovered() {
         marks.push(mark(recovered, "recovery: the last step ends".to_owned()));

@@ -70,7 +70,7 @@ fn decided(course: &Course) -> Option<String> {
     };
     // How a rule came to its answer ends with the answer.
     let why = why.strip_suffix(&format!(": {}", words::words(answer.as_str()))).unwrap_or(why);
-    let answer = people::answer_words(*answer);
+    let answer = belay_narrate::words::answer(*answer);
     Some(format!("Decision at {} {by}: {answer} ({why}).", utc(record.at)))
 }
 

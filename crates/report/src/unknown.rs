@@ -6,12 +6,13 @@ use belay_core::{
     event::{Event, StepEvent},
     reading::Health,
 };
+use belay_narrate::words;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     course::Course,
     model::{Listing, SignalStrip, Unknown},
-    shown, words,
+    shown,
 };
 
 const UNKNOWN_MAX: usize = 200;
@@ -56,16 +57,12 @@ fn stretches(course: &Course) -> Vec<Unknown> {
                 close_all(&mut found, &mut open, "source ", record.at);
                 let outage = SignedDuration::from_secs(i64::try_from(*outage_s).unwrap_or(i64::MAX));
                 let from = record.at.saturating_sub(outage).unwrap_or(record.at);
-                let why = if *asleep { "the process was suspended" } else { "Belay did not run" };
-                let time = match words::clock_set(*clock_set_s).filter(|_| !asleep) {
-                    Some(set) => format!("an unknown time: {set}"),
-                    None => words::duration(std::time::Duration::from_secs(*outage_s)),
-                };
+                let why = words::outage(*outage_s, *asleep, *clock_set_s);
                 found.push(Unknown {
                     what: shown("everything"),
                     from,
                     to: Some(record.at),
-                    why: shown(format!("{why} for {time}; then every signal was read anew")),
+                    why: shown(format!("{why}; then every signal was read anew")),
                 });
                 continue;
             }

@@ -2,28 +2,9 @@
 
 use std::time::Duration;
 
-use belay_core::change::Report;
+pub use belay_narrate::words::{count, duration, job, name, words};
 use jiff::Timestamp;
-use serde::Serialize;
-use serde_json::{Value, json};
-
-/// `12s`, `1m 05s`, `1h 02m`, `3d 04h`: for people.
-pub fn duration(time: Duration) -> String {
-    let seconds = time.as_secs() + u64::from(time.subsec_millis() >= 500);
-    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
-        (0, 0, seconds) => format!("{seconds}s"),
-        (0, minutes, seconds) => format!("{minutes}m {seconds:02}s"),
-        (hours, minutes, _) if hours < 48 => format!("{hours}h {minutes:02}m"),
-        (hours, ..) => format!("{}d {:02}h", hours / 24, hours % 24),
-    }
-}
-
-/// `the clock was set back by 1h 00m`: none where it was not set.
-pub(crate) fn clock_set(seconds: i64) -> Option<String> {
-    let way = if seconds < 0 { "back" } else { "forward" };
-    (seconds != 0)
-        .then(|| format!("the clock was set {way} by {}", duration(Duration::from_secs(seconds.unsigned_abs()))))
-}
+use serde_json::Value;
 
 /// The time between two moments; none if they are the wrong way round.
 pub fn between(from: Timestamp, to: Timestamp) -> Duration {
@@ -67,26 +48,6 @@ fn differ(path: &str, before: Option<&Value>, after: &Value, lines: &mut Vec<Str
     }
 }
 
-/// What a job has left to read, on one line: the end of its output, and where there is more.
-pub fn job(report: &Report) -> String {
-    const CHARS_MAX: usize = 240;
-    let words: Vec<&str> = report.output.split_whitespace().collect();
-    let output = words.join(" ");
-    let cut = output.chars().count().saturating_sub(CHARS_MAX);
-    let output = match output.char_indices().nth(cut) {
-        Some((from, _)) if cut > 0 => format!("...{}", &output[from..]),
-        _ => output,
-    };
-    let logs = if report.logs.is_empty() { String::new() } else { format!("logs: {}", report.logs) };
-    let parts = [output, logs].into_iter().filter(|part| !part.is_empty());
-    parts.collect::<Vec<_>>().join("; ")
-}
-
-/// `rolled_back` as people write it.
-pub fn words(name: &str) -> String {
-    name.replace('_', " ")
-}
-
 /// A measured value, to six digits at most.
 pub fn value(value: f64) -> String {
     match value.abs() {
@@ -110,19 +71,6 @@ pub fn limit(healthy: &str, unit: Option<&str>) -> String {
     with_unit(healthy, unit.filter(|_| has_none))
 }
 
-/// `1 step`, `3 steps`
-pub fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
-}
-
-/// An enum as the journal writes it, in words.
-pub fn name(value: &impl Serialize) -> String {
-    match json!(value) {
-        Value::String(name) => words(&name),
-        other => other.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -137,15 +85,6 @@ mod tests {
         let after = json!({ "settings": { "class": "db.t3.micro", "zones": ["a", "b"] } });
         assert_eq!(difference(&Value::Null, &after), ["settings.class: db.t3.micro", "settings.zones: a, b"]);
         assert_eq!(difference(&json!("none"), &json!("succeeded")), ["none -> succeeded"]);
-    }
-
-    #[test]
-    fn a_report_is_the_end_of_the_output_and_the_way_to_the_rest() {
-        let said = |output: &str, logs: &str| job(&Report { output: output.to_owned(), logs: logs.to_owned() });
-        assert_eq!(said("stopped 3\nworkers\n", "/aws/lambda/fence"), "stopped 3 workers; logs: /aws/lambda/fence");
-        assert_eq!(said("", "a"), "logs: a");
-        let long = said(&format!("{} end", "é".repeat(400)), "");
-        assert!(long.starts_with("...é") && long.ends_with(" end") && long.chars().count() == 243, "{long}");
     }
 
     #[test]
@@ -165,14 +104,6 @@ mod tests {
         assert_eq!(limit("< 0.5", Some("s")), "< 0.5 s");
         assert_eq!(limit("within 500ms", Some("ms")), "within 500ms");
         assert_eq!(limit("<= 0.1%", Some("%")), "<= 0.1%");
-    }
-
-    #[test]
-    fn durations_are_short() {
-        let cases = [(400, "0s"), (12_000, "12s"), (65_000, "1m 05s"), (3_720_000, "1h 02m"), (363_600_000, "4d 05h")];
-        for (ms, text) in cases {
-            assert_eq!(duration(Duration::from_millis(ms)), text);
-        }
     }
 
     #[test]

@@ -126,8 +126,8 @@ impl<'s> Play<'s> {
 
 fn show_timeline(records: &[Record], output: Output) {
     let cutover = records.iter().position(|record| record.event == Event::CutoverMarked);
-    let Some(records) = cutover.map(|cutover| &records[cutover..]).filter(|_| !output.json) else { return };
+    let Some(cutover) = cutover.filter(|_| !output.json) else { return };
     output.line("");
     output.line(format_args!("{}", output.bold().apply_to("Timeline, from the cutover (simulated time):")));
-    timeline(records, records[0].at, output);
+    timeline(records, cutover, records[cutover].at, output);
 }

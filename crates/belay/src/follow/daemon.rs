@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use belay_report::line::line_of_event;
+use belay_narrate::line_of_event;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::{

@@ -137,7 +137,7 @@ fn loop_ended() -> Failure {
         .help("nothing is lost: run again to go on")
 }
 
-fn show(record: Result<Arc<Record>, RecvError>, screen: &Screen) {
+fn show(record: Result<Arc<Record>, RecvError>, screen: &mut Screen) {
     match record {
         Ok(record) => screen.record(&record),
         Err(RecvError::Lagged(missed)) => {
@@ -147,7 +147,7 @@ fn show(record: Result<Arc<Record>, RecvError>, screen: &Screen) {
     }
 }
 
-fn drain(records: &mut Receiver<Arc<Record>>, screen: &Screen) {
+fn drain(records: &mut Receiver<Arc<Record>>, screen: &mut Screen) {
     while let Ok(record) = records.try_recv() {
         screen.record(&record);
     }

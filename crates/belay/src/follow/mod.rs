@@ -23,7 +23,7 @@ pub(crate) use self::{
 use std::cell::Cell;
 
 use belay_core::event::Record;
-use belay_report::line::{Line, line};
+use belay_narrate::{Line, Narrator};
 use jiff::tz::TimeZone;
 
 use crate::{
@@ -44,6 +44,7 @@ pub(crate) struct Screen {
     question: Option<Question>,
     shown: Option<(Vec<Migration>, Detail)>,
     frame: usize,
+    narrator: Narrator,
 }
 
 /// What a person at the terminal is being asked.
@@ -56,7 +57,7 @@ struct Question {
 impl Screen {
     pub(crate) fn new(output: Output, commands: Option<Commands>) -> Self {
         let live = output.terminal.then(Live::new);
-        Self { output, commands, live, question: None, shown: None, frame: 0 }
+        Self { output, commands, live, question: None, shown: None, frame: 0, narrator: Narrator::default() }
     }
 
     /// Asks. The picture stands still until the answer is there; what happens meanwhile comes as lines.
@@ -90,13 +91,21 @@ impl Screen {
 
     /// The same without a picture, for what comes after one.
     pub(crate) fn silent(output: Output) -> Self {
-        Self { output, commands: None, live: None, shown: None, frame: 0, question: None }
+        Self {
+            output,
+            commands: None,
+            live: None,
+            shown: None,
+            frame: 0,
+            question: None,
+            narrator: Narrator::default(),
+        }
     }
 
-    pub(crate) fn record(&self, record: &Record) {
+    pub(crate) fn record(&mut self, record: &Record) {
         if self.output.json {
             self.output.json_line(record);
-        } else if let Some(line) = line(record, &text::clock_time) {
+        } else if let Some(line) = self.narrator.line(record, &text::clock_time) {
             self.line(&line);
         }
     }

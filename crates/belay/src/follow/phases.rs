@@ -1,6 +1,6 @@
 //! What happened between two looks at a run: for where its events cannot be heard.
 
-use belay_report::line::{Line, Tone};
+use belay_narrate::{Line, Tone};
 
 use crate::{document::Run, text};
 

@@ -1,6 +1,6 @@
 //! A line of what happened, on a terminal.
 
-use belay_report::line::{Line, Tone};
+use belay_narrate::{Line, Tone};
 
 use crate::{output::Output, paint, text};
 

@@ -1,7 +1,7 @@
 //! What mattered, counted from a moment.
 
 use belay_core::event::{Event, Record};
-use belay_report::line::{Tone, line};
+use belay_narrate::{Narrator, Tone};
 use jiff::Timestamp;
 
 use crate::{follow::row, output::Output, text};
@@ -9,10 +9,12 @@ use crate::{follow::row, output::Output, text};
 /// Columns of the time.
 const TIME: usize = 8;
 
-/// A line for each record that is more than machinery; what was before `from` stands with a minus.
-pub(crate) fn timeline(records: &[Record], from: Timestamp, output: Output) {
-    for record in records {
-        let Some(line) = line(record, &text::clock_time).filter(|line| line.tone != Tone::Quiet) else { continue };
+/// A line for each record that is more than machinery, without the first `left_out`; what was before `from` stands with a minus.
+pub(crate) fn timeline(records: &[Record], left_out: usize, from: Timestamp, output: Output) {
+    let mut narrator = Narrator::default();
+    let lines = records.iter().map(|record| (record, narrator.line(record, &text::clock_time)));
+    for (record, line) in lines.skip(left_out) {
+        let Some(line) = line.filter(|line| line.tone != Tone::Quiet) else { continue };
         if matches!(record.event, Event::Commanded { .. }) && record.at < from {
             continue; // what came of it stands below
         }

@@ -195,7 +195,7 @@ fn past_the_point_of_no_return_people_decide_and_what_loses_data_waits_for_them(
     for is_new in [false, true] {
         if is_new {
             daemon.restart();
-            daemon.log.until("signal errors is unhealthy");
+            daemon.log.until("errors: unknown -> unhealthy");
         }
         let migration = daemon.migration();
         let incident = &migration["incident"];
@@ -257,7 +257,7 @@ fn before_the_window_opens_nothing_starts_by_itself_and_then_what_still_holds_do
     let mut daemon = Daemon::armed(&format!("opens: \"{opens:.0}\""));
     daemon.breach();
     daemon.restart();
-    daemon.log.until("signal errors is unhealthy");
+    daemon.log.until("errors: unknown -> unhealthy");
     let waiting = daemon.migration();
     assert!(now() < opens, "this machine was too slow to look at it before the window opens");
     assert_eq!((&waiting["state"], &waiting["run"]), (&json!("incident"), &Value::Null), "{waiting:#}");

@@ -287,7 +287,7 @@ impl Deciding {
                 Event::ReadinessChanged { from: None, verdict: CheckVerdict::Go, .. } => return None,
                 Event::ReadinessChanged { verdict: CheckVerdict::Go, .. } => kind(NoticeKind::Readiness).over(),
                 Event::ReadinessChanged { verdict, findings, left_out, .. } => {
-                    kind(NoticeKind::Readiness).why(&readiness_words(*verdict, findings, *left_out))
+                    kind(NoticeKind::Readiness).why(&verdict.with_findings(findings, *left_out))
                 }
                 Event::Muted { by, reason, .. } => kind(NoticeKind::Muted).why(reason).by(by),
                 Event::Unmuted { why } => {
@@ -463,13 +463,4 @@ fn merged(told: Vec<Told>) -> Vec<Told> {
         }
     }
     kept
-}
-
-/// `no-go: step db_back: checkout: is stopped (wanted: available); and 3 more`
-fn readiness_words(verdict: CheckVerdict, findings: &[String], left_out: usize) -> String {
-    const SHOWN: usize = 3;
-    let more = findings.len().saturating_sub(SHOWN) + left_out;
-    let shown = findings.iter().take(SHOWN).cloned().collect::<Vec<_>>().join("; ");
-    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-    if shown.is_empty() { verdict.word().to_owned() } else { format!("{shown}{more}") }
 }

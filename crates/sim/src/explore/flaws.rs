@@ -102,7 +102,7 @@ fn traffic_without_any_proof_is_refuted_by_one_look() {
             "dns is looked at: it is not in place; nobody can tell whether its destination is healthy",
         ]
     );
-    assert!(happenings[2].belay.iter().any(|said| said.starts_with("dns FAILS")), "{happenings:?}");
+    assert!(happenings[2].belay.iter().any(|said| said.starts_with("dns: FAILED")), "{happenings:?}");
     assert!(advice(&report).contains(&(Rule::NoInterlock, "/steps/dns")));
     let end = report.ends.iter().find(|end| end.steps["dns"] == Disposition::Failed).unwrap();
     assert_eq!(end.outcome, Outcome::Halted);

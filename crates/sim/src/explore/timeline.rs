@@ -1,4 +1,4 @@
-//! A way through the search as people read it: what happened, who did it, what Belay said and did.
+//! A way through the search as people read it: what happened, who did it, and what Belay did.
 
 use std::time::Duration;
 
@@ -7,7 +7,9 @@ use belay_core::{
     reading::Health,
     run::Phase,
 };
+use belay_narrate::{Audience, Context, narrate};
 use belay_plan::{duration, model::Plan};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
@@ -37,7 +39,7 @@ pub(crate) fn timeline(plan: &Plan, model: &Model, moves: &[Move]) -> (Vec<Happe
         after_s: 0,
         who: "operator".to_owned(),
         what: "asks for the rollback".to_owned(),
-        belay: events.iter().filter_map(|event| said(plan, event)).collect(),
+        belay: told(plan, &events),
     }];
     let mut elapsed = Duration::ZERO;
     for made in moves {
@@ -55,7 +57,7 @@ pub(crate) fn timeline(plan: &Plan, model: &Model, moves: &[Move]) -> (Vec<Happe
             after_s: elapsed.as_secs(),
             who: who(&node, made),
             what: what(&node, made, played.elapsed),
-            belay: played.events.iter().filter_map(|event| said(plan, event)).collect(),
+            belay: told(plan, &played.events),
         });
         node = played.node;
     }
@@ -145,52 +147,34 @@ fn what(node: &Node, made: &Move, elapsed: Duration) -> String {
     }
 }
 
-/// What Belay does, in a line; None for what only prepares the next.
-fn said(plan: &Plan, event: &Event) -> Option<String> {
-    Some(match event {
-        Event::Step { step, what } => return said_of(plan, step, what),
-        Event::Confirm { signal, what: GateEvent::Failed { why } } => {
-            format!("confirmation: {signal} did not hold: {why}")
-        }
-        Event::Confirm { signal, what: GateEvent::Passed } => format!("confirmation: {signal} holds"),
-        Event::ConfirmOpened => "every step is over; waits for the confirmation".to_owned(),
-        Event::RunHalted { why } => format!("the run HALTS: {why}"),
-        Event::RunHeld { why } => format!("the run is held: {why}"),
-        Event::RunEnded { outcome, why } => {
-            let outcome = serde_json::to_value(outcome).ok()?;
-            let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
-            format!("the run ends: {}{why}", outcome.as_str()?.replace('_', " "))
-        }
-        Event::WatchResumed { .. } => "takes the run up again from its journal".to_owned(),
-        _ => return None,
-    })
+/// What Belay does, a line for each event. The moves beside them show what the world does, so what only repeats it has none.
+fn told(plan: &Plan, events: &[Event]) -> Vec<String> {
+    // Each part of a plan has clocks of its own here, so a moment of one of them says nothing.
+    let clock = |_: Timestamp| "its time is over".to_owned();
+    let context = Context { actor: "operator", plan: Some(plan), clock: &clock };
+    let own = events.iter().filter(|event| !repeats_the_world(event)).map(|event| narrate(event, &context));
+    own.filter(|told| told.audience >= Audience::Log).map(|told| told.to_string()).collect()
 }
 
-fn said_of(plan: &Plan, step: &str, what: &StepEvent) -> Option<String> {
-    let text = match what {
-        StepEvent::Started { fallback_for: Some(failed) } => format!("starts, because {failed} failed"),
-        StepEvent::Started { .. } => "starts".to_owned(),
-        StepEvent::ApprovalAwaited { why, .. } => {
-            let approve = plan.steps.get(step).and_then(|step| step.approve.as_ref());
-            let role = approve.map_or("operator", |approve| &approve.role);
-            let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
-            format!("waits for the word of {role}{why}")
-        }
-        StepEvent::ApprovalGiven { by } => format!("has the word of {by}"),
-        StepEvent::RequireOpened => "reads its interlocks afresh".to_owned(),
-        StepEvent::RequirePassed => "its interlocks hold".to_owned(),
-        StepEvent::Intended { change, attempt, .. } => format!("sends (call {attempt}): {}", change.title),
-        StepEvent::OutcomeUnknown { .. } => "does not know what came of it, and looks".to_owned(),
-        StepEvent::StagePassed { stages, percent } => format!("is through with stage {stages} ({percent}%)"),
-        StepEvent::VerifyOpened => "waits for its gates".to_owned(),
-        StepEvent::Done => "is done".to_owned(),
-        StepEvent::Unchanged => "is in place; nothing was changed".to_owned(),
-        StepEvent::Failed { why, .. } => format!("FAILS: {why}"),
-        StepEvent::Arrived => "is in place, after its time-out".to_owned(),
-        StepEvent::Skipped { why } => format!("is skipped: {why}"),
-        StepEvent::Blocked { by } => format!("is blocked: {by} did not succeed"),
-        StepEvent::Doubted { why } => format!("doubts: {why}"),
-        _ => return None,
-    };
-    Some(format!("{step} {text}"))
+fn repeats_the_world(event: &Event) -> bool {
+    let is_read = |what: &GateEvent| matches!(what, GateEvent::Holding { .. } | GateEvent::Broken { .. });
+    match event {
+        Event::Commanded { .. }
+        | Event::PlanPinned { .. }
+        | Event::BaselineCaptured { .. }
+        | Event::RunStarted { .. }
+        | Event::SignalTurned { .. } => true,
+        Event::Confirm { what, .. } => is_read(what),
+        Event::Step { what: StepEvent::Require { what, .. } | StepEvent::Verify { what, .. }, .. } => is_read(what),
+        Event::Step { what, .. } => matches!(
+            what,
+            StepEvent::LookFailed { .. }
+                | StepEvent::Planned { .. }
+                | StepEvent::Accepted { .. }
+                | StepEvent::NoEffect { .. }
+                | StepEvent::Effective { .. }
+                | StepEvent::Settled { .. }
+        ),
+        _ => false,
+    }
 }

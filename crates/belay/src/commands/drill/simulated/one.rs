@@ -15,7 +15,7 @@ pub(super) fn show(plan: &Plan, report: &Report, records: &[Record], output: Out
     }
     if let Some(breach) = report.times.breach {
         output.line(output.bold().apply_to("Timeline, from the breach (simulated time):"));
-        timeline(records, breach, output);
+        timeline(records, 0, breach, output);
         output.line("");
     }
     let good = report.outcome == Outcome::RolledBack;
