@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use belay_core::{decision::may_roll_back, watch::signals_of};
-use belay_plan::model::{Gate, Name, Nature, Plan, Step, Trigger};
+use belay_plan::model::{Condition, Gate, Name, Nature, Plan, Step, Trigger};
 use serde_json::Value;
 
 use crate::{nature, order::Cones};
@@ -14,7 +14,8 @@ use crate::{nature, order::Cones};
 pub(crate) enum Cause {
     /// Nothing made it unhealthy.
     Fine,
-    /// It is healthy again as soon as all steps of one of these sets are in place.
+    /// It is healthy again as soon as all steps of one of these sets are in place. A step that is passed over, and that nothing
+    /// in the world shows (a job, a person's act, a wait), holds up its set no longer; one of the set has to be in place.
     Healed {
         by: Vec<Vec<Name>>,
         /// It is what a trigger watches: it follows all of the traffic, so a part that moved does not heal it.
@@ -28,6 +29,30 @@ pub(crate) fn symptoms(plan: &Plan) -> BTreeSet<Name> {
     let any = plan.triggers.values().any(|trigger| rolls_back(&trigger));
     let triggers = plan.triggers.values().filter(|trigger| !any || rolls_back(trigger));
     triggers.flat_map(|trigger| signals_of(&trigger.when)).cloned().collect()
+}
+
+/// Whether a rollback can begin while the signal still shows healthy, or without it being affected: then a gate of the run may see it
+/// healthy, although nothing has healed it.
+pub(crate) fn may_be_healthy_at_first(plan: &Plan, signal: &Name) -> bool {
+    fires_without(plan, std::slice::from_ref(signal)).is_some()
+}
+
+/// The first trigger that begins a rollback and fires while all of these signals are healthy.
+pub(crate) fn fires_without<'p>(plan: &'p Plan, healthy: &[Name]) -> Option<&'p Name> {
+    let any = plan.triggers.values().any(|trigger| may_roll_back(plan, trigger));
+    let mut triggers = plan.triggers.iter().filter(|(_, trigger)| !any || may_roll_back(plan, trigger));
+    triggers.find(|(_, trigger)| can_hold(&trigger.when, healthy)).map(|(name, _)| name)
+}
+
+/// Whether a condition can hold while these signals are healthy.
+fn can_hold(when: &Condition, healthy: &[Name]) -> bool {
+    let number = |of: &[Condition]| of.iter().filter(|part| can_hold(part, healthy)).count();
+    match when {
+        Condition::Signal(name) => !healthy.contains(name),
+        Condition::Any(of) => number(of) > 0,
+        Condition::All(of) => number(of) == of.len(),
+        Condition::AtLeast { n, of } => number(of) >= usize::try_from(*n).unwrap_or(usize::MAX),
+    }
 }
 
 /// Of a signal that was red at the breach (`symptom`), or of another.

@@ -38,6 +38,12 @@ pub(crate) fn acts(step: &Step) -> bool {
     !matches!(of(step), Nature::Person | Nature::Wait)
 }
 
+/// Whether what it puts back is to be seen in the world. A job, a person's act or a wait leaves nothing behind that anything follows: where
+/// the run goes on without it, nothing waits for it any more.
+pub(crate) fn is_seen(step: &Step) -> bool {
+    matches!(of(step), Nature::Traffic | Nature::Data | Nature::State)
+}
+
 /// Beginnings of words that name a state in which nobody writes: it is entered, or left.
 const CLOSED: [&str; 12] = [
     "maintenance",

@@ -169,14 +169,21 @@ impl Inner {
         };
         let mut missing = None;
         let mut healed: Option<(Timestamp, &[Name])> = None;
-        for steps in by.iter().filter(|steps| !steps.is_empty()) {
-            let since = steps.iter().try_fold(breach, |since, step| {
-                let at = self.in_place_since(step, whole, now);
-                if at.is_none() {
-                    missing.get_or_insert(step);
+        for steps in by {
+            let (mut since, mut holds) = (None, true);
+            for step in steps {
+                match self.in_place_since(step, whole, now) {
+                    Some(at) => since = since.max(Some(at.max(breach))),
+                    None if self.passed_over.contains(step) => {}
+                    None => {
+                        missing.get_or_insert(step);
+                        holds = false;
+                    }
                 }
-                Some(since.max(at?))
-            });
+            }
+            // What was only passed over heals nothing.
+            missing = missing.or_else(|| steps.first().filter(|_| since.is_none()));
+            let since = since.filter(|_| holds);
             if let Some(since) = since.filter(|since| healed.is_none_or(|(earlier, _)| *since < earlier)) {
                 healed = Some((since, steps));
             }

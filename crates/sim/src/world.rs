@@ -58,8 +58,10 @@ pub(crate) struct Inner {
     pub(crate) looks: BTreeMap<Name, Look>,
     /// Since when it goes wrong.
     pub(crate) breach: Option<Timestamp>,
-    /// Steps that nothing in the world belongs to, or that the plan passes over: since when they count as done.
+    /// Steps that nothing in the world belongs to: since when they are done.
     pub(crate) told: BTreeMap<Name, Timestamp>,
+    /// Steps that the run goes on without, where nothing in the world shows that they are missing.
+    pub(crate) passed_over: BTreeSet<Name>,
     /// By step: those that are as good as it, if they are done.
     pub(crate) stand_ins: BTreeMap<Name, Vec<Name>>,
 }
@@ -117,6 +119,7 @@ impl World {
             looks: BTreeMap::new(),
             breach: None,
             told: BTreeMap::new(),
+            passed_over: BTreeSet::new(),
             stand_ins: stand_ins(plan),
         };
         Self { inbox: Arc::new(Inbox::new(clock.clone())), clock, inner: Mutex::new(inner) }
@@ -195,10 +198,15 @@ impl World {
         on_the_way || inner.is_on_the_way(step) || inner.is_at_target(step, now)
     }
 
-    /// A step that nothing in the world belongs to is done, or one counts as done for another reason.
+    /// A step that nothing in the world belongs to is done.
     pub fn tell_done(&self, step: &str) {
         let now = self.clock.now();
         self.inner().told.entry(step.to_owned()).or_insert(now);
+    }
+
+    /// The run goes on without a step, and nothing in the world shows that.
+    pub(crate) fn pass_over(&self, step: &str) {
+        self.inner().passed_over.insert(step.to_owned());
     }
 
     /// Somebody else undoes a step's work, then or as soon as it is done.

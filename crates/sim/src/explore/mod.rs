@@ -83,7 +83,8 @@ pub const ENDS_LISTED: usize = 40;
 /// A [`Refusal`] where core does not begin a run of the plan at all.
 pub fn explore(plan: &Plan, states_max: usize, progress: &mut dyn FnMut(usize) -> bool) -> Result<Report, Refusal> {
     let (played, left_out) = executed(plan);
-    let explorer = Explorer { plan: &played, written: plan, model: Model::new(plan), states_max };
+    let explorer =
+        Explorer { plan: &played, written: plan, model: Model::new(plan), lucky: Model::lucky(plan), states_max };
     explorer.report(left_out, progress)
 }
 
@@ -138,6 +139,8 @@ struct Explorer<'a> {
     /// With everything that is not searched.
     written: &'a Plan,
     model: Model,
+    /// In which a gate turns only by what the run puts back.
+    lucky: Model,
     states_max: usize,
 }
 
@@ -193,8 +196,9 @@ impl Explorer<'_> {
             }),
         };
         let counter_example = found.as_ref().map(|(_, moves)| timeline(self.plan, &self.model, moves).0);
-        let replay =
-            found.as_ref().and_then(|(_, moves)| replay::replay(self.plan, &self.model, property.claim(), moves));
+        let replay = found.as_ref().and_then(|(_, moves)| {
+            replay::replay((self.written, &self.lucky), (self.plan, &self.model), property.claim(), moves)
+        });
         let unknown = ends.iter().map(|(end, _)| end).find(|end| property == Property::Ends && end.way_out.is_none());
         let why = found.as_ref().map(|(why, _)| why.clone()).or_else(|| {
             unknown.map(|end| match end.acts_tried {
@@ -220,7 +224,7 @@ impl Explorer<'_> {
     /// The best run that there can be, if it does not end rolled back; also where whoever has to be faster is not.
     fn fails_when_all_goes_well(&self, start: &Node) -> Option<(String, Vec<Move>)> {
         let unlucky = Model::unlucky(self.written);
-        [(&self.model, "even if all goes well, the run does not end rolled back"), (&unlucky, RACE)]
+        [(&self.lucky, "even if all goes well, the run does not end rolled back"), (&unlucky, RACE)]
             .into_iter()
             .find_map(|(model, why)| {
                 let (end, moves) = all_goes_well(start, model, true);
@@ -268,7 +272,7 @@ impl Explorer<'_> {
             in_time &= go_on();
             in_time
         };
-        let way_out = last.as_ref().and_then(|last| way_out(last, &self.model, &mut asked));
+        let way_out = last.as_ref().and_then(|last| way_out(last, &self.lucky, &mut asked));
         EndReport {
             outcome: end.outcome,
             steps: steps.map(|(name, what)| (name.clone(), what.unwrap_or_else(|| idle(name)))).collect(),

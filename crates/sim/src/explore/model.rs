@@ -98,22 +98,26 @@ impl Kind {
 }
 
 impl Model {
-    /// Gates that depend on who is faster may turn.
+    /// Gates turn that some run may see healthy.
     pub(crate) fn new(plan: &Plan) -> Self {
-        Self::turning(plan, Turn::Race)
+        Self::turning(plan, false, &|turns, gate, stand| turns.may_turn(gate, stand))
+    }
+
+    /// Gates turn that what the run puts back heals, also those that depend on who is faster.
+    pub(crate) fn lucky(plan: &Plan) -> Self {
+        Self::turning(plan, false, &|turns, gate, stand| turns.of(gate, stand) >= Turn::Race)
     }
 
     /// The same where whoever has to be faster is not.
     pub(crate) fn unlucky(plan: &Plan) -> Self {
-        Self::turning(plan, Turn::Surely)
+        Self::turning(plan, true, &|turns, gate, stand| turns.of(gate, stand) == Turn::Surely)
     }
 
-    fn turning(plan: &Plan, at_least: Turn) -> Self {
+    fn turning(plan: &Plan, unlucky: bool, turns_in_it: &dyn Fn(&Turns<'_>, &Gate, Stand<'_>) -> bool) -> Self {
         let resources = resources(plan);
         let turns = Turns::new(plan);
-        let unlucky = at_least == Turn::Surely;
         let can = |gates: &[Gate], stand: Stand<'_>| -> Vec<bool> {
-            gates.iter().map(|gate| turns.of(gate, stand) >= at_least).collect()
+            gates.iter().map(|gate| turns_in_it(&turns, gate, stand)).collect()
         };
         let cones = Cones::new(plan);
         let steps = plan.steps.iter().enumerate().map(|(index, (name, step))| StepModel {

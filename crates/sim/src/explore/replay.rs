@@ -20,7 +20,7 @@ use super::{
     play::{Clock, play},
     world::Proven,
 };
-use crate::nature;
+use crate::{causes, nature};
 
 /// A scenario that plays a counter-example in the simulated world.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -34,16 +34,23 @@ pub struct Replay {
     pub beyond: Vec<String>,
 }
 
-/// The words for a way through the search. `claim`: what it refutes.
-pub(crate) fn replay(plan: &Plan, model: &Model, claim: &str, moves: &[Move]) -> Option<Replay> {
+/// The words for a way through the search. `claim`: what it refutes; `written`: the plan with everything that is not searched, `lucky`:
+/// which gates turn by what the run puts back.
+pub(crate) fn replay(
+    (written, lucky): (&Plan, &Model),
+    (plan, model): (&Plan, &Model),
+    claim: &str,
+    moves: &[Move],
+) -> Option<Replay> {
     let mut node = Node::start(plan, model).ok()?.0;
     let mut writer = Writer::default();
     for made in moves {
         let played = play(&node, model, made, Clock::Own)?;
+        writer.early(&node, lucky, made);
         writer.happens(&node, made, &played.events);
         node = played.node;
     }
-    Some(writer.finish(claim, node.run().state))
+    Some(writer.finish(written, claim, node.run().state))
 }
 
 #[derive(Default)]
@@ -61,6 +68,8 @@ struct Writer {
     sent: Vec<Name>,
     /// Signals that are healthy all the same, and from when on.
     healthy: IndexMap<Name, Option<String>>,
+    /// Signals that are seen healthy although nothing heals them: another trigger fires, or another signal of it.
+    early: Vec<Name>,
 }
 
 impl Writer {
@@ -101,6 +110,21 @@ impl Writer {
                 Event::Confirm { what: GateEvent::Failed { .. }, .. } => self.gates(None, "the confirmation"),
                 _ => {}
             }
+        }
+    }
+
+    fn early(&mut self, node: &Node, lucky: &Model, made: &Move) {
+        let Move::Read { step, signal, health: Health::Healthy } = made else { return };
+        let (gates, can_turn) = match step {
+            None => (&node.run().confirm, &lucky.confirm),
+            Some(step) if node.step(*step).phase == Phase::Requiring => {
+                (&node.step(*step).require, &lucky.steps[*step].require)
+            }
+            Some(step) => (&node.step(*step).verify, &lucky.steps[*step].verify),
+        };
+        let is_early = gates.iter().zip(can_turn).any(|(gate, can_turn)| gate.gate.signal == *signal && !can_turn);
+        if is_early && !self.early.contains(signal) {
+            self.early.push(signal.clone());
         }
     }
 
@@ -201,7 +225,16 @@ impl Writer {
         }
     }
 
-    fn finish(mut self, claim: &str, state: RunState) -> Replay {
+    fn finish(mut self, plan: &Plan, claim: &str, state: RunState) -> Replay {
+        let early = std::mem::take(&mut self.early);
+        let trigger = causes::fires_without(plan, &early).filter(|_| !early.is_empty());
+        match trigger {
+            Some(_) => early.iter().for_each(|signal| {
+                self.healthy.shift_remove(signal);
+                self.event(format!("{{ signal: {{ signals: {signal}, shows: healthy }} }}"));
+            }),
+            None => self.beyond.extend(early.iter().map(|signal| format!("{signal} does not show yet what is wrong"))),
+        }
         for (signal, at) in std::mem::take(&mut self.healthy) {
             match at {
                 Some(at) => {
@@ -213,8 +246,13 @@ impl Writer {
         let ends = state.as_str();
         let head = format!("# The counter-example of `belay explore`; there, the run is {} in the end.\n", text(ends));
         let summary = format!("scenario: 1\nsummary: \"Refutes: {claim}.\"\n");
-        let scenario =
-            head + &left_out(&self.beyond) + &summary + &list("people", &self.people) + &list("events", &self.events);
+        let breach = trigger.map_or_else(String::new, |trigger| format!("breach: {{ trigger: {trigger} }}\n"));
+        let scenario = head
+            + &left_out(&self.beyond)
+            + &summary
+            + &breach
+            + &list("people", &self.people)
+            + &list("events", &self.events);
         Replay { scenario, ends, beyond: self.beyond }
     }
 }

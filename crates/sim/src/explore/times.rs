@@ -7,7 +7,7 @@ use belay_plan::{
     builtin::{MANUAL, WAIT},
     duration,
     graph::Graph,
-    model::{Answer, Condition, Gate, Name, Plan, Step, Trigger, counts_during},
+    model::{Answer, Condition, Gate, Name, OnFailure, Otherwise, Plan, Step, Trigger, counts_during},
 };
 
 use super::advice::periods;
@@ -26,6 +26,8 @@ pub(crate) const POLLS: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Moments {
     pub(crate) start: Duration,
+    /// The earliest start where steps that the run goes on without fail at once.
+    pub(crate) soonest: Duration,
     /// Its changes are in place: its gates open.
     pub(crate) settled: [Duration; 2],
     pub(crate) end: [Duration; 2],
@@ -35,11 +37,14 @@ pub(crate) struct Moments {
 
 pub(crate) struct Schedule<'p> {
     steps: HashMap<&'p str, Moments>,
+    /// The same of the confirmation.
+    confirms: Duration,
 }
 
 impl<'p> Schedule<'p> {
     pub(crate) fn new(plan: &'p Plan) -> Self {
         let mut steps: HashMap<&str, Moments> = HashMap::new();
+        let mut over: HashMap<&str, Duration> = HashMap::new();
         for name in Graph::new(plan).order() {
             let step = &plan.steps[name];
             let after = |which: usize| {
@@ -52,9 +57,20 @@ impl<'p> Schedule<'p> {
             let hold = step.verify.iter().map(|gate| gate.hold).max().unwrap_or_default();
             let within = step.verify.iter().map(|gate| gate.within).max().unwrap_or_default();
             let end = [settled[0] + hold, settled[1].saturating_add(within)];
-            steps.insert(name, Moments { start: earliest, settled, end, least_gates: hold });
+            let soonest =
+                step.needs.iter().filter_map(|need| over.get(need.as_str())).max().copied().unwrap_or_default();
+            let may_fail = step.on_failure != OnFailure::Halt || skips(step);
+            over.insert(name, if may_fail { soonest } else { soonest + takes[0] + hold });
+            steps.insert(name, Moments { start: earliest, soonest, settled, end, least_gates: hold });
         }
-        Self { steps }
+        let graph = Graph::new(plan);
+        let confirms = over.iter().filter(|(name, _)| !graph.is_fallback(name)).map(|(_, time)| *time).max();
+        Self { steps, confirms: confirms.unwrap_or_default() }
+    }
+
+    /// When the confirmation begins at the earliest.
+    pub(crate) fn confirms(&self) -> Duration {
+        self.confirms
     }
 
     pub(crate) fn of(&self, step: &str) -> Moments {
@@ -100,6 +116,11 @@ impl TimeOut {
 /// Whether people are given no more time than one takes who is called.
 pub(crate) fn has_no_time_to_answer(step: &Step) -> bool {
     step.approve.as_ref().and_then(|approve| approve.within).is_some_and(|within| within <= ANSWER)
+}
+
+/// Whether the run goes on without a step that nobody approves in time.
+pub(crate) fn skips(step: &Step) -> bool {
+    step.approve.as_ref().is_some_and(|approve| approve.otherwise == Otherwise::Skip)
 }
 
 /// What a `wait` waits.

@@ -13,7 +13,7 @@ use belay_core::{
 };
 use belay_plan::{
     graph::Graph,
-    model::{Name, Nature, OnFailure, counts_during},
+    model::{Name, OnFailure, counts_during},
 };
 use belay_ports::{Clock, Observer};
 use futures::{Future, StreamExt, stream::FuturesUnordered};
@@ -73,17 +73,15 @@ impl Ear {
         std::mem::take(&mut *self.passed_over.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The run goes on without a step. What the step would have put back is where it was, so only what nobody looks at counts as done:
-    /// a job, a person's act, a wait.
+    /// The run goes on without a step. What it would have put back is where it was; what nothing in the world shows is missed by nothing.
     fn passed_over(&self, step: &Name, state: &Migration) {
         let Some(run) = &state.run else { return };
         let plan = &run.plan.steps[step];
-        let is_seen = matches!(nature::of(plan), Nature::Traffic | Nature::Data | Nature::State);
         // A step of another phase has nothing to do here, nor has a fallback that nobody needed: they stand in for nobody.
         let acts = counts_during(&plan.during, run.phase.as_deref());
         let unneeded = run.steps[step].started.is_none() && Graph::new(&run.plan).is_fallback(step);
-        if !is_seen && acts && !unneeded {
-            self.world.tell_done(step);
+        if !nature::is_seen(plan) && acts && !unneeded {
+            self.world.pass_over(step);
         }
     }
 }

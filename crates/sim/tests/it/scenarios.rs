@@ -162,10 +162,13 @@ fn what_is_passed_over_heals_nothing() {
         "halted: [{ do: skip, after: 1m }, { do: resume }]\nevents: [{ fail: { steps: all, how: denied } }]\n";
     let report = play(traffic, skipped);
     assert_eq!((report.outcome, report.steps["it"].phase), (Outcome::Halted, "skipped"), "{}", report.why);
-    // Nobody looks at what a person has done, or at what a job leaves: there, the plan's word counts.
-    let by_hand =
-        play(&passed("    action: manual\n    with: { instructions: Look. }\n"), "people: [{ answer: deny }]\n");
-    assert_eq!((by_hand.outcome, by_hand.steps["it"].phase), (Outcome::RolledBack, "failed"), "{}", by_hand.why);
+    // Nothing shows what a person has done, or a job: without it, what the others put back is enough. Alone, it heals nothing.
+    let by_hand = passed("    action: manual\n    with: { instructions: Look. }\n");
+    let nobody = "people: [{ answer: deny }]\n";
+    let report = play(&by_hand, nobody);
+    assert_eq!((report.outcome, report.steps["it"].phase), (Outcome::Halted, "failed"), "{}", report.why);
+    let report = play(&format!("{by_hand}  dns:\n{traffic}"), nobody);
+    assert_eq!((report.outcome, report.steps["it"].phase), (Outcome::RolledBack, "failed"), "{}", report.why);
 }
 
 #[test]
