@@ -187,7 +187,7 @@ impl Deciding {
 
     pub(crate) fn emit(&mut self, event: Event) {
         match self.state.apply(self.now, &self.actor, &event) {
-            Ok(()) => {
+            Ok(_) => {
                 self.note_due(&event);
                 self.events.push(event);
             }

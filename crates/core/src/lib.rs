@@ -25,6 +25,7 @@ pub mod mute;
 pub mod notice;
 mod order;
 pub mod part_way;
+pub mod past;
 pub mod phase;
 pub mod possible;
 pub mod proof;

@@ -21,6 +21,7 @@ use crate::{
     mute::Mute,
     notice::Outbox,
     order,
+    past::{Forgotten, Summary},
     phase::PhaseState,
     readiness::Ready,
     relations::Relations,
@@ -81,9 +82,11 @@ pub struct Migration {
     pub drill: Option<Drill>,
     /// The run under way, or the last one.
     pub run: Option<Run>,
+    /// Those that are kept, the latest last; see [`past`](crate::past).
     pub past_incidents: Vec<Arc<Incident>>,
-    /// Of dry runs the last [`DRY_RUNS_KEPT`].
     pub past_runs: Vec<Arc<Run>>,
+    /// What is known of those that are not kept.
+    pub forgotten: Arc<Summary>,
     /// Commands that came with an idempotency key, the latest last, for [`KEYS_KEPT`] and up to [`KEYS_MAX`].
     pub keys: Arc<Vec<Arc<KeyRecord>>>,
 }
@@ -93,9 +96,6 @@ pub const KEYS_KEPT: Duration = Duration::from_secs(24 * 3600);
 
 /// How many are remembered at most: state is copied for each decision, and it is to stay small.
 pub const KEYS_MAX: usize = 10_000;
-
-/// Dry runs, each with its report, that are kept in the state; the journal has all of them.
-pub const DRY_RUNS_KEPT: usize = 20;
 
 /// A command that was carried out under an idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,6 +163,7 @@ impl Migration {
             run: None,
             past_incidents: Vec::new(),
             past_runs: Vec::new(),
+            forgotten: Arc::default(),
             keys: Arc::default(),
         }
     }
@@ -173,6 +174,14 @@ impl Migration {
     /// [`Corrupt`] when the record does not follow the last one, is of a newer version, does not fit the state, or names what is
     /// not there. Nothing has changed then.
     pub fn evolve(&mut self, record: &Record) -> Result<(), Corrupt> {
+        self.evolve_and_forget(record).map(drop)
+    }
+
+    /// Folds one record, and gives out what the state keeps no longer since then.
+    ///
+    /// # Errors
+    /// As [`Migration::evolve`].
+    pub fn evolve_and_forget(&mut self, record: &Record) -> Result<Forgotten, Corrupt> {
         let corrupt = |why: String| Corrupt { stream: record.stream.clone(), seq: record.seq, why };
         if record.version > EVENT_VERSION {
             return Err(corrupt(format!(
@@ -183,21 +192,23 @@ impl Migration {
         if record.seq != self.seq + 1 || record.prev != self.head {
             return Err(corrupt(format!("it does not follow record {}", self.seq)));
         }
-        self.apply(record.at, &record.actor, &record.event).map_err(corrupt)?;
+        let forgotten = self.apply(record.at, &record.actor, &record.event).map_err(corrupt)?;
         if record.version < VERSION_INCIDENT_POSTMORTEMS && matches!(record.event, Event::IncidentClosed { .. }) {
             Arc::make_mut(&mut self.outbox).incident_postmortems.clear();
         }
         self.seq = record.seq;
         self.head.clone_from(&record.hash);
-        Ok(())
+        Ok(forgotten)
     }
 
     /// The fold itself, also used on a scratch copy while deciding.
-    pub(crate) fn apply(&mut self, at: Timestamp, actor: &str, event: &Event) -> Result<(), String> {
+    pub(crate) fn apply(&mut self, at: Timestamp, actor: &str, event: &Event) -> Result<Forgotten, String> {
         order::fits(self, event)?;
+        let before = (self.past_runs.len(), self.past_incidents.len());
         self.fold(at, actor, event)?;
         self.at = Some(at);
-        Ok(())
+        let is_more = (self.past_runs.len(), self.past_incidents.len()) != before;
+        Ok(if is_more { self.forget_past() } else { Forgotten::default() })
     }
 
     fn fold(&mut self, at: Timestamp, actor: &str, event: &Event) -> Result<(), String> {
@@ -412,12 +423,6 @@ impl Migration {
                 rehearsal.end(at, RunOutcome::Rehearsed, "");
                 self.note_run(at, run);
                 self.past_runs.push(Arc::new(rehearsal));
-                let is_dry = |run: &Arc<Run>| run.kind == RunKind::Dry;
-                if self.past_runs.iter().filter(|run| is_dry(run)).count() > DRY_RUNS_KEPT
-                    && let Some(oldest) = self.past_runs.iter().position(is_dry)
-                {
-                    self.past_runs.remove(oldest);
-                }
             }
             _ => {
                 let run = self.run.as_mut().ok_or("there is no run")?;
@@ -505,7 +510,7 @@ impl Migration {
         runs.filter(move |other| other.started >= started && other.id != id)
     }
 
-    /// A run of this migration, present or past.
+    /// A run of this migration, the present one or one that is kept.
     pub fn find_run(&self, id: &RunId) -> Option<&Run> {
         self.run.iter().chain(self.past_runs.iter().map(AsRef::as_ref)).find(|run| run.id == *id)
     }

@@ -1,16 +1,16 @@
 //! A drill: what it measures, and what it waits for beforehand.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, ops::ControlFlow, time::Duration};
 
 use belay_core::{
     change::{Assessment, Baseline, Doc, Effect},
-    event::{DrillVerdict, Event, Record, RunKind},
+    event::{DrillVerdict, Event, RunKind},
     left_by_undo,
-    migration::{Corrupt, Migration},
+    migration::Migration,
     run::{Phase, Run, RunState, StepState, baseline_entry},
 };
 use belay_plan::model::{Answer, Name, Overlaid, Plan, Target};
-use belay_ports::{Ports, ReadError};
+use belay_ports::{Journal, Ports, ReadError, each_record};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,7 @@ use utoipa::ToSchema;
 use crate::{
     capture::{Looking, observe_all},
     expected::{ExpectedFrom, Measured, expected},
+    history::OpenError,
 };
 
 /// What a drill has measured. Times are in seconds.
@@ -83,16 +84,20 @@ pub struct DrillStep {
     pub measured_runs: usize,
 }
 
-/// Measures the last drill in the records of a migration, which begin with the first. `measured`: what was on record before
-/// it. None when there is none, or its run has not come to an end.
+/// Measures the last drill of a migration. `measured`: what was on record before it. None when there is none, or its run has not
+/// come to an end.
 ///
 /// # Errors
-/// [`Corrupt`] when the records cannot be folded.
-pub fn drill_report(migration: &str, records: &[Record], measured: &Measured) -> Result<Option<DrillReport>, Corrupt> {
+/// [`OpenError`] when the journal cannot be read or understood.
+pub async fn drill_report(
+    journal: &dyn Journal,
+    migration: &str,
+    measured: &Measured,
+) -> Result<Option<DrillReport>, OpenError> {
     let mut state = Migration::new(migration);
     let mut drill: Option<Course> = None;
-    for record in records {
-        state.evolve(record)?;
+    each_record(journal, migration, 0, |record| {
+        state.evolve(&record)?;
         match (&record.event, &mut drill) {
             (Event::DrillStarted { trigger, reason, plan_sha256, overlaid }, _) => {
                 drill = Some(Course {
@@ -114,7 +119,9 @@ pub fn drill_report(migration: &str, records: &[Record], measured: &Measured) ->
             (Event::Step { step, .. }, Some(course)) => course.note(step, &state, record.at),
             _ => {}
         }
-    }
+        Ok::<_, OpenError>(ControlFlow::Continue(()))
+    })
+    .await?;
     let run = state.run.iter().chain(state.past_runs.iter().rev().map(AsRef::as_ref));
     let run = run.into_iter().find(|run| run.kind == RunKind::Drill);
     let course = drill.zip(run).filter(|(course, run)| run.started >= course.started && run.ended.is_some());

@@ -8,9 +8,9 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use belay_core::{
     change::Change,
-    event::RunKind,
     migration::Migration,
-    run::{Run, StepState},
+    past::{TIMES_MAX, Time},
+    run::StepState,
 };
 use belay_plan::{
     duration,
@@ -20,10 +20,7 @@ use belay_ports::{Journal, ReadFailure};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::scope::is_builtin;
-
-/// Older runs than so many say little of now.
-const RUNS_MAX: usize = 10;
+use crate::{history::folded, scope::is_builtin};
 
 /// What the steps of a plan took, the latest first; steps that were never carried out are not in it.
 pub type Measured = HashMap<Name, Vec<Took>>;
@@ -39,6 +36,12 @@ pub struct Took {
 impl From<Duration> for Took {
     fn from(time: Duration) -> Self {
         Self { time, changes: Vec::new() }
+    }
+}
+
+impl From<Time> for Took {
+    fn from(Time { time, changes }: Time) -> Self {
+        Self { time, changes }
     }
 }
 
@@ -84,25 +87,14 @@ pub fn measured<'m>(
 fn times(state: &Migration, name: &str, step: &Step) -> Vec<Took> {
     let present = state.run.iter().filter(|run| run.ended.is_some());
     let runs = present.chain(state.past_runs.iter().rev().map(Arc::as_ref));
-    runs.filter_map(|run| time_in(run, name, step)).take(RUNS_MAX).collect()
+    let kept = runs.filter_map(|run| run.time_of(name, step));
+    kept.chain(state.forgotten.times(name, step).cloned()).take(TIMES_MAX).map(Took::from).collect()
 }
 
 /// Where a daemon has the journal, a restore test is no run in it, and what it took is on record all the same.
 fn tested(state: &Migration, name: &str, step: &Step) -> Option<Took> {
     let tested = &state.restore_tests.get(name).filter(|test| test.is_of(step))?.tested;
     Some(Took { time: Duration::from_secs(tested.took_s?), changes: tested.changes.clone() })
-}
-
-fn time_in(run: &Run, name: &str, step: &Step) -> Option<Took> {
-    let then = run.plan.steps.get(name).filter(|_| matches!(run.kind, RunKind::Real | RunKind::Drill))?;
-    let same = then.action == step.action && kind_of(&then.resource) == kind_of(&step.resource);
-    let step = run.steps.get(name).filter(|_| same)?;
-    Some(Took { time: step.took()?, changes: step.effective.clone() })
-}
-
-/// `route53` of `route53:Z0/shop.example.com/A`
-fn kind_of(resource: &str) -> &str {
-    resource.split(':').next().unwrap_or_default()
 }
 
 /// The other migrations that are made from the same plan file: with an overlay, or without. They are known by their names:
@@ -117,15 +109,13 @@ pub async fn relatives(journal: &dyn Journal, migration: &str) -> Result<Vec<Arc
         if !extends(&name, migration) && !extends(migration, &name) {
             continue;
         }
-        let mut state = Migration::new(&name);
-        let understood =
-            journal.read(&name, 0).await.is_ok_and(|r| r.iter().all(|record| state.evolve(record).is_ok()));
+        let Ok(state) = folded(journal, &name).await else { continue };
         let of_file = |name: &str| {
             let plan = state.plan.as_deref();
             plan.is_some_and(|plan| plan.overlaid.as_ref().map_or(plan.migration == name, |o| o.file_migration == name))
         };
         let file = if extends(&name, migration) { migration } else { &name };
-        if understood && of_file(file) {
+        if of_file(file) {
             found.push(Arc::new(state));
         }
     }

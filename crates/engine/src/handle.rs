@@ -6,10 +6,10 @@ use belay_core::{
     change::Progress,
     event::Record,
     input::{Command, Refusal},
-    migration::{Corrupt, Migration},
+    migration::Migration,
 };
 use belay_plan::model::Name;
-use belay_ports::{Ports, ReadFailure};
+use belay_ports::Ports;
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use tokio::{
@@ -20,6 +20,7 @@ use tokio::{
 use crate::{
     driver::Driver,
     expected::relatives,
+    history::{OpenError, folded},
     loss::Loss,
     readiness::{HostChecks, Readiness},
     sampler::Sampler,
@@ -50,11 +51,7 @@ impl Engine {
     /// # Errors
     /// [`OpenError`] when the journal cannot be read or understood.
     pub async fn open(ports: Ports, migration: &str, options: Options) -> Result<Handle, OpenError> {
-        let records = ports.journal.read(migration, 0).await?;
-        let mut state = Migration::new(migration);
-        for record in &records {
-            state.evolve(record)?;
-        }
+        let state = folded(ports.journal.as_ref(), migration).await?;
         let relatives: Arc<[Arc<Migration>]> = relatives(ports.journal.as_ref(), migration).await?.into();
         let state = Arc::new(state);
         let snapshot = Snapshot {
@@ -77,15 +74,6 @@ impl Engine {
         let inner = Inner { migration: migration.to_owned(), inbox, snapshots, tail, _loop: tasks };
         Ok(Handle { inner: Arc::new(inner) })
     }
-}
-
-/// Why a migration could not be opened.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum OpenError {
-    #[error(transparent)]
-    Unreadable(#[from] ReadFailure),
-    #[error(transparent)]
-    Corrupt(#[from] Corrupt),
 }
 
 /// The loop of one migration, from outside. When the last clone is dropped, the loop stops where it is, as in a crash;

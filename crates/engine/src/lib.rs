@@ -15,6 +15,7 @@ mod dry_run;
 mod evidence;
 mod expected;
 mod handle;
+mod history;
 mod injection;
 mod loss;
 mod notices;
@@ -37,7 +38,8 @@ pub use dry_run::{
     DryChange, DryGate, DryRun, DryRunError, DrySignal, DryStep, DryTrigger, Found, Stop, Verdict, Which, dry_run,
 };
 pub use expected::{ExpectedFrom, Measured, Took, measured, relatives};
-pub use handle::{CommandError, Engine, Fault, FaultPart, Handle, OpenError, Options, SlowAppend, Snapshot};
+pub use handle::{CommandError, Engine, Fault, FaultPart, Handle, Options, SlowAppend, Snapshot};
+pub use history::{OpenError, folded, forgotten};
 pub use injection::{INJECTED, Injection};
 pub use loss::{Loss, LossView, Read};
 pub use permissions::permissions;

@@ -1,6 +1,8 @@
 //! Verifies a stream from its first record, through any journal.
 
-use belay_ports::{Head, Journal, ReadFailure};
+use std::ops::ControlFlow;
+
+use belay_ports::{Head, Journal, ReadFailure, each_record};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -37,24 +39,29 @@ pub enum AuditFailure {
 /// # Errors
 /// [`AuditFailure`] when the stream cannot be verified, or is not what `head` proves it was.
 pub async fn audit(journal: &dyn Journal, stream: &str, head: Option<&str>) -> Result<AuditReport, AuditFailure> {
-    let records = journal.read(stream, 0).await?;
-    let count = records.len() as u64;
-    if let Some(head) = head
-        && !records.iter().any(|record| record.hash == head)
-    {
-        return Err(AuditFailure::Cut { stream: stream.to_owned(), records: count, head: head.to_owned() });
-    }
-    let (Some(first), Some(last)) = (records.first(), records.last()) else {
-        return Err(AuditFailure::NoStream { stream: stream.to_owned() });
-    };
-    Ok(AuditReport {
-        stream: stream.to_owned(),
-        records: count,
-        head: last.hash.clone(),
-        first_at: first.at,
-        last_at: last.at,
-        clock_steps_back: records.windows(2).filter(|pair| pair[1].at < pair[0].at).count() as u64,
+    let mut report: Option<AuditReport> = None;
+    let mut holds = false;
+    each_record(journal, stream, 0, |record| {
+        holds |= head == Some(record.hash.as_str());
+        let report = report.get_or_insert_with(|| AuditReport {
+            stream: stream.to_owned(),
+            records: 0,
+            head: String::new(),
+            first_at: record.at,
+            last_at: record.at,
+            clock_steps_back: 0,
+        });
+        report.records += 1;
+        report.clock_steps_back += u64::from(record.at < report.last_at);
+        (report.head, report.last_at) = (record.hash, record.at);
+        Ok::<_, ReadFailure>(ControlFlow::Continue(()))
     })
+    .await?;
+    if let Some(head) = head.filter(|_| !holds) {
+        let records = report.map_or(0, |report| report.records);
+        return Err(AuditFailure::Cut { stream: stream.to_owned(), records, head: head.to_owned() });
+    }
+    report.ok_or_else(|| AuditFailure::NoStream { stream: stream.to_owned() })
 }
 
 /// The head over all streams at a position, from one before it; of a journal that ends before, its last.

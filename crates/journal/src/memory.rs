@@ -157,6 +157,13 @@ impl Contents {
         chain::verified(stream, after, links[from..].to_vec())
     }
 
+    fn page(&self, stream: &str, after: u64, max: usize) -> Result<Vec<Record>, ReadFailure> {
+        let links = self.streams.get(stream).map_or(&[][..], Vec::as_slice);
+        let from = links.partition_point(|link| link.seq < after);
+        let count = max.saturating_add(usize::from(after > 0));
+        chain::verified(stream, after, links[from..].iter().take(count).cloned().collect())
+    }
+
     fn across(&self, from: u64, max: usize) -> Result<Vec<Placed>, ReadFailure> {
         let first = from.max(1);
         let skipped = usize::try_from(first - 1).unwrap_or(usize::MAX);
@@ -189,6 +196,13 @@ impl Journal for MemoryJournal {
         Box::pin(async move {
             self.alive().await;
             self.contents().read(stream, after)
+        })
+    }
+
+    fn page<'a>(&'a self, stream: &'a str, after: u64, max: usize) -> Fut<'a, Result<Vec<Record>, ReadFailure>> {
+        Box::pin(async move {
+            self.alive().await;
+            self.contents().page(stream, after, max)
         })
     }
 

@@ -21,7 +21,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
-    chain::{self, PlacedLink},
+    chain::{self, Link, PlacedLink},
     files,
     lease::{Lease, LeaseError},
     schema::{self, OpenError},
@@ -59,6 +59,7 @@ enum Request {
 
 enum Query {
     Read { stream: String, after: u64, reply: oneshot::Sender<Result<Vec<Record>, ReadFailure>> },
+    Page { stream: String, after: u64, max: usize, reply: oneshot::Sender<Result<Vec<Link>, ReadFailure>> },
     Across { from: u64, max: usize, reply: oneshot::Sender<Result<Vec<PlacedLink>, ReadFailure>> },
     Streams(oneshot::Sender<Result<Vec<String>, ReadFailure>>),
     Check(oneshot::Sender<Result<(), ReadFailure>>),
@@ -179,6 +180,17 @@ impl Journal for SqliteJournal {
         })
     }
 
+    fn page<'a>(&'a self, stream: &'a str, after: u64, max: usize) -> Fut<'a, Result<Vec<Record>, ReadFailure>> {
+        Box::pin(async move {
+            let links = self
+                .ask(|reply| Request::Query(Query::Page { stream: stream.to_owned(), after, max, reply }))
+                .await
+                .unwrap_or_else(|_| Err(unreadable()))?;
+            // Not on the thread, where appends may wait.
+            chain::verified(stream, after, links)
+        })
+    }
+
     fn streams<'a>(&'a self) -> Fut<'a, Result<Vec<String>, ReadFailure>> {
         Box::pin(async move {
             self.ask(|reply| Request::Query(Query::Streams(reply))).await.unwrap_or_else(|_| Err(unreadable()))
@@ -268,6 +280,7 @@ fn serve(mut store: Store, mut queue: mpsc::Receiver<Request>) {
         for query in queries {
             match query {
                 Query::Read { stream, after, reply } => drop(reply.send(store.read(&stream, after))),
+                Query::Page { stream, after, max, reply } => drop(reply.send(store.page(&stream, after, max))),
                 Query::Across { from, max, reply } => drop(reply.send(store.across(from, max))),
                 Query::Streams(reply) => drop(reply.send(store.streams())),
                 Query::Check(reply) => drop(reply.send(store.check())),

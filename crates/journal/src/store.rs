@@ -26,7 +26,7 @@ use crate::{
 /// Bytes of a body that a record holds itself; a longer one becomes a blob, named by its SHA-256.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// Bytes of the bodies that one read across streams takes up; the record that goes beyond is its last. It bounds what a
+/// Bytes of the bodies that one page takes up, of a stream or across streams; the record that goes beyond is its last. It bounds what a
 /// slow reader holds, and for how long a read keeps an append waiting.
 const PAGE_BYTES_MAX: usize = 64 * 1024;
 
@@ -223,6 +223,11 @@ impl Store {
     pub(crate) fn read(&mut self, stream: &str, after: u64) -> Result<Vec<Record>, ReadFailure> {
         let links = self.query(|connection| links(connection, stream, after))?;
         chain::verified(stream, after, links)
+    }
+
+    /// Links for [`chain::verified`]: up to `max` behind the anchor, fewer where they are long.
+    pub(crate) fn page(&mut self, stream: &str, after: u64, max: usize) -> Result<Vec<Link>, ReadFailure> {
+        self.query(|connection| page(connection, stream, after, max))
     }
 
     pub(crate) fn streams(&mut self) -> Result<Vec<String>, ReadFailure> {
@@ -492,6 +497,27 @@ fn links(connection: &Connection, stream: &str, from: u64) -> rusqlite::Result<V
         )?
         .query_map(params![stream, i64::try_from(from).unwrap_or(i64::MAX)], link)?
         .collect()
+}
+
+/// The record `after`, where there is one, and up to `max` behind it; one at least where there is one.
+fn page(connection: &Connection, stream: &str, after: u64, max: usize) -> rusqlite::Result<Vec<Link>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT seq, version, at, actor, type, coalesce(data, body), prev, hash
+         FROM records LEFT JOIN blobs ON sha256 = blob
+         WHERE stream = ?1 AND seq >= ?2 ORDER BY seq LIMIT ?3",
+    )?;
+    let anchor = usize::from(after > 0);
+    let limit = i64::try_from(max.saturating_add(anchor)).unwrap_or(i64::MAX);
+    let mut rows = statement.query(params![stream, i64::try_from(after).unwrap_or(i64::MAX), limit])?;
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    while bytes < PAGE_BYTES_MAX
+        && let Some(row) = rows.next()?
+    {
+        let link = link(row)?;
+        bytes += if found.len() < anchor { 0 } else { link.body.len() };
+        found.push(link);
+    }
+    Ok(found)
 }
 
 fn across(connection: &Connection, from: u64, max: usize) -> rusqlite::Result<Vec<PlacedLink>> {

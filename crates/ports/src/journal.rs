@@ -1,6 +1,6 @@
 //! The durable record of a stream. Intents stand in it before their effects, state is a fold over it, and it has one owner.
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, ops::ControlFlow, path::PathBuf};
 
 use belay_core::event::{Event, Record};
 use jiff::Timestamp;
@@ -73,6 +73,10 @@ pub trait Journal: Send + Sync {
     /// All records of a stream after a sequence, in order, the hash chain verified.
     fn read<'a>(&'a self, stream: &'a str, after: u64) -> Fut<'a, Result<Vec<Record>, ReadFailure>>;
 
+    /// Up to `max` records of a stream after a sequence, fewer where they are long, but none only where there is none; the hash
+    /// chain verified from the record `after` on.
+    fn page<'a>(&'a self, stream: &'a str, after: u64, max: usize) -> Fut<'a, Result<Vec<Record>, ReadFailure>>;
+
     fn streams<'a>(&'a self) -> Fut<'a, Result<Vec<String>, ReadFailure>>;
 
     /// The records of all streams in the order in which they became durable, from a position on, that one included: at
@@ -96,6 +100,33 @@ pub trait Journal: Send + Sync {
 
     /// Writes all records to a new file, also when the journal's own file was deleted or replaced.
     fn rescue<'a>(&'a self) -> Fut<'a, Result<Rescued, ReadFailure>>;
+}
+
+/// Records of one read while a stream is read to its end: an append waits for one such read at most.
+const PAGE: usize = 500;
+
+/// Reads a stream after a sequence to its end, a page at a time, so memory holds a page of it however long it is. `take` ends
+/// it sooner with [`ControlFlow::Break`].
+///
+/// # Errors
+/// A [`ReadFailure`], and what `take` fails with.
+pub async fn each_record<E: From<ReadFailure>>(
+    journal: &dyn Journal,
+    stream: &str,
+    after: u64,
+    mut take: impl FnMut(Record) -> Result<ControlFlow<()>, E> + Send,
+) -> Result<(), E> {
+    let mut after = after;
+    loop {
+        let page = journal.page(stream, after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = last.seq;
+        for record in page {
+            if take(record)?.is_break() {
+                return Ok(());
+            }
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

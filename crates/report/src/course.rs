@@ -1,25 +1,37 @@
 //! Where the story of a run begins and ends in the records, and when what it is measured by happened.
 
-use std::{collections::BTreeMap, ops::Range, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    sync::Arc,
+};
 
 use belay_core::{
     checklist::Ticks,
     event::{Event, Record, RunKind},
-    id::{IncidentId, RunId},
+    id::{IncidentId, NoticeId, RunId},
     incident::Incident,
     migration::{Corrupt, Migration},
+    notice::Facts,
+    past::Forgotten,
     reading::Health,
     run::{Run, RunState},
     watch::{Truth, signals_of, truth},
 };
 use belay_narrate::{Context, Told, narrate};
 use belay_plan::model::{Answer, Name, Plan};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// What a time server corrects changes no duration that people compare with a goal.
 const CLOCK_SET_S_MAX: u64 = 2;
 
-/// The records of a migration, and which of them tell of one run.
+/// So much from before a plan was pinned is kept: the strip of the signals begins a little before the story.
+const BEFORE_MAX: SignedDuration = SignedDuration::from_hours(1);
+
+/// So much after the story is kept whole, at least: the strip ends a little after it.
+const AFTER_MIN: SignedDuration = SignedDuration::from_mins(15);
+
+/// The records around one run, and which of them tell of it.
 pub(crate) struct Course<'r> {
     pub(crate) records: &'r [Record],
     /// From the breach, or from what asked for the run, to its end.
@@ -43,90 +55,198 @@ pub(crate) struct Course<'r> {
 
 /// What is remembered of the open incident while the records are folded.
 struct Opening {
-    breach: (usize, Timestamp),
+    breach: (u64, Timestamp),
     decided: Option<(Answer, Timestamp)>,
 }
 
+/// Records are known by their sequence.
 #[derive(Default)]
 struct Fold {
     /// Since when each signal reads unhealthy, without a healthy reading since.
-    unhealthy: BTreeMap<Name, (usize, Timestamp)>,
+    unhealthy: BTreeMap<Name, (u64, Timestamp)>,
     opening: Option<Opening>,
-    drill: Option<(usize, Timestamp)>,
+    drill: Option<(u64, Timestamp)>,
     /// Where the run begins, and where the next one does.
     found: Option<Found>,
     /// What stands for the run of an incident that has none.
     stand_in: Option<Run>,
     ticks: Arc<Ticks>,
+    /// The run that is asked about and its incident, once the state has forgotten them.
+    run: Option<Arc<Run>>,
+    incident: Option<Arc<Incident>>,
+    of_incident: Option<IncidentId>,
 }
 
-#[derive(Clone, Copy)]
-enum Subject<'s> {
-    Run(&'s RunId),
-    Incident(&'s IncidentId),
+#[derive(Clone)]
+enum Subject {
+    Run(RunId),
+    Incident(IncidentId),
 }
 
+#[derive(Clone)]
 struct Found {
-    first: usize,
-    end: usize,
+    first: u64,
+    end: u64,
     over: Option<Timestamp>,
     breach: Option<Timestamp>,
     decided: Option<Timestamp>,
     firing: Vec<Name>,
 }
 
-impl<'r> Course<'r> {
-    /// None: the run is not in the records.
-    pub(crate) fn of(records: &'r [Record], run: &RunId) -> Result<Option<Self>, Corrupt> {
-        let Some((state, fold)) = Fold::of(records, Subject::Run(run))? else { return Ok(None) };
-        let Some((found, run)) = fold.found.zip(state.find_run(run).cloned()) else { return Ok(None) };
-        let incident = run.incident.as_ref().and_then(|id| state.find_incident(id)).cloned();
-        Ok(Some(Self::with(records, found, fold.ticks, run, true, incident)))
+/// Takes the records of a migration one after the other, from the first, and keeps what the story of one run or incident is made of:
+/// however long the stream is, that is little.
+pub struct Gathering {
+    subject: Subject,
+    state: Migration,
+    fold: Fold,
+    records: Vec<Record>,
+    /// The notices that are due by the records which are kept.
+    notices: BTreeSet<NoticeId>,
+    as_of: Option<Timestamp>,
+}
+
+impl Gathering {
+    pub fn of_run(stream: &str, run: &RunId) -> Self {
+        Self::of(stream, Subject::Run(run.clone()))
     }
 
-    /// Of an incident that was rolled back: of its run. None: the incident is not in the records.
-    pub(crate) fn of_incident(records: &'r [Record], incident: &IncidentId) -> Result<Option<Self>, Corrupt> {
-        let Some((state, fold)) = Fold::of(records, Subject::Incident(incident))? else { return Ok(None) };
-        let Some((found, incident)) = fold.found.zip(state.find_incident(incident).cloned()) else { return Ok(None) };
-        if let Some(run) = &incident.run {
-            return Self::of(records, run);
+    /// Where an incident was rolled back, that shows in [`Gathering::rolled_back`], and the story is that of its run.
+    pub fn of_incident(stream: &str, incident: &IncidentId) -> Self {
+        Self::of(stream, Subject::Incident(incident.clone()))
+    }
+
+    fn of(stream: &str, subject: Subject) -> Self {
+        let (state, fold) = (Migration::new(stream), Fold::default());
+        Self { subject, state, fold, records: Vec::new(), notices: BTreeSet::new(), as_of: None }
+    }
+
+    /// # Errors
+    /// [`Corrupt`] when the record cannot be folded.
+    pub fn take(&mut self, record: Record) -> Result<(), Corrupt> {
+        let forgotten = self.state.evolve_and_forget(&record)?;
+        self.fold.remember(forgotten, &self.subject);
+        self.fold.note(&record, &self.state, &self.records, &self.subject);
+        let present = match &self.subject {
+            Subject::Run(run) => self.state.run.as_ref().is_some_and(|last| last.id == *run),
+            Subject::Incident(_) => self.fold.found.is_some(),
+        };
+        if present {
+            self.fold.ticks = self.state.ticks.clone();
         }
-        let Some(mut course) = fold.stand_in else { return Ok(None) };
+        self.as_of = Some(record.at);
+        if matches!(record.event, Event::PlanPinned { .. }) && self.fold.is_between_stories() {
+            self.records.retain(|before| record.at.duration_since(before.at) <= BEFORE_MAX);
+            let due = self.records.iter().filter_map(notice_due).map(|(notice, _)| notice.clone());
+            self.notices = due.collect();
+        }
+        if self.keeps(&record) {
+            self.notices.extend(notice_due(&record).map(|(notice, _)| notice.clone()));
+            self.records.push(record);
+        }
+        Ok(())
+    }
+
+    /// After the story, only what is still of it.
+    fn keeps(&self, record: &Record) -> bool {
+        let Some(Found { first, over: Some(over), .. }) = &self.fold.found else { return true };
+        let begun = self.records.get(self.place(*first)).map_or(*over, |one| one.at);
+        let after = AFTER_MIN.max(over.duration_since(begun) / 5);
+        if record.at.duration_since(*over) <= after {
+            return true;
+        }
+        let run = |id: &RunId| matches!(&self.subject, Subject::Run(run) if run == id);
+        let incident = |id: &IncidentId| self.incident().is_some_and(|incident| incident.id == *id);
+        match &record.event {
+            Event::NoticeDue { facts, .. } => {
+                facts.run.as_ref().is_some_and(|of| run(&of.id))
+                    || facts.incident.as_ref().is_some_and(|of| incident(&of.id))
+            }
+            Event::NoticeSent { notice, .. }
+            | Event::NoticeFailed { notice, .. }
+            | Event::NoticeDropped { notice, .. }
+            | Event::NoticeLate { notice, .. } => self.notices.contains(notice),
+            Event::EvidenceGathered { incident: of, .. } | Event::IncidentPostmortemHeld { incident: of, .. } => {
+                incident(of)
+            }
+            Event::PostmortemHeld { run: of, .. } => run(of),
+            Event::ReadingsKept { begun, .. } => begun <= over,
+            _ => false,
+        }
+    }
+
+    /// Where the record with a sequence is among those that are kept, or would be.
+    fn place(&self, seq: u64) -> usize {
+        self.records.partition_point(|record| record.seq < seq)
+    }
+
+    fn run(&self) -> Option<&Run> {
+        let Subject::Run(run) = &self.subject else { return None };
+        self.state.find_run(run).or(self.fold.run.as_deref())
+    }
+
+    fn incident(&self) -> Option<&Incident> {
+        let id = match &self.subject {
+            Subject::Run(_) => self.run()?.incident.as_ref()?,
+            Subject::Incident(incident) => incident,
+        };
+        self.state.find_incident(id).or(self.fold.incident.as_deref())
+    }
+
+    /// The run that the incident was rolled back by.
+    pub fn rolled_back(&self) -> Option<&RunId> {
+        matches!(self.subject, Subject::Incident(_)).then(|| self.incident()?.run.as_ref()).flatten()
+    }
+
+    /// How many records are kept.
+    pub fn kept(&self) -> usize {
+        self.records.len()
+    }
+
+    /// None: what is asked about is not in the records.
+    pub(crate) fn course(&self) -> Option<Course<'_>> {
+        let (found, incident) = (self.fold.found.clone()?, self.incident().cloned());
+        if let Subject::Run(_) = self.subject {
+            return Some(self.with(found, self.run()?.clone(), incident));
+        }
+        let (incident, mut course) = (incident?, self.fold.stand_in.clone()?);
         (course.incident, course.why) = (Some(incident.id.clone()), incident.why.clone());
         course.ended = incident.closed;
         // Nothing else is asked of a run without steps than whether it is over.
         course.state = if incident.closed.is_some() { RunState::Aborted } else { RunState::Running };
-        Ok(Some(Self::with(records, found, fold.ticks, course, false, Some(incident))))
+        Some(self.with(found, course, Some(incident)))
     }
 
-    fn with(
-        records: &'r [Record],
-        found: Found,
-        ticks: Arc<Ticks>,
-        run: Run,
-        has_run: bool,
-        incident: Option<Incident>,
-    ) -> Self {
+    fn with(&self, found: Found, run: Run, incident: Option<Incident>) -> Course<'_> {
+        let story = self.place(found.first)..self.place(found.end);
         let set_s = |record: &Record| match record.event {
             Event::WatchResumed { clock_set_s, .. } => clock_set_s.unsigned_abs(),
             _ => 0,
         };
-        let clock_set_s: u64 = records[found.first..found.end].iter().map(set_s).sum();
-        Self {
-            records,
-            story: found.first..found.end,
+        let clock_set_s: u64 = self.records[story.clone()].iter().map(set_s).sum();
+        Course {
+            records: &self.records,
+            story,
             breach: found.breach,
             decided: found.decided,
             firing: found.firing,
             clock_set: clock_set_s > CLOCK_SET_S_MAX,
-            as_of: records.last().map_or(run.started, |last| last.at),
-            ticks,
+            as_of: self.as_of.unwrap_or(run.started),
+            ticks: self.fold.ticks.clone(),
+            has_run: matches!(self.subject, Subject::Run(_)),
             run,
-            has_run,
             incident,
         }
     }
+}
 
+fn notice_due(record: &Record) -> Option<(&NoticeId, &Facts)> {
+    match &record.event {
+        Event::NoticeDue { notice, facts, .. } => Some((notice, facts)),
+        _ => None,
+    }
+}
+
+impl<'r> Course<'r> {
     /// The records of the story.
     pub(crate) fn told(&self) -> &'r [Record] {
         &self.records[self.story.clone()]
@@ -179,32 +299,37 @@ impl<'r> Course<'r> {
 }
 
 impl Fold {
-    /// None: there are no records.
-    fn of(records: &[Record], subject: Subject<'_>) -> Result<Option<(Migration, Self)>, Corrupt> {
-        let Some(first) = records.first() else { return Ok(None) };
-        let mut state = Migration::new(first.stream.clone());
-        let mut fold = Self::default();
-        for (index, record) in records.iter().enumerate() {
-            state.evolve(record)?;
-            fold.note(index, record, &state, (records, subject));
-            let present = match subject {
-                Subject::Run(run) => state.run.as_ref().is_some_and(|last| last.id == *run),
-                Subject::Incident(_) => fold.found.is_some(),
-            };
-            if present {
-                fold.ticks = state.ticks.clone();
-            }
-        }
-        Ok(Some((state, fold)))
+    /// No story is under way that began before: neither the one that is asked about, nor one that it can become.
+    fn is_between_stories(&self) -> bool {
+        self.found.is_none() && self.opening.is_none() && self.drill.is_none()
     }
 
-    fn note(&mut self, index: usize, record: &Record, state: &Migration, (records, subject): (&[Record], Subject<'_>)) {
+    fn remember(&mut self, forgotten: Forgotten, subject: &Subject) {
+        for run in forgotten.runs {
+            if matches!(subject, Subject::Run(id) if *id == run.id) {
+                self.run = Some(run);
+            }
+        }
+        for incident in forgotten.incidents {
+            let is_it = match subject {
+                Subject::Run(_) => self.of_incident.as_ref() == Some(&incident.id),
+                Subject::Incident(id) => *id == incident.id,
+            };
+            if is_it {
+                self.incident = Some(incident);
+            }
+        }
+    }
+
+    /// `before`: the records that are kept so far.
+    fn note(&mut self, record: &Record, state: &Migration, before: &[Record], subject: &Subject) {
+        let seq = record.seq;
         if let Some(found) = &mut self.found
-            && found.end == index
+            && found.end == seq
             && found.over.is_none_or(|over| record.at == over)
             && !begins_a_run(&record.event)
         {
-            found.end = index + 1;
+            found.end = seq + 1;
             let ends = match subject {
                 Subject::Run(_) => matches!(record.event, Event::RunEnded { .. }),
                 Subject::Incident(_) => matches!(record.event, Event::IncidentClosed { .. }),
@@ -222,18 +347,18 @@ impl Fold {
                 self.unhealthy.remove(signal);
             }
             Event::SignalTurned { signal, to: Health::Unhealthy, .. } => {
-                self.unhealthy.entry(signal.clone()).or_insert((index, record.at));
+                self.unhealthy.entry(signal.clone()).or_insert((seq, record.at));
             }
             Event::Armed { .. } => self.drill = None,
-            Event::DrillStarted { .. } => self.drill = Some((index, record.at)),
+            Event::DrillStarted { .. } => self.drill = Some((seq, record.at)),
             Event::IncidentOpened { trigger, incident } => {
-                let breach = self.breach(state, trigger).unwrap_or((index, record.at));
+                let breach = self.breach(state, trigger).unwrap_or((seq, record.at));
                 self.opening = Some(Opening { breach, decided: None });
                 if matches!(subject, Subject::Incident(id) if id == incident) {
                     let (first, since) = breach;
                     self.found = Some(Found {
                         first,
-                        end: index + 1,
+                        end: seq + 1,
                         over: None,
                         breach: Some(since),
                         decided: None,
@@ -258,29 +383,30 @@ impl Fold {
             | Event::Rehearsed { run: id, .. }
                 if matches!(subject, Subject::Run(run) if id == run) =>
             {
-                self.found = Some(self.begin(index, record, state, (records, id)));
+                self.of_incident = state.find_run(id).and_then(|run| run.incident.clone());
+                self.found = Some(self.begin(record, state, before, id));
             }
             _ => {}
         }
     }
 
-    fn begin(&self, index: usize, record: &Record, state: &Migration, (records, run): (&[Record], &RunId)) -> Found {
+    fn begin(&self, record: &Record, state: &Migration, before: &[Record], run: &RunId) -> Found {
         let present = state.find_run(run);
         let of_incident = present.is_some_and(|run| run.incident.is_some());
         let drilled = self.drill.filter(|_| present.is_some_and(|run| run.kind == RunKind::Drill));
         let opening = self.opening.as_ref().filter(|_| of_incident);
         let breach = drilled.or_else(|| opening.map(|opening| opening.breach));
         // The command that asked for it stands in the same append, which has one time.
-        let same = records[..index].iter().rev().take_while(|before| before.at == record.at).count();
+        let same = before.iter().rev().take_while(|before| before.at == record.at).count();
         let commanded = |before: &Record| matches!(&before.event, Event::Commanded { verb, .. } if verb == "rollback");
         // A person can ask for a rollback whatever was decided before.
-        let by_command = records[index - same..index].iter().any(commanded);
+        let by_command = before[before.len() - same..].iter().any(commanded);
         let decided = opening.and_then(|opening| opening.decided).filter(|_| !by_command);
         let decided = decided.filter(|(answer, _)| *answer == Answer::RollBack).map_or(record.at, |(_, at)| at);
         let dry = matches!(record.event, Event::Rehearsed { .. });
         Found {
-            first: breach.map_or(usize::MAX, |(index, _)| index).min(index - if dry { 0 } else { same }),
-            end: index + 1,
+            first: breach.map_or(u64::MAX, |(seq, _)| seq).min(record.seq - if dry { 0 } else { same as u64 }),
+            end: record.seq + 1,
             over: dry.then_some(record.at),
             breach: breach.map(|(_, at)| at),
             decided: opening.map(|_| decided),
@@ -289,11 +415,11 @@ impl Fold {
     }
 
     /// Since when the condition of the trigger holds without a break. Readings that are missing break nothing.
-    fn breach(&self, state: &Migration, trigger: &Name) -> Option<(usize, Timestamp)> {
+    fn breach(&self, state: &Migration, trigger: &Name) -> Option<(u64, Timestamp)> {
         let when = &state.plan.as_ref()?.triggers.get(trigger)?.when;
         let mut turns: Vec<_> = signals_of(when).into_iter().filter_map(|name| self.unhealthy.get(name)).collect();
         turns.sort_unstable();
-        let by = |turn: &(usize, Timestamp), name: &str| match self.unhealthy.get(name) {
+        let by = |turn: &(u64, Timestamp), name: &str| match self.unhealthy.get(name) {
             Some(since) if since <= turn => Health::Unhealthy,
             _ => Health::Healthy,
         };

@@ -20,6 +20,7 @@ mod summary;
 mod unknown;
 pub mod words;
 
+pub use course::Gathering;
 pub use model::RunReport;
 pub use render::{html, markdown};
 pub use shown::Shown;
@@ -47,7 +48,10 @@ const LINES_MAX: usize = 1000;
 /// # Errors
 /// [`Corrupt`] when the records cannot be folded.
 pub fn report(records: &[Record], run: &RunId) -> Result<Option<RunReport>, Corrupt> {
-    Ok(Course::of(records, run)?.map(|course| gather(&course)))
+    let Some(first) = records.first() else { return Ok(None) };
+    let mut gathering = Gathering::of_run(&first.stream, run);
+    records.iter().cloned().try_for_each(|record| gathering.take(record))?;
+    Ok(gathering.report())
 }
 
 /// Gathers what `records`, the whole stream of a migration, show of one incident: the report of its run, or of the incident alone
@@ -56,7 +60,20 @@ pub fn report(records: &[Record], run: &RunId) -> Result<Option<RunReport>, Corr
 /// # Errors
 /// [`Corrupt`] when the records cannot be folded.
 pub fn report_of_incident(records: &[Record], incident: &IncidentId) -> Result<Option<RunReport>, Corrupt> {
-    Ok(Course::of_incident(records, incident)?.map(|course| gather(&course)))
+    let Some(first) = records.first() else { return Ok(None) };
+    let mut gathering = Gathering::of_incident(&first.stream, incident);
+    records.iter().cloned().try_for_each(|record| gathering.take(record))?;
+    match gathering.rolled_back() {
+        Some(run) => report(records, run),
+        None => Ok(gathering.report()),
+    }
+}
+
+impl Gathering {
+    /// The report of what the records show. None: they do not show it. Of an incident that was rolled back, that of the incident alone.
+    pub fn report(&self) -> Option<RunReport> {
+        self.course().map(|course| gather(&course))
+    }
 }
 
 fn gather(course: &Course) -> RunReport {

@@ -97,6 +97,8 @@ struct Inner {
     reloading: tokio::sync::Mutex<()>,
     /// Dry runs at a time.
     rehearsing: Semaphore,
+    /// One reader of what the states have forgotten at a time: it folds a whole stream.
+    history: tokio::sync::Mutex<()>,
     vitals: Vitals,
     /// Cancelled when the daemon stops.
     stopping: CancellationToken,
@@ -140,6 +142,7 @@ impl Daemon {
             unarmed: Mutex::default(),
             reloading: tokio::sync::Mutex::default(),
             rehearsing: Semaphore::new(DRY_RUNS_MAX),
+            history: tokio::sync::Mutex::default(),
             vitals: Vitals::default(),
             stopping: CancellationToken::new(),
         };
@@ -287,6 +290,10 @@ impl Daemon {
 
     pub(crate) async fn one_reload_at_a_time(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.inner.reloading.lock().await
+    }
+
+    pub(crate) async fn reading_history(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.inner.history.lock().await
     }
 
     pub(crate) async fn one_arming_at_a_time(&self) -> tokio::sync::MutexGuard<'_, ()> {

@@ -25,6 +25,7 @@ pub mod unix_signals;
 
 mod config_file;
 mod guard;
+mod history;
 mod listener;
 mod outbound;
 mod permits;

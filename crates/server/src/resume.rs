@@ -4,6 +4,7 @@ use belay_core::{
     migration::{Migration, MigrationState},
     run::{Phase, Run},
 };
+use belay_engine::{OpenError, folded};
 use belay_ports::{Journal, ReadFailure};
 use jiff::{SignedDuration, Timestamp};
 
@@ -15,11 +16,11 @@ const AHEAD_MAX: SignedDuration = SignedDuration::from_secs(2);
 /// Whether any stream holds something that watches, runs, or is still to be told. Nothing is begun.
 pub(crate) async fn any_is_live(journal: &dyn Journal, streams: &[String]) -> Result<bool, ReadFailure> {
     for stream in streams {
-        let mut state = Migration::new(stream);
-        let folded = journal.read(stream, 0).await?.iter().try_for_each(|record| state.evolve(record));
-        // What cannot be folded has an error of its own, when it is taken up.
-        if folded.is_err() || state.is_pending() {
-            return Ok(true);
+        match folded(journal, stream).await {
+            Ok(state) if !state.is_pending() => {}
+            // What cannot be folded has an error of its own, when it is taken up.
+            Ok(_) | Err(OpenError::Corrupt(_)) => return Ok(true),
+            Err(OpenError::Unreadable(failure)) => return Err(failure),
         }
     }
     Ok(false)

@@ -346,6 +346,14 @@ impl Journal for WitnessedJournal {
         })
     }
 
+    fn page<'a>(&'a self, stream: &'a str, after: u64, max: usize) -> Fut<'a, Result<Vec<Record>, ReadFailure>> {
+        Box::pin(async move {
+            let records = self.journal.page(stream, after, max).await?;
+            self.witness.durable(&records);
+            Ok(records)
+        })
+    }
+
     fn streams<'a>(&'a self) -> Fut<'a, Result<Vec<String>, ReadFailure>> {
         self.journal.streams()
     }

@@ -1,9 +1,12 @@
-use std::path::{Path, PathBuf};
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
 use belay_core::event::Event;
 use belay_journal::{AuditFailure, AuditReport, audit, head_at};
-use belay_ports::{Head, Journal, ReadFailure};
+use belay_ports::{Head, Journal, ReadFailure, each_record};
 use serde_json::{Value, json};
 
 use crate::{
@@ -138,8 +141,8 @@ async fn held(journal: &dyn Journal, noted: Vec<Head>) -> Result<(Head, Vec<Stri
 /// The drills of a stream that holds: who, when, over which plan, and how it went.
 async fn drills(journal: &dyn Journal, stream: &str, output: Output) -> Result<Vec<Value>, Failure> {
     let mut found = Vec::new();
-    for record in journal.read(stream, 0).await? {
-        let Event::DrillEnded { run, verdict, report } = &record.event else { continue };
+    each_record(journal, stream, 0, |record| {
+        let Event::DrillEnded { run, verdict, report } = &record.event else { return Ok(ControlFlow::Continue(())) };
         let (at, actor, plan) = (record.at, &record.actor, report["plan_sha256"].as_str().unwrap_or_default());
         let plan_short = plan.get(..12).unwrap_or(plan);
         output.line(format_args!("  drill {run} by {actor} at {at:.0}: {} (plan {plan_short})", verdict.as_str()));
@@ -147,7 +150,9 @@ async fn drills(journal: &dyn Journal, stream: &str, output: Output) -> Result<V
             "stream": stream, "seq": record.seq, "at": at, "by": actor, "run": run, "verdict": verdict, "plan_sha256": plan,
             "trigger": report["trigger"], "overlaid": report["overlaid"],
         }));
-    }
+        Ok::<_, ReadFailure>(ControlFlow::Continue(()))
+    })
+    .await?;
     Ok(found)
 }
 

@@ -1,11 +1,11 @@
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{fs, ops::ControlFlow, path::PathBuf, sync::Arc};
 
 use anyhow::Context;
 use belay_aws::session::Access;
 use belay_core::{change::Baseline, event::Event};
 use belay_engine::CaptureError;
 use belay_journal::MemoryJournal;
-use belay_ports::Journal;
+use belay_ports::{Journal, ReadFailure, each_record};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -109,12 +109,15 @@ impl Args {
 /// The baselines that a journal has of a migration, the earliest first.
 pub(crate) async fn baselines(journal: &dyn Journal, migration: &str) -> Result<Vec<Arc<Baseline>>, Failure> {
     let mut found: Vec<Arc<Baseline>> = Vec::new();
-    for record in journal.read(migration, 0).await? {
-        let Event::BaselineCaptured { baseline } = record.event else { continue };
-        if !found.contains(&baseline) {
+    each_record(journal, migration, 0, |record| {
+        if let Event::BaselineCaptured { baseline } = record.event
+            && !found.contains(&baseline)
+        {
             found.push(baseline);
         }
-    }
+        Ok::<_, ReadFailure>(ControlFlow::Continue(()))
+    })
+    .await?;
     found.sort_by_key(|baseline| baseline.captured);
     Ok(found)
 }

@@ -2,10 +2,9 @@ use std::{path::PathBuf, sync::Arc};
 
 use belay_aws::session::Access;
 use belay_core::migration::Migration;
-use belay_engine::{Circumstances, DryRunError, Found, Which, relatives};
+use belay_engine::{Circumstances, DryRunError, Found, Which, folded, relatives};
 use belay_journal::{MemoryJournal, StateUrl};
 use belay_plan::model::Plan;
-use belay_ports::Journal;
 
 use crate::{
     assembly::{State, catalogue, gate, open_to_read, ports},
@@ -80,15 +79,12 @@ impl Args {
 
 /// What the journal knows of a migration, and of those from the same plan file. Who only looks takes no lease, and makes no file.
 pub(crate) async fn on_record(url: &StateUrl, plan: &Plan) -> Result<(Migration, Vec<Arc<Migration>>), Failure> {
-    let mut state = Migration::new(&plan.migration);
     let StateUrl::Sqlite(path) = url;
     if !path.exists() {
-        return Ok((state, Vec::new()));
+        return Ok((Migration::new(&plan.migration), Vec::new()));
     }
     let journal = open_to_read(url)?;
-    for record in journal.read(&plan.migration, 0).await? {
-        state.evolve(&record)?;
-    }
+    let state = folded(&journal, &plan.migration).await?;
     let relatives = relatives(&journal, &plan.migration).await?;
     Ok((state, relatives))
 }

@@ -1,7 +1,9 @@
+use std::ops::ControlFlow;
+
 use belay_core::id::{IncidentId, RunId};
 use belay_journal::StateUrl;
-use belay_ports::Journal;
-use belay_report::{RunReport, html, markdown, report, report_of_incident};
+use belay_ports::{Journal, each_record};
+use belay_report::{Gathering, RunReport, html, markdown};
 use serde::Serialize;
 
 use crate::{
@@ -86,11 +88,14 @@ impl Args {
         let journal = open_to_read(url)?;
         let (run, incident) = (RunId(self.id.clone()), IncidentId(self.id.clone()));
         for stream in journal.streams().await? {
-            let records = journal.read(&stream, 0).await?;
-            let of_run = report(&records, &run).map_err(|corrupt| Failure::new(Exit::No, corrupt))?;
-            let found = match of_run {
-                None => report_of_incident(&records, &incident).map_err(|corrupt| Failure::new(Exit::No, corrupt))?,
-                of_run => of_run,
+            let (of_run, of_incident) = (Gathering::of_run(&stream, &run), Gathering::of_incident(&stream, &incident));
+            let [of_run, of_incident] = gathered(&journal, &stream, [of_run, of_incident]).await?;
+            let found = match of_incident.rolled_back() {
+                Some(run) => {
+                    let [of_run] = gathered(&journal, &stream, [Gathering::of_run(&stream, run)]).await?;
+                    of_run.report()
+                }
+                None => of_run.report().or_else(|| of_incident.report()),
             };
             if let Some(found) = found {
                 return Ok(found);
@@ -99,6 +104,22 @@ impl Args {
         Err(Failure::message(Exit::Usage, format!("there is no run or incident {run} in this journal"))
             .help("`belay status` lists runs; an id has twelve characters"))
     }
+}
+
+/// All records of a stream go to each of them.
+async fn gathered<const N: usize>(
+    journal: &dyn Journal,
+    stream: &str,
+    mut gatherings: [Gathering; N],
+) -> Result<[Gathering; N], Failure> {
+    each_record(journal, stream, 0, |record| {
+        for gathering in &mut gatherings {
+            gathering.take(record.clone()).map_err(|corrupt| Failure::new(Exit::No, corrupt))?;
+        }
+        Ok::<_, Failure>(ControlFlow::Continue(()))
+    })
+    .await?;
+    Ok(gatherings)
 }
 
 fn shown(report: &impl Serialize, output: Output) -> Exit {

@@ -76,7 +76,7 @@ impl Waiting {
         matches!(self.facts.kind, NoticeKind::Approval | NoticeKind::Halted)
     }
 
-    pub(super) fn run(&self) -> Option<&RunId> {
+    pub(crate) fn run(&self) -> Option<&RunId> {
         self.facts.run.as_ref().map(|run| &run.id)
     }
 
@@ -89,7 +89,7 @@ impl Waiting {
         kinds.contains(&self.facts.kind) && self.incident() == incident
     }
 
-    pub(super) fn incident(&self) -> Option<&IncidentId> {
+    pub(crate) fn incident(&self) -> Option<&IncidentId> {
         self.facts.incident.as_ref().map(|incident| &incident.id)
     }
 }

@@ -12,6 +12,7 @@ mod jobs;
 mod notices;
 mod notices_over;
 mod order;
+mod past;
 mod phases;
 mod properties;
 mod readiness;

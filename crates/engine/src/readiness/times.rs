@@ -4,15 +4,13 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use belay_core::{
     decision::{may_roll_back, rule_for},
-    event::RunKind,
     migration::Migration,
-    run::{Phase, Run},
     watch::signals_of,
 };
 use belay_plan::{
     duration,
     graph::Graph,
-    model::{Answer, Name, Plan, Trigger},
+    model::{Answer, Name, Plan, Step, Trigger},
 };
 use belay_ports::Check;
 use indexmap::IndexMap;
@@ -142,17 +140,14 @@ pub(super) fn drilled<'m>(
     plan: &Plan,
     states: impl Iterator<Item = &'m Migration> + Clone,
 ) -> Vec<(Name, Option<Timestamp>)> {
-    let runs = states.flat_map(|state| state.run.iter().chain(state.past_runs.iter().map(Arc::as_ref)));
-    let drills = runs.filter(|run| run.kind == RunKind::Drill);
-    let last = |name: &Name| {
-        let carried_out = |run: &Run| {
-            let same = run.plan.steps.get(name).is_some_and(|then| then.action == plan.steps[name].action);
-            let over = run.steps.get(name).is_some_and(|step| matches!(step.phase, Phase::Done | Phase::Unchanged));
-            (same && over).then_some(run.ended).flatten()
+    let last = |name: &Name, step: &Step| {
+        let in_state = |state: &'m Migration| {
+            let kept = state.run.iter().chain(state.past_runs.iter().map(Arc::as_ref));
+            kept.filter_map(|run| run.drilled(name, step)).max().max(state.forgotten.drilled(name, step))
         };
-        drills.clone().filter_map(carried_out).max()
+        states.clone().filter_map(in_state).max()
     };
-    plan.steps.keys().map(|name| (name.clone(), last(name))).collect()
+    plan.steps.iter().map(|(name, step)| (name.clone(), last(name, step))).collect()
 }
 
 #[cfg(test)]

@@ -19,6 +19,11 @@ enum Call {
         stream: usize,
         after: u64,
     },
+    Page {
+        stream: usize,
+        after: u64,
+        max: usize,
+    },
     Audit {
         stream: usize,
     },
@@ -38,6 +43,8 @@ fn calls() -> impl Strategy<Value = Vec<Call>> {
     let call = prop_oneof![
         6 => (stream.clone(), off, 0..4_usize).prop_map(|(stream, off, count)| Call::Append { stream, off, count }),
         2 => (stream.clone(), 0..12_u64).prop_map(|(stream, after)| Call::Read { stream, after }),
+        2 => (stream.clone(), 0..12_u64, 0..8_usize)
+            .prop_map(|(stream, after, max)| Call::Page { stream, after, max }),
         1 => stream.prop_map(|stream| Call::Audit { stream }),
         2 => (0..12_u64, 0..8_usize).prop_map(|(from, max)| Call::Across { from, max }),
         1 => Just(Call::Head),
@@ -54,6 +61,7 @@ fn answer(journal: &dyn Journal, call: &Call, ends: &[u64; 3]) -> String {
             format!("{:?}", block_on(journal.append(STREAMS[stream], after, records)))
         }
         Call::Read { stream, after } => format!("{:?}", block_on(journal.read(STREAMS[stream], after))),
+        Call::Page { stream, after, max } => format!("{:?}", block_on(journal.page(STREAMS[stream], after, max))),
         Call::Audit { stream } => format!("{:?}", block_on(audit(journal, STREAMS[stream], None))),
         Call::Across { from, max } => format!("{:?}", block_on(journal.across(from, max))),
         Call::Head => format!("{}, {:?}", journal.head(), journal.grown(journal.head()).now_or_never()),

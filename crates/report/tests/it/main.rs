@@ -9,6 +9,7 @@ mod checklist;
 mod escapes;
 mod evidence;
 mod goldens;
+mod history;
 mod incident;
 mod measures;
 mod story;

@@ -1,22 +1,19 @@
 //! `/v1/incidents/{incident}/evidence`
 
+use std::ops::ControlFlow;
+
 use axum::{Extension, Json, extract::State};
 use belay_core::{
     event::{Event, Record},
     evidence::{EvidenceSource, Finding, sources},
 };
+use belay_ports::{ReadFailure, each_record};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::daemon::Daemon;
 
-use super::{
-    body::At,
-    incidents,
-    kind::Kind,
-    problem::Problem,
-    report::{Reports, records},
-};
+use super::{body::At, incidents, kind::Kind, problem::Problem, report::Reports, runs::unreadable};
 
 /// What was changed and observed before an incident, as far as the sources of the plan have answered.
 #[derive(Debug, Serialize, ToSchema)]
@@ -47,12 +44,15 @@ pub(super) async fn show(
     Extension(reports): Extension<Reports>,
     At(id): At<String>,
 ) -> Result<Json<EvidenceView>, Problem> {
-    let (guard, incident) = incidents::find(&daemon, &id)?;
+    let (guard, incident) = incidents::find(&daemon, &id).await?;
     let _one_at_a_time = reports.turn().await.map_err(|closed| Problem::new(Kind::Bug, closed.to_string()))?;
-    let records = records(&*daemon.ports().journal, guard.name()).await;
-    let records =
-        records.map_err(|error| Problem::unavailable(error.to_string()).help("`belay audit` verifies the journal"))?;
-    let found = gathered(&records, &id);
+    let mut found = Vec::new();
+    each_record(&*daemon.ports().journal, guard.name(), 0, |record| {
+        note(&mut found, record, &id);
+        Ok::<_, ReadFailure>(ControlFlow::Continue(()))
+    })
+    .await
+    .map_err(|failure| unreadable(failure.into()))?;
     let wanted = guard.snapshot().state.plan.as_ref().map(|plan| sources(plan)).unwrap_or_default();
     let missing = wanted.into_iter().filter(|source| found.iter().all(|one| one.source != *source));
     // Of an incident that is closed, CloudTrail alone is asked once more.
@@ -62,20 +62,16 @@ pub(super) async fn show(
     Ok(Json(EvidenceView { incident: id, migration: guard.name().to_owned(), sources: found, missing }))
 }
 
-fn gathered(records: &[Record], id: &str) -> Vec<SourceView> {
-    let mut found: Vec<SourceView> = Vec::new();
-    for record in records {
-        let Event::EvidenceGathered { incident, source, findings, notes } = &record.event else { continue };
-        if incident.0 != id {
-            continue;
-        }
-        let known = found.iter().position(|one| one.source == *source);
-        let place = known.unwrap_or_else(|| {
-            found.push(SourceView { source: *source, findings: Vec::new(), notes: Vec::new() });
-            found.len() - 1
-        });
-        found[place].findings.extend(findings.iter().cloned());
-        found[place].notes.extend(notes.iter().cloned());
+fn note(found: &mut Vec<SourceView>, record: Record, id: &str) {
+    let Event::EvidenceGathered { incident, source, findings, notes } = record.event else { return };
+    if incident.0 != id {
+        return;
     }
-    found
+    let known = found.iter().position(|one| one.source == source);
+    let place = known.unwrap_or_else(|| {
+        found.push(SourceView { source, findings: Vec::new(), notes: Vec::new() });
+        found.len() - 1
+    });
+    found[place].findings.extend(findings);
+    found[place].notes.extend(notes);
 }

@@ -196,6 +196,15 @@ mod tests {
             Box::pin(async { Ok(Vec::new()) })
         }
 
+        fn page<'a>(
+            &'a self,
+            _: &'a str,
+            _: u64,
+            _: usize,
+        ) -> Fut<'a, Result<Vec<belay_core::event::Record>, ReadFailure>> {
+            Box::pin(async { Ok(Vec::new()) })
+        }
+
         fn streams<'a>(&'a self) -> Fut<'a, Result<Vec<String>, ReadFailure>> {
             Box::pin(async { Ok(Vec::new()) })
         }

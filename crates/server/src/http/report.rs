@@ -1,6 +1,6 @@
 //! `/v1/runs/{run}/report` and `/v1/incidents/{incident}/report`
 
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 
 use axum::{
     Extension, Json,
@@ -8,13 +8,10 @@ use axum::{
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
-use belay_core::{
-    event::Record,
-    id::{IncidentId, RunId},
-    migration::Corrupt,
-};
-use belay_ports::{Journal, ReadFailure};
-use belay_report::{RunReport, html, markdown, report as gather, report_of_incident};
+use belay_core::id::{IncidentId, RunId};
+use belay_engine::OpenError;
+use belay_ports::each_record;
+use belay_report::{Gathering, RunReport, html, markdown};
 use serde::Deserialize;
 use tokio::{
     sync::{AcquireError, OwnedSemaphorePermit, Semaphore},
@@ -33,9 +30,6 @@ use super::{
     runs,
 };
 
-/// Records of one read of the journal: an append waits for one such read at most.
-const PAGE: usize = 500;
-
 /// The page runs no script and loads nothing.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
 
@@ -48,7 +42,7 @@ pub(super) enum Format {
     Html,
 }
 
-/// A report takes the memory of its whole stream: one is made at a time.
+/// A report reads its whole stream: one is made at a time.
 #[derive(Debug, Clone)]
 pub(super) struct Reports(Arc<Semaphore>);
 
@@ -78,9 +72,8 @@ pub(super) async fn report(
     Asked(ReportQuery { format }): Asked<ReportQuery>,
 ) -> Result<Response, Problem> {
     let run = RunId(run);
-    let migration = runs::find(&daemon, &run)?.name().to_owned();
-    let made = made(&daemon, &reports, &migration, &run, move |report| rendered(report, format)).await?;
-    // Of dry runs, the journal has more than the state keeps.
+    let (guard, _) = runs::find(&daemon, &run).await?;
+    let made = made(&daemon, &reports, guard.name(), &run, move |report| rendered(report, format)).await?;
     made.ok_or_else(|| Problem::not_found("the journal does not show this run"))
 }
 
@@ -96,9 +89,12 @@ pub(super) async fn of_incident(
     At(id): At<String>,
     Asked(ReportQuery { format }): Asked<ReportQuery>,
 ) -> Result<Response, Problem> {
-    let (guard, _) = incidents::find(&daemon, &id)?;
-    let of = move |records: &[Record]| report_of_incident(records, &IncidentId(id));
-    let made = made_by(&daemon, &reports, guard.name(), of, move |report| rendered(report, format)).await?;
+    let (guard, incident) = incidents::find(&daemon, &id).await?;
+    let gathering = match incident.run {
+        Some(run) => Gathering::of_run(guard.name(), &RunId(run)),
+        None => Gathering::of_incident(guard.name(), &IncidentId(id)),
+    };
+    let made = made_by(&daemon, &reports, guard.name(), gathering, move |report| rendered(report, format)).await?;
     made.ok_or_else(|| Problem::not_found("the journal does not show this incident"))
 }
 
@@ -110,39 +106,29 @@ pub(super) async fn made<T: Send + 'static>(
     run: &RunId,
     make: impl FnOnce(&RunReport) -> T + Send + 'static,
 ) -> Result<Option<T>, Problem> {
-    let run = run.clone();
-    made_by(daemon, reports, migration, move |records| gather(records, &run), make).await
+    made_by(daemon, reports, migration, Gathering::of_run(migration, run), make).await
 }
 
 async fn made_by<T: Send + 'static>(
     daemon: &Daemon,
     reports: &Reports,
     migration: &str,
-    of: impl FnOnce(&[Record]) -> Result<Option<RunReport>, Corrupt> + Send + 'static,
+    mut gathering: Gathering,
     make: impl FnOnce(&RunReport) -> T + Send + 'static,
 ) -> Result<Option<T>, Problem> {
     let bug = |why: String| Problem::new(Kind::Bug, why).help("please report it; `belay audit` verifies the journal");
     let _one_at_a_time = reports.turn().await.map_err(|closed| bug(closed.to_string()))?;
-    let records = records(&*daemon.ports().journal, migration).await;
-    let records =
-        records.map_err(|error| Problem::unavailable(error.to_string()).help("`belay audit` verifies the journal"))?;
-    let made = spawn_blocking(move || {
-        let report = of(&records).map_err(|corrupt| corrupt.to_string())?;
-        Ok(report.map(|report| make(&report)))
-    });
-    made.await.map_err(|error| bug(error.to_string()))?.map_err(bug)
-}
-
-/// All records of a stream, for what is made of its whole story. Each record's own hash is verified, and that none is missing when they are folded.
-pub(super) async fn records(journal: &dyn Journal, stream: &str) -> Result<Vec<Record>, ReadFailure> {
-    let (mut found, mut from, until) = (Vec::new(), 1, journal.head());
-    while from <= until {
-        let page = journal.across(from, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        from = last.position + 1;
-        found.extend(page.into_iter().map(|placed| placed.record).filter(|record| record.stream == stream));
-    }
-    Ok(found)
+    each_record(&*daemon.ports().journal, migration, 0, |record| {
+        gathering.take(record)?;
+        Ok::<_, OpenError>(ControlFlow::Continue(()))
+    })
+    .await
+    .map_err(|error| match error {
+        OpenError::Corrupt(corrupt) => bug(corrupt.to_string()),
+        unread @ OpenError::Unreadable(_) => runs::unreadable(unread),
+    })?;
+    let made = spawn_blocking(move || gathering.report().map(|report| make(&report)));
+    made.await.map_err(|error| bug(error.to_string()))
 }
 
 fn rendered(report: &RunReport, format: Format) -> Response {

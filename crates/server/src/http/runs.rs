@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{Extension, Json, extract::State, response::Response};
 use belay_core::{id::RunId, input::Verb, run::Run};
-use belay_engine::{Snapshot, view::RunView};
+use belay_engine::{OpenError, Snapshot, view::RunView};
 use belay_plan::model::Name;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -20,10 +20,34 @@ use super::{
     refusal::{self, Subject},
 };
 
-/// The migration that a run is of.
-pub(super) fn find(daemon: &Daemon, run: &RunId) -> Result<Arc<Guard>, Problem> {
+/// The migration that a run is of, where its state keeps the run.
+fn kept(daemon: &Daemon, run: &RunId) -> Result<Arc<Guard>, Problem> {
     let found = daemon.guards().into_iter().find(|guard| guard.snapshot().state.find_run(run).is_some());
     found.ok_or_else(|| Problem::not_found(format!("there is no run {run}")).help("GET /v1/runs lists them"))
+}
+
+/// The migration that a run is of, with the run where its state has forgotten it.
+pub(super) async fn find(daemon: &Daemon, run: &RunId) -> Result<(Arc<Guard>, Option<Arc<Run>>), Problem> {
+    match kept(daemon, run) {
+        Ok(guard) => Ok((guard, None)),
+        Err(missing) => match daemon.forgotten_run(run).await.map_err(unreadable)? {
+            Some((guard, run)) => Ok((guard, Some(run))),
+            None => Err(missing),
+        },
+    }
+}
+
+/// The migration of a run that can perhaps be moved.
+async fn movable(daemon: &Daemon, run: &RunId) -> Result<Arc<Guard>, Problem> {
+    let (guard, old) = find(daemon, run).await?;
+    let Some(old) = old else { return Ok(guard) };
+    let why = format!("run {run} is {}, and so old that only the journal shows it", old.state.as_str());
+    let problem = Problem::wrong_state(why).help(format!("`belay report {run}` shows what happened"));
+    Err(problem.with("state", serde_json::json!(old.state)).with("possible", Vec::<String>::new()))
+}
+
+pub(super) fn unreadable(error: OpenError) -> Problem {
+    Problem::unavailable(error.to_string()).help("`belay audit` verifies the journal")
 }
 
 fn view(daemon: &Daemon, snapshot: &Snapshot, run: &Run) -> RunView {
@@ -32,42 +56,64 @@ fn view(daemon: &Daemon, snapshot: &Snapshot, run: &Run) -> RunView {
     RunView::new(state, run, live.then_some(snapshot), daemon.ports().clock.now())
 }
 
-fn runs(snapshot: &Snapshot) -> impl Iterator<Item = (String, (&Snapshot, &Run))> {
+fn runs(snapshot: &Snapshot) -> impl Iterator<Item = &Run> {
     let state = &snapshot.state;
-    let runs = state.run.iter().chain(state.past_runs.iter().map(Arc::as_ref));
-    runs.map(move |run| (run.id.0.clone(), (snapshot, run)))
+    state.run.iter().chain(state.past_runs.iter().map(Arc::as_ref))
 }
 
-/// A run as it is now.
+/// A run that its state keeps, as it is now.
 pub(super) fn present(daemon: &Daemon, run: &str) -> Result<Json<RunView>, Problem> {
     let run = RunId(run.to_owned());
-    shown(daemon, &*find(daemon, &run)?, &run)
+    shown(daemon, &*kept(daemon, &run)?, &run)
 }
 
 /// All runs, the latest first
 #[utoipa::path(get, path = "/v1/runs", operation_id = "list_runs", params(RunsQuery),
     responses((status = 200, body = Page<RunView>, description = "A page of them")))]
-pub(super) async fn list(State(daemon): State<Daemon>, Asked(query): Asked<RunsQuery>) -> Json<Page<RunView>> {
-    let snapshots: Vec<Arc<Snapshot>> = daemon.guards().iter().map(|guard| guard.snapshot()).collect();
-    let of_it = snapshots.iter().filter(|snapshot| query.migration.as_ref().is_none_or(|m| *m == snapshot.state.name));
-    let like_it = |run: &Run| query.state.is_none_or(|state| state == run.state);
-    let all = of_it.flat_map(|snapshot| runs(snapshot)).filter(|(_, (_, run))| like_it(run));
-    let mut latest_first: Vec<_> = all.collect();
+pub(super) async fn list(
+    State(daemon): State<Daemon>,
+    Asked(query): Asked<RunsQuery>,
+) -> Result<Json<Page<RunView>>, Problem> {
+    let guards = daemon.guards().into_iter();
+    let guards = guards.filter(|guard| query.migration.as_ref().is_none_or(|migration| migration == guard.name()));
+    let of_it: Vec<(Arc<Guard>, Arc<Snapshot>)> = guards.map(|guard| (guard.clone(), guard.snapshot())).collect();
+    let is_behind = |run: &Run| query.after.as_ref().is_none_or(|cursor| run.id.0.as_str() < cursor.key());
+    let like_it = |run: &Run| query.state.is_none_or(|state| state == run.state) && is_behind(run);
+    let kept = || of_it.iter().flat_map(|(_, snapshot)| runs(snapshot)).filter(|run| like_it(run));
+    // One more than the page shows whether another page follows.
+    let enough = query.limit.items() + 1;
+    let mut forgotten = Vec::new();
+    for (guard, snapshot) in &of_it {
+        let last = snapshot.state.forgotten.last_run.as_ref();
+        if last.is_some() && kept().filter(|run| Some(&run.id) > last).count() < enough {
+            let found = daemon.forgotten_runs(guard, enough, like_it).await.map_err(unreadable)?;
+            forgotten.extend(found.into_iter().map(|run| (snapshot, run)));
+        }
+    }
+    let kept = of_it.iter().flat_map(|(_, snapshot)| runs(snapshot).map(move |run| (snapshot, run)));
+    let all = kept.chain(forgotten.iter().map(|(snapshot, run)| (*snapshot, run.as_ref())));
+    let all = all.filter(|(_, run)| like_it(run));
+    let mut latest_first: Vec<_> = all.map(|(snapshot, run)| (run.id.0.clone(), (snapshot, run))).collect();
     latest_first.sort_by(|(one, _), (other, _)| other.cmp(one));
-    page(
+    latest_first.dedup_by(|(one, _), (other, _)| one == other); // forgotten since the snapshot was taken
+    Ok(page(
         query.limit,
         query.after.as_ref(),
         latest_first,
         |id, cursor| id < cursor,
         |(snapshot, run)| view(&daemon, snapshot, run),
-    )
+    ))
 }
 
 /// One run
 #[utoipa::path(get, path = "/v1/runs/{run}", operation_id = "show_run",
     responses((status = 200, body = RunView, description = "As it is now")))]
 pub(super) async fn show(State(daemon): State<Daemon>, At(run): At<String>) -> Result<Json<RunView>, Problem> {
-    present(&daemon, &run)
+    let run = RunId(run);
+    match find(&daemon, &run).await? {
+        (guard, None) => shown(&daemon, &guard, &run),
+        (guard, Some(old)) => Ok(Json(view(&daemon, &guard.snapshot(), &old))),
+    }
 }
 
 fn shown(daemon: &Daemon, guard: &Guard, run: &RunId) -> Result<Json<RunView>, Problem> {
@@ -84,7 +130,7 @@ async fn command(
     caller: &Caller,
     Reason(reason): Reason,
 ) -> Result<Json<RunView>, Problem> {
-    let guard = find(daemon, &run)?;
+    let guard = movable(daemon, &run).await?;
     let done = daemon.command(&guard, verb, &caller.asked(&reason)).await;
     let subject = step.map_or(Subject::Run(&run), |step| Subject::Step(&run, step));
     done.map_err(|error| refusal::problem(error, &guard.snapshot().state, subject))?;
@@ -169,7 +215,7 @@ pub(super) async fn undo(
     Body(body): Body<RunVerb>,
 ) -> Result<Response, Problem> {
     let run = RunId(run);
-    let guard = find(&daemon, &run)?;
+    let guard = movable(&daemon, &run).await?;
     let undo = daemon.undo(&guard, run.clone(), &caller.asked(&body.reason.0)).await;
     let undo = undo.map_err(|error| refusal::problem(error, &guard.snapshot().state, Subject::Run(&run)))?;
     Ok(accepted(&undo))

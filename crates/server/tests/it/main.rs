@@ -7,6 +7,7 @@ mod dashboards;
 mod decision;
 mod events;
 mod evidence;
+mod history;
 mod idempotency;
 mod incidents;
 mod limits;

@@ -15,6 +15,7 @@ use belay_engine::{
 use belay_plan::model::{self, Answer, Overlaid, Plan};
 use belay_ports::Journal;
 use belay_sim::{Faults, Rule};
+use futures::FutureExt;
 
 use crate::{
     plans::{gate, plan, restore, step, trigger, weights},
@@ -47,7 +48,8 @@ pub(crate) fn fire() -> Verb {
 }
 
 fn report(scene: &Scene) -> DrillReport {
-    drill_report(&scene.plan.migration, &scene.witness.records(), &Measured::new()).unwrap().unwrap()
+    let report = async { drill_report(scene.journal.as_ref(), &scene.plan.migration, &Measured::new()).await };
+    report.now_or_never().unwrap().unwrap().unwrap()
 }
 
 #[test]

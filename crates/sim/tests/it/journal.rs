@@ -148,6 +148,10 @@ impl Journal for SlowJournal {
         self.journal.read(stream, after)
     }
 
+    fn page<'a>(&'a self, stream: &'a str, after: u64, max: usize) -> Fut<'a, Result<Vec<Record>, ReadFailure>> {
+        self.journal.page(stream, after, max)
+    }
+
     fn streams<'a>(&'a self) -> Fut<'a, Result<Vec<String>, ReadFailure>> {
         self.journal.streams()
     }

@@ -330,8 +330,8 @@ impl<'a> Drill<'a> {
 
     async fn measure(&self) -> Result<DrillReport, Failure> {
         let migration = self.handle.migration();
-        let records = self.ports.journal.read(migration, 0).await?;
-        drill_report(migration, &records, &self.measured)?
+        drill_report(&*self.ports.journal, migration, &self.measured)
+            .await?
             .ok_or_else(|| Failure::message(Exit::Unexpected, "the journal shows no drill that has ended").help(AGAIN))
     }
 
