@@ -183,7 +183,7 @@ fn a_flaw_is_refuted_with_its_counter_example_and_its_place() {
     assert_eq!((&advice["line"], &advice["column"]), (&6.into(), &3.into()));
     let done = belay(folder.path(), &["explore", "plan.yaml"]).assert().code(3).get_output().clone();
     let shown = text(&done.stdout);
-    for part in ["refuted  no traffic to a destination", "counter-example:", "dns_back FAILS", "plan.yaml:6:3"] {
+    for part in ["refuted  no traffic to a destination", "counter-example:", "dns_back: FAILED", "plan.yaml:6:3"] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
     assert!(shown.lines().all(|line| line.chars().count() <= 200), "{shown}");

@@ -52,7 +52,7 @@ fn a_guard_that_is_killed_while_it_waits_for_a_rollback_does_not_stop_it() {
     guard.stdout.until("started");
     guarded.world.cut_over();
     guard.end_input();
-    killed_when(guard, " begins: ");
+    killed_when(guard, "a run has begun: ");
     guarded.wait_for("rolled_back");
 }
 
