@@ -20,6 +20,7 @@ pub mod id;
 pub mod incident;
 pub mod input;
 mod look;
+pub mod measure;
 pub mod migration;
 pub mod mute;
 pub mod notice;

@@ -3,13 +3,14 @@
 use std::{collections::BTreeMap, ops::ControlFlow, time::Duration};
 
 use belay_core::{
-    change::{Assessment, Baseline, Doc, Effect},
+    change::{Assessment, Baseline, Doc},
     event::{DrillVerdict, Event, RunKind},
     left_by_undo,
+    measure::{Measured as Times, measure},
     migration::Migration,
     run::{Phase, Run, RunState, StepState, baseline_entry},
 };
-use belay_plan::model::{Answer, Name, Overlaid, Plan, Target};
+use belay_plan::model::{Name, Overlaid, Plan, Target};
 use belay_ports::{Journal, Ports, ReadError, each_record};
 use indexmap::IndexMap;
 use jiff::Timestamp;
@@ -96,6 +97,8 @@ pub async fn drill_report(
 ) -> Result<Option<DrillReport>, OpenError> {
     let mut state = Migration::new(migration);
     let mut drill: Option<Course> = None;
+    // Those of the last drill: what it is measured by begins with it.
+    let mut records = Vec::new();
     each_record(journal, migration, 0, |record| {
         state.evolve(&record)?;
         match (&record.event, &mut drill) {
@@ -107,17 +110,15 @@ pub async fn drill_report(
                     overlaid: overlaid.clone(),
                     actor: record.actor.clone(),
                     started: record.at,
-                    incident: None,
-                    answered: None,
-                    decided: None,
                     phases: BTreeMap::new(),
                 });
+                records.clear();
             }
-            (Event::IncidentOpened { .. }, Some(course)) => course.incident = course.incident.or(Some(record.at)),
-            (Event::Decided { answer, .. }, Some(course)) => course.answered = Some((*answer, record.at)),
-            (Event::RunStarted { .. }, Some(course)) => course.decide(record.at),
             (Event::Step { step, .. }, Some(course)) => course.note(step, &state, record.at),
             _ => {}
+        }
+        if drill.is_some() {
+            records.push(record);
         }
         Ok::<_, OpenError>(ControlFlow::Continue(()))
     })
@@ -125,7 +126,7 @@ pub async fn drill_report(
     let run = state.run.iter().chain(state.past_runs.iter().rev().map(AsRef::as_ref));
     let run = run.into_iter().find(|run| run.kind == RunKind::Drill);
     let course = drill.zip(run).filter(|(course, run)| run.started >= course.started && run.ended.is_some());
-    Ok(course.map(|(course, run)| course.report(run, measured)))
+    Ok(course.map(|(course, run)| course.report(&measure(&records, run), run, measured)))
 }
 
 /// What happened in a drill, and when.
@@ -136,21 +137,11 @@ struct Course {
     overlaid: Option<Overlaid>,
     actor: String,
     started: Timestamp,
-    incident: Option<Timestamp>,
-    answered: Option<(Answer, Timestamp)>,
-    /// When that was decided which started the run.
-    decided: Option<Timestamp>,
     /// The phase of each step and since when, with the time in those before.
     phases: BTreeMap<Name, (Phase, Timestamp, BTreeMap<String, f64>)>,
 }
 
 impl Course {
-    /// The run has begun: by the last answer, or by a person who asked for it whatever that was.
-    fn decide(&mut self, at: Timestamp) {
-        let answered = self.answered.filter(|(answer, _)| *answer == Answer::RollBack);
-        self.decided = self.decided.or(Some(answered.map_or(at, |(_, at)| at)));
-    }
-
     fn note(&mut self, step: &str, state: &Migration, at: Timestamp) {
         let drilling = state.run.as_ref().filter(|run| run.kind == RunKind::Drill);
         let Some(now) = drilling.and_then(|run| run.steps.get(step)) else { return };
@@ -164,14 +155,10 @@ impl Course {
         }
     }
 
-    fn report(self, run: &Run, measured: &Measured) -> DrillReport {
-        let done = run.state == RunState::RolledBack;
-        let ended = run.ended.filter(|_| done);
-        let recovered = run.steps.values().filter_map(|step| step.ended).max().filter(|_| done);
-        let since_breach = |at: Option<Timestamp>| at.map(|at| seconds(self.started, at));
-        let total_s = since_breach(ended);
-        let confidence_s = recovered.zip(ended).map(|(recovered, ended)| seconds(recovered, ended));
-        let objectives = objectives(run, total_s, confidence_s);
+    fn report(self, times: &Times, run: &Run, measured: &Measured) -> DrillReport {
+        let in_seconds = |time: Option<Duration>| time.map(to_the_millisecond);
+        let (total_s, confidence_s) = (in_seconds(times.total()), in_seconds(times.confidence()));
+        let objectives = objectives(run, total_s, confidence_s, in_seconds(times.data_lost()));
         let verdict = match run.state {
             RunState::RolledBack if objectives.iter().all(|objective| objective.within) => DrillVerdict::Within,
             RunState::RolledBack => DrillVerdict::Outside,
@@ -194,9 +181,9 @@ impl Course {
             started: self.started,
             ended: run.ended,
             verdict,
-            detection_s: self.incident.map(|at| seconds(self.started, at)),
-            decision_s: self.incident.zip(self.decided).map(|(incident, decided)| seconds(incident, decided)),
-            recovery_s: recovered.map(|at| seconds(self.started, at)),
+            detection_s: in_seconds(times.detection()),
+            decision_s: in_seconds(times.decision()),
+            recovery_s: in_seconds(times.recovery()),
             confidence_s,
             total_s,
             objectives,
@@ -224,7 +211,7 @@ fn drill_step(
     }
 }
 
-fn objectives(run: &Run, total_s: Option<f64>, confidence_s: Option<f64>) -> Vec<Objective> {
+fn objectives(run: &Run, total_s: Option<f64>, confidence_s: Option<f64>, lost_s: Option<f64>) -> Vec<Objective> {
     let plan = &run.plan.objectives;
     let objective = |name: &str, limit: Option<Duration>, measured_s: Option<f64>| {
         let limit_s = limit?.as_secs_f64();
@@ -233,35 +220,18 @@ fn objectives(run: &Run, total_s: Option<f64>, confidence_s: Option<f64>) -> Vec
     };
     let all = [
         objective("rto", plan.rto, total_s),
-        objective("rpo", plan.rpo, lost_s(run)),
+        objective("rpo", plan.rpo, lost_s),
         objective("confidence", plan.confidence, confidence_s),
     ];
     all.into_iter().flatten().collect()
 }
 
-/// How much written data was lost: zero where no step loses any, none where a step does that cannot tell how much.
-fn lost_s(run: &Run) -> Option<f64> {
-    let mut most = 0.0_f64;
-    for (name, step) in run.steps.iter().filter(|(_, step)| step.touched) {
-        let effects: Vec<&Effect> = step.planned.iter().flat_map(|change| &change.effects).collect();
-        let losses = effects.iter().filter_map(|effect| match effect {
-            Effect::LosesData { since } => Some(since.zip(step.first_sent).map(|(since, sent)| seconds(since, sent))),
-            _ => None,
-        });
-        let losses: Vec<Option<f64>> = losses.collect();
-        if losses.is_empty() && run.plan.steps[name].loses_data {
-            return None;
-        }
-        for lost in losses {
-            most = most.max(lost?);
-        }
-    }
-    Some(most)
+fn seconds(from: Timestamp, to: Timestamp) -> f64 {
+    to_the_millisecond(Duration::try_from(to.duration_since(from)).unwrap_or_default())
 }
 
-/// To the millisecond.
-fn seconds(from: Timestamp, to: Timestamp) -> f64 {
-    (to.duration_since(from).as_secs_f64() * 1000.0).round().max(0.0) / 1000.0
+fn to_the_millisecond(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1000.0).round() / 1000.0
 }
 
 /// How the world stands to what a rollback returns to.

@@ -1,25 +1,22 @@
 //! Where the story of a run begins and ends in the records, and when what it is measured by happened.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::Range,
-    sync::Arc,
-};
+use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
 use belay_core::{
     checklist::Ticks,
     event::{Event, Record, RunKind},
     id::{IncidentId, NoticeId, RunId},
     incident::Incident,
+    measure::{self, Onsets},
     migration::{Corrupt, Migration},
     notice::Facts,
     past::Forgotten,
     reading::Health,
     run::{Run, RunState},
-    watch::{Truth, signals_of, truth},
+    watch::{Truth, truth},
 };
 use belay_narrate::{Context, Told, narrate};
-use belay_plan::model::{Answer, Name, Plan};
+use belay_plan::model::{Name, Plan};
 use jiff::{SignedDuration, Timestamp};
 
 /// What a time server corrects changes no duration that people compare with a goal.
@@ -53,19 +50,10 @@ pub(crate) struct Course<'r> {
     pub(crate) ticks: Arc<Ticks>,
 }
 
-/// What is remembered of the open incident while the records are folded.
-struct Opening {
-    breach: (u64, Timestamp),
-    decided: Option<(Answer, Timestamp)>,
-}
-
 /// Records are known by their sequence.
 #[derive(Default)]
 struct Fold {
-    /// Since when each signal reads unhealthy, without a healthy reading since.
-    unhealthy: BTreeMap<Name, (u64, Timestamp)>,
-    opening: Option<Opening>,
-    drill: Option<(u64, Timestamp)>,
+    onsets: Onsets,
     /// Where the run begins, and where the next one does.
     found: Option<Found>,
     /// What stands for the run of an incident that has none.
@@ -294,14 +282,14 @@ impl<'r> Course<'r> {
 
     /// The end of the last step, where the run succeeded.
     pub(crate) fn recovered(&self) -> Option<Timestamp> {
-        self.run.steps.values().filter_map(|step| step.ended).max().filter(|_| self.succeeded())
+        measure::recovered(&self.run)
     }
 }
 
 impl Fold {
     /// No story is under way that began before: neither the one that is asked about, nor one that it can become.
     fn is_between_stories(&self) -> bool {
-        self.found.is_none() && self.opening.is_none() && self.drill.is_none()
+        self.found.is_none() && self.onsets.is_quiet()
     }
 
     fn remember(&mut self, forgotten: Forgotten, subject: &Subject) {
@@ -341,43 +329,27 @@ impl Fold {
                 }
             }
         }
+        self.onsets.note(record, state.plan.as_deref());
         match &record.event {
-            Event::PlanPinned { .. } => self.unhealthy.clear(),
-            Event::SignalTurned { signal, to: Health::Healthy, .. } => {
-                self.unhealthy.remove(signal);
+            Event::IncidentOpened { incident, .. } if matches!(subject, Subject::Incident(id) if id == incident) => {
+                let breach = self.onsets.opening().map(|opening| opening.breach);
+                self.found = Some(Found {
+                    first: breach.map_or(seq, |breach| breach.seq),
+                    end: seq + 1,
+                    over: None,
+                    breach: breach.map(|breach| breach.at),
+                    decided: None,
+                    firing: Vec::new(),
+                });
+                self.stand_in = stand_in(record, incident, state);
             }
-            Event::SignalTurned { signal, to: Health::Unhealthy, .. } => {
-                self.unhealthy.entry(signal.clone()).or_insert((seq, record.at));
-            }
-            Event::Armed { .. } => self.drill = None,
-            Event::DrillStarted { .. } => self.drill = Some((seq, record.at)),
-            Event::IncidentOpened { trigger, incident } => {
-                let breach = self.breach(state, trigger).unwrap_or((seq, record.at));
-                self.opening = Some(Opening { breach, decided: None });
-                if matches!(subject, Subject::Incident(id) if id == incident) {
-                    let (first, since) = breach;
-                    self.found = Some(Found {
-                        first,
-                        end: seq + 1,
-                        over: None,
-                        breach: Some(since),
-                        decided: None,
-                        firing: Vec::new(),
-                    });
-                    self.stand_in = stand_in(record, incident, state);
-                }
-            }
-            Event::Decided { answer, .. } => {
+            Event::Decided { .. } => {
                 if let (Some(found), Subject::Incident(_)) = (&mut self.found, subject)
                     && found.over.is_none()
                 {
                     found.decided = Some(record.at);
                 }
-                if let Some(opening) = &mut self.opening {
-                    opening.decided = Some((*answer, record.at));
-                }
             }
-            Event::IncidentClosed { .. } => self.opening = None,
             Event::RunStarted { run: id, .. }
             | Event::UndoStarted { run: id, .. }
             | Event::Rehearsed { run: id, .. }
@@ -391,39 +363,19 @@ impl Fold {
     }
 
     fn begin(&self, record: &Record, state: &Migration, before: &[Record], run: &RunId) -> Found {
-        let present = state.find_run(run);
-        let of_incident = present.is_some_and(|run| run.incident.is_some());
-        let drilled = self.drill.filter(|_| present.is_some_and(|run| run.kind == RunKind::Drill));
-        let opening = self.opening.as_ref().filter(|_| of_incident);
-        let breach = drilled.or_else(|| opening.map(|opening| opening.breach));
+        let beginning = state.find_run(run).map(|run| self.onsets.begin(run)).unwrap_or_default();
         // The command that asked for it stands in the same append, which has one time.
         let same = before.iter().rev().take_while(|before| before.at == record.at).count();
-        let commanded = |before: &Record| matches!(&before.event, Event::Commanded { verb, .. } if verb == "rollback");
-        // A person can ask for a rollback whatever was decided before.
-        let by_command = before[before.len() - same..].iter().any(commanded);
-        let decided = opening.and_then(|opening| opening.decided).filter(|_| !by_command);
-        let decided = decided.filter(|(answer, _)| *answer == Answer::RollBack).map_or(record.at, |(_, at)| at);
         let dry = matches!(record.event, Event::Rehearsed { .. });
+        let first = record.seq - if dry { 0 } else { same as u64 };
         Found {
-            first: breach.map_or(u64::MAX, |(seq, _)| seq).min(record.seq - if dry { 0 } else { same as u64 }),
+            first: beginning.breach.map_or(first, |breach| first.min(breach.seq)),
             end: record.seq + 1,
             over: dry.then_some(record.at),
-            breach: breach.map(|(_, at)| at),
-            decided: opening.map(|_| decided),
+            breach: beginning.breach.map(|breach| breach.at),
+            decided: beginning.decided,
             firing: Vec::new(),
         }
-    }
-
-    /// Since when the condition of the trigger holds without a break. Readings that are missing break nothing.
-    fn breach(&self, state: &Migration, trigger: &Name) -> Option<(u64, Timestamp)> {
-        let when = &state.plan.as_ref()?.triggers.get(trigger)?.when;
-        let mut turns: Vec<_> = signals_of(when).into_iter().filter_map(|name| self.unhealthy.get(name)).collect();
-        turns.sort_unstable();
-        let by = |turn: &(u64, Timestamp), name: &str| match self.unhealthy.get(name) {
-            Some(since) if since <= turn => Health::Unhealthy,
-            _ => Health::Healthy,
-        };
-        turns.into_iter().find(|turn| truth(when, &|name| by(turn, name)) == Truth::True).copied()
     }
 }
 

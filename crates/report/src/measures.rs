@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use belay_core::{
-    change::Effect,
-    event::{Event, StepEvent},
-};
+use belay_core::measure::{self, Loss};
 use belay_plan::model::Severity;
 use jiff::Timestamp;
 
@@ -130,33 +127,11 @@ pub(crate) fn severity(course: &Course) -> Option<Severity> {
 
 /// What steps have lost that took effect, or may have.
 pub(crate) fn losses(course: &Course) -> Vec<DataLoss> {
-    let mut losses = Vec::new();
-    for (name, step) in course.run.steps.iter().filter(|(_, step)| step.touched) {
-        let planned = step.planned.iter().filter(|planned| !step.sent.iter().any(|sent| sent.id == planned.id));
-        let effects = step.sent.iter().chain(planned).flat_map(|change| &change.effects);
-        let mut since = effects.filter_map(|effect| match effect {
-            Effect::LosesData { since } => Some(*since),
-            _ => None,
-        });
-        let loss = match since.next() {
-            None if !course.plan().steps[name].loses_data => continue,
-            None => None,
-            // The earliest of them; not known when one of them is not.
-            Some(first) => {
-                since.try_fold(first, |least, next| Some(least.zip(next).map(|(one, other)| one.min(other)))).flatten()
-            }
-        };
-        let to = first_sent(course, name);
-        let seconds = loss.zip(to).filter(|_| !course.clock_set).map(|(from, to)| seconds(from, to));
-        losses.push(DataLoss { step: shown(name), from: loss, to, seconds });
-    }
-    losses
-}
-
-/// The state of the step has this moved by outages.
-fn first_sent(course: &Course, name: &str) -> Option<Timestamp> {
-    let sent = |event: &Event| matches!(event, Event::Step { step, what: StepEvent::Intended { .. } } if step == name);
-    course.told().iter().find(|record| sent(&record.event)).map(|record| record.at)
+    let losses = measure::losses(course.records, &course.run).into_iter().map(|Loss { step, from, to }| {
+        let seconds = from.zip(to).filter(|_| !course.clock_set).map(|(from, to)| seconds(from, to));
+        DataLoss { step: shown(step), from, to, seconds }
+    });
+    losses.collect()
 }
 
 /// To the millisecond.

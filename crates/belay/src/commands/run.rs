@@ -117,7 +117,7 @@ impl Args {
                 if output.json {
                     output.json_line(&run.document);
                 }
-                show_summary(&run, objective, output);
+                show_summary(&run, objective, None, output);
                 if run.state == "halted" {
                     let again =
                         "  next: when the cause is gone, run the same command again: it goes on where it stopped.";

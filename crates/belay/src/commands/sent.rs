@@ -56,7 +56,7 @@ impl Listening {
         if let Some(report) = run.dry_run() {
             return Ok((dry_report::answer(&report, output), Some(run)));
         }
-        show_summary(&run, None, output);
+        show_summary(&run, None, None, output);
         if !run.is_over() {
             show_needs(&migration, &look(output, Some(client.commands())), output);
         }

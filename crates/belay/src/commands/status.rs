@@ -81,7 +81,7 @@ async fn show_run(document: Value, client: &Client, output: Output) -> Result<Ex
     if let Some(report) = run.dry_run() {
         dry_report::answer(&report, output);
     } else if run.has_stopped() {
-        show_summary(&run, None, output);
+        show_summary(&run, None, None, output);
     }
     if !run.is_over() {
         let migration = Migration::read(&client.get(&format!("migrations/{}", run.migration)).await?)?;

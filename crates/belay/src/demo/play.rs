@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use belay_core::event::{Event, Record};
+use belay_core::{
+    event::{Event, Record},
+    measure::measure,
+};
 use belay_ports::Journal;
 use belay_sim::Rule;
 use serde_json::json;
@@ -75,8 +78,11 @@ impl<'s> Play<'s> {
         if self.output.json {
             self.output.json_line(&run.document);
         }
-        show_summary(&run, self.stage.plan.objectives.rto, self.output);
-        show_timeline(&self.stage.journal.read(&self.stage.plan.migration, 0).await?, self.output);
+        let records = self.stage.journal.read(&self.stage.plan.migration, 0).await?;
+        let state = self.stage.handle.watch().borrow().state.clone();
+        let total = state.run.as_ref().and_then(|run| measure(&records, run).total());
+        show_summary(&run, self.stage.plan.objectives.rto, total, self.output);
+        show_timeline(&records, self.output);
         self.output.line("");
         NEXT.lines().for_each(|line| self.output.line(line));
         Ok(run.exit())

@@ -10,15 +10,17 @@ use crate::{
     text,
 };
 
-/// `objective`: the plan's RTO, where it is known.
-pub(crate) fn show(run: &Run, objective: Option<Duration>, output: Output) {
+/// `objective`: the plan's RTO, where it is known. `total`: from the breach; none where there was no incident, and the run counts from
+/// its start.
+pub(crate) fn show(run: &Run, objective: Option<Duration>, total: Option<Duration>, output: Output) {
     let style = if run.exit() == Exit::Done { output.good() } else { output.bad() };
     let state = style.apply_to(text::words(&run.state)).to_string();
     let took = run.took().map_or(String::new(), |took| format!(" after {}", text::duration(took)));
-    let kept = match (run.took(), objective) {
+    let kept = match (total.or(run.took()), objective) {
         (Some(took), Some(objective)) if run.state == "rolled_back" => {
             let kept = if took <= objective { "within" } else { "later than" };
-            format!(", {kept} the objective of {}", text::duration(objective))
+            let since = total.map(|total| format!(" ({} from the breach)", text::duration(total))).unwrap_or_default();
+            format!(", {kept} the objective of {}{since}", text::duration(objective))
         }
         _ => String::new(),
     };

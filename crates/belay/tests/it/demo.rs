@@ -14,7 +14,15 @@ fn it_rolls_back_without_aws_and_without_a_terminal() {
     let folder = tempfile::tempdir().unwrap();
     let done = belay(folder.path(), &["demo"]).timeout(PATIENCE).assert().code(0).get_output().clone();
     let shown = text(&done.stdout);
-    for part in ["simulated", "customers_hurt: FIRED", "database_back: done", "rolled back", "Timeline", "What next"] {
+    for part in [
+        "simulated",
+        "customers_hurt: FIRED",
+        "database_back: done",
+        "rolled back",
+        " from the breach)",
+        "Timeline",
+        "What next",
+    ] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
     assert!(!shown.contains('\u{1b}'), "no colours on a pipe");

@@ -9,6 +9,7 @@ mod decision;
 mod drill;
 mod evidence;
 mod jobs;
+mod measure;
 mod notices;
 mod notices_over;
 mod order;

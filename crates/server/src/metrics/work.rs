@@ -8,6 +8,7 @@ use std::{
 
 use belay_core::{
     event::{Event, Record, StepEvent},
+    measure::Onsets,
     migration::Migration,
     notice::refused,
     reading::Reading,
@@ -77,14 +78,13 @@ pub(super) struct Work {
     pub(super) readers: Gauge,
     pub(super) panics: Counter,
     pub(super) lost_log_lines: Counter,
-    /// By migration: since when the condition of its triggers has held, until its first change is sent.
+    /// By migration: what led to its incident, and the breach until its first change is sent.
     breaches: Mutex<HashMap<Name, Breaches>>,
 }
 
 #[derive(Default)]
 struct Breaches {
-    /// By trigger: since when its condition holds.
-    since: HashMap<Name, Timestamp>,
+    onsets: Onsets,
     /// The breach that the run under way answers, until its first change.
     answered: Option<Timestamp>,
 }
@@ -237,20 +237,22 @@ impl Work {
     }
 
     /// From the breach to the first change. What this process has not seen begin is not counted.
-    fn follow_breach(&self, record: &Record) {
+    fn follow_breach(&self, record: &Record, state: &Migration) {
         let mut all = self.breaches();
         let breaches = all.entry(record.stream.clone()).or_default();
+        breaches.onsets.note(record, state.plan.as_deref());
         match &record.event {
-            Event::DwellStarted { trigger } => drop(breaches.since.insert(trigger.clone(), record.at)),
-            Event::DwellReset { trigger } | Event::TriggerHealed { trigger } => drop(breaches.since.remove(trigger)),
-            Event::RunStarted { incident: Some(_), .. } => breaches.answered = breaches.since.values().min().copied(),
+            Event::RunStarted { run, incident: Some(_), .. } => {
+                let beginning = state.find_run(run).map(|run| breaches.onsets.begin(run));
+                breaches.answered = beginning.and_then(|beginning| beginning.breach).map(|breach| breach.at);
+            }
             Event::Step { what: StepEvent::Intended { .. }, .. } => {
                 if let Some(breach) = breaches.answered.take() {
                     let labels = [("migration", record.stream.clone())];
                     self.reaction_time.get_or_create(&labels).observe(seconds(breach, record.at));
                 }
             }
-            Event::RunEnded { .. } | Event::WatchResumed { .. } => *breaches = Breaches::default(),
+            Event::RunEnded { .. } => breaches.answered = None,
             _ => {}
         }
     }
@@ -260,7 +262,7 @@ impl Observer for Work {
     fn recorded(&self, records: &[Record], state: &Migration) {
         for record in records {
             self.count(record, state);
-            self.follow_breach(record);
+            self.follow_breach(record, state);
         }
         let labels = [("migration", state.name.clone())];
         self.records.get_or_create(&labels).inc_by(records.len() as u64);

@@ -1,11 +1,12 @@
 //! What came of a rehearsal: its end, its times, and how they compare with the plan's objectives.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use belay_core::{
-    change::Effect,
     event::{Event, Record, StepEvent},
+    measure::{Loss, Measured, measure},
     migration::Migration,
+    run::Run,
 };
 use belay_plan::model::{Name, Plan};
 use indexmap::IndexMap;
@@ -81,10 +82,10 @@ pub struct Times {
     /// When it went wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub breach: Option<Timestamp>,
-    /// From the breach until a trigger fired, or a person noticed.
+    /// From the breach until an incident opened, or a person noticed.
     #[serde(rename = "detection_s", serialize_with = "seconds")]
     pub detection: Option<Duration>,
-    /// From there until the rollback began.
+    /// From there to the decision that started the rollback.
     #[serde(rename = "decision_s", serialize_with = "seconds")]
     pub decision: Option<Duration>,
     /// From the breach to the end of the last step.
@@ -170,65 +171,45 @@ impl Report {
         state: &Migration,
     ) -> Self {
         let Ended { outcome, why } = ended;
-        let times = Times::of(plan, outcome, breach, records);
-        let verdict = Verdict::of(plan, outcome, &times, records);
+        let measured = state.run.as_ref().map(|run| measured(records, run)).unwrap_or_default();
+        let times = Times::of(outcome, breach, records, &measured);
+        let verdict = Verdict::of(plan, outcome, &times, records, &measured.losses);
         let steps = state.run.as_ref().map(|run| steps::of_run(run, breach, records)).unwrap_or_default();
         Self { seed, outcome, why, times, verdict, steps, unmet: Vec::new() }
     }
 }
 
 impl Times {
-    fn of(plan: &Plan, outcome: Outcome, breach: Option<Timestamp>, records: &[Record]) -> Self {
-        let at = |what: fn(&Event) -> bool| records.iter().find(|record| what(&record.event)).map(|record| record.at);
-        let last =
-            |what: fn(&Event) -> bool| records.iter().rfind(|record| what(&record.event)).map(|record| record.at);
-        let began = at(|event| matches!(event, Event::RunStarted { .. }));
-        let noticed = at(|event| matches!(event, Event::TriggerFired { .. })).or(began);
-        let ended = last(|event| matches!(event, Event::RunEnded { .. })).filter(|_| outcome == Outcome::RolledBack);
-        let confirming = last(|event| matches!(event, Event::ConfirmOpened));
-        let time = |from: Option<Timestamp>, to: Option<Timestamp>| Some(between(from?, to?));
+    /// As they are measured everywhere, but from the breach of the scenario, which no journal shows. Without an incident it is noticed by
+    /// the person who asks for the rollback.
+    fn of(outcome: Outcome, breach: Option<Timestamp>, records: &[Record], measured: &Measured) -> Self {
+        let opened = records.iter().find(|record| matches!(record.event, Event::IncidentOpened { .. }));
+        let begun =
+            records.iter().find(|record| matches!(record.event, Event::RunStarted { .. })).map(|record| record.at);
+        let opened = opened.map(|record| record.at).or(begun);
+        let measured = Measured { breach, opened, decided: measured.decided.or(begun), ..measured.clone() };
+        let rolled_back = outcome == Outcome::RolledBack;
         Self {
             breach,
-            detection: time(breach, noticed),
-            decision: time(noticed, began),
-            recovery: time(breach, ended.and(confirming).or(ended)),
-            confidence: time(confirming, ended).or_else(|| ended.map(|_| Duration::ZERO)),
-            total: time(breach, ended),
-            data_lost: losses(plan, records).into_values().max(),
+            detection: measured.detection(),
+            decision: measured.decision(),
+            recovery: measured.recovery().filter(|_| rolled_back),
+            confidence: measured.confidence().filter(|_| rolled_back),
+            total: measured.total().filter(|_| rolled_back),
+            data_lost: measured.data_lost().filter(|_| !measured.losses.is_empty()),
         }
     }
 }
 
-/// The steps that have lost data, and what was written in which time.
-fn losses<'r>(plan: &Plan, records: &'r [Record]) -> BTreeMap<&'r Name, Duration> {
-    let mut cutover = None;
-    let mut sent: BTreeMap<&Name, Option<Duration>> = BTreeMap::new();
-    let mut lost = BTreeMap::new();
-    for record in records {
-        match &record.event {
-            Event::CutoverMarked => cutover = Some(record.at),
-            Event::Step { step, what: StepEvent::Intended { change, .. } } => {
-                let told = change.effects.iter().find_map(|effect| match effect {
-                    Effect::LosesData { since } => Some(since.or(cutover)),
-                    _ => None,
-                });
-                let first = plan.steps.get(step).is_some_and(|step| step.loses_data) && !sent.contains_key(step);
-                let since = told.flatten().or(cutover.filter(|_| first));
-                sent.insert(step, since.map(|since| between(since, record.at)));
-            }
-            Event::Step { step, what: StepEvent::Accepted { .. } | StepEvent::Effective { .. } } => {
-                if let Some(time) = sent.get(step).copied().flatten() {
-                    lost.insert(step, time);
-                }
-            }
-            _ => {}
-        }
-    }
-    lost
+/// Where nobody can tell since when a step loses data, it is since the cutover.
+fn measured(records: &[Record], run: &Run) -> Measured {
+    let mut measured = measure(records, run);
+    measured.losses.iter_mut().for_each(|loss| loss.from = loss.from.or(run.cutover));
+    measured
 }
 
 impl Verdict {
-    fn of(plan: &Plan, outcome: Outcome, times: &Times, records: &[Record]) -> Self {
+    fn of(plan: &Plan, outcome: Outcome, times: &Times, records: &[Record], losses: &[Loss]) -> Self {
         let objectives = &plan.objectives;
         let within = |time: Option<Duration>, most: Option<Duration>| Some(time? <= most?);
         let nothing_lost = objectives.rpo.map(|_| true).filter(|_| times.data_lost.is_none());
@@ -236,7 +217,7 @@ impl Verdict {
         let within_rpo = within(times.data_lost, objectives.rpo).or(nothing_lost);
         let within_confidence = within(times.confidence, objectives.confidence);
         let loss_approved =
-            within_rpo == Some(false) && objectives.rpo.is_some_and(|rpo| is_approved(plan, records, rpo));
+            within_rpo == Some(false) && objectives.rpo.is_some_and(|rpo| is_approved(plan, records, losses, rpo));
         let kept = [within_rto, within_rpo.map(|within| within || loss_approved), within_confidence]
             .iter()
             .all(|within| *within != Some(false));
@@ -246,11 +227,11 @@ impl Verdict {
 }
 
 /// Whether the people whom the plan names have agreed to each loss that is more than `rpo`.
-fn is_approved(plan: &Plan, records: &[Record], rpo: Duration) -> bool {
+fn is_approved(plan: &Plan, records: &[Record], losses: &[Loss], rpo: Duration) -> bool {
     let approved = |name: &Name| {
         let is_it = |event: &Event| matches!(event, Event::Step { step, what: StepEvent::Approved } if step == name);
         let asked = plan.steps.get(name).is_some_and(|step| step.approve.is_some());
         asked && records.iter().any(|record| is_it(&record.event))
     };
-    losses(plan, records).into_iter().filter(|(_, time)| *time > rpo).all(|(name, _)| approved(name))
+    losses.iter().filter(|loss| loss.time().is_some_and(|time| time > rpo)).all(|loss| approved(&loss.step))
 }

@@ -17,6 +17,7 @@ mod golden_journals;
 mod golden_scenes;
 mod journal;
 mod losses;
+mod measures;
 mod notices;
 mod parts;
 mod plans;

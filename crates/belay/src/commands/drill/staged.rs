@@ -184,7 +184,7 @@ impl<'a> Drill<'a> {
             DrillVerdict::Halted | DrillVerdict::Aborted => Exit::NotRolledBack,
         };
         self.stop_drawing();
-        show_summary(&run, None, self.output);
+        show_summary(&run, None, None, self.output);
         report::show(&report, self.output);
         let command = format!("{again} --put-back={} --reason {}", run.id, text::shell_word("after the drill"));
         let undoable = self.undoable(&run.id);
@@ -369,7 +369,7 @@ impl<'a> Drill<'a> {
             undone = self.follow(&undo).await?;
         }
         self.stop_drawing();
-        show_summary(&undone, None, self.output);
+        show_summary(&undone, None, None, self.output);
         Ok(undone)
     }
 

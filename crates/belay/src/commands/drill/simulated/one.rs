@@ -39,8 +39,8 @@ pub(super) fn show(plan: &Plan, report: &Report, records: &[Record], output: Out
 
 fn times(plan: &Plan, report: &Report, output: Output) {
     let (times, objectives) = (&report.times, &plan.objectives);
-    row("detection", times.detection, "from the breach to the trigger", None, output);
-    row("decision", times.decision, "from the trigger to the rollback", None, output);
+    row("detection", times.detection, "from the breach to the incident", None, output);
+    row("decision", times.decision, "from the incident to the decision", None, output);
     row("recovery", times.recovery, "from the breach to the end of the last step", None, output);
     let confidence = held(times.confidence, "objective", objectives.confidence);
     row("confidence", times.confidence, "from there to the end of the confirmation", confidence, output);
