@@ -64,6 +64,11 @@ impl Checker<'_> {
         self.of_incidents(pointer, channel);
         for (index, event) in channel["events"].as_array().into_iter().flatten().enumerate() {
             let kind: Option<NoticeKind> = serde_json::from_value(event.clone()).ok();
+            if kind.is_some() && channel["events"].as_array().into_iter().flatten().take(index).any(|one| one == event)
+            {
+                let message = format!("{event} stands here twice").replace('"', "`");
+                self.complain(&format!("{pointer}/events/{index}"), message, "name each event once");
+            }
             if let Some(kind) = kind.filter(|kind| !spec.events.contains(kind)) {
                 let known: Vec<&str> = spec.events.iter().map(|kind| kind.as_str()).collect();
                 let message = format!("a channel `{}` is never told of `{kind}`", spec.key);

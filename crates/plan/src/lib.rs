@@ -39,6 +39,7 @@ mod schema;
 mod svg;
 mod syntax;
 mod texts;
+mod unparsed;
 
 pub use decode::below;
 pub use load::{Changes, Loaded, load, load_with};

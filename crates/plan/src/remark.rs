@@ -33,7 +33,21 @@ pub fn remarks(file_name: &str, text: &str, plan: &Plan, catalogue: &Catalogue) 
     let decision = late_rules(file_name, text, plan).into_iter().chain(late_default(file_name, text, plan));
     let decision = decision.chain(idle_rules(file_name, text, plan)).chain(idle_window(file_name, text, plan));
     let decision = decision.chain(empty_authorities(file_name, text, plan)).chain(no_time(file_name, text, plan));
-    plan.signals.iter().flat_map(of_signal).chain(decision).collect()
+    let channels = strange_channels(file_name, text, plan);
+    plan.signals.iter().flat_map(of_signal).chain(decision).chain(channels).collect()
+}
+
+/// Topics and buses of another account: Belay sends to those of the plan's account only, which it has verified.
+fn strange_channels(file_name: &str, text: &str, plan: &Plan) -> Vec<Diagnostic> {
+    let strange = plan.notify.channels.iter().filter_map(|(name, channel)| {
+        let arn = channel.spec[&channel.kind].as_str().filter(|arn| arn.starts_with("arn:"))?;
+        let (of, own) = (arn.split(':').nth(4)?, channel.aws.account.as_deref()?);
+        let pointer = below(&below("/notify", name), &channel.kind);
+        let message = format!("this is of the account {of}, and the plan is about the account {own}");
+        let help = "Belay sends to what is in the plan's account: name a topic or a bus there";
+        (of != own).then(|| remark(file_name, text, &pointer, &message, help)).flatten()
+    });
+    strange.collect()
 }
 
 /// Rules for a problem that no trigger has: most likely a name that was mistyped, and the trigger gets another rule.

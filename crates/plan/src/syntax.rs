@@ -8,6 +8,8 @@ use std::{collections::HashMap, ops::Range};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, StrInput};
 
+use crate::unparsed::maybe_secrets;
+
 /// Bytes of the text.
 pub(crate) type Span = Range<usize>;
 
@@ -121,10 +123,14 @@ pub(crate) fn parse(text: &str) -> Result<(Node, Vec<Problem>), Vec<Problem>> {
         refused: Vec::new(),
         duplicates: Vec::new(),
     };
-    let root = builder.stream().map_err(|problem| vec![problem])?;
+    let concealed = |problems: Vec<Problem>| {
+        let conceal = || maybe_secrets(text);
+        problems.into_iter().map(|problem| Problem { conceal: conceal(), ..problem }).collect()
+    };
+    let root = builder.stream().map_err(|problem| concealed(vec![problem]))?;
     match builder.refused.is_empty() {
         true => Ok((root, builder.duplicates)),
-        false => Err(builder.refused),
+        false => Err(concealed(builder.refused)),
     }
 }
 

@@ -151,6 +151,24 @@ steps:
     );
 }
 
+#[test]
+fn a_topic_of_another_account_is_remarked() {
+    let text = "belay: 1
+migration: m
+aws: { account: \"111122223333\", region: eu-west-1 }
+notify:
+  own: { sns: \"arn:aws:sns:eu-west-1:111122223333:team\" }
+  other:
+    sns: \"arn:aws:sns:eu-west-1:999999999999:team\"
+steps:
+  a: { action: manual, with: { instructions: Do it. } }
+";
+    let plan = load("m.yaml", text, &catalogue()).unwrap().plan;
+    let remarks = belay_plan::remarks("m.yaml", text, &plan, &catalogue());
+    let found: Vec<_> = remarks.iter().map(|remark| (remark.place.line, remark.message.as_str())).collect();
+    assert_eq!(found, [(7, "this is of the account 999999999999, and the plan is about the account 111122223333")]);
+}
+
 /// Zeros and empty lists that are valid, and hardly meant.
 #[test]
 fn what_leaves_no_time_or_names_nobody_is_remarked() {

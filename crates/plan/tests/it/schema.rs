@@ -35,6 +35,7 @@ const BEYOND_THE_SCHEMA: &[&str] = &[
     "needs-itself",
     "needs-twice",
     "needs-unknown-step",
+    "notice-event-twice",
     "notice-every-without-after",
     "notice-of-no-use-to-its-channel",
     "overlay-breaks-the-plan",
