@@ -46,6 +46,7 @@ const READS: Operations<15> = [
             "DescribeDBSubnetGroups",
             "DescribeIntegrations",
             "DescribeOptionGroups",
+            "DescribeOrderableDBInstanceOptions",
         ],
     ),
     (

@@ -262,7 +262,12 @@ impl System for RdsRestore {
                 Ok(None) => RestorePoint::unknown("it goes back to no other data"),
                 Err(Corrupt(why)) => return vec![readiness::unasked(&scope.step, why)],
             };
-            readiness::of(&clients, (scope, &with), (&now, baseline.as_ref()), point, self.clock.now()).await
+            let of_restore =
+                readiness::of(&clients, (scope, &with), (&now, baseline.as_ref()), point, self.clock.now());
+            let (mut checks, of_proxies) =
+                futures::join!(of_restore, readiness::proxies(&self.aws, scope, &with, &now));
+            checks.extend(of_proxies);
+            checks
         })
     }
 

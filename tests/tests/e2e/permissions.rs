@@ -15,7 +15,12 @@ const ACCOUNT: &str = "123456789012";
 const REGION: &str = "us-east-1";
 
 /// Calls of RDS that have no resource-level permissions.
-const NOT_OF_ONE: [&str; 3] = ["DescribeAccountAttributes", "DescribeCertificates", "DescribeDBEngineVersions"];
+const NOT_OF_ONE: [&str; 4] = [
+    "DescribeAccountAttributes",
+    "DescribeCertificates",
+    "DescribeDBEngineVersions",
+    "DescribeOrderableDBInstanceOptions",
+];
 
 /// What IAM asks for a call: actions, each with a resource. Calls that carry tags or hand on a role need more than
 /// their own name.

@@ -86,6 +86,7 @@ fn sought<'a>(scope: &'a Scope, with: &'a With, old: &'a Instance, now: &'a Stat
         snapshot: now.snapshot.as_ref(),
         latest_restorable: old.latest_restorable,
         earliest_restorable: now.earliest_restorable,
+        created: old.created,
         retention_days: old.settings.backup_retention_days,
     }
 }

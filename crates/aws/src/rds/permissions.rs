@@ -149,9 +149,13 @@ impl Permissions {
             Some(links) => !proxies::moved(with, Some(links)).is_empty(),
             None => proxies::moves(with),
         };
-        if !moves {
-            return;
+        if moves {
+            self.move_proxies(word, names);
         }
+    }
+
+    /// What it takes to lead proxies to the restored database.
+    pub(super) fn move_proxies(&mut self, word: &str, names: &Names) {
         for (action, name) in [(proxies::DEREGISTER, &names.failed), (proxies::REGISTER, &names.own)] {
             for resource in ["db-proxy:*".to_owned(), "target-group:*".to_owned(), format!("{word}:{}", any_run(name))]
             {
@@ -297,6 +301,7 @@ mod tests {
                 // For readiness.
                 "rds:DescribeAccountAttributes *",
                 "rds:DescribeDBEngineVersions *",
+                "rds:DescribeOrderableDBInstanceOptions *",
                 "rds:DescribeDBSubnetGroups arn:aws:rds:eu-west-1:111122223333:subgrp:*",
                 "rds:DescribeCertificates *",
                 "rds:DescribeDBParameterGroups arn:aws:rds:eu-west-1:111122223333:pg:*",

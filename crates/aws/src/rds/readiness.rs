@@ -1,17 +1,25 @@
 //! What a restore needs beyond the database and its source: room in the account, groups that are still there, a version that
 //! RDS still offers, a key that can be used. Each read that fails is an unknown check.
 
+mod class;
 mod key;
 mod origin;
 mod protection;
+mod proxies;
 mod quota;
 mod snapshots;
+mod status;
 mod still_there;
+
+use std::collections::BTreeSet;
 
 use belay_ports::{Check, RestorePoint, Scope};
 use jiff::Timestamp;
 
-pub(super) use self::quota::{DESCRIBE as DESCRIBE_QUOTAS, checks as quotas, room};
+pub(super) use self::{
+    proxies::checks as proxies,
+    quota::{DESCRIBE as DESCRIBE_QUOTAS, checks as quotas, room},
+};
 use super::{
     ClusterState, Observed, Source, With,
     permissions::Permissions,
@@ -28,6 +36,8 @@ struct Needs<'a> {
     name: &'a str,
     engine: &'a str,
     engine_version: &'a str,
+    /// Of its instances, each once.
+    classes: Vec<Class<'a>>,
     /// Instances that are made.
     instances: i64,
     /// In GiB, where it counts against the account's storage.
@@ -42,6 +52,22 @@ struct Needs<'a> {
     certificate: Option<&'a str>,
     /// An ARN. None: not encrypted.
     key: Option<&'a str>,
+}
+
+/// An instance class.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Class<'a> {
+    wanted: &'a str,
+    /// That of the present instance, which a restore takes where RDS refuses the other.
+    instead: Option<&'a str>,
+}
+
+impl<'a> Class<'a> {
+    fn of(like: &'a Instance, present: Option<&'a Instance>) -> Option<Self> {
+        let class = |instance: &'a Instance| instance.settings.db_instance_class.as_deref();
+        let wanted = class(like)?;
+        Some(Self { wanted, instead: present.and_then(class).filter(|present| *present != wanted) })
+    }
 }
 
 impl<'a> Needs<'a> {
@@ -74,6 +100,7 @@ impl<'a> Needs<'a> {
             name: &like.name,
             engine: snapshot.map_or(&like.engine, |snapshot| &snapshot.engine),
             engine_version: snapshot.map_or(&like.engine_version, |snapshot| &snapshot.engine_version),
+            classes: Class::of(like, present).into_iter().collect(),
             instances: 1,
             storage_gib: storage.map(i64::from),
             subnet_group: settings.db_subnet_group.as_deref(),
@@ -92,12 +119,22 @@ impl<'a> Needs<'a> {
         let cluster = like.cluster.as_ref()?;
         let settings = &cluster.settings;
         let snapshot = present.snapshot.as_ref();
+        let classes: BTreeSet<Class<'a>> = like
+            .members
+            .iter()
+            .filter_map(|member| {
+                let now =
+                    present.members.iter().find(|now| now.name == member.name).and_then(|now| now.instance.as_ref());
+                Class::of(member.instance.as_ref()?, now)
+            })
+            .collect();
         let attached = present.cluster.as_ref().and_then(|present| present.settings.vpc_security_groups.as_deref());
         Some(Self {
             cluster: true,
             name: &cluster.name,
             engine: snapshot.map_or(&cluster.engine, |snapshot| &snapshot.engine),
             engine_version: snapshot.map_or(&cluster.engine_version, |snapshot| &snapshot.engine_version),
+            classes: classes.into_iter().collect(),
             instances: i64::try_from(cluster.members.len()).unwrap_or(i64::MAX),
             storage_gib: None,
             subnet_group: settings.db_subnet_group.as_deref(),
@@ -139,8 +176,12 @@ pub(super) async fn of(
     };
     // What keeps it from being restored, the assessment shows.
     let mut checks: Vec<Check> = origin::check(scope, with, now, snapshot, point).into_iter().collect();
+    checks.extend(status::checks(with, now));
     checks.extend(protection::check(now));
-    let Some(needs) = Needs::of(now, baseline) else { return checks };
+    let Some(mut needs) = Needs::of(now, baseline) else { return checks };
+    if with.without.contains("db_instance_class") {
+        needs.classes.clear();
+    }
     let client = &clients.rds.read;
     let clusters = i64::from(needs.cluster);
     let rooms = [
@@ -148,13 +189,15 @@ pub(super) async fn of(
         room("DBClusters", clusters, "a restore beside the cluster"),
         room("AllocatedStorage", needs.storage_gib.unwrap_or(0), "a restore beside the database, in GiB"),
     ];
-    let (quotas, listed, there) = futures::join!(
+    let (quotas, listed, there, classes) = futures::join!(
         quotas(client, scope, &rooms),
         snapshots::list(client, needs.cluster, needs.name, snapshot),
         still_there::checks(client, &needs, at),
+        class::checks(client, &needs),
     );
     checks.extend(quotas);
     checks.extend(there);
+    checks.extend(classes);
     let (of_snapshots, key) = snapshots::checks(scope, snapshot, listed, needs.name, at);
     checks.extend(of_snapshots);
     let own = snapshot.and_then(|snapshot| snapshot.kms_key.as_deref());
@@ -166,7 +209,7 @@ pub(super) async fn of(
 
 /// What these reads need.
 pub(super) fn permissions(made: &mut Permissions, kind: Kind, name: &str, from: &Source) {
-    for action in [DESCRIBE_QUOTAS, still_there::ENGINE_VERSIONS] {
+    for action in [DESCRIBE_QUOTAS, still_there::ENGINE_VERSIONS, class::ORDERABLE] {
         made.read(action, "*".to_owned());
     }
     made.read(still_there::SUBNET_GROUPS, made.arn("subgrp:*"));

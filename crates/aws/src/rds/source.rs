@@ -51,7 +51,10 @@ pub(super) struct Sought<'a> {
     pub(super) snapshot: Option<&'a Snapshot>,
     /// None: automated backups are off.
     pub(super) latest_restorable: Option<Timestamp>,
+    /// As RDS shows it. None: it does not.
     pub(super) earliest_restorable: Option<Timestamp>,
+    /// When the instance or cluster was made.
+    pub(super) created: Option<Timestamp>,
     /// For how many days automated backups are kept.
     pub(super) retention_days: Option<i32>,
 }
@@ -117,10 +120,21 @@ impl Sought<'_> {
         let automated = match self.from {
             Source::Time(Time::Latest) => false,
             Source::Time(_) => true,
-            Source::Snapshot(_) | Source::NewestSnapshot(_) => self.snapshot?.name.starts_with("rds:"),
+            Source::Snapshot(_) | Source::NewestSnapshot(_) => self.snapshot?.automated,
         };
-        let days = self.retention_days.filter(|days| automated && *days > 0)?;
-        data.checked_add(SignedDuration::from_hours(24 * i64::from(days))).ok()
+        data.checked_add(self.retention().filter(|_| automated)?).ok()
+    }
+
+    fn retention(&self) -> Option<SignedDuration> {
+        let days = self.retention_days.filter(|days| *days > 0)?;
+        Some(SignedDuration::from_hours(24 * i64::from(days)))
+    }
+
+    /// The first point in time that can be restored. RDS does not always show it; but there are no backups from before the database was
+    /// made, and none that are older than the retention.
+    fn earliest(&self) -> Option<Timestamp> {
+        let kept = || self.looked.checked_sub(self.retention()?).ok();
+        self.earliest_restorable.or_else(|| kept().max(self.created))
     }
 
     /// What counts from the cutover is not known before.
@@ -194,8 +208,8 @@ impl Sought<'_> {
         if point > self.looked {
             return Err(failed(format!("{point} lies in the future")));
         }
-        if let Some(earliest) = self.earliest_restorable.filter(|earliest| point < *earliest) {
-            return Err(failed(format!("{point} is before {earliest}, the earliest time that can be restored")));
+        if let Some(earliest) = self.earliest().filter(|earliest| point < *earliest) {
+            return Err(failed(format!("{point} is before {earliest:.0}, the earliest time that can be restored")));
         }
         if point < latest {
             return Ok(Some(point));
@@ -333,6 +347,7 @@ mod tests {
             snapshot,
             latest_restorable: None,
             earliest_restorable: None,
+            created: None,
             retention_days: None,
         };
         testing::failed(sought.data().expect_err("it cannot be restored"))
@@ -356,6 +371,62 @@ mod tests {
             None,
         );
         assert!(why.contains("is the snapshot of a cluster"), "{why}");
+    }
+
+    /// RDS shows no window of the automated backups, as right after they were turned on.
+    #[test]
+    fn a_point_before_the_database_or_older_than_the_retention_cannot_be_restored() {
+        let scope = testing::scope(Value::Null, None, None);
+        let data = |point: &str, created: Option<&str>, shown: Option<&str>, days: Option<i32>| {
+            let time = |text: &str| text.parse::<Timestamp>().unwrap();
+            let from = Source::Time(Time::At(time(point)));
+            let sought = Sought {
+                scope: &scope,
+                from: &from,
+                kind: Kind::Instance,
+                name: "checkout",
+                looked: at(6),
+                snapshot: None,
+                latest_restorable: Some(at(6)),
+                earliest_restorable: shown.map(time),
+                created: created.map(time),
+                retention_days: days,
+            };
+            sought.data().map_err(testing::failed)
+        };
+        let (old, recent) = ("2026-02-25T00:00:00Z", "2026-03-01T04:00:00Z");
+        assert_eq!(
+            data(old, None, None, Some(3)).unwrap_err(),
+            "2026-02-25T00:00:00Z is before 2026-02-26T06:00:00Z, the earliest time that can be restored"
+        );
+        let young = data("2026-03-01T03:00:00Z", Some(recent), None, Some(3)).unwrap_err();
+        assert!(young.contains("before 2026-03-01T04:00:00Z"), "{young}");
+        assert_eq!(data("2026-03-01T05:00:00Z", Some(recent), None, Some(3)), Ok(Some(at(5))));
+        // What RDS shows counts: it may keep a backup for longer.
+        assert_eq!(data(old, Some(recent), Some(old), Some(3)), Ok(Some(old.parse().unwrap())));
+    }
+
+    #[test]
+    fn an_automated_snapshot_is_kept_as_long_as_the_retention_and_a_manual_one_stays() {
+        let scope = testing::scope(Value::Null, None, None);
+        let until = |automated: bool| {
+            let (from, found) =
+                (Source::Snapshot("pre".to_owned()), Snapshot { automated, ..snapshot("pre", 1, "available") });
+            let sought = Sought {
+                scope: &scope,
+                from: &from,
+                kind: Kind::Instance,
+                name: "checkout",
+                looked: at(6),
+                snapshot: Some(&found),
+                latest_restorable: None,
+                earliest_restorable: None,
+                created: None,
+                retention_days: Some(1),
+            };
+            sought.restore_point().until
+        };
+        assert_eq!((until(true), until(false)), (Some("2026-03-02T01:00:00Z".parse().unwrap()), None));
     }
 
     #[test]
@@ -387,6 +458,7 @@ mod tests {
                 snapshot: Some(&found),
                 latest_restorable: None,
                 earliest_restorable: None,
+                created: None,
                 retention_days: None,
             };
             assert_eq!(sought.data(), Ok(Some(at(1))), "{name}");

@@ -125,6 +125,12 @@ pub struct Snapshot {
     pub taken: Option<Timestamp>,
     /// Of which instance it was taken, by the name at that time.
     pub instance: String,
+    /// Of which instance or cluster, by the id that stays when it is renamed. None: RDS does not show it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<String>,
+    /// RDS has taken it by itself, and deletes it when the retention is over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub automated: bool,
     pub engine: String,
     pub engine_version: String,
     /// In GiB.
@@ -204,6 +210,8 @@ impl Snapshot {
                     .or(snapshot.snapshot_create_time),
             ),
             instance: text(&snapshot.db_instance_identifier),
+            of: snapshot.dbi_resource_id.clone(),
+            automated: automated(snapshot.snapshot_type.as_deref(), snapshot.db_snapshot_identifier.as_deref()),
             engine: text(&snapshot.engine),
             engine_version: text(&snapshot.engine_version),
             allocated_storage: snapshot.allocated_storage,
@@ -213,6 +221,11 @@ impl Snapshot {
             tags: tags(snapshot.tag_list()),
         }
     }
+}
+
+/// Its name alone is one that people cannot give.
+pub(super) fn automated(kind: Option<&str>, name: Option<&str>) -> bool {
+    kind == Some("automated") || name.is_some_and(|name| name.starts_with("rds:"))
 }
 
 pub(super) fn percent(text: Option<&str>) -> Option<u8> {

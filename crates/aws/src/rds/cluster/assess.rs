@@ -70,6 +70,7 @@ fn sought<'a>(scope: &'a Scope, with: &'a With, old: &'a Cluster, now: &'a Clust
         snapshot: now.snapshot.as_ref(),
         latest_restorable: old.latest_restorable,
         earliest_restorable: old.earliest_restorable,
+        created: old.created,
         retention_days: old.settings.backup_retention_days,
     }
 }

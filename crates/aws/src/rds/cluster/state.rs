@@ -13,7 +13,7 @@ use crate::rds::{
     links::Links,
     pending,
     proxies::Proxied,
-    state::{Attached, Instance, Snapshot, percent, tags, text, timestamp},
+    state::{Attached, Instance, Snapshot, automated, percent, tags, text, timestamp},
 };
 
 /// Everything that a look finds.
@@ -174,6 +174,8 @@ pub(in crate::rds) fn snapshot(snapshot: &DbClusterSnapshot) -> Snapshot {
         percent_progress: snapshot.percent_progress,
         taken: timestamp(snapshot.snapshot_create_time),
         instance: text(&snapshot.db_cluster_identifier),
+        of: snapshot.db_cluster_resource_id.clone(),
+        automated: automated(snapshot.snapshot_type.as_deref(), snapshot.db_cluster_snapshot_identifier.as_deref()),
         engine: text(&snapshot.engine),
         engine_version: text(&snapshot.engine_version),
         allocated_storage: snapshot.allocated_storage,

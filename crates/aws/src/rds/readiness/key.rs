@@ -13,7 +13,11 @@ pub(super) async fn check(client: &Client, key: &str) -> Check {
     let answer = match client.describe_key().key_id(key).send().await {
         Ok(answer) => answer,
         Err(error) if errors::code(&error) == Some("NotFoundException") => {
-            return unusable(key, "there is no such key");
+            return unusable(
+                key,
+                "there is no such key",
+                "restore from a copy of the snapshot under another key, or correct the key that the plan names: what this one encrypted is lost",
+            );
         }
         Err(error) => {
             let why = errors::read(error, DESCRIBE, key).why;
@@ -24,18 +28,31 @@ pub(super) async fn check(client: &Client, key: &str) -> Check {
     };
     match answer.key_metadata.and_then(|found| found.key_state) {
         Some(KeyState::Enabled) => Check::go(ID, key, "it is enabled"),
-        Some(KeyState::PendingDeletion | KeyState::PendingReplicaDeletion) => {
-            unusable(key, "it is about to be deleted, and nothing that it encrypts could be restored any more")
-        }
-        Some(state) => unusable(key, &format!("it is {}", state.as_str())),
+        Some(KeyState::PendingDeletion | KeyState::PendingReplicaDeletion) => unusable(
+            key,
+            "it is about to be deleted, and nothing that it encrypts could be restored any more",
+            &format!("`aws kms cancel-key-deletion --key-id {key}`, then `aws kms enable-key --key-id {key}`"),
+        ),
+        Some(state) => unusable(
+            key,
+            &format!("it is {}", state.as_str()),
+            &match state {
+                KeyState::Disabled => format!("`aws kms enable-key --key-id {key}`"),
+                KeyState::PendingImport => {
+                    format!("import its key material again: `aws kms import-key-material --key-id {key} ...`")
+                }
+                KeyState::Unavailable => {
+                    "connect its custom key store again: `aws kms connect-custom-key-store`".to_owned()
+                }
+                _ => format!("wait until it is enabled; look at it: `aws kms describe-key --key-id {key}`"),
+            },
+        ),
         None => Check::unknown(ID, key, "KMS does not show its state")
             .wanted("Enabled")
             .cure(format!("look at it: `aws kms describe-key --key-id {key}`")),
     }
 }
 
-fn unusable(key: &str, found: &str) -> Check {
-    Check::no_go(ID, key, found)
-        .wanted("Enabled")
-        .cure("enable the key (`aws kms cancel-key-deletion`, `aws kms enable-key`), or restore from a copy under another key")
+fn unusable(key: &str, found: &str, cure: &str) -> Check {
+    Check::no_go(ID, key, found).wanted("Enabled").cure(cure)
 }

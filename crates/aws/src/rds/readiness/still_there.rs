@@ -24,29 +24,52 @@ pub(super) const ENGINE_VERSIONS: &str = "rds:DescribeDBEngineVersions";
 
 pub(super) async fn checks(client: &Client, needs: &Needs<'_>, at: Timestamp) -> Vec<Check> {
     let subnets = async { Some(subnet_group(client, needs.subnet_group?).await) };
-    let parameters = async {
-        let name = needs.parameter_group?;
-        Some(match needs.cluster {
-            true => {
-                let asked = client.describe_db_cluster_parameter_groups().db_cluster_parameter_group_name(name);
-                there("parameter_group", CLUSTER_PARAMETER_GROUPS, name, asked.send().await)
-            }
-            false => {
-                let asked = client.describe_db_parameter_groups().db_parameter_group_name(name);
-                there("parameter_group", PARAMETER_GROUPS, name, asked.send().await)
-            }
-        })
-    };
+    let parameters = async { Some(parameter_group(client, needs.cluster, needs.parameter_group?).await) };
     let options = async {
         let name = needs.option_group?;
         let asked = client.describe_option_groups().option_group_name(name).send().await;
         Some(there("option_group", OPTION_GROUPS, name, asked))
     };
     let certificate = async { Some(certificate(client, needs.certificate?, at).await) };
-    let (subnets, parameters, options, certificate, version) =
+    let (subnets, parameters, options, certificate, (version, family)) =
         futures::join!(subnets, parameters, options, certificate, version(client, needs.engine, needs.engine_version));
+    // RDS refuses a group that is made for another version than that of the snapshot.
+    let parameters = parameters.map(|(check, of)| match (of, &family, needs.parameter_group) {
+        (Some(of), Some(family), Some(name)) if of != *family => {
+            let found =
+                format!("it is of the family {of}, and {} {} wants {family}", needs.engine, needs.engine_version);
+            Check::no_go("parameter_group", name, found)
+                .wanted(format!("a parameter group of {family}"))
+                .cure("take a snapshot of the database as it is now, or restore from one of the version that it has")
+        }
+        _ => check,
+    });
     let read = [subnets, parameters, options, certificate].into_iter().flatten();
     read.chain([version]).chain(security_groups(needs)).collect()
+}
+
+/// With the family that it is for.
+async fn parameter_group(client: &Client, cluster: bool, name: &str) -> (Check, Option<String>) {
+    const ID: &str = "parameter_group";
+    match cluster {
+        true => {
+            let asked = client.describe_db_cluster_parameter_groups().db_cluster_parameter_group_name(name);
+            let answer = asked.send().await;
+            let family = answer
+                .as_ref()
+                .ok()
+                .and_then(|all| all.db_cluster_parameter_groups().first()?.db_parameter_group_family.clone());
+            (there(ID, CLUSTER_PARAMETER_GROUPS, name, answer), family)
+        }
+        false => {
+            let answer = client.describe_db_parameter_groups().db_parameter_group_name(name).send().await;
+            let family = answer
+                .as_ref()
+                .ok()
+                .and_then(|all| all.db_parameter_groups().first()?.db_parameter_group_family.clone());
+            (there(ID, PARAMETER_GROUPS, name, answer), family)
+        }
+    }
 }
 
 /// `what`: a check's id, in words too.
@@ -93,13 +116,16 @@ async fn certificate(client: &Client, name: &str, at: Timestamp) -> Check {
     }
 }
 
-/// Versions that RDS has withdrawn are listed only when asked for.
-async fn version(client: &Client, engine: &str, version: &str) -> Check {
+/// With the family of parameter groups that it wants. Versions that RDS has withdrawn are listed only when asked for.
+async fn version(client: &Client, engine: &str, version: &str) -> (Check, Option<String>) {
     const ID: &str = "engine_version";
     let subject = format!("{engine} {version}");
     let cure = "upgrade the database and take a new snapshot of it before the cutover";
     let asked = client.describe_db_engine_versions().engine(engine).engine_version(version);
-    match asked.include_all(true).send().await {
+    let answer = asked.include_all(true).send().await;
+    let first = answer.as_ref().ok().and_then(|answer| answer.db_engine_versions().first());
+    let family = first.and_then(|found| found.db_parameter_group_family.clone());
+    let check = match answer {
         Err(error) if is_code(errors::code(&error), "InvalidParameterCombination") => withdrawn(ID, subject, cure),
         Err(error) => {
             let why = errors::read(error, ENGINE_VERSIONS, &subject).why;
@@ -114,7 +140,8 @@ async fn version(client: &Client, engine: &str, version: &str) -> Check {
             }
             Some(_) => Check::go(ID, subject, "RDS offers it"),
         },
-    }
+    };
+    (check, family)
 }
 
 fn withdrawn(id: &str, subject: String, cure: &str) -> Check {

@@ -34,7 +34,7 @@ pub(super) fn instance() -> Value {
             "latest_restorable": null, "tags": {},
             "settings": {
                 "db_subnet_group": "data", "db_parameter_group": "tuned", "option_group": "default:postgres-16",
-                "vpc_security_groups": ["sg-1"], "allocated_storage": 100, "ca_certificate": "rds-ca-rsa2048-g1",
+                "vpc_security_groups": ["sg-1"], "allocated_storage": 100, "db_instance_class": "db.r6g.large", "ca_certificate": "rds-ca-rsa2048-g1",
             },
             "attached": { "read_replicas": [], "replicates_from": null, "roles": [], "secret": null,
                           "replicated_backups": [], "activity_stream": false },
@@ -93,8 +93,24 @@ fn certificate(until: &str) -> String {
 }
 
 fn version(status: &str) -> String {
-    let one = format!("<DBEngineVersion><Status>{status}</Status></DBEngineVersion>");
+    let family = "<DBParameterGroupFamily>postgres16</DBParameterGroupFamily>";
+    let one = format!("<DBEngineVersion><Status>{status}</Status>{family}</DBEngineVersion>");
     answer("DescribeDBEngineVersions", &format!("<DBEngineVersions>{one}</DBEngineVersions>"))
+}
+
+fn parameters(family: &str) -> String {
+    let one = format!("<DBParameterGroup><DBParameterGroupFamily>{family}</DBParameterGroupFamily></DBParameterGroup>");
+    answer("DescribeDBParameterGroups", &format!("<DBParameterGroups>{one}</DBParameterGroups>"))
+}
+
+/// Of this class; none: RDS offers nothing.
+fn orderable(class: Option<&str>) -> String {
+    let one = |class| {
+        format!("<OrderableDBInstanceOption><DBInstanceClass>{class}</DBInstanceClass></OrderableDBInstanceOption>")
+    };
+    let all = class.map(one).unwrap_or_default();
+    let all = format!("<OrderableDBInstanceOptions>{all}</OrderableDBInstanceOptions>");
+    answer("DescribeOrderableDBInstanceOptions", &all)
 }
 
 fn subnets(status: &str) -> String {
@@ -122,6 +138,8 @@ async fn world(broken: Option<(&'static str, String)>) -> Wire {
             (_, "DescribeCertificates") => certificate("2061-01-01T00:00:00Z"),
             (_, "DescribeDBEngineVersions") => version("available"),
             (_, "DescribeDBSubnetGroups") => subnets("Complete"),
+            (_, "DescribeDBParameterGroups") => parameters("postgres16"),
+            (_, "DescribeOrderableDBInstanceOptions") => orderable(Some("db.r6g.large")),
             (_, "DescribeKey") => key("Enabled"),
             (_, other) => answer(other, ""),
         }
@@ -164,6 +182,7 @@ async fn a_sound_account_has_no_finding_and_shows_what_was_looked_at() {
         ids(&checks),
         [
             "restore_source",
+            "database_status",
             "quota",
             "quota",
             "subnet_group",
@@ -172,14 +191,15 @@ async fn a_sound_account_has_no_finding_and_shows_what_was_looked_at() {
             "certificate",
             "engine_version",
             "security_groups",
+            "instance_class",
             "snapshots_kept",
             "snapshot_label",
             "key",
         ]
     );
     assert_eq!(checks[0].found, "snapshot before of 2026-03-01T00:00:00Z");
-    assert_eq!(checks[1].line(), "DBInstances: 39 of 40 are used, and a restore beside the database needs 1");
-    assert_eq!(checks[7].subject, "postgres 16.3", "of the snapshot, not of the database");
+    assert_eq!(checks[2].line(), "DBInstances: 39 of 40 are used, and a restore beside the database needs 1");
+    assert_eq!(checks[8].subject, "postgres 16.3", "of the snapshot, not of the database");
 }
 
 /// In each world exactly one thing is broken.
@@ -201,6 +221,9 @@ async fn each_defect_is_found_and_no_other() {
             "no such parameter group",
         ),
         ("DescribeDBParameterGroups", denied(), "parameter_group", Unknown, "AccessDenied"),
+        ("DescribeDBParameterGroups", parameters("postgres15"), "parameter_group", NoGo, "of the family postgres15"),
+        ("DescribeOrderableDBInstanceOptions", orderable(None), "instance_class", Warn, "lists no instance class"),
+        ("DescribeOrderableDBInstanceOptions", denied(), "instance_class", Unknown, "AccessDenied"),
         ("DescribeOptionGroups", refused("OptionGroupNotFoundFault"), "option_group", NoGo, "no such option group"),
         ("DescribeCertificates", refused("CertificateNotFound"), "certificate", NoGo, "no such certificate"),
         ("DescribeCertificates", certificate("2026-03-01T23:59:59Z"), "certificate", NoGo, "valid until 2026-03-01"),
@@ -223,6 +246,7 @@ async fn each_defect_is_found_and_no_other() {
         ("DescribeDBSnapshots", denied(), "snapshots_kept", Unknown, "rds:DescribeDBSnapshots"),
         ("DescribeKey", key("Disabled"), "key", NoGo, "it is Disabled"),
         ("DescribeKey", key("PendingDeletion"), "key", NoGo, "about to be deleted"),
+        ("DescribeKey", key("PendingImport"), "key", NoGo, "it is PendingImport"),
     ] {
         let checks = found(&world(Some((call, broken))).await, observed(), None).await;
         let findings: Vec<_> = checks.iter().filter(|check| check.verdict != CheckVerdict::Go).collect();
@@ -331,7 +355,10 @@ async fn a_snapshot_of_the_wrong_database_time_or_state_is_found() {
         ("status", json!("available"), before, named(), NoGo, "after the cutover of 2026-02-28T00:00:00Z"),
         ("status", json!("creating"), None, named(), NoGo, "snapshot before is creating"),
         ("instance", json!("search"), None, named(), Warn, "of search, not of orders"),
-        ("engine", json!("mysql"), None, named(), Warn, "of mysql 16.3"),
+        ("engine", json!("mysql"), None, named(), NoGo, "of mysql 16.3"),
+        ("of", json!("db-1"), None, named(), Go, "snapshot before of"),
+        ("of", json!("db-0"), None, named(), Warn, "an earlier instance that was called orders (db-0)"),
+        ("status", json!("failed"), None, named(), NoGo, "snapshot before is failed"),
     ] {
         let (checks, _) = of_snapshot(|snapshot| snapshot[key] = value.clone(), cutover, from).await;
         let source = one(&checks, "restore_source");
@@ -414,6 +441,8 @@ fn the_key_of_the_data_is_used_and_no_other() {
 fn cluster() -> Observed {
     let attached = instance()["instance"]["attached"].clone();
     let snapshot = instance()["snapshot"].clone();
+    let mut member = instance()["instance"].clone();
+    member["name"] = json!("orders-1");
     let cluster = json!({
         "looked": "2026-03-02T00:00:00Z",
         "cluster": {
@@ -424,7 +453,8 @@ fn cluster() -> Observed {
             "members": [{ "name": "orders-1", "writer": true }, { "name": "orders-2", "writer": false }],
             "attached": attached, "custom_endpoints": [], "global_cluster": null,
         },
-        "restored": null, "failed": null, "members": [], "snapshot": snapshot, "cname": null,
+        "restored": null, "failed": null, "snapshot": snapshot, "cname": null,
+        "members": [{ "name": "orders-1", "instance": member, "restored": null, "failed": null }],
     });
     Observed::Cluster(ClusterState::deserialize(cluster).unwrap())
 }
@@ -438,4 +468,73 @@ async fn a_cluster_needs_room_for_itself_and_its_members() {
         .map(|check| (check.subject.as_str(), check.verdict))
         .collect();
     assert_eq!(quotas, [("DBInstances", CheckVerdict::NoGo), ("DBClusters", CheckVerdict::Go)]);
+}
+
+/// A run would wait for what passes, but a cutover in the middle of it has no way back at hand.
+#[tokio::test]
+async fn a_database_that_rds_would_not_rename_now_is_found() {
+    use CheckVerdict::{Go, NoGo, Unknown};
+    let verdicts = async |now: Observed, with: Value| {
+        let wire = world(None).await;
+        let restore = RdsRestore::new(wire.aws(Access::ReadOnly).await, Arc::new(At("2026-03-02T00:00:00Z")));
+        let checks = restore.readiness(&scope(), With::deserialize(with).unwrap(), now, None).await;
+        let of_status = checks.into_iter().filter(|check| check.id == "database_status");
+        of_status.map(|check| (check.subject, check.verdict)).collect::<Vec<_>>()
+    };
+    let plain = || json!({ "instance": "orders", "from": { "snapshot": "before" } });
+    for (status, expected) in [
+        ("available", Some(Go)),
+        ("backing-up", Some(Go)),
+        ("modifying", Some(Go)),
+        ("configuring-log-exports", Some(Go)),
+        ("deleting", Some(NoGo)),
+        ("delete-precheck", Some(NoGo)),
+        ("stopping", Some(NoGo)),
+        ("rebooting", Some(Unknown)),
+        ("creating", Some(Unknown)),
+        ("moving-to-vpc", Some(Unknown)),
+        // The assessment shows it.
+        ("stopped", None),
+    ] {
+        let mut now = instance();
+        now["instance"]["status"] = json!(status);
+        let found = verdicts(Observed::deserialize(now).unwrap(), plain()).await;
+        let expected: Vec<_> = expected.map(|verdict| ("orders".to_owned(), verdict)).into_iter().collect();
+        assert_eq!(found, expected, "{status}");
+    }
+    // Nothing is renamed.
+    let mut now = instance();
+    now["instance"]["status"] = json!("rebooting");
+    let beside = json!({ "instance": "orders", "from": { "snapshot": "before" }, "keep_endpoint": "none" });
+    assert_eq!(verdicts(Observed::deserialize(now).unwrap(), beside).await, [("orders".to_owned(), Go)]);
+
+    let Observed::Cluster(mut now) = cluster() else { unreachable!() };
+    now.cluster.as_mut().unwrap().status = "deleting".to_owned();
+    let of_cluster = json!({ "cluster": "orders", "from": { "snapshot": "before" } });
+    let found = verdicts(Observed::Cluster(now), of_cluster).await;
+    assert_eq!(found, [("orders".to_owned(), NoGo), ("orders-1".to_owned(), Go)]);
+}
+
+/// RDS makes no new instance of a class that it has retired, though those that run go on.
+#[tokio::test]
+async fn a_class_that_rds_does_not_offer_any_more_is_found() {
+    let retired = async |change: fn(&mut Value)| {
+        let wire = Wire::answering(move |request| match action(request).as_str() {
+            "DescribeOrderableDBInstanceOptions" if form(request).contains_key("DBInstanceClass") => orderable(None),
+            "DescribeOrderableDBInstanceOptions" => orderable(Some("db.r6g.large")),
+            "DescribeKey" => key("Enabled"),
+            other => answer(other, ""),
+        })
+        .await;
+        let (mut was, now) = (instance(), observed());
+        was["instance"]["settings"]["db_instance_class"] = json!("db.m1.small");
+        change(&mut was);
+        found(&wire, now, Some(Observed::deserialize(was).unwrap())).await
+    };
+    let checks = retired(|_| {}).await;
+    let class = one(&checks, "instance_class");
+    assert_eq!((class.subject.as_str(), class.verdict), ("db.m1.small", CheckVerdict::Warn), "{class:#?}");
+    assert!(class.found.ends_with("the restored instance would get db.r6g.large"), "{class:#?}");
+    let checks = retired(|was| was["instance"]["settings"]["db_instance_class"] = json!("db.r6g.large")).await;
+    assert_eq!(one(&checks, "instance_class").verdict, CheckVerdict::NoGo);
 }
