@@ -98,7 +98,10 @@ pub async fn dry_run(
             observed.and_then(|doc| drift::check(&looking, plan, circumstances, (doc, ports.clock.monotonic())).0);
         let scope = &looking.scope;
         let altered = observed.map(|doc| drift::altered(looking.actuator.as_ref(), scope, doc)).unwrap_or_default();
-        let drifted = (drift::with_altered(&plan.steps[&step], drifted, &altered), !altered.is_empty());
+        let drifted = (
+            drift::with_altered(&plan.steps[&step], drifted, &altered, circumstances.cutover.is_some()),
+            !altered.is_empty(),
+        );
         let drifted = drift::with_who(ports, plan, &step, circumstances, drifted).await;
         let mut found = Assessed::of(looking, doc, captures);
         found.checks.extend(drifted);

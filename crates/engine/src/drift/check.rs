@@ -96,13 +96,19 @@ pub(crate) fn check(
 
 /// With what the step relies on and does not write, where that is not as at the baseline: it would send the traffic where somebody
 /// has pointed it since.
-pub(crate) fn with_altered(step: &Step, check: Option<Check>, altered: &[String]) -> Option<Check> {
+pub(crate) fn with_altered(step: &Step, check: Option<Check>, altered: &[String], cut_over: bool) -> Option<Check> {
     if altered.is_empty() {
         return check;
     }
     let more = check.filter(|check| check.verdict != CheckVerdict::Go).map(|check| format!("; {}", check.found));
     let found = format!("not as at the baseline: {}{}", altered.join("; "), more.unwrap_or_default());
-    let cure = "look who has changed it, and put it back; if it is meant, arm again before the cutover: `belay arm`";
+    let cure = match cut_over {
+        false => "look who has changed it, and put it back; if it is meant, arm again before the cutover: `belay arm`",
+        true => {
+            "look who has changed it, and put it back before a rollback, which would send the traffic there; an armed baseline is not \
+             captured anew after the cutover"
+        }
+    };
     Some(not_as_expected(step, ID, &step.resource, found, cure.to_owned()))
 }
 
@@ -194,14 +200,14 @@ mod tests {
     fn what_the_step_relies_on_is_drift_whatever_the_weights_are() {
         let altered = ["blue leads to 198.51.100.9, not to 192.0.2.1".to_owned()];
         let as_expected = || Some(Check::go(ID, "dns", "as expected after the cutover"));
-        assert_eq!(with_altered(&step("proceed"), as_expected(), &[]), as_expected());
-        let found = with_altered(&step("proceed"), as_expected(), &altered).unwrap();
+        assert_eq!(with_altered(&step("proceed"), as_expected(), &[], false), as_expected());
+        let found = with_altered(&step("proceed"), as_expected(), &altered, false).unwrap();
         assert_eq!(
             (found.verdict, found.found.as_str()),
             (CheckVerdict::Warn, "not as at the baseline: blue leads to 198.51.100.9, not to 192.0.2.1",)
         );
         let moved = Check::warn(ID, "dns", "it would take blue 0 -> 100").wanted("as expected").cure("look");
-        let both = with_altered(&step("halt"), Some(moved), &altered).unwrap();
+        let both = with_altered(&step("halt"), Some(moved), &altered, true).unwrap();
         assert_eq!(both.verdict, CheckVerdict::NoGo);
         assert!(both.found.ends_with("not to 192.0.2.1; it would take blue 0 -> 100"), "{both:?}");
     }

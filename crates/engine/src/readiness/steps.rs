@@ -11,7 +11,7 @@ use belay_core::{
 };
 use belay_plan::{
     duration,
-    model::{Name, Plan, Target},
+    model::{Name, Plan, Step, Target},
 };
 use belay_ports::{Check, Corrupt, Ports, Scope};
 use futures::{StreamExt, stream};
@@ -160,7 +160,9 @@ async fn of_step(ports: &Ports, plan: &Plan, step: &Name, circumstances: &Circum
                     .cure("check again; where it stays so, look at the credentials and the network"),
             };
             let loss = Some(Loss::of(&looking, Err(&error)));
-            return Found { checks: vec![check], loss, ..Found::nothing(step) };
+            let mut checks = vec![check];
+            checks.extend(restore_tested(&looking, step, planned, circumstances, at));
+            return Found { checks, loss, ..Found::nothing(step) };
         }
     };
     let mut checks = Vec::new();
@@ -182,12 +184,10 @@ async fn of_step(ports: &Ports, plan: &Plan, step: &Name, circumstances: &Circum
         Err(Corrupt(why)) => checks.push(not_understood(resource, why)),
     }
     checks.extend(looking.actuator.readiness(&looking.scope, &doc).await);
-    if matches!(looking.actuator.restore_test(&looking.scope, at), Ok(Some(_))) {
-        checks.push(restored::check(step, planned, &circumstances.restore_tests, at));
-    }
+    checks.extend(restore_tested(&looking, step, planned, circumstances, at));
     let (drift, moved) = drift::check(&looking, plan, circumstances, (&doc, ports.clock.monotonic()));
     let altered = drift::altered(looking.actuator.as_ref(), &looking.scope, &doc);
-    let drift = (drift::with_altered(planned, drift, &altered), !altered.is_empty());
+    let drift = (drift::with_altered(planned, drift, &altered, circumstances.cutover.is_some()), !altered.is_empty());
     checks.extend(drift::with_who(ports, plan, step, circumstances, drift).await);
     let loss = Some(Loss::of(&looking, Ok(&doc)));
     let at_cutover = circumstances.cutover.is_none().then(|| {
@@ -195,6 +195,18 @@ async fn of_step(ports: &Ports, plan: &Plan, step: &Name, circumstances: &Circum
         Loss::of(&Looking { scope, actuator: looking.actuator.clone() }, Ok(&doc))
     });
     Found { step: step.clone(), checks, loss, at_cutover, changes, moved, uncaptured, observed: Some(doc) }
+}
+
+/// Of a step that restores something, whether it can be observed now or not.
+fn restore_tested(
+    looking: &Looking,
+    step: &Name,
+    planned: &Step,
+    circumstances: &Circumstances,
+    at: Timestamp,
+) -> Option<Check> {
+    matches!(looking.actuator.restore_test(&looking.scope, at), Ok(Some(_)))
+        .then(|| restored::check(step, planned, &circumstances.restore_tests, at))
 }
 
 fn assessed(resource: &str, assessment: Result<Assessment, Corrupt>) -> (Check, Option<Vec<Change>>) {
@@ -262,7 +274,7 @@ fn within_rpo(plan: &Plan, resource: &str, (loss, at_cutover): (&Loss, Option<&L
     })
 }
 
-/// Whether the step can still go back when the last rollback begins: backups have a retention, and a backtrack has its window.
+/// Whether the step can still go back now, and when the last rollback begins: backups have a retention, and a backtrack has its window.
 fn long_enough(
     plan: &Plan,
     resource: &str,
@@ -270,9 +282,16 @@ fn long_enough(
     cutover: Option<Timestamp>,
     at: Timestamp,
 ) -> Option<Check> {
-    plan.window.as_ref()?.point_of_no_return?;
     let until = [Some(loss), at_cutover].into_iter().flatten().find_map(|loss| loss.point.until)?;
     let needed = account::until(plan, cutover, at);
+    if until <= at {
+        return Some(
+            Check::no_go("restore_window", resource, format!("the step could go back until {until:.0}, which is over"))
+                .wanted(format!("until the last rollback is over, at {needed:.0}"))
+                .cure("restore from a snapshot that nobody deletes, or from a later point in time"),
+        );
+    }
+    plan.window.as_ref()?.point_of_no_return?;
     let found = format!("the step can go back until {until:.0}");
     let wanted = format!("until the last rollback is over, at {needed:.0}");
     Some(match until < needed {
@@ -305,6 +324,8 @@ mod tests {
             None,
             "without a window no time is asked for"
         );
+        let over = long_enough(&plan, "rds:shop", (&loss(Some(at)), None), None, at).unwrap();
+        assert_eq!((over.id.as_str(), over.verdict), ("restore_window", belay_ports::CheckVerdict::NoGo));
         plan.window = Some(belay_plan::model::Window {
             point_of_no_return: Some(hours(23)),
             past: belay_plan::model::PastWindow::Refuse,
