@@ -3,6 +3,7 @@
 //! All weights go in one batch, which Route 53 carries out as a whole or not at all. What it answers is PENDING until
 //! its name servers have it, usually within 60 s; resolvers keep the old answer for the record's TTL beyond that.
 
+mod alias;
 mod altered;
 mod assess;
 mod health;
@@ -417,15 +418,18 @@ impl System for Route53Weights {
     ) -> Fut<'a, Vec<Check>> {
         Box::pin(async move {
             let destinations = readiness::destinations(scope, &now, baseline.as_ref());
-            let health = match self.aws.clients(&scope.aws).await {
+            let beside = match self.aws.clients(&scope.aws).await {
                 Ok(clients) => {
-                    let client = &clients.route53.read;
-                    self.checks.observe(client, self.clock.as_ref(), &scope.aws, &destinations).await
+                    let (client, balancers) = (&clients.route53.read, &clients.elbv2.read);
+                    let health = self.checks.observe(client, self.clock.as_ref(), &scope.aws, &destinations);
+                    let led = alias::look(balancers, &clients.region, self.aws.resolver(), &destinations);
+                    let (health, led) = futures::join!(health, led);
+                    health.map(|health| readiness::Beside { health, led })
                 }
                 Err(error) => Err(error.into()),
             };
-            match health {
-                Ok(health) => readiness::checks(&with, scope, &now, &destinations, &health),
+            match beside {
+                Ok(beside) => readiness::checks(&with, scope, &now, &destinations, &beside),
                 Err(error) => {
                     let check = Check::unknown("destination", with.title(), error.why)
                         .wanted("the health of the records that would get traffic")
@@ -463,7 +467,13 @@ impl System for Route53Weights {
             statement("route53:GetHealthCheckStatus", format!("arn:{partition}:route53:::healthcheck/*"), false),
             Permission { conditions: only_upsert(&with.record, with.kind.as_str()), ..statement(CALL, arn, true) },
         ];
-        by_name.into_iter().chain(others).collect()
+        // Readiness looks up the load balancers that aliases lead to. The baseline knows whether there are any.
+        let region = scope.aws.region.as_deref();
+        let baseline = scope.baseline.as_ref().and_then(|entry| State::deserialize(&entry.doc).ok());
+        let leads = |member: &RecordSet| region.is_none_or(|region| alias::of_balancer(member, region).is_some());
+        let looks_up = baseline.is_none_or(|state| state.members.iter().any(|one| one.alias.is_some() && leads(one)));
+        let balancers = looks_up.then(|| statement(alias::BALANCERS, "*".to_owned(), false));
+        by_name.into_iter().chain(others).chain(balancers).collect()
     }
 }
 

@@ -122,7 +122,7 @@ impl Ledger {
     /// Everything that was declared was used in one scenario or another, but for what only some databases and load balancers have.
     #[track_caller]
     fn close(mut self) {
-        const OF_SOME: [&str; 7] = [
+        const OF_SOME: [&str; 8] = [
             "rds:DescribeDBSubnetGroups",
             "rds:AddRoleToDBInstance",
             "rds:EnableHttpEndpoint",
@@ -130,6 +130,8 @@ impl Ledger {
             "rds:DeregisterDBProxyTargets",
             "rds:RegisterDBProxyTargets",
             "elasticloadbalancing:DescribeTargetGroupAttributes",
+            // Of records that are aliases.
+            "elasticloadbalancing:DescribeLoadBalancers",
         ];
         // The keys of the emulators are the root user's, of whom nothing is simulated: the test `readiness_calls_what_it_declares` of
         // `crates/aws/src/iam` holds these against the calls.
@@ -208,8 +210,10 @@ fn sensors_call_what_they_declare() {
         ("rds_status", "rds_status: { instance: No-Such-Database }".to_owned()),
     ] {
         let plan = watching(&signal);
-        let calls = calls_of(&proxy, &plan, "dry-run", 0);
-        ledger.enter(subject, &plan, true, &calls);
+        for command in ["dry-run", "check"] {
+            let calls = calls_of(&proxy, &plan, command, 0);
+            ledger.enter(subject, &plan, true, &calls);
+        }
     }
     ledger.close();
 }

@@ -34,7 +34,7 @@ struct Zone {
 
 impl Discovery {
     /// The weighted records of all zones; or, where `wanted` names some (`www.example.com`, `ZONE/www.example.com`), of these
-    /// names in the zones that can hold them.
+    /// names in the zones that can hold them, if there are any.
     ///
     /// # Errors
     /// [`ReadError`] where the zones, or none of them, could be read.
@@ -67,6 +67,10 @@ impl Discovery {
         });
         let Found { items, notes: failures } = settled(parts.collect())?;
         notes.extend(failures);
+        if items.is_empty() && !names.is_empty() {
+            // A name that is not there is answered with those that are.
+            return Box::pin(self.records(&[])).await;
+        }
         if let Some(first) = cut.first() {
             notes.push(format!(
                 "{} of {of} hosted zones were not looked at, or not to their end: {first} and what follows. Belay makes at most \

@@ -204,6 +204,22 @@ async fn a_named_record_is_looked_for_in_its_zones_alone() {
     assert_eq!(world.asked("name=www.shop.example.com"), 2);
 }
 
+/// Who has mistyped it chooses among them.
+#[tokio::test]
+async fn a_name_that_is_not_there_is_answered_with_the_records_that_are() {
+    let world = World::answering(|request| match () {
+        () if request.contains("/hostedzonesbyname") => Some(zones(&["example.com".to_owned()], None)),
+        () if request.contains("name=ww.example.com") => Some(records(&simple("www2.example.com"), None)),
+        () => Some(records(&weighted("www.example.com", "blue", 1, "lb"), None)),
+    })
+    .await;
+    for name in ["ww.example.com", "www.elsewhere.net"] {
+        let found = world.discovery().await.records(&[name.to_owned()]).await.unwrap();
+        let names: Vec<&str> = found.items.iter().map(|record| record.name.as_str()).collect();
+        assert_eq!(names, ["www.example.com"], "{name}");
+    }
+}
+
 /// An account that never ends is looked at up to a bound, and what was left is told.
 #[tokio::test]
 async fn a_bound_ends_what_has_no_end() {

@@ -59,9 +59,12 @@ fn capacity(now: &State, baseline: Option<&State>, destinations: Vec<&str>) -> O
     let known = [then.unwrap_or(0), carries].into_iter().filter(|count| *count > 0);
     let Some(wanted) = known.min() else {
         let carriers = names(&carrying().collect::<Vec<_>>());
+        let now = match carriers.is_empty() {
+            true => "no target group gets any of it now".to_owned(),
+            false => format!("{carriers}, which carries it now, has no target that is meant to answer"),
+        };
         let found = format!(
-            "{found} healthy; how many the traffic needs is not known: {carriers}, which carries it now, has no target that is meant \
-             to answer, and no baseline shows how many there were"
+            "{found} healthy; how many the traffic needs is not known: {now}, and no baseline shows how many there were"
         );
         let check = Check::warn("capacity", subject, found)
             .wanted("as many healthy targets as the traffic needs")

@@ -59,7 +59,7 @@ fn of(then: &RecordSet, now: &RecordSet) -> Vec<String> {
 }
 
 /// The alias target, or the values in one order: Route 53 gives them none.
-fn leads_to(record: &RecordSet) -> String {
+pub(super) fn leads_to(record: &RecordSet) -> String {
     if let Some(alias) = &record.alias {
         return format!("the alias target {}", normal_name(&alias.dns_name));
     }

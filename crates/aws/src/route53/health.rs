@@ -14,6 +14,7 @@ use belay_core::change::Proof;
 use belay_plan::model::AwsTarget;
 use belay_ports::{Clock, ReadError};
 use futures::{StreamExt, TryStreamExt, stream};
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::record::RecordSet;
@@ -27,6 +28,8 @@ pub(crate) enum CheckHealth {
     Checkers { healthy: usize, of: usize },
     /// It proves nothing about the endpoint.
     Untold { why: String },
+    /// There is no such health check.
+    Missing,
 }
 
 /// An endpoint is healthy while more than this share of the checkers says so ("How Route 53 determines whether a health
@@ -35,6 +38,9 @@ const HEALTHY_PERCENT: usize = 18;
 
 /// A checker reports every 10 or 30 seconds (developer guide, "Request interval"); nothing newer is to be had sooner.
 const KEPT_FOR: Duration = Duration::from_secs(20);
+
+/// What a checker has seen before that says nothing of now: it has stopped to report.
+const FRESH_FOR: SignedDuration = SignedDuration::from_mins(5);
 
 /// Beside the looks of other steps, which draw from the same quota.
 const READS_AT_ONCE: usize = 4;
@@ -68,7 +74,7 @@ impl Memory {
             if let Some(health) = self.kept(clock.monotonic(), target, &id) {
                 return Ok((id, health));
             }
-            let health = match observe_one(client, &place::partition(target), &id).await {
+            let health = match observe_one(client, &place::partition(target), &id, clock.now()).await {
                 Err(error) if error.permanent => CheckHealth::Untold { why: error.why },
                 health => health?,
             };
@@ -90,16 +96,19 @@ impl Memory {
     }
 }
 
-async fn observe_one(client: &Client, partition: &str, id: &str) -> Result<CheckHealth, ReadError> {
+async fn observe_one(client: &Client, partition: &str, id: &str, now: Timestamp) -> Result<CheckHealth, ReadError> {
     let arn = format!("arn:{partition}:route53:::healthcheck/{id}");
-    let check = client.get_health_check().health_check_id(id).send().await;
+    let check = match client.get_health_check().health_check_id(id).send().await {
+        Err(error) if errors::code(&error) == Some("NoSuchHealthCheck") => return Ok(CheckHealth::Missing),
+        check => check,
+    };
     let check = check.map_err(|error| errors::read(error, "route53:GetHealthCheck", &arn))?.health_check;
     if let Some(why) = check.and_then(|check| check.health_check_config).and_then(|config| proves_nothing(&config)) {
         return Ok(CheckHealth::Untold { why });
     }
     let status = client.get_health_check_status().health_check_id(id).send().await;
     let status = status.map_err(|error| errors::read(error, "route53:GetHealthCheckStatus", &arn))?;
-    Ok(count(&status.health_check_observations))
+    Ok(count(&status.health_check_observations, now))
 }
 
 /// Why a health check says nothing about an endpoint, if so.
@@ -117,14 +126,24 @@ fn proves_nothing(config: &HealthCheckConfig) -> Option<String> {
     }
 }
 
-fn count(observations: &[HealthCheckObservation]) -> CheckHealth {
+/// As of `now`.
+fn count(observations: &[HealthCheckObservation], now: Timestamp) -> CheckHealth {
     let succeeds = |observation: &&HealthCheckObservation| {
         let status = observation.status_report.as_ref().and_then(|report| report.status.as_deref());
         status.is_some_and(|status| status.starts_with("Success"))
     };
-    match observations.len() {
-        0 => CheckHealth::Untold { why: "no health checker has reported yet".to_owned() },
-        of => CheckHealth::Checkers { healthy: observations.iter().filter(succeeds).count(), of },
+    let checked = |observation: &HealthCheckObservation| {
+        let at = observation.status_report.as_ref().and_then(|report| report.checked_time.as_ref());
+        at.and_then(|at| Timestamp::from_second(at.secs()).ok())
+    };
+    let is_fresh = |at: Option<Timestamp>| at.is_none_or(|at| now.duration_since(at) <= FRESH_FOR);
+    let fresh: Vec<_> = observations.iter().filter(|observation| is_fresh(checked(observation))).collect();
+    match (fresh.len(), observations.iter().filter_map(checked).max()) {
+        (0, Some(last)) => {
+            CheckHealth::Untold { why: format!("its health checkers have reported nothing since {last:.0}") }
+        }
+        (0, None) => CheckHealth::Untold { why: "no health checker has reported yet".to_owned() },
+        (of, _) => CheckHealth::Checkers { healthy: fresh.into_iter().filter(succeeds).count(), of },
     }
 }
 
@@ -132,6 +151,7 @@ fn count(observations: &[HealthCheckObservation]) -> CheckHealth {
 pub(crate) fn untold<'c>(record: &RecordSet, checks: &'c BTreeMap<String, CheckHealth>) -> Option<&'c str> {
     match checks.get(record.health_check.as_deref()?)? {
         CheckHealth::Untold { why } => Some(why),
+        CheckHealth::Missing => Some("it does not exist"),
         CheckHealth::Checkers { .. } => None,
     }
 }
@@ -156,6 +176,7 @@ pub(crate) fn proof(record: &RecordSet, checks: &BTreeMap<String, CheckHealth>) 
             }
         }
         Some(CheckHealth::Untold { why }) => Proof::None { why: why.clone() },
+        Some(CheckHealth::Missing) => Proof::None { why: format!("its health check {id} does not exist") },
         None => Proof::None { why: format!("health check {id} was not read") },
     }
 }
@@ -177,8 +198,25 @@ mod tests {
             observation("Failure: Connection timed out"),
             HealthCheckObservation::builder().build(),
         ];
-        assert_eq!(count(&observations), CheckHealth::Checkers { healthy: 1, of: 3 });
-        assert!(matches!(count(&[]), CheckHealth::Untold { .. }));
+        let now = "2026-03-01T12:00:00Z".parse().unwrap();
+        assert_eq!(count(&observations, now), CheckHealth::Checkers { healthy: 1, of: 3 });
+        assert!(matches!(count(&[], now), CheckHealth::Untold { .. }));
+    }
+
+    /// Six hours ago all was well.
+    #[test]
+    fn a_checker_that_has_stopped_to_report_is_not_counted() {
+        let now: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
+        let seen = |status: &str, minutes_ago: i64| {
+            let at = aws_sdk_route53::primitives::DateTime::from_secs(now.as_second() - 60 * minutes_ago);
+            let report = StatusReport::builder().status(status).checked_time(at).build();
+            HealthCheckObservation::builder().status_report(report).build()
+        };
+        let stale = [seen("Success: HTTP Status Code 200, OK", 360), seen("Success: HTTP Status Code 200, OK", 361)];
+        let why = "its health checkers have reported nothing since 2026-03-01T06:00:00Z".to_owned();
+        assert_eq!(count(&stale, now), CheckHealth::Untold { why });
+        let some = [stale[0].clone(), seen("Failure: Connection timed out", 1)];
+        assert_eq!(count(&some, now), CheckHealth::Checkers { healthy: 0, of: 1 });
     }
 
     #[test]

@@ -7,7 +7,13 @@ use belay_core::change::Proof;
 use belay_plan::{duration, model::AwsTarget};
 use belay_ports::{Check, Scope};
 
-use super::{State, With, health, record::RecordSet};
+use super::{
+    State, With,
+    alias::Led,
+    altered::leads_to,
+    health::{self, CheckHealth},
+    record::RecordSet,
+};
 use crate::{place, weights as shared};
 
 /// Caches keep an answer so long at most where traffic has to move soon and the plan has no objective for it ("Best practices for
@@ -22,22 +28,89 @@ pub(super) fn destinations(scope: &Scope, now: &State, baseline: Option<&State>)
     now.members.iter().filter(gets).cloned().collect()
 }
 
+/// What was read beside the records.
+#[derive(Debug, Default)]
+pub(super) struct Beside {
+    /// The health checks of the destinations, by id.
+    pub(super) health: BTreeMap<String, CheckHealth>,
+    /// The load balancers that they lead to, by DNS name.
+    pub(super) led: BTreeMap<String, Led>,
+}
+
 pub(super) fn checks(
     with: &With,
     scope: &Scope,
     now: &State,
     destinations: &[RecordSet],
-    health: &BTreeMap<String, health::CheckHealth>,
+    beside: &Beside,
 ) -> Vec<Check> {
-    let mut checks: Vec<Check> = destinations.iter().map(|record| healthy(scope, record, health)).collect();
+    let mut checks: Vec<Check> = destinations.iter().map(|record| healthy(scope, record, beside)).collect();
+    checks.extend(destinations.iter().filter_map(|record| same_place(now, destinations, record)));
     checks.extend(ttl(with, now, scope.objectives.rto));
     checks.push(control_plane(with, &scope.aws));
     checks
 }
 
-fn healthy(scope: &Scope, record: &RecordSet, health: &BTreeMap<String, health::CheckHealth>) -> Check {
+/// What is gone is gone, whatever an interlock shows.
+fn gone(record: &RecordSet, Beside { health, led }: &Beside) -> Option<Check> {
     let subject = record.set_identifier.as_str();
-    match health::proof(record, health) {
+    if let Some(id) = record.health_check.as_ref().filter(|id| health.get(*id) == Some(&CheckHealth::Missing)) {
+        let check = Check::no_go("destination", subject, format!("its health check {id} does not exist"));
+        return Some(
+            check
+                .wanted("the health check that the record names: Route 53 does not go by its health else")
+                .cure("create a health check, and give it to the record, before the cutover"),
+        );
+    }
+    let alias = record.alias.as_ref()?.dns_name.trim_end_matches('.');
+    match led.iter().find(|(name, _)| name.trim_end_matches('.') == alias)?.1 {
+        Led::There => None,
+        Led::Gone => {
+            let check =
+                Check::no_go("destination", subject, format!("there is no load balancer {alias}, to which it leads"));
+            Some(
+                check
+                    .wanted("an alias of a load balancer that exists")
+                    .cure("point the record at the one that is to get the traffic"),
+            )
+        }
+        Led::Untold(why) => {
+            let check = Check::warn(
+                "destination",
+                subject,
+                format!("whether {alias} exists, to which it leads, is not known: {why}"),
+            );
+            Some(
+                check
+                    .wanted("an alias of a load balancer that exists")
+                    .cure("attach what `belay iam PLAN` prints, or check again"),
+            )
+        }
+    }
+}
+
+/// A rollback between records that lead to the same place changes nothing for clients.
+fn same_place(now: &State, destinations: &[RecordSet], record: &RecordSet) -> Option<Check> {
+    let is_destination = |other: &RecordSet| destinations.iter().any(|one| one.set_identifier == other.set_identifier);
+    let others = now.members.iter().filter(|other| !is_destination(other));
+    let same = others.filter(|other| leads_to(other) == leads_to(record)).map(|other| other.set_identifier.as_str());
+    let same: Vec<&str> = same.collect();
+    (!same.is_empty()).then(|| {
+        let (place, same) = (leads_to(record), same.join(", "));
+        let found =
+            format!("it leads to {place}, and so does {same}: traffic that moves between them stays where it is");
+        Check::warn("same_place", &record.set_identifier, found)
+            .wanted("records of the two sides that lead to different places")
+            .cure("correct the record that is wrong before the cutover")
+    })
+}
+
+fn healthy(scope: &Scope, record: &RecordSet, beside: &Beside) -> Check {
+    let subject = record.set_identifier.as_str();
+    if let Some(gone) = gone(record, beside) {
+        return gone;
+    }
+    match health::proof(record, &beside.health) {
         Proof::Healthy { evidence } => Check::go("destination", subject, evidence),
         Proof::Unhealthy { evidence } => Check::no_go("destination", subject, evidence)
             .wanted("health checkers that reach it: no traffic is sent to it else")
@@ -117,8 +190,55 @@ mod tests {
             serde_json::from_value(json!({ "zone": "Z1", "record": "shop.example.com", "type": "A" })).unwrap();
         let records = vec![record("blue", ttl, health_check)];
         let now = State { members: records.clone(), ..State::default() };
-        let health = [("hc".to_owned(), health::CheckHealth::Checkers { healthy, of: 10 })].into();
-        checks(&with, scope, &now, &records, &health)
+        let health = [("hc".to_owned(), CheckHealth::Checkers { healthy, of: 10 })].into();
+        checks(&with, scope, &now, &records, &Beside { health, ..Beside::default() })
+    }
+
+    fn aliased(name: &str, dns_name: &str) -> RecordSet {
+        serde_json::from_value(json!({
+            "name": "shop.example.com.", "type": "A", "set_identifier": name, "weight": 1,
+            "alias": { "zone": "Z2", "dns_name": dns_name, "evaluate_target_health": true },
+        }))
+        .expect("a record")
+    }
+
+    /// An interlock shows the health of something; it does not bring back what the record names.
+    #[test]
+    fn a_record_whose_health_check_or_load_balancer_is_gone_is_found_in_spite_of_an_interlock() {
+        let guarded = Scope { interlocks: vec!["ready".to_owned()], ..crate::testing::scope(json!({}), None, None) };
+        let of = |record: &RecordSet, beside: &Beside| healthy(&guarded, record, beside);
+        let missing = Beside { health: [("hc".to_owned(), CheckHealth::Missing)].into(), ..Beside::default() };
+        let check = of(&record("blue", 60, Some("hc")), &missing);
+        assert_eq!((check.verdict, check.found.as_str()), (CheckVerdict::NoGo, "its health check hc does not exist"));
+        let alias = aliased("blue", "dualstack.old-123.eu-west-1.elb.amazonaws.com.");
+        for (led, verdict) in [
+            (Led::Gone, CheckVerdict::NoGo),
+            (Led::Untold("denied".to_owned()), CheckVerdict::Warn),
+            (Led::There, CheckVerdict::Go),
+        ] {
+            let led = [("dualstack.old-123.eu-west-1.elb.amazonaws.com.".to_owned(), led)].into();
+            let check = of(&alias, &Beside { led, ..Beside::default() });
+            assert_eq!((check.id.as_str(), check.verdict), ("destination", verdict), "{check:?}");
+        }
+        assert_eq!(of(&alias, &Beside::default()).verdict, CheckVerdict::Go, "of another region: not looked up");
+    }
+
+    #[test]
+    fn two_sides_that_lead_to_the_same_place_are_a_warning() {
+        let with: With =
+            serde_json::from_value(json!({ "zone": "Z1", "record": "shop.example.com", "type": "A" })).unwrap();
+        let scope = crate::testing::scope(json!({}), None, None);
+        let found = |green: RecordSet| {
+            let blue = record("blue", 60, None);
+            let now = State { members: vec![blue.clone(), green], ..State::default() };
+            let checks = checks(&with, &scope, &now, &[blue], &Beside::default());
+            checks.into_iter().find(|check| check.id == "same_place")
+        };
+        let same = found(record("green", 60, None)).unwrap();
+        assert_eq!((same.subject.as_str(), same.verdict), ("blue", CheckVerdict::Warn));
+        assert!(same.found.contains("192.0.2.1, and so does green"), "{same:?}");
+        let other = RecordSet { values: vec!["192.0.2.9".to_owned()], ..record("green", 60, None) };
+        assert_eq!(found(other), None);
     }
 
     #[test]
