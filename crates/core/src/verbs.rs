@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use belay_plan::model::{Name, Plan, RedAtArm, Target, counts_during};
+use belay_plan::model::{Name, Plan, RedAtArm, Target};
 use serde_json::{Value, json};
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     phase::refuse_unknown_phase,
     reading::Reading,
     run::{RunState, missing_baseline},
-    watch::{Truth, truth},
+    watch::red,
 };
 
 type Outcome = Result<(), Refusal>;
@@ -97,13 +97,7 @@ impl Deciding {
         };
         let phase = self.state.phase_at_arming(plan);
         // What sleeps in the phase that begins is looked at when it wakes up.
-        let red: Vec<&Name> = plan
-            .triggers
-            .iter()
-            .filter(|(_, trigger)| counts_during(&trigger.during, phase))
-            .filter(|(_, trigger)| truth(&trigger.when, &health) == Truth::True)
-            .map(|(name, _)| name)
-            .collect();
+        let red = red(plan, phase, &health);
         let refuses = |name: &&&Name| !wait_for_green && plan.triggers[**name].red_at_arm == RedAtArm::Refuse;
         if let Some(name) = red.iter().find(refuses) {
             let evidence: Vec<&str> = crate::watch::signals_of(&plan.triggers[*name].when)

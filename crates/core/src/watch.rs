@@ -1,6 +1,6 @@
 //! Signals and triggers: what was read, and how long a condition has held.
 
-use belay_plan::model::{Condition, Name, Plan};
+use belay_plan::model::{Condition, Name, Plan, counts_during};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -124,6 +124,12 @@ pub fn signals_of(condition: &Condition) -> Vec<&Name> {
     let mut found = Vec::new();
     collect(condition, &mut found);
     found
+}
+
+/// The triggers whose condition holds now, of those that count in the phase.
+pub fn red<'p>(plan: &'p Plan, phase: Option<&str>, health: &dyn Fn(&str) -> Health) -> Vec<&'p Name> {
+    let counts = plan.triggers.iter().filter(|(_, trigger)| counts_during(&trigger.during, phase));
+    counts.filter(|(_, trigger)| truth(&trigger.when, health) == Truth::True).map(|(name, _)| name).collect()
 }
 
 /// Whether a condition names the signal.

@@ -133,6 +133,8 @@ pub struct Circumstances {
     pub baseline: Option<Arc<Baseline>>,
     /// The phase that the migration is in, or else the one that it is about; none where the plan has no phases.
     pub phase: Option<Name>,
+    /// The plan is watched already: a trigger that is red then keeps nothing from being armed.
+    pub armed: bool,
     /// When the cutover was marked.
     pub cutover: Option<Timestamp>,
     /// What the steps took before.
@@ -158,6 +160,7 @@ impl Circumstances {
         Self {
             baseline: state.kept_baseline().cloned(),
             phase: phase.map(str::to_owned),
+            armed: state.armed.is_some(),
             cutover: state.kept_cutover(),
             expected: state.expected.clone(),
             seen: BTreeMap::new(),
@@ -227,12 +230,12 @@ pub(crate) async fn evaluate(
         account::credentials(ports, plan, (&baseline, circumstances.cutover), TIME_MAX),
         signals::evaluate(ports, plan, (&baseline, circumstances), &evaluated.losses, at),
     );
-    let signals::Evaluated { checks: signals, detected } = signals;
+    let signals::Evaluated { checks: signals, detects } = signals;
     let own = own.unwrap_or_else(|| vec![late("host", &plan.migration)]);
     let mut checks: Vec<(String, Check)> = accounts.into_iter().chain(credentials).map(of_plan).collect();
     checks.extend(signals);
     checks.extend(baseline_on_record(plan, circumstances, &evaluated.uncaptured, at).map(of_plan));
-    let times = times::evaluate(plan, (&evaluated.times, &detected), circumstances, at);
+    let times = times::evaluate(plan, (&evaluated.times, &detects), circumstances, at);
     checks.extend(evaluated.checks.clone());
     let channels = channels.into_iter();
     checks.extend(

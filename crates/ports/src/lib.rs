@@ -25,7 +25,7 @@ pub use clock::{Clock, Entropy};
 pub use evidence::{Evidence, Gathered};
 pub use journal::{AppendError, Head, Journal, NewRecord, Placed, ReadFailure, Rescued, each_record};
 pub use observe::{Call, CallOutcome, Observer};
-pub use sensor::{Query, Sensor, SignalReadiness};
+pub use sensor::{Detects, Query, Sensor, SignalReadiness};
 pub use system::{System, Typed};
 
 /// A boxed future: the traits stay dyn-compatible.

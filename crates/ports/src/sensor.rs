@@ -31,8 +31,18 @@ pub struct Query {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SignalReadiness {
     pub checks: Vec<Check>,
-    /// It shows a breach so much later at most; none: within moments, or that is not known.
-    pub detects_within: Option<Duration>,
+    pub detects: Detects,
+}
+
+/// How late a signal shows a breach.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Detects {
+    /// As soon as it is read.
+    #[default]
+    AtOnce,
+    /// At most so much later.
+    Within(Duration),
+    Unknown,
 }
 
 /// Reads signals of one kind, many at once: a CloudWatch sensor turns a hundred alarms into one call.

@@ -1,5 +1,6 @@
 //! The `alarm` signal: the state of a metric, composite or log alarm.
 
+mod data;
 mod history;
 mod read;
 mod readiness;
@@ -15,18 +16,19 @@ use std::{
 
 use belay_core::reading::Reading;
 use belay_plan::{model::AwsTarget, suggest};
-use belay_ports::{Clock, Fut, Permission, Query, ReadError, Sensor, SignalReadiness, sensor::READ_TIME_MAX};
+use belay_ports::{Clock, Detects, Fut, Permission, Query, ReadError, Sensor, SignalReadiness, sensor::READ_TIME_MAX};
 use futures::{StreamExt, stream};
 use serde::Deserialize;
 
 pub use self::spec::spec;
-pub(crate) use self::{history::CALL as HISTORY_CALL, read::types, spec::located};
 use self::{
+    data::Seen,
     history::{Histories, History},
     read::{CALL, Found, Learned, NAMES_MAX, Place},
     spec::Spec,
     state::State,
 };
+pub(crate) use self::{history::CALL as HISTORY_CALL, read::types, spec::located};
 use crate::{
     budget, place,
     sensing::{Deadline, Finding},
@@ -50,6 +52,9 @@ const HISTORIES_MAX: usize = 50;
 const CONCURRENT_HISTORIES: usize = 2;
 const HISTORIES_TIME: Duration = Duration::from_secs(30);
 
+/// Alarms of one place whose data is looked for in one evaluation: each of their metrics is paid.
+const DATA_MAX: usize = 100;
+
 /// A composite alarm may name others: so many levels are looked at.
 const CHILDREN_DEEP: usize = 5;
 
@@ -62,6 +67,7 @@ pub struct Alarm {
     clock: Arc<dyn Clock>,
     learned: Learned,
     histories: Histories,
+    seen: Seen,
 }
 
 /// One signal: what the plan writes, and where its alarm is.
@@ -96,7 +102,7 @@ fn asked<'a>(queries: &'a [Query], specs: &'a [Result<Spec, serde_json::Error>])
 
 impl Alarm {
     pub fn new(aws: Aws, clock: Arc<dyn Clock>) -> Self {
-        Self { aws, clock, learned: Learned::default(), histories: Histories::default() }
+        Self { aws, clock, learned: Learned::default(), histories: Histories::default(), seen: Seen::default() }
     }
 
     async fn read_all(&self, queries: &[Query]) -> Vec<Reading> {
@@ -125,15 +131,52 @@ impl Alarm {
         let watched: Vec<_> = asked.iter().flatten().filter(|asked| asked.query.of_trigger).collect();
         let watched = watched.iter().filter_map(|asked| Some((&asked.target, asked.name, asked.state(&all)?)));
         let histories = self.histories(watched.collect()).await;
+        let data = self.data(asked.iter().flatten().flat_map(|asked| asked.leaves(&all)), &deadline).await;
         let found = |asked: &Asked<'_>| {
             let state = asked.state(&all)?;
             let detects = readiness::detects(&asked.target, asked.name, &all);
             let mut checks = readiness::checks(asked.name, state, &detects);
+            checks.extend(asked.leaves(&all).into_iter().filter_map(|leaf| data::check(asked.name, leaf, &data)));
             let history = asked.query.of_trigger.then(|| histories.get(&(&asked.target, asked.name)));
             checks.extend(history.flatten().map(|history| history::check(asked.name, history.clone())));
-            Some(SignalReadiness { checks, detects_within: detects.ok() })
+            Some(SignalReadiness { checks, detects: detects.map_or(Detects::Unknown, Detects::Within) })
         };
-        asked.iter().map(|asked| asked.as_ref().ok().and_then(&found).unwrap_or_default()).collect()
+        let unread = || SignalReadiness { detects: Detects::Unknown, ..SignalReadiness::default() };
+        asked.iter().map(|asked| asked.as_ref().ok().and_then(&found).unwrap_or_else(unread)).collect()
+    }
+
+    /// Whether data has arrived lately for the alarms that stand OK.
+    async fn data<'a>(
+        &self,
+        alarms: impl Iterator<Item = Watched<'a>>,
+        deadline: &Deadline<'_>,
+    ) -> HashMap<(&'a AwsTarget, &'a str), data::Found> {
+        let (mut found, mut due) = (HashMap::new(), BTreeMap::<_, BTreeMap<_, _>>::new());
+        for (target, name, state) in alarms.filter(|(_, _, state)| state.may_lack_data()) {
+            match self.seen.lately(target, name, self.clock.monotonic()) {
+                true => drop(found.insert((target, name), Ok(true))),
+                false => drop(due.entry(target).or_default().insert(name, state)),
+            }
+        }
+        for (target, alarms) in due {
+            let alarms: Vec<_> = alarms.into_iter().take(DATA_MAX).collect();
+            for some in alarms.chunks(data::ALARMS_MAX) {
+                let looked = match deadline.bound(async { Ok(self.aws.clients(target).await?) }).await {
+                    Ok(clients) => {
+                        let place = Place { client: &clients.cloudwatch, target, deadline };
+                        data::look(&place, some, self.clock.now()).await
+                    }
+                    Err(error) => some.iter().map(|(name, _)| (*name, Err(error.why.clone()))).collect(),
+                };
+                for (name, looked) in looked {
+                    if looked == Ok(true) {
+                        self.seen.keep(target, name, self.clock.monotonic());
+                    }
+                    found.insert((target, name), looked);
+                }
+            }
+        }
+        found
     }
 
     /// When each alarm has last fired, or why that is not known.
@@ -246,6 +289,11 @@ impl Alarm {
 }
 
 impl Asked<'_> {
+    /// The alarms with metrics that it goes by.
+    fn leaves<'s>(&'s self, all: &'s All<'s>) -> Vec<Watched<'s>> {
+        readiness::leaves(&self.target, self.name, all)
+    }
+
     /// None where there is no such alarm, or it could not be read.
     fn state<'s>(&'s self, all: &'s All<'s>) -> Option<&'s State> {
         all.get(&(&self.target, self.name.to_owned()))?.as_ref().ok()?.as_ref()
@@ -296,7 +344,7 @@ impl Sensor for Alarm {
             mutates: false,
             conditions: Vec::new(),
         };
-        std::iter::once(CALL).chain(history).map(read).collect()
+        [CALL, data::CALL].into_iter().chain(history).map(read).collect()
     }
 }
 

@@ -13,7 +13,7 @@ use std::{sync::Arc, time::Duration};
 
 use belay_core::reading::Reading;
 use belay_plan::duration;
-use belay_ports::{Check, Clock, Fut, Permission, Query, Sensor, SignalReadiness};
+use belay_ports::{Check, Clock, Detects, Fut, Permission, Query, Sensor, SignalReadiness};
 use serde::Deserialize;
 
 pub use self::spec::spec;
@@ -115,7 +115,7 @@ fn detection(signal: &str, spec: &Spec) -> SignalReadiness {
         spec.datapoints.of,
         duration::format(period)
     );
-    SignalReadiness { checks: vec![Check::go("detection", signal, found)], detects_within: Some(within) }
+    SignalReadiness { checks: vec![Check::go("detection", signal, found)], detects: Detects::Within(within) }
 }
 
 impl Sensor for Metric {

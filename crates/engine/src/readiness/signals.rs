@@ -1,14 +1,14 @@
 //! What the triggers, interlocks and gates go by: whether each signal can be read from here, and what it shows now.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use belay_core::{
     change::Baseline,
     reading::{Health, Reading},
-    watch::signals_of,
+    watch::{red, signals_of},
 };
-use belay_plan::model::{Gate, Name, Plan};
-use belay_ports::{Check, Ports, Query, SignalReadiness};
+use belay_plan::model::{Gate, Name, Plan, RedAtArm};
+use belay_ports::{Check, Detects, Ports, Query, SignalReadiness};
 use futures::{StreamExt, stream};
 use indexmap::IndexMap;
 use jiff::Timestamp;
@@ -22,8 +22,8 @@ use crate::{
 
 pub(super) struct Evaluated {
     pub(super) checks: Vec<(String, Check)>,
-    /// How late a signal shows a breach at most, where that is known.
-    pub(super) detected: BTreeMap<Name, Duration>,
+    /// How late each signal shows a breach.
+    pub(super) detects: BTreeMap<Name, Detects>,
 }
 
 pub(super) async fn evaluate(
@@ -41,19 +41,20 @@ pub(super) async fn evaluate(
     let (mut readings, mut beyond) = futures::join!(read_once(ports, queries), beyond);
     let own = plan.signals.iter().filter_map(|(name, signal)| loss::reading(name, signal, plan, losses, at));
     readings.extend(own.map(|reading| (reading.signal.clone(), reading)));
-    let mut detected = BTreeMap::new();
+    let mut detects = BTreeMap::new();
     let of_signal = |name: &Name| {
         let reading = readings.get(name)?;
         let mut checks = vec![read(plan, name, reading)];
-        let SignalReadiness { checks: more, detects_within } = beyond.remove(name).unwrap_or_default();
-        detected.extend(detects_within.map(|within| (name.clone(), within)));
+        let SignalReadiness { checks: more, detects: shown } = beyond.remove(name).unwrap_or_default();
+        detects.insert(name.clone(), shown);
         checks.extend(more);
         let part = format!("signal {name}");
         Some(checks.into_iter().map(move |check| (part.clone(), check)))
     };
     let signals: Vec<(String, Check)> = plan.signals.keys().filter_map(of_signal).flatten().collect();
-    let checks = signals.into_iter().chain(interlocks(plan, &readings)).chain(triggers(plan)).collect();
-    Evaluated { checks, detected }
+    let triggers = triggers(plan, circumstances, &readings);
+    let checks = signals.into_iter().chain(interlocks(plan, &readings)).chain(triggers).collect();
+    Evaluated { checks, detects }
 }
 
 /// What the sensors know beside the readings, each asked once for all signals of its kind.
@@ -76,7 +77,7 @@ async fn of_kind(ports: &Ports, kind: String, queries: Vec<Query>) -> Vec<(Name,
     match checks {
         Some(checks) => names.zip(checks).collect(),
         None => {
-            let late = |name: &Name| SignalReadiness { checks: vec![late("signal", name)], detects_within: None };
+            let late = |name: &Name| SignalReadiness { checks: vec![late("signal", name)], detects: Detects::Unknown };
             names.map(|name| (name.clone(), late(&name))).collect()
         }
     }
@@ -138,8 +139,38 @@ fn interlocks(plan: &Plan, readings: &BTreeMap<Name, Reading>) -> Vec<(String, C
     gates.filter_map(|(step, gate, waits)| of_gate(step, gate, waits)).collect()
 }
 
+/// Whether the plan could be armed as its triggers stand: arming refuses one that is red, or waits until it is green.
+fn triggers(plan: &Plan, circumstances: &Circumstances, readings: &BTreeMap<Name, Reading>) -> Vec<(String, Check)> {
+    let health = |name: &str| readings.get(name).map_or(Health::Unknown, |reading| reading.health);
+    let red = if circumstances.armed { Vec::new() } else { red(plan, circumstances.phase.as_deref(), &health) };
+    let of_trigger = |name: &Name| {
+        let trigger = &plan.triggers[name];
+        let signals = signals_of(&trigger.when).into_iter().filter_map(|signal| readings.get(signal));
+        let unhealthy = signals.filter(|reading| reading.health == Health::Unhealthy);
+        let evidence = unhealthy.map(|reading| reading.evidence.as_str()).collect::<Vec<_>>().join("; ");
+        let check = match trigger.red_at_arm {
+            RedAtArm::Refuse => {
+                Check::no_go("trigger", name, format!("is red already, and arming refuses it: {evidence}"))
+                    .wanted("green")
+                    .cure(
+                        "wait until it is green, or arm with `--wait-for-green`: it fires only after it has been green",
+                    )
+            }
+            RedAtArm::WaitForGreen => Check::warn(
+                "trigger",
+                name,
+                format!("is red already, and fires only after it has been green: {evidence}"),
+            )
+            .wanted("green")
+            .cure("wait until it is green; until then only `belay rollback` rolls back at once"),
+        };
+        (format!("trigger {name}"), check)
+    };
+    red.into_iter().map(of_trigger).chain(no_trigger(plan)).collect()
+}
+
 /// Without a trigger only people start a rollback.
-fn triggers(plan: &Plan) -> Option<(String, Check)> {
+fn no_trigger(plan: &Plan) -> Option<(String, Check)> {
     plan.triggers.is_empty().then(|| {
         let found = "the plan has no trigger: only people start a rollback";
         let check = Check::warn("trigger", &plan.migration, found)

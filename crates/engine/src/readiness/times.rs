@@ -12,7 +12,7 @@ use belay_plan::{
     graph::Graph,
     model::{Answer, Name, Plan, Step, Trigger},
 };
-use belay_ports::Check;
+use belay_ports::{Check, Detects};
 use indexmap::IndexMap;
 use jiff::{SignedDuration, Timestamp};
 
@@ -22,32 +22,57 @@ use crate::expected::{Expected, ExpectedFrom, longest_hold};
 /// A rehearsal that is older counts for little: what it rehearsed has changed since.
 const DRILL_AGE_MAX: SignedDuration = SignedDuration::from_hours(30 * 24);
 
+/// What measures a step, and rehearses it.
+const DRILL: &str = "a drill in staging: add `overlays:` to the plan where it has none (config/README.md#overlays), then `belay drill PLAN \
+                     --overlay NAME --fire TRIGGER --reason TEXT`";
+
 pub(super) fn evaluate(
     plan: &Plan,
-    (times, detected): (&IndexMap<Name, Option<Expected>>, &BTreeMap<Name, Duration>),
+    (times, detects): (&IndexMap<Name, Option<Expected>>, &BTreeMap<Name, Detects>),
     circumstances: &Circumstances,
     at: Timestamp,
 ) -> Vec<Check> {
     let phase = circumstances.phase.as_deref();
     let of_phase = plan.in_phase(phase);
     let mut checks = vec![within_rto(&of_phase, times)];
-    checks.extend(recovery(plan, rollback(&of_phase, times).0, &leads(&of_phase, phase, detected)));
+    checks.extend(recovery(plan, rollback(&of_phase, times).0, &leads(&of_phase, phase, detects)));
     checks.extend(drill(plan, &circumstances.drilled, at));
     checks
 }
 
-/// How long after the begin of a breach each trigger begins the rollback at the latest, the quickest first: until its signals show the
-/// breach, its dwell, and the time that people have to fix or to decide.
-fn leads<'p>(plan: &'p Plan, phase: Option<&str>, detected: &BTreeMap<Name, Duration>) -> Vec<(&'p Name, Duration)> {
+/// How long after the begin of a breach the triggers that may roll back begin the rollback at the latest.
+#[derive(Default)]
+struct Leads<'p> {
+    /// The quickest first.
+    known: Vec<(&'p Name, Duration)>,
+    /// Those of which it is not known, each with the signal.
+    unknown: Vec<(&'p Name, &'p Name)>,
+}
+
+/// Until the signals of a trigger show the breach, its dwell, and the time that people have to fix or to decide.
+fn leads<'p>(plan: &'p Plan, phase: Option<&str>, detects: &BTreeMap<Name, Detects>) -> Leads<'p> {
     let rolls_back = plan.triggers.iter().filter(|(_, trigger)| may_roll_back(plan, trigger));
-    let lead = |trigger: &Trigger| {
-        let shown = signals_of(&trigger.when).into_iter().filter_map(|signal| detected.get(signal)).max();
+    let lead = |trigger: &'p Trigger| {
+        let mut shown = Duration::ZERO;
+        for signal in signals_of(&trigger.when) {
+            match detects.get(signal).copied().unwrap_or_default() {
+                Detects::AtOnce => {}
+                Detects::Within(within) => shown = shown.max(within),
+                Detects::Unknown => return Err(signal),
+            }
+        }
         let (_, rule) = rule_for(plan, trigger, phase.or(plan.usual_phase()));
         let decided = rule.timebox.filter(|_| rule.answer != Answer::RollBack).unwrap_or_default();
-        shown.copied().unwrap_or_default() + trigger.dwell + decided
+        Ok(shown + trigger.dwell + decided)
     };
-    let mut leads: Vec<(&Name, Duration)> = rolls_back.map(|(name, trigger)| (name, lead(trigger))).collect();
-    leads.sort_by_key(|(_, lead)| *lead);
+    let mut leads = Leads::default();
+    for (name, trigger) in rolls_back {
+        match lead(trigger) {
+            Ok(lead) => leads.known.push((name, lead)),
+            Err(signal) => leads.unknown.push((name, signal)),
+        }
+    }
+    leads.known.sort_by_key(|(_, lead)| *lead);
     leads
 }
 
@@ -68,7 +93,12 @@ fn within_rto(plan: &Plan, times: &IndexMap<Name, Option<Expected>>) -> Check {
     let uncounted: Vec<&str> = times.iter().filter(|(_, step)| step.is_none()).map(|(name, _)| name.as_str()).collect();
     let mut found = format!("the rollback is expected to take {} ({source})", duration::format(whole(expected)));
     if !uncounted.is_empty() {
-        found = format!("{found}, without what was never measured: {}", uncounted.join(", "));
+        let uncounted = uncounted.join(", ");
+        // No time at all is no expectation.
+        found = match expected.is_zero() {
+            true => format!("how long the rollback takes is not known: {uncounted} was never measured"),
+            false => format!("{found}, without what was never measured: {uncounted}"),
+        };
     }
     let Some(rto) = plan.objectives.rto else {
         return Check::go("rto", &plan.migration, format!("{found}; the plan has no objective for it (rto)"));
@@ -79,18 +109,24 @@ fn within_rto(plan: &Plan, times: &IndexMap<Name, Option<Expected>>) -> Check {
             .wanted(wanted)
             .cure(format!("shorten the critical path ({}), or correct `objectives.rto`", path.join(" -> "))),
         // What is in place shows nothing of how long it takes to bring it back.
-        false if !uncounted.is_empty() => Check::warn("rto", &plan.migration, found)
-            .wanted(wanted)
-            .cure("a drill measures it: `belay drill PLAN --overlay NAME --fire TRIGGER --reason TEXT`"),
+        false if !uncounted.is_empty() => Check::warn("rto", &plan.migration, found).wanted(wanted).cure(DRILL),
         false => Check::go("rto", &plan.migration, found).wanted(wanted),
     }
 }
 
 /// The objective is held against the time from the breach to the confirmed rollback.
-fn recovery(plan: &Plan, rollback: Duration, leads: &[(&Name, Duration)]) -> Option<Check> {
+fn recovery(plan: &Plan, rollback: Duration, leads: &Leads<'_>) -> Option<Check> {
     const ID: &str = "recovery_time";
     let rto = plan.objectives.rto?;
-    let (quickest, slowest) = (leads.first()?, leads.last()?);
+    let untold = leads.unknown.first().map(|(trigger, signal)| {
+        format!("how late trigger {trigger} begins a rollback is not known, because that of signal {signal} is not")
+    });
+    let wanted = || format!("at most {} (rto)", duration::format(rto));
+    const SHOWN: &str =
+        "let the signal go by what has a known time to detection (its check `detection`), or add a trigger that does";
+    let (Some(quickest), Some(slowest)) = (leads.known.first(), leads.known.last()) else {
+        return Some(Check::unknown(ID, &plan.migration, untold?).wanted(wanted()).cure(SHOWN));
+    };
     let too_late = |(_, lead): &(&Name, Duration)| *lead + rollback > rto;
     let found = |(trigger, lead): &(&Name, Duration)| {
         format!(
@@ -99,13 +135,15 @@ fn recovery(plan: &Plan, rollback: Duration, leads: &[(&Name, Duration)]) -> Opt
             duration::format(whole(*lead))
         )
     };
-    let wanted = format!("at most {} (rto)", duration::format(rto));
+    let wanted = wanted();
     let cure = "let alarms evaluate shorter periods, shorten `for` of the trigger or the time for a decision, or correct `objectives.rto`";
     Some(if too_late(quickest) {
         Check::no_go(ID, &plan.migration, found(quickest)).wanted(wanted).cure(cure)
     } else if too_late(slowest) {
         let found = format!("{}; the quickest trigger is {}", found(slowest), quickest.0);
         Check::warn(ID, &plan.migration, found).wanted(wanted).cure(cure)
+    } else if let Some(untold) = untold {
+        Check::warn(ID, &plan.migration, format!("{}; {untold}", found(slowest))).wanted(wanted).cure(SHOWN)
     } else {
         Check::go(ID, &plan.migration, found(slowest)).wanted(wanted)
     })
@@ -128,9 +166,8 @@ pub(super) fn drill(plan: &Plan, drilled: &[(Name, Option<Timestamp>)], at: Time
         )),
         (false, _) => {
             let found = format!("not carried out in a drill within 30 days: {}", missing.join(", "));
-            let cure = "rehearse it in staging: `belay drill PLAN --overlay NAME --fire TRIGGER --reason TEXT`";
             let wanted = "every step carried out in a drill within 30 days";
-            Some(Check::warn("drill", &plan.migration, found).wanted(wanted).cure(cure))
+            Some(Check::warn("drill", &plan.migration, found).wanted(wanted).cure(DRILL))
         }
     }
 }
@@ -180,15 +217,19 @@ mod tests {
         serde_json::from_value(plan).unwrap()
     }
 
-    /// CloudWatch shows errors within four minutes; how late the page shows it is not known.
+    /// CloudWatch shows errors within four minutes; the page shows it at once.
     fn check(rto: Option<&str>, decision: &serde_json::Value) -> Option<Check> {
+        check_with(rto, decision, &[("errors", Detects::Within(seconds(4 * 60)))])
+    }
+
+    fn check_with(rto: Option<&str>, decision: &serde_json::Value, detects: &[(&str, Detects)]) -> Option<Check> {
         let plan = plan(rto, decision);
         let times = plan.steps.iter().map(|(name, step)| {
             (name.clone(), crate::expected::expected_when_needed(name, step, &[], &crate::Measured::new()))
         });
         let times = times.collect();
-        let detected = BTreeMap::from([("errors".to_owned(), seconds(4 * 60))]);
-        evaluate(&plan, (&times, &detected), &Circumstances::default(), Timestamp::UNIX_EPOCH)
+        let detects = detects.iter().map(|(signal, detects)| ((*signal).to_owned(), *detects)).collect();
+        evaluate(&plan, (&times, &detects), &Circumstances::default(), Timestamp::UNIX_EPOCH)
             .into_iter()
             .find(|check| check.id == "recovery_time")
     }
@@ -213,6 +254,23 @@ mod tests {
             assert_eq!(check.cure.is_empty(), verdict == CheckVerdict::Go);
         }
         assert_eq!(check(None, &at_once), None, "there is nothing to hold it against");
+    }
+
+    /// An alarm that may never fire is no quick one.
+    #[test]
+    fn a_signal_of_unknown_delay_makes_the_recovery_time_unknown() {
+        let at_once = json!({ "do": "roll_back" });
+        let unknown = |signals: &[&str]| {
+            let detects: Vec<_> = signals.iter().map(|signal| (*signal, Detects::Unknown)).collect();
+            check_with(Some("9m"), &at_once, &detects).unwrap()
+        };
+        let all = unknown(&["errors", "page"]);
+        assert_eq!(all.verdict, CheckVerdict::Unknown);
+        let found = "how late trigger slow begins a rollback is not known, because that of signal errors is not";
+        assert_eq!(all.found, found);
+        let one = unknown(&["errors"]);
+        assert_eq!(one.verdict, CheckVerdict::Warn);
+        assert!(one.found.starts_with("3m from a breach") && one.found.ends_with(found), "{one:?}");
     }
 
     #[test]

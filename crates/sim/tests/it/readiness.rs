@@ -15,7 +15,7 @@ use belay_core::{
 use belay_engine::{
     Circumstances, Engine, Handle, HostChecks, Options, Readiness, Sampler, Which, capture, dry_run, readiness,
 };
-use belay_plan::model::{Phase, Plan, Step, Target};
+use belay_plan::model::{Phase, Plan, RedAtArm, Step, Target};
 use belay_ports::{Check, Fut, Permission, Query, Sensor, Sensors};
 use belay_sim::{Faults, Rule};
 
@@ -188,6 +188,20 @@ fn what_is_broken_is_found_and_named() {
         );
         let line = format!("signal in_place: {} (wanted: {}); {}", check.found, check.wanted, check.cure);
         assert_eq!(check.line(), line);
+
+        let scene = sound();
+        scene.world.set_rule("in_place", Rule::Always(Health::Unhealthy));
+        let found = evaluate(&scene).await;
+        let check = of(&found, "trigger", "trigger hurt");
+        assert_eq!(check.verdict, CheckVerdict::NoGo, "arming would refuse it: {check:#?}");
+        let armed = Circumstances { armed: true, ..before(&scene) };
+        let found = readiness(&scene.ports, &Decided::default(), &scene.plan, "abc", &armed).await;
+        assert!(found.checks.iter().all(|check| check.id != "trigger"), "{:#?}", found.checks);
+        let mut waits = Plan::clone(&scene.plan);
+        waits.triggers["hurt"].red_at_arm = RedAtArm::WaitForGreen;
+        let scene = Scene { plan: Arc::new(waits), ..scene };
+        let check = of(&evaluate(&scene).await, "trigger", "trigger hurt").clone();
+        assert_eq!(check.verdict, CheckVerdict::Warn, "{check:#?}");
 
         let scene = sound();
         scene.world.set_rule("blue_ready", Rule::Always(Health::Unhealthy));

@@ -1,16 +1,39 @@
-//! What a person should know of an alarm beforehand: how late it would show a breach, and whether it has data to go by. Pure.
+//! What a person should know of an alarm beforehand: how late it would show a breach, and whether it ever can. Pure.
 
 use std::{collections::BTreeSet, time::Duration};
 
-use aws_sdk_cloudwatch::types::{AlarmType, StateValue};
+use aws_sdk_cloudwatch::types::AlarmType;
 use belay_plan::{duration, model::AwsTarget};
 use belay_ports::Check;
 
-use super::{All, CHILDREN_DEEP, state::State};
+use super::{All, CHILDREN_DEEP, Watched, state::State};
 
-/// `detects`: how late it shows a breach at most, or why that is not known.
-pub(super) fn checks(name: &str, state: &State, detects: &Result<Duration, String>) -> Vec<Check> {
-    std::iter::once(detection(name, state, detects)).chain(data(name, state)).collect()
+/// Why it is not known how late an alarm shows a breach.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Undetected {
+    /// It may show none at all.
+    Never(String),
+    Unknown(String),
+}
+
+/// `detects`: how late it shows a breach at most.
+pub(super) fn checks(name: &str, state: &State, detects: &Result<Duration, Undetected>) -> Vec<Check> {
+    vec![detection(name, state, detects)]
+}
+
+/// The alarms with metrics that an alarm goes by, each once: itself, or those that the rule of a composite alarm names, and theirs.
+pub(super) fn leaves<'a>(target: &'a AwsTarget, name: &'a str, all: &'a All<'a>) -> Vec<Watched<'a>> {
+    let (mut seen, mut next, mut found) = (BTreeSet::from([name]), vec![name], Vec::new());
+    while let Some(name) = next.pop() {
+        let Some(Ok(Some(state))) = all.get(&(target, name.to_owned())) else { continue };
+        match state.kind {
+            AlarmType::CompositeAlarm => {
+                next.extend(state.children.iter().map(String::as_str).filter(|child| seen.insert(*child)));
+            }
+            _ => found.push((target, name, state)),
+        }
+    }
+    found
 }
 
 /// How late an alarm shows a breach at most; of a composite alarm, as late as the slowest alarm that its rule names: which of them shows
@@ -18,30 +41,38 @@ pub(super) fn checks(name: &str, state: &State, detects: &Result<Duration, Strin
 ///
 /// # Errors
 /// Why that is not known.
-pub(super) fn detects(target: &AwsTarget, name: &str, all: &All<'_>) -> Result<Duration, String> {
+pub(super) fn detects(target: &AwsTarget, name: &str, all: &All<'_>) -> Result<Duration, Undetected> {
+    use Undetected::{Never, Unknown};
     let (mut seen, mut next, mut slowest) = (BTreeSet::from([name]), vec![name], None);
     while let Some(name) = next.pop() {
         let state = match all.get(&(target, name.to_owned())) {
             Some(Ok(Some(state))) => state,
-            Some(Ok(None)) => return Err(format!("there is no alarm {name}")),
-            Some(Err(error)) => return Err(format!("{name} could not be read: {}", error.why)),
-            None => return Err(format!("{name} was not read: the rules nest deeper than {CHILDREN_DEEP} levels")),
+            Some(Ok(None)) => return Err(Never(format!("there is no alarm {name}, which its rule names"))),
+            Some(Err(error)) => return Err(Unknown(format!("{name} could not be read: {}", error.why))),
+            None => {
+                return Err(Unknown(format!("{name} was not read: the rules nest deeper than {CHILDREN_DEEP} levels")));
+            }
         };
         if state.kind == AlarmType::CompositeAlarm {
             next.extend(state.children.iter().map(String::as_str).filter(|child| seen.insert(*child)));
             continue;
         }
-        let timing = state.timing.ok_or_else(|| format!("CloudWatch shows no period of {name}"))?;
+        let timing = state.timing.ok_or_else(|| Unknown(format!("CloudWatch shows no period of {name}")))?;
         slowest = slowest.max(Some(timing.detects_within()));
     }
-    slowest.ok_or_else(|| format!("the rule of {name} goes by no alarm of a metric"))
+    slowest.ok_or_else(|| Never(format!("the rule of {name} goes by no alarm of a metric")))
 }
 
-fn detection(name: &str, state: &State, detects: &Result<Duration, String>) -> Check {
+fn detection(name: &str, state: &State, detects: &Result<Duration, Undetected>) -> Check {
     const ID: &str = "detection";
     let within = match detects {
         Ok(within) => duration::format(*within),
-        Err(why) => {
+        Err(Undetected::Never(why)) => {
+            return Check::no_go(ID, name, format!("it may never show a breach: {why}"))
+                .wanted("a rule that names alarms that exist")
+                .cure("correct the rule of the composite alarm (`aws cloudwatch put-composite-alarm`), or name another alarm in the plan");
+        }
+        Err(Undetected::Unknown(why)) => {
             return Check::warn(ID, name, format!("how late it shows a breach is not known: {why}"))
                 .wanted("metric alarms that can be read, or a composite alarm of such alarms alone")
                 .cure("correct what the alarm goes by; else measure it in a drill, and count on no recovery time that rests on it");
@@ -64,33 +95,27 @@ fn detection(name: &str, state: &State, detects: &Result<Duration, String>) -> C
     )
 }
 
-fn data(name: &str, state: &State) -> Option<Check> {
-    let found = match state.value {
-        // A plan may take it for healthy.
-        Some(StateValue::InsufficientData) => "has too little data to be OK or in ALARM (INSUFFICIENT_DATA)",
-        _ if state.is_without_data() => "receives no data, and takes missing data for a state of its own",
-        _ => return None,
-    };
-    Some(
-        Check::warn("alarm_data", name, found)
-            .wanted("data of every period: without it the alarm cannot show a breach")
-            .cure("look whether its metric still exists, with the dimensions that the alarm names"),
-    )
-}
-
 #[cfg(test)]
 mod tests {
-    use aws_sdk_cloudwatch::types::{CompositeAlarm, Metric, MetricAlarm, MetricDataQuery, MetricStat};
+    use std::collections::HashMap;
+
+    use aws_sdk_cloudwatch::types::{CompositeAlarm, Metric, MetricAlarm, MetricDataQuery, MetricStat, StateValue};
     use belay_ports::CheckVerdict;
 
     use super::*;
-    use crate::cloudwatch::alarm::state::{from_composite, from_metric};
+    use crate::cloudwatch::alarm::{
+        data,
+        state::{from_composite, from_metric},
+    };
 
     fn found(alarm: MetricAlarm) -> Vec<Check> {
         let (name, state) = from_metric(alarm).expect("an alarm with a name");
         let target = AwsTarget::default();
         let all = All::from([((&target, name.clone()), Ok(Some(state.clone())))]);
-        checks(&name, &state, &detects(&target, &name, &all))
+        let mut found = checks(&name, &state, &detects(&target, &name, &all));
+        let leaves = leaves(&target, &name, &all).into_iter();
+        found.extend(leaves.filter_map(|leaf| data::check(&name, leaf, &HashMap::new())));
+        found
     }
 
     #[test]
@@ -117,10 +142,13 @@ mod tests {
         let check = found(vec![any, inner, metric("fast", 60)]);
         assert_eq!(check.verdict, CheckVerdict::Warn);
         assert!(check.found.starts_with("how late it shows a breach is not known: slow"), "{check:?}");
-        let check = found(vec![composite("any", "TRUE")]);
-        assert!(check.found.ends_with("the rule of any goes by no alarm of a metric"), "{check:?}");
+        for rule in ["TRUE", "FALSE"] {
+            let check = found(vec![composite("any", rule)]);
+            assert_eq!(check.verdict, CheckVerdict::NoGo, "{check:?}");
+            assert!(check.found.ends_with("the rule of any goes by no alarm of a metric"), "{check:?}");
+        }
         let check = found(vec![composite("any", "ALARM(any)")]);
-        assert_eq!(check.verdict, CheckVerdict::Warn, "a rule that names itself comes to an end");
+        assert_eq!(check.verdict, CheckVerdict::NoGo, "a rule that names itself comes to an end");
     }
 
     #[test]

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use aws_sdk_cloudwatch::types::{AlarmType, CompositeAlarm, EvaluationState, LogAlarm, MetricAlarm, StateValue};
+use aws_sdk_cloudwatch::types::{
+    AlarmType, CompositeAlarm, EvaluationState, LogAlarm, MetricAlarm, MetricDataQuery, StateValue,
+};
 use belay_core::reading::Health;
 use jiff::Timestamp;
 
-use super::rule;
+use super::{data, rule};
 use crate::{
     cloudwatch::timestamp,
     errors,
@@ -29,6 +31,8 @@ pub(super) struct State {
     pub(super) timing: Option<Timing>,
     /// The alarms that its rule names, where it is a composite alarm.
     pub(super) children: Vec<String>,
+    /// What shows whether it has data to go by; of metric alarms only.
+    pub(super) metrics: Vec<MetricDataQuery>,
 }
 
 /// How a metric alarm is evaluated.
@@ -69,6 +73,11 @@ impl State {
         self.reason.as_ref().is_some_and(|reason| reason.contains("no datapoints were received"))
     }
 
+    /// It stands OK, and nothing yet shows whether there is data: a state that was set by hand has no reason of CloudWatch's.
+    pub(super) fn may_lack_data(&self) -> bool {
+        self.value == Some(StateValue::Ok) && !self.is_without_data() && !self.metrics.is_empty()
+    }
+
     /// `missing`: what the plan takes missing data for.
     pub(super) fn finding(&self, missing: Missing) -> Finding {
         let value = self.value.as_ref().map_or("a state without a name", StateValue::as_str);
@@ -93,7 +102,7 @@ impl State {
 }
 
 pub(super) fn from_metric(alarm: MetricAlarm) -> Option<(String, State)> {
-    let timing = Timing::of(&alarm);
+    let (timing, metrics) = (Timing::of(&alarm), data::queries(&alarm));
     let state = State {
         kind: AlarmType::MetricAlarm,
         value: alarm.state_value,
@@ -103,6 +112,7 @@ pub(super) fn from_metric(alarm: MetricAlarm) -> Option<(String, State)> {
         silenced: disabled(alarm.actions_enabled),
         timing,
         children: Vec::new(),
+        metrics,
     };
     Some((alarm.alarm_name?, state))
 }
@@ -120,6 +130,7 @@ pub(super) fn from_composite(alarm: CompositeAlarm) -> Option<(String, State)> {
         silenced: disabled(alarm.actions_enabled).or(suppressed),
         timing: None,
         children: alarm.alarm_rule.as_deref().map(rule::children).unwrap_or_default(),
+        metrics: Vec::new(),
     };
     Some((alarm.alarm_name?, state))
 }
@@ -134,6 +145,7 @@ pub(super) fn from_log(alarm: LogAlarm) -> Option<(String, State)> {
         silenced: disabled(alarm.actions_enabled),
         timing: None,
         children: Vec::new(),
+        metrics: Vec::new(),
     };
     Some((alarm.alarm_name?, state))
 }
@@ -158,6 +170,7 @@ mod tests {
             silenced: None,
             timing: None,
             children: Vec::new(),
+            metrics: Vec::new(),
         }
     }
 

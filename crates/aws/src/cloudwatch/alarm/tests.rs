@@ -245,8 +245,8 @@ async fn of_many_alarms_each_evaluation_looks_at_some_and_at_all_in_the_end() {
 fn the_history_is_permitted_where_a_trigger_goes_by_the_alarm() {
     let sensor = sensor(crate::testing::nowhere());
     let actions = |query: Query| sensor.permissions(&query).into_iter().map(|one| one.action).collect::<Vec<_>>();
-    assert_eq!(actions(watched("errors")), [CALL, HISTORY_CALL]);
-    assert_eq!(actions(query("errors")), [CALL]);
+    assert_eq!(actions(watched("errors")), [CALL, data::CALL, HISTORY_CALL]);
+    assert_eq!(actions(query("errors")), [CALL, data::CALL]);
 }
 
 #[tokio::test]
@@ -263,7 +263,58 @@ async fn the_alarms_that_a_composite_alarm_goes_by_are_read_for_its_time_to_dete
     let sensor = sensor(cloudwatch.aws().await);
     let checks = sensor.readiness(&[query("any")]).await.remove(0).checks;
     let detection = checks.iter().find(|check| check.id == "detection").unwrap();
-    assert_eq!(detection.verdict, belay_ports::CheckVerdict::Warn);
+    assert_eq!(detection.verdict, belay_ports::CheckVerdict::NoGo);
+    assert_eq!(detection.found, "it may never show a breach: there is no alarm missing-latency, which its rule names");
     let asked: Vec<Value> = cloudwatch.calls();
     assert_eq!(asked.iter().map(names).collect::<Vec<_>>(), [vec!["any"], vec!["errors", "missing-latency"]]);
+}
+
+/// A state that was set by hand, or missing data that is no breach: the state of an alarm does not show that its metric has no data.
+#[tokio::test]
+async fn an_alarm_that_is_ok_and_whose_metric_has_no_data_is_found() {
+    let metric = |name: &str| {
+        cbor!({
+            "AlarmName" => name, "StateValue" => "OK", "StateReason" => "set by hand", "Namespace" => "Shop",
+            "MetricName" => name, "Statistic" => "Sum", "Period" => 60, "EvaluationPeriods" => 3,
+        })
+        .unwrap()
+    };
+    let cloudwatch = CloudWatch::start(move |call| match (names(call).as_slice(), &call["MetricDataQueries"]) {
+        (_, Value::Array(queries)) => {
+            let result = |query: &Value| {
+                let counted = query["MetricStat"]["Metric"]["MetricName"] == "counted";
+                let values = if counted { vec![1.0] } else { Vec::new() };
+                cbor!({"Id" => query["Id"].as_str().unwrap(), "Values" => values}).unwrap()
+            };
+            ("200 OK", cbor!({"MetricDataResults" => queries.iter().map(result).collect::<Vec<_>>()}).unwrap())
+        }
+        (["any"], _) => {
+            let any =
+                cbor!({"AlarmName" => "any", "StateValue" => "OK", "AlarmRule" => "ALARM(counted) OR ALARM(gone)"});
+            ("200 OK", cbor!({"CompositeAlarms" => [any.unwrap()]}).unwrap())
+        }
+        (names, _) => {
+            let alarms: Vec<Cbor> = names.iter().map(|name| metric(name)).collect();
+            ("200 OK", cbor!({"MetricAlarms" => alarms}).unwrap())
+        }
+    })
+    .await;
+    let clock = Arc::new(Jumping::default());
+    let sensor = Alarm::new(cloudwatch.aws().await, clock.clone());
+    let found = async |alarm: &str| {
+        let checks = sensor.readiness(&[query(alarm)]).await.remove(0).checks;
+        checks.into_iter().find(|check| check.id == "alarm_data").map(|check| (check.verdict, check.found))
+    };
+    let warn = belay_ports::CheckVerdict::Warn;
+    assert_eq!(found("counted").await, None);
+    assert_eq!(found("gone").await, Some((warn, "is OK, and no data has arrived for it in the last 3h".to_owned())));
+    let of_child = "gone, which its rule names, is OK, and no data has arrived for it in the last 3h";
+    assert_eq!(found("any").await, Some((warn, of_child.to_owned())));
+    let asked = || cloudwatch.calls().iter().filter(|call| call["MetricDataQueries"].is_array()).count();
+    let before = asked();
+    assert_eq!(found("counted").await, None);
+    assert_eq!(asked(), before, "data that was seen counts for an hour");
+    clock.sleep(Duration::from_secs(3600)).await;
+    assert_eq!(found("counted").await, None);
+    assert_eq!(asked(), before + 1);
 }
