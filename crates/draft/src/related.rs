@@ -1,6 +1,9 @@
 //! What belongs together: records and the load balancers that they lead to, alarms and what they watch. Pure.
 
-use crate::inventory::{Alarm, Balancer, Database, Forwarder, Inventory, Record, dns_name};
+use crate::{
+    choice::Choice,
+    inventory::{Alarm, Balancer, Database, Forwarder, Inventory, Record, dns_name},
+};
 
 /// The load balancers that the members of a record lead to, those with traffic or all.
 pub(crate) fn behind<'i>(inventory: &'i Inventory, record: &'i Record, with_traffic: bool) -> Vec<&'i Balancer> {
@@ -25,6 +28,39 @@ pub(crate) fn carriers(weights: impl Iterator<Item = u32> + Clone) -> impl Itera
 pub(crate) fn with_traffic(forwarder: &Forwarder) -> impl Iterator<Item = &str> {
     let carries = carriers(forwarder.groups.iter().map(|group| group.weight));
     forwarder.groups.iter().zip(carries).filter(|(_, carries)| *carries).map(|(group, _)| group.arn.as_str())
+}
+
+/// What shows whether the members of a record that get traffic are healthy.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Proof<'i> {
+    /// The target groups behind the load balancers that they lead to, by ARN.
+    Groups(Vec<&'i str>),
+    /// They have health checks, which Belay asks at each send, and the plan puts these groups back as well: those of the same side.
+    Beside(Vec<&'i str>),
+    /// Their health checks alone: set identifier and id.
+    Checks(Vec<(&'i str, &'i str)>),
+    None,
+}
+
+pub(crate) fn proof<'i>(inventory: &'i Inventory, choice: &Choice, record: &'i Record) -> Proof<'i> {
+    let destinations = behind(inventory, record, true);
+    let groups = destinations.iter().flat_map(|balancer| {
+        let own = inventory.forwarders.iter().filter(|forwarder| forwarder.balancer == balancer.arn);
+        own.flat_map(with_traffic)
+    });
+    let groups: Vec<&str> = groups.collect();
+    if !groups.is_empty() {
+        return Proof::Groups(groups);
+    }
+    let carries = carriers(record.members.iter().map(|member| member.weight));
+    let members = record.members.iter().zip(carries).filter(|(_, carries)| *carries);
+    let checks = members.map(|(member, _)| Some((member.set_identifier.as_str(), member.health_check.as_deref()?)));
+    let Some(checks) = checks.collect::<Option<Vec<_>>>() else { return Proof::None };
+    let beside = choice.forwarders.iter().flat_map(|index| with_traffic(&inventory.forwarders[*index]));
+    match beside.collect::<Vec<_>>() {
+        none if none.is_empty() => Proof::Checks(checks),
+        beside => Proof::Beside(beside),
+    }
 }
 
 /// What alarms are held against.

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     inventory::{Alarm, Database, GroupHealth, group_name},
     names::Names,
-    related::{behind, with_traffic},
+    related::{Proof, behind, proof, with_traffic},
     yaml::{comment, scalar},
 };
 
@@ -21,6 +21,8 @@ const WITHIN_DEFAULT_S: u64 = 5 * 60;
 pub(super) struct Signals {
     /// By the ARN of the target group.
     groups: BTreeMap<String, String>,
+    /// By the id of the health check, with the set identifier of its record.
+    checks: BTreeMap<String, (String, String)>,
     /// By index, in the order of the choice.
     alarms: Vec<(usize, String)>,
     databases: Vec<(usize, String)>,
@@ -37,16 +39,29 @@ impl Signals {
         for arn in destinations(draw) {
             groups.insert(arn.to_owned(), named(group_name(arn), "_healthy", "targets_healthy"));
         }
+        let mut checks = BTreeMap::new();
+        for index in choice.records.iter().filter(|_| has_metrics(draw)) {
+            let Proof::Checks(found) = proof(inventory, choice, &inventory.records[*index]) else { continue };
+            for (member, id) in found {
+                let name = || (member.to_owned(), named(member, "_checked", "record_checked"));
+                checks.entry(id.to_owned()).or_insert_with(name);
+            }
+        }
         let databases = choice.databases.iter().filter(|index| can_be_restored(&inventory.databases[**index]));
         let databases = databases
             .map(|index| (*index, named(&inventory.databases[*index].name, "_available", "database_available")))
             .collect();
-        Self { groups, alarms, databases }
+        Self { groups, checks, alarms, databases }
     }
 
     /// The signal that shows whether a target group is healthy.
     pub(super) fn of_group(&self, arn: &str) -> Option<&str> {
         self.groups.get(arn).map(String::as_str)
+    }
+
+    /// The signal that shows whether a health check of Route 53 is healthy.
+    pub(super) fn of_check(&self, id: &str) -> Option<&str> {
+        self.checks.get(id).map(|(_, name)| name.as_str())
     }
 
     pub(super) fn of_database(&self, index: usize) -> &str {
@@ -55,7 +70,7 @@ impl Signals {
     }
 
     fn has_any(&self) -> bool {
-        !(self.groups.is_empty() && self.alarms.is_empty() && self.databases.is_empty())
+        !(self.groups.is_empty() && self.checks.is_empty() && self.alarms.is_empty() && self.databases.is_empty())
     }
 
     pub(super) fn section(&self, draw: &Draw<'_>, not_known: &mut Vec<String>) -> String {
@@ -79,6 +94,9 @@ impl Signals {
         }
         for (arn, name) in &self.groups {
             text += &group(draw, arn, name, not_known);
+        }
+        for (id, (member, name)) in &self.checks {
+            text += &check(id, member, name);
         }
         for (index, name) in &self.databases {
             let Database { cluster, name: database, .. } = &draw.inventory.databases[*index];
@@ -125,7 +143,11 @@ impl Signals {
     pub(super) fn confirm(&self, draw: &Draw<'_>) -> String {
         let gates: Vec<String> = match self.alarms.is_empty() {
             false => self.alarm_gates(draw),
-            true => self.groups.values().chain(self.databases.iter().map(|(_, name)| name)).cloned().collect(),
+            true => {
+                let checks = self.checks.values().map(|(_, name)| name);
+                let databases = self.databases.iter().map(|(_, name)| name);
+                self.groups.values().chain(checks).chain(databases).cloned().collect()
+            }
         };
         if gates.is_empty() {
             return String::new();
@@ -183,6 +205,26 @@ fn alarm(draw: &Draw<'_>, alarm: &Alarm, name: &str) -> String {
     });
     let told = comment(2, &format!("{what}{state}.{}", waits.unwrap_or_default()));
     format!("{told}  {name}: {{ alarm: {} }}\n", scalar(called))
+}
+
+/// Of the public regions, the metrics of health checks are in us-east-1 (Route 53 Developer Guide, "Monitoring health checks using CloudWatch").
+fn has_metrics(draw: &Draw<'_>) -> bool {
+    draw.inventory.region.as_deref().is_some_and(|region| !region.starts_with("cn-") && !region.starts_with("us-gov-"))
+}
+
+/// A health check of Route 53: 1 while it is healthy.
+fn check(id: &str, member: &str, name: &str) -> String {
+    let what = format!(
+        "The health check of {member} in Route 53, as CloudWatch in us-east-1 has it. It had traffic when this was written, so a rollback gives it traffic again."
+    );
+    let metric = format!(
+        "namespace: AWS/Route53, name: HealthCheckStatus, dimensions: {{ HealthCheckId: {} }}, stat: Minimum, period: 1m",
+        scalar(id)
+    );
+    format!(
+        "{}  {name}:\n    metric: {{ {metric} }}\n    healthy: \">= 1\"\n    aws: {{ region: us-east-1 }}\n",
+        comment(2, &what)
+    )
 }
 
 /// What of an alarm's state stands in the way now.

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     inventory::{Backups, Database, Forwarder, ForwarderKind, Member, Record, group_name},
     names::Names,
-    related::{behind, carriers, with_traffic},
+    related::{Proof, behind, carriers, proof, with_traffic},
     yaml::{comment, scalar},
 };
 
@@ -211,19 +211,21 @@ impl Steps {
                 list(&members.collect::<Vec<_>>())
             ),
         );
-        let destinations = behind(inventory, record, true);
-        let groups = destinations.iter().flat_map(|balancer| {
-            let own = inventory.forwarders.iter().filter(|forwarder| forwarder.balancer == balancer.arn);
-            own.flat_map(with_traffic)
-        });
-        let gates: BTreeSet<&str> = groups.filter_map(|arn| signals.of_group(arn)).collect();
-        let carries = carriers(record.members.iter().map(|member| member.weight));
-        let checked =
-            record.members.iter().zip(carries).all(|(member, carries)| !carries || member.health_check.is_some());
-        if gates.is_empty() && checked {
-            text +=
-                &comment(2, "The health checks of the members that get traffic are the proof that they are healthy.");
-        } else if gates.is_empty() {
+        let proof = proof(inventory, draw.choice, record);
+        let gates: BTreeSet<&str> = match &proof {
+            Proof::Groups(groups) | Proof::Beside(groups) => {
+                groups.iter().filter_map(|arn| signals.of_group(arn)).collect()
+            }
+            Proof::Checks(checks) => checks.iter().filter_map(|(_, id)| signals.of_check(id)).collect(),
+            Proof::None => BTreeSet::new(),
+        };
+        if matches!(proof, Proof::Beside(_)) {
+            text += &comment(
+                2,
+                "The members that get traffic have health checks, which Belay asks as well: an address that their checkers do not reach gets none.",
+            );
+        }
+        if gates.is_empty() {
             not_known.push(format!(
                 "what proves that the old side of {} is healthy: without a `require`, step `{name}` fails until a person overrides it",
                 record.name

@@ -72,6 +72,19 @@ fn addresses_behind_a_record() {
     golden("addresses", &drafted(&addresses, &Wanted::default(), None));
 }
 
+/// Health checks of Route 53 prove that the addresses are healthy, and the search of `belay explore` knows none of them.
+#[test]
+fn addresses_with_health_checks() {
+    let mut checked = record("www.example.com", "A", &[("blue", 100, None), ("green", 0, None)]);
+    checked.members[0].health_check = Some("hc-blue".to_owned());
+    checked.members[1].health_check = Some("hc-green".to_owned());
+    let alone = Inventory { records: vec![checked.clone()], ..empty() };
+    golden("checked_alone", &drafted(&alone, &Wanted::default(), None));
+    let beside = Inventory { records: vec![checked], balancers: Vec::new(), ..shop() };
+    let wanted = Wanted { listeners: words(&["shop:443"]), alarms: words(&["shop-5xx"]), ..Wanted::default() };
+    golden("checked", &drafted(&beside, &wanted, None));
+}
+
 /// One listener for each side: the weights are in the record alone.
 #[test]
 fn a_load_balancer_for_each_side() {
