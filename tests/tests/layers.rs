@@ -19,7 +19,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("belay-ports", &["plan", "core"]),
     ("belay-engine", &["plan", "core", "ports", "narrate"]),
     ("belay-journal", &["plan", "core", "ports"]),
-    ("belay-aws", &["plan", "core", "ports", "draft"]),
+    ("belay-aws-catalogue", &["plan"]),
+    ("belay-aws", &["plan", "core", "ports", "draft", "aws-catalogue"]),
     ("belay-local", &["plan", "core", "ports"]),
     ("belay-probes", &["plan", "core", "ports", "local"]),
     ("belay-channels", &["plan", "core", "ports", "local"]),
@@ -28,8 +29,21 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "belay",
         &[
-            "plan", "core", "ports", "engine", "journal", "aws", "probes", "channels", "local", "sim", "server",
-            "report", "draft", "narrate",
+            "plan",
+            "core",
+            "narrate",
+            "ports",
+            "engine",
+            "journal",
+            "aws",
+            "aws-catalogue",
+            "probes",
+            "channels",
+            "local",
+            "sim",
+            "server",
+            "report",
+            "draft",
         ],
     ),
 ];
@@ -75,11 +89,48 @@ fn crates_depend_in_one_direction() {
 #[test]
 fn the_pure_crates_have_no_way_out() {
     let dependencies = dependencies();
-    for package in ["belay-plan", "belay-core", "belay-draft", "belay-ports", "belay-narrate", "belay-report"] {
+    let pure = [
+        "belay-plan",
+        "belay-core",
+        "belay-draft",
+        "belay-aws-catalogue",
+        "belay-ports",
+        "belay-narrate",
+        "belay-report",
+    ];
+    for package in pure {
         for impure in IMPURE {
             assert!(!dependencies[package].contains(*impure), "{package} must not depend on {impure}");
         }
     }
+}
+
+/// The packages that are built for the binary, with these arguments of Cargo's.
+fn built(arguments: &[&str]) -> BTreeSet<String> {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--package", "belay", "--edges", "normal", "--prefix", "none", "--format", "{lib}", "--offline"])
+        .args(arguments)
+        // The features of the binary alone, also where those of the workspace are built together.
+        .env_remove("CARGO_RESOLVER_FEATURE_UNIFICATION")
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo tree runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let listed = String::from_utf8(output.stdout).expect("cargo tree is text");
+    listed.lines().filter_map(|line| line.split(' ').next()).map(ToOwned::to_owned).collect()
+}
+
+/// The SDK is most of what a first build takes: `cargo demo` and the commands that ask AWS for nothing do without.
+#[test]
+fn a_build_without_aws_has_no_sdk() {
+    let of_the_sdk = |name: &String| {
+        ["aws_config", "aws_credential", "aws_runtime", "aws_sdk", "aws_sig", "aws_smithy", "aws_types"]
+            .iter()
+            .any(|begin| name.starts_with(begin))
+    };
+    assert!(built(&[]).iter().any(of_the_sdk));
+    let found: Vec<String> = built(&["--no-default-features"]).into_iter().filter(of_the_sdk).collect();
+    assert_eq!(found, [""; 0]);
 }
 
 /// Every source file below a folder.

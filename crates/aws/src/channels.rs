@@ -6,9 +6,9 @@ mod topic;
 use std::{error::Error, future::Future, sync::Arc, time::Duration};
 
 use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
+use belay_aws_catalogue::channels::{EVENT_BUS, SNS};
 use belay_core::input::ErrorClass;
 use belay_plan::{
-    catalogue::ChannelSpec,
     model::{AwsTarget, Name},
     notify::Notify,
 };
@@ -28,11 +28,6 @@ use crate::{
 /// One try; a little less than [`belay_ports::channel::SEND_TIME_MAX`].
 const TRY_TIME_MAX: Duration = Duration::from_secs(25);
 
-/// The channels that plans may use.
-pub fn specs() -> Vec<ChannelSpec> {
-    vec![topic::spec(), bus::spec()]
-}
-
 /// The channels over one [`Aws`]. A session that may only read sends no notice either.
 #[derive(Clone)]
 pub struct AwsChannels {
@@ -51,8 +46,8 @@ impl belay_ports::Channels for AwsChannels {
     fn channel(&self, kind: &str) -> Option<Arc<dyn Channel>> {
         let all = self.clone();
         Some(match kind {
-            topic::KEY => Arc::new(Sender { all, way: Topic }),
-            bus::KEY => Arc::new(Sender { all, way: Bus }),
+            SNS => Arc::new(Sender { all, way: Topic }),
+            EVENT_BUS => Arc::new(Sender { all, way: Bus }),
             _ => return None,
         })
     }

@@ -9,24 +9,11 @@ use aws_sdk_cloudwatch::{
     error::{ProvideErrorMetadata, SdkError},
     primitives::DateTime,
 };
-use belay_plan::shape::{Field, field, words};
 use jiff::Timestamp;
 
-pub(crate) use self::alarm::{HISTORY_CALL, located, types as alarm_types};
-pub use self::{
-    alarm::{Alarm, spec as alarm_spec},
-    metric::{Metric, spec as metric_spec},
-};
+pub(crate) use self::alarm::{HISTORY_CALL, types as alarm_types};
+pub use self::{alarm::Alarm, metric::Metric};
 use crate::errors;
-
-/// The signals' keys in plans.
-pub const ALARM: &str = "alarm";
-pub const METRIC: &str = "metric";
-
-/// What missing data reads as.
-fn missing_field() -> Field {
-    field("missing", words(["unknown", "healthy", "unhealthy"]), "What missing data reads as.").or("unknown")
-}
 
 /// Whole seconds are all that evidence needs.
 pub(crate) fn timestamp(time: &DateTime) -> Option<Timestamp> {

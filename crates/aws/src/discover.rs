@@ -26,10 +26,7 @@ use std::{
 use belay_plan::model::AwsTarget;
 use belay_ports::ReadError;
 
-use crate::{
-    rds::survey,
-    session::{Aws, Clients, SessionError},
-};
+use crate::session::{Aws, Clients, SessionError};
 
 /// Calls under way at the same time: each service's budget is a few calls a second.
 const CONCURRENT_CALLS: usize = 4;
@@ -99,11 +96,6 @@ impl Discovery {
     fn tell(&self, what: impl Display) {
         (self.progress)(what.to_string());
     }
-}
-
-/// Why no restore replaces a database of this engine, if so.
-pub fn unfit(cluster: bool, name: &str, engine: &str) -> Option<String> {
-    survey::unfit(cluster, name, engine)
 }
 
 /// How many calls a list may take.

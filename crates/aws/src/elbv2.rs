@@ -8,13 +8,13 @@ pub(crate) mod actions;
 mod by_address;
 mod changes;
 mod find;
+mod forwarder;
 pub(crate) mod health;
 mod readiness;
 mod stickiness;
 mod target_health;
 mod targets;
 mod unknown;
-mod with;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,11 +23,15 @@ use std::{
 };
 
 use aws_sdk_elasticloadbalancingv2::types;
+use belay_aws_catalogue::elbv2::{
+    forward::{GROUPS_MAX, Kind, WEIGHT_MAX, With},
+    group_name,
+};
 use belay_core::{
     change::{Assessment, Change, Key, Receipt},
     input::ErrorClass,
 };
-use belay_plan::{model::Target, shape::Text};
+use belay_plan::model::Target;
 use belay_ports::{ApplyError, Check, Clock, Corrupt, Fut, Permission, ReadError, Scope, System};
 use futures::future::try_join_all;
 use jiff::Timestamp;
@@ -39,46 +43,16 @@ use self::{
     changes::Changes,
     find::Found,
     health::GroupHealth,
-    with::Kind,
 };
-pub use self::{
-    target_health::{KEY as TARGET_HEALTH, TargetHealth, signal_spec},
-    targets::{ACTION as TARGETS, AlbTargets, spec as targets_spec},
-    with::{With, spec},
-};
+pub use self::{target_health::TargetHealth, targets::AlbTargets};
 use crate::{
     errors,
     session::Aws,
     weights::{self as shared, Named, Weights},
 };
 
-/// The action's name in plans.
-pub const ACTION: &str = "alb.forward";
-
-/// Of a forward action ("Quotas for your Application Load Balancers").
-const GROUPS_MAX: usize = 5;
-
-/// Of a group in a forward action.
-const WEIGHT_MAX: u32 = 999;
-
 /// From sending to in force.
 const EXPECTED: Duration = Duration::from_secs(5);
-
-pub(crate) const TARGET_GROUP: Text = Text::new(
-    "the name or the ARN of a target group",
-    Some(
-        "^([A-Za-z0-9]([A-Za-z0-9-]{0,30}[A-Za-z0-9])?\
-         |arn:aws[a-z-]*:elasticloadbalancing:[a-z0-9-]+:[0-9]{12}:targetgroup/[^/]+/[^/]+)$",
-    ),
-);
-
-/// What the resource of every step with this action begins with.
-pub(crate) const RESOURCE: &str = "alb:";
-
-/// The name of a target group, from its ARN or its name.
-pub(crate) fn group_name(group: &str) -> &str {
-    group.split('/').nth(1).unwrap_or(group)
-}
 
 /// The action behind [`ACTION`].
 #[derive(Clone)]
@@ -196,11 +170,11 @@ impl AlbForward {
         match modify {
             Kind::Listener => {
                 let sent = client.modify_listener().listener_arn(&arn).set_default_actions(Some(actions)).send().await;
-                sent.map(drop).map_err(|error| errors::apply(error, modify.modify(), &arn))?;
+                sent.map(drop).map_err(|error| errors::apply(error, forwarder::modify(modify), &arn))?;
             }
             Kind::Rule => {
                 let sent = client.modify_rule().rule_arn(&arn).set_actions(Some(actions)).send().await;
-                sent.map(drop).map_err(|error| errors::apply(error, modify.modify(), &arn))?;
+                sent.map(drop).map_err(|error| errors::apply(error, forwarder::modify(modify), &arn))?;
             }
         }
         Ok(json!({ "modified": arn }))
@@ -372,9 +346,10 @@ impl System for AlbForward {
     /// Load balancing has no resource-level permissions for what only describes.
     fn permissions(&self, scope: &Scope, with: &With) -> Vec<Permission> {
         let health = ["elasticloadbalancing:DescribeTargetGroups", "elasticloadbalancing:DescribeTargetHealth"];
-        let reads = with.forwarder.reads().iter().copied().chain(health).map(|action| statement(action, "*", false));
-        let modify = with.forwarder.kind().modify();
-        let writes = with.forwarder.arns(&scope.aws);
+        let reads =
+            forwarder::reads(&with.forwarder).iter().copied().chain(health).map(|action| statement(action, "*", false));
+        let modify = forwarder::modify(with.forwarder.kind());
+        let writes = forwarder::arns(&with.forwarder, &scope.aws);
         let of_network =
             writes.iter().any(|arn| arn.contains("/net/")).then(|| statement(targets::ATTRIBUTES, "*", false));
         let reads = reads.chain(of_network).chain(user_pools(scope));

@@ -26,4 +26,4 @@ mod weights;
 
 pub use evidence::AwsEvidence;
 pub use resolver::Resolver;
-pub use systems::{AwsSystems, action_specs, signal_specs};
+pub use systems::AwsSystems;

@@ -14,9 +14,6 @@ pub(crate) fn name(target: &AwsTarget) -> String {
     format!("{account}/{region}")
 }
 
-/// An Availability Zone or a Local Zone: `eu-west-1a`, `eusc-de-east-1a`, `us-west-2-lax-1a`.
-pub(crate) const ZONE: &str = "^[a-z]{2,4}(-[a-z]+)+-[0-9]+(-[a-z0-9]+)*[a-z]$";
-
 /// Region prefixes and partitions, as the SDK's endpoint rules have them (`partitions.json`, November 2026). Regions of `aws` are all
 /// others. Only a fallback, for as long as no ARN of the region is known: a region or a partition that is newer than this
 /// build is not here.

@@ -31,7 +31,6 @@ mod sensor;
 mod sent;
 mod settings;
 mod source;
-mod spec;
 mod state;
 mod status;
 mod steady;
@@ -39,6 +38,7 @@ pub(crate) mod survey;
 
 use std::{fmt, sync::Arc};
 
+use belay_aws_catalogue::rds::restore::{self as spec, KeepEndpoint, Source, Subject, Time, With};
 use belay_core::{
     change::{Assessment, Change, Key, Receipt},
     input::ErrorClass,
@@ -57,20 +57,15 @@ use self::{
     names::Names,
     reads::DESCRIBE_INSTANCES,
     source::Kind,
-    spec::{KeepEndpoint, Source, Subject, Time, instance_shape},
 };
 pub use self::{
     led::Led,
     links::Links,
-    sensor::{KEY as STATUS, RdsStatus, signal_spec},
+    sensor::RdsStatus,
     settings::Settings,
-    spec::{With, spec},
     state::{Attached, Instance, Role, Snapshot, State},
 };
 use crate::session::Aws;
-
-/// The action's name in plans.
-pub const ACTION: &str = "rds.restore";
 
 /// What a look finds: of an instance, or of a cluster. What an older journal holds is of an instance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -101,7 +96,7 @@ fn led_earlier(scope: &Scope) -> Earlier {
     Earlier::of(scope, Observed::led)
 }
 
-/// The action behind [`ACTION`].
+/// The action `rds.restore`.
 #[derive(Clone)]
 pub struct RdsRestore {
     aws: Aws,

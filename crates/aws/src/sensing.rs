@@ -2,10 +2,10 @@
 
 use std::{future::Future, time::Duration};
 
+use belay_aws_catalogue::cloudwatch::Missing;
 use belay_core::reading::{Health, Reading};
 use belay_ports::{Clock, Query, ReadError, sensor::READ_TIME_MAX};
 use jiff::Timestamp;
-use serde::Deserialize;
 
 use crate::place;
 
@@ -51,23 +51,12 @@ impl Finding {
     }
 }
 
-/// What a plan wants missing data to read as.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Missing {
-    #[default]
-    Unknown,
-    Healthy,
-    Unhealthy,
-}
-
-impl Missing {
-    pub(crate) fn health(self) -> Health {
-        match self {
-            Self::Unknown => Health::Unknown,
-            Self::Healthy => Health::Healthy,
-            Self::Unhealthy => Health::Unhealthy,
-        }
+/// As what missing data counts.
+pub(crate) fn of_missing(missing: Missing) -> Health {
+    match missing {
+        Missing::Unknown => Health::Unknown,
+        Missing::Healthy => Health::Healthy,
+        Missing::Unhealthy => Health::Unhealthy,
     }
 }
 

@@ -18,6 +18,7 @@ use aws_sdk_sts::config::{Credentials, SharedCredentialsProvider};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use belay_core::input::ErrorClass;
 use belay_plan::model::AwsTarget;
+pub use belay_ports::Access;
 use belay_ports::{AccountError, ApplyError, Check, Clock, Observer, ReadError};
 use jiff::Timestamp;
 use tokio::{runtime::Handle, sync::OnceCell};
@@ -48,15 +49,6 @@ const READ_BACKOFF: Duration = Duration::from_millis(100);
 
 /// The role session and the user agent say who it was, in CloudTrail too.
 const NAME: &str = "belay";
-
-/// Whether a session may change anything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// Every call that is not a known read is refused before it leaves the process.
-    ReadOnly,
-    /// Beside reads, what the actions send, and nothing else.
-    ReadWrite,
-}
 
 /// Sessions with AWS. Cheap to clone; clones share their clients.
 #[derive(Debug, Clone)]

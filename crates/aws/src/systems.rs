@@ -1,13 +1,10 @@
-//! All AWS systems together: what the binary plugs into the engine and into the plan's catalogue.
+//! All AWS systems together: what the binary plugs into the engine.
 
 use std::{collections::HashMap, sync::Arc};
 
-use belay_plan::{
-    catalogue::{ActionSpec, SignalSpec},
-    model::AwsTarget,
-};
+use belay_aws_catalogue as catalogue;
+use belay_plan::model::AwsTarget;
 use belay_ports::{AccountError, Actuator, Actuators, Check, Clock, Fut, Permission, Sensor, Sensors, Typed};
-
 use jiff::Timestamp;
 
 use crate::{
@@ -20,27 +17,6 @@ use crate::{
     route53,
     session::Aws,
 };
-
-/// The actions that plans may use.
-pub fn action_specs() -> Vec<ActionSpec> {
-    vec![
-        route53::spec(),
-        elbv2::spec(),
-        elbv2::targets_spec(),
-        rds::spec(),
-        backtrack::spec(),
-        failover::spec(),
-        switch_back::spec(),
-        automation::spec(),
-        state_machine::spec(),
-        function::spec(),
-    ]
-}
-
-/// The signals that plans may use.
-pub fn signal_specs() -> Vec<SignalSpec> {
-    vec![cloudwatch::alarm_spec(), cloudwatch::metric_spec(), elbv2::signal_spec(), rds::signal_spec()]
-}
 
 /// The actuators and sensors over one [`Aws`]: what that may do, they may do. Each is made once: what a system has learned
 /// holds for all who use it.
@@ -59,28 +35,29 @@ impl AwsSystems {
 }
 
 fn actuators(aws: &Aws, clock: &Arc<dyn Clock>) -> [(&'static str, Arc<dyn Actuator>); 10] {
+    use catalogue::{elbv2 as balancers, jobs, rds as databases, route53 as dns};
     let (aws, clock) = (|| aws.clone(), || clock.clone());
     [
-        (route53::ACTION, Arc::new(Typed(route53::Route53Weights::new(aws(), clock())))),
-        (elbv2::ACTION, Arc::new(Typed(elbv2::AlbForward::new(aws(), clock())))),
-        (elbv2::TARGETS, Arc::new(Typed(elbv2::AlbTargets::new(aws(), clock())))),
-        (rds::ACTION, Arc::new(Typed(rds::RdsRestore::new(aws(), clock())))),
-        (backtrack::ACTION, Arc::new(Typed(backtrack::RdsBacktrack::new(aws(), clock())))),
-        (failover::ACTION, Arc::new(Typed(failover::RdsFailover::new(aws(), clock())))),
-        (switch_back::ACTION, Arc::new(Typed(switch_back::RdsSwitchBack::new(aws(), clock())))),
-        (automation::ACTION, Arc::new(Typed(automation::Automation::new(aws(), clock())))),
-        (state_machine::ACTION, Arc::new(Typed(state_machine::StateMachine::new(aws(), clock())))),
-        (function::ACTION, Arc::new(Typed(function::Invocation::new(aws())))),
+        (dns::ACTION, Arc::new(Typed(route53::Route53Weights::new(aws(), clock())))),
+        (balancers::forward::ACTION, Arc::new(Typed(elbv2::AlbForward::new(aws(), clock())))),
+        (balancers::targets::ACTION, Arc::new(Typed(elbv2::AlbTargets::new(aws(), clock())))),
+        (databases::restore::ACTION, Arc::new(Typed(rds::RdsRestore::new(aws(), clock())))),
+        (databases::backtrack::ACTION, Arc::new(Typed(backtrack::RdsBacktrack::new(aws(), clock())))),
+        (databases::failover::ACTION, Arc::new(Typed(failover::RdsFailover::new(aws(), clock())))),
+        (databases::switch_back::ACTION, Arc::new(Typed(switch_back::RdsSwitchBack::new(aws(), clock())))),
+        (jobs::automation::ACTION, Arc::new(Typed(automation::Automation::new(aws(), clock())))),
+        (jobs::state_machine::ACTION, Arc::new(Typed(state_machine::StateMachine::new(aws(), clock())))),
+        (jobs::function::ACTION, Arc::new(Typed(function::Invocation::new(aws())))),
     ]
 }
 
 fn sensors(aws: &Aws, clock: &Arc<dyn Clock>) -> [(&'static str, Arc<dyn Sensor>); 4] {
     let (aws, clock) = (|| aws.clone(), || clock.clone());
     [
-        (cloudwatch::ALARM, Arc::new(cloudwatch::Alarm::new(aws(), clock()))),
-        (cloudwatch::METRIC, Arc::new(cloudwatch::Metric::new(aws(), clock()))),
-        (elbv2::TARGET_HEALTH, Arc::new(elbv2::TargetHealth::new(aws(), clock()))),
-        (rds::STATUS, Arc::new(rds::RdsStatus::new(aws(), clock()))),
+        (catalogue::cloudwatch::ALARM, Arc::new(cloudwatch::Alarm::new(aws(), clock()))),
+        (catalogue::cloudwatch::METRIC, Arc::new(cloudwatch::Metric::new(aws(), clock()))),
+        (catalogue::elbv2::target_health::KEY, Arc::new(elbv2::TargetHealth::new(aws(), clock()))),
+        (catalogue::rds::status::KEY, Arc::new(rds::RdsStatus::new(aws(), clock()))),
     ]
 }
 
@@ -129,10 +106,10 @@ mod tests {
     #[test]
     fn there_is_something_behind_every_spec() {
         let systems = AwsSystems::new(nowhere(), Arc::new(Still { wakes: false }));
-        for spec in action_specs() {
+        for spec in catalogue::action_specs() {
             assert!(systems.actuator(spec.name).is_some(), "{}", spec.name);
         }
-        for spec in signal_specs() {
+        for spec in catalogue::signal_specs() {
             assert!(systems.sensor(spec.key).is_some(), "{}", spec.key);
         }
         assert!(systems.actuator("manual").is_none());

@@ -1,26 +1,14 @@
-//! Puts the parts together: what plans can name, and what the engine reaches the outside through.
+//! Puts the parts together: what plans can name, the journal, and what plans may do beyond AWS.
 
-use std::sync::Arc;
-
-use belay_aws::{
-    AwsEvidence, AwsSystems,
-    channels::AwsChannels,
-    session::{Access, Aws},
-};
-use belay_channels::{Channels, Texts};
+use belay_channels::Channels;
 use belay_journal::{OpenError, SqliteJournal, StateUrl};
 use belay_local::{Programs, permit::Gate};
-use belay_plan::{catalogue::Catalogue, model::AwsTarget};
-use belay_ports::{
-    AccountError, Actuator, Actuators, Channel, Check, Clock, Fut, Journal, Observer, Permission, Ports, Sensor,
-    Sensors,
-};
+use belay_plan::catalogue::Catalogue;
 use belay_probes::Probes;
 use belay_server::{Config, auth::Tokens};
-use jiff::Timestamp;
 
+pub(crate) use crate::aws::ports;
 use crate::{
-    clock::{SystemClock, SystemEntropy},
     commands::serve::config_failure,
     exit::{Exit, Failure},
     output::Output,
@@ -29,9 +17,9 @@ use crate::{
 
 /// Everything that a plan can name.
 pub(crate) fn catalogue() -> Catalogue {
-    let actions = belay_aws::action_specs().into_iter().chain(Programs::specs());
-    let signals = belay_aws::signal_specs().into_iter().chain(Probes::specs());
-    let channels = belay_aws::channels::specs().into_iter().chain(Channels::specs());
+    let actions = belay_aws_catalogue::action_specs().into_iter().chain(Programs::specs());
+    let signals = belay_aws_catalogue::signal_specs().into_iter().chain(Probes::specs());
+    let channels = belay_aws_catalogue::channel_specs().into_iter().chain(Channels::specs());
     Catalogue::new(actions, signals).with_channels(channels, belay_channels::check_text)
 }
 
@@ -101,83 +89,6 @@ pub(crate) fn configured(output: Output) -> Result<(Gate, Option<Tokens>), Failu
             .map(|config| (Gate::new(config.permits), Some(config.tokens)))
             .map_err(|error| config_failure(error, output)),
         false => Ok((Gate::default(), None)),
-    }
-}
-
-/// The real world. `access` decides whether anything can be changed in it; `observer` sees what is done in it; `gate` knows
-/// what plans may do beyond AWS.
-pub(crate) fn ports(access: Access, journal: Arc<dyn Journal>, observer: Arc<dyn Observer>, gate: Gate) -> Ports {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
-    let aws = Aws::new(access, clock.clone(), observer.clone(), gate.plain_http());
-    let evidence = Arc::new(AwsEvidence::new(aws.clone(), clock.clone()));
-    let aws_channels = AwsChannels::new(aws.clone(), clock.clone(), Arc::new(Texts));
-    let aws = AwsSystems::new(aws, clock.clone());
-    // A set that only reads sends no notice.
-    let channels = if access == Access::ReadOnly { gate.asked() } else { gate.clone() };
-    let programs = Programs::new(clock.clone(), access == Access::ReadWrite, gate.clone());
-    Ports {
-        sensors: Arc::new(EverySensor { aws: aws.clone(), probes: Probes::new(clock.clone(), gate.clone()) }),
-        actuators: Arc::new(EveryActuator { aws, programs }),
-        channels: Arc::new(EveryChannel { aws: aws_channels, others: Channels::new(clock.clone(), channels) }),
-        evidence,
-        journal,
-        clock,
-        entropy: Arc::new(SystemEntropy),
-        observer,
-    }
-}
-
-struct EveryActuator {
-    aws: AwsSystems,
-    programs: Programs,
-}
-
-impl Actuators for EveryActuator {
-    fn actuator(&self, action: &str) -> Option<Arc<dyn Actuator>> {
-        self.aws.actuator(action).or_else(|| self.programs.actuator(action))
-    }
-
-    fn verify_account<'a>(&'a self, aws: &'a AwsTarget) -> Fut<'a, Result<String, AccountError>> {
-        self.aws.verify_account(aws)
-    }
-
-    fn readiness<'a>(
-        &'a self,
-        aws: &'a AwsTarget,
-        permissions: &'a [Permission],
-        until: Timestamp,
-    ) -> Fut<'a, Vec<Check>> {
-        self.aws.readiness(aws, permissions, until)
-    }
-
-    fn permissions(&self, aws: &AwsTarget) -> Vec<Permission> {
-        self.aws.permissions(aws)
-    }
-
-    fn detours(&self) -> Vec<String> {
-        self.aws.detours()
-    }
-}
-
-struct EverySensor {
-    aws: AwsSystems,
-    probes: Probes,
-}
-
-impl Sensors for EverySensor {
-    fn sensor(&self, kind: &str) -> Option<Arc<dyn Sensor>> {
-        self.aws.sensor(kind).or_else(|| self.probes.sensor(kind))
-    }
-}
-
-struct EveryChannel {
-    aws: AwsChannels,
-    others: Channels,
-}
-
-impl belay_ports::Channels for EveryChannel {
-    fn channel(&self, kind: &str) -> Option<Arc<dyn Channel>> {
-        self.aws.channel(kind).or_else(|| self.others.channel(kind))
     }
 }
 

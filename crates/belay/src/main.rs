@@ -1,6 +1,8 @@
 //! `belay`: the command line and the assembly of the parts, nothing else.
 
 mod assembly;
+#[cfg_attr(not(feature = "aws"), path = "without_aws.rs")]
+mod aws;
 mod board;
 mod cli;
 mod client;

@@ -48,6 +48,15 @@ pub struct Ports {
     pub observer: Arc<dyn Observer>,
 }
 
+/// Whether a set of ports may change anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Every call that is not a known read is refused before it leaves the process.
+    ReadOnly,
+    /// Beside reads, what the actions send, and nothing else.
+    ReadWrite,
+}
+
 /// Finds the actuator of an action. One set reads and writes; a dry run gets a set whose clients cannot mutate.
 pub trait Actuators: Send + Sync {
     /// None for an action this build does not know, and for `manual` and `wait`, which core does by itself.

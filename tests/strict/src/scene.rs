@@ -65,7 +65,7 @@ impl Scene {
     /// When the plan is not valid: with all its errors.
     pub fn new(world: World, plan: &str) -> Self {
         let text = if plan.starts_with("belay:") { plan.to_owned() } else { with_head(plan) };
-        let catalogue = Catalogue::new(belay_aws::action_specs(), belay_aws::signal_specs());
+        let catalogue = Catalogue::new(belay_aws_catalogue::action_specs(), belay_aws_catalogue::signal_specs());
         let loaded = belay_plan::load("plan.yaml", &text, &catalogue);
         let loaded = loaded.unwrap_or_else(|errors| panic!("{errors:#?}\n{text}"));
         Self { world, plan: loaded.plan, sha256: loaded.sha256, cut_over: Box::new(|_| ()), pace: PACE }

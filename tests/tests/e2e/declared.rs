@@ -35,9 +35,9 @@ impl Clock for NoClock {
 
 /// The plan as the binary reads it.
 fn load(text: &str) -> Plan {
-    let actions = belay_aws::action_specs().into_iter().chain(belay_local::Programs::specs());
-    let signals = belay_aws::signal_specs().into_iter().chain(Probes::specs());
-    let channels = belay_aws::channels::specs().into_iter().chain(belay_channels::Channels::specs());
+    let actions = belay_aws_catalogue::action_specs().into_iter().chain(belay_local::Programs::specs());
+    let signals = belay_aws_catalogue::signal_specs().into_iter().chain(Probes::specs());
+    let channels = belay_aws_catalogue::channel_specs().into_iter().chain(belay_channels::Channels::specs());
     let catalogue = Catalogue::new(actions, signals).with_channels(channels, belay_channels::check_text);
     let loaded = belay_plan::load("plan.yaml", text, &catalogue);
     loaded.unwrap_or_else(|errors| panic!("{}", errors[0].render(false))).plan

@@ -1,37 +1,20 @@
 //! `event_bus`: an event on a bus of EventBridge.
 
 use aws_sdk_eventbridge::{primitives::DateTime, types::PutEventsRequestEntry};
-use belay_plan::{catalogue::ChannelSpec, notify::NoticeKind, shape::pattern};
+use belay_aws_catalogue::channels::EVENT_BUS;
 use belay_ports::{NotSent, Notice, PlainText, Retry, Usable};
 use serde_json::Value;
 
 use super::{Way, failed, not_found, refused};
 use crate::{errors, session::Clients};
 
-pub(super) const KEY: &str = "event_bus";
-
 /// Error codes of an entry that are worth another try.
 const PASSING: [&str; 3] = ["ThrottlingException", "InternalFailure", "InternalException"];
-
-pub(super) fn spec() -> ChannelSpec {
-    let bus = pattern(
-        "the ARN of an event bus, such as `arn:aws:events:eu-west-1:111122223333:event-bus/default`",
-        "^arn:aws[a-z-]*:events:[a-z0-9-]+:[0-9]{12}:event-bus/[A-Za-z0-9._/-]{1,256}$",
-    );
-    ChannelSpec {
-        key: KEY,
-        summary: "An event bus of EventBridge.",
-        value: bus,
-        siblings: Vec::new(),
-        events: NoticeKind::ALL.to_vec(),
-        check: |_| Vec::new(),
-    }
-}
 
 pub(super) struct Bus;
 
 impl Way for Bus {
-    const KEY: &'static str = KEY;
+    const KEY: &'static str = EVENT_BUS;
     const CALL: &'static str = "events:PutEvents";
     const LOOK: &'static str = "events:DescribeEventBus";
 

@@ -231,7 +231,9 @@ async fn a_channel_needs_to_be_sent_to_and_looked_at() {
         assert_eq!(channel.preview(&notice), Ok(format!("größer: incident\n\nby {kind}")));
     }
     assert_eq!(wire.requests(), [""; 0]);
-    assert_eq!(specs().iter().map(|spec| spec.key).collect::<Vec<_>>(), ["sns", "event_bus"]);
+    for spec in belay_aws_catalogue::channel_specs() {
+        assert!(channels.channel(spec.key).is_some(), "{}", spec.key);
+    }
 }
 
 #[tokio::test]

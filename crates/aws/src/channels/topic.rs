@@ -1,7 +1,8 @@
 //! `sns`: a message to a topic.
 
 use aws_sdk_sns::types::MessageAttributeValue;
-use belay_plan::{catalogue::ChannelSpec, model::Severity, notify::NoticeKind, shape::pattern};
+use belay_aws_catalogue::channels::SNS;
+use belay_plan::model::Severity;
 use belay_ports::{NotSent, Notice, PlainText, Usable};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -9,30 +10,12 @@ use sha2::{Digest, Sha256};
 use super::{Way, failed, never, not_found};
 use crate::session::Clients;
 
-pub(super) const KEY: &str = "sns";
-
 const SUBJECT_CHARS_MAX: usize = 100;
-
-pub(super) fn spec() -> ChannelSpec {
-    let topic = pattern(
-        "the ARN of an SNS topic, such as `arn:aws:sns:eu-west-1:111122223333:team`",
-        "^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}([.]fifo)?$",
-    );
-    let events = NoticeKind::ALL.to_vec();
-    ChannelSpec {
-        key: KEY,
-        summary: "An SNS topic.",
-        value: topic,
-        siblings: Vec::new(),
-        events,
-        check: |_| Vec::new(),
-    }
-}
 
 pub(super) struct Topic;
 
 impl Way for Topic {
-    const KEY: &'static str = KEY;
+    const KEY: &'static str = SNS;
     const CALL: &'static str = "sns:Publish";
     const LOOK: &'static str = "sns:GetTopicAttributes";
 

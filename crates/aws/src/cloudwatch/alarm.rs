@@ -5,7 +5,6 @@ mod history;
 mod read;
 mod readiness;
 mod rule;
-mod spec;
 mod state;
 
 use std::{
@@ -14,21 +13,20 @@ use std::{
     time::Duration,
 };
 
+use belay_aws_catalogue::cloudwatch::alarm::{Spec, located};
 use belay_core::reading::Reading;
 use belay_plan::{model::AwsTarget, suggest};
 use belay_ports::{Clock, Detects, Fut, Permission, Query, ReadError, Sensor, SignalReadiness, sensor::READ_TIME_MAX};
 use futures::{StreamExt, stream};
 use serde::Deserialize;
 
-pub use self::spec::spec;
 use self::{
     data::Seen,
     history::{Histories, History},
     read::{CALL, Found, Learned, NAMES_MAX, Place},
-    spec::Spec,
     state::State,
 };
-pub(crate) use self::{history::CALL as HISTORY_CALL, read::types, spec::located};
+pub(crate) use self::{history::CALL as HISTORY_CALL, read::types};
 use crate::{
     budget, place,
     sensing::{Deadline, Finding},

@@ -1,28 +1,23 @@
 //! The `metric` signal: a metric, or an expression over metrics, against a threshold.
 
-mod arrival;
 mod calls;
-mod expression;
 mod judge;
-mod period;
 mod request;
-mod spec;
-mod statistic;
 
 use std::{sync::Arc, time::Duration};
 
+use belay_aws_catalogue::cloudwatch::{
+    Missing,
+    metric::{Spec, arrival},
+};
 use belay_core::reading::Reading;
 use belay_plan::duration;
 use belay_ports::{Check, Clock, Detects, Fut, Permission, Query, Sensor, SignalReadiness};
 use serde::Deserialize;
 
-pub use self::spec::spec;
-use self::{
-    judge::{Answer, Series},
-    spec::Spec,
-};
+use self::judge::{Answer, Series};
 use crate::{
-    sensing::{Deadline, Finding, Missing},
+    sensing::{Deadline, Finding},
     session::Aws,
 };
 

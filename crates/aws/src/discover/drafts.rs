@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use belay_aws_catalogue::{action_specs, signal_specs};
 use belay_draft::{
     choice::Choice,
     inventory::{
@@ -17,8 +18,6 @@ use belay_plan::{
 use jiff::Timestamp;
 use proptest::{collection::vec, prelude::*};
 use serde_json::Value;
-
-use crate::systems::{action_specs, signal_specs};
 
 const NAME: &str = "[A-Za-z0-9]([A-Za-z0-9-]{0,30}[A-Za-z0-9])?";
 const LABEL: &str = "([*][.])?([a-z0-9_]([a-z0-9_-]{0,8}[a-z0-9_])?[.]){1,3}[a-z]{2,5}[.]?";

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_route53::types::{HostedZone, ResourceRecordSet, RrType};
+use belay_aws_catalogue::route53::{escaped, zone_id};
 use belay_draft::inventory::{Member, Record, dns_name};
 use belay_ports::ReadError;
 use futures::{StreamExt, stream};
@@ -10,11 +11,7 @@ use futures::{StreamExt, stream};
 use super::{Allowance, CONCURRENT_CALLS, Discovery, Found, settled};
 use crate::{
     errors,
-    route53::{
-        observe::policy,
-        record::{RecordSet, escaped},
-        zone,
-    },
+    route53::{observe::policy, record::RecordSet},
 };
 
 const LIST_ZONES: &str = "route53:ListHostedZonesByName";
@@ -93,7 +90,7 @@ impl Discovery {
             if !page.is_truncated || page.next_dns_name.is_none() {
                 break;
             }
-            start = (page.next_dns_name, page.next_hosted_zone_id.map(|next| zone::id(&next).to_owned()));
+            start = (page.next_dns_name, page.next_hosted_zone_id.map(|next| zone_id(&next).to_owned()));
         }
         Ok(zones)
     }
@@ -120,7 +117,7 @@ impl Discovery {
         found: &mut Zone,
     ) -> Result<(), ReadError> {
         let client = &self.clients.route53.read;
-        let id = zone::id(&hosted.id);
+        let id = zone_id(&hosted.id);
         let mut start: (Option<String>, Option<RrType>, Option<String>) = (name.map(escaped), None, None);
         loop {
             if !calls.take() {
@@ -151,7 +148,7 @@ impl Zone {
     fn take(&mut self, hosted: &HostedZone, set: ResourceRecordSet, named: bool) {
         let (name, kind) = (dns_name(&set.name), set.r#type.as_str().to_owned());
         let what = policy(&set);
-        let id = zone::id(&hosted.id);
+        let id = zone_id(&hosted.id);
         let Some(set) = RecordSet::from_aws(set) else {
             if named {
                 self.notes.push(format!("the record {name} {kind} in zone {id} has no weights: it is {what}"));

@@ -1,5 +1,6 @@
 //! What `alb.forward` sends.
 
+use belay_aws_catalogue::elbv2::forward::With;
 use belay_core::change::{Change, Effect, Proof, Repeats, Share};
 use belay_plan::duration;
 use serde_json::json;
@@ -7,10 +8,9 @@ use serde_json::json;
 use super::{
     Args, EXPECTED, State,
     actions::{Action, Forward, Stickiness},
-    by_address, group_name,
+    by_address, forwarder, group_name,
     health::GroupHealth,
     stickiness::{self, Suspended},
-    with::With,
 };
 use crate::weights::{self as shared, Stage, Weights};
 
@@ -66,7 +66,7 @@ impl<'a> Changes<'a> {
             title: format!("{}: {title}", self.with.forwarder.title()),
             before: shared::readable(before, group_name),
             after: shared::readable(after, group_name),
-            call: modify.modify().to_owned(),
+            call: forwarder::modify(modify).to_owned(),
             args: json!(Args { modify, arn: self.now.arn.clone(), actions: actions.collect() }),
             effects: vec![Effect::Traffic { shares: shares.collect() }],
             keeps: None,

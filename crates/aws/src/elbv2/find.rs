@@ -6,13 +6,10 @@ use aws_sdk_elasticloadbalancingv2::{
     Client,
     types::{self, LoadBalancerTypeEnum},
 };
+use belay_aws_catalogue::elbv2::forward::{Forwarder, Kind, Listener, ListenerName, RuleName};
 use belay_ports::ReadError;
 
-use super::{
-    actions::Action,
-    unknown::Unknown,
-    with::{Forwarder, Kind, Listener, ListenerName, RuleName},
-};
+use super::{actions::Action, unknown::Unknown};
 use crate::errors;
 
 const BALANCERS: &str = "elasticloadbalancing:DescribeLoadBalancers";

@@ -1,13 +1,11 @@
 //! What stands against a swap beforehand: destinations that could not carry the traffic, and clients that would not follow. Pure.
 
+use belay_aws_catalogue::elbv2::forward::{OnSwap, With};
 use belay_core::change::Proof;
 use belay_plan::duration;
 use belay_ports::{Check, Scope};
 
-use super::{
-    GroupHealth, State, group_name,
-    with::{OnSwap, With},
-};
+use super::{GroupHealth, State, group_name};
 use crate::weights as shared;
 
 pub(super) fn checks(scope: &Scope, with: &With, now: &State, baseline: Option<&State>) -> Vec<Check> {

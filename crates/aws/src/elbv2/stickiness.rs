@@ -6,16 +6,13 @@
 
 use std::time::Duration;
 
+use belay_aws_catalogue::elbv2::forward::{OnSwap, With};
 use belay_core::change::{Assessment, Progress, Receipt};
 use belay_plan::duration;
 use belay_ports::Scope;
 use jiff::Timestamp;
 
-use super::{
-    EXPECTED, State,
-    actions::Stickiness,
-    with::{OnSwap, With},
-};
+use super::{EXPECTED, State, actions::Stickiness};
 
 /// The change that switches it on again.
 pub(super) const PUT_BACK: &str = "stickiness";

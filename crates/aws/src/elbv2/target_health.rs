@@ -2,20 +2,21 @@
 
 use std::sync::Arc;
 
+use belay_aws_catalogue::elbv2::{
+    forward::RESOURCE as OF_FORWARDERS,
+    target_health::{AtLeast, Settings, Spec},
+    targets::RESOURCE as OF_TARGETS,
+};
 use belay_core::{
     change::Proof,
     reading::{Health, Reading},
-};
-use belay_plan::{
-    catalogue::{SignalSpec, no_signal_findings},
-    shape::{Shape, field, integer, object, one_of, words},
 };
 use belay_ports::{Clock, Fut, Permission, Query, ReadError, Sensor};
 use futures::future::join_all;
 use serde::Deserialize;
 
 use super::{
-    RESOURCE, State, TARGET_GROUP,
+    State,
     health::{self, GroupHealth},
     targets,
 };
@@ -24,53 +25,10 @@ use crate::{
     session::Aws,
 };
 
-/// The signal's key in plans.
-pub const KEY: &str = "target_health";
-
-/// What `target_health` takes.
-pub fn signal_spec() -> SignalSpec {
-    let at_least = one_of("a number, or `baseline`", [integer(1, 10_000), words(["baseline"])]);
-    SignalSpec {
-        key: KEY,
-        summary: "How many targets of a group are healthy.",
-        value: object([
-            field("target_group", Shape::Text(TARGET_GROUP), "The target group."),
-            field("at_least", at_least, "How many have to be healthy; `baseline`: as many as before the cutover."),
-        ]),
-        siblings: Vec::new(),
-        check: no_signal_findings,
-        remarks: no_signal_findings,
-    }
-}
-
 /// The sensor of `target_health`.
 pub struct TargetHealth {
     aws: Aws,
     clock: Arc<dyn Clock>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Spec {
-    target_health: Settings,
-}
-
-#[derive(Debug, Deserialize)]
-struct Settings {
-    target_group: String,
-    at_least: AtLeast,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum AtLeast {
-    Number(usize),
-    Word(Baseline),
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Baseline {
-    Baseline,
 }
 
 impl TargetHealth {
@@ -110,7 +68,7 @@ fn decide(settings: &Settings, health: Option<&GroupHealth>, baseline: &[(String
     };
     let at_least = match settings.at_least {
         AtLeast::Number(number) => number,
-        AtLeast::Word(Baseline::Baseline) => match healthy_at_baseline(group, baseline) {
+        AtLeast::Word(_) => match healthy_at_baseline(group, baseline) {
             None if baseline.is_empty() => {
                 return Finding::unknown(format!(
                     "how many targets of {group} have to be healthy is known once a baseline is captured: arming does that"
@@ -144,11 +102,11 @@ fn decide(settings: &Settings, health: Option<&GroupHealth>, baseline: &[(String
 /// From the steps that forward to the group, or are about its targets.
 fn healthy_at_baseline(group: &str, baseline: &[(String, serde_json::Value)]) -> Option<usize> {
     let health = |(resource, doc): &(String, serde_json::Value)| {
-        if resource.starts_with(targets::RESOURCE) {
+        if resource.starts_with(OF_TARGETS) {
             let state = targets::State::deserialize(doc).ok()?;
             return state.is_of(group).then(|| state.health());
         }
-        let state = State::deserialize(doc).ok().filter(|_| resource.starts_with(RESOURCE))?;
+        let state = State::deserialize(doc).ok().filter(|_| resource.starts_with(OF_FORWARDERS))?;
         state.health(group).cloned()
     };
     baseline.iter().find_map(health).map(|health| health.healthy())

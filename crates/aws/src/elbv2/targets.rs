@@ -4,36 +4,28 @@
 //! when they have drained: the group is never without a healthy target.
 
 mod assess;
+mod described;
 mod readiness;
-mod spec;
-mod target;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use aws_sdk_elasticloadbalancingv2::Client;
+use belay_aws_catalogue::elbv2::{group_name, target::Registration, targets::With};
 use belay_core::{
     change::{Assessment, Change, Key, Receipt},
     input::ErrorClass,
 };
+use belay_plan::model::AwsTarget;
 use belay_ports::{ApplyError, Check, Clock, Corrupt, Fut, Permission, ReadError, Scope, System};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-pub use self::spec::spec;
-use self::{spec::With, target::Registration};
 use super::{
-    group_name,
     health::{self, GroupHealth},
     statement,
 };
-use crate::{errors, session::Aws};
-
-/// The action's name in plans.
-pub const ACTION: &str = "alb.targets";
-
-/// What the resource of every step with this action begins with.
-pub(crate) const RESOURCE: &str = "alb.targets:";
+use crate::{errors, place, session::Aws};
 
 const GROUPS: &str = "elasticloadbalancing:DescribeTargetGroups";
 pub(super) const ATTRIBUTES: &str = "elasticloadbalancing:DescribeTargetGroupAttributes";
@@ -45,7 +37,7 @@ const DELAY: &str = "deregistration_delay.timeout_seconds";
 /// Below so many healthy targets the load balancer sends to all of them.
 const LEAST_HEALTHY: &str = "target_group_health.unhealthy_state_routing.minimum_healthy_targets.count";
 
-/// The action behind [`ACTION`].
+/// The action `alb.targets`.
 #[derive(Clone)]
 pub struct AlbTargets {
     aws: Aws,
@@ -112,7 +104,7 @@ impl AlbTargets {
         let attributes = attributes(client, &arn).await?;
         let targets = health::targets(client, &arn).await?.ok_or_else(missing)?;
         let targets = targets.into_iter().filter_map(|(target, state)| {
-            let mut registration = Registration::from_aws(target.target?)?;
+            let mut registration = described::from_aws(target.target?)?;
             registration.address.port = registration.address.port.or(port);
             Some(Target { registration, state })
         });
@@ -138,7 +130,7 @@ impl AlbTargets {
             class: ErrorClass::Permanent,
         })?;
         let client = &self.aws.clients(&scope.aws).await?.elbv2.write;
-        let targets = Some(targets.into_iter().map(Registration::into_aws).collect());
+        let targets = Some(targets.into_iter().map(described::into_aws).collect());
         if change.call == DEREGISTER {
             let sent = client.deregister_targets().target_group_arn(&group).set_targets(targets).send().await;
             sent.map(drop).map_err(|error| errors::apply(error, DEREGISTER, &group))?;
@@ -201,7 +193,7 @@ impl System for AlbTargets {
 
     /// Load balancing has no resource-level permissions for what only describes.
     fn permissions(&self, scope: &Scope, with: &With) -> Vec<Permission> {
-        let arn = with.arn(&scope.aws);
+        let arn = arn(with, &scope.aws);
         let reads = [GROUPS, ATTRIBUTES, HEALTH].map(|action| statement(action, "*", false));
         let writes = [REGISTER, DEREGISTER].map(|action| statement(action, &arn, true));
         reads.into_iter().chain(writes).collect()
@@ -210,6 +202,17 @@ impl System for AlbTargets {
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
+}
+
+/// The group, as IAM takes it.
+fn arn(with: &With, target: &AwsTarget) -> String {
+    let group = &with.target_group;
+    if group.starts_with("arn:") {
+        return group.clone();
+    }
+    let (partition, any) = (place::partition(target), "*".to_owned());
+    let (region, account) = (target.region.as_ref().unwrap_or(&any), target.account.as_ref().unwrap_or(&any));
+    format!("arn:{partition}:elasticloadbalancing:{region}:{account}:targetgroup/{group}/*")
 }
 
 #[cfg(test)]

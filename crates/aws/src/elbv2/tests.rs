@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use belay_aws_catalogue::elbv2::forward::{ACTION, spec};
 use belay_core::{
     change::{BaselineEntry, Effect, Proof},
     id::RunId,

@@ -6,6 +6,7 @@ use aws_sdk_cloudwatch::{
     primitives::DateTime,
     types::{AlarmHistoryItem, AlarmType, HistoryItemType, ScanBy},
 };
+use belay_aws_catalogue::cloudwatch::{ALARM, alarm::located};
 use belay_plan::model::AwsTarget;
 use belay_ports::{
     Gathered,
@@ -14,7 +15,7 @@ use belay_ports::{
 
 use super::Patience;
 use crate::{
-    cloudwatch::{ALARM, HISTORY_CALL, located, timestamp},
+    cloudwatch::{HISTORY_CALL, timestamp},
     errors, place,
     session::Aws,
 };

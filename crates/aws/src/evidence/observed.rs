@@ -2,12 +2,13 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use belay_aws_catalogue::signal_specs;
 use belay_plan::model::{AwsTarget, Plan};
 use belay_ports::evidence::Question;
 use jiff::Timestamp;
 
 use super::PLACES_MAX;
-use crate::{place, systems::signal_specs};
+use crate::place;
 
 /// X-Ray draws a graph of six hours at most.
 const BACK: Duration = Duration::from_secs(30 * 60);

@@ -41,7 +41,7 @@ fn question(source: EvidenceSource) -> Question {
 }
 
 fn question_of(text: &str, source: EvidenceSource) -> Question {
-    let catalogue = Catalogue::new(crate::action_specs(), crate::signal_specs());
+    let catalogue = Catalogue::new(belay_aws_catalogue::action_specs(), belay_aws_catalogue::signal_specs());
     let mut plan = belay_plan::load("plan.yaml", text, &catalogue).unwrap().plan;
     // The account is not verified here: nobody answers STS.
     plan.steps.values_mut().for_each(|step| step.aws.account = None);
@@ -258,7 +258,7 @@ async fn the_history_of_each_alarm_is_listed_without_what_it_told_others() {
 
 #[test]
 fn what_is_done_to_route_53_is_asked_for_where_it_shows() {
-    let catalogue = Catalogue::new(crate::action_specs(), crate::signal_specs());
+    let catalogue = Catalogue::new(belay_aws_catalogue::action_specs(), belay_aws_catalogue::signal_specs());
     let dns = "
   dns_back:
     action: route53.weights

@@ -5,7 +5,7 @@
 
 mod document;
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 use aws_sdk_ssm::{
     Client,
@@ -14,17 +14,12 @@ use aws_sdk_ssm::{
         AutomationExecutionStatus as Status, ResourceTypeForTagging, StepExecution, Tag,
     },
 };
+use belay_aws_catalogue::jobs::automation::{Values, With};
 use belay_core::change::{Assessment, Change, Key, Receipt, Repeats};
-use belay_plan::{
-    catalogue::{ActionSpec, no_action_findings},
-    model::Nature,
-    shape::{Text, field, list, map, object, one_of, pattern, text},
-};
 use belay_ports::{
     ApplyError, Check, Clock, Condition, Corrupt, Fut, Permission, ReadError, Scope, System,
     job::{self, Execution, Started, State},
 };
-use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -33,79 +28,11 @@ use self::document::Document;
 use super::{EXPECTED, Identity, Start, arguments, plain, refused};
 use crate::{errors, place, session::Aws};
 
-/// The action's name in plans.
-pub const ACTION: &str = "ssm.automation";
-
 const START: &str = "ssm:StartAutomationExecution";
 const DESCRIBE: &str = "ssm:DescribeAutomationExecutions";
 const GET: &str = "ssm:GetAutomationExecution";
 const LIST_TAGS: &str = "ssm:ListTagsForResource";
 const DESCRIBE_DOCUMENT: &str = "ssm:DescribeDocument";
-
-/// What `ssm.automation` takes.
-pub fn spec() -> ActionSpec {
-    let value = one_of("a text, or a list of texts", [text("a value"), list(text("a value"))]);
-    let parameter = Text::new("the name of a parameter of the document", Some("^[A-Za-z][A-Za-z0-9_]{0,49}$"));
-    ActionSpec {
-        name: ACTION,
-        summary: "Runs a Systems Manager automation, and waits until it has succeeded.",
-        with: object([
-            field(
-                "document",
-                pattern(
-                    "the name or the ARN of an automation document",
-                    "^(arn:aws[a-z-]*:ssm:[a-z0-9-]+:[0-9]{12}:document/)?[A-Za-z0-9_.-]{3,128}$",
-                ),
-                "The document (runbook) to run.",
-            ),
-            field(
-                "version",
-                pattern("a version such as `3`, `$DEFAULT` or `$LATEST`", "^([$]DEFAULT|[$]LATEST|[1-9][0-9]*)$"),
-                "Its version; the default one if left out.",
-            )
-            .optional(),
-            field(
-                "parameters",
-                map(parameter, value),
-                "The parameters of the document. No secrets: the plan is journaled.",
-            )
-            .or(json!({})),
-        ]),
-        to: None,
-        others: false,
-        stages: false,
-        default_timeout: Duration::from_secs(60 * 60),
-        nature: Nature::Job,
-        usual: None,
-        resource: |_| String::new(),
-        check: no_action_findings,
-    }
-}
-
-/// The step's `with:`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct With {
-    document: String,
-    version: Option<String>,
-    #[serde(default)]
-    parameters: IndexMap<String, Values>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-enum Values {
-    One(String),
-    Many(Vec<String>),
-}
-
-impl Values {
-    fn list(&self) -> Vec<String> {
-        match self {
-            Self::One(value) => vec![value.clone()],
-            Self::Many(values) => values.clone(),
-        }
-    }
-}
 
 /// Everything that a look finds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -124,7 +51,7 @@ struct Arguments {
     with: With,
 }
 
-/// The action behind [`ACTION`].
+/// The action `ssm.automation`.
 #[derive(Clone)]
 pub struct Automation {
     aws: Aws,

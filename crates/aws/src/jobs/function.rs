@@ -11,16 +11,12 @@ use aws_sdk_lambda::{
     primitives::Blob,
     types::{InvocationType, LogType},
 };
+use belay_aws_catalogue::jobs::function::With;
 use belay_core::{
     change::{Assessment, Change, Key, Receipt, Repeats},
     input::ErrorClass,
 };
-use belay_plan::{
-    catalogue::{ActionSpec, no_action_findings},
-    duration::format,
-    model::Nature,
-    shape::{any, boolean, field, object, pattern},
-};
+use belay_plan::duration::format;
 use belay_ports::{
     ApplyError, Check, Corrupt, Fut, Permission, ReadError, Scope, System,
     job::{self, Execution, State},
@@ -31,9 +27,6 @@ use serde_json::{Value, json};
 use super::{Start, arguments};
 use crate::{errors, place, session::Aws};
 
-/// The action's name in plans.
-pub const ACTION: &str = "lambda.invoke";
-
 const INVOKE: &str = "lambda:InvokeFunction";
 const GET_CONFIGURATION: &str = "lambda:GetFunctionConfiguration";
 
@@ -42,62 +35,6 @@ const INVOKE_TIMEOUT: Duration = Duration::from_secs(16 * 60);
 
 /// What functions usually take; Lambda's own time-out for them is as short where nobody sets another.
 const EXPECTED: Duration = Duration::from_secs(3);
-
-/// What `lambda.invoke` takes.
-pub fn spec() -> ActionSpec {
-    let function = pattern(
-        "the name or the ARN of a Lambda function",
-        "^((arn:aws[a-z-]*:lambda:[a-z0-9-]+:)?[0-9]{12}:function:)?[A-Za-z0-9_-]{1,64}$",
-    );
-    ActionSpec {
-        name: ACTION,
-        summary: "Invokes a Lambda function, and waits until it has answered without an error.",
-        with: object([
-            field("function", function, "The function."),
-            field(
-                "qualifier",
-                pattern("a version or an alias", "^([$]LATEST|[A-Za-z0-9_-]{1,128})$"),
-                "Its version or alias.",
-            )
-            .optional(),
-            field("payload", any(), "What it is given, as it is; `{}` if left out. No secrets: the plan is journaled.")
-                .or(json!({})),
-            field(
-                "idempotent",
-                boolean(),
-                "Whether it may run twice: then a lost answer is no reason to ask a person.",
-            )
-            .or(false),
-        ]),
-        to: None,
-        others: false,
-        stages: false,
-        // The call itself, and throttling before it.
-        default_timeout: Duration::from_secs(30 * 60),
-        nature: Nature::Job,
-        usual: None,
-        resource: |_| String::new(),
-        check: no_action_findings,
-    }
-}
-
-/// The step's `with:`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct With {
-    function: String,
-    qualifier: Option<String>,
-    #[serde(default)]
-    payload: Value,
-    #[serde(default)]
-    idempotent: bool,
-}
-
-impl With {
-    fn name(&self) -> String {
-        let name = self.function.rsplit(':').next().unwrap_or_default();
-        self.qualifier.as_ref().map_or_else(|| name.to_owned(), |qualifier| format!("{name}:{qualifier}"))
-    }
-}
 
 /// Everything that a look finds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -133,7 +70,7 @@ struct Arguments {
     with: With,
 }
 
-/// The action behind [`ACTION`].
+/// The action `lambda.invoke`.
 #[derive(Debug, Clone)]
 pub struct Invocation {
     aws: Aws,

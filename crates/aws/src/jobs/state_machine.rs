@@ -13,12 +13,8 @@ use aws_sdk_sfn::{
     operation::{describe_execution::DescribeExecutionOutput, start_sync_execution::StartSyncExecutionOutput},
     types::{ExecutionStatus as Status, StateMachineStatus, StateMachineType, SyncExecutionStatus},
 };
+use belay_aws_catalogue::jobs::state_machine::With;
 use belay_core::change::{Assessment, Change, Key, Receipt, Repeats};
-use belay_plan::{
-    catalogue::{ActionSpec, no_action_findings},
-    model::Nature,
-    shape::{any, field, object, pattern},
-};
 use belay_ports::{
     ApplyError, Clock, Corrupt, Fut, Permission, ReadError, Scope, System,
     job::{self, Execution, Started, State},
@@ -30,9 +26,6 @@ use serde_json::{Value, json};
 use super::{EXPECTED, Identity, Start, arguments, plain, refused};
 use crate::{errors, place, session::Aws};
 
-/// The action's name in plans.
-pub const ACTION: &str = "stepfunctions.execution";
-
 const START: &str = "states:StartExecution";
 const START_SYNC: &str = "states:StartSyncExecution";
 const DESCRIBE: &str = "states:DescribeExecution";
@@ -43,51 +36,6 @@ const NAME_CHARS_MAX: usize = 80;
 
 /// An Express execution takes five minutes at most, says AWS; a synchronous one is answered within that.
 const SYNC_TIMEOUT: Duration = Duration::from_secs(5 * 60 + 30);
-
-/// What `stepfunctions.execution` takes.
-pub fn spec() -> ActionSpec {
-    let machine = pattern(
-        "the ARN of a state machine, or of a version or an alias of it",
-        "^arn:aws[a-z-]*:states:[a-z0-9-]+:[0-9]{12}:stateMachine:[A-Za-z0-9_-]{1,80}(:[A-Za-z0-9_.-]+)?$",
-    );
-    ActionSpec {
-        name: ACTION,
-        summary: "Runs a state machine of Step Functions, and waits until the execution has succeeded.",
-        with: object([
-            field("state_machine", machine, "The state machine."),
-            field("input", any(), "Its input, as it is; `{}` if left out. No secrets: the plan is journaled.")
-                .or(json!({})),
-        ]),
-        to: None,
-        others: false,
-        stages: false,
-        default_timeout: Duration::from_secs(60 * 60),
-        nature: Nature::Job,
-        usual: None,
-        resource: |_| String::new(),
-        check: no_action_findings,
-    }
-}
-
-/// The step's `with:`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct With {
-    state_machine: String,
-    #[serde(default)]
-    input: Value,
-}
-
-impl With {
-    /// Without version or alias.
-    fn machine(&self) -> String {
-        self.state_machine.splitn(8, ':').take(7).collect::<Vec<_>>().join(":")
-    }
-
-    /// The ARN that an execution of this name has.
-    fn execution(&self, name: &str) -> String {
-        format!("{}:{name}", self.machine().replacen(":stateMachine:", ":execution:", 1))
-    }
-}
 
 /// Everything that a look finds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -114,7 +62,7 @@ struct Arguments {
     with: With,
 }
 
-/// The action behind [`ACTION`].
+/// The action `stepfunctions.execution`.
 #[derive(Clone)]
 pub struct StateMachine {
     aws: Aws,

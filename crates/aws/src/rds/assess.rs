@@ -15,6 +15,7 @@ pub(super) mod read_back;
 
 use std::time::Duration;
 
+use belay_aws_catalogue::rds::engines;
 use belay_core::change::{Assessment, Receipt};
 use belay_ports::{RestorePoint, Scope};
 use jiff::Timestamp;
@@ -24,7 +25,7 @@ use super::{
     Names, Settings, With,
     carry::{self, Next, Phase},
     cname::Pointing,
-    eligible,
+    eligible, fields,
     led::{self, Swap},
     led_earlier,
     owner::{self, Owner},
@@ -192,7 +193,7 @@ impl<'a> View<'a> {
 
     fn original(&self, old: &'a Instance) -> Assessment {
         let is_aurora = old.engine.starts_with("aurora");
-        if let Some(why) = eligible::engine_of_instance(&old.name, &old.engine).filter(|_| !is_aurora) {
+        if let Some(why) = engines::engine_of_instance(&old.name, &old.engine).filter(|_| !is_aurora) {
             return failed(why);
         }
         if let Some(cluster) = &old.cluster {
@@ -432,7 +433,7 @@ impl<'a> View<'a> {
             Source::Time(_) => old.settings.allocated_storage,
             Source::Snapshot(_) | Source::NewestSnapshot(_) => snapshot.and_then(|found| found.allocated_storage),
         };
-        let settings = self.with.wanted(&from.settings.clone().to_carry().growing_from(source_gib));
+        let settings = fields::wanted(self.with, &from.settings.clone().to_carry().growing_from(source_gib));
         match self.other_engine(from) {
             Some(_) if snapshot.is_some_and(|found| found.engine != from.engine) => settings.for_another_engine(),
             Some(_) => settings.without_groups(),

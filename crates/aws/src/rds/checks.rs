@@ -1,5 +1,6 @@
 //! What of a restore can be told before it is needed. Pure.
 
+use belay_aws_catalogue::rds::restore::AUTOSCALED_READERS;
 use belay_ports::{Check, Scope};
 
 use super::{
@@ -74,13 +75,13 @@ fn of_the_swap<'a>(scope: &Scope, with: &With, own: &str, now: &'a Observed) -> 
         })
         .collect();
     if let Observed::Cluster(ClusterState { cluster: Some(old), members, .. }) = now
-        && !with.without.contains(autoscaled::WORD)
+        && !with.without.contains(AUTOSCALED_READERS)
         && let count @ 1.. = autoscaled::readers(old, members).len()
     {
         let found = autoscaled::told(count, name, with.keep_endpoint);
         let cure = "`with.without: [autoscaled_readers]` accepts it beforehand";
         let wanted = "as many readers after the restore, or a person who has accepted fewer";
-        checks.push(Check::warn(autoscaled::WORD, name, found).wanted(wanted).cure(cure));
+        checks.push(Check::warn(AUTOSCALED_READERS, name, found).wanted(wanted).cure(cure));
     }
     if with.keep_endpoint == KeepEndpoint::Rename && !queued.is_empty() {
         let found = format!("waits for its maintenance window: {}; a rename applies it at once", queued.join(", "));

@@ -12,7 +12,8 @@ mod parameters;
 mod read_back;
 pub(super) mod settings;
 mod state;
-pub(super) mod table;
+#[cfg(test)]
+mod table;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,7 +30,6 @@ pub(super) use self::{
     assess::{assess, restore_point},
     changes::CREATE,
     state::{ClusterState, snapshot as snapshot_of},
-    view::OF_MEMBERS,
 };
 use self::{
     read_back::names_of,

@@ -7,6 +7,7 @@ use aws_sdk_route53::{
     error::BuildError,
     types::{Change as SdkChange, ChangeAction, ChangeBatch, ChangeStatus, ResourceRecord, ResourceRecordSet, RrType},
 };
+use belay_aws_catalogue::route53::Zone;
 use belay_core::{
     change::{Effect, Receipt},
     input::ErrorClass,
@@ -16,10 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{calls::Call, spec::Cname};
-use crate::{
-    errors, place,
-    route53::zone::{self, Zone},
-};
+use crate::{errors, place, route53::zone};
 
 pub(super) const POINT: &str = "point_cname";
 pub(super) const CHANGE_RECORDS: &str = "route53:ChangeResourceRecordSets";

@@ -1,5 +1,6 @@
 //! Settings by their names: what differs, and what of them a call takes.
 
+use belay_aws_catalogue::rds::restore::With;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
@@ -15,6 +16,11 @@ pub(super) fn fields<T: Serialize>(settings: &T) -> Map<String, Value> {
 pub(super) fn only<T: Serialize + DeserializeOwned>(settings: &T, pick: impl Fn(&str) -> bool) -> T {
     let picked: Map<_, _> = fields(settings).into_iter().filter(|(name, _)| pick(name)).collect();
     T::deserialize(Value::Object(picked)).expect("fields of settings are settings")
+}
+
+/// The settings that a step wants.
+pub(super) fn wanted<T: Serialize + DeserializeOwned>(with: &With, settings: &T) -> T {
+    only(settings, |name| !with.without.contains(name))
 }
 
 /// What of these settings `has` has otherwise.

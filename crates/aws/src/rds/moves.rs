@@ -13,7 +13,6 @@ use belay_core::{
     change::{Assessment, Progress},
     input::ErrorClass,
 };
-use belay_plan::shape::{Shape, pattern};
 use belay_ports::{ApplyError, Permission, ReadError, Scope};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -25,14 +24,6 @@ const DESCRIBE_CLUSTERS: &str = "rds:DescribeDBClusters";
 
 /// The most that RDS allows.
 const NAME_CHARS_MAX: usize = 63;
-
-fn cluster_shape() -> Shape {
-    pattern("the identifier of a DB cluster", "^[A-Za-z](-?[A-Za-z0-9]){0,62}$")
-}
-
-fn instance_shape() -> Shape {
-    pattern("the identifier of a DB instance", "^[A-Za-z](-?[A-Za-z0-9]){0,62}$")
-}
 
 /// None: there is no cluster of that name.
 async fn describe_cluster(client: &Client, name: &str) -> Result<Option<DbCluster>, ReadError> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use belay_aws_catalogue::route53::Zone;
 use belay_ports::{Condition, Permission, Scope};
 use serde::Deserialize;
 use serde_json::Value;
@@ -14,10 +15,7 @@ use super::{
     source::Kind,
     spec::{Source, With},
 };
-use crate::{
-    place,
-    route53::{self, zone::Zone},
-};
+use crate::{place, route53};
 
 /// Makes permissions on resources of one account and region.
 pub(super) struct Permissions {
@@ -270,7 +268,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::{rds::ACTION, testing};
+    use belay_aws_catalogue::rds::restore::ACTION;
+
+    use crate::testing;
 
     fn with(from: &Value) -> With {
         With::deserialize(json!({ "instance": "Checkout", "from": from })).unwrap()

@@ -4,12 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use belay_aws_catalogue::rds::{cluster_settings, instance_settings};
 use belay_core::{change::SentOutcome, input::ErrorClass};
 use belay_ports::ApplyError;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
-use super::{carry::names_in, cluster, fields, refine::bare, sent::Sent, settings::table};
+use super::{carry::names_in, fields, refine::bare, sent::Sent};
 
 /// Refusals that are about what a call sets: without that, it may pass. RDS names what it means in the message, if at all.
 const OF_SETTINGS: [&str; 14] = [
@@ -141,9 +142,9 @@ fn named(code: &str, message: &str, sent: &Map<String, Value>) -> Vec<String> {
     let message = message.to_ascii_lowercase();
     let tokens: BTreeSet<&str> = message.split(|c: char| !c.is_ascii_alphanumeric()).collect();
     let is_named = |parameter: &str| tokens.contains(parameter.to_ascii_lowercase().as_str());
-    let by_parameter = sent
-        .keys()
-        .filter(|name| table::parameter(name).into_iter().chain(cluster::table::parameter(name)).any(is_named));
+    let by_parameter = sent.keys().filter(|name| {
+        instance_settings::parameter(name).into_iter().chain(cluster_settings::parameter(name)).any(is_named)
+    });
     let named: Vec<String> = by_parameter.cloned().collect();
     if !named.is_empty() {
         return named;

@@ -7,7 +7,6 @@ use std::borrow::Cow;
 use belay_core::id::RunId;
 use belay_ports::{Endpoint, Made, Restored, Scope};
 use jiff::{Timestamp, tz::TimeZone};
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -15,21 +14,12 @@ use super::{
     assess::changes::RESTORE,
     cluster::CREATE,
     names::Names,
-    spec::{Subject, TIME_CUTOVER},
+    spec::{Subject, TIME_CUTOVER, Test},
     state::State,
 };
 
 /// The id of a test begins so. That of a run has no hyphen.
 const BEGINS: &str = "test-";
-
-/// A setting of a step that only a test has.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub(super) struct Test {
-    /// The migration that the snapshots and the restored database belong to.
-    migration: String,
-    /// In the place of a run's id: `test-20261129-210342`.
-    id: String,
-}
 
 /// When a test began, as its id shows it: `20261129-210342`. None: it is a run.
 pub(super) fn began(run: &RunId) -> Option<&str> {
@@ -124,6 +114,8 @@ fn endpoint(host: Option<&String>, port: Option<u16>) -> Option<Endpoint> {
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
+
     use super::*;
     use crate::testing;
 

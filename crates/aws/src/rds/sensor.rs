@@ -6,17 +6,14 @@ use aws_sdk_rds::{
     Client,
     types::{DbCluster, DbInstance},
 };
+use belay_aws_catalogue::rds::status::{AVAILABLE, Database, KEY, Pending, Spec, Wanted};
 use belay_core::reading::{Health, Reading};
-use belay_plan::{
-    catalogue::{SignalSpec, no_signal_findings},
-    shape::{Field, field, filled_list, object, one_of, pattern, words},
-};
 use belay_ports::{Clock, Fut, Permission, ReadError, Sensor, sensor::Query};
 use futures::future::join_all;
 use serde::Deserialize;
 
 use super::{
-    DESCRIBE_INSTANCES, instance_shape, pending,
+    DESCRIBE_INSTANCES, pending,
     status::{Service, service},
 };
 use crate::{
@@ -25,57 +22,12 @@ use crate::{
     session::Aws,
 };
 
-/// The signal's key in plans.
-pub const KEY: &str = "rds_status";
-
-/// In a plan it stands for every status in which a database serves.
-const AVAILABLE: &str = "available";
-
 const DESCRIBE_CLUSTERS: &str = "rds:DescribeDBClusters";
 
 /// How many pending changes evidence names.
 const NAMED_MAX: usize = 5;
 
-/// What `rds_status` takes.
-pub fn signal_spec() -> SignalSpec {
-    let cluster = pattern("the identifier of a DB cluster", "^[A-Za-z](-?[A-Za-z0-9]){0,62}$");
-    let status = || pattern("a status such as `available`", "^[a-z][a-z-]*$");
-    let with = |what: Field| {
-        object([
-            what,
-            field(
-                "status",
-                one_of("a status such as `available`, or a list of them", [status(), filled_list(status())]),
-                "The healthy ones. `available` stands for every status in which the database serves: `backing-up`, \
-                 `modifying`, `storage-optimization`, and so on.",
-            )
-            .or(AVAILABLE),
-            field(
-                "pending",
-                words(["ignore", "unhealthy"]),
-                "What it means when changes wait for a maintenance window or a reboot: modified values, parameter \
-                 groups, option groups. They are told as evidence in any case.",
-            )
-            .or("ignore"),
-        ])
-    };
-    SignalSpec {
-        key: KEY,
-        summary: "The status of an RDS instance, or of an Aurora or Multi-AZ cluster.",
-        value: one_of(
-            "{ instance, status, pending } or { cluster, status, pending }",
-            [
-                with(field("instance", instance_shape(), "The instance.")),
-                with(field("cluster", cluster, "The cluster. One without an instance is not healthy.")),
-            ],
-        ),
-        siblings: Vec::new(),
-        check: no_signal_findings,
-        remarks: no_signal_findings,
-    }
-}
-
-/// The signal behind [`KEY`].
+/// The signal `rds_status`.
 #[derive(Clone)]
 pub struct RdsStatus {
     aws: Aws,
@@ -86,85 +38,6 @@ impl fmt::Debug for RdsStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RdsStatus").field("aws", &self.aws).finish_non_exhaustive()
     }
-}
-
-#[derive(Debug, Deserialize)]
-struct Spec {
-    #[serde(flatten)]
-    database: Database,
-    status: Wanted,
-    #[serde(default)]
-    pending: Pending,
-}
-
-/// The statuses that are healthy.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Wanted {
-    One(String),
-    Any(Vec<String>),
-}
-
-impl Wanted {
-    fn all(&self) -> &[String] {
-        match self {
-            Self::One(status) => std::slice::from_ref(status),
-            Self::Any(statuses) => statuses,
-        }
-    }
-
-    fn has(&self, status: &str) -> bool {
-        self.all().iter().any(|wanted| wanted == status)
-    }
-
-    /// What a status is to a plan that wants these.
-    fn health(&self, status: &str) -> Health {
-        match service(status) {
-            _ if self.has(status) => Health::Healthy,
-            Service::Serves if self.has(AVAILABLE) => Health::Healthy,
-            // On its way there.
-            Service::Down if status == "stopping" && self.has("stopped") => Health::Unknown,
-            Service::Serves | Service::Down => Health::Unhealthy,
-            Service::Untold => Health::Unknown,
-        }
-    }
-}
-
-impl fmt::Display for Wanted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.all().join(" or "))
-    }
-}
-
-/// Identifiers know no case. RDS stores them in lower case, and a policy names them so: IAM knows case.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Database {
-    Instance(String),
-    Cluster(String),
-}
-
-impl Database {
-    fn id(&self) -> String {
-        let (Self::Instance(id) | Self::Cluster(id)) = self;
-        id.to_ascii_lowercase()
-    }
-
-    fn kind(&self) -> &'static str {
-        match self {
-            Self::Instance(_) => "instance",
-            Self::Cluster(_) => "cluster",
-        }
-    }
-}
-
-/// What pending changes mean.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Pending {
-    #[default]
-    Ignore,
-    Unhealthy,
 }
 
 /// What matters of an instance or a cluster.
@@ -223,6 +96,18 @@ impl RdsStatus {
     }
 }
 
+/// What a status is to a plan that wants these.
+fn health(wanted: &Wanted, status: &str) -> Health {
+    match service(status) {
+        _ if wanted.has(status) => Health::Healthy,
+        Service::Serves if wanted.has(AVAILABLE) => Health::Healthy,
+        // On its way there.
+        Service::Down if status == "stopping" && wanted.has("stopped") => Health::Unknown,
+        Service::Serves | Service::Down => Health::Unhealthy,
+        Service::Untold => Health::Unknown,
+    }
+}
+
 /// `found`: None when there is no such database.
 fn decide(spec: &Spec, found: Option<&Found>, region: &str) -> Finding {
     let (id, kind, wanted) = (spec.database.id(), spec.database.kind(), &spec.status);
@@ -238,7 +123,7 @@ fn decide(spec: &Spec, found: Option<&Found>, region: &str) -> Finding {
             format!("; pending: {named}{}", more.map(|more| format!(" and {more} more")).unwrap_or_default())
         }
     };
-    let (health, told) = match wanted.health(status) {
+    let (health, told) = match health(wanted, status) {
         Health::Healthy if found.empty => {
             (Health::Unhealthy, format!("{id} is {status}, but the cluster has no instance"))
         }

@@ -3,18 +3,19 @@
 //! A restored instance has the default security group, the default parameter group, is Single-AZ, and so on, unless the
 //! call says otherwise. So everything here is read from the instance that is replaced, and given on the restore; what a
 //! restore cannot take is carried over by one `ModifyDBInstance` once the new instance is available. Which setting goes
-//! where stands in one table: [`table`].
+//! where stands in one table: [`instance_settings`].
 
 mod parameters;
-pub(super) mod table;
+#[cfg(test)]
+mod table;
 
 use std::{collections::BTreeMap, net::IpAddr};
 
 use aws_sdk_rds::types::{AdditionalStorageVolumeOutput, DbInstance, DomainMembership, Endpoint, MasterUserSecret};
+use belay_aws_catalogue::rds::instance_settings::{self, Restore};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use self::table::Restore;
 use super::fields;
 
 /// In the terms of the RDS API. None: the instance has no such setting, and a call does not name it.
@@ -301,7 +302,7 @@ impl Settings {
         // "This setting doesn't apply to RDS for SQL Server" (API reference, both restores); nor can it be mirrored at once.
         const NOT_OF_SQL_SERVER: [&str; 5] =
             ["allocated_storage", "storage_type", "iops", "storage_throughput", "multi_az"];
-        let on_restore = |name: &str| match table::of(name).restore {
+        let on_restore = |name: &str| match instance_settings::of(name).restore {
             Restore::Both(_) if NOT_OF_SQL_SERVER.contains(&name) => !engine.starts_with("sqlserver"),
             Restore::Both(_) => true,
             Restore::PointInTime(_) => kind == RestoreKind::PointInTime,
@@ -313,7 +314,7 @@ impl Settings {
     /// What `ModifyDBInstance` takes of it.
     #[must_use]
     pub fn modifiable(&self) -> Self {
-        self.only(|name| table::of(name).modify.is_some())
+        self.only(|name| instance_settings::of(name).modify.is_some())
     }
 
     /// What of these settings `has` has otherwise.

@@ -59,16 +59,6 @@ pub(super) struct Sought<'a> {
     pub(super) retention_days: Option<i32>,
 }
 
-impl Source {
-    pub(super) fn counts_from_cutover(&self) -> bool {
-        match self {
-            Self::Snapshot(_) => false,
-            Self::NewestSnapshot(newest) => newest.before == Time::Cutover,
-            Self::Time(time) => *time == Time::Cutover,
-        }
-    }
-}
-
 impl Sought<'_> {
     /// The state of the data that the restore brings back, if it can be restored now; else why not.
     pub(super) fn data(&self) -> Result<Option<Timestamp>, Assessment> {

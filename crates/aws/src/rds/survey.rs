@@ -4,13 +4,14 @@ use aws_sdk_rds::{
     Client,
     types::{DbCluster, DbInstance},
 };
+use belay_aws_catalogue::rds::engines;
 use belay_draft::inventory::{Backups, Database};
 use belay_ports::ReadError;
 use jiff::Timestamp;
 
 use super::{
     cluster::{self, DESCRIBE_CLUSTERS},
-    eligible, links,
+    links,
     reads::{self, DESCRIBE_INSTANCES},
     source::{self, Kind},
     state::{Snapshot, text, timestamp},
@@ -47,20 +48,12 @@ pub(crate) async fn clusters(client: &Client, calls: usize) -> Result<Surveyed, 
     Ok(Surveyed { databases, whole: false })
 }
 
-/// Why no restore replaces a database of this engine, if so.
-pub(crate) fn unfit(cluster: bool, name: &str, engine: &str) -> Option<String> {
-    match cluster {
-        true => eligible::engine_of_cluster(name, engine),
-        false => eligible::engine_of_instance(name, engine),
-    }
-}
-
 fn of_instance(instance: &DbInstance) -> Database {
     let (name, engine) = (text(&instance.db_instance_identifier), text(&instance.engine));
     let latest = timestamp(instance.latest_restorable_time);
     Database {
         cluster: false,
-        unfit: unfit(false, &name, &engine),
+        unfit: engines::unfit(false, &name, &engine),
         name,
         engine,
         status: instance.db_instance_status.clone(),
@@ -75,7 +68,7 @@ fn of_cluster(cluster: &DbCluster) -> Database {
     let members = cluster.db_cluster_members().iter().filter_map(|member| member.db_instance_identifier.clone());
     Database {
         cluster: true,
-        unfit: unfit(true, &name, &engine),
+        unfit: engines::unfit(true, &name, &engine),
         name,
         engine,
         status: cluster.status.clone(),

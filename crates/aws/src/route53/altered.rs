@@ -3,14 +3,11 @@
 
 use std::time::Duration;
 
+use belay_aws_catalogue::route53::normal_name;
 use belay_plan::duration;
 use belay_ports::Scope;
 
-use super::{
-    State,
-    readiness::destinations,
-    record::{RecordSet, normal_name},
-};
+use super::{State, readiness::destinations, record::RecordSet};
 
 /// Of the records that would get traffic, against the baseline. What was deleted since is created again as the baseline has it.
 pub(super) fn differences(scope: &Scope, now: &State, baseline: &State) -> Vec<String> {

@@ -6,13 +6,11 @@ use aws_sdk_route53::{
     Client,
     types::{ChangeStatus, ResourceRecordSet, RrType},
 };
+use belay_aws_catalogue::route53::{escaped, normal_name};
 use belay_plan::model::AwsTarget;
 use belay_ports::ReadError;
 
-use super::{
-    With, arn_of,
-    record::{RecordSet, escaped, normal_name},
-};
+use super::{With, arn_of, record::RecordSet};
 use crate::{errors, place};
 
 /// The record sets of a name and type.

@@ -1,5 +1,6 @@
 use std::sync::{Arc, atomic::Ordering};
 
+use belay_aws_catalogue::route53::{TYPES, spec};
 use belay_core::{
     change::{Proof, Repeats},
     id::RunId,

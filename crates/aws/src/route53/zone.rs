@@ -1,32 +1,10 @@
-//! Which hosted zone a plan means: by its id, or by its name.
+//! The hosted zone that a plan names.
 
 use aws_sdk_route53::{Client, types::HostedZone};
+use belay_aws_catalogue::route53::{normal_name, zone_id};
 use belay_ports::ReadError;
 
-use super::record::normal_name;
 use crate::errors;
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Zone {
-    Id(String),
-    /// In its normal form.
-    Name(String),
-}
-
-impl Zone {
-    /// An id has capitals and digits alone, and a name at least one dot.
-    pub(crate) fn of(written: &str) -> Self {
-        match id(written) {
-            id if id.contains('.') => Self::Name(normal_name(id)),
-            id => Self::Id(id.to_owned()),
-        }
-    }
-}
-
-/// `Z123` of `/hostedzone/Z123`, as Route 53 answers.
-pub(crate) fn id(written: &str) -> &str {
-    written.strip_prefix("/hostedzone/").unwrap_or(written)
-}
 
 /// The id of the one zone of this name. An account may have a public one and any number of private ones.
 ///
@@ -39,12 +17,12 @@ pub(crate) async fn find(client: &Client, name: &str, private: Option<bool>) -> 
     let found: Vec<&HostedZone> = named.iter().filter(fits).collect();
     let permanent = |why: String| Err(ReadError { why, permanent: true });
     let listed = |zones: &mut dyn Iterator<Item = &HostedZone>| {
-        let each =
-            zones.map(|zone| format!("{} ({})", id(&zone.id), if is_private(zone) { "private" } else { "public" }));
+        let each = zones
+            .map(|zone| format!("{} ({})", zone_id(&zone.id), if is_private(zone) { "private" } else { "public" }));
         each.collect::<Vec<_>>().join(", ")
     };
     match found.as_slice() {
-        [zone] => Ok(id(&zone.id).to_owned()),
+        [zone] => Ok(zone_id(&zone.id).to_owned()),
         [] if named.is_empty() => permanent(format!(
             "route53:ListHostedZonesByName: this account has no hosted zone {name}; name the zone that the record is in, or \
              its id"
@@ -75,19 +53,6 @@ async fn named(client: &Client, name: &str) -> Result<Vec<HostedZone>, ReadError
         if !page.is_truncated || !goes_on {
             return Ok(found);
         }
-        start = (page.next_dns_name, page.next_hosted_zone_id.map(|next| id(&next).to_owned()));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_id_is_told_from_a_name() {
-        assert_eq!(Zone::of("Z0123ABC"), Zone::Id("Z0123ABC".to_owned()));
-        assert_eq!(Zone::of("/hostedzone/Z0123ABC"), Zone::Id("Z0123ABC".to_owned()));
-        assert_eq!(Zone::of("Example.com."), Zone::Name("example.com".to_owned()));
-        assert_eq!(Zone::of("internal."), Zone::Name("internal".to_owned()));
+        start = (page.next_dns_name, page.next_hosted_zone_id.map(|next| zone_id(&next).to_owned()));
     }
 }

@@ -1,11 +1,10 @@
 use std::{fs, ops::ControlFlow, path::PathBuf, sync::Arc};
 
 use anyhow::Context;
-use belay_aws::session::Access;
 use belay_core::{change::Baseline, event::Event};
 use belay_engine::CaptureError;
 use belay_journal::MemoryJournal;
-use belay_ports::{Journal, ReadFailure, each_record};
+use belay_ports::{Access, Journal, ReadFailure, each_record};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -54,7 +53,7 @@ impl Args {
             Some(time) => self.kept(&loaded.plan.migration, time).await?,
             None => {
                 let nowhere = Arc::new(MemoryJournal::default());
-                let ports = ports(Access::ReadOnly, nowhere, Arc::new(()), gate(output)?.only_listed());
+                let ports = ports(Access::ReadOnly, nowhere, Arc::new(()), gate(output)?.only_listed())?;
                 belay_engine::capture(&ports, &loaded.plan, &loaded.sha256).await.map_err(failure)?
             }
         };

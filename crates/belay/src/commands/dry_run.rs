@@ -1,10 +1,10 @@
 use std::{path::PathBuf, sync::Arc};
 
-use belay_aws::session::Access;
 use belay_core::migration::Migration;
 use belay_engine::{Circumstances, DryRunError, Found, Which, folded, relatives};
 use belay_journal::{MemoryJournal, StateUrl};
 use belay_plan::model::Plan;
+use belay_ports::Access;
 
 use crate::{
     assembly::{State, catalogue, gate, open_to_read, ports},
@@ -56,7 +56,7 @@ impl Args {
         let places = loaded.places(&self.plan.display().to_string(), &catalogue());
         let circumstances = Circumstances { baseline, places, ..known };
         let ports =
-            ports(Access::ReadOnly, Arc::new(MemoryJournal::default()), Arc::new(()), gate(output)?.only_listed());
+            ports(Access::ReadOnly, Arc::new(MemoryJournal::default()), Arc::new(()), gate(output)?.only_listed())?;
         let (plan, sha256) = (&loaded.plan, &loaded.sha256);
         let known = kept.phase_name().filter(|name| plan.phases.contains_key(*name));
         let which = Which { only: &self.only, phase: self.phase.as_deref().or(known) };

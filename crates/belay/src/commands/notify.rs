@@ -1,6 +1,5 @@
 use std::{path::PathBuf, sync::Arc};
 
-use belay_aws::session::Access;
 use belay_channels::samples;
 use belay_core::notice::Facts;
 use belay_journal::MemoryJournal;
@@ -8,7 +7,7 @@ use belay_plan::{
     model::{Name, Plan},
     notify::NoticeKind,
 };
-use belay_ports::{Channels, Notice, channel::SEND_TIME_MAX};
+use belay_ports::{Access, Channels, Notice, channel::SEND_TIME_MAX};
 use futures::future::join_all;
 use serde_json::{Value, json};
 
@@ -64,7 +63,7 @@ impl Args {
     pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
         let plan = plan_file::load(&self.plan, &self.overlay, &catalogue(), output)?.plan;
         let channels = self.channels(&plan)?;
-        let ports = ports(Access::ReadWrite, Arc::new(MemoryJournal::default()), Arc::new(()), gate(output)?);
+        let ports = ports(Access::ReadWrite, Arc::new(MemoryJournal::default()), Arc::new(()), gate(output)?)?;
         match self.preview {
             true => self.show(&plan, &channels, ports.channels.as_ref(), output),
             false => {

@@ -1,6 +1,5 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use belay_aws::session::Access;
 use belay_core::{
     event::RunKind,
     input::{Asked, RefusalKind},
@@ -8,10 +7,11 @@ use belay_core::{
 use belay_engine::{CommandError, Engine, Handle, Options, Request, RunError, Sampler, run_foreground};
 use belay_journal::StateUrl;
 use belay_plan::model::Plan;
-use belay_ports::Ports;
+use belay_ports::{Access, Ports};
 
 use crate::{
     assembly::{State, actor, catalogue, gate, open_to_write, ports},
+    aws::built_in,
     commands::arm::read_baseline,
     exit::{Exit, Failure},
     follow::{Approvals, Ending, Screen, follow_engine, show_summary},
@@ -66,6 +66,7 @@ impl Args {
     pub(crate) async fn run(&self, output: Output) -> Result<Exit, Failure> {
         let loaded = plan_file::load(&self.plan, &self.overlay, &catalogue(), output)?;
         self.refuse_unknown_steps(&loaded.plan)?;
+        built_in()?;
         let baseline = self.baseline.as_ref().map(|path| read_baseline(path, &loaded.plan.migration)).transpose()?;
         let StateUrl::Sqlite(path) = &self.state.url;
         let is_new = !path.exists();
@@ -78,7 +79,7 @@ impl Args {
                 loaded.plan.migration
             ));
         }
-        let ports = ports(Access::ReadWrite, journal, Arc::new(()), gate(output)?);
+        let ports = ports(Access::ReadWrite, journal, Arc::new(()), gate(output)?)?;
         let sampler = Sampler::start(ports.sensors.clone(), ports.clock.clone(), ports.observer.clone(), POLL);
         let options = Options { sampler, belay_version: env!("CARGO_PKG_VERSION").to_owned(), readiness: None };
         let handle = Engine::open(ports.clone(), &loaded.plan.migration, options).await?;

@@ -1,14 +1,14 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use belay_aws::session::Access;
 use belay_journal::StateUrl;
 use belay_local::permit::Gate;
-use belay_ports::Clock;
+use belay_ports::{Access, Clock};
 use belay_server::{BuildError, Config, ConfigError, Metrics, Parts, PlanFileError, ServeError, Traces};
 use tokio::task::JoinSet;
 
 use crate::{
     assembly::{catalogue, open_to_write, ports},
+    aws::built_in,
     clock::SystemClock,
     exit::{Exit, Failure},
     logs::Lost,
@@ -57,6 +57,7 @@ impl Args {
         if !unusable.is_empty() && !path.exists() {
             return Err(show_unusable(&unusable, output)); // nothing can be live that would need to go on
         }
+        built_in()?;
         let journal = Arc::new(open_to_write(&url)?);
         let clock = Arc::new(SystemClock::start());
         let metrics = Metrics::new(VERSION, clock.now());
@@ -69,12 +70,12 @@ impl Args {
         // The connections to AWS live where they are made.
         let acting = {
             let _within = watch.handle().enter();
-            ports(Access::ReadWrite, journal.clone(), observer.clone(), gate.clone())
+            ports(Access::ReadWrite, journal.clone(), observer.clone(), gate.clone())?
         };
         let parts = Parts {
             ports: acting,
             watch: watch.handle().clone(),
-            read_only: ports(Access::ReadOnly, journal, observer, gate.only_listed()),
+            read_only: ports(Access::ReadOnly, journal, observer, gate.only_listed())?,
             gate,
             catalogue,
             plans,

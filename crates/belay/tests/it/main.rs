@@ -65,9 +65,9 @@ fn examples() -> Vec<PathBuf> {
 
 /// As the binary has it.
 fn catalogue() -> Catalogue {
-    let signals = belay_aws::signal_specs().into_iter().chain(belay_probes::Probes::specs());
-    let channels = belay_aws::channels::specs().into_iter().chain(belay_channels::Channels::specs());
-    Catalogue::new(belay_aws::action_specs().into_iter().chain(belay_local::Programs::specs()), signals)
+    let signals = belay_aws_catalogue::signal_specs().into_iter().chain(belay_probes::Probes::specs());
+    let channels = belay_aws_catalogue::channel_specs().into_iter().chain(belay_channels::Channels::specs());
+    Catalogue::new(belay_aws_catalogue::action_specs().into_iter().chain(belay_local::Programs::specs()), signals)
         .with_channels(channels, belay_channels::check_text)
 }
 

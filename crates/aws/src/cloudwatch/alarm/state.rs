@@ -5,6 +5,7 @@ use std::time::Duration;
 use aws_sdk_cloudwatch::types::{
     AlarmType, CompositeAlarm, EvaluationState, LogAlarm, MetricAlarm, MetricDataQuery, StateValue,
 };
+use belay_aws_catalogue::cloudwatch::Missing;
 use belay_core::reading::Health;
 use jiff::Timestamp;
 
@@ -12,7 +13,7 @@ use super::{data, rule};
 use crate::{
     cloudwatch::timestamp,
     errors,
-    sensing::{Finding, Missing},
+    sensing::{self, Finding},
 };
 
 /// What the three kinds of alarm have in common.
@@ -94,7 +95,7 @@ impl State {
             }
             (Some(StateValue::Ok), None) => (Health::Healthy, ""),
             (Some(StateValue::Alarm), None) => (Health::Unhealthy, ""),
-            (Some(StateValue::InsufficientData), None) => (missing.health(), ""),
+            (Some(StateValue::InsufficientData), None) => (sensing::of_missing(missing), ""),
             (_, None) => (Health::Unknown, ""),
         };
         Finding::new(health, format!("{value}{evaluation}{since}{reason}{silenced}"))

@@ -9,6 +9,7 @@ use aws_sdk_cloudwatch::{
     primitives::DateTime,
     types::{MessageData, MetricDataResult, StatusCode},
 };
+use belay_aws_catalogue::cloudwatch::metric::Spec;
 use belay_plan::model::AwsTarget;
 use belay_ports::ReadError;
 use futures::{
@@ -20,7 +21,6 @@ use jiff::Timestamp;
 use super::{
     judge::{Answer, Flaw, Series},
     request::{Request, Signal, requests},
-    spec::Spec,
 };
 use crate::{
     cloudwatch::is_request_wrong,

@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use belay_aws_catalogue::cloudwatch::{
+    Missing,
+    metric::{
+        Spec,
+        arrival::{self, Early},
+    },
+};
 use belay_core::reading::{Health, Measured};
 use belay_ports::ReadError;
 use jiff::Timestamp;
 
-use super::{
-    Spec,
-    arrival::{self, Early},
-};
-use crate::{
-    errors,
-    sensing::{Finding, Missing},
-};
+use crate::{errors, sensing::Finding};
 
 /// How many series that are not healthy are named.
 const NAMED_MAX: usize = 3;

@@ -3,13 +3,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use aws_sdk_cloudwatch::types::{Dimension, Metric, MetricDataQuery, MetricStat, StandardUnit};
+use belay_aws_catalogue::cloudwatch::metric::{Expression, Single, Source, Spec, expression, period};
 use belay_plan::model::AwsTarget;
 use jiff::Timestamp;
-
-use super::{
-    expression, period,
-    spec::{Expression, Single, Source, Spec},
-};
 
 /// What one call takes at most, and how many datapoints it answers before it goes on with another page.
 const QUERIES_MAX: usize = 500;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use belay_aws_catalogue::elbv2::forward;
 use belay_core::{change::Key, id::RunId};
 use belay_plan::model::AwsTarget;
 use belay_ports::System;
@@ -122,7 +123,7 @@ async fn load_balancers_without_weights_are_refused_with_the_reason() {
     let why = found(at("wall")).await.unwrap_err();
     assert!(why.contains("gateway load balancer") && why.contains("alb.targets"), "{why}");
     let arn = "arn:aws:elasticloadbalancing:eu-west-1:111122223333:listener/gwy/wall/1/2";
-    let findings = (crate::elbv2::spec().check)(&json!({ "listener": arn }), None);
+    let findings = (forward::spec().check)(&json!({ "listener": arn }), None);
     assert!(findings[0].message.contains("gateway"), "{findings:?}");
 }
 

@@ -2,6 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use belay_aws_catalogue::elbv2::{
+    target::{Address, Kind, Registration},
+    targets,
+};
 use belay_core::change::{Assessment, Change, Effect, Progress, Proof, Receipt, Repeats, Share};
 use belay_plan::{
     duration,
@@ -10,10 +14,7 @@ use belay_plan::{
 use belay_ports::{Corrupt, Scope};
 use serde_json::{Value, json};
 
-use super::{
-    Args, DEREGISTER, REGISTER, State, Target, With, seconds, spec,
-    target::{Address, Kind, Registration},
-};
+use super::{Args, DEREGISTER, REGISTER, State, Target, With, seconds};
 use crate::elbv2::health::{ATTACH, DRAINING, ENABLE_ZONE, HEALTHY, NOT_ATTACHED, NOT_CHECKED, ZONE_NOT_ENABLED};
 
 /// A title names at most so many targets; all of them stand in the change's `before` and `after`.
@@ -96,7 +97,7 @@ pub(super) fn wanted(
 ) -> Result<BTreeMap<Address, Registration>, Corrupt> {
     let targets = match &scope.to {
         To::Explicit(to) => {
-            spec::explicit(to).map_err(|error| Corrupt(format!("`to` is not a map of targets: {error}")))?
+            targets::explicit(to).map_err(|error| Corrupt(format!("`to` is not a map of targets: {error}")))?
         }
         To::Baseline => {
             let none = || Corrupt(format!("step {} returns to a baseline, and there is none", scope.step));

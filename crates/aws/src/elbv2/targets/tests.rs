@@ -1,5 +1,9 @@
 use std::sync::Arc;
 
+use belay_aws_catalogue::elbv2::{
+    target::Address,
+    targets::{ACTION, spec},
+};
 use belay_core::{
     change::{BaselineEntry, Effect, Proof},
     id::RunId,
@@ -8,7 +12,7 @@ use belay_core::{
 use belay_plan::model::Others;
 use serde_json::{Value, json};
 
-use super::{target::Address, *};
+use super::*;
 use crate::{
     elbv2::health::{NOT_ATTACHED, ZONE_NOT_ENABLED},
     testing::{Still, failed, nowhere, remaining, scope},
@@ -201,9 +205,9 @@ fn ports_and_zones_are_those_of_the_plan_or_of_the_group() {
     let change = remaining(Step::to(to, None).assess(&now));
     assert_eq!(sent(&change), ["10.0.0.7:8080", "10.0.0.8:8080", "10.0.0.8:8081", "[2001:db8::7]:80"]);
     let registrations = Args::deserialize(&change.args).unwrap().targets;
-    assert_eq!(registrations[3].clone().into_aws().availability_zone(), Some("all"));
+    assert_eq!(described::into_aws(registrations[3].clone()).availability_zone(), Some("all"));
     let instance = Registration { zone: Some("eu-west-1a".to_owned()), ..target("i-blue", HEALTHY).registration };
-    assert_eq!(instance.into_aws().availability_zone(), None);
+    assert_eq!(described::into_aws(instance).availability_zone(), None);
 }
 
 #[test]
@@ -268,7 +272,7 @@ fn what_it_may_change_is_the_one_group() {
     let statements = system.permissions(&scope(json!({}), None, None), &with());
     let writes: Vec<&str> = statements.iter().filter(|one| one.mutates).map(|one| one.resource.as_str()).collect();
     assert_eq!(writes, ["arn:aws:elasticloadbalancing:eu-west-1:111122223333:targetgroup/blue/*"; 2]);
-    let arn = With::deserialize(&json!({ "target_group": ARN })).unwrap().arn(&crate::testing::target());
+    let arn = arn(&With::deserialize(&json!({ "target_group": ARN })).unwrap(), &crate::testing::target());
     assert_eq!(arn, ARN);
     // One group, however it is named.
     let resource = |group: &str| (spec().resource)(&json!({ "target_group": group }));

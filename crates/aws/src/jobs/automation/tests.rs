@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use belay_core::{change::Outcome, input::ErrorClass};
 use belay_plan::model::AwsTarget;
 use belay_ports::CheckVerdict;

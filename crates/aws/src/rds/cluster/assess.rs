@@ -8,13 +8,14 @@
 //! new       -               old            the same dance for one member after the other, the writer last; then carry_after
 //! ```
 
+use belay_aws_catalogue::rds::cluster_settings;
+use belay_aws_catalogue::rds::engines;
 use belay_core::change::{Assessment, Receipt};
 use belay_ports::{RestorePoint, Scope};
 
 use super::{
     changes::{CREATE, CREATE_EXPECTED, ENABLE_HTTP_ENDPOINT, RESTORE_EXPECTED, of_member},
     state::{Cluster, ClusterState},
-    table,
     view::{MemberModel, View},
 };
 use crate::rds::{
@@ -151,7 +152,7 @@ impl View<'_> {
     }
 
     fn original(&self, old: &Cluster) -> Assessment {
-        if let Some(why) = eligible::engine_of_cluster(&old.name, &old.engine) {
+        if let Some(why) = engines::engine_of_cluster(&old.name, &old.engine) {
             return failed(why);
         }
         if old.limitless {
@@ -361,7 +362,7 @@ impl View<'_> {
     }
 
     pub(super) fn carrying(&self, phase: SettingsPhase, model: &Cluster, new: &Cluster) -> Option<Assessment> {
-        let wanted = phase.of(&fields::only(&self.wanted(model), table::modifiable));
+        let wanted = phase.of(&fields::only(&self.wanted(model), cluster_settings::modifiable));
         match carry::next(&self.sent, carry_id(phase), &wanted, &new.settings, showing(!new.pending.is_empty())) {
             Next::Set { id, settings } => {
                 let mut changes = vec![self.carry(model, Some(new), id, settings)];

@@ -4,9 +4,6 @@
 use super::state::{Cluster, Member};
 use crate::rds::{spec::KeepEndpoint, state::Instance};
 
-/// By which a plan accepts that they are missing.
-pub(in crate::rds) const WORD: &str = "autoscaled_readers";
-
 /// Of their names, and the tag that they have (Aurora User Guide, "Aurora Auto Scaling").
 const NAMES: &str = "application-autoscaling-";
 const TAG: &str = "application-autoscaling:resourceId";

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use belay_aws_catalogue::rds::cluster_settings;
 use belay_core::change::{Change, Effect};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -11,7 +12,6 @@ use super::{
     calls::ClusterCall,
     settings::ClusterSettings,
     state::{Cluster, Member},
-    table,
     view::{MemberModel, View},
 };
 use crate::rds::{
@@ -54,8 +54,8 @@ impl View<'_> {
     /// `since`: the state of the data that is brought back.
     pub(super) fn restore_onwards(&self, old: &Cluster, since: Option<Timestamp>) -> Vec<Change> {
         let wanted = self.wanted(old);
-        let on_restore = |name: &str| table::on_restore(name, old.is_aurora());
-        let later = fields::only(&wanted, |name| !on_restore(name) && table::modifiable(name));
+        let on_restore = |name: &str| cluster_settings::on_restore(name, old.is_aurora());
+        let later = fields::only(&wanted, |name| !on_restore(name) && cluster_settings::modifiable(name));
         let later = Phase::BeforeTheSwap.of(&later);
         let without = Without::of(&self.sent, RESTORE);
         let wanted_class = wanted.db_cluster_instance_class.as_ref();
@@ -101,7 +101,7 @@ impl View<'_> {
 
     /// What the cluster serves without, as far as it is missing; `new` is None before it exists.
     pub(super) fn carry_after(&self, old: &Cluster, new: Option<&Cluster>) -> Option<Change> {
-        let wanted = fields::only(&self.wanted(old), table::modifiable);
+        let wanted = fields::only(&self.wanted(old), cluster_settings::modifiable);
         let after = Phase::AfterTheSwap.of(&wanted);
         let after = new.map_or(after.clone(), |new| fields::missing(&after, &new.settings));
         (after != ClusterSettings::default()).then(|| self.carry(old, new, CARRY_AFTER.to_owned(), after))

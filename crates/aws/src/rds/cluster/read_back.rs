@@ -1,5 +1,6 @@
 //! The restored cluster and its members, read back.
 
+use belay_aws_catalogue::rds::restore::AUTOSCALED_READERS;
 use belay_core::change::Assessment;
 
 use super::{
@@ -45,8 +46,9 @@ impl View<'_> {
         differences.extend(self.left_behind(new));
         let readers = self.left_out(model).len();
         let readers = (readers > 0).then(|| autoscaled::told(readers, &self.names.own, self.with.keep_endpoint));
-        let is_missed = self.with.keep_endpoint == KeepEndpoint::Cname && !self.with.without.contains(autoscaled::WORD);
-        differences.extend(readers.iter().filter(|_| is_missed).map(|what| format!("{}: {what}", autoscaled::WORD)));
+        let is_missed =
+            self.with.keep_endpoint == KeepEndpoint::Cname && !self.with.without.contains(AUTOSCALED_READERS);
+        differences.extend(readers.iter().filter(|_| is_missed).map(|what| format!("{AUTOSCALED_READERS}: {what}")));
         if differences.is_empty() {
             return self.told(new, readers.filter(|_| self.with.keep_endpoint == KeepEndpoint::Rename));
         }

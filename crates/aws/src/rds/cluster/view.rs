@@ -1,5 +1,6 @@
 //! One look at a cluster, with all that it is judged by.
 
+use belay_aws_catalogue::rds::cluster_settings::OF_MEMBERS;
 use belay_ports::Scope;
 
 use super::{
@@ -40,22 +41,6 @@ pub(super) struct MemberModel<'a> {
     pub(super) old: Option<&'a Instance>,
 }
 
-/// What a member of an Aurora cluster has of its own.
-pub(in crate::rds) const OF_MEMBERS: [&str; 12] = [
-    "db_instance_class",
-    "availability_zone",
-    "db_parameter_group",
-    "publicly_accessible",
-    "ca_certificate",
-    "auto_minor_version_upgrade",
-    "maintenance_window",
-    "monitoring_interval_s",
-    "monitoring_role",
-    "performance_insights",
-    "performance_insights_kms_key",
-    "performance_insights_retention_days",
-];
-
 impl<'a> View<'a> {
     /// The cluster whose settings are wanted; `old` stands in where there is no baseline.
     pub(super) fn model<'b>(&self, old: &'b Cluster) -> &'b Cluster
@@ -67,7 +52,7 @@ impl<'a> View<'a> {
 
     /// The settings to carry over.
     pub(super) fn wanted(&self, old: &Cluster) -> ClusterSettings {
-        let settings = self.with.wanted(&self.model(old).settings.clone().worth_carrying());
+        let settings = fields::wanted(self.with, &self.model(old).settings.clone().worth_carrying());
         match self.other_version(old) {
             Some(_) => ClusterSettings { cluster_parameter_group: None, ..settings },
             None => settings,
@@ -159,7 +144,7 @@ impl<'a> View<'a> {
             (name.starts_with("monitoring_") && has(|cluster| cluster.monitoring_interval_s.is_some()))
                 || (name.starts_with("performance_") && has(|cluster| cluster.performance_insights.is_some()))
         };
-        let own = fields::only(&self.with.wanted(&model.instance.settings.clone().to_carry()), |name| {
+        let own = fields::only(&fields::wanted(self.with, &model.instance.settings.clone().to_carry()), |name| {
             OF_MEMBERS.contains(&name) && !of_cluster(name)
         });
         let version = self.now.snapshot.as_ref().map(|snapshot| snapshot.engine_version.as_str());

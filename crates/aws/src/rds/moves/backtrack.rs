@@ -9,12 +9,8 @@ mod calls;
 use std::{fmt, sync::Arc, time::Duration};
 
 use aws_sdk_rds::types::{DbCluster, DbClusterBacktrack};
+use belay_aws_catalogue::rds::backtrack::With;
 use belay_core::change::{Assessment, Change, Effect, Key, Progress, Receipt, Repeats, SentOutcome};
-use belay_plan::{
-    catalogue::{ActionSpec, no_action_findings},
-    model::{Nature, Usual},
-    shape::{boolean, field, object, one_of, pattern, words},
-};
 use belay_ports::{ApplyError, Check, Clock, Corrupt, Fut, Permission, ReadError, RestorePoint, Scope, System};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -28,13 +24,9 @@ use super::{
         source::{AGAIN, UNMARKED},
         status::{Phase, phase},
     },
-    DESCRIBE_CLUSTERS, arn, cluster_shape, corrupt, derived, describe_cluster, permission, settling, timestamp,
-    verdict,
+    DESCRIBE_CLUSTERS, arn, corrupt, derived, describe_cluster, permission, settling, timestamp, verdict,
 };
 use crate::session::Aws;
-
-/// The action's name in plans.
-pub const ACTION: &str = "rds.backtrack";
 
 const SNAPSHOT: &str = "snapshot";
 const BACKTRACK: &str = "backtrack";
@@ -59,59 +51,6 @@ const WINDOW_LEFT_MIN: SignedDuration = SignedDuration::from_hours(1);
 const NEAREST: SignedDuration = SignedDuration::from_mins(2);
 /// So far the clock of AWS and ours may differ.
 const SKEW: SignedDuration = SignedDuration::from_mins(1);
-
-/// What `rds.backtrack` takes.
-pub fn spec() -> ActionSpec {
-    let timestamp = pattern(
-        "a timestamp such as `2026-01-31T12:00:00Z`",
-        "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$",
-    );
-    ActionSpec {
-        name: ACTION,
-        summary: "Winds an Aurora MySQL cluster back to a point in time, in place, after a snapshot.",
-        with: object([
-            field("cluster", cluster_shape(), "The cluster."),
-            field(
-                "time",
-                one_of("`cutover` or a timestamp such as `2026-01-31T12:00:00Z`", [words(["cutover"]), timestamp]),
-                "Where to; within the cluster's backtrack window, which is 72 h at most.",
-            ),
-            field("snapshot", boolean(), "Whether a snapshot is taken first, so that nothing is lost for good.")
-                .or(true),
-            field(
-                "force",
-                boolean(),
-                "Whether to go back although the binary log is on: its replicas must be made anew.",
-            )
-            .or(false),
-        ]),
-        to: None,
-        others: false,
-        stages: false,
-        default_timeout: Duration::from_secs(60 * 60),
-        nature: Nature::Data,
-        // The snapshot, which is incremental, then minutes: Aurora User Guide, "Backtracking an Aurora DB cluster".
-        usual: Some(Usual::seconds(4 * 60, 8 * 60, 20 * 60)),
-        resource: |with: &Value| format!("rds:{}", with["cluster"].as_str().unwrap_or_default().to_ascii_lowercase()),
-        check: no_action_findings,
-    }
-}
-
-/// The step's `with:`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct With {
-    cluster: String,
-    /// `cutover` or a timestamp.
-    time: String,
-    #[serde(default = "yes")]
-    snapshot: bool,
-    #[serde(default)]
-    force: bool,
-}
-
-fn yes() -> bool {
-    true
-}
 
 /// Everything that a look finds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -168,7 +107,7 @@ impl Backtrack {
     }
 }
 
-/// The action behind [`ACTION`].
+/// The action `rds.backtrack`.
 #[derive(Clone)]
 pub struct RdsBacktrack {
     aws: Aws,

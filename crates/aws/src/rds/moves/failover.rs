@@ -5,12 +5,9 @@ mod calls;
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use belay_aws_catalogue::rds::failover::With;
 use belay_core::change::{Assessment, Change, Effect, Key, Receipt, Repeats};
-use belay_plan::{
-    catalogue::{ActionSpec, no_action_findings},
-    model::{Nature, Target, Usual},
-    shape::{field, object, one_of, pattern},
-};
+use belay_plan::model::Target;
 use belay_ports::{ApplyError, Clock, Corrupt, Fut, Permission, ReadError, Scope, System};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -22,12 +19,9 @@ use super::{
         sent::Sent,
         status::{Phase, phase},
     },
-    DESCRIBE_CLUSTERS, DESCRIBE_INSTANCES, arn, cluster_shape, corrupt, instance_shape, permission, settling, verdict,
+    DESCRIBE_CLUSTERS, DESCRIBE_INSTANCES, arn, corrupt, permission, settling, verdict,
 };
-use crate::{place, session::Aws};
-
-/// The action's name in plans.
-pub const ACTION: &str = "rds.failover";
+use crate::session::Aws;
 
 const CHANGE: &str = "failover";
 
@@ -35,57 +29,6 @@ const CHANGE: &str = "failover";
 const EXPECTED: Duration = Duration::from_secs(60);
 /// An accepted failover shows within this time.
 const SHOWN_WITHIN: Duration = Duration::from_secs(10 * 60);
-
-/// What `rds.failover` takes.
-pub fn spec() -> ActionSpec {
-    let zone = pattern("an Availability Zone such as `eu-west-1a`", place::ZONE);
-    ActionSpec {
-        name: ACTION,
-        summary: "Makes the former writer of a DB cluster the writer again, or moves a Multi-AZ instance back to its zone.",
-        with: one_of(
-            "an object with exactly one of `cluster`, `instance`",
-            [
-                object([field("cluster", cluster_shape(), "An Aurora or Multi-AZ DB cluster.")]),
-                object([field("instance", instance_shape(), "A Multi-AZ DB instance.")]),
-            ],
-        ),
-        to: Some(one_of(
-            "an object with exactly one of `writer` (of a cluster), `zone` (of an instance)",
-            [
-                object([field("writer", instance_shape(), "The instance that is to be the writer.")]),
-                object([field("zone", zone, "The Availability Zone that the primary is to be in.")]),
-            ],
-        )),
-        others: false,
-        stages: false,
-        default_timeout: Duration::from_secs(15 * 60),
-        nature: Nature::State,
-        // "Typically 60 to 120 seconds" for an instance, less for Aurora: RDS User Guide, "Failing over a Multi-AZ DB instance".
-        usual: Some(Usual::seconds(30, 60, 120)),
-        // Who writes, not what is written: a restore or a backtrack of the same database is another thing.
-        resource: |with: &Value| {
-            let name = with["cluster"].as_str().or(with["instance"].as_str()).unwrap_or_default();
-            format!("rds:{}/writer", name.to_ascii_lowercase())
-        },
-        check: no_action_findings,
-    }
-}
-
-/// The step's `with:`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum With {
-    Cluster(String),
-    Instance(String),
-}
-
-impl With {
-    fn name(&self) -> &str {
-        match self {
-            Self::Cluster(name) | Self::Instance(name) => name,
-        }
-    }
-}
 
 /// Everything that a look finds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -140,7 +83,7 @@ impl Goal {
     }
 }
 
-/// The action behind [`ACTION`].
+/// The action `rds.failover`.
 #[derive(Clone)]
 pub struct RdsFailover {
     aws: Aws,

@@ -1,151 +1,26 @@
-//! The one table of what is carried over: which setting, where it is read, and by which parameter each call sets it.
-//! `SETTINGS.md` is made of it, and the tests hold both against the calls as they go over the wire.
+//! The table against the settings, the calls as they are sent, the model of the API, and the page made of it.
 
-/// By which parameter a restore sets a setting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Restore {
-    /// `RestoreDBInstanceFromDBSnapshot` and `RestoreDBInstanceToPointInTime`.
-    Both(&'static str),
-    /// `RestoreDBInstanceToPointInTime` only.
-    PointInTime(&'static str),
-    /// No restore takes it.
-    No,
-}
+use std::{collections::BTreeSet, fmt::Write as _, path::Path};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Setting {
-    /// The field of [`Settings`](super::Settings).
-    pub(crate) name: &'static str,
-    /// What `DescribeDBInstances` calls it.
-    pub(crate) read: &'static str,
-    pub(crate) restore: Restore,
-    /// The parameter of `ModifyDBInstance`, if it takes one.
-    pub(crate) modify: Option<&'static str>,
-    /// For people; empty where there is nothing to say.
-    pub(crate) note: &'static str,
-}
-
-/// Set by both restores, and by a modification under the same name.
-const fn everywhere(name: &'static str, read: &'static str, parameter: &'static str) -> Setting {
-    Setting { name, read, restore: Restore::Both(parameter), modify: Some(parameter), note: "" }
-}
-
-/// Set by a modification only, under the name by which it is read.
-const fn later(name: &'static str, read: &'static str, modify: &'static str) -> Setting {
-    Setting { name, read, restore: Restore::No, modify: Some(modify), note: "" }
-}
-
-/// Set by both restores, and never afterwards.
-const fn at_birth(name: &'static str, parameter: &'static str) -> Setting {
-    Setting { name, read: parameter, restore: Restore::Both(parameter), modify: None, note: "" }
-}
-
-impl Setting {
-    const fn note(self, note: &'static str) -> Self {
-        Self { note, ..self }
-    }
-}
-
-/// As [`Settings`](super::Settings) has them, in its order.
-pub(crate) const TABLE: &[Setting] = &[
-    everywhere("db_instance_class", "DBInstanceClass", "DBInstanceClass"),
-    at_birth("availability_zone", "AvailabilityZone").note("of a Single-AZ instance; else AWS chooses"),
-    everywhere("db_subnet_group", "DBSubnetGroup", "DBSubnetGroupName"),
-    everywhere("vpc_security_groups", "VpcSecurityGroups", "VpcSecurityGroupIds"),
-    everywhere("db_parameter_group", "DBParameterGroups", "DBParameterGroupName")
-        .note("default groups come by themselves; left out for another major version"),
-    everywhere("option_group", "OptionGroupMemberships", "OptionGroupName")
-        .note("default groups come by themselves; left out for another major version"),
-    everywhere("multi_az", "MultiAZ", "MultiAZ"),
-    everywhere("storage_type", "StorageType", "StorageType"),
-    everywhere("iops", "Iops", "Iops").note("where provisioned: not the 3,000 of every gp3 volume"),
-    everywhere("storage_throughput", "StorageThroughput", "StorageThroughput").note("of gp3, where provisioned"),
-    everywhere("allocated_storage", "AllocatedStorage", "AllocatedStorage")
-        .note("where it is more than the snapshot's: storage never shrinks; of SQL Server only by the modification"),
-    everywhere("dedicated_log_volume", "DedicatedLogVolume", "DedicatedLogVolume").note("where on"),
-    Setting {
-        name: "additional_storage_volumes",
-        read: "AdditionalStorageVolumes",
-        restore: Restore::No,
-        modify: None,
-        note: "they come with the data; compared afterwards",
+use aws_sdk_rds::{
+    operation::{
+        modify_db_instance::ModifyDbInstanceInput,
+        restore_db_instance_from_db_snapshot::RestoreDbInstanceFromDbSnapshotInput,
+        restore_db_instance_to_point_in_time::RestoreDbInstanceToPointInTimeInput,
     },
-    Setting {
-        name: "port",
-        read: "Endpoint.Port",
-        restore: Restore::Both("Port"),
-        modify: Some("DBPortNumber"),
-        note: "not where the endpoint is an IP address, which RDS never gives",
-    },
-    everywhere("publicly_accessible", "PubliclyAccessible", "PubliclyAccessible"),
-    everywhere("customer_owned_ip", "CustomerOwnedIpEnabled", "EnableCustomerOwnedIp").note("where on"),
-    everywhere("iam_database_authentication", "IAMDatabaseAuthenticationEnabled", "EnableIAMDatabaseAuthentication"),
-    Setting {
-        name: "cloudwatch_logs_exports",
-        read: "EnabledCloudwatchLogsExports",
-        restore: Restore::Both("EnableCloudwatchLogsExports"),
-        modify: Some("CloudwatchLogsExportConfiguration"),
-        note: "",
-    },
-    everywhere("domain", "DomainMemberships", "Domain").note(
-        "`Domain`, `DomainIAMRoleName`; of one's own `DomainFqdn`, `DomainOu`, `DomainAuthSecretArn`, `DomainDnsIps`",
-    ),
-    everywhere("ca_certificate", "CACertificateIdentifier", "CACertificateIdentifier"),
-    everywhere("auto_minor_version_upgrade", "AutoMinorVersionUpgrade", "AutoMinorVersionUpgrade"),
-    everywhere("deletion_protection", "DeletionProtection", "DeletionProtection").note("where on"),
-    everywhere("copy_tags_to_snapshot", "CopyTagsToSnapshot", "CopyTagsToSnapshot"),
-    everywhere("network_type", "NetworkType", "NetworkType"),
-    everywhere("license_model", "LicenseModel", "LicenseModel"),
-    everywhere("engine_lifecycle_support", "EngineLifecycleSupport", "EngineLifecycleSupport"),
-    everywhere("processor_features", "ProcessorFeatures", "ProcessorFeatures"),
-    at_birth("custom_iam_instance_profile", "CustomIamInstanceProfile").note("of RDS Custom"),
-    everywhere("backup_retention_days", "BackupRetentionPeriod", "BackupRetentionPeriod")
-        .note("where backups are on: none is ever switched off"),
-    everywhere("backup_window", "PreferredBackupWindow", "PreferredBackupWindow").note("where backups are on"),
-    at_birth("backup_target", "BackupTarget").note("where it is not the Region"),
-    later("managed_password", "MasterUserSecret", "ManageMasterUserPassword")
-        .note("with `MasterUserSecretKmsKeyId`; it makes a new secret, whose ARN the step tells"),
-    later("maintenance_window", "PreferredMaintenanceWindow", "PreferredMaintenanceWindow"),
-    Setting {
-        name: "max_allocated_storage",
-        read: "MaxAllocatedStorage",
-        restore: Restore::PointInTime("MaxAllocatedStorage"),
-        modify: Some("MaxAllocatedStorage"),
-        note: "storage autoscaling",
-    },
-    later("monitoring_interval_s", "MonitoringInterval", "MonitoringInterval").note("enhanced monitoring, where on"),
-    later("monitoring_role", "MonitoringRoleArn", "MonitoringRoleArn").note("enhanced monitoring, where on"),
-    later("database_insights_mode", "DatabaseInsightsMode", "DatabaseInsightsMode")
-        .note("where Performance Insights is on"),
-    later("performance_insights", "PerformanceInsightsEnabled", "EnablePerformanceInsights").note("where on"),
-    later("performance_insights_kms_key", "PerformanceInsightsKMSKeyId", "PerformanceInsightsKMSKeyId")
-        .note("where Performance Insights is on"),
-    later(
-        "performance_insights_retention_days",
-        "PerformanceInsightsRetentionPeriod",
-        "PerformanceInsightsRetentionPeriod",
-    )
-    .note("where Performance Insights is on"),
-];
+    types::DbInstance,
+};
+use belay_aws_catalogue::rds::instance_settings::{Restore, TABLE};
+use belay_plan::model::AwsTarget;
 
-/// # Panics
-/// If there is no such setting: the tests hold the table and the fields of the settings together.
-pub(super) fn of(name: &str) -> &'static Setting {
-    TABLE.iter().find(|setting| setting.name == name).expect("every setting is in the table")
-}
-
-/// By which parameter a call sets a setting, by whichever call.
-pub(in crate::rds) fn parameter(name: &str) -> Option<&'static str> {
-    let setting = TABLE.iter().find(|setting| setting.name == name)?;
-    match setting.restore {
-        Restore::Both(parameter) | Restore::PointInTime(parameter) => Some(parameter),
-        Restore::No => setting.modify,
-    }
-}
+use crate::{
+    rds::settings::{Settings, tests::full},
+    session::Access,
+    testing::{self, form},
+};
 
 /// What stays as the restore makes it, and why; by the name in `DescribeDBInstances`.
-#[cfg(test)]
-pub(super) const NOT_CARRIED: &[(&str, &str)] = &[
+const NOT_CARRIED: &[(&str, &str)] = &[
     ("Engine, EngineVersion, DBName, MasterUsername", "part of the data"),
     ("CharacterSetName, NcharCharacterSetName, Timezone, MultiTenant, DBSystemId", "part of the data"),
     (
@@ -188,5 +63,124 @@ pub(super) const NOT_CARRIED: &[(&str, &str)] = &[
     ("AwsBackupRecoveryPointArn", "of the recovery point that AWS Backup restored it from, which does not change"),
 ];
 
-#[cfg(test)]
-mod tests;
+/// The names of the parameters that a call sends beside its own action and version.
+fn sent(request: &str) -> BTreeSet<String> {
+    let of_the_protocol = ["Action", "Version"];
+    let names = form(request).into_keys().filter(|name| !of_the_protocol.contains(&name.as_str()));
+    names.map(|name| name.split('.').next().unwrap_or_default().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn each_setting_is_sent_as_the_table_says() {
+    let endpoint = testing::recording(testing::http("400 Bad Request", "")).await;
+    let aws = testing::aws_at(Access::ReadWrite, endpoint.url()).await;
+    let clients = aws.clients(&AwsTarget { account: None, ..testing::target() }).await.unwrap();
+    let client = &clients.rds.write;
+    for setting in TABLE {
+        let only = full().only(|name| name == setting.name);
+        let expected = |parameter: Option<&str>| -> BTreeSet<String> {
+            parameter.map(|name| if name == "Domain" { "DomainFqdn" } else { name }.to_owned()).into_iter().collect()
+        };
+        let own = |sent: BTreeSet<String>| -> BTreeSet<String> {
+            // The rest of the customer's own directory, and the key of the secret.
+            let rest = ["DomainOu", "DomainAuthSecretArn", "DomainDnsIps", "MasterUserSecretKmsKeyId"];
+            sent.into_iter().filter(|name| !rest.contains(&name.as_str())).collect()
+        };
+        let (snapshot, point_in_time) = match setting.restore {
+            Restore::Both(parameter) => (Some(parameter), Some(parameter)),
+            Restore::PointInTime(parameter) => (None, Some(parameter)),
+            Restore::No => (None, None),
+        };
+        let _refused =
+            only.on_snapshot_restore(RestoreDbInstanceFromDbSnapshotInput::builder()).send_with(client).await;
+        assert_eq!(own(sent(&endpoint.last())), expected(snapshot), "{} of a snapshot restore", setting.name);
+        let _refused =
+            only.on_point_in_time_restore(RestoreDbInstanceToPointInTimeInput::builder()).send_with(client).await;
+        assert_eq!(own(sent(&endpoint.last())), expected(point_in_time), "{} of a point-in-time restore", setting.name);
+        let _refused = only.on_modify(ModifyDbInstanceInput::builder(), &[]).send_with(client).await;
+        assert_eq!(own(sent(&endpoint.last())), expected(setting.modify), "{} of a modification", setting.name);
+    }
+}
+
+#[test]
+fn the_table_names_every_setting_once() {
+    let names: Vec<&str> = TABLE.iter().map(|setting| setting.name).collect();
+    let fields = full().fields();
+    assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
+    assert_eq!(names.iter().copied().collect::<BTreeSet<_>>(), fields.keys().map(String::as_str).collect());
+}
+
+/// The fields of `DbInstance` that tell what it is or does, not how it is set.
+const NO_SETTINGS: &[&str] = &[
+    "db_instance_identifier",
+    "db_instance_arn",
+    "db_instance_status",
+    "instance_create_time",
+    "latest_restorable_time",
+    "pending_modified_values",
+    "status_infos",
+    "db_instance_port",
+    "listener_endpoint",
+    "certificate_details",
+    "enhanced_monitoring_resource_arn",
+    "automatic_restart_time",
+    "percent_progress",
+    "is_storage_config_upgrade_available",
+    "storage_volume_status",
+    "storage_operation_status",
+    "storage_operation_percent_progress",
+    "tag_list",
+];
+
+/// A new field of the API is a setting, is not carried for a reason, or is none: somebody has to say which.
+#[test]
+fn every_field_of_an_instance_has_its_place() {
+    let plain = |name: &str| name.replace('_', "").to_ascii_lowercase();
+    let read = TABLE.iter().map(|setting| setting.read.split('.').next().unwrap_or_default());
+    let not_carried = NOT_CARRIED.iter().flat_map(|(names, _)| names.split(", "));
+    let placed: BTreeSet<String> = read.chain(not_carried).chain(NO_SETTINGS.iter().copied()).map(plain).collect();
+    let shown = format!("{:?}", DbInstance::builder().build());
+    let fields = shown.trim_start_matches("DbInstance { ").trim_end_matches(" }").split(", ");
+    let missing: Vec<&str> = fields
+        .filter_map(|field| field.split_once(':'))
+        .map(|(name, _)| name)
+        .filter(|name| !placed.contains(&plain(name)))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+fn page() -> String {
+    let code = |parameter: &str| format!("`{parameter}`");
+    let mut page = String::from(
+        "| setting | comes from | restore | modify | |\n|---|---|---|---|---|\n| tags | `TagList` | `Tags` | | those of AWS \
+         (`aws:`) cannot be given; Belay's own tell the run |\n",
+    );
+    for setting in TABLE {
+        let restore = match setting.restore {
+            Restore::Both(parameter) => code(parameter),
+            Restore::PointInTime(parameter) => format!("{}, to a point in time", code(parameter)),
+            Restore::No => String::new(),
+        };
+        let modify = setting.modify.map(code).unwrap_or_default();
+        let row = format!("| {} | {} | {restore} | {modify} | {} |", setting.name, code(setting.read), setting.note);
+        let _ = writeln!(page, "{}", row.replace("|  |", "| |").replace("|  |", "| |"));
+    }
+    page.push_str("\n| not carried | why |\n|---|---|\n");
+    for (what, why) in NOT_CARRIED {
+        let _ = writeln!(page, "| {what} | {why} |");
+    }
+    page
+}
+
+#[test]
+fn the_page_is_made_of_the_table() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/rds/SETTINGS.md");
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains(&page()), "{} should hold:\n{}", path.display(), page());
+}
+
+#[test]
+fn settings_of_an_older_journal_are_read() {
+    let old: Settings = serde_json::from_str(r#"{"db_instance_class":"db.t3.micro","multi_az":false}"#).unwrap();
+    assert_eq!(old.db_instance_class.as_deref(), Some("db.t3.micro"));
+}

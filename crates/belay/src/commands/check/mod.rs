@@ -2,11 +2,10 @@ mod restore_test;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use belay_aws::session::Access;
 use belay_engine::{Circumstances, HostChecks, Readiness, readiness};
 use belay_journal::MemoryJournal;
 use belay_plan::model::{Name, Plan};
-use belay_ports::{Check, CheckVerdict, Clock, Fut};
+use belay_ports::{Access, Check, CheckVerdict, Clock, Fut};
 use belay_server::auth::Tokens;
 use indicatif::ProgressBar;
 
@@ -76,7 +75,7 @@ impl Args {
             return Test { loaded: &loaded, step, kept: &kept, baseline, state, address, yes, output }.run().await;
         }
         let (gate, tokens) = configured(output)?;
-        let ports = ports(Access::ReadOnly, Arc::new(MemoryJournal::default()), Arc::new(()), gate.only_listed());
+        let ports = ports(Access::ReadOnly, Arc::new(MemoryJournal::default()), Arc::new(()), gate.only_listed())?;
         let plan = Arc::new(loaded.plan.clone());
         let known = Circumstances::of(&plan, &kept, &relatives);
         let baseline = given.map(Arc::new).or_else(|| known.baseline.clone());

@@ -2,7 +2,6 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use belay_aws::session::Access;
 use belay_core::{
     change::Baseline,
     event::RunKind,
@@ -18,7 +17,7 @@ use belay_engine::{
 };
 use belay_journal::{MemoryJournal, OpenError, SqliteJournal, StateUrl};
 use belay_plan::{Loaded, duration, model::Name};
-use belay_ports::{Journal, Made, Ports, Restored};
+use belay_ports::{Access, Journal, Made, Ports, Restored};
 use indicatif::ProgressBar;
 use serde::Serialize;
 use serde_json::json;
@@ -156,7 +155,7 @@ impl From<Answer> for Query {
 
 impl Test<'_> {
     pub(super) async fn run(&self) -> Result<Exit, Failure> {
-        let looking = ports(Access::ReadOnly, Arc::new(MemoryJournal::default()), Arc::new(()), gate(self.output)?);
+        let looking = ports(Access::ReadOnly, Arc::new(MemoryJournal::default()), Arc::new(()), gate(self.output)?)?;
         let test = restore_test(&looking, &self.loaded.plan, self.step, self.baseline, self.kept.cutover);
         let test = test.map_err(no_test)?;
         let rehearsed = self.rehearse(&looking, &test).await?;
@@ -166,7 +165,7 @@ impl Test<'_> {
         self.agree(&rehearsed).await?;
 
         let (journal, record) = self.journal().await?;
-        let ports = ports(Access::ReadWrite, journal, Arc::new(()), gate(self.output)?);
+        let ports = ports(Access::ReadWrite, journal, Arc::new(()), gate(self.output)?)?;
         let sampler = Sampler::start(ports.sensors.clone(), ports.clock.clone(), ports.observer.clone(), POLL);
         let options = Options { sampler, belay_version: env!("CARGO_PKG_VERSION").to_owned(), readiness: None };
         let handle = Engine::open(ports.clone(), &test.plan.migration, options).await?;

@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use belay_aws::session::Access;
 use belay_core::{
     change::{Effect, Proof, Share},
     event::{DrillVerdict, FailureCode, Record},
@@ -18,7 +17,7 @@ use belay_engine::{
     measured, standing, undo,
 };
 use belay_plan::{Loaded, PlanPlaces, model::Plan};
-use belay_ports::Ports;
+use belay_ports::{Access, Ports};
 use belay_sim::rehearsal::script::is_before_cutover;
 use clap::builder::NonEmptyStringValueParser;
 use serde_json::{Value, json};
@@ -30,6 +29,7 @@ use tokio::{
 use super::report;
 use crate::{
     assembly::{State, actor, catalogue, gate, open_to_write, ports},
+    aws::built_in,
     commands::arm::read_baseline,
     document::Run,
     exit::{Exit, Failure},
@@ -77,6 +77,7 @@ impl Staged {
     pub(super) async fn run(&self, path: &Path, overlay: &Overlay, output: Output) -> Result<Exit, Failure> {
         let loaded = plan_file::load_for_drill(path, overlay, &catalogue(), output)?;
         self.refuse_unknown_trigger(&loaded.plan)?;
+        built_in()?;
         if overlay.is_empty() {
             let account = loaded.plan.aws.account.as_deref().unwrap_or("of the credentials");
             output.note(format_args!(
@@ -141,7 +142,7 @@ impl<'a> Drill<'a> {
     ) -> Result<Self, Failure> {
         let journal = Arc::new(open_to_write(&args.state.url).map_err(beside_a_daemon)?);
         let injection = Injection::default();
-        let mut ports = ports(Access::ReadWrite, journal, Arc::new(injection.clone()), gate(output)?);
+        let mut ports = ports(Access::ReadWrite, journal, Arc::new(injection.clone()), gate(output)?)?;
         ports.sensors = injection.before(ports.sensors.clone(), ports.clock.clone());
         let sampler = Sampler::start(ports.sensors.clone(), ports.clock.clone(), ports.observer.clone(), POLL);
         let options = Options { sampler, belay_version: env!("CARGO_PKG_VERSION").to_owned(), readiness: None };

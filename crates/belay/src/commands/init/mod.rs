@@ -1,9 +1,7 @@
 //! `belay init`: from what is there to a plan.
 
-mod account;
 mod ask;
 mod file;
-mod progress;
 mod terraform;
 mod trouble;
 
@@ -16,9 +14,10 @@ use belay_draft::{
 };
 use serde_json::json;
 
-use self::{account::Account, ask::Terminal};
+use self::ask::Terminal;
 use crate::{
     assembly::catalogue,
+    aws::Account,
     commands::token,
     exit::{Exit, Failure},
     output::{Output, can_ask_aside},

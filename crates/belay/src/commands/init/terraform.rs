@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use belay_aws::discover::unfit;
+use belay_aws_catalogue::rds::engines::unfit;
 use belay_draft::{inventory::Inventory, terraform};
 use belay_local::files;
 

@@ -4,14 +4,13 @@ use std::{collections::HashMap, fmt, time::Duration};
 
 use belay_plan::{
     catalogue::{ActionSpec, Finding, pointer},
-    model::{AwsTarget, Nature, Usual},
+    model::{Nature, Usual},
     shape::{Field, Shape, Text, field, integer, object, one_of, pattern, weights, words},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{ACTION, GROUPS_MAX, RESOURCE, TARGET_GROUP, WEIGHT_MAX, group_name};
-use crate::place;
+use super::{TARGET_GROUP, group_name};
 
 /// Gateway load balancers are let through here, so that they are refused with the reason.
 const LISTENER_ARN: &str = "^arn:aws[a-z-]*:elasticloadbalancing:[a-z0-9-]+:[0-9]{12}:listener/(app|net|gwy)/.+$";
@@ -27,6 +26,18 @@ const RULE: &str = "the ARN of a load balancer's rule, such as \
 
 const LOAD_BALANCER: Text =
     Text::new("the name of a load balancer", Some("^[A-Za-z0-9]([A-Za-z0-9-]{0,30}[A-Za-z0-9])?$"));
+
+/// The action's name in plans.
+pub const ACTION: &str = "alb.forward";
+
+/// What the resource of every step with this action begins with.
+pub const RESOURCE: &str = "alb:";
+
+/// Of a forward action ("Quotas for your Application Load Balancers").
+pub const GROUPS_MAX: usize = 5;
+
+/// Of a group in a forward action.
+pub const WEIGHT_MAX: u32 = 999;
 
 const APPLICATION_PROTOCOLS: [&str; 2] = ["HTTP", "HTTPS"];
 const NETWORK_PROTOCOLS: [&str; 6] = ["TCP", "TLS", "UDP", "TCP_UDP", "QUIC", "TCP_QUIC"];
@@ -126,29 +137,29 @@ fn named_twice(to: Option<&Value>) -> Vec<Finding> {
 #[derive(Debug, Clone, Deserialize)]
 pub struct With {
     #[serde(flatten)]
-    pub(super) forwarder: Forwarder,
+    pub forwarder: Forwarder,
     #[serde(default)]
-    pub(super) stickiness: OnSwap,
+    pub stickiness: OnSwap,
 }
 
 /// What forwards: a listener by its default action, or a rule.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Forwarder {
+pub enum Forwarder {
     Listener(ListenerName),
     Rule(RuleName),
 }
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
-pub(super) enum ListenerName {
+pub enum ListenerName {
     Arn(String),
     At(Listener),
 }
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
-pub(super) enum RuleName {
+pub enum RuleName {
     Arn(String),
     At {
         #[serde(flatten)]
@@ -159,16 +170,16 @@ pub(super) enum RuleName {
 
 /// A listener as people call it.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Listener {
-    pub(super) load_balancer: String,
-    pub(super) port: u16,
+pub struct Listener {
+    pub load_balancer: String,
+    pub port: u16,
     #[serde(default)]
-    pub(super) protocol: Option<String>,
+    pub protocol: Option<String>,
 }
 
 impl Listener {
     /// The kinds of load balancers that it can be of, as ARNs have them.
-    fn balancers(&self) -> &'static [&'static str] {
+    pub fn balancers(&self) -> &'static [&'static str] {
         match self.protocol.as_deref() {
             Some(protocol) if APPLICATION_PROTOCOLS.contains(&protocol) => &["app"],
             Some(_) => &["net"],
@@ -180,7 +191,7 @@ impl Listener {
 /// What becomes of group stickiness in a swap.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum OnSwap {
+pub enum OnSwap {
     #[default]
     Keep,
     Suspend,
@@ -189,22 +200,13 @@ pub(super) enum OnSwap {
 /// Which of the two it is: each has its own calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Kind {
+pub enum Kind {
     Listener,
     Rule,
 }
 
-impl Kind {
-    pub(super) fn modify(self) -> &'static str {
-        match self {
-            Self::Listener => "elasticloadbalancing:ModifyListener",
-            Self::Rule => "elasticloadbalancing:ModifyRule",
-        }
-    }
-}
-
 impl Forwarder {
-    pub(super) fn kind(&self) -> Kind {
+    pub fn kind(&self) -> Kind {
         match self {
             Self::Listener(_) => Kind::Listener,
             Self::Rule(_) => Kind::Rule,
@@ -212,43 +214,12 @@ impl Forwarder {
     }
 
     /// `listener checkout/f2f7dc8efc522ab2`: its load balancer and its own id; or `listener checkout:443`.
-    pub(super) fn title(&self) -> String {
+    pub fn title(&self) -> String {
         match self {
             Self::Listener(ListenerName::Arn(arn)) => format!("listener {}", short(arn)),
             Self::Listener(ListenerName::At(listener)) => format!("listener {listener}"),
             Self::Rule(RuleName::Arn(arn)) => format!("rule {}", short(arn)),
             Self::Rule(RuleName::At { listener, priority }) => format!("rule {priority} of {listener}"),
-        }
-    }
-
-    /// The calls that find it and read it.
-    pub(super) fn reads(&self) -> &'static [&'static str] {
-        const BALANCERS: &str = "elasticloadbalancing:DescribeLoadBalancers";
-        const LISTENERS: &str = "elasticloadbalancing:DescribeListeners";
-        const RULES: &str = "elasticloadbalancing:DescribeRules";
-        match self {
-            Self::Listener(ListenerName::Arn(_)) => &[LISTENERS],
-            Self::Listener(ListenerName::At(_)) => &[BALANCERS, LISTENERS],
-            Self::Rule(RuleName::Arn(_)) => &[RULES],
-            Self::Rule(RuleName::At { .. }) => &[BALANCERS, LISTENERS, RULES],
-        }
-    }
-
-    /// The ARNs that it can have, as IAM takes them.
-    pub(super) fn arns(&self, target: &AwsTarget) -> Vec<String> {
-        let named = |kind: &str, balancer: &str, name: &str| {
-            let (partition, any) = (place::partition(target), "*".to_owned());
-            let (region, account) = (target.region.as_ref().unwrap_or(&any), target.account.as_ref().unwrap_or(&any));
-            format!("arn:{partition}:elasticloadbalancing:{region}:{account}:{kind}/{balancer}/{name}/*")
-        };
-        match self {
-            Self::Listener(ListenerName::Arn(arn)) | Self::Rule(RuleName::Arn(arn)) => vec![arn.clone()],
-            Self::Listener(ListenerName::At(listener)) => {
-                listener.balancers().iter().map(|of| named("listener", of, &listener.load_balancer)).collect()
-            }
-            Self::Rule(RuleName::At { listener, .. }) => {
-                listener.balancers().iter().map(|of| named("listener-rule", of, &listener.load_balancer)).collect()
-            }
         }
     }
 }

@@ -4,23 +4,23 @@ use std::time::Duration;
 
 use belay_plan::duration;
 
-pub(super) const MINUTE_S: i64 = 60;
+pub const MINUTE_S: i64 = 60;
 const HOUR_S: i64 = 3_600;
 const DAY_S: i64 = 24 * HOUR_S;
 
 /// Below a minute there are only a few, and only high-resolution metrics have data for them.
-pub(super) const HIGH_RESOLUTION_S: [i64; 5] = [1, 5, 10, 20, 30];
+pub const HIGH_RESOLUTION_S: [i64; 5] = [1, 5, 10, 20, 30];
 
-pub(super) const ALL: &str =
+pub const ALL: &str =
     "periods are whole minutes up to 1d, and for high-resolution metrics also 1s, 5s, 10s, 20s and 30s";
 
-pub(super) fn is_known(period_s: i64) -> bool {
+pub fn is_known(period_s: i64) -> bool {
     HIGH_RESOLUTION_S.contains(&period_s) || (period_s > 0 && period_s % 60 == 0 && period_s <= DAY_S)
 }
 
 /// How old data of a period may be. Beyond that it is there with longer periods only; a call that begins earlier gets
 /// none of it.
-pub(super) fn kept_s(period_s: i64) -> i64 {
+pub fn kept_s(period_s: i64) -> i64 {
     match period_s {
         ..MINUTE_S => 3 * HOUR_S,
         _ if period_s % HOUR_S == 0 => 455 * DAY_S,
@@ -30,7 +30,7 @@ pub(super) fn kept_s(period_s: i64) -> i64 {
 }
 
 /// What is wrong with looking at so many periods, and what would be right.
-pub(super) fn too_many(periods: i64, period_s: i64) -> Option<(String, String)> {
+pub fn too_many(periods: i64, period_s: i64) -> Option<(String, String)> {
     let kept_s = kept_s(period_s);
     let shown = |seconds: i64| duration::format(Duration::from_secs(seconds.unsigned_abs()));
     (periods.saturating_mul(period_s) > kept_s).then(|| {

@@ -2,7 +2,7 @@
 
 use belay_plan::catalogue::Catalogue;
 
-use crate::systems::{action_specs, signal_specs};
+use crate::{action_specs, signal_specs};
 
 fn plan(step: &str) -> Result<(), String> {
     let text = format!("belay: 1\nmigration: shop\nsteps:\n  back:\n{step}");

@@ -115,22 +115,22 @@ fn solid(expression: &str) -> Vec<Token<'_>> {
 }
 
 /// A Metrics Insights query: another language, which knows no ids.
-pub(super) fn is_insights(expression: &str) -> bool {
+pub fn is_insights(expression: &str) -> bool {
     matches!(solid(expression).first(), Some(Token::Word(word)) if word.eq_ignore_ascii_case("SELECT"))
 }
 
 /// `METRICS()` means every metric of the call that it is in.
-pub(super) fn takes_all_metrics(expression: &str) -> bool {
+pub fn takes_all_metrics(expression: &str) -> bool {
     tokens(expression).any(|token| token == Token::Word("METRICS"))
 }
 
 /// An expression with other ids. What stands in quotes is not an id.
-pub(super) fn renamed(expression: &str, ids: &HashMap<&str, String>) -> String {
+pub fn renamed(expression: &str, ids: &HashMap<&str, String>) -> String {
     tokens(expression).map(|token| token.id().and_then(|id| ids.get(id)).map_or(token.text(), String::as_str)).collect()
 }
 
 /// What is wrong with an expression over metrics of these ids. Pointers are from the signal's entry.
-pub(super) fn check(expression: &str, metrics: &[&str]) -> Vec<Finding> {
+pub fn check(expression: &str, metrics: &[&str]) -> Vec<Finding> {
     const PLACE: &str = "/metric/expression";
     if is_insights(expression) {
         let unused = |id: &&str| {
@@ -190,7 +190,7 @@ fn flaws(expression: &str) -> Option<String> {
 
 /// A function that an expression calls, as far as it matters for values whose data has not all arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Call<'e> {
+pub enum Call<'e> {
     Pointwise,
     /// With its statistic, where that stands in quotes of its own.
     Search(Option<&'e str>),
@@ -200,7 +200,7 @@ pub(super) enum Call<'e> {
 }
 
 /// The functions of an expression, in order.
-pub(super) fn calls<'e>(expression: &'e str) -> Vec<Call<'e>> {
+pub fn calls<'e>(expression: &'e str) -> Vec<Call<'e>> {
     let solid = solid(expression);
     if is_insights(expression) {
         return vec![Call::Select(solid.get(1).copied().map_or("", Token::text))];
@@ -220,7 +220,7 @@ pub(super) fn calls<'e>(expression: &'e str) -> Vec<Call<'e>> {
 }
 
 /// Whether it is a call and nothing else: `SEARCH(...)`.
-pub(super) fn is_one_call(expression: &str) -> bool {
+pub fn is_one_call(expression: &str) -> bool {
     let solid = solid(expression);
     let opens = |token: &&Token<'_>| **token == Token::Other("(");
     matches!(solid.as_slice(), [Token::Word(_), Token::Other("("), .., Token::Other(")")])
@@ -228,12 +228,12 @@ pub(super) fn is_one_call(expression: &str) -> bool {
 }
 
 /// Whether it puts values where there is no data.
-pub(super) fn fills(expression: &str) -> bool {
+pub fn fills(expression: &str) -> bool {
     tokens(expression).any(|token| token == Token::Word("FILL"))
 }
 
 /// The periods, in seconds, that its searches are written with: `SEARCH('...', 'Average', 300)`.
-pub(super) fn search_periods_s(expression: &str) -> Vec<i64> {
+pub fn search_periods_s(expression: &str) -> Vec<i64> {
     let period = |window: &[Token]| match window {
         [
             Token::Word("SEARCH"),

@@ -11,25 +11,21 @@ use belay_plan::{
     shape::{Field, MapShape, Shape, Text, boolean, field, filled_list, object, one_of, pattern, words},
 };
 use jiff::Timestamp;
-use serde::{
-    Deserialize, Deserializer, Serialize,
-    de::{DeserializeOwned, Error},
-};
+use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::Value;
 
-use super::{ACTION, cluster, fields, restore_test::Test, settings::table};
+use super::{cluster_settings, identifier, instance_settings, instance_shape};
 use crate::route53;
 
-/// The identifier of an instance or a cluster.
-const IDENTIFIER: &str = "^[A-Za-z](-?[A-Za-z0-9]){0,62}$";
+/// The action's name in plans.
+pub const ACTION: &str = "rds.restore";
 
-pub(super) fn instance_shape() -> Shape {
-    pattern("the identifier of a DB instance", IDENTIFIER)
-}
+/// The readers that Application Auto Scaling made, as `without` accepts that they are missing.
+pub const AUTOSCALED_READERS: &str = "autoscaled_readers";
 
 /// What `rds.restore` takes.
 pub fn spec() -> ActionSpec {
-    let cluster = pattern("the identifier of an Aurora or Multi-AZ DB cluster", IDENTIFIER);
+    let cluster = identifier("the identifier of an Aurora or Multi-AZ DB cluster");
     ActionSpec {
         name: ACTION,
         summary: "Restores an RDS instance or cluster under its own name; the replaced one is kept under another.",
@@ -92,7 +88,7 @@ fn subject(own: Field, without: Vec<&'static str>) -> Vec<Field> {
 }
 
 /// What stays behind with a replaced database, by the names that `without` accepts it by.
-pub(super) const STAYS_BEHIND: [&str; 7] = [
+pub const STAYS_BEHIND: [&str; 7] = [
     "resource_id",
     "read_replicas",
     "replication_source",
@@ -102,17 +98,17 @@ pub(super) const STAYS_BEHIND: [&str; 7] = [
     "roles",
 ];
 /// The same of a cluster alone.
-const STAYS_BEHIND_A_CLUSTER: [&str; 2] = ["custom_endpoints", cluster::autoscaled::WORD];
+const STAYS_BEHIND_A_CLUSTER: [&str; 2] = ["custom_endpoints", AUTOSCALED_READERS];
 
 fn instance_words() -> Vec<&'static str> {
-    table::TABLE.iter().map(|setting| setting.name).chain(STAYS_BEHIND).chain(["tags"]).collect()
+    instance_settings::TABLE.iter().map(|setting| setting.name).chain(STAYS_BEHIND).chain(["tags"]).collect()
 }
 
 /// Settings of the cluster, and of its members.
 fn cluster_words() -> Vec<&'static str> {
-    let own = cluster::table::TABLE.iter().map(|row| row.0);
+    let own = cluster_settings::TABLE.iter().map(|row| row.0);
     let stays = STAYS_BEHIND.into_iter().chain(STAYS_BEHIND_A_CLUSTER);
-    let mut words: Vec<&str> = own.chain(cluster::OF_MEMBERS).chain(stays).chain(["tags"]).collect();
+    let mut words: Vec<&str> = own.chain(cluster_settings::OF_MEMBERS).chain(stays).chain(["tags"]).collect();
     let mut known = BTreeSet::new();
     words.retain(|word| known.insert(*word));
     words
@@ -191,57 +187,69 @@ fn check(with: &Value, _to: Option<&Value>) -> Vec<Finding> {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct With {
     #[serde(flatten)]
-    pub(super) subject: Subject,
-    pub(super) from: Source,
+    pub subject: Subject,
+    pub from: Source,
     #[serde(default)]
-    pub(super) keep_endpoint: KeepEndpoint,
-    pub(super) cname: Option<Cname>,
+    pub keep_endpoint: KeepEndpoint,
+    pub cname: Option<Cname>,
     /// What is not missed.
     #[serde(default)]
-    pub(super) without: BTreeSet<String>,
-    /// Not for plans: set by [`restore_test`](super::restore_test) alone.
-    pub(super) test: Option<Test>,
+    pub without: BTreeSet<String>,
+    /// Not for plans: a restore test alone sets it.
+    pub test: Option<Test>,
 }
 
-impl With {
-    /// The settings that are wanted.
-    pub(super) fn wanted<T: Serialize + DeserializeOwned>(&self, settings: &T) -> T {
-        fields::only(settings, |name| !self.without.contains(name))
-    }
+/// A setting of a step that only a restore test has.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Test {
+    /// The migration that the snapshots and the restored database belong to.
+    pub migration: String,
+    /// In the place of a run's id: `test-20261129-210342`.
+    pub id: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Subject {
+pub enum Subject {
     Instance(String),
     Cluster(String),
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Source {
+pub enum Source {
     /// An identifier or an ARN.
     Snapshot(String),
     NewestSnapshot(Newest),
     Time(Time),
 }
 
+impl Source {
+    pub fn counts_from_cutover(&self) -> bool {
+        match self {
+            Self::Snapshot(_) => false,
+            Self::NewestSnapshot(newest) => newest.before == Time::Cutover,
+            Self::Time(time) => *time == Time::Cutover,
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-pub(super) struct Newest {
-    pub(super) before: Time,
-    pub(super) tagged: Option<Tagged>,
+pub struct Newest {
+    pub before: Time,
+    pub tagged: Option<Tagged>,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(untagged)]
-pub(super) enum Tagged {
+pub enum Tagged {
     /// The one word that there is: with the migration.
     Migration(String),
     Tags(BTreeMap<String, String>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Time {
+pub enum Time {
     Cutover,
     Latest,
     At(Timestamp),
@@ -258,12 +266,12 @@ impl<'de> Deserialize<'de> for Time {
 }
 
 /// As plans write it.
-pub(super) const TIME_CUTOVER: &str = "cutover";
+pub const TIME_CUTOVER: &str = "cutover";
 
 /// How clients find the restored database.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum KeepEndpoint {
+pub enum KeepEndpoint {
     #[default]
     Rename,
     Cname,
@@ -272,15 +280,15 @@ pub(super) enum KeepEndpoint {
 
 impl KeepEndpoint {
     /// As plans write it.
-    pub(super) const NONE: &str = "none";
+    pub const NONE: &str = "none";
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub(super) struct Cname {
-    pub(super) zone: String,
-    pub(super) record: String,
+pub struct Cname {
+    pub zone: String,
+    pub record: String,
     #[serde(default = "yes")]
-    pub(super) wait_ttl: bool,
+    pub wait_ttl: bool,
 }
 
 fn yes() -> bool {

@@ -1,8 +1,12 @@
 //! What `metric` takes, and what can be found wrong with it before CloudWatch is asked.
 
+pub mod arrival;
+pub mod expression;
+pub mod period;
+pub mod statistic;
+
 use std::time::Duration;
 
-use aws_sdk_cloudwatch::types::StandardUnit;
 use belay_plan::{
     catalogue::{Finding as Defect, SignalSpec, pointer},
     comparison::Comparison,
@@ -13,11 +17,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::{Value, json};
 
-use super::{arrival, expression, period, statistic};
-use crate::{
-    cloudwatch::{METRIC, missing_field},
-    sensing::Missing,
-};
+use crate::cloudwatch::{METRIC, Missing, missing_field};
 
 /// The id of a metric inside an expression, as CloudWatch has it.
 const METRIC_ID: Text =
@@ -26,6 +26,37 @@ const METRIC_ID: Text =
 const DIMENSION: Text = Text::new("the name of a dimension", None);
 const COMPARISON: &str = "^(<|<=|>|>=) ?-?[0-9]+([.][0-9]+)?([eE][+-]?[0-9]+)?$";
 const SHARE: &str = "^[1-9][0-9]{0,2} of [1-9][0-9]{0,2}$";
+
+/// What data can be put with (API reference, MetricDatum).
+pub const UNITS: [&str; 27] = [
+    "Bits",
+    "Bits/Second",
+    "Bytes",
+    "Bytes/Second",
+    "Count",
+    "Count/Second",
+    "Gigabits",
+    "Gigabits/Second",
+    "Gigabytes",
+    "Gigabytes/Second",
+    "Kilobits",
+    "Kilobits/Second",
+    "Kilobytes",
+    "Kilobytes/Second",
+    "Megabits",
+    "Megabits/Second",
+    "Megabytes",
+    "Megabytes/Second",
+    "Microseconds",
+    "Milliseconds",
+    "None",
+    "Percent",
+    "Seconds",
+    "Terabits",
+    "Terabits/Second",
+    "Terabytes",
+    "Terabytes/Second",
+];
 
 /// Where neither the expression nor its metrics say a period.
 const PERIOD: Duration = Duration::from_secs(60);
@@ -68,7 +99,6 @@ pub fn spec() -> SignalSpec {
 
 fn single() -> [Field; 7] {
     let namespace = pattern("a namespace such as `AWS/RDS`", "^[^:].{0,254}$");
-    let units = StandardUnit::values().iter().copied();
     [
         field("namespace", namespace, "The namespace."),
         field("name", text("the name of a metric"), "The metric."),
@@ -91,7 +121,7 @@ fn single() -> [Field; 7] {
         .or(json!({})),
         field(
             "unit",
-            words(units),
+            words(UNITS),
             "Takes only data that was put with this unit; left out: all. CloudWatch does not convert.",
         )
         .optional(),
@@ -187,18 +217,18 @@ fn seconds(text: &str) -> Option<i64> {
 
 /// The signal's entry.
 #[derive(Debug, Deserialize)]
-pub(super) struct Spec {
-    pub(super) metric: Source,
-    pub(super) healthy: Comparison,
+pub struct Spec {
+    pub metric: Source,
+    pub healthy: Comparison,
     #[serde(default = "one_of_one", deserialize_with = "as_share")]
-    pub(super) datapoints: Share,
+    pub datapoints: Share,
     #[serde(default)]
-    pub(super) missing: Missing,
+    pub missing: Missing,
 }
 
 impl Spec {
     /// The unit of what is read, where the plan names it: `ms`. A count is a number.
-    pub(super) fn unit(&self) -> Option<String> {
+    pub fn unit(&self) -> Option<String> {
         let Source::Single(single) = &self.metric else { return None };
         // How many samples, or which part of them, whatever these are.
         match single.stat.as_str() {
@@ -238,40 +268,40 @@ fn shown_unit(unit: &str) -> Option<String> {
 
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-pub(super) enum Source {
+pub enum Source {
     Expression(Expression),
     Single(Single),
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Expression {
-    pub(super) expression: String,
+pub struct Expression {
+    pub expression: String,
     #[serde(default)]
-    pub(super) metrics: IndexMap<String, Single>,
+    pub metrics: IndexMap<String, Single>,
     #[serde(default, with = "duration::text::option")]
     period: Option<Duration>,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-pub(super) struct Single {
-    pub(super) namespace: String,
-    pub(super) name: String,
-    pub(super) stat: String,
+pub struct Single {
+    pub namespace: String,
+    pub name: String,
+    pub stat: String,
     #[serde(with = "duration::text")]
     period: Duration,
     #[serde(default)]
-    pub(super) dimensions: IndexMap<String, String>,
+    pub dimensions: IndexMap<String, String>,
     #[serde(default)]
-    pub(super) unit: Option<String>,
+    pub unit: Option<String>,
     #[serde(default)]
-    pub(super) account_id: Option<String>,
+    pub account_id: Option<String>,
 }
 
 /// Unhealthy when `breaching` of the last `of` periods breach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Share {
-    pub(super) breaching: usize,
-    pub(super) of: usize,
+pub struct Share {
+    pub breaching: usize,
+    pub of: usize,
 }
 
 fn one_of_one() -> Share {
@@ -290,7 +320,7 @@ fn as_share<'de, D: Deserializer<'de>>(from: D) -> Result<Share, D::Error> {
 
 impl Spec {
     /// In seconds, at least 1. The metrics of one expression share it.
-    pub(super) fn period_s(&self) -> i64 {
+    pub fn period_s(&self) -> i64 {
         let period = match &self.metric {
             Source::Single(single) => single.period,
             Source::Expression(expression) => {
@@ -302,7 +332,7 @@ impl Spec {
     }
 
     /// The metrics that it is about, as far as they are named.
-    pub(super) fn metrics(&self) -> impl Iterator<Item = &Single> {
+    pub fn metrics(&self) -> impl Iterator<Item = &Single> {
         let (single, several) = match &self.metric {
             Source::Single(single) => (Some(single), None),
             Source::Expression(expression) => (None, Some(expression.metrics.values())),
@@ -311,8 +341,11 @@ impl Spec {
     }
 
     /// How many periods have to be asked for: those that are looked at, and those that may be late.
-    pub(super) fn periods(&self) -> i64 {
+    pub fn periods(&self) -> i64 {
         let late = arrival::arrives_s(self).unsigned_abs().div_ceil(self.period_s().unsigned_abs());
         i64::try_from(self.datapoints.of as u64 + late).unwrap_or(i64::MAX)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,20 +4,22 @@ use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 
 use belay_plan::{
     catalogue::{ActionSpec, Finding, pointer},
-    model::{AwsTarget, Nature, Usual},
+    model::{Nature, Usual},
     shape::{Shape, Text, field, filled_list, filled_map, integer, object, one_of, pattern, words},
 };
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    ACTION, RESOURCE,
+    TARGET_GROUP, group_name,
     target::{Address, Kind, Registration},
 };
-use crate::{
-    elbv2::{TARGET_GROUP, group_name},
-    place,
-};
+
+/// The action's name in plans.
+pub const ACTION: &str = "alb.targets";
+
+/// What the resource of every step with this action begins with.
+pub const RESOURCE: &str = "alb.targets:";
 
 const TARGET: Text = Text::new(
     "a target: an instance (`i-0123456789abcdef0`), an IP address, or the ARN of a Lambda function or of an application \
@@ -76,23 +78,12 @@ fn registrations() -> Shape {
 /// The step's `with`.
 #[derive(Debug, Clone, Deserialize)]
 pub struct With {
-    pub(super) target_group: String,
+    pub target_group: String,
 }
 
 impl With {
-    pub(super) fn title(&self) -> String {
+    pub fn title(&self) -> String {
         format!("target group {}", group_name(&self.target_group))
-    }
-
-    /// As IAM takes it.
-    pub(super) fn arn(&self, target: &AwsTarget) -> String {
-        let group = &self.target_group;
-        if group.starts_with("arn:") {
-            return group.clone();
-        }
-        let (partition, any) = (place::partition(target), "*".to_owned());
-        let (region, account) = (target.region.as_ref().unwrap_or(&any), target.account.as_ref().unwrap_or(&any));
-        format!("arn:{partition}:elasticloadbalancing:{region}:{account}:targetgroup/{group}/*")
     }
 }
 
@@ -125,7 +116,7 @@ enum Word {
 }
 
 /// The targets of an explicit `to:`, in its normal form, with addresses as AWS writes them.
-pub(super) fn explicit(to: &Value) -> Result<Vec<Registration>, serde_json::Error> {
+pub fn explicit(to: &Value) -> Result<Vec<Registration>, serde_json::Error> {
     let canonical = |target: Registration| Registration { address: target.address.canonical(), ..target };
     Ok(as_written(to)?.into_iter().map(canonical).collect())
 }

@@ -4,10 +4,9 @@
 //! long as no gate waits, so a value that is still to change must not be taken for the last word.
 
 use super::{
+    Expression, Source, Spec,
     expression::{self, Call},
-    period,
-    spec::{Expression, Source, Spec},
-    statistic,
+    period, statistic,
 };
 
 const HOUR_S: i64 = 3_600;
@@ -27,7 +26,7 @@ const LATE: [(&str, i64, i64); 2] = [("AWS/Billing", 0, 12 * HOUR_S), ("AWS/S3",
 
 /// What the value of a period tells as long as not all of its data has arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Early {
+pub enum Early {
     /// About what it will be: an average, a percentile. It is judged as it comes.
     Estimate,
     /// A part of what it will be: a sum, a count, a maximum. It only grows, but for sums of values below zero, which are rare.
@@ -39,7 +38,7 @@ pub(super) enum Early {
 }
 
 /// In seconds: a period that has ended this long ago has its data, or has none.
-pub(super) fn arrives_s(spec: &Spec) -> i64 {
+pub fn arrives_s(spec: &Spec) -> i64 {
     let period_s = spec.period_s();
     let usual = match period_s < period::MINUTE_S {
         true => (PERIODS_LATE * period_s).clamp(ARRIVES_AT_LEAST_S, ARRIVES_AT_MOST_S),
@@ -52,7 +51,7 @@ pub(super) fn arrives_s(spec: &Spec) -> i64 {
     LATE.iter().filter_map(late).max().unwrap_or(usual)
 }
 
-pub(super) fn early(spec: &Spec) -> Early {
+pub fn early(spec: &Spec) -> Early {
     match &spec.metric {
         Source::Single(single) => statistic::early(&single.stat),
         Source::Expression(math) => of_expression(math),
@@ -87,7 +86,7 @@ fn of_expression(Expression { expression, metrics, .. }: &Expression) -> Early {
 }
 
 /// Why a breach is not seen at once, where it is not: for a person who writes a plan.
-pub(super) fn delay(spec: &Spec) -> Option<String> {
+pub fn delay(spec: &Spec) -> Option<String> {
     let ceiling = spec.healthy.is_ceiling();
     let because = match (early(spec), &spec.metric) {
         (Early::Estimate, _) => return None,

@@ -28,7 +28,7 @@ const ALL: &str = "statistics are SampleCount, Sum, Average, Minimum, Maximum, I
      WM(...), TC(...), TS(...) and PR(:300)";
 
 /// What a value tells as long as not all data of its period has arrived.
-pub(super) fn early(stat: &str) -> Early {
+pub fn early(stat: &str) -> Early {
     let family = stat.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
     match family {
         "SampleCount" | "Sum" | "Maximum" | "tc" | "ts" | "TC" | "TS" => Early::AtLeast,
@@ -37,19 +37,19 @@ pub(super) fn early(stat: &str) -> Early {
     }
 }
 
-pub(super) fn is_extreme(stat: &str) -> bool {
+pub fn is_extreme(stat: &str) -> bool {
     ["Minimum", "Maximum"].contains(&stat)
 }
 
 /// What is wrong with a statistic, and what would be right.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Wrong {
-    pub(super) message: String,
-    pub(super) help: String,
+pub struct Wrong {
+    pub message: String,
+    pub help: String,
 }
 
 /// Whether CloudWatch knows the statistic.
-pub(super) fn check(stat: &str) -> Result<(), Wrong> {
+pub fn check(stat: &str) -> Result<(), Wrong> {
     judged(stat).unwrap_or_else(|| {
         let help = meant(stat).map_or_else(|| ALL.to_owned(), |meant| format!("did you mean `{meant}`?"));
         Err(Wrong { message: format!("CloudWatch has no statistic `{stat}`"), help })

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use belay_aws::{
     discover::{Discovery, Found, Group},
-    session::{Access, Aws, SessionError},
+    session::{Aws, SessionError},
 };
 use belay_draft::{
     choice::{Choice, Kind, NONE, Wanted, balancers_in_question},
     inventory::{Inventory, Source},
     text::destinations,
 };
-use belay_ports::{Clock, ReadError};
+use belay_ports::{Access, Clock, ReadError};
 
 use super::progress::Progress;
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
     problem::account_failure,
 };
 
-pub(super) struct Account {
+pub(crate) struct Account {
     discovery: Discovery,
     clock: Arc<dyn Clock>,
     progress: Progress,
@@ -30,7 +30,7 @@ pub(super) struct Account {
 
 impl Account {
     /// The account of the credentials in use.
-    pub(super) async fn open(region: Option<&str>, output: Output) -> Result<Self, Failure> {
+    pub(crate) async fn open(region: Option<&str>, output: Output) -> Result<Self, Failure> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
         let aws = Aws::new(Access::ReadOnly, clock.clone(), Arc::new(()), gate(output)?.plain_http());
         let progress = Progress::new(output);
@@ -47,7 +47,7 @@ impl Account {
     }
 
     /// What there is to choose from.
-    pub(super) async fn look(&self, wanted: &Wanted) -> Result<Inventory, Failure> {
+    pub(crate) async fn look(&self, wanted: &Wanted) -> Result<Inventory, Failure> {
         self.progress.shown(self.look_around(wanted)).await
     }
 
@@ -84,7 +84,7 @@ impl Account {
     }
 
     /// What is asked only about what is chosen.
-    pub(super) async fn look_closer(&self, inventory: &mut Inventory, choice: &Choice) {
+    pub(crate) async fn look_closer(&self, inventory: &mut Inventory, choice: &Choice) {
         let discovery = &self.discovery;
         let look = async {
             let (groups, notes) = discovery.health(&destinations(inventory, choice)).await;

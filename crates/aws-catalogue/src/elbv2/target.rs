@@ -2,32 +2,31 @@
 
 use std::{fmt, net::IpAddr};
 
-use aws_sdk_elasticloadbalancingv2::types::TargetDescription;
 use serde::{Deserialize, Serialize};
 
 /// What tells the targets of a group apart: one instance may be there with several ports.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub(super) struct Address {
-    pub(super) id: String,
+pub struct Address {
+    pub id: String,
     /// None: the group's own. A Lambda function has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) port: Option<u16>,
+    pub port: Option<u16>,
 }
 
 /// How a target is registered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Registration {
+pub struct Registration {
     #[serde(flatten)]
-    pub(super) address: Address,
+    pub address: Address,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) zone: Option<String>,
+    pub zone: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) quic_server_id: Option<String>,
+    pub quic_server_id: Option<String>,
 }
 
 /// The kinds of targets; a group takes one of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
     Instance,
     Ip,
     Lambda,
@@ -35,7 +34,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) fn of(id: &str) -> Self {
+    pub fn of(id: &str) -> Self {
         match id {
             id if id.starts_with("i-") => Self::Instance,
             id if id.contains(":lambda:") => Self::Lambda,
@@ -45,7 +44,7 @@ impl Kind {
     }
 
     /// As the API has it.
-    pub(super) fn word(self) -> &'static str {
+    pub fn word(self) -> &'static str {
         match self {
             Self::Instance => "instance",
             Self::Ip => "ip",
@@ -55,7 +54,7 @@ impl Kind {
     }
 
     /// Whether a group holds a single target of the kind.
-    pub(super) fn is_alone(self) -> bool {
+    pub fn is_alone(self) -> bool {
         matches!(self, Self::Lambda | Self::Alb)
     }
 }
@@ -87,28 +86,8 @@ impl fmt::Display for Address {
 
 impl Address {
     /// An IPv6 address has many forms: `2001:DB8:0::7` is `2001:db8::7`.
-    pub(super) fn canonical(self) -> Self {
+    pub fn canonical(self) -> Self {
         let id = self.id.parse::<IpAddr>().map_or(self.id, |address| address.to_string());
         Self { id, ..self }
-    }
-}
-
-impl Registration {
-    /// None for a description without an id.
-    pub(super) fn from_aws(target: TargetDescription) -> Option<Self> {
-        let port = target.port.and_then(|port| u16::try_from(port).ok());
-        let address = Address { id: target.id?, port }.canonical();
-        Some(Self { address, zone: target.availability_zone, quic_server_id: target.quic_server_id })
-    }
-
-    pub(super) fn into_aws(self) -> TargetDescription {
-        // Only addresses take a zone, and a function the word `all`.
-        let zone = self.zone.filter(|_| matches!(Kind::of(&self.address.id), Kind::Ip | Kind::Lambda));
-        TargetDescription::builder()
-            .id(self.address.id)
-            .set_port(self.address.port.map(i32::from))
-            .set_availability_zone(zone)
-            .set_quic_server_id(self.quic_server_id)
-            .build()
     }
 }

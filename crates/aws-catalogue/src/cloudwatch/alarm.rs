@@ -8,10 +8,7 @@ use belay_plan::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{
-    cloudwatch::{ALARM, missing_field},
-    sensing::Missing,
-};
+use crate::cloudwatch::{ALARM, Missing, missing_field};
 
 /// Of an alarm's name, in characters (API reference, `PutMetricAlarm`). A call that asks for a longer one is refused whole.
 const NAME_MAX: usize = 255;
@@ -30,10 +27,10 @@ pub fn spec() -> SignalSpec {
 
 /// The signal's entry.
 #[derive(Debug, Deserialize)]
-pub(super) struct Spec {
-    pub(super) alarm: String,
+pub struct Spec {
+    pub alarm: String,
     #[serde(default)]
-    pub(super) missing: Missing,
+    pub missing: Missing,
 }
 
 /// An alarm's ARN: `arn:aws:cloudwatch:REGION:ACCOUNT:alarm:NAME`.
@@ -93,7 +90,7 @@ fn impossible(name: &str) -> Option<Defect> {
 }
 
 /// Where an alarm is, and its name there.
-pub(crate) fn located<'a>(alarm: &'a str, aws: &AwsTarget) -> (AwsTarget, &'a str) {
+pub fn located<'a>(alarm: &'a str, aws: &AwsTarget) -> (AwsTarget, &'a str) {
     let Some(arn) = Arn::parse(alarm) else { return (aws.clone(), alarm) };
     // A role is of one account.
     let is_role_of_it = aws.role.as_deref().and_then(|role| role.split(':').nth(4)) == Some(arn.account);
@@ -111,7 +108,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::testing::target;
 
     const ARN: &str = "arn:aws:cloudwatch:us-east-1:444455556666:alarm:errors: too many";
 
@@ -124,7 +120,15 @@ mod tests {
             role: role("444455556666"),
             external_id: Some("x".to_owned()),
         };
-        let here = AwsTarget { role: role("111122223333"), external_id: Some("y".to_owned()), ..target() };
+        let here = AwsTarget {
+            role: role("111122223333"),
+            external_id: Some("y".to_owned()),
+            ..AwsTarget {
+                account: Some("111122223333".to_owned()),
+                region: Some("eu-west-1".to_owned()),
+                ..AwsTarget::default()
+            }
+        };
         let stranger = AwsTarget { role: None, external_id: None, ..there.clone() };
         assert_eq!(located(ARN, &there), (there.clone(), "errors: too many"));
         assert_eq!(located(ARN, &here), (stranger, "errors: too many"));
