@@ -25,31 +25,15 @@ use belay_plan::model::AwsTarget;
 use belay_ports::{Clock, Observer};
 use tokio::sync::Mutex as Queue;
 
-pub(crate) use self::bucket::Urgency;
-use self::bucket::{Bucket, Quota};
-use crate::place;
+use self::bucket::Bucket;
+pub(crate) use self::bucket::{Quota, Urgency};
+use crate::{
+    place,
+    services::{Granted, Service},
+};
 
-/// What AWS grants an account in one region (Route 53 and IAM: everywhere), by service, and by operation where that has a quota of
-/// its own. The first match counts.
-///
-/// Route 53: "Quotas", API requests, since July 2026. Load balancing: "Request throttling for the Elastic Load Balancing
-/// API". CloudTrail: "LookupEvents", two a second. CloudWatch: "CloudWatch service quotas". Step Functions: "Quotas", API action throttling, of the smaller regions. For
-/// RDS, Systems Manager, Lambda, IAM, X-Ray and DevOps Guru AWS publishes none that fits; these are below what is known to be throttled.
-const QUOTAS: [(&str, &str, Quota); 13] = [
-    ("Route 53", "", Quota { rate: 10.0, burst: 50.0 }),
-    ("Elastic Load Balancing v2", "", Quota { rate: 10.0, burst: 40.0 }),
-    ("CloudWatch", "GetMetricData", Quota { rate: 50.0, burst: 50.0 }),
-    ("CloudTrail", "", Quota { rate: 2.0, burst: 4.0 }),
-    ("CloudWatch", "", Quota { rate: 9.0, burst: 18.0 }),
-    ("RDS", "", Quota { rate: 20.0, burst: 40.0 }),
-    ("SSM", "", Quota { rate: 10.0, burst: 20.0 }),
-    ("Lambda", "", Quota { rate: 15.0, burst: 30.0 }),
-    ("SFN", "", Quota { rate: 15.0, burst: 60.0 }),
-    ("IAM", "", Quota { rate: 10.0, burst: 20.0 }),
-    ("XRay", "", Quota { rate: 4.0, burst: 10.0 }),
-    ("DevOps Guru", "", Quota { rate: 4.0, burst: 10.0 }),
-    ("", "", Quota { rate: 20.0, burst: 40.0 }),
-];
+/// Of a service of which AWS publishes nothing: below what is known to be throttled.
+const UNKNOWN: Granted = Granted::all(20.0, 40.0);
 
 /// The part of a quota that Belay uses.
 const SHARE: f64 = 0.5;
@@ -110,18 +94,17 @@ impl Budget {
         Self(Arc::new(Inner { clock, observer, lines: Mutex::default() }))
     }
 
-    /// What the calls to one service in one place go through. `service`: as the SDK names it.
-    pub(crate) fn of(&self, target: &AwsTarget, region: &str, service: &'static str) -> ServiceBudget {
-        let region = if ["Route 53", "IAM"].contains(&service) { "global" } else { region };
+    /// What the calls to one service in one place go through.
+    pub(crate) fn of(&self, target: &AwsTarget, region: &str, service: &'static Service) -> ServiceBudget {
+        let region = if service.global { "global" } else { region };
         let target = AwsTarget { region: Some(region.to_owned()), ..target.clone() };
         ServiceBudget { budget: self.clone(), service, place: place::name(&target) }
     }
 
-    fn line(&self, family: Family) -> Arc<Line> {
+    fn line(&self, family: Family, quota: Quota) -> Arc<Line> {
         let mut lines = self.0.lines.lock().expect("nothing panics while it holds this lock");
         let now = self.0.clock.monotonic();
-        let line = |family: &Family| {
-            let quota = quota(family.service, family.operation).1;
+        let line = || {
             let ours = Quota { rate: quota.rate * SHARE, burst: quota.burst * SHARE };
             Arc::new(Line {
                 bucket: Mutex::new(Bucket::full(ours, now)),
@@ -129,36 +112,33 @@ impl Budget {
                 writes: Queue::default(),
             })
         };
-        lines.entry(family.clone()).or_insert_with(|| line(&family)).clone()
+        lines.entry(family.clone()).or_insert_with(line).clone()
     }
 }
 
 /// The time from one call of an operation to the next, when there are many.
-pub(crate) fn pace(service: &str, operation: &str) -> Duration {
-    Duration::from_secs_f64(1.0 / (quota(service, operation).1.rate * SHARE))
+pub(crate) fn pace(service: &Service, operation: &str) -> Duration {
+    Duration::from_secs_f64(1.0 / (granted(service, operation).quota.rate * SHARE))
 }
 
-/// The operation that has the quota (empty: the whole service), and the quota.
-fn quota(service: &str, operation: &str) -> (&'static str, Quota) {
-    let found = QUOTAS
-        .iter()
-        .find(|(of, only, _)| (of.is_empty() || *of == service) && (only.is_empty() || *only == operation));
-    let (_, only, quota) = found.expect("the last entry matches everything");
-    (only, *quota)
+/// The quota that an operation draws from.
+fn granted(service: &Service, operation: &str) -> &'static Granted {
+    let mut quotas = service.quotas.iter();
+    quotas.find(|granted| granted.operation.is_empty() || granted.operation == operation).unwrap_or(&UNKNOWN)
 }
 
 /// The budget of one service in one account and region.
 #[derive(Debug, Clone)]
 pub(crate) struct ServiceBudget {
     budget: Budget,
-    service: &'static str,
+    service: &'static Service,
     place: String,
 }
 
 impl ServiceBudget {
     fn line(&self, operation: &str) -> Arc<Line> {
-        let (operation, _) = quota(self.service, operation);
-        self.budget.line(Family { service: self.service, operation, place: self.place.clone() })
+        let Granted { operation, quota } = granted(self.service, operation);
+        self.budget.line(Family { service: self.service.name, operation, place: self.place.clone() }, *quota)
     }
 
     /// Waits for a token.
@@ -188,11 +168,11 @@ impl ServiceBudget {
         };
         let waited = clock.monotonic().saturating_sub(began);
         if !waited.is_zero() {
-            observer.waited(self.service, waited);
+            observer.waited(self.service.name, waited);
         }
         match granted {
             true => Ok(()),
-            false => Err(UsedUp { service: self.service.to_owned(), place: self.place.clone(), waited }),
+            false => Err(UsedUp { service: self.service.name.to_owned(), place: self.place.clone(), waited }),
         }
     }
 

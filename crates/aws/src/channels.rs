@@ -20,6 +20,7 @@ use futures::future::{Either, select};
 use serde_json::Value;
 
 use self::{bus::Bus, topic::Topic};
+pub(crate) use self::{bus::SERVICE as EVENTBRIDGE, topic::SERVICE as TOPICS};
 use crate::{
     errors,
     session::{Aws, Clients, SessionError},

@@ -13,7 +13,17 @@ use jiff::Timestamp;
 
 pub(crate) use self::alarm::{HISTORY_CALL, types as alarm_types};
 pub use self::{alarm::Alarm, metric::Metric};
-use crate::errors;
+use crate::{
+    errors,
+    services::{Granted, Service},
+};
+
+pub(crate) const SERVICE: Service = Service {
+    // "CloudWatch service quotas".
+    quotas: &[Granted::of("GetMetricData", 50.0, 50.0), Granted::all(9.0, 18.0)],
+    reads: &["DescribeAlarmHistory", "DescribeAlarms", "GetMetricData"],
+    ..Service::new("CloudWatch", "monitoring")
+};
 
 /// Whole seconds are all that evidence needs.
 pub(crate) fn timestamp(time: &DateTime) -> Option<Timestamp> {

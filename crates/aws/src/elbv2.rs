@@ -47,8 +47,25 @@ use self::{
 pub use self::{target_health::TargetHealth, targets::AlbTargets};
 use crate::{
     errors,
+    services::{Actions, Granted, Service},
     session::Aws,
     weights::{self as shared, Named, Weights},
+};
+
+pub(crate) const SERVICE: Service = Service {
+    // "Request throttling for the Elastic Load Balancing API".
+    quotas: &[Granted::all(10.0, 40.0)],
+    reads: &[
+        "DescribeListeners",
+        "DescribeLoadBalancers",
+        "DescribeRules",
+        "DescribeTargetGroupAttributes",
+        "DescribeTargetGroups",
+        "DescribeTargetHealth",
+    ],
+    writes: &["DeregisterTargets", "ModifyListener", "ModifyRule", "RegisterTargets"],
+    actions: Some(Actions { prefix: "alb", keys: &["listener", "load_balancer", "target_group", "rule"] }),
+    ..Service::new("Elastic Load Balancing v2", "elasticloadbalancing")
 };
 
 /// From sending to in force.

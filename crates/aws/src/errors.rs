@@ -22,6 +22,7 @@ pub(crate) use self::{
 use crate::{
     budget::UsedUp,
     https::{NotConnected, Unencrypted},
+    services,
 };
 
 /// Codes by which AWS asks for fewer calls. The call had no effect, whatever its status.
@@ -39,19 +40,13 @@ const THROTTLING: [&str; 11] = [
     "TooManyRequestsException",
 ];
 
-/// Refusals that pass by themselves: credentials are renewed, an instance leaves its present state. The SDK learns how far
-/// this host's clock is off from the very answer that refuses a signature, and new access keys are not everywhere at once.
-/// `PriorRequestNotComplete`: one hosted zone of Route 53 is busy. The account's quota has nothing to do with it.
-const PASSING: [&str; 13] = [
+/// Refusals of any service that pass by themselves: credentials are renewed. The SDK learns how far this host's clock is off from
+/// the very answer that refuses a signature, and new access keys are not everywhere at once.
+const PASSING: [&str; 8] = [
     "ExpiredToken",
     "ExpiredTokenException",
-    "InsufficientDBInstanceCapacity",
     "InvalidClientTokenId",
-    "InvalidDBClusterStateFault",
-    "InvalidDBInstanceState",
-    "InvalidDBSnapshotState",
     "InvalidSignatureException",
-    "PriorRequestNotComplete",
     "RequestExpired",
     "RequestTimeTooSkewed",
     "SignatureDoesNotMatch",
@@ -153,7 +148,8 @@ fn answered(code: Option<&str>, status: u16) -> Outcome {
         // A request time-out says that the server stopped waiting, not what it did.
         (_, 408) => Outcome::Unknown,
         (Some(code), 400..=499) => {
-            let passes = PASSING.contains(&code) || code.ends_with("InProgress");
+            let of_a_service = services::ALL.iter().any(|service| service.passing.contains(&code));
+            let passes = of_a_service || PASSING.contains(&code) || code.ends_with("InProgress");
             Outcome::NoEffect(if passes { ErrorClass::Transient } else { ErrorClass::Permanent })
         }
         _ => Outcome::Unknown,

@@ -18,6 +18,7 @@ use belay_ports::{
     evidence::{Changed, EvidenceSource, GATHER_TIME_MAX, Question},
 };
 
+pub(crate) use self::{graph::SERVICE as XRAY, insights::SERVICE as DEVOPS_GURU, trail::SERVICE as CLOUDTRAIL};
 use crate::{errors, place, session::Aws};
 
 /// Places that are asked: an account in a region each.

@@ -6,107 +6,17 @@ use aws_sdk_sts::{
 };
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
 
-use crate::session::Access;
-
-/// Operations, by service as the SDK names it.
-type Operations<const SERVICES: usize> = [(&'static str, &'static [&'static str]); SERVICES];
-
-/// The operations that only read. What is not listed counts as mutating.
-const READS: Operations<15> = [
-    ("CloudTrail", &["LookupEvents"]),
-    ("CloudWatch", &["DescribeAlarmHistory", "DescribeAlarms", "GetMetricData"]),
-    (
-        "Elastic Load Balancing v2",
-        &[
-            "DescribeListeners",
-            "DescribeLoadBalancers",
-            "DescribeRules",
-            "DescribeTargetGroupAttributes",
-            "DescribeTargetGroups",
-            "DescribeTargetHealth",
-        ],
-    ),
-    (
-        "RDS",
-        &[
-            "DescribeAccountAttributes",
-            "DescribeBlueGreenDeployments",
-            "DescribeCertificates",
-            "DescribeDBClusterBacktracks",
-            "DescribeDBClusterParameterGroups",
-            "DescribeDBClusterSnapshots",
-            "DescribeDBClusters",
-            "DescribeDBEngineVersions",
-            "DescribeDBInstanceAutomatedBackups",
-            "DescribeDBInstances",
-            "DescribeDBParameterGroups",
-            "DescribeDBProxies",
-            "DescribeDBProxyTargets",
-            "DescribeDBSnapshots",
-            "DescribeDBSubnetGroups",
-            "DescribeIntegrations",
-            "DescribeOptionGroups",
-            "DescribeOrderableDBInstanceOptions",
-        ],
-    ),
-    (
-        "Route 53",
-        &["GetChange", "GetHealthCheck", "GetHealthCheckStatus", "ListHostedZonesByName", "ListResourceRecordSets"],
-    ),
-    ("Lambda", &["GetFunctionConfiguration"]),
-    ("SFN", &["DescribeExecution", "DescribeStateMachine"]),
-    ("SSM", &["DescribeAutomationExecutions", "DescribeDocument", "GetAutomationExecution", "ListTagsForResource"]),
-    ("IAM", &["GetRole", "SimulatePrincipalPolicy"]),
-    ("KMS", &["DescribeKey"]),
-    ("STS", &["GetCallerIdentity"]),
-    ("EventBridge", &["DescribeEventBus"]),
-    ("SNS", &["GetTopicAttributes"]),
-    ("DevOps Guru", &["DescribeAccountHealth", "ListInsights"]),
-    ("XRay", &["GetServiceGraph"]),
-];
-
-/// The mutating operations that actions and channels send, and no other: nothing else leaves the process, whatever its role permits.
-const WRITES: Operations<8> = [
-    ("Elastic Load Balancing v2", &["DeregisterTargets", "ModifyListener", "ModifyRule", "RegisterTargets"]),
-    (
-        "RDS",
-        &[
-            "AddRoleToDBInstance",
-            "BacktrackDBCluster",
-            "CreateDBClusterSnapshot",
-            "CreateDBInstance",
-            "DeregisterDBProxyTargets",
-            "EnableHttpEndpoint",
-            "FailoverDBCluster",
-            "ModifyDBCluster",
-            "ModifyDBInstance",
-            "RebootDBInstance",
-            "RegisterDBProxyTargets",
-            "RestoreDBClusterFromSnapshot",
-            "RestoreDBClusterToPointInTime",
-            "RestoreDBInstanceFromDBSnapshot",
-            "RestoreDBInstanceToPointInTime",
-        ],
-    ),
-    ("Route 53", &["ChangeResourceRecordSets"]),
-    ("EventBridge", &["PutEvents"]),
-    ("Lambda", &["Invoke"]),
-    ("SFN", &["StartExecution", "StartSyncExecution"]),
-    ("SNS", &["Publish"]),
-    ("SSM", &["StartAutomationExecution"]),
-];
-
-fn lists<const SERVICES: usize>(operations: &Operations<SERVICES>, service: &str, operation: &str) -> bool {
-    operations.iter().any(|(name, listed)| *name == service && listed.contains(&operation))
-}
+use crate::{services, session::Access};
 
 /// Why a session does not send an operation, if it does not.
 fn refused(access: Access, service: &str, operation: &str) -> Option<Refused> {
+    let known = services::of(service);
+    let (reads, writes) = known.map_or((&[][..], &[][..]), |service| (service.reads, service.writes));
     let (service, operation) = (service.to_owned(), operation.to_owned());
     match access {
-        _ if lists(&READS, &service, &operation) => None,
+        _ if reads.contains(&operation.as_str()) => None,
         Access::ReadOnly => Some(Refused::NotRead { service, operation }),
-        Access::ReadWrite if lists(&WRITES, &service, &operation) => None,
+        Access::ReadWrite if writes.contains(&operation.as_str()) => None,
         Access::ReadWrite => Some(Refused::Unlisted { service, operation }),
     }
 }
@@ -159,13 +69,17 @@ mod tests {
 
     use super::*;
 
-    fn all<const SERVICES: usize>(operations: &Operations<SERVICES>) -> Vec<&'static str> {
-        operations.iter().flat_map(|(_, listed)| listed.iter().copied()).collect()
+    fn reads() -> impl Iterator<Item = &'static str> {
+        services::ALL.into_iter().flat_map(|service| service.reads).copied()
+    }
+
+    fn writes() -> impl Iterator<Item = &'static str> {
+        services::ALL.into_iter().flat_map(|service| service.writes).copied()
     }
 
     #[test]
     fn only_reads_are_listed_as_reads() {
-        for read in all(&READS) {
+        for read in reads() {
             // A simulation decides about a request that nobody makes.
             assert!(
                 ["Describe", "Get", "List", "Lookup", "Simulate"].iter().any(|verb| read.starts_with(verb)),
@@ -179,7 +93,7 @@ mod tests {
         // The action `alb.targets` registers again what it has deregistered; the target itself goes on. So does a database that
         // leaves the target group of a proxy, for the one that has taken its place.
         let deregisters = |write: &&str| ["DeregisterTargets", "DeregisterDBProxyTargets"].contains(write);
-        for write in all(&WRITES).into_iter().filter(|write| !deregisters(write)) {
+        for write in writes().filter(|write| !deregisters(write)) {
             for verb in
                 ["Delete", "Deregister", "Terminate", "Remove", "Purge", "Stop", "Cancel", "Disable", "Revoke", "Reset"]
             {
@@ -206,7 +120,7 @@ mod tests {
     /// All code of this crate, without case and underscores.
     fn code(folder: &Path) -> String {
         let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-        let texts = entries.filter(|path| !path.ends_with("tests.rs") && !path.ends_with("guard.rs")).map(|path| {
+        let texts = entries.filter(|path| !path.ends_with("tests.rs")).map(|path| {
             if path.is_dir() {
                 return code(&path);
             }
@@ -221,7 +135,7 @@ mod tests {
     #[test]
     fn all_that_is_listed_is_sent() {
         let code = code(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
-        for operation in all(&READS).into_iter().chain(all(&WRITES)) {
+        for operation in reads().chain(writes()) {
             let name = operation.to_lowercase();
             let is_called = code.contains(&format!(".{name}()")) || code.contains(&format!("{name}input::builder()"));
             assert!(is_called, "no code sends {operation}");

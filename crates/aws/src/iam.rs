@@ -30,7 +30,18 @@ pub use self::{
 use belay_plan::model::AwsTarget;
 use belay_ports::Permission;
 
-use crate::place;
+use crate::{
+    place,
+    services::{Granted, Service},
+};
+
+pub(crate) const SERVICE: Service = Service {
+    global: true,
+    // AWS publishes none that fits; this is below what is known to be throttled.
+    quotas: &[Granted::all(10.0, 20.0)],
+    reads: &["GetRole", "SimulatePrincipalPolicy"],
+    ..Service::new("IAM", "iam")
+};
 
 /// What it takes to simulate the policies of the role in use. The plan names it, or it is one of the account.
 pub(crate) fn permissions(target: &AwsTarget) -> Vec<Permission> {

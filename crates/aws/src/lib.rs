@@ -18,6 +18,7 @@ pub mod rds;
 mod resolver;
 pub mod route53;
 mod sensing;
+mod services;
 pub mod session;
 mod systems;
 #[cfg(test)]

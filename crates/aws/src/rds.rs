@@ -50,6 +50,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub(crate) use self::readiness::KMS;
 use self::{
     calls::Call,
     cluster::ClusterState,
@@ -65,7 +66,63 @@ pub use self::{
     settings::Settings,
     state::{Attached, Instance, Role, Snapshot, State},
 };
-use crate::session::Aws;
+use crate::{
+    services::{Actions, Granted, Service},
+    session::Aws,
+};
+
+pub(crate) const SERVICE: Service = Service {
+    // AWS publishes none; this is below what is known to be throttled.
+    quotas: &[Granted::all(20.0, 40.0)],
+    reads: &[
+        "DescribeAccountAttributes",
+        "DescribeBlueGreenDeployments",
+        "DescribeCertificates",
+        "DescribeDBClusterBacktracks",
+        "DescribeDBClusterParameterGroups",
+        "DescribeDBClusterSnapshots",
+        "DescribeDBClusters",
+        "DescribeDBEngineVersions",
+        "DescribeDBInstanceAutomatedBackups",
+        "DescribeDBInstances",
+        "DescribeDBParameterGroups",
+        "DescribeDBProxies",
+        "DescribeDBProxyTargets",
+        "DescribeDBSnapshots",
+        "DescribeDBSubnetGroups",
+        "DescribeIntegrations",
+        "DescribeOptionGroups",
+    ],
+    writes: &[
+        "AddRoleToDBInstance",
+        "BacktrackDBCluster",
+        "CreateDBClusterSnapshot",
+        "CreateDBInstance",
+        "DeregisterDBProxyTargets",
+        "EnableHttpEndpoint",
+        "FailoverDBCluster",
+        "ModifyDBCluster",
+        "ModifyDBInstance",
+        "RebootDBInstance",
+        "RegisterDBProxyTargets",
+        "RestoreDBClusterFromSnapshot",
+        "RestoreDBClusterToPointInTime",
+        "RestoreDBInstanceFromDBSnapshot",
+        "RestoreDBInstanceToPointInTime",
+    ],
+    // A database leaves its present state.
+    passing: &[
+        "InsufficientDBInstanceCapacity",
+        "InvalidDBClusterStateFault",
+        "InvalidDBInstanceState",
+        "InvalidDBSnapshotState",
+    ],
+    actions: Some(Actions {
+        prefix: "rds",
+        keys: &["instance", "cluster", "database", "deployment", "snapshot", "old", "writer"],
+    }),
+    ..Service::new("RDS", "rds")
+};
 
 /// What a look finds: of an instance, or of a cluster. What an older journal holds is of an instance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -31,7 +31,24 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use self::{assess::assess, health::CheckHealth, observe::Found, record::RecordSet};
-use crate::{errors, place, session::Aws, weights::Weights};
+use crate::{
+    errors, place,
+    services::{Actions, Granted, Service},
+    session::Aws,
+    weights::Weights,
+};
+
+pub(crate) const SERVICE: Service = Service {
+    global: true,
+    // "Quotas", API requests, since July 2026.
+    quotas: &[Granted::all(10.0, 50.0)],
+    reads: &["GetChange", "GetHealthCheck", "GetHealthCheckStatus", "ListHostedZonesByName", "ListResourceRecordSets"],
+    writes: &["ChangeResourceRecordSets"],
+    // One hosted zone is busy; the account's quota has nothing to do with it.
+    passing: &["PriorRequestNotComplete"],
+    actions: Some(Actions { prefix: "route53", keys: &[] }),
+    ..Service::new("Route 53", "route53")
+};
 
 const CALL: &str = "route53:ChangeResourceRecordSets";
 

@@ -27,10 +27,14 @@ use self::account::{Asking, Keys, Verifying};
 use crate::{
     budget::{Budget, Urgency},
     calls::Calls,
-    detours, errors,
+    channels, cloudwatch, detours, elbv2, errors, evidence,
     guard::Guard,
-    https, iam, place,
+    https, iam,
+    jobs::{automation, function, state_machine},
+    place, rds,
     resolver::{self, Resolver},
+    route53,
+    services::Service,
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -49,6 +53,8 @@ const READ_BACKOFF: Duration = Duration::from_millis(100);
 
 /// The role session and the user agent say who it was, in CloudTrail too.
 const NAME: &str = "belay";
+
+pub(crate) const STS: Service = Service { reads: &["GetCallerIdentity"], ..Service::new("STS", "sts") };
 
 /// Sessions with AWS. Cheap to clone; clones share their clients.
 #[derive(Debug, Clone)]
@@ -336,7 +342,7 @@ async fn connect(inner: &Inner, base: &SdkConfig, target: &AwsTarget) -> Result<
             $service::Client::from_conf(builder.build())
         }};
     }
-    let budget = inner.budget.of(target, &region, "STS");
+    let budget = inner.budget.of(target, &region, &STS);
     let sts = made!(aws_sdk_sts, budget, inner.calls, http.clone(), &asks, Access::ReadOnly, Urgency::Read);
     if let (Some(account), Some(provider)) = (&target.account, config.credentials_provider()) {
         let (sts, account) = (sts.clone(), account.clone());
@@ -346,43 +352,43 @@ async fn connect(inner: &Inner, base: &SdkConfig, target: &AwsTarget) -> Result<
     let read = config.to_builder().retry_config(read_retries()).timeout_config(read_timeouts()).build();
     let write = config.into_builder().retry_config(RetryConfig::disabled()).timeout_config(write_timeouts()).build();
     macro_rules! lazy {
-        ($service:ident, $name:literal, $config:expr, $access:expr, $urgency:expr) => {{
-            let (budget, calls) = (inner.budget.of(target, &region, $name), inner.calls.clone());
+        ($service:ident, $of:expr, $config:expr, $access:expr, $urgency:expr) => {{
+            let (budget, calls) = (inner.budget.of(target, &region, &$of), inner.calls.clone());
             let (http, config, access) = (http.clone(), $config.clone(), $access);
             let made = move || made!($service, budget, calls, http, &config, access, $urgency);
             LazyLock::new(Box::new(made) as Box<dyn FnOnce() -> $service::Client + Send>)
         }};
     }
     macro_rules! reads {
-        ($service:ident, $name:literal) => {
-            lazy!($service, $name, read, Access::ReadOnly, Urgency::Read)
+        ($service:ident, $of:expr) => {
+            lazy!($service, $of, read, Access::ReadOnly, Urgency::Read)
         };
     }
     macro_rules! writes {
-        ($service:ident, $name:literal) => {
-            lazy!($service, $name, write, inner.access, Urgency::Write)
+        ($service:ident, $of:expr) => {
+            lazy!($service, $of, write, inner.access, Urgency::Write)
         };
     }
     macro_rules! pair {
-        ($service:ident, $name:literal) => {
-            Pair { read: reads!($service, $name), write: writes!($service, $name) }
+        ($service:ident, $of:expr) => {
+            Pair { read: reads!($service, $of), write: writes!($service, $of) }
         };
     }
     Ok(Clients {
-        route53: pair!(aws_sdk_route53, "Route 53"),
-        elbv2: pair!(aws_sdk_elasticloadbalancingv2, "Elastic Load Balancing v2"),
-        rds: pair!(aws_sdk_rds, "RDS"),
-        ssm: pair!(aws_sdk_ssm, "SSM"),
-        lambda: pair!(aws_sdk_lambda, "Lambda"),
-        sfn: pair!(aws_sdk_sfn, "SFN"),
-        sns: writes!(aws_sdk_sns, "SNS"),
-        eventbridge: writes!(aws_sdk_eventbridge, "EventBridge"),
-        cloudwatch: reads!(aws_sdk_cloudwatch, "CloudWatch"),
-        iam: reads!(aws_sdk_iam, "IAM"),
-        kms: reads!(aws_sdk_kms, "KMS"),
-        cloudtrail: reads!(aws_sdk_cloudtrail, "CloudTrail"),
-        xray: reads!(aws_sdk_xray, "XRay"),
-        devops_guru: reads!(aws_sdk_devopsguru, "DevOps Guru"),
+        route53: pair!(aws_sdk_route53, route53::SERVICE),
+        elbv2: pair!(aws_sdk_elasticloadbalancingv2, elbv2::SERVICE),
+        rds: pair!(aws_sdk_rds, rds::SERVICE),
+        ssm: pair!(aws_sdk_ssm, automation::SERVICE),
+        lambda: pair!(aws_sdk_lambda, function::SERVICE),
+        sfn: pair!(aws_sdk_sfn, state_machine::SERVICE),
+        sns: writes!(aws_sdk_sns, channels::TOPICS),
+        eventbridge: writes!(aws_sdk_eventbridge, channels::EVENTBRIDGE),
+        cloudwatch: reads!(aws_sdk_cloudwatch, cloudwatch::SERVICE),
+        iam: reads!(aws_sdk_iam, iam::SERVICE),
+        kms: reads!(aws_sdk_kms, rds::KMS),
+        cloudtrail: reads!(aws_sdk_cloudtrail, evidence::CLOUDTRAIL),
+        xray: reads!(aws_sdk_xray, evidence::XRAY),
+        devops_guru: reads!(aws_sdk_devopsguru, evidence::DEVOPS_GURU),
         sts,
         region,
         keys,

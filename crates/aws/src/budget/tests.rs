@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::Jumping;
+use crate::{cloudwatch, route53, testing::Jumping};
 
 #[derive(Default)]
 struct Waits(Mutex<Vec<Duration>>);
@@ -26,10 +26,10 @@ const BURST: usize = 25;
 #[tokio::test]
 async fn all_that_reach_an_account_draw_from_one_bucket() {
     let (budget, waits) = budget();
-    let one = budget.of(&target("111122223333"), "eu-west-1", "Route 53");
+    let one = budget.of(&target("111122223333"), "eu-west-1", &route53::SERVICE);
     // Route 53 is global: another region is the same bucket, another account is not.
-    let same = budget.of(&target("111122223333"), "us-east-1", "Route 53");
-    let other = budget.of(&target("444455556666"), "eu-west-1", "Route 53");
+    let same = budget.of(&target("111122223333"), "us-east-1", &route53::SERVICE);
+    let other = budget.of(&target("444455556666"), "eu-west-1", &route53::SERVICE);
     for _ in 0..BURST {
         one.take("", Urgency::Write).await.unwrap();
     }
@@ -42,7 +42,7 @@ async fn all_that_reach_an_account_draw_from_one_bucket() {
 #[tokio::test]
 async fn a_write_goes_before_the_reads_that_wait() {
     let (budget, _) = budget();
-    let budget = budget.of(&target("111122223333"), "eu-west-1", "Route 53");
+    let budget = budget.of(&target("111122223333"), "eu-west-1", &route53::SERVICE);
     for _ in 0..BURST {
         budget.take("", Urgency::Write).await.unwrap();
     }
@@ -63,7 +63,7 @@ async fn a_write_goes_before_the_reads_that_wait() {
 #[tokio::test]
 async fn nobody_waits_without_end() {
     let (budget, _) = budget();
-    let budget = budget.of(&target("111122223333"), "eu-west-1", "Route 53");
+    let budget = budget.of(&target("111122223333"), "eu-west-1", &route53::SERVICE);
     for _ in 0..BURST {
         budget.take("", Urgency::Write).await.unwrap();
     }
@@ -85,10 +85,11 @@ async fn nobody_waits_without_end() {
 
 #[test]
 fn an_operation_with_a_quota_of_its_own_has_a_bucket_of_its_own() {
-    assert_eq!(quota("CloudWatch", "GetMetricData").0, "GetMetricData");
-    assert_eq!(quota("CloudWatch", "DescribeAlarms").0, "");
-    assert_eq!(quota("CloudWatch", "").1.rate, 9.0);
-    assert_eq!(quota("Something new", "").1.rate, 20.0);
+    const CLOUDWATCH: &Service = &cloudwatch::SERVICE;
+    assert_eq!(granted(CLOUDWATCH, "GetMetricData").operation, "GetMetricData");
+    assert_eq!(granted(CLOUDWATCH, "DescribeAlarms").operation, "");
+    assert_eq!(granted(CLOUDWATCH, "").quota.rate, 9.0);
+    assert_eq!(granted(&Service::new("Something new", "new"), "").quota.rate, 20.0);
     // A hundred calls, ten thousand alarms: a sweep of 22 s.
-    assert_eq!((pace("CloudWatch", "DescribeAlarms") * 100).as_secs(), 22);
+    assert_eq!((pace(CLOUDWATCH, "DescribeAlarms") * 100).as_secs(), 22);
 }

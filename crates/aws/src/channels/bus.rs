@@ -6,7 +6,10 @@ use belay_ports::{NotSent, Notice, PlainText, Retry, Usable};
 use serde_json::Value;
 
 use super::{Way, failed, not_found, refused};
-use crate::{errors, session::Clients};
+use crate::{errors, services::Service, session::Clients};
+
+pub(crate) const SERVICE: Service =
+    Service { reads: &["DescribeEventBus"], writes: &["PutEvents"], ..Service::new("EventBridge", "events") };
 
 /// Error codes of an entry that are worth another try.
 const PASSING: [&str; 3] = ["ThrottlingException", "InternalFailure", "InternalException"];

@@ -8,7 +8,10 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{Way, failed, never, not_found};
-use crate::session::Clients;
+use crate::{services::Service, session::Clients};
+
+pub(crate) const SERVICE: Service =
+    Service { reads: &["GetTopicAttributes"], writes: &["Publish"], ..Service::new("SNS", "sns") };
 
 const SUBJECT_CHARS_MAX: usize = 100;
 

@@ -28,7 +28,7 @@ use self::{
 };
 pub(crate) use self::{history::CALL as HISTORY_CALL, read::types};
 use crate::{
-    budget, place,
+    budget, cloudwatch, place,
     sensing::{Deadline, Finding},
     session::Aws,
 };
@@ -322,7 +322,7 @@ impl Sensor for Alarm {
     /// Thousands of alarms take as long as Belay's share of the quota lasts.
     fn time_max(&self, queries: &[Query]) -> Duration {
         let calls = queries.len().div_ceil(NAMES_MAX);
-        READ_TIME_MAX + budget::pace("CloudWatch", "DescribeAlarms") * u32::try_from(calls).unwrap_or(u32::MAX)
+        READ_TIME_MAX + budget::pace(&cloudwatch::SERVICE, "DescribeAlarms") * u32::try_from(calls).unwrap_or(u32::MAX)
     }
 
     fn read<'a>(&'a self, queries: &'a [Query]) -> Fut<'a, Vec<Reading>> {

@@ -10,7 +10,14 @@ use belay_ports::{
 };
 
 use super::{Patience, observed, unread};
-use crate::{errors, place, session::Aws};
+use crate::{errors, place, services, session::Aws};
+
+pub(crate) const SERVICE: services::Service = services::Service {
+    // AWS publishes none that fits; this is below what is known to be throttled.
+    quotas: &[services::Granted::all(4.0, 10.0)],
+    reads: &["GetServiceGraph"],
+    ..services::Service::new("XRay", "xray")
+};
 
 /// The IAM action.
 pub(super) const CALL: &str = "xray:GetServiceGraph";

@@ -18,7 +18,15 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Patience, observed, unread};
 use crate::{
     errors, place,
+    services::{Granted, Service},
     session::{Aws, Clients},
+};
+
+pub(crate) const SERVICE: Service = Service {
+    // AWS publishes none that fits; this is below what is known to be throttled.
+    quotas: &[Granted::all(4.0, 10.0)],
+    reads: &["DescribeAccountHealth", "ListInsights"],
+    ..Service::new("DevOps Guru", "devops-guru")
 };
 
 const LIST: &str = "devops-guru:ListInsights";

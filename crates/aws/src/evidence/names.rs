@@ -8,38 +8,13 @@ use aws_sdk_cloudtrail::types::Event;
 use belay_plan::model::{Plan, Step, Target};
 use serde_json::Value;
 
-/// The settings of actions that name a resource.
-const KEYS: [&str; 14] = [
-    "listener",
-    "load_balancer",
-    "target_group",
-    "instance",
-    "cluster",
-    "database",
-    "deployment",
-    "snapshot",
-    "function",
-    "state_machine",
-    "document",
-    "rule",
-    "old",
-    "writer",
-];
+use crate::{
+    cloudwatch, elbv2, route53,
+    services::{self, Service},
+};
 
-/// The same of Route 53, whatever the action is: a restored database can be led to by a record.
+/// The settings that name a resource of Route 53, whatever the action is: a restored database can be led to by a record.
 const RECORD_KEYS: [&str; 2] = ["zone", "record"];
-
-/// What CloudTrail calls the services of the actions.
-const SERVICES: [(&str, &str); 6] = [
-    ("route53", "route53"),
-    ("alb", "elasticloadbalancing"),
-    ("rds", "rds"),
-    ("lambda", "lambda"),
-    ("stepfunctions", "states"),
-    ("ssm", "ssm"),
-];
-
-const ALARMS: &str = "monitoring";
 
 /// Names, each with the service whose calls can be for it.
 pub(super) struct Names(BTreeSet<(String, String)>);
@@ -80,11 +55,11 @@ impl Names {
         for step in plan.steps.values().filter(|step| step.action.starts_with("alb.")) {
             // There, the members are target groups; in Route 53 anything can be called `blue`.
             if let Target::Explicit(Value::Object(members)) = &step.to {
-                members.keys().for_each(|name| note(&mut names, "elasticloadbalancing", name));
+                members.keys().for_each(|name| note(&mut names, elbv2::SERVICE.source, name));
             }
         }
         let alarms = plan.signals.values().filter_map(|signal| signal.spec["alarm"].as_str());
-        alarms.for_each(|name| note(&mut names, ALARMS, name));
+        alarms.for_each(|name| note(&mut names, cloudwatch::SERVICE.source, name));
         Self(names)
     }
 
@@ -92,8 +67,11 @@ impl Names {
     pub(super) fn of_resource(step: &Step) -> Self {
         let mut names = BTreeSet::new();
         let kind = step.action.split_once('.').map_or("", |(kind, _)| kind);
-        let Some((_, service)) = SERVICES.iter().find(|(action, _)| *action == kind) else { return Self(names) };
-        named(&step.with, service, &mut |service, name| note(&mut names, service, name));
+        let of_kind =
+            |service: &&Service| Some((service.source, service.actions.as_ref().filter(|of| of.prefix == kind)?.keys));
+        if let Some(service) = services::ALL.iter().find_map(of_kind) {
+            named(&step.with, service, &mut |service, name| note(&mut names, service, name));
+        }
         Self(names)
     }
 
@@ -125,19 +103,19 @@ fn normal(text: &str) -> String {
     text.trim_end_matches('.').to_ascii_lowercase()
 }
 
-/// The values under the keys that name a resource.
-fn named(value: &Value, service: &str, note: &mut dyn FnMut(&str, &str)) {
+/// The values under the keys that name a resource of the service.
+fn named(value: &Value, (service, keys): (&str, &[&str]), note: &mut dyn FnMut(&str, &str)) {
     match value {
         Value::Object(entries) => {
             for (key, value) in entries {
                 match value {
-                    Value::String(text) if RECORD_KEYS.contains(&key.as_str()) => note("route53", text),
-                    Value::String(text) if KEYS.contains(&key.as_str()) => note(service, text),
-                    value => named(value, service, note),
+                    Value::String(text) if RECORD_KEYS.contains(&key.as_str()) => note(route53::SERVICE.source, text),
+                    Value::String(text) if keys.contains(&key.as_str()) => note(service, text),
+                    value => named(value, (service, keys), note),
                 }
             }
         }
-        Value::Array(items) => items.iter().for_each(|item| named(item, service, note)),
+        Value::Array(items) => items.iter().for_each(|item| named(item, (service, keys), note)),
         _ => {}
     }
 }

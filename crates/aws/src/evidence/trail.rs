@@ -18,7 +18,18 @@ use super::{
     names::{Names, Record},
     places,
 };
-use crate::{errors, place, session::Aws};
+use crate::{
+    errors, place,
+    services::{Granted, Service},
+    session::Aws,
+};
+
+pub(crate) const SERVICE: Service = Service {
+    // "LookupEvents", two a second.
+    quotas: &[Granted::all(2.0, 4.0)],
+    reads: &["LookupEvents"],
+    ..Service::new("CloudTrail", "cloudtrail")
+};
 
 /// The IAM action.
 pub(super) const CALL: &str = "cloudtrail:LookupEvents";

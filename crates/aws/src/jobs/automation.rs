@@ -26,7 +26,20 @@ use serde_json::{Value, json};
 
 use self::document::Document;
 use super::{EXPECTED, Identity, Start, arguments, plain, refused};
-use crate::{errors, place, session::Aws};
+use crate::{
+    errors, place,
+    services::{Actions, Granted, Service},
+    session::Aws,
+};
+
+pub(crate) const SERVICE: Service = Service {
+    // AWS publishes none that fits; this is below what is known to be throttled.
+    quotas: &[Granted::all(10.0, 20.0)],
+    reads: &["DescribeAutomationExecutions", "DescribeDocument", "GetAutomationExecution", "ListTagsForResource"],
+    writes: &["StartAutomationExecution"],
+    actions: Some(Actions { prefix: "ssm", keys: &["document"] }),
+    ..Service::new("SSM", "ssm")
+};
 
 const START: &str = "ssm:StartAutomationExecution";
 const DESCRIBE: &str = "ssm:DescribeAutomationExecutions";

@@ -25,7 +25,20 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Start, arguments};
-use crate::{errors, place, session::Aws};
+use crate::{
+    errors, place,
+    services::{Actions, Granted, Service},
+    session::Aws,
+};
+
+pub(crate) const SERVICE: Service = Service {
+    // AWS publishes none that fits; this is below what is known to be throttled.
+    quotas: &[Granted::all(15.0, 30.0)],
+    reads: &["GetFunctionConfiguration"],
+    writes: &["Invoke"],
+    actions: Some(Actions { prefix: "lambda", keys: &["function"] }),
+    ..Service::new("Lambda", "lambda")
+};
 
 const INVOKE: &str = "lambda:InvokeFunction";
 const GET_CONFIGURATION: &str = "lambda:GetFunctionConfiguration";

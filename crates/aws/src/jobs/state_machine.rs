@@ -24,7 +24,20 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{EXPECTED, Identity, Start, arguments, plain, refused};
-use crate::{errors, place, session::Aws};
+use crate::{
+    errors, place,
+    services::{Actions, Granted, Service},
+    session::Aws,
+};
+
+pub(crate) const SERVICE: Service = Service {
+    // "Quotas", API action throttling, of the smaller regions.
+    quotas: &[Granted::all(15.0, 60.0)],
+    reads: &["DescribeExecution", "DescribeStateMachine"],
+    writes: &["StartExecution", "StartSyncExecution"],
+    actions: Some(Actions { prefix: "stepfunctions", keys: &["state_machine"] }),
+    ..Service::new("SFN", "states")
+};
 
 const START: &str = "states:StartExecution";
 const START_SYNC: &str = "states:StartSyncExecution";

@@ -16,6 +16,7 @@ use std::collections::BTreeSet;
 use belay_ports::{Check, RestorePoint, Scope};
 use jiff::Timestamp;
 
+pub(crate) use self::key::SERVICE as KMS;
 pub(super) use self::{
     proxies::checks as proxies,
     quota::{DESCRIBE as DESCRIBE_QUOTAS, checks as quotas, room},

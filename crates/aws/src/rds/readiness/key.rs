@@ -3,7 +3,9 @@
 use aws_sdk_kms::{Client, types::KeyState};
 use belay_ports::Check;
 
-use crate::errors;
+use crate::{errors, services::Service};
+
+pub(crate) const SERVICE: Service = Service { reads: &["DescribeKey"], ..Service::new("KMS", "kms") };
 
 const DESCRIBE: &str = "kms:DescribeKey";
 const ID: &str = "key";
