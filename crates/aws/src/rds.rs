@@ -92,6 +92,7 @@ pub(crate) const SERVICE: Service = Service {
         "DescribeDBSubnetGroups",
         "DescribeIntegrations",
         "DescribeOptionGroups",
+        "DescribeOrderableDBInstanceOptions",
     ],
     writes: &[
         "AddRoleToDBInstance",
