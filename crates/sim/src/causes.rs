@@ -45,7 +45,7 @@ pub(crate) fn fires_without<'p>(plan: &'p Plan, healthy: &[Name]) -> Option<&'p 
 }
 
 /// Whether a condition can hold while these signals are healthy.
-fn can_hold(when: &Condition, healthy: &[Name]) -> bool {
+pub(crate) fn can_hold(when: &Condition, healthy: &[Name]) -> bool {
     let number = |of: &[Condition]| of.iter().filter(|part| can_hold(part, healthy)).count();
     match when {
         Condition::Signal(name) => !healthy.contains(name),

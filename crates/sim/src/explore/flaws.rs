@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{
     Customers, Data, Disposition, EndGroup, Outcome, Proof, Property, Report, Rule, Verdict, Writers, brute, explore,
-    fixture::*,
+    fixture::*, model::Model, node::Node,
 };
 
 fn explored(plan: &Plan) -> Report {
@@ -400,6 +400,13 @@ fn no_time_left_ends_the_search_within_a_step_and_what_comes_after_it() {
     // What no gate reads is no work.
     let without = explored(0);
     assert_eq!((report.states, report.transitions, told), (without.0.states, without.0.transitions, without.1));
+    // Nor is it carried along from state to state.
+    let carried = |unused: usize| {
+        let plan = large(unused);
+        let start = Node::start(&super::executed(&plan).0, &Model::new(&plan)).unwrap().0;
+        format!("{start:?}").len()
+    };
+    assert_eq!(carried(1_990), carried(0));
 }
 
 #[test]

@@ -30,7 +30,7 @@ mod brute;
 #[cfg(test)]
 mod doctored;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 #[cfg(test)]
 #[allow(clippy::print_stdout, reason = "the counts are worth reading")]
 mod flaws;
@@ -98,7 +98,9 @@ pub fn explore_from_triggers(
     states_max: usize,
     progress: &mut dyn FnMut(usize) -> bool,
 ) -> Result<Report, Refusal> {
-    let mut report = explore(&plan.in_phase(phase), states_max, progress)?;
+    let searched = plan.in_phase(phase);
+    let mut report = explore(&searched, states_max, progress)?;
+    advice::advise_of_later(plan, &searched, phase, &mut report.advice);
     report.incidents = incidents(plan, phase, progress);
     if report.incidents.iter().any(|ways| !ways.complete) {
         report.complete = false;

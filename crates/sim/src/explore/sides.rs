@@ -84,7 +84,7 @@ fn moved_name<'p>(plan: &'p Plan, signal: &Signal) -> Option<&'p str> {
 
 /// Whether a group is one of these members: by its name, or since a word of its name is one (`blue` of `shop-blue`), which
 /// is none of the others.
-pub(super) fn matches(group: &str, these: &BTreeSet<&str>, others: &BTreeSet<&str>) -> bool {
+pub(crate) fn matches(group: &str, these: &BTreeSet<&str>, others: &BTreeSet<&str>) -> bool {
     let is = |member: &&&str| group_name(member) == group;
     if these.iter().any(|member| is(&member)) {
         return true;

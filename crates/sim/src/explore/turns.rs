@@ -234,7 +234,7 @@ impl<'p> Turns<'p> {
             Stand::Require(step) | Stand::Verify(step) if after(step, healer) => {
                 if self.has_seen(healer, &gate.signal) { Turn::Surely } else { self.shows(gate) }
             }
-            Stand::Require(step) | Stand::Verify(step) if after(healer, step) => Turn::Never,
+            Stand::Require(step) | Stand::Verify(step) if self.waits_for(healer, step) => Turn::Never,
             // It waits itself for what only it could heal; where another step heals that, that one counts.
             Stand::Require(_) | Stand::Verify(_) if symptom && self.is_held_up_by(healer, &gate.signal) => Turn::Never,
             Stand::Require(step) | Stand::Verify(step) => {
@@ -250,6 +250,12 @@ impl<'p> Turns<'p> {
                 }
             }
         }
+    }
+
+    /// Whether `healer` begins only when `step` is over. What needs a step waits for its fallback as well, where that runs.
+    fn waits_for(&self, healer: &Name, step: &Name) -> bool {
+        let mut primaries = self.plan.steps.keys().filter(|primary| self.stands_in(step, primary));
+        self.is_behind(healer, step) || primaries.any(|primary| self.is_behind(healer, primary))
     }
 
     /// Whether a step that moves traffic in parts has to see the signal healthy between two of them.

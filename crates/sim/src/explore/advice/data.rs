@@ -1,7 +1,7 @@
 //! Data that is lost: who is asked, who still writes, and what comes before what.
 
 use belay_plan::{
-    builtin::MANUAL,
+    builtin::{MANUAL, WAIT},
     graph::Graph,
     model::{Name, OnFailure, Otherwise, Step, Target},
 };
@@ -175,6 +175,31 @@ impl Adviser<'_> {
             }
             chain.push(next);
         }
+    }
+
+    /// What stands in for traffic or data, and puts nothing back: time that passes, or writers that are let in again.
+    pub(super) fn stands_in_for_nothing(&mut self, index: usize, name: &Name) {
+        let data = match self.kind(index) {
+            Kind::Replace => true,
+            Kind::Traffic { .. } => false,
+            _ => return,
+        };
+        let OnFailure::Fallback(fallback) = &self.plan.steps[index].on_failure else { return };
+        let Some(step) = self.plan.steps.get(fallback) else { return };
+        let opens = |(fence, of): (&Name, &Step)| {
+            fence != fallback
+                && is_fence(fence, of, Some(name))
+                && lets_in_again(self.plan, (fallback, step), (fence, of))
+        };
+        let does = match () {
+            () if step.action == WAIT => "only lets time pass",
+            () if data && self.plan.steps.iter().any(opens) => "lets those write again who were stopped",
+            () => return,
+        };
+        let without = if data { "without its data" } else { "with its traffic where it fails" };
+        let what = format!("`{fallback}` stands in for `{name}` and {does}: the run can end rolled back {without}");
+        let instead = "fall back to another way to the same state, or to a `manual` step";
+        self.say(Rule::PassedOver, format!("/steps/{name}/on_failure"), what, instead);
     }
 
     /// One action on one thing, for one target. A restore of another state is another way, whatever it restores.

@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use super::{Adviser, Rule};
 use crate::{
-    causes::{Cause, target_group},
+    causes::{Cause, members, target_group},
     explore::{
         model::Kind,
-        sides::Proven,
+        sides::{Proven, matches},
         turns::{Stand, Turn, fits},
     },
     nature,
@@ -159,8 +159,25 @@ impl Adviser<'_> {
         self.say(Rule::GateRaces, pointer.to_owned(), what, format!("say the order: `needs: [{maker}]` in `{step}`"));
     }
 
+    /// Whether the traffic is well where it goes is not told by the side that it leaves.
+    fn verified_side(&mut self, index: usize, name: &Name) {
+        let step = &self.plan.steps[index];
+        let (raised, lowered) = (members(step, true), members(step, false));
+        let group = |gate: &Gate| self.plan.signals.get(&gate.signal).and_then(target_group);
+        let leaves = |gate: &Gate| group(gate).filter(|group| matches(group, &lowered, &raised));
+        if raised.is_empty() || !step.verify.iter().all(|gate| leaves(gate).is_some()) {
+            return;
+        }
+        let Some(looks_at) = step.verify.first().and_then(leaves) else { return };
+        let what = format!("`{name}` is verified by {looks_at} alone, which its traffic leaves");
+        let to = self.model.destinations(index).join(", ");
+        let instead = format!("verify a signal of {to}, or one that customers notice");
+        self.say(Rule::LooksAtOtherSide, format!("/steps/{name}/verify"), what, instead);
+    }
+
     /// The interlock has to look at what gets the traffic.
     pub(super) fn sides(&mut self, index: usize, name: &Name) {
+        self.verified_side(index, name);
         let Proven::OtherSide { signal, looks_at } = &self.model.steps[index].proven else { return };
         let Kind::Traffic { .. } = &self.model.steps[index].kind else { return };
         let to = self.model.destinations(index).join(", ");

@@ -8,6 +8,7 @@ mod triggers;
 
 use std::time::Duration;
 
+use belay_core::decision::may_roll_back;
 use belay_plan::{
     graph::Graph,
     model::{Name, Nature, OnFailure, Otherwise, Plan, Step},
@@ -74,6 +75,8 @@ pub enum Rule {
     SilenceSkips,
     /// Traffic or data is not put back, and the run goes on.
     PassedOver,
+    /// A phase in which triggers fire and nothing is put back.
+    NothingPutBack,
     /// Nothing says in the end that it helped.
     NoConfirmation,
     /// A gate on what another step makes healthy beside it.
@@ -144,6 +147,7 @@ pub(crate) fn advise(plan: &Plan, model: &Model) -> Vec<Advice> {
         adviser.unchecked(index, name);
         adviser.half_way(index, name);
         adviser.fallback(name);
+        adviser.stands_in_for_nothing(index, name);
         adviser.people(index, name);
         adviser.passed_over(index, name);
         adviser.loss(index, name);
@@ -156,6 +160,42 @@ pub(crate) fn advise(plan: &Plan, model: &Model) -> Vec<Advice> {
     adviser.confirmation();
     adviser.accepts();
     adviser.found
+}
+
+/// The findings of later phases in which a trigger may roll back, and which the searched one does not have: `plan` is whole, `searched`
+/// its part in `phase`.
+pub(crate) fn advise_of_later(plan: &Plan, searched: &Plan, phase: Option<&str>, known: &mut Vec<Advice>) {
+    let Some(place) = phase.and_then(|phase| plan.phases.get_index_of(phase)) else { return };
+    let puts_back = |plan: &Plan| plan.steps.values().any(nature::is_seen);
+    for later in plan.phases.keys().skip(place + 1) {
+        let there = plan.in_phase(Some(later));
+        if !there.triggers.values().any(|trigger| may_roll_back(&there, trigger)) {
+            continue;
+        }
+        let mut found = advise(&there, &Model::new(&there));
+        found.retain(|advice| advice.level == Level::Finding);
+        if puts_back(searched) && !puts_back(&there) {
+            let what = "triggers count, and no step of it puts traffic or data back".to_owned();
+            let instead = format!("let the steps take part in it: `during: [..., {later}]`");
+            let (rule, pointer) = (Rule::NothingPutBack, "/steps".to_owned());
+            found.push(Advice { rule, level: rule.level(), accepted: None, pointer, what, instead });
+        }
+        for advice in found {
+            if known.iter().any(|other| other.rule == advice.rule && other.pointer == advice.pointer) {
+                continue;
+            }
+            if advice.accepted.is_some() {
+                let met = |number: usize| {
+                    plan.accepts.get(number).is_some_and(|accept| Some(&accept.reason) == advice.accepted.as_ref())
+                };
+                known.retain(|other| {
+                    let number = other.pointer.strip_prefix("/accepts/").and_then(|number| number.parse().ok());
+                    !(other.rule == Rule::AcceptsNothing && number.is_some_and(met))
+                });
+            }
+            known.push(Advice { what: format!("in the phase `{later}`: {}", advice.what), ..advice });
+        }
+    }
 }
 
 struct Adviser<'a> {

@@ -5,14 +5,28 @@ use std::{collections::BTreeSet, time::Duration};
 use belay_core::{decision::may_roll_back, elapsed::is_own, watch::signals_of};
 use belay_plan::{
     duration,
-    model::{Name, Trigger},
+    model::{Name, PastWindow, Signal, Trigger},
 };
 
 use super::{Adviser, Rule};
-use crate::explore::{
-    times::rolling_back,
-    turns::{Stand, Turn},
+use crate::{
+    causes::can_hold,
+    explore::{
+        times::rolling_back,
+        turns::{Stand, Turn},
+    },
 };
+
+/// Whether a metric that counts or measures is healthy at any value from zero on.
+fn is_never_red(signal: &Signal) -> bool {
+    let healthy = signal.spec["healthy"].as_str().filter(|_| signal.kind == "metric").unwrap_or_default();
+    let number = |limit: &str| limit.trim().parse::<f64>().ok();
+    match (healthy.strip_prefix(">="), healthy.strip_prefix('>')) {
+        (Some(limit), _) => number(limit).is_some_and(|limit| limit <= 0.0),
+        (None, Some(limit)) => number(limit).is_some_and(|limit| limit < 0.0),
+        (None, None) => false,
+    }
+}
 
 impl Adviser<'_> {
     pub(super) fn triggers(&mut self) {
@@ -26,6 +40,44 @@ impl Adviser<'_> {
                 "no trigger of the plan is answered by a rollback: whatever fires, only a person rolls back".to_owned();
             let instead = "give one trigger a severity, scope and `fix` that `decision` answers with `roll_back`";
             self.say(Rule::NeverRollsBack, "/triggers".to_owned(), what, instead);
+        }
+        self.too_late();
+        self.never_red();
+    }
+
+    /// A trigger that takes until the point of no return, past which nothing is rolled back.
+    fn too_late(&mut self) {
+        let window = self.plan.window.as_ref().filter(|window| window.past == PastWindow::Refuse);
+        let Some(point) = window.and_then(|window| window.point_of_no_return) else { return };
+        let late: Vec<&Name> =
+            self.plan.triggers.iter().filter(|(_, of)| of.dwell >= point).map(|(name, _)| name).collect();
+        for name in late {
+            let what = format!(
+                "`{name}` fires {} after it turns red at the earliest, and {} after the cutover nothing is rolled back any more",
+                duration::format(self.plan.triggers[name].dwell),
+                duration::format(point)
+            );
+            let instead = "a shorter `for`, or a later `point_of_no_return`";
+            self.say(Rule::NeverRollsBack, format!("/triggers/{name}/for"), what, instead);
+        }
+    }
+
+    /// A trigger that needs a metric to be below zero, where CloudWatch's are never.
+    fn never_red(&mut self) {
+        let never: Vec<Name> =
+            self.plan.signals.iter().filter(|(_, signal)| is_never_red(signal)).map(|(name, _)| name.clone()).collect();
+        if never.is_empty() {
+            return;
+        }
+        let asleep = |(_, trigger): &(&Name, &Trigger)| !can_hold(&trigger.when, &never);
+        let asleep: Vec<&Name> = self.plan.triggers.iter().filter(asleep).map(|(name, _)| name).collect();
+        for name in asleep {
+            let what = format!(
+                "`{name}` never fires: {} is healthy whatever it shows, unless it is negative",
+                never.join(", ")
+            );
+            let instead = "turn the comparison of `healthy` round, or correct its limit";
+            self.say(Rule::NeverRollsBack, format!("/triggers/{name}/when"), what, instead);
         }
     }
 
