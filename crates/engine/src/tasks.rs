@@ -361,9 +361,22 @@ async fn look_repeatedly(
         let looked = look_once(clock, actuator.as_ref(), &scope, look, guarded.as_ref()).instrument(trace.look()).await;
         let took = clock.monotonic().saturating_sub(began);
         scope.previous = looked.as_ref().ok().map(|look| look.doc.clone());
+        let is_calm =
+            looked.as_ref().is_ok_and(|look| matches!(look.assessment, Assessment::InPlace | Assessment::Settling(_)));
         answers.send(looked).await;
         let gone = Duration::try_from(clock.now().duration_since(look.since)).unwrap_or_default();
-        clock.sleep((gone / 100).max(took).clamp(pace, look.pause_max)).await;
+        let pause = |gone: Duration| (gone / 100).max(took).clamp(pace, look.pause_max);
+        let (mut due, mut waited) = (pause(gone), Duration::ZERO);
+        if is_calm {
+            let from = clock.monotonic();
+            actuator.stirs(&scope).await;
+            waited = clock.monotonic().saturating_sub(from);
+            // The looks that would have found the same are left out; the next one comes when it would have come after them.
+            while due + took < waited {
+                due += took + pause(gone + due + took);
+            }
+        }
+        clock.sleep(due.saturating_sub(waited)).await;
     }
 }
 

@@ -155,6 +155,12 @@ pub trait Actuator: Send + Sync {
         Duration::ZERO
     }
 
+    /// Returns when a look at the step may find something else than the last one, which found it in place or on its way. The API of a real
+    /// system does not tell, so that is at once; a simulated world can.
+    fn stirs<'a>(&'a self, _scope: &'a Scope) -> Fut<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
     /// The IAM statements that observe and apply need, scoped to the resource.
     fn permissions(&self, scope: &Scope) -> Vec<Permission>;
 

@@ -88,6 +88,10 @@ impl Actuator for SimActuator {
             let now = clock.now();
             let mut inner = self.world.inner();
             let inner = &mut *inner;
+            #[cfg(test)]
+            {
+                inner.looked += 1;
+            }
             if let Some((why, permanent)) = inner.trouble(&scope.step).and_then(unreadable) {
                 return Err(ReadError { why: why.to_owned(), permanent });
             }
@@ -103,9 +107,14 @@ impl Actuator for SimActuator {
                 return Err(ReadError { why: "there is no such resource".to_owned(), permanent: true });
             };
             resource.settle(now);
-            let becoming = resource.becoming.as_ref().map(
-                |becoming| json!({ "since": becoming.since, "left_ms": left_ms(becoming.at.duration_since(now)) }),
-            );
+            let unwatched = inner.unwatched;
+            let becoming = resource.becoming.as_ref().map(|becoming| {
+                let mut shown = json!({ "since": becoming.since, "left_ms": left_ms(becoming.at.duration_since(now)) });
+                if unwatched {
+                    shown["until"] = json!(becoming.at);
+                }
+                shown
+            });
             if let Some(last) = inner.looks.get_mut(&scope.step)
                 && last.to == scope.to
                 && last.doc["is"] == resource.is
@@ -139,11 +148,39 @@ impl Actuator for SimActuator {
         })
     }
 
+    fn stirs<'a>(&'a self, scope: &'a Scope) -> Fut<'a, ()> {
+        Box::pin(async move {
+            let clock = self.world.clock();
+            let (stirred, left) = {
+                let inner = self.world.inner();
+                let resource = inner.steps.get(&scope.step).and_then(|place| inner.resources.get(&place.resource));
+                let Some(resource) = resource else { return };
+                let may_fail = inner.faults.befall_looks() || inner.is_troubled(&scope.step);
+                let left = resource.becoming.as_ref().map(|becoming| becoming.at.duration_since(clock.now()));
+                if may_fail || !resource.later.is_empty() || (left.is_some() && !inner.unwatched) {
+                    return;
+                }
+                (resource.stirred.clone().notified_owned(), left)
+            };
+            match left {
+                Some(left) => tokio::select! {
+                    biased;
+                    () = stirred => {}
+                    () = clock.sleep(Duration::try_from(left).unwrap_or_default()) => {}
+                },
+                None => stirred.await,
+            }
+        })
+    }
+
     fn assess(&self, scope: &Scope, now: &Doc, _: &[Receipt]) -> Result<Assessment, Corrupt> {
         let is = &now["is"];
         if let Some(left_ms) = now["becoming"]["left_ms"].as_u64() {
             let left_s = left_ms.div_ceil(1000);
-            let note = format!("about {left_s} s left");
+            let note = match now["becoming"]["until"].as_str() {
+                Some(until) => format!("it takes until {until}"),
+                None => format!("about {left_s} s left"),
+            };
             return Ok(Assessment::Settling(Progress { fraction: None, note, expected_left_s: Some(left_s) }));
         }
         if now["verdict"] == true {

@@ -84,6 +84,11 @@ pub struct Faults {
 }
 
 impl Faults {
+    /// Whether looks may fail.
+    pub(crate) fn befall_looks(&self) -> bool {
+        !self.shares.is_empty() || !self.looks.is_empty()
+    }
+
     pub fn none() -> Self {
         Self {
             chance: Chance::new(0),

@@ -472,6 +472,10 @@ impl Actuator for WitnessedActuator {
         self.actuator.pace()
     }
 
+    fn stirs<'a>(&'a self, scope: &'a Scope) -> Fut<'a, ()> {
+        self.actuator.stirs(scope)
+    }
+
     fn permissions(&self, scope: &Scope) -> Vec<Permission> {
         self.actuator.permissions(scope)
     }

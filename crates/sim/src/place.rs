@@ -129,6 +129,11 @@ impl Inner {
         }
     }
 
+    /// Whether calls for a step meet something now, or some of them do.
+    pub(crate) fn is_troubled(&self, step: &str) -> bool {
+        self.standing(step).is_some()
+    }
+
     /// What calls for a step meet, how many of a hundred, and the number of the condition.
     fn standing(&self, step: &str) -> Option<(usize, Trouble, u32)> {
         self.conditions.iter().rev().find_map(|(number, condition)| match condition {

@@ -1,8 +1,11 @@
 //! One resource: a document that takes its time to change.
 
+use std::sync::Arc;
+
 use belay_core::part_way::{Weights, part_way};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
+use tokio::sync::Notify;
 
 /// The largest weight that a member can have, as with load balancers.
 pub(crate) const WEIGHT_MAX: u32 = 999;
@@ -24,6 +27,8 @@ pub(crate) struct Resource {
     pub(crate) undone: bool,
     /// Whether a member that nobody names may join it.
     pub(crate) open: bool,
+    /// Told when something is done to it.
+    pub(crate) stirred: Arc<Notify>,
 }
 
 #[derive(Debug, Clone)]
@@ -48,11 +53,13 @@ impl Resource {
             later: Vec::new(),
             undone: false,
             open: true,
+            stirred: Arc::default(),
         }
     }
 
     /// Where it holds weights, so much of the traffic moves, in percent.
     pub(crate) fn cut_over(&mut self, percent: u32) {
+        self.stirred.notify_waiters();
         let migrated = self.migrated();
         let weights = |doc: &Value| serde_json::from_value::<Weights>(doc.clone()).ok();
         self.is = match (weights(&self.good), weights(&migrated)) {
@@ -65,6 +72,7 @@ impl Resource {
     pub(crate) fn undo_at(&mut self, at: Timestamp) {
         let undone = self.migrated();
         self.later.push((at, undone));
+        self.stirred.notify_waiters();
     }
 
     /// Lets happen what is due, in its order.

@@ -56,6 +56,11 @@ pub(crate) struct Inner {
     pub(crate) met: RefCell<BTreeSet<usize>>,
     /// By step: what the last look at it has found.
     pub(crate) looks: BTreeMap<Name, Look>,
+    /// Nobody watches how far a change has come: a look only has to find its end.
+    pub(crate) unwatched: bool,
+    /// How often a step was looked at.
+    #[cfg(test)]
+    pub(crate) looked: usize,
     /// Since when it goes wrong.
     pub(crate) breach: Option<Timestamp>,
     /// Steps that nothing in the world belongs to: since when they are done.
@@ -117,6 +122,9 @@ impl World {
             conditions: Vec::new(),
             met: RefCell::default(),
             looks: BTreeMap::new(),
+            unwatched: false,
+            #[cfg(test)]
+            looked: 0,
             breach: None,
             told: BTreeMap::new(),
             passed_over: BTreeSet::new(),
@@ -142,6 +150,7 @@ impl World {
     fn inner_changed(&self) -> MutexGuard<'_, Inner> {
         let mut inner = self.inner();
         inner.looks.clear();
+        inner.resources.values().for_each(|resource| resource.stirred.notify_waiters());
         inner
     }
 
@@ -221,6 +230,7 @@ impl World {
     pub fn set(&self, step: &str, doc: Value) {
         if let Some(resource) = self.inner().resource_mut(step) {
             resource.is = doc;
+            resource.stirred.notify_waiters();
         }
     }
 
@@ -268,12 +278,17 @@ impl World {
         self.inner().latency = latency;
     }
 
+    /// Nobody watches how far a change has come.
+    pub(crate) fn leave_unwatched(&self) {
+        self.inner().unwatched = true;
+    }
+
     pub fn set_account(&self, account: &str) {
         self.inner().account = Some(account.to_owned());
     }
 
     pub fn with_faults<T>(&self, change: impl FnOnce(&mut Faults) -> T) -> T {
-        change(&mut self.inner().faults)
+        change(&mut self.inner_changed().faults)
     }
 
     // --- what is seen of it ----------------------------------------------------------------------------------------
@@ -345,6 +360,7 @@ impl World {
         let at = now + takes;
         let doc = if fails { resource.is.clone() } else { change.args["doc"].clone() };
         resource.becoming = Some(Becoming { doc, since: now, at, is_stage: is_stage(&change.id) });
+        resource.stirred.notify_waiters();
         if let Some(after) = undone {
             resource.undo_at(at + after);
         }

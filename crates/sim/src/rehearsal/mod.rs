@@ -120,3 +120,65 @@ impl Rehearsal {
         &self.script
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use belay_plan::model::{Condition, Fix, RedAtArm, Severity, Step, Target, Trigger, TriggerScope};
+
+    use super::*;
+    use crate::explore::fixture;
+
+    /// Two chains of steps, interlocks and gates in them, and a signal that fires.
+    fn chains(steps: usize) -> Plan {
+        let step = |number: usize| {
+            let step = match number % 5 {
+                3 => fixture::restore(),
+                4 => fixture::step("sim.job", Target::Own),
+                _ => Step { verify: vec![fixture::gate("errors", 600, 30)], ..fixture::weights() },
+            };
+            let needs = if number < 2 { Vec::new() } else { vec![format!("s{}", number - 2)] };
+            (format!("s{number}"), Step { needs, ..step })
+        };
+        let mut plan = fixture::from((0..steps).map(step));
+        let trigger = Trigger {
+            when: Condition::Signal("errors".to_owned()),
+            dwell: Duration::from_secs(60),
+            severity: Severity::Critical,
+            scope: TriggerScope::SystemWide,
+            fix: Fix::Unknown,
+            if_unknown: None,
+            red_at_arm: RedAtArm::Refuse,
+            problem: None,
+            customer_facing: None,
+            during: Vec::new(),
+        };
+        plan.triggers.insert("hurt".to_owned(), trigger);
+        plan.confirm = vec![fixture::gate("errors", 900, 60)];
+        plan
+    }
+
+    /// Looks, and records.
+    fn work(steps: usize) -> [usize; 2] {
+        let plan = chains(steps);
+        let rehearsal = Rehearsal::new(&plan, "abc", Script::usual(&plan, None), BTreeMap::new(), "0.1.0");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let (seen, looked) = runtime.block_on(async {
+            let stage = Stage::new(&rehearsal, 1);
+            let world = stage.world.clone();
+            let seen = stage.play().await.unwrap();
+            let looked = world.inner().looked;
+            (seen, looked)
+        });
+        assert_eq!(seen.ended.outcome, Outcome::RolledBack, "{}", seen.ended.why);
+        [looked, seen.witness.records().len()]
+    }
+
+    /// What is done is not looked at over and over: a step costs the same in a large plan, although that takes as much longer.
+    #[test]
+    fn a_drill_takes_work_in_proportion_to_its_steps() {
+        let ([looked, records], [more_looked, more_records]) = (work(20), work(80));
+        assert!(looked <= 20 * 12, "{looked} looks at 20 steps");
+        assert!(more_looked <= 5 * looked, "{looked} looks at 20 steps, {more_looked} at 80");
+        assert!(more_records <= 5 * records, "{records} records of 20 steps, {more_records} of 80");
+    }
+}

@@ -194,6 +194,9 @@ impl<'s> People<'s> {
         if run.state == RunState::Held {
             return Some(run.why.clone());
         }
+        if run.state != RunState::Running {
+            return None;
+        }
         let open = || run.steps.iter().filter(|(_, step)| !step.phase.is_over());
         let waits = |(name, step): (&Name, &std::sync::Arc<StepState>)| {
             step.phase == Phase::AwaitingApproval
@@ -203,6 +206,6 @@ impl<'s> People<'s> {
         let waiting: Vec<String> =
             open().filter(|entry| waits(*entry)).map(|(name, step)| format!("{name}: {}", step.why)).collect();
         let rest = open().filter(|entry| !waits(*entry)).all(|(_, step)| step.phase == Phase::Pending);
-        (run.state == RunState::Running && rest && !waiting.is_empty()).then(|| waiting.join("; "))
+        (rest && !waiting.is_empty()).then(|| waiting.join("; "))
     }
 }

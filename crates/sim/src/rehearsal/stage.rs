@@ -51,7 +51,7 @@ const NOBODY: Duration = Duration::from_secs(60);
 
 pub(crate) struct Stage<'r> {
     rehearsal: &'r Rehearsal,
-    world: Arc<World>,
+    pub(crate) world: Arc<World>,
     witness: Arc<Witness>,
     ports: Ports,
     ear: Arc<Ear>,
@@ -82,6 +82,7 @@ impl<'r> Stage<'r> {
             world.draw_pace(name, takes, chance.fork());
         }
         world.set_every_destination(true);
+        world.leave_unwatched();
         let rules = signals::rules(plan, rehearsal.script.trigger.as_deref(), &mut chance);
         let witness = Witness::new(&plan.migration);
         let ear = Ear::new(world.clone(), clock, rules, rehearsal.script.phase.as_ref());
@@ -192,11 +193,12 @@ impl<'r> Stage<'r> {
             let snapshot = watch.borrow_and_update().clone();
             let now = clock.now();
             let next = people.next(&snapshot.state);
-            // Nothing is to come by itself, and nobody says anything.
-            let is_still = director.is_calm()
+            // Nothing is to come by itself, and nobody says anything: what that means for an incident before a run.
+            let is_still = snapshot.state.run.is_none()
+                && snapshot.state.at.is_some_and(|last| now >= last + still)
+                && director.is_calm()
                 && next.is_none()
-                && snapshot.state.wants().deadline.is_none()
-                && snapshot.state.at.is_some_and(|last| now >= last + still);
+                && snapshot.state.wants().deadline.is_none();
             if let Some(ended) = ended(&snapshot, &mut people, is_still) {
                 let _ = tokio::time::timeout(NOBODY, handle.shutdown()).await;
                 return Ok((ended, [people.unmet(), director.unmet()].concat()));
