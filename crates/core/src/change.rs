@@ -25,7 +25,7 @@ pub struct Receipt {
 
 /// What has become of the sends of one change, as far as that matters for what is found later: a look that finds a resource
 /// under neither its old nor its new name has to know that a rename may be under way.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sent {
     /// The [`Change::id`].
     pub change: String,
@@ -34,7 +34,7 @@ pub struct Sent {
     pub outcome: SentOutcome,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum SentOutcome {
     Accepted,
     /// The answer was lost: it may have taken effect.

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use belay_plan::{checklist::Part, model::Name};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
 const TICKS_MAX: usize = 500;
 
 /// Somebody's word that an item is seen to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tick {
     pub part: Part,
     pub at: Timestamp,

@@ -35,7 +35,7 @@ pub struct Question {
 }
 
 /// One person's word on an incident.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Word {
     pub who: String,
     /// The first of `roles`.

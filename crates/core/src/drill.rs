@@ -2,6 +2,7 @@
 
 use belay_plan::model::Name;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
 };
 
 /// A drill under way. Runs that begin meanwhile are its runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drill {
     /// The trigger that is made to fire; none where the rollback is simply asked for.
     pub trigger: Option<Name>,

@@ -137,7 +137,7 @@ impl Gathered {
 }
 
 /// What the state keeps of the evidence of an incident.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence(BTreeMap<EvidenceSource, Vec<Finding>>);
 
 impl Evidence {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use belay_plan::{duration, model::Gate};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     event::GateEvent,
@@ -16,7 +16,7 @@ use crate::{
 /// A gate with `within: 0s` is decided by its first reading; sensors answer within 10 s, so this is long enough.
 const FIRST_READING: Duration = Duration::from_secs(30);
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GateState {
     pub gate: Gate,
     /// Evidence must have been taken at or after this.
@@ -26,7 +26,7 @@ pub struct GateState {
     pub evidence: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GateStatus {
     /// No reading yet that counts.

@@ -2,7 +2,7 @@
 
 use belay_plan::model::{Answer, Fix, Name, Severity, Trigger};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     decision::{Question, Word},
@@ -12,7 +12,7 @@ use crate::{
     migration::Migration,
 };
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Incident {
     pub id: IncidentId,
     pub opened: Timestamp,
@@ -26,14 +26,11 @@ pub struct Incident {
     /// What people are asked.
     pub asks: Option<Question>,
     /// Of each trigger, in the same order, what its own question is known by.
-    #[serde(skip)]
     pub(crate) raised: Vec<Raised>,
     pub words: Vec<Word>,
     /// So many of the words count no more: what they were said to is settled, or other people are asked now.
-    #[serde(skip)]
     pub(crate) words_settled: usize,
     /// What was changed before it, as far as it is known.
-    #[serde(skip)]
     pub evidence: Evidence,
     pub run: Option<RunId>,
     pub outcome: Option<IncidentOutcome>,
@@ -41,7 +38,7 @@ pub struct Incident {
 
 /// When a trigger became part of the incident, and in which phase: its rule and its time are of that moment, however often it
 /// comes and goes. Once it has healed for its dwell it is over; if it fires again, it joins anew.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Raised {
     pub(crate) at: Timestamp,
     /// When it became part of the incident for the first time: since then it has been felt.

@@ -38,6 +38,7 @@ pub mod run;
 mod run_verbs;
 pub mod scope;
 pub mod series;
+pub mod snapshot;
 mod steps;
 mod undo;
 mod verbs;

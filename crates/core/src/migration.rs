@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use belay_plan::model::{Name, Plan};
 use indexmap::IndexMap;
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
@@ -38,7 +38,7 @@ pub const LONG_OUTAGE_S: u64 = 600;
 /// From this version on people are reminded of an incident without a run. Of those before it, which can be years old, they are not.
 const VERSION_INCIDENT_POSTMORTEMS: u32 = 6;
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Migration {
     pub name: Name,
     /// The last record's sequence and hash.
@@ -98,7 +98,7 @@ pub const KEYS_KEPT: Duration = Duration::from_secs(24 * 3600);
 pub const KEYS_MAX: usize = 10_000;
 
 /// A command that was carried out under an idempotency key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyRecord {
     pub at: Timestamp,
     pub actor: String,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use belay_plan::duration;
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::{
@@ -38,7 +38,7 @@ pub fn time(text: &str) -> Result<Duration, String> {
     Ok(time)
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mute {
     pub since: Timestamp,
     pub until: Timestamp,

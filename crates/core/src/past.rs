@@ -13,6 +13,7 @@ use std::{
 
 use belay_plan::model::{Name, Step};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     event::RunKind,
@@ -46,25 +47,26 @@ pub struct Forgotten {
 }
 
 /// What is known of the runs and incidents that were forgotten.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     pub runs: u64,
     pub incidents: u64,
     /// The greatest id of them. Ids sort by time, so what has a greater one was not forgotten.
     pub last_run: Option<RunId>,
     pub last_incident: Option<IncidentId>,
+    #[serde(with = "pairs")]
     steps: BTreeMap<StepKey, StepPast>,
 }
 
 /// The same step of any run: by its name, action and kind of resource.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct StepKey {
     step: Name,
     action: String,
     resource: String,
 }
 
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct StepPast {
     /// The latest first.
     times: VecDeque<Time>,
@@ -75,11 +77,28 @@ struct StepPast {
 }
 
 /// What a step took in a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Time {
     pub time: Duration,
     /// The ids of the changes that took effect in it.
     pub changes: Vec<String>,
+}
+
+/// JSON has no keys that are not text.
+mod pairs {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::{StepKey, StepPast};
+
+    pub(super) fn serialize<S: Serializer>(steps: &BTreeMap<StepKey, StepPast>, to: S) -> Result<S::Ok, S::Error> {
+        steps.iter().collect::<Vec<_>>().serialize(to)
+    }
+
+    pub(super) fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<BTreeMap<StepKey, StepPast>, D::Error> {
+        Ok(Vec::deserialize(from)?.into_iter().collect())
+    }
 }
 
 impl StepKey {

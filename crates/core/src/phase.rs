@@ -2,7 +2,7 @@
 
 use belay_plan::model::{Name, Plan, Trigger, counts_during};
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
 const CUTOVER: &str = "cutover";
 
 /// The phase that the migration is in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PhaseState {
     pub name: Name,
     pub since: Timestamp,

@@ -56,7 +56,7 @@ impl CheckVerdict {
 }
 
 /// The verdict on record of an armed migration.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ready {
     pub verdict: CheckVerdict,
     pub since: Timestamp,

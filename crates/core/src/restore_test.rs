@@ -46,7 +46,7 @@ pub struct RestoreTested {
 }
 
 /// The last test of a step on record.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestoreTest {
     pub at: Timestamp,
     pub by: String,

@@ -25,7 +25,7 @@ pub(crate) use pause::Pause;
 use step::apply_gate;
 pub use step::{Fate, Intent, Phase, StepState, Throttled};
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     pub id: RunId,
     pub kind: RunKind,
@@ -56,6 +56,7 @@ pub struct Run {
     pub suspicious: bool,
     /// In the order of the plan. Shared, so that a decision's scratch copy costs little.
     pub steps: IndexMap<Name, Arc<StepState>>,
+    #[serde(skip)]
     pub(crate) relations: Arc<Relations>,
     pub confirm: Vec<GateState>,
     /// Of an undo: the run whose before-images it puts back, and what of it stays as it is.

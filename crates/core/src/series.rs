@@ -82,7 +82,7 @@ pub struct Point {
 }
 
 /// What the state knows of the chunks on record. The points are in the journal alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
     /// Which episode they are of: when it began.
     pub begun: Timestamp,

@@ -3,12 +3,12 @@
 use belay_plan::model::{Condition, Name, Plan, counts_during};
 use indexmap::IndexMap;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 use crate::{event::Event, migration::Migration, reading::Health};
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SignalState {
     pub health: Health,
     pub since: Timestamp,
@@ -34,7 +34,7 @@ impl SignalState {
 }
 
 /// How far a trigger is from firing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Dwell {
     Quiet,
@@ -53,7 +53,7 @@ pub enum Dwell {
     },
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TriggerState {
     pub dwell: Dwell,
     pub waits_for_green: bool,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use belay_plan::model::{PastWindow, Plan};
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::{change::Effect, decide::Deciding, event::Event, migration::Migration, run::Run};
 
@@ -11,7 +12,7 @@ use crate::{change::Effect, decide::Deciding, event::Event, migration::Migration
 pub const NOTICE: Duration = Duration::from_secs(30 * 60);
 
 /// What of the point of no return is on record.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PointTold {
     pub near: bool,
     pub passed: bool,

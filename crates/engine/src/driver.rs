@@ -2,6 +2,7 @@
 //! `journaling` is the append and what goes on while it is waited for, `wakefulness` notices that the process was asleep.
 
 mod journaling;
+mod snapshots;
 mod wakefulness;
 
 use std::{
@@ -16,7 +17,7 @@ use belay_core::{
     event::Record,
     input::{Input, Refusal},
     migration::{Corrupt, Migration},
-    reading::Reading,
+    reading::{Health, Reading},
     series::Recorder,
     wants::{TaskId, Wants, What},
 };
@@ -37,6 +38,7 @@ use crate::{
     tasks::Tasks,
 };
 use journaling::{DOUBT_PAUSE, DOUBT_PAUSE_MAX, PutBy, refuse};
+use snapshots::Snapshots;
 use wakefulness::{Asleep, Wakefulness};
 
 /// Inputs that are decided together, and so share an append.
@@ -63,6 +65,9 @@ pub(crate) struct Driver {
     readiness: ReadinessWatch,
     gathering: Gathering,
     recorder: Recorder,
+    snapshots: Snapshots,
+    /// Of signals that stay as they are: what the last reading showed.
+    evidence: Arc<BTreeMap<Name, String>>,
     commands: mpsc::Receiver<Message>,
     published: watch::Sender<Arc<Snapshot>>,
     tail: broadcast::Sender<Arc<Record>>,
@@ -148,6 +153,8 @@ impl Driver {
             readiness: ReadinessWatch::new(ports.clone(), options.readiness),
             gathering: Gathering::new(ports.clone()),
             recorder: Recorder::default(),
+            snapshots: Snapshots::new(ports.journal.clone()),
+            evidence: Arc::default(),
             wakefulness: Wakefulness::new(ports.clock.as_ref(), poll),
             belay_version: options.belay_version,
             subscription: options.sampler.subscribe(),
@@ -363,7 +370,24 @@ impl Driver {
         let is_wanted = |reading: &Reading| {
             self.wants.watch.get(&reading.signal).is_some_and(|watch| reading.taken >= watch.usable_after.min(now))
         };
-        readings.into_iter().filter(is_wanted).for_each(|reading| gathered.input(Input::Reading(reading)));
+        let readings: Vec<Reading> = readings.into_iter().filter(is_wanted).collect();
+        readings.iter().for_each(|reading| self.note_evidence(reading));
+        readings.into_iter().for_each(|reading| gathered.input(Input::Reading(reading)));
+    }
+
+    /// Only turns are journaled. Why a signal is unknown can change without one, and people need the reason of now.
+    fn note_evidence(&mut self, reading: &Reading) {
+        let known = self.state.signals.get(&reading.signal);
+        let stays = known.is_some_and(|known| {
+            let same = known.read && known.health == reading.health && known.unreadable == reading.unreadable;
+            same && reading.health == Health::Unknown && known.evidence != reading.evidence
+        });
+        let noted = self.evidence.get(&reading.signal).map(String::as_str);
+        if stays && noted != Some(&reading.evidence) {
+            Arc::make_mut(&mut self.evidence).insert(reading.signal.clone(), reading.evidence.clone());
+        } else if !stays && noted.is_some() {
+            Arc::make_mut(&mut self.evidence).remove(&reading.signal);
+        }
     }
 
     /// What is under way at the steps whose time-out is over.
@@ -443,6 +467,7 @@ impl Driver {
 
     /// Starts and stops tasks and reads, as the state wants it.
     fn reconcile(&mut self) {
+        self.snapshots.follow(&self.state);
         let wants = self.state.wants();
         self.tasks.reconcile(&wants, self.state.open_run(), self.decided);
         self.losses.reconcile(&self.state);
@@ -498,6 +523,7 @@ impl Driver {
         self.published.send_if_modified(|last| {
             let news = !Arc::ptr_eq(&last.state, &self.state)
                 || last.progress != self.progress
+                || !Arc::ptr_eq(&last.evidence, &self.evidence)
                 || !Arc::ptr_eq(&last.losses, self.losses.known())
                 || last.readiness.as_ref().map(Arc::as_ptr) != self.readiness.last().map(Arc::as_ptr)
                 || last.faults != faults
@@ -513,6 +539,7 @@ impl Driver {
         Snapshot {
             state: self.state.clone(),
             progress: self.progress.clone(),
+            evidence: self.evidence.clone(),
             losses: self.losses.known().clone(),
             readiness: self.readiness.last().cloned(),
             relatives: self.relatives.clone(),

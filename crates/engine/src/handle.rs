@@ -57,6 +57,7 @@ impl Engine {
         let snapshot = Snapshot {
             state: state.clone(),
             progress: BTreeMap::new(),
+            evidence: Arc::default(),
             losses: Arc::default(),
             readiness: None,
             relatives: relatives.clone(),
@@ -109,6 +110,8 @@ pub struct Snapshot {
     pub state: Arc<Migration>,
     /// Of steps that settle: live only, never journaled.
     pub progress: BTreeMap<Name, Progress>,
+    /// Of signals that stay unknown: what the last reading showed, live only. The state has what the first one did.
+    pub evidence: Arc<BTreeMap<Name, String>>,
     /// What each step that loses data would lose: live only, never journaled. Empty where the migration is not armed.
     pub losses: Arc<IndexMap<Name, Loss>>,
     /// The last evaluation of the readiness: live only; only changes of the verdict are journaled.

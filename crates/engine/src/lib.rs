@@ -39,7 +39,7 @@ pub use dry_run::{
 };
 pub use expected::{ExpectedFrom, Measured, Took, measured, relatives};
 pub use handle::{CommandError, Engine, Fault, FaultPart, Handle, Options, SlowAppend, Snapshot};
-pub use history::{OpenError, folded, forgotten};
+pub use history::{OpenError, folded, forgotten, keep_snapshot, unfit_snapshot};
 pub use injection::{INJECTED, Injection};
 pub use loss::{Loss, LossView, Read};
 pub use permissions::permissions;

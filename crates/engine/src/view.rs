@@ -267,7 +267,11 @@ impl MigrationView {
                     Some((name.clone(), if asleep { TriggerView { state: TriggerWord::Asleep, ..view } } else { view }))
                 })
                 .collect(),
-            signals: state.signals.iter().map(|(name, signal)| (name.clone(), SignalView::new(signal))).collect(),
+            signals: state
+                .signals
+                .iter()
+                .map(|(name, signal)| (name.clone(), SignalView::new(signal, snapshot.evidence.get(name))))
+                .collect(),
             blind: state.blind.iter().map(|(source, since)| (source.clone(), *since)).collect(),
             incident: state.incident.as_ref().map(|incident| IncidentView::new(state, incident)),
             run: state.run.as_ref().map(|run| RunView::new(state, run, Some(snapshot), now)),
@@ -319,11 +323,13 @@ fn ms_to_s(time_ms: u64) -> f64 {
 }
 
 impl SignalView {
-    fn new(signal: &belay_core::watch::SignalState) -> Self {
+    /// `latest`: the evidence of the last reading, where that is another one than when the signal turned.
+    fn new(signal: &belay_core::watch::SignalState, latest: Option<&String>) -> Self {
+        let latest = latest.filter(|_| signal.health == Health::Unknown);
         Self {
             health: signal.health,
             since: signal.since,
-            evidence: signal.evidence.clone(),
+            evidence: latest.unwrap_or(&signal.evidence).clone(),
             source: signal.source.clone(),
             read: signal.read,
         }

@@ -19,7 +19,7 @@
 //! line feed.
 
 use belay_core::event::{EVENT_VERSION, Event, Record};
-use belay_ports::{AppendError, Head, NewRecord, Placed, ReadFailure};
+use belay_ports::{AppendError, Head, NewRecord, Placed, ReadFailure, Snapshot};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -225,6 +225,12 @@ pub(crate) fn hash(stream: &str, link: &Link) -> String {
 pub(crate) fn advanced(head: &Head, position: u64, hash: &str) -> Head {
     let text = format!("belay head 1\n{}\n{position}:{hash}\n", head.hash);
     Head { position, hash: hexadecimal(&Sha256::digest(text)) }
+}
+
+/// What a snapshot is known by: it shows a text that was damaged, or put on another record.
+pub(crate) fn snapshot_sum(stream: &str, snapshot: &Snapshot) -> String {
+    let Snapshot { seq, hash, text } = snapshot;
+    hexadecimal(&Sha256::digest(format!("belay snapshot 1\n{}:{stream}\n{seq}:{hash}\n{text}\n", stream.len())))
 }
 
 /// The name of a body that is kept apart from its record.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use belay_core::event::Record;
-use belay_ports::{AppendError, Fut, Head, Journal, NewRecord, Placed, ReadFailure, Rescued};
+use belay_ports::{AppendError, Fut, Head, Journal, NewRecord, Placed, ReadFailure, Rescued, Snapshot};
 use tokio::sync::watch;
 
 use crate::chain::{self, Link, PlacedLink, Tail};
@@ -42,6 +42,7 @@ pub struct MemoryJournal {
 #[derive(Debug, Default)]
 struct Contents {
     streams: BTreeMap<String, Vec<Link>>,
+    snapshots: BTreeMap<String, Snapshot>,
     /// Stream and sequence of each record, as they arrived: the first has position 1.
     arrived: Vec<(String, u64)>,
     /// Appends that were asked for, the ones that failed included.
@@ -203,6 +204,27 @@ impl Journal for MemoryJournal {
         Box::pin(async move {
             self.alive().await;
             self.contents().page(stream, after, max)
+        })
+    }
+
+    fn snapshot<'a>(&'a self, stream: &'a str) -> Fut<'a, Result<Option<Snapshot>, ReadFailure>> {
+        Box::pin(async move {
+            self.alive().await;
+            let contents = self.contents();
+            let kept = contents.snapshots.get(stream);
+            let stands = |kept: &&Snapshot| {
+                let links = contents.streams.get(stream);
+                links.is_some_and(|links| links.iter().any(|link| link.seq == kept.seq && link.hash == kept.hash))
+            };
+            Ok(kept.filter(stands).cloned())
+        })
+    }
+
+    fn keep_snapshot<'a>(&'a self, stream: &'a str, snapshot: Snapshot) -> Fut<'a, Result<(), ReadFailure>> {
+        Box::pin(async move {
+            self.alive().await;
+            self.contents().snapshots.insert(stream.to_owned(), snapshot);
+            Ok(())
         })
     }
 

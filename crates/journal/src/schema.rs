@@ -16,7 +16,9 @@ use crate::{
 /// "BLAY": marks a file as a Belay journal (`file` and `PRAGMA application_id` show it).
 const APPLICATION_ID: i32 = 0x424c_4159;
 /// Goes up when an older Belay could not use the tables, or would use them wrongly.
-const SCHEMA_VERSION: i32 = 1;
+const SCHEMA_VERSION: i32 = 2;
+/// Without snapshots. Its owner adds their table; readers do without.
+const WITHOUT_SNAPSHOTS: i32 = 1;
 /// Nobody else writes to the file, so whoever locks it (a backup, a person with a shell) is gone in a moment or not at
 /// all.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(250);
@@ -41,6 +43,17 @@ CREATE TABLE records (
     hash     TEXT    NOT NULL,
     blob     TEXT    AS (CASE WHEN body LIKE 'sha256:%' THEN substr(body, 8) END) REFERENCES blobs (sha256),
     UNIQUE (stream, seq)
+) STRICT;
+";
+
+/// A snapshot of each stream, beside its records and no part of the chain.
+const SNAPSHOTS: &str = "
+CREATE TABLE snapshots (
+    stream TEXT    NOT NULL PRIMARY KEY,
+    seq    INTEGER NOT NULL,
+    hash   TEXT    NOT NULL,
+    data   TEXT    NOT NULL,
+    sha256 TEXT    NOT NULL
 ) STRICT;
 ";
 
@@ -107,11 +120,13 @@ pub(crate) fn open(path: &Path) -> Result<Connection, OpenError> {
     let _ = files::make(path);
     let mut connection = connect(path, flags)?;
     // A file of somebody else is looked at before anything is written to it.
-    let fresh = identify(path, &connection)?;
+    let found = identify(path, &connection)?;
     refuse_read_only(path, &connection)?;
     make_durable(path, &connection)?;
-    if fresh {
-        create(&mut connection).map_err(failed)?;
+    match found {
+        Found::Empty => create(&mut connection).map_err(failed)?,
+        Found::WithoutSnapshots => add_snapshots(&mut connection).map_err(failed)?,
+        Found::Whole => {}
     }
     Ok(connection)
 }
@@ -124,8 +139,8 @@ pub(crate) fn open_read_only(path: &Path) -> Result<Connection, OpenError> {
     }
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     match identify(path, &connection)? {
-        false => Ok(connection),
-        true => Err(OpenError::Foreign { path: path.to_owned(), why: "it is empty".to_owned() }),
+        Found::Whole | Found::WithoutSnapshots => Ok(connection),
+        Found::Empty => Err(OpenError::Foreign { path: path.to_owned(), why: "it is empty".to_owned() }),
     }
 }
 
@@ -154,8 +169,16 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
-/// Whether the file is still empty; an error when it is not ours.
-fn identify(path: &Path, connection: &Connection) -> Result<bool, OpenError> {
+/// What a file is that is ours, or can become ours.
+enum Found {
+    Empty,
+    /// An earlier version made it.
+    WithoutSnapshots,
+    Whole,
+}
+
+/// An error when the file is not ours.
+fn identify(path: &Path, connection: &Connection) -> Result<Found, OpenError> {
     let number = |sql: &str| {
         connection.query_row(sql, [], |row| row.get::<_, i32>(0)).map_err(|error| OpenError::of_sqlite(path, &error))
     };
@@ -163,11 +186,16 @@ fn identify(path: &Path, connection: &Connection) -> Result<bool, OpenError> {
     let version = number("PRAGMA user_version")?;
     let objects = number("SELECT count(*) FROM sqlite_schema")?;
     match (application, version, objects) {
-        (APPLICATION_ID, SCHEMA_VERSION, _) => refuse_altered(path, connection).map(|()| false),
+        (APPLICATION_ID, SCHEMA_VERSION, _) => {
+            refuse_altered(path, connection, &[TABLES, SNAPSHOTS]).map(|()| Found::Whole)
+        }
+        (APPLICATION_ID, WITHOUT_SNAPSHOTS, _) => {
+            refuse_altered(path, connection, &[TABLES]).map(|()| Found::WithoutSnapshots)
+        }
         (APPLICATION_ID, found, _) if found > SCHEMA_VERSION => {
             Err(OpenError::Newer { path: path.to_owned(), found, known: SCHEMA_VERSION })
         }
-        (0, 0, 0) => Ok(true),
+        (0, 0, 0) => Ok(Found::Empty),
         _ => Err(OpenError::Foreign {
             path: path.to_owned(),
             why: "it is the SQLite file of another program".to_owned(),
@@ -178,11 +206,11 @@ fn identify(path: &Path, connection: &Connection) -> Result<bool, OpenError> {
 /// An object in the file: its kind, its name, and how it was made.
 type Object = (String, String, Option<String>);
 
-/// The tables and indexes must be those that [`TABLES`] makes, and there is nothing else. What `ANALYZE` writes is harmless.
-fn refuse_altered(path: &Path, connection: &Connection) -> Result<(), OpenError> {
+/// The tables and indexes must be those that `tables` makes, and there is nothing else. What `ANALYZE` writes is harmless.
+fn refuse_altered(path: &Path, connection: &Connection, tables: &[&str]) -> Result<(), OpenError> {
     let failed = |error: rusqlite::Error| OpenError::of_sqlite(path, &error);
     let model = Connection::open_in_memory().map_err(failed)?;
-    model.execute_batch(TABLES).map_err(failed)?;
+    tables.iter().try_for_each(|tables| model.execute_batch(tables)).map_err(failed)?;
     let (expected, found) = (objects(&model).map_err(failed)?, objects(connection).map_err(failed)?);
     let added = found.iter().find(|object| !expected.contains(object));
     let missing = expected.iter().find(|object| !found.contains(object));
@@ -228,7 +256,15 @@ fn make_durable(path: &Path, connection: &Connection) -> Result<(), OpenError> {
 fn create(connection: &mut Connection) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
     transaction.execute_batch(TABLES)?;
+    transaction.execute_batch(SNAPSHOTS)?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    transaction.commit()
+}
+
+fn add_snapshots(connection: &mut Connection) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    transaction.execute_batch(SNAPSHOTS)?;
     transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     transaction.commit()
 }

@@ -16,7 +16,7 @@ use std::{
 };
 
 use belay_core::event::Record;
-use belay_ports::{AppendError, Fut, Head, Journal, NewRecord, Placed, ReadFailure, Rescued};
+use belay_ports::{AppendError, Fut, Head, Journal, NewRecord, Placed, ReadFailure, Rescued, Snapshot};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -60,6 +60,8 @@ enum Request {
 enum Query {
     Read { stream: String, after: u64, reply: oneshot::Sender<Result<Vec<Record>, ReadFailure>> },
     Page { stream: String, after: u64, max: usize, reply: oneshot::Sender<Result<Vec<Link>, ReadFailure>> },
+    Snapshot { stream: String, reply: oneshot::Sender<Result<Option<Snapshot>, ReadFailure>> },
+    KeepSnapshot { stream: String, snapshot: Snapshot, reply: oneshot::Sender<Result<(), ReadFailure>> },
     Across { from: u64, max: usize, reply: oneshot::Sender<Result<Vec<PlacedLink>, ReadFailure>> },
     Streams(oneshot::Sender<Result<Vec<String>, ReadFailure>>),
     Check(oneshot::Sender<Result<(), ReadFailure>>),
@@ -191,6 +193,25 @@ impl Journal for SqliteJournal {
         })
     }
 
+    fn snapshot<'a>(&'a self, stream: &'a str) -> Fut<'a, Result<Option<Snapshot>, ReadFailure>> {
+        Box::pin(async move {
+            self.ask(|reply| Request::Query(Query::Snapshot { stream: stream.to_owned(), reply }))
+                .await
+                .unwrap_or_else(|_| Err(unreadable()))
+        })
+    }
+
+    fn keep_snapshot<'a>(&'a self, stream: &'a str, snapshot: Snapshot) -> Fut<'a, Result<(), ReadFailure>> {
+        Box::pin(async move {
+            if self.read_only {
+                return Err(ReadFailure::Unreadable { why: "it was opened for reading only".to_owned() });
+            }
+            self.ask(|reply| Request::Query(Query::KeepSnapshot { stream: stream.to_owned(), snapshot, reply }))
+                .await
+                .unwrap_or_else(|_| Err(unreadable()))
+        })
+    }
+
     fn streams<'a>(&'a self) -> Fut<'a, Result<Vec<String>, ReadFailure>> {
         Box::pin(async move {
             self.ask(|reply| Request::Query(Query::Streams(reply))).await.unwrap_or_else(|_| Err(unreadable()))
@@ -281,6 +302,10 @@ fn serve(mut store: Store, mut queue: mpsc::Receiver<Request>) {
             match query {
                 Query::Read { stream, after, reply } => drop(reply.send(store.read(&stream, after))),
                 Query::Page { stream, after, max, reply } => drop(reply.send(store.page(&stream, after, max))),
+                Query::Snapshot { stream, reply } => drop(reply.send(store.snapshot(&stream))),
+                Query::KeepSnapshot { stream, snapshot, reply } => {
+                    drop(reply.send(store.keep_snapshot(&stream, &snapshot)));
+                }
                 Query::Across { from, max, reply } => drop(reply.send(store.across(from, max))),
                 Query::Streams(reply) => drop(reply.send(store.streams())),
                 Query::Check(reply) => drop(reply.send(store.check())),

@@ -11,7 +11,7 @@ use std::{
 };
 
 use belay_core::event::Record;
-use belay_ports::{AppendError, Head, NewRecord, ReadFailure, Rescued};
+use belay_ports::{AppendError, Head, NewRecord, ReadFailure, Rescued, Snapshot};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use tokio::sync::watch;
 
@@ -228,6 +228,45 @@ impl Store {
     /// Links for [`chain::verified`]: up to `max` behind the anchor, fewer where they are long.
     pub(crate) fn page(&mut self, stream: &str, after: u64, max: usize) -> Result<Vec<Link>, ReadFailure> {
         self.query(|connection| page(connection, stream, after, max))
+    }
+
+    /// Only where the record that it stands on is there, with the same hash, and the text is as it was written.
+    pub(crate) fn snapshot(&mut self, stream: &str) -> Result<Option<Snapshot>, ReadFailure> {
+        let kept = self.query(|connection| {
+            // Nobody but its owner adds the table to the file of an earlier version.
+            let table = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'snapshots')";
+            if !connection.query_row(table, [], |row| row.get::<_, bool>(0))? {
+                return Ok(None);
+            }
+            connection
+                .prepare_cached(
+                    "SELECT seq, hash, data, snapshots.sha256 FROM snapshots JOIN records USING (stream, seq, hash)
+                     WHERE stream = ?1",
+                )?
+                .query_row([stream], |row| {
+                    let snapshot = Snapshot { seq: seq(row, 0)?, hash: text(row, 1)?, text: text(row, 2)? };
+                    Ok((snapshot, text(row, 3)?))
+                })
+                .optional()
+        })?;
+        Ok(kept.filter(|(snapshot, sum)| chain::snapshot_sum(stream, snapshot) == *sum).map(|(snapshot, _)| snapshot))
+    }
+
+    pub(crate) fn keep_snapshot(&mut self, stream: &str, snapshot: &Snapshot) -> Result<(), ReadFailure> {
+        let sequence = i64::try_from(snapshot.seq).unwrap_or(i64::MAX);
+        let sum = chain::snapshot_sum(stream, snapshot);
+        self.query(|connection| {
+            connection
+                .prepare_cached(
+                    "INSERT INTO snapshots (stream, seq, hash, data, sha256) VALUES (?1, ?2, ?3, ?4, ?5)
+                     ON CONFLICT (stream) DO UPDATE SET seq = ?2, hash = ?3, data = ?4, sha256 = ?5",
+                )?
+                .execute(params![stream, sequence, snapshot.hash, snapshot.text, sum])
+        })?;
+        if let Some(place) = &mut self.place {
+            place.note_written();
+        }
+        Ok(())
     }
 
     pub(crate) fn streams(&mut self) -> Result<Vec<String>, ReadFailure> {

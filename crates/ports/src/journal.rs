@@ -52,6 +52,15 @@ impl fmt::Display for Head {
     }
 }
 
+/// The state of a stream as of one of its records. The journal does not know what is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The record that it stands on.
+    pub seq: u64,
+    pub hash: String,
+    pub text: String,
+}
+
 /// A copy of a journal whose own file is lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rescued {
@@ -76,6 +85,12 @@ pub trait Journal: Send + Sync {
     /// Up to `max` records of a stream after a sequence, fewer where they are long, but none only where there is none; the hash
     /// chain verified from the record `after` on.
     fn page<'a>(&'a self, stream: &'a str, after: u64, max: usize) -> Fut<'a, Result<Vec<Record>, ReadFailure>>;
+
+    /// The last snapshot of a stream, where the record that it stands on is in the journal, with the same hash.
+    fn snapshot<'a>(&'a self, stream: &'a str) -> Fut<'a, Result<Option<Snapshot>, ReadFailure>>;
+
+    /// Keeps a snapshot beside the records, in place of the one before. It is no record: losing it costs time alone.
+    fn keep_snapshot<'a>(&'a self, stream: &'a str, snapshot: Snapshot) -> Fut<'a, Result<(), ReadFailure>>;
 
     fn streams<'a>(&'a self) -> Fut<'a, Result<Vec<String>, ReadFailure>>;
 

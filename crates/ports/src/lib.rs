@@ -23,7 +23,7 @@ pub use channel::{Channel, ChannelFault, Channels, NotSent, Notice, PlainText, R
 pub use check::{CUTOVER_UNMARKED, Check, CheckVerdict, Lacking, Uncured};
 pub use clock::{Clock, Entropy};
 pub use evidence::{Evidence, Gathered};
-pub use journal::{AppendError, Head, Journal, NewRecord, Placed, ReadFailure, Rescued, each_record};
+pub use journal::{AppendError, Head, Journal, NewRecord, Placed, ReadFailure, Rescued, Snapshot, each_record};
 pub use observe::{Call, CallOutcome, Observer};
 pub use sensor::{Detects, Query, Sensor, SignalReadiness};
 pub use system::{System, Typed};

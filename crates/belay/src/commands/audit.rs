@@ -5,6 +5,7 @@ use std::{
 
 use anyhow::Context;
 use belay_core::event::Event;
+use belay_engine::unfit_snapshot;
 use belay_journal::{AuditFailure, AuditReport, audit, head_at};
 use belay_ports::{Head, Journal, ReadFailure, each_record};
 use serde_json::{Value, json};
@@ -63,6 +64,14 @@ impl Args {
                     good(&report, output).iter().for_each(|line| output.line(line));
                     drilled.extend(drills(&journal, stream, output).await?);
                     kept.extend(kept_baselines(&journal, stream, output).await?);
+                    if let Some(seq) = unfit_snapshot(&journal, stream).await? {
+                        let why = format!(
+                            "the snapshot at record {seq} is not what the records up to there come to, and the next start would \
+                             go by it: somebody has written to the file"
+                        );
+                        output.line(format_args!("{} {stream}: {why}", output.bad().apply_to("broken")));
+                        broken.push(json!({ "stream": stream, "why": why }));
+                    }
                     reports.push(report);
                 }
                 Err(failure @ AuditFailure::NoStream { .. }) => {

@@ -168,7 +168,7 @@ pub struct StepFacts {
 }
 
 /// A problem beside incidents. A channel that gets a notice of it gets one of its end, too: some channels open an alert for it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Trouble {
     Readiness,
     PointOfNoReturn,

@@ -12,6 +12,7 @@ use belay_plan::{
 };
 use indexmap::IndexMap;
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     event::{Event, RunKind, RunOutcome},
@@ -25,7 +26,7 @@ use crate::{
 /// So long after a rollback people are reminded to talk it over.
 pub const POSTMORTEM_AFTER: Duration = Duration::from_secs(48 * 3600);
 
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Outbox {
     /// So many notices were due so far: they are numbered by it.
     pub made: u64,
@@ -44,7 +45,7 @@ pub struct Outbox {
 }
 
 /// One notice that is not sent yet.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Waiting {
     pub channel: Name,
     pub facts: Arc<Facts>,
@@ -117,7 +118,7 @@ pub(super) fn is_urgent(facts: &Facts) -> bool {
 }
 
 /// How far a channel is with an incident.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rung {
     /// When it is told next; none: not again.
     pub next: Option<Timestamp>,
@@ -127,7 +128,7 @@ pub struct Rung {
     pub lost: u32,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChannelState {
     pub sent: u64,
     pub failed: u64,
@@ -141,7 +142,7 @@ pub struct ChannelState {
 }
 
 /// Notices that people were to get, and will not.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GivenUp {
     pub count: u64,
     /// Of the last one.

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use belay_plan::model::{self as plan, Name};
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::pause::Pause;
@@ -14,7 +14,7 @@ use crate::{
     gate::{GateState, GateStatus},
 };
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     Pending,
@@ -55,7 +55,7 @@ impl Phase {
 }
 
 /// What has become of the last send.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fate {
     InFlight,
     Accepted {
@@ -67,7 +67,7 @@ pub enum Fate {
     Effective,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Intent {
     pub attempt: u32,
     pub change: Change,
@@ -76,7 +76,7 @@ pub struct Intent {
 }
 
 /// What throttling has cost a step, over all its retries.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Throttled {
     /// Sends that AWS, or Belay's own budget, did not let through.
     pub sends: u32,
@@ -99,7 +99,7 @@ impl Throttled {
     }
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepState {
     pub phase: Phase,
     /// When the phase began.

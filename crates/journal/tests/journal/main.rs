@@ -9,4 +9,5 @@ mod owner;
 mod place;
 mod round_trip;
 mod samples;
+mod snapshots;
 mod tamper;

@@ -205,6 +205,14 @@ mod tests {
             Box::pin(async { Ok(Vec::new()) })
         }
 
+        fn snapshot<'a>(&'a self, _: &'a str) -> Fut<'a, Result<Option<belay_ports::Snapshot>, ReadFailure>> {
+            Box::pin(async { Ok(None) })
+        }
+
+        fn keep_snapshot<'a>(&'a self, _: &'a str, _: belay_ports::Snapshot) -> Fut<'a, Result<(), ReadFailure>> {
+            Box::pin(async { Ok(()) })
+        }
+
         fn streams<'a>(&'a self) -> Fut<'a, Result<Vec<String>, ReadFailure>> {
             Box::pin(async { Ok(Vec::new()) })
         }

@@ -31,7 +31,7 @@ fn updates() -> bool {
     std::env::var_os("UPDATE_GOLDEN").is_some()
 }
 
-fn journals() -> Vec<(String, Vec<Record>)> {
+pub(crate) fn journals() -> Vec<(String, Vec<Record>)> {
     if updates() {
         for (name, play) in SCENES {
             let path = file(name).with_extension("jsonl");
@@ -63,6 +63,7 @@ fn end(records: &[Record]) -> Value {
     let snapshot = Snapshot {
         state: state.clone(),
         progress: Default::default(),
+        evidence: Arc::default(),
         losses: Arc::default(),
         readiness: None,
         relatives: Arc::from([]),
@@ -116,6 +117,22 @@ fn lost(way: &str, old: &Value, new: &Value) -> Vec<String> {
         }
         _ if old == new => Vec::new(),
         _ => vec![format!("{way}: {old}, now {new}")],
+    }
+}
+
+/// At each record: what is read back goes on as what was written.
+#[test]
+fn a_snapshot_of_an_old_journal_is_the_state() {
+    for (name, records) in journals() {
+        let mut state = Migration::new(records[0].stream.clone());
+        let mut begun = state.clone();
+        for record in &records {
+            state.evolve(record).unwrap();
+            begun.evolve(record).unwrap();
+            let text = begun.to_snapshot().unwrap_or_else(|| panic!("{name}, record {}", record.seq));
+            begun = Migration::of_snapshot(&text).unwrap();
+            assert_eq!(begun, state, "{name}, record {}", record.seq);
+        }
     }
 }
 

@@ -152,6 +152,18 @@ impl Journal for SlowJournal {
         self.journal.page(stream, after, max)
     }
 
+    fn snapshot<'a>(&'a self, stream: &'a str) -> Fut<'a, Result<Option<belay_ports::Snapshot>, ReadFailure>> {
+        self.journal.snapshot(stream)
+    }
+
+    fn keep_snapshot<'a>(
+        &'a self,
+        stream: &'a str,
+        snapshot: belay_ports::Snapshot,
+    ) -> Fut<'a, Result<(), ReadFailure>> {
+        self.journal.keep_snapshot(stream, snapshot)
+    }
+
     fn streams<'a>(&'a self) -> Fut<'a, Result<Vec<String>, ReadFailure>> {
         self.journal.streams()
     }

@@ -15,6 +15,7 @@ mod evidence;
 mod explore_seeds;
 mod golden_journals;
 mod golden_scenes;
+mod history;
 mod journal;
 mod losses;
 mod measures;

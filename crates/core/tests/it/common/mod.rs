@@ -85,6 +85,8 @@ impl Stage {
     pub fn replay(&self) -> Migration {
         let mut state = Migration::new(self.state.name.clone());
         self.journal.iter().for_each(|record| state.evolve(record).unwrap());
+        let text = state.to_snapshot().expect("a state reads back as it was");
+        assert_eq!(Migration::of_snapshot(&text).as_ref(), Some(&state));
         state
     }
 
