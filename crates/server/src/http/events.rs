@@ -19,15 +19,20 @@ use belay_plan::model::Name;
 use belay_ports::ReadFailure;
 use futures::stream::{self, StreamExt};
 use serde_json::json;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
-use crate::{auth::Tokens, config::Config, daemon::Daemon, metrics};
+use crate::{
+    auth::{Caller, Tokens},
+    config::Config,
+    daemon::Daemon,
+    metrics,
+};
 
 use super::{
     body::Asked,
-    feed::{CursorError, Feed, READERS_MAX},
+    feed::{CursorError, Feed, Full, READERS_MAX, READERS_OF_ONE, ReaderPlace},
     frame::{Cursor, Frame},
     kind::Kind,
     migrations,
@@ -68,13 +73,16 @@ struct Sent {
 pub(super) async fn events(
     State(daemon): State<Daemon>,
     Extension(feed): Extension<Arc<Feed>>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     Asked(EventsQuery { after, migration }): Asked<EventsQuery>,
 ) -> Result<impl IntoResponse, Problem> {
     if let Some(migration) = &migration {
         migrations::find(&daemon, migration)?;
     }
-    let place = feed.admit().ok_or_else(too_many)?;
+    // Without tokens all are one person.
+    let most = if daemon.config().tokens.is_empty() { READERS_MAX } else { READERS_OF_ONE };
+    let place = feed.admit(&caller.name, most).map_err(|full| too_many(full, &caller.name))?;
     let cursor = match last_event(&headers)?.or(after.as_deref()) {
         None => feed.now().await.map_err(unreadable)?,
         Some("") => Cursor::beginning(),
@@ -121,7 +129,7 @@ struct Reader {
     position: u64,
     page: VecDeque<Arc<Frame>>,
     migration: Option<Name>,
-    _place: OwnedSemaphorePermit,
+    _place: ReaderPlace,
     _counted: metrics::Reader,
 }
 
@@ -173,9 +181,12 @@ fn without(problem: Problem) -> Problem {
     problem.help("connect without a cursor, and read afresh what you show: GET /v1/migrations, GET /v1/runs")
 }
 
-fn too_many() -> Problem {
-    Problem::new(Kind::TooManyReaders, format!("{READERS_MAX} clients follow the events"))
-        .help("close some of them, or ask GET /v1/migrations now and then")
+fn too_many(full: Full, who: &str) -> Problem {
+    let why = match full {
+        Full::OfAll => format!("{READERS_MAX} clients follow the events"),
+        Full::OfOne => format!("{READERS_OF_ONE} clients of {who} follow the events"),
+    };
+    Problem::new(Kind::TooManyReaders, why).help("close some of them, or ask GET /v1/migrations now and then")
 }
 
 fn unreadable(error: ReadFailure) -> Problem {

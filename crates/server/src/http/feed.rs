@@ -4,10 +4,13 @@
 //! bounded; who is further behind reads the journal, a page at a time. So nobody who reads slowly holds anybody up, and
 //! however many read, the journal is asked by one at a time.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex as StdMutex, PoisonError},
+};
 
 use belay_ports::{Journal, ReadFailure};
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Mutex;
 
 use super::frame::{Cursor, Frame};
 
@@ -18,6 +21,8 @@ const RECENT_MAX: usize = 1024;
 const RECENT_BYTES_MAX: usize = 1 << 20;
 /// How many may read at once. Each holds a connection and up to a page.
 pub(crate) const READERS_MAX: usize = 256;
+/// And how many of them one person may have: whoever leaves connections open shuts nobody else out.
+pub(crate) const READERS_OF_ONE: usize = 128;
 
 /// Why nobody can read on from a cursor.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,7 +38,7 @@ pub(crate) enum CursorError {
 pub(crate) struct Feed {
     journal: Arc<dyn Journal>,
     recent: Mutex<Recent>,
-    readers: Arc<Semaphore>,
+    readers: Readers,
 }
 
 /// The frames of all records behind a position, up to some end.
@@ -44,14 +49,52 @@ struct Recent {
     bytes: usize,
 }
 
+/// How many follow, by the name of who was let in.
+type Readers = Arc<StdMutex<BTreeMap<String, usize>>>;
+
+/// Given back when it is dropped.
+pub(crate) struct ReaderPlace {
+    readers: Readers,
+    who: String,
+}
+
+impl Drop for ReaderPlace {
+    fn drop(&mut self) {
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = readers.get_mut(&self.who) {
+            *own -= 1;
+        }
+        readers.retain(|_, own| *own > 0);
+    }
+}
+
+/// Which places are all taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Full {
+    OfAll,
+    OfOne,
+}
+
 impl Feed {
     pub(crate) fn new(journal: Arc<dyn Journal>) -> Self {
-        Self { journal, recent: Mutex::default(), readers: Arc::new(Semaphore::new(READERS_MAX)) }
+        Self { journal, recent: Mutex::default(), readers: Arc::default() }
     }
 
-    /// A place among the readers, while there is one.
-    pub(crate) fn admit(&self) -> Option<OwnedSemaphorePermit> {
-        self.readers.clone().try_acquire_owned().ok()
+    /// A place among the readers, while there is one for whoever asks. `most`: of one person.
+    ///
+    /// # Errors
+    /// Which places are all taken.
+    pub(crate) fn admit(&self, who: &str, most: usize) -> Result<ReaderPlace, Full> {
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        if readers.values().sum::<usize>() >= READERS_MAX {
+            return Err(Full::OfAll);
+        }
+        let own = readers.entry(who.to_owned()).or_default();
+        if *own >= most {
+            return Err(Full::OfOne);
+        }
+        *own += 1;
+        Ok(ReaderPlace { readers: self.readers.clone(), who: who.to_owned() })
     }
 
     /// The cursor of the last record.
@@ -177,6 +220,19 @@ mod tests {
             assert_eq!(recent.bytes, recent.frames.iter().map(|frame| frame.data.len()).sum::<usize>());
         }
         assert_eq!(readers[0], 3_000);
+    }
+
+    #[test]
+    fn one_person_does_not_take_all_places() {
+        let feed = Feed::new(Arc::new(Broken));
+        let mut places: Vec<_> = (0..READERS_OF_ONE).map(|_| feed.admit("ana", READERS_OF_ONE).ok().unwrap()).collect();
+        assert_eq!(feed.admit("ana", READERS_OF_ONE).err(), Some(Full::OfOne));
+        places.extend((READERS_OF_ONE..READERS_MAX).map(|_| feed.admit("bob", READERS_OF_ONE).ok().unwrap()));
+        assert_eq!(feed.admit("cem", READERS_OF_ONE).err(), Some(Full::OfAll));
+        places.remove(0);
+        feed.admit("cem", READERS_OF_ONE).ok().unwrap();
+        drop(places);
+        assert!(feed.readers.lock().unwrap().is_empty(), "nothing is kept of who has gone");
     }
 
     /// A journal that grows, and of which nothing can be read.
