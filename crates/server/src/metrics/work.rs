@@ -236,7 +236,7 @@ impl Work {
         }
     }
 
-    /// From the breach to the first change. What this process has not seen begin is not counted.
+    /// From the breach to the first change. Where this process has not seen the breach begin, it is taken from the incident on record.
     fn follow_breach(&self, record: &Record, state: &Migration) {
         let mut all = self.breaches();
         let breaches = all.entry(record.stream.clone()).or_default();
@@ -247,7 +247,9 @@ impl Work {
                 breaches.answered = beginning.and_then(|beginning| beginning.breach).map(|breach| breach.at);
             }
             Event::Step { what: StepEvent::Intended { .. }, .. } => {
-                if let Some(breach) = breaches.answered.take() {
+                let on_record =
+                    || state.run.as_ref().filter(|run| is_first_send(run)).and_then(|run| breach_of(run, state));
+                if let Some(breach) = breaches.answered.take().or_else(on_record) {
                     let labels = [("migration", record.stream.clone())];
                     self.reaction_time.get_or_create(&labels).observe(seconds(breach, record.at));
                 }
@@ -256,6 +258,17 @@ impl Work {
             _ => {}
         }
     }
+}
+
+fn is_first_send(run: &Run) -> bool {
+    run.steps.values().map(|step| step.attempt).sum::<u32>() == 1
+}
+
+/// The trigger that opened the incident had held for its dwell then.
+fn breach_of(run: &Run, state: &Migration) -> Option<Timestamp> {
+    let incident = state.find_incident(run.incident.as_ref()?)?;
+    let dwell = run.plan.triggers.get(incident.triggers.first()?).map_or(Duration::ZERO, |trigger| trigger.dwell);
+    Some(incident.opened - dwell)
 }
 
 impl Observer for Work {

@@ -102,6 +102,31 @@ async fn a_rollback_is_counted_and_timed() {
     assert!(!scrape.has("belay_run_state{"), "the run is over");
 }
 
+/// The next process has not seen the breach; the incident on record has.
+#[tokio::test(start_paused = true)]
+async fn the_time_from_the_breach_to_the_first_call_survives_a_restart() {
+    let critical = CHECKOUT.replace("severity: minor", "severity: critical");
+    let ground = Ground::new(&[("checkout.yaml", &critical)]);
+    let config = ground.config();
+    let test = ground.start_with(config).await;
+    test.post("/v1/migrations/checkout/arm", "{}").await.expect(StatusCode::OK);
+    // The interlock holds the first change back.
+    test.ground.world.set_rule("blue_ready", Rule::Always(Health::Unhealthy));
+    test.ground.world.cut_over();
+    let shown = test.until("/v1/migrations/checkout", |shown| !shown["run"].is_null()).await;
+    let run = format!("/v1/runs/{}", shown["run"]["id"].as_str().expect("an id"));
+    test.until(&run, |run| run["steps"]["traffic"]["phase"] == "requiring").await;
+    let test = test.crash().await;
+    let count = r#"belay_breach_to_first_call_seconds_count{migration="checkout"}"#;
+    let began = Scrape::of(&test).await.value(count);
+    test.ground.world.set_rule("blue_ready", Rule::Always(Health::Healthy));
+    test.until(&run, |run| run["steps"]["traffic"]["phase"] == "done").await;
+    let scrape = Scrape::of(&test).await;
+    assert_eq!(scrape.value(count), began + 1.0);
+    let reaction = scrape.value(r#"belay_breach_to_first_call_seconds_sum{migration="checkout"}"#);
+    assert!(reaction >= 10.0, "the dwell is in it: {reaction}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn signals_are_counted_by_their_health() {
     let test = armed().await;
