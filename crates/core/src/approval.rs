@@ -59,7 +59,10 @@ impl Deciding {
         let Some(Approve { role, quorum, within, otherwise }) = self.wanted(step) else { return };
         let within = belay_plan::duration::format(within.unwrap_or_default());
         let given = self.state_of(step).map_or(0, |state| state.approvals.len());
-        let why = format!("{given} of {quorum} with the role {role} approved within {within}");
+        let why = match quorum {
+            1 => format!("nobody with the role {role} approved within {within}"),
+            quorum => format!("{given} of {quorum} people with the role {role} approved within {within}"),
+        };
         match otherwise {
             Otherwise::Halt => self.fail(step, FailureCode::Unanswered, why),
             Otherwise::Skip => self.step(step, StepEvent::Skipped { why }),

@@ -334,17 +334,19 @@ impl Deciding {
     /// What happens when people have not decided in time.
     pub(crate) fn follow_timebox(&mut self) {
         let Some(incident) = self.state.incident.as_ref().filter(|_| self.state.open_run().is_none()) else { return };
-        let Some(ends) = timebox(incident).filter(|ends| self.now >= *ends) else { return };
+        if timebox(incident).is_none_or(|ends| self.now < ends) {
+            return;
+        }
         let (Some(trigger), Some(asks)) = (incident.trigger().cloned(), incident.asks.clone()) else { return };
         if asks.then == Some(Answer::FixForward) {
-            let why = format!("nobody has decided by {ends:.0}: fix forward");
+            let why = "the time that people had was over, and nobody had decided".to_owned();
             let asks = Some(Question { timebox_ends: None, then: None, ..asks });
             return self.emit(Event::Decided { trigger, answer: Answer::FixForward, why, asks, settled: true });
         }
         if let Some(holds) = self.state.rolls_back() {
             let answer = Answer::RollBack;
             let asks = Some(Question { timebox_ends: None, then: None, ..asks });
-            let why = format!("the time that people had was over at {ends:.0}, and {holds} still holds: roll back");
+            let why = format!("the time that people had was over, and {holds} still holds");
             let reason = format!("trigger {holds} still holds at the end of its timebox");
             self.answer_by_itself(&holds, Decided { answer, asks }, why, reason);
         }

@@ -306,6 +306,10 @@ impl Migration {
         self.signals = plan.signals.keys().map(|name| (name.clone(), SignalState::unread(at))).collect();
         self.triggers = plan.triggers.keys().map(|name| (name.clone(), TriggerState::quiet())).collect();
         self.blind.clear();
+        let before = self.plan.as_ref().map(|before| before.notify.clone()).unwrap_or_default();
+        if before != plan.notify {
+            Arc::make_mut(&mut self.outbox).forget_changed(&before, &plan.notify);
+        }
         self.plan = Some(plan.clone());
         sha256.clone_into(&mut self.plan_sha256);
     }

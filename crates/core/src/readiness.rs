@@ -25,6 +25,11 @@ pub enum CheckVerdict {
 }
 
 impl CheckVerdict {
+    /// A rollback can be carried out, as far as the checks show.
+    pub fn holds(self) -> bool {
+        matches!(self, Self::Go | Self::Warn)
+    }
+
     pub const ALL: [Self; 4] = [Self::Go, Self::Warn, Self::Unknown, Self::NoGo];
 
     /// As JSON and metrics write it.
@@ -70,10 +75,12 @@ pub struct Checked {
 }
 
 impl Deciding {
-    /// An evaluation is over. The first one after arming is on record, then each with another verdict.
+    /// An evaluation is over. The first one after arming is on record, then each with another verdict. While an incident is open,
+    /// or steps run, it shows what these do to the system: what is then still so is on record after them.
     pub(crate) fn checked(&mut self, Checked { verdict, findings }: &Checked) {
         let known = self.state.readiness.as_ref().map(|ready| ready.verdict);
-        if self.state.armed.is_none() || known == Some(*verdict) {
+        let busy = self.state.incident.is_some() || self.state.open_run().is_some();
+        if self.state.armed.is_none() || busy || known == Some(*verdict) {
             return;
         }
         let left_out = findings.len().saturating_sub(FINDINGS_MAX);

@@ -66,7 +66,13 @@ pub struct Run {
     pub report: Option<serde_json::Value>,
     /// What the drill that this run belongs to has measured.
     pub drill: Option<serde_json::Value>,
+    /// The first steps that have asked for people or have failed, in that order: a channel that opens an alert for each knows by it
+    /// which alerts to resolve at the end.
+    pub(crate) alerted: Vec<Name>,
 }
+
+/// So many steps have alerts of their own; the others of a run share one.
+const ALERTED_MAX: usize = 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -131,6 +137,7 @@ impl Run {
             left: Vec::new(),
             report: None,
             drill: None,
+            alerted: Vec::new(),
         }
     }
 
@@ -138,6 +145,16 @@ impl Run {
         let plan = self.plan.steps.get(step).ok_or_else(|| format!("the plan has no step {step}"))?;
         let state = self.steps.get_mut(step).ok_or_else(|| format!("the run has no step {step}"))?;
         Arc::make_mut(state).apply(at, plan, event);
+        let alerts = matches!(
+            event,
+            StepEvent::ApprovalAwaited { .. }
+                | StepEvent::Unproven { .. }
+                | StepEvent::Overdue { .. }
+                | StepEvent::Failed { .. }
+        );
+        if alerts && self.alerted.len() < ALERTED_MAX && !self.alerted.iter().any(|known| known == step) {
+            self.alerted.push(step.to_owned());
+        }
         Ok(())
     }
 

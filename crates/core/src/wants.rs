@@ -30,9 +30,9 @@ pub struct Wants {
     pub tasks: BTreeSet<TaskId>,
     /// Signals to read, and how fresh.
     pub watch: BTreeMap<Name, Watch>,
-    /// Notices to send, each with the number of its try: the next one of each channel. [`Outbox`](crate::notice::Outbox) says what they are,
-    /// and when they are not to be sent before.
-    pub notices: BTreeSet<(NoticeId, u32)>,
+    /// Notices to send: the next ones of each channel, in their order. [`Outbox`](crate::notice::Outbox) says what they are, and when
+    /// they are not to be sent before.
+    pub notices: Vec<NoticeId>,
     /// The open incident, and the sources that are to be asked about it.
     pub evidence: Option<(IncidentId, Vec<EvidenceSource>)>,
     /// The incidents about which CloudTrail is to be asked once more, and not before when.
@@ -120,7 +120,7 @@ impl Migration {
         if let Some(run) = self.open_run() {
             run_wants(run, &mut wants);
         }
-        wants.notices = self.outbox.next().map(|(id, waiting)| (id.clone(), waiting.tries)).collect();
+        wants.notices = self.outbox.next().map(|(id, _)| id.clone()).collect();
         wants.evidence = self.wanted_evidence();
         wants.later_evidence = self.later_evidence();
         let deadlines = [

@@ -2,7 +2,7 @@
 //! send of a step waits for one.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     panic::AssertUnwindSafe,
     time::Duration,
 };
@@ -10,7 +10,7 @@ use std::{
 use belay_core::{
     id::NoticeId,
     input::{Input, NotSent, Retry},
-    notice::{Facts, Waiting},
+    notice::{Facts, URGENT_AT_ONCE, Waiting},
     wants::Wants,
 };
 use belay_plan::{
@@ -24,15 +24,43 @@ use tokio::task::{Id, JoinSet};
 
 use crate::{handle::Snapshot, view::RunView};
 
-/// One try.
-type Try = (NoticeId, u32);
+struct UnderWay {
+    notice: NoticeId,
+    channel: Name,
+    fresh: bool,
+    since: Duration,
+}
+
+/// What is urgent waits so long for the answer to what is on its way to the same channel: an order that is kept reads better. Then it
+/// is sent beside it.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What is on its way to one channel.
+#[derive(Default)]
+struct Busy {
+    fresh: usize,
+    /// When the last of it was sent.
+    last: Option<Duration>,
+}
+
+impl Busy {
+    fn add(&mut self, fresh: bool, since: Duration) {
+        self.fresh += usize::from(fresh);
+        self.last = self.last.max(Some(since));
+    }
+
+    /// How long a further notice waits; none: until there is an answer, since what is tried next follows from that.
+    fn wait(&self, fresh: bool, now: Duration) -> Option<Duration> {
+        let Some(last) = self.last else { return Some(Duration::ZERO) };
+        (fresh && self.fresh < URGENT_AT_ONCE).then(|| PATIENCE.saturating_sub(now.saturating_sub(last)))
+    }
+}
 
 /// Dropping it stops all tries, as a crash would: the next start sends again, under the same keys.
 pub(crate) struct Notices {
     ports: Ports,
-    /// With the channel: one after the other goes to each.
-    under_way: HashMap<Id, (Try, Name)>,
-    begun: BTreeSet<Try>,
+    under_way: HashMap<Id, UnderWay>,
+    begun: BTreeSet<NoticeId>,
     set: JoinSet<Result<String, NotSent>>,
     /// When the next one that waits for its time is to be sent.
     wake: Option<Timestamp>,
@@ -46,24 +74,30 @@ impl Notices {
     /// Begins to send what is newly wanted and due. What is being sent is never stopped: its answer matters.
     pub(crate) fn reconcile(&mut self, wants: &Wants, snapshot: &Snapshot, now: Timestamp) {
         self.wake = None;
-        let busy: BTreeSet<Name> = self.under_way.values().map(|(_, channel)| channel.clone()).collect();
+        let began = self.ports.clock.monotonic();
+        let mut lanes: BTreeMap<Name, Busy> = BTreeMap::new();
+        for before in self.under_way.values() {
+            lanes.entry(before.channel.clone()).or_default().add(before.fresh, before.since);
+        }
         for wanted in &wants.notices {
+            // A notice that was renewed on its way goes out again after its answer.
             if self.begun.contains(wanted) {
                 continue;
             }
-            let Some(waiting) = snapshot.state.outbox.waiting.get(&wanted.0) else { continue };
-            // Its answer comes first: what is tried next follows from that, too.
-            if busy.contains(&waiting.channel) {
-                continue;
-            }
-            if waiting.again_at > now {
-                self.wake = Some(self.wake.map_or(waiting.again_at, |wake| wake.min(waiting.again_at)));
+            let Some(waiting) = snapshot.state.outbox.waiting.get(wanted) else { continue };
+            let busy = lanes.entry(waiting.channel.clone()).or_default();
+            let Some(wait) = busy.wait(waiting.is_fresh(), began) else { continue };
+            let at = waiting.again_at.max(now.saturating_add(wait).unwrap_or(now));
+            if at > now {
+                self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
                 continue;
             }
             let channels = snapshot.state.plan.as_ref().map(|plan| &plan.notify.channels);
             let kind = channels.and_then(|known| known.get(&waiting.channel)).map(|channel| channel.kind.clone());
-            let task = self.set.spawn(send(self.ports.clone(), notice(&wanted.0, waiting, snapshot, now), kind));
-            self.under_way.insert(task.id(), (wanted.clone(), waiting.channel.clone()));
+            let task = self.set.spawn(send(self.ports.clone(), notice(wanted, waiting, snapshot, now), kind));
+            let (channel, fresh) = (waiting.channel.clone(), waiting.is_fresh());
+            busy.add(fresh, began);
+            self.under_way.insert(task.id(), UnderWay { notice: wanted.clone(), channel, fresh, since: began });
             self.begun.insert(wanted.clone());
         }
     }
@@ -89,9 +123,9 @@ impl Notices {
                 Ok((id, result)) => (id, result),
                 Err(error) => (error.id(), Err(failed_inside())),
             };
-            if let Some((over, _)) = self.under_way.remove(&id) {
-                self.begun.remove(&over);
-                return Input::Noticed { notice: over.0, result };
+            if let Some(UnderWay { notice, .. }) = self.under_way.remove(&id) {
+                self.begun.remove(&notice);
+                return Input::Noticed { notice, result };
             }
         }
     }

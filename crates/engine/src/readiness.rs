@@ -147,6 +147,8 @@ pub struct Circumstances {
     pub drilled: Vec<(Name, Option<Timestamp>)>,
     /// The last restore test of each step.
     pub restore_tests: RestoreTests,
+    /// When each channel that does not fail took its last notice, as the plan has it now.
+    pub taken: BTreeMap<Name, Timestamp>,
     /// Where the parts of the plan stand, where its file is at hand.
     pub places: PlanPlaces,
 }
@@ -167,9 +169,21 @@ impl Circumstances {
             measured: measured(plan, state, relatives.clone()),
             drilled: times::drilled(plan, std::iter::once(state).chain(relatives)),
             restore_tests,
+            taken: taken(plan, state),
             places: PlanPlaces::default(),
         }
     }
+}
+
+/// What the journal knows of the same channels: their names alone prove nothing.
+fn taken(plan: &Plan, state: &Migration) -> BTreeMap<Name, Timestamp> {
+    let known = state.plan.as_ref().map(|plan| &plan.notify.channels);
+    let same = |name: &Name| {
+        let known = known.and_then(|known| known.get(name));
+        plan.notify.channels.get(name).zip(known).is_some_and(|(asked, known)| asked.leads_where(known))
+    };
+    let working = state.outbox.channels.iter().filter(|(name, channel)| channel.failing.is_none() && same(name));
+    working.filter_map(|(name, channel)| Some((name.clone(), channel.last_sent?))).collect()
 }
 
 /// Evaluates the readiness of a plan. Reads only; it takes up to a few minutes where AWS answers slowly.
@@ -238,9 +252,7 @@ pub(crate) async fn evaluate(
     let times = times::evaluate(plan, (&evaluated.times, &detects), circumstances, at);
     checks.extend(evaluated.checks.clone());
     let channels = channels.into_iter();
-    checks.extend(
-        channels.map(|(name, usable)| (format!("channel {name}"), channel(name, usable, &circumstances.places))),
-    );
+    checks.extend(channels.map(|(name, usable)| (format!("channel {name}"), channel(name, usable, circumstances))));
     checks.extend(times.into_iter().chain(own).map(of_plan));
     let steps::Evaluated { seen, stood_still, .. } = evaluated;
     Evaluated { seen, stood_still, ..done(checks) }
@@ -268,8 +280,13 @@ fn baseline_on_record(plan: &Plan, circumstances: &Circumstances, uncaptured: &[
     Some(Check::go(ID, &plan.migration, format!("captured at {:.0}, {age} ago", baseline.captured)))
 }
 
-fn channel(name: Name, usable: Result<Usable, Vec<ChannelFault>>, places: &PlanPlaces) -> Check {
+fn channel(name: Name, usable: Result<Usable, Vec<ChannelFault>>, known: &Circumstances) -> Check {
+    let places = &known.places;
     match usable {
+        Ok(usable) if usable != Usable::Exists && known.taken.contains_key(&name) => {
+            let found = format!("it took a notice at {:.0}", known.taken[&name]);
+            Check::go("channel", name, found)
+        }
         Ok(Usable::Exists) => Check::go("channel", name, "what it leads to exists; nothing was sent"),
         Ok(Usable::Unknown(why)) => {
             Check::warn("channel", name, format!("it is not known whether what it leads to exists: {why}"))
@@ -278,9 +295,9 @@ fn channel(name: Name, usable: Result<Usable, Vec<ChannelFault>>, places: &PlanP
         }
         // That the host is there, only a notice shows.
         Ok(Usable::Unasked) => {
-            Check::warn("channel", name, "its secret and address are well formed; whether they exist was not asked")
-                .wanted("a message of Belay's that arrived")
-                .cure("`belay notify PLAN --send-test` shows that it arrives")
+            Check::warn("channel", name, "its secret and address are well formed; it has taken no notice of the daemon's yet")
+                .wanted("a notice that it has taken: of the event `armed`, or of a drill")
+                .cure("`belay notify PLAN --send-test` sends one and shows the answer; this check goes by what the daemon has sent")
         }
         Err(faults) => Check::no_go("channel", &name, format!("cannot be used: {}", placed(&name, &faults, places)))
             .wanted("a channel that can be used: else nobody is told through it")

@@ -58,6 +58,13 @@ pub struct Channel {
     pub every: Option<Duration>,
 }
 
+impl Channel {
+    /// Both lead to the same receiver by what the plan says.
+    pub fn leads_where(&self, other: &Self) -> bool {
+        (&self.kind, &self.spec, &self.aws) == (&other.kind, &other.spec, &other.aws)
+    }
+}
+
 /// What is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]

@@ -17,10 +17,9 @@ use crate::{
     notice::{
         Facts, Waiting,
         gather::Told,
-        outbox::{ENDS, is_urgent},
+        outbox::{ENDS, URGENT_AT_ONCE, is_urgent},
         standing::TRIGGER,
     },
-    readiness::CheckVerdict,
     run::{Phase, Run, RunState, StepState},
 };
 
@@ -130,7 +129,8 @@ impl Deciding {
         true
     }
 
-    /// A beginning that was not sent yet must not ask for what was decided meanwhile: it tells what is so now.
+    /// A beginning that was not sent yet must not ask for what was decided meanwhile: it tells what is so now. An earlier try may
+    /// have arrived all the same, so it stays one notice, with its key, its tries and its lateness.
     fn refresh_beginning(&mut self, name: &Name) {
         let outbox = &self.state.outbox;
         let is_beginning = |waiting: &Waiting| waiting.facts.kind == NoticeKind::Incident && waiting.is_urgent();
@@ -150,10 +150,9 @@ impl Deciding {
         for (old, waiting, facts) in stale {
             let replaced = self.state.outbox.superseded(self.now, name, &facts).into_iter().filter(|id| *id != old);
             replaced.for_each(|update| self.drop_notice(&update, NEWER));
-            let notice = self.next_notice();
-            let late_at = waiting.late_at.filter(|_| !waiting.late);
             let (channel, facts, since) = (name.clone(), Arc::new(facts), Some(waiting.due));
-            self.emit(Event::NoticeDue { notice, channel, facts, late_at, since, instead_of: Some(old) });
+            let (notice, late_at, instead_of) = (old.clone(), waiting.late_at, Some(old));
+            self.emit(Event::NoticeDue { notice, channel, facts, late_at, since, instead_of });
         }
     }
 
@@ -203,7 +202,7 @@ impl Deciding {
         let waiting: Vec<_> = outbox.of_channel(name).filter(|(_, waiting)| same(waiting)).collect();
         let sending = outbox.sending(self.now, name);
         let last =
-            waiting.iter().rev().find(|(id, _)| !sending.contains(id)).filter(|_| waiting.len() >= SINGLE_MAX)?;
+            waiting.iter().rev().find(|(id, _)| !sending.contains(id)).filter(|_| waiting.len() > URGENT_AT_ONCE)?;
         Some((last.0.clone(), last.1.clone()))
     }
 
@@ -283,10 +282,8 @@ impl Deciding {
                 Event::PointOfNoReturnNear { .. } | Event::PointOfNoReturnPassed { .. } => {
                     kind(NoticeKind::PointOfNoReturn)
                 }
-                // That all is as it should be is news only where it was not.
-                Event::ReadinessChanged { from: None, verdict: CheckVerdict::Go, .. } => return None,
-                Event::ReadinessChanged { verdict: CheckVerdict::Go, .. } => kind(NoticeKind::Readiness).over(),
-                Event::ReadinessChanged { verdict, findings, left_out, .. } => {
+                // That a rollback holds is news only for those who were told that it may not: see `follow_standing`.
+                Event::ReadinessChanged { verdict, findings, left_out, .. } if !verdict.holds() => {
                     kind(NoticeKind::Readiness).why(&verdict.with_findings(findings, *left_out))
                 }
                 Event::Muted { by, reason, .. } => kind(NoticeKind::Muted).why(reason).by(by),

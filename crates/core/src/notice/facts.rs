@@ -146,6 +146,9 @@ pub struct RunFacts {
     /// What has failed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failed: Vec<Name>,
+    /// The first steps that have asked for people or have failed so far: each may have an alert of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alerted: Vec<Name>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

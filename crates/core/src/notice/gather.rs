@@ -195,6 +195,7 @@ fn run_facts(run: &Run) -> RunFacts {
         confirmed: run.is_confirmed(),
         now: named(&|phase| !phase.is_over() && phase != Phase::Pending),
         failed: named(&|phase| phase == Phase::Failed),
+        alerted: run.alerted.clone(),
     }
 }
 

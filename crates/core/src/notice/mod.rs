@@ -8,7 +8,7 @@ mod outbox;
 mod standing;
 
 pub use facts::{Facts, IncidentFacts, RunFacts, StepFacts, Trouble};
-pub use outbox::{ChannelState, GivenUp, Outbox, POSTMORTEM_AFTER, Rung, Waiting};
+pub use outbox::{ChannelState, GivenUp, Outbox, POSTMORTEM_AFTER, Rung, URGENT_AT_ONCE, Waiting};
 
 /// In the answer to a notice that some of its recipients got: what follows are those who were refused for good, each with why.
 pub const REFUSED_FOR: &str = "; refused for ";

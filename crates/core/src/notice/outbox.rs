@@ -8,7 +8,7 @@ use std::{
 
 use belay_plan::{
     model::Name,
-    notify::{Channel, NoticeKind},
+    notify::{Channel, NoticeKind, Notify},
 };
 use indexmap::IndexMap;
 use jiff::{SignedDuration, Timestamp};
@@ -58,6 +58,7 @@ pub struct Waiting {
     pub late: bool,
     /// Tries that have failed.
     pub tries: u32,
+    fresh: bool,
     /// Not tried before.
     pub again_at: Timestamp,
     /// The receiver has asked for that time.
@@ -84,6 +85,11 @@ impl Waiting {
     /// People act by it: it is tried at once, whatever has become of others, and given up for none of them.
     pub(super) fn is_urgent(&self) -> bool {
         is_urgent(&self.facts)
+    }
+
+    /// It is urgent, and its present words were not tried before: it goes beside what is on its way.
+    pub fn is_fresh(&self) -> bool {
+        self.fresh
     }
 
     pub(super) fn tells_of(&self, kinds: &[NoticeKind], incident: Option<&IncidentId>) -> bool {
@@ -158,32 +164,34 @@ impl GivenUp {
     }
 }
 
-fn is_fresh(waiting: &Waiting) -> bool {
-    waiting.is_urgent() && waiting.tries == 0
+fn rank(waiting: &Waiting) -> (bool, Timestamp) {
+    (!waiting.is_fresh(), waiting.again_at)
 }
 
-fn rank(waiting: &Waiting) -> (bool, Timestamp) {
-    (!is_fresh(waiting), waiting.again_at)
-}
+/// So many notices that are urgent and were not tried before are on their way to a channel at once. An answer that does not come
+/// holds up none of them, and what waits behind them becomes one notice.
+pub const URGENT_AT_ONCE: usize = 4;
 
 impl Outbox {
-    /// The notice of each channel that is tried next: what is urgent and was not tried yet, then the one whose time comes first,
-    /// and of several the oldest. So a notice that its receiver does not take holds up none but the end of what it tells of:
-    /// nobody hears of the end before the beginning.
+    /// The notices of each channel that are tried next: the first of those that are urgent and were not tried yet, then the one
+    /// of the rest whose time comes first; of several, the oldest. So a notice that its receiver does not take holds up none but the
+    /// end of what it tells of: nobody hears of the end before the beginning.
     pub fn next(&self) -> impl Iterator<Item = (&NoticeId, &Arc<Waiting>)> {
         let begun = self.waiting.values().filter(|waiting| waiting.facts.kind == NoticeKind::Incident);
         let begun: BTreeSet<_> = begun.map(|waiting| (&waiting.channel, waiting.incident())).collect();
         let held = |waiting: &Waiting| {
             ENDS.contains(&waiting.facts.kind) && begun.contains(&(&waiting.channel, waiting.incident()))
         };
-        let mut first: BTreeMap<&Name, (&NoticeId, &Arc<Waiting>)> = BTreeMap::new();
+        let mut lanes: BTreeMap<&Name, Vec<(&NoticeId, &Arc<Waiting>)>> = BTreeMap::new();
         for (id, waiting) in self.waiting.iter().filter(|(_, waiting)| !held(waiting)) {
-            let known = first.entry(&waiting.channel).or_insert((id, waiting));
-            if rank(waiting) < rank(known.1) {
-                *known = (id, waiting);
-            }
+            lanes.entry(&waiting.channel).or_default().push((id, waiting));
         }
-        first.into_values()
+        lanes.into_values().flat_map(|mut lane| {
+            lane.sort_by_key(|(_, waiting)| rank(waiting));
+            let fresh = lane.iter().filter(|(_, waiting)| waiting.is_fresh()).take(URGENT_AT_ONCE);
+            let rest = lane.iter().find(|(_, waiting)| !waiting.is_fresh());
+            fresh.chain(rest).copied().collect::<Vec<_>>()
+        })
     }
 
     pub(super) fn of_channel<'o>(
@@ -195,12 +203,13 @@ impl Outbox {
 
     /// What may be on its way: of what is urgent and new, and of the rest, the first whose time has come.
     pub(super) fn sending(&self, at: Timestamp, channel: &Name) -> Vec<NoticeId> {
-        let first = |fresh: bool| {
+        let first = |fresh: bool, count: usize| {
             let ready = self.of_channel(channel).filter(|(_, waiting)| waiting.again_at <= at);
-            let ready = ready.filter(|(_, waiting)| is_fresh(waiting) == fresh);
-            ready.min_by_key(|(_, waiting)| waiting.again_at).map(|(id, _)| id.clone())
+            let mut ready: Vec<_> = ready.filter(|(_, waiting)| waiting.is_fresh() == fresh).collect();
+            ready.sort_by_key(|(_, waiting)| waiting.again_at);
+            ready.into_iter().take(count).map(|(id, _)| id.clone())
         };
-        [first(true), first(false)].into_iter().flatten().collect()
+        first(true, URGENT_AT_ONCE).chain(first(false, 1)).collect()
     }
 
     /// Whether anything is still to be told.
@@ -297,7 +306,7 @@ impl Outbox {
         };
         let waiting = Arc::make_mut(waiting);
         waiting.tries += 1;
-        (waiting.again_at, waiting.asked) = (again_at, asked);
+        (waiting.again_at, waiting.asked, waiting.fresh) = (again_at, asked, false);
         why.clone_into(&mut waiting.why);
         let (is_update, incident) = (waiting.is_update(), waiting.incident().cloned());
         if begins {
@@ -311,6 +320,16 @@ impl Outbox {
             self.waiting.shift_remove(notice);
         }
         Ok(())
+    }
+
+    /// That a notice was taken proves nothing of a channel that the plan has changed since.
+    pub(crate) fn forget_changed(&mut self, before: &Notify, now: &Notify) {
+        for (name, channel) in &mut self.channels {
+            let same = before.channels.get(name).zip(now.channels.get(name)).is_some_and(|(a, b)| a.leads_where(b));
+            if !same {
+                channel.last_sent = None;
+            }
+        }
     }
 
     /// Whoever arms the migration has seen what became of earlier notices.
@@ -372,7 +391,13 @@ impl Migration {
                 let next = every(&self.outbox, channel);
                 let outbox = Arc::make_mut(&mut self.outbox);
                 outbox.made += 1;
-                let replaced = instead_of.as_ref().and_then(|replaced| outbox.waiting.shift_remove(replaced));
+                // The same notice with news in it keeps its place, and what became of it.
+                let renewed = instead_of.as_ref() == Some(notice);
+                let replaced = match instead_of {
+                    Some(replaced) if renewed => outbox.waiting.get(replaced).cloned(),
+                    Some(replaced) => outbox.waiting.shift_remove(replaced),
+                    None => None,
+                };
                 // An earlier version did not put on record what it dropped.
                 for old in outbox.superseded(at, channel, facts) {
                     outbox.waiting.shift_remove(&old);
@@ -402,14 +427,21 @@ impl Migration {
                     late_at: *late_at,
                     late: false,
                     tries: 0,
+                    fresh: is_urgent(facts),
                     again_at: outbox.first_try(at, channel, facts),
                     asked: false,
                     why: String::new(),
                 };
-                // What tells the same anew does not come sooner than its receiver has asked for.
-                if let Some(replaced) = replaced.filter(|replaced| replaced.asked && replaced.again_at > at) {
-                    (waiting.tries, waiting.again_at, waiting.asked) = (replaced.tries, replaced.again_at, true);
-                    waiting.why.clone_from(&replaced.why);
+                if let Some(replaced) = replaced {
+                    // What tells the same anew does not come sooner than its receiver has asked for.
+                    let asked = replaced.asked && replaced.again_at > at;
+                    (waiting.late, waiting.tries, waiting.why) = (replaced.late, replaced.tries, replaced.why.clone());
+                    if renewed {
+                        waiting.made = replaced.made;
+                    }
+                    if asked {
+                        (waiting.again_at, waiting.asked, waiting.fresh) = (replaced.again_at, true, false);
+                    }
                 }
                 outbox.waiting.insert(notice.clone(), Arc::new(waiting));
             }

@@ -6,7 +6,6 @@ use crate::{
     decide::Deciding,
     migration::Migration,
     notice::{Trouble, gather::Told},
-    readiness::CheckVerdict,
 };
 
 /// Before the name of a trigger that cannot be decided, where a source is named otherwise.
@@ -38,7 +37,7 @@ impl Migration {
             return Some("the migration is disarmed");
         }
         let well = match trouble {
-            Trouble::Readiness => self.readiness.as_ref().is_some_and(|ready| ready.verdict == CheckVerdict::Go),
+            Trouble::Readiness => self.readiness.as_ref().is_some_and(|ready| ready.verdict.holds()),
             Trouble::PointOfNoReturn if !self.point_told.near && !self.point_told.passed => {
                 return Some("the cutover is not marked any more");
             }

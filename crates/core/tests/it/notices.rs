@@ -74,7 +74,7 @@ pub(crate) fn deliver(stage: &mut Stage) -> Vec<(Name, Facts)> {
 
 fn next(stage: &Stage) -> Option<(NoticeId, (Name, Arc<Facts>))> {
     let wanted = stage.state.wants().notices;
-    let (id, _) = wanted.into_iter().find(|(id, _)| stage.state.outbox.waiting[id].again_at <= stage.now)?;
+    let id = wanted.into_iter().find(|id| stage.state.outbox.waiting[id].again_at <= stage.now)?;
     let waiting = &stage.state.outbox.waiting[&id];
     Some((id, (waiting.channel.clone(), waiting.facts.clone())))
 }
@@ -575,8 +575,7 @@ fn a_worse_trigger_that_joins_is_told_at_once_with_the_worst_severity() {
 fn a_notice_that_its_receiver_does_not_take_holds_no_urgent_one_up() {
     let mut stage = armed(&telling(vec![("team", channel(&NoticeKind::ALL))]));
     for _ in 0..6 {
-        stage.now =
-            stage.state.wants().notices.iter().map(|(id, _)| stage.state.outbox.waiting[id].again_at).max().unwrap();
+        stage.now = stage.state.wants().notices.iter().map(|id| stage.state.outbox.waiting[id].again_at).max().unwrap();
         fails(&mut stage, Retry::Later { after: None });
     }
     assert!(next(&stage).is_none());
@@ -631,6 +630,7 @@ fn a_beginning_that_was_not_sent_yet_tells_what_was_decided_meanwhile() {
     deliver(&mut stage);
     stage.read("errors", Health::Unhealthy);
     let opened = stage.now;
+    let (first, _) = next(&stage).unwrap();
     fails(&mut stage, Retry::Later { after: None });
     stage.command(Verb::Decide { roll_back: false }).unwrap();
     let got = deliver(&mut stage);
@@ -638,8 +638,76 @@ fn a_beginning_that_was_not_sent_yet_tells_what_was_decided_meanwhile() {
     let incident = got[0].1.incident.clone().unwrap();
     assert_eq!((incident.answer, incident.authority.len()), (Some(Answer::FixForward), 0), "nobody is asked any more");
     assert_eq!(got[0].1.at, opened);
+    assert_eq!(sent(&stage)[1], first, "its first try may have arrived: it has the same key");
     assert_eq!(stage.state.outbox.rungs["team"].told, 1);
     assert_eq!(stage.replay(), stage.state);
+}
+
+/// The notices that were sent, in order.
+fn sent(stage: &Stage) -> Vec<NoticeId> {
+    let sent = stage.journal.iter().filter_map(|record| match &record.event {
+        Event::NoticeSent { notice, .. } => Some(notice.clone()),
+        _ => None,
+    });
+    sent.collect()
+}
+
+#[test]
+fn a_beginning_that_was_renewed_stays_late_and_keeps_its_tries() {
+    let mut plan = telling(vec![("team", Channel { within: minutes(1), ..channel(&[Incident]) })]);
+    plan.decision.rules = vec![Rule { timebox: minutes(15), ..Rule::always(Answer::Decide) }];
+    let mut stage = armed(&plan);
+    stage.read("errors", Health::Unhealthy);
+    let (first, _) = next(&stage).unwrap();
+    for wait in [MINUTE, 0] {
+        fails(&mut stage, Retry::Later { after: None });
+        stage.pass(wait);
+        stage.tick();
+    }
+    stage.command(Verb::Decide { roll_back: false }).unwrap();
+    let waiting = &stage.state.outbox.waiting[&first];
+    assert_eq!((waiting.late, waiting.tries, waiting.why.as_str()), (true, 2, "503"));
+    assert_eq!(waiting.facts.incident.as_ref().unwrap().answer, Some(Answer::FixForward));
+    let (again, _) = next(&stage).expect("its news are tried at once");
+    assert_eq!(again, first);
+    stage.pass(MINUTE);
+    stage.tick();
+    let late = stage.journal.iter().filter(|record| matches!(record.event, Event::NoticeLate { .. })).count();
+    assert_eq!((late, stage.replay()), (1, stage.state));
+}
+
+#[test]
+fn what_is_urgent_is_wanted_beside_what_has_no_answer_yet_and_the_rest_waits_in_one_notice() {
+    let mut stage = armed(&crowd(40));
+    let armed = stage.state.wants().notices;
+    stage.read("errors", Health::Unhealthy);
+    let waiting = |stage: &Stage| {
+        let kind = |id: &NoticeId| stage.state.outbox.waiting[id].facts.kind;
+        stage.state.wants().notices.iter().map(kind).collect::<Vec<_>>()
+    };
+    let approval = NoticeKind::Approval;
+    assert_eq!(waiting(&stage), [Incident, approval, approval, approval, NoticeKind::Armed]);
+    assert_eq!(stage.state.wants().notices.last(), armed.last(), "it may still be on its way");
+    let approvals: Vec<usize> = stage.state.outbox.waiting.values().map(|waiting| waiting.facts.more).collect();
+    assert_eq!(approvals, [0, 0, 0, 0, 0, 0, 35]);
+}
+
+#[test]
+fn a_channel_that_leads_elsewhere_has_taken_no_notice() {
+    let mut plan = telling(vec![("team", channel(&[NoticeKind::Armed]))]);
+    let mut stage = armed(&plan);
+    deliver(&mut stage);
+    let taken = stage.state.outbox.channels["team"].last_sent;
+    assert!(taken.is_some());
+    let team = |plan: &Plan| plan.notify.channels["team"].clone();
+    for (spec, expected) in [("env:HOOK", taken), ("env:OTHER", None)] {
+        let changed = Channel { spec: json!({ "slack": spec }), within: minutes(1), ..team(&plan) };
+        let channels = [("team".to_owned(), changed)].into_iter().collect();
+        plan.notify = Arc::new(Notify { channels, ..Notify::default() });
+        stage.command(Verb::Disarm).unwrap();
+        stage.arm(&plan);
+        assert_eq!(stage.state.outbox.channels["team"].last_sent, expected);
+    }
 }
 
 #[test]
@@ -662,8 +730,7 @@ fn a_beginning_that_waits_is_tried_with_the_end() {
     let mut stage = armed(&telling(vec![("team", channel(&[Incident, Recovered]))]));
     stage.read("errors", Health::Unhealthy);
     for _ in 0..8 {
-        stage.now =
-            stage.state.wants().notices.iter().map(|(id, _)| stage.state.outbox.waiting[id].again_at).max().unwrap();
+        stage.now = stage.state.wants().notices.iter().map(|id| stage.state.outbox.waiting[id].again_at).max().unwrap();
         fails(&mut stage, Retry::Later { after: None });
     }
     stage.pass(1);
@@ -755,7 +822,7 @@ fn a_thousand_approvals_are_five_notices_and_lose_nothing_else() {
 
 #[test]
 fn an_approval_that_was_answered_before_anybody_was_told_is_not_asked_for() {
-    let mut stage = armed(&crowd(3));
+    let mut stage = armed(&crowd(5));
     deliver(&mut stage);
     stage.read("errors", Health::Unhealthy);
     let asks = |stage: &Stage| -> Vec<Name> {
@@ -763,18 +830,19 @@ fn an_approval_that_was_answered_before_anybody_was_told_is_not_asked_for() {
             stage.state.outbox.waiting.values().filter(|waiting| waiting.facts.kind == NoticeKind::Approval);
         approvals.map(|waiting| waiting.facts.step.as_ref().unwrap().name.clone()).collect()
     };
-    assert_eq!(asks(&stage), ["step0", "step1", "step2"]);
+    assert_eq!(asks(&stage), ["step0", "step1", "step2", "step3", "step4"]);
     let run = stage.state.run.as_ref().unwrap().id.clone();
     let approve = |stage: &mut Stage, step: &str| {
         stage.command(Verb::Approve { run: run.clone(), step: step.to_owned(), approve: true }).unwrap()
     };
-    let events = approve(&mut stage, "step1");
+    // The first ones may be on their way.
+    let events = approve(&mut stage, "step3");
     let dropped = events.iter().find_map(|event| match event {
         Event::NoticeDropped { about: NoticeKind::Approval, why, .. } => Some(why.as_str()),
         _ => None,
     });
     assert_eq!(dropped, Some("it was answered before anybody was told"));
-    assert_eq!(asks(&stage), ["step0", "step2"]);
+    assert_eq!(asks(&stage), ["step0", "step1", "step2", "step4"]);
     // What was tried may have arrived.
     while next(&stage).is_some_and(|(_, (_, facts))| facts.kind != NoticeKind::Approval) {
         let (id, _) = next(&stage).unwrap();
@@ -782,7 +850,7 @@ fn an_approval_that_was_answered_before_anybody_was_told_is_not_asked_for() {
     }
     fails(&mut stage, Retry::Later { after: None });
     approve(&mut stage, "step0");
-    assert_eq!(asks(&stage), ["step0", "step2"]);
+    assert_eq!(asks(&stage), ["step0", "step1", "step2", "step4"]);
     assert_eq!(stage.replay(), stage.state);
 }
 

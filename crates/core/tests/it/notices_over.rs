@@ -43,10 +43,13 @@ fn whoever_was_told_that_a_rollback_would_not_work_hears_the_end_of_it() {
     let mut stage = watching(&[Readiness]);
     let told = checked(&mut stage, CheckVerdict::NoGo);
     assert!(!told[0].over && told[0].readiness == Some(CheckVerdict::NoGo), "{told:?}");
+    let told = checked(&mut stage, CheckVerdict::Unknown);
+    assert!(!told[0].over && told[0].readiness == Some(CheckVerdict::Unknown), "{told:?}");
     let told = checked(&mut stage, CheckVerdict::Warn);
-    assert!(!told[0].over && told[0].readiness == Some(CheckVerdict::Warn), "{told:?}");
-    let told = checked(&mut stage, CheckVerdict::Go);
-    assert!(told.len() == 1 && told[0].over && told[0].why.is_empty(), "{told:?}");
+    assert!(told.len() == 1 && told[0].over && told[0].readiness == Some(CheckVerdict::Warn), "{told:?}");
+    assert_eq!(checked(&mut stage, CheckVerdict::Go), [], "it held before");
+    assert_eq!(checked(&mut stage, CheckVerdict::Warn), [], "it still holds");
+    assert_eq!(checked(&mut stage, CheckVerdict::Go), []);
 
     // Armed anew: the first verdict is no change, and yet it ends what these people know.
     checked(&mut stage, CheckVerdict::NoGo);
@@ -232,4 +235,16 @@ fn nobody_is_reminded_of_incidents_that_ended_before_there_were_such_reminders()
         old.evolve(&belay_core::event::Record { version: 5, ..record.clone() }).unwrap();
     }
     assert!(!old.is_pending());
+}
+
+#[test]
+fn an_incident_is_no_news_of_the_readiness() {
+    let mut stage = watching(&[Readiness]);
+    checked(&mut stage, CheckVerdict::Warn);
+    stage.read("errors", Health::Unhealthy);
+    assert_eq!(checked(&mut stage, CheckVerdict::NoGo), []);
+    stage.read("errors", Health::Healthy);
+    let told = checked(&mut stage, CheckVerdict::NoGo);
+    assert!(told.len() == 1 && told[0].readiness == Some(CheckVerdict::NoGo), "it is so after it, too: {told:?}");
+    assert_eq!(stage.replay(), stage.state);
 }

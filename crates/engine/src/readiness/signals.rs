@@ -44,7 +44,7 @@ pub(super) async fn evaluate(
     let mut detects = BTreeMap::new();
     let of_signal = |name: &Name| {
         let reading = readings.get(name)?;
-        let mut checks = vec![read(plan, name, reading)];
+        let mut checks = vec![read(plan, name, reading, circumstances.cutover.is_some())];
         let SignalReadiness { checks: more, detects: shown } = beyond.remove(name).unwrap_or_default();
         detects.insert(name.clone(), shown);
         checks.extend(more);
@@ -84,7 +84,7 @@ async fn of_kind(ports: &Ports, kind: String, queries: Vec<Query>) -> Vec<(Name,
 }
 
 /// That it can be read, and that no trigger would fire by it at once.
-fn read(plan: &Plan, name: &Name, reading: &Reading) -> Check {
+fn read(plan: &Plan, name: &Name, reading: &Reading, cut_over: bool) -> Check {
     let evidence = reading.evidence.as_str();
     let fires = plan.triggers.iter().find(|(_, trigger)| signals_of(&trigger.when).contains(&name));
     match (reading.health, fires) {
@@ -97,7 +97,15 @@ fn read(plan: &Plan, name: &Name, reading: &Reading) -> Check {
             .wanted(
                 "healthy or unhealthy: while it is unknown, no trigger fires by it, and no step passes that it guards",
             )
-            .cure("bring back what it is read from, or its data, before the cutover"),
+            .cure(match cut_over {
+                true => "bring back what it is read from, or its data",
+                false => "bring back what it is read from, or its data, before the cutover",
+            }),
+        (Health::Unhealthy, Some((trigger, _))) if cut_over => {
+            Check::warn("signal", name, format!("unhealthy now, and trigger {trigger} goes by it: {evidence}"))
+                .wanted("healthy: else the trigger fires when its time has passed")
+                .cure("look at the cause; `belay rollback` goes back without waiting for the trigger")
+        }
         (Health::Unhealthy, Some((trigger, _))) => {
             Check::warn("signal", name, format!("unhealthy now, and trigger {trigger} goes by it: {evidence}"))
                 .wanted("healthy: else the trigger may fire without a cutover")

@@ -53,6 +53,12 @@ struct Of {
     cutover: Option<Timestamp>,
     expected: Arc<Expected>,
     restore_tests: Arc<RestoreTests>,
+    /// So many channels have taken a notice.
+    taking: usize,
+}
+
+fn taking(state: &Migration) -> usize {
+    state.outbox.channels.values().filter(|channel| channel.last_sent.is_some()).count()
 }
 
 impl Of {
@@ -62,6 +68,7 @@ impl Of {
             && self.cutover == state.cutover
             && Arc::ptr_eq(&self.expected, &state.expected)
             && Arc::ptr_eq(&self.restore_tests, &state.restore_tests)
+            && self.taking == taking(state)
     }
 }
 
@@ -113,6 +120,7 @@ impl ReadinessWatch {
             cutover: state.cutover,
             expected: state.expected.clone(),
             restore_tests: state.restore_tests.clone(),
+            taking: taking(state),
         });
     }
 

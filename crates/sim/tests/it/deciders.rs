@@ -80,7 +80,7 @@ fn nobody_decides_and_what_the_rule_says_then_follows() {
     assert_eq!(rolled_back.report.unmet, [""; 0]);
     let forward = play("breach: { trigger: slower }\npeople: [{ decide: nothing }]\n");
     assert_eq!(forward.report.outcome, Outcome::FixForward, "{}", forward.report.why);
-    assert!(forward.report.why.contains("nobody has decided by"), "{}", forward.report.why);
+    assert!(forward.report.why.contains("nobody had decided"), "{}", forward.report.why);
     assert!(!forward.report.verdict.within_objectives && forward.report.unmet.is_empty(), "{:?}", forward.report.unmet);
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use belay_core::{input::Verb, run::RunState};
+use belay_core::{event::RunKind, input::Verb, run::RunState};
 use belay_journal::AppendFault;
 use belay_plan::{
     model::{AwsTarget, Plan},
@@ -18,7 +18,7 @@ use crate::{
     scene::{Scene, command, run_state, virtually},
 };
 
-fn channel(events: &[NoticeKind]) -> Channel {
+pub(crate) fn channel(events: &[NoticeKind]) -> Channel {
     Channel {
         kind: "slack".to_owned(),
         spec: json!({ "slack": "env:HOOK" }),
@@ -31,7 +31,7 @@ fn channel(events: &[NoticeKind]) -> Channel {
     }
 }
 
-fn telling(channels: impl IntoIterator<Item = (String, Channel)>) -> Plan {
+pub(crate) fn telling(channels: impl IntoIterator<Item = (String, Channel)>) -> Plan {
     let mut plan = plan([("dns", weights())]);
     plan.notify = Arc::new(Notify { channels: channels.into_iter().collect(), ..Notify::default() });
     plan
@@ -206,5 +206,31 @@ fn an_answer_that_is_lost_doubles_one_notice_under_its_key_and_a_busy_receiver_i
         assert_eq!(armed[0].notice, armed[1].notice, "the same key, the same words");
         let paged = inbox.got().into_iter().find(|got| got.notice.channel == "pager").unwrap();
         assert!(paged.at.duration_since(tried) >= jiff::SignedDuration::from_secs(119), "{} {tried}", paged.at);
+    });
+}
+
+#[test]
+fn what_is_urgent_is_sent_beside_what_has_no_answer_yet() {
+    virtually(async {
+        let scene = Scene::new(team_and_pager(), 7, Faults::none());
+        let inbox = scene.world.inbox();
+        inbox.set("team", Receiver::Slow(Duration::from_secs(20)));
+        let handle = scene.open().await;
+        scene.arm(&handle).await.unwrap();
+        let rollback = Verb::Rollback { kind: RunKind::Real, only: Vec::new(), pin: None };
+        command(&handle, rollback).await.unwrap();
+        scene
+            .until(&handle, |snapshot| {
+                run_state(snapshot).is_some_and(RunState::is_over) && snapshot.state.outbox.waiting.is_empty()
+            })
+            .await;
+        let got = inbox.got();
+        let team: Vec<_> = got.iter().filter(|got| got.notice.channel == "team").collect();
+        let kinds: Vec<NoticeKind> = team.iter().map(|got| got.notice.facts.kind).collect();
+        assert_eq!(kinds, [NoticeKind::Armed, NoticeKind::Decision, NoticeKind::Finished]);
+        // The message of the arming is on its way until second 20.
+        let took = team[1].at.duration_since(team[1].notice.facts.at);
+        assert!(took <= jiff::SignedDuration::from_secs(23), "{took:#}");
+        scene.assert_sound(Some(&handle.snapshot().state));
     });
 }
