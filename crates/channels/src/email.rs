@@ -25,7 +25,7 @@ use self::smtp::{Outcome, Server};
 use crate::{
     address::check_secret,
     texts::{Markup, Text},
-    way::{Entry, Faults, Shared, Way, at, both, later, never},
+    way::{Entry, Faults, Shared, Way, at, both, in_secret, later, never},
 };
 
 pub(crate) const KEY: &str = "email";
@@ -112,7 +112,7 @@ impl Way for Email {
         let people = both(to, of(&mail["from"]).map_err(at("/email/from")));
         let server = async {
             let url = entry.secret(SMTP).await?;
-            let server = Server::parse(&url, entry.is_insecure()).map_err(at(SMTP))?;
+            let server = Server::parse(&url, entry.is_insecure()).map_err(in_secret(SMTP))?;
             entry.permit(&[SMTP], server.host())?;
             Ok(server)
         };

@@ -210,7 +210,7 @@ impl Resolve for Resolver {
 fn failed(host: &str, error: reqwest::Error) -> NotSent {
     let error = error.without_url();
     if let Some(Refused(why)) = cause(&error) {
-        return never(format!("nothing is sent to {host}: {why}"));
+        return refused_for_now(format!("nothing is sent to {host}: {why}"));
     }
     later(format!("{host} did not answer: {}", chain(&error)))
 }

@@ -10,7 +10,7 @@
 use belay_core::{notice::Facts, readiness::CheckVerdict};
 use belay_plan::{
     catalogue::{ChannelSpec, Finding},
-    model::Severity,
+    model::{Name, Severity},
     notify::NoticeKind,
     shape::secret,
     visible,
@@ -127,7 +127,7 @@ enum Action {
     Resolve,
 }
 
-/// What a rollback asks of people: an alert of its own for each, beside the incident's.
+/// What a rollback asks of people: an alert of its own for each, and for each of the first steps, beside the incident's.
 const ASKS: [NoticeKind; 3] = [NoticeKind::Approval, NoticeKind::StepFailed, NoticeKind::Halted];
 
 /// What a notice comes to, each with its key. All can be repeated: the keys are the same.
@@ -135,24 +135,31 @@ fn events(notice: &Notice) -> Vec<(Action, String)> {
     let facts = &notice.facts;
     let episode = episode(notice);
     let main = |action| (action, dedup_key(facts, &episode));
-    let asks = |action, kind: NoticeKind| (action, dedup_key(facts, &format!("{episode}/{kind}")));
+    let asks = |action, kind: NoticeKind, step: Option<&Name>| {
+        let step = step.map(|step| format!("/{step}")).unwrap_or_default();
+        (action, dedup_key(facts, &format!("{episode}/{kind}{step}")))
+    };
+    let alerted = facts.run.iter().flat_map(|run| &run.alerted);
     let has_episode = facts.incident.is_some() || facts.run.is_some();
     match facts.kind {
         // A test leaves no alert behind.
         _ if notice.test => vec![main(Action::Trigger), main(Action::Resolve)],
-        kind if ASKS.contains(&kind) && has_episode => vec![asks(Action::Trigger, kind)],
+        // Whoever has acknowledged the alert of one step is paged for the next one.
+        kind if ASKS.contains(&kind) && has_episode => {
+            let step = facts.step.as_ref().map(|step| &step.name).filter(|_| facts.more == 0);
+            vec![asks(Action::Trigger, kind, step.filter(|step| alerted.clone().any(|known| known == *step)))]
+        }
         // What the plan decides, no person has seen.
         NoticeKind::Decision if facts.by.is_some() => vec![main(Action::Acknowledge)],
         NoticeKind::Finished | NoticeKind::Recovered => {
             // Without an incident nothing was triggered under the key of the run itself.
             let known = facts.is_well() || facts.incident.is_none();
             let end = main(if known { Action::Resolve } else { Action::Trigger });
-            let asked = ASKS.into_iter().filter(|_| facts.run.is_some());
-            [end].into_iter().chain(asked.map(|kind| asks(Action::Resolve, kind))).collect()
-        }
-        // A warning gets nobody up: the rollback would work. Resolving what is not open changes nothing.
-        NoticeKind::Readiness if facts.over || facts.readiness == Some(CheckVerdict::Warn) => {
-            vec![main(Action::Resolve)]
+            // Resolving what is not open changes nothing.
+            let asked = ASKS.into_iter().filter(|_| facts.run.is_some()).map(|kind| asks(Action::Resolve, kind, None));
+            let of_steps = [NoticeKind::Approval, NoticeKind::StepFailed];
+            let of_steps = alerted.flat_map(|step| of_steps.map(|kind| asks(Action::Resolve, kind, Some(step))));
+            [end].into_iter().chain(asked).chain(of_steps).collect()
         }
         // When the point has passed there is nothing left to decide before it.
         _ if facts.trouble().is_some() && facts.is_over() => vec![main(Action::Resolve)],

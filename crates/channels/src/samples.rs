@@ -31,11 +31,12 @@ pub fn all(kind: NoticeKind) -> Vec<Sample> {
         NoticeKind::Readiness => {
             let why = "no-go: step db_back: shop: 17m would be lost: shop is restorable up to 2026-03-01T21:43:00Z (wanted: no more than 5m (rpo))";
             let of_verdict = |verdict, facts| Facts { readiness: Some(verdict), ..facts };
-            let warn = "warn: step dns_back: checkout.example.com: has a TTL of 1h (wanted: no more than 1m)";
+            let unread = "unknown: signal customer_errors: unknown: no reading for 5m";
             vec![
                 of("a check that failed", of_verdict(CheckVerdict::NoGo, because(why, quiet()))),
-                of("a check that warns", of_verdict(CheckVerdict::Warn, because(warn, quiet()))),
+                of("a check that could not be made", of_verdict(CheckVerdict::Unknown, because(unread, quiet()))),
                 of("ready again", of_verdict(CheckVerdict::Go, Facts { over: true, ..quiet() })),
+                of("ready again, with a warning", of_verdict(CheckVerdict::Warn, Facts { over: true, ..quiet() })),
                 of("disarmed", Facts { over: true, ..because(DISARMED, quiet()) }),
             ]
         }
@@ -49,7 +50,13 @@ pub fn all(kind: NoticeKind) -> Vec<Sample> {
                 "decided to fix forward",
                 by("anna", "a wrong pool size, the fix is being deployed", answered(Answer::FixForward)),
             ),
-            of("decided by the end of the timebox", because("nobody decided in time", answered(Answer::RollBack))),
+            of(
+                "decided by the end of the timebox",
+                because(
+                    "the time that people had was over, and customers_hurt still holds",
+                    answered(Answer::RollBack),
+                ),
+            ),
             of("rolled back by hand, without an incident", by("anna", "the new cluster loses orders", by_hand())),
             of("decided while it heals", by("anna", "we want to be sure", healthy(answered(Answer::RollBack)))),
         ],
@@ -294,6 +301,7 @@ fn run() -> RunFacts {
         confirmed: false,
         now: vec![name("db_back")],
         failed: Vec::new(),
+        alerted: vec![name("db_back")],
     }
 }
 

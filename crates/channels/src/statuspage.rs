@@ -104,9 +104,9 @@ impl Way for Statuspage {
 /// The status of an incident on the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
+    /// Statuspage's next one, `identified`, tells customers that the cause is known. Belay guesses at no cause.
     Investigating,
-    Identified,
-    /// It was rolled back, and nobody has seen that all is well.
+    /// Nothing is wrong by the last readings, or it was rolled back, and nobody has seen that it stays so.
     Monitoring,
     Resolved,
 }
@@ -119,18 +119,14 @@ impl Stage {
             NoticeKind::Finished if facts.run.as_ref().is_some_and(|run| run.state == RunState::RolledBack) => {
                 Self::Monitoring
             }
-            NoticeKind::Decision | NoticeKind::Halted => Self::Identified,
-            _ => match facts.run {
-                Some(_) => Self::Identified,
-                None => Self::Investigating,
-            },
+            _ if facts.incident.as_ref().is_some_and(|incident| incident.healthy) => Self::Monitoring,
+            _ => Self::Investigating,
         }
     }
 
     fn as_str(self) -> &'static str {
         match self {
             Self::Investigating => "investigating",
-            Self::Identified => "identified",
             Self::Monitoring => "monitoring",
             Self::Resolved => "resolved",
         }

@@ -89,7 +89,7 @@ impl Entry<'_> {
             let secret = Reference::parse(self.spec.pointer(pointer)?.as_str()?)?;
             let what = What::Sends { secret, host: host.to_owned() };
             let why = self.shared.gate.judge(&Reach { by: by.clone(), what }).err()?;
-            Some((*pointer, never(why)))
+            Some((*pointer, refused_for_now(why)))
         });
         let faults: Faults = judged.collect();
         if faults.is_empty() { Ok(()) } else { Err(faults) }
@@ -101,7 +101,7 @@ impl Entry<'_> {
         pointer: &'static str,
         secrets: &[&'static str],
     ) -> Result<Address, Faults> {
-        let address = Address::parse(&self.secret(pointer).await?, self.is_insecure()).map_err(at(pointer))?;
+        let address = Address::parse(&self.secret(pointer).await?, self.is_insecure()).map_err(in_secret(pointer))?;
         self.permit(secrets, address.host())?;
         Ok(address)
     }
@@ -126,6 +126,11 @@ pub(crate) fn at(pointer: &'static str) -> impl FnOnce(String) -> Faults {
     move |why| vec![(pointer, never(why))]
 }
 
+/// The secret at this pointer is not usable. It is looked up anew for each try, and a person may have corrected it by then.
+pub(crate) fn in_secret(pointer: &'static str) -> impl FnOnce(String) -> Faults {
+    move |why| vec![(pointer, refused_for_now(why))]
+}
+
 /// Both, or what is wrong with either.
 pub(crate) fn both<A, B>(one: Result<A, Faults>, other: Result<B, Faults>) -> Result<(A, B), Faults> {
     match (one, other) {
@@ -137,9 +142,14 @@ pub(crate) fn both<A, B>(one: Result<A, Faults>, other: Result<B, Faults>) -> Re
 
 /// All of it as the result of one try.
 fn together(faults: Faults) -> NotSent {
-    let retry = faults.iter().map(|(_, fault)| fault.retry).find(|retry| *retry == Retry::Never);
+    let waits = faults.iter().map(|(_, fault)| match fault.retry {
+        Retry::Never => None,
+        Retry::Later { after } => Some(after),
+    });
+    let longest = waits.collect::<Option<Vec<_>>>().map(|waits| waits.into_iter().flatten().max());
+    let retry = longest.map_or(Retry::Never, |after| Retry::Later { after });
     let why: Vec<String> = faults.into_iter().map(|(_, fault)| fault.why).collect();
-    NotSent { why: why.join("; "), retry: retry.unwrap_or(Retry::Later { after: None }) }
+    NotSent { why: why.join("; "), retry }
 }
 
 pub(crate) fn never(why: impl Into<String>) -> NotSent {

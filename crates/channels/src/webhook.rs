@@ -15,7 +15,7 @@ use crate::{
     address::{Address, check_secret, insecure_field},
     http::{ANSWER_BYTES_MAX, Request},
     texts::{Markup, Text, Texts},
-    way::{Entry, Faults, Shared, Way, at, both, never},
+    way::{Entry, Faults, Shared, Way, both, in_secret, never},
 };
 
 pub(crate) const KEY: &str = "webhook";
@@ -62,7 +62,7 @@ impl Way for Webhook {
         let signing = async {
             match &entry.spec["secret"] {
                 Value::Null => Ok(None),
-                _ => Signing::parse(entry.secret("/secret").await?).map(Some).map_err(at("/secret")),
+                _ => Signing::parse(entry.secret("/secret").await?).map(Some).map_err(in_secret("/secret")),
             }
         };
         let address = entry.secret_address("/webhook", &["/webhook", "/secret"]).await;

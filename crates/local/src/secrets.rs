@@ -133,7 +133,11 @@ impl Secrets {
             drop(over);
             sender.send_replace(Some(match found {
                 Ok(file) => Ok(file.text),
-                Err(error) => Err(format!("{} cannot be read: {error}", path.display())),
+                // A relative path is of the folder that the process was started in: the whole one shows where that is.
+                Err(error) => {
+                    let whole = std::path::absolute(&path).unwrap_or_else(|_| path.clone());
+                    Err(format!("{} cannot be read: {error}", whole.display()))
+                }
             }));
         });
         Ok(receiver)

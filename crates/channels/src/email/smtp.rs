@@ -139,7 +139,8 @@ impl Server {
         if self.security == Security::StartTls {
             if !connection.can_starttls() {
                 connection.abort().await;
-                return Err(never(format!("{} offers no STARTTLS: Belay sends nothing without TLS", self.host)));
+                let why = format!("{} offers no STARTTLS: Belay sends nothing without TLS", self.host);
+                return Err(refused_for_now(why));
             }
             let upgraded = connection.starttls(tls()?, &name).await;
             upgraded.map_err(|error| self.failed("gave no TLS connection", &error))?;
@@ -162,7 +163,7 @@ impl Server {
         let found: Vec<SocketAddr> =
             found.map_err(|error| later(format!("{} could not be resolved here: {error}", self.host)))?.collect();
         match found.iter().find_map(|address| self.objection(address.ip())) {
-            Some(why) => Err(never(format!("nothing is sent to {}: {why}", self.host))),
+            Some(why) => Err(refused_for_now(format!("nothing is sent to {}: {why}", self.host))),
             None => Ok(found),
         }
     }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use belay_plan::notify::NoticeKind;
-use belay_ports::{Retry, Usable};
+use belay_ports::{Retry, Usable, channel::REFUSED_WAIT};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{io::AsyncWriteExt, net::TcpListener, task::JoinSet};
@@ -163,7 +163,7 @@ async fn nothing_is_sent_without_the_right_certificate_or_without_tls() {
 
     let Some(server) = Server::start(&[]) else { return };
     let error = server.team("smtp", LOGIN, &["cto@example.com"]).tell(NoticeKind::Halted).await.unwrap_err();
-    assert_eq!(error.retry, Retry::Never);
+    assert_eq!(error.retry, Retry::Later { after: Some(REFUSED_WAIT) }, "a person can mend it");
     assert_eq!(error.why, "localhost offers no STARTTLS: Belay sends nothing without TLS");
     // This host is no network.
     let mut team = server.team("smtp", LOGIN, &["cto@example.com"]);

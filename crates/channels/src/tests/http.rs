@@ -8,7 +8,7 @@ use belay_local::{
     secrets::Reference,
 };
 use belay_plan::notify::NoticeKind;
-use belay_ports::{NotSent, Retry, Usable};
+use belay_ports::{NotSent, Retry, Usable, channel::REFUSED_WAIT};
 use serde_json::{Value, json};
 
 use super::{
@@ -125,7 +125,7 @@ async fn plain_http_is_sent_only_where_the_plan_says_so() {
         let mut team = team(&receiver.url("/"));
         team.spec["insecure"] = insecure;
         let error = team.tell(NoticeKind::Incident).await.unwrap_err();
-        assert_eq!(error.retry, Retry::Never);
+        assert_eq!(error.retry, Retry::Later { after: Some(REFUSED_WAIT) }, "a person can mend it");
         assert!(error.why.contains("is plain HTTP"), "{error}");
         let faults = team.usable().await.unwrap_err();
         assert_eq!(faults.iter().map(|fault| &fault.why).collect::<Vec<_>>(), [&error.why]);
@@ -140,7 +140,7 @@ async fn a_name_is_held_to_the_same_as_its_address() {
     let url = format!("http://localhost:{}/", receiver.address.port());
     assert_eq!(team(&url).tell(NoticeKind::Incident).await, Ok("200".to_owned()));
     let error = team("http://169.254.169.254/latest/meta-data").tell(NoticeKind::Incident).await.unwrap_err();
-    assert_eq!(error.retry, Retry::Never);
+    assert_eq!(error.retry, Retry::Later { after: Some(REFUSED_WAIT) }, "a person can mend it");
     assert!(error.why.contains("is a link-local address"), "{error}");
 }
 
@@ -175,7 +175,7 @@ async fn what_is_not_permitted_is_not_sent() {
     let listed = permits(vec![permit("url", HOST), permit("key", HOST)]);
     team.channels = Channels::new(Arc::new(Still::default()), gate.clone());
     let error = team.tell(NoticeKind::Incident).await.unwrap_err();
-    assert_eq!(error.retry, Retry::Never);
+    assert_eq!(error.retry, Retry::Later { after: Some(REFUSED_WAIT) }, "a person can mend it");
     assert!(error.why.contains("key to 127.0.0.1, which is not permitted: list { secret:"), "{error}");
     assert_eq!(receiver.received().len(), 0);
     gate.set(listed);

@@ -40,12 +40,14 @@ async fn an_incident_is_triggered_acknowledged_and_resolved_under_one_key() {
         [
             "trigger ",
             "acknowledge ",
-            "trigger /approval",
+            "trigger /approval/db_back",
             "trigger /halted",
             "resolve ",
             "resolve /approval",
             "resolve /step_failed",
             "resolve /halted",
+            "resolve /approval/db_back",
+            "resolve /step_failed/db_back",
             "resolve ",
         ]
     );
@@ -100,16 +102,36 @@ async fn a_rollback_without_an_incident_has_the_key_of_its_run() {
     let received = receiver.received();
     let keys: Vec<Value> = received.iter().map(|event| event.json()["dedup_key"].clone()).collect();
     let key = |part: &str| format!("belay/checkout-cutover/mm7q2l4f7c2d{part}");
-    assert_eq!(keys, [key("/halted"), key(""), key("/approval"), key("/step_failed"), key("/halted")]);
+    let ends = ["/halted", "", "/approval", "/step_failed", "/halted", "/approval/db_back", "/step_failed/db_back"];
+    assert_eq!(keys, ends.map(key));
     assert!(received.iter().all(|event| event.line == "POST /proxy/v2/enqueue"));
+}
+
+/// Whoever has acknowledged the alert of a step is paged for the next step.
+#[tokio::test]
+async fn each_of_the_first_steps_has_an_alert_of_its_own_and_the_others_share_one() {
+    let receiver = Receiver::new(&[&answer("202 Accepted", &[], TAKEN)]).await;
+    let team = team(&receiver.url(""));
+    let mut notice = team.notice(NoticeKind::Approval, 0);
+    for (step, more) in [("db_back", 0), ("name_back", 0), ("unlisted", 0), ("db_back", 3)] {
+        notice.facts.run.as_mut().unwrap().alerted = vec!["db_back".to_owned(), "name_back".to_owned()];
+        notice.facts.step.as_mut().unwrap().name = step.to_owned();
+        notice.facts.more = more;
+        team.send(&notice).await.unwrap();
+    }
+    let acts: Vec<String> = receiver.received().iter().map(act).collect();
+    assert_eq!(
+        acts,
+        ["trigger /approval/db_back", "trigger /approval/name_back", "trigger /approval", "trigger /approval"]
+    );
 }
 
 /// An alert that nothing resolves stays open for ever.
 #[tokio::test]
 async fn trouble_beside_incidents_is_resolved_under_the_key_that_opened_it() {
     for (kind, samples) in [
-        // Failed, a warning, well again, disarmed.
-        (NoticeKind::Readiness, &[(0, "trigger"), (1, "resolve"), (2, "resolve"), (3, "resolve")][..]),
+        // Failed, not known, well again, well with a warning, disarmed.
+        (NoticeKind::Readiness, &[(0, "trigger"), (1, "trigger"), (2, "resolve"), (3, "resolve"), (4, "resolve")][..]),
         // Ahead, passed, disarmed before it.
         (NoticeKind::PointOfNoReturn, &[(0, "trigger"), (1, "resolve"), (2, "resolve")]),
         (NoticeKind::Blind, &[(0, "trigger"), (1, "resolve"), (3, "resolve")]),

@@ -62,11 +62,13 @@ async fn an_incident_is_created_on_the_page() {
 async fn the_same_incident_is_updated_and_resolved() {
     let updated = answer("200 OK", &[], "{}");
     for (kind, sample, status, component) in [
-        (NoticeKind::Incident, 5, "identified", "major_outage"),
-        (NoticeKind::Decision, 0, "identified", "major_outage"),
-        (NoticeKind::Halted, 0, "identified", "major_outage"),
+        (NoticeKind::Incident, 5, "investigating", "major_outage"),
+        (NoticeKind::Incident, 9, "monitoring", "major_outage"),
+        (NoticeKind::Decision, 0, "investigating", "major_outage"),
+        (NoticeKind::Decision, 4, "monitoring", "major_outage"),
+        (NoticeKind::Halted, 0, "investigating", "major_outage"),
         // Nobody knows that all is well.
-        (NoticeKind::Finished, 2, "identified", "major_outage"),
+        (NoticeKind::Finished, 2, "investigating", "major_outage"),
         (NoticeKind::Finished, 4, "investigating", "major_outage"),
         (NoticeKind::Finished, 5, "monitoring", "major_outage"),
         (NoticeKind::Finished, 0, "resolved", "operational"),

@@ -15,7 +15,7 @@ const EVIDENCE_MAX: usize = 8;
 const EVIDENCE_CHARS_MAX: usize = 300;
 
 /// The names beside objects.
-const NAMES: [&str; 21] = [
+const NAMES: [&str; 22] = [
     "kind",
     "update",
     "migration",
@@ -33,6 +33,7 @@ const NAMES: [&str; 21] = [
     "phase",
     "muted_until",
     "point_of_no_return",
+    "readiness",
     "expected_end",
     "next_update",
     "page",
@@ -59,8 +60,22 @@ const INCIDENT: [&str; 18] = [
     "all",
 ];
 const INCIDENT_END: &str = "outcome";
-const RUN: [&str; 13] =
-    ["id", "kind", "state", "started", "ended", "reason", "by", "steps", "over", "done", "confirmed", "now", "failed"];
+const RUN: [&str; 14] = [
+    "id",
+    "kind",
+    "state",
+    "started",
+    "ended",
+    "reason",
+    "by",
+    "steps",
+    "over",
+    "done",
+    "confirmed",
+    "now",
+    "failed",
+    "alerted",
+];
 const STEP: [&str; 7] = ["name", "action", "why", "role", "quorum", "until", "overdue"];
 
 /// The values of a notice. An unknown value is an empty text; a missing object is none.
