@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt::Display,
     sync::Arc,
     time::Duration,
 };
@@ -56,14 +57,14 @@ pub enum ArmError {
     Unreadable { step: Name, error: ReadError },
     #[error("step {step} could not be carried out: {why}")]
     Impossible { step: Name, why: String },
-    /// They would read unknown for as long as the plan is armed.
-    #[error("{}", signals.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
-    UnreadableSignals { signals: Vec<UnreadableSignal> },
-    /// People could not be told.
-    #[error("{}", channels.join("; "))]
-    UnusableChannels { channels: Vec<String> },
+    /// They would read unknown for as long as the plan is armed. `also`: what else stands against it.
+    #[error("{}", one_a_line(signals, also))]
+    UnreadableSignals { signals: Vec<UnreadableSignal>, also: Vec<String> },
+    /// People could not be told. `also`: what else stands against it.
+    #[error("{}", one_a_line(channels, also))]
+    UnusableChannels { channels: Vec<String>, also: Vec<String> },
     /// A rollback would be refused by AWS in the middle.
-    #[error("the role in use lacks permissions: {}", listed(permissions))]
+    #[error("{}", denied(permissions).join("\n"))]
     MissingPermissions { permissions: Vec<String> },
     #[error(transparent)]
     Command(#[from] CommandError),
@@ -125,37 +126,57 @@ pub async fn arm(
     let losses = plan.signals.iter().filter_map(|(name, signal)| loss::reading(name, signal, &plan, &losses, now));
     readings.extend(losses.map(|reading| (reading.signal.clone(), reading)));
     let signals: Vec<_> = unreadable(&plan, &places, &readings).collect();
-    if !signals.is_empty() && !accept_unknown {
-        return Err(ArmError::UnreadableSignals { signals });
-    }
-    warnings.extend(signals.iter().map(ToString::to_string));
     let Doubtful { unusable: channels, unknown } = channels;
-    if !channels.is_empty() && !accept_unknown {
-        return Err(ArmError::UnusableChannels { channels });
-    }
-    warnings.extend(channels);
-    warnings.extend(unknown);
     let (denied, doubts): (Vec<_>, Vec<_>) = credentials
         .iter()
         .filter(|check| check.verdict != CheckVerdict::Go)
         .partition(|check| check.verdict == CheckVerdict::NoGo);
     let lines = |checks: &[&Check]| checks.iter().map(|check| check.line()).collect::<Vec<_>>();
-    if !denied.is_empty() && !accept_unknown {
-        return Err(ArmError::MissingPermissions { permissions: lines(&denied) });
+    let permissions = lines(&denied);
+    if !accept_unknown {
+        refuse_all(&signals, &channels, &permissions)?;
     }
-    warnings.extend(lines(&denied));
+    warnings.extend(signals.iter().map(ToString::to_string));
+    warnings.extend(channels.into_iter().chain(unknown).chain(permissions));
     warnings.extend(lines(&doubts));
     let baseline = (!baseline.steps.is_empty()).then(|| Arc::new(baseline));
     handle.command(command(baseline, of_triggers(&plan, readings))).await?;
     Ok(Armed { warnings })
 }
 
-fn listed(lines: &[String]) -> String {
-    let shown = lines.iter().take(LISTED_MAX).map(String::as_str).collect::<Vec<_>>().join("; ");
-    match lines.len().saturating_sub(LISTED_MAX) {
-        0 => shown,
-        more => format!("{shown}; and {more} more"),
+/// All that stands against arming at once: nobody is to correct one thing and then be told of the next.
+fn refuse_all(signals: &[UnreadableSignal], channels: &[String], permissions: &[String]) -> Result<(), ArmError> {
+    match (signals, channels, permissions) {
+        ([], [], []) => Ok(()),
+        ([], [], permissions) => Err(ArmError::MissingPermissions { permissions: permissions.to_vec() }),
+        ([], channels, permissions) => {
+            Err(ArmError::UnusableChannels { channels: channels.to_vec(), also: denied(permissions) })
+        }
+        (signals, channels, permissions) => Err(ArmError::UnreadableSignals {
+            signals: signals.to_vec(),
+            also: [channels, &denied(permissions)].concat(),
+        }),
     }
+}
+
+fn denied(permissions: &[String]) -> Vec<String> {
+    if permissions.is_empty() {
+        return Vec::new();
+    }
+    let head = "the role in use lacks permissions:".to_owned();
+    let more =
+        permissions.len().checked_sub(LISTED_MAX).filter(|more| *more > 0).map(|more| format!("and {more} more"));
+    [head].into_iter().chain(permissions.iter().take(LISTED_MAX).cloned()).chain(more).collect()
+}
+
+fn one_a_line(faults: &[impl Display], also: &[String]) -> String {
+    let faults = faults.iter().map(ToString::to_string);
+    faults.chain(also.iter().cloned()).collect::<Vec<_>>().join("\n")
+}
+
+/// The channels of a plan that could not be used now, each with its place and the reason. Nothing is sent.
+pub async fn unusable_channels(ports: &Ports, plan: &Plan, places: &PlanPlaces) -> Vec<String> {
+    doubtful(ports, plan, places).await.unusable
 }
 
 /// What core refuses whatever is found out, it refuses before AWS is asked anything.

@@ -9,7 +9,7 @@ use belay_core::{
     migration::Migration,
 };
 use belay_plan::model::Name;
-use belay_ports::Ports;
+use belay_ports::{CheckVerdict, Ports};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use tokio::{
@@ -125,6 +125,15 @@ pub struct Snapshot {
     /// The poll interval in force.
     pub poll: Duration,
     pub at: Timestamp,
+}
+
+impl Snapshot {
+    /// The channels of what is armed that nothing could be sent through at the last check, each with the reason.
+    pub fn unusable_channels(&self) -> impl Iterator<Item = (&str, &str)> {
+        let checks = self.readiness.iter().filter(|_| self.state.armed.is_some()).flat_map(|ready| &ready.checks);
+        let no_go = checks.filter(|check| check.verdict == CheckVerdict::NoGo);
+        no_go.filter_map(|check| Some((check.part.strip_prefix("channel ")?, check.found.as_str())))
+    }
 }
 
 /// An append that took long.

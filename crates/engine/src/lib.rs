@@ -30,7 +30,7 @@ mod tell;
 mod unreadable;
 pub mod view;
 
-pub use arming::{ArmError, Armed, Arming, arm};
+pub use arming::{ArmError, Armed, Arming, arm, unusable_channels};
 pub use capture::{CaptureError, capture};
 pub use drift::Seen;
 pub use drill::{DrillReport, DrillStep, Objective, Standing, drill_report, standing};

@@ -277,7 +277,7 @@ impl MigrationView {
             run: state.run.as_ref().map(|run| RunView::new(state, run, Some(snapshot), now)),
             waiting_for: waiting::of_migration(state),
             possible: possible::of_migration(state),
-            notices: notices::channels(state),
+            notices: notices::channels(snapshot),
             faults: snapshot.faults.iter().map(ToString::to_string).collect(),
             poll_s: snapshot.poll.as_secs_f64(),
             seq: state.seq,

@@ -239,6 +239,12 @@ impl Daemon {
             };
             Some(trouble(Part::Notices, Weight::Warning, why))
         });
+        let unusable = snapshot
+            .unusable_channels()
+            .filter(|(name, _)| state.outbox.channels.get(*name).is_none_or(|channel| channel.failing.is_none()));
+        let unusable = unusable.map(|(name, why)| {
+            trouble(Part::Notices, Weight::Warning, format!("channel {name} {why}; tell these people yourself"))
+        });
         let partly = state.outbox.channels.iter().filter_map(|(name, channel)| {
             let GivenUp { count, at, about, why } = channel.refused.as_ref()?;
             let notices = if *count == 1 { "1 notice".to_owned() } else { format!("{count} notices") };
@@ -249,7 +255,7 @@ impl Daemon {
             Some(trouble(Part::Notices, Weight::Warning, why))
         });
         let troubles = faults.chain(slow).chain(blind).chain(file).chain(not_permitted).chain(forbidden);
-        troubles.chain(people).chain(untold).chain(partly).collect()
+        troubles.chain(people).chain(untold).chain(unusable).chain(partly).collect()
     }
 }
 

@@ -36,8 +36,9 @@ pub enum OperateError {
     OtherPlan { expected: String, found: String, path: String },
     #[error("{resource} is acted on by {other} too, which is armed or rolling back")]
     ResourceTaken { resource: String, other: Name },
-    #[error("the plan asks for people whom the daemon's tokens do not name: {}", .shortages.join("; "))]
-    NeedsRoles { roles: Vec<Name>, shortages: Vec<String> },
+    /// `also`: what else stands against arming.
+    #[error("the plan asks for people whom the daemon's tokens do not name:\n{}", [&.shortages[..], &.also[..]].concat().join("\n"))]
+    NeedsRoles { roles: Vec<Name>, shortages: Vec<String>, also: Vec<String> },
     #[error("as many dry runs as there may be are under way already")]
     Busy,
     #[error("the report cannot be written down: {0}")]
@@ -75,7 +76,14 @@ impl Daemon {
         self.refuse_unpermitted(guard, &loaded, word)?;
         self.refuse_shared_resources(guard, &loaded.plan)?;
         let places = self.places(guard, &loaded);
-        self.refuse_missing_people(&loaded.plan, &places)?;
+        if let Err(mut refused) = self.refuse_missing_people(&loaded.plan, &places) {
+            if let OperateError::NeedsRoles { also, .. } = &mut refused
+                && !arming.accept_unknown
+            {
+                *also = belay_engine::unusable_channels(self.ports(), &loaded.plan, &places).await;
+            }
+            return Err(refused);
+        }
         let arming = Arming { places, ..arming };
         let plan = Arc::new(loaded.plan.clone());
         let (handle, ports, sha256, asked) =
@@ -125,14 +133,15 @@ impl Daemon {
         for needed in needed(plan) {
             let Some(found) = needed.found(&config.tokens).filter(|found| *found < needed.people) else { continue };
             let places: Vec<String> = needed.places.iter().map(|pointer| places.value(pointer)).collect();
-            let (people, role) = (needed.people, needed.role());
-            shortages
-                .push(format!("{} asks for {people} with the role {role}, and {found} have it", places.join(", ")));
+            let people = |count: usize| if count == 1 { "1 person".to_owned() } else { format!("{count} people") };
+            let (asked, role) = (people(needed.people), needed.role());
+            let has = if found == 1 { "1 person has it".to_owned() } else { format!("{found} people have it") };
+            shortages.push(format!("{} asks for {asked} with the role {role}, and {has}", places.join(", ")));
             roles.extend(needed.roles);
         }
         roles.sort_unstable();
         roles.dedup();
-        if shortages.is_empty() { Ok(()) } else { Err(OperateError::NeedsRoles { roles, shortages }) }
+        if shortages.is_empty() { Ok(()) } else { Err(OperateError::NeedsRoles { roles, shortages, also: Vec::new() }) }
     }
 
     /// Why nobody could approve or decide what is live: its roles were taken from the tokens since it was armed.

@@ -109,7 +109,11 @@ fn notices(migration: &Migration, look: &Look) -> Vec<String> {
             "{notices} {name} did not reach all recipients, the last one at {at} ({about}). Refused: {who}; tell them yourself"
         ))
     });
-    let failing = failing.chain(given_up).chain(refused);
+    let unusable = channels.clone().filter_map(|(name, channel)| {
+        let why = channel.unusable.as_ref().filter(|_| channel.failing_since.is_none())?;
+        Some(format!("{name} {why}; tell them yourself"))
+    });
+    let failing = failing.chain(given_up).chain(unusable).chain(refused);
     let mut lines: Vec<String> = failing.flat_map(|told| look.wrap(2, "! ", &told, look.output.warn())).collect();
     let told: Vec<String> = channels
         .filter_map(|(name, channel)| {

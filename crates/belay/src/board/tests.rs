@@ -117,11 +117,13 @@ fn who_cannot_be_asked_is_said() {
     let mut document = incident();
     assert!(!show(&document, 100).contains("auditor"));
     document["people_problem"] =
-        json!("the plan asks for people: authority asks for 1 with the role auditor, and 0 have it");
+        json!("the plan asks for people: authority asks for 1 person with the role auditor, and 0 people have it");
     let shown = show(&document, 100);
     let words = shown.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
-        words.contains("1 with the role auditor, and 0 have it. Give the roles under the daemon's `tokens`"),
+        words.contains(
+            "1 person with the role auditor, and 0 people have it. Give the roles under the daemon's `tokens`"
+        ),
         "{shown}"
     );
     assert!(words.contains("belay rollback shop-cutover"), "{shown}");

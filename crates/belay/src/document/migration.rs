@@ -93,6 +93,8 @@ pub(crate) struct Channel {
     pub(crate) late: u64,
     pub(crate) failing_since: Option<Timestamp>,
     pub(crate) why: Option<String>,
+    #[serde(default)]
+    pub(crate) unusable: Option<String>,
     pub(crate) given_up: Option<GivenUp>,
     /// Notices that some of their recipients did not get; `why` lists these. A daemon that is older does not show it.
     #[serde(default)]

@@ -1,11 +1,15 @@
 //! What has become of notices, channel by channel.
 
-use belay_core::{migration::Migration, notice::GivenUp};
+use std::collections::BTreeMap;
+
+use belay_core::notice::GivenUp;
 use belay_plan::{model::Name, notify::NoticeKind};
 use indexmap::IndexMap;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use crate::handle::Snapshot;
 
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct ChannelView {
@@ -22,6 +26,9 @@ pub struct ChannelView {
     /// Nothing has got through since then.
     pub failing_since: Option<Timestamp>,
     pub why: Option<String>,
+    /// By the last check of the readiness nothing could be sent through it: why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unusable: Option<String>,
     /// Since the migration was armed: what these people were to be told, and will not be.
     pub given_up: Option<GivenUpView>,
     /// The same of notices that some of their recipients got, and others not: `why` lists these.
@@ -45,7 +52,9 @@ impl From<GivenUp> for GivenUpView {
     }
 }
 
-pub(super) fn channels(state: &Migration) -> IndexMap<Name, ChannelView> {
+pub(super) fn channels(snapshot: &Snapshot) -> IndexMap<Name, ChannelView> {
+    let state = snapshot.state.as_ref();
+    let unusable: BTreeMap<&str, &str> = snapshot.unusable_channels().collect();
     let outbox = &state.outbox;
     let planned = state.plan.iter().flat_map(|plan| &plan.notify.channels);
     let view = |(name, channel): (&Name, &belay_plan::notify::Channel)| {
@@ -62,6 +71,7 @@ pub(super) fn channels(state: &Migration) -> IndexMap<Name, ChannelView> {
             last_sent: known.last_sent,
             failing_since,
             why,
+            unusable: unusable.get(name.as_str()).map(|why| (*why).to_owned()),
             given_up: known.given_up.map(GivenUpView::from),
             refused: known.refused.map(GivenUpView::from),
             next_update: rung.and_then(|rung| rung.next),

@@ -155,8 +155,8 @@ async fn a_role_that_decides_and_that_no_token_has_is_not_armed() {
     for expected in [
         format!("checkout.yaml:{}:", line("auditor")),
         format!("checkout.yaml:{}:", line("tech_lead")),
-        "(steps.traffic.approve.role) asks for 1 with the role auditor, and 0 have it".to_owned(),
-        "(decision.rules.0.authority.all) asks for 2 with the role tech_lead, and 0 have it".to_owned(),
+        "(steps.traffic.approve.role) asks for 1 person with the role auditor, and 0 people have it".to_owned(),
+        "(decision.rules.0.authority.all) asks for 2 people with the role tech_lead, and 0 people have it".to_owned(),
     ] {
         assert!(detail.contains(&expected), "{expected} is not in {detail}");
     }

@@ -339,7 +339,7 @@ fn a_permission_that_iam_denies_refuses_arming_unless_it_is_accepted() {
         let handle = scene.open().await;
         let refused = scene.arm(&handle).await.unwrap_err();
         let lines: Vec<String> = actions.iter().map(|action| line(action)).collect();
-        let text = format!("the role in use lacks permissions: {}; and 2 more", lines[..5].join("; "));
+        let text = format!("the role in use lacks permissions:\n{}\nand 2 more", lines[..5].join("\n"));
         assert_eq!(refused.to_string(), text);
         assert!(
             matches!(&refused, ArmError::MissingPermissions { permissions } if *permissions == lines),

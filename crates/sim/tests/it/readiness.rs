@@ -14,12 +14,17 @@ use belay_core::{
 };
 use belay_engine::{
     Circumstances, Engine, Handle, HostChecks, Options, Readiness, Sampler, Which, capture, dry_run, readiness,
+    view::MigrationView,
 };
-use belay_plan::model::{Phase, Plan, RedAtArm, Step, Target};
+use belay_plan::{
+    model::{Phase, Plan, RedAtArm, Step, Target},
+    notify::NoticeKind,
+};
 use belay_ports::{Check, Fut, Permission, Query, Sensor, Sensors};
-use belay_sim::{Faults, Rule};
+use belay_sim::{Faults, Receiver, Rule};
 
 use crate::{
+    notices::{channel, telling},
     plans::{plan, weights},
     scene::{POLL, Scene, virtually},
 };
@@ -329,6 +334,30 @@ fn a_restart_repeats_no_event() {
         minutes(&scene, 20).await;
         assert_eq!(on_record(&scene), [CheckVerdict::Warn]);
         drop(handle);
+    });
+}
+
+/// That the host is there, only a notice shows.
+#[test]
+fn a_channel_is_ready_once_it_has_taken_a_notice_and_in_sight_while_it_cannot_be_used() {
+    virtually(async {
+        let channels = [("chat", NoticeKind::Armed), ("oncall", NoticeKind::Halted), ("broken", NoticeKind::Halted)];
+        let channels = channels.map(|(name, kind)| (name.to_owned(), channel(&[kind])));
+        let (scene, host) = (Scene::new(telling(channels), 1, Faults::none()), Arc::new(Decided::default()));
+        let handle = open(&scene, &host).await;
+        scene.arm(&handle).await.unwrap();
+        scene.world.inbox().set("broken", Receiver::Refuses);
+        minutes(&scene, 2).await;
+        let snapshot = handle.snapshot();
+        let found = snapshot.readiness.as_ref().unwrap();
+        let verdict = |name: &str| of(found, "channel", &format!("channel {name}")).verdict;
+        let expected = [CheckVerdict::Go, CheckVerdict::Warn, CheckVerdict::NoGo];
+        assert_eq!(["chat", "oncall", "broken"].map(verdict), expected);
+        assert!(of(found, "channel", "channel chat").found.starts_with("it took a notice at "));
+        let unusable: Vec<_> = snapshot.unusable_channels().collect();
+        assert!(unusable.len() == 1 && unusable[0].0 == "broken", "{unusable:?}");
+        let view = MigrationView::new(&snapshot, None, scene.clock.now());
+        assert!(view.notices["broken"].unusable.is_some() && view.notices["oncall"].unusable.is_none());
     });
 }
 
