@@ -50,7 +50,15 @@ pub(crate) fn draw(
     );
     let at = y(readings.threshold);
     let _ = write!(svg, "<line class=\"limit\" x1=\"{left}\" x2=\"{right}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>");
-    for stretch in stretches(&readings.points, bands) {
+    for gap in &readings.gaps {
+        let (from, to) = (x(gap.from), x(gap.to));
+        let _ = write!(
+            svg,
+            "<rect class=\"gap\" x=\"{from:.1}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{PLOT}\"><title>not on record: Belay was restarted</title></rect>",
+            to - from
+        );
+    }
+    for stretch in stretches(readings, bands) {
         let points: Vec<String> =
             stretch.iter().map(|point| format!("{:.1},{:.1}", x(point.at), y(point.value))).collect();
         let _ = write!(svg, "<polyline class=\"readings\" points=\"{}\"/>", points.join(" "));
@@ -86,15 +94,16 @@ fn labels(svg: &mut String, readings: &SignalReadings, frame: &Frame, limit: f64
     // Below the line where there is no room above it.
     let above = limit - 4.0;
     let y = if above < frame.top + 12.0 { limit + 12.0 } else { above };
+    let besides = readings.besides.as_ref().map(|besides| format!(", and {besides}")).unwrap_or_default();
     label(
         "limit",
         frame.left + 5.0,
         y,
         "start",
-        &format!("healthy: {}", words::limit(readings.healthy.as_str(), unit(readings))),
+        &format!("healthy: {}{besides}", words::limit(readings.healthy.as_str(), unit(readings))),
     );
-    let greatest = words::with_unit(&words::value(readings.greatest), unit(readings));
-    let range = format!("{} to {greatest}", words::value(readings.least));
+    let greatest = words::with_unit(&words::rounded(readings.greatest), unit(readings));
+    let range = format!("{} to {greatest}", words::rounded(readings.least));
     label("range", frame.right, frame.top - 6.0, "end", &range);
 }
 
@@ -103,10 +112,12 @@ fn unit(readings: &SignalReadings) -> Option<&str> {
 }
 
 /// The line breaks where nothing was known.
-fn stretches<'p>(points: &'p [ReadingPoint], bands: &[SignalBand]) -> Vec<&'p [ReadingPoint]> {
+fn stretches<'p>(readings: &'p SignalReadings, bands: &[SignalBand]) -> Vec<&'p [ReadingPoint]> {
+    let (points, gaps) = (&readings.points, &readings.gaps);
     let unknown: Vec<&SignalBand> = bands.iter().filter(|band| band.health == Health::Unknown).collect();
     let apart = |one: &ReadingPoint, next: &ReadingPoint| {
-        !unknown.iter().any(|band| band.from < next.at && one.at < band.to && band.from >= one.at)
+        let lost = gaps.iter().any(|gap| one.at <= gap.from && gap.to <= next.at);
+        !lost && !unknown.iter().any(|band| band.from < next.at && one.at < band.to && band.from >= one.at)
     };
     points.chunk_by(apart).collect()
 }

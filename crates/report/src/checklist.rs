@@ -3,6 +3,7 @@
 use belay_core::{
     change::Effect,
     checklist::Ticks,
+    event::{Event, StepEvent},
     notice::POSTMORTEM_AFTER,
     reading::Health,
     run::{Phase, RunState},
@@ -20,7 +21,7 @@ use crate::{
 pub(crate) fn checklist(course: &Course, report: &RunReport) -> Vec<CheckItem> {
     let rolled_back = course.has_run.then(|| {
         [
-            Some(steps(report)),
+            Some(steps(course, report)),
             traffic(course),
             gates(report),
             confirmation(course, report),
@@ -75,7 +76,7 @@ pub(crate) fn item(id: &str, is_done: bool, what: &str, note: impl AsRef<str>) -
     CheckItem { id: shown(id), what: shown(what), done: is_done, note: shown(note), ticked: None }
 }
 
-fn steps(report: &RunReport) -> CheckItem {
+fn steps(course: &Course, report: &RunReport) -> CheckItem {
     let left: Vec<String> = report
         .steps
         .iter()
@@ -83,10 +84,31 @@ fn steps(report: &RunReport) -> CheckItem {
         .map(|step| format!("{} is {}", step.name, words::words(step.phase.as_str())))
         .collect();
     let note = match left.is_empty() {
-        true => format!("{} done or unchanged", words::count(report.steps.len(), "step")),
+        true => format!("{} done or unchanged{}", words::count(report.steps.len(), "step"), by_hand(course, report)),
         false => format!("look at these: {}", left.join(", ")),
     };
     item("steps_done", left.is_empty() && report.over, "Every step has put its resource back", note)
+}
+
+/// Belay observes nothing of a manual step: it is done by the word of whoever has approved it.
+fn by_hand(course: &Course, report: &RunReport) -> String {
+    let approved_by = |step: &str| {
+        course.told().iter().rev().find_map(|record| match &record.event {
+            Event::Step { step: of, what: StepEvent::ApprovalGiven { by } } if of == step => Some(by.clone()),
+            _ => None,
+        })
+    };
+    let manual = report.steps.iter().filter(|step| step.action.as_str() == "manual" && step.phase == Phase::Done);
+    let names: Vec<String> = manual
+        .map(|step| match approved_by(step.name.as_str()) {
+            Some(by) => format!("{} (by the word of {by})", step.name),
+            None => step.name.to_string(),
+        })
+        .collect();
+    match names.is_empty() {
+        true => String::new(),
+        false => format!("; done by hand, which Belay does not observe: {}", names.join(", ")),
+    }
 }
 
 fn traffic(course: &Course) -> Option<CheckItem> {
@@ -160,7 +182,10 @@ fn signals(report: &RunReport) -> Option<CheckItem> {
             None => red.push(format!("{} was not read", row.signal)),
         }
     }
-    let what = "The signals of the trigger are healthy again";
+    let what = match report.incident {
+        Some(_) => "The signals of the trigger are healthy again",
+        None => "The signals of the triggers are healthy",
+    };
     match (all, red.is_empty()) {
         (0, _) => None,
         (_, true) => Some(done("signals", what, format!("at the last reading, {}", words::count(all, "signal")))),

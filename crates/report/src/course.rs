@@ -246,6 +246,20 @@ impl<'r> Course<'r> {
         narrate(&record.event, &Context { actor: &record.actor, plan: Some(self.plan()), clock: &clock })
     }
 
+    /// The arming that it belongs to.
+    pub(crate) fn armed(&self) -> Option<&'r Record> {
+        self.records[..self.story.start].iter().rev().find(|record| matches!(record.event, Event::Armed { .. }))
+    }
+
+    /// What led to it, and happened before it: the arming and the cutover.
+    pub(crate) fn before(&self) -> Vec<&'r Record> {
+        let before = &self.records[..self.story.start];
+        let armed = before.iter().rposition(|record| matches!(record.event, Event::Armed { .. }));
+        let Some(armed) = armed.filter(|_| self.run.kind != RunKind::Dry) else { return Vec::new() };
+        let cutover = before[armed..].iter().rfind(|record| matches!(record.event, Event::CutoverMarked));
+        [&before[armed]].into_iter().chain(cutover).collect()
+    }
+
     pub(crate) fn plan(&self) -> &Plan {
         &self.run.plan
     }

@@ -26,10 +26,12 @@ pub use render::{html, markdown};
 pub use shown::Shown;
 pub(crate) use shown::shown;
 
+use std::collections::BTreeSet;
+
 use belay_core::{
     event::{Event, Record, RunKind},
     evidence::EvidenceSource,
-    id::{IncidentId, RunId},
+    id::{IncidentId, NoticeId, RunId},
     incident::Incident,
     migration::Corrupt,
 };
@@ -174,7 +176,14 @@ fn sources(course: &Course, about: &Incident) -> Vec<ReportSource> {
 }
 
 fn timeline(course: &Course) -> Listing<TimelineEntry> {
-    let lines = course.told().iter().map(|record| (record.at, course.narrated(record)));
+    // How often a notice was tried, the list of notices shows: here stands the first failure, and what became of it.
+    let mut failed: BTreeSet<NoticeId> = BTreeSet::new();
+    let is_told = |record: &&Record| match &record.event {
+        Event::NoticeFailed { notice, again_at: Some(_), .. } => failed.insert(notice.clone()),
+        _ => true,
+    };
+    let told = course.told().iter().filter(is_told);
+    let lines = course.before().into_iter().chain(told).map(|record| (record.at, course.narrated(record)));
     let lines = lines.filter(|(_, told)| told.audience >= Audience::Followers);
     let entries = lines.map(|(at, told)| TimelineEntry {
         at,

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use belay_core::measure::{self, Loss};
+use belay_core::{
+    event::IncidentOutcome,
+    incident::Incident,
+    measure::{self, Loss},
+};
 use belay_plan::model::Severity;
 use jiff::Timestamp;
 
@@ -58,11 +62,10 @@ pub(crate) fn measures(course: &Course) -> Vec<Measure> {
     measures
 }
 
-/// None for an incident without a run: the goals are about rollbacks.
+/// Of an incident without a run: how soon it is to be over. The other objectives are about rollbacks.
 pub(crate) fn goals(course: &Course, measures: &[Measure], losses: &[DataLoss]) -> Vec<Goal> {
-    if !course.has_run {
-        return Vec::new();
-    }
+    let recovered = |incident: &Incident| incident.outcome == Some(IncidentOutcome::Recovered);
+    let by_itself = !course.has_run && course.incident.as_ref().is_some_and(recovered);
     let measured = |name| measures.iter().find(|measure| measure.name == name).and_then(|measure| measure.seconds);
     let total = measured(MeasureName::Total);
     let passed = seconds(course.since(), course.ended().unwrap_or(course.as_of));
@@ -73,6 +76,8 @@ pub(crate) fn goals(course: &Course, measures: &[Measure], losses: &[DataLoss]) 
         let verdict = match measured_s {
             _ if course.clock_set => Verdict::Unknown,
             Some(measured_s) if measured_s <= limit_s && !course.firing.is_empty() => Verdict::Unknown,
+            // It was closed, and nobody has observed that all is well.
+            Some(measured_s) if measured_s <= limit_s && !course.has_run && !by_itself => Verdict::Unknown,
             Some(measured_s) if measured_s <= limit_s => Verdict::Met,
             None if !over && so_far <= limit_s => Verdict::Open,
             // The steps are over in time, and it was not observed that all is well.
@@ -92,7 +97,11 @@ pub(crate) fn goals(course: &Course, measures: &[Measure], losses: &[DataLoss]) 
             (GoalName::Severity, format!("goal of the severity {of}"), severity.map(goal_of))
         }
     };
-    let about = format!("{about}: from the breach to the confirmed end");
+    let end = if course.has_run { "the confirmed end" } else { "the end of the incident" };
+    let about = format!("{about}: from the breach to {end}");
+    if !course.has_run {
+        return time(name, &about, goal, total, passed).into_iter().collect();
+    }
     let rpo = objectives.rpo.map(|limit| {
         let limit_s = limit.as_secs_f64();
         let most = losses.iter().try_fold(0.0_f64, |most, loss| Some(most.max(loss.seconds?)));

@@ -202,6 +202,10 @@ pub struct SignalRow {
 pub struct SignalReadings {
     /// `< 0.5`: what a healthy value is.
     pub healthy: Shown,
+    /// What the signal asks for beside the number: `status 200`.
+    pub besides: Option<Shown>,
+    /// Where none are on record, since Belay was stopped or killed before it had kept them.
+    pub gaps: Vec<ReadingGap>,
     /// The number in it.
     pub threshold: f64,
     /// Of the threshold and of what was read, where it is known: `ms`.
@@ -212,6 +216,13 @@ pub struct SignalReadings {
     pub points: Vec<ReadingPoint>,
     /// Points that are on record and not here.
     pub left_out: usize,
+}
+
+/// Between two readings.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
+pub struct ReadingGap {
+    pub from: Timestamp,
+    pub to: Timestamp,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]

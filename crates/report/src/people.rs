@@ -50,11 +50,17 @@ pub(crate) fn notices(course: &Course) -> Listing<ReportNotice> {
             Event::NoticeDue { notice, channel, facts, since, instead_of, .. }
                 if course.story.contains(&index) || is_of(course, facts) =>
             {
-                // The new one tells what this one was to tell.
-                if let Some(contained) = instead_of {
-                    notices.shift_remove(contained);
+                let mut new = due(since.unwrap_or(record.at), channel, facts);
+                // The new one tells what this one was to tell, and was late and not taken with it.
+                let contained = match instead_of {
+                    Some(renewed) if renewed == notice => notices.get(renewed).cloned(),
+                    Some(contained) => notices.shift_remove(contained),
+                    None => None,
+                };
+                if let Some(old) = contained {
+                    (new.late, new.failed, new.text) = (old.late, old.failed, old.text);
                 }
-                notices.insert(notice, due(since.unwrap_or(record.at), channel, facts));
+                notices.insert(notice, new);
             }
             Event::NoticeSent { notice, answer, .. } => {
                 if let Some(notice) = notices.get_mut(notice) {

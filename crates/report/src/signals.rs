@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use belay_core::{
-    event::{Event, StepEvent},
+    event::{Event, RunKind, StepEvent},
     reading::Health,
     series::{self, Point, Series},
     watch::signals_of,
@@ -11,10 +11,11 @@ use belay_core::{
 use belay_plan::model::Name;
 use indexmap::IndexMap;
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 
 use crate::{
     course::Course,
-    model::{Listing, ReadingPoint, SignalBand, SignalReadings, SignalRow, SignalStrip, StripMark},
+    model::{Listing, ReadingGap, ReadingPoint, SignalBand, SignalReadings, SignalRow, SignalStrip, StripMark},
     shown,
 };
 
@@ -25,6 +26,8 @@ const MARKS_MAX: usize = 40;
 const MARGIN: SignedDuration = SignedDuration::from_mins(2);
 /// Where readings are on record: a chart shows what was usual before, and that it stays well.
 const CHART_MARGIN: SignedDuration = SignedDuration::from_mins(5);
+/// A cutover that was marked so long before belongs to the picture; readings are on record from then on.
+const CUTOVER_SHOWN: SignedDuration = SignedDuration::from_mins(30);
 /// A chart has about as many pixels.
 const POINTS_MAX: usize = 600;
 
@@ -35,7 +38,13 @@ pub(crate) fn strip(course: &Course) -> SignalStrip {
     let is_charted = course.records.iter().any(|record| matches!(record.event, Event::ReadingsKept { .. }));
     let least = if is_charted { CHART_MARGIN } else { MARGIN };
     let margin = least.max(last.duration_since(first) / 10);
-    let from = first.saturating_sub(margin).unwrap_or(first);
+    // Before it was armed nothing was read.
+    let armed = course.armed().map_or(Timestamp::MIN, |record| record.at);
+    let from = first.saturating_sub(margin).unwrap_or(first).max(armed.min(first));
+    // Whoever reviews it asks first what the cutover changed.
+    let cutover = course.before().into_iter().find(|record| matches!(record.event, Event::CutoverMarked));
+    let near = cutover.map(|record| record.at).filter(|at| first.duration_since(*at) <= CUTOVER_SHOWN);
+    let from = near.map_or(from, |at| from.min(at));
     let to = last.saturating_add(margin).unwrap_or(last).min(course.as_of).max(last);
     let used = used(course);
     let mut bands = bands(course, (from, to), &used);
@@ -47,10 +56,16 @@ pub(crate) fn strip(course: &Course) -> SignalStrip {
         readings: readings.remove(name),
     });
     let rows: Vec<SignalRow> = rows.collect();
-    SignalStrip { from, to, left_out: used.len() - rows.len(), rows, marks: Listing::of(marks(course), MARKS_MAX) }
+    SignalStrip {
+        from,
+        to,
+        left_out: used.len() - rows.len(),
+        rows,
+        marks: Listing::of(marks(course, from), MARKS_MAX),
+    }
 }
 
-/// The signals of the incident's triggers, of the gates of the run's steps and of its confirmation.
+/// The signals of the incident's triggers (of all triggers where a person has asked for the run), of the gates of the run's steps and of its confirmation.
 fn used(course: &Course) -> IndexMap<Name, Vec<&'static str>> {
     let mut used: IndexMap<Name, Vec<&'static str>> = IndexMap::new();
     let mut note = |name: &Name, by: &'static str| {
@@ -60,7 +75,9 @@ fn used(course: &Course) -> IndexMap<Name, Vec<&'static str>> {
         }
     };
     let plan = course.plan();
-    for trigger in course.incident.iter().flat_map(|incident| &incident.triggers) {
+    let fired = course.incident.iter().flat_map(|incident| &incident.triggers);
+    let watched = plan.triggers.keys().filter(|_| course.incident.is_none() && course.run.kind == RunKind::Real);
+    for trigger in fired.chain(watched) {
         let when = plan.triggers.get(trigger).map(|trigger| signals_of(&trigger.when));
         when.into_iter().flatten().for_each(|name| note(name, "trigger"));
     }
@@ -89,6 +106,8 @@ fn readings(course: &Course, (from, to): (Timestamp, Timestamp)) -> BTreeMap<Nam
         let kept = series::thinned(&points, POINTS_MAX);
         let readings = SignalReadings {
             healthy: shown(&last.healthy),
+            besides: besides(course, &name).map(shown),
+            gaps: gaps(course, &points),
             threshold: last.threshold,
             unit: last.unit.as_deref().or_else(|| unit(course, &name)).map(shown),
             least,
@@ -99,6 +118,32 @@ fn readings(course: &Course, (from, to): (Timestamp, Timestamp)) -> BTreeMap<Nam
         Some((name, readings))
     });
     charted.collect()
+}
+
+/// What else of an answer has to be right, beside the number: an answer in time can have the wrong status.
+fn besides(course: &Course, name: &str) -> Option<String> {
+    let signal = course.plan().signals.get(name).filter(|signal| signal.kind == "http")?;
+    let of = |status: &Value| match status {
+        Value::Array(all) => all.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or "),
+        one => one.to_string(),
+    };
+    let status = Some(&signal.spec["http"]["status"]).filter(|status| !status.is_null());
+    status.map(|status| format!("status {}", of(status)))
+}
+
+/// Where readings are missing over a restart: what was read last before it was not on record yet.
+fn gaps(course: &Course, points: &[Point]) -> Vec<ReadingGap> {
+    let resumed = course.records.iter().filter(|record| matches!(record.event, Event::WatchResumed { .. }));
+    let resumed: Vec<Timestamp> = resumed.map(|record| record.at).collect();
+    let apart = |pair: &[Point]| pair[1].at.duration_since(pair[0].at);
+    let mut usual: Vec<SignedDuration> = points.windows(2).map(apart).collect();
+    usual.sort_unstable();
+    let Some(usual) = usual.get(usual.len() / 2).copied() else { return Vec::new() };
+    let lost = points.windows(2).filter(|pair| {
+        let restarted = resumed.iter().any(|at| pair[0].at < *at && *at <= pair[1].at);
+        restarted && apart(pair) > usual.saturating_mul(2)
+    });
+    lost.map(|pair| ReadingGap { from: pair[0].at, to: pair[1].at }).collect()
 }
 
 /// An earlier version kept no unit: `http` compares the time of an answer in milliseconds with a limit in any unit.
@@ -163,7 +208,8 @@ fn bands(
 fn is_mark(event: &Event) -> bool {
     use StepEvent::{Done, Failed, Started, Unchanged};
     match event {
-        Event::IncidentOpened { .. }
+        Event::CutoverMarked
+        | Event::IncidentOpened { .. }
         | Event::Decided { .. }
         | Event::RunStarted { .. }
         | Event::UndoStarted { .. }
@@ -173,9 +219,12 @@ fn is_mark(event: &Event) -> bool {
     }
 }
 
-fn marks(course: &Course) -> Vec<StripMark> {
+fn marks(course: &Course, from: Timestamp) -> Vec<StripMark> {
     let mark = |at: Timestamp, text: String| StripMark { at, text: shown(text) };
     let mut marks = Vec::new();
+    for record in course.before().into_iter().filter(|record| record.at >= from) {
+        marks.push(mark(record.at, course.narrated(record).in_brief()));
+    }
     if let Some(breach) = course.breach {
         marks.push(mark(breach, "breach".to_owned()));
     }
@@ -191,6 +240,7 @@ fn marks(course: &Course) -> Vec<StripMark> {
         let text = match (course.still_fired(), course.confirmed()) {
             (Some(still_fired), _) => format!("the run ends; {still_fired}"),
             (None, Some(_)) => "the run ends, confirmed".to_owned(),
+            (None, None) if !course.has_run => "the incident ends".to_owned(),
             (None, None) => "the run ends".to_owned(),
         };
         marks.push(mark(ended, text));

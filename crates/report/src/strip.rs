@@ -31,13 +31,14 @@ pub(crate) fn svg(strip: &SignalStrip) -> String {
     let mut svg = format!(
         "<svg class=\"strip\" viewBox=\"0 0 {WIDTH:.0} {height:.0}\" role=\"img\" aria-label=\"signals around the run\">"
     );
+    // Below the rest, so that no line hides a word.
+    picture.marks(&mut svg, bottom);
     let mut y = top;
     for row in &strip.rows {
         picture.row(&mut svg, row, y);
         y += height_of(row);
     }
     picture.ticks(&mut svg, bottom);
-    picture.marks(&mut svg, bottom);
     svg.push_str("</svg>");
     svg
 }

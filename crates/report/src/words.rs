@@ -56,6 +56,16 @@ pub fn value(value: f64) -> String {
     }
 }
 
+/// To three digits, for a label.
+pub(crate) fn rounded(number: f64) -> String {
+    let size = number.abs();
+    if size == 0.0 || size >= 100.0 {
+        return value(if size < 1e9 { number.round() } else { number });
+    }
+    let rounded = format!("{number:.2e}").parse().unwrap_or(number);
+    value(rounded)
+}
+
 /// `120 ms`, `0.5%`, `40/s`
 pub fn with_unit(number: &str, unit: Option<&str>) -> String {
     match unit {
@@ -91,6 +101,14 @@ mod tests {
     fn values_are_short() {
         for (number, text) in [(0.0, "0"), (0.05, "0.05"), (1200.0, "1200"), (1e300, "1e300"), (-2.5e-9, "-2.5e-9")] {
             assert_eq!(value(number), text);
+        }
+    }
+
+    #[test]
+    fn a_label_has_three_digits() {
+        for (number, text) in [(1.27708, "1.28"), (57.1217, "57.1"), (1234.6, "1235"), (0.0, "0"), (0.012345, "0.0123")]
+        {
+            assert_eq!(rounded(number), text);
         }
     }
 

@@ -50,6 +50,11 @@ impl Watched {
 
 /// A breach, a decision, two steps, and the recovery of the error rate.
 fn charted() -> Story {
+    charted_and(false)
+}
+
+/// `killed`: in the middle of the breach.
+fn charted_and(killed: bool) -> Story {
     let mut stage = Stage::new();
     let mut plan = story::guarded();
     plan.steps.shift_remove("db");
@@ -64,6 +69,12 @@ fn charted() -> Story {
     watched.stage.command(Verb::Cutover).expect("it is armed");
     watched.reads(300, usual);
     watched.reads(150, rising);
+    if killed {
+        watched.recorder = Recorder::default();
+        watched.stage.pass(30);
+        watched.stage.feed(Input::Resumed { belay_version: "2".to_owned() }).expect("it goes on");
+        watched.reads(150, rising);
+    }
     let decided = Verb::Decide { roll_back: true };
     watched.stage.command_by(&story::by("carl", "customers cannot pay"), decided).expect("carl may decide");
     let run = watched.stage.state.run.as_ref().expect("it began").id.clone();
@@ -142,6 +153,19 @@ fn a_line_breaks_where_nothing_was_known_and_long_series_are_thinned() {
 }
 
 #[test]
+fn readings_that_a_kill_has_lost_are_a_gap_with_a_reason() {
+    let report = of(&charted_and(true));
+    let readings = report.signals.rows[0].readings.as_ref().unwrap();
+    let [gap] = readings.gaps[..] else { panic!("{:?}", readings.gaps) };
+    assert!(gap.to.duration_since(gap.from).as_secs() >= 30, "{gap:?}");
+    let page = html(&report);
+    assert!(page.contains("<rect class=\"gap\"") && page.matches("<polyline").count() == 2, "{page}");
+    let text = markdown(&report);
+    assert!(text.contains("None are on record between ") && text.contains("Belay was stopped or killed"), "{text}");
+    assert!(of(&charted()).signals.rows[0].readings.as_ref().unwrap().gaps.is_empty());
+}
+
+#[test]
 fn the_greatest_numbers_are_drawn_within_the_picture() {
     let mut report = of(&charted());
     let readings = report.signals.rows[0].readings.as_mut().unwrap();
@@ -156,7 +180,7 @@ fn the_greatest_numbers_are_drawn_within_the_picture() {
 fn the_time_of_an_answer_is_shown_with_its_unit() {
     let mut story = charted();
     let text = serde_json::to_string(&story.stage.journal).unwrap();
-    let within = r#""errors":{"kind":"http","spec":{"http":{"within":"2s"}}"#;
+    let within = r#""errors":{"kind":"http","spec":{"http":{"status":[200],"within":"2s"}}"#;
     let text = text.replace(r#""errors":{"kind":"alarm","spec":{}"#, within);
     story.stage.journal = serde_json::from_str(&text).unwrap();
     let report = report(&story.stage.journal, &story.run).unwrap().unwrap();
@@ -164,6 +188,8 @@ fn the_time_of_an_answer_is_shown_with_its_unit() {
     assert_eq!(readings.unit.as_ref().map(belay_report::Shown::as_str), Some("ms"));
     let (text, page) = (markdown(&report), html(&report));
     assert!(text.contains("in between from 0.08 ms to 7.25 ms"), "{text}");
+    // An answer in time is unhealthy with another status.
+    assert!(text.contains(", and status 200)") && page.contains(", and status 200</text>"), "{text}");
     assert!(page.contains("in between from 0.08 ms to 7.25 ms") && page.contains("0.08 to 7.25 ms</text>"), "{page}");
 }
 

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use belay_core::{
     change::Assessment,
+    event::RunKind,
     id::IncidentId,
     input::{Input, NotSent, Retry, Verb},
     reading::Health,
@@ -14,7 +15,7 @@ use belay_plan::{
 };
 use belay_report::{
     html, markdown,
-    model::{MeasureName, NoticeState},
+    model::{GoalName, MeasureName, NoticeState, Verdict},
     report, report_of_incident,
 };
 use serde_json::json;
@@ -58,7 +59,9 @@ fn an_incident_that_ended_by_itself_has_a_report_of_its_own() {
     stage.command(Verb::IncidentPostmortemHeld { incident: incident.clone(), link }).unwrap();
 
     let found = report_of_incident(&stage.journal, &incident).unwrap().unwrap();
-    assert!(found.over && found.run.is_none() && found.steps.is_empty() && found.goals.is_empty());
+    assert!(found.over && found.run.is_none() && found.steps.is_empty());
+    let goals: Vec<_> = found.goals.iter().map(|goal| (goal.name, goal.measured_s, goal.verdict)).collect();
+    assert_eq!(goals, [(GoalName::Severity, Some(600.0), Verdict::Met)]);
     assert_eq!(found.incident.as_ref().unwrap().id.as_str(), incident.0);
     assert!(found.ended.is_some() && found.ended == found.incident.as_ref().unwrap().closed);
     let last = found.summary.last().unwrap().as_str();
@@ -76,6 +79,8 @@ fn an_incident_that_ended_by_itself_has_a_report_of_its_own() {
     let text = markdown(&found);
     assert!(text.starts_with(&format!("# Report of incident {incident} of ")), "{text}");
     assert!(text.contains("| Run | none: nothing was rolled back |"), "{text}");
+    assert!(text.contains(" by hurt |\n") && !text.contains("| Reason |"), "{text}");
+    assert!(text.contains(" the incident ends\n") && !text.contains("the run ends"), "{text}");
     assert!(html(&found).contains("none: nothing was rolled back"));
     let document = serde_json::to_value(&found).unwrap();
     assert_eq!((&document["run"], &document["state"]), (&json!(null), &json!(null)));
@@ -99,4 +104,57 @@ fn an_approval_that_was_dropped_is_shown_as_such_and_is_nothing_to_tell() {
     let item = found.checklist.iter().find(|item| item.id.as_str() == "notices").unwrap();
     assert!(!item.note.as_str().contains("tell them yourself"), "{item:?}");
     assert_eq!(report_of_incident(&stage.journal, &incident).unwrap().unwrap(), found);
+}
+
+#[test]
+fn a_beginning_that_was_renewed_keeps_what_became_of_it_and_the_timeline_is_not_full_of_tries() {
+    let (mut stage, incident) = opened(Answer::Decide, &[NoticeKind::Incident, NoticeKind::Recovered]);
+    let failed = || Err(NotSent { why: "503".to_owned(), retry: Retry::Later { after: None } });
+    let answer = |stage: &mut Stage, result| {
+        let notice = stage.state.wants().notices[0].clone();
+        stage.feed(Input::Noticed { notice, result }).unwrap();
+    };
+    for _ in 0..3 {
+        answer(&mut stage, failed());
+        stage.pass(600);
+    }
+    stage.command(Verb::Decide { roll_back: false }).unwrap();
+    answer(&mut stage, failed());
+    answer(&mut stage, Ok("200".to_owned()));
+    stage.pass(60);
+    stage.read("errors", Health::Healthy);
+    let found = report_of_incident(&stage.journal, &incident).unwrap().unwrap();
+    let notice = &found.notices.items[0];
+    assert_eq!((notice.about.as_str(), notice.state, notice.failed), ("incident", NoticeState::Sent, 4));
+    let lines: Vec<&str> = found.timeline.items.iter().map(|entry| entry.text.as_str()).collect();
+    assert_eq!(lines.iter().filter(|line| line.contains("is not told of incident yet")).count(), 1, "{lines:#?}");
+    assert!(lines.iter().any(|line| line.contains("team is told: incident")), "{lines:#?}");
+}
+
+/// Who was not there reads of the arming, the cutover, and what the signals showed when a person asked for it.
+#[test]
+fn a_rollback_that_a_person_asks_for_shows_what_led_to_it() {
+    let mut plan = plan(vec![("by_hand", Step { action: "manual".to_owned(), ..step(&[]) })]);
+    plan.triggers["hurt"].dwell = Duration::from_secs(3600);
+    let mut stage = Stage::new();
+    stage.arm(&plan);
+    stage.read("errors", Health::Healthy);
+    stage.pass(60);
+    stage.command(Verb::Cutover).unwrap();
+    stage.pass(60);
+    stage.read("errors", Health::Unhealthy);
+    stage.command(Verb::Rollback { kind: RunKind::Real, only: Vec::new(), pin: None }).unwrap();
+    let run = stage.state.run.as_ref().unwrap().id.clone();
+    stage.command(Verb::Approve { run: run.clone(), step: "by_hand".to_owned(), approve: true }).unwrap();
+    let found = report(&stage.journal, &run).unwrap().unwrap();
+    let signals: Vec<(&str, &str)> =
+        found.signals.rows.iter().map(|row| (row.signal.as_str(), row.used_by.as_str())).collect();
+    assert!(signals.contains(&("errors", "trigger")), "{signals:?}");
+    let marks: Vec<&str> = found.signals.marks.items.iter().map(|mark| mark.text.as_str()).collect();
+    assert_eq!(marks[..3], ["armed", "cutover", "the run starts"]);
+    assert!(found.timeline.items[..2].iter().all(|entry| entry.at < found.started), "{:?}", found.timeline.items);
+    let steps = found.checklist.iter().find(|item| item.id.as_str() == "steps_done").unwrap();
+    let note = "1 step done or unchanged; done by hand, which Belay does not observe: by_hand (by the word of ada)";
+    assert_eq!(steps.note.as_str(), note);
+    assert!(markdown(&found).contains("was not gathered"), "{}", markdown(&found));
 }
