@@ -5,10 +5,11 @@ use belay_core::notice::Facts;
 use belay_journal::MemoryJournal;
 use belay_plan::{
     model::{Name, Plan},
-    notify::NoticeKind,
+    notify::{Channel, NoticeKind},
 };
 use belay_ports::{Access, Channels, Notice, channel::SEND_TIME_MAX};
 use futures::future::join_all;
+use indexmap::IndexMap;
 use serde_json::{Value, json};
 
 use crate::{
@@ -97,11 +98,13 @@ impl Args {
 
     fn show(&self, plan: &Plan, names: &[&Name], channels: &dyn Channels, output: Output) -> Result<Exit, Failure> {
         let mut documents = Vec::new();
+        // Channels that are told the same are shown once.
+        let mut shown: IndexMap<(&str, NoticeKind, &str, String), Vec<&str>> = IndexMap::new();
         for name in names {
             let planned = &plan.notify.channels[*name];
             let wanted = |kind: &&NoticeKind| self.event.is_none_or(|event| event == **kind);
             for kind in planned.events.iter().filter(wanted) {
-                for sample in samples::all(*kind) {
+                for sample in samples::all(*kind).into_iter().filter(|sample| is_told(planned, &sample.facts)) {
                     let notice = of_plan(plan, name, sample.facts, false);
                     let text = channels.channel(&planned.kind).map(|channel| channel.preview(&notice));
                     let text = text.unwrap_or_else(|| Err(format!("this Belay has no channel {}", planned.kind)));
@@ -109,19 +112,30 @@ impl Args {
                         Failure::message(Exit::Usage, format!("the text of {kind} for {name}: {why}"))
                             .help("correct the text that `notify.texts` names")
                     })?;
-                    let head = format!("{name} ({}), {kind}: {}", planned.kind, sample.name);
-                    output.line(output.bold().apply_to(paint::line(&head)));
-                    text.lines().for_each(|line| output.line(format_args!("  {}", paint::line(line))));
-                    output.line("");
                     documents.push(json!({ "channel": name, "kind": planned.kind, "event": kind, "sample": sample.name, "text": text }));
+                    shown.entry((&planned.kind, *kind, sample.name, text)).or_default().push(name);
                 }
             }
+        }
+        for ((of, kind, sample, text), names) in shown {
+            let head = format!("{} ({of}), {kind}: {sample}", names.join(", "));
+            output.line(output.bold().apply_to(paint::line(&head)));
+            text.lines().for_each(|line| output.line(format_args!("  {}", paint::line(line))));
+            output.line("");
         }
         if output.json {
             output.document(&json!({ "migration": plan.migration, "texts": documents }));
         }
         Ok(Exit::Done)
     }
+}
+
+/// A channel for what customers feel, or with times of its own, is told of nothing else.
+fn is_told(planned: &Channel, facts: &Facts) -> bool {
+    let incident = facts.incident.as_ref();
+    let felt = incident.is_some_and(|incident| incident.customer_facing);
+    let of_run_alone = facts.kind.is_of_incident() && incident.is_none();
+    (!planned.customer_facing || felt) && !(planned.after.is_some() && of_run_alone)
 }
 
 /// A sample as this channel of the plan gets it.

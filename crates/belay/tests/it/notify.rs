@@ -52,3 +52,30 @@ notify:
         assert!(found, "{place}: {warnings:#?}");
     }
 }
+
+#[test]
+fn a_preview_shows_what_a_channel_gets_and_what_several_get_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = "belay: 1
+migration: m
+steps:
+  a: { action: wait, with: { for: 5s } }
+notify:
+  team: { slack: env:HOOK, events: [incident] }
+  others: { slack: env:OTHER, events: [incident] }
+  customers: { statuspage: { page: abc, component: def, key: env:KEY }, when: customer_facing }
+";
+    std::fs::write(folder.path().join("plan.yaml"), plan).unwrap();
+    let shown = |more: &[&str]| {
+        let done = belay(folder.path(), &[&["notify", "plan.yaml", "--preview"], more].concat()).assert().code(0);
+        text(&done.get_output().stdout)
+    };
+    let all = shown(&[]);
+    assert!(all.contains("team, others (slack), incident: fixed first"), "{all}");
+    assert!(!all.contains("\nothers (slack)") && !all.contains("\nteam (slack)"), "{all}");
+    let customers = shown(&["--channel", "customers"]);
+    for never in ["two roles decide", "started by hand", "by hand, and nothing is known"] {
+        assert!(!customers.contains(never), "{never}: {customers}");
+    }
+    assert!(customers.contains("customers (statuspage), incident: fixed first"), "{customers}");
+}
