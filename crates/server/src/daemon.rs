@@ -70,6 +70,9 @@ pub enum BuildError {
     Open { migration: Name, source: OpenError },
 }
 
+/// By name.
+pub(crate) type Guards = Mutex<BTreeMap<Name, Arc<Guard>>>;
+
 /// Clones share it.
 #[derive(Clone)]
 pub struct Daemon {
@@ -87,7 +90,7 @@ struct Inner {
     metrics: Metrics,
     traces: Traces,
     gate: Gate,
-    guards: Mutex<BTreeMap<Name, Arc<Guard>>>,
+    guards: Arc<Guards>,
     /// One arming at a time: two must not both find a resource free.
     arming: tokio::sync::Mutex<()>,
     /// Migrations that `arm: on_start` should have armed and has not, and why not. What has ever been armed is none of
@@ -122,7 +125,11 @@ impl Daemon {
             Sampler::start(sensors, clock, observer, config.poll)
         };
         let config = watch::Sender::new(Arc::new(config));
-        let host = |beyond| -> Arc<dyn HostChecks> { Arc::new(Host { configs: config.subscribe(), beyond }) };
+        let (guards, clock) = (Arc::<Guards>::default(), parts.ports.clock.clone());
+        let host = |beyond| -> Arc<dyn HostChecks> {
+            let (configs, guards, clock) = (config.subscribe(), Arc::downgrade(&guards), clock.clone());
+            Arc::new(Host { configs, beyond, guards, clock })
+        };
         let host_checks = host(parts.readiness.clone().unwrap_or_else(|| Arc::new(())));
         let readiness = parts.readiness.map(host);
         let options = Options { sampler, belay_version: parts.belay_version, readiness };
@@ -137,7 +144,7 @@ impl Daemon {
             metrics: parts.metrics,
             traces: parts.traces,
             gate: parts.gate,
-            guards: Mutex::default(),
+            guards,
             arming: tokio::sync::Mutex::default(),
             unarmed: Mutex::default(),
             reloading: tokio::sync::Mutex::default(),

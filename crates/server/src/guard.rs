@@ -14,7 +14,7 @@ use belay_plan::{
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::plan_files::PlanFile;
+use crate::{pipeline::Pipeline, plan_files::PlanFile};
 
 pub(crate) struct Guard {
     pub(crate) handle: Handle,
@@ -23,6 +23,8 @@ pub(crate) struct Guard {
     pub(crate) reading: Arc<tokio::sync::Mutex<()>>,
     /// The last evaluation for somebody who asked.
     evaluated: Mutex<Option<Arc<Readiness>>>,
+    /// The `belay guard` that runs the migration's command, if any.
+    pub(crate) pipeline: Pipeline,
 }
 
 /// What the plan file says now. What is armed is in the journal, and does not change with the file.
@@ -40,7 +42,7 @@ impl Guard {
     pub(crate) fn new(handle: Handle, file: Option<PlanFile>) -> Self {
         let problem = file.is_none().then(|| "there is no plan file for it that can be used".to_owned());
         let on_disk = Mutex::new(OnDisk { file, problem, anothers: false });
-        Self { handle, on_disk, reading: Arc::default(), evaluated: Mutex::default() }
+        Self { handle, on_disk, reading: Arc::default(), evaluated: Mutex::default(), pipeline: Pipeline::default() }
     }
 
     pub(crate) fn name(&self) -> &str {

@@ -16,6 +16,7 @@ pub mod heartbeat;
 pub mod http;
 pub mod metrics;
 pub mod operate;
+mod pipeline;
 pub mod plan_files;
 pub mod pulse;
 pub mod secret;

@@ -1,15 +1,24 @@
 //! Readiness, as the daemon knows it: who holds the roles that a plan asks for, and an evaluation on demand.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, PoisonError, Weak},
+    time::Duration,
+};
 
 use belay_engine::{Circumstances, HostChecks, Readiness, readiness};
 use belay_plan::model::{Authority, Name, Plan};
-use belay_ports::{Check, Fut};
+use belay_ports::{Check, Clock, Fut};
 use indexmap::IndexSet;
 use jiff::SignedDuration;
 use tokio::sync::watch;
 
-use crate::{auth::Tokens, config::Config, daemon::Daemon, guard::Guard, operate::OperateError};
+use crate::{
+    auth::Tokens,
+    config::Config,
+    daemon::{Daemon, Guards},
+    guard::Guard,
+    operate::OperateError,
+};
 
 /// An evaluation that is younger answers for whoever asks: it takes the quota that the watch needs.
 const FRESH_FOR: SignedDuration = SignedDuration::from_secs(10);
@@ -127,12 +136,25 @@ pub fn people_unknown(plan: &Plan) -> Vec<Check> {
 pub(crate) struct Host {
     pub(crate) configs: watch::Receiver<Arc<Config>>,
     pub(crate) beyond: Arc<dyn HostChecks>,
+    /// The engines that ask are among them.
+    pub(crate) guards: Weak<Guards>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Host {
+    /// Of the `belay guard` that runs the migration's command.
+    fn of_pipeline(&self, migration: &str) -> Option<Check> {
+        let guards = self.guards.upgrade()?;
+        let guard = guards.lock().unwrap_or_else(PoisonError::into_inner).get(migration).cloned()?;
+        guard.pipeline.check(&guard.snapshot().state, self.clock.as_ref())
+    }
 }
 
 impl HostChecks for Host {
     fn checks<'a>(&'a self, plan: &'a Arc<Plan>, phase: Option<&'a str>) -> Fut<'a, Vec<Check>> {
         Box::pin(async move {
             let mut checks = people(plan, &self.configs.borrow().tokens);
+            checks.extend(self.of_pipeline(&plan.migration));
             checks.extend(self.beyond.checks(plan, phase).await);
             checks
         })
@@ -180,6 +202,7 @@ impl Daemon {
         let (found, now) = (guard.evaluated(plan_sha256)?, self.ports().clock.now());
         let state = guard.snapshot().state.clone();
         let of_now = state.armed.is_none_or(|at| at <= found.at) && state.cutover.is_none_or(|at| at < found.at);
+        let of_now = of_now && guard.pipeline.since().is_none_or(|since| since < found.at);
         let holds = of_now && now.duration_since(found.at) < younger_than;
         holds.then_some(found)
     }

@@ -65,6 +65,13 @@ pub(super) fn head(migration: &Migration, look: &Look) -> Vec<String> {
         let told = format!("{problem}. Give the roles under the daemon's `tokens`, and send SIGHUP{by_hand}");
         lines.extend(look.wrap(2, "! ", &told, output.warn()));
     }
+    if let Some(guard) = &migration.guard {
+        let (mark, style) = match guard.lost || guard.stage == "over" {
+            true => ("! ", output.warn()),
+            false => ("", output.dim()),
+        };
+        lines.extend(look.wrap(2, mark, &guard.found, style));
+    }
     for detour in &migration.detours {
         lines.extend(look.wrap(2, "! ", detour, output.warn()));
     }

@@ -583,3 +583,16 @@ fn what_a_run_keeps_is_said_by_its_changes() {
     let run = crate::document::Run::read(run).unwrap();
     assert_eq!(run.kept(), ["cluster orders-failed-0kf3", "shop-failed-0kf3", "stock-failed-0kf3"]);
 }
+
+/// A guard that is lost leaves it to people to mark the cutover.
+#[test]
+fn a_guard_is_shown_and_one_that_is_lost_stands_out() {
+    let mut document = armed();
+    let report = |lost: bool, found: &str| json!({ "stage": "command", "at": "2026-03-01T21:59:57Z", "lost": lost, "found": found });
+    document["guard"] = report(false, "a guard runs the command, heard 3s ago");
+    let shown = show(&document, 100);
+    assert!(shown.lines().any(|line| line.trim() == "a guard runs the command, heard 3s ago"), "{shown}");
+    document["guard"] = report(true, "the guard of this cutover was lost; the cutover is not marked");
+    let shown = show(&document, 100);
+    assert!(shown.contains("! the guard of this cutover was lost; the cutover is not marked"), "{shown}");
+}

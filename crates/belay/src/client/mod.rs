@@ -215,6 +215,12 @@ impl Client {
         self.post_as(&clock::fresh_key(), path, body).await
     }
 
+    /// Reports what is worth nothing a moment later, so no answer is kept for it. Whether the daemon took it.
+    pub(crate) async fn report(&self, path: &str, body: &Value) -> bool {
+        let request = self.request(Method::POST, path).timeout(ANSWER_TIMEOUT).json(body);
+        request.send().await.is_ok_and(|answer| answer.status().is_success())
+    }
+
     /// The same under the caller's key: asked again with it, also after an outage, it is not done twice.
     pub(crate) async fn post_as(&self, key: &str, path: &str, body: &Value) -> Result<Value, Failure> {
         let request = || {

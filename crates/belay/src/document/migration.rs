@@ -51,6 +51,9 @@ pub(crate) struct Migration {
     /// Where calls to AWS go, if not straight to AWS.
     #[serde(default)]
     pub(crate) detours: Vec<String>,
+    /// The `belay guard` that runs the migration's command.
+    #[serde(default)]
+    pub(crate) guard: Option<GuardReport>,
     /// What a rollback returns to.
     #[serde(default)]
     pub(crate) baseline: Option<Baseline>,
@@ -76,6 +79,14 @@ pub(crate) struct Migration {
     pub(crate) seq: u64,
     /// The moment that all of it is from, by the clock of whoever watches.
     pub(crate) now: Timestamp,
+}
+
+/// What `belay guard` has reported last.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct GuardReport {
+    pub(crate) stage: String,
+    pub(crate) lost: bool,
+    pub(crate) found: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]

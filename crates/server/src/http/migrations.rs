@@ -21,6 +21,7 @@ use crate::{
     daemon::Daemon,
     guard::{Guard, differences},
     operate::Word,
+    pipeline,
 };
 
 use super::{
@@ -50,6 +51,9 @@ pub(super) struct Shown {
     /// Where calls to AWS go, if not straight to AWS: endpoints and proxies that the environment or the profile names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     detours: Vec<String>,
+    /// The `belay guard` that runs the migration's command, if one has reported since it was armed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    guard: Option<pipeline::Shown>,
     /// What arming found that a person should know. Only in the answer to `arm`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
@@ -69,6 +73,7 @@ fn shown(daemon: &Daemon, guard: &Guard) -> Shown {
         },
         view,
         detours: daemon.ports().actuators.detours(),
+        guard: guard.pipeline.shown(&snapshot.state, daemon.ports().clock.as_ref()),
         warnings: Vec::new(),
         plan_file: guard.path().map(|path| path.display().to_string()),
         plan_problem: guard.file_problem(),

@@ -9,6 +9,7 @@ mod events;
 mod evidence;
 mod feed;
 mod frame;
+mod guard;
 mod health;
 mod idempotency;
 mod identify;
@@ -105,6 +106,7 @@ const GUARDED: &[Route] = &[
     || routes!(checklist::show),
     || routes!(checklist::tick),
     || routes!(restore_tests::record),
+    || routes!(guard::report),
     || routes!(incidents::list),
     || routes!(incidents::show),
     || routes!(incidents::decide),

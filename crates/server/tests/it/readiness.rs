@@ -92,3 +92,30 @@ async fn a_restore_test_that_was_made_beside_the_daemon_goes_on_record() {
         .await
         .expect_problem(422, "invalid_request");
 }
+
+/// `belay guard` reports every five seconds while it runs the command of a migration; one that is killed reports nothing more.
+#[tokio::test(start_paused = true)]
+async fn a_guard_that_reports_no_more_while_its_command_runs_makes_the_readiness_unknown() {
+    const GUARD: &str = "/v1/migrations/checkout/guard";
+    let test = guarding(CHECKOUT).await;
+    test.post("/v1/migrations/checkout/arm", "{}").await.expect(StatusCode::OK);
+    let shown = test.post(GUARD, r#"{ "stage": "command" }"#).await.expect(StatusCode::OK);
+    assert_eq!((&shown["guard"]["stage"], &shown["guard"]["lost"]), (&json!("command"), &json!(false)), "{shown:#}");
+    let found = test.get(READINESS).await.expect(StatusCode::OK);
+    assert_eq!(check(&found, "guard")["verdict"], "go", "{found:#}");
+
+    tokio::time::sleep(std::time::Duration::from_secs(31)).await;
+    let found = test.get(READINESS).await.expect(StatusCode::OK);
+    let lost = check(&found, "guard");
+    assert_eq!((&found["verdict"], &lost["verdict"]), (&json!("unknown"), &json!("unknown")), "{found:#}");
+    let what = lost["found"].as_str().unwrap_or_default();
+    assert!(what.ends_with("while its command ran; the cutover is not marked"), "{what}");
+    assert_eq!(test.get("/v1/migrations/checkout").await.body["guard"]["lost"], true);
+
+    test.post("/v1/migrations/checkout/cutover", "{}").await.expect(StatusCode::OK);
+    let found = test.get(READINESS).await.expect(StatusCode::OK);
+    let checks = found["checks"].as_array().expect("checks");
+    assert!(checks.iter().all(|check| check["id"] != "guard"), "a person has marked it: {found:#}");
+    test.post(GUARD, r#"{ "stage": "asleep" }"#).await.expect_problem(422, "invalid_request");
+    test.post("/v1/migrations/nothing/guard", r#"{ "stage": "soak" }"#).await.expect_problem(404, "not_found");
+}

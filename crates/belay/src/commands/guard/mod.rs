@@ -1,5 +1,6 @@
 //! `belay guard`: a command of a pipeline, with the safety net below it.
 
+mod beat;
 mod child;
 mod end;
 mod ready;

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::{
     Args, Mark, OnFailure,
+    beat::{Beat, Stage},
     child::{Ended, Guarded, code_of, program},
     end::{End, Outcome, Report, Stop},
     ready::{arm, present, refuse_old_baseline, refuse_unready, tell_baseline},
@@ -38,6 +39,7 @@ pub(super) struct Session<'a> {
     tell: Tell,
     signals: Signals,
     watch: Watch,
+    beat: Beat,
     report: &'a mut Report,
     /// Runs that began since then concern us.
     since: Timestamp,
@@ -104,11 +106,29 @@ impl<'a> Session<'a> {
         report.plan_sha256.clone_from(&loaded.sha256);
         report.commands = client.commands();
         let watch = Watch::new(&client, &loaded.plan.migration, tell);
+        let beat = Beat::start(&client, &loaded.plan.migration);
         let since = Timestamp::MIN;
-        Self { args, loaded, client, tell, signals, watch, report, since, last_needs: Vec::new() }
+        Self { args, loaded, client, tell, signals, watch, beat, report, since, last_needs: Vec::new() }
     }
 
     pub(super) async fn guard(mut self) -> Result<End, Stop> {
+        let ended = self.course().await;
+        let why = match &ended {
+            Ok(end) | Err(Stop::Over(end)) if matches!(end.outcome, Outcome::Cancelled | Outcome::CommandFailed) => {
+                Some(end.what.clone())
+            }
+            Err(Stop::Signalled(caught)) if self.report.started => Some(format!("{} ended it", caught.name())),
+            Err(Stop::Failed(_)) if self.report.started => {
+                Some("it failed before it could mark the cutover".to_owned())
+            }
+            _ => None,
+        };
+        self.beat.over(why).await;
+        ended
+    }
+
+    async fn course(&mut self) -> Result<End, Stop> {
+        self.beat.reaches(Stage::Before).await;
         self.prepare().await?;
         let name = &self.loaded.plan.migration;
         self.tell.say(format_args!("{name} is armed: the daemon watches it from now on, also without this process"));
@@ -277,6 +297,7 @@ impl<'a> Session<'a> {
     /// Runs the command to its end. Also whether it was told to end.
     async fn command(&mut self) -> Result<(Ended, bool), Stop> {
         let name = program(&self.args.command);
+        self.beat.reaches(Stage::Command).await;
         let mut child = Guarded::start(&self.args.command).map_err(|error| {
             let what = format!("{name} could not be started: {error}");
             Stop::Over(End::new(code_of(&error), Outcome::CommandNotStarted, what))
@@ -345,6 +366,7 @@ impl<'a> Session<'a> {
         }
         let name = &self.loaded.plan.migration;
         let soak = self.args.soak;
+        self.beat.reaches(Stage::Soak).await;
         self.tell.say(format_args!("{name} is watched for {}", text::duration(soak)));
         let (mut soak, started, mut noted) = (Soak::new(soak), Instant::now(), Instant::now());
         loop {

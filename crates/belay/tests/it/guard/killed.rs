@@ -36,6 +36,8 @@ fn a_guard_that_is_killed_beside_its_command_does_not_take_the_command_along() {
     let script = "echo started; read line; echo \"$line\"; \"$BELAY\" cutover; echo marked";
     let mut guard = guarded.guard(&[], &["sh", "-c", script]);
     guard.stdout.until("started");
+    let reported = guarded.json(&["status", "shop"])["guard"].clone();
+    assert_eq!((&reported["stage"], &reported["lost"]), (&"command".into(), &false.into()), "{reported}");
     guard.child.kill().unwrap();
     guard.child.wait().unwrap();
     guarded.is("armed");

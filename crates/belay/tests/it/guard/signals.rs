@@ -73,6 +73,10 @@ fn a_command_that_dies_of_the_signal_ends_guard_with_its_code() {
     assert_eq!(ended.code, Some(143), "{ended:#?}");
     ended.says("sh was ended by SIGTERM");
     guarded.is("armed");
+    let reported = guarded.json(&["status", "shop"])["guard"].clone();
+    assert_eq!(reported["stage"], "over", "{reported}");
+    let found = reported["found"].as_str().unwrap();
+    assert!(found.contains("told to end") && found.ends_with("the cutover is not marked"), "{found}");
 }
 
 #[test]
