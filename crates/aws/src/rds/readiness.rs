@@ -177,7 +177,7 @@ pub(super) async fn of(
     };
     // What keeps it from being restored, the assessment shows.
     let mut checks: Vec<Check> = origin::check(scope, with, now, snapshot, point).into_iter().collect();
-    checks.extend(status::checks(with, now));
+    checks.extend(status::check(with, now));
     checks.extend(protection::check(now));
     let Some(mut needs) = Needs::of(now, baseline) else { return checks };
     if with.without.contains("db_instance_class") {

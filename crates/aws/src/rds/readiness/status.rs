@@ -11,25 +11,23 @@ use crate::rds::{
 
 const ID: &str = "database_status";
 
-/// Of the database, and of each member of a cluster: they are renamed as well.
-pub(super) fn checks(with: &With, now: &Observed) -> Vec<Check> {
+/// Of the instance, or of the cluster: its readers come and go with the load.
+///
+/// None: there is none, or it stays as it is until a person does something, which the assessment shows.
+pub(super) fn check(with: &With, now: &Observed) -> Option<Check> {
     match now {
         Observed::Instance(state) => {
-            let found = state.instance.as_ref();
-            found.and_then(|found| check(with, "instance", &found.name, &found.status)).into_iter().collect()
+            let found = state.instance.as_ref()?;
+            of(with, "instance", &found.name, &found.status)
         }
         Observed::Cluster(state) => {
-            let cluster = state.cluster.as_ref();
-            let cluster = cluster.and_then(|found| check(with, "cluster", &found.name, &found.status));
-            let members = state.members.iter().filter_map(|member| member.instance.as_ref());
-            let members = members.filter_map(|found| check(with, "member", &found.name, &found.status));
-            cluster.into_iter().chain(members).collect()
+            let found = state.cluster.as_ref()?;
+            of(with, "cluster", &found.name, &found.status)
         }
     }
 }
 
-/// None: it stays as it is until a person does something, which the assessment shows.
-fn check(with: &With, word: &str, name: &str, status: &str) -> Option<Check> {
+fn of(with: &With, word: &str, name: &str, status: &str) -> Option<Check> {
     let found = format!("the {word} is {status}");
     if is_going(status) {
         let check =
