@@ -218,7 +218,7 @@ fn what_is_broken_is_found_and_named() {
         plan.objectives.rto = Some(Duration::from_secs(60));
         let scene = Scene { plan: Arc::new(plan), ..sound() };
         let check = of(&evaluate(&scene).await, "rto", "").clone();
-        assert!(check.verdict == CheckVerdict::Warn && check.found.ends_with("never measured: dns"), "{check:?}");
+        assert!(check.verdict == CheckVerdict::Warn && check.found.ends_with("dns was never measured"), "{check:?}");
         let took = |seconds| [("dns".to_owned(), vec![Duration::from_secs(seconds).into()])].into();
         for (seconds, verdict) in [(59, CheckVerdict::Go), (61, CheckVerdict::NoGo)] {
             let measured = Circumstances { measured: took(seconds), ..before(&scene) };
