@@ -25,6 +25,7 @@ mod refusals;
 mod rehearsal;
 mod reports;
 mod reviews;
+mod secrets;
 mod window;
 
 use std::path::{Path, PathBuf};

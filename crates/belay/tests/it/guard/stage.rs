@@ -65,7 +65,7 @@ impl Lines {
     }
 
     /// All that are left, when the pipe has ended.
-    pub(super) fn rest(self) -> Vec<String> {
+    pub(crate) fn rest(self) -> Vec<String> {
         self.0.iter().collect()
     }
 }
