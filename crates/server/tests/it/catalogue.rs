@@ -1,11 +1,12 @@
-//! A small plan language for tests: one action, one kind of signal.
+//! A small plan language for tests: one action, one kind of signal, one channel.
 
 use std::time::Duration;
 
 use belay_local::Programs;
 use belay_plan::{
-    catalogue::{ActionSpec, Catalogue, SignalSpec, no_action_findings, no_signal_findings},
+    catalogue::{ActionSpec, Catalogue, ChannelSpec, SignalSpec, no_action_findings, no_signal_findings},
     model::Nature,
+    notify::NoticeKind,
     shape::{NAME, field, object, text, weights},
 };
 
@@ -31,5 +32,13 @@ pub(crate) fn catalogue() -> Catalogue {
         check: no_signal_findings,
         remarks: no_signal_findings,
     };
-    Catalogue::new(Programs::specs().into_iter().chain([action]), [signal])
+    let channel = ChannelSpec {
+        key: "chat",
+        summary: "A chat.",
+        value: text("the name of a room"),
+        siblings: Vec::new(),
+        events: NoticeKind::ALL.to_vec(),
+        check: |_| Vec::new(),
+    };
+    Catalogue::new(Programs::specs().into_iter().chain([action]), [signal]).with_channels([channel], |_, _, _| Ok(()))
 }

@@ -7,6 +7,7 @@ use axum::{
     http::{Request, StatusCode},
 };
 use belay_server::Config;
+use belay_sim::Receiver;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -162,6 +163,24 @@ async fn a_role_that_decides_and_that_no_token_has_is_not_armed() {
     }
     assert!(!detail.contains("tech_lead or tech_lead"), "{detail}");
     assert!(refused["help"].as_str().unwrap().contains("`auditor`, `tech_lead`"), "{refused:#}");
+}
+
+/// Nobody is to correct one thing and then be told of the next.
+#[tokio::test(start_paused = true)]
+async fn all_that_stands_against_arming_is_told_at_once_one_a_line() {
+    let operator = Some("Bearer act");
+    let rule = "decision: { rules: [{ do: decide, authority: [auditor] }] }\ntriggers:\n";
+    let notify = "notify:\n  team: { chat: room }\n  others: { chat: hall }\n";
+    let plan = format!("{}\n{notify}", CHECKOUT.replace("triggers:\n", rule).trim_end());
+    let test = guarded_by(&plan).await;
+    ["team", "others"].into_iter().for_each(|name| test.ground.world.inbox().set(name, Receiver::Refuses));
+    let refused = ask(&test, "POST", "/v1/migrations/checkout/arm", operator).await.expect_problem(409, "needs_roles");
+    let lines: Vec<&str> = refused["detail"].as_str().unwrap().lines().collect();
+    assert_eq!(lines.len(), 4, "{lines:#?}");
+    assert!(lines[1].ends_with("asks for 1 person with the role auditor, and 0 people have it"), "{lines:#?}");
+    for (line, name) in lines[2..].iter().zip(["team", "others"]) {
+        assert!(line.contains(&format!("channel {name} cannot be used: the simulated receiver refuses it")), "{line}");
+    }
 }
 
 /// What is armed without tokens can be decided without them.
