@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_elasticloadbalancingv2::Client;
+use belay_aws_catalogue::route53::normal_name;
 use belay_ports::ReadError;
 
-use super::record::{RecordSet, normal_name};
+use super::record::RecordSet;
 use crate::{errors, resolver::Resolver};
 
 pub(super) const BALANCERS: &str = "elasticloadbalancing:DescribeLoadBalancers";

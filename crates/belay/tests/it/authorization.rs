@@ -88,7 +88,7 @@ fn every_statement_is_one_that_aws_knows() {
     let (known, forms) = (actions(&page), forms(&page));
     let plan = repository("crates/belay/tests/plans/every-action.yaml");
     let text = fs::read_to_string(&plan).unwrap();
-    for ActionSpec { name, .. } in belay_aws::action_specs() {
+    for ActionSpec { name, .. } in belay_aws_catalogue::action_specs() {
         assert!(text.contains(&format!("action: {name}")), "{name} is missing in every-action.yaml");
     }
     let folder = tempfile::tempdir().unwrap();

@@ -26,14 +26,17 @@ struct Counting {
     read: AtomicUsize,
 }
 
+/// A journal with the records of a stream in it.
+pub(crate) async fn journal_of(records: &[Record]) -> MemoryJournal {
+    let journal = MemoryJournal::default();
+    let new = |record: &Record| NewRecord { at: record.at, actor: record.actor.clone(), event: record.event.clone() };
+    journal.append(&records[0].stream, 0, records.iter().map(new).collect()).await.unwrap();
+    journal
+}
+
 impl Counting {
-    /// With the records of a stream in it.
     async fn of(records: &[Record]) -> Self {
-        let journal = MemoryJournal::default();
-        let new =
-            |record: &Record| NewRecord { at: record.at, actor: record.actor.clone(), event: record.event.clone() };
-        journal.append(&records[0].stream, 0, records.iter().map(new).collect()).await.unwrap();
-        Self { journal, read: AtomicUsize::new(0) }
+        Self { journal: journal_of(records).await, read: AtomicUsize::new(0) }
     }
 }
 

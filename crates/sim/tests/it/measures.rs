@@ -5,10 +5,10 @@ use belay_core::{
     measure::measure,
     migration::Migration,
 };
-use belay_engine::{Measured, drill_report};
+use belay_engine::{DrillReport, Measured, drill_report};
 use belay_report::{model::MeasureName, report};
 
-use crate::golden_scenes::SCENES;
+use crate::{golden_scenes::SCENES, history::journal_of, scene::virtually};
 
 fn seconds(time: Option<std::time::Duration>) -> Option<f64> {
     time.map(|time| (time.as_secs_f64() * 1000.0).round() / 1000.0)
@@ -18,6 +18,13 @@ fn folded(records: &[Record]) -> Migration {
     let mut state = Migration::new(records[0].stream.clone());
     records.iter().for_each(|record| state.evolve(record).unwrap());
     state
+}
+
+fn drill(records: &[Record]) -> Option<DrillReport> {
+    virtually(async {
+        let journal = journal_of(records).await;
+        drill_report(&journal, &records[0].stream, &Measured::default()).await.unwrap()
+    })
 }
 
 #[test]
@@ -45,7 +52,7 @@ fn drills_and_reports_have_the_times_that_the_records_show() {
             assert_eq!(lost, seconds(measured.data_lost()), "{name}");
             reports += 1;
             if run.kind == RunKind::Drill
-                && let Some(drill) = drill_report(&state.name, &records, &Measured::default()).unwrap()
+                && let Some(drill) = drill(&records)
             {
                 let times = (drill.detection_s, drill.decision_s, drill.recovery_s, drill.confidence_s, drill.total_s);
                 let expected = (
