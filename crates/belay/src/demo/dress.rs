@@ -104,6 +104,10 @@ impl Actuator for DressedActuator {
         self.actuator.pace()
     }
 
+    fn stirs<'a>(&'a self, scope: &'a Scope) -> Fut<'a, ()> {
+        self.actuator.stirs(scope)
+    }
+
     fn permissions(&self, scope: &Scope) -> Vec<Permission> {
         self.actuator.permissions(scope)
     }

@@ -151,7 +151,7 @@ fn a_rollback_that_a_person_asks_for_shows_what_led_to_it() {
         found.signals.rows.iter().map(|row| (row.signal.as_str(), row.used_by.as_str())).collect();
     assert!(signals.contains(&("errors", "trigger")), "{signals:?}");
     let marks: Vec<&str> = found.signals.marks.items.iter().map(|mark| mark.text.as_str()).collect();
-    assert_eq!(marks[..3], ["armed", "cutover", "the run starts"]);
+    assert_eq!(marks[..3], ["armed", "the cutover is marked", "a run has begun"]);
     assert!(found.timeline.items[..2].iter().all(|entry| entry.at < found.started), "{:?}", found.timeline.items);
     let steps = found.checklist.iter().find(|item| item.id.as_str() == "steps_done").unwrap();
     let note = "1 step done or unchanged; done by hand, which Belay does not observe: by_hand (by the word of ada)";
