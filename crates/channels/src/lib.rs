@@ -48,7 +48,7 @@ pub struct Channels {
 impl Channels {
     /// `gate`: which secrets may be sent where.
     pub fn new(clock: Arc<dyn Clock>, gate: Gate) -> Self {
-        let shared = Shared { clock, secrets: Secrets::default(), gate, http: Http::default(), roots: Vec::new() };
+        let shared = Shared { clock, secrets: gate.secrets(), gate, http: Http::default(), roots: Vec::new() };
         Self { shared: Arc::new(shared), email: Email::default() }
     }
 

@@ -191,7 +191,7 @@ impl Programs {
             mark: mark(scope),
             deadline: scope.deadline,
         };
-        let secrets = Secrets::of(program::own_environment());
+        let secrets = Secrets::of(program::own_environment(), self.0.gate.secrets().known());
         let guard = self.register(scope);
         let ended = process::run(job, self.0.clock.as_ref(), guard.interrupted.subscribe(), &secrets).await;
         let ended = ended.map_err(|error| {

@@ -3,6 +3,8 @@
 use belay_ports::job::{self, OUTPUT_BYTES_MAX};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+use crate::mask;
+
 /// A secret is masked only if it is so long: shorter ones are words of any output.
 const SECRET_BYTES_MIN: usize = 8;
 
@@ -15,12 +17,18 @@ const SECRET_WORDS: [&str; 9] =
 pub(crate) struct Secrets(Vec<(String, String)>);
 
 impl Secrets {
-    /// The variables of an environment that hold secrets, as their names tell: `AWS_SESSION_TOKEN`, `SLACK_WEBHOOK`.
-    pub(crate) fn of(environment: impl Iterator<Item = (String, String)>) -> Self {
+    /// The variables of an environment that hold secrets, as their names tell: `AWS_SESSION_TOKEN`, `SLACK_WEBHOOK`; and those that
+    /// were looked up, with the parts that are secrets themselves: the password of a URL, the token of `Bearer TOKEN`.
+    pub(crate) fn of(environment: impl Iterator<Item = (String, String)>, looked_up: Vec<(String, String)>) -> Self {
         let is_secret =
             |name: &str| name.to_ascii_uppercase().rsplit('_').next().is_some_and(|word| SECRET_WORDS.contains(&word));
-        let found = environment.filter(|(name, value)| is_secret(name) && value.len() >= SECRET_BYTES_MIN);
-        let mut found: Vec<(String, String)> = found.collect();
+        let parts = looked_up.into_iter().flat_map(|(name, value)| {
+            let password = password(&value).map(ToOwned::to_owned);
+            let parts = mask::of_header(&value).into_iter().chain(password);
+            parts.map(|part| (name.clone(), part)).collect::<Vec<_>>()
+        });
+        let found = environment.filter(|(name, _)| is_secret(name)).chain(parts);
+        let mut found: Vec<(String, String)> = found.filter(|(_, value)| value.len() >= SECRET_BYTES_MIN).collect();
         // One that contains another goes first.
         found.sort_by_key(|(_, value)| std::cmp::Reverse(value.len()));
         Self(found)
@@ -46,6 +54,11 @@ impl Secrets {
         });
         ends.max().unwrap_or(from)
     }
+}
+
+fn password(url: &str) -> Option<&str> {
+    let (login, _) = url.split_once("://")?.1.split_once('@')?;
+    Some(login.split_once(':')?.1)
 }
 
 /// The end of what was written.
@@ -96,7 +109,14 @@ mod tests {
             ("PATH", "/usr/local/bin"),
             ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
         ];
-        Secrets::of(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+        let pairs = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        let looked_up = [
+            ("env:ORDERS_DB", "postgres://shop:pa55-of-orders@db/orders"),
+            ("file:probe.key", "Bearer t0ken-of-probe"),
+        ];
+        Secrets::of(pairs(&variables).into_iter(), pairs(&looked_up))
     }
 
     async fn tail(secrets: &Secrets, written: &str) -> String {
@@ -109,6 +129,12 @@ mod tests {
     async fn known_secrets_are_masked_by_the_names_of_their_variables() {
         let shown = tail(&secrets(), "a wJalrXUtnFEMI b wJalrXUtnFEMI/and-more /usr/local/bin short\n").await;
         assert_eq!(shown, "a [AWS_SECRET_ACCESS_KEY masked] b [AWS_SESSION_TOKEN masked] /usr/local/bin short");
+    }
+
+    #[tokio::test]
+    async fn what_was_looked_up_for_a_plan_is_masked_with_its_parts() {
+        let shown = tail(&secrets(), "login pa55-of-orders, then t0ken-of-probe\n").await;
+        assert_eq!(shown, "login [env:ORDERS_DB masked], then [file:probe.key masked]");
     }
 
     #[tokio::test]

@@ -9,7 +9,10 @@ use std::{
 use belay_plan::model::Plan;
 use serde_json::Value;
 
-use crate::{ACTION, program, secrets::Reference};
+use crate::{
+    ACTION, program,
+    secrets::{Reference, Secrets},
+};
 
 /// One thing that a plan does beyond AWS.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,23 +158,29 @@ fn is_one_of(host: &str, listed: &[String]) -> bool {
 pub struct Gate {
     permits: Arc<RwLock<Permits>>,
     only_listed: bool,
+    secrets: Secrets,
 }
 
 impl Gate {
     pub fn new(permits: Permits) -> Self {
-        Self { permits: Arc::new(RwLock::new(permits)), only_listed: false }
+        Self { permits: Arc::new(RwLock::new(permits)), ..Self::default() }
     }
 
     /// The same for what nobody has asked for, as a dry run of a plan that nobody has reviewed.
     #[must_use]
     pub fn only_listed(&self) -> Self {
-        Self { permits: self.permits.clone(), only_listed: true }
+        Self { only_listed: true, ..self.clone() }
     }
 
     /// The same without that limit, where nothing is sent: whether a channel could be used is tried as a person would use it.
     #[must_use]
     pub fn asked(&self) -> Self {
-        Self { permits: self.permits.clone(), only_listed: false }
+        Self { only_listed: false, ..self.clone() }
+    }
+
+    /// Looks up what plans refer to: one for all, so that what one part sends another does not show.
+    pub fn secrets(&self) -> Secrets {
+        self.secrets.clone()
     }
 
     /// The hosts of AWS endpoints that may be reached over plain HTTP.

@@ -80,10 +80,18 @@ impl Reference {
 /// What was found at a place, or what is wrong there, in words that tell nothing of it.
 type Found = Result<String, String>;
 
-/// Looks secrets up. Clones share what is under way.
-#[derive(Debug, Clone, Default)]
+/// Looks secrets up. Clones share what is under way, and what was found.
+#[derive(Clone, Default)]
 pub struct Secrets {
     reads: Arc<Mutex<BTreeMap<PathBuf, watch::Receiver<Option<Found>>>>>,
+    /// The last value of each that was looked up: a program that prints one must not put it on record.
+    known: Arc<Mutex<BTreeMap<Reference, String>>>,
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secrets").finish_non_exhaustive()
+    }
 }
 
 impl Secrets {
@@ -102,8 +110,18 @@ impl Secrets {
         };
         match found?.trim() {
             "" => Err(format!("{place} is empty")),
-            secret => Ok(secret.to_owned()),
+            secret => {
+                let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+                known.insert(reference.clone(), secret.to_owned());
+                Ok(secret.to_owned())
+            }
         }
+    }
+
+    /// The secrets that were looked up so far, each with what it is called.
+    pub(crate) fn known(&self) -> Vec<(String, String)> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.iter().map(|(reference, value)| (reference.to_string(), value.clone())).collect()
     }
 
     async fn read(&self, path: &Path) -> Found {

@@ -1,5 +1,5 @@
-//! The traits between the engine and the outside. A new AWS system is one file that implements [`System`] and exports
-//! its spec for the plan's catalogue; a new signal is one [`Sensor`].
+//! The traits between the engine and the outside. A new AWS system is a [`System`] beside its spec in the plan's catalogue; a new
+//! signal is a [`Sensor`].
 
 use std::{future::Future, pin::Pin};
 

@@ -46,7 +46,7 @@ pub struct Probes {
 impl Probes {
     /// `gate`: which secrets they may send where, and which hosts they may ask.
     pub fn new(clock: Arc<dyn Clock>, gate: Gate) -> Self {
-        let secrets = Secrets::default();
+        let secrets = gate.secrets();
         let databases = Databases::new(Arc::clone(&clock), secrets.clone(), gate.clone());
         Self { clock, tls: Arc::default(), secrets, gate, databases }
     }

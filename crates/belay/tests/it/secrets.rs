@@ -31,7 +31,7 @@ signals:
 triggers: { hurt: { when: errors, for: 0s, severity: critical } }
 decision: { rules: [{ do: roll_back }] }
 steps:
-  back: { action: command, with: { argv: [sh, -c, "echo with $AWS_SESSION_TOKEN"] } }
+  back: { action: command, with: { argv: [sh, -c, "echo with $AWS_SESSION_TOKEN; cat probe.key"] } }
 notify:
   team: { slack: env:SLACK_HOOK }
   others: { teams: env:TEAMS_HOOK }
@@ -200,7 +200,7 @@ fn no_secret_is_in_anything_that_is_written() {
 
     let token = stage.token.clone();
     let all = stage.written.iter().map(|(_, what)| what.as_str()).collect::<String>();
-    for told in ["notice_failed", "signal_turned", "[AWS_SESSION_TOKEN masked]"] {
+    for told in ["notice_failed", "signal_turned", "[AWS_SESSION_TOKEN masked]", "[file:probe.key masked]"] {
         assert!(all.contains(told), "what the servers and the program answer is on record: {told}");
     }
     for value in VALUES.into_iter().chain([token.as_str()]) {
