@@ -22,10 +22,7 @@ mod webhook;
 
 use std::sync::Arc;
 
-use belay_local::{
-    permit::{Gate, Reach},
-    secrets::Secrets,
-};
+use belay_local::permit::{Gate, Reach};
 use belay_plan::{
     catalogue::ChannelSpec,
     notify::{NoticeKind, Notify},

@@ -91,6 +91,10 @@ impl Actuator for PacedActuator {
         self.actuator.pace().max(self.pace)
     }
 
+    fn stirs<'a>(&'a self, scope: &'a Scope) -> Fut<'a, ()> {
+        self.actuator.stirs(scope)
+    }
+
     fn permissions(&self, scope: &Scope) -> Vec<Permission> {
         self.actuator.permissions(scope)
     }

@@ -1,5 +1,7 @@
 //! However long a stream is, a report takes little of it.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use belay_core::{id::IncidentId, id::RunId, reading::Health};
 use belay_plan::model::Plan;
 use belay_report::{Gathering, RunReport, report};

@@ -1,5 +1,7 @@
 //! Runs and incidents that the state has forgotten are read from the journal.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use axum::http::StatusCode;
 use belay_core::past::KEPT;
 use serde_json::{Value, json};

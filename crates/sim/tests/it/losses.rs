@@ -134,6 +134,10 @@ impl Actuator for One {
         self.of.pace()
     }
 
+    fn stirs<'a>(&'a self, scope: &'a Scope) -> Fut<'a, ()> {
+        self.of.stirs(scope)
+    }
+
     fn permissions(&self, scope: &Scope) -> Vec<Permission> {
         self.of.permissions(scope)
     }
