@@ -151,11 +151,7 @@ impl Secrets {
             drop(over);
             sender.send_replace(Some(match found {
                 Ok(file) => Ok(file.text),
-                // A relative path is of the folder that the process was started in: the whole one shows where that is.
-                Err(error) => {
-                    let whole = std::path::absolute(&path).unwrap_or_else(|_| path.clone());
-                    Err(format!("{} cannot be read: {error}", whole.display()))
-                }
+                Err(error) => Err(format!("{} cannot be read: {error}{}", path.display(), looked_for(&path))),
             }));
         });
         Ok(receiver)
@@ -163,6 +159,14 @@ impl Secrets {
 
     fn reads(&self) -> MutexGuard<'_, BTreeMap<PathBuf, watch::Receiver<Option<Found>>>> {
         self.reads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A relative path is of the folder that the process was started in: the whole one shows where that is.
+fn looked_for(path: &Path) -> String {
+    match std::path::absolute(path) {
+        Ok(whole) if whole != path => format!(" (looked for at {})", whole.display()),
+        _ => String::new(),
     }
 }
 

@@ -89,7 +89,7 @@ pub(crate) fn gate(subject: &str, kind: &str, signal: &str, event: &GateEvent) -
     match event {
         GateEvent::Holding { evidence } => is(format!("{kind} {signal} is healthy")).because(evidence),
         GateEvent::Broken { health, evidence } => {
-            is(format!("waits: {kind} {signal} is {}", words::name(health))).because(evidence).warn().to(OnCall)
+            is(format!("waits: {signal} is {}", words::name(health))).because(evidence).warn().to(OnCall)
         }
         GateEvent::Passed => is(format!("{kind} {signal} has passed")).good(),
         GateEvent::Failed { why } => is(format!("{kind} {signal} has failed")).because(why).bad().to(OnCall),

@@ -23,7 +23,7 @@ use serde::Deserialize;
 use self::{
     data::Seen,
     history::{Histories, History},
-    read::{CALL, Found, Learned, NAMES_MAX, Place},
+    read::{CALL, Found, Kept, Learned, NAMES_MAX, Place},
     state::State,
 };
 pub(crate) use self::{history::CALL as HISTORY_CALL, read::types};
@@ -108,7 +108,7 @@ impl Alarm {
         let deadline = Deadline::within(self.clock.as_ref(), self.time_max(queries));
         let specs = specs(queries);
         let asked = asked(queries, &specs);
-        let all = self.find_all(&asked, &deadline).await;
+        let all = self.find_all(&asked, Kept::State, &deadline).await;
         let existing = self.existing(&all, &deadline).await;
         let readings = asked.iter().zip(queries).map(|(asked, query)| match asked {
             Err(finding) => finding.clone().reading(query, taken, SOURCE),
@@ -215,14 +215,19 @@ impl Alarm {
     }
 
     /// All alarms that are asked for, in as few calls as possible.
-    async fn find_all<'a>(&self, asked: &'a [Result<Asked<'_>, Finding>], deadline: &Deadline<'_>) -> All<'a> {
+    async fn find_all<'a>(
+        &self,
+        asked: &'a [Result<Asked<'_>, Finding>],
+        kept: Kept,
+        deadline: &Deadline<'_>,
+    ) -> All<'a> {
         let calls = self.calls(asked.iter().flatten().map(|asked| (&asked.target, asked.name)));
-        self.find(calls, deadline).await
+        self.find(calls, kept, deadline).await
     }
 
     /// With the children of composite alarms, which are in the same place, and theirs in turn.
     async fn with_children<'a>(&self, asked: &'a [Result<Asked<'_>, Finding>], deadline: &Deadline<'_>) -> All<'a> {
-        let mut all = self.find_all(asked, deadline).await;
+        let mut all = self.find_all(asked, Kept::WithMetrics, deadline).await;
         for _ in 0..CHILDREN_DEEP {
             let composite =
                 all.iter().filter_map(|((target, _), found)| Some((*target, found.as_ref().ok()?.as_ref()?)));
@@ -233,13 +238,13 @@ impl Alarm {
                 break;
             }
             let calls = self.calls(unknown.iter().map(|(target, name)| (*target, name.as_str())));
-            all.extend(self.find(calls, deadline).await);
+            all.extend(self.find(calls, Kept::WithMetrics, deadline).await);
         }
         all
     }
 
-    async fn find<'a>(&self, calls: Vec<(&'a AwsTarget, Vec<String>)>, deadline: &Deadline<'_>) -> All<'a> {
-        let looks: Vec<_> = calls.iter().map(|(target, names)| self.look(target, names, deadline)).collect();
+    async fn find<'a>(&self, calls: Vec<(&'a AwsTarget, Vec<String>)>, kept: Kept, deadline: &Deadline<'_>) -> All<'a> {
+        let looks: Vec<_> = calls.iter().map(|(target, names)| self.look(target, names, kept, deadline)).collect();
         let found: Vec<_> = stream::iter(looks).buffered(CONCURRENT_CALLS).collect().await;
         let targets = calls.iter().map(|(target, _)| *target);
         let all =
@@ -265,9 +270,17 @@ impl Alarm {
         chunks.collect()
     }
 
-    async fn look(&self, target: &AwsTarget, names: &[String], deadline: &Deadline<'_>) -> Vec<(String, Found)> {
+    async fn look(
+        &self,
+        target: &AwsTarget,
+        names: &[String],
+        kept: Kept,
+        deadline: &Deadline<'_>,
+    ) -> Vec<(String, Found)> {
         match deadline.bound(async { Ok(self.aws.clients(target).await?) }).await {
-            Ok(clients) => self.learned.look(&Place { client: &clients.cloudwatch, target, deadline }, names).await,
+            Ok(clients) => {
+                self.learned.look(&Place { client: &clients.cloudwatch, target, deadline }, names, kept).await
+            }
             Err(error) => names.iter().map(|name| (name.clone(), Err(error.clone()))).collect(),
         }
     }

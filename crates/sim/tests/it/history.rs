@@ -152,7 +152,7 @@ fn the_engine_keeps_a_snapshot_now_and_then() {
     virtually(async {
         let scene = Scene::new(plan([("dns", weights())]), 1, Faults::none());
         let handle = scene.open().await;
-        while handle.snapshot().state.seq < 1_000 {
+        while handle.snapshot().state.seq < 4_000 {
             assert_eq!(scene.journal.snapshot(&scene.plan.migration).await, Ok(None));
             scene.arm(&handle).await.unwrap();
             command(&handle, Verb::Disarm).await.unwrap();
@@ -166,7 +166,7 @@ fn the_engine_keeps_a_snapshot_now_and_then() {
             }
         };
         let kept = kept.await;
-        assert!(kept.seq >= 1_000);
+        assert!(kept.seq >= 4_000);
         drop(handle);
         let state = scene.open().await.snapshot().state.clone();
         assert!(state.seq >= kept.seq);

@@ -48,6 +48,13 @@ struct Lessons {
     names: HashMap<AwsTarget, (Duration, Vec<String>)>,
 }
 
+/// What is kept of an alarm: a look every few seconds at a thousand of them needs no more than their states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kept {
+    State,
+    WithMetrics,
+}
+
 /// What a look at one place needs.
 pub(super) struct Place<'a> {
     pub(super) client: &'a Client,
@@ -72,14 +79,19 @@ impl Learned {
     }
 
     /// The alarms of these names, each on its own where one of them spoils the call.
-    pub(super) fn look<'a>(&'a self, place: &'a Place<'_>, names: &'a [String]) -> BoxFuture<'a, Vec<(String, Found)>> {
+    pub(super) fn look<'a>(
+        &'a self,
+        place: &'a Place<'_>,
+        names: &'a [String],
+        kept: Kept,
+    ) -> BoxFuture<'a, Vec<(String, Found)>> {
         async move {
             let all = |found: &dyn Fn(&String) -> Found| names.iter().map(|name| (name.clone(), found(name))).collect();
-            match self.describe(place, names).await {
+            match self.describe(place, names, kept).await {
                 Ok(alarms) => all(&|name| Ok(alarms.get(name).cloned())),
                 Err(Failure::Wrong(_)) if names.len() > 1 => {
                     let (left, right) = names.split_at(names.len() / 2);
-                    let (mut left, right) = (self.look(place, left).await, self.look(place, right).await);
+                    let (mut left, right) = (self.look(place, left, kept).await, self.look(place, right, kept).await);
                     left.extend(right);
                     left
                 }
@@ -94,15 +106,20 @@ impl Learned {
     }
 
     /// One call; a second one without alarms on logs, where CloudWatch may not know these.
-    async fn describe(&self, place: &Place<'_>, names: &[String]) -> Result<HashMap<String, State>, Failure> {
+    async fn describe(
+        &self,
+        place: &Place<'_>,
+        names: &[String],
+        kept: Kept,
+    ) -> Result<HashMap<String, State>, Failure> {
         let known = self.lessons().log_alarms.get(place.target).copied();
-        let first = self.ask(place, names, known != Some(false)).await;
+        let first = self.ask(place, (names, kept), known != Some(false)).await;
         match &first {
             Ok(_) if known.is_none() => {
                 self.lessons().log_alarms.insert(place.target.clone(), true);
             }
             Err(Failure::Wrong(_)) if known.is_none() => {
-                let second = self.ask(place, names, false).await;
+                let second = self.ask(place, (names, kept), false).await;
                 if second.is_ok() {
                     self.lessons().log_alarms.insert(place.target.clone(), false);
                     return second;
@@ -116,7 +133,7 @@ impl Learned {
     async fn ask(
         &self,
         place: &Place<'_>,
-        names: &[String],
+        (names, kept): (&[String], Kept),
         log_alarms: bool,
     ) -> Result<HashMap<String, State>, Failure> {
         let asked = place.client.describe_alarms().set_alarm_names(Some(names.to_vec()));
@@ -130,7 +147,7 @@ impl Learned {
             let page = place.deadline.bound(async { Ok(pages.next().await) }).await.map_err(Failure::Other)?;
             match page {
                 None => return Ok(found),
-                Some(Ok(page)) => found.extend(states(page)),
+                Some(Ok(page)) => found.extend(states(page, kept)),
                 Some(Err(error)) => return Err(failure(error, place.target)),
             }
         }
@@ -156,7 +173,7 @@ impl Learned {
         for _ in 0..LIST_CALLS_MAX {
             match place.deadline.bound(async { Ok(pages.next().await) }).await.ok()? {
                 None => break,
-                Some(page) => names.extend(states(page.ok()?).map(|(name, _)| name)),
+                Some(page) => names.extend(states(page.ok()?, Kept::State).map(|(name, _)| name)),
             }
         }
         self.lessons().names.insert(place.target.clone(), (now, names.clone()));
@@ -170,8 +187,9 @@ pub(crate) fn types(log_alarms: bool) -> Vec<AlarmType> {
     [AlarmType::MetricAlarm, AlarmType::CompositeAlarm].into_iter().chain(logs).collect()
 }
 
-fn states(page: DescribeAlarmsOutput) -> impl Iterator<Item = (String, State)> {
-    let metric = page.metric_alarms.unwrap_or_default().into_iter().filter_map(from_metric);
+fn states(page: DescribeAlarmsOutput, kept: Kept) -> impl Iterator<Item = (String, State)> {
+    let metric = page.metric_alarms.unwrap_or_default().into_iter();
+    let metric = metric.filter_map(move |alarm| from_metric(alarm, kept == Kept::WithMetrics));
     let composite = page.composite_alarms.unwrap_or_default().into_iter().filter_map(from_composite);
     metric.chain(composite).chain(page.log_alarms.unwrap_or_default().into_iter().filter_map(from_log))
 }

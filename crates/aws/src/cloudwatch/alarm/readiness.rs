@@ -109,7 +109,7 @@ mod tests {
     };
 
     fn found(alarm: MetricAlarm) -> Vec<Check> {
-        let (name, state) = from_metric(alarm).expect("an alarm with a name");
+        let (name, state) = from_metric(alarm, true).expect("an alarm with a name");
         let target = AwsTarget::default();
         let all = All::from([((&target, name.clone()), Ok(Some(state.clone())))]);
         let mut found = checks(&name, &state, &detects(&target, &name, &all));
@@ -123,7 +123,7 @@ mod tests {
         let target = AwsTarget::default();
         let metric = |name: &str, period| {
             let alarm = MetricAlarm::builder().alarm_name(name).period(period).evaluation_periods(1).build();
-            from_metric(alarm).unwrap()
+            from_metric(alarm, true).unwrap()
         };
         let composite = |name: &str, rule: &str| {
             from_composite(CompositeAlarm::builder().alarm_name(name).alarm_rule(rule).build()).unwrap()

@@ -1,6 +1,6 @@
 //! What the state of an alarm says.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use aws_sdk_cloudwatch::types::{
     AlarmType, CompositeAlarm, EvaluationState, LogAlarm, MetricAlarm, MetricDataQuery, StateValue,
@@ -33,7 +33,7 @@ pub(super) struct State {
     /// The alarms that its rule names, where it is a composite alarm.
     pub(super) children: Vec<String>,
     /// What shows whether it has data to go by; of metric alarms only.
-    pub(super) metrics: Vec<MetricDataQuery>,
+    pub(super) metrics: Arc<[MetricDataQuery]>,
 }
 
 /// How a metric alarm is evaluated.
@@ -102,8 +102,9 @@ impl State {
     }
 }
 
-pub(super) fn from_metric(alarm: MetricAlarm) -> Option<(String, State)> {
-    let (timing, metrics) = (Timing::of(&alarm), data::queries(&alarm));
+pub(super) fn from_metric(alarm: MetricAlarm, with_metrics: bool) -> Option<(String, State)> {
+    let metrics = if with_metrics { data::queries(&alarm).into() } else { Arc::default() };
+    let timing = Timing::of(&alarm);
     let state = State {
         kind: AlarmType::MetricAlarm,
         value: alarm.state_value,
@@ -131,7 +132,7 @@ pub(super) fn from_composite(alarm: CompositeAlarm) -> Option<(String, State)> {
         silenced: disabled(alarm.actions_enabled).or(suppressed),
         timing: None,
         children: alarm.alarm_rule.as_deref().map(rule::children).unwrap_or_default(),
-        metrics: Vec::new(),
+        metrics: Arc::default(),
     };
     Some((alarm.alarm_name?, state))
 }
@@ -146,7 +147,7 @@ pub(super) fn from_log(alarm: LogAlarm) -> Option<(String, State)> {
         silenced: disabled(alarm.actions_enabled),
         timing: None,
         children: Vec::new(),
-        metrics: Vec::new(),
+        metrics: Arc::default(),
     };
     Some((alarm.alarm_name?, state))
 }
@@ -171,7 +172,7 @@ mod tests {
             silenced: None,
             timing: None,
             children: Vec::new(),
-            metrics: Vec::new(),
+            metrics: Arc::default(),
         }
     }
 
