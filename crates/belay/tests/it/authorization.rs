@@ -101,7 +101,7 @@ fn every_statement_is_one_that_aws_knows() {
             panic!("{action} is missing in AUTHORIZATION.md");
         };
         let service = action.split(':').next().unwrap().to_owned();
-        // A role is one of IAM, whoever asks for it.
+        // STS assumes roles, and they are resources of IAM.
         let service = if service == "sts" { "iam".to_owned() } else { service };
         let fits = |resource: &String, kind: &String| {
             let form = &forms[&(service.clone(), kind.clone())];
