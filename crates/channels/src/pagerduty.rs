@@ -144,7 +144,7 @@ fn events(notice: &Notice) -> Vec<(Action, String)> {
     match facts.kind {
         // A test leaves no alert behind.
         _ if notice.test => vec![main(Action::Trigger), main(Action::Resolve)],
-        // Whoever has acknowledged the alert of one step is paged for the next one.
+        // An acknowledged alert pages nobody again: the next step gets an alert of its own.
         kind if ASKS.contains(&kind) && has_episode => {
             let step = facts.step.as_ref().map(|step| &step.name).filter(|_| facts.more == 0);
             vec![asks(Action::Trigger, kind, step.filter(|step| alerted.clone().any(|known| known == *step)))]

@@ -162,6 +162,8 @@ fn a_bottleneck_is_seen() {
     let shown = text(&shown.stdout);
     let head = shown.lines().find(|line| line.trim_start().starts_with("step ")).unwrap();
     assert!(head.contains("fell back") && head.contains("waits for") && !head.contains("skipped"), "{shown}");
+    let row = |step: &str| shown.lines().find(|line| line.trim_start().starts_with(&format!("{step} "))).unwrap();
+    assert!(row("database_back").contains("lead") && row("listener_back").contains("100%"), "{shown}");
 }
 
 /// The timebox runs out with nobody answering, and what the rule says then follows, to its end: as `config/README.md` has it.

@@ -79,7 +79,7 @@ fn repeating(is_well: Arc<AtomicBool>) -> String {
     let url = format!("http://{}", listener.local_addr().unwrap());
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            let _ = repeat(stream, &is_well); // whoever has asked and gone is no matter
+            let _ = repeat(stream, &is_well); // a client that hangs up needs no answer
         }
     });
     url

@@ -107,7 +107,7 @@ async fn a_rollback_without_an_incident_has_the_key_of_its_run() {
     assert!(received.iter().all(|event| event.line == "POST /proxy/v2/enqueue"));
 }
 
-/// Whoever has acknowledged the alert of a step is paged for the next step.
+/// An acknowledged alert pages nobody again: each step has its own.
 #[tokio::test]
 async fn each_of_the_first_steps_has_an_alert_of_its_own_and_the_others_share_one() {
     let receiver = Receiver::new(&[&answer("202 Accepted", &[], TAKEN)]).await;
